@@ -1,0 +1,55 @@
+#include "engine/base/buffer.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include <sys/mman.h>
+
+#include "engine/base/check.h"
+
+namespace potluck {
+namespace {
+
+constexpr size_t kHugePage = 2 * kMiB;
+constexpr size_t kAlignment = 64;
+
+// Maps `size` bytes aligned to a huge page: maps one page more, then gives back both ends.
+std::byte* map_huge(size_t size) {
+  size_t padded = size + kHugePage;
+  void* raw = mmap(nullptr, padded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(raw != MAP_FAILED);
+  auto start = reinterpret_cast<uintptr_t>(raw);
+  uintptr_t aligned = round_up<uintptr_t>(start, kHugePage);
+  if (aligned > start) munmap(raw, aligned - start);
+  size_t tail = start + padded - (aligned + size);
+  if (tail > 0) munmap(reinterpret_cast<void*>(aligned + size), tail);
+  auto* memory = reinterpret_cast<std::byte*>(aligned);
+  (void)madvise(memory, size, MADV_HUGEPAGE);  // a hint: works without
+  return memory;
+}
+
+}  // namespace
+
+Buffer::Buffer(size_t size) : size_(size) {
+  if (size == 0) return;
+  if (size >= kHugePage) {
+    size_t mapped = round_up<size_t>(size, 4096);
+    data_ = {map_huge(mapped), Free{mapped}};
+    return;
+  }
+  auto* memory =
+      static_cast<std::byte*>(std::aligned_alloc(kAlignment, round_up(size, kAlignment)));
+  CHECK(memory != nullptr);
+  std::memset(memory, 0, size);
+  data_ = {memory, Free{}};
+}
+
+void Buffer::Free::operator()(std::byte* memory) const {
+  if (mapped > 0) {
+    munmap(memory, mapped);
+  } else {
+    std::free(memory);
+  }
+}
+
+}  // namespace potluck

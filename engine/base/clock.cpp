@@ -1,0 +1,15 @@
+#include "engine/base/clock.h"
+
+namespace potluck {
+
+TimePoint SystemClock::now() const {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
+
+int64_t SystemClock::unix_seconds() const {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace potluck

@@ -1,0 +1,14 @@
+#include "engine/base/random.h"
+
+#include <openssl/rand.h>
+
+#include "engine/base/check.h"
+
+namespace potluck {
+
+void SystemEntropy::fill(MutableByteSpan out) {
+  CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(out.size())) ==
+        1);
+}
+
+}  // namespace potluck

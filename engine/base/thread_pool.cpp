@@ -1,0 +1,84 @@
+#include "engine/base/thread_pool.h"
+
+#include "engine/base/check.h"
+
+namespace potluck {
+namespace {
+
+// About 20 microseconds of polling before a thread sleeps: longer than the gap between two matrices
+// of a token, far shorter than a scheduler slice that a busy neighbor would miss.
+constexpr int kSpins = 2000;
+
+inline void pause_briefly() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Waits until `value` differs from `old`: spins, then sleeps on the address.
+template <class T>
+void wait_for_change(const std::atomic<T>& value, T old) {
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    pause_briefly();
+  }
+  while (value.load(std::memory_order_acquire) == old) {
+    value.wait(old, std::memory_order_acquire);
+  }
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  CHECK(threads >= 1);
+  for (int i = 1; i < threads; ++i) {
+    helpers_.emplace_back([this, i] { helper_loop(i); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  stopping_.store(true, std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  for (std::thread& helper : helpers_) helper.join();
+}
+
+void ThreadPool::run_erased(size_t tasks, const void* body, Call call) {
+  if (helpers_.empty() || tasks <= 1) {
+    for (size_t task = 0; task < tasks; ++task) call(body, task, 0);
+    return;
+  }
+  job_ = {body, call, tasks};
+  next_task_.store(0, std::memory_order_relaxed);
+  busy_.store(static_cast<int>(helpers_.size()), std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  work(0);
+  for (int left = busy_.load(std::memory_order_acquire); left != 0;
+       left = busy_.load(std::memory_order_acquire)) {
+    wait_for_change(busy_, left);
+  }
+}
+
+void ThreadPool::work(int thread) {
+  for (;;) {
+    size_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
+    if (task >= job_.tasks) return;
+    job_.call(job_.body, task, thread);
+  }
+}
+
+void ThreadPool::helper_loop(int thread) {
+  uint32_t seen = 0;
+  for (;;) {
+    wait_for_change(generation_, seen);
+    seen = generation_.load(std::memory_order_acquire);
+    if (stopping_.load(std::memory_order_relaxed)) return;
+    work(thread);
+    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+  }
+}
+
+}  // namespace potluck

@@ -1,0 +1,55 @@
+// ThreadPool: runs the tasks 0..n-1 of one job on a fixed set of threads, the caller's among them.
+// It never decides what a task computes: results do not depend on the number of threads. Built for
+// many short jobs in a row (one matrix of one token): idle threads spin briefly, then sleep.
+//
+// Owned by whoever owns the engine; run() is called by one thread at a time and is not reentrant.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace potluck {
+
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads);  // >= 1; the caller's thread counts as one
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(helpers_.size()) + 1; }
+
+  // Calls body(task, thread) for every task in [0, tasks), in any order, with thread in
+  // [0, threads()); returns when all are done.
+  template <class Body>
+  void run(size_t tasks, const Body& body) {
+    run_erased(tasks, &body, [](const void* erased, size_t task, int thread) {
+      (*static_cast<const Body*>(erased))(task, thread);
+    });
+  }
+
+ private:
+  using Call = void (*)(const void* body, size_t task, int thread);
+  struct Job {
+    const void* body = nullptr;
+    Call call = nullptr;
+    size_t tasks = 0;
+  };
+
+  void run_erased(size_t tasks, const void* body, Call call);
+  void helper_loop(int thread);
+  void work(int thread);
+
+  Job job_;
+  std::atomic<size_t> next_task_{0};
+  std::atomic<uint32_t> generation_{0};  // one more for every job; helpers wait for it to change
+  std::atomic<int> busy_{0};             // helpers still inside the current job
+  std::atomic<bool> stopping_{false};
+  std::vector<std::thread> helpers_;
+};
+
+}  // namespace potluck

@@ -1,0 +1,64 @@
+// The table of block formats: how GGUF stores the numbers of a tensor, and what each format means
+// for arithmetic. Everything that depends on a format asks this table; adding one is one row here,
+// its decoder in block_decode.cpp and its panel code in panel_*.cpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "engine/base/bytes.h"
+#include "engine/base/result.h"
+
+namespace potluck {
+
+// The numbers are GGUF's (ggml_type).
+enum class TensorType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ8_0 = 8,
+  kQ4_K = 12,
+  kQ6_K = 14,
+  kBF16 = 30,
+};
+
+// How a product reads its activations. Crosses the wire: the numbers are part of the protocol.
+enum class ActivationForm : uint8_t {
+  kF32 = 0,
+  kQ8Block32 = 1,   // int8 with one f32 scale per 32 values
+  kQ8Block256 = 2,  // int8 with one f32 scale per 256 values
+};
+
+// Values that share a scale: 32 or 256, and 1 for kF32.
+constexpr uint32_t activation_block(ActivationForm form) {
+  return form == ActivationForm::kF32 ? 1 : form == ActivationForm::kQ8Block32 ? 32 : 256;
+}
+
+struct BlockFormat {
+  TensorType type;
+  std::string_view name;
+  uint32_t block_elements;  // values per block
+  uint32_t block_bytes;
+  ActivationForm activations;  // what a product over whole rows of this format reads
+  // Decodes `count` (a multiple of block_elements) values, exactly: the value that ggml's own
+  // dequantization defines, in float32.
+  void (*decode)(const std::byte* blocks, uint64_t count, float* out);
+
+  bool quantized() const { return activations != ActivationForm::kF32; }
+};
+
+std::span<const BlockFormat> block_formats();
+
+// nullptr for a type that is not in the table.
+const BlockFormat* find_block_format(uint32_t gguf_type);
+const BlockFormat& block_format(TensorType type);  // the type must be in the table
+
+// IEEE half and bfloat16, by integer arithmetic: every value, subnormals and NaNs included.
+float half_to_float(uint16_t half);
+uint16_t float_to_half(float value);  // nearest, ties to even
+constexpr float bfloat16_to_float(uint16_t value) {
+  return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);
+}
+
+}  // namespace potluck

@@ -1,0 +1,113 @@
+// KernelTable: the arithmetic that must be fast, as functions. The scalar table is the definition;
+// every other table returns the same bits, which tests check by comparing memory. Chosen once, at
+// start, by select_kernels(). Tables are constants; any thread.
+//
+// The contract (version kArithmeticVersion): no fused multiply-add; integer products inside a block
+// are exact in any order; float sums over blocks go in sequence from column 0, one accumulator per
+// output, starting at +0. Written y += a * b below means: round the product, then round the sum.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "engine/base/hash.h"
+#include "engine/base/result.h"
+#include "engine/kernels/activations.h"
+#include "engine/kernels/panel.h"
+
+namespace potluck {
+
+inline constexpr uint32_t kArithmeticVersion = 1;
+
+// Largest magnitude of a fixed-point addend; see accumulate.
+inline constexpr int64_t kAddendLimit = int64_t{1} << 46;
+
+// Keys and values of one attention head in blocks of 8 positions: see engine/model/kv_cache.h.
+enum class KvType : uint8_t { kF32 = 0, kF16 = 1 };
+
+// Positions per attention chunk. Chunks start at absolute positions that are multiples of it, so
+// the order of additions does not depend on how a prompt was cut or who computes which chunk.
+inline constexpr uint32_t kAttentionChunk = 256;
+
+struct AttentionChunk {
+  KvType type = KvType::kF32;
+  uint32_t head_dim = 0;              // of keys; a multiple of 8
+  uint32_t value_dim = 0;             // of values; a multiple of 8
+  const std::byte* keys = nullptr;    // of the chunk's first position: [positions/8, head_dim, 8]
+  const std::byte* values = nullptr;  // of the chunk's first position: [positions, value_dim]
+  uint32_t begin = 0;                 // visible positions, relative to the chunk: [begin, end)
+  uint32_t end = 0;                   // at most kAttentionChunk, more than begin
+  float scale = 1.0F;                 // scores are (q . k) * scale
+};
+
+// What one chunk contributes to softmax(q K) V, relative to its own largest score.
+struct AttentionPartial {
+  float max_score;
+  float sum;  // of exp(score - max_score)
+};
+
+struct KernelTable {
+  std::string_view name;
+
+  // y[t * y_stride + r] = sum over columns of w[r][c] * x[rows ? rows[t] : t][c], for the t in
+  // [0, tokens) and the matrix rows r of the panels [panel_begin, panel_end); rows beyond
+  // shape.rows are not written. x.columns == w.shape.columns.
+  //
+  //  float weights, kF32:      acc += w * x, column by column
+  //  Q8_0, Q4_0, kQ8Block32:   acc += (dw * dx) * i,       i = sum of w * x over the block of 32
+  //                            (Q4_0: w is the nibble - 8)
+  //  Q4_K, kQ8Block256:        acc += (dw * dx) * i - (dmin * dx) * m   over the super-block,
+  //                            i = sum of sc * w * x,  m = sum of min * x   (one float difference)
+  //  Q6_K, kQ8Block256:        acc += (dw * dx) * i,       i = sum of sc * (w - 32) * x
+  //  Q4_K, Q6_K, kQ8Block32:   the same per block of 32 columns instead of per super-block
+  // i and m are converted to float32 by rounding to nearest even (they are below 2^31).
+  void (*matmul)(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows,
+                 uint32_t tokens, uint32_t panel_begin, uint32_t panel_end, float* y,
+                 uint64_t y_stride);
+
+  // Quantizes `count` values (the tail of the last block counts as zeros) in blocks of 32 or 256:
+  //   amax = max |x|; not finite anywhere in the block: scale = NaN, quants 0
+  //   amax < 2^-100: scale = 0, quants 0; else scale = amax / 127, inverse = 127 / amax,
+  //   q = x * inverse, rounded to nearest even (|q| <= 127 follows; clamped all the same).
+  // sums[i] = quants[16 i] + ... + quants[16 i + 15].
+  void (*quantize)(const float* x, uint32_t count, uint32_t block, int8_t* quants, float* scales,
+                   int16_t* sums);
+
+  // y = (x * (1 / sqrt(mean(x^2) + eps))) * weight. Squares are added in 8 lanes (lane = index mod
+  // 8, in sequence), lanes by sum_lanes(); mean = sum / count. weight may be null (all ones); x may
+  // be y.
+  void (*rms_norm)(const float* x, const float* weight, uint32_t count, float eps, float* y);
+
+  // y = silu(gate) * up.
+  void (*swiglu)(const float* gate, const float* up, uint32_t count, float* y);
+
+  // x[i] = exp(x[i] - max), returns the sum in 8 lanes (lane = i mod 8), lanes by sum_lanes().
+  float (*exp_sum)(float* x, uint32_t count, float max);
+
+  // sums[i] += llrint(double(y[i] * weight) * 2^fraction_bits), y * weight rounded to float32
+  // first. An addend that is not finite or whose magnitude exceeds kAddendLimit adds nothing; the
+  // return value says whether there was one.
+  bool (*accumulate)(const float* y, uint32_t count, float weight, int32_t fraction_bits,
+                     int64_t* sums);
+
+  // One query head over one chunk of positions. scores (kAttentionChunk floats of scratch):
+  // s[p] = (sum over d, in sequence, of q[d] * k[p][d]) * scale; max = largest;
+  // p = exp(s - max), sum as exp_sum over the visible positions;
+  // out[d] = sum over visible positions, in sequence, of p * v[d].
+  AttentionPartial (*attention_chunk)(const AttentionChunk& chunk, const float* query,
+                                      float* scores, float* out);
+};
+
+// The table by name ("scalar", "avx2"), or the best one for an empty name. An error names what this
+// processor cannot do or what is unknown.
+Result<const KernelTable*> select_kernels(std::string_view name);
+
+// Tables this processor can run, the scalar one first.
+std::vector<const KernelTable*> available_kernels();
+
+// SHA-256 of the results of a fixed set of products, quantizations and sums in every format. Equal
+// for equal arithmetic: the coordinator admits a worker only if its digest is the same.
+Digest kernel_self_test(const KernelTable& kernels);
+
+}  // namespace potluck

@@ -1,0 +1,65 @@
+// Panels: the one layout in which weights are multiplied, on disk, on the wire and in memory.
+//
+// Eight rows of a matrix stand side by side, so that each SIMD lane is an output row. That makes
+// the arithmetic contract (float sums in sequence, one accumulator per output) the fast order, and
+// the bytes are the same for every processor:
+//
+//   float formats   per column: 8 values, one per row                        (f32, f16 or bf16)
+//   Q8_0, Q4_0      per block of 32 columns: 8 f16 scales, then quants
+//   Q4_K, Q6_K      per super-block of 256 columns that the matrix touches: 8 f16 d
+//                   (Q4_K: then 8 f16 dmin); then per block of 32 columns inside the matrix:
+//                   sub-scales, then quants. Sub-scales are unpacked to one byte each:
+//                     Q4_K: 8 scales, 8 minimums     Q6_K: 8 i8 scales of columns 0-15, 8 of 16-31
+//   quants          in vectors of 32 bytes = 8 rows x 4 columns (byte 4*row + column):
+//     8-bit           vector v holds columns 4v..4v+3                        v = 0..7
+//     4-bit           vector v: low nibbles columns 4v.., high nibbles columns 16+4v..   v = 0..3
+//     2-bit (high     vector v holds columns 16v..16v+15: bits 2j,2j+1 are columns 16v+4j..
+//     bits of Q6_K)                                                          v = 0..1
+//
+// Rows are padded with zeros to a multiple of 8, columns of a quantized matrix to a multiple of 32.
+// A matrix may start inside a super-block (`phase`): that is how the columns of a down-projection
+// are cut into chunks without touching a number.
+//
+// All values here are plain views or numbers; any thread.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/base/bytes.h"
+#include "engine/kernels/block_format.h"
+
+namespace potluck {
+
+inline constexpr uint32_t kPanelRows = 8;
+
+struct PanelShape {
+  TensorType type = TensorType::kF32;
+  uint32_t rows = 0;
+  uint32_t columns = 0;
+  uint32_t phase = 0;  // first column's place in its super-block: a multiple of 32 below 256, or 0
+
+  uint32_t panels() const { return ceil_div(rows, kPanelRows); }
+  uint64_t panel_bytes() const;  // a multiple of 16
+  uint64_t bytes() const { return panel_bytes() * panels(); }
+  // The form of activations the product reads: the format's own for whole rows; blocks of 32 for a
+  // cut (see `cut` below) of any quantized format.
+  bool operator==(const PanelShape&) const = default;
+};
+
+// A matrix in panel layout; does not own its bytes (64-byte aligned memory is fastest, any works).
+struct PanelMatrix {
+  PanelShape shape;
+  const std::byte* data = nullptr;
+};
+
+// Lays out columns [column_begin, column_begin + shape.columns) of `shape.rows` consecutive rows.
+// `source` holds whole rows of `source_columns` values in the GGUF's own blocks. column_begin is a
+// multiple of 32 (of 1 for float formats), shape.phase == column_begin % 256 for K-formats, else 0.
+// `out` holds shape.bytes().
+void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t source_columns,
+                 uint32_t column_begin, std::byte* out);
+
+// Decodes one row of a panel matrix to float32: the same values as the format's decode().
+void unpack_row(const PanelMatrix& matrix, uint32_t row, float* out);
+
+}  // namespace potluck
