@@ -1,0 +1,99 @@
+// How an expert is cut. Chunks are the unit of arithmetic (a chunk's down-projection becomes one
+// fixed-point addend per output), grains the unit of hashing, storage and delivery, slices the unit
+// of placement. All of it is a function of the expert's shape alone, so every device cuts alike.
+// Plain values; any thread.
+//
+//   intermediate dimension   |c0|c1|c2|c3|c4|c5|c6|c7|c8|c9|..   chunks of <= 128 columns
+//   grains                   |  g0 |  g1 |  g2 |  g3 |  g4 |..   a fixed run of chunks each
+//   slices, S = 2            |      slice 0      |   slice 1     a contiguous range of grains each
+#pragma once
+
+#include <cstdint>
+
+#include "engine/kernels/panel.h"
+
+namespace potluck {
+
+// What joins gate and up. The numbers stand in the manifest.
+enum class ExpertActivation : uint8_t { kSwiGlu = 0 };
+
+// The shape every expert of one layer has.
+struct ExpertShape {
+  uint32_t hidden = 0;  // values in and out
+  uint32_t width = 0;   // intermediate dimension: rows of gate and up, columns of down
+  TensorType gate = TensorType::kF32;
+  TensorType up = TensorType::kF32;
+  TensorType down = TensorType::kF32;
+  bool biases = false;  // gate, up and down carry one f32 bias per row
+  ExpertActivation activation = ExpertActivation::kSwiGlu;
+
+  bool operator==(const ExpertShape&) const = default;
+
+  // The form in which the hidden vector reaches gate and up, and crosses the wire: the weights' own
+  // blocks; blocks of 32 if the two formats ask for different ones; f32 as soon as one of them is a
+  // float format (a quantized partner then quantizes in blocks of 32, where it computes).
+  ActivationForm input_form() const;
+  // What gate (or up) reads, given that the hidden vector comes in input_form().
+  ActivationForm product_form(TensorType matrix) const;
+  // What down reads: blocks of 32, or f32 for a float format.
+  ActivationForm down_form() const;
+};
+
+struct ChunkPlan {
+  uint32_t chunk_width = 0;  // columns per chunk; the last chunk may be shorter
+  uint32_t chunks = 0;
+  uint32_t chunks_per_grain = 0;  // the last grain may have fewer
+  uint32_t grains = 0;
+
+  bool operator==(const ChunkPlan&) const = default;
+};
+
+// Chunks: the largest multiple of 32, at most 128, that divides the width into at least 8 equal
+// chunks; failing that 32, the last may be short. Grains: the longest run of chunks that leaves at
+// least 8 grains (fewer only if there are fewer chunks) and keeps a grain within 1 MiB.
+ChunkPlan plan_chunks(const ExpertShape& shape);
+
+// Grains [first, first + count).
+struct GrainRange {
+  uint32_t first = 0;
+  uint32_t count = 0;
+
+  bool operator==(const GrainRange&) const = default;
+};
+
+// Slice `slice` of `slices`: grains [slice * G / S, (slice + 1) * G / S). Empty when S > G.
+GrainRange slice_grains(uint32_t grains, uint32_t slice, uint32_t slices);
+
+// Where things stand inside one grain, and its size. Layout:
+//   gate panels | up panels | down panels of chunk 0 | of chunk 1 .. | gate, up, down biases |
+//   zeros
+// Every part starts at a multiple of 64 bytes; the whole is padded to 4096. Down biases enter with
+// chunk 0 of the expert, so only grain 0 carries them.
+struct GrainLayout {
+  uint32_t first_chunk = 0;
+  uint32_t chunks = 0;
+  uint32_t first_column = 0;  // of the intermediate dimension
+  uint32_t columns = 0;
+  PanelShape gate;         // [columns, hidden]
+  PanelShape up;           // [columns, hidden]
+  uint64_t up_offset = 0;  // gate starts at 0
+  uint64_t down_offset = 0;
+  uint64_t gate_bias_offset = 0;  // 0 where the shape has no biases
+  uint64_t up_bias_offset = 0;
+  uint64_t down_bias_offset = 0;  // 0 in every grain but the first
+  uint64_t bytes = 0;             // padded
+};
+
+GrainLayout grain_layout(const ExpertShape& shape, const ChunkPlan& plan, uint32_t grain);
+
+// The part of the down-projection that belongs to chunk `chunk` (of the expert, inside the grain):
+// its shape [hidden, chunk columns] and its offset in the grain.
+struct DownChunk {
+  PanelShape shape;
+  uint64_t offset = 0;
+  uint32_t first_column = 0;  // of the intermediate dimension
+};
+DownChunk down_chunk(const ExpertShape& shape, const ChunkPlan& plan, const GrainLayout& layout,
+                     uint32_t chunk);
+
+}  // namespace potluck

@@ -1,0 +1,55 @@
+// GrainStore: a directory of grains, named by their SHA-256, that survives restarts and may hold
+// grains of several models. What lies on disk is not trusted: read() compares the digest before the
+// bytes are used, and removes what does not match. One thread; one process at a time (a lock file).
+//
+//   DIR/lock             held while the store is open
+//   DIR/grains/ab/abcd.. one file per grain, its whole digest as the name, written atomically
+//   DIR/manifests/HEX    signed manifests of the pools this worker belongs to
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "engine/base/hash.h"
+#include "engine/base/storage.h"
+#include "engine/experts/manifest.h"
+
+namespace potluck {
+
+class GrainStore {
+ public:
+  // Opens or creates the store; lists what is there. Leftovers of interrupted writes are removed.
+  // `quota_bytes` bounds all grains together.
+  static Result<std::unique_ptr<GrainStore>> open(Storage& storage, std::string directory,
+                                                  uint64_t quota_bytes);
+
+  bool contains(const Digest& digest) const { return sizes_.contains(digest); }
+  uint64_t used_bytes() const { return used_bytes_; }
+  uint64_t quota_bytes() const { return quota_bytes_; }
+  size_t count() const { return sizes_.size(); }
+
+  // Checks the digest (kCorrupt if it differs), the quota and the free space (kLimit), then writes.
+  Status put(const Digest& digest, ByteSpan grain);
+
+  // Reads the grain into `out` (its exact length, 4096-aligned memory if direct reads are wanted)
+  // and verifies it. A grain that is missing, short or altered is forgotten and removed: kNotFound
+  // or kCorrupt.
+  Status read(const Digest& digest, MutableByteSpan out);
+
+  // Removes a grain; nothing happens if it is not there.
+  void remove(const Digest& digest);
+
+ private:
+  GrainStore(Storage& storage, std::string directory, uint64_t quota_bytes);
+  std::string path_of(const Digest& digest) const;
+
+  Storage& storage_;
+  std::string directory_;
+  uint64_t quota_bytes_;
+  uint64_t used_bytes_ = 0;
+  std::unique_ptr<StorageLock> lock_;
+  std::unordered_map<Digest, uint64_t> sizes_;
+};
+
+}  // namespace potluck

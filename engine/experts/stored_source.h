@@ -1,0 +1,38 @@
+// StoredSource: the worker's grains: a store on disk behind a bounded cache in memory. The budget
+// is kept: slabs are allocated up to it and then reused. One thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/experts/cache_policy.h"
+#include "engine/experts/grain_source.h"
+#include "engine/experts/grain_store.h"
+
+namespace potluck {
+
+struct CacheStatistics {
+  uint64_t hits = 0;
+  uint64_t misses = 0;
+  uint64_t disk_bytes = 0;
+  uint64_t corrupt_grains = 0;  // found altered on disk
+};
+
+class StoredSource final : public GrainSource {
+ public:
+  // `manifest` and `store` must outlive the source.
+  StoredSource(const Manifest& manifest, GrainStore& store, uint64_t budget_bytes);
+  ~StoredSource() override;
+
+  // kNotFound or kCorrupt when the store cannot give the grain: fetch it again, then ask again.
+  Result<GrainView> get(GrainId id) override;
+
+  const CacheStatistics& statistics() const;
+  uint64_t resident_bytes() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace potluck

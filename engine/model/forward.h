@@ -1,0 +1,62 @@
+// Forward: the layer loop as a resumable step. begin() takes token rows of any number of sessions;
+// advance() computes until experts are needed or all is done; supply() brings the routed sums.
+// Nothing blocks, so two steps can be in flight and a simulator can own the clock.
+//
+//   embed -> [ norm, q k v, head norms, rope, KV append, attention, output, residual,
+//              norm, router, (experts, elsewhere), residual ] x layers -> norm -> output -> logits
+//
+// Results of a row depend only on its session's earlier tokens, never on the other rows of the step
+// or on how a prompt was cut into steps. Owns its scratch memory; one thread (and its pool).
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "engine/base/thread_pool.h"
+#include "engine/experts/executor.h"
+#include "engine/model/kv_cache.h"
+#include "engine/model/model.h"
+
+namespace potluck {
+
+// One token to be computed. Rows of the same session stand in order of position, without gaps, and
+// start at the cache's length.
+struct ForwardRow {
+  TokenId token = 0;  // below the vocabulary's size (CHECK)
+  uint32_t position = 0;
+  KvCache* cache = nullptr;
+  bool wants_logits = false;
+};
+
+enum class ForwardState { kNeedsExperts, kDone };
+
+class Forward {
+ public:
+  // All must outlive the step object.
+  Forward(const Model& model, const KernelTable& kernels, ThreadPool& pool);
+  ~Forward();
+
+  void begin(std::span<const ForwardRow> rows);  // at least one row
+  ForwardState advance();
+
+  // Valid in kNeedsExperts, until supply().
+  const ExpertBatch& batch() const;
+  void supply(const ExpertSums& sums);
+
+  // Valid in kDone: logits [vocabulary] of the i-th row that wanted them.
+  std::span<const float> logits(uint32_t i) const;
+  // Valid in kDone: an error if a value of that row left the range of the arithmetic contract (not
+  // finite, or a flagged sum). The row's logits are then meaningless; other rows are not touched.
+  Status row_status(uint32_t row) const;
+
+ private:
+  struct Step;
+  std::unique_ptr<Step> step_;
+};
+
+// Runs a whole step with one executor, waiting for every answer. On success the caches' lengths
+// include the rows. An error of the executor, or of any row, is returned (caches keep their
+// lengths).
+Status run_step(Forward& forward, std::span<const ForwardRow> rows, ExpertExecutor& executor);
+
+}  // namespace potluck

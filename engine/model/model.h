@@ -1,0 +1,40 @@
+// Model: what is needed to run one GGUF file: its description, configuration, resident weights,
+// tokenizer and expert banks. Immutable after load(); any thread may read it. Experts are not
+// loaded here: whoever computes them has a GrainSource.
+#pragma once
+
+#include <memory>
+
+#include "engine/model/weights.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace potluck {
+
+class Model {
+ public:
+  static Result<std::unique_ptr<Model>> load(Storage& storage, const std::string& path,
+                                             const Progress& progress);
+
+  const GgufModel& file() const { return file_; }
+  const ModelConfig& config() const { return config_; }
+  const ModelWeights& weights() const { return weights_; }
+  // Null with the reason when the file has no usable tokenizer: eval --tokens works without.
+  const Tokenizer* tokenizer() const { return tokenizer_.get(); }
+  const std::string& tokenizer_error() const { return tokenizer_error_; }
+  std::span<const ExpertBank> banks() const { return banks_; }
+  const GrainCutter& cutter() const { return *cutter_; }
+  const ExpertBank* bank(uint32_t layer) const { return cutter_->bank(layer); }
+
+ private:
+  explicit Model(GgufModel file) : file_(std::move(file)) {}
+
+  GgufModel file_;
+  ModelConfig config_;
+  ModelWeights weights_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::string tokenizer_error_;
+  std::vector<ExpertBank> banks_;
+  std::unique_ptr<GrainCutter> cutter_;
+};
+
+}  // namespace potluck

@@ -1,0 +1,36 @@
+// Sampler: from logits to the next token. Random numbers are a function of (seed, position), so
+// batching, speculation and restarts draw the same. Plain functions and values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "engine/base/result.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace potluck {
+
+struct SamplingSettings {
+  double temperature = 0.8;   // 0: greedy
+  uint32_t top_k = 0;         // 0: off
+  double top_p = 0.95;        // 1: off
+  double min_p = 0;           // 0: off; keeps tokens with p >= min_p * largest p
+  double repeat_penalty = 1;  // 1: off; divides positive and multiplies negative logits of
+                              // tokens among the last `repeat_window`
+  uint32_t repeat_window = 64;
+  uint64_t seed = 0;
+};
+
+// An error names the setting, what is allowed and what was found.
+Status check_sampling(const SamplingSettings& settings);
+
+// The order is fixed: repeat penalty, greedy or temperature, top-k, top-p, min-p, draw. Candidates
+// are ordered by logit, ties by the lower id. `position` is that of the token being chosen;
+// `history` holds the tokens before it.
+TokenId sample(std::span<const float> logits, std::span<const TokenId> history, uint64_t position,
+               const SamplingSettings& settings);
+
+// The largest logit; ties to the lower id.
+TokenId argmax(std::span<const float> logits);
+
+}  // namespace potluck
