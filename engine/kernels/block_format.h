@@ -1,8 +1,11 @@
 // The table of block formats: how GGUF stores the numbers of a tensor, and what each format means
 // for arithmetic. Everything that depends on a format asks this table; adding one is one row here,
-// its decoder in block_decode.cpp and its panel code in panel_*.cpp.
+// its fields in block_fields.h, its decoder in block_decode.cpp and its panel code. Constants and
+// pure functions; any thread.
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -54,7 +57,8 @@ std::span<const BlockFormat> block_formats();
 const BlockFormat* find_block_format(uint32_t gguf_type);
 const BlockFormat& block_format(TensorType type);  // the type must be in the table
 
-// IEEE half and bfloat16, by integer arithmetic: every value, subnormals and NaNs included.
+// IEEE half and bfloat16: every value, subnormals and NaNs included. A half's NaN becomes quiet and
+// keeps its sign and the leading bits of its payload, both ways, as processors convert it.
 float half_to_float(uint16_t half);
 uint16_t float_to_half(float value);  // nearest, ties to even
 constexpr float bfloat16_to_float(uint16_t value) {
