@@ -76,9 +76,10 @@ class ByteReader {
   uint64_t position() const { return position_; }
   uint64_t remaining() const { return bytes_.size() - position_; }
 
+  // Not for bool: a byte other than 0 and 1 is no bool at all. Read a uint8_t and check it.
   template <class T>
   Result<T> read() {
-    static_assert(std::is_arithmetic_v<T>);
+    static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>);
     if (remaining() < sizeof(T)) return truncated(sizeof(T));
     T value = load<T>(bytes_.data() + position_);
     position_ += sizeof(T);

@@ -14,6 +14,9 @@ namespace potluck::limits {
 inline constexpr uint32_t kTensorDimensions = 4;
 // ggml cuts names at 63 characters plus the zero; ten times that leaves room for other writers.
 inline constexpr uint64_t kNameBytes = 640;
+// Metadata and tensor list of one file. The largest vocabularies with their merges take some
+// 20 MiB; in memory a metadata array may take up to eight times its size in the file.
+inline constexpr uint64_t kModelHeaderBytes = 128 * kMiB;
 // The longest strings in real files are chat templates (tens of KiB).
 inline constexpr uint64_t kMetadataStringBytes = 16 * kMiB;
 // Alignment is a power of two; 32 is usual, more than a huge page is nonsense.

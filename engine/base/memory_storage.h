@@ -1,9 +1,10 @@
-// Files in memory, with faults on demand: the storage of the simulator and of fault tests.
+// Files in memory, with faults on demand: the storage of the simulator and of fault tests. It keeps
+// to the rules of a real file system: a file needs its directory, an open file keeps its content
+// when it is replaced, and a replacement needs room beside the old content. Any thread; files and
+// locks may outlive the storage.
 #pragma once
 
-#include <map>
-#include <mutex>
-#include <set>
+#include <memory>
 #include <string>
 
 #include "engine/base/storage.h"
@@ -12,8 +13,11 @@ namespace potluck {
 
 class MemoryStorage final : public Storage {
  public:
+  MemoryStorage();
+  ~MemoryStorage() override;
+
   Result<std::unique_ptr<ReadableFile>> open(const std::string& path, ReadMode mode) override;
-  Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode) override;
+  Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode = 0644) override;
   Status make_directories(const std::string& path) override;
   Status remove(const std::string& path) override;
   bool exists(const std::string& path) override;
@@ -25,19 +29,18 @@ class MemoryStorage final : public Storage {
   void set_capacity(uint64_t bytes);
   // The next `count` reads fail with kIo.
   void fail_reads(uint64_t count);
-  // Flips one bit of a stored file; the file must exist.
+  // Flips one bit of a stored file; the file must exist and reach beyond the offset.
   void flip_bit(const std::string& path, uint64_t byte_offset);
-  // Cuts a stored file to `size` bytes; the file must exist.
+  // Cuts a stored file to `size` bytes; the file must exist and be at least that long.
   void truncate(const std::string& path, uint64_t size);
+  // What files opened with kDirect from now on ask for; 1 at first, a power of two.
+  void set_direct_alignment(uint64_t bytes);
 
  private:
   friend class MemoryFile;
   friend class MemoryLock;
-  std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<ByteVector>> files_;
-  std::set<std::string> locks_;
-  uint64_t capacity_ = UINT64_MAX;
-  uint64_t reads_to_fail_ = 0;
+  struct State;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace potluck

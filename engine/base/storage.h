@@ -41,7 +41,8 @@ class Storage {
   virtual ~Storage() = default;
   virtual Result<std::unique_ptr<ReadableFile>> open(const std::string& path, ReadMode mode) = 0;
   // Creates or replaces the file in one step: temporary name, data on disk, rename. A crash leaves
-  // the old file or the new one. `mode` is the Unix permission.
+  // the old file or the new one, and at worst a stray "path.tmp.XXXXXX". `mode` is the Unix
+  // permission.
   virtual Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode = 0644) = 0;
   virtual Status make_directories(const std::string& path) = 0;
   virtual Status remove(const std::string& path) = 0;

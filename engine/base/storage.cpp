@@ -1,0 +1,281 @@
+#include "engine/base/storage.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "engine/base/check.h"
+
+namespace potluck {
+namespace {
+
+// What every disk and file system in use accepts for O_DIRECT; many would do with 512.
+constexpr uint64_t kDirectAlignment = 4096;
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileDescriptor& operator=(FileDescriptor&&) = delete;
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  // Closes now and reports what the system says: network file systems write as late as here.
+  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
+
+ private:
+  int fd_;
+};
+
+Error os_error(const std::string& path, const char* action, int number) {
+  bool missing = number == ENOENT || number == ENOTDIR;
+  return {missing ? ErrorCode::kNotFound : ErrorCode::kIo,
+          fmt::format("{}: cannot {}: {}", path, action, std::generic_category().message(number))};
+}
+
+FileDescriptor open_retrying(const std::string& path, int flags, mode_t mode = 0) {
+  int fd;
+  do {
+    fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  } while (fd < 0 && errno == EINTR);
+  return FileDescriptor(fd);
+}
+
+class SystemFile final : public ReadableFile {
+ public:
+  SystemFile(std::string path, FileDescriptor fd, uint64_t size, uint64_t alignment)
+      : path_(std::move(path)), fd_(std::move(fd)), size_(size), alignment_(alignment) {}
+
+  uint64_t size() const override { return size_; }
+  uint64_t direct_alignment() const override { return alignment_; }
+  Status read_at(uint64_t offset, MutableByteSpan out) const override;
+
+ private:
+  Status check_range(uint64_t offset, MutableByteSpan out) const;
+  ssize_t read_some(uint64_t offset, MutableByteSpan out) const;
+
+  std::string path_;
+  FileDescriptor fd_;
+  uint64_t size_;
+  uint64_t alignment_;
+};
+
+Status SystemFile::check_range(uint64_t offset, MutableByteSpan out) const {
+  CHECK(offset % alignment_ == 0 && out.size() % alignment_ == 0);
+  CHECK(reinterpret_cast<uintptr_t>(out.data()) % alignment_ == 0);
+  uint64_t readable = round_up(size_, alignment_);
+  if (offset > readable || out.size() > readable - offset) {
+    return Error{ErrorCode::kIo, fmt::format("{}: cannot read {} bytes at {}, the file has {}",
+                                             path_, out.size(), offset, size_)};
+  }
+  return {};
+}
+
+// One pread, over interrupts. Some file systems accept O_DIRECT when opening and refuse it when
+// reading; then this file is read through the page cache from here on.
+ssize_t SystemFile::read_some(uint64_t offset, MutableByteSpan out) const {
+  for (;;) {
+    ssize_t got = ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+    if (got >= 0) return got;
+    if (errno == EINTR) continue;
+    int flags = errno == EINVAL ? ::fcntl(fd_.get(), F_GETFL) : 0;
+    if (flags < 0 || (flags & O_DIRECT) == 0) return -1;
+    if (::fcntl(fd_.get(), F_SETFL, flags & ~O_DIRECT) != 0) return -1;
+  }
+}
+
+Status SystemFile::read_at(uint64_t offset, MutableByteSpan out) const {
+  if (Status valid = check_range(offset, out); !valid) return valid;
+  uint64_t end = std::min<uint64_t>(offset + out.size(), size_);
+  uint64_t position = offset;
+  while (position < end) {
+    ssize_t got = read_some(position, out.subspan(position - offset));
+    if (got < 0) return os_error(path_, "read", errno);
+    uint64_t next = position + static_cast<uint64_t>(got);
+    // A direct read may stop early at any sector; the next one has to start at a whole block.
+    if (next < end) next -= next % alignment_;
+    if (next <= position) {
+      return Error{ErrorCode::kIo,
+                   fmt::format("{}: the file ends at {}, it had {} bytes when it "
+                               "was opened",
+                               path_, position + static_cast<uint64_t>(got), size_)};
+    }
+    position = next;
+  }
+  return {};
+}
+
+class SystemLock final : public StorageLock {
+ public:
+  explicit SystemLock(FileDescriptor fd) : fd_(std::move(fd)) {}
+
+ private:
+  FileDescriptor fd_;  // closing it releases the lock; the file stays, so that nobody locks a ghost
+};
+
+// Errors name `path`, the file that the caller asked for, though the data go to a temporary one.
+Status write_all(int fd, const std::string& path, ByteSpan data) {
+  while (!data.empty()) {
+    ssize_t written = ::write(fd, data.data(), data.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return os_error(path, "write", written < 0 ? errno : ENOSPC);
+    data = data.subspan(static_cast<size_t>(written));
+  }
+  return {};
+}
+
+// Makes the entries of a directory durable. Some file systems cannot and say EINVAL; they have
+// done what they can.
+Status sync_directory(const std::string& directory) {
+  FileDescriptor fd = open_retrying(directory, O_RDONLY | O_DIRECTORY);
+  if (!fd.valid()) return os_error(directory, "open", errno);
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) return os_error(directory, "sync", errno);
+  return {};
+}
+
+Status fill_and_close(FileDescriptor fd, const std::string& path, ByteSpan data, uint32_t mode) {
+  if (Status written = write_all(fd.get(), path, data); !written) return written;
+  if (::fchmod(fd.get(), mode) != 0) return os_error(path, "set the mode", errno);
+  if (::fsync(fd.get()) != 0) return os_error(path, "sync", errno);
+  if (!fd.close()) return os_error(path, "close", errno);
+  return {};
+}
+
+std::string directory_of(const std::string& path) {
+  std::string parent = std::filesystem::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+class SystemStorage final : public Storage {
+ public:
+  Result<std::unique_ptr<ReadableFile>> open(const std::string& path, ReadMode mode) override;
+  Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode) override;
+  Status make_directories(const std::string& path) override;
+  Status remove(const std::string& path) override;
+  bool exists(const std::string& path) override;
+  Result<std::vector<std::string>> list(const std::string& directory) override;
+  Result<uint64_t> free_bytes(const std::string& directory) override;
+  Result<std::unique_ptr<StorageLock>> lock(const std::string& path) override;
+};
+
+Result<std::unique_ptr<ReadableFile>> SystemStorage::open(const std::string& path, ReadMode mode) {
+  // O_NONBLOCK: opening a named pipe must not wait for a writer. Regular files ignore it.
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK;
+  bool direct = mode == ReadMode::kDirect;
+  FileDescriptor fd = open_retrying(path, direct ? kFlags | O_DIRECT : kFlags);
+  if (!fd.valid() && direct && errno == EINVAL) return open(path, ReadMode::kBuffered);
+  if (!fd.valid()) return os_error(path, "open", errno);
+  struct stat status = {};
+  if (::fstat(fd.get(), &status) != 0) return os_error(path, "inspect", errno);
+  if (!S_ISREG(status.st_mode)) {
+    return Error{ErrorCode::kIo, path + ": expected a file, found something else"};
+  }
+  return std::unique_ptr<ReadableFile>(std::make_unique<SystemFile>(
+      path, std::move(fd), static_cast<uint64_t>(status.st_size), direct ? kDirectAlignment : 1));
+}
+
+Status SystemStorage::write_atomic(const std::string& path, ByteSpan data, uint32_t mode) {
+  std::string temporary = path + ".tmp.XXXXXX";
+  FileDescriptor fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd.valid()) return os_error(path, "create", errno);
+  Status filled = fill_and_close(std::move(fd), path, data, mode);
+  if (filled.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
+    filled = os_error(path, "replace", errno);
+  }
+  if (!filled) {
+    ::unlink(temporary.c_str());
+    return filled;
+  }
+  return sync_directory(directory_of(path));
+}
+
+Status SystemStorage::make_directories(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (!error && !std::filesystem::is_directory(path, error) && !error) {
+    error = std::make_error_code(std::errc::not_a_directory);
+  }
+  if (error) return Error{ErrorCode::kIo, path + ": cannot make directories: " + error.message()};
+  return {};
+}
+
+Status SystemStorage::remove(const std::string& path) {
+  if (::unlink(path.c_str()) != 0) return os_error(path, "remove", errno);
+  return {};
+}
+
+bool SystemStorage::exists(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+Result<std::vector<std::string>> SystemStorage::list(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(directory, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (error) return os_error(directory, "list", error.value());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<uint64_t> SystemStorage::free_bytes(const std::string& directory) {
+  struct statvfs status = {};
+  if (::statvfs(directory.c_str(), &status) != 0) {
+    return os_error(directory, "ask for the free space", errno);
+  }
+  uint64_t bytes = 0;
+  if (!checked_multiply(status.f_bavail, status.f_frsize, &bytes)) return UINT64_MAX;
+  return bytes;
+}
+
+Result<std::unique_ptr<StorageLock>> SystemStorage::lock(const std::string& path) {
+  FileDescriptor fd = open_retrying(path, O_RDWR | O_CREAT, 0600);
+  if (!fd.valid()) return os_error(path, "open", errno);
+  int locked;
+  do {
+    locked = ::flock(fd.get(), LOCK_EX | LOCK_NB);
+  } while (locked != 0 && errno == EINTR);
+  if (locked != 0 && errno == EWOULDBLOCK) {
+    return Error{ErrorCode::kRefused, path + ": somebody else holds this lock"};
+  }
+  if (locked != 0) return os_error(path, "lock", errno);
+  return std::unique_ptr<StorageLock>(std::make_unique<SystemLock>(std::move(fd)));
+}
+
+}  // namespace
+
+std::unique_ptr<Storage> make_system_storage() {
+  return std::make_unique<SystemStorage>();
+}
+
+Result<ByteVector> read_file(Storage& storage, const std::string& path, uint64_t limit) {
+  auto file = storage.open(path, ReadMode::kBuffered);
+  if (!file) return file.error();
+  uint64_t size = (*file)->size();
+  if (size > limit) {
+    return Error{ErrorCode::kLimit,
+                 fmt::format("{}: expected at most {} bytes, found {}", path, limit, size)};
+  }
+  ByteVector bytes(size);
+  if (Status read = (*file)->read_at(0, bytes); !read) return read.error();
+  return bytes;
+}
+
+}  // namespace potluck
