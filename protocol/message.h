@@ -1,0 +1,192 @@
+// The messages of the protocol as plain values: what the coordinator's and the worker's cores
+// speak. The verb set is closed. Everything here has passed the codec's checks against limits.h
+// when it comes from a peer; what only the manifest can tell (does this unit exist? is this shape
+// right?) the receiver compares with the manifest.
+//
+//   worker                                coordinator
+//     Hello ------------------------------>            who I am, what I can do, my self-test digest
+//          <------------------------------ Welcome     or Refusal: epoch, name of the manifest
+//     FetchManifest --(bulk)-------------->
+//          <------------------------------ BulkData
+//          <------------------------------ Assignment  which units to hold
+//     FetchGrain --(bulk)----------------->            for every grain that is missing on disk
+//          <------------------------------ BulkData
+//     Residency -------------------------->            units that are ready to compute
+//          <------------------------------ Compute     one per layer and step, with all its rows
+//     Partial ---------------------------->            one answer to each
+//     Heartbeat <------------------------>             whenever there was nothing else to say
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/hash.h"
+#include "engine/base/signature.h"
+#include "engine/experts/unit_id.h"
+#include "engine/kernels/activations.h"
+#include "protocol/invitation.h"
+
+namespace potluck {
+
+inline constexpr uint32_t kProtocolVersion = 1;
+
+struct Hello {
+  uint32_t protocol_version = kProtocolVersion;
+  uint32_t arithmetic_version = 0;
+  Digest self_test;         // kernel_self_test(): must equal the coordinator's own
+  std::string name;         // for people
+  std::string software;     // "potluck 0.1.0, avx2"
+  uint64_t ram_bytes = 0;   // budget of the expert cache
+  uint64_t disk_bytes = 0;  // quota of the store
+};
+
+struct Welcome {
+  uint64_t epoch = 0;  // of this coordinator's life; stands in every later message
+  uint32_t worker_number = 0;
+  Digest manifest;
+  uint64_t manifest_bytes = 0;
+  uint32_t heartbeat_ms = 0;
+};
+
+enum class RefusalReason : uint8_t {
+  kVersion,
+  kArithmetic,
+  kManifest,
+  kInvitation,
+  kFull,
+  kProtocol
+};
+
+struct Refusal {
+  RefusalReason reason = RefusalReason::kProtocol;
+  std::string message;
+};
+
+// The units this worker shall hold from now on (all of them: an assignment replaces the last one).
+struct Assignment {
+  uint64_t epoch = 0;
+  uint64_t version = 0;  // grows with every assignment to this worker
+  uint32_t slices = 1;   // S: how many slices an expert is cut into
+  std::vector<UnitId> units;
+};
+
+// Units that became ready since the last Residency, and units that were lost (altered on disk).
+struct Residency {
+  uint64_t epoch = 0;
+  uint64_t version = 0;  // of the assignment that this is about
+  std::vector<UnitId> ready;
+  std::vector<UnitId> lost;
+};
+
+// A unit applied to one row.
+struct UnitCall {
+  uint16_t expert = 0;
+  uint16_t slice = 0;
+  float weight = 0;
+};
+
+struct ComputeRow {
+  int32_t fraction_bits = 0;
+  std::vector<UnitCall> calls;  // at least one
+};
+
+// Names one piece of work: a reply must repeat it exactly.
+struct WorkId {
+  uint64_t epoch = 0;
+  uint64_t request = 0;  // one per batch and worker; never reused within an epoch
+  uint32_t layer = 0;
+  uint32_t attempt = 0;
+
+  auto operator<=>(const WorkId&) const = default;
+};
+
+// The tensor frame holds the rows' activations one after the other: for each row f32 values, or
+// padded int8 quants followed by f32 scales (activation_wire_bytes()).
+struct Compute {
+  WorkId work;
+  uint32_t slices = 1;
+  ActivationForm form = ActivationForm::kF32;
+  uint32_t columns = 0;  // compared with the manifest's hidden
+  std::vector<ComputeRow> rows;
+  std::vector<UnitId> predicted;  // likely in the next layer: a hint, may be ignored
+};
+
+enum class PartialStatus : uint8_t {
+  kOk = 0,
+  kMissing = 1,     // a unit is not (or no longer) held; `lost` names it; nothing was computed
+  kBadRequest = 2,  // the message contradicts the manifest; text says how
+  kStale = 3,       // another epoch
+};
+
+// Nanoseconds, measured by the worker.
+struct WorkTimings {
+  uint64_t compute = 0;
+  uint64_t disk = 0;
+  uint64_t disk_bytes = 0;
+  uint32_t cache_hits = 0;
+  uint32_t cache_misses = 0;
+};
+
+// The tensor frame holds the packed sums (protocol/partial_sums.h), rows in the order of the
+// request.
+struct Partial {
+  WorkId work;
+  PartialStatus status = PartialStatus::kOk;
+  std::vector<uint8_t> row_flags;  // one per row: 1 where an addend left its range
+  std::vector<UnitId> lost;
+  WorkTimings timings;
+  uint64_t checksum = 0;  // checksum_of(work, row_flags, tensor frame); computed next to the kernel
+  std::string text;       // for people, when status is not kOk
+};
+
+struct Heartbeat {
+  uint64_t epoch = 0;
+  uint64_t sequence = 0;
+  bool reply_wanted = false;
+};
+
+// The peer leaves on purpose.
+struct Goodbye {
+  uint64_t epoch = 0;
+  std::string text;
+};
+
+// --- bulk channel: requests are answered by one or more BulkData in order of offset ---
+struct FetchManifest {
+  Digest manifest;
+};
+
+struct FetchGrain {
+  Digest digest;
+  GrainId grain;  // where to cut it from; the digest decides
+};
+
+// The tensor frame holds bytes [offset, offset + frame size) of `total`.
+struct BulkData {
+  Digest digest;  // what was asked for
+  bool found = true;
+  uint64_t offset = 0;
+  uint64_t total = 0;
+  Signature signature{};  // with manifests only
+};
+
+// --- join channel: open to unknown keys, one verb ---
+struct JoinRequest {
+  InvitationSecret secret{};
+  std::string name;
+};
+
+struct JoinAccept {
+  std::string compute_endpoint;  // "tcp://HOST:PORT"
+  std::string bulk_endpoint;
+};
+
+using Message =
+    std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial, Heartbeat,
+                 Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest, JoinAccept>;
+
+const char* message_name(const Message& message);
+
+}  // namespace potluck

@@ -1,0 +1,43 @@
+// The transport seam. Carries two-frame messages between authenticated peers on three channels. The
+// cores never see it: whoever owns a core moves frames between the two. An implementation belongs
+// to one thread.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/base/clock.h"
+#include "protocol/codec.h"
+#include "protocol/keys.h"
+
+namespace potluck {
+
+enum class Channel : uint8_t {
+  kCompute = 0,  // small and urgent: work, heartbeats, membership
+  kBulk = 1,     // grains and manifests: never in the way of the above
+  kJoin = 2,     // open to keys that are not on the allow list; one verb
+};
+
+struct Envelope {
+  PeerKey peer;  // authenticated by the transport
+  Channel channel = Channel::kCompute;
+  Frames frames;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  // Queues frames to a peer. kNotFound when it is not connected (the peer is gone), kLimit when its
+  // queue is full. Never blocks.
+  virtual Status send(const PeerKey& peer, Channel channel, Frames frames) = 0;
+
+  // The next message, waiting up to `timeout`; nothing when none came. Messages of kCompute come
+  // before those of other channels.
+  virtual std::optional<Envelope> receive(Duration timeout) = 0;
+
+  // Bytes sent and received on the compute channel so far, both frames.
+  virtual uint64_t compute_bytes() const = 0;
+};
+
+}  // namespace potluck

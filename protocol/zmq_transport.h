@@ -1,0 +1,67 @@
+// The transport over ZeroMQ with CURVE on every socket: ROUTERs at the coordinator, DEALERs at the
+// worker, one pair per channel. A key that is not on the allow list gets no further than the
+// handshake (except on the join channel). All socket options are set in one function in
+// zmq_socket.cpp, with the reason for each. Each object belongs to one thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "protocol/allow_list.h"
+#include "protocol/transport.h"
+
+namespace potluck {
+
+// The coordinator's side. Fails to start if the address is taken, or if the authentication handler
+// cannot run: closed, never open.
+class ZmqServerTransport final : public Transport {
+ public:
+  struct Options {
+    CurveKeyPair keys;
+    std::string listen_host = "127.0.0.1";  // an address of this machine
+    uint16_t port = 0;  // of the join socket; 0: any. Compute and bulk take any free port.
+  };
+  // `allow_list` is asked at every handshake; it must outlive the transport and belong to its
+  // thread.
+  static Result<std::unique_ptr<ZmqServerTransport>> listen(const Options& options,
+                                                            const AllowList& allow_list);
+  ~ZmqServerTransport() override;
+
+  Status send(const PeerKey& peer, Channel channel, Frames frames) override;
+  std::optional<Envelope> receive(Duration timeout) override;
+  uint64_t compute_bytes() const override;
+
+  std::string join_endpoint() const;
+  std::string compute_endpoint() const;
+  std::string bulk_endpoint() const;
+  // Handshakes that were refused because the key is on no list.
+  uint64_t refused_handshakes() const;
+
+ private:
+  struct State;
+  explicit ZmqServerTransport(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// The worker's side: connections to several coordinators.
+class ZmqClientTransport final : public Transport {
+ public:
+  explicit ZmqClientTransport(const CurveKeyPair& keys);
+  ~ZmqClientTransport() override;
+
+  // Connects one channel to a coordinator whose key must be `coordinator`; reconnects by itself.
+  Status connect(const PeerKey& coordinator, Channel channel, const std::string& endpoint);
+  // Closes all channels to a coordinator.
+  void disconnect(const PeerKey& coordinator);
+  void disconnect(const PeerKey& coordinator, Channel channel);
+
+  Status send(const PeerKey& peer, Channel channel, Frames frames) override;
+  std::optional<Envelope> receive(Duration timeout) override;
+  uint64_t compute_bytes() const override;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace potluck
