@@ -16,9 +16,11 @@
 //     2-bit (high     vector v holds columns 16v..16v+15: bits 2j,2j+1 are columns 16v+4j..
 //     bits of Q6_K)                                                          v = 0..1
 //
-// Rows are padded with zeros to a multiple of 8, columns of a quantized matrix to a multiple of 32.
+// Rows are padded with zeros to a multiple of 8. Columns of a quantized matrix end at a multiple of
+// 32: a matrix that ends inside a block keeps the block's other quants (activations are zero there).
 // A matrix may start inside a super-block (`phase`): that is how the columns of a down-projection
-// are cut into chunks without touching a number.
+// are cut into chunks without touching a number. A product over whole rows reads activations in the
+// format's own form; one over a cut of a K-format reads blocks of 32.
 //
 // All values here are plain views or numbers; any thread.
 #pragma once
@@ -41,8 +43,6 @@ struct PanelShape {
   uint32_t panels() const { return ceil_div(rows, kPanelRows); }
   uint64_t panel_bytes() const;  // a multiple of 16
   uint64_t bytes() const { return panel_bytes() * panels(); }
-  // The form of activations the product reads: the format's own for whole rows; blocks of 32 for a
-  // cut (see `cut` below) of any quantized format.
   bool operator==(const PanelShape&) const = default;
 };
 

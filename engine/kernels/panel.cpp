@@ -1,0 +1,67 @@
+#include "engine/kernels/panel.h"
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+#include "engine/kernels/panel_layout.h"
+
+namespace potluck {
+namespace {
+
+void check_shape(const PanelShape& shape, const PanelLayout& layout) {
+  uint32_t phases = layout.head_bytes != 0 ? layout.group_columns : 1;
+  CHECK(shape.phase < phases && shape.phase % layout.block_columns == 0);
+}
+
+void pack_row(const PanelShape& shape, const PanelLayout& layout, const std::byte* row,
+              uint32_t column_begin, uint32_t lane, std::byte* panel) {
+  const BlockFormat& format = block_format(shape.type);
+  for_each_block(shape, layout, [&](uint32_t block, uint64_t head, uint64_t at) {
+    uint64_t column = column_begin + uint64_t{block} * layout.block_columns;
+    const std::byte* source = row + column / format.block_elements * format.block_bytes;
+    auto inside = static_cast<uint32_t>(column % format.block_elements);
+    if (at == head + layout.head_bytes) layout.pack_head(source, lane, panel + head);
+    layout.pack_block(source, inside / layout.block_columns, lane, panel + at);
+  });
+}
+
+}  // namespace
+
+uint64_t PanelShape::panel_bytes() const {
+  const PanelLayout& layout = panel_layout(type);
+  return uint64_t{panel_heads(*this, layout)} * layout.head_bytes +
+         uint64_t{panel_blocks(*this, layout)} * layout.block_bytes;
+}
+
+void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t source_columns,
+                 uint32_t column_begin, std::byte* out) {
+  const PanelLayout& layout = panel_layout(shape.type);
+  const BlockFormat& format = block_format(shape.type);
+  check_shape(shape, layout);
+  CHECK(source_columns % format.block_elements == 0);
+  CHECK(column_begin <= source_columns && shape.columns <= source_columns - column_begin);
+  CHECK(column_begin % layout.block_columns == 0);
+  CHECK(layout.head_bytes == 0 || shape.phase == column_begin % layout.group_columns);
+  uint64_t row_bytes = uint64_t{source_columns} / format.block_elements * format.block_bytes;
+  std::memset(out, 0, shape.bytes());
+  for (uint32_t row = 0; row < shape.rows; ++row) {
+    std::byte* panel = out + row / kPanelRows * shape.panel_bytes();
+    pack_row(shape, layout, source + row * row_bytes, column_begin, row % kPanelRows, panel);
+  }
+}
+
+void unpack_row(const PanelMatrix& matrix, uint32_t row, float* out) {
+  const PanelShape& shape = matrix.shape;
+  CHECK(row < shape.rows);
+  const PanelLayout& layout = panel_layout(shape.type);
+  const std::byte* panel = matrix.data + row / kPanelRows * shape.panel_bytes();
+  for_each_block(shape, layout, [&](uint32_t block, uint64_t head, uint64_t at) {
+    float values[32];
+    layout.unpack_block(panel + head, panel + at, row % kPanelRows, values);
+    uint32_t column = block * layout.block_columns;
+    uint32_t count = std::min(layout.block_columns, shape.columns - column);
+    std::copy_n(values, count, out + column);
+  });
+}
+
+}  // namespace potluck

@@ -1,0 +1,54 @@
+// The panel layouts by format, as a table: sizes, and how one row of a GGUF block is put into a
+// panel and read back. panel.h has the picture. Adding a format is one row in panel_layout.cpp.
+// Internal to engine/kernels; constants and pure functions, any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/kernels/panel.h"
+
+namespace potluck {
+
+// A panel is a run of super-blocks (group_columns > 32), each a head followed by its blocks, or
+// just a run of blocks. A block is 32 columns of 8 rows; 1 column for float formats.
+struct PanelLayout {
+  TensorType type;
+  uint32_t group_columns;  // columns that share a head, and the source's block
+  uint32_t head_bytes;     // 0: no heads
+  uint32_t block_columns;  // 1 or 32
+  uint32_t block_bytes;
+
+  // Puts the row `lane` of a source block into a zeroed head or block. `part` counts the blocks of
+  // block_columns inside the source's block.
+  void (*pack_head)(const std::byte* source, uint32_t lane, std::byte* head);
+  void (*pack_block)(const std::byte* source, uint32_t part, uint32_t lane, std::byte* block);
+  // Decodes block_columns values of the row `lane`.
+  void (*unpack_block)(const std::byte* head, const std::byte* block, uint32_t lane, float* out);
+};
+
+const PanelLayout& panel_layout(TensorType type);  // the type must be in the table
+
+// Blocks, and heads, of one panel.
+uint32_t panel_blocks(const PanelShape& shape, const PanelLayout& layout);
+uint32_t panel_heads(const PanelShape& shape, const PanelLayout& layout);
+
+// Calls body(block, head, bytes) for the blocks of a panel in sequence: `block` counts from 0,
+// `head` is the offset of the head it belongs to and `bytes` its own offset in the panel.
+template <class Body>
+void for_each_block(const PanelShape& shape, const PanelLayout& layout, const Body& body) {
+  uint64_t head = 0;
+  uint64_t at = 0;
+  uint32_t blocks = panel_blocks(shape, layout);
+  for (uint32_t block = 0; block < blocks; ++block) {
+    uint64_t column = shape.phase + uint64_t{block} * layout.block_columns;
+    if (layout.head_bytes != 0 && (block == 0 || column % layout.group_columns == 0)) {
+      head = at;
+      at += layout.head_bytes;
+    }
+    body(block, head, at);
+    at += layout.block_bytes;
+  }
+}
+
+}  // namespace potluck

@@ -1,0 +1,118 @@
+#include "engine/kernels/panel.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/engine/kernels/random_data.h"
+
+namespace potluck {
+namespace {
+
+struct Source {
+  TensorType type;
+  uint32_t rows;
+  uint32_t columns;
+  ByteVector blocks;
+  std::vector<float> values;  // decoded by the table's decoder
+};
+
+Source make_source(const BlockFormat& format, uint32_t rows, uint32_t columns, RandomDraws& draws) {
+  Source source{format.type, rows, columns, random_blocks(format.type, rows, columns, draws), {}};
+  source.values.resize(uint64_t{rows} * columns);
+  format.decode(source.blocks.data(), source.values.size(), source.values.data());
+  return source;
+}
+
+// Packs columns [begin, begin + count) and compares every decoded row with the source.
+void expect_round_trip(const Source& source, uint32_t begin, uint32_t count) {
+  uint32_t phase = block_format(source.type).block_elements == 256 ? begin % 256 : 0;
+  PanelShape shape{source.type, source.rows, count, phase};
+  EXPECT_EQ(shape.panel_bytes() % 16, 0u);
+  ByteVector packed(shape.bytes() + 1, std::byte{0x5a});
+  pack_panels(shape, source.blocks.data(), source.columns, begin, packed.data());
+  EXPECT_EQ(packed.back(), std::byte{0x5a});
+  std::vector<float> row(count);
+  for (uint32_t r = 0; r < source.rows; ++r) {
+    unpack_row({shape, packed.data()}, r, row.data());
+    const float* expected = source.values.data() + uint64_t{r} * source.columns + begin;
+    ASSERT_EQ(std::memcmp(row.data(), expected, count * sizeof(float)), 0)
+        << block_format(source.type).name << " row " << r << " columns " << begin << "+" << count;
+  }
+}
+
+TEST(Panel, KeepsEveryValueOfWholeRows) {
+  RandomDraws draws(1);
+  for (const BlockFormat& format : block_formats()) {
+    for (uint32_t rows : {1u, 7u, 8u, 19u}) {
+      Source source = make_source(format, rows, 512, draws);
+      expect_round_trip(source, 0, 512);
+    }
+  }
+}
+
+TEST(Panel, KeepsEveryValueOfRandomCuts) {
+  RandomDraws draws(2);
+  for (const BlockFormat& format : block_formats()) {
+    uint32_t step = format.quantized() ? 32 : 1;
+    Source source = make_source(format, 11, 1024, draws);
+    for (int i = 0; i < 100; ++i) {
+      uint32_t begin = draws.below(1024 / step) * step;
+      uint32_t count = (1 + draws.below((1024 - begin) / step)) * step;
+      expect_round_trip(source, begin, count);
+    }
+    expect_round_trip(source, 0, 1000);  // ends inside a block
+  }
+}
+
+// The sizes that readers of stored units rely on.
+TEST(Panel, HasTheWrittenSizes) {
+  auto bytes = [](TensorType type, uint32_t columns, uint32_t phase) {
+    return PanelShape{type, 8, columns, phase}.panel_bytes();
+  };
+  EXPECT_EQ(bytes(TensorType::kF32, 10, 0), 320u);
+  EXPECT_EQ(bytes(TensorType::kF16, 10, 0), 160u);
+  EXPECT_EQ(bytes(TensorType::kBF16, 10, 0), 160u);
+  EXPECT_EQ(bytes(TensorType::kQ8_0, 64, 0), 2 * (16u + 256));
+  EXPECT_EQ(bytes(TensorType::kQ4_0, 64, 0), 2 * (16u + 128));
+  EXPECT_EQ(bytes(TensorType::kQ4_K, 256, 0), 32u + 8 * (16 + 128));
+  EXPECT_EQ(bytes(TensorType::kQ6_K, 256, 0), 16u + 8 * (16 + 128 + 64));
+  EXPECT_EQ(bytes(TensorType::kQ4_K, 128, 224), 2 * 32u + 4 * (16 + 128));
+  EXPECT_EQ(bytes(TensorType::kQ6_K, 32, 128), 16u + 208);
+  EXPECT_EQ(bytes(TensorType::kQ6_K, 0, 0), 0u);
+  EXPECT_EQ((PanelShape{TensorType::kQ8_0, 9, 32, 0}.bytes()), 2 * 272u);
+}
+
+// The order of bytes inside a block, against the picture in the header.
+TEST(Panel, PlacesQuantsAsDocumented) {
+  uint32_t rows = 8;
+  ByteVector blocks(rows * 34);
+  for (uint32_t r = 0; r < rows; ++r) {
+    store(blocks.data() + 34 * r, float_to_half(static_cast<float>(r + 1)));
+    for (uint32_t c = 0; c < 32; ++c) blocks[34 * r + 2 + c] = std::byte(16 * r + c % 16);
+  }
+  PanelShape shape{TensorType::kQ8_0, rows, 32, 0};
+  ByteVector packed(shape.bytes());
+  pack_panels(shape, blocks.data(), 32, 0, packed.data());
+  for (uint32_t r = 0; r < rows; ++r) {
+    EXPECT_EQ(half_to_float(load<uint16_t>(packed.data() + 2 * r)), static_cast<float>(r + 1));
+    for (uint32_t c = 0; c < 32; ++c) {
+      EXPECT_EQ(packed[16 + 32 * (c / 4) + 4 * r + c % 4], std::byte(16 * r + c % 16));
+    }
+  }
+}
+
+TEST(Panel, PadsRowsWithZeros) {
+  RandomDraws draws(3);
+  ByteVector blocks = random_blocks(TensorType::kQ8_0, 1, 32, draws);
+  PanelShape shape{TensorType::kQ8_0, 1, 32, 0};
+  ByteVector packed(shape.bytes(), std::byte{1});
+  pack_panels(shape, blocks.data(), 32, 0, packed.data());
+  for (uint32_t i = 2; i < 16; ++i) EXPECT_EQ(packed[i], std::byte{0});
+  for (uint32_t i = 16; i < 272; ++i) {
+    if ((i - 16) % 32 >= 4) {
+      EXPECT_EQ(packed[i], std::byte{0}) << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace potluck
