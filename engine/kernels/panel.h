@@ -17,10 +17,10 @@
 //     bits of Q6_K)                                                          v = 0..1
 //
 // Rows are padded with zeros to a multiple of 8. Columns of a quantized matrix end at a multiple of
-// 32: a matrix that ends inside a block keeps the block's other quants (activations are zero there).
-// A matrix may start inside a super-block (`phase`): that is how the columns of a down-projection
-// are cut into chunks without touching a number. A product over whole rows reads activations in the
-// format's own form; one over a cut of a K-format reads blocks of 32.
+// 32: a matrix that ends inside a block keeps the block's other quants (activations are zero
+// there). A matrix may start inside a super-block (`phase`): that is how the columns of a
+// down-projection are cut into chunks without touching a number. A product over whole rows reads
+// activations in the format's own form; one over a cut of a K-format reads blocks of 32.
 //
 // All values here are plain views or numbers; any thread.
 #pragma once
