@@ -91,7 +91,9 @@ class GgufModel {
   Result<std::vector<float>> read_floats(const GgufTensor& tensor) const;
 
  private:
-  friend class GgufParser;
+  // Adds part `part` (0-based) of `parts`.
+  Status add_file(Storage& storage, const std::string& path, uint32_t part, uint32_t parts);
+
   std::vector<std::string> paths_;
   std::vector<std::shared_ptr<ReadableFile>> files_;
   uint32_t version_ = 0;

@@ -1,0 +1,53 @@
+#include "engine/gguf/file_reader.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace potluck {
+namespace {
+
+// Large enough that system calls do not show, small enough for the processor's cache.
+constexpr uint64_t kWindowBytes = 256 * kKiB;
+
+}  // namespace
+
+FileReader::FileReader(const ReadableFile& file, uint64_t limit)
+    : file_(file), end_(std::min(file.size(), limit)) {}
+
+Error FileReader::beyond_end(uint64_t wanted) const {
+  if (end_ < file_.size()) {
+    return {ErrorCode::kLimit,
+            fmt::format("{} bytes wanted at offset {}, but a header may take at most {} bytes",
+                        wanted, position(), end_)};
+  }
+  return {ErrorCode::kCorrupt, fmt::format("truncated: {} bytes wanted at offset {}, {} left",
+                                           wanted, position(), remaining())};
+}
+
+Status FileReader::move_window(uint64_t wanted) {
+  if (remaining() < wanted) return beyond_end(wanted);
+  uint64_t start = position();
+  window_.resize(std::min(end_ - start, std::max(wanted, kWindowBytes)));
+  window_start_ = start;
+  cursor_ = 0;
+  return file_.read_at(start, window_);
+}
+
+Result<std::string> FileReader::read_string(uint64_t limit) {
+  auto length = read<uint64_t>();
+  if (!length) return length.error();
+  if (*length > remaining()) return beyond_end(*length);
+  if (*length > limit) {
+    return Error{ErrorCode::kLimit,
+                 fmt::format("expected a text of at most {} bytes, found {}", limit, *length)};
+  }
+  if (window_.size() - cursor_ < *length) {
+    if (Status moved = move_window(*length); !moved) return moved.error();
+  }
+  std::string text(as_text(ByteSpan(window_).subspan(cursor_, *length)));
+  cursor_ += *length;
+  return text;
+}
+
+}  // namespace potluck
