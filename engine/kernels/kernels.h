@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/hash.h"
 #include "engine/base/result.h"
@@ -20,8 +21,11 @@ namespace potluck {
 
 inline constexpr uint32_t kArithmeticVersion = 1;
 
-// Largest magnitude of a fixed-point addend; see accumulate.
+// Largest magnitude of a fixed-point addend, and the range of its exponent; see accumulate. The
+// range holds 24 - exponent(x) of every float32 x many times over.
 inline constexpr int64_t kAddendLimit = int64_t{1} << 46;
+inline constexpr int32_t kMinFractionBits = -512;
+inline constexpr int32_t kMaxFractionBits = 512;
 
 // Keys and values of one attention head in blocks of 8 positions: see engine/model/kv_cache.h.
 enum class KvType : uint8_t { kF32 = 0, kF16 = 1 };
@@ -52,7 +56,8 @@ struct KernelTable {
 
   // y[t * y_stride + r] = sum over columns of w[r][c] * x[rows ? rows[t] : t][c], for the t in
   // [0, tokens) and the matrix rows r of the panels [panel_begin, panel_end); rows beyond
-  // shape.rows are not written. x.columns == w.shape.columns.
+  // shape.rows are not written. x.columns == w.shape.columns. x.form is one that the format reads,
+  // as listed; kQ8Block256 needs phase 0.
   //
   //  float weights, kF32:      acc += w * x, column by column
   //  Q8_0, Q4_0, kQ8Block32:   acc += (dw * dx) * i,       i = sum of w * x over the block of 32
@@ -61,25 +66,26 @@ struct KernelTable {
   //                            i = sum of sc * w * x,  m = sum of min * x   (one float difference)
   //  Q6_K, kQ8Block256:        acc += (dw * dx) * i,       i = sum of sc * (w - 32) * x
   //  Q4_K, Q6_K, kQ8Block32:   the same per block of 32 columns instead of per super-block
-  // i and m are converted to float32 by rounding to nearest even (they are below 2^31).
+  // i and m (below 2^31) are converted to float32 by rounding to nearest even. dw, dx and dmin are
+  // the float32 values of the scales.
   void (*matmul)(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows,
                  uint32_t tokens, uint32_t panel_begin, uint32_t panel_end, float* y,
                  uint64_t y_stride);
 
   // Quantizes `count` values (the tail of the last block counts as zeros) in blocks of 32 or 256:
-  //   amax = max |x|; not finite anywhere in the block: scale = NaN, quants 0
+  //   amax = max |x|; not finite anywhere in the block: scale = NaN (0x7fc00000), quants 0
   //   amax < 2^-100: scale = 0, quants 0; else scale = amax / 127, inverse = 127 / amax,
   //   q = x * inverse, rounded to nearest even (|q| <= 127 follows; clamped all the same).
-  // sums[i] = quants[16 i] + ... + quants[16 i + 15].
+  // sums[i] = quants[16 i] + ... + quants[16 i + 15]. Whole blocks are written.
   void (*quantize)(const float* x, uint32_t count, uint32_t block, int8_t* quants, float* scales,
                    int16_t* sums);
 
   // y = (x * (1 / sqrt(mean(x^2) + eps))) * weight. Squares are added in 8 lanes (lane = index mod
-  // 8, in sequence), lanes by sum_lanes(); mean = sum / count. weight may be null (all ones); x may
-  // be y.
+  // 8, in sequence), lanes by sum_lanes(); mean = sum / float(count). weight may be null (no second
+  // product); x may be y.
   void (*rms_norm)(const float* x, const float* weight, uint32_t count, float eps, float* y);
 
-  // y = silu(gate) * up.
+  // y = silu(gate) * up. y may be either.
   void (*swiglu)(const float* gate, const float* up, uint32_t count, float* y);
 
   // x[i] = exp(x[i] - max), returns the sum in 8 lanes (lane = i mod 8), lanes by sum_lanes().
@@ -87,14 +93,18 @@ struct KernelTable {
 
   // sums[i] += llrint(double(y[i] * weight) * 2^fraction_bits), y * weight rounded to float32
   // first. An addend that is not finite or whose magnitude exceeds kAddendLimit adds nothing; the
-  // return value says whether there was one.
+  // return value says whether there was one. fraction_bits is in [kMinFractionBits,
+  // kMaxFractionBits]; others count as the nearer end. Sums wrap around: the caller's limit on the
+  // number of addends keeps them far from it.
   bool (*accumulate)(const float* y, uint32_t count, float weight, int32_t fraction_bits,
                      int64_t* sums);
 
   // One query head over one chunk of positions. scores (kAttentionChunk floats of scratch):
-  // s[p] = (sum over d, in sequence, of q[d] * k[p][d]) * scale; max = largest;
-  // p = exp(s - max), sum as exp_sum over the visible positions;
-  // out[d] = sum over visible positions, in sequence, of p * v[d].
+  //   s[p] = (sum over d, in sequence, of q[d] * k[p][d]) * scale
+  //   max  = the largest, NaNs skipped (-inf if there is nothing else; zero is +0)
+  //   e, sum = exp_sum over the visible s, lane = (p - begin) mod 8
+  //   out[d] = sum over visible positions, in sequence, of e[p] * v[p][d]
+  // Blocks of 8 keys that hold a visible position are read whole; what the others hold is ignored.
   AttentionPartial (*attention_chunk)(const AttentionChunk& chunk, const float* query,
                                       float* scores, float* out);
 };

@@ -1,0 +1,91 @@
+// Everything that works on one row of floats.
+#include <cmath>
+#include <limits>
+
+#include "engine/kernels/exact_math.h"
+#include "engine/kernels/fixed_point.h"
+#include "engine/kernels/scalar/scalar.h"
+
+namespace potluck::scalar {
+namespace {
+
+constexpr uint32_t kLanes = 8;
+constexpr float kSmallestAmax = 0x1p-100F;
+
+// One block; `count` values are there, the rest of it counts as zeros.
+void quantize_block(const float* x, uint32_t count, uint32_t block, int8_t* quants, float* scale) {
+  bool finite = true;
+  float amax = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    finite = finite && std::isfinite(x[i]);
+    amax = std::max(amax, std::fabs(x[i]));
+  }
+  std::fill_n(quants, block, int8_t{0});
+  *scale = finite ? 0.0F : std::numeric_limits<float>::quiet_NaN();
+  if (!finite || amax < kSmallestAmax) return;
+  *scale = amax / 127.0F;
+  float inverse = 127.0F / amax;
+  for (uint32_t i = 0; i < count; ++i) {
+    long rounded = std::lrint(x[i] * inverse);
+    quants[i] = static_cast<int8_t>(std::clamp(rounded, -127L, 127L));
+  }
+}
+
+}  // namespace
+
+void quantize(const float* x, uint32_t count, uint32_t block, int8_t* quants, float* scales,
+              int16_t* sums) {
+  uint32_t padded = round_up(count, block);
+  for (uint32_t begin = 0; begin < count; begin += block) {
+    quantize_block(x + begin, std::min(block, count - begin), block, quants + begin,
+                   scales + begin / block);
+  }
+  for (uint32_t begin = 0; begin < padded; begin += 16) {
+    int sum = 0;
+    for (uint32_t i = 0; i < 16; ++i) sum += quants[begin + i];
+    sums[begin / 16] = static_cast<int16_t>(sum);
+  }
+}
+
+void rms_norm(const float* x, const float* weight, uint32_t count, float eps, float* y) {
+  float lanes[kLanes] = {};
+  for (uint32_t i = 0; i < count; ++i) lanes[i % kLanes] += x[i] * x[i];
+  float mean = sum_lanes(lanes) / static_cast<float>(count);
+  float scale = 1.0F / std::sqrt(mean + eps);
+  for (uint32_t i = 0; i < count; ++i) {
+    float scaled = x[i] * scale;
+    y[i] = weight != nullptr ? scaled * weight[i] : scaled;
+  }
+}
+
+void swiglu(const float* gate, const float* up, uint32_t count, float* y) {
+  for (uint32_t i = 0; i < count; ++i) y[i] = exact_silu(gate[i]) * up[i];
+}
+
+float exp_sum(float* x, uint32_t count, float max) {
+  float lanes[kLanes] = {};
+  for (uint32_t i = 0; i < count; ++i) {
+    x[i] = exact_exp(x[i] - max);
+    lanes[i % kLanes] += x[i];
+  }
+  return sum_lanes(lanes);
+}
+
+bool accumulate(const float* y, uint32_t count, float weight, int32_t fraction_bits,
+                int64_t* sums) {
+  double scale = fixed_point_scale(fraction_bits);
+  bool flag = false;
+  for (uint32_t i = 0; i < count; ++i) {
+    float product = y[i] * weight;
+    double scaled = static_cast<double>(product) * scale;
+    if (std::fabs(scaled) <= static_cast<double>(kAddendLimit)) {
+      auto addend = static_cast<uint64_t>(std::llrint(scaled));
+      sums[i] = static_cast<int64_t>(static_cast<uint64_t>(sums[i]) + addend);
+    } else {
+      flag = true;  // too large, infinite or NaN
+    }
+  }
+  return flag;
+}
+
+}  // namespace potluck::scalar

@@ -1,0 +1,49 @@
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/scalar/scalar.h"
+
+namespace potluck {
+namespace {
+
+// A table and whether this processor can run it.
+struct Candidate {
+  const KernelTable* table;
+  bool (*runs_here)();
+};
+
+// The best one last.
+constexpr Candidate kCandidates[] = {
+    {&scalar::kTable, [] { return true; }},
+};
+
+std::string names() {
+  std::string list;
+  for (const Candidate& candidate : kCandidates) {
+    if (!list.empty()) list += ", ";
+    list += candidate.table->name;
+  }
+  return list;
+}
+
+}  // namespace
+
+std::vector<const KernelTable*> available_kernels() {
+  std::vector<const KernelTable*> tables;
+  for (const Candidate& candidate : kCandidates) {
+    if (candidate.runs_here()) tables.push_back(candidate.table);
+  }
+  return tables;
+}
+
+Result<const KernelTable*> select_kernels(std::string_view name) {
+  if (name.empty()) return available_kernels().back();
+  for (const Candidate& candidate : kCandidates) {
+    if (candidate.table->name != name) continue;
+    if (candidate.runs_here()) return candidate.table;
+    return Error{ErrorCode::kUnsupported,
+                 "this processor cannot run the \"" + std::string(name) + "\" kernels"};
+  }
+  return Error{ErrorCode::kInvalidArgument,
+               "no kernels are called \"" + std::string(name) + "\"; there are " + names()};
+}
+
+}  // namespace potluck
