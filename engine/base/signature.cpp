@@ -63,8 +63,7 @@ Signature SigningKey::sign(ByteSpan message) const {
 }
 
 bool verify_signature(const SigningPublicKey& key, ByteSpan message, const Signature& signature) {
-  KeyHandle handle(
-      EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.data(), key.size()));
+  KeyHandle handle(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.data(), key.size()));
   if (handle == nullptr) return false;
   ContextHandle context = make_context();
   if (EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, handle.get()) != 1) {

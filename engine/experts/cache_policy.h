@@ -17,8 +17,8 @@ class CachePolicy {
 
   // True if the grain is in; it is then the most recently used.
   bool touch(const Digest& key);
-  // Takes the grain in and returns what has to leave, coldest first. A grain larger than the whole
-  // budget is not taken (it is then itself in the list).
+  // Takes the grain in, as the most recently used, and returns what has to leave, coldest first. A
+  // grain larger than the whole budget is not taken (it is then itself in the list).
   std::vector<Digest> insert(const Digest& key, uint64_t bytes);
   void erase(const Digest& key);
 

@@ -10,6 +10,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
 
 #include "engine/base/thread_pool.h"
 #include "engine/experts/executor.h"
@@ -32,8 +35,10 @@ class ExpertCompute {
   ~ExpertCompute();
 
   // Adds all calls into `out`, which the caller has reset to input.tokens rows. Rows without calls
-  // stay as they are. `fraction_bits` has one entry per row of the input. Fails only when the
-  // source does; `out` is then partly written.
+  // stay as they are. `shape` has passed check_expert_shape(), `input` is in shape.input_form() and
+  // `fraction_bits` has one entry per row of it; rows and grains of the calls exist. Fails only
+  // when the source does; `out` is then partly written. A source that cannot hold all grains of the
+  // batch at once (kLimit) is asked for as many as it can, again and again.
   Status run(uint32_t layer, const ExpertShape& shape, const ActivationView& input,
              std::span<const int32_t> fraction_bits, std::span<const ExpertCall> calls,
              GrainSource& source, ExpertSums* out);
@@ -62,7 +67,7 @@ class LocalExecutor final : public ExpertExecutor {
   ExpertCompute& compute_;
   std::vector<ExpertCall> calls_;
   Ticket next_ticket_ = 1;
-  Status last_status_;
+  std::unordered_map<Ticket, Error> failures_;  // until wait() asks
 };
 
 }  // namespace potluck

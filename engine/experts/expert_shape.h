@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "engine/base/result.h"
 #include "engine/kernels/panel.h"
 
 namespace potluck {
@@ -39,6 +40,11 @@ struct ExpertShape {
   ActivationForm down_form() const;
 };
 
+// Compares a shape with limits.h and with its formats: known types, whole blocks in every row, a
+// grain that fits limits::kGrainBytes. Shapes from files and manifests pass here before anything
+// else looks at them; the functions below rely on it.
+Status check_expert_shape(const ExpertShape& shape);
+
 struct ChunkPlan {
   uint32_t chunk_width = 0;  // columns per chunk; the last chunk may be shorter
   uint32_t chunks = 0;
@@ -50,7 +56,8 @@ struct ChunkPlan {
 
 // Chunks: the largest multiple of 32, at most 128, that divides the width into at least 8 equal
 // chunks; failing that 32, the last may be short. Grains: the longest run of chunks that leaves at
-// least 8 grains (fewer only if there are fewer chunks) and keeps a grain within 1 MiB.
+// least 8 grains (fewer only if there are fewer chunks) and keeps every grain within 1 MiB; a
+// single chunk where that is not enough.
 ChunkPlan plan_chunks(const ExpertShape& shape);
 
 // Grains [first, first + count).
@@ -85,6 +92,10 @@ struct GrainLayout {
 };
 
 GrainLayout grain_layout(const ExpertShape& shape, const ChunkPlan& plan, uint32_t grain);
+
+uint64_t largest_grain_bytes(const ExpertShape& shape, const ChunkPlan& plan);
+// All grains of one expert.
+uint64_t expert_bytes(const ExpertShape& shape, const ChunkPlan& plan);
 
 // The part of the down-projection that belongs to chunk `chunk` (of the expert, inside the grain):
 // its shape [hidden, chunk columns] and its offset in the grain.

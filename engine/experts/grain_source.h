@@ -20,6 +20,8 @@ struct GrainView {
 class GrainSource {
  public:
   virtual ~GrainSource() = default;
+  // kLimit: the source's memory is taken by views that are alive. Release some and ask again; with
+  // none alive, the budget cannot hold this grain at all.
   virtual Result<GrainView> get(GrainId id) = 0;
 };
 
@@ -46,7 +48,7 @@ class ResidentSource final : public GrainSource {
 // few experts it laid out.
 class GgufSource final : public GrainSource {
  public:
-  // `budget_bytes` bounds what is kept; at least one expert is.
+  // `budget_bytes` bounds what is kept; at least one expert is. The cutter must outlive the source.
   GgufSource(const GrainCutter& cutter, uint64_t budget_bytes);
   ~GgufSource() override;
   Result<GrainView> get(GrainId id) override;

@@ -19,8 +19,9 @@ namespace potluck {
 
 class GrainStore {
  public:
-  // Opens or creates the store; lists what is there. Leftovers of interrupted writes are removed.
-  // `quota_bytes` bounds all grains together.
+  // Opens or creates the store; lists what is there. Leftovers of interrupted writes and files that
+  // no grain can be, by their size, are removed. `quota_bytes` bounds all grains together; a store
+  // that holds more keeps it and takes nothing new. kRefused when somebody else holds the store.
   static Result<std::unique_ptr<GrainStore>> open(Storage& storage, std::string directory,
                                                   uint64_t quota_bytes);
 
@@ -29,12 +30,14 @@ class GrainStore {
   uint64_t quota_bytes() const { return quota_bytes_; }
   size_t count() const { return sizes_.size(); }
 
-  // Checks the digest (kCorrupt if it differs), the quota and the free space (kLimit), then writes.
+  // Checks the length (a positive multiple of 4096 within limits::kGrainBytes), the digest
+  // (kCorrupt if it differs), the quota and the free space (kLimit), then writes. A grain that is
+  // there already is left as it is.
   Status put(const Digest& digest, ByteSpan grain);
 
   // Reads the grain into `out` (its exact length, 4096-aligned memory if direct reads are wanted)
   // and verifies it. A grain that is missing, short or altered is forgotten and removed: kNotFound
-  // or kCorrupt.
+  // or kCorrupt. One that cannot be read (kIo) stays.
   Status read(const Digest& digest, MutableByteSpan out);
 
   // Removes a grain; nothing happens if it is not there.
@@ -42,6 +45,11 @@ class GrainStore {
 
  private:
   GrainStore(Storage& storage, std::string directory, uint64_t quota_bytes);
+  Status list_grains();
+  Status list_shelf(const std::string& shelf);
+  void admit(const std::string& path, const Digest& digest);
+  Status check_room(uint64_t bytes) const;
+  std::string shelf_of(const Digest& digest) const;
   std::string path_of(const Digest& digest) const;
 
   Storage& storage_;

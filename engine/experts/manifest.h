@@ -25,6 +25,8 @@ struct ManifestLayer {
 
 class Manifest {
  public:
+  // Layers ascend, their shapes passed check_expert_shape(), and each has all its digests; plans
+  // are computed here. Of the name, control characters become '_' and an overlong tail is cut.
   Manifest(std::string model_name, std::vector<ManifestLayer> layers);
 
   // Reads encode()'s bytes. Everything is checked against limits.h and against itself; trailing

@@ -1,0 +1,159 @@
+#include "engine/experts/grain_worker.h"
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+
+namespace potluck {
+namespace {
+
+// Token rows per pass over a grain: enough to pay for reading it, few enough that the intermediate
+// values stay in a core's own cache.
+constexpr uint32_t kTokenTile = 64;
+// Outputs held at once, [tokens of the tile, rows of down]: 64 KiB of float32.
+constexpr uint32_t kOutputTile = 16 * 1024;
+constexpr uint32_t kBlock = 32;
+
+void add_bias(const std::byte* bias, uint32_t count, float* y) {
+  for (uint32_t i = 0; i < count; ++i) y[i] += load<float>(bias + i * sizeof(float));
+}
+
+template <class T>
+void grow(std::vector<T>& values, uint64_t count) {
+  if (values.size() < count) values.resize(count);
+}
+
+}  // namespace
+
+ShapeTables::ShapeTables(const ExpertShape& of) : shape(of), plan(plan_chunks(of)) {
+  for (uint32_t grain = 0; grain < plan.grains; ++grain) {
+    layouts.push_back(grain_layout(shape, plan, grain));
+    const GrainLayout& layout = layouts.back();
+    for (uint32_t i = 0; i < layout.chunks; ++i) {
+      down_chunks.push_back(down_chunk(shape, plan, layout, layout.first_chunk + i));
+    }
+  }
+}
+
+void PartialSums::begin(uint32_t tokens, uint32_t hidden) {
+  hidden_ = hidden;
+  grow(own_sums_, uint64_t{tokens} * hidden);
+  own_flags_.assign(tokens, 0);
+  touched_.assign(tokens, 0);
+  sums_ = own_sums_.data();
+  flags_ = own_flags_.data();
+}
+
+void PartialSums::begin_in(ExpertSums* out, uint32_t hidden) {
+  hidden_ = hidden;
+  touched_.clear();
+  sums_ = out->sums.data();
+  flags_ = out->flags.data();
+}
+
+int64_t* PartialSums::row(uint32_t row) {
+  int64_t* values = sums_ + uint64_t{row} * hidden_;
+  if (!touched_.empty() && touched_[row] == 0) {
+    touched_[row] = 1;
+    std::fill_n(values, hidden_, 0);
+  }
+  return values;
+}
+
+void PartialSums::add_row_to(uint32_t row, ExpertSums* out) const {
+  if (touched_.empty() || touched_[row] == 0) return;
+  const int64_t* from = sums_ + uint64_t{row} * hidden_;
+  int64_t* to = out->sums.data() + uint64_t{row} * hidden_;
+  for (uint32_t i = 0; i < hidden_; ++i) to[i] += from[i];
+  out->flags[row] |= flags_[row];
+}
+
+struct GrainWorker::Tile {
+  const ShapeTables& tables;
+  const GrainLayout& layout;
+  const std::byte* grain;
+  const GrainInput& input;
+  WeightedRows rows;
+};
+
+void GrainWorker::run(const ShapeTables& tables, uint32_t index, ByteSpan grain,
+                      const GrainInput& input, const WeightedRows& rows, PartialSums& sums) {
+  const GrainLayout& layout = tables.layouts[index];
+  CHECK(grain.size() == layout.bytes);
+  for (uint32_t begin = 0; begin < rows.count; begin += kTokenTile) {
+    uint32_t count = std::min(kTokenTile, rows.count - begin);
+    Tile tile{
+        tables, layout, grain.data(), input, {rows.rows + begin, rows.weights + begin, count}};
+    project(tile, layout.gate, 0, layout.gate_bias_offset, input.gate, &gate_);
+    project(tile, layout.up, layout.up_offset, layout.up_bias_offset, input.up, &up_);
+    for (uint32_t i = 0; i < layout.chunks; ++i) {
+      const DownChunk& chunk = tables.down_chunks[layout.first_chunk + i];
+      activate(tile, chunk);
+      add_down(tile, chunk, layout.first_chunk + i == 0 ? layout.down_bias_offset : 0, sums);
+    }
+  }
+}
+
+// y = W x + bias for the columns of the grain: [tile, columns]. Offset 0 means no bias: the gate
+// panels stand there.
+void GrainWorker::project(const Tile& tile, const PanelShape& shape, uint64_t offset,
+                          uint64_t bias_offset, const ActivationView& x, std::vector<float>* y) {
+  grow(*y, uint64_t{kTokenTile} * shape.rows);
+  PanelMatrix matrix{shape, tile.grain + offset};
+  kernels_->matmul(matrix, x, tile.rows.rows, tile.rows.count, 0, shape.panels(), y->data(),
+                   shape.rows);
+  if (bias_offset == 0) return;
+  for (uint32_t t = 0; t < tile.rows.count; ++t) {
+    add_bias(tile.grain + bias_offset, shape.rows, y->data() + uint64_t{t} * shape.rows);
+  }
+}
+
+// h = swiglu(gate, up) for the columns of one chunk, as down reads it: [tile, chunk columns].
+void GrainWorker::activate(const Tile& tile, const DownChunk& chunk) {
+  ActivationForm form = tile.tables.shape.down_form();
+  uint32_t columns = chunk.shape.columns;
+  activated_.reset(form, tile.rows.count, columns);
+  grow(row_, columns);
+  uint32_t blocks = ceil_div(columns, kBlock);
+  for (uint32_t t = 0; t < tile.rows.count; ++t) {
+    uint64_t from =
+        uint64_t{t} * tile.layout.columns + chunk.first_column - tile.layout.first_column;
+    if (form == ActivationForm::kF32) {
+      float* h = activated_.values().data() + uint64_t{t} * columns;
+      kernels_->swiglu(gate_.data() + from, up_.data() + from, columns, h);
+      continue;
+    }
+    kernels_->swiglu(gate_.data() + from, up_.data() + from, columns, row_.data());
+    kernels_->quantize(row_.data(), columns, kBlock,
+                       activated_.quants().data() + uint64_t{t} * blocks * kBlock,
+                       activated_.scales().data() + uint64_t{t} * blocks,
+                       activated_.sums().data() + uint64_t{t} * blocks * 2);
+  }
+}
+
+// sums += llrint((down h + bias) * weight * 2^F), some rows of down at a time.
+void GrainWorker::add_down(const Tile& tile, const DownChunk& chunk, uint64_t bias_offset,
+                           PartialSums& sums) {
+  uint32_t hidden = chunk.shape.rows;
+  uint32_t step = kOutputTile / tile.rows.count / kPanelRows * kPanelRows;
+  grow(output_, kOutputTile);
+  ActivationView h = activated_.view();
+  for (uint32_t first = 0; first < hidden; first += step) {
+    PanelMatrix part{chunk.shape, tile.grain + chunk.offset};
+    part.shape.rows = std::min(step, hidden - first);
+    part.data += first / kPanelRows * chunk.shape.panel_bytes();
+    kernels_->matmul(part, h, nullptr, h.tokens, 0, part.shape.panels(), output_.data(), step);
+    for (uint32_t t = 0; t < tile.rows.count; ++t) {
+      float* y = output_.data() + uint64_t{t} * step;
+      if (bias_offset != 0) {
+        add_bias(tile.grain + bias_offset + uint64_t{first} * sizeof(float), part.shape.rows, y);
+      }
+      uint32_t row = tile.rows.rows[t];
+      bool bad = kernels_->accumulate(y, part.shape.rows, tile.rows.weights[t],
+                                      tile.input.fraction_bits[row], sums.row(row) + first);
+      if (bad) sums.set_flag(row);
+    }
+  }
+}
+
+}  // namespace potluck

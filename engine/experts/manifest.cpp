@@ -1,0 +1,256 @@
+#include "engine/experts/manifest.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "engine/base/check.h"
+#include "engine/base/limits.h"
+#include "engine/kernels/kernels.h"
+
+// Encoding, little-endian, without padding:
+//   8 bytes "PLMANIF1": the 1 is the version of this encoding and of the grain layout
+//   u32 arithmetic version | u32 length of the model's name | the name | u32 layers, then per layer
+//   u32 layer, experts, hidden, width, gate, up, down format | u8 biases | u8 activation |
+//   experts x grains digests of 32 bytes
+
+namespace potluck {
+namespace {
+
+constexpr std::string_view kMagic = "PLMANIF1";
+
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+// What a file calls itself ends up on terminals: no control characters, no endless names.
+std::string clean_name(std::string name) {
+  if (name.size() > limits::kNameBytes) name.resize(limits::kNameBytes);
+  std::replace_if(name.begin(), name.end(), is_control, '_');
+  return name;
+}
+
+Error corrupt(std::string what) {
+  return {ErrorCode::kCorrupt, "manifest: " + std::move(what)};
+}
+
+uint64_t grains_of(const ManifestLayer& layer) {
+  return uint64_t{layer.experts} * layer.plan.grains;
+}
+
+// Reads fields one after the other; the first failure is kept, and zeros are read after it. The
+// caller looks at ok() before it uses what was read.
+class FieldReader {
+ public:
+  explicit FieldReader(ByteSpan bytes) : reader_(bytes) {}
+
+  template <class T>
+  T field() {
+    Result<T> value = reader_.read<T>();
+    if (value) return *value;
+    if (status_) status_ = value.error().in("manifest");
+    return T{};
+  }
+  ByteSpan take(uint64_t count) {
+    Result<ByteSpan> taken = reader_.take(count);
+    if (taken) return *taken;
+    if (status_) status_ = taken.error().in("manifest");
+    return {};
+  }
+  const Status& status() const { return status_; }
+  uint64_t remaining() const { return reader_.remaining(); }
+
+ private:
+  ByteReader reader_;
+  Status status_;
+};
+
+Status read_header(FieldReader& reader, std::string* name, uint32_t* layers) {
+  ByteSpan magic = reader.take(kMagic.size());
+  if (!reader.status()) return reader.status();
+  if (as_text(magic) != kMagic) return corrupt("does not start with PLMANIF1");
+  auto arithmetic = reader.field<uint32_t>();
+  auto name_bytes = reader.field<uint32_t>();
+  if (!reader.status()) return reader.status();
+  if (arithmetic != kArithmeticVersion) {
+    return Error{ErrorCode::kUnsupported, fmt::format("manifest: arithmetic version {}, ours is {}",
+                                                      arithmetic, kArithmeticVersion)};
+  }
+  if (name_bytes > limits::kNameBytes) {
+    return Error{ErrorCode::kLimit, fmt::format("manifest: a name of {} bytes, at most {} expected",
+                                                name_bytes, limits::kNameBytes)};
+  }
+  *name = as_text(reader.take(name_bytes));
+  *layers = reader.field<uint32_t>();
+  if (!reader.status()) return reader.status();
+  if (std::any_of(name->begin(), name->end(), is_control)) {
+    return corrupt("the model's name holds control characters");
+  }
+  if (*layers > limits::kLayers) {
+    return Error{ErrorCode::kLimit,
+                 fmt::format("manifest: {} layers, at most {} expected", *layers, limits::kLayers)};
+  }
+  return {};
+}
+
+Status read_shape(FieldReader& reader, ManifestLayer* layer) {
+  ExpertShape& shape = layer->shape;
+  layer->layer = reader.field<uint32_t>();
+  layer->experts = reader.field<uint32_t>();
+  shape.hidden = reader.field<uint32_t>();
+  shape.width = reader.field<uint32_t>();
+  // Values outside the enumerations are found by check_expert_shape.
+  shape.gate = static_cast<TensorType>(reader.field<uint32_t>());
+  shape.up = static_cast<TensorType>(reader.field<uint32_t>());
+  shape.down = static_cast<TensorType>(reader.field<uint32_t>());
+  auto biases = reader.field<uint8_t>();
+  shape.activation = static_cast<ExpertActivation>(reader.field<uint8_t>());
+  if (!reader.status()) return reader.status();
+  if (layer->layer >= limits::kLayers) {
+    return Error{ErrorCode::kLimit, fmt::format("manifest: layer {}, expected below {}",
+                                                layer->layer, limits::kLayers)};
+  }
+  if (layer->experts == 0 || layer->experts > limits::kExperts) {
+    return Error{ErrorCode::kLimit, fmt::format("manifest: layer {} has {} experts, expected 1 to "
+                                                "{}",
+                                                layer->layer, layer->experts, limits::kExperts)};
+  }
+  if (biases > 1) return corrupt(fmt::format("layer {}: bias flag {}", layer->layer, biases));
+  shape.biases = biases == 1;
+  Status valid = check_expert_shape(shape);
+  if (!valid) return valid.error().in(fmt::format("manifest: layer {}", layer->layer));
+  return {};
+}
+
+Result<ManifestLayer> read_layer(FieldReader& reader) {
+  ManifestLayer layer;
+  if (Status shape = read_shape(reader, &layer); !shape) return shape.error();
+  layer.plan = plan_chunks(layer.shape);
+  uint64_t digests = grains_of(layer);  // at most 2^12 experts x 2^13 grains
+  ByteSpan bytes = reader.take(digests * sizeof(Digest));
+  if (!reader.status()) return reader.status().error();
+  layer.grains.resize(digests);
+  std::memcpy(layer.grains.data(), bytes.data(), bytes.size());
+  return layer;
+}
+
+void write_layer(const ManifestLayer& layer, ByteWriter& writer) {
+  const ExpertShape& shape = layer.shape;
+  writer.write(layer.layer);
+  writer.write(layer.experts);
+  writer.write(shape.hidden);
+  writer.write(shape.width);
+  writer.write(static_cast<uint32_t>(shape.gate));
+  writer.write(static_cast<uint32_t>(shape.up));
+  writer.write(static_cast<uint32_t>(shape.down));
+  writer.write(static_cast<uint8_t>(shape.biases ? 1 : 0));
+  writer.write(static_cast<uint8_t>(shape.activation));
+  writer.write(std::as_bytes(std::span(layer.grains)));
+}
+
+}  // namespace
+
+Manifest::Manifest(std::string model_name, std::vector<ManifestLayer> layers)
+    : model_name_(clean_name(std::move(model_name))), layers_(std::move(layers)) {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    ManifestLayer& layer = layers_[i];
+    CHECK(layer.layer >= index_of_layer_.size());  // ascending
+    layer.plan = plan_chunks(layer.shape);
+    CHECK(layer.grains.size() == grains_of(layer));
+    index_of_layer_.resize(layer.layer, -1);
+    index_of_layer_.push_back(static_cast<int32_t>(i));
+  }
+}
+
+Result<Manifest> Manifest::decode(ByteSpan bytes) {
+  if (bytes.size() > limits::kManifestBytes) {
+    return Error{ErrorCode::kLimit, fmt::format("manifest: {} bytes, at most {} expected",
+                                                bytes.size(), limits::kManifestBytes)};
+  }
+  FieldReader reader(bytes);
+  std::string name;
+  uint32_t count = 0;
+  if (Status header = read_header(reader, &name, &count); !header) return header.error();
+  std::vector<ManifestLayer> layers;
+  for (uint32_t i = 0; i < count; ++i) {
+    Result<ManifestLayer> layer = read_layer(reader);
+    if (!layer) return layer.error();
+    if (!layers.empty() && layer->layer <= layers.back().layer) {
+      return corrupt(fmt::format("layer {} after layer {}", layer->layer, layers.back().layer));
+    }
+    layers.push_back(std::move(*layer));
+  }
+  if (reader.remaining() > 0) {
+    return corrupt(fmt::format("{} bytes after its end", reader.remaining()));
+  }
+  return Manifest(std::move(name), std::move(layers));
+}
+
+ByteVector Manifest::encode() const {
+  ByteWriter writer;
+  writer.write(as_bytes(kMagic));
+  writer.write(kArithmeticVersion);
+  writer.write(static_cast<uint32_t>(model_name_.size()));
+  writer.write(as_bytes(model_name_));
+  writer.write(static_cast<uint32_t>(layers_.size()));
+  for (const ManifestLayer& layer : layers_) write_layer(layer, writer);
+  return writer.take();
+}
+
+Digest Manifest::digest() const {
+  return sha256(encode());
+}
+
+const ManifestLayer* Manifest::layer(uint32_t layer) const {
+  if (layer >= index_of_layer_.size() || index_of_layer_[layer] < 0) return nullptr;
+  return &layers_[static_cast<size_t>(index_of_layer_[layer])];
+}
+
+bool Manifest::contains(GrainId id) const {
+  const ManifestLayer* found = layer(id.layer);
+  return found != nullptr && id.expert < found->experts && id.grain < found->plan.grains;
+}
+
+const Digest& Manifest::digest_of(GrainId id) const {
+  CHECK(contains(id));
+  const ManifestLayer& found = *layer(id.layer);
+  return found.grains[uint64_t{id.expert} * found.plan.grains + id.grain];
+}
+
+uint64_t Manifest::grain_bytes(GrainId id) const {
+  CHECK(contains(id));
+  const ManifestLayer& found = *layer(id.layer);
+  return grain_layout(found.shape, found.plan, id.grain).bytes;
+}
+
+uint64_t Manifest::largest_grain_bytes() const {
+  uint64_t largest = 0;
+  for (const ManifestLayer& layer : layers_) {
+    largest = std::max(largest, potluck::largest_grain_bytes(layer.shape, layer.plan));
+  }
+  return largest;
+}
+
+uint64_t Manifest::total_bytes() const {
+  uint64_t bytes = 0;
+  for (const ManifestLayer& layer : layers_) {
+    bytes += layer.experts * expert_bytes(layer.shape, layer.plan);
+  }
+  return bytes;
+}
+
+// The body's magic keeps a signature of a manifest from passing for one of anything else.
+SignedManifest sign_manifest(const Manifest& manifest, const SigningKey& key) {
+  ByteVector body = manifest.encode();
+  Signature signature = key.sign(body);
+  return {std::move(body), signature};
+}
+
+Result<Manifest> verify_manifest(const SignedManifest& manifest, const SigningPublicKey& key) {
+  if (!verify_signature(key, manifest.body, manifest.signature)) {
+    return Error{ErrorCode::kRefused, "manifest: its signature is not the pool's"};
+  }
+  return Manifest::decode(manifest.body);
+}
+
+}  // namespace potluck
