@@ -1,0 +1,200 @@
+"""The rules of this code base that a machine can check. Run by ctest; also:
+python3 tests/style/style_test.py [ROOT]
+
+Each rule is one function that yields findings ("file:line: what, and what to do"). Allow-lists name
+files, with the reason; they may only shrink.
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+MAX_FUNCTION_LINES = 70
+MAX_FILE_LINES = 700
+MAX_LINE_COLUMNS = 100
+
+# Folder = layer: what each may include. `tests` and the command line may include everything.
+LAYERS = {
+    "engine": {"engine"},
+    "protocol": {"engine", "protocol"},
+    "worker": {"engine", "protocol", "worker"},
+    "coordinator": {"engine", "protocol", "coordinator"},
+    "coordinator/cli": {"engine", "protocol", "coordinator", "worker"},
+}
+# Inside the engine, in the order of engine/CMakeLists.txt: a folder uses itself and those before it.
+ENGINE_ORDER = ["base", "kernels", "gguf", "tokenizer", "chat", "experts", "model"]
+
+SOCKET_HEADERS = re.compile(r"#include <(zmq\.h|zmq\.hpp|sys/socket\.h|netinet/|arpa/)")
+
+# Word -> (pattern, files that are the seam, what to use instead).
+SEAMS = {
+    "clock": (
+        re.compile(r"_clock::now\(|\bclock_gettime\(|\bgettimeofday\(|[^_\w]time\(nullptr\)"),
+        {"engine/base/clock.cpp"},
+        "take a Clock",
+    ),
+    "random device": (
+        re.compile(r"std::random_device|\bRAND_bytes\(|\bgetrandom\(|[^_\w]s?rand\("),
+        {"engine/base/random.cpp"},
+        "take an Entropy or a CounterRandom",
+    ),
+    "sleep": (
+        re.compile(r"sleep_for|sleep_until|\busleep\(|\bnanosleep\("),
+        set(),
+        "wait for an event, or move a ManualClock",
+    ),
+    "file": (
+        re.compile(r"std::[io]?fstream|\bfopen\(|[^_.>\w]::open\(|\bopenat\("),
+        {
+            "engine/base/storage.cpp",
+            "coordinator/serving/local_workers.cpp",  # /dev/null between fork() and exec()
+        },
+        "take a Storage",
+    ),
+}
+
+# Where foreign libraries' exceptions end.
+CATCH_ALLOWED = {
+    "protocol/header_decode.cpp",  # Cap'n Proto
+    "coordinator/cli/main.cpp",    # CLI11
+}
+
+def source_files(root, folders=("engine", "protocol", "worker", "coordinator")):
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".h", ".cpp"):
+                yield path.relative_to(root)
+
+
+def strip_comments(text):
+    """Comments and string literals blanked, line numbers kept."""
+    pattern = re.compile(r'//[^\n]*|/\*.*?\*/|R"\((?:.|\n)*?\)"|"(?:\\.|[^"\\\n])*"', re.S)
+    return pattern.sub(lambda m: "\n" * m.group(0).count("\n"), text)
+
+
+def numbered(text):
+    return enumerate(text.split("\n"), start=1)
+
+
+def check_sizes(root, path, text):
+    lines = text.split("\n")
+    if len(lines) > MAX_FILE_LINES:
+        yield f"{path}: {len(lines)} lines, at most {MAX_FILE_LINES}: split it by purpose"
+    for number, line in enumerate(lines, start=1):
+        if len(line) > MAX_LINE_COLUMNS:
+            yield f"{path}:{number}: {len(line)} columns, at most {MAX_LINE_COLUMNS}"
+
+
+def check_includes(root, path, text):
+    parts = path.parts
+    layer = "coordinator/cli" if parts[:2] == ("coordinator", "cli") else parts[0]
+    for number, line in numbered(text):
+        if layer == "engine" and SOCKET_HEADERS.search(line):
+            yield f"{path}:{number}: the engine knows no socket"
+        match = re.match(r'#include "([^"]+)"', line)
+        if not match:
+            continue
+        target = pathlib.PurePosixPath(match.group(1)).parts
+        if target[0] not in LAYERS[layer] and not match.group(1).endswith(".capnp.h"):
+            yield f"{path}:{number}: {layer} may not include {match.group(1)}"
+        if layer == "engine" and target[0] == "engine":
+            if ENGINE_ORDER.index(target[1]) > ENGINE_ORDER.index(parts[1]):
+                yield f"{path}:{number}: engine/{parts[1]} may not include engine/{target[1]}"
+
+
+def check_header_comment(root, path, text):
+    if path.suffix == ".h" and not text.startswith("//"):
+        yield f"{path}:1: a header starts with what it is, who owns it, which thread may call it"
+    if path.suffix == ".h" and "#pragma once" not in text:
+        yield f"{path}:1: #pragma once is missing"
+
+
+def check_seams(root, path, text):
+    for number, line in numbered(strip_comments(text)):
+        for name, (pattern, allowed, advice) in SEAMS.items():
+            if pattern.search(line) and str(path) not in allowed:
+                yield f"{path}:{number}: {name} outside its seam: {advice}"
+
+
+def check_catches(root, path, text):
+    if str(path) in CATCH_ALLOWED or re.match(r"protocol/zmq_\w+\.cpp", str(path)):
+        return
+    for number, line in numbered(strip_comments(text)):
+        if re.search(r"\bcatch\s*\(|\bthrow\b", line):
+            yield f"{path}:{number}: exceptions end at the border of the library that throws them"
+
+
+def check_globals(root, path, text):
+    """Mutable objects at namespace scope: this code base indents nothing there."""
+    pattern = re.compile(
+        r"^(?:static |thread_local |inline )*(?!const|using|namespace|class|struct|enum|return|template|"
+        r"extern|typedef|public|private|friend|case|default|else|goto|union)"
+        r"[A-Za-z_][\w:<>,*& ]*\s[\w]+\s*(?:=[^=].*|\{[^}]*\})?;\s*$"
+    )
+    for number, line in numbered(strip_comments(text)):
+        if pattern.match(line) and "(" not in line.split("=")[0] and "constexpr" not in line:
+            yield f"{path}:{number}: mutable global: {line.strip()}"
+        if re.search(r"\bstatic (?!const|constexpr|_)[\w:<>]+ \w+\s*(=|\{|;)", line) and "(" not in line:
+            if not re.search(r"\bstatic (?:inline )?(?:const|constexpr)", line):
+                yield f"{path}:{number}: static object: {line.strip()}"
+
+
+def check_dead_code(root, path, text):
+    for number, line in numbered(text):
+        if re.match(r"^\s*//.*[;{}]\s*$", line) and not re.search(r"[a-z]{3,} [a-z]{2,} [a-z]", line):
+            yield f"{path}:{number}: commented-out code"
+        if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
+            yield f"{path}:{number}: open ends belong into an issue, not into the code"
+
+
+def check_functions(root):
+    """Function lengths, by Universal Ctags."""
+    files = [str(p) for p in source_files(root) if p.suffix == ".cpp" or p.suffix == ".h"]
+    command = ["ctags", "--output-format=json", "--fields=+ne", "--kinds-C++=f", "-f", "-", *files]
+    output = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    for line in output.splitlines():
+        tag = json.loads(line)
+        if "end" not in tag or tag.get("kind") != "function":
+            continue
+        length = tag["end"] - tag["line"] + 1
+        if length > MAX_FUNCTION_LINES:
+            yield (f"{tag['path']}:{tag['line']}: {tag['name']} has {length} lines, "
+                   f"at most {MAX_FUNCTION_LINES}")
+
+
+def check_format(root):
+    files = [str(p) for p in source_files(root, ("engine", "protocol", "worker", "coordinator", "tests"))]
+    result = subprocess.run(["clang-format", "--dry-run", "-Werror", *files], cwd=root,
+                            capture_output=True, text=True)
+    for line in result.stderr.splitlines():
+        if "error:" in line:
+            yield line.split(" [")[0]
+
+
+FILE_RULES = [check_sizes, check_includes, check_header_comment, check_seams, check_catches,
+              check_globals, check_dead_code]
+TREE_RULES = [check_functions, check_format]
+
+
+def main():
+    default_root = pathlib.Path(__file__).resolve().parents[2]
+    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default_root
+    findings = []
+    count = 0
+    for path in source_files(root):
+        count += 1
+        text = (root / path).read_text(encoding="utf-8")
+        for rule in FILE_RULES:
+            findings.extend(rule(root, path, text))
+    for rule in TREE_RULES:
+        findings.extend(rule(root))
+    for finding in findings:
+        print(finding)
+    print(f"{count} files read, {len(findings)} findings")
+    return 1 if findings or count == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
