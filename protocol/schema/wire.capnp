@@ -1,1 +1,176 @@
 @0xd3b1a5f07c9e4a61;
+# The wire: headers of all messages between devices. A message is two frames; this is the first of
+# them, always one unpacked segment. The second is a raw tensor frame (activations, packed sums or
+# bulk bytes; often empty), kept out of the header so that it is neither copied nor counted twice.
+#
+# Rules. The verb set is closed. Shapes are stated only to be compared with the manifest. Lists are
+# flat columns of plain numbers: compact, and quick to walk. Fields are only ever added at the end
+# of a struct; a change of meaning raises protocolVersion. Every bound is in engine/base/limits.h
+# and is checked in protocol/header_decode.cpp before a value is used. The values of enums stand
+# beside the enums of protocol/message.h and kernels/block_format.h, in the same order.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("potluck::wire");
+
+struct Header {
+  union {
+    # Both directions of the compute channel.
+    hello         @0  :Hello;
+    welcome       @1  :Welcome;
+    refusal       @2  :Refusal;      # also on the join channel
+    assignment    @3  :Assignment;
+    residency     @4  :Residency;
+    compute       @5  :Compute;
+    partial       @6  :Partial;
+    heartbeat     @7  :Heartbeat;
+    goodbye       @8  :Goodbye;
+    # Bulk channel.
+    fetchManifest @9  :FetchManifest;
+    fetchGrain    @10 :FetchGrain;
+    bulkData      @11 :BulkData;
+    # Join channel.
+    joinRequest   @12 :JoinRequest;
+    joinAccept    @13 :JoinAccept;
+  }
+}
+
+struct Hello {
+  protocolVersion   @0 :UInt32;  # compared by the receiver, who answers with a Refusal
+  arithmeticVersion @1 :UInt32;  # of the arithmetic contract; must be equal on both sides
+  selfTest          @2 :Data;    # 32 bytes: SHA-256 of the kernels' known answers
+  name              @3 :Text;    # for people
+  software          @4 :Text;    # for people: version and instruction set
+  ramBytes          @5 :UInt64;  # budget of the expert cache
+  diskBytes         @6 :UInt64;  # quota of the store
+}
+
+struct Welcome {
+  epoch         @0 :UInt64;  # names this life of the coordinator
+  workerNumber  @1 :UInt32;
+  manifest      @2 :Data;    # 32 bytes: SHA-256 of the manifest to fetch
+  manifestBytes @3 :UInt64;
+  heartbeatMs   @4 :UInt32;  # how often to say something
+}
+
+enum RefusalReason {
+  version     @0;
+  arithmetic  @1;
+  manifest    @2;
+  invitation  @3;
+  full        @4;
+  protocol    @5;
+}
+
+struct Refusal {
+  reason  @0 :RefusalReason;
+  message @1 :Text;  # for people
+}
+
+# Units are written as three numbers each: layer, expert, slice, layer, expert, slice, ...
+
+struct Assignment {
+  epoch   @0 :UInt64;
+  version @1 :UInt64;        # grows with every assignment to this worker
+  slices  @2 :UInt32;        # how many slices an expert is cut into
+  units   @3 :List(UInt16);  # all units to hold from now on
+}
+
+struct Residency {
+  epoch   @0 :UInt64;
+  version @1 :UInt64;        # of the assignment that this is about
+  ready   @2 :List(UInt16);  # units that became ready to compute
+  lost    @3 :List(UInt16);  # units that cannot be computed any more
+}
+
+enum ActivationForm {
+  f32         @0;
+  q8Block32   @1;
+  q8Block256  @2;
+}
+
+# The name of a piece of work, repeated in the answer: fields epoch, request, layer and attempt.
+
+struct Compute {
+  epoch             @0  :UInt64;
+  request           @1  :UInt64;         # never reused within an epoch
+  layer             @2  :UInt32;
+  attempt           @3  :UInt32;
+  arithmeticVersion @4  :UInt32;
+  slices            @5  :UInt32;
+  form              @6  :ActivationForm; # of the tensor frame
+  columns           @7  :UInt32;         # values in a row; compared with the manifest
+  # One entry per row:
+  fractionBits      @8  :List(Int32);    # F: sums are in units of 2^-F
+  callCounts        @9  :List(UInt16);   # how many of the calls below belong to the row, >= 1
+  # One entry per call, rows one after the other:
+  experts           @10 :List(UInt16);
+  unitSlices        @11 :List(UInt8);
+  weights           @12 :List(Float32);  # the router's gate weights
+  # Units that the next layer is likely to need; a hint.
+  predicted         @13 :List(UInt16);
+}
+
+enum PartialStatus {
+  ok          @0;
+  missing     @1;
+  badRequest  @2;
+  stale       @3;
+}
+
+struct Partial {
+  epoch             @0  :UInt64;
+  request           @1  :UInt64;
+  layer             @2  :UInt32;
+  attempt           @3  :UInt32;
+  arithmeticVersion @4  :UInt32;
+  status            @5  :PartialStatus;
+  rowFlags          @6  :List(Bool);    # one per row: an addend left its range
+  lost              @7  :List(UInt16);  # units, with status `missing`
+  computeNs         @8  :UInt64;        # timings, measured by the worker
+  diskNs            @9  :UInt64;
+  diskBytes         @10 :UInt64;
+  cacheHits         @11 :UInt32;
+  cacheMisses       @12 :UInt32;
+  checksum          @13 :UInt64;        # XXH3 of the work's name, the row flags and the tensor frame
+  text              @14 :Text;          # for people, when the status is not ok
+}
+
+struct Heartbeat {
+  epoch       @0 :UInt64;
+  sequence    @1 :UInt64;
+  replyWanted @2 :Bool;
+}
+
+struct Goodbye {
+  epoch @0 :UInt64;
+  text  @1 :Text;  # for people
+}
+
+struct FetchManifest {
+  manifest @0 :Data;  # 32 bytes
+}
+
+struct FetchGrain {
+  digest @0 :Data;    # 32 bytes; decides what is sent
+  layer  @1 :UInt16;  # where the grain stands in the model
+  expert @2 :UInt16;
+  grain  @3 :UInt16;
+}
+
+struct BulkData {
+  digest    @0 :Data;    # 32 bytes: what was asked for
+  found     @1 :Bool;
+  offset    @2 :UInt64;  # of the tensor frame within the whole
+  total     @3 :UInt64;  # bytes of the whole
+  signature @4 :Data;    # 64 bytes (Ed25519) with manifests, else empty
+}
+
+struct JoinRequest {
+  secret @0 :Data;  # 32 bytes, from the invitation
+  name   @1 :Text;  # for people
+}
+
+struct JoinAccept {
+  computeEndpoint @0 :Text;  # "tcp://HOST:PORT"
+  bulkEndpoint    @1 :Text;
+}

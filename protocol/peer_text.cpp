@@ -1,0 +1,90 @@
+#include "protocol/peer_text.h"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace potluck {
+namespace {
+
+// A name has at most 253 characters (RFC 1035).
+constexpr size_t kHostBytes = 253;
+constexpr uint32_t kMaxPort = 65535;
+
+bool is_continuation(char c) {
+  return (static_cast<uint8_t>(c) & 0xc0) == 0x80;
+}
+
+// Bytes of the well-formed, printable UTF-8 character at the front of `text`; 0 if there is none.
+size_t printable_length(std::string_view text) {
+  auto lead = static_cast<uint8_t>(text[0]);
+  if (lead < 0x80) return lead >= 0x20 && lead != 0x7f ? 1 : 0;
+  size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
+  uint32_t code = lead & (0xffU >> (length + 1));
+  for (size_t i = 1; i < length; ++i) {
+    if (!is_continuation(text[i])) return 0;
+    code = code << 6 | (static_cast<uint8_t>(text[i]) & 0x3f);
+  }
+  constexpr uint32_t kSmallest[] = {0, 0, 0xa0, 0x800, 0x10000};  // 0x80-0x9f are controls
+  bool surrogate = code >= 0xd800 && code <= 0xdfff;
+  return code < kSmallest[length] || surrogate || code > 0x10ffff ? 0 : length;
+}
+
+bool is_alphanumeric(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool is_port(std::string_view text) {
+  if (text.empty() || text.size() > 5 || text[0] == '0') return false;
+  uint32_t port = 0;
+  for (char c : text) {
+    if (c < '0' || c > '9') return false;
+    port = port * 10 + static_cast<uint32_t>(c - '0');
+  }
+  return port <= kMaxPort;
+}
+
+}  // namespace
+
+std::string clean_text(std::string_view text, size_t limit) {
+  std::string clean;
+  clean.reserve(std::min(text.size(), limit));
+  while (!text.empty()) {
+    size_t length = printable_length(text);
+    size_t added = std::max<size_t>(length, 1);
+    if (clean.size() + added > limit) break;
+    if (length == 0) {
+      clean += '?';
+    } else {
+      clean += text.substr(0, length);
+    }
+    text.remove_prefix(added);
+  }
+  return clean;
+}
+
+bool is_endpoint_host(std::string_view host) {
+  if (host.empty() || host.size() > kHostBytes) return false;
+  if (host.front() != '[') {
+    return std::all_of(host.begin(), host.end(),
+                       [](char c) { return is_alphanumeric(c) || c == '.' || c == '-'; });
+  }
+  if (host.size() < 4 || host.back() != ']') return false;
+  std::string_view inner = host.substr(1, host.size() - 2);
+  return std::all_of(inner.begin(), inner.end(),
+                     [](char c) { return is_alphanumeric(c) || c == ':' || c == '.' || c == '%'; });
+}
+
+Status check_endpoint(std::string_view endpoint) {
+  constexpr std::string_view kScheme = "tcp://";
+  Error error{ErrorCode::kInvalidArgument,
+              "expected an endpoint tcp://HOST:PORT, found \"" + clean_text(endpoint, 80) + "\""};
+  if (!endpoint.starts_with(kScheme)) return error;
+  endpoint.remove_prefix(kScheme.size());
+  size_t colon = endpoint.rfind(':');
+  if (colon == std::string_view::npos) return error;
+  bool fits = is_endpoint_host(endpoint.substr(0, colon)) && is_port(endpoint.substr(colon + 1));
+  return fits ? Status() : Status(error);
+}
+
+}  // namespace potluck
