@@ -43,6 +43,7 @@ class InvitationBook {
 
  private:
   std::map<Digest, int64_t> open_;  // hash of the secret -> expiry
+  std::map<Digest, int64_t> used_;  // the same, until they would have expired: for the reason
 };
 
 }  // namespace potluck
