@@ -1,4 +1,7 @@
 #include "engine/kernels/kernels.h"
+#if defined(__x86_64__)
+#include "engine/kernels/avx2/avx2.h"
+#endif
 #include "engine/kernels/scalar/scalar.h"
 
 namespace potluck {
@@ -13,6 +16,10 @@ struct Candidate {
 // The best one last.
 constexpr Candidate kCandidates[] = {
     {&scalar::kTable, [] { return true; }},
+#if defined(__x86_64__)
+    {&avx2::kTable,
+     [] { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("f16c") != 0; }},
+#endif
 };
 
 std::string names() {
