@@ -19,8 +19,8 @@
 
 namespace potluck {
 
-// One token to be computed. Rows of the same session stand in order of position, without gaps, and
-// start at the cache's length.
+// One token to be computed. Rows of the same session stand together, in order of position, without
+// gaps, and start at the cache's length (CHECK).
 struct ForwardRow {
   TokenId token = 0;  // below the vocabulary's size (CHECK)
   uint32_t position = 0;
@@ -42,8 +42,10 @@ class Forward {
   // Valid in kNeedsExperts, until supply().
   const ExpertBatch& batch() const;
   void supply(const ExpertSums& sums);
+  // Room for an executor's answer, kept from step to step; supply() may be given it.
+  ExpertSums& sums();
 
-  // Valid in kDone: logits [vocabulary] of the i-th row that wanted them.
+  // Valid in kDone, until begin(): logits [vocabulary] of the i-th row that wanted them.
   std::span<const float> logits(uint32_t i) const;
   // Valid in kDone: an error if a value of that row left the range of the arithmetic contract (not
   // finite, or a flagged sum). The row's logits are then meaningless; other rows are not touched.

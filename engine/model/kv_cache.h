@@ -19,7 +19,7 @@ namespace potluck {
 
 class KvCache {
  public:
-  // `positions` is rounded up to a multiple of kAttentionChunk.
+  // `positions`, at least 1, is rounded up to a multiple of kAttentionChunk.
   KvCache(const ModelConfig& config, KvType type, uint32_t positions);
 
   KvType type() const { return type_; }
@@ -33,7 +33,8 @@ class KvCache {
   void put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
            const float* value);
 
-  // Keys and values of positions [chunk * kAttentionChunk, ..) for the attention kernel.
+  // Keys and values of positions [chunk * kAttentionChunk, ..) for the attention kernel; the caller
+  // sets which are visible, and the scale.
   AttentionChunk chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const;
 
   static uint64_t bytes_for(const ModelConfig& config, KvType type, uint32_t positions);

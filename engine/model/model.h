@@ -12,8 +12,11 @@ namespace potluck {
 
 class Model {
  public:
+  // The errors name the file and what in it cannot be used.
   static Result<std::unique_ptr<Model>> load(Storage& storage, const std::string& path,
                                              const Progress& progress);
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
 
   const GgufModel& file() const { return file_; }
   const ModelConfig& config() const { return config_; }

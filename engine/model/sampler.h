@@ -1,5 +1,9 @@
 // Sampler: from logits to the next token. Random numbers are a function of (seed, position), so
 // batching, speculation and restarts draw the same. Plain functions and values; any thread.
+//
+// Probabilities are whole numbers: a candidate weighs floor(exp((logit - largest) / temperature) *
+// 2^40), computed in float64 by exact_exp64. Sums of them are exact in any order, so no sort and no
+// processor can shift a draw; a token below 2^-40 of the likeliest is never drawn.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +17,7 @@ namespace potluck {
 struct SamplingSettings {
   double temperature = 0.8;   // 0: greedy
   uint32_t top_k = 0;         // 0: off
-  double top_p = 0.95;        // 1: off
+  double top_p = 0.95;        // 1: off; keeps the fewest candidates that weigh so much of the whole
   double min_p = 0;           // 0: off; keeps tokens with p >= min_p * largest p
   double repeat_penalty = 1;  // 1: off; divides positive and multiplies negative logits of
                               // tokens among the last `repeat_window`
@@ -24,9 +28,10 @@ struct SamplingSettings {
 // An error names the setting, what is allowed and what was found.
 Status check_sampling(const SamplingSettings& settings);
 
-// The order is fixed: repeat penalty, greedy or temperature, top-k, top-p, min-p, draw. Candidates
-// are ordered by logit, ties by the lower id. `position` is that of the token being chosen;
-// `history` holds the tokens before it.
+// The order is fixed: repeat penalty, greedy or temperature, top-k, top-p, min-p, draw. Top-k and
+// top-p take candidates by logit, ties by the lower id; the draw walks those left in order of id.
+// `position` is that of the token being chosen; `history` holds the tokens before it. The settings
+// must have been checked; logits that are not numbers are never chosen while there are others.
 TokenId sample(std::span<const float> logits, std::span<const TokenId> history, uint64_t position,
                const SamplingSettings& settings);
 

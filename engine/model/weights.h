@@ -15,12 +15,15 @@ namespace potluck {
 class WeightMatrix {
  public:
   WeightMatrix() = default;
-  // The tensor must be a matrix of [rows, columns]; the error names it.
+  // The tensor must be a matrix of [rows, columns]; the error names it. It is read and laid out
+  // piece by piece, so little more memory is taken than the matrix needs.
   static Result<WeightMatrix> load(const GgufModel& model, const std::string& name, uint32_t rows,
                                    uint32_t columns);
 
   PanelMatrix view() const { return {shape_, buffer_.data()}; }
   const PanelShape& shape() const { return shape_; }
+  // How a product with whole rows of this matrix reads its activations.
+  ActivationForm form() const { return block_format(shape_.type).activations; }
   bool empty() const { return buffer_.empty(); }
 
  private:
@@ -28,6 +31,7 @@ class WeightMatrix {
   Buffer buffer_;
 };
 
+// A layer has a router, or a feed-forward part of its own.
 struct LayerWeights {
   std::vector<float> attention_norm;  // [hidden]
   WeightMatrix query;                 // [heads * head_dim, hidden]
@@ -37,7 +41,10 @@ struct LayerWeights {
   std::vector<float> key_norm;        // [head_dim], or empty
   WeightMatrix attention_output;      // [hidden, heads * value_dim]
   std::vector<float> ffn_norm;        // [hidden]
-  WeightMatrix router;                // [experts, hidden]
+  WeightMatrix router;                // [experts, hidden], or empty
+  WeightMatrix ffn_gate;              // [ffn_width, hidden], or empty
+  WeightMatrix ffn_up;                // [ffn_width, hidden], or empty
+  WeightMatrix ffn_down;              // [hidden, ffn_width], or empty
 };
 
 struct ModelWeights {
@@ -49,6 +56,9 @@ struct ModelWeights {
   const WeightMatrix& output_matrix() const { return output.empty() ? token_embedding : output; }
 };
 
+// Loads every tensor that is not an expert's. A tensor that is missing, has another shape than the
+// configuration says or has no place in this architecture is an error that names it: leaving one
+// out would give fluent nonsense.
 Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& config,
                                   const Progress& progress);
 

@@ -1,0 +1,64 @@
+// Attention of the rows of a step over their KV caches. A row sees the positions up to its own, in
+// chunks at absolute positions; threads take (rows, KV head, chunk), and the chunks c of one head
+// are joined in order:
+//
+//   M = max of max_c                           (max_c, sum_c, out_c: see attention_chunk)
+//   l = sum over c of e_c * sum_c              e_c = exact_exp(max_c - M)
+//   o = sum over c of e_c * out_c              both sums in sequence, starting at +0
+//   out = o / l
+//
+// So the result depends neither on threads nor on how a prompt was cut into steps. Owns scratch
+// memory; one thread (and its pool).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/base/thread_pool.h"
+#include "engine/model/kv_cache.h"
+
+namespace potluck {
+
+struct AttentionRow {
+  const KvCache* cache = nullptr;
+  uint32_t position = 0;  // filled in the cache, as are all before it
+};
+
+class Attention {
+ public:
+  // All must outlive the object.
+  Attention(const ModelConfig& config, const KernelTable& kernels, ThreadPool& pool);
+
+  // queries [rows, heads * head_dim] -> out [rows, heads * value_dim]. Fastest when rows of the
+  // same cache stand together.
+  void run(uint32_t layer, std::span<const AttentionRow> rows, const float* queries, float* out);
+
+ private:
+  // Some rows of one cache and one chunk of its positions.
+  struct Task {
+    uint32_t first_row = 0;
+    uint32_t rows = 0;
+    uint32_t chunk = 0;
+  };
+
+  uint32_t plan_block(std::span<const AttentionRow> rows, uint32_t first);
+  void plan_tasks(std::span<const AttentionRow> rows, uint32_t first, uint32_t end);
+  void run_task(const Task& task, uint32_t layer, uint32_t kv_head,
+                std::span<const AttentionRow> rows, const float* queries, float* scores);
+  void join_chunks(uint32_t row, uint32_t chunks, float* out) const;
+  uint64_t partial_index(uint32_t row, uint32_t head, uint32_t chunk) const;
+
+  const ModelConfig& config_;
+  const KernelTable& kernels_;
+  ThreadPool& pool_;
+  // Rows are worked on in blocks, so that what the chunks contribute stays small.
+  uint32_t block_begin_ = 0;
+  std::vector<uint64_t> row_offsets_;  // [rows of the block]: chunks of all rows before
+  std::vector<Task> tasks_;
+  std::vector<AttentionPartial> partials_;  // [row][head][chunk of the row]
+  std::vector<float> outputs_;              // [row][head][chunk of the row][value_dim]
+  std::vector<float> scores_;               // [threads, kAttentionChunk]
+};
+
+}  // namespace potluck

@@ -1,0 +1,199 @@
+#include "engine/model/sampler.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "engine/base/random.h"
+#include "engine/kernels/exact_math.h"
+
+namespace potluck {
+namespace {
+
+constexpr size_t kWeightBits = 40;
+constexpr double kFullWeight = 0x1.0p40;
+constexpr double kLowestExponent = -27.725887222397812;  // -40 ln 2: weighs less than 1 below it
+
+struct Candidate {
+  TokenId id;
+  float logit;
+  uint64_t weight;
+};
+
+Error bad_setting(std::string_view name, std::string_view allowed, double found) {
+  return {ErrorCode::kInvalidArgument,
+          fmt::format("{} must be {}, but is {}", name, allowed, found)};
+}
+
+// The logits with the penalty on each token that stands in the window (once, however often it
+// does).
+std::vector<float> penalize(std::span<const float> logits, std::span<const TokenId> history,
+                            const SamplingSettings& settings) {
+  std::vector<float> penalized(logits.begin(), logits.end());
+  size_t count = std::min<size_t>(history.size(), settings.repeat_window);
+  std::vector<TokenId> recent(history.end() - static_cast<ptrdiff_t>(count), history.end());
+  std::ranges::sort(recent);
+  recent.erase(std::unique(recent.begin(), recent.end()), recent.end());
+  auto penalty = static_cast<float>(settings.repeat_penalty);
+  for (TokenId token : recent) {
+    if (token < 0 || static_cast<size_t>(token) >= penalized.size()) continue;
+    float& logit = penalized[static_cast<size_t>(token)];
+    logit = logit > 0 ? logit / penalty : logit * penalty;
+  }
+  return penalized;
+}
+
+// Everything that may be drawn, in order of id, not yet weighed.
+std::vector<Candidate> find_candidates(std::span<const float> logits, float largest,
+                                       double temperature) {
+  // Comparing with a bound first is cheap; it is a little too low, never too high.
+  auto bound = static_cast<float>(largest + kLowestExponent * temperature * (1 + 0x1p-20));
+  std::vector<Candidate> candidates;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!(logits[i] >= bound)) continue;
+    candidates.push_back({static_cast<TokenId>(i), logits[i], 0});
+  }
+  return candidates;
+}
+
+// Keeps the k with the largest logits, ties to the lower id, in order of id.
+void keep_top_k(std::vector<Candidate>& candidates, uint32_t k) {
+  if (k == 0 || candidates.size() <= k) return;
+  std::vector<std::pair<float, TokenId>> best;  // negated logits: smaller is better
+  best.reserve(size_t{k} * 2);
+  float worst = std::numeric_limits<float>::infinity();  // of the k best so far
+  auto cut = [&] {
+    std::nth_element(best.begin(), best.begin() + (k - 1), best.end());
+    best.resize(k);
+    worst = best.back().first;
+  };
+  for (const Candidate& candidate : candidates) {
+    if (-candidate.logit >= worst) continue;  // an equal one came earlier
+    best.emplace_back(-candidate.logit, candidate.id);
+    if (best.size() == size_t{k} * 2) cut();
+  }
+  cut();
+  auto last = best.back();
+  std::erase_if(candidates, [&](const Candidate& candidate) {
+    return std::pair(-candidate.logit, candidate.id) > last;
+  });
+}
+
+uint64_t weigh(std::vector<Candidate>& candidates, float largest, double temperature) {
+  uint64_t total = 0;
+  for (Candidate& candidate : candidates) {
+    double exponent = (double{candidate.logit} - double{largest}) / temperature;
+    candidate.weight = static_cast<uint64_t>(exact_exp64(exponent) * kFullWeight);
+    total += candidate.weight;
+  }
+  return total;
+}
+
+// Weights of about the same size share a bucket: their number of bits and the four bits below the
+// highest. Larger weights never stand in a lower bucket.
+constexpr size_t kBucketBits = 4;
+constexpr size_t kBuckets = (kWeightBits + 2) << kBucketBits;
+size_t bucket_of(uint64_t weight) {
+  auto width = static_cast<size_t>(std::bit_width(weight));
+  uint64_t below = width > kBucketBits ? weight >> (width - 1 - kBucketBits) : weight;
+  return (width << kBucketBits) | (below & ((1u << kBucketBits) - 1));
+}
+
+// Keeps the fewest candidates of largest weight (ties to the lower id) that together weigh at least
+// top_p of all, in order of id. Only the bucket in which the border lies is sorted.
+void keep_top_p(std::vector<Candidate>& candidates, double top_p, uint64_t total) {
+  if (top_p >= 1) return;
+  double share = std::ceil(top_p * static_cast<double>(total));
+  uint64_t needed = std::max<uint64_t>(1, static_cast<uint64_t>(share));
+  std::array<uint64_t, kBuckets> weights{};
+  for (const Candidate& candidate : candidates) {
+    weights[bucket_of(candidate.weight)] += candidate.weight;
+  }
+  size_t border = kBuckets - 1;
+  while (border > 0 && weights[border] < needed) needed -= weights[border--];
+  std::vector<std::pair<uint64_t, TokenId>> inside;  // negated weights: smaller is better
+  for (const Candidate& candidate : candidates) {
+    if (bucket_of(candidate.weight) != border) continue;
+    inside.emplace_back(~candidate.weight, candidate.id);
+  }
+  std::ranges::sort(inside);
+  auto last = inside.begin();
+  for (; last + 1 != inside.end() && ~last->first < needed; ++last) needed -= ~last->first;
+  std::erase_if(candidates, [&](const Candidate& candidate) {
+    return std::pair(~candidate.weight, candidate.id) > *last;
+  });
+}
+
+TokenId draw(std::span<const Candidate> candidates, double uniform) {
+  uint64_t total = 0;
+  for (const Candidate& candidate : candidates) total += candidate.weight;
+  auto target = static_cast<uint64_t>(uniform * static_cast<double>(total));
+  target = std::min(target, total - 1);
+  for (const Candidate& candidate : candidates) {
+    if (target < candidate.weight) return candidate.id;
+    target -= candidate.weight;
+  }
+  return candidates.back().id;
+}
+
+TokenId draw_with_temperature(std::span<const float> logits, uint64_t position,
+                              const SamplingSettings& settings) {
+  TokenId best = argmax(logits);
+  float largest = logits[static_cast<size_t>(best)];
+  if (!std::isfinite(largest)) return best;
+  std::vector<Candidate> candidates = find_candidates(logits, largest, settings.temperature);
+  keep_top_k(candidates, settings.top_k);
+  uint64_t total = weigh(candidates, largest, settings.temperature);
+  keep_top_p(candidates, settings.top_p, total);
+  double least = settings.min_p * kFullWeight;
+  std::erase_if(candidates, [&](const Candidate& candidate) {
+    return static_cast<double>(candidate.weight) < least;
+  });
+  return draw(candidates, CounterRandom(settings.seed).uniform(position));
+}
+
+}  // namespace
+
+Status check_sampling(const SamplingSettings& settings) {
+  if (!(settings.temperature >= 0) || !std::isfinite(settings.temperature)) {
+    return bad_setting("temperature", "0 or more", settings.temperature);
+  }
+  if (!(settings.top_p >= 0 && settings.top_p <= 1)) {
+    return bad_setting("top-p", "between 0 and 1", settings.top_p);
+  }
+  if (!(settings.min_p >= 0 && settings.min_p <= 1)) {
+    return bad_setting("min-p", "between 0 and 1", settings.min_p);
+  }
+  if (!(settings.repeat_penalty > 0) || !std::isfinite(settings.repeat_penalty)) {
+    return bad_setting("the repeat penalty", "above 0", settings.repeat_penalty);
+  }
+  return {};
+}
+
+TokenId sample(std::span<const float> logits, std::span<const TokenId> history, uint64_t position,
+               const SamplingSettings& settings) {
+  CHECK(!logits.empty());
+  std::vector<float> penalized;
+  if (settings.repeat_penalty != 1 && settings.repeat_window > 0) {
+    penalized = penalize(logits, history, settings);
+    logits = penalized;
+  }
+  if (settings.temperature == 0) return argmax(logits);
+  return draw_with_temperature(logits, position, settings);
+}
+
+TokenId argmax(std::span<const float> logits) {
+  CHECK(!logits.empty());
+  size_t best = 0;
+  for (size_t i = 1; i < logits.size(); ++i) {
+    bool larger = logits[i] > logits[best];
+    if (larger || (std::isnan(logits[best]) && !std::isnan(logits[i]))) best = i;
+  }
+  return static_cast<TokenId>(best);
+}
+
+}  // namespace potluck
