@@ -32,7 +32,8 @@ class Tokenizer {
   // The bytes a token stands for; special tokens give their name. Ids out of range give nothing.
   virtual std::string_view bytes_of(TokenId token) const = 0;
 
-  // A token that controls the conversation rather than being text: not shown to users.
+  // A token that controls the conversation rather than being text, and the one that stands for what
+  // the vocabulary cannot express: not shown to users.
   virtual bool is_control(TokenId token) const = 0;
   // Generation stops here (end of text, end of turn).
   virtual bool is_end(TokenId token) const = 0;
@@ -51,11 +52,16 @@ class Tokenizer {
 // the list of known ones.
 Result<std::unique_ptr<Tokenizer>> make_tokenizer(const GgufMetadata& metadata);
 
+// Whether a stream of tokens begins a text or goes on where a prompt has ended. It matters for
+// tokenizers that strip the leading space: only the one at the beginning of a text was added.
+enum class StreamStart { kText, kContinuation };
+
 // Turns tokens into text as they come, never cutting a UTF-8 character: bytes of an unfinished
 // character are held back; what can never become a character is replaced by U+FFFD.
 class StreamingDecoder {
  public:
-  explicit StreamingDecoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  explicit StreamingDecoder(const Tokenizer& tokenizer, StreamStart start = StreamStart::kText)
+      : tokenizer_(tokenizer), at_start_(start == StreamStart::kText) {}
 
   std::string push(TokenId token);  // whole characters that are now certain
   std::string finish();             // what is left at the end
@@ -63,7 +69,7 @@ class StreamingDecoder {
  private:
   const Tokenizer& tokenizer_;
   std::string pending_;
-  bool at_start_ = true;
+  bool at_start_;
 };
 
 }  // namespace potluck

@@ -1,0 +1,152 @@
+#include "engine/tokenizer/tokenizer.h"
+
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "engine/base/limits.h"
+#include "engine/base/printable.h"
+#include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/sentencepiece.h"
+#include "engine/tokenizer/special_tokens.h"
+#include "engine/tokenizer/text_encoder.h"
+#include "engine/tokenizer/utf8.h"
+#include "engine/tokenizer/vocabulary.h"
+
+namespace potluck {
+namespace {
+
+// A vocabulary, the names that text is cut at, and the encoder for what lies between them.
+class ModelTokenizer final : public Tokenizer {
+ public:
+  ModelTokenizer(std::unique_ptr<const Vocabulary> vocabulary,
+                 std::unique_ptr<const TextEncoder> encoder, bool adds_begin)
+      : vocabulary_(std::move(vocabulary)), encoder_(std::move(encoder)), adds_begin_(adds_begin) {
+    for (TokenId token = 0; vocabulary_->contains(token); ++token) add_name(token);
+  }
+
+  Result<std::vector<TokenId>> encode(std::string_view text, SpecialTokens special) const override {
+    if (text.size() > limits::kPromptBytes) {
+      return Error{ErrorCode::kLimit, fmt::format("text: at most {} bytes, found {}",
+                                                  limits::kPromptBytes, text.size())};
+    }
+    if (const auto offset = find_invalid_utf8(text)) {
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("text: expected UTF-8, found something else at byte {}", *offset)};
+    }
+    const bool parse = special == SpecialTokens::kParse;
+    std::vector<TokenId> tokens;
+    if (Status status = encode_fragments(text, parse ? all_names_ : user_names_, &tokens);
+        !status) {
+      return status.error();
+    }
+    return tokens;
+  }
+
+  std::string_view bytes_of(TokenId token) const override {
+    return vocabulary_->contains(token) ? vocabulary_->bytes_of(token) : std::string_view();
+  }
+
+  bool is_control(TokenId token) const override {
+    if (!vocabulary_->contains(token)) return false;
+    const TokenKind kind = vocabulary_->kind(token);
+    return kind == TokenKind::kControl || kind == TokenKind::kUnknown;
+  }
+
+  bool is_end(TokenId token) const override { return vocabulary_->is_end(token); }
+  uint32_t vocabulary_size() const override { return vocabulary_->size(); }
+  bool strips_leading_space() const override { return encoder_->adds_leading_space(); }
+
+  std::vector<TokenId> prompt_prefix() const override {
+    if (!adds_begin_ || !vocabulary_->begin_token()) return {};
+    return {*vocabulary_->begin_token()};
+  }
+
+ private:
+  void add_name(TokenId token) {
+    const std::string_view name = vocabulary_->bytes_of(token);
+    const TokenKind kind = vocabulary_->kind(token);
+    if (name.empty()) return;
+    if (kind == TokenKind::kUserDefined) user_names_.add(name, token);
+    if (kind == TokenKind::kUserDefined || kind == TokenKind::kControl ||
+        kind == TokenKind::kUnknown) {
+      all_names_.add(name, token);
+    }
+  }
+
+  // Cuts the text at the names and encodes what lies between them.
+  Status encode_fragments(std::string_view text, const SpecialTokenMatcher& names,
+                          std::vector<TokenId>* tokens) const {
+    bool starts = true;
+    size_t done = 0;
+    while (done < text.size()) {
+      const auto name = names.find(text, done);
+      const size_t end = name ? name->begin : text.size();
+      if (end > done) {
+        const std::string_view fragment = text.substr(done, end - done);
+        if (Status status = encoder_->encode(fragment, starts, tokens); !status) return status;
+      }
+      if (!name) break;
+      tokens->push_back(name->token);
+      starts = true;
+      done = name->end;
+    }
+    return {};
+  }
+
+  std::unique_ptr<const Vocabulary> vocabulary_;
+  std::unique_ptr<const TextEncoder> encoder_;  // refers to the vocabulary
+  bool adds_begin_;
+  SpecialTokenMatcher all_names_;   // for SpecialTokens::kParse
+  SpecialTokenMatcher user_names_;  // for SpecialTokens::kAsText
+};
+
+Result<TokenizerModel> read_model(const GgufMetadata& metadata) {
+  const auto name = metadata.text("tokenizer.ggml.model");
+  if (!name) return name.error();
+  if (*name == "gpt2") return TokenizerModel::kBytePair;
+  if (*name == "llama") return TokenizerModel::kSentencePiece;
+  return Error{
+      ErrorCode::kUnsupported,
+      fmt::format("tokenizer.ggml.model: unknown tokenizer \"{}\"; known are gpt2 llama", *name)};
+}
+
+Result<bool> read_adds_begin(const GgufMetadata& metadata, bool otherwise) {
+  constexpr const char* kKey = "tokenizer.ggml.add_bos_token";
+  if (!metadata.contains(kKey)) return otherwise;
+  return metadata.boolean(kKey);
+}
+
+}  // namespace
+
+std::string Tokenizer::decode(std::span<const TokenId> tokens) const {
+  std::string text;
+  bool at_start = strips_leading_space();
+  for (TokenId token : tokens) {
+    if (is_control(token)) continue;
+    std::string_view bytes = bytes_of(token);
+    if (bytes.empty()) continue;
+    if (at_start && bytes.front() == ' ') bytes.remove_prefix(1);
+    at_start = false;
+    text += bytes;
+  }
+  return text;
+}
+
+Result<std::unique_ptr<Tokenizer>> make_tokenizer(const GgufMetadata& metadata) {
+  const auto model = read_model(metadata);
+  if (!model) return model.error();
+  auto read = Vocabulary::read(metadata, *model);
+  if (!read) return read.error();
+  auto vocabulary = std::make_unique<const Vocabulary>(std::move(*read));
+  auto encoder = *model == TokenizerModel::kBytePair
+                     ? BytePairEncoder::make(metadata, *vocabulary)
+                     : SentencePieceEncoder::make(metadata, *vocabulary);
+  if (!encoder) return encoder.error();
+  const auto adds_begin = read_adds_begin(metadata, (*encoder)->adds_begin());
+  if (!adds_begin) return adds_begin.error();
+  return std::unique_ptr<Tokenizer>(
+      new ModelTokenizer(std::move(vocabulary), std::move(*encoder), *adds_begin));
+}
+
+}  // namespace potluck
