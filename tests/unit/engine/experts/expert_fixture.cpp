@@ -1,0 +1,186 @@
+#include "tests/unit/engine/experts/expert_fixture.h"
+
+#include <fmt/format.h>
+
+#include "engine/base/check.h"
+#include "engine/base/random.h"
+
+namespace potluck::test {
+namespace {
+
+struct FileTensor {
+  std::string name;
+  TensorType type;
+  std::vector<uint64_t> dimensions;  // innermost first
+  ByteVector bytes;
+};
+
+void put_half(std::byte* to, float value) {
+  store(to, float_to_half(value));
+}
+
+// A random block whose values lie within about [-1, 1]; every bit of the quants is random.
+void fill_block(TensorType type, const CounterRandom& random, uint64_t position, std::byte* block) {
+  const BlockFormat& format = block_format(type);
+  for (uint32_t i = 0; i < format.block_bytes; ++i) {
+    block[i] = static_cast<std::byte>(random.bits(position, i) & 0xff);
+  }
+  auto value = static_cast<float>(random.uniform(position, 1000) - 0.5);
+  switch (type) {
+    case TensorType::kF32:
+      return store(block, value);
+    case TensorType::kF16:
+      return put_half(block, value);
+    case TensorType::kBF16:
+      return store(block, static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16));
+    case TensorType::kQ4_0:
+      return put_half(block, value / 8);
+    case TensorType::kQ8_0:
+      return put_half(block, value / 128);
+    case TensorType::kQ4_K:
+      put_half(block, value / 500);
+      return put_half(block + 2, value / 100);
+    case TensorType::kQ6_K:
+      return put_half(block + 208, value / 2000);
+  }
+}
+
+ByteVector random_tensor(TensorType type, uint64_t values, uint64_t seed) {
+  const BlockFormat& format = block_format(type);
+  CounterRandom random(seed);
+  ByteVector bytes(values / format.block_elements * format.block_bytes);
+  for (uint64_t block = 0; block < values / format.block_elements; ++block) {
+    fill_block(type, random, block, bytes.data() + block * format.block_bytes);
+  }
+  return bytes;
+}
+
+FileTensor make_tensor(std::string name, TensorType type, std::vector<uint64_t> dimensions,
+                       uint64_t seed) {
+  uint64_t values = 1;
+  for (uint64_t dimension : dimensions) values *= dimension;
+  return {std::move(name), type, std::move(dimensions), random_tensor(type, values, seed)};
+}
+
+std::vector<FileTensor> make_layer(const FixtureLayer& layer, uint64_t seed) {
+  const ExpertShape& shape = layer.shape;
+  auto name = [&](const char* part, bool bias) { return tensor_name(layer.layer, part, bias); };
+  uint64_t base = mix64(seed + layer.layer);
+  std::vector<FileTensor> tensors;
+  std::vector<uint64_t> wide{shape.hidden, shape.width, layer.experts};
+  tensors.push_back(make_tensor(name("gate", false), shape.gate, wide, base));
+  tensors.push_back(make_tensor(name("up", false), shape.up, wide, base + 1));
+  tensors.push_back(make_tensor(name("down", false), shape.down,
+                                {shape.width, shape.hidden, layer.experts}, base + 2));
+  if (!shape.biases) return tensors;
+  std::vector<uint64_t> columns{shape.width, layer.experts};
+  tensors.push_back(make_tensor(name("gate", true), TensorType::kF32, columns, base + 3));
+  tensors.push_back(make_tensor(name("up", true), TensorType::kF32, columns, base + 4));
+  tensors.push_back(
+      make_tensor(name("down", true), TensorType::kF32, {shape.hidden, layer.experts}, base + 5));
+  return tensors;
+}
+
+ByteVector write_file(const std::vector<FileTensor>& tensors) {
+  constexpr uint64_t kAlignment = 32;
+  ByteWriter writer;
+  writer.write(as_bytes("GGUF"));
+  writer.write(uint32_t{3});
+  writer.write(uint64_t{tensors.size()});
+  writer.write(uint64_t{0});  // no metadata
+  uint64_t offset = 0;
+  for (const FileTensor& tensor : tensors) {
+    writer.write(uint64_t{tensor.name.size()});
+    writer.write(as_bytes(tensor.name));
+    writer.write(static_cast<uint32_t>(tensor.dimensions.size()));
+    for (uint64_t dimension : tensor.dimensions) writer.write(dimension);
+    writer.write(static_cast<uint32_t>(tensor.type));
+    writer.write(offset);
+    offset += round_up<uint64_t>(tensor.bytes.size(), kAlignment);
+  }
+  ByteVector file = writer.take();
+  for (const FileTensor& tensor : tensors) {
+    file.resize(round_up<uint64_t>(file.size(), kAlignment));
+    file.insert(file.end(), tensor.bytes.begin(), tensor.bytes.end());
+  }
+  file.resize(round_up<uint64_t>(file.size(), kAlignment));
+  return file;
+}
+
+ExpertBank make_bank(const GgufModel& model, const FixtureLayer& layer) {
+  auto find = [&](const char* part, bool bias) {
+    return model.find(tensor_name(layer.layer, part, bias));
+  };
+  return {layer.layer,         layer.experts,     layer.shape,
+          find("gate", false), find("up", false), find("down", false),
+          find("gate", true),  find("up", true),  find("down", true)};
+}
+
+SourceMatrix slice(const GgufModel& model, const GgufTensor& tensor, uint32_t expert) {
+  SourceMatrix matrix{tensor.type,
+                      static_cast<uint32_t>(tensor.rows()),
+                      static_cast<uint32_t>(tensor.columns()),
+                      {}};
+  ByteVector all = model.read_all(tensor).value();
+  uint64_t bytes = tensor.rows() * tensor.row_bytes();
+  matrix.bytes.assign(all.begin() + static_cast<ptrdiff_t>(expert * bytes),
+                      all.begin() + static_cast<ptrdiff_t>((expert + 1) * bytes));
+  return matrix;
+}
+
+std::vector<float> bias_of(const GgufModel& model, const GgufTensor* tensor, uint32_t expert) {
+  if (tensor == nullptr) return {};
+  std::vector<float> all = model.read_floats(*tensor).value();
+  auto columns = static_cast<ptrdiff_t>(tensor->columns());
+  return {all.begin() + expert * columns, all.begin() + (expert + 1) * columns};
+}
+
+}  // namespace
+
+std::string tensor_name(uint32_t layer, const std::string& part, bool bias) {
+  return fmt::format("blk.{}.ffn_{}_exps.{}", layer, part, bias ? "bias" : "weight");
+}
+
+const std::byte* SourceMatrix::row(uint32_t index) const {
+  return bytes.data() + uint64_t{index} * (bytes.size() / rows);
+}
+
+std::vector<float> SourceMatrix::decode() const {
+  std::vector<float> values(uint64_t{rows} * columns);
+  block_format(type).decode(bytes.data(), values.size(), values.data());
+  return values;
+}
+
+ExpertFixture::ExpertFixture(std::vector<FixtureLayer> layers, uint64_t seed, const Poke& poke) {
+  std::vector<FileTensor> tensors;
+  for (const FixtureLayer& layer : layers) {
+    for (FileTensor& tensor : make_layer(layer, seed)) tensors.push_back(std::move(tensor));
+  }
+  for (FileTensor& tensor : tensors) {
+    if (poke) poke(tensor.name, tensor.bytes);
+  }
+  CHECK(storage_.write_atomic("model.gguf", write_file(tensors)).ok());
+  Result<GgufModel> opened = GgufModel::open(storage_, "model.gguf");
+  CHECK(opened.ok());
+  model_ = std::make_unique<GgufModel>(std::move(*opened));
+  for (const FixtureLayer& layer : layers) {
+    banks_.push_back(make_bank(*model_, layer));
+    CHECK(check_expert_bank(banks_.back()).ok());
+  }
+  cutter_ = std::make_unique<GrainCutter>(*model_, banks_);
+}
+
+SourceExpert ExpertFixture::expert(uint32_t layer, uint32_t expert) const {
+  const ExpertBank& bank = *cutter_->bank(layer);
+  return {slice(*model_, *bank.gate, expert),     slice(*model_, *bank.up, expert),
+          slice(*model_, *bank.down, expert),     bias_of(*model_, bank.gate_bias, expert),
+          bias_of(*model_, bank.up_bias, expert), bias_of(*model_, bank.down_bias, expert)};
+}
+
+ByteVector ExpertFixture::cut(GrainId id) const {
+  ByteVector grain(cutter_->grain_bytes(id), std::byte{0xee});
+  CHECK(cutter_->cut(id, grain).ok());
+  return grain;
+}
+
+}  // namespace potluck::test
