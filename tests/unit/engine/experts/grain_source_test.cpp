@@ -1,0 +1,92 @@
+#include "engine/experts/grain_source.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/engine/experts/expert_fixture.h"
+
+namespace potluck {
+namespace {
+
+using test::ExpertFixture;
+using test::FixtureLayer;
+
+ExpertFixture make_fixture() {
+  using T = TensorType;
+  std::vector<FixtureLayer> layers = {
+      {1, 3, {64, 320, T::kQ8_0, T::kQ4_0, T::kQ8_0, true, {}}},
+      {4, 2, {32, 2048, T::kF16, T::kQ8_0, T::kQ4_0, false, {}}},
+  };
+  return {layers, 5};
+}
+
+// Every grain there is, and a few that are not.
+void expect_all_grains(const ExpertFixture& fixture, GrainSource& source) {
+  for (const ExpertBank& bank : fixture.banks()) {
+    for (uint16_t expert = 0; expert < bank.experts; ++expert) {
+      for (uint16_t grain = 0; grain < fixture.cutter().plan(bank.layer).grains; ++grain) {
+        GrainId id{static_cast<uint16_t>(bank.layer), expert, grain};
+        Result<GrainView> view = source.get(id);
+        ASSERT_TRUE(view) << view.error().message;
+        ByteVector expected = fixture.cut(id);
+        ASSERT_EQ(view->bytes.size(), expected.size());
+        ASSERT_TRUE(std::equal(expected.begin(), expected.end(), view->bytes.begin()));
+      }
+    }
+  }
+  auto layer = static_cast<uint16_t>(fixture.banks()[0].layer);
+  auto grains = static_cast<uint16_t>(fixture.cutter().plan(layer).grains);
+  for (GrainId id : {GrainId{0, 0, 0}, GrainId{9, 0, 0}, GrainId{layer, 3, 0},
+                     GrainId{layer, 0, grains}, GrainId{UINT16_MAX, UINT16_MAX, UINT16_MAX}}) {
+    Result<GrainView> view = source.get(id);
+    ASSERT_FALSE(view);
+    EXPECT_EQ(view.error().code, ErrorCode::kNotFound);
+  }
+}
+
+TEST(ResidentSource, HoldsEveryGrain) {
+  ExpertFixture fixture = make_fixture();
+  uint64_t last = 0;
+  auto source = ResidentSource::load(fixture.cutter(), fixture.banks(),
+                                     [&](uint64_t done, uint64_t) { last = done; });
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_EQ((*source)->bytes(),
+            3 * fixture.cutter().expert_bytes(1) + 2 * fixture.cutter().expert_bytes(4));
+  EXPECT_EQ(last, (*source)->bytes());
+  expect_all_grains(fixture, **source);
+}
+
+TEST(GgufSource, LaysOutOnDemandWithinAnyBudget) {
+  ExpertFixture fixture = make_fixture();
+  for (uint64_t budget : {uint64_t{0}, fixture.cutter().expert_bytes(1) * 2, uint64_t{1 * kGiB}}) {
+    GgufSource source(fixture.cutter(), budget);
+    expect_all_grains(fixture, source);
+  }
+}
+
+TEST(GgufSource, ViewsStayWhileOthersComeAndGo) {
+  ExpertFixture fixture = make_fixture();
+  uint64_t expert = fixture.cutter().expert_bytes(1);
+  GgufSource source(fixture.cutter(), 2 * expert);
+  GrainView held = source.get({1, 0, 0}).value();
+  for (uint16_t round = 0; round < 10; ++round) {
+    uint16_t other = 1 + round % 2;
+    ASSERT_TRUE(source.get({1, other, 0}));
+  }
+  ByteVector expected = fixture.cut({1, 0, 0});
+  EXPECT_TRUE(std::equal(expected.begin(), expected.end(), held.bytes.begin()));
+}
+
+TEST(GgufSource, SaysWhenViewsTakeTheWholeBudget) {
+  ExpertFixture fixture = make_fixture();
+  GgufSource source(fixture.cutter(), 0);
+  GrainView held = source.get({1, 0, 0}).value();
+  ASSERT_TRUE(source.get({1, 0, 1}));  // of the same expert
+  Result<GrainView> other = source.get({1, 1, 0});
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, ErrorCode::kLimit);
+  held = {};
+  EXPECT_TRUE(source.get({1, 1, 0}));
+}
+
+}  // namespace
+}  // namespace potluck

@@ -1,0 +1,191 @@
+#include "tests/unit/engine/experts/reference_expert.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/kernels/block_fields.h"
+#include "engine/kernels/exact_math.h"
+
+namespace potluck::test {
+namespace {
+
+// Block of 32 columns of a quantized row, as integers: value = d * scale * q - dmin * minimum, with
+// scales that may differ between its halves.
+struct Block {
+  float d = 0;
+  float dmin = 0;
+  int scale[2] = {1, 1};
+  int minimum = 0;
+  int q[32] = {};
+};
+
+float half(const std::byte* at) {
+  return half_to_float(load<uint16_t>(at));
+}
+
+Block read_block(TensorType type, const std::byte* row, uint32_t column) {
+  namespace fields = block_fields;
+  const BlockFormat& format = block_format(type);
+  const std::byte* source = row + column / format.block_elements * format.block_bytes;
+  uint32_t part = column % format.block_elements / 32;
+  Block block;
+  uint8_t q[32];
+  if (type == TensorType::kQ8_0) {
+    block.d = half(source);
+    for (int i = 0; i < 32; ++i) block.q[i] = static_cast<int8_t>(source[2 + i]);
+    return block;
+  }
+  if (type == TensorType::kQ4_0) {
+    block.d = half(source);
+    fields::q4_0_quants(source, q);
+    for (int i = 0; i < 32; ++i) block.q[i] = q[i] - 8;
+  } else if (type == TensorType::kQ4_K) {
+    block.d = half(source);
+    block.dmin = half(source + 2);
+    block.scale[0] = block.scale[1] = fields::q4_k_scale(source, part).scale;
+    block.minimum = fields::q4_k_scale(source, part).minimum;
+    fields::q4_k_quants(source, part, q);
+    for (int i = 0; i < 32; ++i) block.q[i] = q[i];
+  } else {
+    block.d = half(source + fields::kQ6_KDelta);
+    block.scale[0] = fields::q6_k_scale(source, 2 * part);
+    block.scale[1] = fields::q6_k_scale(source, 2 * part + 1);
+    fields::q6_k_quants(source, part, q);
+    for (int i = 0; i < 32; ++i) block.q[i] = q[i] - 32;
+  }
+  return block;
+}
+
+// Sum over columns [first, first + count) of row times x, whose own columns start at 0.
+float dot(const SourceMatrix& matrix, uint32_t row, uint32_t first, uint32_t count,
+          const ReferenceVector& x) {
+  const BlockFormat& format = block_format(matrix.type);
+  float acc = 0;
+  if (!format.quantized()) {
+    for (uint32_t c = 0; c < count; ++c) {
+      float w;
+      format.decode(matrix.row(row) + (first + c) * format.block_bytes, 1, &w);
+      float product = w * x.values[c];
+      acc = acc + product;
+    }
+    return acc;
+  }
+  uint32_t group = activation_block(x.form);
+  for (uint32_t begin = 0; begin < count; begin += group) {
+    int64_t i = 0;
+    int64_t m = 0;
+    Block block;
+    for (uint32_t c = begin; c < std::min(begin + group, count); c += 32) {
+      block = read_block(matrix.type, matrix.row(row), first + c);
+      for (uint32_t k = 0; k < 32; ++k) {
+        i += block.scale[k / 16] * block.q[k] * x.quants[c + k];
+        m += block.minimum * x.quants[c + k];
+      }
+    }
+    float dx = x.scales[begin / group];
+    float scaled = (block.d * dx) * static_cast<float>(i);
+    if (matrix.type == TensorType::kQ4_K) {
+      float offset = (block.dmin * dx) * static_cast<float>(m);
+      scaled = scaled - offset;
+    }
+    acc = acc + scaled;
+  }
+  return acc;
+}
+
+ReferenceVector as_read(const ReferenceVector& x, ActivationForm form) {
+  return form == x.form ? x : reference_quantize(x.values, form);
+}
+
+// h of the columns of one chunk.
+std::vector<float> activate(const ExpertShape& shape, const SourceExpert& expert, uint32_t first,
+                            uint32_t columns, const ReferenceVector& x) {
+  ReferenceVector gate_x = as_read(x, shape.product_form(shape.gate));
+  ReferenceVector up_x = as_read(x, shape.product_form(shape.up));
+  std::vector<float> h;
+  for (uint32_t c = first; c < first + columns; ++c) {
+    float gate = dot(expert.gate, c, 0, shape.hidden, gate_x);
+    float up = dot(expert.up, c, 0, shape.hidden, up_x);
+    if (shape.biases) {
+      gate = gate + expert.gate_bias[c];
+      up = up + expert.up_bias[c];
+    }
+    h.push_back(exact_silu(gate) * up);
+  }
+  return h;
+}
+
+bool add(float y, const ReferenceRow& row, int64_t* sum) {
+  float weighted = y * row.weight;
+  double scaled = std::ldexp(static_cast<double>(weighted), row.fraction_bits);
+  if (!(std::fabs(scaled) <= 0x1.0p46)) return false;
+  *sum += std::llrint(scaled);
+  return true;
+}
+
+std::vector<double> multiply(const std::vector<float>& w, const std::vector<float>& bias,
+                             const std::vector<double>& x) {
+  std::vector<double> y(w.size() / x.size());
+  for (size_t r = 0; r < y.size(); ++r) {
+    for (size_t c = 0; c < x.size(); ++c) y[r] += double{w[r * x.size() + c]} * x[c];
+    if (!bias.empty()) y[r] += bias[r];
+  }
+  return y;
+}
+
+}  // namespace
+
+ReferenceVector reference_quantize(const std::vector<float>& x, ActivationForm form) {
+  uint32_t size = activation_block(form);
+  auto padded = round_up<uint32_t>(static_cast<uint32_t>(x.size()), size);
+  ReferenceVector out{form, {}, std::vector<int8_t>(padded), std::vector<float>(padded / size)};
+  for (uint32_t block = 0; block < padded / size; ++block) {
+    uint32_t begin = block * size;
+    uint32_t end = std::min(begin + size, static_cast<uint32_t>(x.size()));
+    float amax = 0;
+    bool finite = true;
+    for (uint32_t i = begin; i < end; ++i) {
+      finite = finite && std::isfinite(x[i]);
+      amax = std::max(amax, std::fabs(x[i]));
+    }
+    if (!finite) out.scales[block] = std::numeric_limits<float>::quiet_NaN();
+    if (!finite || amax < 0x1.0p-100F) continue;
+    out.scales[block] = amax / 127.0F;
+    float inverse = 127.0F / amax;
+    for (uint32_t i = begin; i < end; ++i) {
+      out.quants[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
+    }
+  }
+  return out;
+}
+
+bool reference_expert(const ExpertShape& shape, const SourceExpert& expert, uint32_t first,
+                      uint32_t end, const ReferenceRow& row, int64_t* sums) {
+  bool good = true;
+  ChunkPlan plan = plan_chunks(shape);
+  for (uint32_t chunk = first; chunk < end; ++chunk) {
+    uint32_t column = chunk * plan.chunk_width;
+    uint32_t columns = std::min(plan.chunk_width, shape.width - column);
+    std::vector<float> values = activate(shape, expert, column, columns, *row.x);
+    ReferenceVector h{ActivationForm::kF32, values, {}, {}};
+    if (shape.down_form() != h.form) h = reference_quantize(values, shape.down_form());
+    for (uint32_t r = 0; r < shape.hidden; ++r) {
+      float y = dot(expert.down, r, column, columns, h);
+      if (shape.biases && chunk == 0) y = y + expert.down_bias[r];
+      if (!add(y, row, &sums[r])) good = false;
+    }
+  }
+  return good;
+}
+
+std::vector<double> float64_expert(const ExpertShape& shape, const SourceExpert& expert,
+                                   const std::vector<double>& x) {
+  std::vector<double> gate = multiply(expert.gate.decode(), expert.gate_bias, x);
+  std::vector<double> up = multiply(expert.up.decode(), expert.up_bias, x);
+  std::vector<double> h(shape.width);
+  for (size_t i = 0; i < h.size(); ++i) h[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+  return multiply(expert.down.decode(), expert.down_bias, h);
+}
+
+}  // namespace potluck::test

@@ -1,0 +1,179 @@
+#include "engine/experts/stored_source.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/temporary_directory.h"
+#include "tests/unit/engine/experts/expert_fixture.h"
+
+namespace potluck {
+namespace {
+
+using test::ExpertFixture;
+using test::FixtureLayer;
+
+std::vector<FixtureLayer> make_layers() {
+  using T = TensorType;
+  return {
+      {1, 3, {256, 256, T::kQ4_K, T::kQ4_K, T::kQ6_K, true, {}}},
+      {4, 2, {64, 320, T::kF16, T::kQ8_0, T::kQ4_0, false, {}}},
+  };
+}
+
+class StoredSourceTest : public ::testing::Test {
+ protected:
+  StoredSourceTest()
+      : fixture_(make_layers(), 5), manifest_(fixture_.cutter().build_manifest("m", {}).value()) {
+    storage_.set_direct_alignment(4096);  // as strict as a disk
+    auto opened = GrainStore::open(storage_, "store", 1 * kGiB);
+    store_ = std::move(opened.value());
+    for (const ManifestLayer& layer : manifest_.layers()) {
+      for (uint16_t expert = 0; expert < layer.experts; ++expert) {
+        for (uint16_t grain = 0; grain < layer.plan.grains; ++grain) {
+          ids_.push_back({static_cast<uint16_t>(layer.layer), expert, grain});
+        }
+      }
+    }
+    for (GrainId id : ids_) put(id);
+    slab_ = manifest_.largest_grain_bytes();
+  }
+
+  void put(GrainId id) { ASSERT_TRUE(store_->put(manifest_.digest_of(id), fixture_.cut(id))); }
+  std::string path_of(GrainId id) {
+    std::string name = manifest_.digest_of(id).hex();
+    return "store/grains/" + name.substr(0, 2) + "/" + name;
+  }
+  bool holds(const GrainView& view, GrainId id) {
+    ByteVector expected = fixture_.cut(id);
+    return view.bytes.size() == expected.size() &&
+           std::equal(expected.begin(), expected.end(), view.bytes.begin());
+  }
+
+  ExpertFixture fixture_;
+  Manifest manifest_;
+  MemoryStorage storage_;
+  std::unique_ptr<GrainStore> store_;
+  std::vector<GrainId> ids_;
+  uint64_t slab_ = 0;
+};
+
+TEST_F(StoredSourceTest, HitsOnceItIsWarm) {
+  StoredSource source(manifest_, *store_, 1 * kGiB);
+  uint64_t bytes = 0;
+  for (int round = 0; round < 3; ++round) {
+    for (GrainId id : ids_) {
+      Result<GrainView> view = source.get(id);
+      ASSERT_TRUE(view) << view.error().message;
+      ASSERT_TRUE(holds(*view, id));
+      if (round == 0) bytes += view->bytes.size();
+    }
+  }
+  EXPECT_EQ(source.statistics().misses, ids_.size());
+  EXPECT_EQ(source.statistics().hits, 2 * ids_.size());
+  EXPECT_EQ(source.statistics().disk_bytes, bytes);
+}
+
+TEST_F(StoredSourceTest, NeverExceedsItsBudgetAndKeepsViewsInPlace) {
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    SCOPED_TRACE(seed);
+    CounterRandom random(seed);
+    uint64_t slabs = 1 + random.bits(0) % 6;
+    uint64_t budget = slabs * slab_ + random.bits(1) % slab_;
+    StoredSource source(manifest_, *store_, budget);
+    std::vector<std::pair<GrainId, GrainView>> held;
+    for (uint64_t step = 2; step < 300; ++step) {
+      if (random.bits(step, 0) % 3 == 0 && !held.empty()) {
+        held.erase(held.begin() + static_cast<ptrdiff_t>(random.bits(step, 1) % held.size()));
+        continue;
+      }
+      GrainId id = ids_[random.bits(step, 2) % ids_.size()];
+      Result<GrainView> view = source.get(id);
+      if (view) {
+        held.emplace_back(id, std::move(*view));
+      } else {
+        ASSERT_EQ(view.error().code, ErrorCode::kLimit);
+        ASSERT_GE(held.size(), slabs);
+      }
+      ASSERT_LE(source.resident_bytes(), budget);
+      for (const auto& [name, seen] : held) ASSERT_TRUE(holds(seen, name));
+    }
+  }
+}
+
+TEST_F(StoredSourceTest, HeldGrainsAreNotTheOnesToGo) {
+  StoredSource source(manifest_, *store_, 3 * slab_);
+  GrainView held = source.get(ids_[0]).value();
+  const std::byte* place = held.bytes.data();
+  for (int round = 0; round < 5; ++round) {
+    for (size_t i = 1; i < 6; ++i) ASSERT_TRUE(source.get(ids_[i]));
+  }
+  EXPECT_TRUE(holds(held, ids_[0]));
+  uint64_t misses = source.statistics().misses;
+  EXPECT_EQ(source.get(ids_[0]).value().bytes.data(), place);
+  EXPECT_EQ(source.statistics().misses, misses);
+}
+
+TEST_F(StoredSourceTest, TheColdestGoesFirst) {
+  StoredSource source(manifest_, *store_, 3 * slab_);
+  for (size_t i : {0, 1, 2, 0, 3}) ASSERT_TRUE(source.get(ids_[i]));  // 1 goes for 3
+  EXPECT_EQ(source.statistics().misses, 4u);
+  for (size_t i : {0, 2, 3}) ASSERT_TRUE(source.get(ids_[i]));
+  EXPECT_EQ(source.statistics().misses, 4u);
+  ASSERT_TRUE(source.get(ids_[1]));
+  EXPECT_EQ(source.statistics().misses, 5u);
+}
+
+TEST_F(StoredSourceTest, BudgetBelowOneGrainSaysSo) {
+  for (uint64_t budget : {uint64_t{0}, slab_ - 1}) {
+    StoredSource source(manifest_, *store_, budget);
+    Result<GrainView> view = source.get(ids_[0]);
+    ASSERT_FALSE(view);
+    EXPECT_EQ(view.error().code, ErrorCode::kLimit);
+    EXPECT_EQ(source.resident_bytes(), 0u);
+  }
+}
+
+TEST_F(StoredSourceTest, AlteredGrainIsNoticedAndCanBeFetchedAgain) {
+  StoredSource source(manifest_, *store_, 4 * slab_);
+  storage_.flip_bit(path_of(ids_[2]), 1000);
+  Result<GrainView> view = source.get(ids_[2]);
+  ASSERT_FALSE(view);
+  EXPECT_EQ(view.error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(source.statistics().corrupt_grains, 1u);
+  EXPECT_EQ(source.resident_bytes(), 0u);
+  view = source.get(ids_[2]);
+  ASSERT_FALSE(view);
+  EXPECT_EQ(view.error().code, ErrorCode::kNotFound);
+  put(ids_[2]);
+  EXPECT_TRUE(holds(source.get(ids_[2]).value(), ids_[2]));
+}
+
+TEST_F(StoredSourceTest, GrainsOutsideTheManifestDoNotExist) {
+  StoredSource source(manifest_, *store_, 4 * slab_);
+  for (GrainId id : {GrainId{0, 0, 0}, GrainId{1, 3, 0}, GrainId{1, 0, 8}, GrainId{99, 9, 9}}) {
+    Result<GrainView> view = source.get(id);
+    ASSERT_FALSE(view);
+    EXPECT_EQ(view.error().code, ErrorCode::kNotFound);
+  }
+}
+
+TEST_F(StoredSourceTest, ViewsOutliveTheSource) {
+  auto source = std::make_unique<StoredSource>(manifest_, *store_, 4 * slab_);
+  GrainView view = source->get(ids_[1]).value();
+  source.reset();
+  EXPECT_TRUE(holds(view, ids_[1]));
+}
+
+TEST_F(StoredSourceTest, ReadsFromARealDisk) {
+  test::TemporaryDirectory directory;
+  auto disk = make_system_storage();
+  auto store = GrainStore::open(*disk, directory / "store", 1 * kGiB);
+  ASSERT_TRUE(store) << store.error().message;
+  for (GrainId id : ids_) {
+    ASSERT_TRUE((*store)->put(manifest_.digest_of(id), fixture_.cut(id)));
+  }
+  StoredSource source(manifest_, **store, 2 * slab_);
+  for (GrainId id : ids_) EXPECT_TRUE(holds(source.get(id).value(), id));
+}
+
+}  // namespace
+}  // namespace potluck
