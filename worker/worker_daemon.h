@@ -18,7 +18,8 @@ struct WorkerDaemonOptions {
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
   int threads = 1;
-  std::string isa;  // "": the best this processor can do
+  std::string isa;       // "": the best this processor can do
+  bool remember = true;  // keep the pool's address in the store, to rejoin without a token
 };
 
 // Told what happens; never called from another thread than run()'s.

@@ -105,8 +105,8 @@ class ByteReader {
 class ByteWriter {
  public:
   template <class T>
+  requires std::is_arithmetic_v<T>
   void write(T value) {
-    static_assert(std::is_arithmetic_v<T>);
     auto raw = std::as_bytes(std::span(&value, 1));
     bytes_.insert(bytes_.end(), raw.begin(), raw.end());
   }

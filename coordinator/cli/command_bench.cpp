@@ -1,0 +1,163 @@
+// `potluck bench`: how fast this model runs here, loading excluded.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/engine_flags.h"
+
+namespace potluck {
+namespace {
+
+struct BenchFlags {
+  EngineFlags engine;
+  uint32_t prompt = 128;
+  uint32_t generate = 64;
+  uint32_t depth = 0;
+  bool json = false;
+};
+
+uint64_t resident_bytes(Storage& storage) {
+  Result<ByteVector> text = read_file(storage, "/proc/self/statm", 4096);
+  unsigned long pages = 0;
+  if (!text || std::sscanf(std::string(as_text(*text)).c_str(), "%*u %lu", &pages) != 1) return 0;
+  return pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+// Any tokens do: the speed does not depend on what they say.
+std::vector<TokenId> some_tokens(uint32_t count, uint32_t vocabulary) {
+  CounterRandom random(1);
+  std::vector<TokenId> tokens(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    tokens[i] = static_cast<TokenId>(random.bits(i) % vocabulary);
+  }
+  return tokens;
+}
+
+double seconds(Duration time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+double rate(double amount, double time) {
+  return time > 0 ? amount / time : 0;
+}
+
+struct Measured {
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+  ExpertCounters before_decode;
+  ExpertCounters after_decode;
+  LayerTimes layers_before;
+  LayerTimes layers_after;
+};
+
+Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock& clock) {
+  GenerationContext context = runtime.generation();
+  uint32_t vocabulary = runtime.model().config().vocabulary;
+  Measured measured;
+  std::vector<TokenId> warm_up = some_tokens(2, vocabulary);
+  KvCache cache = runtime.new_cache();
+  Status status = prefill(context, warm_up, 1, &cache);
+  if (!status) return status.error();
+
+  cache.set_length(0);
+  if (flags.prompt > 0) {
+    TimePoint start = clock.now();
+    status =
+        prefill(context, some_tokens(flags.prompt, vocabulary), flags.engine.prefill_chunk, &cache);
+    if (!status) return status.error();
+    measured.prefill_seconds = seconds(clock.now() - start);
+  }
+
+  cache.set_length(0);
+  std::vector<TokenId> tokens = some_tokens(flags.depth + flags.generate, vocabulary);
+  status =
+      prefill(context, std::span(tokens).first(flags.depth), flags.engine.prefill_chunk, &cache);
+  if (!status) return status.error();
+  measured.before_decode = runtime.counters();
+  if (runtime.pool() != nullptr) measured.layers_before = runtime.pool()->layer_times();
+  TimePoint start = clock.now();
+  status = prefill(context, std::span(tokens).last(flags.generate), 1, &cache);
+  if (!status) return status.error();
+  measured.decode_seconds = seconds(clock.now() - start);
+  measured.after_decode = runtime.counters();
+  if (runtime.pool() != nullptr) measured.layers_after = runtime.pool()->layer_times();
+  return measured;
+}
+
+// Where the time of one MoE layer goes during decode, in microseconds.
+nlohmann::json layer_report(const Measured& measured) {
+  const LayerTimes& before = measured.layers_before;
+  const LayerTimes& after = measured.layers_after;
+  auto batches = static_cast<double>(after.batches - before.batches);
+  if (batches == 0) return nullptr;
+  auto per_batch = [batches](uint64_t from, uint64_t to) {
+    return static_cast<double>(to - from) / 1000 / batches;
+  };
+  return {{"dispatch_us", per_batch(before.dispatch, after.dispatch)},
+          {"wait_us", per_batch(before.wait, after.wait)},
+          {"worker_compute_us", per_batch(measured.before_decode.compute_nanoseconds,
+                                          measured.after_decode.compute_nanoseconds)}};
+}
+
+nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_t resident) {
+  const ExpertCounters& before = measured.before_decode;
+  const ExpertCounters& after = measured.after_decode;
+  auto tokens = static_cast<double>(flags.generate);
+  auto difference = [](uint64_t from, uint64_t to) { return static_cast<double>(to - from); };
+  double hits = difference(before.cache_hits, after.cache_hits);
+  double lookups = hits + difference(before.cache_misses, after.cache_misses);
+  double disk = difference(before.disk_bytes, after.disk_bytes);
+  return {
+      {"prefill_tokens_per_s", rate(flags.prompt, measured.prefill_seconds)},
+      {"decode_tokens_per_s", rate(tokens, measured.decode_seconds)},
+      {"prompt_tokens", flags.prompt},
+      {"generated_tokens", flags.generate},
+      {"round_trips_per_token", rate(difference(before.round_trips, after.round_trips), tokens)},
+      {"wire_bytes_per_token", rate(difference(before.wire_bytes, after.wire_bytes), tokens)},
+      {"disk_bytes_per_token", rate(disk, tokens)},
+      {"disk_bytes_per_s", rate(disk, measured.decode_seconds)},
+      {"cache_hit_rate", lookups > 0 ? hits / lookups : 1.0},
+      {"resident_bytes", resident},
+      {"workers", after.workers},
+      {"layer", layer_report(measured)}};
+}
+
+Status bench(const BenchFlags& flags, const Environment& environment) {
+  Terminal terminal(environment.clock, flags.engine.quiet);
+  if (flags.generate == 0) {
+    return Error{ErrorCode::kInvalidArgument, "--generate: expected at least 1, found 0"};
+  }
+  auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
+  if (!options) return options.error();
+  options->context =
+      std::max({options->context, flags.prompt + 1, flags.depth + flags.generate + 1});
+  auto runtime = open_runtime(*options, environment, &terminal);
+  if (!runtime) return runtime.error();
+  auto measured = measure(flags, **runtime, environment.clock);
+  if (!measured) return measured.error();
+  nlohmann::json result = report(flags, *measured, resident_bytes(environment.storage));
+  if (flags.json) {
+    fmt::print("{}\n", result.dump());
+    return {};
+  }
+  for (const auto& [key, value] : result.items()) fmt::print("{:<24} {}\n", key, value.dump());
+  return {};
+}
+
+}  // namespace
+
+Command add_bench(CLI::App& app, Environment& environment) {
+  auto flags = std::make_shared<BenchFlags>();
+  CLI::App* parser = app.add_subcommand("bench", "measure speed");
+  add_engine_flags(parser, &flags->engine);
+  parser->add_option("--prompt", flags->prompt, "tokens of prefill (default 128)");
+  parser->add_option("--generate", flags->generate, "tokens of decode (default 64)");
+  parser->add_option("--depth", flags->depth, "tokens in the context before decode (default 0)");
+  parser->add_flag("--json", flags->json, "one JSON object");
+  return {parser, [flags, &environment] { return bench(*flags, environment); }};
+}
+
+}  // namespace potluck

@@ -1,0 +1,189 @@
+// `potluck eval`: score given tokens or a text.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include <fmt/format.h>
+
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/engine_flags.h"
+#include "engine/base/limits.h"
+#include "engine/kernels/exact_math.h"
+#include "engine/model/scoring.h"
+
+namespace potluck {
+namespace {
+
+constexpr uint32_t kPerplexityContext = 512;  // llama.cpp's default
+
+struct EvalFlags {
+  EngineFlags engine;
+  std::string tokens_file;
+  std::string text_file;
+  uint32_t greedy = 0;
+  bool json = false;
+};
+
+struct Evaluation {
+  uint64_t prompt_tokens = 0;
+  std::vector<float> last_logits;
+  std::vector<TokenId> greedy;
+  double mean_nll = 0;
+  double perplexity = 0;
+};
+
+// A JSON array of token ids.
+Result<std::vector<TokenId>> read_token_file(Storage& storage, const std::string& path) {
+  Result<ByteVector> bytes = read_file(storage, path, limits::kPromptBytes);
+  if (!bytes) return bytes.error();
+  constexpr bool kNoExceptions = false;
+  auto parsed = nlohmann::json::parse(as_text(*bytes), nullptr, kNoExceptions);
+  if (!parsed.is_array() || parsed.empty()) {
+    return Error{ErrorCode::kCorrupt, path + ": expected a JSON array of token ids"};
+  }
+  std::vector<TokenId> tokens;
+  for (const nlohmann::json& value : parsed) {
+    bool fits = value.is_number_integer() && value.get<int64_t>() >= 0 &&
+                value.get<int64_t>() < limits::kVocabulary;
+    if (!fits) {
+      return Error{ErrorCode::kCorrupt, fmt::format("{}: entry {}: expected a token id, found {}",
+                                                    path, tokens.size(), value.dump())};
+    }
+    tokens.push_back(value.get<TokenId>());
+  }
+  return tokens;
+}
+
+Result<std::vector<TokenId>> tokenize_file(const Model& model, Storage& storage,
+                                           const std::string& path) {
+  if (model.tokenizer() == nullptr) {
+    return Error{
+        ErrorCode::kUnsupported,
+        fmt::format("{}: no usable tokenizer: {}", model.file().path(), model.tokenizer_error())};
+  }
+  Result<ByteVector> bytes = read_file(storage, path, limits::kPromptBytes);
+  if (!bytes) return bytes.error();
+  std::vector<TokenId> tokens = model.tokenizer()->prompt_prefix();
+  auto encoded = model.tokenizer()->encode(as_text(*bytes), SpecialTokens::kAsText);
+  if (!encoded) return encoded.error().in(path);
+  tokens.insert(tokens.end(), encoded->begin(), encoded->end());
+  return tokens;
+}
+
+Result<Evaluation> score_file_of_tokens(const EvalFlags& flags, const ScoringRun& run,
+                                        const std::vector<TokenId>& tokens) {
+  Result<TokenScore> score = score_tokens(run, tokens);
+  if (!score) return score.error();
+  Evaluation evaluation;
+  evaluation.prompt_tokens = tokens.size();
+  evaluation.mean_nll = score->mean_nll;
+  evaluation.perplexity = exact_exp64(score->mean_nll);
+  evaluation.last_logits = score->last_logits;
+  auto greedy = continue_greedily(run, std::move(score->last_logits), flags.greedy);
+  if (!greedy) return greedy.error();
+  evaluation.greedy = std::move(greedy).value();
+  return evaluation;
+}
+
+Result<Evaluation> score_text(const ScoringRun& run, const Model& model,
+                              const std::vector<TokenId>& tokens, uint32_t context) {
+  std::vector<TokenId> prefix = model.tokenizer()->prompt_prefix();
+  std::optional<TokenId> begin;
+  if (!prefix.empty()) begin = prefix.front();
+  Result<PerplexityScore> score = score_perplexity(run, tokens, context, begin);
+  if (!score) return score.error();
+  Evaluation evaluation;
+  evaluation.prompt_tokens = tokens.size();
+  evaluation.mean_nll = score->mean_nll;
+  evaluation.perplexity = score->perplexity;
+  return evaluation;
+}
+
+void print_report(const EvalFlags& flags, const Evaluation& evaluation,
+                  const ExpertCounters& counters) {
+  if (flags.json) {
+    nlohmann::json report = {{"prompt_tokens", evaluation.prompt_tokens},
+                             {"last_logits", evaluation.last_logits},
+                             {"greedy", evaluation.greedy},
+                             {"mean_nll", evaluation.mean_nll},
+                             {"perplexity", evaluation.perplexity},
+                             {"workers", counters.workers},
+                             {"workers_lost", counters.workers_lost},
+                             {"remote_expert_calls", counters.remote_expert_calls}};
+    fmt::print("{}\n", report.dump());
+    return;
+  }
+  fmt::print("tokens      {}\nmean nll    {:.6f}\nperplexity  {:.4f}\n", evaluation.prompt_tokens,
+             evaluation.mean_nll, evaluation.perplexity);
+  if (!evaluation.greedy.empty()) fmt::print("greedy      {}\n", fmt::join(evaluation.greedy, " "));
+}
+
+// The context must hold the tokens to score and those to generate.
+Status size_context(const EvalFlags& flags, uint64_t tokens, RuntimeOptions* options) {
+  uint64_t needed = tokens + flags.greedy;
+  if (options->context == 0 && needed <= limits::kContext) {
+    options->context = static_cast<uint32_t>(std::max<uint64_t>(needed, 1));
+  }
+  if (needed > options->context) {
+    return Error{ErrorCode::kLimit,
+                 fmt::format("--ctx: {} tokens and {} greedy ones need {} positions, found {}",
+                             tokens, flags.greedy, needed, options->context)};
+  }
+  return {};
+}
+
+Status evaluate(const EvalFlags& flags, const Environment& environment) {
+  Terminal terminal(environment.clock, flags.engine.quiet);
+  auto options = runtime_options(flags.engine, KvType::kF32, environment, &terminal);
+  if (!options) return options.error();
+  std::vector<TokenId> tokens;
+  if (!flags.tokens_file.empty()) {
+    auto read = read_token_file(environment.storage, flags.tokens_file);
+    if (!read) return read.error();
+    tokens = std::move(read).value();
+    if (Status sized = size_context(flags, tokens.size(), &*options); !sized) return sized;
+  } else if (options->context == 0) {
+    options->context = kPerplexityContext;
+  }
+  auto runtime = open_runtime(*options, environment, &terminal);
+  if (!runtime) return runtime.error();
+  const Model& model = (*runtime)->model();
+  KvCache cache = (*runtime)->new_cache();
+  GenerationContext context = (*runtime)->generation();
+  ScoringRun run{
+      model.config(),
+      context.forward,
+      context.executor,
+      cache,
+      flags.engine.prefill_chunk,
+      [&terminal](uint64_t done, uint64_t total) { terminal.progress("scoring", done, total); }};
+  Result<Evaluation> evaluation = Error{ErrorCode::kInvalidArgument, ""};
+  if (!flags.tokens_file.empty()) {
+    evaluation = score_file_of_tokens(flags, run, tokens);
+  } else {
+    auto text = tokenize_file(model, environment.storage, flags.text_file);
+    if (!text) return text.error();
+    evaluation = score_text(run, model, *text, options->context);
+  }
+  if (!evaluation) return evaluation.error();
+  terminal.end_progress();
+  print_report(flags, *evaluation, (*runtime)->counters());
+  return {};
+}
+
+}  // namespace
+
+Command add_eval(CLI::App& app, Environment& environment) {
+  auto flags = std::make_shared<EvalFlags>();
+  CLI::App* parser = app.add_subcommand("eval", "score tokens or a text");
+  add_engine_flags(parser, &flags->engine);
+  auto* source = parser->add_option_group("source");
+  source->add_option("--tokens", flags->tokens_file,
+                     "a JSON array of token ids, taken as they are");
+  source->add_option("--text", flags->text_file, "a text: perplexity in windows of --ctx (512)");
+  source->require_option(1);
+  parser->add_option("--greedy", flags->greedy, "tokens to continue with (with --tokens)");
+  parser->add_flag("--json", flags->json, "one JSON object");
+  return {parser, [flags, &environment] { return evaluate(*flags, environment); }};
+}
+
+}  // namespace potluck

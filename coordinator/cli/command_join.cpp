@@ -1,0 +1,108 @@
+// `potluck join`: become a worker.
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/engine_flags.h"
+#include "worker/worker_daemon.h"
+
+namespace potluck {
+namespace {
+
+struct JoinFlags {
+  std::string token;
+  std::string store;
+  std::string ram;
+  std::string disk;
+  std::string name;
+  std::string isa;
+  int threads = 0;
+  bool no_remember = false;
+  bool quiet = false;
+};
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "worker";
+}
+
+// Half of this machine's memory: a device that is lent should stay usable.
+uint64_t default_ram() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) / 2;
+}
+
+Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, Storage& storage) {
+  WorkerDaemonOptions options;
+  options.token = flags.token;
+  options.store_directory = flags.store.empty() ? home_directory() + "/worker" : flags.store;
+  options.name = flags.name.empty() ? host_name() : flags.name;
+  options.isa = flags.isa;
+  options.remember = !flags.no_remember;
+  options.threads = flags.threads > 0
+                        ? flags.threads
+                        : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.ram_bytes = default_ram();
+  if (!flags.ram.empty()) {
+    Result<uint64_t> ram = parse_size("--ram", flags.ram);
+    if (!ram) return ram.error();
+    options.ram_bytes = *ram;
+  }
+  if (!flags.disk.empty()) {
+    Result<uint64_t> disk = parse_size("--disk", flags.disk);
+    if (!disk) return disk.error();
+    options.disk_bytes = *disk;
+    return options;
+  }
+  if (Status made = storage.make_directories(options.store_directory); !made) return made.error();
+  Result<uint64_t> free = storage.free_bytes(options.store_directory);
+  if (!free) return free.error();
+  options.disk_bytes = *free / 10 * 8;  // leaves the owner some room
+  return options;
+}
+
+Status join(const JoinFlags& flags, const Environment& environment) {
+  Terminal terminal(environment.clock, flags.quiet);
+  Result<WorkerDaemonOptions> options = daemon_options(flags, environment.storage);
+  if (!options) return options.error();
+  WorkerObserver observer;
+  observer.notice = [&terminal](const std::string& text) { terminal.notice(text); };
+  observer.status = [&terminal](const MembershipStatus& status) {
+    if (status.units_assigned == 0) return;
+    terminal.progress("fetching units", status.units_ready, status.units_assigned);
+  };
+  terminal.notice(fmt::format("store {}, {} of memory, {} of disk", options->store_directory,
+                              format_bytes(options->ram_bytes), format_bytes(options->disk_bytes)));
+  return run_worker(*options, environment.storage, environment.clock, environment.entropy, observer,
+                    environment.stop);
+}
+
+}  // namespace
+
+Command add_join(CLI::App& app, Environment& environment) {
+  auto flags = std::make_shared<JoinFlags>();
+  CLI::App* parser = app.add_subcommand("join", "become a worker of a pool");
+  parser
+      ->add_option("TOKEN", flags->token,
+                   "the invitation that `potluck serve` prints; without one, the pools this worker "
+                   "already belongs to")
+      ->envname("POTLUCK_TOKEN");
+  parser->add_option("--store", flags->store, "directory for keys and experts (~/.potluck/worker)")
+      ->envname("POTLUCK_STORE");
+  parser->add_option("--ram", flags->ram, "memory for experts, such as 2GiB (default: half)")
+      ->envname("POTLUCK_RAM");
+  parser->add_option("--disk", flags->disk, "disk for experts (default: 80 % of what is free)")
+      ->envname("POTLUCK_DISK");
+  parser->add_option("--threads", flags->threads, "threads (default: one per processor)")
+      ->envname("POTLUCK_THREADS");
+  parser->add_option("--name", flags->name,
+                     "what people call this device (default: its host name)");
+  parser->add_option("--isa", flags->isa, "instruction set of the kernels: scalar, avx2 ..")
+      ->envname("POTLUCK_ISA");
+  parser->add_flag("--no-remember", flags->no_remember, "forget the pool when it ends");
+  parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
+  return {parser, [flags, &environment] { return join(*flags, environment); }};
+}
+
+}  // namespace potluck

@@ -1,0 +1,101 @@
+// `potluck show`: what is in a model file, and how its experts are cut.
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include <fmt/format.h>
+
+#include "coordinator/cli/commands.h"
+#include "engine/experts/grain_cutter.h"
+#include "engine/model/config.h"
+
+namespace potluck {
+namespace {
+
+struct ShowFlags {
+  std::string model;
+  bool json = false;
+};
+
+std::map<std::string, uint64_t> bytes_by_format(const GgufModel& model) {
+  std::map<std::string, uint64_t> bytes;
+  for (const GgufTensor& tensor : model.tensors()) {
+    bytes[std::string(block_format(tensor.type).name)] += tensor.bytes;
+  }
+  return bytes;
+}
+
+nlohmann::json describe_experts(const GgufModel& model, const std::vector<ExpertBank>& banks) {
+  if (banks.empty()) return nullptr;
+  const ExpertBank& first = banks.front();
+  ChunkPlan plan = plan_chunks(first.shape);
+  GrainCutter cutter(model, banks);
+  uint64_t total = 0;
+  for (const ExpertBank& bank : banks) total += cutter.expert_bytes(bank.layer) * bank.experts;
+  return {{"layers", banks.size()},
+          {"experts_per_layer", first.experts},
+          {"width", first.shape.width},
+          {"chunk_width", plan.chunk_width},
+          {"grains_per_expert", plan.grains},
+          {"expert_bytes", cutter.expert_bytes(first.layer)},
+          {"total_bytes", total}};
+}
+
+nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
+                        const std::vector<ExpertBank>& banks) {
+  return {{"name", config.name},
+          {"architecture", config.architecture},
+          {"gguf_version", model.version()},
+          {"files", model.paths().size()},
+          {"file_bytes", model.file_bytes()},
+          {"layers", config.layers},
+          {"hidden", config.hidden},
+          {"heads", config.heads},
+          {"kv_heads", config.kv_heads},
+          {"head_dim", config.head_dim},
+          {"vocabulary", config.vocabulary},
+          {"trained_context", config.trained_context},
+          {"experts_used", config.router.top_k},
+          {"experts", describe_experts(model, banks)},
+          {"bytes_by_format", bytes_by_format(model)}};
+}
+
+void print_plain(const nlohmann::json& report, const std::string& indent) {
+  for (const auto& [key, value] : report.items()) {
+    if (value.is_object()) {
+      fmt::print("{}{}\n", indent, key);
+      print_plain(value, indent + "  ");
+      continue;
+    }
+    std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    if (key.ends_with("bytes") && value.is_number()) text = format_bytes(value.get<uint64_t>());
+    fmt::print("{}{:<20} {}\n", indent, key, text);
+  }
+}
+
+Status show(const ShowFlags& flags, const Environment& environment) {
+  Result<GgufModel> model = GgufModel::open(environment.storage, flags.model);
+  if (!model) return model.error();
+  Result<ModelConfig> config = read_config(*model);
+  if (!config) return config.error();
+  Result<std::vector<ExpertBank>> banks = find_expert_banks(*model, *config);
+  if (!banks) return banks.error();
+  nlohmann::json report = describe(*model, *config, *banks);
+  if (flags.json) {
+    fmt::print("{}\n", report.dump());
+  } else {
+    print_plain(report, "");
+  }
+  return {};
+}
+
+}  // namespace
+
+Command add_show(CLI::App& app, Environment& environment) {
+  auto flags = std::make_shared<ShowFlags>();
+  CLI::App* parser = app.add_subcommand("show", "describe a model file");
+  parser->add_option("MODEL", flags->model, "a GGUF file")->required();
+  parser->add_flag("--json", flags->json, "one JSON object");
+  return {parser, [flags, &environment] { return show(*flags, environment); }};
+}
+
+}  // namespace potluck

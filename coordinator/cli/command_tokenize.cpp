@@ -1,0 +1,62 @@
+// `potluck tokenize`: token ids of a text, nothing added.
+#include <nlohmann/json.hpp>
+
+#include <fmt/format.h>
+
+#include "coordinator/cli/commands.h"
+#include "engine/base/limits.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace potluck {
+namespace {
+
+struct TokenizeFlags {
+  std::string model;
+  std::optional<std::string> text;
+  std::string file;
+  bool special = false;
+  bool json = false;
+};
+
+Result<std::string> read_text(const TokenizeFlags& flags, Storage& storage) {
+  if (flags.text.has_value()) return *flags.text;
+  Result<ByteVector> bytes = read_file(storage, flags.file, limits::kPromptBytes);
+  if (!bytes) return bytes.error();
+  return std::string(as_text(*bytes));
+}
+
+Status tokenize(const TokenizeFlags& flags, const Environment& environment) {
+  Result<std::string> text = read_text(flags, environment.storage);
+  if (!text) return text.error();
+  Result<GgufModel> model = GgufModel::open(environment.storage, flags.model);
+  if (!model) return model.error();
+  auto tokenizer = make_tokenizer(model->metadata());
+  if (!tokenizer) return tokenizer.error().in(flags.model);
+  auto ids =
+      (*tokenizer)->encode(*text, flags.special ? SpecialTokens::kParse : SpecialTokens::kAsText);
+  if (!ids) return ids.error();
+  if (flags.json) {
+    fmt::print("{}\n", nlohmann::json{{"ids", *ids}}.dump());
+  } else {
+    fmt::print("{}\n", fmt::join(*ids, " "));
+  }
+  return {};
+}
+
+}  // namespace
+
+Command add_tokenize(CLI::App& app, Environment& environment) {
+  auto flags = std::make_shared<TokenizeFlags>();
+  CLI::App* parser = app.add_subcommand("tokenize", "show the token ids of a text");
+  parser->add_option("MODEL", flags->model, "a GGUF file, vocabulary-only ones included")
+      ->required();
+  auto* source = parser->add_option_group("source");
+  source->add_option("--text", flags->text, "the text");
+  source->add_option("--file", flags->file, "a file with the text");
+  source->require_option(1);
+  parser->add_flag("--special", flags->special, "names of special tokens become those tokens");
+  parser->add_flag("--json", flags->json, "one JSON object");
+  return {parser, [flags, &environment] { return tokenize(*flags, environment); }};
+}
+
+}  // namespace potluck

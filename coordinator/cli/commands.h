@@ -1,0 +1,43 @@
+// The commands of the `potluck` binary: one file each. A command adds its subcommand with its flags
+// to the parser and returns what runs it. Exit codes: 0 done, 1 failed, 2 wrong use.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <functional>
+#include <string>
+
+#include "coordinator/cli/terminal.h"
+#include "engine/base/clock.h"
+#include "engine/base/random.h"
+#include "engine/base/storage.h"
+
+namespace potluck {
+
+// What main() made and hands to every command.
+struct Environment {
+  Storage& storage;
+  const Clock& clock;
+  Entropy& entropy;
+  std::string program;            // path of this binary, to start worker processes
+  const std::atomic<bool>& stop;  // becomes true when the user asks to stop (Ctrl-C, SIGTERM)
+};
+
+using CommandAction = std::function<Status()>;
+
+struct Command {
+  CLI::App* parser;
+  CommandAction run;
+};
+
+Command add_run(CLI::App& app, Environment& environment);
+Command add_serve(CLI::App& app, Environment& environment);
+Command add_join(CLI::App& app, Environment& environment);
+Command add_eval(CLI::App& app, Environment& environment);
+Command add_bench(CLI::App& app, Environment& environment);
+Command add_tokenize(CLI::App& app, Environment& environment);
+Command add_show(CLI::App& app, Environment& environment);
+Command add_status(CLI::App& app, Environment& environment);
+Command add_version(CLI::App& app, Environment& environment);
+
+}  // namespace potluck

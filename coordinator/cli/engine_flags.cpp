@@ -1,0 +1,180 @@
+#include "coordinator/cli/engine_flags.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "engine/base/limits.h"
+
+namespace potluck {
+namespace {
+
+constexpr uint64_t kLastResortBytes = 256 * kMiB;
+
+Error out_of_range(const char* flag, uint64_t low, uint64_t high, uint64_t found) {
+  return {ErrorCode::kInvalidArgument,
+          fmt::format("{}: expected {} to {}, found {}", flag, low, high, found)};
+}
+
+Result<uint64_t> unit_factor(const std::string& flag, std::string unit) {
+  struct Unit {
+    const char* name;
+    uint64_t factor;
+  };
+  constexpr Unit kUnits[] = {{"", 1},
+                             {"b", 1},
+                             {"k", kKiB},
+                             {"kib", kKiB},
+                             {"kb", 1000},
+                             {"m", kMiB},
+                             {"mib", kMiB},
+                             {"mb", 1000000},
+                             {"g", kGiB},
+                             {"gib", kGiB},
+                             {"gb", 1000000000},
+                             {"t", 1024 * kGiB},
+                             {"tib", 1024 * kGiB},
+                             {"tb", 1000000000000}};
+  for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const Unit& known : kUnits) {
+    if (unit == known.name) return known.factor;
+  }
+  return Error{
+      ErrorCode::kInvalidArgument,
+      fmt::format("{}: unknown unit '{}', expected K, M, G or T, KiB .. or KB ..", flag, unit)};
+}
+
+Result<KvType> parse_kv(const std::string& text, KvType fallback) {
+  if (text.empty()) return fallback;
+  if (text == "f32") return KvType::kF32;
+  if (text == "f16") return KvType::kF16;
+  return Error{ErrorCode::kInvalidArgument, "--kv: expected f16 or f32, found " + text};
+}
+
+Status check_flags(const EngineFlags& flags) {
+  if (flags.threads < 0 || flags.threads > static_cast<int>(limits::kThreads)) {
+    return out_of_range("--threads", 1, limits::kThreads, static_cast<uint64_t>(flags.threads));
+  }
+  if (flags.slices < 1 || flags.slices > limits::kSlices) {
+    return out_of_range("--slices", 1, limits::kSlices, flags.slices);
+  }
+  if (flags.prefill_chunk < 1 || flags.prefill_chunk > limits::kPrefillChunk) {
+    return out_of_range("--prefill-chunk", 1, limits::kPrefillChunk, flags.prefill_chunk);
+  }
+  if (flags.workers > limits::kWorkers) {
+    return out_of_range("--workers", 0, limits::kWorkers, flags.workers);
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
+  parser->add_option("MODEL", flags->model, "a GGUF file; of a split model, its first part")
+      ->required();
+  parser->add_option("--threads", flags->threads, "threads (default: one per processor)")
+      ->envname("POTLUCK_THREADS");
+  parser
+      ->add_option("--ctx", flags->context, "positions of context (default: the model's, <= 4096)")
+      ->envname("POTLUCK_CTX");
+  parser->add_option("--kv", flags->kv, "type of the KV cache: f16 or f32")->envname("POTLUCK_KV");
+  parser
+      ->add_option("--ram", flags->ram,
+                   "memory for experts, such as 4GiB: of each worker with --workers, else of this "
+                   "process, which then streams the rest from its store")
+      ->envname("POTLUCK_RAM");
+  parser->add_option("--store", flags->store, "directory for experts on disk")
+      ->envname("POTLUCK_STORE");
+  parser->add_option("--slices", flags->slices, "slices each expert is cut into (default 1)")
+      ->envname("POTLUCK_SLICES");
+  parser
+      ->add_option("--prefill-chunk", flags->prefill_chunk, "prompt tokens per step (default 512)")
+      ->envname("POTLUCK_PREFILL_CHUNK");
+  parser->add_option("--isa", flags->isa, "instruction set of the kernels: scalar, avx2 ..")
+      ->envname("POTLUCK_ISA");
+  parser->add_option("--workers", flags->workers, "worker processes on this machine")
+      ->envname("POTLUCK_WORKERS");
+  parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
+}
+
+Result<uint64_t> parse_size(const std::string& flag, const std::string& text) {
+  double number = 0;
+  auto [rest, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc() || !(number >= 0)) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("{}: expected a size such as 4GiB, found '{}'", flag, text)};
+  }
+  Result<uint64_t> factor = unit_factor(flag, std::string(rest, text.data() + text.size()));
+  if (!factor) return factor.error();
+  double bytes = number * static_cast<double>(*factor);
+  if (bytes > 1e18) {
+    return Error{ErrorCode::kLimit, fmt::format("{}: {} is too large", flag, text)};
+  }
+  return static_cast<uint64_t>(bytes);
+}
+
+Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,
+                                       const Environment& environment, Terminal* terminal) {
+  if (Status status = check_flags(flags); !status) return status.error();
+  Result<KvType> kv = parse_kv(flags.kv, default_kv);
+  if (!kv) return kv.error();
+  uint64_t ram = 0;
+  if (!flags.ram.empty()) {
+    Result<uint64_t> size = parse_size("--ram", flags.ram);
+    if (!size) return size.error();
+    ram = *size;
+  }
+  auto processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  RuntimeOptions options;
+  options.model_path = flags.model;
+  options.threads = flags.threads > 0 ? flags.threads : processors;
+  options.context = flags.context;
+  options.kv_type = *kv;
+  options.ram_bytes = ram;
+  options.store_directory = flags.store.empty() ? home_directory() + "/store" : flags.store;
+  options.slices = flags.slices;
+  options.prefill_chunk = flags.prefill_chunk;
+  options.isa = flags.isa;
+  options.pool = flags.workers > 0;
+  PoolOptions& pool = options.pool_options;
+  pool.slices = flags.slices;
+  pool.local_workers = flags.workers;
+  pool.last_resort_bytes = kLastResortBytes;
+  pool.notice = [terminal](const std::string& text) { terminal->notice(text); };
+  pool.local.program = environment.program;
+  pool.local.store_directory = options.store_directory;
+  pool.local.ram_bytes = ram;
+  pool.local.isa = flags.isa;
+  return options;
+}
+
+Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
+                                              const Environment& environment, Terminal* terminal) {
+  auto progress = [terminal](const std::string& stage, uint64_t done, uint64_t total) {
+    terminal->progress(stage, done, total);
+  };
+  auto runtime =
+      Runtime::open(options, environment.storage, environment.clock, environment.entropy, progress);
+  if (!runtime) return runtime.error();
+  uint32_t workers = options.pool_options.local_workers;
+  if (workers > 0) {
+    Status ready =
+        (*runtime)->pool()->wait_until_ready(workers, [terminal](uint64_t done, uint64_t total) {
+          terminal->progress("delivering units", done, total);
+        });
+    if (!ready) return ready.error();
+  }
+  terminal->end_progress();
+  return runtime;
+}
+
+std::string home_directory() {
+  if (const char* home = std::getenv("POTLUCK_HOME"); home != nullptr && *home != 0) return home;
+  const char* user = std::getenv("HOME");
+  return std::string(user != nullptr && *user != 0 ? user : ".") + "/.potluck";
+}
+
+}  // namespace potluck

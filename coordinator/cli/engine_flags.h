@@ -1,0 +1,44 @@
+// The flags that `run`, `eval`, `bench` and `serve` share, and what becomes of them. Plain values.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "coordinator/cli/commands.h"
+#include "coordinator/serving/runtime.h"
+
+namespace potluck {
+
+struct EngineFlags {
+  std::string model;
+  int threads = 0;  // 0: as many as there are processors
+  uint32_t context = 0;
+  std::string kv;  // "": the command's default
+  std::string ram;
+  std::string store;
+  uint32_t slices = 1;
+  uint32_t prefill_chunk = 512;
+  std::string isa;
+  bool quiet = false;
+  uint32_t workers = 0;
+};
+
+void add_engine_flags(CLI::App* parser, EngineFlags* flags);
+
+// "4GiB", "500M", "1048576": bytes. K, M, G, T and KiB.. are powers of 1024, KB.. of 1000. The
+// error names `flag`.
+Result<uint64_t> parse_size(const std::string& flag, const std::string& text);
+
+// Checks the flags; errors name the flag, what is allowed and what was found. `default_kv` holds
+// unless --kv says otherwise.
+Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,
+                                       const Environment& environment, Terminal* terminal);
+
+// Opens the runtime with progress on the terminal; with --workers, waits until all are ready.
+Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
+                                              const Environment& environment, Terminal* terminal);
+
+// $POTLUCK_HOME, or ~/.potluck: keys, stores and the status of a running coordinator.
+std::string home_directory();
+
+}  // namespace potluck

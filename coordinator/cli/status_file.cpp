@@ -1,0 +1,66 @@
+#include "coordinator/cli/status_file.h"
+
+#include <unistd.h>
+
+namespace potluck {
+namespace {
+
+constexpr uint64_t kStatusBytes = kMiB;
+
+std::string status_path(const std::string& state_directory) {
+  return state_directory + "/status.json";
+}
+
+nlohmann::json describe_worker(const PeerKey& key, const WorkerRecord& worker) {
+  return {{"number", worker.number},
+          {"name", worker.name},
+          {"key", key.text()},
+          {"software", worker.software},
+          {"ram_bytes", worker.ram_bytes},
+          {"disk_bytes", worker.disk_bytes},
+          {"units_assigned", worker.assigned.size()},
+          {"units_ready", worker.ready.size()}};
+}
+
+}  // namespace
+
+nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
+  ExpertCounters counters = runtime.counters();
+  nlohmann::json workers = nlohmann::json::array();
+  for (const auto& [key, worker] : runtime.pool()->cluster().workers()) {
+    workers.push_back(describe_worker(key, worker));
+  }
+  return {{"process", getpid()},
+          {"written_unix_seconds", unix_seconds},
+          {"model", runtime.model().config().name},
+          {"file", runtime.model().file().path()},
+          {"workers", workers},
+          {"workers_lost", counters.workers_lost},
+          {"units_assigned", runtime.pool()->cluster().units_assigned()},
+          {"units_ready", runtime.pool()->cluster().units_ready()},
+          {"bytes_delivered", runtime.pool()->bytes_delivered()},
+          {"remote_expert_calls", counters.remote_expert_calls},
+          {"local_expert_calls", counters.local_expert_calls},
+          {"wire_bytes", counters.wire_bytes}};
+}
+
+Status write_status(Storage& storage, const std::string& state_directory,
+                    const nlohmann::json& status) {
+  constexpr uint32_t kOwnerOnly = 0600;
+  return storage.write_atomic(status_path(state_directory), as_bytes(status.dump()), kOwnerOnly);
+}
+
+Result<nlohmann::json> read_status(Storage& storage, const std::string& state_directory) {
+  std::string path = status_path(state_directory);
+  if (!storage.exists(path)) {
+    return Error{ErrorCode::kNotFound, path + ": no coordinator has run here"};
+  }
+  Result<ByteVector> text = read_file(storage, path, kStatusBytes);
+  if (!text) return text.error();
+  constexpr bool kNoExceptions = false;
+  auto status = nlohmann::json::parse(as_text(*text), nullptr, kNoExceptions);
+  if (!status.is_object()) return Error{ErrorCode::kCorrupt, path + ": expected a JSON object"};
+  return status;
+}
+
+}  // namespace potluck

@@ -1,0 +1,21 @@
+// The status of a running coordinator, as a file in its state directory: written by `serve`, read
+// by `status`. One thread each.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "coordinator/serving/runtime.h"
+#include "engine/base/storage.h"
+
+namespace potluck {
+
+// What `serve` knows of its pool right now.
+nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds);
+
+Status write_status(Storage& storage, const std::string& state_directory,
+                    const nlohmann::json& status);
+// Fails with kNotFound when no coordinator has written one there.
+Result<nlohmann::json> read_status(Storage& storage, const std::string& state_directory);
+
+}  // namespace potluck

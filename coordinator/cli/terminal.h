@@ -1,0 +1,41 @@
+// What people see on standard error: notices, and progress of anything that takes longer than a
+// second (a bar on a terminal, plain lines otherwise). Standard output is not touched here. One
+// thread.
+#pragma once
+
+#include <string>
+
+#include "engine/base/clock.h"
+
+namespace potluck {
+
+class Terminal {
+ public:
+  Terminal(const Clock& clock, bool quiet);
+  ~Terminal();
+
+  // A line for people; not shown when quiet.
+  void notice(const std::string& text);
+  // A line that is shown always.
+  void error(const std::string& text);
+  // `stage` names the work ("loading"); a new stage or done == total ends the line.
+  void progress(const std::string& stage, uint64_t done, uint64_t total);
+  // Ends an unfinished progress line.
+  void end_progress();
+
+ private:
+  void draw(uint64_t done, uint64_t total);
+
+  const Clock& clock_;
+  bool quiet_;
+  bool is_terminal_;
+  std::string stage_;
+  TimePoint stage_start_{0};
+  TimePoint last_drawn_{0};
+  bool line_open_ = false;
+};
+
+// "1.5 GiB".
+std::string format_bytes(uint64_t bytes);
+
+}  // namespace potluck

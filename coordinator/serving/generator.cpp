@@ -1,0 +1,89 @@
+#include "coordinator/serving/generator.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace potluck {
+namespace {
+
+Status check_request(const GenerationContext& context, const GenerationRequest& request,
+                     const KvCache& cache) {
+  if (request.prompt.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "the prompt is empty: at least one token is needed"};
+  }
+  uint32_t vocabulary = context.model.config().vocabulary;
+  for (TokenId token : request.prompt) {
+    if (token < 0 || static_cast<uint32_t>(token) >= vocabulary) {
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("token {} is not in the vocabulary of {}", token, vocabulary)};
+    }
+  }
+  uint64_t room = cache.capacity() - cache.length();
+  if (request.prompt.size() > room) {
+    return Error{ErrorCode::kLimit, fmt::format("the prompt has {} tokens, the context has room "
+                                                "for {}: see --ctx",
+                                                request.prompt.size(), room)};
+  }
+  return check_sampling(request.sampling);
+}
+
+bool is_end(const Model& model, TokenId token) {
+  return model.tokenizer() != nullptr && model.tokenizer()->is_end(token);
+}
+
+}  // namespace
+
+Status prefill(const GenerationContext& context, std::span<const TokenId> tokens, uint32_t chunk,
+               KvCache* cache) {
+  std::vector<ForwardRow> rows;
+  for (size_t begin = 0; begin < tokens.size(); begin += chunk) {
+    size_t end = std::min(tokens.size(), begin + chunk);
+    rows.clear();
+    for (size_t i = begin; i < end; ++i) {
+      auto position = cache->length() + static_cast<uint32_t>(i - begin);
+      rows.push_back({tokens[i], position, cache, i + 1 == tokens.size()});
+    }
+    if (Status status = run_step(context.forward, rows, context.executor); !status) return status;
+  }
+  return {};
+}
+
+Result<GenerationResult> generate(const GenerationContext& context,
+                                  const GenerationRequest& request, KvCache* cache,
+                                  const TokenSink& sink) {
+  if (Status status = check_request(context, request, *cache); !status) return status.error();
+  GenerationResult result;
+  result.finish_reason = "length";
+  TimePoint start = context.clock.now();
+  if (Status status = prefill(context, request.prompt, request.prefill_chunk, cache); !status) {
+    return status.error();
+  }
+  TimePoint prefilled = context.clock.now();
+  result.prefill_time = prefilled - start;
+
+  std::vector<TokenId> history = request.prompt;
+  while (result.tokens.size() < request.max_tokens) {
+    TokenId token = sample(context.forward.logits(0), history, history.size(), request.sampling);
+    if (!request.ignore_end && is_end(context.model, token)) {
+      result.finish_reason = "stop";
+      break;
+    }
+    result.tokens.push_back(token);
+    history.push_back(token);
+    if (!sink(token)) {
+      result.finish_reason = "stop";
+      break;
+    }
+    if (result.tokens.size() == request.max_tokens || cache->length() == cache->capacity()) break;
+    ForwardRow row{token, cache->length(), cache, true};
+    if (Status status = run_step(context.forward, {&row, 1}, context.executor); !status) {
+      return status.error();
+    }
+    ++result.decode_steps;
+  }
+  result.decode_time = context.clock.now() - prefilled;
+  return result;
+}
+
+}  // namespace potluck

@@ -1,0 +1,54 @@
+// Generation: from prompt tokens to new tokens, one conversation at a time. The same code runs solo
+// and with a pool: only the executor differs. Plain functions; called by the thread that owns the
+// forward step and the executor.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/model/forward.h"
+#include "engine/model/sampler.h"
+
+namespace potluck {
+
+struct GenerationRequest {
+  std::vector<TokenId> prompt;  // at least one token
+  uint32_t max_tokens = 256;
+  SamplingSettings sampling;
+  bool ignore_end = false;  // go on after an end-of-text token
+  uint32_t prefill_chunk = 512;
+};
+
+struct GenerationResult {
+  std::vector<TokenId> tokens;  // an end-of-text token that stopped it is not among them
+  std::string finish_reason;    // "stop" or "length", as OpenAI's API says it
+  Duration prefill_time{0};
+  Duration decode_time{0};  // of all steps after the prefill
+  uint32_t decode_steps = 0;
+};
+
+// Told every token as it is chosen; false ends the generation ("stop").
+using TokenSink = std::function<bool(TokenId token)>;
+
+// What a generation works with; all of it outlives the call.
+struct GenerationContext {
+  const Model& model;
+  Forward& forward;
+  ExpertExecutor& executor;
+  const Clock& clock;
+};
+
+// Runs tokens through the model in steps of at most `chunk` rows, starting at the cache's length;
+// afterwards forward.logits(0) are those that follow the last token.
+Status prefill(const GenerationContext& context, std::span<const TokenId> tokens, uint32_t chunk,
+               KvCache* cache);
+
+// Continues `cache` (usually empty) with the prompt and what is generated. Ends with "length" at
+// max_tokens or when the cache is full.
+Result<GenerationResult> generate(const GenerationContext& context,
+                                  const GenerationRequest& request, KvCache* cache,
+                                  const TokenSink& sink);
+
+}  // namespace potluck

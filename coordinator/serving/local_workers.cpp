@@ -1,0 +1,140 @@
+#include "coordinator/serving/local_workers.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/base/limits.h"
+
+extern char** environ;
+
+namespace potluck {
+namespace {
+
+constexpr int kStopChecks = 100;
+constexpr int kStopCheckMillis = 10;
+
+// Arguments and environment as exec() wants them. Built before fork(): the child of a process with
+// threads may not allocate.
+class ExecStrings {
+ public:
+  explicit ExecStrings(std::vector<std::string> strings) : strings_(std::move(strings)) {
+    for (std::string& text : strings_) pointers_.push_back(text.data());
+    pointers_.push_back(nullptr);
+  }
+  char* const* data() const { return pointers_.data(); }
+
+ private:
+  std::vector<std::string> strings_;
+  std::vector<char*> pointers_;
+};
+
+std::vector<std::string> environment_with(const std::string& variable, const std::string& value) {
+  std::vector<std::string> result;
+  std::string prefix = variable + "=";
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    if (std::strncmp(*entry, "POTLUCK_", 8) != 0) result.emplace_back(*entry);
+  }
+  result.push_back(prefix + value);
+  return result;
+}
+
+// Between fork() and exec(): system calls only.
+[[noreturn]] void become_worker(const char* program, const ExecStrings& arguments,
+                                const ExecStrings& environment, pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);  // the parent died before prctl()
+  setpgid(0, 0);                      // Ctrl-C is for the parent, who ends us in order
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);  // the parent blocks what it waits for
+  int null = ::open("/dev/null", O_RDWR);
+  dup2(null, STDIN_FILENO);
+  dup2(null, STDOUT_FILENO);
+  execve(program, arguments.data(), environment.data());
+  _exit(127);
+}
+
+}  // namespace
+
+LocalWorkers::~LocalWorkers() {
+  stop();
+}
+
+Result<std::string> LocalWorkers::free_store() {
+  for (; next_store_ <= 2 * limits::kWorkers; ++next_store_) {
+    std::string directory = fmt::format("{}/worker-{}", options_.store_directory, next_store_);
+    if (Status made = storage_.make_directories(directory); !made) return made.error();
+    if (storage_.lock(directory + "/lock").ok()) {
+      ++next_store_;
+      return directory;
+    }
+  }
+  return Error{ErrorCode::kLimit, fmt::format("{}: every worker store is in use by another process",
+                                              options_.store_directory)};
+}
+
+Status LocalWorkers::start(const std::string& token) {
+  Result<std::string> store = free_store();
+  if (!store) return store.error();
+  std::vector<std::string> command = {
+      options_.program, "join",
+      "--quiet",        "--no-remember",
+      "--store",        *store,
+      "--ram",          std::to_string(options_.ram_bytes),
+      "--threads",      std::to_string(options_.threads),
+      "--name",         fmt::format("local-{}", children_.size() + 1)};
+  if (!options_.isa.empty()) command.insert(command.end(), {"--isa", options_.isa});
+  ExecStrings arguments(std::move(command));
+  ExecStrings environment(environment_with("POTLUCK_TOKEN", token));
+  pid_t parent = getpid();
+  pid_t child = fork();
+  if (child < 0) {
+    return Error{ErrorCode::kIo,
+                 fmt::format("cannot start a worker process: {}", std::strerror(errno))};
+  }
+  if (child == 0) become_worker(options_.program.c_str(), arguments, environment, parent);
+  children_.push_back({child, true});
+  return {};
+}
+
+size_t LocalWorkers::running() {
+  size_t count = 0;
+  for (Child& child : children_) {
+    if (child.running && waitpid(child.process, nullptr, WNOHANG) == child.process) {
+      child.running = false;
+    }
+    count += child.running ? 1 : 0;
+  }
+  return count;
+}
+
+std::vector<pid_t> LocalWorkers::process_ids() const {
+  std::vector<pid_t> ids;
+  for (const Child& child : children_) ids.push_back(child.process);
+  return ids;
+}
+
+void LocalWorkers::stop() {
+  for (const Child& child : children_) {
+    if (child.running) kill(child.process, SIGTERM);
+  }
+  for (int check = 0; check < kStopChecks && running() > 0; ++check) {
+    poll(nullptr, 0, kStopCheckMillis);
+  }
+  for (Child& child : children_) {
+    if (!child.running) continue;
+    kill(child.process, SIGKILL);
+    waitpid(child.process, nullptr, 0);
+    child.running = false;
+  }
+}
+
+}  // namespace potluck

@@ -1,0 +1,92 @@
+// Pool: the coordinator's side of a pool as a process sees it: keys, allow list, signed manifest,
+// sockets, the core, the local worker processes, and the executor that `forward` is given. It is
+// the Pump that moves frames between the sockets and the core. One thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "coordinator/dispatch/remote_executor.h"
+#include "coordinator/serving/local_workers.h"
+#include "engine/model/model.h"
+#include "protocol/zmq_transport.h"
+
+namespace potluck {
+
+struct PoolOptions {
+  uint32_t slices = 1;
+  uint32_t local_workers = 0;
+  LocalWorkersOptions local;
+  std::string listen_host = "127.0.0.1";
+  uint16_t port = 0;
+  // Where keys, the allow list and the epoch are kept; empty: fresh keys that nobody will see
+  // again.
+  std::string state_directory;
+  uint64_t last_resort_bytes = 0;  // memory for experts that the coordinator lays out itself
+  std::function<void(const std::string&)> notice;  // what people should read
+};
+
+class Pool final : public Pump {
+ public:
+  // References must outlive the pool. Builds and signs the manifest (reads every expert once),
+  // opens the sockets, starts the local workers.
+  static Result<std::unique_ptr<Pool>> open(PoolOptions options, const Model& model,
+                                            const KernelTable& kernels, ThreadPool& threads,
+                                            Storage& storage, const Clock& clock, Entropy& entropy,
+                                            const Progress& progress);
+  ~Pool() override;  // says goodbye and ends the local workers
+
+  void pump(Duration timeout) override;
+
+  // Pumps until `workers` workers have joined and hold all their units. Fails when a local worker
+  // ends meanwhile, or when nothing moves for a long time.
+  Status wait_until_ready(uint32_t workers, const Progress& progress);
+  bool ready(uint32_t workers) const;
+
+  // A fresh invitation that works once within a day.
+  Invitation invite();
+
+  ExpertExecutor& executor() { return *executor_; }
+  const ClusterState& cluster() const { return core_->cluster(); }
+  const DispatchStatistics& statistics() const { return core_->dispatcher().statistics(); }
+  const LayerTimes& layer_times() const { return executor_->times(); }
+  uint64_t compute_bytes() const { return transport_->compute_bytes(); }
+  uint64_t bytes_delivered() const { return core_->bytes_delivered(); }
+  uint32_t workers_lost() const { return cluster().workers_lost(); }
+  LocalWorkers& local_workers() { return *local_; }
+  std::string join_endpoint() const { return transport_->join_endpoint(); }
+  const PeerKey& key() const { return keys_.curve.public_key; }
+  size_t open_invitations() const { return invitations_.open_count(); }
+
+ private:
+  Pool(PoolOptions options, const Model& model, ThreadPool& threads, Storage& storage,
+       const Clock& clock, Entropy& entropy, DeviceKeys keys);
+  Status load_identity(Storage& storage);
+  Status open_sockets();
+  void make_core(const KernelTable& kernels);
+  Status start_local_workers();
+  void send_outgoing();
+  void report_notices();
+
+  PoolOptions options_;
+  const Model& model_;
+  ThreadPool& threads_;
+  Storage& storage_;
+  const Clock& clock_;
+  Entropy& entropy_;
+  DeviceKeys keys_;
+  uint64_t epoch_ = 0;
+  AllowList allow_list_;
+  InvitationBook invitations_;
+  std::unique_ptr<Manifest> manifest_;
+  SignedManifest signed_manifest_;
+  std::unique_ptr<ZmqServerTransport> transport_;
+  std::unique_ptr<CoordinatorCore> core_;
+  std::unique_ptr<GgufSource> last_resort_;
+  std::unique_ptr<ExpertCompute> compute_;
+  std::unique_ptr<RemoteExecutor> executor_;
+  std::unique_ptr<LocalWorkers> local_;
+};
+
+}  // namespace potluck

@@ -1,0 +1,138 @@
+#include "coordinator/serving/runtime.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "engine/base/limits.h"
+
+namespace potluck {
+namespace {
+
+constexpr uint32_t kDefaultContext = 4096;
+
+Progress stage(const StageProgress& progress, const std::string& name) {
+  if (!progress) return nullptr;
+  return [&progress, name](uint64_t done, uint64_t total) { progress(name, done, total); };
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Runtime>> Runtime::open(const RuntimeOptions& options, Storage& storage,
+                                               const Clock& clock, Entropy& entropy,
+                                               const StageProgress& progress) {
+  Result<const KernelTable*> kernels = select_kernels(options.isa);
+  if (!kernels) return kernels.error().in("--isa");
+  auto model = Model::load(storage, options.model_path, stage(progress, "loading"));
+  if (!model) return model.error();
+
+  std::unique_ptr<Runtime> runtime(new Runtime(options, clock));
+  runtime->kernels_ = *kernels;
+  runtime->model_ = std::move(model).value();
+  if (Status status = runtime->choose_context(); !status) return status.error();
+  runtime->forward_ =
+      std::make_unique<Forward>(*runtime->model_, *runtime->kernels_, runtime->threads_);
+  if (options.pool) {
+    auto pool = Pool::open(options.pool_options, *runtime->model_, *runtime->kernels_,
+                           runtime->threads_, storage, clock, entropy, stage(progress, "hashing"));
+    if (!pool) return pool.error();
+    runtime->pool_ = std::move(pool).value();
+    runtime->executor_ = &runtime->pool_->executor();
+    return runtime;
+  }
+  if (Status status = runtime->open_local(storage, progress); !status) return status.error();
+  return runtime;
+}
+
+Status Runtime::choose_context() {
+  uint32_t trained = model_->config().trained_context;
+  context_ = options_.context;
+  if (context_ == 0) context_ = trained > 0 ? std::min(trained, kDefaultContext) : kDefaultContext;
+  if (context_ > limits::kContext) {
+    return Error{ErrorCode::kLimit,
+                 fmt::format("--ctx: at most {} positions, found {}", limits::kContext, context_)};
+  }
+  return {};
+}
+
+Status Runtime::open_local(Storage& storage, const StageProgress& progress) {
+  if (options_.ram_bytes > 0 && !model_->banks().empty()) {
+    if (Status status = open_store(storage, progress); !status) return status;
+  } else {
+    auto resident =
+        ResidentSource::load(model_->cutter(), model_->banks(), stage(progress, "loading experts"));
+    if (!resident) return resident.error();
+    source_ = std::move(resident).value();
+  }
+  compute_ = std::make_unique<ExpertCompute>(*kernels_, threads_);
+  local_executor_ = std::make_unique<LocalExecutor>(model_->cutter(), *source_, *compute_);
+  executor_ = local_executor_.get();
+  return {};
+}
+
+Status Runtime::open_store(Storage& storage, const StageProgress& progress) {
+  auto manifest =
+      model_->cutter().build_manifest(model_->config().name, stage(progress, "hashing"));
+  if (!manifest) return manifest.error();
+  manifest_ = std::make_unique<Manifest>(std::move(manifest).value());
+  auto store = GrainStore::open(storage, options_.store_directory, UINT64_MAX);
+  if (!store) return store.error();
+  store_ = std::move(store).value();
+  if (Status status = fill_store(progress); !status) return status;
+  auto source = std::make_unique<StoredSource>(*manifest_, *store_, options_.ram_bytes);
+  stored_source_ = source.get();
+  source_ = std::move(source);
+  return {};
+}
+
+// Cuts what the store does not have yet; a second run finds everything there.
+Status Runtime::fill_store(const StageProgress& progress) {
+  uint64_t done = 0;
+  uint64_t total = manifest_->total_bytes();
+  Buffer grain(manifest_->largest_grain_bytes());
+  for (const ManifestLayer& layer : manifest_->layers()) {
+    for (uint32_t i = 0; i < layer.experts * layer.plan.grains; ++i) {
+      GrainId id{static_cast<uint16_t>(layer.layer), static_cast<uint16_t>(i / layer.plan.grains),
+                 static_cast<uint16_t>(i % layer.plan.grains)};
+      MutableByteSpan bytes = grain.span().first(manifest_->grain_bytes(id));
+      const Digest& digest = manifest_->digest_of(id);
+      if (!store_->contains(digest)) {
+        if (Status cut = model_->cutter().cut(id, bytes); !cut) return cut;
+        if (Status put = store_->put(digest, bytes); !put) return put;
+      }
+      done += bytes.size();
+      if (progress) progress("building the store", done, total);
+    }
+  }
+  return {};
+}
+
+ExpertCounters Runtime::counters() {
+  ExpertCounters counters;
+  if (stored_source_ != nullptr) {
+    const CacheStatistics& cache = stored_source_->statistics();
+    counters.disk_bytes = cache.disk_bytes;
+    counters.cache_hits = cache.hits;
+    counters.cache_misses = cache.misses;
+  }
+  if (pool_ == nullptr) return counters;
+  const DispatchStatistics& dispatch = pool_->statistics();
+  counters.workers_lost = pool_->workers_lost();
+  auto dead_children =
+      static_cast<uint32_t>(pool_->local_workers().started() - pool_->local_workers().running());
+  counters.workers_lost = std::max(counters.workers_lost, dead_children);
+  counters.workers =
+      static_cast<uint32_t>(pool_->cluster().workers().size()) + pool_->workers_lost();
+  counters.remote_expert_calls = dispatch.remote_unit_calls;
+  counters.local_expert_calls = dispatch.local_unit_calls;
+  counters.round_trips = dispatch.batches;
+  counters.wire_bytes = pool_->compute_bytes();
+  counters.disk_bytes = dispatch.worker_timings.disk_bytes;
+  counters.compute_nanoseconds = dispatch.worker_timings.compute;
+  counters.disk_nanoseconds = dispatch.worker_timings.disk;
+  counters.cache_hits = dispatch.worker_timings.cache_hits;
+  counters.cache_misses = dispatch.worker_timings.cache_misses;
+  return counters;
+}
+
+}  // namespace potluck

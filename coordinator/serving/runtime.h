@@ -1,0 +1,90 @@
+// Runtime: everything one process needs to run a model, put together: model, kernels, threads, and
+// the executor that computes its experts: in this process (all in memory, or streamed from a store
+// when a memory budget is set) or in a pool. This is where the parts get their dependencies. One
+// thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "coordinator/serving/generator.h"
+#include "coordinator/serving/pool.h"
+#include "engine/experts/stored_source.h"
+
+namespace potluck {
+
+struct RuntimeOptions {
+  std::string model_path;
+  int threads = 1;
+  uint32_t context = 0;  // 0: the model's own, at most 4096
+  KvType kv_type = KvType::kF16;
+  uint64_t ram_bytes = 0;  // of the expert cache; 0: solo, everything in memory
+  std::string store_directory;
+  uint32_t slices = 1;
+  uint32_t prefill_chunk = 512;
+  std::string isa;
+  bool pool = false;  // experts are computed by workers
+  PoolOptions pool_options;
+};
+
+// Told about long pieces of work: what is done ("loading", "delivering units"), how far it is.
+using StageProgress = std::function<void(const std::string& stage, uint64_t done, uint64_t total)>;
+
+// What the expert side did since the start.
+struct ExpertCounters {
+  uint32_t workers = 0;  // that took part
+  uint32_t workers_lost = 0;
+  uint64_t remote_expert_calls = 0;  // (token row, unit) computed by workers
+  uint64_t local_expert_calls = 0;   // computed by the coordinator although there is a pool
+  uint64_t round_trips = 0;          // batches that went to workers
+  uint64_t wire_bytes = 0;           // compute channel, both ways
+  uint64_t disk_bytes = 0;           // read from stores by this process and its workers
+  uint64_t disk_nanoseconds = 0;
+  uint64_t compute_nanoseconds = 0;  // of workers, summed over their replies
+  uint64_t cache_hits = 0;
+  uint64_t cache_misses = 0;
+};
+
+class Runtime {
+ public:
+  // References must outlive the runtime.
+  static Result<std::unique_ptr<Runtime>> open(const RuntimeOptions& options, Storage& storage,
+                                               const Clock& clock, Entropy& entropy,
+                                               const StageProgress& progress);
+
+  const Model& model() const { return *model_; }
+  const KernelTable& kernels() const { return *kernels_; }
+  GenerationContext generation() { return {*model_, *forward_, *executor_, clock_}; }
+  uint32_t context() const { return context_; }
+  KvCache new_cache() const { return {model_->config(), options_.kv_type, context_}; }
+  Pool* pool() { return pool_.get(); }
+  // Counts children that have died as lost, too.
+  ExpertCounters counters();
+
+ private:
+  Runtime(const RuntimeOptions& options, const Clock& clock)
+      : options_(options), clock_(clock), threads_(options.threads) {}
+  Status choose_context();
+  Status open_local(Storage& storage, const StageProgress& progress);
+  Status open_store(Storage& storage, const StageProgress& progress);
+  Status fill_store(const StageProgress& progress);
+
+  RuntimeOptions options_;
+  const Clock& clock_;
+  ThreadPool threads_;
+  const KernelTable* kernels_ = nullptr;
+  uint32_t context_ = 0;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Manifest> manifest_;  // with a store
+  std::unique_ptr<GrainStore> store_;
+  std::unique_ptr<GrainSource> source_;
+  StoredSource* stored_source_ = nullptr;  // source_, when it is one
+  std::unique_ptr<ExpertCompute> compute_;
+  std::unique_ptr<LocalExecutor> local_executor_;
+  std::unique_ptr<Pool> pool_;
+  std::unique_ptr<Forward> forward_;
+  ExpertExecutor* executor_ = nullptr;
+};
+
+}  // namespace potluck
