@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <variant>
@@ -15,6 +16,8 @@
 
 namespace potluck {
 
+// For a worker that is known already: its facts are replaced, and nothing is ready any more until
+// it says so (it may have started anew). What is assigned to it stays.
 struct WorkerJoined {
   PeerKey key;
   uint32_t number = 0;
@@ -27,11 +30,13 @@ struct WorkerLost {
   PeerKey key;
   std::string reason;
 };
+// Units that are assigned again stay ready.
 struct UnitsAssigned {
   PeerKey key;
   uint64_t version = 0;
   std::vector<UnitId> units;  // all it shall hold
 };
+// Units that are not assigned to the worker are passed over.
 struct UnitsReady {
   PeerKey key;
   std::vector<UnitId> units;
@@ -50,11 +55,14 @@ struct WorkerRecord {
   uint64_t disk_bytes = 0;
   uint64_t assignment_version = 0;
   std::set<UnitId> assigned;
-  std::set<UnitId> ready;
+  std::set<UnitId> ready;  // a subset of assigned
+
+  bool operator==(const WorkerRecord&) const = default;
 };
 
 class ClusterState {
  public:
+  // Events about workers that are not in the pool change nothing (except WorkerJoined).
   void apply(const ClusterEvent& event);
 
   const std::map<PeerKey, WorkerRecord>& workers() const { return workers_; }
@@ -65,7 +73,15 @@ class ClusterState {
   uint64_t units_assigned() const;
   uint64_t units_ready() const;
 
+  bool operator==(const ClusterState&) const = default;
+
  private:
+  void on_event(const WorkerJoined& event);
+  void on_event(const WorkerLost& event);
+  void on_event(const UnitsAssigned& event);
+  void on_event(const UnitsReady& event);
+  void on_event(const UnitsLost& event);
+  void forget_ready(const PeerKey& key, WorkerRecord& record);
   void add_holder(UnitId unit, const PeerKey& key);
   void remove_holder(UnitId unit, const PeerKey& key);
 

@@ -2,10 +2,13 @@
 // message or tick in, messages out. Knows nothing of tokens or batches. One thread.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "coordinator/cluster/cluster_state.h"
+#include "coordinator/cluster/notices.h"
 #include "coordinator/cluster/placement.h"
 #include "engine/base/clock.h"
 #include "protocol/allow_list.h"
@@ -29,7 +32,7 @@ struct MembershipOptions {
   Digest self_test;              // of this coordinator's kernels; a worker must report the same
   std::string compute_endpoint;  // what JoinAccept says
   std::string bulk_endpoint;
-  uint32_t max_workers = 0;
+  uint32_t max_workers = 0;  // 0: as many as limits.h allows
 };
 
 class Membership {
@@ -38,44 +41,78 @@ class Membership {
   Membership(MembershipOptions options, const Manifest& manifest, AllowList& allow_list,
              InvitationBook& invitations, const Clock& clock);
 
-  // Hello, Residency, Heartbeat, Goodbye, JoinRequest; anything else is refused. Returns false if
-  // the message was not for us (not one of these).
+  // Hello, Residency, Heartbeat, Goodbye on the compute channel, JoinRequest on the join channel;
+  // another one of these five elsewhere is refused. Returns false if the message was not for us.
   bool on_message(const PeerKey& from, Channel channel, const Message& message);
-  // Any message at all came from this peer.
+  // Any message at all came from this peer. A key that we allow but do not count as a member is
+  // told our epoch, so that it says Hello again: we were restarted, or had given it up.
   void heard_from(const PeerKey& peer);
+  // Something was sent to it by somebody else: no need to beat soon.
+  void sent_to(const PeerKey& peer);
   // Sending failed, or the peer is known to be gone.
   void on_unreachable(const PeerKey& peer, const std::string& reason);
   // A worker reported a unit as missing while computing.
   void on_units_lost(const PeerKey& peer, const std::vector<UnitId>& units);
+  // Sends a beat at once: the transport says if the peer has vanished.
+  void probe(const PeerKey& peer);
+  // Refuses a message that this peer must not send.
+  void refuse(const PeerKey& peer, Channel channel, RefusalReason reason, std::string message);
+  // Hand in what has arrived before calling this: silence is judged here.
   void on_tick();
+  // When on_tick() may have something to do.
+  TimePoint next_tick() const;
 
   const ClusterState& state() const { return state_; }
+  bool is_member(const PeerKey& peer) const { return state_.worker(peer) != nullptr; }
+  // kDead for a peer that is no member.
   Liveness liveness(const PeerKey& peer) const;
   std::vector<Outgoing> take_outgoing();
+  // Workers that were lost or have started anew: they will not answer what they were asked.
+  std::vector<PeerKey> take_reset_workers();
   // What people should read: admissions, refusals, losses.
-  std::vector<std::string> take_notices();
+  std::vector<std::string> take_notices() { return notices_.take(); }
 
  private:
+  struct Loss {
+    PeerKey peer;
+    std::string reason;
+  };
+
+  void on_member_message(const PeerKey& from, const Message& message);
   void admit(const PeerKey& from, const Hello& hello);
+  std::optional<Refusal> why_not(const PeerKey& from, const Hello& hello) const;
+  void welcome(const PeerKey& from, const Hello& hello);
   void accept_join(const PeerKey& from, const JoinRequest& request);
   void update_residency(const PeerKey& from, const Residency& residency);
-  void refuse(const PeerKey& peer, Channel channel, RefusalReason reason, std::string message);
-  void lose(const PeerKey& peer, const std::string& reason);
-  void rebalance();
+  void answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat);
+  void nudge(const PeerKey& peer);
+  void lose(const std::vector<Loss>& losses);
+  // Units go where place_units() says; whoever is to hold something else now gets an Assignment,
+  // and so does `greeted` in any case.
+  void rebalance(const PeerKey* greeted = nullptr);
+  void assign(const PeerKey& peer, std::vector<UnitId> units);
+  void send(const PeerKey& peer, Channel channel, Message message);
+  void send_heartbeat(const PeerKey& peer, bool reply_wanted);
+  uint32_t worker_limit() const;
+  std::string describe(const PeerKey& peer) const;
 
   MembershipOptions options_;
   const Manifest& manifest_;
   Digest manifest_digest_;
-  uint64_t manifest_bytes_;
+  uint64_t manifest_bytes_ = 0;
   AllowList& allow_list_;
   InvitationBook& invitations_;
   const Clock& clock_;
   ClusterState state_;
-  std::map<PeerKey, PeerClock> clocks_;
+  std::map<PeerKey, PeerClock> clocks_;     // of members
+  std::map<PeerKey, TimePoint> nudged_at_;  // of allowed keys that are no members
+  TimePoint last_tick_;
   uint32_t next_number_ = 1;
+  uint64_t next_version_ = 1;
   uint64_t heartbeat_sequence_ = 0;
   std::vector<Outgoing> outgoing_;
-  std::vector<std::string> notices_;
+  std::vector<PeerKey> reset_workers_;
+  Notices notices_;
 };
 
 }  // namespace potluck

@@ -3,7 +3,9 @@
 // the clock are outside. One thread.
 #pragma once
 
-#include <memory>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "coordinator/cluster/delivery.h"
 #include "coordinator/cluster/membership.h"
@@ -11,8 +13,18 @@
 
 namespace potluck {
 
+// How often a worker that owes an answer is probed: sending to a peer that has vanished fails, and
+// its work is then given to others at once instead of after its deadline.
+inline constexpr Duration kProbeInterval = std::chrono::milliseconds(50);
+
 struct CoordinatorCoreOptions {
   MembershipOptions membership;
+};
+
+// Frames that no honest peer of this version sends.
+struct IntakeStatistics {
+  uint64_t undecodable = 0;
+  uint64_t refused = 0;  // a verb out of place, or a peer that may not send it
 };
 
 class CoordinatorCore {
@@ -25,6 +37,7 @@ class CoordinatorCore {
   // A frame that does not decode is counted, noticed and dropped.
   void on_frames(const Envelope& envelope);
   void on_unreachable(const PeerKey& peer, const std::string& reason);
+  // Hand in the frames that have arrived before calling this: silence and lateness are judged here.
   void on_tick();
 
   // Messages to send now, in order. At most `bulk_limit` bulk parts among them.
@@ -34,15 +47,26 @@ class CoordinatorCore {
 
   Dispatcher& dispatcher() { return dispatcher_; }
   const ClusterState& cluster() const { return membership_.state(); }
+  Liveness liveness(const PeerKey& peer) const { return membership_.liveness(peer); }
   uint64_t bytes_delivered() const { return delivery_.bytes_delivered(); }
+  const IntakeStatistics& intake() const { return intake_; }
   std::vector<std::string> take_notices();
 
  private:
+  void route(const PeerKey& from, Channel channel, const Message& message, ByteSpan tensor);
+  void on_compute(const PeerKey& from, const Message& message, ByteSpan tensor);
+  void refuse(const PeerKey& from, Channel channel, const Message& message);
+  // Carries what one part has learnt to the others.
+  void settle();
+  TimePoint next_probe(const PeerKey& worker) const;
+
   const Clock& clock_;
   Membership membership_;
   Delivery delivery_;
   Dispatcher dispatcher_;
-  std::vector<std::string> notices_;
+  std::map<PeerKey, TimePoint> probed_at_;
+  IntakeStatistics intake_;
+  Notices notices_;
 };
 
 }  // namespace potluck

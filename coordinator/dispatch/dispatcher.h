@@ -4,24 +4,32 @@
 // thread.
 //
 //   submit -> one Compute per worker concerned; units that nobody holds -> local work
-//   reply  -> checked against the outstanding entry, then added (integers: order does not matter)
-//   late   -> the entry is given to another holder, or becomes local work; a reply that comes after
-//             that finds no entry, is counted and dropped
+//   reply  -> checked against the outstanding piece, then added (integers: order does not matter)
+//   late   -> the piece is given to other holders, or becomes local work; a reply that comes after
+//             that finds no piece, is counted and dropped
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "coordinator/cluster/cluster_state.h"
 #include "coordinator/cluster/membership.h"
+#include "coordinator/cluster/notices.h"
+#include "coordinator/dispatch/worker_track.h"
 #include "engine/base/clock.h"
 #include "engine/experts/executor.h"
 #include "engine/experts/expert_compute.h"
 #include "engine/experts/manifest.h"
-#include "protocol/liveness.h"
+#include "protocol/message.h"
 
 namespace potluck {
+
+// A worker that has owed an answer for this long is worth a probe.
+inline constexpr Duration kWaitingAfter = std::chrono::milliseconds(30);
 
 // Work of a batch that the coordinator must do itself.
 struct LocalWork {
@@ -32,14 +40,14 @@ struct LocalWork {
 };
 
 struct DispatchStatistics {
-  uint64_t batches = 0;            // = round trips of layers
+  uint64_t batches = 0;            // that needed a worker: round trips of layers
   uint64_t messages = 0;           // Compute messages sent
   uint64_t remote_unit_calls = 0;  // (row, unit) computed by workers and accepted
-  uint64_t local_unit_calls = 0;   // computed by the coordinator as the last resort
+  uint64_t local_unit_calls = 0;   // left to the coordinator as the last resort
   uint64_t retries = 0;            // pieces given to somebody else
   uint64_t late_replies = 0;       // came after that; dropped
-  uint64_t bad_replies = 0;        // wrong shape, checksum or status
-  WorkTimings worker_timings;      // summed over replies
+  uint64_t bad_replies = 0;        // wrong sender, name, shape, checksum or status
+  WorkTimings worker_timings;      // summed over accepted replies
 };
 
 class Dispatcher {
@@ -51,30 +59,99 @@ class Dispatcher {
   // Returns the ticket. batch and out stay in place until the ticket is done.
   uint64_t submit(const ExpertBatch& batch, ExpertSums* out);
   void on_partial(const PeerKey& from, const Partial& partial, ByteSpan tensor);
+  // Any message came from this worker: if it was overdue, it is given work again.
+  void heard_from(const PeerKey& worker);
+  // The worker will not answer what it was asked: it is gone, or it has started anew.
   void on_worker_lost(const PeerKey& worker);
+  // Hand in the replies that have arrived before calling this: deadlines are judged here.
   void on_tick();
 
   bool done(uint64_t ticket) const;
   void forget(uint64_t ticket);  // ends a done (or abandoned) ticket
 
   std::vector<Outgoing> take_outgoing();
-  // The caller computes it into `out` and then calls local_done().
+  // The caller computes it into `out` and then calls local_done(). A few experts at a time, so that
+  // messages can be handled in between.
   std::optional<LocalWork> take_local_work();
   void local_done(uint64_t ticket);
   // Workers that have owed an answer for a while: worth a probe, to learn early that one is gone.
   std::vector<PeerKey> waiting_for() const;
+  // When somebody else will have owed an answer for a while, if anybody owes one.
+  std::optional<TimePoint> next_waiting() const;
   // Units that a worker said it lost, for Membership.
   std::vector<std::pair<PeerKey, std::vector<UnitId>>> take_lost_units();
   // Earliest deadline, or nothing outstanding.
   std::optional<TimePoint> next_deadline() const;
 
   const DispatchStatistics& statistics() const { return statistics_; }
-  std::vector<std::string> take_notices();
+  std::vector<std::string> take_notices() { return notices_.take(); }
 
  private:
-  struct Piece;   // what one worker was asked
-  struct Ticket;  // one batch
-  struct Peer;    // what we know about one worker's speed
+  // One unit applied to one row of the batch.
+  struct Call {
+    uint32_t row = 0;
+    uint16_t expert = 0;
+    uint16_t slice = 0;
+    float weight = 0;
+  };
+  using Calls = std::vector<Call>;  // grouped by row
+
+  // What one worker was asked.
+  struct Piece {
+    WorkId work;
+    PeerKey worker;
+    uint64_t ticket = 0;
+    TimePoint sent_at{0};
+    TimePoint deadline{0};
+    uint32_t rows = 0;
+    Calls calls;
+  };
+  // One batch. `local` is sorted when it is taken from, not when it is added to.
+  struct Ticket {
+    const ExpertBatch* batch = nullptr;
+    ExpertSums* out = nullptr;
+    uint32_t pieces = 0;  // outstanding
+    Calls local;
+    bool local_sorted = false;
+    uint32_t local_running = 0;
+  };
+  // Calls of one distribution that go to the same worker.
+  struct Group {
+    PeerKey worker;
+    bool usable = false;
+    uint64_t load = 0;
+    Calls calls;
+  };
+  // A piece that was given away: tells how slow the worker is, should it answer after all.
+  struct Abandoned {
+    uint64_t request = 0;
+    PeerKey worker;
+    TimePoint sent_at{0};
+    uint32_t rows = 0;
+  };
+
+  const ManifestLayer& layer_of(const ExpertBatch& batch) const;
+  void collect_calls(const ExpertBatch& batch);
+  void distribute(uint64_t ticket, uint32_t attempt, const Calls& calls, const PeerKey* except);
+  void choose_holders(uint32_t layer, const Calls& calls, const PeerKey* except);
+  int32_t choose_holder(UnitId unit, uint32_t calls, const PeerKey* except);
+  size_t group_of(const PeerKey& worker);
+  void ask(Group& group, uint64_t ticket, uint32_t attempt);
+  void send_piece(Piece piece);
+  size_t rows_per_message(const ExpertBatch& batch) const;
+
+  std::optional<size_t> find_piece(uint64_t request) const;
+  void late_reply(const PeerKey& from, uint64_t request);
+  void on_answer(size_t index, const Partial& partial, ByteSpan tensor);
+  static bool names_unit_of(const Piece& piece, const std::vector<UnitId>& units);
+  Status accept(const Piece& piece, const Partial& partial, ByteSpan tensor);
+  int64_t largest_honest_sum(const Piece& piece) const;
+  void add_to_answer(const Piece& piece, const Partial& partial);
+  Piece take_piece(size_t index);
+  void give_away(size_t index);
+  void recycle(Calls calls);
+  Calls spare_calls();
+  std::string describe(const PeerKey& worker) const;
 
   uint64_t epoch_;
   uint32_t slices_;
@@ -82,11 +159,26 @@ class Dispatcher {
   const ClusterState& cluster_;
   const Clock& clock_;
   DispatchStatistics statistics_;
-  struct State;
-  std::unique_ptr<State> state_;
+  Notices notices_;
 
- public:
-  ~Dispatcher();
+  std::map<uint64_t, Ticket> tickets_;
+  std::vector<Piece> pieces_;  // outstanding, in no order
+  std::map<PeerKey, WorkerTrack> tracks_;
+  std::deque<Abandoned> abandoned_;
+  std::vector<Outgoing> outgoing_;
+  std::vector<std::pair<PeerKey, std::vector<UnitId>>> lost_units_;
+  uint64_t next_ticket_ = 1;
+  uint64_t next_request_ = 1;
+
+  // Scratch, kept so that a batch allocates little.
+  Calls calls_;                // of the batch being submitted
+  std::vector<Group> groups_;  // the first groups_used_ are in use
+  size_t groups_used_ = 0;
+  std::vector<uint32_t> unit_calls_;  // [experts, slices]; zero between distributions
+  std::vector<int32_t> unit_group_;   // [experts, slices]: index into groups_, or -1: local
+  std::vector<uint32_t> touched_;     // units of this distribution, in order of appearance
+  std::vector<int64_t> sums_;         // [rows, hidden]: an answer before it is added
+  std::vector<Calls> spare_;
 };
 
 }  // namespace potluck

@@ -3,14 +3,13 @@
 // over the model file. One thread.
 #pragma once
 
-#include <functional>
-
 #include "coordinator/dispatch/coordinator_core.h"
 #include "engine/experts/expert_compute.h"
 
 namespace potluck {
 
-// Moves what is ready, waiting at most `timeout` for something to arrive.
+// Sends what the core has to send, then receives, waiting at most `timeout` for something to
+// arrive, and returns once something did.
 class Pump {
  public:
   virtual ~Pump() = default;
@@ -33,12 +32,15 @@ class RemoteExecutor final : public ExpertExecutor {
 
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
   bool done(Ticket ticket) override;
+  // Fails only if the last resort does: the model file cannot be read.
   Status wait(Ticket ticket) override;
 
   const LayerTimes& times() const { return times_; }
 
  private:
   Status run_local_work();
+  Status compute(const LocalWork& work);
+  void pump_until_event();
 
   CoordinatorCore& core_;
   Pump& pump_;

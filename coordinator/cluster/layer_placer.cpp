@@ -1,0 +1,185 @@
+#include "coordinator/cluster/layer_placer.h"
+
+#include <algorithm>
+#include <deque>
+#include <tuple>
+
+namespace potluck {
+
+LayerPlacer::LayerPlacer(uint32_t experts, uint32_t slices, std::vector<PlacerWorker> workers)
+    : slices_(slices),
+      workers_(std::move(workers)),
+      owners_(size_t{experts} * slices, -1),
+      units_of_(workers_.size()),
+      quotas_(workers_.size(), 0),
+      siblings_(size_t{experts} * workers_.size(), 0),
+      released_(experts, 0) {}
+
+std::vector<int32_t> LayerPlacer::place() {
+  keep_holdings();
+  set_quotas();
+  set_sibling_limit();
+  for (uint32_t worker = 0; worker < worker_count(); ++worker) release_surplus(worker);
+  for (uint32_t unit = 0; unit < owners_.size(); ++unit) {
+    if (owners_[unit] < 0) place_unit(unit);
+  }
+  return owners_;
+}
+
+uint32_t& LayerPlacer::siblings(uint32_t expert, uint32_t worker) {
+  return siblings_[size_t{expert} * workers_.size() + worker];
+}
+
+void LayerPlacer::put(uint32_t unit, uint32_t worker) {
+  owners_[unit] = static_cast<int32_t>(worker);
+  units_of_[worker].push_back(unit);
+  ++siblings(expert_of(unit), worker);
+}
+
+void LayerPlacer::take_away(uint32_t unit) {
+  auto worker = static_cast<uint32_t>(owners_[unit]);
+  owners_[unit] = -1;
+  std::erase(units_of_[worker], unit);
+  --siblings(expert_of(unit), worker);
+}
+
+void LayerPlacer::keep_holdings() {
+  for (uint32_t worker = 0; worker < worker_count(); ++worker) {
+    for (uint32_t unit : workers_[worker].holding) {
+      if (owners_[unit] < 0) put(unit, worker);
+    }
+  }
+}
+
+// The largest level to which everybody's quota can be filled (or to the end of its disk) without
+// using more units than there are.
+uint32_t LayerPlacer::fair_level() const {
+  uint64_t low = 0;
+  uint64_t high = owners_.size();
+  while (low < high) {
+    uint64_t level = (low + high + 1) / 2;
+    uint64_t used = 0;
+    for (const PlacerWorker& worker : workers_) used += std::min<uint64_t>(worker.capacity, level);
+    if (used <= owners_.size()) {
+      low = level;
+    } else {
+      high = level - 1;
+    }
+  }
+  return static_cast<uint32_t>(low);
+}
+
+// Everybody gets the level; the units that are then left over go, one each, first to those who hold
+// more than the level already, then to those who got least in earlier layers.
+void LayerPlacer::set_quotas() {
+  uint32_t level = fair_level();
+  uint64_t left = owners_.size();
+  std::vector<std::tuple<bool, uint64_t, uint32_t>> next;
+  for (uint32_t i = 0; i < worker_count(); ++i) {
+    quotas_[i] = std::min(workers_[i].capacity, level);
+    left -= quotas_[i];
+    if (workers_[i].capacity <= level) continue;
+    next.emplace_back(units_of_[i].size() <= level, workers_[i].load, i);
+  }
+  std::sort(next.begin(), next.end());
+  for (size_t i = 0; i < next.size() && i < left; ++i) ++quotas_[std::get<uint32_t>(next[i])];
+}
+
+void LayerPlacer::set_sibling_limit() {
+  auto takers = static_cast<uint32_t>(
+      std::count_if(quotas_.begin(), quotas_.end(), [](uint32_t quota) { return quota > 0; }));
+  if (takers > 0) sibling_limit_ = (slices_ + takers - 1) / takers;
+}
+
+void LayerPlacer::release_surplus(uint32_t worker) {
+  while (true) {
+    int64_t unit = unit_to_release(worker);
+    if (unit < 0) return;
+    take_away(static_cast<uint32_t>(unit));
+    ++released_[expert_of(static_cast<uint32_t>(unit))];
+  }
+}
+
+// Leaves first what has siblings beside it, then what leaves its expert's other slices alone (a
+// newcomer shall get slices of many experts), then the highest number. -1: nothing has to go.
+int64_t LayerPlacer::unit_to_release(uint32_t worker) {
+  using Rank = std::tuple<uint32_t, int64_t, uint32_t>;
+  Rank best{0, 0, 0};
+  int64_t chosen = -1;
+  for (uint32_t unit : units_of_[worker]) {
+    uint32_t expert = expert_of(unit);
+    Rank rank{siblings(expert, worker), -int64_t{released_[expert]}, unit};
+    if (chosen >= 0 && rank < best) continue;
+    best = rank;
+    chosen = unit;
+  }
+  bool crowded = chosen >= 0 && std::get<0>(best) > sibling_limit_;
+  return units_of_[worker].size() > quotas_[worker] || crowded ? chosen : -1;
+}
+
+void LayerPlacer::place_unit(uint32_t unit) {
+  int64_t worker = best_worker(expert_of(unit), sibling_limit_);
+  if (worker < 0 && make_room(unit)) return;
+  // Better beside a sibling than nowhere.
+  if (worker < 0) worker = best_worker(expert_of(unit), slices_);
+  if (worker >= 0) put(unit, static_cast<uint32_t>(worker));
+}
+
+// Among those with room and fewer than `sibling_limit` units of the expert: fewest of them, most
+// room, least load.
+int64_t LayerPlacer::best_worker(uint32_t expert, uint32_t sibling_limit) {
+  using Rank = std::tuple<uint32_t, int64_t, uint64_t>;
+  Rank best;
+  int64_t chosen = -1;
+  for (uint32_t i = 0; i < worker_count(); ++i) {
+    if (!has_room(i) || siblings(expert, i) >= sibling_limit) continue;
+    auto room = static_cast<int64_t>(quotas_[i] - units_of_[i].size());
+    Rank rank{siblings(expert, i), -room, workers_[i].load};
+    if (chosen >= 0 && rank >= best) continue;
+    best = rank;
+    chosen = i;
+  }
+  return chosen;
+}
+
+// Everybody who may take the unit is full, and who has room holds its siblings: looks for the
+// shortest chain of moves (an augmenting path) that ends where there is room.
+bool LayerPlacer::make_room(uint32_t unit) {
+  struct Step {
+    bool seen = false;
+    int64_t from = -1;  // the worker that `moved` leaves for this one; -1 at the start
+    uint32_t moved = 0;
+  };
+  std::vector<Step> steps(workers_.size());
+  std::deque<uint32_t> queue;
+  for (uint32_t i = 0; i < worker_count(); ++i) {
+    if (quotas_[i] == 0 || siblings(expert_of(unit), i) >= sibling_limit_) continue;
+    steps[i].seen = true;
+    queue.push_back(i);
+  }
+  while (!queue.empty()) {
+    uint32_t worker = queue.front();
+    queue.pop_front();
+    if (has_room(worker)) {
+      for (; steps[worker].from >= 0; worker = static_cast<uint32_t>(steps[worker].from)) {
+        take_away(steps[worker].moved);
+        put(steps[worker].moved, worker);
+      }
+      put(unit, worker);
+      return true;
+    }
+    // What came last moves first: it is likely not to be there yet.
+    for (size_t i = units_of_[worker].size(); i-- > 0;) {
+      uint32_t moved = units_of_[worker][i];
+      for (uint32_t next = 0; next < worker_count(); ++next) {
+        if (steps[next].seen || quotas_[next] == 0) continue;
+        if (siblings(expert_of(moved), next) >= sibling_limit_) continue;
+        steps[next] = {true, worker, moved};
+        queue.push_back(next);
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace potluck

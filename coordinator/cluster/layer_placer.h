@@ -1,0 +1,53 @@
+// LayerPlacer: the units of one layer onto workers, as numbers. Everybody gets the same count (give
+// or take one, less where the disk ends), slices of one expert go to different workers, and what
+// somebody holds already stays where the first two allow it. One object per layer; one thread.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace potluck {
+
+// Units are numbered expert * slices + slice.
+struct PlacerWorker {
+  std::vector<uint32_t> holding;
+  uint32_t capacity = 0;  // units of this layer
+  uint64_t load = 0;      // units it got in earlier layers: who has fewer gets the odd one
+};
+
+class LayerPlacer {
+ public:
+  LayerPlacer(uint32_t experts, uint32_t slices, std::vector<PlacerWorker> workers);
+
+  // The worker of every unit (an index), or -1 where no disk has room. Call once.
+  std::vector<int32_t> place();
+
+ private:
+  uint32_t expert_of(uint32_t unit) const { return unit / slices_; }
+  uint32_t worker_count() const { return static_cast<uint32_t>(workers_.size()); }
+  bool has_room(uint32_t worker) const { return units_of_[worker].size() < quotas_[worker]; }
+  uint32_t& siblings(uint32_t expert, uint32_t worker);
+  void put(uint32_t unit, uint32_t worker);
+  void take_away(uint32_t unit);
+
+  void keep_holdings();
+  void set_quotas();
+  uint32_t fair_level() const;
+  void set_sibling_limit();
+  void release_surplus(uint32_t worker);
+  int64_t unit_to_release(uint32_t worker);
+  void place_unit(uint32_t unit);
+  int64_t best_worker(uint32_t expert, uint32_t sibling_limit);
+  bool make_room(uint32_t unit);
+
+  uint32_t slices_;
+  std::vector<PlacerWorker> workers_;
+  std::vector<int32_t> owners_;                  // [units]
+  std::vector<std::vector<uint32_t>> units_of_;  // [workers], unsorted
+  std::vector<uint32_t> quotas_;                 // [workers]
+  std::vector<uint32_t> siblings_;  // [experts, workers]: units of an expert at a worker
+  std::vector<uint32_t> released_;  // [experts]: units that had to leave their worker
+  uint32_t sibling_limit_ = 0;      // units of one expert that one worker may get
+};
+
+}  // namespace potluck

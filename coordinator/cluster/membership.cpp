@@ -1,0 +1,326 @@
+#include "coordinator/cluster/membership.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "engine/base/limits.h"
+#include "engine/kernels/kernels.h"
+#include "protocol/peer_text.h"
+
+namespace potluck {
+namespace {
+
+// A peer that we do not know may send a whole queue of old messages: one answer is enough for all.
+constexpr Duration kNudgeInterval = std::chrono::milliseconds(100);
+// Nobody's silence is judged after we were away ourselves (a long computation, a suspended
+// machine): what they sent meanwhile may still be in a queue. Ticks come at least once a beat.
+constexpr Duration kAwayAfter = 2 * kHeartbeatInterval;
+// For people; longer names only fill lines.
+constexpr size_t kNameBytes = 64;
+constexpr size_t kSoftwareBytes = 128;
+constexpr size_t kReasonBytes = 256;
+
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+}  // namespace
+
+Membership::Membership(MembershipOptions options, const Manifest& manifest, AllowList& allow_list,
+                       InvitationBook& invitations, const Clock& clock)
+    : options_(std::move(options)),
+      manifest_(manifest),
+      allow_list_(allow_list),
+      invitations_(invitations),
+      clock_(clock),
+      last_tick_(clock.now()) {
+  ByteVector encoded = manifest.encode();
+  manifest_digest_ = sha256(encoded);
+  manifest_bytes_ = encoded.size();
+}
+
+bool Membership::on_message(const PeerKey& from, Channel channel, const Message& message) {
+  bool join = std::holds_alternative<JoinRequest>(message);
+  bool ours = join || std::holds_alternative<Hello>(message) ||
+              std::holds_alternative<Residency>(message) ||
+              std::holds_alternative<Heartbeat>(message) ||
+              std::holds_alternative<Goodbye>(message);
+  if (!ours) return false;
+  if (channel != (join ? Channel::kJoin : Channel::kCompute)) {
+    refuse(from, channel, RefusalReason::kProtocol,
+           fmt::format("{} has no place on this channel", message_name(message)));
+    return true;
+  }
+  if (const auto* request = std::get_if<JoinRequest>(&message)) {
+    accept_join(from, *request);
+  } else if (const auto* hello = std::get_if<Hello>(&message)) {
+    admit(from, *hello);
+  } else {
+    on_member_message(from, message);
+  }
+  return true;
+}
+
+void Membership::on_member_message(const PeerKey& from, const Message& message) {
+  heard_from(from);
+  if (!is_member(from)) return;
+  if (const auto* residency = std::get_if<Residency>(&message)) {
+    update_residency(from, *residency);
+  } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
+    answer_heartbeat(from, *heartbeat);
+  } else if (const auto* goodbye = std::get_if<Goodbye>(&message)) {
+    std::string text = clean_text(goodbye->text, kReasonBytes);
+    lose({{from, text.empty() ? "it left" : "it left: " + text}});
+  }
+}
+
+void Membership::heard_from(const PeerKey& peer) {
+  auto known = clocks_.find(peer);
+  if (known != clocks_.end()) {
+    known->second.heard(clock_.now());
+  } else if (allow_list_.contains(peer)) {
+    nudge(peer);
+  }
+}
+
+void Membership::sent_to(const PeerKey& peer) {
+  auto known = clocks_.find(peer);
+  if (known != clocks_.end()) known->second.sent(clock_.now());
+}
+
+void Membership::on_unreachable(const PeerKey& peer, const std::string& reason) {
+  if (is_member(peer)) lose({{peer, reason}});
+}
+
+void Membership::on_units_lost(const PeerKey& peer, const std::vector<UnitId>& units) {
+  const WorkerRecord* record = state_.worker(peer);
+  if (record == nullptr || units.empty()) return;
+  size_t before = record->ready.size();
+  state_.apply(UnitsLost{peer, units});
+  if (record->ready.size() == before) return;
+  notices_.add(fmt::format("{} lost {} of its units and fetches them again", describe(peer),
+                           before - record->ready.size()));
+}
+
+void Membership::probe(const PeerKey& peer) {
+  if (is_member(peer)) send_heartbeat(peer, false);
+}
+
+void Membership::on_tick() {
+  TimePoint now = clock_.now();
+  bool away = now - last_tick_ >= kAwayAfter;
+  last_tick_ = now;
+  std::vector<Loss> dead;
+  for (auto& [peer, clock] : clocks_) {
+    if (away) clock.heard(now);
+    Liveness liveness = clock.liveness(now);
+    if (liveness == Liveness::kDead) {
+      dead.push_back({peer, fmt::format("no sign of life for {:.1f} s", seconds(kDeadAfter))});
+    } else if (clock.beat_due(now)) {
+      send_heartbeat(peer, liveness == Liveness::kSuspect);
+    }
+  }
+  lose(dead);
+}
+
+TimePoint Membership::next_tick() const {
+  TimePoint now = clock_.now();
+  TimePoint next = last_tick_ + kHeartbeatInterval;
+  for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_change(now));
+  return next;
+}
+
+Liveness Membership::liveness(const PeerKey& peer) const {
+  auto known = clocks_.find(peer);
+  return known == clocks_.end() ? Liveness::kDead : known->second.liveness(clock_.now());
+}
+
+std::vector<Outgoing> Membership::take_outgoing() {
+  return std::exchange(outgoing_, {});
+}
+
+std::vector<PeerKey> Membership::take_reset_workers() {
+  return std::exchange(reset_workers_, {});
+}
+
+void Membership::admit(const PeerKey& from, const Hello& hello) {
+  std::optional<Refusal> refusal = why_not(from, hello);
+  if (!refusal) {
+    welcome(from, hello);
+    return;
+  }
+  if (is_member(from)) lose({{from, "it came back as somebody we cannot use"}});
+  refuse(from, Channel::kCompute, refusal->reason, std::move(refusal->message));
+}
+
+std::optional<Refusal> Membership::why_not(const PeerKey& from, const Hello& hello) const {
+  // The transport lets no such key through; a second look costs nothing.
+  if (!allow_list_.contains(from)) {
+    return Refusal{
+        RefusalReason::kInvitation,
+        fmt::format("key {} is not on the allow list: ask for an invitation", from.text())};
+  }
+  if (hello.protocol_version != kProtocolVersion) {
+    return Refusal{RefusalReason::kVersion, fmt::format("protocol version: expected {}, found {}",
+                                                        kProtocolVersion, hello.protocol_version)};
+  }
+  if (hello.arithmetic_version != kArithmeticVersion) {
+    return Refusal{RefusalReason::kArithmetic,
+                   fmt::format("arithmetic version: expected {}, found {}", kArithmeticVersion,
+                               hello.arithmetic_version)};
+  }
+  if (hello.self_test != options_.self_test) {
+    return Refusal{RefusalReason::kArithmetic,
+                   fmt::format("self-test of the kernels: expected digest {}, found {}",
+                               options_.self_test.hex(), hello.self_test.hex())};
+  }
+  if (!is_member(from) && state_.workers().size() >= worker_limit()) {
+    return Refusal{RefusalReason::kFull, fmt::format("the pool is full: {} workers of at most {}",
+                                                     state_.workers().size(), worker_limit())};
+  }
+  return std::nullopt;
+}
+
+void Membership::welcome(const PeerKey& from, const Hello& hello) {
+  const WorkerRecord* known = state_.worker(from);
+  uint32_t number = known != nullptr ? known->number : next_number_++;
+  // Whoever says Hello knows nothing of what it was asked before.
+  if (known != nullptr) reset_workers_.push_back(from);
+  state_.apply(WorkerJoined{from, number, clean_text(hello.name, kNameBytes),
+                            clean_text(hello.software, kSoftwareBytes), hello.ram_bytes,
+                            hello.disk_bytes});
+  TimePoint now = clock_.now();
+  clocks_.insert_or_assign(from, PeerClock(now));
+  nudged_at_.erase(from);
+  notices_.add(describe(from) + (known != nullptr ? " greeted again" : " joined"));
+  auto heartbeat_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeatInterval).count();
+  send(from, Channel::kCompute,
+       Welcome{options_.epoch, number, manifest_digest_, manifest_bytes_,
+               static_cast<uint32_t>(heartbeat_ms)});
+  rebalance(&from);
+}
+
+void Membership::accept_join(const PeerKey& from, const JoinRequest& request) {
+  std::string name = clean_text(request.name, kNameBytes);
+  bool known = allow_list_.contains(from);
+  // A member that asks again (our answer was lost) is in already; its new invitation, if it is one,
+  // is used up all the same.
+  Status redeemed = invitations_.redeem(request.secret, clock_.unix_seconds());
+  if (!redeemed && !known) {
+    refuse(from, Channel::kJoin, RefusalReason::kInvitation, redeemed.error().message);
+    return;
+  }
+  if (!known) {
+    if (Status added = allow_list_.add(from, name); !added) {
+      refuse(from, Channel::kJoin, RefusalReason::kInvitation, added.error().message);
+      return;
+    }
+    notices_.add(fmt::format("invitation redeemed by {} ({})", name, from.brief()));
+  }
+  send(from, Channel::kJoin, JoinAccept{options_.compute_endpoint, options_.bulk_endpoint});
+}
+
+void Membership::update_residency(const PeerKey& from, const Residency& residency) {
+  if (residency.epoch != options_.epoch) {
+    nudge(from);
+    return;
+  }
+  const WorkerRecord& record = *state_.worker(from);
+  // About an older assignment: the worker reports again on the one that is on its way to it.
+  if (residency.version != record.assignment_version) return;
+  auto foreign = std::count_if(residency.ready.begin(), residency.ready.end(),
+                               [&](UnitId unit) { return !record.assigned.contains(unit); });
+  if (foreign > 0) {
+    notices_.add(
+        fmt::format("{} offered {} units that are not assigned to it", describe(from), foreign));
+  }
+  state_.apply(UnitsReady{from, residency.ready});
+  on_units_lost(from, residency.lost);
+}
+
+void Membership::answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat) {
+  if (heartbeat.epoch != options_.epoch) {
+    nudge(from);
+  } else if (heartbeat.reply_wanted) {
+    send_heartbeat(from, false);
+  }
+}
+
+void Membership::nudge(const PeerKey& peer) {
+  TimePoint now = clock_.now();
+  auto [last, first] = nudged_at_.try_emplace(peer, now);
+  if (!first && now - last->second < kNudgeInterval) return;
+  last->second = now;
+  send_heartbeat(peer, false);
+}
+
+void Membership::refuse(const PeerKey& peer, Channel channel, RefusalReason reason,
+                        std::string message) {
+  notices_.add(fmt::format("refused {}: {}", describe(peer), message));
+  send(peer, channel, Refusal{reason, std::move(message)});
+}
+
+// All at once: who goes at the same moment gets no units of the others.
+void Membership::lose(const std::vector<Loss>& losses) {
+  if (losses.empty()) return;
+  std::vector<std::string> texts;
+  std::vector<size_t> units;
+  for (const Loss& loss : losses) {
+    texts.push_back(fmt::format("{} lost: {}", describe(loss.peer), loss.reason));
+    units.push_back(state_.worker(loss.peer)->assigned.size());
+    state_.apply(WorkerLost{loss.peer, loss.reason});
+    clocks_.erase(loss.peer);
+    reset_workers_.push_back(loss.peer);
+  }
+  size_t left = state_.workers().size();
+  for (size_t i = 0; i < losses.size(); ++i) {
+    notices_.add(left == 0 ? fmt::format("{}; the coordinator computes its {} units itself",
+                                         texts[i], units[i])
+                           : fmt::format("{}; its {} units move to {} worker{}", texts[i], units[i],
+                                         left, left == 1 ? "" : "s"));
+  }
+  rebalance();
+}
+
+void Membership::rebalance(const PeerKey* greeted) {
+  std::vector<PlacementWorker> workers;
+  for (const auto& [peer, record] : state_.workers()) {
+    workers.push_back({peer, record.disk_bytes, {record.assigned.begin(), record.assigned.end()}});
+  }
+  for (auto& [peer, units] : place_units(manifest_, options_.slices, workers)) {
+    const std::set<UnitId>& assigned = state_.worker(peer)->assigned;
+    bool same = std::equal(units.begin(), units.end(), assigned.begin(), assigned.end());
+    if (!same || (greeted != nullptr && peer == *greeted)) assign(peer, std::move(units));
+  }
+}
+
+void Membership::assign(const PeerKey& peer, std::vector<UnitId> units) {
+  uint64_t version = next_version_++;
+  state_.apply(UnitsAssigned{peer, version, units});
+  send(peer, Channel::kCompute,
+       Assignment{options_.epoch, version, options_.slices, std::move(units)});
+}
+
+void Membership::send(const PeerKey& peer, Channel channel, Message message) {
+  if (channel == Channel::kCompute) sent_to(peer);
+  outgoing_.push_back({peer, channel, std::move(message), {}});
+}
+
+void Membership::send_heartbeat(const PeerKey& peer, bool reply_wanted) {
+  send(peer, Channel::kCompute, Heartbeat{options_.epoch, heartbeat_sequence_++, reply_wanted});
+}
+
+uint32_t Membership::worker_limit() const {
+  if (options_.max_workers == 0) return limits::kWorkers;
+  return std::min(options_.max_workers, limits::kWorkers);
+}
+
+std::string Membership::describe(const PeerKey& peer) const {
+  const WorkerRecord* record = state_.worker(peer);
+  if (record == nullptr) return "peer " + peer.brief();
+  return fmt::format("worker {} ({}, {})", record->number, record->name, peer.brief());
+}
+
+}  // namespace potluck

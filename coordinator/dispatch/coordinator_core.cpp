@@ -1,0 +1,147 @@
+#include "coordinator/dispatch/coordinator_core.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "protocol/codec.h"
+
+namespace potluck {
+
+CoordinatorCore::CoordinatorCore(const CoordinatorCoreOptions& options,
+                                 const SignedManifest& signed_manifest, const Manifest& manifest,
+                                 const GrainCutter& cutter, AllowList& allow_list,
+                                 InvitationBook& invitations, const Clock& clock)
+    : clock_(clock),
+      membership_(options.membership, manifest, allow_list, invitations, clock),
+      delivery_(signed_manifest, manifest, cutter),
+      dispatcher_(options.membership.epoch, options.membership.slices, manifest,
+                  membership_.state(), clock) {}
+
+void CoordinatorCore::on_frames(const Envelope& envelope) {
+  Result<Message> message = decode_header(envelope.frames.header);
+  if (!message) {
+    ++intake_.undecodable;
+    notices_.add(fmt::format("dropped a message of peer {}: {}", envelope.peer.brief(),
+                             message.error().message));
+    return;
+  }
+  route(envelope.peer, envelope.channel, *message, envelope.frames.tensor);
+  settle();
+}
+
+void CoordinatorCore::route(const PeerKey& from, Channel channel, const Message& message,
+                            ByteSpan tensor) {
+  bool has_tensor = std::holds_alternative<Partial>(message);
+  if (!tensor.empty() && !has_tensor) {
+    refuse(from, channel, message);
+    return;
+  }
+  switch (channel) {
+    case Channel::kCompute:
+      on_compute(from, message, tensor);
+      return;
+    case Channel::kBulk:
+      membership_.heard_from(from);
+      dispatcher_.heard_from(from);
+      if (!delivery_.on_message(from, message, membership_.is_member(from))) {
+        refuse(from, channel, message);
+      }
+      return;
+    case Channel::kJoin:
+      if (std::holds_alternative<JoinRequest>(message)) {
+        membership_.on_message(from, channel, message);
+      } else {
+        refuse(from, channel, message);
+      }
+      return;
+  }
+}
+
+void CoordinatorCore::on_compute(const PeerKey& from, const Message& message, ByteSpan tensor) {
+  if (const auto* partial = std::get_if<Partial>(&message)) {
+    membership_.heard_from(from);
+    // A peer that is no member cannot owe an answer; what it sends late is counted all the same.
+    dispatcher_.on_partial(from, *partial, tensor);
+    return;
+  }
+  dispatcher_.heard_from(from);
+  if (std::holds_alternative<JoinRequest>(message) ||
+      !membership_.on_message(from, Channel::kCompute, message)) {
+    refuse(from, Channel::kCompute, message);
+  }
+}
+
+void CoordinatorCore::refuse(const PeerKey& from, Channel channel, const Message& message) {
+  ++intake_.refused;
+  membership_.refuse(from, channel, RefusalReason::kProtocol,
+                     fmt::format("{} has no place here", message_name(message)));
+}
+
+void CoordinatorCore::settle() {
+  for (const auto& [worker, units] : dispatcher_.take_lost_units()) {
+    membership_.on_units_lost(worker, units);
+  }
+  for (const PeerKey& worker : membership_.take_reset_workers()) {
+    dispatcher_.on_worker_lost(worker);
+    delivery_.forget(worker);
+    probed_at_.erase(worker);
+  }
+}
+
+void CoordinatorCore::on_unreachable(const PeerKey& peer, const std::string& reason) {
+  membership_.on_unreachable(peer, reason);
+  delivery_.forget(peer);
+  settle();
+}
+
+void CoordinatorCore::on_tick() {
+  membership_.on_tick();
+  settle();
+  dispatcher_.on_tick();
+  TimePoint now = clock_.now();
+  for (const PeerKey& worker : dispatcher_.waiting_for()) {
+    if (next_probe(worker) > now) continue;
+    probed_at_[worker] = now;
+    membership_.probe(worker);
+  }
+}
+
+TimePoint CoordinatorCore::next_probe(const PeerKey& worker) const {
+  auto probed = probed_at_.find(worker);
+  return probed == probed_at_.end() ? clock_.now() : probed->second + kProbeInterval;
+}
+
+TimePoint CoordinatorCore::next_tick() const {
+  TimePoint next = membership_.next_tick();
+  if (auto deadline = dispatcher_.next_deadline()) next = std::min(next, *deadline);
+  if (auto waiting = dispatcher_.next_waiting()) next = std::min(next, *waiting);
+  for (const PeerKey& worker : dispatcher_.waiting_for()) {
+    next = std::min(next, next_probe(worker));
+  }
+  return next;
+}
+
+std::vector<Outgoing> CoordinatorCore::take_outgoing(size_t bulk_limit) {
+  // Work first: everything else can wait the microseconds.
+  std::vector<Outgoing> outgoing = dispatcher_.take_outgoing();
+  for (const Outgoing& message : outgoing) membership_.sent_to(message.peer);
+  auto append = [&](std::vector<Outgoing> more) {
+    std::move(more.begin(), more.end(), std::back_inserter(outgoing));
+  };
+  append(membership_.take_outgoing());
+  if (bulk_limit > 0 && !delivery_.idle()) append(delivery_.take_outgoing(bulk_limit));
+  return outgoing;
+}
+
+std::vector<std::string> CoordinatorCore::take_notices() {
+  std::vector<std::string> notices = notices_.take();
+  for (auto& more :
+       {membership_.take_notices(), dispatcher_.take_notices(), delivery_.take_notices()}) {
+    notices.insert(notices.end(), more.begin(), more.end());
+  }
+  return notices;
+}
+
+}  // namespace potluck
