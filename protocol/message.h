@@ -40,6 +40,8 @@ struct Hello {
   std::string software;     // "potluck 0.1.0, avx2"
   uint64_t ram_bytes = 0;   // budget of the expert cache
   uint64_t disk_bytes = 0;  // quota of the store
+
+  bool operator==(const Hello&) const = default;
 };
 
 struct Welcome {
@@ -48,6 +50,8 @@ struct Welcome {
   Digest manifest;
   uint64_t manifest_bytes = 0;
   uint32_t heartbeat_ms = 0;
+
+  bool operator==(const Welcome&) const = default;
 };
 
 enum class RefusalReason : uint8_t {
@@ -62,6 +66,8 @@ enum class RefusalReason : uint8_t {
 struct Refusal {
   RefusalReason reason = RefusalReason::kProtocol;
   std::string message;
+
+  bool operator==(const Refusal&) const = default;
 };
 
 // The units this worker shall hold from now on (all of them: an assignment replaces the last one).
@@ -70,6 +76,8 @@ struct Assignment {
   uint64_t version = 0;  // grows with every assignment to this worker
   uint32_t slices = 1;   // S: how many slices an expert is cut into
   std::vector<UnitId> units;
+
+  bool operator==(const Assignment&) const = default;
 };
 
 // Units that became ready since the last Residency, and units that were lost (altered on disk).
@@ -78,6 +86,8 @@ struct Residency {
   uint64_t version = 0;  // of the assignment that this is about
   std::vector<UnitId> ready;
   std::vector<UnitId> lost;
+
+  bool operator==(const Residency&) const = default;
 };
 
 // A unit applied to one row.
@@ -85,11 +95,15 @@ struct UnitCall {
   uint16_t expert = 0;
   uint16_t slice = 0;
   float weight = 0;
+
+  bool operator==(const UnitCall&) const = default;
 };
 
 struct ComputeRow {
   int32_t fraction_bits = 0;
   std::vector<UnitCall> calls;  // at least one
+
+  bool operator==(const ComputeRow&) const = default;
 };
 
 // Names one piece of work: a reply must repeat it exactly.
@@ -111,6 +125,8 @@ struct Compute {
   uint32_t columns = 0;  // compared with the manifest's hidden
   std::vector<ComputeRow> rows;
   std::vector<UnitId> predicted;  // likely in the next layer: a hint, may be ignored
+
+  bool operator==(const Compute&) const = default;
 };
 
 enum class PartialStatus : uint8_t {
@@ -127,6 +143,8 @@ struct WorkTimings {
   uint64_t disk_bytes = 0;
   uint32_t cache_hits = 0;
   uint32_t cache_misses = 0;
+
+  bool operator==(const WorkTimings&) const = default;
 };
 
 // The tensor frame holds the packed sums (protocol/partial_sums.h), rows in the order of the
@@ -139,28 +157,38 @@ struct Partial {
   WorkTimings timings;
   uint64_t checksum = 0;  // checksum_of(work, row_flags, tensor frame); computed next to the kernel
   std::string text;       // for people, when status is not kOk
+
+  bool operator==(const Partial&) const = default;
 };
 
 struct Heartbeat {
   uint64_t epoch = 0;
   uint64_t sequence = 0;
   bool reply_wanted = false;
+
+  bool operator==(const Heartbeat&) const = default;
 };
 
 // The peer leaves on purpose.
 struct Goodbye {
   uint64_t epoch = 0;
   std::string text;
+
+  bool operator==(const Goodbye&) const = default;
 };
 
 // --- bulk channel: requests are answered by one or more BulkData in order of offset ---
 struct FetchManifest {
   Digest manifest;
+
+  bool operator==(const FetchManifest&) const = default;
 };
 
 struct FetchGrain {
   Digest digest;
   GrainId grain;  // where to cut it from; the digest decides
+
+  bool operator==(const FetchGrain&) const = default;
 };
 
 // The tensor frame holds bytes [offset, offset + frame size) of `total`.
@@ -170,17 +198,23 @@ struct BulkData {
   uint64_t offset = 0;
   uint64_t total = 0;
   Signature signature{};  // with manifests only
+
+  bool operator==(const BulkData&) const = default;
 };
 
 // --- join channel: open to unknown keys, one verb ---
 struct JoinRequest {
   InvitationSecret secret{};
   std::string name;
+
+  bool operator==(const JoinRequest&) const = default;
 };
 
 struct JoinAccept {
   std::string compute_endpoint;  // "tcp://HOST:PORT"
   std::string bulk_endpoint;
+
+  bool operator==(const JoinAccept&) const = default;
 };
 
 using Message =

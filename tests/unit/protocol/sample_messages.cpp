@@ -1,0 +1,201 @@
+#include "tests/unit/protocol/sample_messages.h"
+
+#include <cmath>
+#include <limits>
+
+#include "engine/base/limits.h"
+#include "engine/kernels/kernels.h"
+
+namespace potluck {
+namespace {
+
+constexpr uint64_t kMax64 = std::numeric_limits<uint64_t>::max();
+constexpr uint32_t kMax32 = std::numeric_limits<uint32_t>::max();
+
+template <class Bytes>
+Bytes filled(uint8_t first) {
+  Bytes bytes{};
+  for (uint8_t& byte : bytes) byte = first++;
+  return bytes;
+}
+
+Digest digest(uint8_t first) {
+  return Digest{filled<std::array<uint8_t, 32>>(first)};
+}
+
+std::vector<UnitId> units(uint32_t count) {
+  std::vector<UnitId> list;
+  for (uint32_t i = 0; i < count; ++i) {
+    list.push_back({static_cast<uint16_t>((limits::kLayers - 1 - i) % limits::kLayers),
+                    static_cast<uint16_t>((limits::kExperts - 1 - i) % limits::kExperts),
+                    static_cast<uint16_t>(i % limits::kSlices)});
+  }
+  return list;
+}
+
+WorkId largest_work() {
+  return {kMax64, kMax64 - 1, limits::kLayers - 1, kMax32};
+}
+
+Compute compute(uint32_t rows, uint32_t calls_per_row) {
+  Compute m;
+  m.work = largest_work();
+  m.slices = limits::kSlices;
+  m.form = ActivationForm::kQ8Block32;
+  m.columns = limits::kHidden;
+  for (uint32_t r = 0; r < rows; ++r) {
+    ComputeRow row{r % 2 == 0 ? kMaxFractionBits : kMinFractionBits, {}};
+    for (uint32_t c = 0; c < calls_per_row; ++c) {
+      row.calls.push_back({static_cast<uint16_t>(limits::kExperts - 1 - c % limits::kExperts),
+                           static_cast<uint16_t>(c % limits::kSlices),
+                           c % 3 == 0 ? -std::numeric_limits<float>::max() : 0x1p-149F});
+    }
+    m.rows.push_back(row);
+  }
+  return m;
+}
+
+void add_compute(std::vector<Message>& list) {
+  Compute smallest;
+  smallest.columns = 1;
+  smallest.rows = {{0, {{0, 0, 0.0F}}}};
+  list.emplace_back(smallest);
+  Compute usual = compute(8, 4);
+  usual.form = ActivationForm::kQ8Block256;
+  usual.columns = 2048;
+  usual.predicted = units(17);
+  list.emplace_back(usual);
+  list.emplace_back(
+      compute(limits::kRowsPerMessage, limits::kCallsPerMessage / limits::kRowsPerMessage));
+  Compute one_long_row = compute(1, 65535);
+  one_long_row.form = ActivationForm::kF32;
+  list.emplace_back(one_long_row);
+}
+
+void add_partial(std::vector<Message>& list) {
+  list.emplace_back(Partial{});
+  Partial largest;
+  largest.work = largest_work();
+  largest.status = PartialStatus::kStale;
+  largest.row_flags.assign(limits::kRowsPerMessage, 1);
+  largest.row_flags[7] = 0;
+  largest.lost = units(1000);
+  largest.timings = {kMax64, kMax64 - 1, kMax64 - 2, kMax32, kMax32 - 1};
+  largest.checksum = kMax64 - 3;
+  largest.text.assign(limits::kTextBytes, 'x');
+  list.emplace_back(largest);
+}
+
+bool units_fit(const std::vector<UnitId>& list, uint32_t slices) {
+  for (const UnitId& unit : list) {
+    if (unit.layer >= limits::kLayers || unit.expert >= limits::kExperts) return false;
+    if (unit.slice >= slices) return false;
+  }
+  return true;
+}
+
+bool slices_fit(uint32_t slices) {
+  return slices >= 1 && slices <= limits::kSlices;
+}
+
+bool fits(const Hello& m) {
+  return m.name.size() <= limits::kTextBytes && m.software.size() <= limits::kTextBytes;
+}
+bool fits(const Welcome& m) {
+  return m.manifest_bytes <= limits::kManifestBytes;
+}
+bool fits(const Refusal& m) {
+  return m.reason <= RefusalReason::kProtocol && m.message.size() <= limits::kTextBytes;
+}
+bool fits(const Assignment& m) {
+  return slices_fit(m.slices) && units_fit(m.units, m.slices);
+}
+bool fits(const Residency& m) {
+  return units_fit(m.ready, limits::kSlices) && units_fit(m.lost, limits::kSlices);
+}
+bool fits(const Compute& m) {
+  size_t calls = 0;
+  for (const ComputeRow& row : m.rows) {
+    if (row.calls.empty() || std::abs(row.fraction_bits) > 512) return false;
+    calls += row.calls.size();
+    for (const UnitCall& call : row.calls) {
+      if (call.expert >= limits::kExperts || call.slice >= m.slices) return false;
+      if (!std::isfinite(call.weight)) return false;
+    }
+  }
+  bool whole = m.form != ActivationForm::kQ8Block256 || m.columns % 256 == 0;
+  return whole && m.form <= ActivationForm::kQ8Block256 && slices_fit(m.slices) && m.columns >= 1 &&
+         m.columns <= limits::kHidden && m.work.layer < limits::kLayers && !m.rows.empty() &&
+         m.rows.size() <= limits::kRowsPerMessage && calls <= limits::kCallsPerMessage &&
+         units_fit(m.predicted, m.slices);
+}
+bool fits(const Partial& m) {
+  for (uint8_t flag : m.row_flags) {
+    if (flag > 1) return false;
+  }
+  return m.work.layer < limits::kLayers && m.status <= PartialStatus::kStale &&
+         m.row_flags.size() <= limits::kRowsPerMessage && units_fit(m.lost, limits::kSlices) &&
+         m.text.size() <= limits::kTextBytes;
+}
+bool fits(const Heartbeat&) {
+  return true;
+}
+bool fits(const Goodbye& m) {
+  return m.text.size() <= limits::kTextBytes;
+}
+bool fits(const FetchManifest&) {
+  return true;
+}
+bool fits(const FetchGrain& m) {
+  return m.grain.layer < limits::kLayers && m.grain.expert < limits::kExperts;
+}
+bool fits(const BulkData& m) {
+  return m.total <= limits::kManifestBytes && m.offset <= m.total;
+}
+bool fits(const JoinRequest& m) {
+  return m.name.size() <= limits::kTextBytes;
+}
+bool fits(const JoinAccept& m) {
+  return m.compute_endpoint.starts_with("tcp://") && m.bulk_endpoint.starts_with("tcp://");
+}
+
+}  // namespace
+
+std::vector<Message> sample_messages() {
+  const std::string longest(limits::kTextBytes, 'n');
+  std::vector<Message> list = {
+      Hello{},
+      Hello{kMax32, kMax32, digest(1), longest, longest, kMax64, kMax64},
+      Welcome{},
+      Welcome{kMax64, kMax32, digest(2), limits::kManifestBytes, kMax32},
+      Refusal{RefusalReason::kVersion, ""},
+      Refusal{RefusalReason::kProtocol, "it speaks Z\xc3\xbcrich German \xf0\x9f\x8d\xb2"},
+      Assignment{},
+      Assignment{kMax64, kMax64, limits::kSlices, units(20000)},
+      Residency{},
+      Residency{kMax64, kMax64, units(20000), units(3)},
+      Heartbeat{},
+      Heartbeat{kMax64, kMax64, true},
+      Goodbye{},
+      Goodbye{kMax64, longest},
+      FetchManifest{digest(3)},
+      FetchGrain{},
+      FetchGrain{digest(4), {limits::kLayers - 1, limits::kExperts - 1, 65535}},
+      BulkData{},
+      BulkData{digest(5), false, limits::kManifestBytes, limits::kManifestBytes,
+               filled<Signature>(6)},
+      JoinRequest{},
+      JoinRequest{filled<InvitationSecret>(7), longest},
+      JoinAccept{"tcp://a:1", "tcp://[fe80::1%25eth0]:65535"},
+  };
+  add_compute(list);
+  add_partial(list);
+  return list;
+}
+
+std::string broken_limit(const Message& message) {
+  bool within = std::visit([](const auto& m) { return fits(m); }, message);
+  return within ? "" : std::string(message_name(message)) + " breaks a limit";
+}
+
+}  // namespace potluck
