@@ -16,13 +16,21 @@ FileReader::FileReader(const ReadableFile& file, uint64_t limit)
     : file_(file), end_(std::min(file.size(), limit)) {}
 
 Error FileReader::beyond_end(uint64_t wanted) const {
-  if (end_ < file_.size()) {
+  if (limited()) {
     return {ErrorCode::kLimit,
             fmt::format("{} bytes wanted at offset {}, but a header may take at most {} bytes",
                         wanted, position(), end_)};
   }
   return {ErrorCode::kCorrupt, fmt::format("truncated: {} bytes wanted at offset {}, {} left",
                                            wanted, position(), remaining())};
+}
+
+Status FileReader::expect_entries(std::string_view what, uint64_t count,
+                                  uint64_t least_bytes) const {
+  if (count <= remaining() / least_bytes) return {};
+  return Error{limited() ? ErrorCode::kLimit : ErrorCode::kCorrupt,
+               fmt::format("expected {} {} of at least {} bytes each, found {} bytes", count, what,
+                           least_bytes, remaining())};
 }
 
 Status FileReader::move_window(uint64_t wanted) {

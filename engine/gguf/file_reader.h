@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "engine/base/bytes.h"
@@ -22,6 +23,9 @@ class FileReader {
   // Bytes that can still be read: up to the end of the file or the limit.
   uint64_t remaining() const { return end_ - position(); }
 
+  // Fails unless `count` entries of at least `least_bytes` each can still follow.
+  Status expect_entries(std::string_view what, uint64_t count, uint64_t least_bytes) const;
+
   template <class T>
   Result<T> read() {
     static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>);
@@ -38,6 +42,7 @@ class FileReader {
 
  private:
   Error beyond_end(uint64_t wanted) const;
+  bool limited() const { return end_ < file_.size(); }
   // Makes the next `wanted` bytes part of the window.
   Status move_window(uint64_t wanted);
 

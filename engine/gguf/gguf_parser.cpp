@@ -38,12 +38,6 @@ Status check_version(uint32_t version) {
                                                     kOldestVersion, kNewestVersion, version)};
 }
 
-Status check_count(std::string_view what, uint64_t count, uint64_t least, uint64_t remaining) {
-  if (count <= remaining / least) return {};
-  return corrupt(fmt::format("expected {} {} of at least {} bytes each, found {} bytes", count,
-                             what, least, remaining));
-}
-
 std::string tensor_label(std::string_view name) {
   return fmt::format("tensor \"{}\"", printable(name));
 }
@@ -128,7 +122,7 @@ Result<GgufHeader> GgufParser::parse() {
 
 Status GgufParser::parse_preamble() {
   auto magic = reader_.read<uint32_t>();
-  if (!magic) return magic.error().in("not a GGUF file");
+  if (!magic) return magic.error();
   if (*magic != kMagic) {
     uint32_t found = *magic;
     return corrupt(fmt::format("not a GGUF file: expected it to start with \"GGUF\", found \"{}\"",
@@ -144,10 +138,9 @@ Status GgufParser::parse_preamble() {
   if (!pair_count) return pair_count.error();
   tensor_count_ = *tensor_count;
   pair_count_ = *pair_count;
-  uint64_t left = reader_.remaining();
-  Status pairs = check_count("metadata pairs", pair_count_, kLeastPairBytes, left);
+  Status pairs = reader_.expect_entries("metadata pairs", pair_count_, kLeastPairBytes);
   if (!pairs) return pairs;
-  return check_count("tensors", tensor_count_, kLeastTensorBytes, left);
+  return reader_.expect_entries("tensors", tensor_count_, kLeastTensorBytes);
 }
 
 Status GgufParser::parse_metadata() {
@@ -179,7 +172,7 @@ Status GgufParser::parse_alignment() {
 }
 
 Status GgufParser::parse_tensors() {
-  Status fits = check_count("tensors", tensor_count_, kLeastTensorBytes, reader_.remaining());
+  Status fits = reader_.expect_entries("tensors", tensor_count_, kLeastTensorBytes);
   if (!fits) return fits;
   header_.tensors.reserve(tensor_count_);
   for (uint64_t i = 0; i < tensor_count_; ++i) {

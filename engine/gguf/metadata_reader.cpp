@@ -162,10 +162,8 @@ Result<MetadataValue> read_array(FileReader& reader) {
   if (*type == kArray) return Error{ErrorCode::kUnsupported, "nested arrays are not supported"};
   uint64_t least = least_bytes(*type);
   if (least == 0) return unknown_type(*type);
-  if (*count > reader.remaining() / least) {
-    return Error{ErrorCode::kCorrupt,
-                 fmt::format("expected {} array elements of at least {} bytes each, found {} bytes",
-                             *count, least, reader.remaining())};
+  if (Status fits = reader.expect_entries("array elements", *count, least); !fits) {
+    return fits.error();
   }
   return read_elements(reader, *type, *count);
 }
