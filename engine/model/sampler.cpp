@@ -186,14 +186,23 @@ TokenId sample(std::span<const float> logits, std::span<const TokenId> history, 
   return draw_with_temperature(logits, position, settings);
 }
 
+// NaN loses every comparison, so it never becomes the largest. Several lanes, because a single
+// chain of comparisons would wait for each one.
 TokenId argmax(std::span<const float> logits) {
   CHECK(!logits.empty());
-  size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i) {
-    bool larger = logits[i] > logits[best];
-    if (larger || (std::isnan(logits[best]) && !std::isnan(logits[i]))) best = i;
+  constexpr size_t kLanes = 16;
+  std::array<float, kLanes> lanes;
+  lanes.fill(-std::numeric_limits<float>::infinity());
+  size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
+    }
   }
-  return static_cast<TokenId>(best);
+  for (; i < logits.size(); ++i) lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
+  float largest = *std::ranges::max_element(lanes);
+  auto first = std::ranges::find(logits, largest);
+  return first == logits.end() ? 0 : static_cast<TokenId>(first - logits.begin());
 }
 
 }  // namespace potluck

@@ -23,7 +23,8 @@ TEST_P(Fixture, AgreesWithTransformers) {
   RecordProperty("relative_difference", std::to_string(relative_difference(run.logits, logits)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Fixture, ::testing::Values("qwen3", "qwen3moe"));
+INSTANTIATE_TEST_SUITE_P(Golden, Fixture, ::testing::Values("qwen3", "qwen3moe"),
+                         [](const auto& test) { return std::string(test.param); });
 
 // Logits of every position, and the mean over them: catches what shows only in some rows.
 TEST_P(Fixture, AgreesAtEveryPosition) {

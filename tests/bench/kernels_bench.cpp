@@ -1,0 +1,188 @@
+// How fast weights stream through the kernels. "read" is what plain reading of memory gives in the
+// same run; "matvec" is one token, as in decoding, over a matrix larger than the cache (GB/s of
+// weights, as stored in panels); "matmul" is many tokens, as in prefill (GMAC/s); "attention" is
+// one query head over full chunks (GB/s of keys and values, from the cache).
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include "engine/base/buffer.h"
+#include "engine/base/random.h"
+#include "engine/kernels/kernels.h"
+
+namespace potluck {
+namespace {
+
+using benchmark::Counter;
+
+constexpr uint64_t kLargeMatrix = 64 * kMiB;
+
+void set_rate(benchmark::State& state, const char* name, double per_iteration) {
+  auto iterations = static_cast<double>(state.iterations());
+  state.counters[name] = Counter(per_iteration * iterations * 1e-9, Counter::kIsRate);
+}
+
+void read_memory(benchmark::State& state) {
+  typedef uint64_t Vector __attribute__((vector_size(32)));
+  Buffer buffer(kLargeMatrix);
+  auto words = buffer.as<Vector>();
+  for (auto _ : state) {
+    Vector a{}, b{}, c{}, d{};
+    for (size_t i = 0; i + 4 <= words.size(); i += 4) {
+      a ^= words[i];
+      b ^= words[i + 1];
+      c ^= words[i + 2];
+      d ^= words[i + 3];
+    }
+    a ^= b ^ c ^ d;
+    benchmark::DoNotOptimize(a);
+  }
+  set_rate(state, "GB/s", static_cast<double>(buffer.size()));
+}
+
+// Random weights in panel layout: floats in [-0.5, 0.5); for other formats any bytes are legal, and
+// clearing two bits of every half keeps scales finite.
+Buffer random_panels(const PanelShape& shape) {
+  Buffer buffer(shape.bytes());
+  CounterRandom random(1);
+  auto uniform = [&](size_t i) { return static_cast<float>(random.uniform(i)) - 0.5F; };
+  auto halves = buffer.as<uint16_t>();
+  switch (shape.type) {
+    case TensorType::kF32:
+      for (size_t i = 0; float& value : buffer.as<float>()) value = uniform(i++);
+      break;
+    case TensorType::kBF16:
+      for (size_t i = 0; uint16_t & value : halves) {
+        value = static_cast<uint16_t>(std::bit_cast<uint32_t>(uniform(i++)) >> 16);
+      }
+      break;
+    default:
+      for (size_t i = 0; uint16_t & value : halves) value = random.bits(i++) & 0x3fff;
+  }
+  return buffer;
+}
+
+ActivationBuffer activations(const KernelTable& kernels, ActivationForm form, uint32_t tokens,
+                             uint32_t columns) {
+  ActivationBuffer x;
+  x.reset(form, tokens, columns);
+  std::vector<float> values(uint64_t{tokens} * columns);
+  CounterRandom random(2);
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(random.uniform(i)) - 0.5F;
+  }
+  if (form == ActivationForm::kF32) {
+    std::copy(values.begin(), values.end(), x.values().begin());
+  } else {
+    kernels.quantize(values.data(), tokens * columns, activation_block(form), x.quants().data(),
+                     x.scales().data(), x.sums().data());
+  }
+  return x;
+}
+
+void multiply(benchmark::State& state, const KernelTable& kernels, const PanelShape& shape,
+              uint32_t tokens) {
+  Buffer weights = random_panels(shape);
+  ActivationForm form = block_format(shape.type).activations;
+  ActivationBuffer x = activations(kernels, form, tokens, shape.columns);
+  std::vector<float> y(uint64_t{tokens} * shape.rows);
+  for (auto _ : state) {
+    kernels.matmul({shape, weights.data()}, x.view(), nullptr, tokens, 0, shape.panels(), y.data(),
+                   shape.rows);
+    benchmark::DoNotOptimize(y.data());
+  }
+  set_rate(state, "GB/s", static_cast<double>(shape.bytes()));
+  set_rate(state, "GMAC/s", static_cast<double>(shape.rows) * shape.columns * tokens);
+}
+
+void attend(benchmark::State& state, const KernelTable& kernels, KvType type, uint32_t dimension) {
+  uint64_t bytes = uint64_t{kAttentionChunk} * dimension * (type == KvType::kF32 ? 4 : 2);
+  Buffer keys(bytes);
+  Buffer values(bytes);
+  std::vector<float> query(dimension, 0.5F);
+  std::vector<float> scores(kAttentionChunk);
+  std::vector<float> out(dimension);
+  AttentionChunk chunk{type,          dimension, dimension,       keys.data(),
+                       values.data(), 0,         kAttentionChunk, 0.1F};
+  for (auto _ : state) {
+    AttentionPartial partial =
+        kernels.attention_chunk(chunk, query.data(), scores.data(), out.data());
+    benchmark::DoNotOptimize(partial);
+  }
+  set_rate(state, "GB/s", 2 * static_cast<double>(bytes));
+}
+
+// One function over rows of 2048 floats.
+template <class Function>
+void row_function(benchmark::State& state, const Function& function) {
+  std::vector<float> a(2048, 0.5F);
+  std::vector<float> b(2048, 1.5F);
+  for (auto _ : state) {
+    function(a.data(), b.data(), static_cast<uint32_t>(a.size()));
+    benchmark::DoNotOptimize(a.data());
+  }
+  set_rate(state, "Gvalues/s", static_cast<double>(a.size()));
+}
+
+void register_rows(const KernelTable* table) {
+  auto add = [&](const char* name, auto function) {
+    benchmark::RegisterBenchmark(fmt::format("{}/{}", name, table->name).c_str(),
+                                 [=](benchmark::State& state) { row_function(state, function); });
+  };
+  add("quantize256", [=](float* a, float*, uint32_t count) {
+    int8_t quants[2048];
+    float scales[8];
+    int16_t sums[128];
+    table->quantize(a, count, 256, quants, scales, sums);
+    benchmark::DoNotOptimize(quants);
+  });
+  add("rms_norm",
+      [=](float* a, float* b, uint32_t count) { table->rms_norm(a, b, count, 1e-6F, b); });
+  add("swiglu", [=](float* a, float* b, uint32_t count) { table->swiglu(a, b, count, b); });
+  add("accumulate", [=](float* a, float*, uint32_t count) {
+    int64_t sums[2048] = {};
+    benchmark::DoNotOptimize(table->accumulate(a, count, 0.5F, 20, sums));
+    benchmark::DoNotOptimize(sums);
+  });
+}
+
+void register_products(const KernelTable* table) {
+  for (const BlockFormat& format : block_formats()) {
+    PanelShape shape{format.type, 4096, 4096, 0};
+    auto large_rows = static_cast<uint32_t>(kLargeMatrix / shape.panel_bytes() * kPanelRows);
+    for (uint32_t rows : {4096u, large_rows}) {
+      shape.rows = rows;
+      const char* size = rows == 4096 ? "4096x4096" : "64MiB";
+      benchmark::RegisterBenchmark(
+          fmt::format("matvec/{}/{}/{}", format.name, size, table->name).c_str(),
+          [=](benchmark::State& state) { multiply(state, *table, shape, 1); });
+    }
+    for (uint32_t tokens : {2u, 4u, 8u, 32u, 128u}) {
+      PanelShape block{format.type, 768, 2048, 0};
+      benchmark::RegisterBenchmark(
+          fmt::format("matmul/{}/{}/{}", format.name, tokens, table->name).c_str(),
+          [=](benchmark::State& state) { multiply(state, *table, block, tokens); });
+    }
+  }
+  for (uint32_t dimension : {64u, 128u}) {
+    for (KvType type : {KvType::kF32, KvType::kF16}) {
+      const char* name = type == KvType::kF32 ? "F32" : "F16";
+      benchmark::RegisterBenchmark(
+          fmt::format("attention/{}/{}/{}", name, dimension, table->name).c_str(),
+          [=](benchmark::State& state) { attend(state, *table, type, dimension); });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace potluck
+
+int main(int argc, char** argv) {
+  benchmark::RegisterBenchmark("read", potluck::read_memory);
+  for (const potluck::KernelTable* table : potluck::available_kernels()) {
+    potluck::register_products(table);
+    potluck::register_rows(table);
+  }
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -1,0 +1,156 @@
+// Same bits everywhere: nothing that is chosen for speed or convenience may show in logits or
+// tokens. Each test compares one such choice with the plainest run. The digests of the plain runs
+// are committed, so a change of the arithmetic cannot go unnoticed.
+#include <gtest/gtest.h>
+
+#include "engine/base/random.h"
+#include "engine/model/sampler.h"
+#include "tests/golden/digests.h"
+#include "tests/golden/golden_support.h"
+
+namespace potluck::test {
+namespace {
+
+constexpr uint64_t kSeed = 20260823;
+// More than one attention chunk, and no multiple of what steps are cut into.
+constexpr uint32_t kPromptTokens = kAttentionChunk + 45;
+constexpr uint32_t kGreedyTokens = 24;
+
+std::vector<TokenId> random_prompt(const ModelConfig& config, uint32_t count, uint64_t seed) {
+  std::vector<TokenId> tokens;
+  for (uint32_t i = 0; i < count; ++i) {
+    tokens.push_back(static_cast<TokenId>(CounterRandom(seed).bits(i) % config.vocabulary));
+  }
+  return tokens;
+}
+
+struct InvarianceCase {
+  const char* name;
+  std::string path;
+  const char* digest;
+};
+std::ostream& operator<<(std::ostream& out, const InvarianceCase& test) {
+  return out << test.name;
+}
+
+class Invariance : public ::testing::TestWithParam<InvarianceCase> {
+ protected:
+  void SetUp() override {
+    if (GetParam().path.empty()) GTEST_SKIP() << "the model file is not here";
+  }
+
+  static GoldenRun run(const SoloOptions& options, uint32_t prefill_chunk,
+                       KvType type = KvType::kF32) {
+    SoloEngine engine(GetParam().path, options);
+    std::vector<TokenId> prompt = random_prompt(engine.config(), kPromptTokens, kSeed);
+    return run_golden(engine, prompt, kGreedyTokens, prefill_chunk, type);
+  }
+  static GoldenRun plain() { return run({}, 512); }
+};
+
+TEST_P(Invariance, HasTheCommittedDigest) {
+  EXPECT_EQ(plain().digest(), GetParam().digest);
+}
+
+TEST_P(Invariance, PrefillChunks) {
+  GoldenRun expected = plain();
+  for (uint32_t chunk : {1, 7, 100}) EXPECT_EQ(run({}, chunk), expected) << chunk;
+}
+
+TEST_P(Invariance, Threads) {
+  GoldenRun expected = plain();
+  EXPECT_EQ(run({"", 2, true}, 512), expected);
+  EXPECT_EQ(run({"", 3, true}, 7), expected);
+}
+
+TEST_P(Invariance, Kernels) {
+  GoldenRun expected = plain();
+  for (const KernelTable* kernels : available_kernels()) {
+    EXPECT_EQ(run({std::string(kernels->name), 2, true}, 512), expected) << kernels->name;
+  }
+}
+
+TEST_P(Invariance, SourceOfExperts) {
+  EXPECT_EQ(run({"", 2, false}, 512), plain());
+}
+
+TEST_P(Invariance, HalfPrecisionCache) {
+  GoldenRun expected = run({}, 512, KvType::kF16);
+  EXPECT_EQ(run({"", 2, true}, 7, KvType::kF16), expected);
+  EXPECT_NE(expected.logits, plain().logits);  // the type must have been used at all
+}
+
+// Two sessions whose rows share every step, one of them still reading its prompt while the other
+// generates.
+TEST_P(Invariance, SessionsInOneStep) {
+  SoloEngine engine(GetParam().path, {"", 2, true});
+  std::vector<TokenId> prompts[] = {random_prompt(engine.config(), 300, 1),
+                                    random_prompt(engine.config(), 40, 2)};
+  std::vector<TokenId> alone[2];
+  for (int i = 0; i < 2; ++i) alone[i] = run_golden(engine, prompts[i], 20, 512).tokens;
+
+  KvCache caches[] = {KvCache(engine.config(), KvType::kF32, 512),
+                      KvCache(engine.config(), KvType::kF32, 512)};
+  std::vector<TokenId> together[2];
+  while (together[0].size() < 20 || together[1].size() < 20) {
+    std::vector<ForwardRow> rows;
+    int session_of_logits[2];
+    int wanted = 0;
+    for (int i = 0; i < 2; ++i) {
+      if (together[i].size() == 20) continue;
+      uint32_t length = caches[i].length();
+      auto end = std::min<uint32_t>(length + 16, static_cast<uint32_t>(prompts[i].size()));
+      for (uint32_t p = length; p < end; ++p) {
+        bool last = p + 1 == prompts[i].size();
+        rows.push_back({prompts[i][p], p, &caches[i], last});
+        if (last) session_of_logits[wanted++] = i;
+      }
+    }
+    ASSERT_TRUE(run_step(engine.forward(), rows, engine.executor()).ok());
+    for (int i = 0; i < wanted; ++i) {
+      int session = session_of_logits[i];
+      TokenId token = argmax(engine.forward().logits(static_cast<uint32_t>(i)));
+      together[session].push_back(token);
+      prompts[session].push_back(token);
+    }
+  }
+  EXPECT_EQ(together[0], alone[0]);
+  EXPECT_EQ(together[1], alone[1]);
+}
+
+// Going back and on again leaves no trace of what stood there before.
+TEST_P(Invariance, Rewinding) {
+  SoloEngine engine(GetParam().path, {});
+  std::vector<TokenId> prompt = random_prompt(engine.config(), 290, 3);
+  GoldenRun fresh = run_golden(engine, prompt, 10, 512);
+
+  std::vector<TokenId> detour = random_prompt(engine.config(), 290, 4);
+  std::copy_n(prompt.begin(), 200, detour.begin());
+  KvCache cache(engine.config(), KvType::kF32, 512);
+  ASSERT_TRUE(score_tokens(engine.scoring(cache, 512), detour).ok());
+  cache.set_length(200);
+  std::vector<ForwardRow> rows;
+  for (uint32_t p = 200; p < prompt.size(); ++p) {
+    rows.push_back({prompt[p], p, &cache, p + 1 == prompt.size()});
+  }
+  ASSERT_TRUE(run_step(engine.forward(), rows, engine.executor()).ok());
+  std::span<const float> logits = engine.forward().logits(0);
+  EXPECT_TRUE(std::ranges::equal(logits, fresh.logits));
+  auto tokens = continue_greedily(engine.scoring(cache, 512),
+                                  std::vector<float>(logits.begin(), logits.end()), 10);
+  ASSERT_TRUE(tokens.ok());
+  EXPECT_EQ(*tokens, fresh.tokens);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Golden, Invariance,
+    ::testing::Values(
+        InvarianceCase{"qwen3", data_path("arch/qwen3/model.gguf"), digests::kQwen3},
+        InvarianceCase{"qwen3moe", data_path("arch/qwen3moe/model.gguf"), digests::kQwen3Moe},
+        InvarianceCase{"storyteller_Q4_K_M", storyteller_path(), digests::kStorytellerQ4KM},
+        InvarianceCase{"storyteller_Q8_0", shared_path("models/storyteller-Q8_0.gguf"),
+                       digests::kStorytellerQ80}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+}  // namespace
+}  // namespace potluck::test

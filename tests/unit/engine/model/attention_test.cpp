@@ -1,0 +1,130 @@
+// Attention against softmax(q K) V in float64, over chunks, caches and blocks of rows; threads must
+// not show.
+#include "engine/model/attention.h"
+
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "engine/base/random.h"
+
+namespace potluck {
+namespace {
+
+ModelConfig shape() {
+  ModelConfig config;
+  config.layers = 2;
+  config.heads = 4;
+  config.kv_heads = 2;
+  config.head_dim = 16;
+  config.value_dim = 8;
+  config.attention_scale = 0.25F;
+  return config;
+}
+
+std::vector<float> random_values(uint64_t seed, uint64_t index, uint64_t count) {
+  std::vector<float> values(count);
+  CounterRandom random(seed);
+  for (uint64_t i = 0; i < count; ++i) {
+    values[i] = static_cast<float>(4 * random.uniform(index, i) - 2);
+  }
+  return values;
+}
+
+// A cache of random keys and values, and the same numbers in plain rows.
+struct FilledCache {
+  FilledCache(const ModelConfig& config, uint32_t positions, uint64_t seed)
+      : cache(config, KvType::kF32, positions), kv_heads(config.kv_heads) {
+    for (uint32_t p = 0; p < positions; ++p) {
+      for (uint32_t head = 0; head < kv_heads; ++head) {
+        keys.push_back(random_values(seed, keys.size(), config.head_dim));
+        values.push_back(random_values(seed + 1, values.size(), config.value_dim));
+        cache.put(1, head, p, keys.back().data(), values.back().data());
+      }
+    }
+  }
+  std::vector<double> attend(uint32_t head, uint32_t position, const float* query,
+                             float scale) const {
+    std::vector<double> scores;
+    double largest = -INFINITY;
+    for (uint32_t p = 0; p <= position; ++p) {
+      double score = 0;
+      const auto& key = keys[p * kv_heads + head];
+      for (size_t d = 0; d < key.size(); ++d) score += double{query[d]} * key[d];
+      scores.push_back(score * scale);
+      largest = std::max(largest, scores.back());
+    }
+    double sum = 0;
+    std::vector<double> out(values[0].size());
+    for (uint32_t p = 0; p <= position; ++p) {
+      double weight = std::exp(scores[p] - largest);
+      sum += weight;
+      for (size_t d = 0; d < out.size(); ++d) out[d] += weight * values[p * kv_heads + head][d];
+    }
+    for (double& o : out) o /= sum;
+    return out;
+  }
+
+  KvCache cache;
+  uint32_t kv_heads;
+  std::vector<std::vector<float>> keys;    // [position][kv_head]
+  std::vector<std::vector<float>> values;  // [position][kv_head]
+};
+
+std::vector<float> run(const ModelConfig& config, int threads, std::span<const AttentionRow> rows,
+                       const std::vector<float>& queries) {
+  ThreadPool pool(threads);
+  Attention attention(config, *available_kernels().front(), pool);
+  std::vector<float> out(rows.size() * config.attention_columns(), -1.0F);
+  attention.run(1, rows, queries.data(), out.data());
+  return out;
+}
+
+TEST(Attention, IsSoftmaxOverThePositionsUpToEachRow) {
+  ModelConfig config = shape();
+  FilledCache long_one(config, 700, 1);
+  FilledCache short_one(config, 30, 5);
+  std::vector<const FilledCache*> owners;
+  std::vector<AttentionRow> rows;
+  auto add = [&](const FilledCache& of, uint32_t position) {
+    owners.push_back(&of);
+    rows.push_back({&of.cache, position});
+  };
+  for (uint32_t p : {0u, 1u, 254u, 255u, 256u, 257u, 511u, 512u, 699u}) add(long_one, p);
+  for (uint32_t p = 5; p < 30; ++p) add(short_one, p);
+  std::vector<float> queries = random_values(9, 0, rows.size() * config.query_columns());
+  std::vector<float> out = run(config, 1, rows, queries);
+  for (size_t row = 0; row < rows.size(); ++row) {
+    for (uint32_t head = 0; head < config.heads; ++head) {
+      const float* query = queries.data() + row * config.query_columns() + head * config.head_dim;
+      auto expected = owners[row]->attend(head / config.group_size(), rows[row].position, query,
+                                          config.attention_scale);
+      for (uint32_t d = 0; d < config.value_dim; ++d) {
+        ASSERT_NEAR(out[row * config.attention_columns() + head * config.value_dim + d],
+                    expected[d], 1e-5)
+            << "row " << row << " head " << head;
+      }
+    }
+  }
+  EXPECT_EQ(run(config, 3, rows, queries), out);
+}
+
+// More rows than one block holds give what each gives alone.
+TEST(Attention, WorksInBlocks) {
+  ModelConfig config = shape();
+  config.value_dim = 512;  // 4 heads x 512 values x 4 bytes: a block of 8 MiB holds 1024 rows
+  FilledCache filled(config, 11, 3);
+  std::vector<AttentionRow> rows(2500, AttentionRow{&filled.cache, 10});
+  std::vector<float> one = random_values(7, 0, config.query_columns());
+  std::vector<float> queries;
+  for (size_t i = 0; i < rows.size(); ++i) queries.insert(queries.end(), one.begin(), one.end());
+  std::vector<float> out = run(config, 2, rows, queries);
+  std::vector<float> alone = run(config, 1, std::span(rows).first(1), one);
+  for (size_t row = 0; row < rows.size(); ++row) {
+    auto begin = out.begin() + static_cast<ptrdiff_t>(row * alone.size());
+    ASSERT_TRUE(std::equal(alone.begin(), alone.end(), begin)) << "row " << row;
+  }
+}
+
+}  // namespace
+}  // namespace potluck

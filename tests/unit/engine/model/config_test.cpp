@@ -1,0 +1,177 @@
+// What a file's hyper-parameters become, and what is refused.
+#include "engine/model/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/engine/model/tiny_model.h"
+
+namespace potluck {
+namespace {
+
+using test::TinyModel;
+using ::testing::HasSubstr;
+
+Result<ModelConfig> read(const TinyModel& tiny) {
+  auto file = tiny.open();
+  EXPECT_TRUE(file.ok()) << file.error().message;
+  return read_config(*file);
+}
+
+void expect_refused(const TinyModel& tiny, ErrorCode code, const std::string& part) {
+  auto config = read(tiny);
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(config.error().code, code) << config.error().message;
+  EXPECT_THAT(config.error().message, HasSubstr(part));
+  EXPECT_THAT(config.error().message, HasSubstr("tiny.gguf"));
+}
+
+TEST(Config, ReadsQwen3Moe) {
+  auto config = read(TinyModel("qwen3moe"));
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->architecture, "qwen3moe");
+  EXPECT_EQ(config->name, "tiny.gguf");
+  EXPECT_EQ(config->layers, 2u);
+  EXPECT_EQ(config->hidden, 32u);
+  EXPECT_EQ(config->vocabulary, 48u);
+  EXPECT_EQ(config->trained_context, 512u);
+  EXPECT_EQ(config->group_size(), 2u);
+  EXPECT_EQ(config->head_dim, 8u);
+  EXPECT_EQ(config->value_dim, 8u);
+  EXPECT_EQ(config->rope_dimensions, 8u);
+  EXPECT_EQ(config->rope_base, 10000.0);
+  EXPECT_EQ(config->norm_epsilon, 1e-6F);
+  EXPECT_FLOAT_EQ(config->attention_scale, 0.35355339F);
+  EXPECT_TRUE(config->query_key_norm);
+  EXPECT_EQ(config->router.experts, 6u);
+  EXPECT_EQ(config->router.top_k, 2u);
+  EXPECT_TRUE(config->router.normalize_weights);
+  EXPECT_EQ(config->expert_width, 32u);
+  EXPECT_EQ(config->ffn_width, 0u);
+  EXPECT_TRUE(config->has_experts(1));
+}
+
+TEST(Config, ReadsDenseQwen3) {
+  auto config = read(TinyModel("qwen3"));
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->router.experts, 0u);
+  EXPECT_EQ(config->ffn_width, 32u);
+  EXPECT_FALSE(config->has_experts(0));
+}
+
+TEST(Config, FillsInWhatFilesLeaveOut) {
+  TinyModel tiny("qwen3");
+  tiny.counts.erase("attention.head_count_kv");
+  tiny.counts.erase("attention.key_length");
+  tiny.counts.erase("attention.value_length");
+  tiny.numbers.erase("rope.freq_base");
+  tiny.texts["general.name"] = "Tiny";
+  auto config = read(tiny);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->name, "Tiny");
+  EXPECT_EQ(config->kv_heads, 4u);
+  EXPECT_EQ(config->head_dim, 8u);  // hidden / heads
+  EXPECT_EQ(config->value_dim, 8u);
+  EXPECT_EQ(config->rope_base, 10000.0);
+}
+
+TEST(Config, RefusesUnknownArchitecturesWithTheKnownOnes) {
+  TinyModel tiny("qwen3");
+  tiny.architecture = "mamba";
+  expect_refused(tiny, ErrorCode::kUnsupported, "'mamba' is not known; known are qwen3, qwen3moe");
+}
+
+TEST(Config, NamesWhatIsMissing) {
+  for (const char* key :
+       {"block_count", "embedding_length", "context_length", "attention.head_count", "expert_count",
+        "expert_used_count", "expert_feed_forward_length"}) {
+    TinyModel tiny("qwen3moe");
+    tiny.counts.erase(key);
+    expect_refused(tiny, ErrorCode::kNotFound, std::string("qwen3moe.") + key);
+  }
+  TinyModel tiny("qwen3moe");
+  tiny.numbers.clear();
+  expect_refused(tiny, ErrorCode::kNotFound, "layer_norm_rms_epsilon");
+  tiny = TinyModel("qwen3moe");
+  tiny.tensors.erase("token_embd.weight");
+  expect_refused(tiny, ErrorCode::kNotFound, "token_embd.weight");
+}
+
+TEST(Config, HoldsEveryCountToItsLimit) {
+  for (const char* key :
+       {"block_count", "embedding_length", "context_length", "attention.head_count",
+        "attention.head_count_kv", "attention.key_length", "attention.value_length", "expert_count",
+        "expert_used_count", "expert_feed_forward_length"}) {
+    for (uint32_t value : {0u, UINT32_MAX}) {
+      TinyModel tiny("qwen3moe");
+      tiny.counts[key] = value;
+      expect_refused(tiny, ErrorCode::kLimit, key);
+    }
+  }
+}
+
+TEST(Config, RefusesWhatTheEngineCannotCompute) {
+  TinyModel tiny("qwen3moe");
+  tiny.counts["attention.head_count_kv"] = 3;
+  expect_refused(tiny, ErrorCode::kUnsupported, "4 heads cannot be divided among 3 KV heads");
+
+  tiny = TinyModel("qwen3moe");
+  tiny.counts["attention.key_length"] = 12;
+  expect_refused(tiny, ErrorCode::kUnsupported, "multiples of 8");
+
+  tiny = TinyModel("qwen3moe");
+  tiny.counts["rope.dimension_count"] = 16;
+  expect_refused(tiny, ErrorCode::kUnsupported, "rope");
+  tiny.counts["rope.dimension_count"] = 7;
+  expect_refused(tiny, ErrorCode::kUnsupported, "rope");
+
+  tiny = TinyModel("qwen3moe");
+  tiny.counts["expert_used_count"] = 7;
+  expect_refused(tiny, ErrorCode::kUnsupported, "7 experts");
+
+  tiny = TinyModel("qwen3moe");
+  tiny.numbers["attention.layer_norm_rms_epsilon"] = 0;
+  expect_refused(tiny, ErrorCode::kUnsupported, "epsilon");
+
+  tiny = TinyModel("qwen3moe");
+  tiny.numbers["rope.freq_base"] = -1;
+  expect_refused(tiny, ErrorCode::kUnsupported, "rope's base");
+}
+
+TEST(Config, RefusesRopeScalingRatherThanIgnoringIt) {
+  TinyModel tiny("qwen3moe");
+  tiny.texts["qwen3moe.rope.scaling.type"] = "none";
+  EXPECT_TRUE(read(tiny).ok());
+  tiny.texts["qwen3moe.rope.scaling.type"] = "yarn";
+  expect_refused(tiny, ErrorCode::kUnsupported, "'yarn'");
+}
+
+TEST(Config, FindsExpertBanks) {
+  TinyModel tiny("qwen3moe");
+  auto file = tiny.open();
+  auto config = read_config(*file);
+  auto banks = find_expert_banks(*file, *config);
+  ASSERT_TRUE(banks.ok()) << banks.error().message;
+  ASSERT_EQ(banks->size(), 2u);
+  const ExpertBank& bank = (*banks)[1];
+  EXPECT_EQ(bank.layer, 1u);
+  EXPECT_EQ(bank.experts, 6u);
+  EXPECT_EQ(bank.shape.hidden, 32u);
+  EXPECT_EQ(bank.shape.width, 32u);
+  EXPECT_EQ(bank.down->name, "blk.1.ffn_down_exps.weight");
+
+  tiny.tensors.erase("blk.1.ffn_up_exps.weight");
+  file = tiny.open();
+  banks = find_expert_banks(*file, *config);
+  ASSERT_FALSE(banks.ok());
+  EXPECT_THAT(banks.error().message, HasSubstr("blk.1.ffn_up_exps.weight"));
+
+  tiny.add("blk.1.ffn_up_exps.weight", {32, 32, 5});
+  file = tiny.open();
+  banks = find_expert_banks(*file, *config);
+  ASSERT_FALSE(banks.ok());
+  EXPECT_THAT(banks.error().message, HasSubstr("blk.1.ffn_up_exps.weight"));
+}
+
+}  // namespace
+}  // namespace potluck
