@@ -55,7 +55,9 @@ void tile(const PanelShape& shape, const std::byte* panel, const TokenRow* x, ui
   __m256 acc[kOneToken ? 1 : kTileTokens] = {};
   uint32_t blocks = (shape.columns + kBlockColumns - 1) / kBlockColumns;
   for (uint32_t block = 0; block < blocks; ++block) {
-    Block w(panel + uint64_t{block} * Block::kBytes);
+    const std::byte* from = panel + uint64_t{block} * Block::kBytes;
+    prefetch_block<Block::kBytes>(from);
+    Block w(from);
     for (uint32_t t = 0; t < tokens; ++t) {
       __m256i dot = w.dot(x[t].quants + kBlockColumns * block, x[t].sums + 2 * block);
       __m256 scale = _mm256_mul_ps(w.scale, _mm256_set1_ps(x[t].scales[block]));

@@ -36,6 +36,8 @@ struct Product {
   uint64_t y_stride;
 };
 
+// The loops over tokens and panels are unrolled by order: only then do the accumulators live in
+// registers.
 template <class Format, uint32_t kPanels, uint32_t kTokens>
 void tile(const Product& product, uint32_t panel, uint32_t token) {
   const PanelShape& shape = product.w.shape;
@@ -46,20 +48,30 @@ void tile(const Product& product, uint32_t panel, uint32_t token) {
     x[t] = token_row(product.x, product.rows, token + t).values;
   }
   __m256 acc[kTokens][kPanels] = {};
-  for (uint32_t column = 0; column < shape.columns; ++column) {
+  uint32_t columns = shape.columns;
+  for (uint32_t column = 0; column < columns; ++column) {
+    if (kTokens <= 2 && column % (64 / Format::kBytes) == 0) {
+#pragma GCC unroll 8
+      for (uint32_t p = 0; p < kPanels; ++p) prefetch(w + p * stride + kPrefetchAhead / kPanels);
+    }
     __m256 weights[kPanels];
+#pragma GCC unroll 8
     for (uint32_t p = 0; p < kPanels; ++p) weights[p] = Format::load(w + p * stride);
     w += Format::kBytes;
+#pragma GCC unroll 8
     for (uint32_t t = 0; t < kTokens; ++t) {
       __m256 value = _mm256_broadcast_ss(x[t] + column);
+#pragma GCC unroll 8
       for (uint32_t p = 0; p < kPanels; ++p) {
         acc[t][p] = multiply_add(acc[t][p], weights[p], value);
       }
     }
   }
+#pragma GCC unroll 8
   for (uint32_t p = 0; p < kPanels; ++p) {
     float* y = product.y + token * product.y_stride + uint64_t{panel + p} * kPanelRows;
     uint32_t rows = rows_in_panel(shape, panel + p);
+#pragma GCC unroll 8
     for (uint32_t t = 0; t < kTokens; ++t) store_rows(acc[t][p], rows, y + t * product.y_stride);
   }
 }
@@ -88,7 +100,7 @@ void all_panels(const Product& product, uint32_t tokens, uint32_t begin, uint32_
         panels<Format, 4, 2>(product, group, stop, token);
         break;
       case 1:
-        panels<Format, 8, 1>(product, group, stop, token);
+        panels<Format, 4, 1>(product, group, stop, token);
         break;
       default:
         break;

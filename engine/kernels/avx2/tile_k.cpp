@@ -129,6 +129,7 @@ void tile(const PanelShape& shape, const std::byte* panel, const TokenRow* x, ui
     panel += Format::Head::kBytes;
     typename Format::Sums sums[kTokens];
     for (; block < end; ++block) {
+      prefetch_block<Format::Block::kBytes>(panel);
       typename Format::Block w(panel);
       panel += Format::Block::kBytes;
       for (uint32_t t = 0; t < tokens; ++t) {

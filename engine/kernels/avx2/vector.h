@@ -20,6 +20,15 @@ static inline __m128i load_half_vector(const void* from) {
   return _mm_loadu_si128(static_cast<const __m128i_u*>(from));
 }
 
+// How far ahead of the arithmetic weights are asked for, over all streams read at once. Hardware
+// stops looking ahead at the end of a 4 KiB page; without this a core gets three quarters of the
+// memory's rate.
+inline constexpr uint32_t kPrefetchAhead = 8192;
+
+static inline void prefetch(const std::byte* from) {
+  _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T0);
+}
+
 // Eight f16 values.
 static inline __m256 load_halves(const void* from) {
   return _mm256_cvtph_ps(load_half_vector(from));
