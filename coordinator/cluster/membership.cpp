@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/check.h"
 #include "engine/base/limits.h"
 #include "engine/kernels/kernels.h"
 #include "protocol/peer_text.h"
@@ -16,6 +17,9 @@ constexpr Duration kNudgeInterval = std::chrono::milliseconds(100);
 // Nobody's silence is judged after we were away ourselves (a long computation, a suspended
 // machine): what they sent meanwhile may still be in a queue. Ticks come at least once a beat.
 constexpr Duration kAwayAfter = 2 * kHeartbeatInterval;
+// Names no coordinator's life. A worker that hears of another epoch than its own says Hello; our own
+// would tell one that we gave up in this very epoch that all is well.
+constexpr uint64_t kNoEpoch = 0;
 // For people; longer names only fill lines.
 constexpr size_t kNameBytes = 64;
 constexpr size_t kSoftwareBytes = 128;
@@ -35,6 +39,7 @@ Membership::Membership(MembershipOptions options, const Manifest& manifest, Allo
       invitations_(invitations),
       clock_(clock),
       last_tick_(clock.now()) {
+  CHECK(options_.epoch != kNoEpoch);
   ByteVector encoded = manifest.encode();
   manifest_digest_ = sha256(encoded);
   manifest_bytes_ = encoded.size();
@@ -253,7 +258,8 @@ void Membership::nudge(const PeerKey& peer) {
   auto [last, first] = nudged_at_.try_emplace(peer, now);
   if (!first && now - last->second < kNudgeInterval) return;
   last->second = now;
-  send_heartbeat(peer, false);
+  uint64_t epoch = is_member(peer) ? options_.epoch : kNoEpoch;
+  send(peer, Channel::kCompute, Heartbeat{epoch, heartbeat_sequence_++, false});
 }
 
 void Membership::refuse(const PeerKey& peer, Channel channel, RefusalReason reason,

@@ -27,7 +27,7 @@ struct Outgoing {
 };
 
 struct MembershipOptions {
-  uint64_t epoch = 1;
+  uint64_t epoch = 1;  // not 0, which no life of a coordinator has
   uint32_t slices = 1;
   Digest self_test;              // of this coordinator's kernels; a worker must report the same
   std::string compute_endpoint;  // what JoinAccept says
@@ -44,8 +44,8 @@ class Membership {
   // Hello, Residency, Heartbeat, Goodbye on the compute channel, JoinRequest on the join channel;
   // another one of these five elsewhere is refused. Returns false if the message was not for us.
   bool on_message(const PeerKey& from, Channel channel, const Message& message);
-  // Any message at all came from this peer. A key that we allow but do not count as a member is
-  // told our epoch, so that it says Hello again: we were restarted, or had given it up.
+  // Any message at all came from this peer. A key that we allow but do not count as a member gets a
+  // heartbeat of epoch 0, so that it says Hello again: we were restarted, or had given it up.
   void heard_from(const PeerKey& peer);
   // Something was sent to it by somebody else: no need to beat soon.
   void sent_to(const PeerKey& peer);

@@ -1,0 +1,513 @@
+#include "coordinator/cluster/membership.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/base/limits.h"
+#include "engine/kernels/kernels.h"
+#include "tests/unit/coordinator/cluster/sample_pool.h"
+
+namespace potluck {
+namespace {
+
+using std::chrono::milliseconds;
+using test::any_contains;
+using test::peer;
+using test::sample_manifest;
+
+constexpr uint64_t kEpoch = 17;
+
+class MembershipTest : public testing::Test {
+ protected:
+  MembershipTest() : MembershipTest(0) {}
+  explicit MembershipTest(uint32_t max_workers) {
+    options_.epoch = kEpoch;
+    options_.slices = 2;
+    options_.self_test = test::sample_digest(77);
+    options_.compute_endpoint = "tcp://127.0.0.1:5001";
+    options_.bulk_endpoint = "tcp://127.0.0.1:5002";
+    options_.max_workers = max_workers;
+    membership_.emplace(options_, manifest_, allow_list_, invitations_, clock_);
+  }
+
+  Hello hello(uint8_t number) const {
+    Hello hello;
+    hello.arithmetic_version = kArithmeticVersion;
+    hello.self_test = options_.self_test;
+    hello.name = "worker-" + std::to_string(number);
+    hello.software = "potluck test";
+    hello.ram_bytes = kGiB;
+    hello.disk_bytes = 10 * kGiB;
+    return hello;
+  }
+
+  void tell(uint8_t number, const Message& message, Channel channel = Channel::kCompute) {
+    membership_->on_message(peer(number), channel, message);
+  }
+
+  // What was sent to this peer since the last call to sent().
+  template <class T>
+  std::vector<T> sent(uint8_t number) {
+    for (Outgoing& outgoing : membership_->take_outgoing()) outbox_.push_back(std::move(outgoing));
+    std::vector<T> found;
+    std::erase_if(outbox_, [&](const Outgoing& outgoing) {
+      const T* message = std::get_if<T>(&outgoing.message);
+      if (outgoing.peer != peer(number) || message == nullptr) return false;
+      found.push_back(*message);
+      return true;
+    });
+    return found;
+  }
+
+  void forget_sent() {
+    membership_->take_outgoing();
+    outbox_.clear();
+  }
+
+  // Admits the worker and returns its newest assignment.
+  Assignment join(uint8_t number) {
+    EXPECT_TRUE(allow_list_.add(peer(number), "test").ok());
+    tell(number, hello(number));
+    std::vector<Assignment> assignments = sent<Assignment>(number);
+    EXPECT_FALSE(assignments.empty());
+    return assignments.empty() ? Assignment{} : assignments.back();
+  }
+
+  void make_ready(uint8_t number) {
+    const WorkerRecord& record = *membership_->state().worker(peer(number));
+    tell(number, Residency{kEpoch,
+                           record.assignment_version,
+                           {record.assigned.begin(), record.assigned.end()},
+                           {}});
+  }
+
+  // Time passes in small steps, as ticks come in a real program.
+  void pass(Duration duration, const std::function<void()>& each = {}) {
+    constexpr Duration kStep = milliseconds(250);
+    for (Duration done{0}; done < duration; done += kStep) {
+      clock_.advance(kStep);
+      if (each) each();
+      membership_->on_tick();
+    }
+  }
+
+  size_t assigned_units() const { return membership_->state().units_assigned(); }
+
+  static constexpr size_t kUnits = 3 * 6 * 2;  // layers, experts, slices
+
+  Manifest manifest_ = sample_manifest(3, 6);
+  AllowList allow_list_;
+  InvitationBook invitations_;
+  ManualClock clock_;
+  MembershipOptions options_;
+  std::optional<Membership> membership_;
+  std::vector<Outgoing> outbox_;
+};
+
+TEST_F(MembershipTest, WelcomesAWorkerAndTellsItWhatToHold) {
+  ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
+  tell(1, hello(1));
+  std::vector<Outgoing> outgoing = membership_->take_outgoing();
+  ASSERT_EQ(outgoing.size(), 2u);
+  const auto& welcome = std::get<Welcome>(outgoing[0].message);
+  EXPECT_EQ(welcome.epoch, kEpoch);
+  EXPECT_EQ(welcome.worker_number, 1u);
+  EXPECT_EQ(welcome.manifest, manifest_.digest());
+  EXPECT_EQ(welcome.manifest_bytes, manifest_.encode().size());
+  EXPECT_EQ(welcome.heartbeat_ms, 1000u);
+  const auto& assignment = std::get<Assignment>(outgoing[1].message);
+  EXPECT_EQ(assignment.epoch, kEpoch);
+  EXPECT_EQ(assignment.slices, 2u);
+  EXPECT_EQ(assignment.units.size(), kUnits);
+  EXPECT_EQ(membership_->state().units_ready(), 0u);
+  EXPECT_TRUE(any_contains(membership_->take_notices(), "worker 1 (worker-1, "));
+}
+
+TEST_F(MembershipTest, UnitsBecomeReadyByResidency) {
+  Assignment assignment = join(1);
+  tell(1, Residency{kEpoch, assignment.version, {assignment.units[0], assignment.units[3]}, {}});
+  EXPECT_EQ(membership_->state().units_ready(), 2u);
+  tell(1, Residency{kEpoch, assignment.version, {}, {assignment.units[3]}});
+  EXPECT_EQ(membership_->state().units_ready(), 1u);
+}
+
+TEST_F(MembershipTest, ResidencyOfAnotherAssignmentOrEpochIsIgnored) {
+  Assignment first = join(1);
+  join(2);  // worker 1 has to give something away
+  Assignment second = sent<Assignment>(1).back();
+  ASSERT_GT(second.version, first.version);
+  tell(1, Residency{kEpoch, first.version, second.units, {}});
+  EXPECT_EQ(membership_->state().units_ready(), 0u);
+  tell(1, Residency{kEpoch, second.version + 1, second.units, {}});
+  EXPECT_EQ(membership_->state().units_ready(), 0u);
+  tell(1, Residency{kEpoch - 1, second.version, second.units, {}});
+  EXPECT_EQ(membership_->state().units_ready(), 0u);
+  tell(1, Residency{kEpoch, second.version, second.units, {}});
+  EXPECT_EQ(membership_->state().units_ready(), second.units.size());
+}
+
+TEST_F(MembershipTest, UnitsOfOthersAreNotTakenAsReady) {
+  join(1);
+  Assignment second = join(2);
+  Assignment first = sent<Assignment>(1).back();
+  membership_->take_notices();
+  tell(1, Residency{kEpoch, first.version, second.units, {}});
+  EXPECT_EQ(membership_->state().units_ready(), 0u);
+  EXPECT_TRUE(any_contains(membership_->take_notices(), "not assigned"));
+}
+
+TEST_F(MembershipTest, AllUnitsAreAssignedOnceHoweverManyJoin) {
+  for (uint8_t number = 1; number <= 5; ++number) {
+    join(number);
+    EXPECT_EQ(assigned_units(), kUnits);
+    EXPECT_EQ(membership_->state().worker(peer(number))->number, number);
+  }
+}
+
+TEST_F(MembershipTest, OnlyThoseWhoseUnitsChangeGetAnAssignment) {
+  join(1);
+  join(2);
+  make_ready(1);
+  make_ready(2);
+  forget_sent();
+  tell(1, hello(1));  // again
+  EXPECT_EQ(sent<Assignment>(1).size(), 1u);
+  EXPECT_EQ(sent<Assignment>(2).size(), 0u);
+}
+
+TEST_F(MembershipTest, HelloAgainIsIdempotentButForgetsWhatWasReady) {
+  Assignment first = join(1);
+  make_ready(1);
+  EXPECT_EQ(membership_->state().units_ready(), kUnits);
+  EXPECT_TRUE(membership_->take_reset_workers().empty());
+  tell(1, hello(1));
+  ASSERT_EQ(sent<Welcome>(1).size(), 2u);
+  std::vector<Assignment> again = sent<Assignment>(1);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].units, first.units);
+  EXPECT_GT(again[0].version, first.version);
+  EXPECT_EQ(membership_->state().units_ready(), 0u);
+  EXPECT_EQ(membership_->state().worker(peer(1))->number, 1u);
+  EXPECT_EQ(membership_->state().workers_lost(), 0u);
+  EXPECT_EQ(membership_->take_reset_workers(), std::vector{peer(1)});
+  make_ready(1);
+  EXPECT_EQ(membership_->state().units_ready(), kUnits);
+}
+
+TEST_F(MembershipTest, AKeyThatIsOnNoListIsRefused) {
+  tell(1, hello(1));
+  std::vector<Refusal> refusals = sent<Refusal>(1);
+  ASSERT_EQ(refusals.size(), 1u);
+  EXPECT_EQ(refusals[0].reason, RefusalReason::kInvitation);
+  EXPECT_TRUE(membership_->state().workers().empty());
+  EXPECT_TRUE(any_contains(membership_->take_notices(), "refused peer"));
+}
+
+TEST_F(MembershipTest, RefusalsNameBothValues) {
+  ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
+  Hello wrong = hello(1);
+  wrong.protocol_version = 99;
+  tell(1, wrong);
+  std::vector<Refusal> refusals = sent<Refusal>(1);
+  ASSERT_EQ(refusals.size(), 1u);
+  EXPECT_EQ(refusals[0].reason, RefusalReason::kVersion);
+  EXPECT_NE(refusals[0].message.find("expected 1, found 99"), std::string::npos);
+
+  wrong = hello(1);
+  wrong.arithmetic_version = 98;
+  tell(1, wrong);
+  refusals = sent<Refusal>(1);
+  ASSERT_EQ(refusals.size(), 1u);
+  EXPECT_EQ(refusals[0].reason, RefusalReason::kArithmetic);
+  EXPECT_NE(refusals[0].message.find("expected 1, found 98"), std::string::npos);
+
+  wrong = hello(1);
+  wrong.self_test = test::sample_digest(78);
+  tell(1, wrong);
+  refusals = sent<Refusal>(1);
+  ASSERT_EQ(refusals.size(), 1u);
+  EXPECT_EQ(refusals[0].reason, RefusalReason::kArithmetic);
+  EXPECT_NE(refusals[0].message.find(options_.self_test.hex()), std::string::npos);
+  EXPECT_NE(refusals[0].message.find(wrong.self_test.hex()), std::string::npos);
+  EXPECT_TRUE(membership_->state().workers().empty());
+}
+
+TEST_F(MembershipTest, AMemberThatComesBackUnfitIsLost) {
+  join(1);
+  join(2);
+  forget_sent();
+  Hello wrong = hello(1);
+  wrong.self_test = test::sample_digest(78);
+  tell(1, wrong);
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+  EXPECT_EQ(sent<Refusal>(1).size(), 1u);
+  ASSERT_EQ(sent<Assignment>(2).size(), 1u);
+  EXPECT_EQ(membership_->state().worker(peer(2))->assigned.size(), kUnits);
+}
+
+TEST_F(MembershipTest, SilenceMakesSuspectsAndThenLosses) {
+  join(1);
+  join(2);
+  forget_sent();
+  auto second_lives = [&] { membership_->heard_from(peer(2)); };
+  pass(milliseconds(1750), second_lives);
+  EXPECT_EQ(membership_->liveness(peer(1)), Liveness::kAlive);
+  pass(milliseconds(500), second_lives);
+  EXPECT_EQ(membership_->liveness(peer(1)), Liveness::kSuspect);
+  forget_sent();
+  pass(milliseconds(1000), second_lives);
+  std::vector<Heartbeat> beats = sent<Heartbeat>(1);
+  ASSERT_FALSE(beats.empty());
+  EXPECT_TRUE(beats.back().reply_wanted);
+  EXPECT_TRUE(membership_->is_member(peer(1)));
+  membership_->take_notices();
+  pass(milliseconds(1000), second_lives);
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+  EXPECT_TRUE(membership_->is_member(peer(2)));
+  EXPECT_EQ(membership_->state().workers_lost(), 1u);
+  EXPECT_EQ(membership_->take_reset_workers(), std::vector{peer(1)});
+  std::vector<std::string> notices = membership_->take_notices();
+  EXPECT_TRUE(
+      any_contains(notices, "lost: no sign of life for 4.0 s; its 18 units move to 1 worker"))
+      << testing::PrintToString(notices);
+  std::vector<Assignment> assignments = sent<Assignment>(2);
+  ASSERT_EQ(assignments.size(), 1u);
+  EXPECT_EQ(assignments[0].units.size(), kUnits);
+}
+
+TEST_F(MembershipTest, WhoDiesTogetherInheritsNothing) {
+  for (uint8_t number = 1; number <= 4; ++number) join(number);
+  forget_sent();
+  pass(milliseconds(4500), [&] { membership_->heard_from(peer(3)); });
+  EXPECT_EQ(membership_->state().workers().size(), 1u);
+  EXPECT_EQ(membership_->state().workers_lost(), 3u);
+  EXPECT_EQ(sent<Assignment>(1).size() + sent<Assignment>(2).size() + sent<Assignment>(4).size(),
+            0u);
+  ASSERT_EQ(sent<Assignment>(3).size(), 1u);
+}
+
+TEST_F(MembershipTest, TheLastLossIsToldAsWhatItIs) {
+  join(1);
+  membership_->on_unreachable(peer(1), "connection closed");
+  EXPECT_TRUE(any_contains(membership_->take_notices(),
+                           "connection closed; the coordinator computes its 36 units itself"));
+  EXPECT_EQ(assigned_units(), 0u);
+}
+
+TEST_F(MembershipTest, AnySignOfLifeCounts) {
+  join(1);
+  pass(milliseconds(10'000), [&] { tell(1, Heartbeat{kEpoch, 1, false}); });
+  EXPECT_EQ(membership_->liveness(peer(1)), Liveness::kAlive);
+}
+
+TEST_F(MembershipTest, NobodyIsJudgedAfterWeWereAwayOurselves) {
+  join(1);
+  clock_.advance(std::chrono::minutes(10));
+  membership_->on_tick();
+  EXPECT_TRUE(membership_->is_member(peer(1)));
+  pass(milliseconds(5000));
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+}
+
+TEST_F(MembershipTest, BeatsWhenThereWasNothingElseToSay) {
+  join(1);
+  forget_sent();
+  auto alive = [&] { membership_->heard_from(peer(1)); };
+  pass(milliseconds(750), alive);
+  EXPECT_EQ(sent<Heartbeat>(1).size(), 0u);
+  membership_->sent_to(peer(1));
+  pass(milliseconds(750), alive);
+  EXPECT_EQ(sent<Heartbeat>(1).size(), 0u);
+  pass(milliseconds(250), alive);
+  std::vector<Heartbeat> beats = sent<Heartbeat>(1);
+  ASSERT_EQ(beats.size(), 1u);
+  EXPECT_EQ(beats[0].epoch, kEpoch);
+  EXPECT_FALSE(beats[0].reply_wanted);
+  pass(milliseconds(3000), alive);
+  EXPECT_EQ(sent<Heartbeat>(1).size(), 3u);
+}
+
+TEST_F(MembershipTest, NextTickIsNeverLaterThanTheNextChange) {
+  join(1);
+  for (int i = 0; i < 5; ++i) {
+    TimePoint next = membership_->next_tick();
+    EXPECT_GT(next, clock_.now());
+    EXPECT_LE(next, clock_.now() + kHeartbeatInterval);
+    clock_.set(next);
+    membership_->on_tick();
+  }
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+}
+
+TEST_F(MembershipTest, AnswersAHeartbeatThatWantsIt) {
+  join(1);
+  forget_sent();
+  tell(1, Heartbeat{kEpoch, 5, false});
+  EXPECT_EQ(sent<Heartbeat>(1).size(), 0u);
+  tell(1, Heartbeat{kEpoch, 6, true});
+  std::vector<Heartbeat> beats = sent<Heartbeat>(1);
+  ASSERT_EQ(beats.size(), 1u);
+  EXPECT_FALSE(beats[0].reply_wanted);
+}
+
+TEST_F(MembershipTest, AnAllowedPeerThatIsNoMemberIsToldSo) {
+  ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
+  tell(1, Heartbeat{kEpoch - 1, 5, false});
+  std::vector<Heartbeat> beats = sent<Heartbeat>(1);
+  ASSERT_EQ(beats.size(), 1u);
+  EXPECT_NE(beats[0].epoch, kEpoch);  // or it would think that all is well
+  // A burst of old messages is answered once.
+  for (int i = 0; i < 10; ++i) tell(1, Residency{kEpoch, 1, {}, {}});
+  EXPECT_EQ(sent<Heartbeat>(1).size(), 0u);
+  clock_.advance(milliseconds(200));
+  membership_->heard_from(peer(1));
+  EXPECT_EQ(sent<Heartbeat>(1).size(), 1u);
+  // A stranger gets nothing at all.
+  membership_->heard_from(peer(2));
+  tell(2, Heartbeat{kEpoch, 5, true});
+  EXPECT_EQ(sent<Heartbeat>(2).size(), 0u);
+}
+
+TEST_F(MembershipTest, AMemberOfAnotherEpochIsToldOurs) {
+  join(1);
+  forget_sent();
+  tell(1, Heartbeat{kEpoch + 1, 5, true});
+  std::vector<Heartbeat> beats = sent<Heartbeat>(1);
+  ASSERT_EQ(beats.size(), 1u);
+  EXPECT_EQ(beats[0].epoch, kEpoch);
+}
+
+TEST_F(MembershipTest, ALostWorkerMayComeBackUnderAFreshNumber) {
+  join(1);
+  join(2);
+  membership_->on_unreachable(peer(1), "connection closed");
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+  tell(1, hello(1));
+  ASSERT_TRUE(membership_->is_member(peer(1)));
+  EXPECT_EQ(membership_->state().worker(peer(1))->number, 3u);
+  EXPECT_EQ(assigned_units(), kUnits);
+}
+
+TEST_F(MembershipTest, GoodbyeEndsAMembership) {
+  join(1);
+  join(2);
+  tell(1, Goodbye{kEpoch, "battery low\x1b[31m"});
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+  std::vector<std::string> notices = membership_->take_notices();
+  EXPECT_TRUE(any_contains(notices, "it left: battery low"));
+  EXPECT_FALSE(any_contains(notices, "\x1b"));
+  tell(1, Goodbye{kEpoch, "again"});
+  EXPECT_EQ(membership_->state().workers_lost(), 1u);
+}
+
+TEST_F(MembershipTest, UnreachableStrangersAreNoLoss) {
+  membership_->on_unreachable(peer(1), "connection closed");
+  EXPECT_EQ(membership_->state().workers_lost(), 0u);
+  EXPECT_TRUE(membership_->take_notices().empty());
+}
+
+TEST_F(MembershipTest, LostUnitsStayAssigned) {
+  Assignment assignment = join(1);
+  make_ready(1);
+  membership_->on_units_lost(peer(1), {assignment.units[0], assignment.units[1]});
+  EXPECT_EQ(membership_->state().units_ready(), kUnits - 2);
+  EXPECT_EQ(assigned_units(), kUnits);
+  membership_->on_units_lost(peer(9), {assignment.units[2]});
+  EXPECT_EQ(membership_->state().units_ready(), kUnits - 2);
+  tell(1, Residency{kEpoch, assignment.version, {assignment.units[0]}, {}});
+  EXPECT_EQ(membership_->state().units_ready(), kUnits - 1);
+}
+
+TEST_F(MembershipTest, AnInvitationAdmitsAKeyOnce) {
+  SeededEntropy entropy(4);
+  Invitation invitation = invitations_.issue(Invitation{}, clock_.unix_seconds() + 100, entropy);
+  tell(1, JoinRequest{invitation.secret, "a\nphone"}, Channel::kJoin);
+  std::vector<Outgoing> outgoing = membership_->take_outgoing();
+  ASSERT_EQ(outgoing.size(), 1u);
+  EXPECT_EQ(outgoing[0].channel, Channel::kJoin);
+  const auto& accept = std::get<JoinAccept>(outgoing[0].message);
+  EXPECT_EQ(accept.compute_endpoint, options_.compute_endpoint);
+  EXPECT_EQ(accept.bulk_endpoint, options_.bulk_endpoint);
+  EXPECT_TRUE(allow_list_.contains(peer(1)));
+  EXPECT_EQ(allow_list_.entries().at(peer(1)).find('\n'), std::string::npos);
+  EXPECT_EQ(invitations_.open_count(), 0u);
+
+  // Another device with the same token.
+  tell(2, JoinRequest{invitation.secret, "thief"}, Channel::kJoin);
+  std::vector<Refusal> refusals = sent<Refusal>(2);
+  ASSERT_EQ(refusals.size(), 1u);
+  EXPECT_EQ(refusals[0].reason, RefusalReason::kInvitation);
+  EXPECT_FALSE(allow_list_.contains(peer(2)));
+  // The first device again: our answer may have been lost.
+  tell(1, JoinRequest{invitation.secret, "phone"}, Channel::kJoin);
+  EXPECT_EQ(sent<JoinAccept>(1).size(), 1u);
+}
+
+TEST_F(MembershipTest, WrongAndExpiredInvitationsAreRefused) {
+  SeededEntropy entropy(4);
+  Invitation invitation = invitations_.issue(Invitation{}, clock_.unix_seconds() + 10, entropy);
+  InvitationSecret guess = invitation.secret;
+  guess[31] ^= 1;
+  tell(1, JoinRequest{guess, ""}, Channel::kJoin);
+  EXPECT_EQ(sent<Refusal>(1).size(), 1u);
+  clock_.advance(std::chrono::seconds(11));
+  tell(1, JoinRequest{invitation.secret, ""}, Channel::kJoin);
+  EXPECT_EQ(sent<Refusal>(1).size(), 1u);
+  EXPECT_FALSE(allow_list_.contains(peer(1)));
+}
+
+TEST_F(MembershipTest, TheJoinChannelKnowsOneVerb) {
+  ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
+  tell(1, hello(1), Channel::kJoin);
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+  EXPECT_EQ(sent<Refusal>(1).size(), 1u);
+  SeededEntropy entropy(4);
+  Invitation invitation = invitations_.issue(Invitation{}, clock_.unix_seconds() + 10, entropy);
+  tell(2, JoinRequest{invitation.secret, ""}, Channel::kCompute);
+  EXPECT_FALSE(allow_list_.contains(peer(2)));
+  EXPECT_EQ(invitations_.open_count(), 1u);
+}
+
+TEST_F(MembershipTest, OtherVerbsAreNotForUs) {
+  EXPECT_FALSE(membership_->on_message(peer(1), Channel::kCompute, Partial{}));
+  EXPECT_FALSE(membership_->on_message(peer(1), Channel::kCompute, Welcome{}));
+  EXPECT_FALSE(membership_->on_message(peer(1), Channel::kBulk, FetchManifest{}));
+}
+
+TEST_F(MembershipTest, AProbeIsABeatForMembersOnly) {
+  join(1);
+  forget_sent();
+  membership_->probe(peer(1));
+  membership_->probe(peer(2));
+  EXPECT_EQ(sent<Heartbeat>(1).size(), 1u);
+  EXPECT_EQ(sent<Heartbeat>(2).size(), 0u);
+}
+
+TEST_F(MembershipTest, NoticesAreBounded) {
+  for (int i = 0; i < 10'000; ++i) tell(1, hello(1));
+  std::vector<std::string> notices = membership_->take_notices();
+  EXPECT_LT(notices.size(), 1000u);
+  EXPECT_TRUE(any_contains(notices, "more notices"));
+}
+
+class SmallPoolTest : public MembershipTest {
+ protected:
+  SmallPoolTest() : MembershipTest(2) {}
+};
+
+TEST_F(SmallPoolTest, IsFullAtItsLimit) {
+  join(1);
+  join(2);
+  ASSERT_TRUE(allow_list_.add(peer(3), "").ok());
+  tell(3, hello(3));
+  std::vector<Refusal> refusals = sent<Refusal>(3);
+  ASSERT_EQ(refusals.size(), 1u);
+  EXPECT_EQ(refusals[0].reason, RefusalReason::kFull);
+  tell(2, hello(2));  // members may greet again
+  EXPECT_EQ(sent<Refusal>(2).size(), 0u);
+  membership_->on_unreachable(peer(1), "gone");
+  tell(3, hello(3));
+  EXPECT_TRUE(membership_->is_member(peer(3)));
+}
+
+}  // namespace
+}  // namespace potluck
