@@ -216,6 +216,7 @@ void Dispatcher::heard_from(const PeerKey& worker) {
 }
 
 void Dispatcher::on_worker_lost(const PeerKey& worker) {
+  std::erase_if(outgoing_, [&](const Outgoing& message) { return message.peer == worker; });
   for (size_t i = 0; i < pieces_.size();) {
     if (pieces_[i].worker != worker) {
       ++i;

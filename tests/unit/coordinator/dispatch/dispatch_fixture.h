@@ -1,0 +1,70 @@
+// DispatchFixture: a dispatcher over a pool that exists as events only. One thread.
+#pragma once
+
+#include <deque>
+#include <set>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/coordinator/cluster/sample_pool.h"
+#include "tests/unit/coordinator/dispatch/sample_work.h"
+
+namespace potluck::test {
+
+inline constexpr uint64_t kSampleEpoch = 23;
+
+class DispatchFixture {
+ public:
+  explicit DispatchFixture(uint32_t slice_count = 2, uint32_t hidden = 64)
+      : slices(slice_count), manifest(sample_manifest(2, 8, hidden)) {}
+
+  // A worker that has these units ready.
+  void add_worker(uint8_t number, const std::vector<UnitId>& units) {
+    cluster.apply(WorkerJoined{peer(number), number, "w" + std::to_string(number), "", 0, 0});
+    cluster.apply(UnitsAssigned{peer(number), number, units});
+    cluster.apply(UnitsReady{peer(number), units});
+  }
+
+  // All units of both layers whose expert is in [first, end).
+  std::vector<UnitId> units(uint16_t first, uint16_t end) const {
+    std::vector<UnitId> list;
+    for (const ManifestLayer& layer : manifest.layers()) {
+      for (uint16_t expert = first; expert < end; ++expert) {
+        for (uint16_t slice = 0; slice < slices; ++slice) {
+          list.push_back({static_cast<uint16_t>(layer.layer), expert, slice});
+        }
+      }
+    }
+    return list;
+  }
+  std::vector<UnitId> all_units() const { return units(0, 8); }
+
+  void lose(uint8_t number) {
+    cluster.apply(WorkerLost{peer(number), "test"});
+    dispatcher.on_worker_lost(peer(number));
+  }
+
+  void deliver(const PeerKey& from, const Answer& answer) {
+    dispatcher.on_partial(from, answer.partial, answer.tensor);
+  }
+  void answer(const Outgoing& outgoing) { deliver(outgoing.peer, answer_to(manifest, outgoing)); }
+  void answer_all() {
+    for (const Outgoing& outgoing : dispatcher.take_outgoing()) answer(outgoing);
+  }
+  void run_local_work() {
+    while (auto work = dispatcher.take_local_work()) {
+      compute_locally(manifest, *work);
+      dispatcher.local_done(work->ticket);
+    }
+  }
+  const DispatchStatistics& statistics() const { return dispatcher.statistics(); }
+
+  uint32_t slices;
+  Manifest manifest;
+  ClusterState cluster;
+  ManualClock clock;
+  Dispatcher dispatcher{kSampleEpoch, slices, manifest, cluster, clock};
+};
+
+}  // namespace potluck::test
