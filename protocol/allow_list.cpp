@@ -15,9 +15,9 @@ constexpr size_t kKeyCharacters = 40;
 constexpr uint64_t kFileBytes = kMiB;  // kEntries of the longest lines, and comments
 constexpr uint32_t kMode = 0600;
 
-// A Z85 key may begin with '#' as well, but it has no space.
+// No key begins with '#': in Z85 that would be more than 32 bits.
 bool is_comment(std::string_view line) {
-  return line.empty() || line == "#" || line.starts_with("# ");
+  return line.empty() || line.starts_with('#');
 }
 
 Status parse_line(std::string_view line, std::map<PeerKey, std::string>* names) {

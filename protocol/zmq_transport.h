@@ -13,13 +13,16 @@
 namespace potluck {
 
 // The coordinator's side. Fails to start if the address is taken, or if the authentication handler
-// cannot run: closed, never open.
+// cannot run: closed, never open. Handshakes are answered inside receive(): no peer can connect
+// while nobody calls it.
 class ZmqServerTransport final : public Transport {
  public:
   struct Options {
     CurveKeyPair keys;
     std::string listen_host = "127.0.0.1";  // an address of this machine
-    uint16_t port = 0;  // of the join socket; 0: any. Compute and bulk take any free port.
+    // Of the join socket; 0: any. Compute and bulk take the two ports behind it if they are free,
+    // else any, so that workers find a coordinator that restarts.
+    uint16_t port = 0;
   };
   // `allow_list` is asked at every handshake; it must outlive the transport and belong to its
   // thread.
@@ -34,8 +37,14 @@ class ZmqServerTransport final : public Transport {
   std::string join_endpoint() const;
   std::string compute_endpoint() const;
   std::string bulk_endpoint() const;
-  // Handshakes that were refused because the key is on no list.
+  // Whether keys that are not on the list may use the join channel (at first: yes). Close it while
+  // no invitation is open: strangers then get no further than the handshake anywhere.
+  void open_join(bool open);
+  // Handshakes that were refused because the key is on no list, and the last of them for a log.
   uint64_t refused_handshakes() const;
+  std::string last_refusal() const;
+  // Messages that were not two frames, or came from a key that is no longer on the list.
+  uint64_t dropped_messages() const;
 
  private:
   struct State;
@@ -43,13 +52,22 @@ class ZmqServerTransport final : public Transport {
   std::unique_ptr<State> state_;
 };
 
-// The worker's side: connections to several coordinators.
+enum class LinkState {
+  kClosed,      // connect() was not called
+  kConnecting,  // not there yet, or lost; tries again by itself
+  kConnected,
+  kRefused,  // the coordinator does not know our key; call connect() again to try anew
+};
+
+// The worker's side: connections to several coordinators. send() fails with kNotFound while a
+// connection is not finished or was lost: nothing is queued for a coordinator that is not there.
 class ZmqClientTransport final : public Transport {
  public:
   explicit ZmqClientTransport(const CurveKeyPair& keys);
   ~ZmqClientTransport() override;
 
-  // Connects one channel to a coordinator whose key must be `coordinator`; reconnects by itself.
+  // Connects one channel to a coordinator whose key must be `coordinator`; reconnects by itself. A
+  // connection of that channel that was there is closed.
   Status connect(const PeerKey& coordinator, Channel channel, const std::string& endpoint);
   // Closes all channels to a coordinator.
   void disconnect(const PeerKey& coordinator);
@@ -58,6 +76,8 @@ class ZmqClientTransport final : public Transport {
   Status send(const PeerKey& peer, Channel channel, Frames frames) override;
   std::optional<Envelope> receive(Duration timeout) override;
   uint64_t compute_bytes() const override;
+
+  LinkState link_state(const PeerKey& coordinator, Channel channel);
 
  private:
   struct State;

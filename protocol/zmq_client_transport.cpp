@@ -1,0 +1,175 @@
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+#include <zmq.h>
+
+#include "protocol/peer_text.h"
+#include "protocol/zmq_socket.h"
+#include "protocol/zmq_transport.h"
+
+namespace potluck {
+namespace {
+
+constexpr int kLinkEvents =
+    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED;
+// Useless messages in a row that one look at a socket steps over.
+constexpr int kSkipped = 64;
+
+}  // namespace
+
+struct ZmqClientTransport::State {
+  // One channel to one coordinator. The monitor ends before the socket it watches.
+  struct Link {
+    PeerKey coordinator;
+    Channel channel = Channel::kCompute;
+    ZmqSocket socket;
+    std::unique_ptr<ZmqMonitor> monitor;
+    LinkState state = LinkState::kConnecting;
+  };
+
+  explicit State(const CurveKeyPair& own_keys) : keys(own_keys), context(make_zmq_context()) {}
+
+  using Links = std::vector<std::unique_ptr<Link>>;
+
+  Links::iterator find(const PeerKey& coordinator, Channel channel) {
+    return std::find_if(links.begin(), links.end(), [&](const auto& link) {
+      return link->coordinator == coordinator && link->channel == channel;
+    });
+  }
+  static void note_events(Link& link);
+  std::optional<Envelope> take(Link& link);
+  std::optional<Envelope> take_any(Channel channel);
+  int wait(TimePoint deadline);
+
+  SystemClock clock;
+  CurveKeyPair keys;
+  ZmqContext context;
+  Links links;
+  size_t next_link = 0;  // where the next look begins: no coordinator is served twice in a row
+  uint64_t opened = 0;   // gives every monitor its own name
+  uint64_t compute_bytes = 0;
+};
+
+void ZmqClientTransport::State::note_events(Link& link) {
+  while (auto event = link.monitor->next()) {
+    if (*event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) link.state = LinkState::kConnected;
+    if (*event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) link.state = LinkState::kRefused;
+    if (*event == ZMQ_EVENT_DISCONNECTED && link.state == LinkState::kConnected) {
+      link.state = LinkState::kConnecting;
+    }
+  }
+}
+
+std::optional<Envelope> ZmqClientTransport::State::take(Link& link) {
+  for (int i = 0; i < kSkipped; ++i) {
+    auto received = zmq_receive(link.socket.get(), false);
+    if (!received) return std::nullopt;
+    if (!received->two_frames) continue;
+    if (link.channel == Channel::kCompute) compute_bytes += received->frames.bytes();
+    return Envelope{link.coordinator, link.channel, std::move(received->frames)};
+  }
+  return std::nullopt;
+}
+
+std::optional<Envelope> ZmqClientTransport::State::take_any(Channel channel) {
+  size_t first = next_link;
+  for (size_t i = 0; i < links.size(); ++i) {
+    size_t index = (first + i) % links.size();
+    if (links[index]->channel != channel) continue;
+    auto envelope = take(*links[index]);
+    if (!envelope) continue;
+    next_link = index + 1;
+    return envelope;
+  }
+  return std::nullopt;
+}
+
+int ZmqClientTransport::State::wait(TimePoint deadline) {
+  std::vector<zmq_pollitem_t> items(links.size());
+  for (size_t i = 0; i < links.size(); ++i) {
+    note_events(*links[i]);  // a monitor that nobody reads would block libzmq's thread in the end
+    items[i].socket = links[i]->socket.get();
+    items[i].events = ZMQ_POLLIN;
+  }
+  return zmq_poll(items.data(), static_cast<int>(items.size()),
+                  zmq_poll_milliseconds(clock.now(), deadline));
+}
+
+ZmqClientTransport::ZmqClientTransport(const CurveKeyPair& keys)
+    : state_(std::make_unique<State>(keys)) {}
+ZmqClientTransport::~ZmqClientTransport() = default;
+
+Status ZmqClientTransport::connect(const PeerKey& coordinator, Channel channel,
+                                   const std::string& endpoint) {
+  Status fits = check_endpoint(endpoint);
+  if (!fits) return fits;
+  disconnect(coordinator, channel);
+  bool ipv6 = endpoint.find('[') != std::string::npos;
+  auto socket = open_zmq_socket(state_->context.get(), {channel, ipv6, state_->keys, coordinator});
+  if (!socket) return socket.error();
+  auto monitor = ZmqMonitor::watch(state_->context.get(), socket->get(),
+                                   fmt::format("link-monitor-{}", state_->opened++), kLinkEvents);
+  if (!monitor) return monitor.error();
+  if (zmq_connect(socket->get(), endpoint.c_str()) != 0) {
+    return zmq_error("cannot connect to " + endpoint);
+  }
+  auto link = std::make_unique<State::Link>();
+  link->coordinator = coordinator;
+  link->channel = channel;
+  link->socket = std::move(*socket);
+  link->monitor = std::move(*monitor);
+  state_->links.push_back(std::move(link));
+  return {};
+}
+
+void ZmqClientTransport::disconnect(const PeerKey& coordinator) {
+  for (Channel channel : {Channel::kCompute, Channel::kBulk, Channel::kJoin}) {
+    disconnect(coordinator, channel);
+  }
+}
+
+void ZmqClientTransport::disconnect(const PeerKey& coordinator, Channel channel) {
+  auto link = state_->find(coordinator, channel);
+  if (link != state_->links.end()) state_->links.erase(link);
+}
+
+Status ZmqClientTransport::send(const PeerKey& peer, Channel channel, Frames frames) {
+  Error gone{ErrorCode::kNotFound, fmt::format("coordinator {} is not connected", peer.brief())};
+  auto link = state_->find(peer, channel);
+  if (link == state_->links.end()) return gone;
+  uint64_t bytes = frames.bytes();
+  if (zmq_send_frames((*link)->socket.get(), {}, frames) == ZmqSent::kYes) {
+    if (channel == Channel::kCompute) state_->compute_bytes += bytes;
+    return {};
+  }
+  State::note_events(**link);
+  if ((*link)->state != LinkState::kConnected) return gone;
+  return Error{ErrorCode::kLimit, fmt::format("the queue to {} is full", peer.brief())};
+}
+
+std::optional<Envelope> ZmqClientTransport::receive(Duration timeout) {
+  // Costs no system call while messages are queued.
+  if (auto envelope = state_->take_any(Channel::kCompute)) return envelope;
+  TimePoint deadline = state_->clock.now() + std::min<Duration>(timeout, std::chrono::hours(1));
+  do {
+    if (state_->wait(deadline) <= 0) return std::nullopt;
+    for (Channel channel : {Channel::kCompute, Channel::kJoin, Channel::kBulk}) {
+      if (auto envelope = state_->take_any(channel)) return envelope;
+    }
+  } while (state_->clock.now() < deadline);
+  return std::nullopt;
+}
+
+uint64_t ZmqClientTransport::compute_bytes() const {
+  return state_->compute_bytes;
+}
+
+LinkState ZmqClientTransport::link_state(const PeerKey& coordinator, Channel channel) {
+  auto link = state_->find(coordinator, channel);
+  if (link == state_->links.end()) return LinkState::kClosed;
+  State::note_events(**link);
+  return (*link)->state;
+}
+
+}  // namespace potluck

@@ -1,0 +1,255 @@
+#include <array>
+#include <cerrno>
+
+#include <fmt/format.h>
+#include <zmq.h>
+
+#include "engine/base/limits.h"
+#include "protocol/peer_routes.h"
+#include "protocol/peer_text.h"
+#include "protocol/zmq_auth.h"
+#include "protocol/zmq_socket.h"
+#include "protocol/zmq_transport.h"
+
+namespace potluck {
+namespace {
+
+// Sockets in the order in which they are served.
+constexpr std::array kChannels = {Channel::kCompute, Channel::kJoin, Channel::kBulk};
+// A busy compute channel must not keep handshakes waiting for longer than so many messages.
+constexpr uint64_t kReceivesPerHandshake = 32;
+// Useless messages in a row that one call of receive() steps over.
+constexpr int kSkipped = 64;
+// Members may be connected twice for a moment while they reconnect.
+constexpr size_t kRememberedPeers = 2 * limits::kWorkers;
+
+// Wildcards would answer on networks nobody meant, and are no address to connect to.
+Result<std::string> endpoint_host(const std::string& listen_host) {
+  std::string host = listen_host;
+  if (host.find(':') != std::string::npos && host.front() != '[') host = "[" + host + "]";
+  if (!is_endpoint_host(host) || host == "0.0.0.0" || host == "[::]") {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("listen address \"{}\": expected one address of this machine",
+                             clean_text(listen_host, 80))};
+  }
+  return host;
+}
+
+std::string bound_endpoint(void* socket) {
+  std::array<char, 256> endpoint{};
+  size_t size = endpoint.size();
+  if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint.data(), &size) != 0) return {};
+  return endpoint.data();
+}
+
+// Port 0 means any.
+Status bind_port(void* socket, const std::string& host, uint32_t port) {
+  std::string where = fmt::format("tcp://{}:{}", host, port == 0 ? "*" : std::to_string(port));
+  if (zmq_bind(socket, where.c_str()) == 0) return {};
+  return zmq_error("cannot listen on " + where);
+}
+
+}  // namespace
+
+struct ZmqServerTransport::State {
+  // One channel's socket.
+  struct Listener {
+    ZmqSocket socket;
+    std::string endpoint;
+    PeerRoutes routes{kRememberedPeers};
+  };
+
+  State(ZmqContext zmq_context, ZapHandler handler, const AllowList& list)
+      : context(std::move(zmq_context)), zap(std::move(handler)), allow_list(list), policy(list) {}
+
+  Listener& listener(Channel channel) { return listeners[static_cast<size_t>(channel)]; }
+  Status open(const Options& options);
+  Status open_channel(const Options& options, const std::string& host, Channel channel);
+  Status watch_join();
+  void serve_handshakes();
+  std::optional<Envelope> take(Channel channel);
+  std::optional<PeerKey> sender(Channel channel, const ZmqReceived& received) const;
+  int wait(TimePoint deadline);
+
+  SystemClock clock;
+  ZmqContext context;
+  ZapHandler zap;
+  const AllowList& allow_list;
+  HandshakePolicy policy;
+  std::array<Listener, 3> listeners;         // by channel
+  std::unique_ptr<ZmqMonitor> join_monitor;  // ends before the listeners
+  size_t join_connections = 0;
+  uint64_t receives = 0;
+  uint64_t dropped = 0;
+  uint64_t compute_bytes = 0;
+};
+
+Status ZmqServerTransport::State::open(const Options& options) {
+  auto host = endpoint_host(options.listen_host);
+  if (!host) return host.error();
+  for (Channel channel : {Channel::kJoin, Channel::kCompute, Channel::kBulk}) {
+    Status opened = open_channel(options, *host, channel);
+    if (!opened) return opened;
+  }
+  return {};
+}
+
+Status ZmqServerTransport::State::open_channel(const Options& options, const std::string& host,
+                                               Channel channel) {
+  ZmqSocketRole role{channel, host.front() == '[', options.keys, std::nullopt};
+  auto socket = open_zmq_socket(context.get(), role);
+  if (!socket) return socket.error();
+  Listener& opened = listener(channel);
+  opened.socket = std::move(*socket);
+  if (channel == Channel::kJoin) {
+    Status watched = watch_join();
+    if (!watched) return watched;
+  }
+  uint32_t port = options.port;
+  // The two ports behind a chosen one, so that workers find a coordinator that restarts; any
+  // others if those are taken.
+  if (port != 0 && channel == Channel::kCompute) port += 1;
+  if (port != 0 && channel == Channel::kBulk) port += 2;
+  Status bound = bind_port(opened.socket.get(), host, port > 65535 ? 0 : port);
+  if (!bound && channel != Channel::kJoin) bound = bind_port(opened.socket.get(), host, 0);
+  opened.endpoint = bound_endpoint(opened.socket.get());
+  return bound;
+}
+
+Status ZmqServerTransport::State::watch_join() {
+  auto monitor = ZmqMonitor::watch(context.get(), listener(Channel::kJoin).socket.get(),
+                                   "join-monitor", ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
+  if (!monitor) return monitor.error();
+  join_monitor = std::move(*monitor);
+  return {};
+}
+
+void ZmqServerTransport::State::serve_handshakes() {
+  while (auto event = join_monitor->next()) {
+    if (*event == ZMQ_EVENT_ACCEPTED) ++join_connections;
+    if (*event == ZMQ_EVENT_DISCONNECTED && join_connections > 0) --join_connections;
+  }
+  zap.serve(policy, clock.now(), join_connections);
+}
+
+// The authenticated sender; nothing if the message must not be used.
+std::optional<PeerKey> ZmqServerTransport::State::sender(Channel channel,
+                                                         const ZmqReceived& received) const {
+  if (!received.two_frames) return std::nullopt;
+  auto key = parse_peer_key(received.user_id);
+  if (!key) return std::nullopt;
+  // A key that was struck off the list is not heard any more, connected or not.
+  if (channel != Channel::kJoin && !allow_list.contains(*key)) return std::nullopt;
+  return *key;
+}
+
+std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
+  Listener& from = listener(channel);
+  for (int i = 0; i < kSkipped; ++i) {
+    auto received = zmq_receive(from.socket.get(), true);
+    if (!received) return std::nullopt;
+    auto key = sender(channel, *received);
+    if (!key) {
+      ++dropped;
+      continue;
+    }
+    from.routes.heard(*key, received->route);
+    if (channel == Channel::kCompute) compute_bytes += received->frames.bytes();
+    return Envelope{*key, channel, std::move(received->frames)};
+  }
+  return std::nullopt;
+}
+
+// Blocks until something is there; at most 0 when nothing came.
+int ZmqServerTransport::State::wait(TimePoint deadline) {
+  std::array<zmq_pollitem_t, 5> items{};
+  items[0].socket = zap.socket();
+  items[1].socket = join_monitor->socket();
+  for (size_t i = 0; i < listeners.size(); ++i) items[2 + i].socket = listeners[i].socket.get();
+  for (zmq_pollitem_t& item : items) item.events = ZMQ_POLLIN;
+  return zmq_poll(items.data(), static_cast<int>(items.size()),
+                  zmq_poll_milliseconds(clock.now(), deadline));
+}
+
+Result<std::unique_ptr<ZmqServerTransport>> ZmqServerTransport::listen(
+    const Options& options, const AllowList& allow_list) {
+  ZmqContext context = make_zmq_context();
+  // Before any socket: without its handler nothing may listen.
+  auto zap = ZapHandler::start(context.get());
+  if (!zap) return zap.error();
+  auto state = std::make_unique<State>(std::move(context), std::move(*zap), allow_list);
+  Status opened = state->open(options);
+  if (!opened) return opened.error();
+  return std::unique_ptr<ZmqServerTransport>(new ZmqServerTransport(std::move(state)));
+}
+
+ZmqServerTransport::ZmqServerTransport(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ZmqServerTransport::~ZmqServerTransport() = default;
+
+Status ZmqServerTransport::send(const PeerKey& peer, Channel channel, Frames frames) {
+  Error gone{ErrorCode::kNotFound, fmt::format("peer {} is not connected", peer.brief())};
+  if (channel != Channel::kJoin && !state_->allow_list.contains(peer)) return gone;
+  State::Listener& listener = state_->listener(channel);
+  uint64_t bytes = frames.bytes();
+  while (const std::string* route = listener.routes.best(peer)) {
+    ZmqSent sent = zmq_send_frames(listener.socket.get(), *route, frames);
+    if (sent == ZmqSent::kYes) {
+      if (channel == Channel::kCompute) state_->compute_bytes += bytes;
+      return {};
+    }
+    if (sent == ZmqSent::kFull) {
+      return Error{ErrorCode::kLimit, fmt::format("the queue to {} is full", peer.brief())};
+    }
+    listener.routes.drop_best(peer);
+  }
+  return gone;
+}
+
+std::optional<Envelope> ZmqServerTransport::receive(Duration timeout) {
+  if (++state_->receives % kReceivesPerHandshake == 0) state_->serve_handshakes();
+  // Costs no system call while messages are queued.
+  if (auto envelope = state_->take(Channel::kCompute)) return envelope;
+  TimePoint deadline = state_->clock.now() + std::min<Duration>(timeout, std::chrono::hours(1));
+  do {
+    if (state_->wait(deadline) <= 0) return std::nullopt;
+    state_->serve_handshakes();
+    for (Channel channel : kChannels) {
+      if (auto envelope = state_->take(channel)) return envelope;
+    }
+  } while (state_->clock.now() < deadline);
+  return std::nullopt;
+}
+
+uint64_t ZmqServerTransport::compute_bytes() const {
+  return state_->compute_bytes;
+}
+
+std::string ZmqServerTransport::join_endpoint() const {
+  return state_->listener(Channel::kJoin).endpoint;
+}
+
+std::string ZmqServerTransport::compute_endpoint() const {
+  return state_->listener(Channel::kCompute).endpoint;
+}
+
+std::string ZmqServerTransport::bulk_endpoint() const {
+  return state_->listener(Channel::kBulk).endpoint;
+}
+
+void ZmqServerTransport::open_join(bool open) {
+  state_->policy.open_join(open);
+}
+
+uint64_t ZmqServerTransport::refused_handshakes() const {
+  return state_->zap.refused();
+}
+
+std::string ZmqServerTransport::last_refusal() const {
+  return state_->zap.last_refusal();
+}
+
+uint64_t ZmqServerTransport::dropped_messages() const {
+  return state_->dropped;
+}
+
+}  // namespace potluck

@@ -1,0 +1,81 @@
+#include "protocol/zmq_auth.h"
+
+#include <gtest/gtest.h>
+
+namespace potluck {
+namespace {
+
+using Verdict = HandshakeVerdict;
+using std::chrono::milliseconds;
+
+PeerKey key(uint8_t number) {
+  PeerKey peer;
+  peer.bytes[0] = number;
+  return peer;
+}
+
+class HandshakePolicyTest : public testing::Test {
+ protected:
+  AllowList list_;
+  HandshakePolicy policy_{list_};
+  TimePoint now_ = milliseconds(1'000'000);
+
+  Verdict member(const PeerKey& peer) { return policy_.judge(kMemberDomain, peer, now_, 0); }
+  Verdict join(const PeerKey& peer, size_t connections = 1) {
+    return policy_.judge(kJoinDomain, peer, now_, connections);
+  }
+};
+
+TEST_F(HandshakePolicyTest, OnlyMembersComeIn) {
+  EXPECT_EQ(member(key(1)), Verdict::kRefuse);
+  ASSERT_TRUE(list_.add(key(1), "").ok());
+  EXPECT_EQ(member(key(1)), Verdict::kAccept);
+  EXPECT_EQ(member(key(2)), Verdict::kRefuse);
+  ASSERT_TRUE(list_.remove(key(1)).ok());
+  EXPECT_EQ(member(key(1)), Verdict::kRefuse);
+}
+
+TEST_F(HandshakePolicyTest, UnknownDomainsAreForMembersOnly) {
+  ASSERT_TRUE(list_.add(key(1), "").ok());
+  for (const char* domain : {"", "potluck", "potluck.join ", "global"}) {
+    EXPECT_EQ(policy_.judge(domain, key(2), now_, 0), Verdict::kRefuse);
+  }
+}
+
+TEST_F(HandshakePolicyTest, StrangersMayKnockWhileJoinIsOpen) {
+  EXPECT_EQ(join(key(1)), Verdict::kAccept);
+  policy_.open_join(false);
+  EXPECT_EQ(join(key(1)), Verdict::kRefuse);
+  ASSERT_TRUE(list_.add(key(1), "").ok());
+  EXPECT_EQ(join(key(1)), Verdict::kAccept);
+}
+
+TEST_F(HandshakePolicyTest, StrangersAreLimitedInRate) {
+  for (uint32_t i = 0; i < HandshakePolicy::kStrangersAtOnce; ++i) {
+    EXPECT_EQ(join(key(1)), Verdict::kAccept);
+  }
+  EXPECT_EQ(join(key(2)), Verdict::kLater);
+  now_ += HandshakePolicy::kStrangerInterval;
+  EXPECT_EQ(join(key(3)), Verdict::kAccept);
+  EXPECT_EQ(join(key(3)), Verdict::kLater);
+  now_ += std::chrono::hours(10);  // no more than a burst, however long it was quiet
+  for (uint32_t i = 0; i < HandshakePolicy::kStrangersAtOnce; ++i) {
+    EXPECT_EQ(join(key(4)), Verdict::kAccept);
+  }
+  EXPECT_EQ(join(key(4)), Verdict::kLater);
+}
+
+TEST_F(HandshakePolicyTest, AFloodOfStrangersDoesNotKeepMembersOut) {
+  ASSERT_TRUE(list_.add(key(9), "").ok());
+  for (int i = 0; i < 1000; ++i) join(key(1));
+  EXPECT_EQ(join(key(9)), Verdict::kAccept);
+  EXPECT_EQ(member(key(9)), Verdict::kAccept);
+}
+
+TEST_F(HandshakePolicyTest, StrangersAreLimitedInNumber) {
+  EXPECT_EQ(join(key(1), HandshakePolicy::kJoinConnections), Verdict::kAccept);
+  EXPECT_EQ(join(key(1), HandshakePolicy::kJoinConnections + 1), Verdict::kLater);
+}
+
+}  // namespace
+}  // namespace potluck

@@ -1,0 +1,452 @@
+// Real sockets on loopback. Time is bounded by attempts: every wait is a receive() of at most 5 ms
+// on one of the endpoints.
+#include "protocol/zmq_transport.h"
+
+#include <functional>
+
+#include <gtest/gtest.h>
+#include <zmq.h>
+
+#include "engine/base/limits.h"
+#include "protocol/zmq_auth.h"
+#include "protocol/zmq_socket.h"
+
+namespace potluck {
+namespace {
+
+constexpr Duration kStep = std::chrono::milliseconds(5);
+constexpr int kAttempts = 2000;   // 10 s: far more than any of this takes
+constexpr int kFewAttempts = 40;  // for what must not happen
+
+Frames frames(std::string_view header, size_t tensor_bytes = 0) {
+  ByteSpan bytes = as_bytes(header);
+  return {{bytes.begin(), bytes.end()}, ByteVector(tensor_bytes, std::byte{7})};
+}
+
+std::string text_of(const Envelope& envelope) {
+  return std::string(as_text(envelope.frames.header));
+}
+
+class ZmqTransportTest : public testing::Test {
+ protected:
+  CurveKeyPair server_keys_ = generate_curve_keys();
+  CurveKeyPair client_keys_ = generate_curve_keys();
+  AllowList allowed_;
+  std::unique_ptr<ZmqServerTransport> server_ = listen(0);
+  ZmqClientTransport client_{client_keys_};
+
+  std::unique_ptr<ZmqServerTransport> listen(uint16_t port) {
+    auto server = ZmqServerTransport::listen({server_keys_, "127.0.0.1", port}, allowed_);
+    EXPECT_TRUE(server.ok()) << server.error().message;
+    return std::move(*server);
+  }
+  void admit(const CurveKeyPair& keys) { ASSERT_TRUE(allowed_.add(keys.public_key, "").ok()); }
+  void connect(ZmqClientTransport& client, Channel channel) {
+    std::string endpoint = channel == Channel::kCompute ? server_->compute_endpoint()
+                           : channel == Channel::kBulk  ? server_->bulk_endpoint()
+                                                        : server_->join_endpoint();
+    ASSERT_TRUE(client.connect(server_keys_.public_key, channel, endpoint).ok());
+  }
+
+  // What the server receives within some attempts.
+  std::optional<Envelope> at_server(int attempts = kAttempts) {
+    for (int i = 0; i < attempts; ++i) {
+      if (auto envelope = server_->receive(kStep)) return envelope;
+    }
+    return std::nullopt;
+  }
+  // What the client receives; the server answers handshakes meanwhile.
+  std::optional<Envelope> at_client(ZmqClientTransport& client, int attempts = kAttempts) {
+    for (int i = 0; i < attempts; ++i) {
+      if (auto envelope = client.receive(kStep)) return envelope;
+      EXPECT_FALSE(server_->receive({}).has_value());
+    }
+    return std::nullopt;
+  }
+  // Sends until the connection stands; false if it never does.
+  bool send_to_server(ZmqClientTransport& client, Channel channel, std::string_view header,
+                      int attempts = kAttempts) {
+    for (int i = 0; i < attempts; ++i) {
+      Status sent = client.send(server_keys_.public_key, channel, frames(header));
+      if (sent.ok()) return true;
+      EXPECT_EQ(sent.error().code, ErrorCode::kNotFound);
+      if (server_ != nullptr) {
+        EXPECT_FALSE(server_->receive(kStep).has_value());
+      }
+    }
+    return false;
+  }
+  // Sends and receives one message.
+  void expect_passes(ZmqClientTransport& client, const PeerKey& sender, Channel channel) {
+    ASSERT_TRUE(send_to_server(client, channel, "hello"));
+    auto envelope = at_server();
+    ASSERT_TRUE(envelope.has_value());
+    EXPECT_EQ(envelope->peer, sender);
+    EXPECT_EQ(envelope->channel, channel);
+    EXPECT_EQ(text_of(*envelope), "hello");
+  }
+};
+
+TEST_F(ZmqTransportTest, AMemberIsHeardAndAnsweredOnEveryChannel) {
+  admit(client_keys_);
+  for (Channel channel : {Channel::kCompute, Channel::kBulk, Channel::kJoin}) {
+    connect(client_, channel);
+    expect_passes(client_, client_keys_.public_key, channel);
+    size_t size = channel == Channel::kJoin ? 3000 : 70'000;
+    ASSERT_TRUE(server_->send(client_keys_.public_key, channel, frames("answer", size)).ok());
+    auto answer = at_client(client_);
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(answer->peer, server_keys_.public_key);
+    EXPECT_EQ(answer->channel, channel);
+    EXPECT_EQ(text_of(*answer), "answer");
+    EXPECT_EQ(answer->frames.tensor, ByteVector(size, std::byte{7}));
+    EXPECT_EQ(client_.link_state(server_keys_.public_key, channel), LinkState::kConnected);
+  }
+  EXPECT_EQ(server_->refused_handshakes(), 0u);
+}
+
+TEST_F(ZmqTransportTest, CountsBytesOfTheComputeChannel) {
+  admit(client_keys_);
+  connect(client_, Channel::kCompute);
+  connect(client_, Channel::kBulk);
+  expect_passes(client_, client_keys_.public_key, Channel::kCompute);
+  expect_passes(client_, client_keys_.public_key, Channel::kBulk);
+  EXPECT_EQ(client_.compute_bytes(), 5u);
+  EXPECT_EQ(server_->compute_bytes(), 5u);
+  ASSERT_TRUE(server_->send(client_keys_.public_key, Channel::kCompute, frames("abc", 2000)).ok());
+  ASSERT_TRUE(at_client(client_).has_value());
+  EXPECT_EQ(client_.compute_bytes(), 2008u);
+  EXPECT_EQ(server_->compute_bytes(), 2008u);
+}
+
+TEST_F(ZmqTransportTest, AnUnknownKeyIsRefusedAndBothSidesKnow) {
+  for (Channel channel : {Channel::kCompute, Channel::kBulk}) {
+    connect(client_, channel);
+    EXPECT_FALSE(send_to_server(client_, channel, "let me in", kFewAttempts));
+    EXPECT_EQ(client_.link_state(server_keys_.public_key, channel), LinkState::kRefused);
+  }
+  EXPECT_EQ(server_->refused_handshakes(), 2u);
+  EXPECT_NE(server_->last_refusal().find(client_keys_.public_key.brief()), std::string::npos);
+  EXPECT_NE(server_->last_refusal().find("127.0.0.1"), std::string::npos);
+}
+
+TEST_F(ZmqTransportTest, ARefusedKeyIsWelcomeOnceItIsOnTheList) {
+  connect(client_, Channel::kCompute);
+  EXPECT_FALSE(send_to_server(client_, Channel::kCompute, "let me in", kFewAttempts));
+  admit(client_keys_);
+  connect(client_, Channel::kCompute);
+  expect_passes(client_, client_keys_.public_key, Channel::kCompute);
+}
+
+TEST_F(ZmqTransportTest, TheJoinChannelIsOpenToStrangersAndNothingElseIs) {
+  connect(client_, Channel::kJoin);
+  connect(client_, Channel::kCompute);
+  expect_passes(client_, client_keys_.public_key, Channel::kJoin);
+  ASSERT_TRUE(server_->send(client_keys_.public_key, Channel::kJoin, frames("welcome")).ok());
+  auto answer = at_client(client_);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->channel, Channel::kJoin);
+  Status compute = server_->send(client_keys_.public_key, Channel::kCompute, frames("work"));
+  ASSERT_FALSE(compute.ok());
+  EXPECT_EQ(compute.error().code, ErrorCode::kNotFound);
+  EXPECT_FALSE(send_to_server(client_, Channel::kCompute, "work", kFewAttempts));
+}
+
+TEST_F(ZmqTransportTest, AClosedJoinChannelRefusesStrangers) {
+  server_->open_join(false);
+  connect(client_, Channel::kJoin);
+  EXPECT_FALSE(send_to_server(client_, Channel::kJoin, "let me in", kFewAttempts));
+  EXPECT_EQ(client_.link_state(server_keys_.public_key, Channel::kJoin), LinkState::kRefused);
+}
+
+TEST_F(ZmqTransportTest, AServerWithAnotherKeyIsNotTalkedTo) {
+  admit(client_keys_);
+  PeerKey wrong = generate_curve_keys().public_key;
+  ASSERT_TRUE(client_.connect(wrong, Channel::kCompute, server_->compute_endpoint()).ok());
+  for (int i = 0; i < kFewAttempts; ++i) {
+    EXPECT_FALSE(client_.send(wrong, Channel::kCompute, frames("secret")).ok());
+    EXPECT_FALSE(server_->receive(kStep).has_value());
+  }
+  EXPECT_NE(client_.link_state(wrong, Channel::kCompute), LinkState::kConnected);
+}
+
+TEST_F(ZmqTransportTest, ARevokedKeyIsNotHeardAnyMoreAndGetsNothing) {
+  admit(client_keys_);
+  connect(client_, Channel::kCompute);
+  expect_passes(client_, client_keys_.public_key, Channel::kCompute);
+  ASSERT_TRUE(allowed_.remove(client_keys_.public_key).ok());
+  Status sent = server_->send(client_keys_.public_key, Channel::kCompute, frames("work"));
+  ASSERT_FALSE(sent.ok());
+  EXPECT_EQ(sent.error().code, ErrorCode::kNotFound);
+  ASSERT_TRUE(send_to_server(client_, Channel::kCompute, "still here"));
+  EXPECT_FALSE(at_server(kFewAttempts).has_value());
+  EXPECT_EQ(server_->dropped_messages(), 1u);
+}
+
+TEST_F(ZmqTransportTest, SendingToAVanishedPeerFails) {
+  admit(client_keys_);
+  Status never = server_->send(client_keys_.public_key, Channel::kCompute, frames("x"));
+  ASSERT_FALSE(never.ok());
+  EXPECT_EQ(never.error().code, ErrorCode::kNotFound);
+  connect(client_, Channel::kCompute);
+  expect_passes(client_, client_keys_.public_key, Channel::kCompute);
+  client_.disconnect(server_keys_.public_key);
+  EXPECT_EQ(client_.link_state(server_keys_.public_key, Channel::kCompute), LinkState::kClosed);
+  Status sent;
+  for (int i = 0; i < kAttempts && sent.ok(); ++i) {
+    sent = server_->send(client_keys_.public_key, Channel::kCompute, frames("x"));
+    EXPECT_FALSE(server_->receive(kStep).has_value());
+  }
+  ASSERT_FALSE(sent.ok());
+  EXPECT_EQ(sent.error().code, ErrorCode::kNotFound);
+  EXPECT_FALSE(client_.send(server_keys_.public_key, Channel::kCompute, frames("x")).ok());
+}
+
+TEST_F(ZmqTransportTest, AKeyThatConnectsAnewIsReachedOnItsNewConnection) {
+  admit(client_keys_);
+  connect(client_, Channel::kCompute);
+  expect_passes(client_, client_keys_.public_key, Channel::kCompute);
+  ZmqClientTransport again(client_keys_);  // the old connection has not gone yet
+  connect(again, Channel::kCompute);
+  expect_passes(again, client_keys_.public_key, Channel::kCompute);
+  ASSERT_TRUE(server_->send(client_keys_.public_key, Channel::kCompute, frames("work")).ok());
+  EXPECT_TRUE(at_client(again).has_value());
+  EXPECT_FALSE(at_client(client_, kFewAttempts).has_value());
+}
+
+TEST_F(ZmqTransportTest, OneClientServesTwoCoordinators) {
+  CurveKeyPair other_keys = generate_curve_keys();
+  admit(client_keys_);
+  auto other = ZmqServerTransport::listen({other_keys, "127.0.0.1", 0}, allowed_);
+  ASSERT_TRUE(other.ok());
+  connect(client_, Channel::kCompute);
+  ASSERT_TRUE(
+      client_.connect(other_keys.public_key, Channel::kCompute, (*other)->compute_endpoint()).ok());
+  expect_passes(client_, client_keys_.public_key, Channel::kCompute);
+  std::optional<Envelope> at_other;
+  for (int i = 0; i < kAttempts && !at_other; ++i) {
+    (void)client_.send(other_keys.public_key, Channel::kCompute, frames("hello other"));
+    at_other = (*other)->receive(kStep);
+  }
+  ASSERT_TRUE(at_other.has_value());
+  constexpr int kEach = 20;
+  for (int i = 0; i < kEach; ++i) {
+    ASSERT_TRUE(server_->send(client_keys_.public_key, Channel::kCompute, frames("1")).ok());
+    ASSERT_TRUE((*other)->send(client_keys_.public_key, Channel::kCompute, frames("2")).ok());
+  }
+  int from_first = 0;
+  int from_other = 0;
+  while (from_first + from_other < 2 * kEach) {
+    auto envelope = at_client(client_);
+    ASSERT_TRUE(envelope.has_value());
+    bool first = envelope->peer == server_keys_.public_key;
+    EXPECT_EQ(text_of(*envelope), first ? "1" : "2");
+    ++(first ? from_first : from_other);
+  }
+  EXPECT_EQ(from_first, kEach);
+  EXPECT_EQ(from_other, kEach);
+}
+
+TEST_F(ZmqTransportTest, ComputeComesBeforeBulk) {
+  admit(client_keys_);
+  connect(client_, Channel::kCompute);
+  connect(client_, Channel::kBulk);
+  expect_passes(client_, client_keys_.public_key, Channel::kBulk);
+  expect_passes(client_, client_keys_.public_key, Channel::kCompute);
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_TRUE(server_->send(client_keys_.public_key, Channel::kBulk, frames("b", 100'000)).ok());
+  }
+  ASSERT_TRUE(at_client(client_).has_value());  // they are arriving
+  ASSERT_TRUE(server_->send(client_keys_.public_key, Channel::kCompute, frames("c")).ok());
+  for (int i = 0; i < 8; ++i) {
+    auto envelope = at_client(client_);
+    ASSERT_TRUE(envelope.has_value());
+  }
+}
+
+TEST_F(ZmqTransportTest, AnOversizedFrameEndsTheConnectionAndIsNotDelivered) {
+  admit(client_keys_);
+  connect(client_, Channel::kBulk);  // requests to the server are small
+  expect_passes(client_, client_keys_.public_key, Channel::kBulk);
+  ASSERT_TRUE(client_.send(server_keys_.public_key, Channel::kBulk, frames("big", kMiB)).ok());
+  EXPECT_FALSE(at_server(kFewAttempts).has_value());
+  Status gone = server_->send(client_keys_.public_key, Channel::kBulk, frames("x"));
+  ASSERT_FALSE(gone.ok());
+  EXPECT_EQ(gone.error().code, ErrorCode::kNotFound);
+  expect_passes(client_, client_keys_.public_key, Channel::kBulk);  // it may come back
+}
+
+TEST_F(ZmqTransportTest, AFullQueueIsAnErrorAndNotAWait) {
+  admit(client_keys_);
+  connect(client_, Channel::kBulk);
+  expect_passes(client_, client_keys_.public_key, Channel::kBulk);
+  Status sent;
+  for (int i = 0; i < 1000 && sent.ok(); ++i) {  // nobody reads
+    sent = server_->send(client_keys_.public_key, Channel::kBulk,
+                         frames("part", limits::kBulkPartBytes / 4));
+  }
+  ASSERT_FALSE(sent.ok());
+  EXPECT_EQ(sent.error().code, ErrorCode::kLimit);
+  EXPECT_TRUE(at_client(client_).has_value());
+}
+
+TEST_F(ZmqTransportTest, WorkersFindACoordinatorThatRestartsOnItsPort) {
+  admit(client_keys_);
+  for (Channel channel : {Channel::kJoin, Channel::kCompute}) connect(client_, channel);
+  expect_passes(client_, client_keys_.public_key, Channel::kJoin);
+  expect_passes(client_, client_keys_.public_key, Channel::kCompute);
+  std::string join = server_->join_endpoint();
+  auto port = static_cast<uint16_t>(std::stoi(join.substr(join.rfind(':') + 1)));
+  server_.reset();
+  // Notices that nobody is there.
+  for (int i = 0; i < kAttempts; ++i) {
+    if (!client_.send(server_keys_.public_key, Channel::kJoin, frames("anybody?")).ok()) break;
+    client_.receive(kStep);
+  }
+  EXPECT_FALSE(client_.send(server_keys_.public_key, Channel::kJoin, frames("anybody?")).ok());
+  server_ = listen(port);
+  EXPECT_EQ(server_->join_endpoint(), join);
+  expect_passes(client_, client_keys_.public_key, Channel::kJoin);
+}
+
+TEST_F(ZmqTransportTest, AChosenPortGivesThreeKnownPortsOrSaysThatItIsTaken) {
+  std::string join = server_->join_endpoint();
+  auto port = static_cast<uint16_t>(std::stoi(join.substr(join.rfind(':') + 1)));
+  auto second = ZmqServerTransport::listen({server_keys_, "127.0.0.1", port}, allowed_);
+  ASSERT_FALSE(second.ok());
+  EXPECT_NE(second.error().message.find("127.0.0.1:" + std::to_string(port)), std::string::npos);
+}
+
+TEST_F(ZmqTransportTest, WildcardsAndNonsenseAreNoListenAddresses) {
+  for (const char* host : {"0.0.0.0", "*", "::", "[::]", "", "a b", "127.0.0.1;tcp://x"}) {
+    auto server = ZmqServerTransport::listen({server_keys_, host, 0}, allowed_);
+    ASSERT_FALSE(server.ok()) << host;
+    EXPECT_EQ(server.error().code, ErrorCode::kInvalidArgument);
+  }
+  auto elsewhere = ZmqServerTransport::listen({server_keys_, "192.0.2.1", 0}, allowed_);
+  EXPECT_FALSE(elsewhere.ok());
+}
+
+TEST_F(ZmqTransportTest, ReceivingWithoutAnyLinkReturns) {
+  EXPECT_FALSE(client_.receive({}).has_value());
+  EXPECT_FALSE(client_.receive(kStep).has_value());
+  EXPECT_FALSE(client_.connect(server_keys_.public_key, Channel::kCompute, "ipc:///tmp/x").ok());
+}
+
+// --- peers that do not use our client ------------------------------------------------------------
+
+// A DEALER of libzmq with a routing id of its own choice.
+class ZmqRawPeer {
+ public:
+  ZmqRawPeer(const CurveKeyPair& keys, const PeerKey& server, const std::string& routing_id,
+             const std::string& endpoint)
+      : context_(zmq_ctx_new()), socket_(zmq_socket(context_.get(), ZMQ_DEALER)) {
+    void* raw = socket_.get();
+    int no_linger = 0;
+    zmq_setsockopt(raw, ZMQ_LINGER, &no_linger, sizeof no_linger);
+    zmq_setsockopt(raw, ZMQ_CURVE_SERVERKEY, server.bytes.data(), 32);
+    zmq_setsockopt(raw, ZMQ_CURVE_PUBLICKEY, keys.public_key.bytes.data(), 32);
+    zmq_setsockopt(raw, ZMQ_CURVE_SECRETKEY, keys.secret.data(), 32);
+    zmq_setsockopt(raw, ZMQ_ROUTING_ID, routing_id.data(), routing_id.size());
+    EXPECT_EQ(zmq_connect(raw, endpoint.c_str()), 0);
+  }
+
+  void send(const std::vector<std::string>& parts) {
+    for (size_t i = 0; i < parts.size(); ++i) {
+      int flags = ZMQ_DONTWAIT | (i + 1 < parts.size() ? ZMQ_SNDMORE : 0);
+      zmq_send(socket_.get(), parts[i].data(), parts[i].size(), flags);
+    }
+  }
+  std::string receive() {
+    char buffer[64];
+    int size = zmq_recv(socket_.get(), buffer, sizeof buffer, ZMQ_DONTWAIT);
+    return size < 0 ? "" : std::string(buffer, static_cast<size_t>(size));
+  }
+
+ private:
+  ZmqContext context_;
+  ZmqSocket socket_;
+};
+
+TEST_F(ZmqTransportTest, AnImpostorWithTheSameRoutingIdTakesNothingOver) {
+  CurveKeyPair impostor_keys = generate_curve_keys();
+  admit(client_keys_);
+  admit(impostor_keys);  // even a member cannot pass for another
+  std::string endpoint = server_->compute_endpoint();
+  ZmqRawPeer honest(client_keys_, server_keys_.public_key, "worker-1", endpoint);
+  honest.send({"hello", ""});
+  auto first = at_server();
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(first->peer, client_keys_.public_key);
+  ZmqRawPeer impostor(impostor_keys, server_keys_.public_key, "worker-1", endpoint);
+  impostor.send({"I am worker-1", ""});
+  while (auto envelope = at_server(kFewAttempts)) {
+    EXPECT_NE(envelope->peer, client_keys_.public_key);
+  }
+  ASSERT_TRUE(server_->send(client_keys_.public_key, Channel::kCompute, frames("work")).ok());
+  std::string work;
+  for (int i = 0; i < kAttempts && work.empty(); ++i) {
+    EXPECT_FALSE(server_->receive(kStep).has_value());
+    work = honest.receive();
+  }
+  EXPECT_EQ(work, "work");
+  EXPECT_EQ(impostor.receive(), "");
+}
+
+TEST_F(ZmqTransportTest, MessagesOfOtherThanTwoFramesAreDroppedAndCounted) {
+  admit(client_keys_);
+  ZmqRawPeer peer(client_keys_, server_keys_.public_key, "w", server_->compute_endpoint());
+  peer.send({"alone"});
+  peer.send({"three", "frames", "here"});
+  peer.send({"five", "frames", "are", "too", "many"});
+  peer.send({"two", "frames"});
+  auto envelope = at_server();
+  ASSERT_TRUE(envelope.has_value());
+  EXPECT_EQ(text_of(*envelope), "two");
+  EXPECT_EQ(as_text(envelope->frames.tensor), "frames");
+  EXPECT_FALSE(at_server(kFewAttempts).has_value());
+  EXPECT_EQ(server_->dropped_messages(), 3u);
+}
+
+// --- closed by default ---------------------------------------------------------------------------
+
+// Whether a peer gets through to a socket of ours whose context has, or lacks, a handler.
+bool gets_through(bool with_handler) {
+  CurveKeyPair keys = generate_curve_keys();
+  CurveKeyPair peer_keys = generate_curve_keys();
+  AllowList allowed;
+  EXPECT_TRUE(allowed.add(peer_keys.public_key, "").ok());
+  HandshakePolicy policy(allowed);
+  ZmqContext context = make_zmq_context();
+  std::optional<ZapHandler> handler;
+  if (with_handler) handler.emplace(std::move(*ZapHandler::start(context.get())));
+  auto socket = open_zmq_socket(context.get(), {Channel::kCompute, false, keys, std::nullopt});
+  EXPECT_TRUE(socket.ok());
+  EXPECT_EQ(zmq_bind(socket->get(), "tcp://127.0.0.1:*"), 0);
+  char endpoint[64];
+  size_t size = sizeof endpoint;
+  EXPECT_EQ(zmq_getsockopt(socket->get(), ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
+  ZmqRawPeer peer(peer_keys, keys.public_key, "w", endpoint);
+  peer.send({"hello", ""});
+  for (int i = 0; i < (with_handler ? kAttempts : kFewAttempts); ++i) {
+    if (handler) handler->serve(policy, TimePoint(0), 0);
+    zmq_pollitem_t item{socket->get(), 0, ZMQ_POLLIN, 0};
+    if (zmq_poll(&item, 1, 5) > 0) return zmq_receive(socket->get(), true).has_value();
+  }
+  return false;
+}
+
+TEST(ZmqClosedByDefault, NobodyComesInWithoutAHandler) {
+  EXPECT_FALSE(gets_through(false));
+  EXPECT_TRUE(gets_through(true)) << "or the line above shows nothing";
+}
+
+TEST(ZmqClosedByDefault, ASecondHandlerInOneContextIsAnError) {
+  ZmqContext context = make_zmq_context();
+  auto first = ZapHandler::start(context.get());
+  ASSERT_TRUE(first.ok());
+  EXPECT_FALSE(ZapHandler::start(context.get()).ok());
+}
+
+}  // namespace
+}  // namespace potluck
