@@ -21,8 +21,12 @@
 #include "engine/experts/stored_source.h"
 #include "protocol/message.h"
 #include "protocol/transport.h"
+#include "worker/manifest_store.h"
 
 namespace potluck {
+
+// Grains that were asked for and are not stored yet, all pools together.
+inline constexpr uint64_t kFetchWindowBytes = 16 * kMiB;
 
 struct WorkerOptions {
   std::string name;         // for people
@@ -31,7 +35,8 @@ struct WorkerOptions {
   uint64_t disk_bytes = 0;  // = the store's quota
 };
 
-// What the surroundings have to do.
+// What the surroundings have to do. ConnectChannel for a channel that is connected already means:
+// close it and connect anew.
 struct SendMessage {
   PeerKey peer;
   Channel channel = Channel::kCompute;
@@ -51,15 +56,18 @@ struct Notice {
   PeerKey coordinator;
   std::string text;
   bool fatal = false;
+  bool orderly = false;  // fatal, but no failure: the coordinator has ended on purpose
 };
 using WorkerAction = std::variant<SendMessage, ConnectChannel, DisconnectPeer, Notice>;
 
-// How to reach a pool: an invitation, or what JoinAccept said the last time.
+// How to reach a pool: an invitation, or what JoinAccept said the last time, or both: then the
+// invitation is redeemed first, and if it is refused (used, expired) the endpoints are tried, since
+// the coordinator may know this device from before.
 struct PoolAddress {
   PeerKey coordinator;
   SigningPublicKey signing_key{};
-  std::optional<Invitation> invitation;  // set: redeem it first
-  std::string compute_endpoint;          // else: go straight there
+  std::optional<Invitation> invitation;
+  std::string compute_endpoint;
   std::string bulk_endpoint;
 };
 
@@ -76,15 +84,24 @@ struct MembershipStatus {
 
 class WorkerCore {
  public:
-  // All references must outlive the core.
+  // All references must outlive the core. Without `manifests` every start fetches them anew.
+  //
+  // Memory: ram_bytes is divided evenly among the pools whose manifest is known; each has a cache
+  // of its own, made anew (empty) when the number of such pools changes. Beyond it the core uses at
+  // most kFetchWindowBytes for grains under way and UnitCompute::kSumsBytes for sums.
   WorkerCore(WorkerOptions options, GrainStore& store, const KernelTable& kernels, ThreadPool& pool,
-             const Clock& clock);
+             const Clock& clock, ManifestStore* manifests = nullptr);
   ~WorkerCore();
 
   void add_pool(const PoolAddress& address);
   void on_message(const PeerKey& from, Channel channel, Message message, ByteVector tensor);
   // The transport could not deliver to this coordinator.
   void on_unreachable(const PeerKey& coordinator);
+  // A channel was connected, for the first time or again: what was said before is lost, and what is
+  // waited for is asked for at once. Surroundings that cannot tell need not call it.
+  void on_connected(const PeerKey& coordinator, Channel channel);
+  // The coordinator does not let our key in on this channel.
+  void on_refused(const PeerKey& coordinator, Channel channel);
   void on_tick();
   void leave_all();  // says goodbye
 
@@ -93,7 +110,8 @@ class WorkerCore {
   TimePoint next_tick() const;
 
   std::vector<MembershipStatus> status() const;
-  uint64_t resident_bytes() const;
+  size_t pools() const;             // memberships that have not ended
+  uint64_t resident_bytes() const;  // of the caches
 
  private:
   struct Impl;

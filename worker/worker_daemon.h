@@ -1,5 +1,5 @@
 // The worker as a process: moves frames between a ZeroMQ transport and a WorkerCore until told to
-// stop. Owns the store, the transport, the threads. One thread calls run().
+// stop. Owns the store, the transport, the threads. The thread that calls run_worker() does it all.
 #pragma once
 
 #include <atomic>
@@ -12,24 +12,28 @@
 namespace potluck {
 
 struct WorkerDaemonOptions {
-  std::string token;            // an invitation; empty: rejoin the pools the store knows
+  // An invitation; empty: rejoin the pools the store knows. A used invitation of a pool that the
+  // store knows is no obstacle: it is tried first, then the endpoints of the last time.
+  std::string token;
   std::string store_directory;  // keys, grains, known pools
   std::string name;
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
   int threads = 1;
   std::string isa;       // "": the best this processor can do
+  std::string version;   // of this program, for people
   bool remember = true;  // keep the pool's address in the store, to rejoin without a token
 };
 
-// Told what happens; never called from another thread than run()'s.
+// Told what happens; never called from another thread than run_worker()'s. Either may be empty.
 struct WorkerObserver {
   std::function<void(const std::string& text)> notice;
-  std::function<void(const MembershipStatus& status)> status;  // at most a few times a second
+  // When phase, units or bytes fetched have changed; at most a few times a second.
+  std::function<void(const MembershipStatus& status)> status;
 };
 
-// Runs until `stop` becomes true, or until no pool is left that wants this worker (an error then
-// says why: refused, expired, unknown key).
+// Runs until `stop` becomes true, until the last coordinator has ended, or until no pool is left
+// that wants this worker (an error then says why: refused, expired, unknown key).
 Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
                   Entropy& entropy, const WorkerObserver& observer, const std::atomic<bool>& stop);
 

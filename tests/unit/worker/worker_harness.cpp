@@ -1,0 +1,240 @@
+#include "tests/unit/worker/worker_harness.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "engine/base/check.h"
+#include "protocol/partial_sums.h"
+
+namespace potluck::test {
+namespace {
+
+constexpr const char* kDirectory = "store";
+
+PeerKey numbered_key(uint8_t number) {
+  PeerKey key;
+  key.bytes.fill(number);
+  return key;
+}
+
+SigningKey numbered_signing_key(uint8_t number) {
+  SeededEntropy entropy(number);
+  return SigningKey::generate(entropy);
+}
+
+}  // namespace
+
+WorkerHarness::WorkerHarness(HarnessOptions wanted)
+    : options(std::move(wanted)), threads_(options.threads) {
+  restart();
+}
+
+void WorkerHarness::restart() {
+  core_.reset();
+  manifests_.reset();
+  store_.reset();
+  actions_.clear();
+  auto store = GrainStore::open(disk, kDirectory, options.disk_bytes);
+  CHECK(store.ok());
+  store_ = std::move(*store);
+  manifests_ = std::make_unique<ManifestStore>(disk, kDirectory);
+  auto kernels = select_kernels(options.kernels);
+  CHECK(kernels.ok());
+  WorkerOptions core{"bench", "potluck test", options.ram_bytes, options.disk_bytes};
+  core_ = std::make_unique<WorkerCore>(core, *store_, **kernels, threads_, clock, manifests_.get());
+}
+
+void WorkerHarness::deliver(const PeerKey& from, Channel channel, Message message,
+                            ByteVector tensor) {
+  core_->on_message(from, channel, std::move(message), std::move(tensor));
+}
+
+void WorkerHarness::pass(Duration time) {
+  TimePoint end = clock.now() + time;
+  for (TimePoint next = core_->next_tick(); next < end; next = core_->next_tick()) {
+    EXPECT_GT(next, clock.now()) << "a daemon would spin";
+    if (next <= clock.now()) break;
+    clock.set(next);
+    core_->on_tick();
+  }
+  clock.set(end);
+  core_->on_tick();
+}
+
+void WorkerHarness::collect() {
+  for (WorkerAction& action : core_->take_actions()) actions_.push_back(std::move(action));
+}
+
+void WorkerHarness::forget_actions() {
+  collect();
+  actions_.clear();
+}
+
+std::string WorkerHarness::notices() {
+  std::string text;
+  for (const Notice& notice : take_actions<Notice>()) {
+    text += (notice.fatal ? "fatal: " : "") + notice.text + "\n";
+  }
+  return text;
+}
+
+FakeCoordinator::FakeCoordinator(WorkerHarness& worker, const SampleModel& model, uint8_t number)
+    : signed_manifest(sign_manifest(model.manifest(), numbered_signing_key(number))),
+      announced(model.manifest().digest()),
+      worker_(worker),
+      model_(model),
+      key_(numbered_key(number)),
+      signing_(numbered_signing_key(number)) {}
+
+PoolAddress FakeCoordinator::address() const {
+  PoolAddress address;
+  address.coordinator = key_;
+  address.signing_key = signing_.public_key();
+  address.compute_endpoint = "tcp://127.0.0.1:4001";
+  address.bulk_endpoint = "tcp://127.0.0.1:4002";
+  return address;
+}
+
+Invitation FakeCoordinator::invitation() const {
+  Invitation invitation;
+  invitation.coordinator = key_;
+  invitation.signing_key = signing_.public_key();
+  invitation.secret.fill(0x5a);
+  invitation.join_endpoint = "tcp://127.0.0.1:4000";
+  return invitation;
+}
+
+void FakeCoordinator::say(Message message, ByteVector tensor) {
+  worker_.deliver(key_, Channel::kCompute, std::move(message), std::move(tensor));
+}
+
+void FakeCoordinator::say_bulk(BulkData data, ByteVector bytes) {
+  if (tamper && !tamper(data, bytes)) return;
+  worker_.deliver(key_, Channel::kBulk, data, std::move(bytes));
+}
+
+void FakeCoordinator::welcome() {
+  Welcome welcome;
+  welcome.epoch = epoch;
+  welcome.worker_number = 1;
+  welcome.manifest = announced;
+  welcome.manifest_bytes = signed_manifest.body.size();
+  welcome.heartbeat_ms = 1000;
+  say(welcome);
+}
+
+void FakeCoordinator::admit() {
+  worker_.core().add_pool(address());
+  worker_.take_one<Hello>(key_);
+  welcome();
+  serve_bulk();
+}
+
+void FakeCoordinator::assign(uint64_t version, uint32_t slices, std::vector<UnitId> units) {
+  say(Assignment{epoch, version, slices, std::move(units)});
+}
+
+void FakeCoordinator::fill(uint32_t slices, std::vector<UnitId> units) {
+  admit();
+  assign(1, slices, std::move(units));
+  serve_bulk();
+}
+
+void FakeCoordinator::serve_bulk() {
+  while (serve_asked() > 0) {
+  }
+}
+
+size_t FakeCoordinator::serve_asked() {
+  size_t served = 0;
+  for (auto& asked : worker_.take<FetchManifest>(key_)) {
+    EXPECT_EQ(asked.channel, Channel::kBulk);
+    ++manifests_asked_;
+    send_whole(asked.message.manifest, signed_manifest.body, signed_manifest.signature);
+    ++served;
+  }
+  for (auto& request : worker_.take<FetchGrain>(key_)) {
+    EXPECT_EQ(request.channel, Channel::kBulk);
+    EXPECT_EQ(model_.manifest().digest_of(request.message.grain), request.message.digest);
+    grains_asked_.push_back(request.message.grain);
+    send_whole(request.message.digest, model_.grain(request.message.grain), {});
+    ++served;
+  }
+  return served;
+}
+
+void FakeCoordinator::send_whole(const Digest& digest, const ByteVector& whole,
+                                 const Signature& signature) {
+  for (uint64_t offset = 0; offset < whole.size(); offset += part_bytes) {
+    uint64_t end = std::min<uint64_t>(offset + part_bytes, whole.size());
+    ByteVector part(whole.begin() + static_cast<ptrdiff_t>(offset),
+                    whole.begin() + static_cast<ptrdiff_t>(end));
+    say_bulk({digest, true, offset, whole.size(), signature}, std::move(part));
+  }
+}
+
+Compute FakeCoordinator::compute_message(const SampleBatch& batch, uint32_t slices,
+                                         const std::function<bool(UnitId)>& filter) {
+  Compute request;
+  request.work = {epoch, next_request_++, batch.layer, 0};
+  request.slices = slices;
+  request.form = batch.input.form();
+  request.columns = batch.input.columns();
+  for (uint32_t row = 0; row < batch.input.tokens(); ++row) {
+    ComputeRow& out = request.rows.emplace_back();
+    out.fraction_bits = batch.fraction_bits[row];
+    for (uint32_t k = 0; k < batch.top_k; ++k) {
+      size_t call = size_t{row} * batch.top_k + k;
+      for (uint32_t slice = 0; slice < slices; ++slice) {
+        UnitId unit{static_cast<uint16_t>(batch.layer), static_cast<uint16_t>(batch.experts[call]),
+                    static_cast<uint16_t>(slice)};
+        if (filter && !filter(unit)) continue;
+        out.calls.push_back({unit.expert, unit.slice, batch.weights[call]});
+      }
+    }
+  }
+  return request;
+}
+
+ByteVector FakeCoordinator::frame_of(const SampleBatch& batch) {
+  std::vector<uint32_t> rows(batch.input.tokens());
+  for (uint32_t row = 0; row < rows.size(); ++row) rows[row] = row;
+  return pack_activations(batch.input.view(), rows);
+}
+
+WorkerHarness::Sent<Partial> FakeCoordinator::ask(const Compute& request, ByteVector frame) {
+  say(request, std::move(frame));
+  auto answer = worker_.take_one<Partial>(key_);
+  EXPECT_EQ(answer.message.work, request.work);
+  EXPECT_EQ(answer.message.checksum,
+            checksum_of(request.work, answer.message.row_flags, answer.tensor));
+  return answer;
+}
+
+ExpertSums FakeCoordinator::compute(const SampleBatch& batch, uint32_t slices,
+                                    const std::function<bool(UnitId)>& filter) {
+  ExpertSums sums;
+  sums.reset(batch.input.tokens(), batch.input.columns());
+  Compute request = compute_message(batch, slices, filter);
+  auto answer = ask(request, frame_of(batch));
+  EXPECT_EQ(answer.message.status, PartialStatus::kOk) << answer.message.text;
+  if (answer.message.status == PartialStatus::kOk) {
+    add_answer(request, answer.message, answer.tensor, &sums);
+  }
+  return sums;
+}
+
+void add_answer(const Compute& request, const Partial& partial, ByteSpan sums, ExpertSums* out) {
+  ASSERT_EQ(partial.row_flags.size(), request.rows.size());
+  Status added = add_packed_sums(sums, std::numeric_limits<int64_t>::max() / 2, out->sums);
+  ASSERT_TRUE(added.ok()) << added.error().message;
+  for (size_t row = 0; row < partial.row_flags.size(); ++row) {
+    out->flags[row] |= partial.row_flags[row];
+  }
+}
+
+bool same(const ExpertSums& a, const ExpertSums& b) {
+  return a.sums == b.sums && a.flags == b.flags;
+}
+
+}  // namespace potluck::test

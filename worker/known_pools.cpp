@@ -1,0 +1,120 @@
+#include "worker/known_pools.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "protocol/peer_text.h"
+
+namespace potluck {
+namespace {
+
+constexpr std::string_view kFirstLine = "potluck-pool 1";
+constexpr uint64_t kFileBytes = 4096;
+
+std::string hex(const std::array<uint8_t, 32>& bytes) {
+  return Digest{bytes}.hex();
+}
+
+std::string to_text(const PoolAddress& address) {
+  return fmt::format("{}\nsigning-key {}\ncompute {}\nbulk {}\n", kFirstLine,
+                     hex(address.signing_key), address.compute_endpoint, address.bulk_endpoint);
+}
+
+// Takes the next line, which must begin with `prefix`, and returns the rest of it.
+Result<std::string> take_line(std::string_view* text, std::string_view prefix) {
+  size_t end = text->find('\n');
+  std::string_view line = text->substr(0, end);
+  if (end == std::string_view::npos || !line.starts_with(prefix)) {
+    return Error{ErrorCode::kCorrupt, fmt::format("expected a line \"{}...\"", prefix)};
+  }
+  text->remove_prefix(end + 1);
+  return std::string(line.substr(prefix.size()));
+}
+
+Result<std::string> take_endpoint(std::string_view* text, std::string_view prefix) {
+  Result<std::string> endpoint = take_line(text, prefix);
+  if (!endpoint) return endpoint;
+  if (Status valid = check_endpoint(*endpoint); !valid) return valid.error();
+  return endpoint;
+}
+
+Result<PoolAddress> from_text(const PeerKey& coordinator, std::string_view text) {
+  PoolAddress address;
+  address.coordinator = coordinator;
+  Result<std::string> first = take_line(&text, kFirstLine);
+  if (!first) return first.error();
+  Result<std::string> key = take_line(&text, "signing-key ");
+  if (!key) return key.error();
+  Result<Digest> signing_key = parse_digest(*key);
+  if (!signing_key) return signing_key.error();
+  address.signing_key = signing_key->bytes;
+  Result<std::string> compute = take_endpoint(&text, "compute ");
+  if (!compute) return compute.error();
+  address.compute_endpoint = std::move(*compute);
+  Result<std::string> bulk = take_endpoint(&text, "bulk ");
+  if (!bulk) return bulk.error();
+  address.bulk_endpoint = std::move(*bulk);
+  if (!first->empty() || !text.empty()) {
+    return Error{ErrorCode::kCorrupt, "expected four lines and no more"};
+  }
+  return address;
+}
+
+}  // namespace
+
+std::string KnownPools::path_of(const PeerKey& coordinator) const {
+  return directory_ + "/" + hex(coordinator.bytes);
+}
+
+Result<PoolAddress> KnownPools::load(const PeerKey& coordinator) const {
+  std::string path = path_of(coordinator);
+  if (!storage_.exists(path)) return Error{ErrorCode::kNotFound, path + ": not there"};
+  Result<ByteVector> bytes = read_file(storage_, path, kFileBytes);
+  if (!bytes) return bytes.error();
+  Result<PoolAddress> address = from_text(coordinator, as_text(*bytes));
+  if (!address) return address.error().in(path);
+  return address;
+}
+
+std::vector<PoolAddress> KnownPools::load_all(std::vector<std::string>* problems) const {
+  std::vector<PoolAddress> pools;
+  if (!storage_.exists(directory_)) return pools;
+  Result<std::vector<std::string>> names = storage_.list(directory_);
+  if (!names) {
+    problems->push_back(names.error().message);
+    return pools;
+  }
+  for (const std::string& name : *names) {
+    Result<Digest> key = parse_digest(name);
+    if (!key || key->hex() != name) continue;  // a leftover, or nothing of ours
+    Result<PoolAddress> address = load(PeerKey{key->bytes});
+    if (address) {
+      pools.push_back(std::move(*address));
+    } else {
+      problems->push_back(address.error().message);
+    }
+  }
+  return pools;
+}
+
+Status KnownPools::save(const PoolAddress& address) {
+  Result<PoolAddress> known = load(address.coordinator);
+  if (known && to_text(*known) == to_text(address)) return {};
+  if (Status made = storage_.make_directories(directory_); !made) return made;
+  if (Status room = make_room(address.coordinator); !room) return room;
+  return storage_.write_atomic(path_of(address.coordinator), as_bytes(to_text(address)));
+}
+
+Status KnownPools::make_room(const PeerKey& coordinator) {
+  Result<std::vector<std::string>> names = storage_.list(directory_);
+  if (!names) return names.error();
+  std::erase(*names, hex(coordinator.bytes));
+  for (size_t i = 0; i + kMost <= names->size(); ++i) {
+    Status removed = storage_.remove(directory_ + "/" + (*names)[i]);
+    if (!removed) return removed;
+  }
+  return {};
+}
+
+}  // namespace potluck

@@ -1,0 +1,34 @@
+#include "worker/manifest_store.h"
+
+#include "engine/base/limits.h"
+
+namespace potluck {
+
+Result<SignedManifest> ManifestStore::load(const Digest& digest) const {
+  std::string path = path_of(digest);
+  if (!storage_.exists(path)) return Error{ErrorCode::kNotFound, path + ": not there"};
+  SignedManifest manifest;
+  uint64_t most = limits::kManifestBytes + manifest.signature.size();
+  Result<ByteVector> bytes = read_file(storage_, path, most);
+  if (!bytes) return bytes.error();
+  ByteReader reader(*bytes);
+  Result<ByteSpan> signature = reader.take(manifest.signature.size());
+  if (!signature) return signature.error().in(path);
+  std::memcpy(manifest.signature.data(), signature->data(), signature->size());
+  bytes->erase(bytes->begin(), bytes->begin() + static_cast<ptrdiff_t>(signature->size()));
+  manifest.body = std::move(*bytes);
+  if (Digest found = sha256(manifest.body); found != digest) {
+    return Error{ErrorCode::kCorrupt, path + ": its SHA-256 is " + found.hex()};
+  }
+  return manifest;
+}
+
+Status ManifestStore::save(const Digest& digest, const SignedManifest& manifest) {
+  ByteWriter writer;
+  writer.write(ByteSpan(std::as_bytes(std::span(manifest.signature))));
+  writer.write(ByteSpan(manifest.body));
+  if (Status made = storage_.make_directories(directory_); !made) return made;
+  return storage_.write_atomic(path_of(digest), writer.bytes());
+}
+
+}  // namespace potluck

@@ -1,0 +1,32 @@
+// ManifestStore: signed manifests on disk, beside the grains, so that a restart fetches nothing.
+// What is read back is as little trusted as what comes over the wire: the caller verifies it. Names
+// are digests. One thread.
+//
+//   DIR/manifests/HEX    64 bytes signature, then the manifest's bytes
+#pragma once
+
+#include <string>
+
+#include "engine/base/storage.h"
+#include "engine/experts/manifest.h"
+
+namespace potluck {
+
+class ManifestStore {
+ public:
+  // `storage` must outlive the object. The directory is the grain store's, which creates it.
+  ManifestStore(Storage& storage, const std::string& store_directory)
+      : storage_(storage), directory_(store_directory + "/manifests") {}
+
+  // kNotFound when there is none; kCorrupt when its bytes do not have this digest.
+  Result<SignedManifest> load(const Digest& digest) const;
+  Status save(const Digest& digest, const SignedManifest& manifest);
+
+ private:
+  std::string path_of(const Digest& digest) const { return directory_ + "/" + digest.hex(); }
+
+  Storage& storage_;
+  std::string directory_;
+};
+
+}  // namespace potluck

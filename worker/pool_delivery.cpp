@@ -1,0 +1,229 @@
+// How a session gets what it computes with: the manifest, the assignment, the grains.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "worker/pool_session.h"
+
+namespace potluck {
+namespace {
+
+// How often a coordinator that denies its own manifest is asked.
+constexpr uint32_t kManifestTries = 5;
+// Failures of one assignment that people read about; the rest would only repeat them.
+constexpr uint32_t kFetchNotices = 5;
+
+bool is_signature(const Signature& signature) {
+  return std::any_of(signature.begin(), signature.end(), [](uint8_t byte) { return byte != 0; });
+}
+
+// Of two assignments that came early, the newer one.
+bool replaces(const Assignment& assignment, const std::optional<Assignment>& early) {
+  return !early || early->epoch != assignment.epoch || early->version <= assignment.version;
+}
+
+}  // namespace
+
+void PoolSession::find_manifest() {
+  manifest_parts_.reset();
+  if (context_.manifests == nullptr) {
+    request_manifest();
+    return;
+  }
+  Result<SignedManifest> stored = context_.manifests->load(welcome_->manifest);
+  if (stored) {
+    take_manifest(std::move(*stored), true);
+    return;
+  }
+  if (stored.error().code != ErrorCode::kNotFound) {
+    notice(stored.error().message + "; fetching the manifest again");
+  }
+  request_manifest();
+}
+
+void PoolSession::request_manifest() {
+  phase_ = Phase::kFetchingManifest;
+  manifest_parts_.emplace(welcome_->manifest_bytes);
+  manifest_signature_ = {};
+  manifest_retry_at_ = now() + GrainFetcher::kSilence;
+  send(FetchManifest{welcome_->manifest}, Channel::kBulk);
+}
+
+void PoolSession::on_manifest_part(const BulkData& data, ByteSpan part) {
+  if (!data.found) {
+    retry_manifest("the coordinator does not have the manifest it announced");
+    return;
+  }
+  if (is_signature(data.signature)) manifest_signature_ = data.signature;
+  switch (manifest_parts_->add(data, part)) {
+    case BulkAssembly::Step::kIgnored:
+      return;
+    case BulkAssembly::Step::kTaken:
+      manifest_retry_at_ = now() + GrainFetcher::kSilence;
+      return;
+    case BulkAssembly::Step::kBad:
+      retry_manifest(fmt::format("wrong manifest: bytes {} to {} of {}, announced with {} bytes",
+                                 data.offset, data.offset + part.size(), data.total,
+                                 welcome_->manifest_bytes));
+      return;
+    case BulkAssembly::Step::kComplete:
+      break;
+  }
+  take_manifest({manifest_parts_->take(), manifest_signature_}, false);
+}
+
+void PoolSession::retry_manifest(const std::string& reason) {
+  manifest_parts_.reset();
+  if (++manifest_failures_ >= kManifestTries) {
+    end(reason, true);
+    return;
+  }
+  manifest_retry_at_ = now() + GrainFetcher::kPause;
+}
+
+// Nothing about the model is believed before the digest is the announced one and the signature is
+// the pool's.
+void PoolSession::take_manifest(SignedManifest signed_manifest, bool from_disk) {
+  manifest_parts_.reset();
+  if (Digest found = sha256(signed_manifest.body); found != welcome_->manifest) {
+    end(fmt::format("wrong manifest: its SHA-256 is {}, announced was {}", found.hex(),
+                    welcome_->manifest.hex()),
+        true);
+    return;
+  }
+  Result<Manifest> manifest = verify_manifest(signed_manifest, address_.signing_key);
+  if (!manifest && from_disk) {
+    notice("stored manifest: " + manifest.error().message + "; fetching it again");
+    request_manifest();
+    return;
+  }
+  if (!manifest) {
+    end("wrong manifest: " + manifest.error().message, true);
+    return;
+  }
+  if (!from_disk && context_.manifests != nullptr) {
+    Status saved = context_.manifests->save(welcome_->manifest, signed_manifest);
+    if (!saved) notice("the manifest will be fetched again next time: " + saved.error().message);
+  }
+  manifest_ = std::make_unique<Manifest>(std::move(*manifest));
+  become_member();
+}
+
+void PoolSession::become_member() {
+  phase_ = Phase::kMember;
+  units_.report_again();  // the coordinator may have forgotten
+  std::optional<Assignment> early = std::exchange(early_, std::nullopt);
+  if (early && early->epoch == welcome_->epoch) apply(*early);
+  request_grains();
+  report_residency();
+}
+
+void PoolSession::on_assignment(Assignment assignment) {
+  bool known = welcome_ && assignment.epoch == welcome_->epoch;
+  if (!known || manifest_ == nullptr) {
+    uint64_t epoch = assignment.epoch;
+    if (replaces(assignment, early_)) early_ = std::move(assignment);
+    of_this_epoch(epoch);
+    return;
+  }
+  if (!any_version_ && assignment.version < version_) return;
+  apply(assignment);
+}
+
+void PoolSession::apply(const Assignment& assignment) {
+  if (Status valid = check_assignment(assignment, *manifest_); !valid) {
+    notice("ignored: " + valid.error().message);
+    return;
+  }
+  any_version_ = false;
+  version_ = assignment.version;
+  fetch_notices_ = 0;
+  std::vector<MissingGrain> missing = units_.assign(assignment, *manifest_, context_.store);
+  uint64_t bytes = 0;
+  for (const MissingGrain& grain : missing) bytes += grain.bytes;
+  if (bytes > 0 && !context_.make_room(bytes)) {
+    notice(
+        fmt::format("{} bytes of experts are assigned and missing, the store has room for {} of "
+                    "its {}: give it more with --disk",
+                    bytes,
+                    context_.store.quota_bytes() -
+                        std::min(context_.store.used_bytes(), context_.store.quota_bytes()),
+                    context_.store.quota_bytes()));
+  }
+  fetcher_.replace(std::move(missing), now());
+  request_grains();
+  report_residency();
+}
+
+void PoolSession::request_grains() {
+  if (phase_ != Phase::kMember) return;
+  while (std::optional<MissingGrain> grain = fetcher_.next(now(), window_bytes_)) {
+    if (context_.store.contains(grain->digest)) {  // came for another pool
+      fetcher_.stored(grain->digest);
+      units_.grain_stored(grain->digest);
+      continue;
+    }
+    send(FetchGrain{grain->digest, grain->grain}, Channel::kBulk);
+  }
+}
+
+// After the bulk channel was connected anew.
+void PoolSession::request_bulk_again() {
+  if (phase_ == Phase::kFetchingManifest) request_manifest();
+  fetcher_.ask_again(now());
+  request_grains();
+}
+
+void PoolSession::on_bulk_data(const BulkData& data, ByteSpan part) {
+  if (manifest_parts_ && data.digest == welcome_->manifest) {
+    on_manifest_part(data, part);
+    return;
+  }
+  using Kind = GrainFetcher::Outcome::Kind;
+  GrainFetcher::Outcome outcome = fetcher_.on_data(data, part, now());
+  if (outcome.kind == Kind::kPart || outcome.kind == Kind::kComplete) {
+    bytes_fetched_ += part.size();
+  }
+  if (outcome.kind == Kind::kComplete) store_grain(data.digest, outcome.bytes);
+  if (outcome.kind == Kind::kNotFound) {
+    grain_failed(data.digest, "the coordinator does not have it");
+  }
+  if (outcome.kind == Kind::kBad) {
+    grain_failed(data.digest, fmt::format("bytes {} to {} of {} contradict the manifest",
+                                          data.offset, data.offset + part.size(), data.total));
+  }
+  request_grains();
+  report_residency();
+}
+
+void PoolSession::store_grain(const Digest& digest, ByteSpan bytes) {
+  Status stored = context_.store.put(digest, bytes);
+  if (!stored && stored.error().code == ErrorCode::kLimit && context_.make_room(bytes.size())) {
+    stored = context_.store.put(digest, bytes);
+  }
+  if (stored) {
+    fetcher_.stored(digest);
+    units_.grain_stored(digest);
+  } else if (stored.error().code == ErrorCode::kLimit) {
+    stop_fetching(stored.error().message);
+  } else {
+    grain_failed(digest, stored.error().message);
+  }
+}
+
+void PoolSession::grain_failed(const Digest& digest, const std::string& reason) {
+  bool again = fetcher_.failed(digest, now());
+  if (++fetch_notices_ > kFetchNotices) return;
+  notice(fmt::format("fetching grain {}: {}; {}", digest.hex().substr(0, 12), reason,
+                     again ? "asking again" : "given up"));
+}
+
+// Without room every further grain would be fetched in vain. The next assignment starts anew.
+void PoolSession::stop_fetching(const std::string& reason) {
+  fetcher_.clear();
+  notice(fmt::format("no room for more experts, {} of {} units are ready: {}", units_.ready_count(),
+                     units_.assigned_count(), reason));
+}
+
+}  // namespace potluck

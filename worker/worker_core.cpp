@@ -1,0 +1,191 @@
+#include "worker/worker_core.h"
+
+#include <algorithm>
+#include <set>
+#include <unordered_set>
+#include <utility>
+
+#include "worker/pool_session.h"
+
+namespace potluck {
+namespace {
+
+// Work that took longer than this has kept us from listening: silence meanwhile means nothing.
+constexpr Duration kBusy = std::chrono::milliseconds(100);
+
+}  // namespace
+
+struct WorkerCore::Impl {
+  Impl(WorkerOptions options, GrainStore& store, const KernelTable& kernels, ThreadPool& threads,
+       const Clock& clock, ManifestStore* manifests)
+      : context{std::move(options),
+                kernel_self_test(kernels),
+                store,
+                manifests,
+                clock,
+                UnitCompute(kernels, threads, clock),
+                {},
+                [this](uint64_t bytes) { return make_room(bytes); }} {}
+
+  // Nothing happens for a coordinator that is not in the table.
+  template <class Event>
+  void with_session(const PeerKey& coordinator, const Event& event) {
+    auto found = sessions.find(coordinator);
+    if (found == sessions.end()) return;
+    event(*found->second);
+    after_event();
+  }
+  void after_event();
+  bool memory_divided() const;
+  void divide_memory();
+  bool fits(uint64_t cache_bytes) const;
+  bool make_room(uint64_t bytes);
+
+  WorkerContext context;
+  std::map<PeerKey, std::unique_ptr<PoolSession>> sessions;
+  std::set<PeerKey> sharing;  // pools that have a part of the memory
+};
+
+// Sessions end and manifests come and go inside an event; what follows from that is done after it.
+void WorkerCore::Impl::after_event() {
+  auto ended = [](const auto& entry) { return entry.second->ended(); };
+  std::erase_if(sessions, ended);
+  if (memory_divided()) return;
+  divide_memory();
+  std::erase_if(sessions, ended);
+}
+
+// Whether exactly the pools whose manifest is known have a part.
+bool WorkerCore::Impl::memory_divided() const {
+  size_t pools = 0;
+  for (const auto& [key, session] : sessions) {
+    if (session->manifest() == nullptr) continue;
+    if (!sharing.contains(key)) return false;
+    ++pools;
+  }
+  return pools == sharing.size();
+}
+
+void WorkerCore::Impl::divide_memory() {
+  std::set<PeerKey> pools;
+  for (const auto& [key, session] : sessions) {
+    if (session->manifest() != nullptr) pools.insert(key);
+  }
+  for (const auto& [key, session] : sessions) {
+    uint64_t share = context.options.ram_bytes / std::max<size_t>(pools.size(), 1);
+    if (!pools.contains(key) || sharing.contains(key) || fits(share)) continue;
+    session->refuse_memory(share);
+    pools.erase(key);
+  }
+  size_t parts = std::max<size_t>(pools.size(), 1);
+  for (const auto& [key, session] : sessions) {
+    session->set_shares(context.options.ram_bytes / parts, kFetchWindowBytes / parts);
+  }
+  sharing = std::move(pools);
+}
+
+// Whether every pool can hold at least one grain with such a share.
+bool WorkerCore::Impl::fits(uint64_t cache_bytes) const {
+  return std::all_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
+    const Manifest* manifest = entry.second->manifest();
+    return manifest == nullptr || manifest->largest_grain_bytes() <= cache_bytes;
+  });
+}
+
+bool WorkerCore::Impl::make_room(uint64_t bytes) {
+  GrainStore& store = context.store;
+  auto enough = [&] {
+    return store.used_bytes() <= store.quota_bytes() &&
+           bytes <= store.quota_bytes() - store.used_bytes();
+  };
+  if (enough()) return true;
+  std::unordered_set<Digest> needed;
+  for (const auto& [key, session] : sessions) session->units().collect_grains(&needed);
+  for (const auto& [key, session] : sessions) {
+    if (session->manifest() == nullptr) continue;
+    for (const ManifestLayer& layer : session->manifest()->layers()) {
+      for (const Digest& digest : layer.grains) {
+        if (needed.contains(digest) || !store.contains(digest)) continue;
+        store.remove(digest);
+        if (enough()) return true;
+      }
+    }
+  }
+  return false;
+}
+
+WorkerCore::WorkerCore(WorkerOptions options, GrainStore& store, const KernelTable& kernels,
+                       ThreadPool& pool, const Clock& clock, ManifestStore* manifests)
+    : impl_(std::make_unique<Impl>(std::move(options), store, kernels, pool, clock, manifests)) {}
+
+WorkerCore::~WorkerCore() = default;
+
+void WorkerCore::add_pool(const PoolAddress& address) {
+  auto [entry, fresh] = impl_->sessions.try_emplace(address.coordinator);
+  if (!fresh) return;
+  entry->second = std::make_unique<PoolSession>(address, impl_->context);
+  impl_->divide_memory();
+  entry->second->start();
+  impl_->after_event();
+}
+
+void WorkerCore::on_message(const PeerKey& from, Channel channel, Message message,
+                            ByteVector tensor) {
+  impl_->with_session(from, [&](PoolSession& session) {
+    const Clock& clock = impl_->context.clock;
+    TimePoint start = clock.now();
+    session.on_message(channel, message, tensor);
+    if (clock.now() - start < kBusy) return;
+    for (auto& [key, other] : impl_->sessions) other->excuse_silence();
+  });
+}
+
+void WorkerCore::on_unreachable(const PeerKey& coordinator) {
+  impl_->with_session(coordinator, [](PoolSession& session) { session.on_unreachable(); });
+}
+
+void WorkerCore::on_connected(const PeerKey& coordinator, Channel channel) {
+  impl_->with_session(coordinator, [=](PoolSession& session) { session.on_connected(channel); });
+}
+
+void WorkerCore::on_refused(const PeerKey& coordinator, Channel channel) {
+  impl_->with_session(coordinator, [=](PoolSession& session) { session.on_refused(channel); });
+}
+
+void WorkerCore::on_tick() {
+  for (auto& [key, session] : impl_->sessions) session->on_tick();
+  impl_->after_event();
+}
+
+void WorkerCore::leave_all() {
+  for (auto& [key, session] : impl_->sessions) session->leave("the worker has ended");
+  impl_->after_event();
+}
+
+std::vector<WorkerAction> WorkerCore::take_actions() {
+  return std::exchange(impl_->context.actions, {});
+}
+
+TimePoint WorkerCore::next_tick() const {
+  TimePoint next = TimePoint::max();
+  for (const auto& [key, session] : impl_->sessions) next = std::min(next, session->next_tick());
+  return next;
+}
+
+std::vector<MembershipStatus> WorkerCore::status() const {
+  std::vector<MembershipStatus> all;
+  for (const auto& [key, session] : impl_->sessions) all.push_back(session->status());
+  return all;
+}
+
+size_t WorkerCore::pools() const {
+  return impl_->sessions.size();
+}
+
+uint64_t WorkerCore::resident_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [key, session] : impl_->sessions) bytes += session->resident_bytes();
+  return bytes;
+}
+
+}  // namespace potluck

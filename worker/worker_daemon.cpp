@@ -1,0 +1,265 @@
+#include "worker/worker_daemon.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include <fmt/format.h>
+
+#include "engine/base/limits.h"
+#include "protocol/zmq_transport.h"
+#include "worker/known_pools.h"
+
+namespace potluck {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Duration kLongestWait = milliseconds(100);  // how soon `stop` is noticed
+// A connection that is being made tells nobody when it is done: looked at so often, for so long.
+constexpr Duration kConnectingWait = milliseconds(5);
+constexpr Duration kConnectingTime = std::chrono::seconds(3);
+constexpr Duration kStatusInterval = milliseconds(250);
+// A peer that sends nonsense is reported, not quoted without end.
+constexpr uint32_t kNonsenseNotices = 5;
+
+class WorkerDaemon {
+ public:
+  WorkerDaemon(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
+               const WorkerObserver& observer, const DeviceKeys& keys, const KernelTable& kernels,
+               std::unique_ptr<GrainStore> store);
+
+  Status add_pools();
+  Status run(const std::atomic<bool>& stop);
+
+ private:
+  void perform_actions();
+  void perform(SendMessage& message);
+  void perform(const ConnectChannel& connection);
+  void perform(const DisconnectPeer& peer);
+  void perform(const Notice& notice);
+  void deliver(Envelope envelope);
+  void remember(const PeerKey& coordinator);
+  void watch_links();
+  void report_status();
+  void notice(const std::string& text) const;
+  Duration time_to_wait() const;
+
+  const WorkerDaemonOptions& options_;
+  const Clock& clock_;
+  const WorkerObserver& observer_;
+  std::unique_ptr<GrainStore> store_;
+  ManifestStore manifests_;
+  KnownPools known_pools_;
+  ThreadPool threads_;
+  ZmqClientTransport transport_;
+  WorkerCore core_;
+  std::map<PeerKey, PoolAddress> addresses_;
+  std::map<std::pair<PeerKey, Channel>, LinkState> links_;
+  TimePoint connecting_since_{0};
+  bool connecting_ = false;
+  std::optional<Notice> last_end_;
+  uint32_t nonsense_ = 0;
+  TimePoint status_at_{0};
+  std::map<PeerKey, MembershipStatus> reported_;
+};
+
+WorkerOptions core_options(const WorkerDaemonOptions& options, const KernelTable& kernels) {
+  WorkerOptions core;
+  core.name = options.name;
+  core.software = options.version.empty() ? "potluck" : "potluck " + options.version;
+  core.software += fmt::format(", {}", kernels.name);
+  core.ram_bytes = options.ram_bytes;
+  core.disk_bytes = options.disk_bytes;
+  return core;
+}
+
+WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
+                           const WorkerObserver& observer, const DeviceKeys& keys,
+                           const KernelTable& kernels, std::unique_ptr<GrainStore> store)
+    : options_(options),
+      clock_(clock),
+      observer_(observer),
+      store_(std::move(store)),
+      manifests_(storage, options.store_directory),
+      known_pools_(storage, options.store_directory),
+      threads_(options.threads),
+      transport_(keys.curve),
+      core_(core_options(options, kernels), *store_, kernels, threads_, clock, &manifests_) {}
+
+Status WorkerDaemon::add_pools() {
+  std::vector<PoolAddress> pools;
+  std::vector<std::string> problems;
+  if (options_.token.empty()) {
+    pools = known_pools_.load_all(&problems);
+  } else {
+    Result<Invitation> invitation = parse_invitation(options_.token);
+    if (!invitation) return invitation.error();
+    PoolAddress address;
+    Result<PoolAddress> known = known_pools_.load(invitation->coordinator);
+    if (known && known->signing_key == invitation->signing_key) address = std::move(*known);
+    address.coordinator = invitation->coordinator;
+    address.signing_key = invitation->signing_key;
+    address.invitation = std::move(*invitation);
+    pools.push_back(std::move(address));
+  }
+  for (const std::string& problem : problems) notice(problem);
+  if (pools.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("no invitation was given, and {} knows no pool: ask the coordinator's "
+                             "owner for a token",
+                             options_.store_directory)};
+  }
+  for (const PoolAddress& pool : pools) {
+    addresses_[pool.coordinator] = pool;
+    core_.add_pool(pool);
+  }
+  return {};
+}
+
+Status WorkerDaemon::run(const std::atomic<bool>& stop) {
+  perform_actions();
+  while (!stop.load(std::memory_order_relaxed)) {
+    if (core_.pools() == 0) {
+      if (!last_end_ || last_end_->orderly) return {};
+      return Error{ErrorCode::kRefused, last_end_->text};
+    }
+    std::optional<Envelope> envelope = transport_.receive(time_to_wait());
+    watch_links();
+    if (envelope) deliver(std::move(*envelope));
+    if (clock_.now() >= core_.next_tick()) core_.on_tick();
+    perform_actions();
+    report_status();
+  }
+  core_.leave_all();
+  perform_actions();
+  return {};
+}
+
+// In whole milliseconds, rounded up: waiting a little less than is needed would be spinning.
+Duration WorkerDaemon::time_to_wait() const {
+  Duration wait = core_.next_tick() - clock_.now();
+  bool fresh = connecting_ && clock_.now() - connecting_since_ < kConnectingTime;
+  wait = std::clamp(wait, Duration::zero(), fresh ? kConnectingWait : kLongestWait);
+  return std::chrono::ceil<milliseconds>(wait);
+}
+
+// Tells the core about connections that were made or refused since the last look.
+void WorkerDaemon::watch_links() {
+  bool connecting = false;
+  for (auto& [link, known] : links_) {
+    const auto& [coordinator, channel] = link;
+    LinkState state = transport_.link_state(coordinator, channel);
+    connecting = connecting || state == LinkState::kConnecting;
+    if (state == known) continue;
+    known = state;
+    if (state == LinkState::kConnected) core_.on_connected(coordinator, channel);
+    if (state == LinkState::kRefused) core_.on_refused(coordinator, channel);
+  }
+  if (connecting && !connecting_) connecting_since_ = clock_.now();
+  connecting_ = connecting;
+}
+
+void WorkerDaemon::deliver(Envelope envelope) {
+  Result<Message> message = decode_header(envelope.frames.header);
+  if (message) {
+    core_.on_message(envelope.peer, envelope.channel, std::move(*message),
+                     std::move(envelope.frames.tensor));
+  } else if (++nonsense_ <= kNonsenseNotices) {
+    notice(
+        fmt::format("{}: dropped a message: {}", envelope.peer.brief(), message.error().message));
+  }
+}
+
+// Performing an action may lead to further ones: a message that cannot be sent.
+void WorkerDaemon::perform_actions() {
+  for (auto actions = core_.take_actions(); !actions.empty(); actions = core_.take_actions()) {
+    for (WorkerAction& action : actions) {
+      std::visit([this](auto& what) { perform(what); }, action);
+    }
+  }
+}
+
+// What does not get through on the other channels is asked for again.
+void WorkerDaemon::perform(SendMessage& message) {
+  Frames frames{encode_header(message.message), std::move(message.tensor)};
+  Status sent = transport_.send(message.peer, message.channel, std::move(frames));
+  if (!sent && message.channel == Channel::kCompute) core_.on_unreachable(message.peer);
+}
+
+void WorkerDaemon::perform(const ConnectChannel& connection) {
+  const PeerKey& key = connection.coordinator;
+  if (connection.channel != Channel::kJoin) {
+    transport_.disconnect(key, Channel::kJoin);
+    links_.erase({key, Channel::kJoin});
+  }
+  Status connected = transport_.connect(key, connection.channel, connection.endpoint);
+  if (!connected) notice(connected.error().message);
+  links_[{key, connection.channel}] = LinkState::kConnecting;
+  connecting_ = true;
+  connecting_since_ = clock_.now();
+  PoolAddress& address = addresses_[key];
+  if (connection.channel == Channel::kCompute) address.compute_endpoint = connection.endpoint;
+  if (connection.channel == Channel::kBulk) {
+    address.bulk_endpoint = connection.endpoint;
+    remember(key);
+  }
+}
+
+void WorkerDaemon::remember(const PeerKey& coordinator) {
+  if (!options_.remember) return;
+  Status saved = known_pools_.save(addresses_[coordinator]);
+  if (!saved) notice("this pool will not be remembered: " + saved.error().message);
+}
+
+void WorkerDaemon::perform(const DisconnectPeer& peer) {
+  transport_.disconnect(peer.coordinator);
+  std::erase_if(links_, [&](const auto& link) { return link.first.first == peer.coordinator; });
+}
+
+void WorkerDaemon::perform(const Notice& what) {
+  if (what.fatal) last_end_ = what;
+  notice(fmt::format("{}: {}", what.coordinator.brief(), what.text));
+}
+
+void WorkerDaemon::notice(const std::string& text) const {
+  if (observer_.notice) observer_.notice(text);
+}
+
+void WorkerDaemon::report_status() {
+  if (!observer_.status || clock_.now() < status_at_ + kStatusInterval) return;
+  status_at_ = clock_.now();
+  auto progress = [](const MembershipStatus& status) {
+    return std::tuple(status.phase, status.units_assigned, status.units_ready,
+                      status.bytes_fetched);
+  };
+  for (const MembershipStatus& status : core_.status()) {
+    auto [last, fresh] = reported_.try_emplace(status.coordinator, status);
+    if (!fresh && progress(last->second) == progress(status)) continue;
+    last->second = status;
+    observer_.status(status);
+  }
+}
+
+}  // namespace
+
+Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
+                  Entropy& entropy, const WorkerObserver& observer, const std::atomic<bool>& stop) {
+  if (options.threads < 1 || options.threads > static_cast<int>(limits::kThreads)) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("--threads {}: expected 1 to {}", options.threads, limits::kThreads)};
+  }
+  Result<const KernelTable*> kernels = select_kernels(options.isa);
+  if (!kernels) return kernels.error();
+  Status made = storage.make_directories(options.store_directory);
+  if (!made) return made;
+  // The store's lock comes first: two processes must not make keys for one directory.
+  auto store = GrainStore::open(storage, options.store_directory, options.disk_bytes);
+  if (!store) return store.error();
+  Result<DeviceKeys> keys = load_or_create_keys(storage, options.store_directory, entropy);
+  if (!keys) return keys.error();
+  WorkerDaemon daemon(options, storage, clock, observer, *keys, **kernels, std::move(*store));
+  if (Status added = daemon.add_pools(); !added) return added;
+  return daemon.run(stop);
+}
+
+}  // namespace potluck
