@@ -4,16 +4,10 @@
 
 #include "engine/base/check.h"
 #include "engine/base/random.h"
+#include "tests/support/gguf_builder.h"
 
 namespace potluck::test {
 namespace {
-
-struct FileTensor {
-  std::string name;
-  TensorType type;
-  std::vector<uint64_t> dimensions;  // innermost first
-  ByteVector bytes;
-};
 
 void put_half(std::byte* to, float value) {
   store(to, float_to_half(value));
@@ -55,18 +49,22 @@ ByteVector random_tensor(TensorType type, uint64_t values, uint64_t seed) {
   return bytes;
 }
 
-FileTensor make_tensor(std::string name, TensorType type, std::vector<uint64_t> dimensions,
-                       uint64_t seed) {
+GgufBuilder::Tensor make_tensor(std::string name, TensorType type, std::vector<uint64_t> dimensions,
+                                uint64_t seed) {
   uint64_t values = 1;
   for (uint64_t dimension : dimensions) values *= dimension;
-  return {std::move(name), type, std::move(dimensions), random_tensor(type, values, seed)};
+  return {std::move(name),
+          static_cast<uint32_t>(type),
+          std::move(dimensions),
+          random_tensor(type, values, seed),
+          {}};
 }
 
-std::vector<FileTensor> make_layer(const FixtureLayer& layer, uint64_t seed) {
+std::vector<GgufBuilder::Tensor> make_layer(const FixtureLayer& layer, uint64_t seed) {
   const ExpertShape& shape = layer.shape;
   auto name = [&](const char* part, bool bias) { return tensor_name(layer.layer, part, bias); };
   uint64_t base = mix64(seed + layer.layer);
-  std::vector<FileTensor> tensors;
+  std::vector<GgufBuilder::Tensor> tensors;
   std::vector<uint64_t> wide{shape.hidden, shape.width, layer.experts};
   tensors.push_back(make_tensor(name("gate", false), shape.gate, wide, base));
   tensors.push_back(make_tensor(name("up", false), shape.up, wide, base + 1));
@@ -79,32 +77,6 @@ std::vector<FileTensor> make_layer(const FixtureLayer& layer, uint64_t seed) {
   tensors.push_back(
       make_tensor(name("down", true), TensorType::kF32, {shape.hidden, layer.experts}, base + 5));
   return tensors;
-}
-
-ByteVector write_file(const std::vector<FileTensor>& tensors) {
-  constexpr uint64_t kAlignment = 32;
-  ByteWriter writer;
-  writer.write(as_bytes("GGUF"));
-  writer.write(uint32_t{3});
-  writer.write(uint64_t{tensors.size()});
-  writer.write(uint64_t{0});  // no metadata
-  uint64_t offset = 0;
-  for (const FileTensor& tensor : tensors) {
-    writer.write(uint64_t{tensor.name.size()});
-    writer.write(as_bytes(tensor.name));
-    writer.write(static_cast<uint32_t>(tensor.dimensions.size()));
-    for (uint64_t dimension : tensor.dimensions) writer.write(dimension);
-    writer.write(static_cast<uint32_t>(tensor.type));
-    writer.write(offset);
-    offset += round_up<uint64_t>(tensor.bytes.size(), kAlignment);
-  }
-  ByteVector file = writer.take();
-  for (const FileTensor& tensor : tensors) {
-    file.resize(round_up<uint64_t>(file.size(), kAlignment));
-    file.insert(file.end(), tensor.bytes.begin(), tensor.bytes.end());
-  }
-  file.resize(round_up<uint64_t>(file.size(), kAlignment));
-  return file;
 }
 
 ExpertBank make_bank(const GgufModel& model, const FixtureLayer& layer) {
@@ -152,14 +124,14 @@ std::vector<float> SourceMatrix::decode() const {
 }
 
 ExpertFixture::ExpertFixture(std::vector<FixtureLayer> layers, uint64_t seed, const Poke& poke) {
-  std::vector<FileTensor> tensors;
+  GgufBuilder file;
   for (const FixtureLayer& layer : layers) {
-    for (FileTensor& tensor : make_layer(layer, seed)) tensors.push_back(std::move(tensor));
+    for (GgufBuilder::Tensor& tensor : make_layer(layer, seed)) {
+      if (poke) poke(tensor.name, tensor.data);
+      file.tensor(std::move(tensor));
+    }
   }
-  for (FileTensor& tensor : tensors) {
-    if (poke) poke(tensor.name, tensor.bytes);
-  }
-  CHECK(storage_.write_atomic("model.gguf", write_file(tensors)).ok());
+  CHECK(storage_.write_atomic("model.gguf", file.build()).ok());
   Result<GgufModel> opened = GgufModel::open(storage_, "model.gguf");
   CHECK(opened.ok());
   model_ = std::make_unique<GgufModel>(std::move(*opened));

@@ -205,26 +205,51 @@ TEST(GrainGolden, FloatWeights) {
 }
 
 TEST(GrainGolden, QuantizedWeights) {
-  const std::string folder = "../shared/models/";
-  if (!std::filesystem::exists(std::string(POTLUCK_SOURCE_DIR) + "/" + folder)) {
-    GTEST_SKIP() << folder << " is not here";
-  }
-  const std::string small = folder + "storyteller-Q4_K_M.gguf";
-  expect_golden({small,
-                 {512, 256, T::kQ4_K, T::kQ4_K, T::kQ6_K, false, {}},
-                 24,
-                 {2, 5, 3},
-                 "737207eb05f7237435437346b3490efcf10e048fb7061ac856d6bfdc69184170"});
-  expect_golden({small,
-                 {512, 256, T::kQ4_K, T::kQ4_K, T::kQ4_K, false, {}},
+  const std::string path = "demo/storyteller-Q4_K_M.gguf";
+  ExpertShape shape{512, 256, T::kQ4_K, T::kQ4_K, T::kQ4_K, false, {}};
+  expect_golden({path,
+                 shape,
                  24,
                  {0, 23, 7},
                  "88d612e9dee584da67c676d25d042f6179f8e0720795ef28f2dcd2fe67ff8387"});
-  expect_golden({folder + "storyteller-Q8_0.gguf",
-                 {512, 256, T::kQ8_0, T::kQ8_0, T::kQ8_0, false, {}},
+  shape.down = T::kQ6_K;
+  expect_golden({path,
+                 shape,
+                 24,
+                 {2, 5, 3},
+                 "737207eb05f7237435437346b3490efcf10e048fb7061ac856d6bfdc69184170"});
+}
+
+TEST(GrainGolden, EightBitWeights) {
+  const std::string path = "../shared/models/storyteller-Q8_0.gguf";
+  if (!std::filesystem::exists(std::string(POTLUCK_SOURCE_DIR) + "/" + path)) {
+    GTEST_SKIP() << path << " is not here";
+  }
+  const ExpertShape shape{512, 256, T::kQ8_0, T::kQ8_0, T::kQ8_0, false, {}};
+  expect_golden({path,
+                 shape,
                  24,
                  {1, 11, 0},
                  "769e701b0cf240f4b05bccded9da195395beffa0662edd2a5436b377dc22ac25"});
+}
+
+// Every grain of the bundled model and the encoding of its manifest, by the same program.
+TEST(GrainGolden, WholeManifest) {
+  auto storage = make_system_storage();
+  Result<GgufModel> model =
+      GgufModel::open(*storage, std::string(POTLUCK_SOURCE_DIR) + "/demo/storyteller-Q4_K_M.gguf");
+  ASSERT_TRUE(model) << model.error().message;
+  std::vector<ExpertBank> banks;
+  for (uint16_t layer = 0; layer < 6; ++layer) {
+    T down = model->find(test::tensor_name(layer, "down"))->type;
+    ExpertShape shape{512, 256, T::kQ4_K, T::kQ4_K, down, false, {}};
+    banks.push_back(bank_of(*model, {"", shape, 24, {layer, 0, 0}, ""}));
+  }
+  Result<Manifest> manifest = GrainCutter(*model, banks).build_manifest("storyteller", {});
+  ASSERT_TRUE(manifest) << manifest.error().message;
+  EXPECT_EQ(manifest->encode().size(), 37075u);
+  EXPECT_EQ(manifest->digest().hex(),
+            "87a2066bcf0f6ca5e9ffe36983e3711fb9b4aaef294569b9e942d61c8084a227");
 }
 
 }  // namespace
