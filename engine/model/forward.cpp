@@ -2,35 +2,15 @@
 
 #include <cmath>
 
-#include <fmt/format.h>
-
 #include "engine/model/attention.h"
 #include "engine/model/fixed_scale.h"
 #include "engine/model/rope.h"
 #include "engine/model/router.h"
+#include "engine/model/row_fault.h"
 #include "engine/model/rows.h"
 
 namespace potluck {
 namespace {
-
-// Why a row failed.
-enum class Fault : uint8_t { kNone, kHidden, kRouter, kExperts };
-
-struct RowFault {
-  Fault fault = Fault::kNone;
-  uint32_t layer = 0;
-};
-
-std::string_view fault_text(Fault fault) {
-  switch (fault) {
-    case Fault::kRouter:
-      return "the router's logits are not finite";
-    case Fault::kExperts:
-      return "an expert's output left the range of the arithmetic contract";
-    default:
-      return "the hidden state is not finite";
-  }
-}
 
 void add_to(float* sum, const float* addend, uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) sum[i] += addend[i];
@@ -71,7 +51,8 @@ struct Forward::Step {
   void make_batch(ActivationForm form);
   void feed_forward();
   void compute_logits();
-  bool finite_or_fail(uint32_t row, const float* values, Fault fault);
+  RowFault& fault_of(uint32_t row) { return faults[sources[row]]; }
+  void fail(uint32_t row, RowFault::Kind kind);
 
   const Model& model;
   const ModelConfig& config;
@@ -246,13 +227,9 @@ void Forward::Step::keep_wanted_rows() {
   sources.resize(kept);
 }
 
-// True if all `hidden` values are finite and nothing went wrong with the row before; else notes it.
-bool Forward::Step::finite_or_fail(uint32_t row, const float* of, Fault fault) {
-  RowFault& state = faults[sources[row]];
-  if (state.fault != Fault::kNone) return false;
-  if (std::isfinite(largest_magnitude({of, config.hidden}))) return true;
-  state = {fault, layer};
-  return false;
+// The first fault of a row is the one that counts.
+void Forward::Step::fail(uint32_t row, RowFault::Kind kind) {
+  if (!fault_of(row)) fault_of(row) = {kind, layer};
 }
 
 // Adds the attention's output to the residual and norms it, for router and experts or a dense
@@ -269,13 +246,14 @@ void Forward::Step::normalize_for_ffn() {
     float* x = residual_row(row);
     add_to(x, projected.data() + uint64_t{row} * config.hidden, config.hidden);
     kernels.rms_norm(x, w.ffn_norm.data(), config.hidden, config.norm_epsilon, normed.row(row));
-    fraction_bits[row] = 0;
-    if (finite_or_fail(row, x, Fault::kHidden) &&
-        finite_or_fail(row, normed.row(row), Fault::kHidden)) {
-      fraction_bits[row] = fraction_bits_for(largest_magnitude({x, config.hidden}));
-    } else {
+    float magnitude = largest_magnitude({x, config.hidden});
+    float normed_magnitude = largest_magnitude({normed.row(row), config.hidden});
+    if (!std::isfinite(magnitude) || !std::isfinite(normed_magnitude)) fail(row, RowFault::kHidden);
+    if (fault_of(row)) {
       std::fill_n(normed.row(row), config.hidden, 0.0F);
+      magnitude = 0;
     }
+    fraction_bits[row] = fraction_bits_for(magnitude);
     normed.quantize_row(kernels, row);
   });
 }
@@ -295,8 +273,7 @@ void Forward::Step::choose_experts() {
           {experts.data() + uint64_t{row} * router.top_k, router.top_k}, chosen);
     if (std::isfinite(chosen[0])) return;
     std::ranges::fill(chosen, 0.0F);
-    RowFault& state = faults[sources[row]];
-    if (state.fault == Fault::kNone) state = {Fault::kRouter, layer};
+    fail(row, RowFault::kRouter);
   });
   make_batch(model.bank(layer)->shape.input_form());
 }
@@ -317,8 +294,7 @@ void Forward::Step::supply(const ExpertSums& routed) {
   for_rows(pool, row_count(), [&](uint32_t row) {
     add_fixed_point({routed.sums.data() + uint64_t{row} * config.hidden, config.hidden},
                     fraction_bits[row], residual_row(row));
-    RowFault& state = faults[sources[row]];
-    if (routed.flags[row] != 0 && state.fault == Fault::kNone) state = {Fault::kExperts, layer};
+    if (routed.flags[row] != 0) fail(row, RowFault::kExperts);
   });
   waiting = false;
   ++layer;
@@ -350,13 +326,17 @@ void Forward::Step::compute_logits() {
   const ActivationForm form[] = {output.form()};
   normed.reset(form, logit_rows, config.hidden);
   for_rows(pool, logit_rows, [&](uint32_t row) {
-    finite_or_fail(row, residual_row(row), Fault::kHidden);
     kernels.rms_norm(residual_row(row), model.weights().output_norm.data(), config.hidden,
                      config.norm_epsilon, normed.row(row));
     normed.quantize_row(kernels, row);
   });
   const Product last[] = {product(output, normed, logits)};
   run_products(pool, kernels, last);
+  for_rows(pool, logit_rows, [&](uint32_t row) {
+    const float* first = logits.data() + uint64_t{row} * config.vocabulary;
+    float largest = largest_magnitude({first, config.vocabulary});
+    if (!std::isfinite(largest)) fail(row, RowFault::kLogits);
+  });
 }
 
 Forward::Forward(const Model& model, const KernelTable& kernels, ThreadPool& pool)
@@ -393,11 +373,7 @@ std::span<const float> Forward::logits(uint32_t i) const {
 
 Status Forward::row_status(uint32_t row) const {
   CHECK(row < step_->faults.size());
-  const RowFault& state = step_->faults[row];
-  if (state.fault == Fault::kNone) return {};
-  return Error{ErrorCode::kArithmetic,
-               fmt::format("token at position {}, layer {}: {}", step_->positions[row], state.layer,
-                           fault_text(state.fault))};
+  return fault_status(step_->faults[row], step_->positions[row]);
 }
 
 Status run_step(Forward& forward, std::span<const ForwardRow> rows, ExpertExecutor& executor) {

@@ -223,7 +223,7 @@ TEST(Forward, SendsHarmlessRowsForFailedOnes) {
   ScriptedExecutor executor;
   executor.inspect = [](const ExpertBatch& batch) {
     for (uint32_t i = 0; i < TinyModel::kHidden; ++i) EXPECT_EQ(batch.input.values[i], 0.0F);
-    EXPECT_EQ(batch.fraction_bits[0], 0);
+    EXPECT_EQ(batch.fraction_bits[0], 24);
     for (float weight : batch.weights) EXPECT_TRUE(std::isfinite(weight));
     for (uint32_t expert : batch.experts) EXPECT_LT(expert, TinyModel::kExperts);
   };
@@ -262,6 +262,17 @@ TEST(Forward, FailsARowWhoseSumIsFlagged) {
   // The next step starts clean.
   executor.flag_row.reset();
   EXPECT_TRUE(run_step(rig.forward, rows, executor).ok());
+}
+
+TEST(Forward, FailsARowWhoseLogitsAreNotFinite) {
+  TinyModel tiny("qwen3");
+  tiny.tensors["output.weight"].values[70] = kInfinity;
+  Rig rig(tiny);
+  KvCache cache = rig.cache();
+  const ForwardRow row{1, 0, &cache, true};
+  Status step = run_step(rig.forward, {&row, 1}, rig.executor);
+  ASSERT_FALSE(step.ok());
+  EXPECT_THAT(step.error().message, HasSubstr("position 0, the logits"));
 }
 
 TEST(Forward, PassesOnTheExecutorsError) {
