@@ -1,0 +1,81 @@
+#include "tests/sim/sim_network.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace potluck::sim {
+
+SimNetwork::SimNetwork(const ManualClock& clock, uint64_t seed, const LinkOptions& options)
+    : clock_(clock), random_(seed), options_(options) {}
+
+void SimNetwork::attach(const PeerKey& key) {
+  Endpoint& endpoint = endpoints_[key];
+  ++endpoint.life;
+  endpoint.listening = true;
+  endpoint.quiet = false;
+  endpoint.frozen_until = TimePoint{0};
+}
+
+void SimNetwork::detach(const PeerKey& key, bool quietly) {
+  endpoints_[key].listening = false;
+  endpoints_[key].quiet = quietly;
+  disconnect(key);
+}
+
+void SimNetwork::freeze(const PeerKey& key, TimePoint until) {
+  endpoints_[key].frozen_until = until;
+}
+
+void SimNetwork::connect(const PeerKey& worker, Channel channel) {
+  connected_.emplace(worker, channel);
+}
+
+void SimNetwork::disconnect(const PeerKey& worker) {
+  std::erase_if(connected_, [&](const auto& entry) { return entry.first == worker; });
+}
+
+Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames) {
+  const Endpoint& receiver = endpoints_[to];
+  if (!receiver.listening && receiver.quiet) return {};
+  bool link = connected_.contains({to, channel}) || connected_.contains({from, channel});
+  if (!receiver.listening || !link) {
+    return Error{ErrorCode::kNotFound, "the simulated peer " + to.brief() + " is not connected"};
+  }
+  Delivery delivery{{}, next_number_++, from, to, receiver.life, channel, std::move(frames)};
+  if (tamper_) tamper_(delivery);
+  TimePoint& last = last_due_[{from, to, channel}];
+  delivery.due = std::max(last, clock_.now() + draw_delay(delivery));
+  last = delivery.due;
+  queue_.push(std::move(delivery));
+  return {};
+}
+
+Duration SimNetwork::draw_delay(const Delivery& delivery) const {
+  double uniform = random_.uniform(delivery.number);
+  double waited = -std::log1p(-uniform) * static_cast<double>(options_.mean_delay.count());
+  uint64_t transfer = delivery.frames.bytes() * 1'000'000'000 / options_.bytes_per_second;
+  return options_.least_delay + Duration(static_cast<int64_t>(waited)) +
+         Duration(static_cast<int64_t>(transfer));
+}
+
+std::optional<TimePoint> SimNetwork::next_due() const {
+  if (queue_.empty()) return std::nullopt;
+  return queue_.top().due;
+}
+
+std::optional<Delivery> SimNetwork::take_due() {
+  if (queue_.empty() || queue_.top().due > clock_.now()) return std::nullopt;
+  Delivery delivery = queue_.top();
+  queue_.pop();
+  const Endpoint& receiver = endpoints_[delivery.to];
+  if (!receiver.listening || receiver.life != delivery.life) return std::nullopt;
+  if (receiver.frozen_until > clock_.now()) {
+    // The numbers keep the order among what waits for the thaw.
+    delivery.due = receiver.frozen_until;
+    queue_.push(std::move(delivery));
+    return std::nullopt;
+  }
+  return delivery;
+}
+
+}  // namespace potluck::sim

@@ -1,0 +1,89 @@
+// SimNetwork: a network that exists in virtual time. Every message is under way for a time drawn
+// from the seed; the order is kept within a channel of a link, as in TCP, and only there. Endpoints
+// may vanish, with or without the sender being told, be frozen, and come back as new ones. One
+// thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <queue>
+#include <set>
+#include <tuple>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/base/random.h"
+#include "protocol/transport.h"
+
+namespace potluck::sim {
+
+struct LinkOptions {
+  Duration least_delay{std::chrono::microseconds(100)};
+  Duration mean_delay{std::chrono::microseconds(400)};  // on top, exponential
+  uint64_t bytes_per_second = 100'000'000;
+};
+
+struct Delivery {
+  TimePoint due{0};
+  uint64_t number = 0;  // of sending: ties are broken by it
+  PeerKey from;
+  PeerKey to;
+  uint64_t life = 0;  // of the receiver, when it was sent
+  Channel channel = Channel::kCompute;
+  Frames frames;
+};
+
+class SimNetwork {
+ public:
+  SimNetwork(const ManualClock& clock, uint64_t seed, const LinkOptions& options);
+
+  // A process that listens under this key starts; what is under way to its former life is lost.
+  void attach(const PeerKey& key);
+  // It ends. Quietly: senders are not told, their messages are lost. Its own messages that are
+  // under way arrive all the same, as from a process that was killed.
+  void detach(const PeerKey& key, bool quietly);
+  // Nothing arrives there before `until`.
+  void freeze(const PeerKey& key, TimePoint until);
+
+  // Whether a worker is connected on a channel; without, sending to it fails.
+  void connect(const PeerKey& worker, Channel channel);
+  void disconnect(const PeerKey& worker);
+
+  Status send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames);
+
+  // Called with every message when it is sent; may alter it.
+  void set_tampering(std::function<void(Delivery&)> tamper) { tamper_ = std::move(tamper); }
+
+  std::optional<TimePoint> next_due() const;
+  // The next message that is due now; nothing when there is none, or when its receiver has gone.
+  std::optional<Delivery> take_due();
+
+ private:
+  struct Endpoint {
+    uint64_t life = 0;
+    bool listening = false;
+    bool quiet = false;
+    TimePoint frozen_until{0};
+  };
+  struct Later {
+    bool operator()(const Delivery& a, const Delivery& b) const {
+      return std::tie(a.due, a.number) > std::tie(b.due, b.number);
+    }
+  };
+  using Link = std::tuple<PeerKey, PeerKey, Channel>;
+
+  Duration draw_delay(const Delivery& delivery) const;
+
+  const ManualClock& clock_;
+  CounterRandom random_;
+  LinkOptions options_;
+  std::map<PeerKey, Endpoint> endpoints_;
+  std::set<std::pair<PeerKey, Channel>> connected_;
+  std::map<Link, TimePoint> last_due_;
+  std::priority_queue<Delivery, std::vector<Delivery>, Later> queue_;
+  std::function<void(Delivery&)> tamper_;
+  uint64_t next_number_ = 0;
+};
+
+}  // namespace potluck::sim

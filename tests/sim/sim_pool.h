@@ -1,0 +1,116 @@
+// SimPool: a whole pool in one process and in virtual time: the real CoordinatorCore and
+// RemoteExecutor, workers on devices of their own, a network between them, and faults that strike
+// at chosen messages. Everything that happens follows from the seed. It is the Pump that moves the
+// clock. One thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coordinator/dispatch/remote_executor.h"
+#include "tests/sim/sim_model.h"
+#include "tests/sim/sim_network.h"
+#include "tests/sim/sim_worker.h"
+
+namespace potluck::sim {
+
+enum class FaultKind {
+  kKill,      // the process ends, and senders are told (kill -9)
+  kVanish,    // the device loses power: nobody is told
+  kRestart,   // killed, and started again after `duration` with its disk
+  kFreeze,    // nothing happens there for `duration` (kill -STOP)
+  kCorrupt,   // half of its answers, and of the grains sent to it, are altered for `duration`
+  kFlipBit,   // a bit on its disk is flipped
+  kNewcomer,  // another worker joins
+};
+
+struct Fault {
+  FaultKind kind = FaultKind::kKill;
+  uint64_t at_compute = 0;  // strikes when the coordinator sends its n-th Compute (from 1)
+  size_t worker = 0;        // which
+  Duration duration{0};
+};
+
+struct SimPoolOptions {
+  uint64_t seed = 1;
+  uint32_t slices = 1;
+  uint64_t worker_ram_bytes = 64 * kMiB;
+  uint64_t worker_disk_bytes = kGiB;
+  LinkOptions link;
+  int threads = 1;  // of the coordinator
+};
+
+class SimPool final : public Pump {
+ public:
+  SimPool(const SimModel& model, const SimPoolOptions& options);
+
+  // A new device with a fresh invitation.
+  void add_worker();
+  void add_fault(const Fault& fault) { faults_.push_back(fault); }
+  // Faults that have not struck yet never will; what is altered ends now. Restarts still happen.
+  void end_faults();
+
+  void pump(Duration timeout) override;
+  // Runs until the condition holds; false if it does not within so much virtual time.
+  bool run_until(const std::function<bool()>& condition, Duration limit);
+  // All running workers are members, and every unit is ready somewhere (if one worker runs).
+  bool at_rest() const;
+  size_t running_workers() const;
+
+  ThreadPool& threads() { return threads_; }
+  RemoteExecutor& executor() { return executor_; }
+  CoordinatorCore& core() { return core_; }
+  const ManualClock& clock() const { return clock_; }
+  SimWorker& worker(size_t index) { return *workers_.at(index); }
+  // What must never happen and did.
+  const std::vector<std::string>& violations() const { return violations_; }
+  // Everything the coordinator told its people, and the faults, in order.
+  const std::vector<std::string>& log() const { return log_; }
+
+ private:
+  struct Timer {
+    TimePoint at;
+    size_t worker;
+  };
+
+  void send_outgoing();
+  void check_compute(const Outgoing& outgoing);
+  void strike(const Fault& fault);
+  void step_until(TimePoint deadline);
+  TimePoint next_event() const;
+  void run_due_events();
+  void count_step();
+  void tamper(Delivery& delivery);
+  void note(const std::string& text);
+
+  const SimModel& model_;
+  SimPoolOptions options_;
+  CounterRandom random_;
+  ManualClock clock_;
+  SimNetwork network_;
+  SeededEntropy entropy_;
+  DeviceKeys keys_;
+  SignedManifest signed_manifest_;
+  AllowList allow_list_;
+  InvitationBook invitations_;
+  CoordinatorCore core_;
+  ThreadPool threads_;
+  GgufSource last_resort_;
+  ExpertCompute compute_;
+  RemoteExecutor executor_;
+  std::vector<std::unique_ptr<SimWorker>> workers_;
+  std::vector<PoolAddress> addresses_;  // of the workers, for their next start
+  std::vector<Fault> faults_;
+  std::vector<Timer> restarts_;
+  std::map<PeerKey, TimePoint> corrupt_until_;
+  std::vector<Envelope> inbox_;  // of the coordinator
+  uint64_t computes_sent_ = 0;
+  uint64_t steps_ = 0;
+  std::vector<std::string> violations_;
+  std::vector<std::string> log_;
+};
+
+}  // namespace potluck::sim
