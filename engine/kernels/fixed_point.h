@@ -12,7 +12,7 @@ namespace potluck {
 
 // 2^fraction_bits, exactly. A float32 times it is exact in float64 too: 2^128 * 2^512 and
 // 2^-149 * 2^-512 are both normal there.
-inline double fixed_point_scale(int32_t fraction_bits) {
+static inline double fixed_point_scale(int32_t fraction_bits) {
   int32_t bits = std::clamp(fraction_bits, kMinFractionBits, kMaxFractionBits);
   return std::bit_cast<double>(static_cast<uint64_t>(bits + 1023) << 52);
 }

@@ -1,5 +1,6 @@
-// What every matmul kernel does around its inner loop: check its arguments, find the activations of
-// a token, and write eight outputs of which some may lie beyond the matrix. Internal to
+// What every matmul kernel does around its inner loop: check its arguments, and find the
+// activations of a token. Functions in headers are `static` here and in tiles.h: one compiled for a
+// newer processor must not be the copy that the linker keeps for the whole program. Internal to
 // engine/kernels; plain values, any thread.
 #pragma once
 
@@ -19,7 +20,7 @@ struct TokenRow {
   const int16_t* sums;
 };
 
-inline TokenRow token_row(const ActivationView& x, const uint32_t* rows, uint32_t token) {
+static inline TokenRow token_row(const ActivationView& x, const uint32_t* rows, uint32_t token) {
   uint64_t row = rows != nullptr ? rows[token] : token;
   if (x.form == ActivationForm::kF32)
     return {x.values + row * x.columns, nullptr, nullptr, nullptr};
@@ -29,7 +30,7 @@ inline TokenRow token_row(const ActivationView& x, const uint32_t* rows, uint32_
 }
 
 // Rows of the matrix that the panel holds: 8, fewer in the last one.
-inline uint32_t rows_in_panel(const PanelShape& shape, uint32_t panel) {
+static inline uint32_t rows_in_panel(const PanelShape& shape, uint32_t panel) {
   return std::min(kPanelRows, shape.rows - panel * kPanelRows);
 }
 

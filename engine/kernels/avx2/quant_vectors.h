@@ -8,13 +8,6 @@ namespace potluck::avx2 {
 
 inline constexpr uint32_t kVectorBytes = 32;
 inline constexpr uint32_t kBlockVectors = 8;
-inline constexpr uint32_t kBlockColumns = 32;
-
-// Asks for as many bytes as a block has, further on.
-template <uint32_t kBytes>
-static inline void prefetch_block(const std::byte* block) {
-  for (uint32_t line = 0; line < kBytes; line += 64) prefetch(block + kPrefetchAhead + line);
-}
 
 // 4-bit quants, 0..15: four stored vectors to eight.
 static inline void unpack_nibbles(const std::byte* from, __m256i quants[kBlockVectors]) {

@@ -1,13 +1,18 @@
 // Formats of super-blocks of 256 with sub-scales: Q4_K, Q6_K. Integer sums are scaled by sub-scales
 // as integers; they meet the float scales once per block of the activations.
+#include "engine/base/check.h"
 #include "engine/kernels/avx2/quant_vectors.h"
-#include "engine/kernels/avx2/tile_output.h"
 #include "engine/kernels/avx2/tiles.h"
 
 namespace potluck::avx2 {
 namespace {
 
-constexpr uint32_t kSuperBlock = 256;
+// What both have.
+struct OnePanel {
+  using Float = __m256;
+  static constexpr uint32_t kPanels = 1;
+  static void store(__m256 acc, uint32_t rows, float* y) { store_rows(acc, rows, y); }
+};
 
 // Q4_K: 8 scales and 8 minimums of 6 bits per block.
 struct Q4K {
@@ -20,23 +25,23 @@ struct Q4K {
     static constexpr uint32_t kBytes = 32;
     __m256 d;
     __m256 dmin;
-    explicit Head(const std::byte* from) : d(load_halves(from)), dmin(load_halves(from + 16)) {}
+    Head(const std::byte* from, uint64_t) : d(load_halves(from)), dmin(load_halves(from + 16)) {}
 
-    __m256 finish(__m256 acc, const Sums& sums, float dx) const {
+    void finish(const Sums& sums, float dx, __m256& acc) const {
       __m256 x = _mm256_set1_ps(dx);
       __m256 scaled = _mm256_mul_ps(_mm256_mul_ps(d, x), _mm256_cvtepi32_ps(sums.scaled));
       __m256 minimums = _mm256_mul_ps(_mm256_mul_ps(dmin, x), _mm256_cvtepi32_ps(sums.minimums));
-      return _mm256_add_ps(acc, _mm256_sub_ps(scaled, minimums));
+      acc = _mm256_add_ps(acc, _mm256_sub_ps(scaled, minimums));
     }
   };
 
-  struct Block {
+  struct Block : OnePanel {
     static constexpr uint32_t kBytes = 16 + 128;
     __m256i scales;    // int16, each row's twice
     __m256i minimums;  // likewise
     __m256i quants[kBlockVectors];
 
-    explicit Block(const std::byte* from) {
+    Block(const std::byte* from, uint64_t) {
       __m128i small = load_half_vector(from);
       scales = _mm256_cvtepu8_epi16(duplicate_low(small));
       minimums = _mm256_cvtepu8_epi16(duplicate_high(small));
@@ -61,21 +66,21 @@ struct Q6K {
   struct Head {
     static constexpr uint32_t kBytes = 16;
     __m256 d;
-    explicit Head(const std::byte* from) : d(load_halves(from)) {}
+    Head(const std::byte* from, uint64_t) : d(load_halves(from)) {}
 
-    __m256 finish(__m256 acc, const Sums& sums, float dx) const {
+    void finish(const Sums& sums, float dx, __m256& acc) const {
       __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(dx));
-      return multiply_add(acc, scale, _mm256_cvtepi32_ps(sums.scaled));
+      acc = multiply_add(acc, scale, _mm256_cvtepi32_ps(sums.scaled));
     }
   };
 
-  struct Block {
+  struct Block : OnePanel {
     static constexpr uint32_t kBytes = 16 + 128 + 64;
     __m256i scales[2];  // of columns 0-15 and 16-31: int16, each row's twice
     __m256i offset;     // 32 times both scales of a row, to be taken off
     __m256i quants[kBlockVectors];
 
-    explicit Block(const std::byte* from) {
+    Block(const std::byte* from, uint64_t) {
       __m128i small = load_half_vector(from);
       scales[0] = _mm256_cvtepi8_epi16(duplicate_low(small));
       scales[1] = _mm256_cvtepi8_epi16(duplicate_high(small));
@@ -111,60 +116,18 @@ struct Q6K {
   };
 };
 
-template <class Format, ActivationForm kForm, bool kOneToken>
-void tile(const PanelShape& shape, const std::byte* panel, const TokenRow* x, uint32_t tokens,
-          const TileOutput& out) {
-  constexpr uint32_t kBlocksPerScale = activation_block(kForm) / kBlockColumns;
-  constexpr uint32_t kTokens = kOneToken ? 1 : kTileTokens;
-  if constexpr (kOneToken) tokens = 1;
-  __m256 acc[kTokens] = {};
-  uint32_t blocks = (shape.columns + kBlockColumns - 1) / kBlockColumns;
-  uint32_t block = 0;
-  while (block < blocks) {
-    // The rest of one super-block: `count` blocks under one head.
-    uint32_t place = (shape.phase / kBlockColumns + block) % (kSuperBlock / kBlockColumns);
-    uint32_t end = block + kSuperBlock / kBlockColumns - place;
-    if (end > blocks) end = blocks;
-    typename Format::Head head(panel);
-    panel += Format::Head::kBytes;
-    typename Format::Sums sums[kTokens];
-    for (; block < end; ++block) {
-      prefetch_block<Format::Block::kBytes>(panel);
-      typename Format::Block w(panel);
-      panel += Format::Block::kBytes;
-      for (uint32_t t = 0; t < tokens; ++t) {
-        w.add(x[t].quants + kBlockColumns * block, x[t].sums + 2 * block, sums[t]);
-        if constexpr (kBlocksPerScale == 1) {
-          acc[t] = head.finish(acc[t], sums[t], x[t].scales[block]);
-          sums[t] = {};
-        }
-      }
-    }
-    if constexpr (kBlocksPerScale != 1) {
-      for (uint32_t t = 0; t < tokens; ++t) {
-        acc[t] = head.finish(acc[t], sums[t], x[t].scales[(block - 1) / kBlocksPerScale]);
-      }
-    }
-  }
-  store_tile(acc, tokens, out);
-}
-
-template <class Format>
-QuantizedTile choose(ActivationForm form, bool one_token) {
-  constexpr ActivationForm kSmall = ActivationForm::kQ8Block32;
-  constexpr ActivationForm kLarge = ActivationForm::kQ8Block256;
-  if (form == kLarge) return one_token ? tile<Format, kLarge, true> : tile<Format, kLarge, false>;
-  return one_token ? tile<Format, kSmall, true> : tile<Format, kSmall, false>;
-}
+template <class Format, uint32_t kBlocksPerScale>
+constexpr tiles::TileSet kTiles = {tiles::super_block_tile<Format, kBlocksPerScale, 1>,
+                                   tiles::super_block_tile<Format, kBlocksPerScale, 0>,
+                                   tiles::super_block_tile<Format, kBlocksPerScale, 0>};
 
 }  // namespace
 
-QuantizedTile q4_k_tile(ActivationForm form, bool one_token) {
-  return choose<Q4K>(form, one_token);
-}
-
-QuantizedTile q6_k_tile(ActivationForm form, bool one_token) {
-  return choose<Q6K>(form, one_token);
+tiles::TileSet k_tiles(TensorType type, ActivationForm form) {
+  bool large = form == ActivationForm::kQ8Block256;
+  if (type == TensorType::kQ4_K) return large ? kTiles<Q4K, 8> : kTiles<Q4K, 1>;
+  CHECK(type == TensorType::kQ6_K);
+  return large ? kTiles<Q6K, 8> : kTiles<Q6K, 1>;
 }
 
 }  // namespace potluck::avx2

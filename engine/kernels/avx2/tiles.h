@@ -1,33 +1,13 @@
-// A tile: the product of one or more neighboring panels with a few tokens. One file per family of
-// formats implements them; matmul.cpp chooses and calls them. Internal to engine/kernels; pure
-// functions, any thread.
+// The AVX2 tiles by format: one panel at a time. One file per family of formats makes them;
+// matmul.cpp chooses among them. Internal to engine/kernels; pure functions, any thread.
 #pragma once
 
-#include "engine/kernels/matmul_rows.h"
+#include "engine/kernels/tiles.h"
 
 namespace potluck::avx2 {
 
-inline constexpr uint32_t kTileTokens = 8;
-
-// Writes y[t * y_stride + r] for the rows r of the panel, which are `rows`.
-struct TileOutput {
-  float* y;
-  uint64_t y_stride;
-  uint32_t rows;
-};
-
-// One panel of a quantized matrix times [1, kTileTokens] tokens.
-using QuantizedTile = void (*)(const PanelShape& shape, const std::byte* panel, const TokenRow* x,
-                               uint32_t tokens, const TileOutput& out);
-
-// The tile for a quantized format, made for one token or for several.
-QuantizedTile block32_tile(TensorType type, bool one_token);
-QuantizedTile q4_k_tile(ActivationForm form, bool one_token);
-QuantizedTile q6_k_tile(ActivationForm form, bool one_token);
-
-// All of a product with float weights.
-void float_matmul(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows,
-                  uint32_t tokens, uint32_t panel_begin, uint32_t panel_end, float* y,
-                  uint64_t y_stride);
+tiles::TileSet block32_tiles(TensorType type);
+tiles::TileSet k_tiles(TensorType type, ActivationForm form);
+void float_matmul(const tiles::Product& product, uint32_t tokens, uint32_t begin, uint32_t end);
 
 }  // namespace potluck::avx2

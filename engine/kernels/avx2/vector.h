@@ -20,15 +20,6 @@ static inline __m128i load_half_vector(const void* from) {
   return _mm_loadu_si128(static_cast<const __m128i_u*>(from));
 }
 
-// How far ahead of the arithmetic weights are asked for, over all streams read at once. Hardware
-// stops looking ahead at the end of a 4 KiB page; without this a core gets three quarters of the
-// memory's rate.
-inline constexpr uint32_t kPrefetchAhead = 8192;
-
-static inline void prefetch(const std::byte* from) {
-  _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T0);
-}
-
 // Eight f16 values.
 static inline __m256 load_halves(const void* from) {
   return _mm256_cvtph_ps(load_half_vector(from));
@@ -50,6 +41,15 @@ static inline __m256 multiply_add(__m256 acc, __m256 a, __m256 b) {
 static inline __m256i lane_mask(uint32_t count) {
   __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lane);
+}
+
+// Stores the first `rows` lanes.
+static inline void store_rows(__m256 values, uint32_t rows, float* y) {
+  if (rows >= 8) {
+    _mm256_storeu_ps(y, values);
+  } else {
+    _mm256_maskstore_ps(y, lane_mask(rows), values);
+  }
 }
 
 // exact_exp in eight lanes.

@@ -1,0 +1,234 @@
+// The loops that the vector kernels share. A tile is the product of one or more neighboring panels
+// with a few tokens: weights are unpacked once and meet every token. What differs by processor and
+// format (how to unpack, multiply and scale one block) comes as a template argument; those types
+// live in unnamed namespaces, so that no instantiation is shared between files that are compiled
+// for different processors. Internal to engine/kernels; pure functions, any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/kernels/matmul_rows.h"
+
+namespace potluck::tiles {
+
+inline constexpr uint32_t kTileTokens = 8;
+inline constexpr uint32_t kBlockColumns = 32;
+inline constexpr uint32_t kBlocksPerSuperBlock = 8;
+
+// How far ahead of the arithmetic weights are asked for, over all streams read at once. Hardware
+// stops looking ahead at the end of a 4 KiB page; without this a core gets three quarters of the
+// memory's rate.
+inline constexpr uint32_t kPrefetchAhead = 8192;
+
+// The panels of a tile, `stride` bytes apart, and the tokens they meet.
+struct Input {
+  PanelShape shape;
+  const std::byte* panel;
+  uint64_t stride;
+  const TokenRow* x;
+  uint32_t tokens;  // at most kTileTokens
+};
+
+// Where y of the tile's first row and token goes. `rows` are those that the matrix has.
+struct Output {
+  float* y;
+  uint64_t y_stride;
+  uint32_t rows;
+};
+
+using Tile = void (*)(const Input& in, const Output& out);
+
+// Asks for as many bytes as a block has, further on, in all panels of the tile.
+template <uint32_t kBytes, uint32_t kPanels>
+static inline void prefetch_block(const std::byte* block, uint64_t stride) {
+  for (uint32_t p = 0; p < kPanels; ++p) {
+    for (uint32_t line = 0; line < kBytes; line += 64) {
+      __builtin_prefetch(block + p * stride + kPrefetchAhead / kPanels + line);
+    }
+  }
+}
+
+// Calls body(t) for t in [0, tokens): unrolled where the number is known, so that accumulators can
+// live in registers. kTokens 0 means: as many as `tokens` says.
+template <uint32_t kTokens, class Body>
+static inline __attribute__((always_inline)) void for_tokens(uint32_t tokens, const Body& body) {
+  if constexpr (kTokens == 0) {
+    for (uint32_t t = 0; t < tokens; ++t) body(t);
+  } else {
+#pragma GCC unroll 8
+    for (uint32_t t = 0; t < kTokens; ++t) body(t);
+  }
+}
+
+// Formats whose block of 32 columns has its own scale. Block is made from the bytes of a block and
+// adds its product with one token to an accumulator.
+template <class Block, uint32_t kTokens>
+static void block_tile(const Input& in, const Output& out) {
+  typename Block::Float acc[kTokens != 0 ? kTokens : kTileTokens] = {};
+  const TokenRow* x = in.x;
+  const uint32_t blocks = (in.shape.columns + kBlockColumns - 1) / kBlockColumns;
+  for (uint32_t block = 0; block < blocks; ++block) {
+    const std::byte* from = in.panel + uint64_t{block} * Block::kBytes;
+    prefetch_block<Block::kBytes, Block::kPanels>(from, in.stride);
+    Block w(from, in.stride);
+    for_tokens<kTokens>(in.tokens, [&](uint32_t t) {
+      w.add(x[t].quants + kBlockColumns * block, x[t].sums + 2 * block, x[t].scales[block], acc[t]);
+    });
+  }
+  for_tokens<kTokens>(
+      in.tokens, [&](uint32_t t) { Block::store(acc[t], out.rows, out.y + t * out.y_stride); });
+}
+
+// Formats of super-blocks. Format::Block adds its integer product with one token to Format::Sums;
+// Format::Head scales those once per kBlocksPerScale blocks of the activations (8 or 1).
+template <class Format, uint32_t kBlocksPerScale, uint32_t kTokens>
+static void super_block_tile(const Input& in, const Output& out) {
+  using Block = typename Format::Block;
+  constexpr uint32_t kMostTokens = kTokens != 0 ? kTokens : kTileTokens;
+  typename Block::Float acc[kMostTokens] = {};
+  const TokenRow* x = in.x;
+  const std::byte* from = in.panel;
+  const uint32_t blocks = (in.shape.columns + kBlockColumns - 1) / kBlockColumns;
+  uint32_t block = 0;
+  while (block < blocks) {
+    // The blocks under one head: eight, fewer where the matrix begins or ends.
+    uint32_t place = (in.shape.phase / kBlockColumns + block) % kBlocksPerSuperBlock;
+    uint32_t end = std::min(block + kBlocksPerSuperBlock - place, blocks);
+    typename Format::Head head(from, in.stride);
+    from += Format::Head::kBytes;
+    typename Format::Sums sums[kMostTokens];
+    for (; block < end; ++block) {
+      prefetch_block<Block::kBytes, Block::kPanels>(from, in.stride);
+      Block w(from, in.stride);
+      from += Block::kBytes;
+      for_tokens<kTokens>(in.tokens, [&](uint32_t t) {
+        w.add(x[t].quants + kBlockColumns * block, x[t].sums + 2 * block, sums[t]);
+        if constexpr (kBlocksPerScale == 1) {
+          head.finish(sums[t], x[t].scales[block], acc[t]);
+          sums[t] = {};
+        }
+      });
+    }
+    if constexpr (kBlocksPerScale != 1) {
+      for_tokens<kTokens>(in.tokens, [&](uint32_t t) {
+        head.finish(sums[t], x[t].scales[(block - 1) / kBlocksPerScale], acc[t]);
+      });
+    }
+  }
+  for_tokens<kTokens>(
+      in.tokens, [&](uint32_t t) { Block::store(acc[t], out.rows, out.y + t * out.y_stride); });
+}
+
+// Float weights: every column is one product and one addition per row, so a single accumulator
+// would wait for the adder. kGroups groups of Format::kPanels panels and kTokens tokens keep the
+// adders busy. The inner loops are unrolled by order: only then do accumulators live in registers.
+template <class Format, uint32_t kGroups, uint32_t kTokens>
+static void float_tile(const Input& in, const Output& out) {
+  constexpr uint32_t kColumnsPerLine = 64 / Format::kBytes;
+  constexpr uint32_t kAhead = kPrefetchAhead / (kGroups * Format::kPanels);
+  const uint64_t group = in.stride * Format::kPanels;
+  const uint32_t columns = in.shape.columns;
+  const std::byte* w = in.panel;
+  const float* x[kTokens];
+  for (uint32_t t = 0; t < kTokens; ++t) x[t] = in.x[t].values;
+  typename Format::Float acc[kTokens][kGroups] = {};
+  for (uint32_t column = 0; column < columns; ++column) {
+    if (kTokens <= 2 && column % kColumnsPerLine == 0) {
+#pragma GCC unroll 8
+      for (uint32_t p = 0; p < kGroups * Format::kPanels; ++p) {
+        __builtin_prefetch(w + p * in.stride + kAhead);
+      }
+    }
+    typename Format::Float weights[kGroups];
+#pragma GCC unroll 8
+    for (uint32_t g = 0; g < kGroups; ++g) weights[g] = Format::load(w + g * group, in.stride);
+    w += Format::kBytes;
+#pragma GCC unroll 8
+    for (uint32_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 8
+      for (uint32_t g = 0; g < kGroups; ++g) Format::add(weights[g], x[t][column], acc[t][g]);
+    }
+  }
+#pragma GCC unroll 8
+  for (uint32_t g = 0; g < kGroups; ++g) {
+    uint32_t first = g * Format::kPanels * kPanelRows;
+#pragma GCC unroll 8
+    for (uint32_t t = 0; t < kTokens; ++t) {
+      Format::store(acc[t][g], out.rows - first, out.y + t * out.y_stride + first);
+    }
+  }
+}
+
+// A product as matmul was asked for it.
+struct Product {
+  const PanelMatrix& w;
+  const ActivationView& x;
+  const uint32_t* rows;
+  float* y;
+  uint64_t y_stride;
+};
+
+// Runs a tile on the panels from `panel` on and the tokens from `token` on.
+static inline void run_tile(Tile tile, const Product& product, uint32_t panel, uint32_t token,
+                            uint32_t tokens) {
+  const PanelShape& shape = product.w.shape;
+  TokenRow x[kTileTokens];
+  for (uint32_t t = 0; t < tokens; ++t) x[t] = token_row(product.x, product.rows, token + t);
+  uint64_t stride = shape.panel_bytes();
+  uint64_t first = uint64_t{panel} * kPanelRows;
+  tile({shape, product.w.data + panel * stride, stride, x, tokens},
+       {product.y + token * product.y_stride + first, product.y_stride,
+        static_cast<uint32_t>(shape.rows - first)});
+}
+
+// The tiles of a quantized product for one token, for exactly kTileTokens, and for any number.
+struct TileSet {
+  Tile one;
+  Tile full;
+  Tile any;
+};
+
+// Panels in groups of kPanels, all tokens over each. Returns the first panel that is left over.
+template <uint32_t kPanels>
+static uint32_t run_quantized(const TileSet& set, const Product& product, uint32_t tokens,
+                              uint32_t begin, uint32_t end) {
+  for (; begin + kPanels <= end; begin += kPanels) {
+    for (uint32_t token = 0; token < tokens; token += kTileTokens) {
+      uint32_t count = std::min(tokens - token, kTileTokens);
+      Tile tile = count == 1 ? set.one : count == kTileTokens ? set.full : set.any;
+      run_tile(tile, product, begin, token, count);
+    }
+  }
+  return begin;
+}
+
+// One shape of float tiles over panels, then the rest one group at a time.
+template <class Format, uint32_t kGroups, uint32_t kTokens>
+static void float_panels(const Product& product, uint32_t token, uint32_t begin, uint32_t end) {
+  constexpr uint32_t kStep = kGroups * Format::kPanels;
+  for (; begin + kStep <= end; begin += kStep) {
+    run_tile(float_tile<Format, kGroups, kTokens>, product, begin, token, kTokens);
+  }
+  for (; begin + Format::kPanels <= end; begin += Format::kPanels) {
+    run_tile(float_tile<Format, 1, kTokens>, product, begin, token, kTokens);
+  }
+}
+
+// All tokens over eight panels at a time, which stay in the cache meanwhile. Panels are a multiple
+// of Format::kPanels.
+template <class Format>
+static void run_float(const Product& product, uint32_t tokens, uint32_t begin, uint32_t end) {
+  constexpr uint32_t kStep = 8;
+  for (uint32_t first = begin; first < end; first += kStep) {
+    uint32_t last = std::min(first + kStep, end);
+    uint32_t token = 0;
+    for (; token + 4 <= tokens; token += 4) float_panels<Format, 2, 4>(product, token, first, last);
+    uint32_t rest = tokens - token;
+    if (rest == 3) float_panels<Format, 2, 3>(product, token, first, last);
+    if (rest == 2) float_panels<Format, 4, 2>(product, token, first, last);
+    if (rest == 1) float_panels<Format, 4, 1>(product, token, first, last);
+  }
+}
+
+}  // namespace potluck::tiles
