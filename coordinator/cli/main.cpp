@@ -1,7 +1,9 @@
 // The `potluck` binary: makes what everything depends on (clock, randomness, files, signals) and
 // hands it to one command.
+#include <algorithm>
 #include <climits>
 #include <cstdio>
+#include <cstdlib>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -26,6 +28,23 @@ std::vector<Command> add_commands(CLI::App& app, Environment& environment) {
   return {add_run(app, environment),  add_serve(app, environment),  add_join(app, environment),
           add_eval(app, environment), add_bench(app, environment),  add_tokenize(app, environment),
           add_show(app, environment), add_status(app, environment), add_version(app, environment)};
+}
+
+// Flags win over environment variables, these over the configuration file. The parser would let the
+// file win over the environment, so variables become flags here.
+std::vector<std::string> with_environment(const CLI::App& command, int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_envname().empty() || option->get_lnames().empty()) continue;
+    const char* value = std::getenv(option->get_envname().c_str());
+    if (value == nullptr || *value == 0) continue;
+    std::string flag = "--" + option->get_lnames().front();
+    bool given = std::any_of(arguments.begin(), arguments.end(), [&flag](const std::string& text) {
+      return text == flag || text.starts_with(flag + "=");
+    });
+    if (!given) arguments.push_back(flag + "=" + value);
+  }
+  return arguments;
 }
 
 int run_chosen(const std::vector<Command>& commands) {
@@ -54,8 +73,19 @@ int potluck_main(int argc, char** argv) {
     fmt::print(stderr, "{}", app.help());
     return kExitWrongUse;
   }
+  auto named = std::find_if(commands.begin(), commands.end(), [argv](const Command& command) {
+    return command.parser->get_name() == argv[1];
+  });
+  if (named == commands.end() && argv[1][0] != '-') {
+    fmt::print(stderr, "potluck: unknown command '{}'; without arguments, potluck lists them\n",
+               argv[1]);
+    return kExitWrongUse;
+  }
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments =
+        with_environment(named != commands.end() ? *named->parser : app, argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as the parser wants them
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     bool asked_for_help = error.get_exit_code() == 0;
     app.exit(error);

@@ -1,0 +1,105 @@
+"""The command line is a contract: what goes where, exit codes, messages a user can act on."""
+
+import json
+import unittest
+
+from support import FIXTURE, STORYTELLER, PotluckTest
+
+
+class CommandLine(PotluckTest):
+    def fails(self, code, *arguments, saying):
+        done = self.potluck(*arguments)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stdout, "")
+        for part in saying:
+            self.assertIn(part, done.stderr)
+
+    def test_no_argument_is_help_and_wrong_use(self):
+        self.fails(2, saying=["run", "serve", "join"])
+
+    def test_wrong_use(self):
+        self.fails(2, "frobnicate", saying=["frobnicate"])
+        self.fails(2, "run", STORYTELLER, "--no-such-flag", saying=["--no-such-flag"])
+        self.fails(2, "run", STORYTELLER, "-p", "x", "--threads", "many", saying=["threads"])
+        self.fails(2, "run", STORYTELLER, "-p", "x", "--slices", "0", saying=["--slices", "1 to"])
+        self.fails(2, "run", STORYTELLER, "-p", "x", "--temp", "-1", saying=["temperature"])
+        self.fails(2, "run", STORYTELLER, "-p", "x", "--isa", "abacus", saying=["abacus", "scalar"])
+        self.fails(2, "run", STORYTELLER, "-p", "x", "--ram", "lots", saying=["--ram", "lots"])
+        self.fails(2, "serve", STORYTELLER, "--listen", "0.0.0.0:0", saying=["--listen"])
+        self.fails(2, "join", "potluck1.garbage", saying=["token"])
+
+    def test_help_is_not_an_error(self):
+        done = self.potluck("run", "--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("--workers", done.stdout)
+
+    def test_bad_files_are_named(self):
+        self.fails(1, "run", "/no/such/model.gguf", "-p", "x", saying=["/no/such/model.gguf"])
+        garbage = self.home / "garbage.gguf"
+        garbage.write_bytes(b"this is no model" * 100)
+        self.fails(1, "run", garbage, "-p", "x", saying=["garbage.gguf", "GGUF"])
+        whole = STORYTELLER.read_bytes()
+        for size in (0, 3, 24, 100_000, len(whole) // 2, len(whole) - 1):
+            cut = self.home / "cut.gguf"
+            cut.write_bytes(whole[:size])
+            self.fails(1, "run", cut, "-p", "x", saying=["cut.gguf"])
+
+    def test_token_files_are_checked(self):
+        for text in ("", "{}", "[]", "[1, -2]", "[1, 99999999999]", '["a"]', "[1, 500000]"):
+            path = self.home / "tokens.json"
+            path.write_text(text)
+            done = self.potluck("eval", FIXTURE / "model.gguf", "--tokens", path)
+            self.assertNotEqual(done.returncode, 0, text)
+            self.assertNotEqual(done.stderr, "", text)
+            self.assertEqual(done.stdout, "")
+
+    def test_output_is_the_text_alone(self):
+        arguments = ["run", STORYTELLER, "-p", "Once upon a time", "-n", "24", "--temp", "0"]
+        plain = self.potluck(*arguments)
+        self.assertEqual(plain.returncode, 0, plain.stderr)
+        self.assertIn("tokens/s", plain.stderr)
+        quiet = self.potluck(*arguments, "--quiet")
+        self.assertEqual(quiet.stderr, "")
+        report = self.report(*arguments)
+        self.assertEqual(plain.stdout, report["text"])
+        self.assertEqual(quiet.stdout, report["text"])
+        self.assertEqual(len(report["tokens"]), 24)
+        self.assertEqual(report["finish_reason"], "length")
+        self.assertEqual((report["workers"], report["remote_expert_calls"]), (0, 0))
+
+    def test_seeds_repeat(self):
+        arguments = ["run", STORYTELLER, "-p", "The old man", "-n", "32"]
+        first = self.report(*arguments, "--seed", "7")
+        again = self.report(*arguments, "--seed", "7")
+        other = self.report(*arguments, "--seed", "8")
+        self.assertEqual(first["text"], again["text"])
+        self.assertNotEqual(first["text"], other["text"])
+
+    def test_prompt_from_standard_input_is_the_same(self):
+        named = self.report("run", STORYTELLER, "-p", "The sea", "-n", "8", "--temp", "0")
+        process = self.start("run", STORYTELLER, "-n", "8", "--temp", "0", "--json", stdin=-1)
+        output, _ = process.communicate(b"The sea")
+        self.assertEqual(json.loads(output)["text"], named["text"])
+
+    def test_flags_over_environment_over_file(self):
+        (self.home / "potluck.toml").write_text("[run]\nprefill-chunk = 0\n")
+        arguments = ["run", STORYTELLER, "-p", "x", "-n", "1", "--quiet"]
+        self.assertEqual(self.potluck(*arguments).returncode, 2)
+        self.assertEqual(self.potluck(*arguments, POTLUCK_PREFILL_CHUNK="4").returncode, 0)
+        done = self.potluck(*arguments, "--prefill-chunk", "4", POTLUCK_PREFILL_CHUNK="0")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_tokenize_show_version(self):
+        ids = self.report("tokenize", STORYTELLER, "--text", "Once upon a time")
+        self.assertEqual(ids, {"ids": [7876, 607, 261, 586]})
+        text = self.home / "text"
+        text.write_text("Once upon a time")
+        self.assertEqual(self.report("tokenize", STORYTELLER, "--file", text), ids)
+        shown = self.report("show", STORYTELLER)
+        self.assertEqual(shown["architecture"], "qwen3moe")
+        self.assertEqual(shown["experts"]["experts_per_layer"], 24)
+        self.assertIn("scalar", self.report("version")["kernels"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,148 @@
+"""A pool over the network: invitations, refusals, rejoining, a store that cannot be trusted."""
+
+import base64
+import pathlib
+import re
+import unittest
+
+from support import STORYTELLER, PotluckTest, resident_bytes, wait_for
+
+MIB = 1 << 20
+
+
+class Lines:
+    """Collects what a process writes, without blocking the test."""
+
+    def __init__(self, stream):
+        import threading
+        self.text = ""
+        self.thread = threading.Thread(target=self.read, args=(stream,), daemon=True)
+        self.thread.start()
+
+    def read(self, stream):
+        for piece in iter(lambda: stream.read(256), b""):
+            self.text += piece.decode(errors="replace")
+
+    def wait_for(self, pattern):
+        return wait_for(lambda: re.search(pattern, self.text), f"{pattern!r} in {self.text!r}")
+
+
+class Pool(PotluckTest):
+    def serve(self, *arguments):
+        process = self.start("serve", STORYTELLER, "--listen", "127.0.0.1:0", *arguments, stdin=-1)
+        out, err = Lines(process.stdout), Lines(process.stderr)
+        self.addCleanup(lambda: (out.thread.join(5), err.thread.join(5)))
+        return process, out, err
+
+    def join(self, token, store, *arguments):
+        process = self.start("join", *([token] if token else []), "--store", self.home / store,
+                             "--threads", "1", *arguments)
+        err = Lines(process.stderr)
+        self.addCleanup(lambda: err.thread.join(5))
+        return process, err
+
+    @staticmethod
+    def next_token(out, known=()):
+        def fresh():
+            tokens = re.findall(r"potluck join (\S+)\n", out.text)
+            return next((t for t in tokens if t not in known), None)
+        return wait_for(fresh, "a join line")
+
+    def ask(self, server, out, prompt):
+        before = len(out.text)
+        server.stdin.write(prompt.encode() + b"\n")
+        server.stdin.flush()
+        return before
+
+    def units_ready(self):
+        done = self.potluck("status", "--json")
+        if done.returncode != 0:
+            return None
+        import json
+        status = json.loads(done.stdout)
+        ready = status["units_assigned"] > 0 and status["units_ready"] == status["units_assigned"]
+        return status if ready else None
+
+    def test_join_by_invitation_and_rejoin_without(self):
+        server, out, err = self.serve()
+        first = self.next_token(out)
+        worker, _ = self.join(first, "a", "--ram", "64MiB")
+        second = self.next_token(out, known=[first])
+        self.assertNotEqual(first, second)
+        status = wait_for(self.units_ready, "all units")
+        self.assertEqual(len(status["workers"]), 1)
+        self.assertLess(resident_bytes(worker.pid), (64 + 64) * MIB)
+        worker.kill()
+        worker.wait()
+        err.wait_for("lost")
+        again, _ = self.join("", "a", "--ram", "64MiB")
+
+        def recovered():
+            status = self.units_ready()
+            return status if status and status["workers_lost"] == 1 else None
+
+        status = wait_for(recovered, "all units again")
+        self.assertEqual(len(status["workers"]), 1)
+        self.assertIsNone(again.poll())
+
+    def test_used_token_is_refused_on_both_sides(self):
+        _, out, err = self.serve()
+        token = self.next_token(out)
+        self.join(token, "a")
+        self.next_token(out, known=[token])
+        thief, thief_err = self.join(token, "b")
+        self.assertEqual(thief.wait(60), 1)
+        thief_err.wait_for("(?i)refused")
+        err.wait_for("(?i)refused")
+
+    def test_forged_token_is_refused(self):
+        from hashlib import sha256
+        _, out, err = self.serve()
+        token = self.next_token(out)
+        prefix, payload = token.split(".", 1)
+        raw = bytearray(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        raw[70] ^= 1  # a byte of the secret
+        broken = prefix + "." + base64.urlsafe_b64encode(bytes(raw)).decode().rstrip("=")
+        done = self.potluck("join", broken, "--store", self.home / "c")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("token", done.stderr)
+        self.assertTrue(sha256)  # the checksum inside is a SHA-256 prefix: see protocol/invitation.h
+
+    def test_unit_altered_on_disk_is_fetched_again(self):
+        server, out, err = self.serve()
+        token = self.next_token(out)
+        worker, _ = self.join(token, "a", "--ram", "64MiB")
+        wait_for(self.units_ready, "all units")
+        worker.terminate()
+        worker.wait()
+        grains = [p for p in pathlib.Path(self.home / "a").rglob("grains/*/*") if p.is_file()]
+        self.assertGreater(len(grains), 100)
+        for grain in grains:
+            data = bytearray(grain.read_bytes())
+            data[len(data) // 3] ^= 0x10
+            grain.write_bytes(data)
+        worker, worker_err = self.join("", "a", "--ram", "64MiB")
+        wait_for(self.units_ready, "all units again")
+        before = self.ask(server, out, "Once upon a time")
+        wait_for(lambda: len(out.text) > before + 20, "an answer")
+        worker_err.wait_for("(?i)(altered|corrupt|does not match)")
+
+    def test_two_coordinators_with_one_home_are_refused(self):
+        _, out, _ = self.serve()
+        self.next_token(out)
+        second = self.potluck("serve", STORYTELLER, "--listen", "127.0.0.1:0")
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("another coordinator", second.stderr)
+
+    def test_busy_port_is_named(self):
+        _, out, err = self.serve()
+        self.next_token(out)
+        port = err.wait_for(r"tcp://127\.0\.0\.1:(\d+)").group(1)
+        other = self.potluck("serve", STORYTELLER, "--listen", f"127.0.0.1:{port}",
+                             POTLUCK_HOME=str(self.home / "other"))
+        self.assertEqual(other.returncode, 1)
+        self.assertIn(port, other.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
