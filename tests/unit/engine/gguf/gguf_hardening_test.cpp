@@ -288,6 +288,8 @@ TEST(GgufHardening, TensorDimensions) {
   expect_corrupt(with_tensor(0, {uint64_t{1} << 32, uint64_t{1} << 32}), "does not fit 63 bits");
   expect_corrupt(with_tensor(0, {uint64_t{1} << 62, 4, 4}), "does not fit 63 bits");
   expect_corrupt(with_tensor(0, {uint64_t{1} << 31, uint64_t{1} << 31, 2}), "does not fit 63 bits");
+  // In a format of less than a byte per value the size alone would fit.
+  expect_corrupt(with_tensor(2, {uint64_t{1} << 31, uint64_t{1} << 31, 2}), "the number of values");
   // The values can be counted, their bytes cannot.
   expect_corrupt(with_tensor(0, {uint64_t{1} << 62}), "the size of a shape");
   expect_corrupt(with_tensor(0, {uint64_t{1} << 31, uint64_t{1} << 30}), "the size of a shape");
@@ -325,6 +327,10 @@ TEST(GgufHardening, TensorsThatShareBytes) {
   builder.floats("a", {16}, std::vector<float>(16, 1));
   builder.tensor({"b", 0, {1}, Bytes(64), uint64_t{32}});
   expect_corrupt(builder, "the data of tensor \"a\" and tensor \"b\" overlap");
+  GgufBuilder one_byte;
+  one_byte.alignment(1).tensor({"b", 0, {1}, Bytes(8), uint64_t{3}}).floats("a", {1}, {1});
+  one_byte.tensor({"c", 0, {1}, {}, uint64_t{0}});
+  expect_corrupt(one_byte, "the data of tensor \"c\" and tensor \"b\" overlap");
 }
 
 }  // namespace
