@@ -1,0 +1,208 @@
+#include "coordinator/dispatch/remote_executor.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/kernels/kernels.h"
+#include "engine/model/model.h"
+#include "tests/unit/coordinator/cluster/sample_pool.h"
+#include "tests/unit/coordinator/dispatch/sample_work.h"
+
+namespace potluck {
+namespace {
+
+using std::chrono::milliseconds;
+using test::peer;
+using test::SampleBatch;
+
+constexpr uint64_t kEpoch = 31;
+
+// What happened, in order.
+using Events = std::vector<std::string>;
+
+// Counts and times the calls; hands what was sent to the test.
+class ScriptedPump final : public Pump {
+ public:
+  ScriptedPump(CoordinatorCore& core, ManualClock& clock, Events& events)
+      : core_(core), clock_(clock), events_(events) {}
+
+  void pump(Duration timeout) override {
+    events_.push_back("pump");
+    timeouts.push_back(timeout);
+    for (Outgoing& outgoing : core_.take_outgoing(4)) sent.push_back(std::move(outgoing));
+    clock_.advance(timeout);
+    if (on_pump) on_pump();
+  }
+
+  std::vector<Duration> timeouts;
+  std::vector<Outgoing> sent;
+  std::function<void()> on_pump;
+
+ private:
+  CoordinatorCore& core_;
+  ManualClock& clock_;
+  Events& events_;
+};
+
+class WatchedSource final : public GrainSource {
+ public:
+  WatchedSource(GrainSource& source, Events& events) : source_(source), events_(events) {}
+
+  Result<GrainView> get(GrainId id) override {
+    events_.push_back("read");
+    if (broken) return Error{ErrorCode::kIo, "the model file has gone"};
+    return source_.get(id);
+  }
+  bool broken = false;
+
+ private:
+  GrainSource& source_;
+  Events& events_;
+};
+
+class RemoteExecutorTest : public testing::Test {
+ protected:
+  RemoteExecutorTest()
+      : model_(load()),
+        manifest_(std::move(*model_->cutter().build_manifest("qwen3moe", {}))),
+        signed_{manifest_.encode(), {}},
+        core_(options(), signed_, manifest_, model_->cutter(), allow_list_, invitations_, clock_),
+        file_(model_->cutter(), kMiB),
+        source_(file_, events_),
+        compute_(kernels(), threads_),
+        pump_(core_, clock_, events_),
+        executor_(core_, pump_, model_->cutter(), source_, compute_, clock_) {}
+
+  std::unique_ptr<Model> load() {
+    auto model =
+        Model::load(*storage_, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
+    CHECK(model.ok());
+    return std::move(*model);
+  }
+  static CoordinatorCoreOptions options() {
+    CoordinatorCoreOptions options;
+    options.membership.epoch = kEpoch;
+    return options;
+  }
+  static const KernelTable& kernels() { return **select_kernels("scalar"); }
+
+  // The one worker, with everything or with half of the units ready.
+  void join(bool half) {
+    ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
+    Hello hello;
+    hello.arithmetic_version = kArithmeticVersion;
+    hello.disk_bytes = kGiB;
+    tell(hello);
+    const WorkerRecord& record = *core_.cluster().worker(peer(1));
+    std::vector<UnitId> units(record.assigned.begin(), record.assigned.end());
+    if (half) std::erase_if(units, [](UnitId unit) { return unit.expert % 2 == 0; });
+    tell(Residency{kEpoch, record.assignment_version, units, {}});
+    core_.take_outgoing(4);
+  }
+  void tell(const Message& message, ByteVector tensor = {}) {
+    core_.on_frames({peer(1), Channel::kCompute, {encode_header(message), std::move(tensor)}});
+  }
+
+  ExpertSums solo(const ExpertBatch& batch) {
+    ThreadPool threads(1);
+    ExpertCompute compute(kernels(), threads);
+    GgufSource source(model_->cutter(), kMiB);
+    LocalExecutor executor(model_->cutter(), source, compute);
+    ExpertSums sums;
+    EXPECT_TRUE(executor.wait(executor.submit(batch, &sums)).ok());
+    return sums;
+  }
+
+  std::unique_ptr<Storage> storage_ = make_system_storage();
+  std::unique_ptr<Model> model_;
+  Manifest manifest_;
+  SignedManifest signed_;
+  AllowList allow_list_;
+  InvitationBook invitations_;
+  ManualClock clock_;
+  CoordinatorCore core_;
+  ThreadPool threads_{1};
+  Events events_;
+  GgufSource file_;
+  WatchedSource source_;
+  ExpertCompute compute_;
+  ScriptedPump pump_;
+  RemoteExecutor executor_;
+};
+
+TEST_F(RemoteExecutorTest, WithoutWorkersTheLastResortComputesTheSame) {
+  SampleBatch work(manifest_, 1, 3, 2);
+  ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
+  EXPECT_FALSE(executor_.done(ticket));
+  ASSERT_TRUE(executor_.wait(ticket).ok());
+  ExpertSums expected = solo(work.batch());
+  EXPECT_EQ(work.sums.sums, expected.sums);
+  EXPECT_EQ(work.sums.flags, expected.flags);
+  EXPECT_EQ(executor_.times().batches, 1u);
+}
+
+TEST_F(RemoteExecutorTest, MessagesLeaveBeforeLocalWorkBegins) {
+  join(true);
+  SampleBatch work(manifest_, 0, 8, 2);
+  ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
+  ASSERT_EQ(pump_.sent.size(), 1u);
+  EXPECT_EQ(pump_.timeouts, std::vector{Duration::zero()});
+  EXPECT_EQ(events_, Events{"pump"});
+  // The worker dies at the first opportunity: everything is then computed here.
+  pump_.on_pump = [&] { core_.on_unreachable(peer(1), "test"); };
+  ASSERT_TRUE(executor_.wait(ticket).ok());
+  EXPECT_EQ(events_[1], "read");
+  EXPECT_EQ(work.sums.sums, solo(work.batch()).sums);
+}
+
+TEST_F(RemoteExecutorTest, WaitsNoLongerThanToTheNextTick) {
+  join(false);
+  SampleBatch work(manifest_, 0, 1, 2);
+  ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
+  ASSERT_TRUE(executor_.wait(ticket).ok());  // the worker never answers: deadline, then local
+  EXPECT_EQ(work.sums.sums, solo(work.batch()).sums);
+  for (Duration timeout : pump_.timeouts) EXPECT_LE(timeout, milliseconds(100));
+  size_t probes = 0;
+  for (const Outgoing& outgoing : pump_.sent) {
+    probes += std::holds_alternative<Heartbeat>(outgoing.message) ? 1 : 0;
+  }
+  EXPECT_GT(probes, 10u);
+  EXPECT_GE(executor_.times().wait, 1'000'000'000u);
+}
+
+TEST_F(RemoteExecutorTest, AnErrorOfTheLastResortIsReturned) {
+  source_.broken = true;
+  SampleBatch work(manifest_, 0, 2, 2);
+  ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
+  Status status = executor_.wait(ticket);
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().message.find("the model file has gone"), std::string::npos);
+  EXPECT_NE(status.error().message.find("layer 0"), std::string::npos);
+  // The next batch is not troubled by what is left of this one.
+  source_.broken = false;
+  ticket = executor_.submit(work.batch(), &work.sums);
+  ASSERT_TRUE(executor_.wait(ticket).ok());
+  EXPECT_EQ(work.sums.sums, solo(work.batch()).sums);
+}
+
+TEST_F(RemoteExecutorTest, MessagesAreHandledBetweenPiecesOfLocalWork) {
+  SampleBatch work(manifest_, 0, 400, 2);
+  ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
+  ASSERT_TRUE(executor_.wait(ticket).ok());
+  EXPECT_GT(pump_.timeouts.size(), 2u);
+  EXPECT_EQ(work.sums.sums, solo(work.batch()).sums);
+}
+
+TEST_F(RemoteExecutorTest, TwoBatchesMayBeInFlight) {
+  SampleBatch first(manifest_, 0, 2, 2, 1);
+  SampleBatch second(manifest_, 1, 3, 2, 2);
+  ExpertExecutor::Ticket one = executor_.submit(first.batch(), &first.sums);
+  ExpertExecutor::Ticket two = executor_.submit(second.batch(), &second.sums);
+  ASSERT_TRUE(executor_.wait(two).ok());
+  EXPECT_TRUE(executor_.done(one));  // done on the way
+  ASSERT_TRUE(executor_.wait(one).ok());
+  EXPECT_EQ(first.sums.sums, solo(first.batch()).sums);
+  EXPECT_EQ(second.sums.sums, solo(second.batch()).sums);
+}
+
+}  // namespace
+}  // namespace potluck
