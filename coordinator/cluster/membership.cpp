@@ -291,6 +291,8 @@ void Membership::lose(const std::vector<Loss>& losses) {
 }
 
 void Membership::rebalance(const PeerKey* greeted) {
+  founded_ = founded_ || state_.workers().size() >= options_.founding_workers;
+  if (!founded_) return;
   std::vector<PlacementWorker> workers;
   for (const auto& [peer, record] : state_.workers()) {
     workers.push_back({peer, record.disk_bytes, {record.assigned.begin(), record.assigned.end()}});

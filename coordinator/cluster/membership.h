@@ -32,6 +32,9 @@ struct MembershipOptions {
   Digest self_test;              // of this coordinator's kernels; a worker must report the same
   std::string compute_endpoint;  // what JoinAccept says
   std::string bulk_endpoint;
+  // Units are placed once so many workers are there: the same workers then hold the same units in
+  // every run, whoever came first, and find them in their stores.
+  uint32_t founding_workers = 0;
   uint32_t max_workers = 0;  // 0: as many as limits.h allows
 };
 
@@ -104,6 +107,7 @@ class Membership {
   InvitationBook& invitations_;
   const Clock& clock_;
   ClusterState state_;
+  bool founded_ = false;
   std::map<PeerKey, PeerClock> clocks_;     // of members
   std::map<PeerKey, TimePoint> nudged_at_;  // of allowed keys that are no members
   TimePoint last_tick_;

@@ -108,6 +108,7 @@ void Pool::make_core(const KernelTable& kernels) {
   core.membership.self_test = kernel_self_test(kernels);
   core.membership.compute_endpoint = transport_->compute_endpoint();
   core.membership.bulk_endpoint = transport_->bulk_endpoint();
+  core.membership.founding_workers = options_.local_workers;
   core.membership.max_workers = limits::kWorkers;
   core_ = std::make_unique<CoordinatorCore>(core, signed_manifest_, *manifest_, model_.cutter(),
                                             allow_list_, invitations_, clock_);

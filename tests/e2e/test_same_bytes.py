@@ -12,9 +12,9 @@ PROMPT = [7876, 607, 261, 586, 310, 261, 696, 1771, 286, 1400, 542, 318, 16, 396
 LAYERS, TOP_K = 6, 4
 
 DIGESTS = {
-    "storyteller-Q4_K_M": "?",
-    "storyteller-Q8_0": "?",
-    "qwen3moe": "?",
+    "storyteller-Q4_K_M": "93a2382f9e5046648f25327c5dbd02afa1c176dac8ca0d049cc361ae8ad95cdc",
+    "storyteller-Q8_0": "474cb03fe08327c71f50ef5949771d14ea503700177683b4fe512d63bc75f393",
+    "qwen3moe": "4bafbb5451396643724eb452dc203115cbfecb7411ccff2afd0741b6f8a34f62",
 }
 
 VARIANTS = [
