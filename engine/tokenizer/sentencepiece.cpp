@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
 #include "engine/base/printable.h"
 #include "engine/tokenizer/utf8.h"
+#include "engine/tokenizer/visible_space.h"
 
 namespace potluck {
 namespace {
@@ -23,7 +25,7 @@ Result<std::vector<float>> read_scores(const GgufMetadata& metadata, const Vocab
   std::vector<float> scores;
   scores.reserve(numbers->size());
   for (double number : *numbers) {
-    if (!std::isfinite(number)) {
+    if (!(std::abs(number) <= std::numeric_limits<float>::max())) {
       return Error{ErrorCode::kCorrupt,
                    fmt::format("{}: entry {}: expected a finite number, found {}", kKey,
                                scores.size(), number)};
@@ -48,22 +50,6 @@ bool words_are_separate(const Vocabulary& vocabulary) {
     if (word_length(bytes) != bytes.size()) return false;
   }
   return true;
-}
-
-// The space that stands for the beginning of a word in such vocabularies is U+2581; Vocabulary
-// gives it as a plain space, so in the text the two become one as well.
-std::string with_plain_spaces(std::string_view text, bool leading_space) {
-  constexpr std::string_view kVisibleSpace = "\xE2\x96\x81";
-  std::string plain(leading_space ? " " : "");
-  plain.reserve(text.size() + 1);
-  size_t mark = 0;
-  while ((mark = text.find(kVisibleSpace)) != std::string_view::npos) {
-    plain += text.substr(0, mark);
-    plain += ' ';
-    text.remove_prefix(mark + kVisibleSpace.size());
-  }
-  plain += text;
-  return plain;
 }
 
 }  // namespace
@@ -210,7 +196,8 @@ Result<std::unique_ptr<TextEncoder>> SentencePieceEncoder::make(const GgufMetada
 
 Status SentencePieceEncoder::encode(std::string_view text, bool starts,
                                     std::vector<TokenId>* out) const {
-  const std::string plain = with_plain_spaces(text, starts && adds_leading_space_);
+  // Vocabulary gives the marks for spaces as plain spaces, so here they become one as well.
+  const std::string plain = (starts && adds_leading_space_ ? " " : "") + with_plain_spaces(text);
   std::string_view rest = plain;
   Merger merger(*this, out);
   while (!rest.empty()) {

@@ -9,11 +9,10 @@
 #include "engine/base/limits.h"
 #include "engine/tokenizer/byte_alphabet.h"
 #include "engine/tokenizer/utf8.h"
+#include "engine/tokenizer/visible_space.h"
 
 namespace potluck {
 namespace {
-
-constexpr std::string_view kVisibleSpace = "\xE2\x96\x81";  // U+2581
 
 // Names under which models end a text or a turn when the file does not say so by id.
 constexpr std::array<std::string_view, 24> kEndNames{
@@ -37,8 +36,7 @@ constexpr std::array<std::string_view, 24> kEndNames{
     "[EOT]",
     "[EOS]",
     "[e~[",
-    "<\xEF\xBD\x9C"
-    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+    "<｜end▁of▁sentence｜>",
     "<|fim_pad|>",
     "<|repo_name|>",
     "<|file_sep|>",
@@ -80,19 +78,21 @@ std::optional<char> parse_byte_name(std::string_view name) {
   return static_cast<char>(*high << 4 | *low);
 }
 
-// Text of a SentencePiece-style token; nothing for one with a real space, which no text becomes
+// Bytes of a SentencePiece-style token; nothing for one with a plain space, which no text becomes
 // because every space of the text is a U+2581 by then.
-std::optional<std::string> with_spaces(std::string_view text) {
+std::optional<std::string> decode_visible_spaces(std::string_view text) {
   if (text.find(' ') != std::string_view::npos) return std::nullopt;
-  std::string spaced;
-  spaced.reserve(text.size());
-  while (true) {
-    const size_t mark = text.find(kVisibleSpace);
-    spaced += text.substr(0, mark);
-    if (mark == std::string_view::npos) return spaced;
-    spaced += ' ';
-    text.remove_prefix(mark + kVisibleSpace.size());
-  }
+  return with_plain_spaces(text);
+}
+
+// "<|im_start|>" and DeepSeek's "<｜User｜>": by this form converters know what controls the
+// conversation, and older ones have missed it.
+bool looks_like_control(std::string_view name) {
+  const auto is_between = [&](std::string_view open, std::string_view close) {
+    return name.size() > open.size() + close.size() && name.starts_with(open) &&
+           name.ends_with(close);
+  };
+  return is_between("<|", "|>") || is_between("<｜", "｜>");
 }
 
 bool is_one_character(std::string_view text) {
@@ -203,7 +203,7 @@ Status VocabularyReader::read_roles() {
     make_control(**end);
     vocabulary_.ends_.push_back(**end);
   }
-  find_named_ends();
+  find_named_roles();
   return {};
 }
 
@@ -218,11 +218,12 @@ void VocabularyReader::make_control(TokenId token) {
   }
 }
 
-void VocabularyReader::find_named_ends() {
+void VocabularyReader::find_named_roles() {
   std::vector<TokenId>& ends = vocabulary_.ends_;
   std::unordered_map<std::string_view, TokenId> named;
   for (TokenId token = 0; token < size(); ++token) {
     if (kind(token) != TokenKind::kControl && kind(token) != TokenKind::kUserDefined) continue;
+    if (looks_like_control(text(token))) kind(token) = TokenKind::kControl;
     if (std::find(kEndNames.begin(), kEndNames.end(), text(token)) == kEndNames.end()) continue;
     kind(token) = TokenKind::kControl;
     named.emplace(text(token), token);
@@ -246,7 +247,8 @@ Result<std::string> VocabularyReader::decode(TokenId token) {
     }
     case TokenKind::kText: {
       const bool is_byte_pair = model_ == TokenizerModel::kBytePair;
-      auto bytes = is_byte_pair ? decode_byte_alphabet(text(token)) : with_spaces(text(token));
+      auto bytes =
+          is_byte_pair ? decode_byte_alphabet(text(token)) : decode_visible_spaces(text(token));
       reachable_[static_cast<size_t>(token)] = bytes.has_value() && !bytes->empty();
       return bytes ? std::move(*bytes) : text(token);
     }

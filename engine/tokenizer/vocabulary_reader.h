@@ -29,7 +29,7 @@ class VocabularyReader {
   Result<std::optional<TokenId>> role(const std::string& key) const;
   std::optional<TokenId> customary(TokenId token, TokenKind kind) const;
   void make_control(TokenId token);
-  void find_named_ends();
+  void find_named_roles();
   Result<std::string> decode(TokenId token);
   void prefer_text_for_bytes();
   Error token_error(TokenId token, const std::string& what) const;
