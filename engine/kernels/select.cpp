@@ -1,6 +1,7 @@
 #include "engine/kernels/kernels.h"
 #if defined(__x86_64__)
 #include "engine/kernels/avx2/avx2.h"
+#include "engine/kernels/avx512/avx512.h"
 #endif
 #include "engine/kernels/scalar/scalar.h"
 
@@ -13,12 +14,24 @@ struct Candidate {
   bool (*runs_here)();
 };
 
+#if defined(__x86_64__)
+bool runs_avx2() {
+  return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("f16c") != 0;
+}
+
+bool runs_avx512() {
+  return runs_avx2() && __builtin_cpu_supports("avx512f") != 0 &&
+         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+         __builtin_cpu_supports("avx512vnni") != 0;
+}
+#endif
+
 // The best one last.
 constexpr Candidate kCandidates[] = {
     {&scalar::kTable, [] { return true; }},
 #if defined(__x86_64__)
-    {&avx2::kTable,
-     [] { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("f16c") != 0; }},
+    {&avx2::kTable, runs_avx2},
+    {&avx512::kTable, runs_avx512},
 #endif
 };
 

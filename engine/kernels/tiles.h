@@ -16,9 +16,8 @@ inline constexpr uint32_t kTileTokens = 8;
 inline constexpr uint32_t kBlockColumns = 32;
 inline constexpr uint32_t kBlocksPerSuperBlock = 8;
 
-// How far ahead of the arithmetic weights are asked for, over all streams read at once. Hardware
-// stops looking ahead at the end of a 4 KiB page; without this a core gets three quarters of the
-// memory's rate.
+// How far ahead of the arithmetic weights are asked for. Hardware stops looking ahead at the end of
+// a 4 KiB page; without this a core gets three quarters of the memory's rate.
 inline constexpr uint32_t kPrefetchAhead = 8192;
 
 // The panels of a tile, `stride` bytes apart, and the tokens they meet.
@@ -39,14 +38,33 @@ struct Output {
 
 using Tile = void (*)(const Input& in, const Output& out);
 
-// Asks for as many bytes as a block has, further on, in all panels of the tile.
+// Asks for as many bytes as the tile is about to use. One panel is one stream, asked for a little
+// further on. Panels side by side are one stream too, in memory: the next tile's panels are asked
+// for in that order, which main memory serves faster than several streams at a time.
 template <uint32_t kBytes, uint32_t kPanels>
-static inline void prefetch_block(const std::byte* block, uint64_t stride) {
-  for (uint32_t p = 0; p < kPanels; ++p) {
+static inline void prefetch_block(const Input& in, const std::byte* block) {
+  if constexpr (kPanels == 1) {
     for (uint32_t line = 0; line < kBytes; line += 64) {
-      __builtin_prefetch(block + p * stride + kPrefetchAhead / kPanels + line);
+      __builtin_prefetch(block + kPrefetchAhead + line);
+    }
+  } else {
+    const std::byte* to = in.panel + kPanels * (in.stride + (block - in.panel));
+    for (uint32_t line = 0; line < kPanels * kBytes; line += 64) {
+      __builtin_prefetch(to + line, 0, 2);  // to the second level: a tile is larger than the first
     }
   }
+}
+
+// For tiles of many panels whose columns are short: asks for a line of each panel, and near their
+// end for the panels that follow in the next tile.
+template <uint32_t kPanels>
+static inline void prefetch_columns(const Input& in, const std::byte* column) {
+  constexpr uint64_t kAhead = kPrefetchAhead / kPanels;
+  uint64_t at = column - in.panel;
+  const std::byte* to = column + kAhead;
+  if (at + kAhead >= in.stride) to += (kPanels - 1) * in.stride;
+#pragma GCC unroll 8
+  for (uint32_t p = 0; p < kPanels; ++p) __builtin_prefetch(to + p * in.stride);
 }
 
 // Calls body(t) for t in [0, tokens): unrolled where the number is known, so that accumulators can
@@ -70,7 +88,7 @@ static void block_tile(const Input& in, const Output& out) {
   const uint32_t blocks = (in.shape.columns + kBlockColumns - 1) / kBlockColumns;
   for (uint32_t block = 0; block < blocks; ++block) {
     const std::byte* from = in.panel + uint64_t{block} * Block::kBytes;
-    prefetch_block<Block::kBytes, Block::kPanels>(from, in.stride);
+    prefetch_block<Block::kBytes, Block::kPanels>(in, from);
     Block w(from, in.stride);
     for_tokens<kTokens>(in.tokens, [&](uint32_t t) {
       w.add(x[t].quants + kBlockColumns * block, x[t].sums + 2 * block, x[t].scales[block], acc[t]);
@@ -99,7 +117,7 @@ static void super_block_tile(const Input& in, const Output& out) {
     from += Format::Head::kBytes;
     typename Format::Sums sums[kMostTokens];
     for (; block < end; ++block) {
-      prefetch_block<Block::kBytes, Block::kPanels>(from, in.stride);
+      prefetch_block<Block::kBytes, Block::kPanels>(in, from);
       Block w(from, in.stride);
       from += Block::kBytes;
       for_tokens<kTokens>(in.tokens, [&](uint32_t t) {
@@ -126,7 +144,7 @@ static void super_block_tile(const Input& in, const Output& out) {
 template <class Format, uint32_t kGroups, uint32_t kTokens>
 static void float_tile(const Input& in, const Output& out) {
   constexpr uint32_t kColumnsPerLine = 64 / Format::kBytes;
-  constexpr uint32_t kAhead = kPrefetchAhead / (kGroups * Format::kPanels);
+  constexpr uint32_t kPanels = kGroups * Format::kPanels;
   const uint64_t group = in.stride * Format::kPanels;
   const uint32_t columns = in.shape.columns;
   const std::byte* w = in.panel;
@@ -134,12 +152,7 @@ static void float_tile(const Input& in, const Output& out) {
   for (uint32_t t = 0; t < kTokens; ++t) x[t] = in.x[t].values;
   typename Format::Float acc[kTokens][kGroups] = {};
   for (uint32_t column = 0; column < columns; ++column) {
-    if (kTokens <= 2 && column % kColumnsPerLine == 0) {
-#pragma GCC unroll 8
-      for (uint32_t p = 0; p < kGroups * Format::kPanels; ++p) {
-        __builtin_prefetch(w + p * in.stride + kAhead);
-      }
-    }
+    if (kTokens <= 2 && column % kColumnsPerLine == 0) prefetch_columns<kPanels>(in, w);
     typename Format::Float weights[kGroups];
 #pragma GCC unroll 8
     for (uint32_t g = 0; g < kGroups; ++g) weights[g] = Format::load(w + g * group, in.stride);
@@ -189,18 +202,17 @@ struct TileSet {
   Tile any;
 };
 
-// Panels in groups of kPanels, all tokens over each. Returns the first panel that is left over.
+// Panels in groups of kPanels, all tokens over each. The panels are a multiple of kPanels.
 template <uint32_t kPanels>
-static uint32_t run_quantized(const TileSet& set, const Product& product, uint32_t tokens,
-                              uint32_t begin, uint32_t end) {
-  for (; begin + kPanels <= end; begin += kPanels) {
+static void run_quantized(const TileSet& set, const Product& product, uint32_t tokens,
+                          uint32_t begin, uint32_t end) {
+  for (; begin < end; begin += kPanels) {
     for (uint32_t token = 0; token < tokens; token += kTileTokens) {
       uint32_t count = std::min(tokens - token, kTileTokens);
       Tile tile = count == 1 ? set.one : count == kTileTokens ? set.full : set.any;
       run_tile(tile, product, begin, token, count);
     }
   }
-  return begin;
 }
 
 // One shape of float tiles over panels, then the rest one group at a time.

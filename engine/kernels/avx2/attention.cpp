@@ -50,22 +50,6 @@ void score_positions(const AttentionChunk& chunk, const float* query, float* sco
   if (block < end) score_blocks<Element, 1>(chunk, query, block, scores);
 }
 
-// The largest number, -inf if there is none: the maximum instruction returns its second operand
-// when either is a NaN.
-float largest(const float* scores, uint32_t count) {
-  __m256 lanes = _mm256_set1_ps(-__builtin_inff());
-  uint32_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    lanes = _mm256_max_ps(_mm256_loadu_ps(scores + i), lanes);
-  }
-  float stored[kLanes];
-  _mm256_storeu_ps(stored, lanes);
-  float max = stored[0];
-  for (float lane : stored) max = lane > max ? lane : max;
-  for (; i < count; ++i) max = scores[i] > max ? scores[i] : max;
-  return max + 0.0F;
-}
-
 // kVectors * 8 dimensions of the values, from dimension `first`.
 template <class Element, uint32_t kVectors>
 void weigh_values(const AttentionChunk& chunk, const float* weights, uint32_t first, float* out) {

@@ -52,6 +52,22 @@ static inline void store_rows(__m256 values, uint32_t rows, float* y) {
   }
 }
 
+// The largest number, -inf if there is none: the maximum instruction returns its second operand
+// when either is a NaN.
+static inline float largest(const float* scores, uint32_t count) {
+  __m256 lanes = _mm256_set1_ps(-__builtin_inff());
+  uint32_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    lanes = _mm256_max_ps(_mm256_loadu_ps(scores + i), lanes);
+  }
+  float stored[8];
+  _mm256_storeu_ps(stored, lanes);
+  float max = stored[0];
+  for (float lane : stored) max = lane > max ? lane : max;
+  for (; i < count; ++i) max = scores[i] > max ? scores[i] : max;
+  return max + 0.0F;
+}
+
 // exact_exp in eight lanes.
 static inline __m256 exp8(__m256 x) {
   using namespace exp_constants;

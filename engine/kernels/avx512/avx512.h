@@ -1,0 +1,19 @@
+// The AVX-512 kernels (with VNNI): the same bits as the scalar ones. What
+// gains nothing from wider vectors is the AVX2 kernel. Entered only after the processor was asked.
+// Internal to engine/kernels; pure functions, any thread.
+#pragma once
+
+#include "engine/kernels/avx2/avx2.h"
+
+namespace potluck::avx512 {
+
+void matmul(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows, uint32_t tokens,
+            uint32_t panel_begin, uint32_t panel_end, float* y, uint64_t y_stride);
+AttentionPartial attention_chunk(const AttentionChunk& chunk, const float* query, float* scores,
+                                 float* out);
+
+inline constexpr KernelTable kTable = {"avx512",         matmul,         avx2::quantize,
+                                       avx2::rms_norm,   avx2::swiglu,   avx2::exp_sum,
+                                       avx2::accumulate, attention_chunk};
+
+}  // namespace potluck::avx512

@@ -1,0 +1,20 @@
+// The AVX-512 tiles by format: two panels at a time for several tokens, one at a time for a single
+// token, which is a matter of streaming. Internal to engine/kernels; pure functions, any thread.
+#pragma once
+
+#include "engine/kernels/tiles.h"
+
+namespace potluck::avx512 {
+
+struct TileSets {
+  tiles::TileSet one_panel;
+  tiles::TileSet two_panels;
+};
+
+TileSets block32_tiles(TensorType type);
+TileSets k_tiles(TensorType type, ActivationForm form);
+
+// Float weights, panels [begin, end), an even number of them.
+void float_matmul(const tiles::Product& product, uint32_t tokens, uint32_t begin, uint32_t end);
+
+}  // namespace potluck::avx512
