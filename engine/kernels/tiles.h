@@ -195,11 +195,9 @@ static inline void run_tile(Tile tile, const Product& product, uint32_t panel, u
         static_cast<uint32_t>(shape.rows - first)});
 }
 
-// The tiles of a quantized product for one token, for exactly kTileTokens, and for any number.
+// The tiles of a quantized product by number of tokens: tile[n - 1] takes n.
 struct TileSet {
-  Tile one;
-  Tile full;
-  Tile any;
+  Tile tile[kTileTokens];
 };
 
 // Panels in groups of kPanels, all tokens over each. The panels are a multiple of kPanels.
@@ -209,8 +207,7 @@ static void run_quantized(const TileSet& set, const Product& product, uint32_t t
   for (; begin < end; begin += kPanels) {
     for (uint32_t token = 0; token < tokens; token += kTileTokens) {
       uint32_t count = std::min(tokens - token, kTileTokens);
-      Tile tile = count == 1 ? set.one : count == kTileTokens ? set.full : set.any;
-      run_tile(tile, product, begin, token, count);
+      run_tile(set.tile[count - 1], product, begin, token, count);
     }
   }
 }

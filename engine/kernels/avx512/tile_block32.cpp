@@ -48,19 +48,22 @@ struct Q4_0Block : ScaledBlock<kPanels, -8> {
   }
 };
 
+template <class Block, uint32_t... kBefore>
+constexpr tiles::TileSet tile_set(std::integer_sequence<uint32_t, kBefore...>) {
+  return {{tiles::block_tile<Block, kBefore + 1>...}};
+}
+
 template <template <uint32_t> class Block>
-constexpr TileSets kTiles = {
-    {tiles::block_tile<Block<1>, 1>, tiles::block_tile<Block<1>, 0>,
-     tiles::block_tile<Block<1>, 0>},
-    {tiles::block_tile<Block<2>, 0>, tiles::block_tile<Block<2>, tiles::kTileTokens>,
-     tiles::block_tile<Block<2>, 0>}};
+constexpr TileSets tile_sets() {
+  return {tile_set<Block<1>>(Tokens{}), tile_set<Block<2>>(Tokens{})};
+}
 
 }  // namespace
 
 TileSets block32_tiles(TensorType type) {
-  if (type == TensorType::kQ8_0) return kTiles<Q8_0Block>;
+  if (type == TensorType::kQ8_0) return tile_sets<Q8_0Block>();
   CHECK(type == TensorType::kQ4_0);
-  return kTiles<Q4_0Block>;
+  return tile_sets<Q4_0Block>();
 }
 
 }  // namespace potluck::avx512

@@ -109,22 +109,24 @@ struct Q6K {
   };
 };
 
+template <class Format, uint32_t kBlocksPerScale, uint32_t... kBefore>
+constexpr tiles::TileSet tile_set(std::integer_sequence<uint32_t, kBefore...>) {
+  return {{tiles::super_block_tile<Format, kBlocksPerScale, kBefore + 1>...}};
+}
+
 template <template <uint32_t> class Format, uint32_t kBlocksPerScale>
-constexpr TileSets kTiles = {
-    {tiles::super_block_tile<Format<1>, kBlocksPerScale, 1>,
-     tiles::super_block_tile<Format<1>, kBlocksPerScale, 0>,
-     tiles::super_block_tile<Format<1>, kBlocksPerScale, 0>},
-    {tiles::super_block_tile<Format<2>, kBlocksPerScale, 0>,
-     tiles::super_block_tile<Format<2>, kBlocksPerScale, tiles::kTileTokens>,
-     tiles::super_block_tile<Format<2>, kBlocksPerScale, 0>}};
+constexpr TileSets tile_sets() {
+  return {tile_set<Format<1>, kBlocksPerScale>(Tokens{}),
+          tile_set<Format<2>, kBlocksPerScale>(Tokens{})};
+}
 
 }  // namespace
 
 TileSets k_tiles(TensorType type, ActivationForm form) {
   bool large = form == ActivationForm::kQ8Block256;
-  if (type == TensorType::kQ4_K) return large ? kTiles<Q4K, 8> : kTiles<Q4K, 1>;
+  if (type == TensorType::kQ4_K) return large ? tile_sets<Q4K, 8>() : tile_sets<Q4K, 1>();
   CHECK(type == TensorType::kQ6_K);
-  return large ? kTiles<Q6K, 8> : kTiles<Q6K, 1>;
+  return large ? tile_sets<Q6K, 8>() : tile_sets<Q6K, 1>();
 }
 
 }  // namespace potluck::avx512

@@ -2,9 +2,14 @@
 // token, which is a matter of streaming. Internal to engine/kernels; pure functions, any thread.
 #pragma once
 
+#include <utility>
+
 #include "engine/kernels/tiles.h"
 
 namespace potluck::avx512 {
+
+// One tile for every number of tokens: with 32 registers, all accumulators can live in them.
+using Tokens = std::make_integer_sequence<uint32_t, tiles::kTileTokens>;
 
 struct TileSets {
   tiles::TileSet one_panel;
