@@ -93,8 +93,7 @@ void PoolSession::take_manifest(SignedManifest signed_manifest, bool from_disk) 
     return;
   }
   Result<Manifest> manifest = verify_manifest(signed_manifest, address_.signing_key);
-  if (!manifest && from_disk) {
-    notice("stored manifest: " + manifest.error().message + "; fetching it again");
+  if (!manifest && from_disk) {  // another pool may have signed the same model
     request_manifest();
     return;
   }

@@ -363,9 +363,17 @@ TEST_F(WorkerManifest, IsFetchedAgainWhenAlteredOnDisk) {
     worker.restart();
     coordinator.admit();
     EXPECT_EQ(phase(), "member");
-    EXPECT_NE(worker.notices().find("again"), std::string::npos);
   }
   EXPECT_EQ(coordinator.manifests_asked(), 3u);
+}
+
+TEST_F(WorkerManifest, OfTheSameModelIsVerifiedForEachPool) {
+  coordinator.admit();
+  FakeCoordinator second(worker, model, 2);
+  second.admit();
+  EXPECT_EQ(second.manifests_asked(), 1u);
+  EXPECT_EQ(worker.core().pools(), 2u);
+  EXPECT_EQ(worker.notices(), "");
 }
 
 }  // namespace

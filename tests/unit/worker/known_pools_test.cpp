@@ -1,0 +1,100 @@
+#include "worker/known_pools.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/base/memory_storage.h"
+
+namespace potluck::test {
+namespace {
+
+PoolAddress pool(uint8_t number) {
+  PoolAddress address;
+  address.coordinator.bytes.fill(number);
+  address.signing_key.fill(static_cast<uint8_t>(number + 100));
+  address.compute_endpoint = "tcp://192.168.0.7:" + std::to_string(4000 + number);
+  address.bulk_endpoint = "tcp://[fe80::1]:5000";
+  return address;
+}
+
+std::string path_of(const PoolAddress& address) {
+  return "store/pools/" + Digest{address.coordinator.bytes}.hex();
+}
+
+bool same(const PoolAddress& a, const PoolAddress& b) {
+  return a.coordinator == b.coordinator && a.signing_key == b.signing_key &&
+         a.compute_endpoint == b.compute_endpoint && a.bulk_endpoint == b.bulk_endpoint &&
+         a.invitation.has_value() == b.invitation.has_value();
+}
+
+class KnownPoolsTest : public testing::Test {
+ protected:
+  MemoryStorage storage;
+  KnownPools pools{storage, "store"};
+  std::vector<std::string> problems;
+};
+
+TEST_F(KnownPoolsTest, NothingIsKnownAtFirst) {
+  EXPECT_TRUE(pools.load_all(&problems).empty());
+  EXPECT_TRUE(problems.empty());
+  EXPECT_EQ(pools.load(pool(1).coordinator).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(KnownPoolsTest, WhatWasSavedIsLoaded) {
+  ASSERT_TRUE(pools.save(pool(1)).ok());
+  ASSERT_TRUE(pools.save(pool(2)).ok());
+  std::vector<PoolAddress> loaded = KnownPools(storage, "store").load_all(&problems);
+  ASSERT_EQ(loaded.size(), 2u);
+  EXPECT_TRUE(same(loaded[0], pool(1)));
+  EXPECT_TRUE(same(loaded[1], pool(2)));
+  PoolAddress moved = pool(1);
+  moved.compute_endpoint = "tcp://elsewhere.example:7";
+  ASSERT_TRUE(pools.save(moved).ok());
+  EXPECT_TRUE(same(*pools.load(moved.coordinator), moved));
+  EXPECT_TRUE(problems.empty());
+}
+
+TEST_F(KnownPoolsTest, MalformedFilesAreReportedAndLeftOut) {
+  ASSERT_TRUE(pools.save(pool(1)).ok());
+  ASSERT_TRUE(pools.save(pool(2)).ok());
+  std::string good(as_text(*read_file(storage, path_of(pool(1)), 4096)));
+  std::vector<std::string> bad = {"",
+                                  "\n",
+                                  "potluck-pool 2" + good.substr(14),
+                                  good + "more\n",
+                                  good.substr(0, good.size() - 1),
+                                  good.substr(15),
+                                  std::string(5000, 'x')};
+  std::string other_scheme = good;
+  other_scheme.replace(other_scheme.find("compute tcp"), 11, "compute ipc");
+  bad.push_back(other_scheme);
+  std::string short_key = good;
+  short_key.erase(short_key.find("signing-key ") + 12, 1);
+  bad.push_back(short_key);
+  for (const std::string& text : bad) {
+    ASSERT_TRUE(storage.write_atomic(path_of(pool(1)), as_bytes(text)).ok());
+    problems.clear();
+    std::vector<PoolAddress> loaded = pools.load_all(&problems);
+    ASSERT_EQ(loaded.size(), 1u) << text;
+    EXPECT_TRUE(same(loaded[0], pool(2)));
+    ASSERT_EQ(problems.size(), 1u) << text;
+    EXPECT_NE(problems[0].find(path_of(pool(1))), std::string::npos) << problems[0];
+  }
+}
+
+TEST_F(KnownPoolsTest, ForeignFilesAreLeftAlone) {
+  ASSERT_TRUE(pools.save(pool(1)).ok());
+  ASSERT_TRUE(storage.write_atomic("store/pools/README", as_bytes("hello")).ok());
+  EXPECT_EQ(pools.load_all(&problems).size(), 1u);
+  EXPECT_TRUE(problems.empty());
+}
+
+TEST_F(KnownPoolsTest, OnlySoManyAreKept) {
+  for (size_t i = 0; i < KnownPools::kMost + 10; ++i) {
+    ASSERT_TRUE(pools.save(pool(static_cast<uint8_t>(i))).ok());
+    EXPECT_TRUE(pools.load(pool(static_cast<uint8_t>(i)).coordinator).ok());
+  }
+  EXPECT_EQ(pools.load_all(&problems).size(), KnownPools::kMost);
+}
+
+}  // namespace
+}  // namespace potluck::test
