@@ -274,6 +274,7 @@ void Dispatcher::forget(uint64_t ticket) {
   }
   auto entry = tickets_.find(ticket);
   CHECK(entry != tickets_.end());
+  statistics_.slowest_compute += entry->second.slowest_compute;
   recycle(std::move(entry->second.local));
   tickets_.erase(entry);
 }

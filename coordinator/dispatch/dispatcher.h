@@ -48,6 +48,8 @@ struct DispatchStatistics {
   uint64_t late_replies = 0;       // came after that; dropped
   uint64_t bad_replies = 0;        // wrong sender, name, shape, checksum or status
   WorkTimings worker_timings;      // summed over accepted replies
+  uint64_t slowest_compute = 0;    // nanoseconds: per batch the slowest worker's, summed
+  uint64_t gather = 0;             // nanoseconds spent checking and adding replies
 };
 
 class Dispatcher {
@@ -114,6 +116,7 @@ class Dispatcher {
     Calls local;
     bool local_sorted = false;
     uint32_t local_running = 0;
+    uint64_t slowest_compute = 0;  // of the accepted answers, nanoseconds
   };
   // Calls of one distribution that go to the same worker.
   struct Group {
@@ -146,7 +149,7 @@ class Dispatcher {
   static bool names_unit_of(const Piece& piece, const std::vector<UnitId>& units);
   Status accept(const Piece& piece, const Partial& partial, ByteSpan tensor);
   int64_t largest_honest_sum(const Piece& piece) const;
-  void add_to_answer(const Piece& piece, const Partial& partial);
+  Status add_to_answer(const Piece& piece, const Partial& partial, ByteSpan tensor);
   Piece take_piece(size_t index);
   void give_away(size_t index);
   void recycle(Calls calls);

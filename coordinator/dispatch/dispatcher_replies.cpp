@@ -32,8 +32,10 @@ void add_timings(WorkTimings& sum, const WorkTimings& timings) {
 }
 
 // Two's complement: a sum beyond 64 bits wraps, alike in every order.
-int64_t add_wrapping(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+void add_row(std::span<const int64_t> from, std::span<int64_t> to) {
+  for (size_t i = 0; i < from.size(); ++i) {
+    to[i] = static_cast<int64_t>(static_cast<uint64_t>(to[i]) + static_cast<uint64_t>(from[i]));
+  }
 }
 
 }  // namespace
@@ -86,7 +88,9 @@ void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor
     give_away(index);
     return;
   }
+  TimePoint start = clock_.now();
   Status accepted = accept(piece, partial, tensor);
+  statistics_.gather += static_cast<uint64_t>((clock_.now() - start).count());
   if (!accepted) {
     ++statistics_.bad_replies;
     track.answered_badly(clock_.now());
@@ -98,6 +102,8 @@ void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor
   track.answered_well();
   statistics_.remote_unit_calls += piece.calls.size();
   add_timings(statistics_.worker_timings, partial.timings);
+  uint64_t& slowest = tickets_.at(piece.ticket).slowest_compute;
+  slowest = std::max(slowest, partial.timings.compute);
   recycle(take_piece(index).calls);
 }
 
@@ -123,10 +129,31 @@ Status Dispatcher::accept(const Piece& piece, const Partial& partial, ByteSpan t
   if (checksum_of(partial.work, partial.row_flags, tensor) != partial.checksum) {
     return Error{ErrorCode::kCorrupt, "the checksum does not match"};
   }
-  sums_.assign(size_t{piece.rows} * tickets_.at(piece.ticket).batch->input.columns, 0);
-  Status added = add_packed_sums(tensor, largest_honest_sum(piece), sums_);
-  if (!added) return added;
-  add_to_answer(piece, partial);
+  return add_to_answer(piece, partial, tensor);
+}
+
+// add_packed_sums() checks the whole frame before it touches a sum. Rows that stand side by side in
+// the batch (always so when there is one) take the values straight from the frame.
+Status Dispatcher::add_to_answer(const Piece& piece, const Partial& partial, ByteSpan tensor) {
+  const Ticket& ticket = tickets_.at(piece.ticket);
+  size_t hidden = ticket.batch->input.columns;
+  std::span<int64_t> answer(ticket.out->sums);
+  uint32_t first = piece.calls.front().row;
+  bool side_by_side = piece.calls.back().row - first + 1 == piece.rows;
+  if (!side_by_side) sums_.assign(piece.rows * hidden, 0);
+  std::span<int64_t> into =
+      side_by_side ? answer.subspan(first * hidden, piece.rows * hidden) : std::span(sums_);
+  if (Status added = add_packed_sums(tensor, largest_honest_sum(piece), into); !added) return added;
+  uint32_t reply_row = 0;
+  for (size_t i = 0; i < piece.calls.size(); ++i) {
+    uint32_t row = piece.calls[i].row;
+    if (i > 0 && row == piece.calls[i - 1].row) continue;
+    if (!side_by_side) {
+      add_row(into.subspan(reply_row * hidden, hidden), answer.subspan(row * hidden, hidden));
+    }
+    if (partial.row_flags[reply_row] != 0) ticket.out->flags[row] = 1;
+    ++reply_row;
+  }
   return {};
 }
 
@@ -142,23 +169,6 @@ int64_t Dispatcher::largest_honest_sum(const Piece& piece) const {
   }
   constexpr int64_t kCeiling = (int64_t{1} << 62) - 1;
   return most > kCeiling / kAddendLimit ? kCeiling : most * kAddendLimit;
-}
-
-void Dispatcher::add_to_answer(const Piece& piece, const Partial& partial) {
-  const Ticket& ticket = tickets_.at(piece.ticket);
-  uint32_t hidden = ticket.batch->input.columns;
-  uint32_t reply_row = 0;
-  for (size_t i = 0; i < piece.calls.size(); ++i) {
-    uint32_t row = piece.calls[i].row;
-    if (i > 0 && row == piece.calls[i - 1].row) continue;
-    const int64_t* from = &sums_[size_t{reply_row} * hidden];
-    int64_t* to = &ticket.out->sums[size_t{row} * hidden];
-    for (uint32_t column = 0; column < hidden; ++column) {
-      to[column] = add_wrapping(to[column], from[column]);
-    }
-    if (partial.row_flags[reply_row] != 0) ticket.out->flags[row] = 1;
-    ++reply_row;
-  }
 }
 
 }  // namespace potluck

@@ -128,7 +128,8 @@ ExpertCounters Runtime::counters() {
   counters.round_trips = dispatch.batches;
   counters.wire_bytes = pool_->compute_bytes();
   counters.disk_bytes = dispatch.worker_timings.disk_bytes;
-  counters.compute_nanoseconds = dispatch.worker_timings.compute;
+  counters.slowest_compute_nanoseconds = dispatch.slowest_compute;
+  counters.gather_nanoseconds = dispatch.gather;
   counters.disk_nanoseconds = dispatch.worker_timings.disk;
   counters.cache_hits = dispatch.worker_timings.cache_hits;
   counters.cache_misses = dispatch.worker_timings.cache_misses;

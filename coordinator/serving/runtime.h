@@ -41,7 +41,8 @@ struct ExpertCounters {
   uint64_t wire_bytes = 0;           // compute channel, both ways
   uint64_t disk_bytes = 0;           // read from stores by this process and its workers
   uint64_t disk_nanoseconds = 0;
-  uint64_t compute_nanoseconds = 0;  // of workers, summed over their replies
+  uint64_t slowest_compute_nanoseconds = 0;  // per batch the slowest worker's, summed
+  uint64_t gather_nanoseconds = 0;           // checking and adding the workers' replies
   uint64_t cache_hits = 0;
   uint64_t cache_misses = 0;
 };
