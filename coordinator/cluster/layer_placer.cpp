@@ -5,6 +5,13 @@
 #include <tuple>
 
 namespace potluck {
+namespace {
+
+// Searches fail where disks are so uneven that slices cannot all be kept apart. They are not cheap,
+// and the next one is not likely to succeed.
+constexpr uint32_t kFailedSearches = 16;
+
+}  // namespace
 
 LayerPlacer::LayerPlacer(uint32_t experts, uint32_t slices, std::vector<PlacerWorker> workers)
     : slices_(slices),
@@ -119,10 +126,16 @@ int64_t LayerPlacer::unit_to_release(uint32_t worker) {
 
 void LayerPlacer::place_unit(uint32_t unit) {
   int64_t worker = best_worker(expert_of(unit), sibling_limit_);
-  if (worker < 0 && make_room(unit)) return;
-  // Better beside a sibling than nowhere.
-  if (worker < 0) worker = best_worker(expert_of(unit), slices_);
-  if (worker >= 0) put(unit, static_cast<uint32_t>(worker));
+  if (worker < 0) {
+    // Better beside a sibling than nowhere, but others may make room for it elsewhere.
+    worker = best_worker(expert_of(unit), slices_);
+    if (worker < 0) return;
+    if (failed_searches_ < kFailedSearches) {
+      if (make_room(unit)) return;
+      ++failed_searches_;
+    }
+  }
+  put(unit, static_cast<uint32_t>(worker));
 }
 
 // Among those with room and fewer than `sibling_limit` units of the expert: fewest of them, most
@@ -143,43 +156,39 @@ int64_t LayerPlacer::best_worker(uint32_t expert, uint32_t sibling_limit) {
 }
 
 // Everybody who may take the unit is full, and who has room holds its siblings: looks for the
-// shortest chain of moves (an augmenting path) that ends where there is room.
+// shortest chain of moves (an augmenting path) that ends where there is room, and makes them.
 bool LayerPlacer::make_room(uint32_t unit) {
-  struct Step {
-    bool seen = false;
-    int64_t from = -1;  // the worker that `moved` leaves for this one; -1 at the start
-    uint32_t moved = 0;
-  };
   std::vector<Step> steps(workers_.size());
+  int64_t end = find_room(unit, steps);
+  if (end < 0) return false;
+  auto worker = static_cast<uint32_t>(end);
+  for (; steps[worker].from >= 0; worker = static_cast<uint32_t>(steps[worker].from)) {
+    take_away(steps[worker].moved);
+    put(steps[worker].moved, worker);
+  }
+  put(unit, worker);
+  return true;
+}
+
+// Breadth first; the worker with room, or -1.
+int64_t LayerPlacer::find_room(uint32_t unit, std::vector<Step>& steps) {
   std::deque<uint32_t> queue;
-  for (uint32_t i = 0; i < worker_count(); ++i) {
-    if (quotas_[i] == 0 || siblings(expert_of(unit), i) >= sibling_limit_) continue;
-    steps[i].seen = true;
-    queue.push_back(i);
-  }
-  while (!queue.empty()) {
+  auto visit = [&](uint32_t moved, int64_t from) {
+    for (uint32_t next = 0; next < worker_count(); ++next) {
+      if (steps[next].seen || quotas_[next] == 0) continue;
+      if (siblings(expert_of(moved), next) >= sibling_limit_) continue;
+      steps[next] = {true, from, moved};
+      queue.push_back(next);
+    }
+  };
+  visit(unit, -1);
+  for (; !queue.empty(); queue.pop_front()) {
     uint32_t worker = queue.front();
-    queue.pop_front();
-    if (has_room(worker)) {
-      for (; steps[worker].from >= 0; worker = static_cast<uint32_t>(steps[worker].from)) {
-        take_away(steps[worker].moved);
-        put(steps[worker].moved, worker);
-      }
-      put(unit, worker);
-      return true;
-    }
+    if (has_room(worker)) return worker;
     // What came last moves first: it is likely not to be there yet.
-    for (size_t i = units_of_[worker].size(); i-- > 0;) {
-      uint32_t moved = units_of_[worker][i];
-      for (uint32_t next = 0; next < worker_count(); ++next) {
-        if (steps[next].seen || quotas_[next] == 0) continue;
-        if (siblings(expert_of(moved), next) >= sibling_limit_) continue;
-        steps[next] = {true, worker, moved};
-        queue.push_back(next);
-      }
-    }
+    for (size_t i = units_of_[worker].size(); i-- > 0;) visit(units_of_[worker][i], worker);
   }
-  return false;
+  return -1;
 }
 
 }  // namespace potluck

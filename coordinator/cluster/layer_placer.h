@@ -23,6 +23,13 @@ class LayerPlacer {
   std::vector<int32_t> place();
 
  private:
+  // Of a chain of moves: `moved` goes from worker `from` to the one the step belongs to.
+  struct Step {
+    bool seen = false;
+    int64_t from = -1;  // -1: the unit that is placed first of all
+    uint32_t moved = 0;
+  };
+
   uint32_t expert_of(uint32_t unit) const { return unit / slices_; }
   uint32_t worker_count() const { return static_cast<uint32_t>(workers_.size()); }
   bool has_room(uint32_t worker) const { return units_of_[worker].size() < quotas_[worker]; }
@@ -39,6 +46,7 @@ class LayerPlacer {
   void place_unit(uint32_t unit);
   int64_t best_worker(uint32_t expert, uint32_t sibling_limit);
   bool make_room(uint32_t unit);
+  int64_t find_room(uint32_t unit, std::vector<Step>& steps);
 
   uint32_t slices_;
   std::vector<PlacerWorker> workers_;
@@ -47,7 +55,8 @@ class LayerPlacer {
   std::vector<uint32_t> quotas_;                 // [workers]
   std::vector<uint32_t> siblings_;  // [experts, workers]: units of an expert at a worker
   std::vector<uint32_t> released_;  // [experts]: units that had to leave their worker
-  uint32_t sibling_limit_ = 0;      // units of one expert that one worker may get
+  uint32_t failed_searches_ = 0;
+  uint32_t sibling_limit_ = 0;  // units of one expert that one worker may get
 };
 
 }  // namespace potluck

@@ -17,8 +17,8 @@ constexpr Duration kNudgeInterval = std::chrono::milliseconds(100);
 // Nobody's silence is judged after we were away ourselves (a long computation, a suspended
 // machine): what they sent meanwhile may still be in a queue. Ticks come at least once a beat.
 constexpr Duration kAwayAfter = 2 * kHeartbeatInterval;
-// Names no coordinator's life. A worker that hears of another epoch than its own says Hello; our own
-// would tell one that we gave up in this very epoch that all is well.
+// Names no coordinator's life. A worker that hears of another epoch than its own says Hello; our
+// own would tell one that we gave up in this very epoch that all is well.
 constexpr uint64_t kNoEpoch = 0;
 // For people; longer names only fill lines.
 constexpr size_t kNameBytes = 64;
