@@ -152,12 +152,13 @@ std::optional<Envelope> ZmqClientTransport::receive(Duration timeout) {
   // Costs no system call while messages are queued.
   if (auto envelope = state_->take_any(Channel::kCompute)) return envelope;
   TimePoint deadline = state_->clock.now() + std::min<Duration>(timeout, std::chrono::hours(1));
-  do {
-    if (state_->wait(deadline) <= 0) return std::nullopt;
+  while (state_->wait(deadline) > 0) {
     for (Channel channel : {Channel::kCompute, Channel::kJoin, Channel::kBulk}) {
       if (auto envelope = state_->take_any(channel)) return envelope;
     }
-  } while (state_->clock.now() < deadline);
+    // A useless message is no reason to return early.
+    if (state_->clock.now() >= deadline) break;
+  }
   return std::nullopt;
 }
 

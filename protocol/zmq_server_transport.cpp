@@ -69,7 +69,7 @@ struct ZmqServerTransport::State {
   void serve_handshakes();
   std::optional<Envelope> take(Channel channel);
   std::optional<PeerKey> sender(Channel channel, const ZmqReceived& received) const;
-  int wait(TimePoint deadline);
+  bool wait(TimePoint deadline, std::optional<Envelope>* envelope);
 
   SystemClock clock;
   ZmqContext context;
@@ -160,15 +160,24 @@ std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
   return std::nullopt;
 }
 
-// Blocks until something is there; at most 0 when nothing came.
-int ZmqServerTransport::State::wait(TimePoint deadline) {
+// Blocks until something is there. Looks only at sockets that have something: each look at another
+// one costs a system call on the way of a compute message.
+bool ZmqServerTransport::State::wait(TimePoint deadline, std::optional<Envelope>* envelope) {
   std::array<zmq_pollitem_t, 5> items{};
-  items[0].socket = zap.socket();
-  items[1].socket = join_monitor->socket();
-  for (size_t i = 0; i < listeners.size(); ++i) items[2 + i].socket = listeners[i].socket.get();
+  for (size_t i = 0; i < kChannels.size(); ++i) {
+    items[i].socket = listener(kChannels[i]).socket.get();
+  }
+  items[3].socket = zap.socket();
+  items[4].socket = join_monitor->socket();
   for (zmq_pollitem_t& item : items) item.events = ZMQ_POLLIN;
-  return zmq_poll(items.data(), static_cast<int>(items.size()),
-                  zmq_poll_milliseconds(clock.now(), deadline));
+  int ready = zmq_poll(items.data(), static_cast<int>(items.size()),
+                       zmq_poll_milliseconds(clock.now(), deadline));
+  if (ready <= 0) return false;
+  if (items[3].revents != 0 || items[4].revents != 0) serve_handshakes();
+  for (size_t i = 0; i < kChannels.size() && !envelope->has_value(); ++i) {
+    if (items[i].revents != 0) *envelope = take(kChannels[i]);
+  }
+  return true;
 }
 
 Result<std::unique_ptr<ZmqServerTransport>> ZmqServerTransport::listen(
@@ -210,14 +219,12 @@ std::optional<Envelope> ZmqServerTransport::receive(Duration timeout) {
   // Costs no system call while messages are queued.
   if (auto envelope = state_->take(Channel::kCompute)) return envelope;
   TimePoint deadline = state_->clock.now() + std::min<Duration>(timeout, std::chrono::hours(1));
-  do {
-    if (state_->wait(deadline) <= 0) return std::nullopt;
-    state_->serve_handshakes();
-    for (Channel channel : kChannels) {
-      if (auto envelope = state_->take(channel)) return envelope;
-    }
-  } while (state_->clock.now() < deadline);
-  return std::nullopt;
+  std::optional<Envelope> envelope;
+  while (state_->wait(deadline, &envelope)) {
+    // A handshake or a useless message is no reason to return early.
+    if (envelope || state_->clock.now() >= deadline) break;
+  }
+  return envelope;
 }
 
 uint64_t ZmqServerTransport::compute_bytes() const {

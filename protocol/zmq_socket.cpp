@@ -35,7 +35,7 @@ QueueLengths queue_lengths(Channel channel, bool server) {
   if (channel == Channel::kCompute) return {512, 512};
   if (channel == Channel::kJoin) return {16, 16};
   // Parts of up to kBulkPartBytes one way, requests the other.
-  return server ? QueueLengths{16, 64} : QueueLengths{64, 8};
+  return server ? QueueLengths{16, 64} : QueueLengths{64, 4};
 }
 
 // What a peer may send in one frame.

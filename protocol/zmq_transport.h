@@ -38,7 +38,8 @@ class ZmqServerTransport final : public Transport {
   std::string compute_endpoint() const;
   std::string bulk_endpoint() const;
   // Whether keys that are not on the list may use the join channel (at first: yes). Close it while
-  // no invitation is open: strangers then get no further than the handshake anywhere.
+  // no invitation is open: strangers then get no further than the handshake anywhere. libzmq bounds
+  // the size of a frame, but not how many of them make a message, so whom it hears can cost memory.
   void open_join(bool open);
   // Handshakes that were refused because the key is on no list, and the last of them for a log.
   uint64_t refused_handshakes() const;
