@@ -1,5 +1,6 @@
 // After the first steps, generating a token takes no memory from the heap in the layer loop. This
-// file replaces operator new for the whole test program, in order to count.
+// file replaces operator new for the whole test program, in order to count; a sanitizer has a
+// replacement of its own, so there is nothing to see in its builds.
 #include <atomic>
 #include <cstdlib>
 #include <new>
@@ -15,6 +16,7 @@ std::atomic<uint64_t> allocations{0};
 
 }  // namespace
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 void* operator new(size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* memory = std::malloc(size)) return memory;
@@ -26,6 +28,7 @@ void operator delete(void* memory) noexcept {
 void operator delete(void* memory, size_t) noexcept {
   std::free(memory);
 }
+#endif
 
 namespace potluck {
 namespace {
