@@ -44,23 +44,6 @@ const BlockFormat& block_format(TensorType type) {
   return *format;
 }
 
-// A half is s eeeee mmmmmmmmmm with bias 15; a float32 has 8 exponent bits with bias 127.
-float half_to_float(uint16_t half) {
-  uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
-  uint32_t exponent = (half >> 10) & 31u;
-  uint32_t mantissa = half & 0x3ffu;
-  if (exponent == 31) {
-    uint32_t quiet = mantissa != 0 ? 0x400000u : 0u;
-    return std::bit_cast<float>(sign | 0x7f800000u | quiet | (mantissa << 13));
-  }
-  if (exponent == 0) {
-    // Zero or subnormal: mantissa * 2^-24, which float32 holds exactly.
-    float magnitude = static_cast<float>(mantissa) * 0x1.0p-24F;
-    return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
-  }
-  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
-}
-
 uint16_t float_to_half(float value) {
   uint32_t bits = std::bit_cast<uint32_t>(value);
   uint32_t sign = (bits >> 16) & 0x8000u;

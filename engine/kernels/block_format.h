@@ -59,7 +59,18 @@ const BlockFormat& block_format(TensorType type);  // the type must be in the ta
 
 // IEEE half and bfloat16: every value, subnormals and NaNs included. A half's NaN becomes quiet and
 // keeps its sign and the leading bits of its payload, both ways, as processors convert it.
-float half_to_float(uint16_t half);
+inline float half_to_float(uint16_t half) {
+  // A half is s eeeee mmmmmmmmmm with bias 15; a float32 has 8 exponent bits with bias 127. Moved
+  // into place it is too small by 2^112; the product is exact, for subnormals too.
+  constexpr uint32_t kInfinity = 31u << 23;
+  uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
+  uint32_t magnitude = static_cast<uint32_t>(half & 0x7fffu) << 13;
+  uint32_t bits = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112F);
+  if (magnitude >= kInfinity) {
+    bits = magnitude | 0x7f800000u | (magnitude > kInfinity ? 0x400000u : 0u);
+  }
+  return std::bit_cast<float>(sign | bits);
+}
 uint16_t float_to_half(float value);  // nearest, ties to even
 constexpr float bfloat16_to_float(uint16_t value) {
   return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);

@@ -1,5 +1,7 @@
 #include "engine/kernels/kernels.h"
 #if defined(__x86_64__)
+#include <cpuid.h>
+
 #include "engine/kernels/avx2/avx2.h"
 #include "engine/kernels/avx512/avx512.h"
 #endif
@@ -15,8 +17,12 @@ struct Candidate {
 };
 
 #if defined(__x86_64__)
+// The compiler's own question about AVX2 covers the operating system's part; not every compiler can
+// ask for F16C.
 bool runs_avx2() {
-  return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("f16c") != 0;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  bool f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+  return f16c && __builtin_cpu_supports("avx2") != 0;
 }
 
 bool runs_avx512() {

@@ -104,11 +104,19 @@ void q4_k_panel(const PanelShape& shape, const PanelLayout& layout, const std::b
   });
 }
 
-// The quant of byte i of the vector v (columns 4 v..) of a Q6_K block: 4 low bits, 2 high bits.
-int q6_k_quant(const std::byte* quants, uint32_t v, uint32_t i) {
-  int low = to_int(quants[kVector * (v % 4) + i]) >> (v < 4 ? 0 : 4) & 15;
-  int high = to_int(quants[4 * kVector + kVector * (v / 4) + i]) >> 2 * (v % 4) & 3;
-  return (low | high << 4) - 32;
+// The vector v (columns 4 v..) of a Q6_K block: 4 low bits, 2 high bits, offset 32.
+void add_q6_k_vector(const std::byte* quants, uint32_t v, const int8_t* x,
+                     int32_t sums[kPanelRows]) {
+  const std::byte* low = quants + kVector * (v % 4);
+  const std::byte* high = quants + 4 * kVector + kVector * (v / 4);
+  uint32_t low_shift = v < 4 ? 0 : 4;
+  uint32_t high_shift = 2 * (v % 4);
+  auto weight = [&](uint32_t i) {
+    int nibble = (to_int(low[i]) >> low_shift) & 15;
+    int pair = (to_int(high[i]) >> high_shift) & 3;
+    return (nibble | pair << 4) - 32;
+  };
+  add_products(x, weight, sums);
 }
 
 template <ActivationForm kForm>
@@ -119,8 +127,7 @@ void q6_k_panel(const PanelShape& shape, const PanelLayout& layout, const std::b
     for (uint32_t half = 0; half < 2; ++half) {
       int32_t sums[kPanelRows] = {};
       for (uint32_t v = 4 * half; v < 4 * half + 4; ++v) {
-        auto weight = [&](uint32_t i) { return q6_k_quant(panel + at + 2 * kPanelRows, v, i); };
-        add_products(x.quants + 32 * block + 4 * v, weight, sums);
+        add_q6_k_vector(panel + at + 2 * kPanelRows, v, x.quants + 32 * block + 4 * v, sums);
       }
       for (uint32_t row = 0; row < kPanelRows; ++row) {
         scaled[row] += static_cast<int8_t>(panel[at + kPanelRows * half + row]) * sums[row];
