@@ -51,6 +51,10 @@ struct AttentionPartial {
   float sum;  // of exp(score - max_score)
 };
 
+namespace scalar {
+void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y);
+}  // namespace scalar
+
 struct KernelTable {
   std::string_view name;
 
@@ -107,6 +111,12 @@ struct KernelTable {
   // Blocks of 8 keys that hold a visible position are read whole; what the others hold is ignored.
   AttentionPartial (*attention_chunk)(const AttentionChunk& chunk, const float* query,
                                       float* scores, float* out);
+
+  // The activation of gpt-oss: g = min(gate, 7), u = clamp(up, -7, 7), NaNs stay;
+  // y = (g / (1 + exp(-(1.702 * g)))) * (u + 1). y may be either. A table without one of its own
+  // has the definition.
+  void (*swiglu_oai)(const float* gate, const float* up, uint32_t count,
+                     float* y) = scalar::swiglu_oai;
 };
 
 // The table by name ("scalar", "avx2"), or the best one for an empty name. An error names what this

@@ -20,14 +20,29 @@ struct TokenRow {
   const int16_t* sums;
 };
 
-static inline TokenRow token_row(const ActivationView& x, const uint32_t* rows, uint32_t token) {
-  uint64_t row = rows != nullptr ? rows[token] : token;
-  if (x.form == ActivationForm::kF32)
-    return {x.values + row * x.columns, nullptr, nullptr, nullptr};
-  uint64_t padded = x.padded_columns();
-  return {nullptr, x.quants + row * padded, x.scales + row * x.scales_per_token(),
-          x.sums + row * (padded / 16)};
-}
+// The tokens of a product: rows of the activations, all or those of a list.
+class TokenRows {
+ public:
+  TokenRows(const ActivationView& x, const uint32_t* rows)
+      : first_{x.values, x.quants, x.scales, x.sums},
+        rows_(rows),
+        columns_(x.padded_columns()),
+        scales_(x.scales_per_token()) {}
+
+  TokenRow operator[](uint32_t token) const {
+    uint64_t row = rows_ != nullptr ? rows_[token] : token;
+    if (first_.values != nullptr)
+      return {first_.values + row * columns_, nullptr, nullptr, nullptr};
+    return {nullptr, first_.quants + row * columns_, first_.scales + row * scales_,
+            first_.sums + row * (columns_ / 16)};
+  }
+
+ private:
+  TokenRow first_;
+  const uint32_t* rows_;
+  uint64_t columns_;
+  uint64_t scales_;
+};
 
 // Rows of the matrix that the panel holds: 8, fewer in the last one.
 static inline uint32_t rows_in_panel(const PanelShape& shape, uint32_t panel) {

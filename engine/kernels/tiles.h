@@ -5,6 +5,7 @@
 // for different processors. Internal to engine/kernels; pure functions, any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -175,24 +176,55 @@ static void float_tile(const Input& in, const Output& out) {
 
 // A product as matmul was asked for it.
 struct Product {
-  const PanelMatrix& w;
-  const ActivationView& x;
-  const uint32_t* rows;
+  Product(const PanelMatrix& w, const ActivationView& activations, const uint32_t* rows, float* to,
+          uint64_t to_stride)
+      : shape(w.shape),
+        panels(w.data),
+        stride(w.shape.panel_bytes()),
+        x(activations, rows),
+        y(to),
+        y_stride(to_stride) {}
+
+  PanelShape shape;
+  const std::byte* panels;
+  uint64_t stride;
+  TokenRows x;
   float* y;
   uint64_t y_stride;
 };
 
-// Runs a tile on the panels from `panel` on and the tokens from `token` on.
-static inline void run_tile(Tile tile, const Product& product, uint32_t panel, uint32_t token,
-                            uint32_t tokens) {
-  const PanelShape& shape = product.w.shape;
+struct PanelRange {
+  uint32_t begin;
+  uint32_t end;
+};
+
+// Runs a tile of kPanels on the panels of a range, which are a multiple of kPanels, with the
+// `tokens` tokens from `token` on.
+template <uint32_t kPanels>
+static void run_panels(Tile tile, const Product& product, PanelRange range, uint32_t token,
+                       uint32_t tokens) {
   TokenRow x[kTileTokens];
-  for (uint32_t t = 0; t < tokens; ++t) x[t] = token_row(product.x, product.rows, token + t);
-  uint64_t stride = shape.panel_bytes();
-  uint64_t first = uint64_t{panel} * kPanelRows;
-  tile({shape, product.w.data + panel * stride, stride, x, tokens},
-       {product.y + token * product.y_stride + first, product.y_stride,
-        static_cast<uint32_t>(shape.rows - first)});
+  for (uint32_t t = 0; t < tokens; ++t) x[t] = product.x[token + t];
+  for (uint32_t panel = range.begin; panel < range.end; panel += kPanels) {
+    uint64_t first = uint64_t{panel} * kPanelRows;
+    tile({product.shape, product.panels + panel * product.stride, product.stride, x, tokens},
+         {product.y + token * product.y_stride + first, product.y_stride,
+          static_cast<uint32_t>(product.shape.rows - first)});
+  }
+}
+
+// Calls body(range) for neighboring ranges of panels, each about as large as a first-level cache,
+// so that all tokens meet the panels while they are there. A range has at least kPanels, and a
+// multiple of them if the whole does.
+template <uint32_t kPanels, class Body>
+static void for_panel_ranges(const Product& product, PanelRange whole, const Body& body) {
+  constexpr uint64_t kCacheBytes = 32768;
+  uint64_t groups =
+      std::max(kCacheBytes / (kPanels * std::max(product.stride, uint64_t{1})), uint64_t{1});
+  auto step = static_cast<uint32_t>(groups * kPanels);
+  for (uint32_t begin = whole.begin; begin < whole.end; begin += step) {
+    body(PanelRange{begin, std::min(begin + step, whole.end)});
+  }
 }
 
 // The tiles of a quantized product by number of tokens: tile[n - 1] takes n.
@@ -200,44 +232,40 @@ struct TileSet {
   Tile tile[kTileTokens];
 };
 
-// Panels in groups of kPanels, all tokens over each. The panels are a multiple of kPanels.
+// The panels of a range are a multiple of kPanels.
 template <uint32_t kPanels>
 static void run_quantized(const TileSet& set, const Product& product, uint32_t tokens,
-                          uint32_t begin, uint32_t end) {
-  for (; begin < end; begin += kPanels) {
+                          PanelRange whole) {
+  for_panel_ranges<kPanels>(product, whole, [&](PanelRange range) {
     for (uint32_t token = 0; token < tokens; token += kTileTokens) {
       uint32_t count = std::min(tokens - token, kTileTokens);
-      run_tile(set.tile[count - 1], product, begin, token, count);
+      run_panels<kPanels>(set.tile[count - 1], product, range, token, count);
     }
-  }
+  });
 }
 
 // One shape of float tiles over panels, then the rest one group at a time.
 template <class Format, uint32_t kGroups, uint32_t kTokens>
-static void float_panels(const Product& product, uint32_t token, uint32_t begin, uint32_t end) {
-  constexpr uint32_t kStep = kGroups * Format::kPanels;
-  for (; begin + kStep <= end; begin += kStep) {
-    run_tile(float_tile<Format, kGroups, kTokens>, product, begin, token, kTokens);
-  }
-  for (; begin + Format::kPanels <= end; begin += Format::kPanels) {
-    run_tile(float_tile<Format, 1, kTokens>, product, begin, token, kTokens);
-  }
+static void float_panels(const Product& product, PanelRange range, uint32_t token) {
+  constexpr uint32_t kPanels = kGroups * Format::kPanels;
+  uint32_t middle = range.end - (range.end - range.begin) % kPanels;
+  run_panels<kPanels>(float_tile<Format, kGroups, kTokens>, product, {range.begin, middle}, token,
+                      kTokens);
+  run_panels<Format::kPanels>(float_tile<Format, 1, kTokens>, product, {middle, range.end}, token,
+                              kTokens);
 }
 
-// All tokens over eight panels at a time, which stay in the cache meanwhile. Panels are a multiple
-// of Format::kPanels.
+// The panels of a range are a multiple of Format::kPanels.
 template <class Format>
-static void run_float(const Product& product, uint32_t tokens, uint32_t begin, uint32_t end) {
-  constexpr uint32_t kStep = 8;
-  for (uint32_t first = begin; first < end; first += kStep) {
-    uint32_t last = std::min(first + kStep, end);
+static void run_float(const Product& product, uint32_t tokens, PanelRange whole) {
+  for_panel_ranges<8>(product, whole, [&](PanelRange range) {
     uint32_t token = 0;
-    for (; token + 4 <= tokens; token += 4) float_panels<Format, 2, 4>(product, token, first, last);
+    for (; token + 4 <= tokens; token += 4) float_panels<Format, 2, 4>(product, range, token);
     uint32_t rest = tokens - token;
-    if (rest == 3) float_panels<Format, 2, 3>(product, token, first, last);
-    if (rest == 2) float_panels<Format, 4, 2>(product, token, first, last);
-    if (rest == 1) float_panels<Format, 4, 1>(product, token, first, last);
-  }
+    if (rest == 3) float_panels<Format, 2, 3>(product, range, token);
+    if (rest == 2) float_panels<Format, 4, 2>(product, range, token);
+    if (rest == 1) float_panels<Format, 4, 1>(product, range, token);
+  });
 }
 
 }  // namespace potluck::tiles

@@ -1,7 +1,8 @@
 // How fast weights stream through the kernels. "read" is what plain reading of memory gives in the
 // same run; "matvec" is one token, as in decoding, over a matrix larger than the cache (GB/s of
-// weights, as stored in panels); "matmul" is many tokens, as in prefill (GMAC/s); "attention" is
-// one query head over full chunks (GB/s of keys and values, from the cache).
+// weights, as stored in panels); "matmul" is many tokens, as in prefill (GMAC/s); "chunk" is one of
+// a down-projection; "attention" is one query head over full chunks of positions (GB/s of keys and
+// values, from the cache).
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -80,9 +81,8 @@ ActivationBuffer activations(const KernelTable& kernels, ActivationForm form, ui
 }
 
 void multiply(benchmark::State& state, const KernelTable& kernels, const PanelShape& shape,
-              uint32_t tokens) {
+              ActivationForm form, uint32_t tokens) {
   Buffer weights = random_panels(shape);
-  ActivationForm form = block_format(shape.type).activations;
   ActivationBuffer x = activations(kernels, form, tokens, shape.columns);
   std::vector<float> y(uint64_t{tokens} * shape.rows);
   for (auto _ : state) {
@@ -154,13 +154,23 @@ void register_products(const KernelTable* table) {
       const char* size = rows == 4096 ? "4096x4096" : "64MiB";
       benchmark::RegisterBenchmark(
           fmt::format("matvec/{}/{}/{}", format.name, size, table->name).c_str(),
-          [=](benchmark::State& state) { multiply(state, *table, shape, 1); });
+          [=](benchmark::State& state) { multiply(state, *table, shape, format.activations, 1); });
+    }
+    // A chunk of a down-projection: many rows, few columns, activations in blocks of 32.
+    for (uint32_t tokens : {1u, 8u}) {
+      PanelShape chunk{format.type, 2048, 96, format.block_elements == 256 ? 192u : 0u};
+      ActivationForm form = format.quantized() ? ActivationForm::kQ8Block32 : ActivationForm::kF32;
+      benchmark::RegisterBenchmark(
+          fmt::format("chunk/{}/{}/{}", format.name, tokens, table->name).c_str(),
+          [=](benchmark::State& state) { multiply(state, *table, chunk, form, tokens); });
     }
     for (uint32_t tokens : {2u, 4u, 8u, 32u, 128u}) {
       PanelShape block{format.type, 768, 2048, 0};
       benchmark::RegisterBenchmark(
           fmt::format("matmul/{}/{}/{}", format.name, tokens, table->name).c_str(),
-          [=](benchmark::State& state) { multiply(state, *table, block, tokens); });
+          [=](benchmark::State& state) {
+            multiply(state, *table, block, format.activations, tokens);
+          });
     }
   }
   for (uint32_t dimension : {64u, 128u}) {

@@ -124,6 +124,23 @@ void swiglu(const float* gate, const float* up, uint32_t count, float* y) {
   scalar::swiglu(gate + whole, up + whole, count - whole, y + whole);
 }
 
+void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y) {
+  uint32_t whole = count - count % kLanes;
+  __m256 one = _mm256_set1_ps(1.0F);
+  __m256 sign = _mm256_set1_ps(-0.0F);
+  __m256 limit = _mm256_set1_ps(7.0F);
+  for (uint32_t i = 0; i < whole; i += kLanes) {
+    // Minimum and maximum return their second operand if either is a NaN.
+    __m256 g = _mm256_min_ps(limit, _mm256_loadu_ps(gate + i));
+    __m256 u = _mm256_min_ps(limit, _mm256_loadu_ps(up + i));
+    u = _mm256_max_ps(_mm256_xor_ps(limit, sign), u);
+    __m256 scaled = _mm256_xor_ps(_mm256_mul_ps(_mm256_set1_ps(1.702F), g), sign);
+    __m256 activated = _mm256_div_ps(g, _mm256_add_ps(one, exp8(scaled)));
+    _mm256_storeu_ps(y + i, _mm256_mul_ps(activated, _mm256_add_ps(u, one)));
+  }
+  scalar::swiglu_oai(gate + whole, up + whole, count - whole, y + whole);
+}
+
 float exp_sum(float* x, uint32_t count, float max) {
   uint32_t whole = count - count % kLanes;
   __m256 largest = _mm256_set1_ps(max);

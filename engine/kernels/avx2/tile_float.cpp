@@ -37,15 +37,15 @@ struct Bf16 : OnePanel {
 
 }  // namespace
 
-void float_matmul(const tiles::Product& product, uint32_t tokens, uint32_t begin, uint32_t end) {
-  switch (product.w.shape.type) {
+void float_matmul(const tiles::Product& product, uint32_t tokens, tiles::PanelRange range) {
+  switch (product.shape.type) {
     case TensorType::kF32:
-      return tiles::run_float<F32>(product, tokens, begin, end);
+      return tiles::run_float<F32>(product, tokens, range);
     case TensorType::kF16:
-      return tiles::run_float<F16>(product, tokens, begin, end);
+      return tiles::run_float<F16>(product, tokens, range);
     default:
-      CHECK(product.w.shape.type == TensorType::kBF16);
-      return tiles::run_float<Bf16>(product, tokens, begin, end);
+      CHECK(product.shape.type == TensorType::kBF16);
+      return tiles::run_float<Bf16>(product, tokens, range);
   }
 }
 

@@ -8,6 +8,6 @@ namespace potluck::avx2 {
 
 tiles::TileSet block32_tiles(TensorType type);
 tiles::TileSet k_tiles(TensorType type, ActivationForm form);
-void float_matmul(const tiles::Product& product, uint32_t tokens, uint32_t begin, uint32_t end);
+void float_matmul(const tiles::Product& product, uint32_t tokens, tiles::PanelRange range);
 
 }  // namespace potluck::avx2

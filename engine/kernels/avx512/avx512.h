@@ -14,6 +14,6 @@ AttentionPartial attention_chunk(const AttentionChunk& chunk, const float* query
 
 inline constexpr KernelTable kTable = {"avx512",         matmul,         avx2::quantize,
                                        avx2::rms_norm,   avx2::swiglu,   avx2::exp_sum,
-                                       avx2::accumulate, attention_chunk};
+                                       avx2::accumulate, attention_chunk, avx2::swiglu_oai};
 
 }  // namespace potluck::avx512

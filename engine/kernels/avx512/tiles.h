@@ -19,7 +19,7 @@ struct TileSets {
 TileSets block32_tiles(TensorType type);
 TileSets k_tiles(TensorType type, ActivationForm form);
 
-// Float weights, panels [begin, end), an even number of them.
-void float_matmul(const tiles::Product& product, uint32_t tokens, uint32_t begin, uint32_t end);
+// Float weights, an even number of panels.
+void float_matmul(const tiles::Product& product, uint32_t tokens, tiles::PanelRange range);
 
 }  // namespace potluck::avx512

@@ -171,10 +171,11 @@ void matmul(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows,
   const PanelLayout& layout = panel_layout(w.shape.type);
   PanelFunction product = panel_function(w.shape.type, x.form);
   uint64_t panel_bytes = w.shape.panel_bytes();
+  TokenRows x_rows(x, rows);
   for (uint32_t panel = panel_begin; panel < panel_end; ++panel) {
     for (uint32_t token = 0; token < tokens; ++token) {
       float acc[kPanelRows] = {};
-      product(w.shape, layout, w.data + panel * panel_bytes, token_row(x, rows, token), acc);
+      product(w.shape, layout, w.data + panel * panel_bytes, x_rows[token], acc);
       float* out = y + token * y_stride + uint64_t{panel} * kPanelRows;
       std::copy_n(acc, rows_in_panel(w.shape, panel), out);
     }

@@ -11,6 +11,8 @@ namespace {
 
 constexpr uint32_t kLanes = 8;
 constexpr float kSmallestAmax = 0x1p-100F;
+constexpr float kOaiAlpha = 1.702F;
+constexpr float kOaiLimit = 7.0F;
 
 // One block; `count` values are there, the rest of it counts as zeros.
 void quantize_block(const float* x, uint32_t count, uint32_t block, int8_t* quants, float* scale) {
@@ -60,6 +62,16 @@ void rms_norm(const float* x, const float* weight, uint32_t count, float eps, fl
 
 void swiglu(const float* gate, const float* up, uint32_t count, float* y) {
   for (uint32_t i = 0; i < count; ++i) y[i] = exact_silu(gate[i]) * up[i];
+}
+
+void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y) {
+  for (uint32_t i = 0; i < count; ++i) {
+    float g = kOaiLimit < gate[i] ? kOaiLimit : gate[i];
+    float u = kOaiLimit < up[i] ? kOaiLimit : up[i];
+    u = -kOaiLimit > u ? -kOaiLimit : u;
+    float activated = g / (1.0F + exact_exp(-(kOaiAlpha * g)));
+    y[i] = activated * (u + 1.0F);
+  }
 }
 
 float exp_sum(float* x, uint32_t count, float max) {
