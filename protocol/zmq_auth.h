@@ -12,7 +12,7 @@ namespace potluck {
 
 enum class HandshakeVerdict {
   kAccept = 200,
-  kLater = 300,   // the connection ends; the peer tries again by itself
+  kLater = 300,   // the handshake runs into its time limit; the peer tries again by itself
   kRefuse = 400,  // the peer is told, and stays away
 };
 

@@ -4,7 +4,6 @@
 // zmq_socket.cpp, with the reason for each. Each object belongs to one thread.
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "protocol/allow_list.h"
