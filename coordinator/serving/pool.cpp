@@ -142,6 +142,7 @@ Invitation Pool::invite() {
 }
 
 void Pool::pump(Duration timeout) {
+  transport_->open_join(invitations_.open_count() > 0);
   send_outgoing();
   if (!core_->bulk_idle()) timeout = Duration(0);
   std::optional<Envelope> envelope = transport_->receive(timeout);
