@@ -51,10 +51,6 @@ struct AttentionPartial {
   float sum;  // of exp(score - max_score)
 };
 
-namespace scalar {
-void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y);
-}  // namespace scalar
-
 struct KernelTable {
   std::string_view name;
 
@@ -92,6 +88,10 @@ struct KernelTable {
   // y = silu(gate) * up. y may be either.
   void (*swiglu)(const float* gate, const float* up, uint32_t count, float* y);
 
+  // The activation of gpt-oss: g = min(gate, 7), u = clamp(up, -7, 7), NaNs stay;
+  // y = (g / (1 + exp(-(1.702 * g)))) * (u + 1). y may be either.
+  void (*swiglu_oai)(const float* gate, const float* up, uint32_t count, float* y);
+
   // x[i] = exp(x[i] - max), returns the sum in 8 lanes (lane = i mod 8), lanes by sum_lanes().
   float (*exp_sum)(float* x, uint32_t count, float max);
 
@@ -111,12 +111,6 @@ struct KernelTable {
   // Blocks of 8 keys that hold a visible position are read whole; what the others hold is ignored.
   AttentionPartial (*attention_chunk)(const AttentionChunk& chunk, const float* query,
                                       float* scores, float* out);
-
-  // The activation of gpt-oss: g = min(gate, 7), u = clamp(up, -7, 7), NaNs stay;
-  // y = (g / (1 + exp(-(1.702 * g)))) * (u + 1). y may be either. A table without one of its own
-  // has the definition.
-  void (*swiglu_oai)(const float* gate, const float* up, uint32_t count,
-                     float* y) = scalar::swiglu_oai;
 };
 
 // The table by name ("scalar", "avx2"), or the best one for an empty name. An error names what this

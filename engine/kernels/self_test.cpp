@@ -124,6 +124,8 @@ class SelfTest {
     add(y);
     kernels_.swiglu(a.data(), b.data(), kCount, y.data());
     add(y);
+    kernels_.swiglu_oai(a.data(), b.data(), kCount, y.data());
+    add(y);
     std::vector<int64_t> sums(kCount, 1);
     for (int32_t bits : {-3, 20, 41}) {  // at 41 some addends are too large
       bool flag = kernels_.accumulate(a.data(), kCount, b[0], bits, sums.data());

@@ -18,8 +18,7 @@ bool accumulate(const float* y, uint32_t count, float weight, int32_t fraction_b
 AttentionPartial attention_chunk(const AttentionChunk& chunk, const float* query, float* scores,
                                  float* out);
 
-inline constexpr KernelTable kTable = {"avx2", matmul,  quantize,   rms_norm,
-                                       swiglu, exp_sum, accumulate, attention_chunk,
-                                       swiglu_oai};
+inline constexpr KernelTable kTable = {"avx2",     matmul,  quantize,   rms_norm,       swiglu,
+                                       swiglu_oai, exp_sum, accumulate, attention_chunk};
 
 }  // namespace potluck::avx2

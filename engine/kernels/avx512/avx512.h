@@ -12,8 +12,8 @@ void matmul(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows,
 AttentionPartial attention_chunk(const AttentionChunk& chunk, const float* query, float* scores,
                                  float* out);
 
-inline constexpr KernelTable kTable = {"avx512",         matmul,         avx2::quantize,
-                                       avx2::rms_norm,   avx2::swiglu,   avx2::exp_sum,
-                                       avx2::accumulate, attention_chunk, avx2::swiglu_oai};
+inline constexpr KernelTable kTable = {"avx512",       matmul,           avx2::quantize,
+                                       avx2::rms_norm, avx2::swiglu,     avx2::swiglu_oai,
+                                       avx2::exp_sum,  avx2::accumulate, attention_chunk};
 
 }  // namespace potluck::avx512

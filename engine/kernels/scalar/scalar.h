@@ -12,12 +12,13 @@ void quantize(const float* x, uint32_t count, uint32_t block, int8_t* quants, fl
               int16_t* sums);
 void rms_norm(const float* x, const float* weight, uint32_t count, float eps, float* y);
 void swiglu(const float* gate, const float* up, uint32_t count, float* y);
+void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y);
 float exp_sum(float* x, uint32_t count, float max);
 bool accumulate(const float* y, uint32_t count, float weight, int32_t fraction_bits, int64_t* sums);
 AttentionPartial attention_chunk(const AttentionChunk& chunk, const float* query, float* scores,
                                  float* out);
 
-inline constexpr KernelTable kTable = {"scalar", matmul,  quantize,   rms_norm,
-                                       swiglu,   exp_sum, accumulate, attention_chunk};
+inline constexpr KernelTable kTable = {"scalar",   matmul,  quantize,   rms_norm,       swiglu,
+                                       swiglu_oai, exp_sum, accumulate, attention_chunk};
 
 }  // namespace potluck::scalar

@@ -159,6 +159,40 @@ TEST(Swiglu, EveryTableGivesTheScalarBits) {
   }
 }
 
+TEST(SwigluOai, EveryTableGivesTheScalarBits) {
+  RandomDraws draws(8);
+  for (uint32_t count : {1u, 7u, 8u, 31u, 1000u}) {
+    auto gate = random_floats(count, 20, draws);
+    auto up = random_floats(count, 12, draws);
+    if (count == 1000) gate[3] = 7, gate[4] = -89, up[5] = -7, up[6] = 1e30F, gate[7] = -1e30F;
+    std::vector<float> expected(count);
+    scalar_kernels().swiglu_oai(gate.data(), up.data(), count, expected.data());
+    for (uint32_t i = 0; i < count; ++i) {
+      double g = std::min(double{gate[i]}, 7.0);
+      double u = std::clamp(double{up[i]}, -7.0, 7.0);
+      double wide = g / (1 + std::exp(-1.702 * g)) * (u + 1);
+      EXPECT_NEAR(expected[i], wide, std::fabs(wide) * 1e-5 + 1e-30) << gate[i] << " " << up[i];
+    }
+    for (const KernelTable* table : available_kernels()) {
+      std::vector<float> y = up;
+      table->swiglu_oai(gate.data(), y.data(), count, y.data());
+      expect_same_bytes(y, expected, std::string(table->name));
+    }
+  }
+}
+
+// Limits keep a NaN in every table, and infinities become the limits.
+TEST(SwigluOai, NotANumberStays) {
+  std::vector<float> gate(16, NAN);
+  std::vector<float> up(16, 1.0F);
+  for (uint32_t i = 8; i < 16; ++i) std::swap(gate[i], up[i]);
+  for (const KernelTable* table : available_kernels()) {
+    std::vector<float> y(16);
+    table->swiglu_oai(gate.data(), up.data(), 16, y.data());
+    for (float value : y) EXPECT_TRUE(std::isnan(value)) << table->name;
+  }
+}
+
 TEST(ExpSum, EveryTableGivesTheScalarBits) {
   RandomDraws draws(6);
   for (uint32_t count = 1; count < 300; count += 7) {
