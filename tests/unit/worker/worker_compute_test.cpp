@@ -75,7 +75,7 @@ TEST_F(WorkerCompute, PartsOfSeveralWorkersAddUpToTheSoloRun) {
 // So many threads that the rows of one message are computed in several blocks.
 TEST_F(WorkerCompute, ManyRowsAreComputedInBlocks) {
   HarnessOptions options;
-  options.threads = 48;
+  options.threads = 47;
   WorkerHarness bench(options);
   FakeCoordinator asking(bench, model, 1);
   asking.fill(1, model.units(1));
@@ -85,7 +85,7 @@ TEST_F(WorkerCompute, ManyRowsAreComputedInBlocks) {
     uint32_t hidden = model.manifest().layer(layer)->shape.hidden;
     uint32_t block = probe.rows_per_block(hidden);
     EXPECT_EQ(uint64_t{block} * hidden % 32, 0u);
-    EXPECT_LE(block * hidden * sizeof(int64_t) * 49, UnitCompute::kSumsBytes);
+    EXPECT_LE(block * hidden * sizeof(int64_t) * 48, UnitCompute::kSumsBytes);
     uint32_t rows = std::min(block + 5, limits::kRowsPerMessage);
     SampleBatch batch = model.batch(layer, rows, 1, 3);
     EXPECT_TRUE(same(asking.compute(batch, 1), model.solo(batch))) << layer;
@@ -340,6 +340,17 @@ INSTANTIATE_TEST_SUITE_P(
               }},
         Twist{"ImpossibleQuant", [](Compute&, ByteVector& f) { f[300] = std::byte{0x80}; }}),
     [](const auto& twist) { return twist.param.name; });
+
+// 127 values are padded to 128: the frame is as long as that of the right request.
+TEST_F(WorkerCompute, AnotherRowOfTheSameLengthIsABadRequest) {
+  coordinator.fill(1, model.units(1));
+  SampleBatch batch = model.batch(SampleModel::kBlocks, 3, 2, 2);
+  Compute request = coordinator.compute_message(batch, 1);
+  request.columns = 127;
+  auto answer = coordinator.ask(request, FakeCoordinator::frame_of(batch));
+  EXPECT_EQ(answer.message.status, PartialStatus::kBadRequest);
+  EXPECT_NE(answer.message.text.find("rows of 127 values"), std::string::npos);
+}
 
 TEST_F(WorkerCompute, StrangeNumbersAreComputedLikeAnyOther) {
   coordinator.fill(1, model.units(1));

@@ -237,6 +237,42 @@ TEST_F(WorkerJoin, AnUnreachableCoordinatorIsGreetedOnceASecond) {
   EXPECT_EQ(worker.take<Hello>(coordinator.key()).size(), 3u);
 }
 
+TEST_F(WorkerJoin, AsksAtOnceWhenAConnectionIsMade) {
+  PoolAddress address = coordinator.address();
+  address.invitation = coordinator.invitation();
+  worker.core().add_pool(address);
+  worker.forget_actions();
+  worker.core().on_connected(coordinator.key(), Channel::kJoin);
+  worker.take_one<JoinRequest>(coordinator.key());
+  worker.deliver(coordinator.key(), Channel::kJoin, JoinAccept{"tcp://h:1", "tcp://h:2"});
+  worker.forget_actions();
+  worker.core().on_connected(coordinator.key(), Channel::kCompute);
+  worker.take_one<Hello>(coordinator.key());
+  coordinator.welcome();
+  worker.forget_actions();
+  worker.core().on_connected(coordinator.key(), Channel::kBulk);
+  worker.take_one<FetchManifest>(coordinator.key());
+}
+
+TEST_F(WorkerJoin, ARefusedKeyEndsTheMembership) {
+  worker.core().add_pool(coordinator.address());
+  worker.core().on_refused(coordinator.key(), Channel::kCompute);
+  EXPECT_NE(
+      worker.notices().find("fatal: refused by the coordinator: it does not know this device"),
+      std::string::npos);
+  EXPECT_EQ(worker.core().pools(), 0u);
+}
+
+TEST_F(WorkerJoin, AClosedJoinChannelRefusesTheInvitation) {
+  PoolAddress address;
+  address.coordinator = coordinator.key();
+  address.invitation = coordinator.invitation();
+  worker.core().add_pool(address);
+  worker.core().on_refused(coordinator.key(), Channel::kJoin);
+  EXPECT_EQ(worker.notices(),
+            "fatal: the coordinator refused the invitation: it has no open invitation left\n");
+}
+
 TEST_F(WorkerJoin, StrangersAreIgnored) {
   coordinator.admit();
   worker.forget_actions();
