@@ -1,9 +1,8 @@
 // `potluck bench`: how fast this model runs here, loading excluded.
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
