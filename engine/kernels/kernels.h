@@ -113,8 +113,8 @@ struct KernelTable {
                                       float* scores, float* out);
 };
 
-// The table by name ("scalar", "avx2"), or the best one for an empty name. An error names what this
-// processor cannot do or what is unknown.
+// The table by name ("scalar", "avx2", "avx512"), or the best one for an empty name. An error names
+// what this processor cannot do or what is unknown.
 Result<const KernelTable*> select_kernels(std::string_view name);
 
 // Tables this processor can run, the scalar one first.

@@ -13,6 +13,34 @@ void check_shape(const PanelShape& shape, const PanelLayout& layout) {
   CHECK(shape.phase < phases && shape.phase % layout.block_columns == 0);
 }
 
+// Float formats: element `column` of a row is element 8 * column + lane of its panel.
+template <class Element>
+void pack_elements(const PanelShape& shape, const std::byte* row, uint32_t lane, std::byte* panel) {
+  for (uint64_t column = 0; column < shape.columns; ++column) {
+    std::memcpy(panel + (column * kPanelRows + lane) * sizeof(Element),
+                row + column * sizeof(Element), sizeof(Element));
+  }
+}
+
+void pack_float_row(const PanelShape& shape, const std::byte* row, uint32_t column_begin,
+                    uint32_t lane, std::byte* panel) {
+  uint32_t bytes = block_format(shape.type).block_bytes;
+  const std::byte* from = row + uint64_t{column_begin} * bytes;
+  CHECK(bytes == sizeof(uint16_t) || bytes == sizeof(uint32_t));
+  if (bytes == sizeof(uint16_t)) {
+    pack_elements<uint16_t>(shape, from, lane, panel);
+  } else {
+    pack_elements<uint32_t>(shape, from, lane, panel);
+  }
+}
+
+void unpack_float_row(const PanelShape& shape, const std::byte* panel, uint32_t lane, float* out) {
+  const BlockFormat& format = block_format(shape.type);
+  for (uint64_t column = 0; column < shape.columns; ++column) {
+    format.decode(panel + (column * kPanelRows + lane) * format.block_bytes, 1, out + column);
+  }
+}
+
 void pack_row(const PanelShape& shape, const PanelLayout& layout, const std::byte* row,
               uint32_t column_begin, uint32_t lane, std::byte* panel) {
   const BlockFormat& format = block_format(shape.type);
@@ -20,7 +48,8 @@ void pack_row(const PanelShape& shape, const PanelLayout& layout, const std::byt
     uint64_t column = column_begin + uint64_t{block} * layout.block_columns;
     const std::byte* source = row + column / format.block_elements * format.block_bytes;
     auto inside = static_cast<uint32_t>(column % format.block_elements);
-    if (at == head + layout.head_bytes) layout.pack_head(source, lane, panel + head);
+    bool first = layout.head_bytes != 0 && at == head + layout.head_bytes;
+    if (first) layout.pack_head(source, lane, panel + head);
     layout.pack_block(source, inside / layout.block_columns, lane, panel + at);
   });
 }
@@ -46,7 +75,12 @@ void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t sour
   std::memset(out, 0, shape.bytes());
   for (uint32_t row = 0; row < shape.rows; ++row) {
     std::byte* panel = out + row / kPanelRows * shape.panel_bytes();
-    pack_row(shape, layout, source + row * row_bytes, column_begin, row % kPanelRows, panel);
+    const std::byte* from = source + row * row_bytes;
+    if (format.quantized()) {
+      pack_row(shape, layout, from, column_begin, row % kPanelRows, panel);
+    } else {
+      pack_float_row(shape, from, column_begin, row % kPanelRows, panel);
+    }
   }
 }
 
@@ -55,6 +89,9 @@ void unpack_row(const PanelMatrix& matrix, uint32_t row, float* out) {
   CHECK(row < shape.rows);
   const PanelLayout& layout = panel_layout(shape.type);
   const std::byte* panel = matrix.data + row / kPanelRows * shape.panel_bytes();
+  if (!block_format(shape.type).quantized()) {
+    return unpack_float_row(shape, panel, row % kPanelRows, out);
+  }
   for_each_block(shape, layout, [&](uint32_t block, uint64_t head, uint64_t at) {
     float values[32];
     layout.unpack_block(panel + head, panel + at, row % kPanelRows, values);

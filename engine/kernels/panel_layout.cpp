@@ -18,9 +18,12 @@ constexpr uint32_t kBytes = 8 * kVector;      // of 8-bit quants
 
 // --- Quants of one row in vectors of 8 rows x 4 columns --------------------------------------
 
+// Four columns at a time: the low four bits of each.
 void put_nibbles(const uint8_t q[kBlock], uint32_t lane, std::byte* quants) {
-  for (uint32_t i = 0; i < kBlock / 2; ++i) {
-    quants[kVector * (i / 4) + 4 * lane + i % 4] = std::byte((q[i] & 15) | (q[i + 16] & 15) << 4);
+  for (uint32_t v = 0; v < 4; ++v) {
+    uint32_t low = load<uint32_t>(q + 4 * v) & 0x0f0f0f0fu;
+    uint32_t high = load<uint32_t>(q + 16 + 4 * v) & 0x0f0f0f0fu;
+    store(quants + kVector * v + 4 * lane, low | high << 4);
   }
 }
 
@@ -32,11 +35,14 @@ void get_nibbles(const std::byte* quants, uint32_t lane, uint8_t q[kBlock]) {
   }
 }
 
-// Two bits each: vector v holds columns 16 v + 4 j + k in bits 2 j of byte k.
+// The two bits above those: vector v holds columns 16 v + 4 j + k in bits 2 j of byte k.
 void put_pairs(const uint8_t q[kBlock], uint32_t lane, std::byte* quants) {
-  for (uint32_t i = 0; i < kBlock; ++i) {
-    std::byte& to = quants[kVector * (i / 16) + 4 * lane + i % 4];
-    to |= std::byte((q[i] & 3) << 2 * (i % 16 / 4));
+  for (uint32_t v = 0; v < 2; ++v) {
+    uint32_t four = 0;
+    for (uint32_t j = 0; j < 4; ++j) {
+      four |= (load<uint32_t>(q + 16 * v + 4 * j) >> 4 & 0x03030303u) << 2 * j;
+    }
+    store(quants + kVector * v + 4 * lane, four);
   }
 }
 
@@ -51,26 +57,6 @@ void put_half(const std::byte* from, uint32_t lane, std::byte* halves) {
 
 float get_half(const std::byte* halves, uint32_t lane) {
   return half_to_float(load<uint16_t>(halves + 2 * lane));
-}
-
-void no_head(const std::byte*, uint32_t, std::byte*) {}
-
-// --- Float formats: a block is one column ----------------------------------------------------
-
-template <TensorType kType, uint32_t kSize>
-constexpr PanelLayout float_layout() {
-  return {kType,
-          1,
-          0,
-          1,
-          kSize * kPanelRows,
-          no_head,
-          [](const std::byte* source, uint32_t, uint32_t lane, std::byte* block) {
-            std::memcpy(block + kSize * lane, source, kSize);
-          },
-          [](const std::byte*, const std::byte* block, uint32_t lane, float* out) {
-            block_format(kType).decode(block + kSize * lane, 1, out);
-          }};
 }
 
 // --- Q8_0, Q4_0: 8 f16 scales, then quants ----------------------------------------------------
@@ -141,7 +127,6 @@ void pack_q6_k(const std::byte* source, uint32_t part, uint32_t lane, std::byte*
   uint8_t q[kBlock];
   q6_k_quants(source, part, q);
   put_nibbles(q, lane, block + 2 * kPanelRows);
-  for (uint8_t& quant : q) quant >>= 4;
   put_pairs(q, lane, block + 2 * kPanelRows + kNibbles);
 }
 
@@ -157,12 +142,12 @@ void unpack_q6_k(const std::byte* head, const std::byte* block, uint32_t lane, f
 }
 
 constexpr std::array kLayouts = {
-    float_layout<TensorType::kF32, 4>(),
-    float_layout<TensorType::kF16, 2>(),
-    float_layout<TensorType::kBF16, 2>(),
-    PanelLayout{TensorType::kQ4_0, kBlock, 0, kBlock, kHalves + kNibbles, no_head, pack_q4_0,
+    PanelLayout{TensorType::kF32, 1, 0, 1, 4 * kPanelRows, nullptr, nullptr, nullptr},
+    PanelLayout{TensorType::kF16, 1, 0, 1, 2 * kPanelRows, nullptr, nullptr, nullptr},
+    PanelLayout{TensorType::kBF16, 1, 0, 1, 2 * kPanelRows, nullptr, nullptr, nullptr},
+    PanelLayout{TensorType::kQ4_0, kBlock, 0, kBlock, kHalves + kNibbles, nullptr, pack_q4_0,
                 unpack_q4_0},
-    PanelLayout{TensorType::kQ8_0, kBlock, 0, kBlock, kHalves + kBytes, no_head, pack_q8_0,
+    PanelLayout{TensorType::kQ8_0, kBlock, 0, kBlock, kHalves + kBytes, nullptr, pack_q8_0,
                 unpack_q8_0},
     PanelLayout{TensorType::kQ4_K, kSuperBlock, 2 * kHalves, kBlock, 2 * kPanelRows + kNibbles,
                 pack_q4_k_head, pack_q4_k, unpack_q4_k},

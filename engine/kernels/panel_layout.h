@@ -19,6 +19,8 @@ struct PanelLayout {
   uint32_t block_columns;  // 1 or 32
   uint32_t block_bytes;
 
+  // Null for float formats: their panels are the transposed rows.
+  //
   // Puts the row `lane` of a source block into a zeroed head or block. `part` counts the blocks of
   // block_columns inside the source's block.
   void (*pack_head)(const std::byte* source, uint32_t lane, std::byte* head);
