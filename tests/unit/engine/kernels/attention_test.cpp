@@ -158,5 +158,27 @@ TEST(Attention, UnusualScores) {
   }
 }
 
+// Scores that underflow to zeros of both signs: the largest is +0, whichever came first.
+TEST(Attention, LargestZeroHasNoSign) {
+  RandomDraws draws(5);
+  for (uint32_t first = 0; first < 3; ++first) {
+    Case c = make_case(KvType::kF32, 8, 8, draws);
+    c.query.assign(8, 0.5F);
+    for (uint32_t p = 0; p < kAttentionChunk; ++p) {
+      float smallest = p % 3 == first ? 1e-45F : -1e-45F;
+      for (uint32_t d = 0; d < 8; ++d) {
+        put(KvType::kF32, c.keys, (uint64_t{p / 8} * 8 + d) * 8 + p % 8, d == 0 ? 2 * smallest : 0);
+      }
+    }
+    std::vector<float> scores(kAttentionChunk);
+    std::vector<float> out(8);
+    for (const KernelTable* table : available_kernels()) {
+      AttentionPartial partial =
+          table->attention_chunk(c.chunk(1, 2 + first), c.query.data(), scores.data(), out.data());
+      EXPECT_EQ(std::bit_cast<uint32_t>(partial.max_score), 0u) << table->name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace potluck

@@ -92,6 +92,27 @@ TEST(Quantize, FollowsTheWrittenRule) {
   EXPECT_EQ(q.quants[70], 0);
 }
 
+// Values next to the middle between two quants, where every rounding of the rule shows.
+TEST(Quantize, RoundsTheWrittenProduct) {
+  RandomDraws draws(9);
+  for (int i = 0; i < 2000; ++i) {
+    float amax = draws.between(0.5F, 2);
+    float inverse = 127.0F / amax;
+    std::vector<float> x(32, 0.0F);
+    x[0] = amax;
+    for (uint32_t k = 1; k < 32; ++k) {
+      float middle = (static_cast<float>(4 * k) + 0.5F) * (amax / 127.0F);
+      x[k] = draws.below(2) == 0 ? middle : -middle;
+    }
+    for (const KernelTable* table : available_kernels()) {
+      Quantized q = quantize(*table, x, 32);
+      for (uint32_t k = 0; k < 32; ++k) {
+        ASSERT_EQ(q.quants[k], std::lrint(x[k] * inverse)) << table->name << " " << x[k];
+      }
+    }
+  }
+}
+
 TEST(Quantize, HalvesGoToTheEvenNeighbor) {
   std::vector<float> x(32, 0.0F);
   x[0] = 127;  // inverse is 1
