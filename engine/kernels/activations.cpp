@@ -38,7 +38,11 @@ void ActivationBuffer::reset(ActivationForm form, uint32_t tokens, uint32_t colu
 }
 
 ActivationView ActivationBuffer::view() const {
-  return {form_, tokens_, columns_, values_.data(), quants_.data(), scales_.data(), sums_.data()};
+  // Memory of the other form may still be there from an earlier use; nobody must see it.
+  if (form_ == ActivationForm::kF32) {
+    return {form_, tokens_, columns_, values_.data(), nullptr, nullptr, nullptr};
+  }
+  return {form_, tokens_, columns_, nullptr, quants_.data(), scales_.data(), sums_.data()};
 }
 
 void ActivationBuffer::compute_sums() {

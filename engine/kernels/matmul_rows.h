@@ -24,20 +24,23 @@ struct TokenRow {
 class TokenRows {
  public:
   TokenRows(const ActivationView& x, const uint32_t* rows)
-      : first_{x.values, x.quants, x.scales, x.sums},
+      : form_(x.form),
+        first_{x.values, x.quants, x.scales, x.sums},
         rows_(rows),
         columns_(x.padded_columns()),
         scales_(x.scales_per_token()) {}
 
   TokenRow operator[](uint32_t token) const {
     uint64_t row = rows_ != nullptr ? rows_[token] : token;
-    if (first_.values != nullptr)
+    if (form_ == ActivationForm::kF32) {
       return {first_.values + row * columns_, nullptr, nullptr, nullptr};
+    }
     return {nullptr, first_.quants + row * columns_, first_.scales + row * scales_,
             first_.sums + row * (columns_ / 16)};
   }
 
  private:
+  ActivationForm form_;
   TokenRow first_;
   const uint32_t* rows_;
   uint64_t columns_;
