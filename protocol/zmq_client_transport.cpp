@@ -24,6 +24,7 @@ struct ZmqClientTransport::State {
     PeerKey coordinator;
     Channel channel = Channel::kCompute;
     ZmqSocket socket;
+    ZmqWatch watch;
     std::unique_ptr<ZmqMonitor> monitor;
     LinkState state = LinkState::kConnecting;
   };
@@ -40,7 +41,7 @@ struct ZmqClientTransport::State {
   static void note_events(Link& link);
   std::optional<Envelope> take(Link& link);
   std::optional<Envelope> take_any(Channel channel);
-  int wait(TimePoint deadline);
+  bool wait(TimePoint deadline);
 
   SystemClock clock;
   CurveKeyPair keys;
@@ -62,8 +63,9 @@ void ZmqClientTransport::State::note_events(Link& link) {
 }
 
 std::optional<Envelope> ZmqClientTransport::State::take(Link& link) {
-  for (int i = 0; i < kSkipped; ++i) {
+  for (int i = 0; i < kSkipped && link.watch.may_have_message; ++i) {
     auto received = zmq_receive(link.socket.get(), false);
+    link.watch.may_have_message = received.has_value();
     if (!received) return std::nullopt;
     if (!received->two_frames) continue;
     if (link.channel == Channel::kCompute) compute_bytes += received->frames.bytes();
@@ -85,15 +87,19 @@ std::optional<Envelope> ZmqClientTransport::State::take_any(Channel channel) {
   return std::nullopt;
 }
 
-int ZmqClientTransport::State::wait(TimePoint deadline) {
-  std::vector<zmq_pollitem_t> items(links.size());
-  for (size_t i = 0; i < links.size(); ++i) {
-    note_events(*links[i]);  // a monitor that nobody reads would block libzmq's thread in the end
-    items[i].socket = links[i]->socket.get();
-    items[i].events = ZMQ_POLLIN;
+bool ZmqClientTransport::State::wait(TimePoint deadline) {
+  std::vector<ZmqWatch*> watches;
+  for (const auto& link : links) {
+    note_events(*link);  // a monitor that nobody reads would block libzmq's thread in the end
+    watches.push_back(&link->watch);
+    watches.push_back(&link->monitor->watch());
   }
-  return zmq_poll(items.data(), static_cast<int>(items.size()),
-                  zmq_poll_milliseconds(clock.now(), deadline));
+  if (!zmq_wait(watches, clock.now(), deadline)) return false;
+  // What came for compute while another channel woke us goes first.
+  for (const auto& link : links) {
+    if (link->channel == Channel::kCompute) link->watch.may_have_message = true;
+  }
+  return true;
 }
 
 ZmqClientTransport::ZmqClientTransport(const CurveKeyPair& keys)
@@ -118,6 +124,7 @@ Status ZmqClientTransport::connect(const PeerKey& coordinator, Channel channel,
   link->coordinator = coordinator;
   link->channel = channel;
   link->socket = std::move(*socket);
+  link->watch = ZmqWatch(link->socket.get());
   link->monitor = std::move(*monitor);
   state_->links.push_back(std::move(link));
   return {};
@@ -139,12 +146,13 @@ Status ZmqClientTransport::send(const PeerKey& peer, Channel channel, Frames fra
   auto link = state_->find(peer, channel);
   if (link == state_->links.end()) return gone;
   uint64_t bytes = frames.bytes();
-  if (zmq_send_frames((*link)->socket.get(), {}, frames) == ZmqSent::kYes) {
+  ZmqSent sent = zmq_send_frames((*link)->socket.get(), {}, frames);
+  (*link)->watch.may_have_message = true;
+  if (sent == ZmqSent::kYes) {
     if (channel == Channel::kCompute) state_->compute_bytes += bytes;
     return {};
   }
-  State::note_events(**link);
-  if ((*link)->state != LinkState::kConnected) return gone;
+  if (link_state(peer, channel) != LinkState::kConnected) return gone;
   return Error{ErrorCode::kLimit, fmt::format("the queue to {} is full", peer.brief())};
 }
 
@@ -152,7 +160,7 @@ std::optional<Envelope> ZmqClientTransport::receive(Duration timeout) {
   // Costs no system call while messages are queued.
   if (auto envelope = state_->take_any(Channel::kCompute)) return envelope;
   TimePoint deadline = state_->clock.now() + std::min<Duration>(timeout, std::chrono::hours(1));
-  while (state_->wait(deadline) > 0) {
+  while (state_->wait(deadline)) {
     for (Channel channel : {Channel::kCompute, Channel::kJoin, Channel::kBulk}) {
       if (auto envelope = state_->take_any(channel)) return envelope;
     }
@@ -169,6 +177,7 @@ uint64_t ZmqClientTransport::compute_bytes() const {
 LinkState ZmqClientTransport::link_state(const PeerKey& coordinator, Channel channel) {
   auto link = state_->find(coordinator, channel);
   if (link == state_->links.end()) return LinkState::kClosed;
+  (*link)->monitor->watch().may_have_message = true;
   State::note_events(**link);
   return (*link)->state;
 }

@@ -55,12 +55,17 @@ struct ZmqServerTransport::State {
   // One channel's socket.
   struct Listener {
     ZmqSocket socket;
+    ZmqWatch watch;
     std::string endpoint;
     PeerRoutes routes{kRememberedPeers};
   };
 
   State(ZmqContext zmq_context, ZapHandler handler, const AllowList& list)
-      : context(std::move(zmq_context)), zap(std::move(handler)), allow_list(list), policy(list) {}
+      : context(std::move(zmq_context)),
+        zap(std::move(handler)),
+        zap_watch(zap.socket()),
+        allow_list(list),
+        policy(list) {}
 
   Listener& listener(Channel channel) { return listeners[static_cast<size_t>(channel)]; }
   Status open(const Options& options);
@@ -74,6 +79,7 @@ struct ZmqServerTransport::State {
   SystemClock clock;
   ZmqContext context;
   ZapHandler zap;
+  ZmqWatch zap_watch;
   const AllowList& allow_list;
   HandshakePolicy policy;
   std::array<Listener, 3> listeners;         // by channel
@@ -101,6 +107,7 @@ Status ZmqServerTransport::State::open_channel(const Options& options, const std
   if (!socket) return socket.error();
   Listener& opened = listener(channel);
   opened.socket = std::move(*socket);
+  opened.watch = ZmqWatch(opened.socket.get());
   if (channel == Channel::kJoin) {
     Status watched = watch_join();
     if (!watched) return watched;
@@ -130,6 +137,7 @@ void ZmqServerTransport::State::serve_handshakes() {
     if (*event == ZMQ_EVENT_DISCONNECTED && join_connections > 0) --join_connections;
   }
   zap.serve(policy, clock.now(), join_connections);
+  zap_watch.may_have_message = false;
 }
 
 // The authenticated sender; nothing if the message must not be used.
@@ -145,8 +153,9 @@ std::optional<PeerKey> ZmqServerTransport::State::sender(Channel channel,
 
 std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
   Listener& from = listener(channel);
-  for (int i = 0; i < kSkipped; ++i) {
+  for (int i = 0; i < kSkipped && from.watch.may_have_message; ++i) {
     auto received = zmq_receive(from.socket.get(), true);
+    from.watch.may_have_message = received.has_value();
     if (!received) return std::nullopt;
     auto key = sender(channel, *received);
     if (!key) {
@@ -163,19 +172,14 @@ std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
 // Blocks until something is there. Looks only at sockets that have something: each look at another
 // one costs a system call on the way of a compute message.
 bool ZmqServerTransport::State::wait(TimePoint deadline, std::optional<Envelope>* envelope) {
-  std::array<zmq_pollitem_t, 5> items{};
-  for (size_t i = 0; i < kChannels.size(); ++i) {
-    items[i].socket = listener(kChannels[i]).socket.get();
-  }
-  items[3].socket = zap.socket();
-  items[4].socket = join_monitor->socket();
-  for (zmq_pollitem_t& item : items) item.events = ZMQ_POLLIN;
-  int ready = zmq_poll(items.data(), static_cast<int>(items.size()),
-                       zmq_poll_milliseconds(clock.now(), deadline));
-  if (ready <= 0) return false;
-  if (items[3].revents != 0 || items[4].revents != 0) serve_handshakes();
+  std::array<ZmqWatch*, 5> watches{&zap_watch, &join_monitor->watch()};
+  for (size_t i = 0; i < kChannels.size(); ++i) watches[2 + i] = &listener(kChannels[i]).watch;
+  if (!zmq_wait(watches, clock.now(), deadline)) return false;
+  // What came for compute while another channel woke us goes first.
+  listener(Channel::kCompute).watch.may_have_message = true;
+  if (zap_watch.may_have_message || join_monitor->watch().may_have_message) serve_handshakes();
   for (size_t i = 0; i < kChannels.size() && !envelope->has_value(); ++i) {
-    if (items[i].revents != 0) *envelope = take(kChannels[i]);
+    *envelope = take(kChannels[i]);
   }
   return true;
 }
@@ -202,6 +206,7 @@ Status ZmqServerTransport::send(const PeerKey& peer, Channel channel, Frames fra
   uint64_t bytes = frames.bytes();
   while (const std::string* route = listener.routes.best(peer)) {
     ZmqSent sent = zmq_send_frames(listener.socket.get(), *route, frames);
+    listener.watch.may_have_message = true;
     if (sent == ZmqSent::kYes) {
       if (channel == Channel::kCompute) state_->compute_bytes += bytes;
       return {};

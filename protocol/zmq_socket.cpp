@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <zmq.h>
 
 #include "engine/base/check.h"
@@ -255,7 +256,7 @@ Result<std::unique_ptr<ZmqMonitor>> ZmqMonitor::watch(void* context, void* socke
   std::string address = "inproc://" + name;
   if (zmq_socket_monitor(socket, address.c_str(), events) != 0) return zmq_error("socket monitor");
   std::unique_ptr<ZmqMonitor> monitor(new ZmqMonitor(socket, std::move(pair)));
-  if (zmq_connect(monitor->socket(), address.c_str()) != 0) return zmq_error("socket monitor");
+  if (zmq_connect(monitor->pair_.get(), address.c_str()) != 0) return zmq_error("socket monitor");
   return monitor;
 }
 
@@ -265,17 +266,35 @@ ZmqMonitor::~ZmqMonitor() {
 }
 
 std::optional<uint16_t> ZmqMonitor::next() {
+  if (!watch_.may_have_message) return std::nullopt;
   ZmqMessage event;  // 16 bits of event, 32 bits of value; the endpoint follows
-  if (!event.receive(pair_.get())) return std::nullopt;
+  watch_.may_have_message = event.receive(pair_.get());
+  if (!watch_.may_have_message) return std::nullopt;
   drop_rest(pair_.get(), event.more());
   ByteSpan bytes = event.bytes();
   return bytes.size() < sizeof(uint16_t) ? uint16_t{0} : load<uint16_t>(bytes.data());
 }
 
-long zmq_poll_milliseconds(TimePoint now, TimePoint deadline) {
+ZmqWatch::ZmqWatch(void* socket) {
+  size_t size = sizeof file_descriptor;
+  CHECK(zmq_getsockopt(socket, ZMQ_FD, &file_descriptor, &size) == 0);
+}
+
+bool zmq_wait(std::span<ZmqWatch* const> watches, TimePoint now, TimePoint deadline) {
   constexpr Duration kLongest = std::chrono::hours(1);
+  std::vector<pollfd> descriptors;
+  for (const ZmqWatch* watch : watches) {
+    if (watch->may_have_message) return true;
+    descriptors.push_back({watch->file_descriptor, POLLIN, 0});
+  }
+  // Rounded up: it must not spin through the last millisecond.
   Duration left = std::clamp(deadline - now, Duration::zero(), kLongest);
-  return static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
+  auto timeout = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  if (poll(descriptors.data(), descriptors.size(), static_cast<int>(timeout)) <= 0) return false;
+  for (size_t i = 0; i < watches.size(); ++i) {
+    watches[i]->may_have_message = descriptors[i].revents != 0;
+  }
+  return true;
 }
 
 }  // namespace potluck

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "protocol/keys.h"
@@ -60,6 +61,23 @@ enum class ZmqSent { kYes, kFull, kNoPeer };
 // The frames are moved away when they were sent, and only then.
 ZmqSent zmq_send_frames(void* socket, const std::string& route, Frames& frames);
 
+// --- waiting -------------------------------------------------------------------------------------
+
+// What is known about a socket without asking libzmq, for whom every question is a system call or
+// more: whether a message may be there. True after anything was done with the socket but a receive
+// that found nothing; then only its file descriptor can tell of news.
+struct ZmqWatch {
+  ZmqWatch() = default;
+  explicit ZmqWatch(void* socket);
+
+  int file_descriptor = -1;
+  bool may_have_message = true;
+};
+
+// Waits until one of the watched sockets may have a message, with a single system call; false when
+// the deadline came first.
+bool zmq_wait(std::span<ZmqWatch* const> watches, TimePoint now, TimePoint deadline);
+
 // --- monitor events ------------------------------------------------------------------------------
 
 // Tells of events on a socket. Must be destroyed before that socket is closed.
@@ -72,18 +90,17 @@ class ZmqMonitor {
   ZmqMonitor(const ZmqMonitor&) = delete;
   ZmqMonitor& operator=(const ZmqMonitor&) = delete;
 
-  // The next event, if there is one.
+  // The next event, if there is one. Costs nothing as long as zmq_wait() saw none.
   std::optional<uint16_t> next();
-  void* socket() const { return pair_.get(); }
+  ZmqWatch& watch() { return watch_; }
 
  private:
-  ZmqMonitor(void* watched, ZmqSocket pair) : watched_(watched), pair_(std::move(pair)) {}
+  ZmqMonitor(void* watched, ZmqSocket pair)
+      : watched_(watched), pair_(std::move(pair)), watch_(pair_.get()) {}
 
   void* watched_;
   ZmqSocket pair_;
+  ZmqWatch watch_;
 };
-
-// Milliseconds for zmq_poll until `deadline`, rounded up: it must not spin through the last one.
-long zmq_poll_milliseconds(TimePoint now, TimePoint deadline);
 
 }  // namespace potluck

@@ -124,7 +124,8 @@ Status WorkerDaemon::run(const std::atomic<bool>& stop) {
       return Error{ErrorCode::kRefused, last_end_->text};
     }
     std::optional<Envelope> envelope = transport_.receive(time_to_wait());
-    watch_links();
+    // While messages come there is no news of connections worth a system call each.
+    if (!envelope || connecting_) watch_links();
     if (envelope) deliver(std::move(*envelope));
     if (clock_.now() >= core_.next_tick()) core_.on_tick();
     perform_actions();
