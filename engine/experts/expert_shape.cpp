@@ -85,7 +85,8 @@ Status check_expert_shape(const ExpertShape& shape) {
     return Error{ErrorCode::kLimit, fmt::format("expert width {}: expected 1 to {}", shape.width,
                                                 limits::kExpertWidth)};
   }
-  if (shape.activation != ExpertActivation::kSwiGlu) {
+  if (shape.activation != ExpertActivation::kSwiGlu &&
+      shape.activation != ExpertActivation::kSwiGluOai) {
     return Error{ErrorCode::kUnsupported, fmt::format("unknown expert activation {}",
                                                       static_cast<uint32_t>(shape.activation))};
   }

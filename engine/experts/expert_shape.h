@@ -16,7 +16,10 @@
 namespace potluck {
 
 // What joins gate and up. The numbers stand in the manifest.
-enum class ExpertActivation : uint8_t { kSwiGlu = 0 };
+enum class ExpertActivation : uint8_t {
+  kSwiGlu = 0,
+  kSwiGluOai = 1,  // of gpt-oss; see KernelTable::swiglu_oai
+};
 
 // The shape every expert of one layer has.
 struct ExpertShape {

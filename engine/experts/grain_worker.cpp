@@ -108,22 +108,24 @@ void GrainWorker::project(const Tile& tile, const PanelShape& shape, uint64_t of
   }
 }
 
-// h = swiglu(gate, up) for the columns of one chunk, as down reads it: [tile, chunk columns].
+// h = activation(gate, up) for the columns of one chunk, as down reads it: [tile, chunk columns].
 void GrainWorker::activate(const Tile& tile, const DownChunk& chunk) {
   ActivationForm form = tile.tables.shape.down_form();
   uint32_t columns = chunk.shape.columns;
   activated_.reset(form, tile.rows.count, columns);
   grow(row_, columns);
   uint32_t blocks = ceil_div(columns, kBlock);
+  bool oai = tile.tables.shape.activation == ExpertActivation::kSwiGluOai;
+  auto activation = oai ? kernels_->swiglu_oai : kernels_->swiglu;
   for (uint32_t t = 0; t < tile.rows.count; ++t) {
     uint64_t from =
         uint64_t{t} * tile.layout.columns + chunk.first_column - tile.layout.first_column;
     if (form == ActivationForm::kF32) {
       float* h = activated_.values().data() + uint64_t{t} * columns;
-      kernels_->swiglu(gate_.data() + from, up_.data() + from, columns, h);
+      activation(gate_.data() + from, up_.data() + from, columns, h);
       continue;
     }
-    kernels_->swiglu(gate_.data() + from, up_.data() + from, columns, row_.data());
+    activation(gate_.data() + from, up_.data() + from, columns, row_.data());
     kernels_->quantize(row_.data(), columns, kBlock,
                        activated_.quants().data() + uint64_t{t} * blocks * kBlock,
                        activated_.scales().data() + uint64_t{t} * blocks,

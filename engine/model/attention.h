@@ -1,10 +1,11 @@
-// Attention of the rows of a step over their KV caches. A row sees the positions up to its own, in
-// chunks at absolute positions; threads take (rows, KV head, chunk), and the chunks c of one head
-// are joined in order:
+// Attention of the rows of a step over their KV caches. A row sees the positions up to its own, all
+// or the last so many, in chunks at absolute positions; threads take (rows, KV head, chunk), and
+// the chunks c of one head are joined in order:
 //
-//   M = max of max_c                           (max_c, sum_c, out_c: see attention_chunk)
+//   M = max of max_c and the sink              (max_c, sum_c, out_c: see attention_chunk)
 //   l = sum over c of e_c * sum_c              e_c = exact_exp(max_c - M)
 //   o = sum over c of e_c * out_c              both sums in sequence, starting at +0
+//   l = l + exact_exp(sink - M)                where the layer has sinks
 //   out = o / l
 //
 // So the result depends neither on threads nor on how a prompt was cut into steps. Owns scratch
@@ -25,6 +26,13 @@ struct AttentionRow {
   uint32_t position = 0;  // filled in the cache, as are all before it
 };
 
+// What differs from layer to layer.
+struct AttentionLayer {
+  uint32_t layer = 0;
+  uint32_t window = 0;           // positions a row sees, its own included; 0: all
+  std::span<const float> sinks;  // [heads]: scores that no value belongs to; or empty
+};
+
 class Attention {
  public:
   // All must outlive the object.
@@ -32,7 +40,8 @@ class Attention {
 
   // queries [rows, heads * head_dim] -> out [rows, heads * value_dim]. Fastest when rows of the
   // same cache stand together.
-  void run(uint32_t layer, std::span<const AttentionRow> rows, const float* queries, float* out);
+  void run(const AttentionLayer& layer, std::span<const AttentionRow> rows, const float* queries,
+           float* out);
 
  private:
   // Some rows of one cache and one chunk of its positions.
@@ -42,17 +51,29 @@ class Attention {
     uint32_t chunk = 0;
   };
 
+  // The chunks that hold visible positions: [first, end).
+  struct Chunks {
+    uint32_t first = 0;
+    uint32_t end = 0;
+
+    uint32_t count() const { return end - first; }
+  };
+
+  uint32_t first_visible(const AttentionRow& row) const;
+  Chunks chunks_of(const AttentionRow& row) const;
   uint32_t plan_block(std::span<const AttentionRow> rows, uint32_t first);
   void plan_tasks(std::span<const AttentionRow> rows, uint32_t first, uint32_t end);
-  void run_task(const Task& task, uint32_t layer, uint32_t kv_head,
-                std::span<const AttentionRow> rows, const float* queries, float* scores);
-  void join_chunks(uint32_t row, uint32_t chunks, float* out) const;
+  void run_task(const Task& task, uint32_t kv_head, std::span<const AttentionRow> rows,
+                const float* queries, float* scores);
+  void join_chunks(uint32_t row, float* out) const;
+  // `chunk` counts from the row's first.
   uint64_t partial_index(uint32_t row, uint32_t head, uint32_t chunk) const;
 
   const ModelConfig& config_;
   const KernelTable& kernels_;
   ThreadPool& pool_;
   // Rows are worked on in blocks, so that what the chunks contribute stays small.
+  AttentionLayer layer_;
   uint32_t block_begin_ = 0;
   std::vector<uint64_t> row_offsets_;  // [rows of the block]: chunks of all rows before
   std::vector<Task> tasks_;

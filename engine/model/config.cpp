@@ -13,12 +13,24 @@ namespace potluck {
 namespace {
 
 constexpr std::array kArchitectures = {
+    Architecture{"deepseek2", read_deepseek2_config},
+    Architecture{"glm4moe", read_glm4moe_config},
+    Architecture{"gpt-oss", read_gpt_oss_config},
+    Architecture{"granitemoe", read_granitemoe_config},
+    Architecture{"llama", read_llama_config},
+    Architecture{"minimax-m2", read_minimax_m2_config},
+    Architecture{"olmoe", read_olmoe_config},
+    Architecture{"qwen2moe", read_qwen2moe_config},
     Architecture{"qwen3", read_qwen3_config},
+    Architecture{"qwen35moe", read_qwen35moe_config},
     Architecture{"qwen3moe", read_qwen3moe_config},
+    Architecture{"qwen3next", read_qwen3next_config},
 };
 
 // Numbers of the attention kernels' lanes: they work on whole groups of 8.
 constexpr uint32_t kLanes = 8;
+// Tokens that the delta net's convolution may see; published models use 4.
+constexpr uint32_t kConvolution = 64;
 
 std::string known_architectures() {
   std::string names;
@@ -36,8 +48,18 @@ struct Range {
   uint32_t high;
 };
 
-Status check_ranges(const ModelConfig& config) {
+Status check_ranges(std::span<const Range> ranges) {
+  for (const Range& range : ranges) {
+    if (range.value >= range.low && range.value <= range.high) continue;
+    return Error{ErrorCode::kLimit, fmt::format("{} must be between {} and {}, but is {}",
+                                                range.what, range.low, range.high, range.value)};
+  }
+  return {};
+}
+
+Status check_sizes(const ModelConfig& config) {
   bool dense = config.router.experts == 0;
+  bool has_dense_layers = dense || config.leading_dense_layers > 0;
   const Range ranges[] = {
       {"layers", config.layers, 1, limits::kLayers},
       {"hidden size", config.hidden, 1, limits::kHidden},
@@ -47,56 +69,122 @@ Status check_ranges(const ModelConfig& config) {
       {"KV heads", config.kv_heads, 1, limits::kHeads},
       {"head size", config.head_dim, 1, limits::kHeadDimension},
       {"value size", config.value_dim, 1, limits::kHeadDimension},
+      {"full attention interval", config.full_attention_interval, 1, limits::kLayers},
+      {"sliding window", config.sliding_window, 0, limits::kContext},
       {"experts", config.router.experts, 0, limits::kExperts},
       {"experts used", config.router.top_k, dense ? 0u : 1u, limits::kExpertsUsed},
       {"expert width", config.expert_width, dense ? 0u : 1u, limits::kExpertWidth},
-      {"feed-forward width", config.ffn_width, dense ? 1u : 0u, limits::kExpertWidth},
+      {"dense layers", config.leading_dense_layers, 0, config.layers},
+      {"feed-forward width", config.ffn_width, has_dense_layers ? 1u : 0u, limits::kExpertWidth},
+      {"shared expert width", config.shared_width, 0, limits::kExpertWidth},
   };
-  for (const Range& range : ranges) {
-    if (range.value >= range.low && range.value <= range.high) continue;
-    return Error{ErrorCode::kLimit, fmt::format("{} must be between {} and {}, but is {}",
-                                                range.what, range.low, range.high, range.value)};
-  }
-  return {};
+  return check_ranges(ranges);
 }
 
 Error unsupported(std::string message) {
   return {ErrorCode::kUnsupported, std::move(message)};
 }
 
-// The tensor of one part of a layer's experts, or an error that names it.
-Result<const GgufTensor*> find_experts(const GgufModel& model, uint32_t layer,
-                                       std::string_view part) {
-  std::string name = fmt::format("blk.{}.ffn_{}_exps.weight", layer, part);
-  const GgufTensor* tensor = model.find(name);
-  if (tensor == nullptr) {
-    return Error{ErrorCode::kNotFound, fmt::format("tensor {} is missing", name)};
+Status check_attention(const ModelConfig& config) {
+  if (config.heads % config.kv_heads != 0) {
+    return unsupported(
+        fmt::format("{} heads cannot be divided among {} KV heads", config.heads, config.kv_heads));
   }
-  return tensor;
+  if (config.head_dim % kLanes != 0 || config.value_dim % kLanes != 0) {
+    return unsupported(fmt::format("head sizes must be multiples of {}, but are {} and {}", kLanes,
+                                   config.head_dim, config.value_dim));
+  }
+  if (config.gated_attention && config.head_dim != config.value_dim) {
+    return unsupported(
+        fmt::format("heads of {} values cannot be gated by {}", config.value_dim, config.head_dim));
+  }
+  const RopeConfig& rope = config.rope;
+  if (rope.dimensions % 2 != 0 || rope.dimensions > config.head_dim) {
+    return unsupported(fmt::format("rope must turn an even number of at most {} values, but is {}",
+                                   config.head_dim, rope.dimensions));
+  }
+  if (!(rope.base >= 1) || !std::isfinite(rope.base)) {
+    return unsupported(fmt::format("rope's base must be 1 or more, but is {}", rope.base));
+  }
+  bool finite = std::isfinite(rope.magnitude) && std::isfinite(rope.beta_fast) &&
+                std::isfinite(rope.beta_slow) && std::isfinite(rope.factor);
+  if (!finite || !(rope.factor >= 1) || !(rope.beta_fast > 0) || !(rope.beta_slow > 0)) {
+    return unsupported(fmt::format("rope's scaling by {} (fast {}, slow {}) is not supported",
+                                   rope.factor, rope.beta_fast, rope.beta_slow));
+  }
+  if (rope.scaling == RopeScaling::kYarn && !(rope.original_context >= 1)) {
+    return unsupported(
+        fmt::format("YaRN needs the original context, but it is {}", rope.original_context));
+  }
+  return {};
 }
 
-Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& config,
-                                    uint32_t layer) {
-  Result<const GgufTensor*> gate = find_experts(model, layer, "gate");
-  if (!gate) return gate.error();
-  Result<const GgufTensor*> up = find_experts(model, layer, "up");
-  if (!up) return up.error();
-  Result<const GgufTensor*> down = find_experts(model, layer, "down");
-  if (!down) return down.error();
-  ExpertBank bank;
-  bank.layer = layer;
-  bank.experts = config.router.experts;
-  bank.gate = *gate;
-  bank.up = *up;
-  bank.down = *down;
-  bank.shape.hidden = config.hidden;
-  bank.shape.width = config.expert_width;
-  bank.shape.gate = bank.gate->type;
-  bank.shape.up = bank.up->type;
-  bank.shape.down = bank.down->type;
-  Status checked = check_expert_bank(bank);
-  if (!checked) return checked.error();
-  return bank;
+Status check_latent(const ModelConfig& config) {
+  const LatentConfig& latent = config.latent;
+  if (latent.rank == 0) return {};
+  const Range ranges[] = {
+      {"latent query rank", latent.query_rank, 0, limits::kHidden},
+      {"latent key size", latent.plain_dimensions, kLanes, limits::kHeadDimension},
+      {"latent value size", latent.value_dimensions, kLanes, limits::kHeadDimension},
+  };
+  if (Status checked = check_ranges(ranges); !checked) return checked;
+  // Heads are cut out of matrices in panels of 8 rows.
+  if (latent.plain_dimensions % kLanes == 0 && latent.value_dimensions % kLanes == 0) return {};
+  return unsupported(fmt::format("latent head sizes must be multiples of {}, but are {} and {}",
+                                 kLanes, latent.plain_dimensions, latent.value_dimensions));
+}
+
+Status check_delta(const ModelConfig& config) {
+  const DeltaNetConfig& delta = config.delta;
+  if (delta.key_heads == 0) return {};
+  const Range ranges[] = {
+      {"delta net key heads", delta.key_heads, 1, limits::kHeads},
+      {"delta net value heads", delta.value_heads, 1, limits::kHeads},
+      {"delta net key size", delta.key_dim, 1, limits::kHeadDimension},
+      {"delta net value size", delta.value_dim, 1, limits::kHeadDimension},
+      {"delta net convolution", delta.convolution, 2, kConvolution},
+  };
+  if (Status checked = check_ranges(ranges); !checked) return checked;
+  if (delta.value_heads % delta.key_heads == 0) return {};
+  return unsupported(fmt::format("{} delta net value heads cannot be divided among {} key heads",
+                                 delta.value_heads, delta.key_heads));
+}
+
+Status check_router(const RouterConfig& router) {
+  if (router.top_k > router.experts) {
+    return unsupported(fmt::format("{} experts are to be used for each token, but there are {}",
+                                   router.top_k, router.experts));
+  }
+  if (router.experts == 0) return {};
+  bool divides = router.groups >= 1 && router.experts % router.groups == 0;
+  if (!divides || router.groups_used < 1 || router.groups_used > router.groups) {
+    return unsupported(fmt::format("{} experts cannot be chosen from {} of {} groups",
+                                   router.experts, router.groups_used, router.groups));
+  }
+  uint32_t in_reach = router.experts / router.groups * router.groups_used;
+  if (router.top_k > in_reach) {
+    return unsupported(
+        fmt::format("{} experts are to be used for each token, but the chosen "
+                    "groups have {}",
+                    router.top_k, in_reach));
+  }
+  if (!std::isfinite(router.weight_scale)) {
+    return unsupported(fmt::format("expert weights cannot be scaled by {}", router.weight_scale));
+  }
+  return {};
+}
+
+Status check_scales(const ModelConfig& config) {
+  if (!(config.norm_epsilon > 0) || !std::isfinite(config.norm_epsilon)) {
+    return unsupported(
+        fmt::format("the norm's epsilon must be above 0, but is {}", config.norm_epsilon));
+  }
+  for (float scale : {config.attention_scale, config.embedding_scale, config.residual_scale,
+                      config.logit_divisor}) {
+    if (std::isfinite(scale) && scale != 0) continue;
+    return unsupported(fmt::format("a scale of {} is not supported", scale));
+  }
+  return {};
 }
 
 }  // namespace
@@ -120,44 +208,12 @@ Result<ModelConfig> read_config(const GgufModel& model) {
 }
 
 Status check_config(const ModelConfig& config) {
-  Status ranges = check_ranges(config);
-  if (!ranges) return ranges;
-  if (config.heads % config.kv_heads != 0) {
-    return unsupported(
-        fmt::format("{} heads cannot be divided among {} KV heads", config.heads, config.kv_heads));
-  }
-  if (config.head_dim % kLanes != 0 || config.value_dim % kLanes != 0) {
-    return unsupported(fmt::format("head sizes must be multiples of {}, but are {} and {}", kLanes,
-                                   config.head_dim, config.value_dim));
-  }
-  if (config.rope_dimensions % 2 != 0 || config.rope_dimensions > config.head_dim) {
-    return unsupported(fmt::format("rope must turn an even number of at most {} values, but is {}",
-                                   config.head_dim, config.rope_dimensions));
-  }
-  if (config.router.top_k > config.router.experts) {
-    return unsupported(fmt::format("{} experts are to be used for each token, but there are {}",
-                                   config.router.top_k, config.router.experts));
-  }
-  if (!(config.norm_epsilon > 0) || !std::isfinite(config.norm_epsilon)) {
-    return unsupported(
-        fmt::format("the norm's epsilon must be above 0, but is {}", config.norm_epsilon));
-  }
-  if (!(config.rope_base >= 1) || !std::isfinite(config.rope_base)) {
-    return unsupported(fmt::format("rope's base must be 1 or more, but is {}", config.rope_base));
-  }
-  return {};
-}
-
-Result<std::vector<ExpertBank>> find_expert_banks(const GgufModel& model,
-                                                  const ModelConfig& config) {
-  std::vector<ExpertBank> banks;
-  for (uint32_t layer = 0; layer < config.layers; ++layer) {
-    if (!config.has_experts(layer)) continue;
-    Result<ExpertBank> bank = find_expert_bank(model, config, layer);
-    if (!bank) return bank.error().in(model.path());
-    banks.push_back(*bank);
-  }
-  return banks;
+  if (Status checked = check_sizes(config); !checked) return checked;
+  if (Status checked = check_attention(config); !checked) return checked;
+  if (Status checked = check_latent(config); !checked) return checked;
+  if (Status checked = check_delta(config); !checked) return checked;
+  if (Status checked = check_router(config.router); !checked) return checked;
+  return check_scales(config);
 }
 
 }  // namespace potluck

@@ -13,38 +13,145 @@
 
 namespace potluck {
 
+// How a token row learns about the rows before it.
+enum class MixerKind : uint8_t { kAttention, kLatentAttention, kDeltaNet };
+
+// Which two values of a head rope turns against each other: i and i + dimensions / 2 ("NEOX"), or
+// 2 i and 2 i + 1 ("NORM").
+enum class RopePairs : uint8_t { kHalves, kNeighbors };
+
+// Positions beyond those a model was trained with: frequencies are divided (linear), or divided
+// where they turn slowly and left alone where they turn fast (YaRN).
+enum class RopeScaling : uint8_t { kNone, kLinear, kYarn };
+
+struct RopeConfig {
+  RopePairs pairs = RopePairs::kHalves;
+  uint32_t dimensions = 0;  // so many values of a head are turned; the others stay
+  double base = 0;
+  RopeScaling scaling = RopeScaling::kNone;
+  double factor = 1;             // of kLinear and kYarn
+  double original_context = 0;   // of kYarn: positions the model was first trained with
+  double beta_fast = 32;         // of kYarn: turns within original_context, above: left alone
+  double beta_slow = 1;          // of kYarn: below: divided
+  bool whole_yarn_range = true;  // of kYarn: the range in between is widened to whole pairs
+  double magnitude = 1;          // sines and cosines are multiplied by it
+};
+
+// An RMS norm of queries and keys before rope.
+enum class HeadNorm : uint8_t { kNone, kPerHead, kFullWidth };
+
+// How the router's logits become probabilities.
+enum class Gating : uint8_t {
+  kSoftmax,         // over all experts
+  kSigmoid,         // each for itself
+  kSoftmaxOfChosen  // experts are chosen by their logits, the softmax is over the chosen ones
+};
+
 struct RouterConfig {
   uint32_t experts = 0;  // 0: a dense model
   uint32_t top_k = 0;
   bool normalize_weights = true;  // the chosen weights are divided by their sum
+  Gating gating = Gating::kSoftmax;
+  bool bias = false;            // added to the logits
+  bool selection_bias = false;  // added to the probabilities for choosing, not for the weights
+  uint32_t groups = 1;          // experts are chosen from the `groups_used` best groups only
+  uint32_t groups_used = 1;
+  bool groups_by_best_two = true;  // a group counts as the sum of its best two, else as its best
+  float weight_scale = 1;          // the weights are multiplied by it at the end
+};
+
+// Latent attention: all heads read one compressed vector per position.
+struct LatentConfig {
+  uint32_t rank = 0;              // of the compressed keys and values; 0: not this architecture
+  uint32_t query_rank = 0;        // of compressed queries; 0: they are not compressed
+  uint32_t plain_dimensions = 0;  // of a head's query and key, without rope
+  uint32_t value_dimensions = 0;  // of a head's output
+};
+
+// The gated delta net: a matrix per head that every token decays and corrects.
+struct DeltaNetConfig {
+  uint32_t key_heads = 0;  // 0: not this architecture
+  uint32_t value_heads = 0;
+  uint32_t key_dim = 0;
+  uint32_t value_dim = 0;
+  uint32_t convolution = 0;  // tokens that the causal convolution sees, its own included
+  bool tiled_heads = false;  // value head h reads key head h mod key_heads, else h / (their ratio)
+  bool joined_beta_alpha = false;  // one matrix for both, interleaved by key head
+
+  uint32_t key_columns() const { return key_heads * key_dim; }
+  uint32_t value_columns() const { return value_heads * value_dim; }
+  // Channels of the convolution: queries, keys, values.
+  uint32_t channels() const { return 2 * key_columns() + value_columns(); }
+  uint32_t key_head_of(uint32_t value_head) const {
+    return tiled_heads ? value_head % key_heads : value_head / (value_heads / key_heads);
+  }
+  // float32 values of one layer's state: the convolution's past inputs, then the matrices.
+  uint64_t history_values() const { return uint64_t{convolution - 1} * channels(); }
+  uint64_t state_values() const {
+    return history_values() + uint64_t{value_heads} * key_dim * value_dim;
+  }
 };
 
 struct ModelConfig {
   std::string architecture;  // general.architecture
   std::string name;          // general.name, or the file's name
   uint32_t layers = 0;
+  uint32_t next_token_layers = 0;  // further blocks of the file that predict tokens ahead: not used
   uint32_t hidden = 0;
   uint32_t vocabulary = 0;
   uint32_t trained_context = 0;
+
+  // Attention. With latent attention there is one KV head, the compressed vector, and head_dim and
+  // value_dim say what of it is compared and summed.
   uint32_t heads = 0;
   uint32_t kv_heads = 0;
-  uint32_t head_dim = 0;        // of queries and keys
-  uint32_t value_dim = 0;       // of values
-  float attention_scale = 0;    // scores are (q . k) * attention_scale
-  bool query_key_norm = false;  // an RMS norm over every head of queries and keys
+  uint32_t head_dim = 0;      // of queries and keys
+  uint32_t value_dim = 0;     // of values
+  float attention_scale = 0;  // scores are (q . k) * attention_scale
+  HeadNorm head_norm = HeadNorm::kNone;
+  bool projection_biases = false;        // of queries, keys and values
+  bool output_bias = false;              // of the attention's output
+  bool gated_attention = false;          // heads are multiplied by sigmoid(gate); see attn_q
+  bool sinks = false;                    // a learned score per head that no value belongs to
+  uint32_t full_attention_interval = 1;  // every so many-th layer attends to all positions;
+  uint32_t sliding_window = 0;           // the others to the last so many
+  LatentConfig latent;                   // or are of another kind
+  DeltaNetConfig delta;
+  RopeConfig rope;
+
+  // Feed-forward parts.
+  std::string_view ffn_norm_name = "ffn_norm";  // of the tensor
   float norm_epsilon = 0;
-  uint32_t rope_dimensions = 0;  // the first so many of a head are rotated, half split
-  double rope_base = 0;
   RouterConfig router;
-  uint32_t expert_width = 0;  // of the routed experts; 0 in a dense model
+  uint32_t leading_dense_layers = 0;  // of a model with experts
+  uint32_t expert_width = 0;          // of the routed experts; 0 in a dense model
+  bool expert_biases = false;
+  ExpertActivation expert_activation = ExpertActivation::kSwiGlu;
   uint32_t ffn_width = 0;     // of the feed-forward part of a dense layer; 0 if there is none
+  uint32_t shared_width = 0;  // of the expert that every token goes to; 0 if there is none
+  bool shared_gate = false;   // its output is multiplied by sigmoid(a weight row . x)
+
+  // Multipliers; 1 where the architecture has none.
+  float embedding_scale = 1;
+  float residual_scale = 1;  // of whatever is added to the residual
+  float logit_divisor = 1;
 
   uint32_t query_columns() const { return heads * head_dim; }
   uint32_t key_columns() const { return kv_heads * head_dim; }
   uint32_t value_columns() const { return kv_heads * value_dim; }
   uint32_t attention_columns() const { return heads * value_dim; }
   uint32_t group_size() const { return heads / kv_heads; }  // query heads per KV head
-  bool has_experts(uint32_t layer) const { return layer < layers && router.experts > 0; }
+  bool has_experts(uint32_t layer) const {
+    return layer < layers && layer >= leading_dense_layers && router.experts > 0;
+  }
+  bool attends_to_all(uint32_t layer) const { return (layer + 1) % full_attention_interval == 0; }
+  MixerKind mixer(uint32_t layer) const {
+    if (latent.rank > 0) return MixerKind::kLatentAttention;
+    bool recurrent = delta.key_heads > 0 && !attends_to_all(layer);
+    return recurrent ? MixerKind::kDeltaNet : MixerKind::kAttention;
+  }
+  // Positions a row of this layer sees, its own included; 0: all.
+  uint32_t window(uint32_t layer) const { return attends_to_all(layer) ? 0 : sliding_window; }
 };
 
 // One row per architecture: how its configuration is read. Each lives in a file of its own in

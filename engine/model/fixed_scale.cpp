@@ -38,10 +38,10 @@ int32_t fraction_bits_for(float magnitude) {
   return kSignificantBits - std::ilogb(magnitude);
 }
 
-void add_fixed_point(std::span<const int64_t> sums, int32_t fraction_bits, float* x) {
+void add_fixed_point(std::span<const int64_t> sums, int32_t fraction_bits, float scale, float* x) {
   double unit = std::bit_cast<double>(static_cast<uint64_t>(1023 - fraction_bits) << 52);
   for (size_t i = 0; i < sums.size(); ++i) {
-    x[i] += static_cast<float>(static_cast<double>(sums[i]) * unit);
+    x[i] += static_cast<float>(static_cast<double>(sums[i]) * unit) * scale;
   }
 }
 

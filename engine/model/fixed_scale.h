@@ -16,7 +16,7 @@ float largest_magnitude(std::span<const float> values);
 int32_t fraction_bits_for(float magnitude);
 
 // x[i] += sums[i] * 2^-fraction_bits, where the addend is computed in float64 and rounded to
-// float32 once.
-void add_fixed_point(std::span<const int64_t> sums, int32_t fraction_bits, float* x);
+// float32 once; a scale other than 1 then multiplies it, in float32.
+void add_fixed_point(std::span<const int64_t> sums, int32_t fraction_bits, float scale, float* x);
 
 }  // namespace potluck

@@ -2,23 +2,19 @@
 
 #include <cmath>
 
-#include "engine/model/attention.h"
+#include "engine/model/feed_forward.h"
 #include "engine/model/fixed_scale.h"
-#include "engine/model/rope.h"
 #include "engine/model/router.h"
 #include "engine/model/row_fault.h"
-#include "engine/model/rows.h"
+#include "engine/model/token_mixer.h"
 
 namespace potluck {
 namespace {
 
-void add_to(float* sum, const float* addend, uint32_t count) {
-  for (uint32_t i = 0; i < count; ++i) sum[i] += addend[i];
-}
-
 Status run_to_end(Forward& forward, ExpertExecutor& executor) {
   while (forward.advance() == ForwardState::kNeedsExperts) {
     ExpertExecutor::Ticket ticket = executor.submit(forward.batch(), &forward.sums());
+    forward.meanwhile();
     Status answered = executor.wait(ticket);
     if (!answered) return answered;
     forward.supply(forward.sums());
@@ -28,62 +24,56 @@ Status run_to_end(Forward& forward, ExpertExecutor& executor) {
 
 }  // namespace
 
-// All state of a step. "Rows" below are the rows still computed: all of them up to the last layer's
-// keys and values, from there on those that want logits.
+// All state of a step. "Rows" below are the rows still computed: all of them up to what the last
+// layer remembers, from there on those that want logits.
 struct Forward::Step {
   Step(const Model& from, const KernelTable& table, ThreadPool& threads);
 
-  void begin(std::span<const ForwardRow> rows);
+  void begin(std::span<const ForwardRow> wanted);
   ForwardState advance();
+  void meanwhile();
   void supply(const ExpertSums& sums);
 
-  uint32_t row_count() const { return static_cast<uint32_t>(rows.size()); }
+  uint32_t row_count() const { return rows.count(); }
   float* residual_row(uint32_t row) { return residual.data() + uint64_t{row} * config.hidden; }
   const LayerWeights& weights() const { return model.weights().layers[layer]; }
-  Product product(const WeightMatrix& matrix, const ActivationRows& x, std::vector<float>& y);
 
   void embed(std::span<const ForwardRow> wanted);
-  void attend();
-  void turn_and_store(uint32_t row);
+  void mix_tokens();
   void keep_wanted_rows();
+  void add_to_residual(uint32_t row, const float* addend);
   void normalize_for_ffn();
   void choose_experts();
   void make_batch(ActivationForm form);
   void feed_forward();
   void compute_logits();
-  RowFault& fault_of(uint32_t row) { return faults[sources[row]]; }
+  RowFault& fault_of(uint32_t row) { return faults[rows.sources[row]]; }
   void fail(uint32_t row, RowFault::Kind kind);
 
   const Model& model;
   const ModelConfig& config;
+  Machine machine;
   const KernelTable& kernels;
   ThreadPool& pool;
   RopeFrequencies rope;
-  Attention attention;
+  TokenMixers mixers;
+  FeedForward ffn;
 
   uint32_t layer = 0;
-  bool waiting = false;                // for supply()
-  uint32_t logit_rows = 0;             // valid in kDone
-  std::vector<AttentionRow> rows;      // [rows]
-  std::vector<KvCache*> caches;        // [rows]
-  std::vector<uint32_t> sources;       // [rows]: which row of begin() it was
+  bool waiting = false;      // for supply()
+  bool shared_done = false;  // while waiting
+  uint32_t logit_rows = 0;   // valid in kDone
+  StepRows rows;
   std::vector<uint8_t> wants_logits;   // [rows of begin()]
   std::vector<RowFault> faults;        // [rows of begin()]
   std::vector<uint32_t> positions;     // [rows of begin()]
-  std::vector<float> cosines;          // [rows, rope pairs]
-  std::vector<float> sines;            // [rows, rope pairs]
   std::vector<float> residual;         // [rows, hidden]
+  std::vector<ActivationForm> forms;   // of `normed`
   ActivationRows normed;               // [rows, hidden]
-  std::vector<float> queries;          // [rows, heads * head_dim]
-  std::vector<float> keys;             // [rows, kv_heads * head_dim]
-  std::vector<float> values;           // [rows, kv_heads * value_dim]
-  ActivationRows attended;             // [rows, heads * value_dim]
-  std::vector<float> projected;        // [rows, hidden]: what is added to the residual
-  std::vector<float> gate;             // [rows, ffn_width], dense layers only
-  std::vector<float> up;               // [rows, ffn_width]
-  ActivationRows gated;                // [rows, ffn_width]
+  std::vector<float> mixed;            // [rows, hidden]: what is added to the residual
   std::vector<float> router_logits;    // [rows, experts]
   std::vector<float> probabilities;    // [rows, experts]
+  std::vector<float> scores;           // [rows, experts]
   std::vector<uint32_t> experts;       // [rows, top_k]
   std::vector<float> expert_weights;   // [rows, top_k]
   std::vector<int32_t> fraction_bits;  // [rows]
@@ -95,16 +85,18 @@ struct Forward::Step {
 Forward::Step::Step(const Model& from, const KernelTable& table, ThreadPool& threads)
     : model(from),
       config(from.config()),
+      machine{table, threads},
       kernels(table),
       pool(threads),
-      rope(config.rope_dimensions, config.rope_base),
-      attention(config, table, threads) {}
+      rope(config.rope, from.weights().rope_divisors),
+      mixers(from, machine),
+      ffn(machine) {}
 
 void Forward::Step::begin(std::span<const ForwardRow> wanted) {
   CHECK(!wanted.empty());
-  rows.clear();
-  caches.clear();
-  sources.clear();
+  rows.rows.clear();
+  rows.caches.clear();
+  rows.sources.clear();
   wants_logits.clear();
   positions.clear();
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -113,9 +105,9 @@ void Forward::Step::begin(std::span<const ForwardRow> wanted) {
     CHECK(row.position == (follows ? wanted[i - 1].position + 1 : row.cache->length()));
     CHECK(row.position < row.cache->capacity());
     CHECK(row.token >= 0 && static_cast<uint32_t>(row.token) < config.vocabulary);
-    rows.push_back({row.cache, row.position});
-    caches.push_back(row.cache);
-    sources.push_back(static_cast<uint32_t>(i));
+    rows.rows.push_back({row.cache, row.position});
+    rows.caches.push_back(row.cache);
+    rows.sources.push_back(static_cast<uint32_t>(i));
     wants_logits.push_back(row.wants_logits ? 1 : 0);
     positions.push_back(row.position);
   }
@@ -128,25 +120,31 @@ void Forward::Step::begin(std::span<const ForwardRow> wanted) {
 
 void Forward::Step::embed(std::span<const ForwardRow> wanted) {
   uint64_t pairs = rope.pairs();
+  rows.rope_pairs = rope.pairs();
   grow(residual, uint64_t{row_count()} * config.hidden);
-  grow(cosines, row_count() * pairs);
-  grow(sines, row_count() * pairs);
+  grow(rows.cosines, row_count() * pairs);
+  grow(rows.sines, row_count() * pairs);
   for_rows(pool, row_count(), [&](uint32_t row) {
-    unpack_row(model.weights().token_embedding.view(), static_cast<uint32_t>(wanted[row].token),
-               residual_row(row));
-    rope.fill(wanted[row].position, cosines.data() + row * pairs, sines.data() + row * pairs);
+    float* x = residual_row(row);
+    unpack_row(model.weights().token_embedding.view(), static_cast<uint32_t>(wanted[row].token), x);
+    if (config.embedding_scale != 1) {
+      for (uint32_t i = 0; i < config.hidden; ++i) x[i] *= config.embedding_scale;
+    }
+    rope.fill(wanted[row].position, rows.cosines.data() + row * pairs,
+              rows.sines.data() + row * pairs);
   });
 }
 
 ForwardState Forward::Step::advance() {
   CHECK(!waiting);
   for (; layer < config.layers && row_count() > 0; ++layer) {
-    attend();
+    mix_tokens();
     if (row_count() == 0) break;
     normalize_for_ffn();
     if (!weights().router.empty()) {
       choose_experts();
       waiting = true;
+      shared_done = false;
       return ForwardState::kNeedsExperts;
     }
     feed_forward();
@@ -155,76 +153,41 @@ ForwardState Forward::Step::advance() {
   return ForwardState::kDone;
 }
 
-// Makes room for the product and describes it.
-Product Forward::Step::product(const WeightMatrix& matrix, const ActivationRows& x,
-                               std::vector<float>& y) {
-  uint32_t stride = matrix.shape().rows;
-  grow(y, uint64_t{row_count()} * stride);
-  return {matrix.view(), x.view(matrix.form()), y.data(), stride};
-}
-
-void Forward::Step::attend() {
-  const LayerWeights& w = weights();
-  const ActivationForm forms[] = {w.query.form(), w.key.form(), w.value.form()};
+// Lets the rows learn about those before them.
+void Forward::Step::mix_tokens() {
+  TokenMixer& mixer = mixers.of(config.mixer(layer));
+  forms.clear();
+  mixer.input_forms(layer, &forms);
   normed.reset(forms, row_count(), config.hidden);
   for_rows(pool, row_count(), [&](uint32_t row) {
-    kernels.rms_norm(residual_row(row), w.attention_norm.data(), config.hidden, config.norm_epsilon,
-                     normed.row(row));
+    kernels.rms_norm(residual_row(row), weights().mixer_norm.data(), config.hidden,
+                     config.norm_epsilon, normed.row(row));
     normed.quantize_row(kernels, row);
   });
-  const Product inputs[] = {product(w.query, normed, queries), product(w.key, normed, keys),
-                            product(w.value, normed, values)};
-  run_products(pool, kernels, inputs);
-  for_rows(pool, row_count(), [&](uint32_t row) { turn_and_store(row); });
+  mixer.remember(layer, rows, normed);
   if (layer + 1 == config.layers) keep_wanted_rows();
-  if (row_count() == 0) return;
-
-  const ActivationForm form[] = {w.attention_output.form()};
-  attended.reset(form, row_count(), config.attention_columns());
-  attention.run(layer, rows, queries.data(), attended.row(0));
-  for_rows(pool, row_count(), [&](uint32_t row) { attended.quantize_row(kernels, row); });
-  const Product output[] = {product(w.attention_output, attended, projected)};
-  run_products(pool, kernels, output);
+  if (row_count() > 0) mixer.mix(layer, rows, mixed);
 }
 
-// Norm and rope of one row's query and key heads; the keys and values go into the cache.
-void Forward::Step::turn_and_store(uint32_t row) {
-  const LayerWeights& w = weights();
-  uint32_t size = config.head_dim;
-  const float* c = cosines.data() + uint64_t{row} * rope.pairs();
-  const float* s = sines.data() + uint64_t{row} * rope.pairs();
-  auto turn = [&](float* head, const std::vector<float>& norm) {
-    if (!norm.empty()) kernels.rms_norm(head, norm.data(), size, config.norm_epsilon, head);
-    rotate_half_split(c, s, rope.pairs(), head);
-  };
-  float* query = queries.data() + uint64_t{row} * config.query_columns();
-  for (uint32_t head = 0; head < config.heads; ++head) turn(query + head * size, w.query_norm);
-  float* key = keys.data() + uint64_t{row} * config.key_columns();
-  const float* value = values.data() + uint64_t{row} * config.value_columns();
-  for (uint32_t head = 0; head < config.kv_heads; ++head) {
-    turn(key + head * size, w.key_norm);
-    caches[row]->put(layer, head, rows[row].position, key + head * size,
-                     value + head * config.value_dim);
-  }
-}
-
-// After the last layer's keys and values only rows whose logits are wanted matter: the others'
-// would be computed for nobody.
+// After what the last layer remembers only rows whose logits are wanted matter: the others' would
+// be computed for nobody.
 void Forward::Step::keep_wanted_rows() {
+  TokenMixer& mixer = mixers.of(config.mixer(layer));
   uint32_t kept = 0;
   for (uint32_t row = 0; row < row_count(); ++row) {
-    if (wants_logits[sources[row]] == 0) continue;
+    if (wants_logits[rows.sources[row]] == 0) continue;
     if (kept != row) {
-      uint64_t columns = config.query_columns();
       std::copy_n(residual_row(row), config.hidden, residual_row(kept));
-      std::copy_n(queries.data() + row * columns, columns, queries.data() + kept * columns);
-      rows[kept] = rows[row];
-      sources[kept] = sources[row];
+      mixer.move_row(row, kept);
+      rows.rows[kept] = rows.rows[row];
+      rows.caches[kept] = rows.caches[row];
+      rows.sources[kept] = rows.sources[row];
     }
     ++kept;
   }
-  rows.resize(kept);
-  sources.resize(kept);
+  rows.rows.resize(kept);
+  rows.caches.resize(kept);
+  rows.sources.resize(kept);
 }
 
 // The first fault of a row is the one that counts.
@@ -232,19 +195,29 @@ void Forward::Step::fail(uint32_t row, RowFault::Kind kind) {
   if (!fault_of(row)) fault_of(row) = {kind, layer};
 }
 
-// Adds the attention's output to the residual and norms it, for router and experts or a dense
+void Forward::Step::add_to_residual(uint32_t row, const float* addend) {
+  float* x = residual_row(row);
+  if (config.residual_scale == 1) return add_to(x, {addend, config.hidden});
+  for (uint32_t i = 0; i < config.hidden; ++i) x[i] += addend[i] * config.residual_scale;
+}
+
+// Adds what was mixed in to the residual and norms it, for router and experts or a dense
 // feed-forward part. A row that failed goes on as zeros: harmless, whoever computes it.
 void Forward::Step::normalize_for_ffn() {
   const LayerWeights& w = weights();
-  bool routed = !w.router.empty();
-  ActivationForm forms[2];
-  forms[0] = routed ? model.bank(layer)->shape.input_form() : w.ffn_gate.form();
-  forms[1] = routed ? w.router.form() : w.ffn_up.form();
+  forms.clear();
+  if (!w.router.empty()) {
+    forms.push_back(model.bank(layer)->shape.input_form());
+    forms.push_back(w.router.matrix.form());
+  }
+  for (const FeedForwardWeights* part : {&w.dense, &w.shared}) {
+    if (!part->empty()) FeedForward::input_forms(*part, &forms);
+  }
   normed.reset(forms, row_count(), config.hidden);
   fraction_bits.resize(row_count());
   for_rows(pool, row_count(), [&](uint32_t row) {
     float* x = residual_row(row);
-    add_to(x, projected.data() + uint64_t{row} * config.hidden, config.hidden);
+    add_to_residual(row, mixed.data() + uint64_t{row} * config.hidden);
     kernels.rms_norm(x, w.ffn_norm.data(), config.hidden, config.norm_epsilon, normed.row(row));
     float magnitude = largest_magnitude({x, config.hidden});
     float normed_magnitude = largest_magnitude({normed.row(row), config.hidden});
@@ -260,16 +233,20 @@ void Forward::Step::normalize_for_ffn() {
 
 void Forward::Step::choose_experts() {
   const RouterConfig& router = config.router;
-  const Product input[] = {product(weights().router, normed, router_logits)};
+  const RouterWeights& w = weights().router;
+  const Product input[] = {project(w.matrix, normed, row_count(), router_logits)};
   run_products(pool, kernels, input);
   grow(probabilities, uint64_t{row_count()} * router.experts);
+  grow(scores, uint64_t{row_count()} * router.experts);
   experts.resize(uint64_t{row_count()} * router.top_k);
   expert_weights.resize(uint64_t{row_count()} * router.top_k);
   for_rows(pool, row_count(), [&](uint32_t row) {
     uint64_t first = uint64_t{row} * router.experts;
     std::span<float> chosen(expert_weights.data() + uint64_t{row} * router.top_k, router.top_k);
+    RouterScratch scratch{{probabilities.data() + first, router.experts},
+                          {scores.data() + first, router.experts}};
     route(router, kernels, {router_logits.data() + first, router.experts},
-          {probabilities.data() + first, router.experts},
+          {w.bias, w.selection_bias}, scratch,
           {experts.data() + uint64_t{row} * router.top_k, router.top_k}, chosen);
     if (std::isfinite(chosen[0])) return;
     std::ranges::fill(chosen, 0.0F);
@@ -287,13 +264,23 @@ void Forward::Step::make_batch(ActivationForm form) {
   batch.weights = expert_weights;
 }
 
+// The shared expert needs nobody's answer.
+void Forward::Step::meanwhile() {
+  CHECK(waiting);
+  if (!shared_done && !weights().shared.empty()) ffn.run(weights().shared, normed, row_count());
+  shared_done = true;
+}
+
 void Forward::Step::supply(const ExpertSums& routed) {
   CHECK(waiting);
   CHECK(routed.sums.size() == uint64_t{row_count()} * config.hidden);
   CHECK(routed.flags.size() == row_count());
+  meanwhile();
+  bool has_shared = !weights().shared.empty();
   for_rows(pool, row_count(), [&](uint32_t row) {
+    if (has_shared) add_to_residual(row, ffn.output(row));
     add_fixed_point({routed.sums.data() + uint64_t{row} * config.hidden, config.hidden},
-                    fraction_bits[row], residual_row(row));
+                    fraction_bits[row], config.residual_scale, residual_row(row));
     if (routed.flags[row] != 0) fail(row, RowFault::kExperts);
   });
   waiting = false;
@@ -302,21 +289,8 @@ void Forward::Step::supply(const ExpertSums& routed) {
 
 // The feed-forward part of a dense layer.
 void Forward::Step::feed_forward() {
-  const LayerWeights& w = weights();
-  const Product inputs[] = {product(w.ffn_gate, normed, gate), product(w.ffn_up, normed, up)};
-  run_products(pool, kernels, inputs);
-  const ActivationForm form[] = {w.ffn_down.form()};
-  gated.reset(form, row_count(), config.ffn_width);
-  for_rows(pool, row_count(), [&](uint32_t row) {
-    uint64_t first = uint64_t{row} * config.ffn_width;
-    kernels.swiglu(gate.data() + first, up.data() + first, config.ffn_width, gated.row(row));
-    gated.quantize_row(kernels, row);
-  });
-  const Product output[] = {product(w.ffn_down, gated, projected)};
-  run_products(pool, kernels, output);
-  for_rows(pool, row_count(), [&](uint32_t row) {
-    add_to(residual_row(row), projected.data() + uint64_t{row} * config.hidden, config.hidden);
-  });
+  ffn.run(weights().dense, normed, row_count());
+  for_rows(pool, row_count(), [&](uint32_t row) { add_to_residual(row, ffn.output(row)); });
 }
 
 void Forward::Step::compute_logits() {
@@ -330,10 +304,13 @@ void Forward::Step::compute_logits() {
                      config.norm_epsilon, normed.row(row));
     normed.quantize_row(kernels, row);
   });
-  const Product last[] = {product(output, normed, logits)};
+  const Product last[] = {project(output, normed, logit_rows, logits)};
   run_products(pool, kernels, last);
   for_rows(pool, logit_rows, [&](uint32_t row) {
-    const float* first = logits.data() + uint64_t{row} * config.vocabulary;
+    float* first = logits.data() + uint64_t{row} * config.vocabulary;
+    if (config.logit_divisor != 1) {
+      for (uint32_t i = 0; i < config.vocabulary; ++i) first[i] /= config.logit_divisor;
+    }
     float largest = largest_magnitude({first, config.vocabulary});
     if (!std::isfinite(largest)) fail(row, RowFault::kLogits);
   });
@@ -355,6 +332,10 @@ ForwardState Forward::advance() {
 const ExpertBatch& Forward::batch() const {
   CHECK(step_->waiting);
   return step_->batch;
+}
+
+void Forward::meanwhile() {
+  step_->meanwhile();
 }
 
 void Forward::supply(const ExpertSums& sums) {
@@ -384,7 +365,10 @@ Status run_step(Forward& forward, std::span<const ForwardRow> rows, ExpertExecut
     Status status = forward.row_status(row);
     if (!status) return status;
   }
-  for (const ForwardRow& row : rows) row.cache->set_length(row.position + 1);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    bool last_of_session = i + 1 == rows.size() || rows[i + 1].cache != rows[i].cache;
+    if (last_of_session) rows[i].cache->set_length(rows[i].position + 1);
+  }
   return {};
 }
 

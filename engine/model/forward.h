@@ -2,8 +2,9 @@
 // advance() computes until experts are needed or all is done; supply() brings the routed sums.
 // Nothing blocks, so two steps can be in flight and a simulator can own the clock.
 //
-//   embed -> [ norm, q k v, head norms, rope, KV append, attention, output, residual,
-//              norm, router, (experts, elsewhere), residual ] x layers -> norm -> output -> logits
+//   embed -> [ norm, mix tokens (token_mixer.h), residual,
+//              norm, router, (experts, elsewhere), shared expert, residual ] x layers
+//         -> norm -> output -> logits
 //
 // Results of a row depend only on its session's earlier tokens, never on the other rows of the step
 // or on how a prompt was cut into steps. Owns its scratch memory; one thread (and its pool).
@@ -41,6 +42,9 @@ class Forward {
 
   // Valid in kNeedsExperts, until supply().
   const ExpertBatch& batch() const;
+  // In kNeedsExperts: does what can be done while others compute the experts. Worth calling after
+  // the batch was sent; supply() does what is left.
+  void meanwhile();
   void supply(const ExpertSums& sums);
   // Room for an executor's answer, kept from step to step; supply() may be given it.
   ExpertSums& sums();

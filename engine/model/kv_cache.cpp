@@ -22,6 +22,26 @@ void put_values(KvType type, std::byte* to, uint64_t stride, const float* values
   }
 }
 
+struct LayerCounts {
+  uint32_t attention = 0;
+  uint32_t recurrent = 0;
+};
+
+// Counts layers by kind; `slots`, if given, gets each layer's number among its kind.
+LayerCounts count_layers(const ModelConfig& config, std::vector<uint32_t>* slots) {
+  LayerCounts counts;
+  for (uint32_t layer = 0; layer < config.layers; ++layer) {
+    bool recurrent = config.mixer(layer) == MixerKind::kDeltaNet;
+    uint32_t slot = recurrent ? counts.recurrent++ : counts.attention++;
+    if (slots != nullptr) slots->push_back(slot);
+  }
+  return counts;
+}
+
+uint64_t state_values(const ModelConfig& config) {
+  return config.delta.key_heads > 0 ? config.delta.state_values() : 0;
+}
+
 }  // namespace
 
 KvCache::KvCache(const ModelConfig& config, KvType type, uint32_t positions)
@@ -30,30 +50,41 @@ KvCache::KvCache(const ModelConfig& config, KvType type, uint32_t positions)
       head_dim_(config.head_dim),
       value_dim_(config.value_dim),
       capacity_(round_up(positions, kAttentionChunk)),
-      keys_(key_offset(config.layers, 0)),
-      values_(value_offset(config.layers, 0)) {
+      recurrent_(count_layers(config, nullptr).recurrent, state_values(config)) {
   CHECK(positions > 0);
+  uint64_t heads = uint64_t{count_layers(config, &slots_).attention} * kv_heads_;
+  keys_ = Buffer(heads * capacity_ * head_dim_ * value_bytes(type_));
+  values_ = Buffer(heads * capacity_ * value_dim_ * value_bytes(type_));
 }
 
 uint64_t KvCache::bytes_for(const ModelConfig& config, KvType type, uint32_t positions) {
-  uint64_t heads = uint64_t{config.layers} * config.kv_heads;
+  LayerCounts counts = count_layers(config, nullptr);
+  uint64_t heads = uint64_t{counts.attention} * config.kv_heads;
   uint64_t dimensions = uint64_t{config.head_dim} + config.value_dim;
-  return heads * dimensions * round_up<uint64_t>(positions, kAttentionChunk) * value_bytes(type);
+  return heads * dimensions * round_up<uint64_t>(positions, kAttentionChunk) * value_bytes(type) +
+         RecurrentState::bytes_for(counts.recurrent, state_values(config));
 }
 
 uint64_t KvCache::key_offset(uint32_t layer, uint32_t kv_head) const {
-  uint64_t head = uint64_t{layer} * kv_heads_ + kv_head;
+  uint64_t head = uint64_t{slots_[layer]} * kv_heads_ + kv_head;
   return head * capacity_ * head_dim_ * value_bytes(type_);
 }
 
 uint64_t KvCache::value_offset(uint32_t layer, uint32_t kv_head) const {
-  uint64_t head = uint64_t{layer} * kv_heads_ + kv_head;
+  uint64_t head = uint64_t{slots_[layer]} * kv_heads_ + kv_head;
   return head * capacity_ * value_dim_ * value_bytes(type_);
 }
 
 void KvCache::set_length(uint32_t length) {
   CHECK(length <= capacity_);
+  recurrent_.set_length(length);
   length_ = length;
+}
+
+uint32_t KvCache::rewind(uint32_t length) {
+  CHECK(length <= length_);
+  set_length(recurrent_.reachable(length));
+  return length_;
 }
 
 void KvCache::put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,

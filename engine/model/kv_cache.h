@@ -1,10 +1,11 @@
-// KvCache: keys and values of one conversation, for all layers, on the coordinator only. Keys stand
-// in blocks of 8 positions so that a SIMD lane is a position; values row by row so that a lane is a
-// dimension:
+// KvCache: what one conversation keeps of its tokens, for all layers, on the coordinator only. Keys
+// stand in blocks of 8 positions so that a SIMD lane is a position; values row by row so that a
+// lane is a dimension:
 //
 //   keys   [layer][kv_head][position / 8][head_dim][8]
 //   values [layer][kv_head][position][value_dim]
 //
+// Layers that do not attend have no place there; their state is recurrent (recurrent_state.h).
 // Memory is reserved for the whole context and becomes resident as positions are filled. Belongs to
 // one session; one thread.
 #pragma once
@@ -14,6 +15,7 @@
 #include "engine/base/buffer.h"
 #include "engine/kernels/kernels.h"
 #include "engine/model/config.h"
+#include "engine/model/recurrent_state.h"
 
 namespace potluck {
 
@@ -26,8 +28,21 @@ class KvCache {
   uint32_t capacity() const { return capacity_; }
   // Positions [0, length) are filled in every layer.
   uint32_t length() const { return length_; }
-  // Declares positions below `length` filled (after a step), or forgets those from `length` on.
+  // Declares positions below `length` filled (after a step), or forgets those from `length` on. A
+  // model with recurrent layers can only go where a step has ended or where rewind() would stop
+  // (CHECK); 0 is always possible.
   void set_length(uint32_t length);
+  // Goes back to `length`, or, if a recurrent state is not known there, to the nearest position
+  // before it. Returns the new length: tokens from there on must be computed again.
+  uint32_t rewind(uint32_t length);
+  // Keeps what is needed for a rewind() to the current length: worth calling where a prompt or a
+  // message ends. Costs nothing in a model without recurrent layers.
+  void checkpoint() { recurrent_.checkpoint(); }
+
+  // The state of a delta net layer, around a step that ends before position `end`.
+  RecurrentState::Versions advance(uint32_t layer, uint32_t end) {
+    return recurrent_.advance(slots_[layer], end);
+  }
 
   // Stores one position of one layer and KV head, rounding to the cache's type (nearest even).
   void put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
@@ -49,8 +64,10 @@ class KvCache {
   uint32_t value_dim_;
   uint32_t capacity_;
   uint32_t length_ = 0;
+  std::vector<uint32_t> slots_;  // [layers]: which of the layers of its kind it is
   Buffer keys_;
   Buffer values_;
+  RecurrentState recurrent_;
 };
 
 }  // namespace potluck

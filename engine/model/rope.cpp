@@ -1,30 +1,80 @@
 #include "engine/model/rope.h"
 
+#include <algorithm>
+#include <cmath>
+
+#include "engine/base/check.h"
 #include "engine/kernels/exact_math.h"
 
 namespace potluck {
+namespace {
 
-RopeFrequencies::RopeFrequencies(uint32_t dimensions, double base) {
-  double log_base = exact_log64(base);
-  for (uint32_t i = 0; i < dimensions / 2; ++i) {
-    frequencies_.push_back(exact_exp64(-2.0 * i / dimensions * log_base));
+constexpr double kTwoPi = 0x1.921fb54442d18p+2;
+
+// The pair that turns `turns` times within the original context.
+double pair_with_turns(const RopeConfig& config, double turns) {
+  double ratio = config.original_context / (turns * kTwoPi);
+  return config.dimensions * exact_log64(ratio) / (2 * exact_log64(config.base));
+}
+
+// YaRN: pairs before `low` keep their frequency, those after `high` have it divided, between them
+// the two are blended.
+struct YarnRange {
+  double low = 0;
+  double high = 0;
+
+  explicit YarnRange(const RopeConfig& config) {
+    low = pair_with_turns(config, config.beta_fast);
+    high = pair_with_turns(config, config.beta_slow);
+    if (config.whole_yarn_range) {
+      low = std::floor(low);
+      high = std::ceil(high);
+    }
+    low = std::max(low, 0.0);
+    high = std::min(high, config.dimensions - 1.0);
+    if (low == high) high += 0.001;
+  }
+  double divided_part(uint32_t pair) const {
+    return std::clamp((pair - low) / (high - low), 0.0, 1.0);
+  }
+};
+
+}  // namespace
+
+RopeFrequencies::RopeFrequencies(const RopeConfig& config, std::span<const float> divisors)
+    : magnitude_(config.magnitude) {
+  CHECK(divisors.empty() || divisors.size() == config.dimensions / 2);
+  double log_base = exact_log64(config.base);
+  for (uint32_t i = 0; i < config.dimensions / 2; ++i) {
+    double frequency = exact_exp64(-2.0 * i / config.dimensions * log_base);
+    if (!divisors.empty()) frequency /= divisors[i];
+    if (config.scaling == RopeScaling::kLinear) frequency /= config.factor;
+    if (config.scaling == RopeScaling::kYarn) {
+      double part = YarnRange(config).divided_part(i);
+      frequency = frequency / config.factor * part + frequency * (1 - part);
+    }
+    frequencies_.push_back(frequency);
   }
 }
 
 void RopeFrequencies::fill(uint32_t position, float* cosines, float* sines) const {
   for (uint32_t i = 0; i < pairs(); ++i) {
     double angle = position * frequencies_[i];
-    cosines[i] = static_cast<float>(exact_cos64(angle));
-    sines[i] = static_cast<float>(exact_sin64(angle));
+    cosines[i] = static_cast<float>(exact_cos64(angle) * magnitude_);
+    sines[i] = static_cast<float>(exact_sin64(angle) * magnitude_);
   }
 }
 
-void rotate_half_split(const float* cosines, const float* sines, uint32_t pairs, float* head) {
+void rotate(RopePairs kind, const float* cosines, const float* sines, uint32_t pairs, float* head) {
+  bool halves = kind == RopePairs::kHalves;
+  uint32_t stride = halves ? 1 : 2;
+  uint32_t distance = halves ? pairs : 1;
   for (uint32_t i = 0; i < pairs; ++i) {
-    float x = head[i];
-    float y = head[i + pairs];
-    head[i] = x * cosines[i] - y * sines[i];
-    head[i + pairs] = y * cosines[i] + x * sines[i];
+    float* first = head + i * stride;
+    float x = first[0];
+    float y = first[distance];
+    first[0] = x * cosines[i] - y * sines[i];
+    first[distance] = y * cosines[i] + x * sines[i];
   }
 }
 

@@ -1,27 +1,33 @@
-// Rotary position embedding, half split ("NEOX"): value i of a head turns together with value
-// i + dimensions / 2, by the angle position * base^(-2 i / dimensions). Angles are computed in
-// float64 and only their sine and cosine are rounded, so far positions are as exact as near ones.
-// RopeFrequencies is immutable after construction; all functions may be called from any thread.
+// Rotary position embedding: two values of a head turn together by the angle position * frequency,
+// where pair i of d dimensions has the frequency base^(-2 i / d), changed as the model's scaling
+// asks. Angles are computed in float64 and only their sine and cosine are rounded, so far positions
+// are as exact as near ones. RopeFrequencies is immutable after construction; all functions may be
+// called from any thread.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
+
+#include "engine/model/config.h"
 
 namespace potluck {
 
 class RopeFrequencies {
  public:
-  RopeFrequencies(uint32_t dimensions, double base);
+  // `divisors` [dimensions / 2], if not empty, divide the frequencies one by one (Llama 3.1).
+  explicit RopeFrequencies(const RopeConfig& config, std::span<const float> divisors = {});
 
   uint32_t pairs() const { return static_cast<uint32_t>(frequencies_.size()); }
   // cosines[pairs()] and sines[pairs()] of one position's angles.
   void fill(uint32_t position, float* cosines, float* sines) const;
 
  private:
+  double magnitude_;
   std::vector<double> frequencies_;  // radians per position
 };
 
 // Turns the first 2 * pairs values of one head in place.
-void rotate_half_split(const float* cosines, const float* sines, uint32_t pairs, float* head);
+void rotate(RopePairs kind, const float* cosines, const float* sines, uint32_t pairs, float* head);
 
 }  // namespace potluck

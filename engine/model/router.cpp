@@ -1,56 +1,120 @@
 #include "engine/model/router.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "engine/base/check.h"
+#include "engine/kernels/exact_math.h"
 
 namespace potluck {
 namespace {
 
 // The smallest sum the chosen probabilities are divided by: the least normal half-precision number.
 constexpr float kSmallestSum = 6.103515625e-5F;
-constexpr float kTaken = -1.0F;
+constexpr float kTaken = -std::numeric_limits<float>::infinity();
 
-// Probabilities that no order can be made of: the router's weights or input are broken. The experts
-// are any; the weights say that they must not be used.
+// Logits that no order can be made of: the router's weights or input are broken. The experts are
+// any; the weights say that they must not be used.
 void route_nowhere(std::span<uint32_t> experts, std::span<float> weights) {
   for (uint32_t i = 0; i < experts.size(); ++i) experts[i] = i;
   std::fill(weights.begin(), weights.end(), std::numeric_limits<float>::quiet_NaN());
 }
 
 // The first of the largest; taken ones are below all others.
-uint32_t largest_of(std::span<const float> probabilities) {
+uint32_t largest_of(std::span<const float> scores) {
   uint32_t best = 0;
-  for (uint32_t i = 1; i < probabilities.size(); ++i) {
-    if (probabilities[i] > probabilities[best]) best = i;
+  for (uint32_t i = 1; i < scores.size(); ++i) {
+    if (scores[i] > scores[best]) best = i;
   }
   return best;
+}
+
+// In place; false if the values have no order.
+bool softmax(const KernelTable& kernels, std::span<float> values) {
+  float largest = values[0];
+  for (float value : values) largest = std::max(largest, value);
+  float total = kernels.exp_sum(values.data(), static_cast<uint32_t>(values.size()), largest);
+  if (!(total >= 1.0F)) return false;
+  for (float& value : values) value /= total;
+  return true;
+}
+
+// Logits, in place, to what experts are chosen by before the selection bias.
+bool gate(Gating gating, const KernelTable& kernels, std::span<float> values) {
+  if (gating == Gating::kSoftmax) return softmax(kernels, values);
+  for (float& value : values) {
+    if (!std::isfinite(value)) return false;
+    if (gating == Gating::kSigmoid) value = exact_sigmoid(value);
+  }
+  return true;
+}
+
+// What a group counts as: its best score, or the sum of its best two.
+float group_score(std::span<const float> scores, bool best_two) {
+  float best = kTaken;
+  float second = kTaken;
+  for (float score : scores) {
+    second = std::max(second, std::min(best, score));
+    best = std::max(best, score);
+  }
+  return best_two && scores.size() > 1 ? best + second : best;
+}
+
+// Takes the experts of all groups but the best out of the choice.
+void keep_best_groups(const RouterConfig& config, std::span<float> scores) {
+  uint32_t size = config.experts / config.groups;
+  for (uint32_t dropped = config.groups_used; dropped < config.groups; ++dropped) {
+    uint32_t worst = 0;
+    float worst_score = std::numeric_limits<float>::infinity();
+    for (uint32_t group = 0; group < config.groups; ++group) {
+      std::span<float> members = scores.subspan(uint64_t{group} * size, size);
+      if (members[0] == kTaken) continue;
+      float score = group_score(members, config.groups_by_best_two);
+      if (score > worst_score) continue;  // ties: the higher group goes
+      worst = group;
+      worst_score = score;
+    }
+    std::ranges::fill(scores.subspan(uint64_t{worst} * size, size), kTaken);
+  }
+}
+
+void choose(const RouterConfig& config, std::span<const float> probabilities,
+            std::span<float> scores, std::span<uint32_t> experts, std::span<float> weights) {
+  if (config.groups > 1) keep_best_groups(config, scores);
+  for (uint32_t rank = 0; rank < config.top_k; ++rank) {
+    uint32_t best = largest_of(scores);
+    experts[rank] = best;
+    weights[rank] = probabilities[best];
+    scores[best] = kTaken;
+  }
 }
 
 }  // namespace
 
 void route(const RouterConfig& config, const KernelTable& kernels, std::span<const float> logits,
-           std::span<float> probabilities, std::span<uint32_t> experts, std::span<float> weights) {
-  CHECK(logits.size() == config.experts && probabilities.size() == config.experts);
+           const RouterBiases& biases, const RouterScratch& scratch, std::span<uint32_t> experts,
+           std::span<float> weights) {
+  CHECK(logits.size() == config.experts && scratch.probabilities.size() == config.experts);
+  CHECK(scratch.scores.size() == config.experts);
   CHECK(experts.size() == config.top_k && weights.size() == config.top_k);
-  float largest = logits[0];
-  for (float logit : logits) largest = std::max(largest, logit);
-  std::copy(logits.begin(), logits.end(), probabilities.begin());
-  float total = kernels.exp_sum(probabilities.data(), config.experts, largest);
-  if (!(total >= 1.0F)) return route_nowhere(experts, weights);
-  for (float& probability : probabilities) probability /= total;
-  float sum = 0;
-  for (uint32_t rank = 0; rank < config.top_k; ++rank) {
-    uint32_t best = largest_of(probabilities);
-    experts[rank] = best;
-    weights[rank] = probabilities[best];
-    probabilities[best] = kTaken;
-    sum += weights[rank];
+  std::ranges::copy(logits, scratch.probabilities.begin());
+  for (size_t i = 0; i < biases.logits.size(); ++i) scratch.probabilities[i] += biases.logits[i];
+  if (!gate(config.gating, kernels, scratch.probabilities)) return route_nowhere(experts, weights);
+  std::ranges::copy(scratch.probabilities, scratch.scores.begin());
+  for (size_t i = 0; i < biases.selection.size(); ++i) scratch.scores[i] += biases.selection[i];
+  choose(config, scratch.probabilities, scratch.scores, experts, weights);
+  if (config.gating == Gating::kSoftmaxOfChosen && !softmax(kernels, weights)) {
+    return route_nowhere(experts, weights);
   }
-  if (!config.normalize_weights) return;
-  float divisor = std::max(sum, kSmallestSum);
-  for (float& weight : weights) weight /= divisor;
+  if (config.normalize_weights) {
+    float sum = 0;
+    for (float weight : weights) sum += weight;
+    float divisor = std::max(sum, kSmallestSum);
+    for (float& weight : weights) weight /= divisor;
+  }
+  if (config.weight_scale == 1.0F) return;
+  for (float& weight : weights) weight *= config.weight_scale;
 }
 
 }  // namespace potluck

@@ -9,11 +9,31 @@
 
 namespace potluck {
 
+// Numbers of one router beside its matrix; empty where the model has none.
+struct RouterBiases {
+  std::span<const float> logits;     // [experts]
+  std::span<const float> selection;  // [experts]
+};
+
+// Scratch of one call.
+struct RouterScratch {
+  std::span<float> probabilities;  // [experts]
+  std::span<float> scores;         // [experts]
+};
+
 // From the logits of one token ([experts]) to the chosen experts and their weights, in rank order:
-// softmax over all experts, the top_k largest (ties to the lower id), divided by their sum where
-// the model asks for it (a sum below 6.103515625e-5 counts as that). `probabilities` is scratch
-// [experts]. Logits without an order (NaN, +infinity) give experts 0..top_k-1 and weights of NaN.
+//
+//   p = softmax or sigmoid of (logits + bias), or just that sum (softmax of the chosen)
+//   s = p + selection bias;  of several groups only the best count
+//   experts = the top_k largest s, ties to the lower id;  w = p of those
+//   softmax of the chosen: w = softmax(w)
+//   where the model asks for it: w = w / max(sum of w, 6.103515625e-5)
+//   w = w * scale
+//
+// A group's score is its best s, or the sum of its best two; ties go to the lower group. Logits
+// without an order (NaN, +infinity) give experts 0..top_k-1 and weights of NaN.
 void route(const RouterConfig& config, const KernelTable& kernels, std::span<const float> logits,
-           std::span<float> probabilities, std::span<uint32_t> experts, std::span<float> weights);
+           const RouterBiases& biases, const RouterScratch& scratch, std::span<uint32_t> experts,
+           std::span<float> weights);
 
 }  // namespace potluck

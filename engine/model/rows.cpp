@@ -18,7 +18,9 @@ void run_panels(const KernelTable& kernels, std::span<const Product> products, u
     uint64_t from = std::max(begin, first);
     uint64_t to = std::min(end, last);
     if (from < to) {
-      kernels.matmul(product.matrix, product.x, nullptr, product.x.tokens,
+      bool all = product.x_rows.empty();
+      auto tokens = all ? product.x.tokens : static_cast<uint32_t>(product.x_rows.size());
+      kernels.matmul(product.matrix, product.x, all ? nullptr : product.x_rows.data(), tokens,
                      static_cast<uint32_t>(from - first), static_cast<uint32_t>(to - first),
                      product.y, product.y_stride);
     }
@@ -69,12 +71,20 @@ ActivationView ActivationRows::view(ActivationForm form) const {
   return view;
 }
 
+Product project(const WeightMatrix& matrix, const ActivationRows& x, uint32_t rows,
+                std::vector<float>& y) {
+  uint32_t stride = matrix.shape().rows;
+  grow(y, uint64_t{rows} * stride);
+  return {matrix.view(), x.view(matrix.form()), y.data(), stride, {}};
+}
+
 void run_products(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products) {
   uint64_t panels = 0;
   uint64_t bytes = 0;
   for (const Product& product : products) {
     panels += product.matrix.shape.panels();
-    bytes += product.matrix.shape.bytes() * product.x.tokens;
+    uint64_t tokens = product.x_rows.empty() ? product.x.tokens : product.x_rows.size();
+    bytes += product.matrix.shape.bytes() * tokens;
   }
   if (panels == 0) return;
   auto threads = static_cast<uint64_t>(pool.threads());

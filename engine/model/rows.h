@@ -9,12 +9,24 @@
 
 #include "engine/base/thread_pool.h"
 #include "engine/kernels/kernels.h"
+#include "engine/model/weights.h"
 
 namespace potluck {
 
 // Tasks per thread: enough that a late thread does not hold up the others, few enough that a task
 // is worth starting.
 inline constexpr uint32_t kTasksPerThread = 4;
+
+// What a step computes with.
+struct Machine {
+  const KernelTable& kernels;
+  ThreadPool& pool;
+};
+
+// sum += addend; an empty addend adds nothing.
+inline void add_to(float* sum, std::span<const float> addend) {
+  for (size_t i = 0; i < addend.size(); ++i) sum[i] += addend[i];
+}
 
 // Scratch memory grows and is kept: a resize() to less would clear what is used again later.
 template <class T>
@@ -60,13 +72,18 @@ class ActivationRows {
   ActivationBuffer block256_;
 };
 
-// One matrix times all rows of a view: y[row * y_stride + r].
+// One matrix times all rows of a view, or those that `x_rows` lists: y[row * y_stride + r].
 struct Product {
   PanelMatrix matrix;
   ActivationView x;
   float* y = nullptr;
   uint64_t y_stride = 0;
+  std::span<const uint32_t> x_rows = {};  // empty: all
 };
+
+// The whole matrix times the first `rows` of x; makes room for the result, [rows, matrix rows].
+Product project(const WeightMatrix& matrix, const ActivationRows& x, uint32_t rows,
+                std::vector<float>& y);
 
 // Runs the products as one job of the pool; threads split matrix rows.
 void run_products(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products);

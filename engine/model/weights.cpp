@@ -1,174 +1,199 @@
 #include "engine/model/weights.h"
 
 #include <algorithm>
-#include <optional>
-#include <unordered_set>
+#include <cmath>
 
 #include <fmt/format.h>
 
-#include "engine/base/printable.h"
+#include "engine/model/tensor_loader.h"
 
 namespace potluck {
 namespace {
 
-// How much of a tensor is in memory twice while it is laid out.
-constexpr uint64_t kPieceBytes = 4 * kMiB;
-
-Result<const GgufTensor*> find_tensor(const GgufModel& model, const std::string& name,
-                                      std::array<uint64_t, 4> dimensions) {
-  const GgufTensor* tensor = model.find(name);
-  if (tensor == nullptr) {
-    return Error{ErrorCode::kNotFound, fmt::format("tensor {} is missing", name)};
-  }
-  if (tensor->dimensions == dimensions) return tensor;
-  GgufTensor expected;
-  expected.rank = dimensions[1] == 1 ? 1 : 2;
-  expected.dimensions = dimensions;
-  return Error{ErrorCode::kUnsupported, fmt::format("tensor {} should be {}, but is {}", name,
-                                                    expected.shape_text(), tensor->shape_text())};
-}
-
-// Loads tensors one after the other; keeps the first error and which tensors have been asked for.
-class Loader {
+// The tensors of one layer, by the rest of their names.
+class LayerLoader {
  public:
-  Loader(const GgufModel& model, const Progress& progress) : model_(model), progress_(progress) {
-    for (const GgufTensor& tensor : model.tensors()) total_bytes_ += tensor.bytes;
-  }
+  LayerLoader(TensorLoader& loader, const ModelConfig& config, uint32_t layer)
+      : loader_(loader), config_(config), layer_(layer) {}
 
-  WeightMatrix matrix(const std::string& name, uint32_t rows, uint32_t columns) {
-    if (error_) return {};
-    Result<WeightMatrix> loaded = WeightMatrix::load(model_, name, rows, columns);
-    if (!loaded) {
-      error_ = loaded.error();
-      return {};
-    }
-    done(name);
-    return std::move(*loaded);
-  }
-
-  std::vector<float> vector(const std::string& name, uint32_t count) {
-    if (error_) return {};
-    Result<const GgufTensor*> tensor = find_tensor(model_, name, {count, 1, 1, 1});
-    if (!tensor) {
-      error_ = tensor.error();
-      return {};
-    }
-    Result<std::vector<float>> values = model_.read_floats(**tensor);
-    if (!values) {
-      error_ = values.error();
-      return {};
-    }
-    done(name);
-    return std::move(*values);
-  }
-
-  bool has(const std::string& name) const { return model_.find(name) != nullptr; }
-
-  // Tensors that somebody else loads.
-  void leave(const std::string& name) {
-    const GgufTensor* tensor = model_.find(name);
-    if (tensor != nullptr && known_.insert(name).second) total_bytes_ -= tensor->bytes;
-  }
-
-  Status finish(const std::string& architecture) const {
-    if (error_) return *error_;
-    for (const GgufTensor& tensor : model_.tensors()) {
-      if (known_.contains(tensor.name)) continue;
-      return Error{ErrorCode::kUnsupported,
-                   fmt::format("tensor {} has no place in the architecture {}",
-                               printable(tensor.name), architecture)};
-    }
-    return {};
-  }
+  LayerWeights load();
 
  private:
-  void done(const std::string& name) {
-    known_.insert(name);
-    done_bytes_ += model_.find(name)->bytes;
-    if (progress_) progress_(done_bytes_, total_bytes_);
+  std::string name(std::string_view part) const { return fmt::format("blk.{}.{}", layer_, part); }
+  WeightMatrix matrix(std::string_view part, uint32_t rows, uint32_t columns, uint32_t parts = 1) {
+    return loader_.matrix(name(part) + ".weight", rows, columns, parts);
+  }
+  std::vector<float> vector(std::string_view part, uint32_t count) {
+    return loader_.vector(name(part) + ".weight", count);
+  }
+  std::vector<float> bias(std::string_view part, uint32_t count) {
+    return loader_.vector(name(part) + ".bias", count);
   }
 
-  const GgufModel& model_;
-  const Progress& progress_;
-  uint64_t done_bytes_ = 0;
-  uint64_t total_bytes_ = 0;
-  std::unordered_set<std::string> known_;
-  std::optional<Error> error_;
+  AttentionWeights attention();
+  LatentWeights latent();
+  DeltaNetWeights delta();
+  FeedForwardWeights feed_forward(std::string_view suffix, uint32_t width);
+  RouterWeights router();
+
+  TensorLoader& loader_;
+  const ModelConfig& config_;
+  uint32_t layer_;
 };
 
-LayerWeights load_layer(Loader& loader, const ModelConfig& config, uint32_t layer) {
-  auto name = [&](std::string_view part) { return fmt::format("blk.{}.{}.weight", layer, part); };
-  LayerWeights weights;
-  weights.attention_norm = loader.vector(name("attn_norm"), config.hidden);
-  weights.query = loader.matrix(name("attn_q"), config.query_columns(), config.hidden);
-  weights.key = loader.matrix(name("attn_k"), config.key_columns(), config.hidden);
-  weights.value = loader.matrix(name("attn_v"), config.value_columns(), config.hidden);
-  if (config.query_key_norm) {
-    weights.query_norm = loader.vector(name("attn_q_norm"), config.head_dim);
-    weights.key_norm = loader.vector(name("attn_k_norm"), config.head_dim);
+AttentionWeights LayerLoader::attention() {
+  AttentionWeights w;
+  uint32_t queries = config_.query_columns();
+  uint32_t keys = config_.key_columns();
+  uint32_t values = config_.value_columns();
+  w.query = matrix("attn_q", config_.gated_attention ? 2 * queries : queries, config_.hidden);
+  w.key = matrix("attn_k", keys, config_.hidden);
+  w.value = matrix("attn_v", values, config_.hidden);
+  if (config_.projection_biases) {
+    w.query_bias = bias("attn_q", queries);
+    w.key_bias = bias("attn_k", keys);
+    w.value_bias = bias("attn_v", values);
   }
-  weights.attention_output =
-      loader.matrix(name("attn_output"), config.hidden, config.attention_columns());
-  weights.ffn_norm = loader.vector(name("ffn_norm"), config.hidden);
-  if (config.has_experts(layer)) {
-    weights.router = loader.matrix(name("ffn_gate_inp"), config.router.experts, config.hidden);
-  } else {
-    weights.ffn_gate = loader.matrix(name("ffn_gate"), config.ffn_width, config.hidden);
-    weights.ffn_up = loader.matrix(name("ffn_up"), config.ffn_width, config.hidden);
-    weights.ffn_down = loader.matrix(name("ffn_down"), config.hidden, config.ffn_width);
+  if (config_.head_norm != HeadNorm::kNone) {
+    bool per_head = config_.head_norm == HeadNorm::kPerHead;
+    w.query_norm = vector("attn_q_norm", per_head ? config_.head_dim : queries);
+    w.key_norm = vector("attn_k_norm", per_head ? config_.head_dim : keys);
   }
-  return weights;
+  if (config_.sinks) w.sinks = vector("attn_sinks", config_.heads);
+  w.output = matrix("attn_output", config_.hidden, config_.attention_columns());
+  if (config_.output_bias) w.output_bias = bias("attn_output", config_.hidden);
+  return w;
 }
 
-void leave_experts(Loader& loader, const ModelConfig& config) {
+LatentWeights LayerLoader::latent() {
+  LatentWeights w;
+  const LatentConfig& latent = config_.latent;
+  uint32_t rope = config_.rope.dimensions;
+  uint32_t queries = config_.heads * (latent.plain_dimensions + rope);
+  if (latent.query_rank > 0) {
+    w.query_down = matrix("attn_q_a", latent.query_rank, config_.hidden);
+    w.query_down_norm = vector("attn_q_a_norm", latent.query_rank);
+    w.query = matrix("attn_q_b", queries, latent.query_rank);
+  } else {
+    w.query = matrix("attn_q", queries, config_.hidden);
+  }
+  w.compress = matrix("attn_kv_a_mqa", latent.rank + rope, config_.hidden);
+  w.compress_norm = vector("attn_kv_a_norm", latent.rank);
+  w.key_up = matrix("attn_k_b", latent.rank, latent.plain_dimensions, config_.heads);
+  w.value_up = matrix("attn_v_b", latent.value_dimensions, latent.rank, config_.heads);
+  w.output = matrix("attn_output", config_.hidden, config_.heads * latent.value_dimensions);
+  return w;
+}
+
+DeltaNetWeights LayerLoader::delta() {
+  DeltaNetWeights w;
+  const DeltaNetConfig& delta = config_.delta;
+  w.mixed = matrix("attn_qkv", delta.channels(), config_.hidden);
+  w.gate = matrix("attn_gate", delta.value_columns(), config_.hidden);
+  if (delta.joined_beta_alpha) {
+    w.beta_alpha = matrix("ssm_ba", 2 * delta.value_heads, config_.hidden);
+  } else {
+    w.beta = matrix("ssm_beta", delta.value_heads, config_.hidden);
+    w.alpha = matrix("ssm_alpha", delta.value_heads, config_.hidden);
+  }
+  std::vector<float> by_channel =
+      loader_.table(name("ssm_conv1d.weight"), delta.channels(), delta.convolution);
+  w.convolution.resize(by_channel.size());
+  for (size_t i = 0; i < by_channel.size(); ++i) {
+    w.convolution[i % delta.convolution * delta.channels() + i / delta.convolution] = by_channel[i];
+  }
+  w.decay = loader_.vector(name("ssm_a"), delta.value_heads);
+  w.decay_bias = bias("ssm_dt", delta.value_heads);
+  w.norm = vector("ssm_norm", delta.value_dim);
+  w.output = matrix("ssm_out", config_.hidden, delta.value_columns());
+  return w;
+}
+
+FeedForwardWeights LayerLoader::feed_forward(std::string_view suffix, uint32_t width) {
+  FeedForwardWeights w;
+  w.gate = matrix(fmt::format("ffn_gate{}", suffix), width, config_.hidden);
+  w.up = matrix(fmt::format("ffn_up{}", suffix), width, config_.hidden);
+  w.down = matrix(fmt::format("ffn_down{}", suffix), config_.hidden, width);
+  return w;
+}
+
+RouterWeights LayerLoader::router() {
+  RouterWeights w;
+  uint32_t experts = config_.router.experts;
+  w.matrix = matrix("ffn_gate_inp", experts, config_.hidden);
+  if (config_.router.bias) w.bias = bias("ffn_gate_inp", experts);
+  if (!config_.router.selection_bias) return w;
+  w.selection_bias = bias("exp_probs_b", experts);
+  bool finite = std::ranges::all_of(w.selection_bias, [](float b) { return std::isfinite(b); });
+  if (!finite) loader_.refuse(name("exp_probs_b.bias"), "its values must be finite");
+  return w;
+}
+
+LayerWeights LayerLoader::load() {
+  LayerWeights w;
+  w.mixer_norm = vector("attn_norm", config_.hidden);
+  switch (config_.mixer(layer_)) {
+    case MixerKind::kAttention:
+      w.attention = attention();
+      break;
+    case MixerKind::kLatentAttention:
+      w.latent = latent();
+      break;
+    case MixerKind::kDeltaNet:
+      w.delta = delta();
+      break;
+  }
+  w.ffn_norm = vector(config_.ffn_norm_name, config_.hidden);
+  if (!config_.has_experts(layer_)) {
+    w.dense = feed_forward("", config_.ffn_width);
+    return w;
+  }
+  w.router = router();
+  if (config_.shared_width == 0) return w;
+  w.shared = feed_forward("_shexp", config_.shared_width);
+  if (config_.shared_gate) w.shared.output_gate = matrix("ffn_gate_inp_shexp", 1, config_.hidden);
+  return w;
+}
+
+void leave_experts(TensorLoader& loader, const ModelConfig& config) {
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
     if (!config.has_experts(layer)) continue;
     for (std::string_view part : {"gate", "up", "down"}) {
       loader.leave(fmt::format("blk.{}.ffn_{}_exps.weight", layer, part));
+      if (config.expert_biases) loader.leave(fmt::format("blk.{}.ffn_{}_exps.bias", layer, part));
     }
   }
 }
 
-}  // namespace
-
-Result<WeightMatrix> WeightMatrix::load(const GgufModel& model, const std::string& name,
-                                        uint32_t rows, uint32_t columns) {
-  Result<const GgufTensor*> tensor = find_tensor(model, name, {columns, rows, 1, 1});
-  if (!tensor) return tensor.error();
-  WeightMatrix matrix;
-  matrix.shape_ = {(*tensor)->type, rows, columns, 0};
-  matrix.buffer_ = Buffer(matrix.shape_.bytes());
-  uint64_t row_bytes = (*tensor)->row_bytes();
-  uint64_t panels_per_piece = std::max<uint64_t>(1, kPieceBytes / (row_bytes * kPanelRows));
-  ByteVector piece(std::min<uint64_t>(rows, panels_per_piece * kPanelRows) * row_bytes);
-  for (uint32_t panel = 0; panel < matrix.shape_.panels();
-       panel += static_cast<uint32_t>(panels_per_piece)) {
-    uint64_t first = uint64_t{panel} * kPanelRows;
-    uint64_t count = std::min<uint64_t>(rows - first, panels_per_piece * kPanelRows);
-    MutableByteSpan source(piece.data(), count * row_bytes);
-    Status read = model.read(**tensor, first * row_bytes, source);
-    if (!read) return read.error();
-    PanelShape part = matrix.shape_;
-    part.rows = static_cast<uint32_t>(count);
-    pack_panels(part, source.data(), columns, 0,
-                matrix.buffer_.data() + panel * matrix.shape_.panel_bytes());
-  }
-  return matrix;
+// Frequencies of rope may be stretched one by one, by a tensor that all layers share.
+std::vector<float> load_rope_divisors(TensorLoader& loader, const ModelConfig& config) {
+  constexpr const char* kName = "rope_freqs.weight";
+  if (!loader.has(kName)) return {};
+  std::vector<float> divisors = loader.vector(kName, config.rope.dimensions / 2);
+  bool good = std::ranges::all_of(divisors, [](float d) { return std::isfinite(d) && d > 0; });
+  if (!good) loader.refuse(kName, "its values must be above 0");
+  return divisors;
 }
+
+}  // namespace
 
 Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& config,
                                   const Progress& progress) {
-  Loader loader(model, progress);
+  TensorLoader loader(model, progress);
   leave_experts(loader, config);
+  for (uint32_t layer = 0; layer < config.next_token_layers; ++layer) {
+    loader.leave_all(fmt::format("blk.{}.", config.layers + layer));
+  }
   ModelWeights weights;
   weights.token_embedding = loader.matrix("token_embd.weight", config.vocabulary, config.hidden);
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
-    weights.layers.push_back(load_layer(loader, config, layer));
+    weights.layers.push_back(LayerLoader(loader, config, layer).load());
   }
   weights.output_norm = loader.vector("output_norm.weight", config.hidden);
   if (loader.has("output.weight")) {
     weights.output = loader.matrix("output.weight", config.vocabulary, config.hidden);
   }
+  weights.rope_divisors = load_rope_divisors(loader, config);
   Status finished = loader.finish(config.architecture);
   if (!finished) return finished.error().in(model.path());
   return weights;

@@ -11,16 +11,19 @@
 
 namespace potluck {
 
-// A matrix that owns its panels.
+// A matrix that owns its panels, or several of one shape (one per head).
 class WeightMatrix {
  public:
   WeightMatrix() = default;
-  // The tensor must be a matrix of [rows, columns]; the error names it. It is read and laid out
-  // piece by piece, so little more memory is taken than the matrix needs.
+  // The tensor must be a matrix of [rows, columns], or of [parts, rows, columns] with rows that are
+  // a multiple of kPanelRows; the error names it. It is read and laid out piece by piece, so little
+  // more memory is taken than the matrix needs.
   static Result<WeightMatrix> load(const GgufModel& model, const std::string& name, uint32_t rows,
-                                   uint32_t columns);
+                                   uint32_t columns, uint32_t parts = 1);
 
+  // All parts, one below the other.
   PanelMatrix view() const { return {shape_, buffer_.data()}; }
+  PanelMatrix part(uint32_t index) const;
   const PanelShape& shape() const { return shape_; }
   // How a product with whole rows of this matrix reads its activations.
   ActivationForm form() const { return block_format(shape_.type).activations; }
@@ -28,37 +31,94 @@ class WeightMatrix {
 
  private:
   PanelShape shape_;
+  uint32_t parts_ = 1;
   Buffer buffer_;
 };
 
-// A layer has a router, or a feed-forward part of its own.
+// Vectors and matrices that a model does not have are empty.
+struct AttentionWeights {
+  WeightMatrix
+      query;         // [heads * head_dim, hidden]; gated: [heads, head_dim, then as many of gates]
+  WeightMatrix key;  // [kv_heads * head_dim, hidden]
+  WeightMatrix value;              // [kv_heads * value_dim, hidden]
+  std::vector<float> query_bias;   // [heads * head_dim]
+  std::vector<float> key_bias;     // [kv_heads * head_dim]
+  std::vector<float> value_bias;   // [kv_heads * value_dim]
+  std::vector<float> query_norm;   // [head_dim], or [heads * head_dim]
+  std::vector<float> key_norm;     // [head_dim], or [kv_heads * head_dim]
+  std::vector<float> sinks;        // [heads]
+  WeightMatrix output;             // [hidden, heads * value_dim]
+  std::vector<float> output_bias;  // [hidden]
+};
+
+struct LatentWeights {
+  WeightMatrix query_down;             // [query_rank, hidden]; empty: query reads the hidden state
+  std::vector<float> query_down_norm;  // [query_rank]
+  WeightMatrix query;                  // [heads * (plain + rope), query_rank or hidden]
+  WeightMatrix compress;               // [rank + rope, hidden]
+  std::vector<float> compress_norm;    // [rank]
+  WeightMatrix key_up;                 // per head [rank, plain]: a query becomes one of latents
+  WeightMatrix value_up;               // per head [value, rank]
+  WeightMatrix output;                 // [hidden, heads * value]
+};
+
+struct DeltaNetWeights {
+  WeightMatrix mixed;              // [channels, hidden]: queries, keys, values
+  WeightMatrix gate;               // [value_heads * value_dim, hidden]
+  WeightMatrix beta_alpha;         // [key_heads, then betas and alphas of its value heads; hidden]
+  WeightMatrix beta;               // [value_heads, hidden], instead of beta_alpha
+  WeightMatrix alpha;              // [value_heads, hidden], likewise
+  std::vector<float> convolution;  // [convolution, channels], oldest token first
+  std::vector<float> decay;        // [value_heads]: negative
+  std::vector<float> decay_bias;   // [value_heads]
+  std::vector<float> norm;         // [value_dim]
+  WeightMatrix output;             // [hidden, value_heads * value_dim]
+};
+
+// A dense layer's feed-forward part, or the expert that every token goes to.
+struct FeedForwardWeights {
+  WeightMatrix gate;         // [width, hidden]
+  WeightMatrix up;           // [width, hidden]
+  WeightMatrix down;         // [hidden, width]
+  WeightMatrix output_gate;  // [1, hidden]: the output is multiplied by sigmoid of it
+
+  bool empty() const { return gate.empty(); }
+};
+
+struct RouterWeights {
+  WeightMatrix matrix;                // [experts, hidden]
+  std::vector<float> bias;            // [experts]
+  std::vector<float> selection_bias;  // [experts]; finite
+
+  bool empty() const { return matrix.empty(); }
+};
+
+// One of attention, latent and delta is there. A layer has a router, or a feed-forward part of its
+// own.
 struct LayerWeights {
-  std::vector<float> attention_norm;  // [hidden]
-  WeightMatrix query;                 // [heads * head_dim, hidden]
-  WeightMatrix key;                   // [kv_heads * head_dim, hidden]
-  WeightMatrix value;                 // [kv_heads * value_dim, hidden]
-  std::vector<float> query_norm;      // [head_dim], or empty
-  std::vector<float> key_norm;        // [head_dim], or empty
-  WeightMatrix attention_output;      // [hidden, heads * value_dim]
-  std::vector<float> ffn_norm;        // [hidden]
-  WeightMatrix router;                // [experts, hidden], or empty
-  WeightMatrix ffn_gate;              // [ffn_width, hidden], or empty
-  WeightMatrix ffn_up;                // [ffn_width, hidden], or empty
-  WeightMatrix ffn_down;              // [hidden, ffn_width], or empty
+  std::vector<float> mixer_norm;  // [hidden]
+  AttentionWeights attention;
+  LatentWeights latent;
+  DeltaNetWeights delta;
+  std::vector<float> ffn_norm;  // [hidden]
+  RouterWeights router;
+  FeedForwardWeights dense;
+  FeedForwardWeights shared;
 };
 
 struct ModelWeights {
   WeightMatrix token_embedding;  // [vocabulary, hidden]
   std::vector<LayerWeights> layers;
-  std::vector<float> output_norm;  // [hidden]
-  WeightMatrix output;             // [vocabulary, hidden]; empty: the token embedding is used
+  std::vector<float> output_norm;    // [hidden]
+  WeightMatrix output;               // [vocabulary, hidden]; empty: the token embedding is used
+  std::vector<float> rope_divisors;  // [rope dimensions / 2] of the frequencies; above 0
 
   const WeightMatrix& output_matrix() const { return output.empty() ? token_embedding : output; }
 };
 
 // Loads every tensor that is not an expert's. A tensor that is missing, has another shape than the
 // configuration says or has no place in this architecture is an error that names it: leaving one
-// out would give fluent nonsense.
+// out would give fluent nonsense. Layers that predict tokens ahead are left where they are.
 Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& config,
                                   const Progress& progress);
 

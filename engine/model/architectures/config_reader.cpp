@@ -1,10 +1,12 @@
 #include "engine/model/architectures/config_reader.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "engine/base/printable.h"
+#include "engine/kernels/exact_math.h"
 
 namespace potluck {
 namespace {
@@ -13,6 +15,15 @@ namespace {
 std::string name_from_path(const std::string& path) {
   size_t slash = path.rfind('/');
   return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+// The numbers that files use for ways of gating.
+constexpr uint32_t kSoftmaxGating = 1;
+constexpr uint32_t kSigmoidGating = 2;
+
+// By how much YaRN makes scores larger for a context `factor` times as long.
+double yarn_magnitude(double factor) {
+  return factor <= 1 ? 1.0 : 0.1 * exact_log64(factor) + 1.0;
 }
 
 }  // namespace
@@ -24,26 +35,38 @@ std::string ConfigReader::full_key(std::string_view key) const {
   return fmt::format("{}.{}", architecture_, key);
 }
 
+bool ConfigReader::has(std::string_view key) const {
+  return model_.metadata().contains(full_key(key));
+}
+
 void ConfigReader::fail(Error error) {
   if (!error_) error_ = std::move(error);
 }
 
-uint32_t ConfigReader::count(std::string_view key, uint32_t limit) {
+uint32_t ConfigReader::count_from(uint32_t low, std::string_view key, uint32_t limit) {
   Result<uint64_t> value = model_.metadata().integer(full_key(key));
   if (!value) {
     fail(value.error());
     return 0;
   }
-  if (*value < 1 || *value > limit) {
-    fail({ErrorCode::kLimit,
-          fmt::format("{} must be between 1 and {}, but is {}", full_key(key), limit, *value)});
+  if (*value < low || *value > limit) {
+    fail({ErrorCode::kLimit, fmt::format("{} must be between {} and {}, but is {}", full_key(key),
+                                         low, limit, *value)});
     return 0;
   }
   return static_cast<uint32_t>(*value);
 }
 
+uint32_t ConfigReader::count(std::string_view key, uint32_t limit) {
+  return count_from(1, key, limit);
+}
+
 uint32_t ConfigReader::count_or(std::string_view key, uint32_t limit, uint32_t otherwise) {
-  return model_.metadata().contains(full_key(key)) ? count(key, limit) : otherwise;
+  return has(key) ? count(key, limit) : otherwise;
+}
+
+uint32_t ConfigReader::count_or_zero(std::string_view key, uint32_t limit) {
+  return has(key) ? count_from(0, key, limit) : 0;
 }
 
 double ConfigReader::number(std::string_view key) {
@@ -56,19 +79,14 @@ double ConfigReader::number(std::string_view key) {
 }
 
 double ConfigReader::number_or(std::string_view key, double otherwise) {
-  return model_.metadata().contains(full_key(key)) ? number(key) : otherwise;
+  return has(key) ? number(key) : otherwise;
 }
 
-void ConfigReader::refuse_rope_scaling() {
-  std::string key = full_key("rope.scaling.type");
-  if (!model_.metadata().contains(key)) return;
-  Result<std::string> kind = model_.metadata().text(key);
-  if (!kind) {
-    fail(kind.error());
-  } else if (*kind != "none") {
-    fail({ErrorCode::kUnsupported, fmt::format("{} is '{}'; only 'none' is supported for {}", key,
-                                               printable(*kind), architecture_)});
-  }
+bool ConfigReader::boolean_or(std::string_view key, bool otherwise) {
+  if (!has(key)) return otherwise;
+  Result<bool> value = model_.metadata().boolean(full_key(key));
+  if (!value) fail(value.error());
+  return value ? *value : otherwise;
 }
 
 // The rows of the token embedding: files do not always have a vocabulary of their own.
@@ -86,13 +104,44 @@ uint32_t ConfigReader::read_vocabulary() {
   return static_cast<uint32_t>(embedding->rows());
 }
 
+// A kind of scaling that is not known is refused: to ignore it would change the model.
+void ConfigReader::read_rope_scaling(RopeConfig* rope) {
+  if (!has("rope.scaling.type")) return;
+  Result<std::string> kind = model_.metadata().text(full_key("rope.scaling.type"));
+  if (!kind) return fail(kind.error());
+  if (*kind == "none") return;
+  if (*kind != "linear" && *kind != "yarn") {
+    return fail({ErrorCode::kUnsupported,
+                 fmt::format("{} is '{}'; supported are 'none', 'linear' and 'yarn'",
+                             full_key("rope.scaling.type"), printable(*kind))});
+  }
+  rope->factor = number("rope.scaling.factor");
+  rope->scaling = RopeScaling::kLinear;
+  if (*kind == "linear") return;
+  rope->scaling = RopeScaling::kYarn;
+  rope->original_context = count("rope.scaling.original_context_length", limits::kContext);
+  rope->beta_fast = number_or("rope.scaling.yarn_beta_fast", rope->beta_fast);
+  rope->beta_slow = number_or("rope.scaling.yarn_beta_slow", rope->beta_slow);
+  rope->magnitude = yarn_magnitude(rope->factor) * number_or("rope.scaling.yarn_attn_factor", 1.0);
+}
+
+void ConfigReader::read_rope(ModelConfig* config) {
+  config->rope.dimensions =
+      count_or("rope.dimension_count", limits::kHeadDimension, config->head_dim);
+  config->rope.base = number_or("rope.freq_base", 10000.0);
+  read_rope_scaling(&config->rope);
+}
+
 ModelConfig ConfigReader::read_common() {
   ModelConfig config;
   config.architecture = architecture_;
   config.name = name_from_path(model_.path());
   Result<std::string> name = model_.metadata().text("general.name");
   if (name && !name->empty() && name->size() <= limits::kNameBytes) config.name = *name;
-  config.layers = count("block_count", limits::kLayers);
+  uint32_t blocks = count("block_count", limits::kLayers);
+  config.next_token_layers =
+      count_or_zero("nextn_predict_layers", blocks > 0 ? blocks - 1 : limits::kLayers);
+  config.layers = blocks - std::min(blocks, config.next_token_layers);
   config.hidden = count("embedding_length", limits::kHidden);
   config.trained_context = count("context_length", limits::kContext);
   config.vocabulary = read_vocabulary();
@@ -104,11 +153,65 @@ ModelConfig ConfigReader::read_common() {
   config.attention_scale =
       static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)));
   config.norm_epsilon = static_cast<float>(number("attention.layer_norm_rms_epsilon"));
-  config.rope_dimensions =
-      count_or("rope.dimension_count", limits::kHeadDimension, config.head_dim);
-  config.rope_base = number_or("rope.freq_base", 10000.0);
-  refuse_rope_scaling();
+  read_rope(&config);
   return config;
+}
+
+void ConfigReader::read_experts(ModelConfig* config) {
+  config->router.experts = count("expert_count", limits::kExperts);
+  config->router.top_k = count("expert_used_count", limits::kExpertsUsed);
+}
+
+void ConfigReader::read_router(RouterConfig* router) {
+  if (has("expert_gating_func")) {
+    uint32_t gating = count("expert_gating_func", UINT32_MAX);
+    if (gating == kSigmoidGating) {
+      router->gating = Gating::kSigmoid;
+    } else if (gating == kSoftmaxGating) {
+      router->gating = Gating::kSoftmax;
+    } else {
+      fail({ErrorCode::kUnsupported,
+            fmt::format("{} is {}; supported are {} (softmax) and {} (sigmoid)",
+                        full_key("expert_gating_func"), gating, kSoftmaxGating, kSigmoidGating)});
+    }
+  }
+  router->normalize_weights = boolean_or("expert_weights_norm", router->normalize_weights);
+  // Some files say 0 where nothing is to be scaled.
+  double scale = number_or("expert_weights_scale", router->weight_scale);
+  router->weight_scale = scale == 0 ? 1.0F : static_cast<float>(scale);
+  router->groups = std::max(1u, count_or_zero("expert_group_count", limits::kExperts));
+  router->groups_used = std::max(1u, count_or_zero("expert_group_used_count", limits::kExperts));
+}
+
+void ConfigReader::read_shared_experts(ModelConfig* config) {
+  uint32_t shared = count_or_zero("expert_shared_count", limits::kExperts);
+  uint64_t width = uint64_t{shared} * config->expert_width;
+  if (has("expert_shared_feed_forward_length")) {
+    width = count("expert_shared_feed_forward_length", limits::kExpertWidth);
+  }
+  if (width > limits::kExpertWidth) {
+    fail({ErrorCode::kLimit, fmt::format("{} shared experts of width {} are wider than {}", shared,
+                                         config->expert_width, limits::kExpertWidth)});
+    width = 0;
+  }
+  config->shared_width = static_cast<uint32_t>(width);
+}
+
+void ConfigReader::read_delta_net(ModelConfig* config) {
+  DeltaNetConfig& delta = config->delta;
+  delta.convolution = count("ssm.conv_kernel", limits::kHeadDimension);
+  delta.key_heads = count("ssm.group_count", limits::kHeads);
+  delta.value_heads = count("ssm.time_step_rank", limits::kHeads);
+  delta.key_dim = count("ssm.state_size", limits::kHeadDimension);
+  uint32_t inner = count("ssm.inner_size", limits::kHeads * limits::kHeadDimension);
+  delta.value_dim = delta.value_heads == 0 ? 0 : inner / delta.value_heads;
+  if (delta.value_dim * delta.value_heads != inner) {
+    fail({ErrorCode::kUnsupported,
+          fmt::format("{} of {} cannot be divided among {} heads", full_key("ssm.inner_size"),
+                      inner, delta.value_heads)});
+  }
+  config->full_attention_interval =
+      count_or("full_attention_interval", limits::kLayers, config->full_attention_interval);
 }
 
 Result<ModelConfig> ConfigReader::finish(const ModelConfig& config) const {

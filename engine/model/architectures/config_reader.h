@@ -21,12 +21,24 @@ class ConfigReader {
   uint32_t count(std::string_view key, uint32_t limit);
   // The same, or `otherwise` if the key is absent.
   uint32_t count_or(std::string_view key, uint32_t limit, uint32_t otherwise);
+  // A whole number in [0, limit]; 0 if the key is absent.
+  uint32_t count_or_zero(std::string_view key, uint32_t limit);
   double number(std::string_view key);
   double number_or(std::string_view key, double otherwise);
+  bool boolean_or(std::string_view key, bool otherwise);
+  bool has(std::string_view key) const;
+  bool has_tensor(const std::string& name) const { return model_.find(name) != nullptr; }
 
-  // What all families have: sizes, heads, norm and rope. A kind of rope scaling is refused: to
-  // ignore it would change the model.
+  // What all families have: sizes, heads, norm, rope and layers that predict tokens ahead.
   ModelConfig read_common();
+  // The number of experts and how many of them each token uses.
+  void read_experts(ModelConfig* config);
+  // What files of newer families say about their router; what they leave out stays as it is.
+  void read_router(RouterConfig* router);
+  // Experts that every token goes to, which stand in the file as one wide expert: its width under
+  // the key of its own, or as a multiple of a routed expert's.
+  void read_shared_experts(ModelConfig* config);
+  void read_delta_net(ModelConfig* config);
 
   // The configuration, checked, or the first error.
   Result<ModelConfig> finish(const ModelConfig& config) const;
@@ -34,7 +46,9 @@ class ConfigReader {
  private:
   std::string full_key(std::string_view key) const;
   void fail(Error error);
-  void refuse_rope_scaling();
+  uint32_t count_from(uint32_t low, std::string_view key, uint32_t limit);
+  void read_rope(ModelConfig* config);
+  void read_rope_scaling(RopeConfig* rope);
   uint32_t read_vocabulary();
 
   const GgufModel& model_;

@@ -7,7 +7,7 @@ namespace potluck {
 Result<ModelConfig> read_qwen3_config(const GgufModel& model) {
   ConfigReader reader(model);
   ModelConfig config = reader.read_common();
-  config.query_key_norm = true;
+  config.head_norm = HeadNorm::kPerHead;
   config.ffn_width = reader.count("feed_forward_length", limits::kExpertWidth);
   return reader.finish(config);
 }

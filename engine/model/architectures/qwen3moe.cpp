@@ -8,10 +8,8 @@ namespace potluck {
 Result<ModelConfig> read_qwen3moe_config(const GgufModel& model) {
   ConfigReader reader(model);
   ModelConfig config = reader.read_common();
-  config.query_key_norm = true;
-  config.router.experts = reader.count("expert_count", limits::kExperts);
-  config.router.top_k = reader.count("expert_used_count", limits::kExpertsUsed);
-  config.router.normalize_weights = true;
+  config.head_norm = HeadNorm::kPerHead;
+  reader.read_experts(&config);
   config.expert_width = reader.count("expert_feed_forward_length", limits::kExpertWidth);
   return reader.finish(config);
 }

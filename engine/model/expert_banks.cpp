@@ -1,0 +1,72 @@
+// Where the routed experts of every layer stand in the file.
+#include <fmt/format.h>
+
+#include "engine/model/config.h"
+
+namespace potluck {
+namespace {
+
+// The tensor of one part of a layer's experts, or an error that names it.
+Result<const GgufTensor*> find_experts(const GgufModel& model, uint32_t layer,
+                                       std::string_view part, std::string_view suffix) {
+  std::string name = fmt::format("blk.{}.ffn_{}_exps.{}", layer, part, suffix);
+  const GgufTensor* tensor = model.find(name);
+  if (tensor == nullptr) {
+    return Error{ErrorCode::kNotFound, fmt::format("tensor {} is missing", name)};
+  }
+  return tensor;
+}
+
+struct BankPart {
+  std::string_view name;
+  const GgufTensor* ExpertBank::*matrix;
+  const GgufTensor* ExpertBank::*bias;
+};
+
+constexpr BankPart kParts[] = {
+    {"gate", &ExpertBank::gate, &ExpertBank::gate_bias},
+    {"up", &ExpertBank::up, &ExpertBank::up_bias},
+    {"down", &ExpertBank::down, &ExpertBank::down_bias},
+};
+
+Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& config,
+                                    uint32_t layer) {
+  ExpertBank bank;
+  for (const BankPart& part : kParts) {
+    Result<const GgufTensor*> matrix = find_experts(model, layer, part.name, "weight");
+    if (!matrix) return matrix.error();
+    bank.*part.matrix = *matrix;
+    if (!config.expert_biases) continue;
+    Result<const GgufTensor*> bias = find_experts(model, layer, part.name, "bias");
+    if (!bias) return bias.error();
+    bank.*part.bias = *bias;
+  }
+  bank.layer = layer;
+  bank.experts = config.router.experts;
+  bank.shape.hidden = config.hidden;
+  bank.shape.width = config.expert_width;
+  bank.shape.gate = bank.gate->type;
+  bank.shape.up = bank.up->type;
+  bank.shape.down = bank.down->type;
+  bank.shape.biases = config.expert_biases;
+  bank.shape.activation = config.expert_activation;
+  Status checked = check_expert_bank(bank);
+  if (!checked) return checked.error();
+  return bank;
+}
+
+}  // namespace
+
+Result<std::vector<ExpertBank>> find_expert_banks(const GgufModel& model,
+                                                  const ModelConfig& config) {
+  std::vector<ExpertBank> banks;
+  for (uint32_t layer = 0; layer < config.layers; ++layer) {
+    if (!config.has_experts(layer)) continue;
+    Result<ExpertBank> bank = find_expert_bank(model, config, layer);
+    if (!bank) return bank.error().in(model.path());
+    banks.push_back(*bank);
+  }
+  return banks;
+}
+
+}  // namespace potluck

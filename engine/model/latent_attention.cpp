@@ -1,0 +1,166 @@
+// Latent attention: one compressed vector per position serves all heads as key and as value.
+//
+//   c = norm(first part of W x), r = rope(last part): the cache holds key [c, r] and value c
+//   q = W x, or W norm(W x): per head [p, s]
+//   score = ([K p, rope(s)] . [c, r]) * scale      K turns a query into one of compressed vectors
+//   o = V (softmax(scores) c) per head, then W o
+//
+// Prefill and decode compute the same: keys and values of the heads are never unfolded.
+#include <algorithm>
+
+#include "engine/model/token_mixer.h"
+
+namespace potluck {
+namespace {
+
+class LatentAttentionMixer final : public TokenMixer {
+ public:
+  LatentAttentionMixer(const Model& model, const Machine& machine)
+      : model_(model),
+        config_(model.config()),
+        latent_(config_.latent),
+        machine_(machine),
+        attention_(config_, machine.kernels, machine.pool) {}
+
+  void input_forms(uint32_t layer, std::vector<ActivationForm>* forms) const override {
+    const LatentWeights& w = weights(layer);
+    forms->push_back(w.compress.form());
+    forms->push_back(latent_.query_rank > 0 ? w.query_down.form() : w.query.form());
+  }
+  void remember(uint32_t layer, const StepRows& rows, const ActivationRows& input) override;
+  void move_row(uint32_t from, uint32_t to) override;
+  void mix(uint32_t layer, const StepRows& rows, std::vector<float>& out) override;
+
+ private:
+  const LatentWeights& weights(uint32_t layer) const {
+    return model_.weights().layers[layer].latent;
+  }
+  // Values of one head's query before K.
+  uint32_t head_columns() const { return latent_.plain_dimensions + config_.rope.dimensions; }
+  void project_queries(const LatentWeights& w, const ActivationRows& input, uint32_t rows);
+  void store_row(uint32_t layer, const StepRows& rows, uint32_t row);
+  void split_heads(const StepRows& rows, uint32_t row);
+  void run_heads(const WeightMatrix& matrices, const ActivationRows& x, uint32_t rows, float* y,
+                 uint32_t head_stride);
+
+  const Model& model_;
+  const ModelConfig& config_;
+  const LatentConfig& latent_;
+  Machine machine_;
+  Attention attention_;
+  std::vector<float> query_down_out_;  // [rows, query_rank]
+  ActivationRows query_down_;          // [rows, query_rank]: normed
+  std::vector<float> projected_;       // [rows, heads, plain then rope]
+  std::vector<float> compressed_;      // [rows, rank then rope]
+  ActivationRows plain_;               // [rows * heads, plain]
+  std::vector<float> queries_;         // [rows, heads, rank then rope]
+  ActivationRows attended_;            // [rows * heads, rank]
+  ActivationRows values_;              // [rows, heads * value]
+  std::vector<uint32_t> head_rows_;    // [heads, rows]: row * heads + head
+  std::vector<Product> products_;
+};
+
+void LatentAttentionMixer::project_queries(const LatentWeights& w, const ActivationRows& input,
+                                           uint32_t rows) {
+  if (latent_.query_rank == 0) {
+    const Product inputs[] = {project(w.compress, input, rows, compressed_),
+                              project(w.query, input, rows, projected_)};
+    return run_products(machine_.pool, machine_.kernels, inputs);
+  }
+  const Product inputs[] = {project(w.compress, input, rows, compressed_),
+                            project(w.query_down, input, rows, query_down_out_)};
+  run_products(machine_.pool, machine_.kernels, inputs);
+  const ActivationForm form[] = {w.query.form()};
+  query_down_.reset(form, rows, latent_.query_rank);
+  for_rows(machine_.pool, rows, [&](uint32_t row) {
+    machine_.kernels.rms_norm(query_down_out_.data() + uint64_t{row} * latent_.query_rank,
+                              w.query_down_norm.data(), latent_.query_rank, config_.norm_epsilon,
+                              query_down_.row(row));
+    query_down_.quantize_row(machine_.kernels, row);
+  });
+  const Product queries[] = {project(w.query, query_down_, rows, projected_)};
+  run_products(machine_.pool, machine_.kernels, queries);
+}
+
+// One product per head, all as one job: rows row * heads + head of x times the head's matrix, to
+// y [rows, heads, head_stride].
+void LatentAttentionMixer::run_heads(const WeightMatrix& matrices, const ActivationRows& x,
+                                     uint32_t rows, float* y, uint32_t head_stride) {
+  head_rows_.resize(uint64_t{rows} * config_.heads);
+  products_.clear();
+  for (uint32_t head = 0; head < config_.heads; ++head) {
+    uint32_t* indices = head_rows_.data() + uint64_t{head} * rows;
+    for (uint32_t row = 0; row < rows; ++row) indices[row] = row * config_.heads + head;
+    products_.push_back({matrices.part(head), x.view(matrices.form()),
+                         y + uint64_t{head} * head_stride, uint64_t{config_.heads} * head_stride,
+                         std::span<const uint32_t>(indices, rows)});
+  }
+  run_products(machine_.pool, machine_.kernels, products_);
+}
+
+void LatentAttentionMixer::remember(uint32_t layer, const StepRows& rows,
+                                    const ActivationRows& input) {
+  const LatentWeights& w = weights(layer);
+  project_queries(w, input, rows.count());
+  const ActivationForm form[] = {w.key_up.form()};
+  plain_.reset(form, rows.count() * config_.heads, latent_.plain_dimensions);
+  grow(queries_, uint64_t{rows.count()} * config_.query_columns());
+  for_rows(machine_.pool, rows.count(), [&](uint32_t row) {
+    store_row(layer, rows, row);
+    split_heads(rows, row);
+  });
+  run_heads(w.key_up, plain_, rows.count(), queries_.data(), config_.head_dim);
+}
+
+void LatentAttentionMixer::store_row(uint32_t layer, const StepRows& rows, uint32_t row) {
+  float* key = compressed_.data() + uint64_t{row} * config_.head_dim;
+  machine_.kernels.rms_norm(key, weights(layer).compress_norm.data(), latent_.rank,
+                            config_.norm_epsilon, key);
+  rows.turn(config_.rope.pairs, row, key + latent_.rank);
+  rows.caches[row]->put(layer, 0, rows.rows[row].position, key, key);
+}
+
+// Sends the plain part of each head's query to K and the turned part to its place in the query.
+void LatentAttentionMixer::split_heads(const StepRows& rows, uint32_t row) {
+  for (uint32_t head = 0; head < config_.heads; ++head) {
+    uint32_t index = row * config_.heads + head;
+    float* from = projected_.data() + uint64_t{index} * head_columns();
+    float* turned = from + latent_.plain_dimensions;
+    rows.turn(config_.rope.pairs, row, turned);
+    std::copy_n(from, latent_.plain_dimensions, plain_.row(index));
+    plain_.quantize_row(machine_.kernels, index);
+    std::copy_n(turned, config_.rope.dimensions,
+                queries_.data() + uint64_t{index} * config_.head_dim + latent_.rank);
+  }
+}
+
+void LatentAttentionMixer::move_row(uint32_t from, uint32_t to) {
+  uint64_t columns = config_.query_columns();
+  std::copy_n(queries_.data() + from * columns, columns, queries_.data() + to * columns);
+}
+
+void LatentAttentionMixer::mix(uint32_t layer, const StepRows& rows, std::vector<float>& out) {
+  const LatentWeights& w = weights(layer);
+  uint32_t heads = config_.heads;
+  const ActivationForm form[] = {w.value_up.form()};
+  attended_.reset(form, rows.count() * heads, latent_.rank);
+  attention_.run({layer, 0, {}}, rows.rows, queries_.data(), attended_.row(0));
+  for_rows(machine_.pool, rows.count() * heads,
+           [&](uint32_t index) { attended_.quantize_row(machine_.kernels, index); });
+  const ActivationForm output_form[] = {w.output.form()};
+  values_.reset(output_form, rows.count(), heads * latent_.value_dimensions);
+  run_heads(w.value_up, attended_, rows.count(), values_.row(0), latent_.value_dimensions);
+  for_rows(machine_.pool, rows.count(),
+           [&](uint32_t row) { values_.quantize_row(machine_.kernels, row); });
+  const Product output[] = {project(w.output, values_, rows.count(), out)};
+  run_products(machine_.pool, machine_.kernels, output);
+}
+
+}  // namespace
+
+std::unique_ptr<TokenMixer> make_latent_attention_mixer(const Model& model,
+                                                        const Machine& machine) {
+  return std::make_unique<LatentAttentionMixer>(model, machine);
+}
+
+}  // namespace potluck

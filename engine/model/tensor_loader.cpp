@@ -1,0 +1,142 @@
+#include "engine/model/tensor_loader.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "engine/base/check.h"
+#include "engine/base/printable.h"
+
+namespace potluck {
+namespace {
+
+// How much of a tensor is in memory twice while it is laid out.
+constexpr uint64_t kPieceBytes = 4 * kMiB;
+
+Result<const GgufTensor*> find_tensor(const GgufModel& model, const std::string& name,
+                                      const std::array<uint64_t, 4>& dimensions) {
+  const GgufTensor* tensor = model.find(name);
+  if (tensor == nullptr) {
+    return Error{ErrorCode::kNotFound, fmt::format("tensor {} is missing", name)};
+  }
+  if (tensor->dimensions == dimensions) return tensor;
+  GgufTensor expected;
+  expected.rank = dimensions[2] > 1 ? 3 : dimensions[1] > 1 ? 2 : 1;
+  expected.dimensions = dimensions;
+  return Error{ErrorCode::kUnsupported, fmt::format("tensor {} should be {}, but is {}", name,
+                                                    expected.shape_text(), tensor->shape_text())};
+}
+
+}  // namespace
+
+Result<WeightMatrix> WeightMatrix::load(const GgufModel& model, const std::string& name,
+                                        uint32_t rows, uint32_t columns, uint32_t parts) {
+  CHECK(parts == 1 || rows % kPanelRows == 0);
+  Result<const GgufTensor*> tensor = find_tensor(model, name, {columns, rows, parts, 1});
+  if (!tensor) return tensor.error();
+  rows *= parts;
+  WeightMatrix matrix;
+  matrix.shape_ = {(*tensor)->type, rows, columns, 0};
+  matrix.parts_ = parts;
+  matrix.buffer_ = Buffer(matrix.shape_.bytes());
+  uint64_t row_bytes = (*tensor)->row_bytes();
+  uint64_t panels_per_piece = std::max<uint64_t>(1, kPieceBytes / (row_bytes * kPanelRows));
+  ByteVector piece(std::min<uint64_t>(rows, panels_per_piece * kPanelRows) * row_bytes);
+  for (uint32_t panel = 0; panel < matrix.shape_.panels();
+       panel += static_cast<uint32_t>(panels_per_piece)) {
+    uint64_t first = uint64_t{panel} * kPanelRows;
+    uint64_t count = std::min<uint64_t>(rows - first, panels_per_piece * kPanelRows);
+    MutableByteSpan source(piece.data(), count * row_bytes);
+    Status read = model.read(**tensor, first * row_bytes, source);
+    if (!read) return read.error();
+    PanelShape part = matrix.shape_;
+    part.rows = static_cast<uint32_t>(count);
+    pack_panels(part, source.data(), columns, 0,
+                matrix.buffer_.data() + panel * matrix.shape_.panel_bytes());
+  }
+  return matrix;
+}
+
+PanelMatrix WeightMatrix::part(uint32_t index) const {
+  CHECK(index < parts_);
+  PanelMatrix view{shape_, buffer_.data()};
+  view.shape.rows = shape_.rows / parts_;
+  view.data += index * view.shape.bytes();
+  return view;
+}
+
+TensorLoader::TensorLoader(const GgufModel& model, const Progress& progress)
+    : model_(model), progress_(progress) {
+  for (const GgufTensor& tensor : model.tensors()) total_bytes_ += tensor.bytes;
+}
+
+WeightMatrix TensorLoader::matrix(const std::string& name, uint32_t rows, uint32_t columns,
+                                  uint32_t parts) {
+  if (error_) return {};
+  Result<WeightMatrix> loaded = WeightMatrix::load(model_, name, rows, columns, parts);
+  if (!loaded) {
+    error_ = loaded.error();
+    return {};
+  }
+  done(name);
+  return std::move(*loaded);
+}
+
+std::vector<float> TensorLoader::floats(const std::string& name,
+                                        const std::array<uint64_t, 4>& dimensions) {
+  if (error_) return {};
+  Result<const GgufTensor*> tensor = find_tensor(model_, name, dimensions);
+  if (!tensor) {
+    error_ = tensor.error();
+    return {};
+  }
+  Result<std::vector<float>> values = model_.read_floats(**tensor);
+  if (!values) {
+    error_ = values.error();
+    return {};
+  }
+  done(name);
+  return std::move(*values);
+}
+
+std::vector<float> TensorLoader::vector(const std::string& name, uint32_t count) {
+  return floats(name, {count, 1, 1, 1});
+}
+
+std::vector<float> TensorLoader::table(const std::string& name, uint32_t rows, uint32_t columns) {
+  return floats(name, {columns, rows, 1, 1});
+}
+
+void TensorLoader::leave(const std::string& name) {
+  const GgufTensor* tensor = model_.find(name);
+  if (tensor != nullptr && known_.insert(name).second) total_bytes_ -= tensor->bytes;
+}
+
+void TensorLoader::leave_all(const std::string& prefix) {
+  for (const GgufTensor& tensor : model_.tensors()) {
+    if (tensor.name.starts_with(prefix)) leave(tensor.name);
+  }
+}
+
+void TensorLoader::refuse(const std::string& name, std::string_view why) {
+  if (!error_) error_ = Error{ErrorCode::kCorrupt, fmt::format("tensor {}: {}", name, why)};
+}
+
+Status TensorLoader::finish(const std::string& architecture) const {
+  if (error_) return *error_;
+  for (const GgufTensor& tensor : model_.tensors()) {
+    if (known_.contains(tensor.name)) continue;
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("tensor {} has no place in the architecture {}",
+                             printable(tensor.name), architecture)};
+  }
+  return {};
+}
+
+void TensorLoader::done(const std::string& name) {
+  known_.insert(name);
+  done_bytes_ += model_.find(name)->bytes;
+  if (progress_) progress_(done_bytes_, total_bytes_);
+}
+
+}  // namespace potluck

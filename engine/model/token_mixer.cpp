@@ -1,0 +1,28 @@
+#include "engine/model/token_mixer.h"
+
+namespace potluck {
+namespace {
+
+std::unique_ptr<TokenMixer> make_mixer(MixerKind kind, const Model& model, const Machine& machine) {
+  switch (kind) {
+    case MixerKind::kAttention:
+      break;
+    case MixerKind::kLatentAttention:
+      return make_latent_attention_mixer(model, machine);
+    case MixerKind::kDeltaNet:
+      return make_delta_net_mixer(model, machine);
+  }
+  return make_attention_mixer(model, machine);
+}
+
+}  // namespace
+
+TokenMixers::TokenMixers(const Model& model, const Machine& machine) {
+  for (uint32_t layer = 0; layer < model.config().layers; ++layer) {
+    MixerKind kind = model.config().mixer(layer);
+    std::unique_ptr<TokenMixer>& mixer = mixers[static_cast<size_t>(kind)];
+    if (!mixer) mixer = make_mixer(kind, model, machine);
+  }
+}
+
+}  // namespace potluck

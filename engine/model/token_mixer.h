@@ -1,0 +1,66 @@
+// TokenMixer: the part of a layer in which a token row learns about the rows before it. One class
+// per kind; the layer loop knows only this interface. The work is cut in two halves, because in the
+// last layer every row must be remembered, but only some have a result that anyone wants. Owns
+// scratch memory; one thread (and its pool).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/model/attention.h"
+#include "engine/model/model.h"
+#include "engine/model/rope.h"
+#include "engine/model/rows.h"
+
+namespace potluck {
+
+// The token rows of a step. Rows of one session stand together, in order of position.
+struct StepRows {
+  std::vector<AttentionRow> rows;  // [rows]
+  std::vector<KvCache*> caches;    // [rows]
+  std::vector<uint32_t> sources;   // [rows]: which row of begin() it was
+  uint32_t rope_pairs = 0;
+  std::vector<float> cosines;  // [rows of begin(), rope pairs]
+  std::vector<float> sines;    // [rows of begin(), rope pairs]
+
+  uint32_t count() const { return static_cast<uint32_t>(rows.size()); }
+  // Turns what rope turns of one head of a row.
+  void turn(RopePairs kind, uint32_t row, float* head) const {
+    uint64_t first = uint64_t{sources[row]} * rope_pairs;
+    rotate(kind, cosines.data() + first, sines.data() + first, rope_pairs, head);
+  }
+};
+
+class TokenMixer {
+ public:
+  virtual ~TokenMixer() = default;
+
+  // Adds the forms in which remember() reads its input.
+  virtual void input_forms(uint32_t layer, std::vector<ActivationForm>* forms) const = 0;
+
+  // First half, for all rows: reads their normed hidden state [rows, hidden] and leaves in the
+  // caches what later tokens need.
+  virtual void remember(uint32_t layer, const StepRows& rows, const ActivationRows& input) = 0;
+
+  // Between the halves: row `from` of the first half becomes row `to` of the second.
+  virtual void move_row(uint32_t from, uint32_t to) = 0;
+
+  // Second half, for the rows that are left: out [rows, hidden], which is grown.
+  virtual void mix(uint32_t layer, const StepRows& rows, std::vector<float>& out) = 0;
+};
+
+// The mixers that the model's layers need, [kinds]; null where no layer is of that kind.
+struct TokenMixers {
+  TokenMixers(const Model& model, const Machine& machine);
+
+  TokenMixer& of(MixerKind kind) const { return *mixers[static_cast<size_t>(kind)]; }
+
+  std::unique_ptr<TokenMixer> mixers[3];
+};
+
+std::unique_ptr<TokenMixer> make_attention_mixer(const Model& model, const Machine& machine);
+std::unique_ptr<TokenMixer> make_latent_attention_mixer(const Model& model, const Machine& machine);
+std::unique_ptr<TokenMixer> make_delta_net_mixer(const Model& model, const Machine& machine);
+
+}  // namespace potluck
