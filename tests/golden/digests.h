@@ -3,11 +3,42 @@
 // changes the contract, and with it what workers of different builds can compute together.
 #pragma once
 
+#include <string_view>
+
 namespace potluck::test::digests {
 
-inline constexpr char kQwen3[] = "dcb6c1ba9dc8cdfce775632451798d95e5b141013c774db5da125458aa197fdc";
-inline constexpr char kQwen3Moe[] =
-    "34825a83d30dcdf246f98e8cb292b17ad0a56abc05ddc8a7fc18c7a9ae529022";
+struct FixtureDigest {
+  std::string_view fixture;
+  const char* digest;
+};
+
+inline constexpr FixtureDigest kFixtureDigests[] = {
+    {"deepseek-v2", "cb19a0b79a60e546600392a2a6d60920907ffcd1205fc9a1f784101669ae5ff8"},
+    {"deepseek2", "66ff5bc6767e9dd518958d27633db7c26e4a0e60e6f451accc1428a1c6653a59"},
+    {"deepseek2-yarn", "b515ab83b0c9949de498e47aa4ef03fc8e54bf4853c085c59a3f4f16e2f529b8"},
+    {"glm4moe", "3bedd4121e94165ef9bcac21b883c452017bfe1a2fdd3e8a0d97e3fb20070b2f"},
+    {"gpt-oss", "a45cf207762578b581a901fbe182a4f9ed1752fea52def37077fb70aa387e18d"},
+    {"gpt-oss-plain", "edcb799b77b9ed19e76092606f20d12caf8db305300414161d5d9e116df592f0"},
+    {"granitemoe", "677b6bab23d1472b7fd35c1e4e5722cedba3dec86f77c4a7f4b6b22e0ef5569b"},
+    {"llama", "a337203528303729307b3fee29f632f1be45dbc9fbe9a51b60a66f6fa58eb072"},
+    {"minimax-m2", "f9761036c8855731d876af6e43bb6ebfd6f08c919660ef6fe5fe8c9da0390bab"},
+    {"mixtral", "cb2ac0568f4f373608f37cf69e035c9a51e477505948e0ce7379cafa0bfb040d"},
+    {"olmoe", "a49b625f03f6f10595759f0cbd9f896c98320b9f5ce511fe05995b25a3fa80e0"},
+    {"qwen2moe", "6ce77d4c480277734c0db4411d0dbfa1098a4284ec1e570a17d3774afc95f375"},
+    {"qwen3", "dcb6c1ba9dc8cdfce775632451798d95e5b141013c774db5da125458aa197fdc"},
+    {"qwen35moe", "599f9cabeb06c99b47e26c60ee5f139546c203745ed7cdb5515d25c1a02ee7ed"},
+    {"qwen3moe", "34825a83d30dcdf246f98e8cb292b17ad0a56abc05ddc8a7fc18c7a9ae529022"},
+    {"qwen3next", "3635a740f7f8ab8746d8d905c6e6889553f816363a5fba6a688a461476f3e9d9"},
+};
+
+// "" for a fixture that has none.
+inline const char* of_fixture(std::string_view fixture) {
+  for (const FixtureDigest& row : kFixtureDigests) {
+    if (row.fixture == fixture) return row.digest;
+  }
+  return "";
+}
+
 inline constexpr char kStorytellerQ4KM[] =
     "5771a21dbdf7857d5ae14a6db3f433bfe0fc69f0cb3abc1d854c4958499e2a59";
 inline constexpr char kStorytellerQ80[] =

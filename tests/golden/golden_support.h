@@ -2,6 +2,7 @@
 // after a prompt and the greedy tokens that follow. One thread.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -11,6 +12,14 @@
 #include "tests/support/solo_engine.h"
 
 namespace potluck::test {
+
+// Tiny models of every architecture, each with what the transformers library computes from it:
+// folders of tests/data/arch. Of "gpt-oss", YaRN's range is not rounded to whole pairs; llama.cpp
+// rounds it and differs.
+inline constexpr const char* kFixtures[] = {
+    "llama",     "mixtral",        "qwen3",     "qwen3moe", "olmoe",         "granitemoe",
+    "qwen2moe",  "minimax-m2",     "glm4moe",   "gpt-oss",  "gpt-oss-plain", "deepseek-v2",
+    "deepseek2", "deepseek2-yarn", "qwen3next", "qwen35moe"};
 
 inline std::string data_path(const std::string& relative) {
   return POTLUCK_SOURCE_DIR "/tests/data/" + relative;
@@ -28,6 +37,12 @@ inline nlohmann::json load_json(const std::string& path) {
   auto bytes = read_file(*make_system_storage(), path, 16 * kMiB);
   CHECK(bytes.ok());
   return nlohmann::json::parse(as_text(*bytes));
+}
+
+// GoogleTest takes letters, digits and underscores.
+inline std::string test_name(std::string name) {
+  std::ranges::replace(name, '-', '_');
+  return name;
 }
 
 struct GoldenRun {

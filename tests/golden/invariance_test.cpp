@@ -33,6 +33,15 @@ std::ostream& operator<<(std::ostream& out, const InvarianceCase& test) {
   return out << test.name;
 }
 
+std::vector<InvarianceCase> fixture_cases() {
+  std::vector<InvarianceCase> cases;
+  for (const char* name : kFixtures) {
+    cases.push_back(
+        {name, data_path(std::string("arch/") + name + "/model.gguf"), digests::of_fixture(name)});
+  }
+  return cases;
+}
+
 class Invariance : public ::testing::TestWithParam<InvarianceCase> {
  protected:
   void SetUp() override {
@@ -128,9 +137,12 @@ TEST_P(Invariance, Rewinding) {
   std::copy_n(prompt.begin(), 200, detour.begin());
   KvCache cache(engine.config(), KvType::kF32, 512);
   ASSERT_TRUE(score_tokens(engine.scoring(cache, 512), detour).ok());
-  cache.set_length(200);
+  // A recurrent state goes back to where it is known: here, to the start.
+  bool recurrent = engine.config().delta.key_heads > 0;
+  uint32_t from = cache.rewind(200);
+  EXPECT_EQ(from, recurrent ? 0u : 200u);
   std::vector<ForwardRow> rows;
-  for (uint32_t p = 200; p < prompt.size(); ++p) {
+  for (uint32_t p = from; p < prompt.size(); ++p) {
     rows.push_back({prompt[p], p, &cache, p + 1 == prompt.size()});
   }
   ASSERT_TRUE(run_step(engine.forward(), rows, engine.executor()).ok());
@@ -142,15 +154,64 @@ TEST_P(Invariance, Rewinding) {
   EXPECT_EQ(*tokens, fresh.tokens);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Golden, Invariance,
-    ::testing::Values(
-        InvarianceCase{"qwen3", data_path("arch/qwen3/model.gguf"), digests::kQwen3},
-        InvarianceCase{"qwen3moe", data_path("arch/qwen3moe/model.gguf"), digests::kQwen3Moe},
-        InvarianceCase{"storyteller_Q4_K_M", storyteller_path(), digests::kStorytellerQ4KM},
-        InvarianceCase{"storyteller_Q8_0", shared_path("models/storyteller-Q8_0.gguf"),
-                       digests::kStorytellerQ80}),
-    [](const auto& test) { return std::string(test.param.name); });
+// With a checkpoint nothing before it is computed again.
+TEST_P(Invariance, RewindingToACheckpoint) {
+  SoloEngine engine(GetParam().path, {});
+  std::vector<TokenId> prompt = random_prompt(engine.config(), 290, 3);
+  GoldenRun fresh = run_golden(engine, prompt, 10, 512);
+  KvCache cache(engine.config(), KvType::kF32, 512);
+  auto run = [&](std::span<const TokenId> tokens) {
+    std::vector<ForwardRow> rows;
+    for (TokenId token : tokens) {
+      auto position = cache.length() + static_cast<uint32_t>(rows.size());
+      rows.push_back({token, position, &cache, rows.size() + 1 == tokens.size()});
+    }
+    ASSERT_TRUE(run_step(engine.forward(), rows, engine.executor()).ok());
+  };
+  run(std::span(prompt).first(200));
+  cache.checkpoint();
+  std::vector<TokenId> detour = random_prompt(engine.config(), 80, 4);
+  for (TokenId token : detour) run({&token, 1});
+  ASSERT_EQ(cache.rewind(215), engine.config().delta.key_heads > 0 ? 200u : 215u);
+  ASSERT_EQ(cache.rewind(200), 200u);
+  run(std::span(prompt).subspan(200));
+  EXPECT_TRUE(std::ranges::equal(engine.forward().logits(0), fresh.logits));
+}
+
+// A step that fails on the way leaves a conversation as it was.
+TEST_P(Invariance, FailedSteps) {
+  class Refusing final : public ExpertExecutor {
+   public:
+    Ticket submit(const ExpertBatch&, ExpertSums*) override { return 0; }
+    bool done(Ticket) override { return true; }
+    Status wait(Ticket) override { return Error{ErrorCode::kTimeout, "nobody is there"}; }
+  } refusing;
+  SoloEngine engine(GetParam().path, {});
+  if (engine.model().banks().empty()) GTEST_SKIP() << "a dense model asks nobody";
+  std::vector<TokenId> prompt = random_prompt(engine.config(), 60, 5);
+  GoldenRun fresh = run_golden(engine, prompt, 1, 512);
+  KvCache cache(engine.config(), KvType::kF32, 512);
+  for (uint32_t begin = 0; begin < 60; begin += 20) {
+    std::vector<ForwardRow> rows;
+    for (uint32_t p = begin; p < begin + 20; ++p) rows.push_back({prompt[p], p, &cache, p == 59});
+    EXPECT_FALSE(run_step(engine.forward(), rows, refusing).ok());
+    EXPECT_EQ(cache.length(), begin);
+    ASSERT_TRUE(run_step(engine.forward(), rows, engine.executor()).ok());
+  }
+  EXPECT_TRUE(std::ranges::equal(engine.forward().logits(0), fresh.logits));
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Invariance, ::testing::ValuesIn(fixture_cases()),
+                         [](const auto& test) { return test_name(test.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(Golden, Invariance,
+                         ::testing::Values(InvarianceCase{"storyteller_Q4_K_M", storyteller_path(),
+                                                          digests::kStorytellerQ4KM},
+                                           InvarianceCase{
+                                               "storyteller_Q8_0",
+                                               shared_path("models/storyteller-Q8_0.gguf"),
+                                               digests::kStorytellerQ80}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace potluck::test

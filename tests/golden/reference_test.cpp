@@ -23,8 +23,8 @@ TEST_P(Fixture, AgreesWithTransformers) {
   RecordProperty("relative_difference", std::to_string(relative_difference(run.logits, logits)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Fixture, ::testing::Values("qwen3", "qwen3moe"),
-                         [](const auto& test) { return std::string(test.param); });
+INSTANTIATE_TEST_SUITE_P(Golden, Fixture, ::testing::ValuesIn(kFixtures),
+                         [](const auto& test) { return test_name(test.param); });
 
 // Logits of every position, and the mean over them: catches what shows only in some rows.
 TEST_P(Fixture, AgreesAtEveryPosition) {

@@ -43,21 +43,21 @@ struct FilledCache {
       }
     }
   }
-  std::vector<double> attend(uint32_t head, uint32_t position, const float* query,
-                             float scale) const {
+  std::vector<double> attend(uint32_t head, uint32_t position, const float* query, float scale,
+                             uint32_t first = 0, double sink = -INFINITY) const {
     std::vector<double> scores;
-    double largest = -INFINITY;
-    for (uint32_t p = 0; p <= position; ++p) {
+    double largest = sink;
+    for (uint32_t p = first; p <= position; ++p) {
       double score = 0;
       const auto& key = keys[p * kv_heads + head];
       for (size_t d = 0; d < key.size(); ++d) score += double{query[d]} * key[d];
       scores.push_back(score * scale);
       largest = std::max(largest, scores.back());
     }
-    double sum = 0;
+    double sum = std::exp(sink - largest);
     std::vector<double> out(values[0].size());
-    for (uint32_t p = 0; p <= position; ++p) {
-      double weight = std::exp(scores[p] - largest);
+    for (uint32_t p = first; p <= position; ++p) {
+      double weight = std::exp(scores[p - first] - largest);
       sum += weight;
       for (size_t d = 0; d < out.size(); ++d) out[d] += weight * values[p * kv_heads + head][d];
     }
@@ -72,11 +72,12 @@ struct FilledCache {
 };
 
 std::vector<float> run(const ModelConfig& config, int threads, std::span<const AttentionRow> rows,
-                       const std::vector<float>& queries) {
+                       const std::vector<float>& queries,
+                       const AttentionLayer& layer = {1, 0, {}}) {
   ThreadPool pool(threads);
   Attention attention(config, *available_kernels().front(), pool);
   std::vector<float> out(rows.size() * config.attention_columns(), -1.0F);
-  attention.run(1, rows, queries.data(), out.data());
+  attention.run(layer, rows, queries.data(), out.data());
   return out;
 }
 
@@ -107,6 +108,37 @@ TEST(Attention, IsSoftmaxOverThePositionsUpToEachRow) {
     }
   }
   EXPECT_EQ(run(config, 3, rows, queries), out);
+}
+
+// A row sees the last positions only, wherever its chunks begin, and a sink takes its share.
+TEST(Attention, LooksBackOverAWindowAndCountsSinks) {
+  ModelConfig config = shape();
+  FilledCache filled(config, 700, 1);
+  const float sinks[] = {0.5F, -1.0F, 4.0F, 30.0F};
+  std::vector<AttentionRow> rows;
+  for (uint32_t p : {0u, 6u, 7u, 8u, 200u, 255u, 256u, 260u, 299u, 512u, 699u}) {
+    rows.push_back({&filled.cache, p});
+  }
+  std::vector<float> queries = random_values(9, 0, rows.size() * config.query_columns());
+  for (uint32_t window : {8u, 100u, 300u, 1000u}) {
+    AttentionLayer layer{1, window, sinks};
+    std::vector<float> out = run(config, 1, rows, queries, layer);
+    for (size_t row = 0; row < rows.size(); ++row) {
+      uint32_t p = rows[row].position;
+      uint32_t first = p < window ? 0 : p + 1 - window;
+      for (uint32_t head = 0; head < config.heads; ++head) {
+        const float* query = queries.data() + row * config.query_columns() + head * config.head_dim;
+        auto expected = filled.attend(head / config.group_size(), p, query, config.attention_scale,
+                                      first, sinks[head]);
+        for (uint32_t d = 0; d < config.value_dim; ++d) {
+          ASSERT_NEAR(out[row * config.attention_columns() + head * config.value_dim + d],
+                      expected[d], 1e-5)
+              << "window " << window << " row " << row << " head " << head;
+        }
+      }
+    }
+    EXPECT_EQ(run(config, 3, rows, queries, layer), out);
+  }
 }
 
 // More rows than one block holds give what each gives alone.

@@ -38,11 +38,11 @@ TEST(Config, ReadsQwen3Moe) {
   EXPECT_EQ(config->group_size(), 2u);
   EXPECT_EQ(config->head_dim, 8u);
   EXPECT_EQ(config->value_dim, 8u);
-  EXPECT_EQ(config->rope_dimensions, 8u);
-  EXPECT_EQ(config->rope_base, 10000.0);
+  EXPECT_EQ(config->rope.dimensions, 8u);
+  EXPECT_EQ(config->rope.base, 10000.0);
   EXPECT_EQ(config->norm_epsilon, 1e-6F);
   EXPECT_FLOAT_EQ(config->attention_scale, 0.35355339F);
-  EXPECT_TRUE(config->query_key_norm);
+  EXPECT_EQ(config->head_norm, HeadNorm::kPerHead);
   EXPECT_EQ(config->router.experts, 6u);
   EXPECT_EQ(config->router.top_k, 2u);
   EXPECT_TRUE(config->router.normalize_weights);
@@ -72,13 +72,15 @@ TEST(Config, FillsInWhatFilesLeaveOut) {
   EXPECT_EQ(config->kv_heads, 4u);
   EXPECT_EQ(config->head_dim, 8u);  // hidden / heads
   EXPECT_EQ(config->value_dim, 8u);
-  EXPECT_EQ(config->rope_base, 10000.0);
+  EXPECT_EQ(config->rope.base, 10000.0);
 }
 
 TEST(Config, RefusesUnknownArchitecturesWithTheKnownOnes) {
   TinyModel tiny("qwen3");
   tiny.architecture = "mamba";
-  expect_refused(tiny, ErrorCode::kUnsupported, "'mamba' is not known; known are qwen3, qwen3moe");
+  expect_refused(tiny, ErrorCode::kUnsupported,
+                 "'mamba' is not known; known are deepseek2, glm4moe, gpt-oss, granitemoe, llama, "
+                 "minimax-m2, olmoe, qwen2moe, qwen3, qwen35moe, qwen3moe, qwen3next");
 }
 
 TEST(Config, NamesWhatIsMissing) {
@@ -138,12 +140,38 @@ TEST(Config, RefusesWhatTheEngineCannotCompute) {
   expect_refused(tiny, ErrorCode::kUnsupported, "rope's base");
 }
 
-TEST(Config, RefusesRopeScalingRatherThanIgnoringIt) {
+TEST(Config, RefusesUnknownRopeScalingRatherThanIgnoringIt) {
   TinyModel tiny("qwen3moe");
   tiny.texts["qwen3moe.rope.scaling.type"] = "none";
   EXPECT_TRUE(read(tiny).ok());
+  tiny.texts["qwen3moe.rope.scaling.type"] = "longrope";
+  expect_refused(tiny, ErrorCode::kUnsupported, "'longrope'");
+  tiny.texts["qwen3moe.rope.scaling.type"] = "linear";
+  expect_refused(tiny, ErrorCode::kNotFound, "rope.scaling.factor");
+  tiny.numbers["rope.scaling.factor"] = 0.5F;
+  expect_refused(tiny, ErrorCode::kUnsupported, "rope's scaling");
+  tiny.numbers["rope.scaling.factor"] = 4;
+  auto linear = read(tiny);
+  ASSERT_TRUE(linear.ok()) << linear.error().message;
+  EXPECT_EQ(linear->rope.scaling, RopeScaling::kLinear);
   tiny.texts["qwen3moe.rope.scaling.type"] = "yarn";
-  expect_refused(tiny, ErrorCode::kUnsupported, "'yarn'");
+  expect_refused(tiny, ErrorCode::kNotFound, "original_context_length");
+  tiny.counts["rope.scaling.original_context_length"] = 64;
+  auto yarn = read(tiny);
+  ASSERT_TRUE(yarn.ok()) << yarn.error().message;
+  EXPECT_EQ(yarn->rope.scaling, RopeScaling::kYarn);
+  EXPECT_NEAR(yarn->rope.magnitude, 1.1386294, 1e-6);
+}
+
+TEST(Config, LeavesLayersThatPredictAheadAside) {
+  TinyModel tiny("qwen3moe");
+  tiny.counts["nextn_predict_layers"] = 1;
+  auto config = read(tiny);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->layers, 1u);
+  EXPECT_EQ(config->next_token_layers, 1u);
+  tiny.counts["nextn_predict_layers"] = 2;
+  expect_refused(tiny, ErrorCode::kLimit, "nextn_predict_layers");
 }
 
 TEST(Config, FindsExpertBanks) {

@@ -55,9 +55,12 @@ TEST(FixedScale, RoundsTheSumOnceThenAdds) {
       auto sum = static_cast<int64_t>(random.bits(i)) >> (i % 50);
       auto before = static_cast<float>(random.uniform(i, 1));
       float x = before;
-      add_fixed_point({&sum, 1}, bits, &x);
+      add_fixed_point({&sum, 1}, bits, 1, &x);
       auto addend = static_cast<float>(std::ldexp(static_cast<double>(sum), -bits));
       EXPECT_EQ(x, before + addend) << sum << " at " << bits;
+      x = before;
+      add_fixed_point({&sum, 1}, bits, 0.7F, &x);
+      EXPECT_EQ(x, before + addend * 0.7F) << sum << " at " << bits;
     }
   }
 }

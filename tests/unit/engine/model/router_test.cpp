@@ -18,11 +18,20 @@ struct Choice {
   std::vector<float> weights;
 };
 
-Choice choose(const RouterConfig& config, std::span<const float> logits) {
+RouterConfig softmax_of(uint32_t experts, uint32_t top_k) {
+  RouterConfig config;
+  config.experts = experts;
+  config.top_k = top_k;
+  return config;
+}
+
+Choice choose(const RouterConfig& config, std::span<const float> logits,
+              const RouterBiases& biases = {}) {
   Choice choice{std::vector<uint32_t>(config.top_k), std::vector<float>(config.top_k)};
   std::vector<float> probabilities(config.experts);
-  route(config, *available_kernels().front(), logits, probabilities, choice.experts,
-        choice.weights);
+  std::vector<float> scores(config.experts);
+  route(config, *available_kernels().front(), logits, biases, {probabilities, scores},
+        choice.experts, choice.weights);
   return choice;
 }
 
@@ -68,30 +77,82 @@ TEST(Router, AgreesWithSortingEverything) {
 }
 
 TEST(Router, BreaksTiesByTheLowerId) {
-  RouterConfig config{8, 3, true};
+  RouterConfig config = softmax_of(8, 3);
   std::vector<float> logits(8, 1.0F);
   EXPECT_EQ(choose(config, logits).experts, (std::vector<uint32_t>{0, 1, 2}));
   logits[6] = 2.0F;
   EXPECT_EQ(choose(config, logits).experts, (std::vector<uint32_t>{6, 0, 1}));
-  EXPECT_EQ(choose({8, 8, true}, logits).experts, (std::vector<uint32_t>{6, 0, 1, 2, 3, 4, 5, 7}));
+  EXPECT_EQ(choose(softmax_of(8, 8), logits).experts,
+            (std::vector<uint32_t>{6, 0, 1, 2, 3, 4, 5, 7}));
 }
 
 // Probabilities that vanish are still probabilities: the lowest ids win among zeros.
 TEST(Router, KeepsGoingWhenOneExpertTakesAll) {
   std::vector<float> logits(5, -1000.0F);
   logits[3] = 1000.0F;
-  Choice choice = choose({5, 3, true}, logits);
+  Choice choice = choose(softmax_of(5, 3), logits);
   EXPECT_EQ(choice.experts, (std::vector<uint32_t>{3, 0, 1}));
   EXPECT_EQ(choice.weights, (std::vector<float>{1, 0, 0}));
 }
 
+double sigmoid(double x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+// The bias decides who is chosen, not with what weight.
+TEST(Router, AddsTheSelectionBiasForChoosingOnly) {
+  RouterConfig config = softmax_of(4, 2);
+  config.gating = Gating::kSigmoid;
+  config.normalize_weights = false;
+  config.weight_scale = 2.5F;
+  const float logits[] = {3, 2, 1, 0};
+  const float selection[] = {-1, 0, 0, 1};
+  Choice choice = choose(config, logits, {{}, selection});
+  EXPECT_EQ(choice.experts, (std::vector<uint32_t>{3, 1}));
+  EXPECT_NEAR(choice.weights[0], 2.5 * sigmoid(0), 1e-6);
+  EXPECT_NEAR(choice.weights[1], 2.5 * sigmoid(2), 1e-6);
+  config.normalize_weights = true;
+  choice = choose(config, logits, {{}, selection});
+  EXPECT_NEAR(choice.weights[0], 2.5 * sigmoid(0) / (sigmoid(0) + sigmoid(2)), 1e-6);
+}
+
+TEST(Router, TakesTheSoftmaxOfTheChosen) {
+  RouterConfig config = softmax_of(4, 2);
+  config.gating = Gating::kSoftmaxOfChosen;
+  config.normalize_weights = false;
+  const float logits[] = {3, 2, 1, 0};
+  const float bias[] = {-5, 0, 0, 2.5F};
+  Choice choice = choose(config, logits, {bias, {}});
+  EXPECT_EQ(choice.experts, (std::vector<uint32_t>{3, 1}));
+  EXPECT_NEAR(choice.weights[0], sigmoid(0.5), 1e-6);
+  EXPECT_NEAR(choice.weights[1], sigmoid(-0.5), 1e-6);
+}
+
+TEST(Router, ChoosesFromTheBestGroups) {
+  RouterConfig config = softmax_of(8, 3);
+  config.gating = Gating::kSigmoid;
+  config.groups = 4;
+  config.groups_used = 2;
+  // Best of each pair: 5, 3, 4, 0; sums of sigmoids: pairs 1 and 2 are best together.
+  const float logits[] = {5, -9, 3, 2, 4, 1, 0, 0};
+  EXPECT_EQ(choose(config, logits).experts, (std::vector<uint32_t>{4, 2, 3}));
+  config.groups_by_best_two = false;
+  EXPECT_EQ(choose(config, logits).experts, (std::vector<uint32_t>{0, 4, 5}));
+  // Equal groups: the lower ones stay.
+  const float equal[8] = {};
+  EXPECT_EQ(choose(config, equal).experts, (std::vector<uint32_t>{0, 1, 2}));
+}
+
 TEST(Router, SaysSoWhenLogitsHaveNoOrder) {
+  constexpr Gating kAll[] = {Gating::kSoftmax, Gating::kSigmoid, Gating::kSoftmaxOfChosen};
   for (float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    for (size_t place : {0u, 2u, 4u}) {
+    for (size_t i = 0; i < 9; ++i) {
       std::vector<float> logits(5, 0.5F);
-      logits[place] = bad;
-      Choice choice = choose({5, 2, true}, logits);
+      logits[i % 3 * 2] = bad;
+      RouterConfig config = softmax_of(5, 2);
+      config.gating = kAll[i / 3];
+      Choice choice = choose(config, logits);
       EXPECT_EQ(choice.experts, (std::vector<uint32_t>{0, 1}));
       EXPECT_TRUE(std::isnan(choice.weights[0]) && std::isnan(choice.weights[1]));
     }

@@ -47,16 +47,16 @@ TEST(Weights, HoldEveryTensorOfAMoeModel) {
   EXPECT_EQ(weights->output_norm, tiny.tensors["output_norm.weight"].values);
   ASSERT_EQ(weights->layers.size(), 2u);
   const LayerWeights& layer = weights->layers[1];
-  EXPECT_EQ(layer.attention_norm, tiny.tensors["blk.1.attn_norm.weight"].values);
-  expect_matrix(layer.query, tiny.tensors["blk.1.attn_q.weight"]);
-  expect_matrix(layer.key, tiny.tensors["blk.1.attn_k.weight"]);
-  expect_matrix(layer.value, tiny.tensors["blk.1.attn_v.weight"]);
-  EXPECT_EQ(layer.query_norm, tiny.tensors["blk.1.attn_q_norm.weight"].values);
-  EXPECT_EQ(layer.key_norm, tiny.tensors["blk.1.attn_k_norm.weight"].values);
-  expect_matrix(layer.attention_output, tiny.tensors["blk.1.attn_output.weight"]);
+  EXPECT_EQ(layer.mixer_norm, tiny.tensors["blk.1.attn_norm.weight"].values);
+  expect_matrix(layer.attention.query, tiny.tensors["blk.1.attn_q.weight"]);
+  expect_matrix(layer.attention.key, tiny.tensors["blk.1.attn_k.weight"]);
+  expect_matrix(layer.attention.value, tiny.tensors["blk.1.attn_v.weight"]);
+  EXPECT_EQ(layer.attention.query_norm, tiny.tensors["blk.1.attn_q_norm.weight"].values);
+  EXPECT_EQ(layer.attention.key_norm, tiny.tensors["blk.1.attn_k_norm.weight"].values);
+  expect_matrix(layer.attention.output, tiny.tensors["blk.1.attn_output.weight"]);
   EXPECT_EQ(layer.ffn_norm, tiny.tensors["blk.1.ffn_norm.weight"].values);
-  expect_matrix(layer.router, tiny.tensors["blk.1.ffn_gate_inp.weight"]);
-  EXPECT_TRUE(layer.ffn_gate.empty());
+  expect_matrix(layer.router.matrix, tiny.tensors["blk.1.ffn_gate_inp.weight"]);
+  EXPECT_TRUE(layer.dense.empty());
 }
 
 TEST(Weights, HoldEveryTensorOfADenseModel) {
@@ -65,9 +65,9 @@ TEST(Weights, HoldEveryTensorOfADenseModel) {
   ASSERT_TRUE(weights.ok()) << weights.error().message;
   const LayerWeights& layer = weights->layers[0];
   EXPECT_TRUE(layer.router.empty());
-  expect_matrix(layer.ffn_gate, tiny.tensors["blk.0.ffn_gate.weight"]);
-  expect_matrix(layer.ffn_up, tiny.tensors["blk.0.ffn_up.weight"]);
-  expect_matrix(layer.ffn_down, tiny.tensors["blk.0.ffn_down.weight"]);
+  expect_matrix(layer.dense.gate, tiny.tensors["blk.0.ffn_gate.weight"]);
+  expect_matrix(layer.dense.up, tiny.tensors["blk.0.ffn_up.weight"]);
+  expect_matrix(layer.dense.down, tiny.tensors["blk.0.ffn_down.weight"]);
 }
 
 TEST(Weights, UseTheEmbeddingWhenThereIsNoOutput) {
