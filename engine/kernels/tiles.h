@@ -232,6 +232,11 @@ struct TileSet {
   Tile tile[kTileTokens];
 };
 
+// A set of two: one tile made for a single token, one that takes any number.
+constexpr TileSet two_tiles(Tile one, Tile any) {
+  return {{one, any, any, any, any, any, any, any}};
+}
+
 // The panels of a range are a multiple of kPanels.
 template <uint32_t kPanels>
 static void run_quantized(const TileSet& set, const Product& product, uint32_t tokens,

@@ -61,19 +61,15 @@ struct Q4_0Block : ScaledBlock {
 };
 
 template <class Block>
-constexpr tiles::TileSet tile_set() {
-  tiles::TileSet set;
-  for (tiles::Tile& tile : set.tile) tile = tiles::block_tile<Block, 0>;
-  set.tile[0] = tiles::block_tile<Block, 1>;
-  return set;
-}
+constexpr tiles::TileSet kTiles = tiles::two_tiles(tiles::block_tile<Block, 1>,
+                                                   tiles::block_tile<Block, 0>);
 
 }  // namespace
 
 tiles::TileSet block32_tiles(TensorType type) {
-  if (type == TensorType::kQ8_0) return tile_set<Q8_0Block>();
+  if (type == TensorType::kQ8_0) return kTiles<Q8_0Block>;
   CHECK(type == TensorType::kQ4_0);
-  return tile_set<Q4_0Block>();
+  return kTiles<Q4_0Block>;
 }
 
 }  // namespace potluck::avx2

@@ -117,20 +117,17 @@ struct Q6K {
 };
 
 template <class Format, uint32_t kBlocksPerScale>
-constexpr tiles::TileSet tile_set() {
-  tiles::TileSet set;
-  for (tiles::Tile& tile : set.tile) tile = tiles::super_block_tile<Format, kBlocksPerScale, 0>;
-  set.tile[0] = tiles::super_block_tile<Format, kBlocksPerScale, 1>;
-  return set;
-}
+constexpr tiles::TileSet kTiles =
+    tiles::two_tiles(tiles::super_block_tile<Format, kBlocksPerScale, 1>,
+                     tiles::super_block_tile<Format, kBlocksPerScale, 0>);
 
 }  // namespace
 
 tiles::TileSet k_tiles(TensorType type, ActivationForm form) {
   bool large = form == ActivationForm::kQ8Block256;
-  if (type == TensorType::kQ4_K) return large ? tile_set<Q4K, 8>() : tile_set<Q4K, 1>();
+  if (type == TensorType::kQ4_K) return large ? kTiles<Q4K, 8> : kTiles<Q4K, 1>;
   CHECK(type == TensorType::kQ6_K);
-  return large ? tile_set<Q6K, 8>() : tile_set<Q6K, 1>();
+  return large ? kTiles<Q6K, 8> : kTiles<Q6K, 1>;
 }
 
 }  // namespace potluck::avx2

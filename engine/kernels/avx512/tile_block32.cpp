@@ -55,7 +55,8 @@ constexpr tiles::TileSet tile_set(std::integer_sequence<uint32_t, kBefore...>) {
 
 template <template <uint32_t> class Block>
 constexpr TileSets tile_sets() {
-  return {tile_set<Block<1>>(Tokens{}), tile_set<Block<2>>(Tokens{})};
+  return {tiles::two_tiles(tiles::block_tile<Block<1>, 1>, tiles::block_tile<Block<1>, 0>),
+          tile_set<Block<2>>(Tokens{})};
 }
 
 }  // namespace

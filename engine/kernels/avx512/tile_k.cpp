@@ -116,7 +116,8 @@ constexpr tiles::TileSet tile_set(std::integer_sequence<uint32_t, kBefore...>) {
 
 template <template <uint32_t> class Format, uint32_t kBlocksPerScale>
 constexpr TileSets tile_sets() {
-  return {tile_set<Format<1>, kBlocksPerScale>(Tokens{}),
+  return {tiles::two_tiles(tiles::super_block_tile<Format<1>, kBlocksPerScale, 1>,
+                           tiles::super_block_tile<Format<1>, kBlocksPerScale, 0>),
           tile_set<Format<2>, kBlocksPerScale>(Tokens{})};
 }
 

@@ -8,7 +8,8 @@
 
 namespace potluck::avx512 {
 
-// One tile for every number of tokens: with 32 registers, all accumulators can live in them.
+// Two panels have a tile for every number of tokens: with 32 registers, all accumulators can live
+// in them.
 using Tokens = std::make_integer_sequence<uint32_t, tiles::kTileTokens>;
 
 struct TileSets {
