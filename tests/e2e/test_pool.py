@@ -1,8 +1,10 @@
 """A pool over the network: invitations, refusals, rejoining, a store that cannot be trusted."""
 
 import base64
+import json
 import pathlib
 import re
+import threading
 import unittest
 
 from support import STORYTELLER, PotluckTest, resident_bytes, wait_for
@@ -14,7 +16,6 @@ class Lines:
     """Collects what a process writes, without blocking the test."""
 
     def __init__(self, stream):
-        import threading
         self.text = ""
         self.thread = threading.Thread(target=self.read, args=(stream,), daemon=True)
         self.thread.start()
@@ -58,7 +59,6 @@ class Pool(PotluckTest):
         done = self.potluck("status", "--json")
         if done.returncode != 0:
             return None
-        import json
         status = json.loads(done.stdout)
         ready = status["units_assigned"] > 0 and status["units_ready"] == status["units_assigned"]
         return status if ready else None
@@ -96,8 +96,7 @@ class Pool(PotluckTest):
         err.wait_for("(?i)refused")
 
     def test_forged_token_is_refused(self):
-        from hashlib import sha256
-        _, out, err = self.serve()
+        _, out, _ = self.serve()
         token = self.next_token(out)
         prefix, payload = token.split(".", 1)
         raw = bytearray(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -106,7 +105,6 @@ class Pool(PotluckTest):
         done = self.potluck("join", broken, "--store", self.home / "c")
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("token", done.stderr)
-        self.assertTrue(sha256)  # the checksum inside is a SHA-256 prefix: see protocol/invitation.h
 
     def test_unit_altered_on_disk_is_fetched_again(self):
         server, out, err = self.serve()
