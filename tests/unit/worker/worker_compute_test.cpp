@@ -223,7 +223,6 @@ class LostGrain : public WorkerCompute {
 
   Digest victim_digest() { return model.manifest().digest_of(kVictim); }
 
- private:
   size_t asked_before_ = 0;
 };
 
@@ -253,6 +252,7 @@ TEST_F(LostGrain, AReadThatFailsLosesOneGrain) {
   EXPECT_EQ(answer.message.status, PartialStatus::kMissing);
   EXPECT_EQ(answer.message.lost.size(), 1u);
   coordinator.serve_bulk();
+  EXPECT_EQ(coordinator.grains_asked().size(), asked_before_ + 1);  // written anew
   EXPECT_TRUE(same(coordinator.compute(batch, 2), model.solo(batch)));
 }
 
