@@ -166,7 +166,10 @@ Message read(wire::Partial::Reader in, FieldChecks& checks) {
                .disk = in.getDiskNs(),
                .disk_bytes = in.getDiskBytes(),
                .cache_hits = in.getCacheHits(),
-               .cache_misses = in.getCacheMisses()};
+               .cache_misses = in.getCacheMisses(),
+               .guessed_bytes = in.getGuessedBytes(),
+               .guesses_used = in.getGuessesUsed(),
+               .guesses_wasted = in.getGuessesWasted()};
   m.checksum = in.getChecksum();
   m.text = checks.text(in.getText(), "text");
   return m;

@@ -194,6 +194,9 @@ void write(wire::Header::Builder root, const Partial& m) {
   out.setDiskBytes(m.timings.disk_bytes);
   out.setCacheHits(m.timings.cache_hits);
   out.setCacheMisses(m.timings.cache_misses);
+  out.setGuessedBytes(m.timings.guessed_bytes);
+  out.setGuessesUsed(m.timings.guesses_used);
+  out.setGuessesWasted(m.timings.guesses_wasted);
   out.setChecksum(m.checksum);
   out.setText(as_wire_text(m.text));
 }

@@ -143,6 +143,9 @@ struct WorkTimings {
   uint64_t disk_bytes = 0;
   uint32_t cache_hits = 0;
   uint32_t cache_misses = 0;
+  uint64_t guessed_bytes = 0;   // read on a prediction, since the last answer
+  uint32_t guesses_used = 0;    // grains of those, wanted while they were there
+  uint32_t guesses_wasted = 0;  // dropped without having been wanted
 
   bool operator==(const WorkTimings&) const = default;
 };

@@ -100,6 +100,7 @@ class PoolSession {
   void on_compute(const Compute& request, ByteSpan frame);
   Partial compute(const Compute& request, ByteSpan frame, ByteVector* sums);
   Partial after_failure(const Compute& request, const UnitCompute::Failure& failure);
+  void expect(std::span<const UnitId> units);
 
   void send(Message message, Channel channel = Channel::kCompute, ByteVector tensor = {});
   void notice(std::string text);
@@ -140,6 +141,7 @@ class PoolSession {
   uint64_t cache_bytes_ = 0;
   uint64_t window_bytes_ = 0;
   std::unique_ptr<StoredSource> source_;  // made at the first use
+  std::vector<GrainId> guesses_;
 
   uint64_t bytes_fetched_ = 0;
   uint64_t rows_computed_ = 0;

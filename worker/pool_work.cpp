@@ -76,14 +76,31 @@ Partial PoolSession::compute(const Compute& request, ByteSpan frame, ByteVector*
     return partial;
   }
   if (source_ == nullptr) {
-    source_ = std::make_unique<StoredSource>(*manifest_, context_.store, cache_bytes_);
+    source_ = std::make_unique<StoredSource>(*manifest_, context_.store,
+                                             context_.options.open_reader(), context_.clock,
+                                             cache_bytes_);
   }
+  expect(request.predicted);
   const ManifestLayer& layer = *manifest_->layer(request.work.layer);
   auto failure = context_.compute.run(request, frame, layer, *source_, &partial, sums);
   if (failure) return after_failure(request, *failure);
   rows_computed_ += request.rows.size();
   units_computed_ += calls_of(request);
   return partial;
+}
+
+// A hint from outside: what does not exist here, or is not held, is left out.
+void PoolSession::expect(std::span<const UnitId> units) {
+  guesses_.clear();
+  for (UnitId unit : units) {
+    const ManifestLayer* layer = manifest_->layer(unit.layer);
+    if (layer == nullptr || !units_.ready(unit)) continue;
+    GrainRange grains = slice_grains(layer->plan.grains, unit.slice, units_.slices());
+    for (uint32_t i = 0; i < grains.count; ++i) {
+      guesses_.push_back({unit.layer, unit.expert, static_cast<uint16_t>(grains.first + i)});
+    }
+  }
+  source_->expect(guesses_);
 }
 
 // The store lost a grain, or found it altered: nothing was computed, its units are no longer ready,

@@ -16,41 +16,21 @@ uint64_t nanoseconds(Duration duration) {
   return static_cast<uint64_t>(std::max<Duration::rep>(duration.count(), 0));
 }
 
-// A source that remembers which grain it could not give, and how long the disk took.
-class WatchedSource final : public GrainSource {
- public:
-  WatchedSource(StoredSource& source, const Clock& clock)
-      : source_(source), clock_(clock), before_(source.statistics()) {}
-
-  Result<GrainView> get(GrainId id) override {
-    uint64_t misses = source_.statistics().misses;
-    TimePoint start = clock_.now();
-    Result<GrainView> view = source_.get(id);
-    if (source_.statistics().misses != misses) disk_ += clock_.now() - start;
-    if (!view) failed_ = id;
-    return view;
-  }
-
-  std::optional<GrainId> failed() const { return failed_; }
-
-  WorkTimings timings(TimePoint start) const {
-    const CacheStatistics& now = source_.statistics();
-    WorkTimings timings;
-    timings.disk = nanoseconds(disk_);
-    timings.compute = nanoseconds(clock_.now() - start - disk_);
-    timings.disk_bytes = now.disk_bytes - before_.disk_bytes;
-    timings.cache_hits = static_cast<uint32_t>(now.hits - before_.hits);
-    timings.cache_misses = static_cast<uint32_t>(now.misses - before_.misses);
-    return timings;
-  }
-
- private:
-  StoredSource& source_;
-  const Clock& clock_;
-  CacheStatistics before_;
-  Duration disk_{0};
-  std::optional<GrainId> failed_;
-};
+// What the source did since `before`.
+WorkTimings timings_since(const CacheStatistics& before, const CacheStatistics& now,
+                          Duration elapsed) {
+  Duration waited = now.waited - before.waited;
+  WorkTimings timings;
+  timings.disk = nanoseconds(waited);
+  timings.compute = nanoseconds(elapsed - waited);
+  timings.disk_bytes = now.disk_bytes - before.disk_bytes;
+  timings.cache_hits = static_cast<uint32_t>(now.hits - before.hits);
+  timings.cache_misses = static_cast<uint32_t>(now.misses - before.misses);
+  timings.guessed_bytes = now.guessed_bytes - before.guessed_bytes;
+  timings.guesses_used = static_cast<uint32_t>(now.guesses_used - before.guesses_used);
+  timings.guesses_wasted = static_cast<uint32_t>(now.guesses_wasted - before.guesses_wasted);
+  return timings;
+}
 
 Error bad(std::string what) {
   return {ErrorCode::kCorrupt, "compute: " + std::move(what)};
@@ -159,7 +139,7 @@ std::optional<UnitCompute::Failure> UnitCompute::run(const Compute& request, Byt
                                                      StoredSource& source, Partial* partial,
                                                      ByteVector* sums) {
   TimePoint start = clock_.now();
-  WatchedSource watched(source, clock_);
+  CacheStatistics before = source.statistics();
   auto rows = static_cast<uint32_t>(request.rows.size());
   uint64_t row_bytes = activation_wire_bytes(request.form, request.columns);
   uint32_t step = rows_per_block(layer.shape.hidden);
@@ -168,12 +148,12 @@ std::optional<UnitCompute::Failure> UnitCompute::run(const Compute& request, Byt
     ByteSpan part = frame.subspan(first * row_bytes, count * row_bytes);
     Status unpacked = unpack_activations(part, request.form, count, request.columns, &input_);
     if (!unpacked) return Failure{std::nullopt, unpacked.error()};
-    Status done = run_block({request, layer, first, count}, watched);
-    if (!done) return Failure{watched.failed(), done.error()};
+    Status done = run_block({request, layer, first, count}, source);
+    if (!done) return Failure{source.failed_grain(), done.error()};
     pack_sums(sums_.sums, sums);
     partial->row_flags.insert(partial->row_flags.end(), sums_.flags.begin(), sums_.flags.end());
   }
-  partial->timings = watched.timings(start);
+  partial->timings = timings_since(before, source.statistics(), clock_.now() - start);
   return std::nullopt;
 }
 

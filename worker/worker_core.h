@@ -33,6 +33,8 @@ struct WorkerOptions {
   std::string software;     // "potluck 0.1.0, avx2"
   uint64_t ram_bytes = 0;   // cache of all pools together
   uint64_t disk_bytes = 0;  // = the store's quota
+  // Makes the reader of a pool's experts; every pool has its own.
+  std::function<std::unique_ptr<BlockReader>()> open_reader;
 };
 
 // What the surroundings have to do. ConnectChannel for a channel that is connected already means:

@@ -20,6 +20,8 @@ constexpr size_t kAbandonedKept = 256;
 // Calls handed out for local computation at once (whole experts, at least one): messages are
 // handled in between.
 constexpr size_t kLocalCallsAtOnce = 256;
+// So many batches after a worker last read its disk, its experts count as all in memory.
+constexpr uint64_t kDiskBatches = 256;
 // Call lists kept for reuse: one per worker and group of sessions in flight.
 constexpr size_t kSpareLists = 64;
 
@@ -35,9 +37,11 @@ uint64_t Dispatcher::submit(const ExpertBatch& batch, ExpertSums* out) {
   out->reset(batch.tokens(), layer_of(batch).shape.hidden);
   uint64_t ticket = next_ticket_++;
   tickets_.emplace(ticket, Ticket{&batch, out, 0, spare_calls(), false, 0});
+  forecast_units(batch);
   collect_calls(batch);
   uint64_t messages = statistics_.messages;
   distribute(ticket, 0, calls_, nullptr);
+  forecast_.clear();
   if (statistics_.messages > messages) ++statistics_.batches;
   return ticket;
 }
@@ -63,6 +67,28 @@ void Dispatcher::collect_calls(const ExpertBatch& batch) {
             {row, static_cast<uint16_t>(expert), static_cast<uint16_t>(slice), weight});
       }
     }
+  }
+}
+
+// Chooses holders as the next batch will, should it be as forecast.
+void Dispatcher::forecast_units(const ExpertBatch& batch) {
+  const ManifestLayer* next = batch.forecast.empty() ? nullptr : manifest_.layer(batch.layer + 1);
+  if (next == nullptr) return;
+  calls_.clear();
+  for (uint32_t expert : batch.forecast) {
+    CHECK(expert < next->experts);
+    for (uint32_t slice = 0; slice < slices_; ++slice) {
+      if (slice_grains(next->plan.grains, slice, slices_).count == 0) continue;
+      calls_.push_back({0, static_cast<uint16_t>(expert), static_cast<uint16_t>(slice), 0});
+    }
+  }
+  choose_holders(next->layer, calls_, nullptr);
+  for (uint32_t unit : touched_) {
+    if (unit_group_[unit] < 0) continue;
+    forecast_.emplace_back(groups_[static_cast<size_t>(unit_group_[unit])].worker,
+                           UnitId{static_cast<uint16_t>(next->layer),
+                                  static_cast<uint16_t>(unit / slices_),
+                                  static_cast<uint16_t>(unit % slices_)});
   }
 }
 
@@ -186,6 +212,9 @@ void Dispatcher::send_piece(Piece piece) {
   compute.form = batch.input.form;
   compute.columns = batch.input.columns;
   compute.rows.reserve(piece.rows);
+  for (const auto& [worker, unit] : forecast_) {
+    if (worker == piece.worker) compute.predicted.push_back(unit);
+  }
   std::vector<uint32_t> rows;
   rows.reserve(piece.rows);
   for (size_t begin = 0; begin < piece.calls.size();) {
@@ -349,6 +378,10 @@ std::optional<TimePoint> Dispatcher::next_waiting() const {
 
 std::vector<std::pair<PeerKey, std::vector<UnitId>>> Dispatcher::take_lost_units() {
   return std::exchange(lost_units_, {});
+}
+
+bool Dispatcher::disks_in_use() const {
+  return last_disk_batch_ && statistics_.batches - *last_disk_batch_ < kDiskBatches;
 }
 
 std::optional<TimePoint> Dispatcher::next_deadline() const {

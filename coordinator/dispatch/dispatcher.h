@@ -82,6 +82,8 @@ class Dispatcher {
   std::optional<TimePoint> next_waiting() const;
   // Units that a worker said it lost, for Membership.
   std::vector<std::pair<PeerKey, std::vector<UnitId>>> take_lost_units();
+  // Whether a worker had to read an expert from its disk lately.
+  bool disks_in_use() const;
   // Earliest deadline, or nothing outstanding.
   std::optional<TimePoint> next_deadline() const;
 
@@ -135,6 +137,7 @@ class Dispatcher {
 
   const ManifestLayer& layer_of(const ExpertBatch& batch) const;
   void collect_calls(const ExpertBatch& batch);
+  void forecast_units(const ExpertBatch& batch);
   void distribute(uint64_t ticket, uint32_t attempt, const Calls& calls, const PeerKey* except);
   void choose_holders(uint32_t layer, const Calls& calls, const PeerKey* except);
   int32_t choose_holder(UnitId unit, uint32_t calls, const PeerKey* except);
@@ -162,6 +165,7 @@ class Dispatcher {
   const ClusterState& cluster_;
   const Clock& clock_;
   DispatchStatistics statistics_;
+  std::optional<uint64_t> last_disk_batch_;  // statistics_.batches when a worker last read its disk
   Notices notices_;
 
   std::map<uint64_t, Ticket> tickets_;
@@ -175,6 +179,9 @@ class Dispatcher {
 
   // Scratch, kept so that a batch allocates little.
   Calls calls_;                // of the batch being submitted
+  // Units that the next layer is likely to need, and who would be asked for them now. Goes out with
+  // this batch's messages.
+  std::vector<std::pair<PeerKey, UnitId>> forecast_;
   std::vector<Group> groups_;  // the first groups_used_ are in use
   size_t groups_used_ = 0;
   std::vector<uint32_t> unit_calls_;  // [experts, slices]; zero between distributions

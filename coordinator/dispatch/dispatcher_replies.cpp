@@ -29,6 +29,9 @@ void add_timings(WorkTimings& sum, const WorkTimings& timings) {
   sum.disk_bytes += timings.disk_bytes;
   sum.cache_hits += timings.cache_hits;
   sum.cache_misses += timings.cache_misses;
+  sum.guessed_bytes += timings.guessed_bytes;
+  sum.guesses_used += timings.guesses_used;
+  sum.guesses_wasted += timings.guesses_wasted;
 }
 
 // Two's complement: a sum beyond 64 bits wraps, alike in every order.
@@ -102,6 +105,9 @@ void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor
   track.answered_well();
   statistics_.remote_unit_calls += piece.calls.size();
   add_timings(statistics_.worker_timings, partial.timings);
+  if (partial.timings.cache_misses > 0 || partial.timings.guesses_used > 0) {
+    last_disk_batch_ = statistics_.batches;
+  }
   uint64_t& slowest = tickets_.at(piece.ticket).slowest_compute;
   slowest = std::max(slowest, partial.timings.compute);
   recycle(take_piece(index).calls);

@@ -30,6 +30,7 @@ class RemoteExecutor final : public ExpertExecutor {
   RemoteExecutor(CoordinatorCore& core, Pump& pump, const GrainCutter& cutter,
                  GrainSource& last_resort, ExpertCompute& compute, const Clock& clock);
 
+  bool wants_forecast() const override { return core_.dispatcher().disks_in_use(); }
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
   bool done(Ticket ticket) override;
   // Fails only if the last resort does: the model file cannot be read.

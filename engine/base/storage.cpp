@@ -57,10 +57,15 @@ FileDescriptor open_retrying(const std::string& path, int flags, mode_t mode = 0
 
 class SystemFile final : public ReadableFile {
  public:
-  SystemFile(std::string path, FileDescriptor fd, uint64_t size, uint64_t alignment)
-      : path_(std::move(path)), fd_(std::move(fd)), size_(size), alignment_(alignment) {}
+  SystemFile(std::string path, FileDescriptor fd, const struct stat& status, uint64_t alignment)
+      : path_(std::move(path)),
+        fd_(std::move(fd)),
+        size_(static_cast<uint64_t>(status.st_size)),
+        modified_ns_(int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec),
+        alignment_(alignment) {}
 
   uint64_t size() const override { return size_; }
+  int64_t modified_ns() const override { return modified_ns_; }
   uint64_t direct_alignment() const override { return alignment_; }
   Status read_at(uint64_t offset, MutableByteSpan out) const override;
 
@@ -71,6 +76,7 @@ class SystemFile final : public ReadableFile {
   std::string path_;
   FileDescriptor fd_;
   uint64_t size_;
+  int64_t modified_ns_;
   uint64_t alignment_;
 };
 
@@ -185,7 +191,7 @@ Result<std::unique_ptr<ReadableFile>> SystemStorage::open(const std::string& pat
     return Error{ErrorCode::kIo, path + ": expected a file, found something else"};
   }
   return std::unique_ptr<ReadableFile>(std::make_unique<SystemFile>(
-      path, std::move(fd), static_cast<uint64_t>(status.st_size), direct ? kDirectAlignment : 1));
+      path, std::move(fd), status, direct ? kDirectAlignment : 1));
 }
 
 Status SystemStorage::write_atomic(const std::string& path, ByteSpan data, uint32_t mode) {

@@ -23,6 +23,8 @@ class ReadableFile {
  public:
   virtual ~ReadableFile() = default;
   virtual uint64_t size() const = 0;
+  // When the content last changed, in nanoseconds since 1970; 0 where that is not known.
+  virtual int64_t modified_ns() const { return 0; }
   // What offset, length and memory of a read must be multiples of: 1, or 4096 for direct files.
   virtual uint64_t direct_alignment() const = 0;
   // Fills all of `out` or fails; reading past the end is an error, except that a direct file may

@@ -21,6 +21,9 @@ struct ExpertBatch {
   std::span<const int32_t> fraction_bits;  // [tokens]: F = 24 - exponent(max |residual|)
   std::span<const uint32_t> experts;       // [tokens, top_k], each below the layer's experts
   std::span<const float> weights;          // [tokens, top_k]: the router's gate weights
+  // Experts that layer + 1 is likely to ask for, perhaps several times; often empty. A hint for
+  // disks.
+  std::span<const uint32_t> forecast = {};
 
   uint32_t tokens() const { return input.tokens; }
 };
@@ -42,6 +45,9 @@ class ExpertExecutor {
   using Ticket = uint64_t;
 
   virtual ~ExpertExecutor() = default;
+
+  // Whether a forecast of the next layer's experts in the batches is of any use here and now.
+  virtual bool wants_forecast() const { return false; }
 
   // Takes the batch. `out` is written until the ticket is done; both must stay alive and in place.
   virtual Ticket submit(const ExpertBatch& batch, ExpertSums* out) = 0;

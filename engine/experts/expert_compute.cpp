@@ -11,9 +11,8 @@
 namespace potluck {
 namespace {
 
-// Grains fetched before they are computed: more than a token ever needs, and a bound on what views
-// pin during a long prompt. Fetching one wave while the last one is computed can be added here.
-constexpr size_t kWaveJobs = 1024;
+// Grains asked for at once: more than a token ever needs, and a bound on what a long prompt pins.
+constexpr size_t kWaveGrains = 1024;
 
 // Calls of one expert with the same grains: [begin, end) of the sorted calls.
 struct CallGroup {
@@ -31,6 +30,12 @@ struct Job {
   bool same_grain(const Job& other) const { return expert == other.expert && grain == other.grain; }
 };
 
+// A job whose grain has come.
+struct ReadyJob {
+  const Job* job;
+  ByteSpan grain;
+};
+
 auto group_key(const ExpertCall& call) {
   return std::tuple(call.expert, call.grains.first, call.grains.count);
 }
@@ -44,17 +49,21 @@ struct ExpertCompute::Scratch {
   std::vector<float> weights;                        // of `calls`
   std::vector<CallGroup> groups;
   std::vector<Job> jobs;
-  std::vector<GrainView> views;      // of the wave's jobs
+  std::vector<GrainId> grains;      // that the jobs need, each once, in their order
+  std::vector<uint32_t> first_job;  // of each grain, and the end
+  std::vector<GrainSource::Arrival> arrivals;
+  std::vector<ReadyJob> ready;
   ActivationBuffer quantized;        // the input, for a quantized matrix beside a float one
   std::vector<GrainWorker> workers;  // one per thread
   std::vector<PartialSums> sums;     // one per thread
 
   const ShapeTables& tables_for(const ExpertShape& shape);
-  void plan_jobs(std::span<const ExpertCall> unsorted);
+  void plan_jobs(uint32_t layer, std::span<const ExpertCall> unsorted);
   GrainInput prepare_input(const ExpertShape& shape, const ActivationView& input,
                            const KernelTable& kernels, ThreadPool& pool);
-  Status fetch_wave(uint32_t layer, size_t first, GrainSource& source);
-  Status run_jobs(uint32_t layer, const ShapeTables& shape, const GrainInput& input,
+  Status run_jobs(const ShapeTables& shape, const GrainInput& input, GrainSource& source,
+                  ThreadPool& pool);
+  Status run_wave(size_t first, size_t count, const ShapeTables& shape, const GrainInput& input,
                   GrainSource& source, ThreadPool& pool);
 };
 
@@ -66,7 +75,7 @@ const ShapeTables& ExpertCompute::Scratch::tables_for(const ExpertShape& shape) 
   return *tables.back();
 }
 
-void ExpertCompute::Scratch::plan_jobs(std::span<const ExpertCall> unsorted) {
+void ExpertCompute::Scratch::plan_jobs(uint32_t layer, std::span<const ExpertCall> unsorted) {
   calls.assign(unsorted.begin(), unsorted.end());
   std::sort(calls.begin(), calls.end(), [](const ExpertCall& a, const ExpertCall& b) {
     return std::tuple(group_key(a), a.row) < std::tuple(group_key(b), b.row);
@@ -90,6 +99,15 @@ void ExpertCompute::Scratch::plan_jobs(std::span<const ExpertCall> unsorted) {
     groups.push_back({i, i + 1});
   }
   std::sort(jobs.begin(), jobs.end());
+  grains.clear();
+  first_job.clear();
+  for (uint32_t i = 0; i < jobs.size(); ++i) {
+    if (i > 0 && jobs[i].same_grain(jobs[i - 1])) continue;
+    grains.push_back({static_cast<uint16_t>(layer), static_cast<uint16_t>(jobs[i].expert),
+                      static_cast<uint16_t>(jobs[i].grain)});
+    first_job.push_back(i);
+  }
+  first_job.push_back(static_cast<uint32_t>(jobs.size()));
 }
 
 // A quantized matrix that gets float activations (its partner is a float matrix) has them quantized
@@ -113,42 +131,43 @@ GrainInput ExpertCompute::Scratch::prepare_input(const ExpertShape& shape,
   return {gate == input.form ? input : view, up == input.form ? input : view, {}};
 }
 
-// Views of the grains of jobs [first, ..): as many as the source can hold at once, at least one.
-Status ExpertCompute::Scratch::fetch_wave(uint32_t layer, size_t first, GrainSource& source) {
-  views.clear();
-  size_t most = std::min(kWaveJobs, jobs.size() - first);
-  while (views.size() < most) {
-    const Job& job = jobs[first + views.size()];
-    if (!views.empty() && job.same_grain(jobs[first + views.size() - 1])) {
-      views.push_back(views.back());
-      continue;
-    }
-    auto view = source.get({static_cast<uint16_t>(layer), static_cast<uint16_t>(job.expert),
-                            static_cast<uint16_t>(job.grain)});
-    if (!view) {
-      if (view.error().code == ErrorCode::kLimit && !views.empty()) return {};
-      views.clear();
-      return view.error();
-    }
-    views.push_back(std::move(*view));
-  }
-  return {};
-}
-
-Status ExpertCompute::Scratch::run_jobs(uint32_t layer, const ShapeTables& shape,
+// Computes grains [first, first + count) as they come. What comes together is computed together,
+// and its memory given back before the source is asked for more.
+Status ExpertCompute::Scratch::run_wave(size_t first, size_t count, const ShapeTables& shape,
                                         const GrainInput& input, GrainSource& source,
                                         ThreadPool& pool) {
-  for (size_t first = 0; first < jobs.size(); first += views.size()) {
-    if (Status fetched = fetch_wave(layer, first, source); !fetched) return fetched;
-    pool.run(views.size(), [&](size_t i, int thread) {
-      const Job& job = jobs[first + i];
+  source.request(std::span(grains).subspan(first, count));
+  for (size_t computed = 0; computed < count; computed += arrivals.size()) {
+    arrivals.clear();
+    if (Status taken = source.take(&arrivals); !taken) {
+      arrivals.clear();
+      return taken;
+    }
+    ready.clear();
+    for (const GrainSource::Arrival& arrival : arrivals) {
+      size_t grain = first + arrival.index;
+      for (uint32_t i = first_job[grain]; i < first_job[grain + 1]; ++i) {
+        ready.push_back({&jobs[i], arrival.view.bytes});
+      }
+    }
+    pool.run(ready.size(), [&](size_t i, int thread) {
+      const Job& job = *ready[i].job;
       const CallGroup& group = groups[job.group];
       WeightedRows weighted{rows.data() + group.begin, weights.data() + group.begin,
                             group.end - group.begin};
-      workers[thread].run(shape, job.grain, views[i].bytes, input, weighted, sums[thread]);
+      workers[thread].run(shape, job.grain, ready[i].grain, input, weighted, sums[thread]);
     });
   }
-  views.clear();
+  arrivals.clear();
+  return {};
+}
+
+Status ExpertCompute::Scratch::run_jobs(const ShapeTables& shape, const GrainInput& input,
+                                        GrainSource& source, ThreadPool& pool) {
+  for (size_t first = 0; first < grains.size(); first += kWaveGrains) {
+    size_t count = std::min(kWaveGrains, grains.size() - first);
+    if (Status done = run_wave(first, count, shape, input, source, pool); !done) return done;
+  }
   return {};
 }
 
@@ -176,7 +195,7 @@ Status ExpertCompute::run(uint32_t layer, const ExpertShape& shape, const Activa
     CHECK(call.grains.first <= tables.plan.grains);
     CHECK(call.grains.count <= tables.plan.grains - call.grains.first);
   }
-  scratch.plan_jobs(calls);
+  scratch.plan_jobs(layer, calls);
   GrainInput prepared = scratch.prepare_input(shape, input, kernels_, pool_);
   prepared.fraction_bits = fraction_bits;
   for (size_t i = 0; i < scratch.sums.size(); ++i) {
@@ -186,12 +205,27 @@ Status ExpertCompute::run(uint32_t layer, const ExpertShape& shape, const Activa
       scratch.sums[i].begin(input.tokens, shape.hidden);
     }
   }
-  Status done = scratch.run_jobs(layer, tables, prepared, source, pool_);
+  Status done = scratch.run_jobs(tables, prepared, source, pool_);
   if (!done) return done;
   pool_.run(scratch.sums.size() > 1 ? input.tokens : 0, [&](size_t row, int) {
     for (const PartialSums& part : scratch.sums) part.add_row_to(static_cast<uint32_t>(row), out);
   });
   return {};
+}
+
+// Hands the forecast on, each grain once. It is short: a few rows' experts.
+void LocalExecutor::expect(const ExpertBatch& batch) {
+  guesses_.clear();
+  for (size_t i = 0; i < batch.forecast.size(); ++i) {
+    auto before = batch.forecast.first(i);
+    if (std::find(before.begin(), before.end(), batch.forecast[i]) != before.end()) continue;
+    for (uint32_t grain = 0; grain < cutter_.plan(batch.layer + 1).grains; ++grain) {
+      guesses_.push_back({static_cast<uint16_t>(batch.layer + 1),
+                          static_cast<uint16_t>(batch.forecast[i]),
+                          static_cast<uint16_t>(grain)});
+    }
+  }
+  source_.expect(guesses_);
 }
 
 LocalExecutor::Ticket LocalExecutor::submit(const ExpertBatch& batch, ExpertSums* out) {
@@ -207,6 +241,7 @@ LocalExecutor::Ticket LocalExecutor::submit(const ExpertBatch& batch, ExpertSums
     calls_.push_back({row, batch.experts[i], all, batch.weights[i]});
   }
   out->reset(batch.tokens(), bank->shape.hidden);
+  expect(batch);
   Status done = compute_.run(batch.layer, bank->shape, batch.input, batch.fraction_bits, calls_,
                              source_, out);
   Ticket ticket = next_ticket_++;

@@ -37,8 +37,8 @@ class ExpertCompute {
   // Adds all calls into `out`, which the caller has reset to input.tokens rows. Rows without calls
   // stay as they are. `shape` has passed check_expert_shape(), `input` is in shape.input_form() and
   // `fraction_bits` has one entry per row of it; rows and grains of the calls exist. Fails only
-  // when the source does; `out` is then partly written. A source that cannot hold all grains of the
-  // batch at once (kLimit) is asked for as many as it can, again and again.
+  // when the source does; `out` is then partly written. Grains are computed as they come, so those
+  // that are in memory do not wait for those on disk.
   Status run(uint32_t layer, const ExpertShape& shape, const ActivationView& input,
              std::span<const int32_t> fraction_bits, std::span<const ExpertCall> calls,
              GrainSource& source, ExpertSums* out);
@@ -57,15 +57,19 @@ class LocalExecutor final : public ExpertExecutor {
   LocalExecutor(const GrainCutter& cutter, GrainSource& source, ExpertCompute& compute)
       : cutter_(cutter), source_(source), compute_(compute) {}
 
+  bool wants_forecast() const override { return source_.wants_guesses(); }
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
   bool done(Ticket) override { return true; }
   Status wait(Ticket ticket) override;
 
  private:
+  void expect(const ExpertBatch& batch);
+
   const GrainCutter& cutter_;
   GrainSource& source_;
   ExpertCompute& compute_;
   std::vector<ExpertCall> calls_;
+  std::vector<GrainId> guesses_;
   Ticket next_ticket_ = 1;
   std::unordered_map<Ticket, Error> failures_;  // until wait() asks
 };

@@ -154,39 +154,4 @@ Status GrainCutter::cut_expert(uint32_t layer, uint32_t expert, MutableByteSpan 
   return {};
 }
 
-namespace {
-
-void hash_grains(const ExpertShape& shape, const ChunkPlan& plan, ByteSpan expert,
-                 std::vector<Digest>* digests) {
-  for (uint32_t grain = 0; grain < plan.grains; ++grain) {
-    uint64_t bytes = grain_layout(shape, plan, grain).bytes;
-    digests->push_back(sha256(expert.first(bytes)));
-    expert = expert.subspan(bytes);
-  }
-}
-
-}  // namespace
-
-Result<Manifest> GrainCutter::build_manifest(const std::string& model_name,
-                                             const Progress& progress) const {
-  uint64_t total = 0;
-  uint64_t done = 0;
-  for (const ExpertBank& from : banks_) total += from.experts * expert_bytes(from.layer);
-  std::vector<ManifestLayer> layers;
-  for (uint32_t layer = 0; layer < bank_of_layer_.size(); ++layer) {
-    const ExpertBank* from = bank(layer);
-    if (from == nullptr) continue;
-    ManifestLayer entry{layer, from->experts, from->shape, plan(layer), {}};
-    ByteVector expert(expert_bytes(layer));
-    for (uint32_t i = 0; i < from->experts; ++i) {
-      if (Status cut = cut_expert(layer, i, expert); !cut) return cut.error();
-      hash_grains(from->shape, entry.plan, expert, &entry.grains);
-      done += expert.size();
-      if (progress) progress(done, total);
-    }
-    layers.push_back(std::move(entry));
-  }
-  return Manifest(model_name, std::move(layers));
-}
-
 }  // namespace potluck

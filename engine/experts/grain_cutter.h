@@ -1,5 +1,5 @@
-// GrainCutter: cuts grains out of a GGUF file, in the layout of expert_shape.h. Used to build the
-// manifest, to deliver grains, to fill memory in solo runs and as the coordinator's last resort.
+// GrainCutter: cuts grains out of a GGUF file, in the layout of expert_shape.h. Used to build
+// manifest and store, to deliver grains, to fill memory in solo runs and as the coordinator's last resort.
 // Refers to a model and banks that must outlive it; const methods, any thread.
 #pragma once
 
@@ -20,6 +20,7 @@ class GrainCutter {
  public:
   GrainCutter(const GgufModel& model, std::span<const ExpertBank> banks);
 
+  std::span<const ExpertBank> banks() const { return banks_; }
   // The bank of a layer, or null for a layer without routed experts.
   const ExpertBank* bank(uint32_t layer) const;
   const ChunkPlan& plan(uint32_t layer) const;  // the layer must have a bank
@@ -31,9 +32,6 @@ class GrainCutter {
   // All grains of one expert, concatenated; cheaper than one by one (each tensor is read once).
   uint64_t expert_bytes(uint32_t layer) const;
   Status cut_expert(uint32_t layer, uint32_t expert, MutableByteSpan out) const;
-
-  // Cuts and hashes every grain. Reads every expert once.
-  Result<Manifest> build_manifest(const std::string& model_name, const Progress& progress) const;
 
  private:
   const GgufModel& model_;

@@ -25,6 +25,29 @@ std::vector<uint64_t> grain_offsets(const ExpertShape& shape, const ChunkPlan& p
 
 }  // namespace
 
+Result<GrainView> GrainSource::get(GrainId id) {
+  request({&id, 1});
+  std::vector<Arrival> arrivals;
+  if (Status taken = take(&arrivals); !taken) return taken.error();
+  return std::move(arrivals.front().view);
+}
+
+void ImmediateSource::request(std::span<const GrainId> wave) {
+  wave_.assign(wave.begin(), wave.end());
+  taken_ = 0;
+}
+
+Status ImmediateSource::take(std::vector<Arrival>* arrivals) {
+  size_t first = taken_;
+  for (; taken_ < wave_.size(); ++taken_) {
+    Result<GrainView> view = fetch(wave_[taken_]);
+    if (!view && view.error().code == ErrorCode::kLimit && taken_ > first) return {};
+    if (!view) return view.error();
+    arrivals->push_back({taken_, std::move(*view)});
+  }
+  return {};
+}
+
 Result<std::unique_ptr<ResidentSource>> ResidentSource::load(const GrainCutter& cutter,
                                                              std::span<const ExpertBank> banks,
                                                              const Progress& progress) {
@@ -48,7 +71,7 @@ Result<std::unique_ptr<ResidentSource>> ResidentSource::load(const GrainCutter& 
   return source;
 }
 
-Result<GrainView> ResidentSource::get(GrainId id) {
+Result<GrainView> ResidentSource::fetch(GrainId id) {
   if (id.layer >= layers_.size()) return no_such_grain(id);
   const Layer& layer = layers_[id.layer];
   uint64_t expert = id.expert * layer.expert_bytes;
@@ -133,7 +156,7 @@ GgufSource::GgufSource(const GrainCutter& cutter, uint64_t budget_bytes)
 
 GgufSource::~GgufSource() = default;
 
-Result<GrainView> GgufSource::get(GrainId id) {
+Result<GrainView> GgufSource::fetch(GrainId id) {
   const ExpertBank* bank = state_->cutter.bank(id.layer);
   if (bank == nullptr || id.expert >= bank->experts ||
       id.grain >= state_->cutter.plan(id.layer).grains) {

@@ -1,6 +1,11 @@
 // GrainSource: where the bytes of grains come from when experts are computed. Three kinds: all of
-// them in memory (solo), the worker's store behind a bounded cache, and the GGUF file itself (the
-// coordinator's last resort). Used by one thread.
+// them in memory (solo), a store on disk behind a bounded cache (stored_source.h), and the GGUF
+// file itself (the coordinator's last resort). Used by one thread.
+//
+// Grains are asked for in waves, so that a disk can be given many reads at once and what is in
+// memory already is computed meanwhile:
+//
+//   request(wave) -> take() -> compute what came, drop the views -> take() .. until all have come
 #pragma once
 
 #include <memory>
@@ -19,23 +24,58 @@ struct GrainView {
 
 class GrainSource {
  public:
+  struct Arrival {
+    size_t index;  // of the wave
+    GrainView view;
+  };
+
   virtual ~GrainSource() = default;
+
+  // Asks for the grains of a wave, each named once. Whatever the last wave still waited for is not
+  // wanted any more; its views stay valid.
+  virtual void request(std::span<const GrainId> wave) = 0;
+  // Appends grains of the wave that are there, each once: at least one while some have not come; it
+  // waits for the disk if it must. After an error the wave is over.
   // kLimit: the source's memory is taken by views that are alive. Release some and ask again; with
-  // none alive, the budget cannot hold this grain at all.
-  virtual Result<GrainView> get(GrainId id) = 0;
+  // none alive, the budget cannot hold a grain at all.
+  virtual Status take(std::vector<Arrival>* arrivals) = 0;
+  // Grains that a later wave may ask for: a hint, which takes the place of the last one.
+  virtual void expect(std::span<const GrainId> guesses) = 0;
+  // Whether such hints do anything.
+  virtual bool wants_guesses() const = 0;
+
+  // A wave of one.
+  Result<GrainView> get(GrainId id);
+};
+
+// A source that has a grain at once or not at all.
+class ImmediateSource : public GrainSource {
+ public:
+  void request(std::span<const GrainId> wave) final;
+  Status take(std::vector<Arrival>* arrivals) final;
+  void expect(std::span<const GrainId>) final {}
+  bool wants_guesses() const final { return false; }
+
+ protected:
+  virtual Result<GrainView> fetch(GrainId id) = 0;  // errors as in take()
+
+ private:
+  std::vector<GrainId> wave_;
+  size_t taken_ = 0;
 };
 
 // Every expert of the model, laid out once while loading.
-class ResidentSource final : public GrainSource {
+class ResidentSource final : public ImmediateSource {
  public:
   static Result<std::unique_ptr<ResidentSource>> load(const GrainCutter& cutter,
                                                       std::span<const ExpertBank> banks,
                                                       const Progress& progress);
-  Result<GrainView> get(GrainId id) override;
   uint64_t bytes() const;
 
  private:
   ResidentSource() = default;
+  Result<GrainView> fetch(GrainId id) override;
+
   struct Layer {
     Buffer grains;  // [experts, grains of one expert]
     uint64_t expert_bytes = 0;
@@ -46,14 +86,15 @@ class ResidentSource final : public GrainSource {
 
 // Straight from the model file, laying an expert out on demand: slow, the same bits. Keeps the last
 // few experts it laid out.
-class GgufSource final : public GrainSource {
+class GgufSource final : public ImmediateSource {
  public:
   // `budget_bytes` bounds what is kept; at least one expert is. The cutter must outlive the source.
   GgufSource(const GrainCutter& cutter, uint64_t budget_bytes);
   ~GgufSource() override;
-  Result<GrainView> get(GrainId id) override;
 
  private:
+  Result<GrainView> fetch(GrainId id) override;
+
   struct State;
   std::unique_ptr<State> state_;
 };

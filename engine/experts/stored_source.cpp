@@ -5,11 +5,16 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "engine/experts/guess_gate.h"
 
 namespace potluck {
 namespace {
 
 constexpr uint64_t kSlabAlignment = 4096;  // direct reads ask for it
+
+// Neighbors on disk are read by one request up to this size: large enough for a disk's full rate,
+// small enough that computing can start before much has come.
+constexpr uint64_t kReadBytes = 1 * kMiB;
 
 // Memory for `slabs` slabs. Buffer aligns small blocks to 64 bytes only, so it asks for a little
 // more and starts at the next multiple.
@@ -23,39 +28,105 @@ struct Arena {
 };
 
 // The place of one grain. Views hold it by its shared_ptr: it is free to be overwritten when the
-// source's own reference is the last.
+// source's own reference is the last and nothing is being read into it.
 struct Slab {
   std::shared_ptr<Arena> arena;
   std::byte* data;
   uint64_t grain_bytes = 0;
+  Digest digest{};
+  GrainId id{};
+  bool reading = false;
+  bool guessed = false;           // read on a guess and not wanted since
+  std::vector<size_t> waiters{};  // while reading: indices into the wave
 
   ByteSpan grain() const { return {data, grain_bytes}; }
 };
 
+// One request to the reader: the slabs it fills, in order.
+struct Read {
+  std::vector<uint32_t> slabs;
+  const ReadableFile* file = nullptr;
+  uint64_t end = 0;  // offset behind it
+  uint64_t bytes = 0;
+  bool guessed = false;
+};
+
+uint64_t count_grains(const Manifest& manifest) {
+  uint64_t grains = 0;
+  for (const ManifestLayer& layer : manifest.layers()) grains += layer.grains.size();
+  return grains;
+}
+
 }  // namespace
 
 struct StoredSource::State {
-  State(const Manifest& from, GrainStore& grains, uint64_t budget, uint64_t slab, uint64_t count);
+  State(const Manifest& from, GrainStore& grains, std::unique_ptr<BlockReader> blocks,
+        const Clock& time, const StoredSourceOptions& wanted, uint64_t slab);
 
-  bool in_use(uint32_t slab) const { return slabs[slab].use_count() > 1; }
-  Result<uint32_t> take_slab(const Digest& digest);
-  Status fill(uint32_t slab, GrainId id);
-  void release(const Digest& digest);
+  void request(std::span<const GrainId> grains);
+  void want(size_t index);
+  bool find_in_memory(size_t index, const Digest& digest);
+  void start_reads();
+  void start_guesses();
+  bool plan_read(GrainId id, const Digest& digest, bool guessed);
+  void submit_planned();
+  void collect(bool wait);
+  void finish(Read& read, const Status& status);
+  void finish_slab(uint32_t slab, const Status& status);
+  void fail(GrainId id, const Error& error);
+  std::optional<uint32_t> take_slab(const Digest& digest, bool guessed);
+  void release(uint32_t slab);
+  bool in_use(uint32_t slab) const {
+    return slabs[slab].use_count() > 1 || slabs[slab]->reading;
+  }
+  Error no_room() const;
+  bool wave_complete() const { return next_missing == missing.size() && awaited == 0; }
 
   const Manifest& manifest;
   GrainStore& store;
-  uint64_t budget_bytes;
+  const Clock& clock;
+  StoredSourceOptions options;
   uint64_t slab_bytes;
+  uint64_t all_grains;  // of the model
   CachePolicy policy;  // in units of whole slabs
+  GuessGate gate;
   std::vector<std::shared_ptr<Slab>> slabs;
   std::vector<uint32_t> vacant;
   std::unordered_map<Digest, uint32_t> slab_of;
   CacheStatistics statistics;
+
+  std::vector<GrainId> wave;
+  std::vector<Arrival> ready;
+  std::vector<size_t> missing;  // indices into the wave, in its order
+  size_t next_missing = 0;      // the first whose read has not started
+  size_t awaited = 0;           // grains of the wave being read
+  std::vector<GrainId> guesses;
+  size_t next_guess = 0;
+  std::optional<Error> failure;  // of the wave
+  std::optional<GrainId> failed;
+  TimePoint reading_since{0};
+
+  std::vector<Read> reads;  // by tag
+  std::vector<uint64_t> spare_tags;
+  std::vector<uint64_t> planned;  // tags of reads that were not submitted yet
+  std::vector<BlockRead> requests;
+  std::vector<BlockReadDone> done;
+  // Last: its destructor waits for reads into the slabs.
+  std::unique_ptr<BlockReader> reader;
 };
 
-StoredSource::State::State(const Manifest& from, GrainStore& grains, uint64_t budget, uint64_t slab,
-                           uint64_t count)
-    : manifest(from), store(grains), budget_bytes(budget), slab_bytes(slab), policy(count * slab) {
+StoredSource::State::State(const Manifest& from, GrainStore& grains,
+                           std::unique_ptr<BlockReader> blocks, const Clock& time,
+                           const StoredSourceOptions& wanted, uint64_t slab)
+    : manifest(from),
+      store(grains),
+      clock(time),
+      options(wanted),
+      slab_bytes(slab),
+      all_grains(count_grains(from)),
+      policy(std::min(wanted.budget_bytes / slab, all_grains)),
+      reader(std::move(blocks)) {
+  uint64_t count = std::min(wanted.budget_bytes / slab, all_grains);
   if (count == 0) return;
   auto arena = std::make_shared<Arena>(count, slab);
   for (uint64_t i = 0; i < count; ++i) {
@@ -64,87 +135,268 @@ StoredSource::State::State(const Manifest& from, GrainStore& grains, uint64_t bu
   for (uint64_t i = count; i > 0; --i) vacant.push_back(static_cast<uint32_t>(i - 1));
 }
 
-// Takes the grain into the policy and returns the slab it goes to: a vacant one, or that of the
-// coldest grain that nobody views. Viewed grains that the policy would drop count as just used.
-Result<uint32_t> StoredSource::State::take_slab(const Digest& digest) {
-  bool all_held = vacant.empty();
-  for (uint32_t i = 0; all_held && i < slabs.size(); ++i) all_held = in_use(i);
-  if (all_held) {
-    return Error{ErrorCode::kLimit,
-                 fmt::format("the cache of {} bytes holds {} grains of up to {} bytes, all in use",
-                             budget_bytes, slabs.size(), slab_bytes)};
+void StoredSource::State::request(std::span<const GrainId> grains) {
+  for (const auto& slab : slabs) slab->waiters.clear();
+  wave.assign(grains.begin(), grains.end());
+  ready.clear();
+  missing.clear();
+  next_missing = 0;
+  awaited = 0;
+  failure.reset();
+  failed.reset();
+  if (!wave.empty()) policy.begin_step(wave.front().layer);
+  for (size_t i = 0; i < wave.size() && !failure; ++i) want(i);
+  reading_since = clock.now();
+  start_reads();
+}
+
+void StoredSource::State::want(size_t index) {
+  GrainId id = wave[index];
+  if (!manifest.contains(id)) {
+    return fail(id, {ErrorCode::kNotFound,
+                     fmt::format("the manifest has no grain {} of expert {} in layer {}", id.grain,
+                                 id.expert, id.layer)});
   }
-  std::vector<Digest> evicted = policy.insert(digest, slab_bytes);
-  while (!evicted.empty()) {
-    CHECK(evicted.size() == 1);  // all grains weigh the same
-    Digest victim = evicted.front();
-    if (!in_use(slab_of.at(victim))) {
-      vacant.push_back(slab_of.at(victim));
-      slab_of.erase(victim);
-      break;
+  if (find_in_memory(index, manifest.digest_of(id))) return;
+  ++statistics.misses;
+  missing.push_back(index);
+}
+
+// True if the grain is in memory or on its way there.
+bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
+  auto found = slab_of.find(digest);
+  if (found == slab_of.end()) return false;
+  const std::shared_ptr<Slab>& slab = slabs[found->second];
+  policy.touch(digest);
+  if (slab->guessed) {
+    slab->guessed = false;
+    ++statistics.guesses_used;
+    gate.used(slab->id.layer);
+  }
+  if (slab->reading) {
+    ++statistics.misses;
+    slab->waiters.push_back(index);
+    ++awaited;
+    return true;
+  }
+  ++statistics.hits;
+  ready.push_back({index, {slab->grain(), slab}});
+  return true;
+}
+
+void StoredSource::State::start_reads() {
+  for (; next_missing < missing.size() && !failure; ++next_missing) {
+    size_t index = missing[next_missing];
+    const Digest& digest = manifest.digest_of(wave[index]);
+    auto found = slab_of.find(digest);  // an equal grain of this wave, perhaps
+    if (found == slab_of.end()) {
+      if (!plan_read(wave[index], digest, false)) break;
+      found = slab_of.find(digest);
     }
-    evicted = policy.insert(victim, slab_bytes);
+    const std::shared_ptr<Slab>& slab = slabs[found->second];
+    if (slab->reading) {
+      slab->waiters.push_back(index);
+      ++awaited;
+    } else {
+      ready.push_back({index, {slab->grain(), slab}});
+    }
+  }
+  submit_planned();
+}
+
+// Guesses are read while the disk would have nothing to do, and no more of them than it takes at
+// once: those that wait would be in the way of what comes next.
+void StoredSource::State::start_guesses() {
+  while (next_guess < guesses.size() && reader->outstanding() + planned.size() < reader->depth()) {
+    GrainId id = guesses[next_guess];
+    ++next_guess;
+    if (!manifest.contains(id) || !gate.open(id.layer)) continue;
+    const Digest& digest = manifest.digest_of(id);
+    if (slab_of.contains(digest) || !store.contains(digest)) continue;
+    if (!plan_read(id, digest, true)) break;
+  }
+  submit_planned();
+}
+
+// Gives the grain a slab and adds it to the planned reads: to the last one, if it continues it.
+// False when there is no slab, or the grain is not in the store (which fails the wave, unless it
+// was a guess).
+bool StoredSource::State::plan_read(GrainId id, const Digest& digest, bool guessed) {
+  Result<GrainPlace> place = store.find(digest);
+  if (place && place->bytes != manifest.grain_bytes(id)) {
+    place = Error{ErrorCode::kCorrupt, fmt::format("grain {}: {} bytes in the store, expected {}",
+                                                   digest.hex(), place->bytes,
+                                                   manifest.grain_bytes(id))};
+  }
+  if (!place) {
+    if (!guessed) fail(id, place.error());
+    return false;
+  }
+  std::optional<uint32_t> taken = take_slab(digest, guessed);
+  if (!taken) return false;
+  Slab& slab = *slabs[*taken];
+  slab.grain_bytes = place->bytes;
+  slab.digest = digest;
+  slab.id = id;
+  slab.reading = true;
+  slab.guessed = guessed;
+  Read* last = planned.empty() ? nullptr : &reads[planned.back()];
+  bool continues = last != nullptr && last->file == place->file && last->end == place->offset &&
+                   last->slabs.size() < BlockParts::kMost &&
+                   last->bytes + place->bytes <= kReadBytes;
+  if (!continues) {
+    if (spare_tags.empty()) {
+      spare_tags.push_back(reads.size());
+      reads.emplace_back();
+    }
+    planned.push_back(spare_tags.back());
+    spare_tags.pop_back();
+    last = &reads[planned.back()];
+    *last = {{}, place->file, place->offset, 0, guessed};
+  }
+  last->slabs.push_back(*taken);
+  last->end += place->bytes;
+  last->bytes += place->bytes;
+  return true;
+}
+
+void StoredSource::State::submit_planned() {
+  if (planned.empty()) return;
+  requests.clear();
+  for (uint64_t tag : planned) {
+    const Read& read = reads[tag];
+    BlockRead request{read.file, read.end - read.bytes, {}, tag, read.guessed};
+    for (uint32_t slab : read.slabs) {
+      request.parts.push_back({slabs[slab]->data, slabs[slab]->grain_bytes});
+    }
+    requests.push_back(request);
+  }
+  planned.clear();
+  reader->submit(requests);
+}
+
+void StoredSource::State::collect(bool wait) {
+  done.clear();
+  reader->collect(&done, wait);
+  bool reading = !wave_complete();
+  for (const BlockReadDone& result : done) {
+    Read read = std::move(reads[result.tag]);
+    spare_tags.push_back(result.tag);
+    finish(read, result.status);
+  }
+  if (reading && wave_complete()) statistics.reading += clock.now() - reading_since;
+}
+
+void StoredSource::State::finish(Read& read, const Status& status) {
+  for (uint32_t slab : read.slabs) finish_slab(slab, status);
+  if (!status) return;
+  statistics.disk_bytes += read.bytes;
+  if (!read.guessed) return;
+  statistics.guessed_grains += read.slabs.size();
+  statistics.guessed_bytes += read.bytes;
+}
+
+// A grain has come: those who wait for it get it, if its bytes are what the store once took.
+void StoredSource::State::finish_slab(uint32_t index, const Status& status) {
+  const std::shared_ptr<Slab>& slab = slabs[index];
+  slab->reading = false;
+  Status good = status ? store.verify(slab->digest, slab->grain()) : status;
+  std::vector<size_t> waiters = std::exchange(slab->waiters, {});
+  awaited -= waiters.size();
+  if (!good) {
+    if (good.error().code == ErrorCode::kCorrupt) ++statistics.corrupt_grains;
+    GrainId id = slab->id;
+    release(index);
+    if (!waiters.empty()) fail(id, good.error());
+    return;
+  }
+  for (size_t waiter : waiters) ready.push_back({waiter, {slab->grain(), slab}});
+}
+
+void StoredSource::State::fail(GrainId id, const Error& error) {
+  if (failure) return;
+  failure = error;
+  failed = id;
+}
+
+// A vacant slab, or that of the coldest grain that nobody views.
+std::optional<uint32_t> StoredSource::State::take_slab(const Digest& digest, bool guessed) {
+  if (vacant.empty()) {
+    auto victim = policy.victim(guessed, [this](const Digest& key) {
+      return !in_use(slab_of.at(key));
+    });
+    if (!victim) return std::nullopt;
+    Slab& slab = *slabs[slab_of.at(*victim)];
+    if (slab.guessed) {
+      ++statistics.guesses_wasted;
+      gate.wasted(slab.id.layer);
+    }
+    release(slab_of.at(*victim));
   }
   uint32_t slab = vacant.back();
   vacant.pop_back();
   slab_of[digest] = slab;
+  policy.insert(digest, guessed);
   return slab;
 }
 
-Status StoredSource::State::fill(uint32_t slab, GrainId id) {
-  Slab& place = *slabs[slab];
-  place.grain_bytes = manifest.grain_bytes(id);
-  ++statistics.misses;
-  Status read = store.read(manifest.digest_of(id), {place.data, place.grain_bytes});
-  if (read) {
-    statistics.disk_bytes += place.grain_bytes;
-  } else if (read.error().code == ErrorCode::kCorrupt) {
-    ++statistics.corrupt_grains;
-  }
-  return read;
+void StoredSource::State::release(uint32_t index) {
+  Slab& slab = *slabs[index];
+  policy.erase(slab.digest);
+  slab_of.erase(slab.digest);
+  slab.guessed = false;
+  vacant.push_back(index);
 }
 
-void StoredSource::State::release(const Digest& digest) {
-  vacant.push_back(slab_of.at(digest));
-  slab_of.erase(digest);
-  policy.erase(digest);
+Error StoredSource::State::no_room() const {
+  return {ErrorCode::kLimit,
+          fmt::format("the cache of {} bytes holds {} grains of up to {} bytes, all in use",
+                      options.budget_bytes, slabs.size(), slab_bytes)};
 }
 
-StoredSource::StoredSource(const Manifest& manifest, GrainStore& store, uint64_t budget_bytes) {
-  uint64_t grains = 0;
-  for (const ManifestLayer& layer : manifest.layers()) grains += layer.grains.size();
-  uint64_t slab_bytes = std::max(manifest.largest_grain_bytes(), kSlabAlignment);
-  uint64_t count = std::min(budget_bytes / slab_bytes, grains);
-  state_ = std::make_unique<State>(manifest, store, budget_bytes, slab_bytes, count);
-}
+StoredSource::StoredSource(const Manifest& manifest, GrainStore& store,
+                           std::unique_ptr<BlockReader> reader, const Clock& clock,
+                           const StoredSourceOptions& options)
+    : state_(std::make_unique<State>(manifest, store, std::move(reader), clock, options,
+                                     std::max(manifest.largest_grain_bytes(), kSlabAlignment))) {}
 
 StoredSource::~StoredSource() = default;
 
-Result<GrainView> StoredSource::get(GrainId id) {
+void StoredSource::request(std::span<const GrainId> wave) {
+  state_->request(wave);
+}
+
+Status StoredSource::take(std::vector<Arrival>* arrivals) {
   State& state = *state_;
-  if (!state.manifest.contains(id)) {
-    return Error{ErrorCode::kNotFound,
-                 fmt::format("the manifest has no grain {} of expert {} in layer {}", id.grain,
-                             id.expert, id.layer)};
+  state.collect(false);
+  state.start_reads();
+  while (!state.failure && state.ready.empty() && !state.wave_complete()) {
+    // Guesses under way hold slabs, too.
+    if (state.reader->outstanding() == 0) return state.no_room();
+    TimePoint start = state.clock.now();
+    state.collect(true);
+    state.statistics.waited += state.clock.now() - start;
+    state.start_reads();
   }
-  const Digest& digest = state.manifest.digest_of(id);
-  if (auto cached = state.slab_of.find(digest); cached != state.slab_of.end()) {
-    state.policy.touch(digest);
-    ++state.statistics.hits;
-    const std::shared_ptr<Slab>& slab = state.slabs[cached->second];
-    return GrainView{slab->grain(), slab};
-  }
-  if (!state.store.contains(digest)) {  // known without giving up another grain's place
-    return Error{ErrorCode::kNotFound, fmt::format("grain {}: not in the store", digest.hex())};
-  }
-  auto slab = state.take_slab(digest);
-  if (!slab) return slab.error();
-  if (Status filled = state.fill(*slab, id); !filled) {
-    state.release(digest);
-    return filled.error();
-  }
-  const std::shared_ptr<Slab>& place = state.slabs[*slab];
-  return GrainView{place->grain(), place};
+  if (state.failure) return *state.failure;
+  std::move(state.ready.begin(), state.ready.end(), std::back_inserter(*arrivals));
+  state.ready.clear();
+  if (state.wave_complete()) state.start_guesses();
+  return {};
+}
+
+void StoredSource::expect(std::span<const GrainId> guesses) {
+  state_->guesses.assign(guesses.begin(), guesses.end());
+  state_->next_guess = 0;
+}
+
+// Without a disk in the way of a single grain there is nothing to gain.
+bool StoredSource::wants_guesses() const {
+  return state_->options.guess && state_->slabs.size() < state_->all_grains;
+}
+
+std::optional<GrainId> StoredSource::failed_grain() const {
+  return state_->failed;
 }
 
 const CacheStatistics& StoredSource::statistics() const {
@@ -153,6 +405,10 @@ const CacheStatistics& StoredSource::statistics() const {
 
 uint64_t StoredSource::resident_bytes() const {
   return (state_->slabs.size() - state_->vacant.size()) * state_->slab_bytes;
+}
+
+std::string_view StoredSource::reader_name() const {
+  return state_->reader->name();
 }
 
 }  // namespace potluck

@@ -1,11 +1,21 @@
-// StoredSource: the worker's grains: a store on disk behind a bounded cache in memory. The budget
-// is kept: memory is one arena cut into slabs, each as large as the manifest's largest grain, so a
-// smaller grain leaves the rest of its slab unused. One thread.
+// StoredSource: the grains of one model in a store on disk, behind a bounded cache in memory. The
+// budget is kept: memory is one arena cut into slabs, each as large as the manifest's largest
+// grain, so a smaller grain leaves the rest of its slab unused.
+//
+//   request(wave): what is in memory is ready at once; all reads that there is room for start
+//                  together, neighbors on disk as one
+//   take():        what has come since; waits for the disk only if that is nothing
+//   expect():      guesses for a later wave, read while the disk has nothing else to do
+//
+// One thread.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "engine/base/block_reader.h"
+#include "engine/base/clock.h"
 #include "engine/experts/cache_policy.h"
 #include "engine/experts/grain_source.h"
 #include "engine/experts/grain_store.h"
@@ -13,26 +23,45 @@
 namespace potluck {
 
 struct CacheStatistics {
-  uint64_t hits = 0;
-  uint64_t misses = 0;
+  uint64_t hits = 0;    // grains of waves that were in memory
+  uint64_t misses = 0;  // grains of waves that had to be waited for
   uint64_t disk_bytes = 0;
   uint64_t corrupt_grains = 0;  // found altered on disk
+  Duration waited{0};           // in take(), for the disk
+  Duration reading{0};          // from a wave's first read until its last one was done
+
+  uint64_t guessed_grains = 0;  // read on a guess
+  uint64_t guessed_bytes = 0;
+  uint64_t guesses_used = 0;    // of them, wanted while they were there: misses that were not
+  uint64_t guesses_wasted = 0;  // of them, gone without having been used
+};
+
+struct StoredSourceOptions {
+  uint64_t budget_bytes = 0;
+  bool guess = true;  // read what expect() says; layers where that does not pay are left out
 };
 
 class StoredSource final : public GrainSource {
  public:
-  // `manifest` and `store` must outlive the source. The budget holds budget / slab bytes grains;
-  // less than one slab per thread leaves threads without work, less than one slab makes every get()
-  // fail with kLimit, and less than what one token needs gets a hit rate of zero.
-  StoredSource(const Manifest& manifest, GrainStore& store, uint64_t budget_bytes);
+  // `manifest`, `store` and `clock` must outlive the source. The budget holds budget / slab bytes
+  // grains; less than one slab makes every wave fail with kLimit, and less than what one token
+  // needs gets a hit rate of zero.
+  StoredSource(const Manifest& manifest, GrainStore& store, std::unique_ptr<BlockReader> reader,
+               const Clock& clock, const StoredSourceOptions& options);
   ~StoredSource() override;
 
-  // kNotFound or kCorrupt when the store cannot give the grain: fetch it again, then ask again. A
+  // kNotFound or kCorrupt when the store cannot give a grain: fetch it again, then ask again. A
   // grain whose view is alive stays where it is; kLimit when all slabs are held so.
-  Result<GrainView> get(GrainId id) override;
+  void request(std::span<const GrainId> wave) override;
+  Status take(std::vector<Arrival>* arrivals) override;
+  void expect(std::span<const GrainId> guesses) override;
+  bool wants_guesses() const override;
 
+  // The grain that the last failed take() could not give.
+  std::optional<GrainId> failed_grain() const;
   const CacheStatistics& statistics() const;
   uint64_t resident_bytes() const;  // slabs in use; never more than the budget
+  std::string_view reader_name() const;
 
  private:
   struct State;

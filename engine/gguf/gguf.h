@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/base/hash.h"
 #include "engine/base/result.h"
 #include "engine/base/storage.h"
 #include "engine/kernels/block_format.h"
@@ -87,6 +88,10 @@ class GgufModel {
   // Fails when the file has changed underneath or cannot be read.
   Status read(const GgufTensor& tensor, uint64_t begin, MutableByteSpan out) const;
   Result<ByteVector> read_all(const GgufTensor& tensor) const;
+  // Names the content without reading all of it: a digest of the headers, the sizes and times of
+  // the files, and the first bytes of every tensor. What was derived from the weights may be kept
+  // under this name.
+  Result<Digest> fingerprint() const;
   // The tensor decoded to float32, row after row.
   Result<std::vector<float>> read_floats(const GgufTensor& tensor) const;
 

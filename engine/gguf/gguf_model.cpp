@@ -164,4 +164,47 @@ Result<std::vector<float>> GgufModel::read_floats(const GgufTensor& tensor) cons
   return values;
 }
 
+namespace {
+
+constexpr uint64_t kSampleBytes = 4 * kKiB;  // of a tensor
+constexpr uint64_t kPieceBytes = 1 * kMiB;
+
+void hash_number(uint64_t number, Sha256Stream* hash) {
+  std::array<std::byte, sizeof(number)> bytes;
+  std::memcpy(bytes.data(), &number, sizeof(number));
+  hash->update(bytes);
+}
+
+Status hash_bytes(const ReadableFile& file, uint64_t begin, uint64_t end, Sha256Stream* hash) {
+  ByteVector piece;
+  for (; begin < end; begin += piece.size()) {
+    piece.resize(std::min(kPieceBytes, end - begin));
+    if (Status done = file.read_at(begin, piece); !done) return done;
+    hash->update(piece);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Digest> GgufModel::fingerprint() const {
+  std::vector<uint64_t> header_ends;
+  for (const auto& file : files_) header_ends.push_back(file->size());
+  for (const GgufTensor& tensor : tensors_) {
+    header_ends[tensor.file] = std::min(header_ends[tensor.file], tensor.offset);
+  }
+  Sha256Stream hash;
+  for (size_t i = 0; i < files_.size(); ++i) {
+    hash_number(files_[i]->size(), &hash);
+    hash_number(static_cast<uint64_t>(files_[i]->modified_ns()), &hash);
+    if (Status done = hash_bytes(*files_[i], 0, header_ends[i], &hash); !done) return done.error();
+  }
+  for (const GgufTensor& tensor : tensors_) {
+    uint64_t end = tensor.offset + std::min(tensor.bytes, kSampleBytes);
+    Status done = hash_bytes(*files_[tensor.file], tensor.offset, end, &hash);
+    if (!done) return done.error();
+  }
+  return hash.finish();
+}
+
 }  // namespace potluck

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/model/expert_forecast.h"
 #include "engine/model/feed_forward.h"
 #include "engine/model/fixed_scale.h"
 #include "engine/model/router.h"
@@ -12,6 +13,7 @@ namespace potluck {
 namespace {
 
 Status run_to_end(Forward& forward, ExpertExecutor& executor) {
+  forward.set_forecast(executor.wants_forecast());
   while (forward.advance() == ForwardState::kNeedsExperts) {
     ExpertExecutor::Ticket ticket = executor.submit(forward.batch(), &forward.sums());
     forward.meanwhile();
@@ -58,6 +60,8 @@ struct Forward::Step {
   RopeFrequencies rope;
   TokenMixers mixers;
   FeedForward ffn;
+  ExpertForecast forecast;
+  bool wants_forecast = false;
 
   uint32_t layer = 0;
   bool waiting = false;      // for supply()
@@ -90,7 +94,8 @@ Forward::Step::Step(const Model& from, const KernelTable& table, ThreadPool& thr
       pool(threads),
       rope(config.rope, from.weights().rope_divisors),
       mixers(from, machine),
-      ffn(machine) {}
+      ffn(machine),
+      forecast(from, machine) {}
 
 void Forward::Step::begin(std::span<const ForwardRow> wanted) {
   CHECK(!wanted.empty());
@@ -252,6 +257,7 @@ void Forward::Step::choose_experts() {
     std::ranges::fill(chosen, 0.0F);
     fail(row, RowFault::kRouter);
   });
+  if (wants_forecast) forecast.run(layer, row_count(), residual.data());
   make_batch(model.bank(layer)->shape.input_form());
 }
 
@@ -262,6 +268,7 @@ void Forward::Step::make_batch(ActivationForm form) {
   batch.fraction_bits = fraction_bits;
   batch.experts = experts;
   batch.weights = expert_weights;
+  batch.forecast = forecast.experts();
 }
 
 // The shared expert needs nobody's answer.
@@ -320,6 +327,11 @@ Forward::Forward(const Model& model, const KernelTable& kernels, ThreadPool& poo
     : step_(std::make_unique<Step>(model, kernels, pool)) {}
 
 Forward::~Forward() = default;
+
+void Forward::set_forecast(bool on) {
+  step_->wants_forecast = on;
+  step_->forecast.clear();
+}
 
 void Forward::begin(std::span<const ForwardRow> rows) {
   step_->begin(rows);

@@ -37,6 +37,10 @@ class Forward {
   Forward(const Model& model, const KernelTable& kernels, ThreadPool& pool);
   ~Forward();
 
+  // Whether batches carry a forecast of the next layer's experts: worth its small price where
+  // experts come from disks. Off at first; changes nothing that is computed.
+  void set_forecast(bool on);
+
   void begin(std::span<const ForwardRow> rows);  // at least one row
   ForwardState advance();
 

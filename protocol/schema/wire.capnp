@@ -133,6 +133,10 @@ struct Partial {
   cacheMisses       @12 :UInt32;
   checksum          @13 :UInt64;        # XXH3 of the work's name, the row flags and the tensor frame
   text              @14 :Text;          # for people, when the status is not ok
+  # What became of predicted units, since the last answer:
+  guessedBytes      @15 :UInt64;        # read ahead of time
+  guessesUsed       @16 :UInt32;        # grains read ahead and then wanted
+  guessesWasted     @17 :UInt32;        # grains read ahead and dropped without having been wanted
 }
 
 struct Heartbeat {

@@ -5,6 +5,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/random.h"
+#include "engine/experts/manifest_builder.h"
 #include "engine/model/sampler.h"
 
 namespace potluck::sim {
@@ -28,7 +29,7 @@ SimModel::SimModel(const std::string& path)
     : storage_(make_system_storage()),
       model_(must(Model::load(*storage_, path, {}))),
       kernels_(*must(select_kernels(""))),
-      manifest_(std::make_unique<Manifest>(must(model_->cutter().build_manifest("sim", {})))),
+      manifest_(std::make_unique<Manifest>(must(build_manifest(model_->cutter(), "sim")))),
       resident_(must(ResidentSource::load(model_->cutter(), model_->banks(), {}))) {}
 
 std::vector<TokenId> SimModel::prompt(uint32_t tokens) const {

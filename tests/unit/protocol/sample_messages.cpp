@@ -80,7 +80,8 @@ void add_partial(std::vector<Message>& list) {
   largest.row_flags.assign(limits::kRowsPerMessage, 1);
   largest.row_flags[7] = 0;
   largest.lost = units(1000);
-  largest.timings = {kMax64, kMax64 - 1, kMax64 - 2, kMax32, kMax32 - 1};
+  largest.timings = {kMax64,     kMax64 - 1, kMax64 - 2, kMax32,
+                     kMax32 - 1, kMax64 - 3, kMax32 - 2, kMax32 - 3};
   largest.checksum = kMax64 - 3;
   largest.text.assign(limits::kTextBytes, 'x');
   list.emplace_back(largest);

@@ -4,6 +4,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/random.h"
+#include "engine/experts/manifest_builder.h"
 #include "tests/support/gguf_builder.h"
 
 namespace potluck::test {
@@ -102,7 +103,7 @@ SampleModel::SampleModel(uint64_t seed) {
     banks_.push_back(bank);
   }
   cutter_ = std::make_unique<GrainCutter>(*file_, banks_);
-  Result<Manifest> manifest = cutter_->build_manifest("sample", {});
+  Result<Manifest> manifest = build_manifest(*cutter_, "sample");
   CHECK(manifest.ok());
   manifest_ = std::make_unique<Manifest>(std::move(*manifest));
   auto source = ResidentSource::load(*cutter_, banks_, {});

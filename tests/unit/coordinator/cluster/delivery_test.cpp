@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/limits.h"
+#include "engine/experts/manifest_builder.h"
 #include "engine/model/model.h"
 #include "tests/unit/coordinator/cluster/sample_pool.h"
 
@@ -20,7 +21,7 @@ class DeliveryTest : public testing::Test {
         Model::load(*storage_, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
     ASSERT_TRUE(model) << model.error().message;
     model_ = std::move(*model);
-    auto manifest = model_->cutter().build_manifest("qwen3moe", {});
+    auto manifest = build_manifest(model_->cutter(), "qwen3moe");
     ASSERT_TRUE(manifest);
     manifest_ = std::make_unique<Manifest>(std::move(*manifest));
     SeededEntropy entropy(1);
@@ -197,7 +198,7 @@ TEST(DeliveryParts, AnAlteredModelFileIsNoticed) {
   auto storage = make_system_storage();
   auto model = Model::load(*storage, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
   ASSERT_TRUE(model);
-  auto honest = (*model)->cutter().build_manifest("m", {});
+  auto honest = build_manifest((*model)->cutter(), "m");
   ASSERT_TRUE(honest);
   std::vector<ManifestLayer> layers(honest->layers().begin(), honest->layers().end());
   layers[0].grains[1] = test::sample_digest(6);

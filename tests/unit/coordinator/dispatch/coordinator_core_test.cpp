@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/experts/manifest_builder.h"
 #include "engine/kernels/kernels.h"
 #include "engine/model/model.h"
 #include "protocol/codec.h"
@@ -28,7 +29,7 @@ class CoordinatorCoreTest : public testing::Test {
         Model::load(*storage_, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
     ASSERT_TRUE(model) << model.error().message;
     model_ = std::move(*model);
-    auto manifest = model_->cutter().build_manifest("qwen3moe", {});
+    auto manifest = build_manifest(model_->cutter(), "qwen3moe");
     ASSERT_TRUE(manifest);
     manifest_ = std::make_unique<Manifest>(std::move(*manifest));
     SeededEntropy entropy(1);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/experts/manifest_builder.h"
 #include "engine/kernels/kernels.h"
 #include "engine/model/model.h"
 #include "tests/unit/coordinator/cluster/sample_pool.h"
@@ -43,11 +44,11 @@ class ScriptedPump final : public Pump {
   Events& events_;
 };
 
-class WatchedSource final : public GrainSource {
+class WatchedSource final : public ImmediateSource {
  public:
   WatchedSource(GrainSource& source, Events& events) : source_(source), events_(events) {}
 
-  Result<GrainView> get(GrainId id) override {
+  Result<GrainView> fetch(GrainId id) override {
     events_.push_back("read");
     if (broken) return Error{ErrorCode::kIo, "the model file has gone"};
     return source_.get(id);
@@ -63,7 +64,7 @@ class RemoteExecutorTest : public testing::Test {
  protected:
   RemoteExecutorTest()
       : model_(load()),
-        manifest_(std::move(*model_->cutter().build_manifest("qwen3moe", {}))),
+        manifest_(std::move(*build_manifest(model_->cutter(), "qwen3moe"))),
         signed_{manifest_.encode(), {}},
         core_(options(), signed_, manifest_, model_->cutter(), allow_list_, invitations_, clock_),
         file_(model_->cutter(), kMiB),

@@ -150,10 +150,10 @@ TEST(ExpertCompute, AddendsOutOfRangeFlag) {
   EXPECT_TRUE(same_sums(found, test::reference_sums(batch, fixture)));
 }
 
-class FailingSource final : public GrainSource {
+class FailingSource final : public ImmediateSource {
  public:
   explicit FailingSource(GrainSource& inner, int good) : inner_(inner), good_(good) {}
-  Result<GrainView> get(GrainId id) override {
+  Result<GrainView> fetch(GrainId id) override {
     if (good_-- > 0) return inner_.get(id);
     return Error{ErrorCode::kNotFound, "gone"};
   }

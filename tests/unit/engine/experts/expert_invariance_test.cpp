@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/experts/manifest_builder.h"
 #include "engine/experts/stored_source.h"
 #include "tests/unit/engine/experts/compute_case.h"
 
@@ -124,7 +125,7 @@ TEST_P(Invariance, Sources) {
   MemoryStorage storage;
   auto store = GrainStore::open(storage, "store", 1 * kGiB);
   ASSERT_TRUE(store);
-  Manifest manifest = fixture_.cutter().build_manifest("m", {}).value();
+  Manifest manifest = build_manifest(fixture_.cutter(), "m").value();
   const ManifestLayer& layer = manifest.layers().front();
   for (size_t i = 0; i < layer.grains.size(); ++i) {
     GrainId id{static_cast<uint16_t>(layer.layer), static_cast<uint16_t>(i / layer.plan.grains),

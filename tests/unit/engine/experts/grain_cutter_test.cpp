@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/experts/manifest_builder.h"
 #include "tests/unit/engine/experts/expert_fixture.h"
 
 namespace potluck {
@@ -104,7 +105,7 @@ TEST(GrainCutter, ManifestHoldsEveryGrainsDigest) {
   ExpertFixture fixture = make_fixture();
   uint64_t last = 0;
   uint64_t total = 0;
-  auto manifest = fixture.cutter().build_manifest("test model", [&](uint64_t done, uint64_t all) {
+  auto manifest = build_manifest(fixture.cutter(), "test model", [&](uint64_t done, uint64_t all) {
     EXPECT_GT(done, last);
     last = done;
     total = all;
@@ -245,7 +246,7 @@ TEST(GrainGolden, WholeManifest) {
     ExpertShape shape{512, 256, T::kQ4_K, T::kQ4_K, down, false, {}};
     banks.push_back(bank_of(*model, {"", shape, 24, {layer, 0, 0}, ""}));
   }
-  Result<Manifest> manifest = GrainCutter(*model, banks).build_manifest("storyteller", {});
+  Result<Manifest> manifest = build_manifest(GrainCutter(*model, banks), "storyteller");
   ASSERT_TRUE(manifest) << manifest.error().message;
   EXPECT_EQ(manifest->encode().size(), 37075u);
   EXPECT_EQ(manifest->digest().hex(),

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/experts/manifest_builder.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/unit/engine/experts/expert_fixture.h"
 
@@ -22,7 +23,7 @@ std::vector<FixtureLayer> make_layers() {
 class StoredSourceTest : public ::testing::Test {
  protected:
   StoredSourceTest()
-      : fixture_(make_layers(), 5), manifest_(fixture_.cutter().build_manifest("m", {}).value()) {
+      : fixture_(make_layers(), 5), manifest_(build_manifest(fixture_.cutter(), "m").value()) {
     storage_.set_direct_alignment(4096);  // as strict as a disk
     auto opened = GrainStore::open(storage_, "store", 1 * kGiB);
     store_ = std::move(opened.value());

@@ -1,0 +1,45 @@
+#include "engine/experts/guess_gate.h"
+
+namespace potluck {
+
+GuessGate::Layer& GuessGate::at(uint32_t layer) {
+  if (layer >= layers_.size()) layers_.resize(layer + size_t{1});
+  return layers_[layer];
+}
+
+void GuessGate::begin_wave(uint32_t layer) {
+  Layer& entry = at(layer);
+  if (entry.rest > 0) --entry.rest;
+}
+
+bool GuessGate::open(uint32_t layer) const {
+  return layer >= layers_.size() || layers_[layer].rest == 0;
+}
+
+void GuessGate::used(uint32_t layer) {
+  Layer& entry = at(layer);
+  ++entry.used;
+  judge(entry);
+}
+
+void GuessGate::wasted(uint32_t layer) {
+  Layer& entry = at(layer);
+  ++entry.wasted;
+  judge(entry);
+}
+
+// Older outcomes count half, so that the judgment follows the text.
+void GuessGate::judge(Layer& layer) {
+  uint32_t outcomes = layer.used + layer.wasted;
+  if (outcomes < kSample) return;
+  if (layer.used < kLeastUsed * outcomes) {
+    layer = {0, 0, kRest};
+    return;
+  }
+  if (outcomes >= 2 * kSample) {
+    layer.used /= 2;
+    layer.wasted /= 2;
+  }
+}
+
+}  // namespace potluck

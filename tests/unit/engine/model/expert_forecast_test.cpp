@@ -1,0 +1,88 @@
+// What the forecast of the next layer's experts is worth on a trained model, and that asking for it
+// changes nothing.
+#include "engine/model/expert_forecast.h"
+
+#include <algorithm>
+#include <optional>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/solo_engine.h"
+
+namespace potluck {
+namespace {
+
+const std::string kStoryteller = POTLUCK_SOURCE_DIR "/demo/storyteller-Q4_K_M.gguf";
+
+// Passes batches on and compares each with what the one before it forecast.
+class Critic final : public ExpertExecutor {
+ public:
+  explicit Critic(ExpertExecutor& inner, bool wants) : inner_(inner), wants_(wants) {}
+
+  bool wants_forecast() const override { return wants_; }
+  Ticket submit(const ExpertBatch& batch, ExpertSums* out) override {
+    for (uint32_t expert : batch.experts) {
+      if (forecast_.empty()) break;
+      ++asked;
+      forecast_right += std::find(forecast_.begin(), forecast_.end(), expert) != forecast_.end();
+    }
+    forecast_.assign(batch.forecast.begin(), batch.forecast.end());
+    longest = std::max(longest, forecast_.size());
+    return inner_.submit(batch, out);
+  }
+  bool done(Ticket ticket) override { return inner_.done(ticket); }
+  Status wait(Ticket ticket) override { return inner_.wait(ticket); }
+
+  uint64_t asked = 0;
+  uint64_t forecast_right = 0;
+  size_t longest = 0;
+
+ private:
+  ExpertExecutor& inner_;
+  bool wants_;
+  std::vector<uint32_t> forecast_;
+};
+
+struct Run {
+  std::vector<float> logits;
+  double recall = 0;
+  size_t longest = 0;
+};
+
+// The same tokens every time, `rows_per_step` at once.
+Run run(bool wants, uint32_t tokens, uint32_t rows_per_step) {
+  test::SoloEngine engine(kStoryteller, {});
+  Critic critic(engine.executor(), wants);
+  KvCache cache(engine.config(), KvType::kF32, tokens);
+  for (uint32_t first = 0; first < tokens; first += rows_per_step) {
+    std::vector<ForwardRow> rows;
+    for (uint32_t i = first; i < first + rows_per_step; ++i) {
+      rows.push_back({static_cast<TokenId>(37 * i + 11), i, &cache, i + 1 == tokens});
+    }
+    EXPECT_TRUE(run_step(engine.forward(), rows, critic));
+  }
+  std::span<const float> logits = engine.forward().logits(0);
+  double asked = static_cast<double>(std::max<uint64_t>(critic.asked, 1));
+  return {{logits.begin(), logits.end()},
+          static_cast<double>(critic.forecast_right) / asked,
+          critic.longest};
+}
+
+TEST(ExpertForecast, FindsMostExpertsOfATrainedModel) {
+  Run forecast = run(true, 48, 1);
+  Run plain = run(false, 48, 1);
+  EXPECT_EQ(plain.longest, 0u);
+  EXPECT_GT(forecast.longest, 0u);
+  EXPECT_GT(forecast.recall, 0.5);  // guessing at random finds a sixth
+  EXPECT_EQ(forecast.logits, plain.logits);
+}
+
+TEST(ExpertForecast, IsNotMadeForManyRows) {
+  Run few = run(true, 8, ExpertForecast::kMostRows);
+  EXPECT_GT(few.longest, 0u);
+  Run many = run(true, 10, ExpertForecast::kMostRows + 1);
+  EXPECT_EQ(many.longest, 0u);
+}
+
+}  // namespace
+}  // namespace potluck
