@@ -43,6 +43,9 @@ inline constexpr uint64_t kGrainBytes = 64 * kMiB;
 inline constexpr uint32_t kSlices = 64;
 // 48 bytes a grain: the manifest of a 600 GB model has about a million grains.
 inline constexpr uint64_t kManifestBytes = 256 * kMiB;
+// Reads at the device at the same time, each with a thread where io_uring is not to be had. Fast
+// disks are busy with 8 to 32; more only makes each wait longer.
+inline constexpr uint32_t kReadDepth = 64;
 
 // --- The wire ----------------------------------------------------------------------------------
 // One compute message carries at most this many token rows (a prefill chunk of several sessions).

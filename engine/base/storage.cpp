@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "engine/base/check.h"
+#include "engine/base/io_parts.h"
 
 namespace potluck {
 namespace {
@@ -67,11 +68,15 @@ class SystemFile final : public ReadableFile {
   uint64_t size() const override { return size_; }
   int64_t modified_ns() const override { return modified_ns_; }
   uint64_t direct_alignment() const override { return alignment_; }
-  Status read_at(uint64_t offset, MutableByteSpan out) const override;
+  Status read_at(uint64_t offset, MutableByteSpan out) const override {
+    return read_parts_at(offset, {&out, 1});
+  }
+  Status read_parts_at(uint64_t offset, std::span<const MutableByteSpan> parts) const override;
+  int descriptor() const override { return fd_.get(); }
 
  private:
-  Status check_range(uint64_t offset, MutableByteSpan out) const;
-  ssize_t read_some(uint64_t offset, MutableByteSpan out) const;
+  Status check_range(uint64_t offset, uint64_t bytes) const;
+  ssize_t read_some(uint64_t offset, const IoParts& parts) const;
 
   std::string path_;
   FileDescriptor fd_;
@@ -80,22 +85,21 @@ class SystemFile final : public ReadableFile {
   uint64_t alignment_;
 };
 
-Status SystemFile::check_range(uint64_t offset, MutableByteSpan out) const {
-  CHECK(offset % alignment_ == 0 && out.size() % alignment_ == 0);
-  CHECK(reinterpret_cast<uintptr_t>(out.data()) % alignment_ == 0);
+Status SystemFile::check_range(uint64_t offset, uint64_t bytes) const {
   uint64_t readable = round_up(size_, alignment_);
-  if (offset > readable || out.size() > readable - offset) {
+  if (offset > readable || bytes > readable - offset) {
     return Error{ErrorCode::kIo, fmt::format("{}: cannot read {} bytes at {}, the file has {}",
-                                             path_, out.size(), offset, size_)};
+                                             path_, bytes, offset, size_)};
   }
   return {};
 }
 
-// One pread, over interrupts. Some file systems accept O_DIRECT when opening and refuse it when
+// One preadv, over interruptions. Some file systems accept O_DIRECT when opening and refuse it when
 // reading; then this file is read through the page cache from here on.
-ssize_t SystemFile::read_some(uint64_t offset, MutableByteSpan out) const {
+ssize_t SystemFile::read_some(uint64_t offset, const IoParts& parts) const {
   for (;;) {
-    ssize_t got = ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+    ssize_t got =
+        ::preadv(fd_.get(), parts.vectors.data(), parts.count, static_cast<off_t>(offset));
     if (got >= 0) return got;
     if (errno == EINTR) continue;
     int flags = errno == EINVAL ? ::fcntl(fd_.get(), F_GETFL) : 0;
@@ -104,16 +108,21 @@ ssize_t SystemFile::read_some(uint64_t offset, MutableByteSpan out) const {
   }
 }
 
-Status SystemFile::read_at(uint64_t offset, MutableByteSpan out) const {
-  if (Status valid = check_range(offset, out); !valid) return valid;
-  uint64_t end = std::min<uint64_t>(offset + out.size(), size_);
+Status SystemFile::read_parts_at(uint64_t offset, std::span<const MutableByteSpan> parts) const {
+  CHECK(offset % alignment_ == 0);
+  uint64_t bytes = 0;
+  for (MutableByteSpan part : parts) {
+    CHECK(part.size() % alignment_ == 0);
+    CHECK(reinterpret_cast<uintptr_t>(part.data()) % alignment_ == 0);
+    bytes += part.size();
+  }
+  if (Status valid = check_range(offset, bytes); !valid) return valid;
+  uint64_t end = std::min<uint64_t>(offset + bytes, size_);
   uint64_t position = offset;
   while (position < end) {
-    ssize_t got = read_some(position, out.subspan(position - offset));
+    ssize_t got = read_some(position, IoParts(parts, position - offset));
     if (got < 0) return os_error(path_, "read", errno);
-    uint64_t next = position + static_cast<uint64_t>(got);
-    // A direct read may stop early at any sector; the next one has to start at a whole block.
-    if (next < end) next -= next % alignment_;
+    uint64_t next = next_position(position, static_cast<uint64_t>(got), end, alignment_);
     if (next <= position) {
       return Error{ErrorCode::kIo,
                    fmt::format("{}: the file ends at {}, it had {} bytes when it "
@@ -266,6 +275,14 @@ Result<std::unique_ptr<StorageLock>> SystemStorage::lock(const std::string& path
 }
 
 }  // namespace
+
+Status ReadableFile::read_parts_at(uint64_t offset, std::span<const MutableByteSpan> parts) const {
+  for (MutableByteSpan part : parts) {
+    if (Status read = read_at(offset, part); !read) return read;
+    offset += part.size();
+  }
+  return {};
+}
 
 std::unique_ptr<Storage> make_system_storage() {
   return std::make_unique<SystemStorage>();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ enum class ReadMode {
   kDirect,  // O_DIRECT where the file system allows it, else buffered; see direct_alignment()
 };
 
-// A file opened for reading. read_at may be called from several threads at once.
+// A file opened for reading. All calls may be made from several threads at once.
 class ReadableFile {
  public:
   virtual ~ReadableFile() = default;
@@ -30,6 +31,12 @@ class ReadableFile {
   // Fills all of `out` or fails; reading past the end is an error, except that a direct file may
   // be read up to the next multiple of the alignment (the rest of `out` is then unspecified).
   virtual Status read_at(uint64_t offset, MutableByteSpan out) const = 0;
+  // The same for bytes that follow each other in the file and are scattered in memory; every part
+  // obeys the alignment.
+  virtual Status read_parts_at(uint64_t offset, std::span<const MutableByteSpan> parts) const;
+  // Of the open file, for reads past this interface that fail like those above; -1 if there is none
+  // and all reads have to come here.
+  virtual int descriptor() const { return -1; }
 };
 
 // Held while the lock file is; another process (or Storage) cannot take it meanwhile.

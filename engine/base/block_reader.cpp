@@ -1,0 +1,31 @@
+#include "engine/base/block_reader.h"
+
+#include <fmt/format.h>
+
+#include "engine/base/limits.h"
+#include "engine/base/threaded_reader.h"
+
+namespace potluck {
+
+Result<ReaderChoice> parse_reader_choice(const std::string& flag, std::string_view text) {
+  if (text == "auto") return ReaderChoice::kAuto;
+  if (text == "threads") return ReaderChoice::kThreads;
+  if (text == "io_uring") return ReaderChoice::kUring;
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("{}: expected auto, threads or io_uring, found '{}'", flag, text)};
+}
+
+Result<std::unique_ptr<BlockReader>> open_block_reader(ReaderChoice choice, uint32_t depth,
+                                                       const Clock& clock) {
+  if (depth < 1 || depth > limits::kReadDepth) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("reads at the same time: expected 1 to {}, found {}",
+                             limits::kReadDepth, depth)};
+  }
+  if (choice == ReaderChoice::kUring) {
+    return Error{ErrorCode::kUnsupported, "io_uring: not built in"};
+  }
+  return std::unique_ptr<BlockReader>(std::make_unique<ThreadedBlockReader>(depth, clock));
+}
+
+}  // namespace potluck

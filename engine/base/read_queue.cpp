@@ -1,0 +1,33 @@
+#include "engine/base/read_queue.h"
+
+#include <algorithm>
+
+namespace potluck {
+
+void ReadQueue::push(const BlockRead& read) {
+  CHECK(read.file != nullptr && read.parts.size() > 0);
+  (read.speculative ? speculative_ : demand_).push_back(read);
+}
+
+void ReadQueue::promote(uint64_t tag) {
+  auto found = std::find_if(speculative_.begin(), speculative_.end(),
+                            [tag](const BlockRead& read) { return read.tag == tag; });
+  if (found == speculative_.end()) return;
+  demand_.push_back(*found);
+  speculative_.erase(found);
+}
+
+std::optional<BlockRead> ReadQueue::pop() {
+  std::deque<BlockRead>& first = demand_.empty() ? speculative_ : demand_;
+  if (first.empty()) return std::nullopt;
+  BlockRead read = first.front();
+  first.pop_front();
+  return read;
+}
+
+void ReadQueue::clear() {
+  demand_.clear();
+  speculative_.clear();
+}
+
+}  // namespace potluck

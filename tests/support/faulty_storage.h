@@ -1,0 +1,165 @@
+// FaultyStorage: a Storage that passes everything on to another one, except for the faults it is
+// told to add: reads that fail, bits that flip on the way, files that end early, full disks. Faults
+// hit files whose path contains a given part ("" hits all). Any thread.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/storage.h"
+
+namespace potluck::test {
+
+class FaultyStorage final : public Storage {
+ public:
+  // `under` must outlive the storage; the storage may end before its files.
+  explicit FaultyStorage(Storage& under) : under_(under), faults_(std::make_shared<Faults>()) {}
+
+  // After `passing` more reads of such files, the next `count` fail.
+  void fail_reads(const std::string& part, uint64_t count, uint64_t passing = 0) {
+    std::lock_guard guard(faults_->mutex);
+    faults_->failing_reads = {part, count, passing};
+  }
+  // Writes likewise, as on a full disk.
+  void fail_writes(const std::string& part, uint64_t count, uint64_t passing = 0) {
+    std::lock_guard guard(faults_->mutex);
+    faults_->failing_writes = {part, count, passing};
+  }
+  // Flips the lowest bit of the byte at `offset` in everything that is read from now on.
+  void flip_bit(const std::string& part, uint64_t offset) {
+    std::lock_guard guard(faults_->mutex);
+    faults_->flips.push_back({part, offset});
+  }
+  // Reads that reach beyond `size` fail, as of a file that was cut after it was opened.
+  void cut(const std::string& part, uint64_t size) {
+    std::lock_guard guard(faults_->mutex);
+    faults_->cuts.push_back({part, size});
+  }
+  // No faults from now on.
+  void heal() {
+    std::lock_guard guard(faults_->mutex);
+    faults_->failing_reads = {};
+    faults_->failing_writes = {};
+    faults_->flips.clear();
+    faults_->cuts.clear();
+  }
+  // Reads so far, those that failed included.
+  uint64_t reads() const {
+    std::lock_guard guard(faults_->mutex);
+    return faults_->reads;
+  }
+
+  Result<std::unique_ptr<ReadableFile>> open(const std::string& path, ReadMode mode) override {
+    auto file = under_.open(path, mode);
+    if (!file) return file.error();
+    return std::unique_ptr<ReadableFile>(std::make_unique<File>(faults_, path, std::move(*file)));
+  }
+  Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode = 0644) override {
+    {
+      std::lock_guard guard(faults_->mutex);
+      if (faults_->failing_writes.hits(path)) {
+        return Error{ErrorCode::kIo, path + ": cannot write: no space left on device"};
+      }
+    }
+    return under_.write_atomic(path, data, mode);
+  }
+  Status make_directories(const std::string& path) override {
+    return under_.make_directories(path);
+  }
+  Status remove(const std::string& path) override { return under_.remove(path); }
+  bool exists(const std::string& path) override { return under_.exists(path); }
+  Result<std::vector<std::string>> list(const std::string& directory) override {
+    return under_.list(directory);
+  }
+  Result<uint64_t> free_bytes(const std::string& directory) override {
+    return under_.free_bytes(directory);
+  }
+  Result<std::unique_ptr<StorageLock>> lock(const std::string& path) override {
+    return under_.lock(path);
+  }
+
+ private:
+  struct Countdown {
+    std::string part;
+    uint64_t count = 0;
+    uint64_t passing = 0;
+
+    bool hits(const std::string& path) {
+      if (count == 0 || path.find(part) == std::string::npos) return false;
+      if (passing > 0) {
+        --passing;
+        return false;
+      }
+      --count;
+      return true;
+    }
+  };
+  struct Place {
+    std::string part;
+    uint64_t offset = 0;
+  };
+  struct Faults {
+    mutable std::mutex mutex;
+    Countdown failing_reads;
+    Countdown failing_writes;
+    std::vector<Place> flips;
+    std::vector<Place> cuts;
+    uint64_t reads = 0;
+  };
+
+  class File final : public ReadableFile {
+   public:
+    File(std::shared_ptr<Faults> faults, std::string path, std::unique_ptr<ReadableFile> under)
+        : faults_(std::move(faults)), path_(std::move(path)), under_(std::move(under)) {}
+
+    uint64_t size() const override { return under_->size(); }
+    uint64_t direct_alignment() const override { return under_->direct_alignment(); }
+    Status read_at(uint64_t offset, MutableByteSpan out) const override {
+      return read_parts_at(offset, {&out, 1});
+    }
+    Status read_parts_at(uint64_t offset, std::span<const MutableByteSpan> parts) const override {
+      uint64_t end = offset;
+      for (MutableByteSpan part : parts) end += part.size();
+      std::lock_guard guard(faults_->mutex);
+      if (Status admitted = admit(std::min(end, size())); !admitted) return admitted;
+      if (Status read = under_->read_parts_at(offset, parts); !read) return read;
+      for (MutableByteSpan part : parts) {
+        flip(offset, part);
+        offset += part.size();
+      }
+      return {};
+    }
+
+   private:
+    Status admit(uint64_t end) const {
+      ++faults_->reads;
+      if (faults_->failing_reads.hits(path_)) {
+        return Error{ErrorCode::kIo, path_ + ": cannot read: injected fault"};
+      }
+      for (const Place& cut : faults_->cuts) {
+        if (path_.find(cut.part) == std::string::npos || end <= cut.offset) continue;
+        return Error{ErrorCode::kIo, path_ + ": the file ends at " + std::to_string(cut.offset)};
+      }
+      return {};
+    }
+    void flip(uint64_t offset, MutableByteSpan out) const {
+      for (const Place& flip : faults_->flips) {
+        if (path_.find(flip.part) == std::string::npos) continue;
+        if (flip.offset < offset || flip.offset - offset >= out.size()) continue;
+        out[flip.offset - offset] ^= std::byte{1};
+      }
+    }
+
+    std::shared_ptr<Faults> faults_;
+    std::string path_;
+    std::unique_ptr<ReadableFile> under_;
+  };
+
+  Storage& under_;
+  std::shared_ptr<Faults> faults_;
+};
+
+}  // namespace potluck::test
