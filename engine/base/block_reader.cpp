@@ -4,6 +4,7 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/threaded_reader.h"
+#include "engine/base/uring_reader.h"
 
 namespace potluck {
 
@@ -22,8 +23,9 @@ Result<std::unique_ptr<BlockReader>> open_block_reader(ReaderChoice choice, uint
                  fmt::format("reads at the same time: expected 1 to {}, found {}",
                              limits::kReadDepth, depth)};
   }
-  if (choice == ReaderChoice::kUring) {
-    return Error{ErrorCode::kUnsupported, "io_uring: not built in"};
+  if (choice != ReaderChoice::kThreads) {
+    auto reader = UringBlockReader::open(depth, clock);
+    if (reader.ok() || choice == ReaderChoice::kUring) return reader;
   }
   return std::unique_ptr<BlockReader>(std::make_unique<ThreadedBlockReader>(depth, clock));
 }

@@ -1,9 +1,8 @@
-// IoParts: what is left of a scattered read, in the form the system calls take. Internal to the
-// code that makes them. Plain value.
+// Scattered reads as the system calls take them, and how to go on when one stops early. Internal to
+// the code that makes those calls. Pure functions.
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <span>
 
 #include <sys/uio.h>
@@ -12,21 +11,20 @@
 
 namespace potluck {
 
-struct IoParts {
-  std::array<iovec, 16> vectors;
-  int count = 0;
-
-  // The parts without their first `skip` bytes; as many of them as fit.
-  IoParts(std::span<const MutableByteSpan> parts, uint64_t skip) {
-    for (MutableByteSpan part : parts) {
-      if (static_cast<size_t>(count) == vectors.size()) break;
-      uint64_t skipped = std::min<uint64_t>(skip, part.size());
-      skip -= skipped;
-      if (skipped == part.size()) continue;
-      vectors[static_cast<size_t>(count++)] = {part.data() + skipped, part.size() - skipped};
-    }
+// Fills `vectors` with the parts without their first `skip` bytes, as many as fit. Returns how many
+// there are.
+inline int io_vectors(std::span<const MutableByteSpan> parts, uint64_t skip,
+                      std::span<iovec> vectors) {
+  size_t count = 0;
+  for (MutableByteSpan part : parts) {
+    if (count == vectors.size()) break;
+    uint64_t skipped = std::min<uint64_t>(skip, part.size());
+    skip -= skipped;
+    if (skipped == part.size()) continue;
+    vectors[count++] = {part.data() + skipped, part.size() - skipped};
   }
-};
+  return static_cast<int>(count);
+}
 
 // Where a read that wants to reach `end` goes on after `got` bytes from `position` on. A direct
 // read may stop early at any sector; the next one has to start at a whole block.

@@ -1,6 +1,7 @@
 #include "engine/base/storage.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -76,7 +77,7 @@ class SystemFile final : public ReadableFile {
 
  private:
   Status check_range(uint64_t offset, uint64_t bytes) const;
-  ssize_t read_some(uint64_t offset, const IoParts& parts) const;
+  ssize_t read_some(uint64_t offset, std::span<const iovec> vectors) const;
 
   std::string path_;
   FileDescriptor fd_;
@@ -96,10 +97,10 @@ Status SystemFile::check_range(uint64_t offset, uint64_t bytes) const {
 
 // One preadv, over interruptions. Some file systems accept O_DIRECT when opening and refuse it when
 // reading; then this file is read through the page cache from here on.
-ssize_t SystemFile::read_some(uint64_t offset, const IoParts& parts) const {
+ssize_t SystemFile::read_some(uint64_t offset, std::span<const iovec> vectors) const {
+  auto count = static_cast<int>(vectors.size());
   for (;;) {
-    ssize_t got =
-        ::preadv(fd_.get(), parts.vectors.data(), parts.count, static_cast<off_t>(offset));
+    ssize_t got = ::preadv(fd_.get(), vectors.data(), count, static_cast<off_t>(offset));
     if (got >= 0) return got;
     if (errno == EINTR) continue;
     int flags = errno == EINVAL ? ::fcntl(fd_.get(), F_GETFL) : 0;
@@ -120,7 +121,9 @@ Status SystemFile::read_parts_at(uint64_t offset, std::span<const MutableByteSpa
   uint64_t end = std::min<uint64_t>(offset + bytes, size_);
   uint64_t position = offset;
   while (position < end) {
-    ssize_t got = read_some(position, IoParts(parts, position - offset));
+    std::array<iovec, 16> vectors;
+    int count = io_vectors(parts, position - offset, vectors);
+    ssize_t got = read_some(position, std::span(vectors).first(static_cast<size_t>(count)));
     if (got < 0) return os_error(path_, "read", errno);
     uint64_t next = next_position(position, static_cast<uint64_t>(got), end, alignment_);
     if (next <= position) {
@@ -198,6 +201,10 @@ Result<std::unique_ptr<ReadableFile>> SystemStorage::open(const std::string& pat
   if (::fstat(fd.get(), &status) != 0) return os_error(path, "inspect", errno);
   if (!S_ISREG(status.st_mode)) {
     return Error{ErrorCode::kIo, path + ": expected a file, found something else"};
+  }
+  // From here on reads may wait; io_uring takes the flag for a wish to fail rather than to wait.
+  if (int flags = ::fcntl(fd.get(), F_GETFL); flags >= 0) {
+    (void)::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK);
   }
   return std::unique_ptr<ReadableFile>(std::make_unique<SystemFile>(
       path, std::move(fd), status, direct ? kDirectAlignment : 1));

@@ -1,0 +1,131 @@
+#include "engine/base/disk_probe.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "engine/base/buffer.h"
+#include "engine/base/random.h"
+
+namespace potluck {
+namespace {
+
+// Grains are read in one request with their neighbors: about 1 MiB is the usual size.
+constexpr uint64_t kRecordSizes[] = {kMiB, 256 * kKiB, 4 * kMiB};
+constexpr uint32_t kDepths[] = {1, 2, 4, 8, 16};
+constexpr uint64_t kPointCount = std::size(kRecordSizes) * std::size(kDepths);
+constexpr uint64_t kMostInFlight = 32 * kMiB;  // more hides no latency that any device has
+constexpr double kGoodEnough = 0.95;
+
+class Probe {
+ public:
+  Probe(const ReadableFile& file, const Clock& clock, const ProbeLimits& limits)
+      : file_(file),
+        clock_(clock),
+        limits_(limits),
+        random_(static_cast<uint64_t>(clock.unix_seconds())),
+        memory_(kMostInFlight) {}
+
+  // Keeps `depth` records in flight for the point's share of time and bytes.
+  Result<ProbePoint> measure(BlockReader& reader, uint64_t record_bytes);
+
+ private:
+  BlockRead next_read(uint64_t record_bytes, uint64_t place);
+
+  const ReadableFile& file_;
+  const Clock& clock_;
+  const ProbeLimits& limits_;
+  // Other records each time: a cache between here and the disk may hold those of the last time.
+  CounterRandom random_;
+  Buffer memory_;  // [depth, record]
+  uint64_t reads_ = 0;
+};
+
+BlockRead Probe::next_read(uint64_t record_bytes, uint64_t place) {
+  uint64_t records = file_.size() / record_bytes;
+  uint64_t record = random_.bits(reads_++) % records;
+  return {.file = &file_,
+          .offset = record * record_bytes,
+          .parts = memory_.span().subspan(place * record_bytes, record_bytes),
+          .tag = place};
+}
+
+Result<ProbePoint> Probe::measure(BlockReader& reader, uint64_t record_bytes) {
+  TimePoint start = clock_.now();
+  TimePoint deadline = start + limits_.time / static_cast<int64_t>(kPointCount);
+  uint64_t most_bytes = limits_.bytes / kPointCount;
+  uint64_t submitted = 0;
+  auto submit = [&](uint64_t place) {
+    BlockRead read = next_read(record_bytes, place);
+    reader.submit({&read, 1});
+    submitted += record_bytes;
+  };
+  for (uint32_t place = 0; place < reader.depth(); ++place) submit(place);
+  std::vector<BlockReadDone> done;
+  while (reader.outstanding() > 0) {
+    done.clear();
+    reader.collect(&done, true);
+    for (const BlockReadDone& read : done) {
+      if (!read.status) return read.status.error();
+      if (clock_.now() < deadline && submitted + record_bytes <= most_bytes) submit(read.tag);
+    }
+  }
+  double seconds = std::chrono::duration<double>(clock_.now() - start).count();
+  return ProbePoint{record_bytes, reader.depth(),
+                    static_cast<double>(submitted) / std::max(seconds, 1e-9)};
+}
+
+}  // namespace
+
+Result<DiskProbe> probe_disk(const ReadableFile& file, const ReaderFactory& make_reader,
+                             const Clock& clock, const ProbeLimits& limits) {
+  if (file.size() < kProbeFileBytes) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("a disk is measured on a file of at least {} bytes, this one has {}",
+                             kProbeFileBytes, file.size())};
+  }
+  Probe probe(file, clock, limits);
+  std::vector<ProbePoint> points;
+  TimePoint end = clock.now() + limits.time;
+  for (uint64_t record_bytes : kRecordSizes) {
+    for (uint32_t depth : kDepths) {
+      if (depth * record_bytes > kMostInFlight) continue;
+      if (!points.empty() && clock.now() >= end) return DiskProbe(std::move(points));
+      auto reader = make_reader(depth);
+      if (!reader) return reader.error();
+      auto point = probe.measure(**reader, record_bytes);
+      if (!point) return point.error();
+      points.push_back(*point);
+    }
+  }
+  return DiskProbe(std::move(points));
+}
+
+double DiskProbe::best_bytes_per_second() const {
+  double best = 0;
+  for (const ProbePoint& point : points_) best = std::max(best, point.bytes_per_second);
+  return best;
+}
+
+uint32_t DiskProbe::depth_for(uint64_t record_bytes) const {
+  auto distance = [record_bytes](const ProbePoint& point) {
+    return std::abs(std::log(static_cast<double>(point.record_bytes)) -
+                    std::log(static_cast<double>(std::max<uint64_t>(record_bytes, 1))));
+  };
+  auto nearest = std::min_element(
+      points_.begin(), points_.end(),
+      [&](const ProbePoint& a, const ProbePoint& b) { return distance(a) < distance(b); });
+  CHECK(nearest != points_.end());
+  double best = 0;
+  for (const ProbePoint& point : points_) {
+    if (point.record_bytes == nearest->record_bytes) best = std::max(best, point.bytes_per_second);
+  }
+  for (const ProbePoint& point : points_) {
+    bool good = point.bytes_per_second >= kGoodEnough * best;
+    if (point.record_bytes == nearest->record_bytes && good) return point.depth;
+  }
+  return nearest->depth;
+}
+
+}  // namespace potluck

@@ -1,0 +1,49 @@
+// The disk probe: a short measurement of how many reads a device wants at the same time. It reads
+// random records of an existing large file for about 300 ms, at several record sizes and depths,
+// into memory backed by huge pages. One thread.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "engine/base/block_reader.h"
+
+namespace potluck {
+
+struct ProbePoint {
+  uint64_t record_bytes = 0;
+  uint32_t depth = 0;
+  double bytes_per_second = 0;
+};
+
+class DiskProbe {
+ public:
+  explicit DiskProbe(std::vector<ProbePoint> points) : points_(std::move(points)) {}
+
+  std::span<const ProbePoint> points() const { return points_; }
+  // Of any point.
+  double best_bytes_per_second() const;
+  // The smallest depth that reads within 5 % of the best rate with records of the measured size
+  // nearest to `record_bytes`: more would only make each read wait longer.
+  uint32_t depth_for(uint64_t record_bytes) const;
+
+ private:
+  std::vector<ProbePoint> points_;  // at least one
+};
+
+struct ProbeLimits {
+  Duration time = std::chrono::milliseconds(300);  // no point begins after it
+  uint64_t bytes = 512 * kMiB;                     // no point reads more than its share
+};
+
+using ReaderFactory = std::function<Result<std::unique_ptr<BlockReader>>(uint32_t depth)>;
+
+// Measures with readers that `make_reader` opens. Record sizes come in the order of their
+// importance, each with all its depths; a slow device is left before the last. kInvalidArgument
+// when the file is too small to tell anything (kProbeFileBytes); otherwise fails as its reads do.
+inline constexpr uint64_t kProbeFileBytes = 64 * kMiB;
+Result<DiskProbe> probe_disk(const ReadableFile& file, const ReaderFactory& make_reader,
+                             const Clock& clock, const ProbeLimits& limits = {});
+
+}  // namespace potluck
