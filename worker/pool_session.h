@@ -100,6 +100,7 @@ class PoolSession {
   void on_compute(const Compute& request, ByteSpan frame);
   Partial compute(const Compute& request, ByteSpan frame, ByteVector* sums);
   Partial after_failure(const Compute& request, const UnitCompute::Failure& failure);
+  std::unique_ptr<BlockReader> open_reader();
   void expect(std::span<const UnitId> units);
 
   void send(Message message, Channel channel = Channel::kCompute, ByteVector tensor = {});

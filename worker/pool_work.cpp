@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/inline_reader.h"
 #include "engine/base/limits.h"
 #include "protocol/codec.h"
 #include "worker/pool_session.h"
@@ -76,9 +77,8 @@ Partial PoolSession::compute(const Compute& request, ByteSpan frame, ByteVector*
     return partial;
   }
   if (source_ == nullptr) {
-    source_ = std::make_unique<StoredSource>(*manifest_, context_.store,
-                                             context_.options.open_reader(), context_.clock,
-                                             cache_bytes_);
+    source_ = std::make_unique<StoredSource>(*manifest_, context_.store, open_reader(),
+                                             context_.clock, StoredSourceOptions{cache_bytes_});
   }
   expect(request.predicted);
   const ManifestLayer& layer = *manifest_->layer(request.work.layer);
@@ -87,6 +87,11 @@ Partial PoolSession::compute(const Compute& request, ByteSpan frame, ByteVector*
   rows_computed_ += request.rows.size();
   units_computed_ += calls_of(request);
   return partial;
+}
+
+std::unique_ptr<BlockReader> PoolSession::open_reader() {
+  const auto& open = context_.options.open_reader;
+  return open ? open() : std::make_unique<InlineBlockReader>(context_.clock);
 }
 
 // A hint from outside: what does not exist here, or is not held, is left out.

@@ -7,6 +7,7 @@
 //   per coordinator:  kJoining -> kGreeting -> kFetchingManifest -> kMember
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,8 +34,9 @@ struct WorkerOptions {
   std::string software;     // "potluck 0.1.0, avx2"
   uint64_t ram_bytes = 0;   // cache of all pools together
   uint64_t disk_bytes = 0;  // = the store's quota
-  // Makes the reader of a pool's experts; every pool has its own.
-  std::function<std::unique_ptr<BlockReader>()> open_reader;
+  // Makes the reader of a pool's experts; every pool has its own. Empty: the core reads in its own
+  // thread, so that the course of a simulation depends on nothing else.
+  std::function<std::unique_ptr<BlockReader>()> open_reader = {};
 };
 
 // What the surroundings have to do. ConnectChannel for a channel that is connected already means:

@@ -85,10 +85,10 @@ void Dispatcher::forecast_units(const ExpertBatch& batch) {
   choose_holders(next->layer, calls_, nullptr);
   for (uint32_t unit : touched_) {
     if (unit_group_[unit] < 0) continue;
-    forecast_.emplace_back(groups_[static_cast<size_t>(unit_group_[unit])].worker,
-                           UnitId{static_cast<uint16_t>(next->layer),
-                                  static_cast<uint16_t>(unit / slices_),
-                                  static_cast<uint16_t>(unit % slices_)});
+    forecast_.emplace_back(
+        groups_[static_cast<size_t>(unit_group_[unit])].worker,
+        UnitId{static_cast<uint16_t>(next->layer), static_cast<uint16_t>(unit / slices_),
+               static_cast<uint16_t>(unit % slices_)});
   }
 }
 

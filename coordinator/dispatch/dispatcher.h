@@ -178,7 +178,7 @@ class Dispatcher {
   uint64_t next_request_ = 1;
 
   // Scratch, kept so that a batch allocates little.
-  Calls calls_;                // of the batch being submitted
+  Calls calls_;  // of the batch being submitted
   // Units that the next layer is likely to need, and who would be asked for them now. Goes out with
   // this batch's messages.
   std::vector<std::pair<PeerKey, UnitId>> forecast_;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/base/limits.h"
+#include "engine/experts/manifest_builder.h"
 
 namespace potluck {
 namespace {
@@ -69,7 +70,7 @@ Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model
   std::unique_ptr<Pool> pool(new Pool(std::move(options), model, threads, storage, clock, entropy,
                                       std::move(keys).value()));
   if (Status status = pool->load_identity(storage); !status) return status.error();
-  Result<Manifest> manifest = model.cutter().build_manifest(model.config().name, progress);
+  Result<Manifest> manifest = build_manifest(model.cutter(), model.config().name, progress);
   if (!manifest) return manifest.error();
   pool->manifest_ = std::make_unique<Manifest>(std::move(manifest).value());
   pool->signed_manifest_ = sign_manifest(*pool->manifest_, pool->keys_.signing);

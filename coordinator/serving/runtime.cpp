@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "engine/base/limits.h"
+#include "engine/base/threaded_reader.h"
+#include "engine/experts/manifest_builder.h"
 
 namespace potluck {
 namespace {
@@ -72,14 +74,16 @@ Status Runtime::open_local(Storage& storage, const StageProgress& progress) {
 
 Status Runtime::open_store(Storage& storage, const StageProgress& progress) {
   auto manifest =
-      model_->cutter().build_manifest(model_->config().name, stage(progress, "hashing"));
+      build_manifest(model_->cutter(), model_->config().name, stage(progress, "hashing"));
   if (!manifest) return manifest.error();
   manifest_ = std::make_unique<Manifest>(std::move(manifest).value());
   auto store = GrainStore::open(storage, options_.store_directory, UINT64_MAX);
   if (!store) return store.error();
   store_ = std::move(store).value();
   if (Status status = fill_store(progress); !status) return status;
-  auto source = std::make_unique<StoredSource>(*manifest_, *store_, options_.ram_bytes);
+  auto source = std::make_unique<StoredSource>(*manifest_, *store_,
+                                               std::make_unique<ThreadedBlockReader>(8, clock_),
+                                               clock_, StoredSourceOptions{options_.ram_bytes});
   stored_source_ = source.get();
   source_ = std::move(source);
   return {};

@@ -206,8 +206,8 @@ Result<std::unique_ptr<ReadableFile>> SystemStorage::open(const std::string& pat
   if (int flags = ::fcntl(fd.get(), F_GETFL); flags >= 0) {
     (void)::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK);
   }
-  return std::unique_ptr<ReadableFile>(std::make_unique<SystemFile>(
-      path, std::move(fd), status, direct ? kDirectAlignment : 1));
+  return std::unique_ptr<ReadableFile>(
+      std::make_unique<SystemFile>(path, std::move(fd), status, direct ? kDirectAlignment : 1));
 }
 
 Status SystemStorage::write_atomic(const std::string& path, ByteSpan data, uint32_t mode) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <list>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -14,6 +15,16 @@ namespace potluck {
 class CachePolicy {
  public:
   explicit CachePolicy(uint64_t budget_bytes) : budget_bytes_(budget_bytes) {}
+
+  void begin_step(uint32_t) {}
+  void admit(const Digest& key, bool) { (void)insert(key, uint64_t{1}); }
+  template <class Free>
+  std::optional<Digest> victim(bool, const Free& free) {
+    for (auto entry = order_.rbegin(); entry != order_.rend(); ++entry) {
+      if (free(entry->key)) return entry->key;
+    }
+    return std::nullopt;
+  }
 
   // True if the grain is in; it is then the most recently used.
   bool touch(const Digest& key);

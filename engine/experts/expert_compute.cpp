@@ -221,8 +221,7 @@ void LocalExecutor::expect(const ExpertBatch& batch) {
     if (std::find(before.begin(), before.end(), batch.forecast[i]) != before.end()) continue;
     for (uint32_t grain = 0; grain < cutter_.plan(batch.layer + 1).grains; ++grain) {
       guesses_.push_back({static_cast<uint16_t>(batch.layer + 1),
-                          static_cast<uint16_t>(batch.forecast[i]),
-                          static_cast<uint16_t>(grain)});
+                          static_cast<uint16_t>(batch.forecast[i]), static_cast<uint16_t>(grain)});
     }
   }
   source_.expect(guesses_);

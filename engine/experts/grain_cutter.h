@@ -1,6 +1,6 @@
 // GrainCutter: cuts grains out of a GGUF file, in the layout of expert_shape.h. Used to build
-// manifest and store, to deliver grains, to fill memory in solo runs and as the coordinator's last resort.
-// Refers to a model and banks that must outlive it; const methods, any thread.
+// manifest and store, to deliver grains, to fill memory in solo runs and as the coordinator's last
+// resort. Refers to a model and banks that must outlive it; const methods, any thread.
 #pragma once
 
 #include <functional>

@@ -158,6 +158,24 @@ Status GrainStore::read(const Digest& digest, MutableByteSpan out) {
   return {};
 }
 
+Result<GrainPlace> GrainStore::find(const Digest& digest) {
+  if (!contains(digest)) {
+    return Error{ErrorCode::kNotFound, path_of(digest) + ": no such grain in the store"};
+  }
+  auto file = storage_.open(path_of(digest), ReadMode::kDirect);
+  if (!file) return file.error();
+  files_[digest] = std::move(*file);
+  return GrainPlace{files_[digest].get(), 0, files_[digest]->size(), 0};
+}
+
+Status GrainStore::verify(const Digest& digest, ByteSpan bytes) {
+  if (Digest found = sha256(bytes); found != digest) {
+    remove(digest);
+    return altered(path_of(digest), "its SHA-256 is " + found.hex());
+  }
+  return {};
+}
+
 void GrainStore::remove(const Digest& digest) {
   auto found = sizes_.find(digest);
   if (found == sizes_.end()) return;

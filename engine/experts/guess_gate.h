@@ -3,6 +3,7 @@
 // again, because texts change. Pure; one thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/base/buffer.h"
+
 namespace potluck {
 
 // One expert on its way into the manifest.
@@ -98,8 +100,8 @@ Status ManifestBuilder::take(const CutExpert& expert, ManifestLayer* layer) {
     const Digest& digest = expert.digests[grain];
     layer->grains[size_t{expert.expert} * layer->plan.grains + grain] = digest;
     if (store_ == nullptr) continue;
-    uint64_t length = cutter_.grain_bytes({static_cast<uint16_t>(layer->layer), 0,
-                                           static_cast<uint16_t>(grain)});
+    uint64_t length =
+        cutter_.grain_bytes({static_cast<uint16_t>(layer->layer), 0, static_cast<uint16_t>(grain)});
     if (Status put = store_->put_trusted(digest, rest.first(length)); !put) return put;
     rest = rest.subspan(length);
   }

@@ -76,9 +76,7 @@ struct StoredSource::State {
   void fail(GrainId id, const Error& error);
   std::optional<uint32_t> take_slab(const Digest& digest, bool guessed);
   void release(uint32_t slab);
-  bool in_use(uint32_t slab) const {
-    return slabs[slab].use_count() > 1 || slabs[slab]->reading;
-  }
+  bool in_use(uint32_t slab) const { return slabs[slab].use_count() > 1 || slabs[slab]->reading; }
   Error no_room() const;
   bool wave_complete() const { return next_missing == missing.size() && awaited == 0; }
 
@@ -88,7 +86,7 @@ struct StoredSource::State {
   StoredSourceOptions options;
   uint64_t slab_bytes;
   uint64_t all_grains;  // of the model
-  CachePolicy policy;  // in units of whole slabs
+  CachePolicy policy;   // in units of whole slabs
   GuessGate gate;
   std::vector<std::shared_ptr<Slab>> slabs;
   std::vector<uint32_t> vacant;
@@ -224,9 +222,9 @@ void StoredSource::State::start_guesses() {
 bool StoredSource::State::plan_read(GrainId id, const Digest& digest, bool guessed) {
   Result<GrainPlace> place = store.find(digest);
   if (place && place->bytes != manifest.grain_bytes(id)) {
-    place = Error{ErrorCode::kCorrupt, fmt::format("grain {}: {} bytes in the store, expected {}",
-                                                   digest.hex(), place->bytes,
-                                                   manifest.grain_bytes(id))};
+    place = Error{ErrorCode::kCorrupt,
+                  fmt::format("grain {}: {} bytes in the store, expected {}", digest.hex(),
+                              place->bytes, manifest.grain_bytes(id))};
   }
   if (!place) {
     if (!guessed) fail(id, place.error());
@@ -322,9 +320,8 @@ void StoredSource::State::fail(GrainId id, const Error& error) {
 // A vacant slab, or that of the coldest grain that nobody views.
 std::optional<uint32_t> StoredSource::State::take_slab(const Digest& digest, bool guessed) {
   if (vacant.empty()) {
-    auto victim = policy.victim(guessed, [this](const Digest& key) {
-      return !in_use(slab_of.at(key));
-    });
+    auto victim =
+        policy.victim(guessed, [this](const Digest& key) { return !in_use(slab_of.at(key)); });
     if (!victim) return std::nullopt;
     Slab& slab = *slabs[slab_of.at(*victim)];
     if (slab.guessed) {
@@ -336,7 +333,7 @@ std::optional<uint32_t> StoredSource::State::take_slab(const Digest& digest, boo
   uint32_t slab = vacant.back();
   vacant.pop_back();
   slab_of[digest] = slab;
-  policy.insert(digest, guessed);
+  policy.admit(digest, guessed);
   return slab;
 }
 

@@ -27,8 +27,10 @@ void ExpertForecast::run(uint32_t layer, uint32_t rows, const float* residual) {
   weights_.resize(router.top_k);
   experts_.resize(uint64_t{rows} * router.top_k);
   for (uint32_t row = 0; row < rows; ++row) {
-    RouterScratch scratch{{probabilities_.data(), router.experts}, {scores_.data(), router.experts}};
-    route(router, machine_.kernels, {logits_.data() + uint64_t{row} * router.experts, router.experts},
+    RouterScratch scratch{{probabilities_.data(), router.experts},
+                          {scores_.data(), router.experts}};
+    route(router, machine_.kernels,
+          {logits_.data() + uint64_t{row} * router.experts, router.experts},
           {next.router.bias, next.router.selection_bias}, scratch,
           {experts_.data() + uint64_t{row} * router.top_k, router.top_k}, weights_);
     if (!std::isfinite(weights_[0])) return clear();

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/inline_reader.h"
 #include "engine/experts/manifest_builder.h"
 #include "engine/experts/stored_source.h"
 #include "tests/unit/engine/experts/compute_case.h"
@@ -132,9 +133,13 @@ TEST_P(Invariance, Sources) {
                static_cast<uint16_t>(i % layer.plan.grains)};
     ASSERT_TRUE((*store)->put(manifest.digest_of(id), fixture_.cut(id)));
   }
+  SystemClock clock;
   for (uint64_t slabs : {1, 3, 1000}) {
     uint64_t budget = slabs * manifest.largest_grain_bytes();
-    StoredSource stored(manifest, **store, budget);
+    auto reader = slabs == 3
+                      ? open_block_reader(ReaderChoice::kThreads, 4, clock).value()
+                      : std::unique_ptr<BlockReader>(std::make_unique<InlineBlockReader>(clock));
+    StoredSource stored(manifest, **store, std::move(reader), clock, {budget});
     EXPECT_TRUE(same_sums(compute(batch_, batch_.calls, kernels, 2, stored), expected_)) << slabs;
     EXPECT_LE(stored.resident_bytes(), budget);
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/inline_reader.h"
 #include "engine/experts/manifest_builder.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/unit/engine/experts/expert_fixture.h"
@@ -49,6 +50,9 @@ class StoredSourceTest : public ::testing::Test {
            std::equal(expected.begin(), expected.end(), view.bytes.begin());
   }
 
+  std::unique_ptr<BlockReader> reader() { return std::make_unique<InlineBlockReader>(clock_); }
+
+  ManualClock clock_;
   ExpertFixture fixture_;
   Manifest manifest_;
   MemoryStorage storage_;
@@ -58,7 +62,7 @@ class StoredSourceTest : public ::testing::Test {
 };
 
 TEST_F(StoredSourceTest, HitsOnceItIsWarm) {
-  StoredSource source(manifest_, *store_, 1 * kGiB);
+  StoredSource source(manifest_, *store_, reader(), clock_, {1 * kGiB});
   uint64_t bytes = 0;
   for (int round = 0; round < 3; ++round) {
     for (GrainId id : ids_) {
@@ -79,7 +83,7 @@ TEST_F(StoredSourceTest, NeverExceedsItsBudgetAndKeepsViewsInPlace) {
     CounterRandom random(seed);
     uint64_t slabs = 1 + random.bits(0) % 6;
     uint64_t budget = slabs * slab_ + random.bits(1) % slab_;
-    StoredSource source(manifest_, *store_, budget);
+    StoredSource source(manifest_, *store_, reader(), clock_, {budget});
     std::vector<std::pair<GrainId, GrainView>> held;
     for (uint64_t step = 2; step < 300; ++step) {
       if (random.bits(step, 0) % 3 == 0 && !held.empty()) {
@@ -101,7 +105,7 @@ TEST_F(StoredSourceTest, NeverExceedsItsBudgetAndKeepsViewsInPlace) {
 }
 
 TEST_F(StoredSourceTest, HeldGrainsAreNotTheOnesToGo) {
-  StoredSource source(manifest_, *store_, 3 * slab_);
+  StoredSource source(manifest_, *store_, reader(), clock_, {3 * slab_});
   GrainView held = source.get(ids_[0]).value();
   const std::byte* place = held.bytes.data();
   for (int round = 0; round < 5; ++round) {
@@ -114,7 +118,7 @@ TEST_F(StoredSourceTest, HeldGrainsAreNotTheOnesToGo) {
 }
 
 TEST_F(StoredSourceTest, TheColdestGoesFirst) {
-  StoredSource source(manifest_, *store_, 3 * slab_);
+  StoredSource source(manifest_, *store_, reader(), clock_, {3 * slab_});
   for (size_t i : {0, 1, 2, 0, 3}) ASSERT_TRUE(source.get(ids_[i]));  // 1 goes for 3
   EXPECT_EQ(source.statistics().misses, 4u);
   for (size_t i : {0, 2, 3}) ASSERT_TRUE(source.get(ids_[i]));
@@ -125,7 +129,7 @@ TEST_F(StoredSourceTest, TheColdestGoesFirst) {
 
 TEST_F(StoredSourceTest, BudgetBelowOneGrainSaysSo) {
   for (uint64_t budget : {uint64_t{0}, slab_ - 1}) {
-    StoredSource source(manifest_, *store_, budget);
+    StoredSource source(manifest_, *store_, reader(), clock_, {budget});
     Result<GrainView> view = source.get(ids_[0]);
     ASSERT_FALSE(view);
     EXPECT_EQ(view.error().code, ErrorCode::kLimit);
@@ -134,7 +138,7 @@ TEST_F(StoredSourceTest, BudgetBelowOneGrainSaysSo) {
 }
 
 TEST_F(StoredSourceTest, AlteredGrainIsNoticedAndCanBeFetchedAgain) {
-  StoredSource source(manifest_, *store_, 4 * slab_);
+  StoredSource source(manifest_, *store_, reader(), clock_, {4 * slab_});
   storage_.flip_bit(path_of(ids_[2]), 1000);
   Result<GrainView> view = source.get(ids_[2]);
   ASSERT_FALSE(view);
@@ -149,7 +153,7 @@ TEST_F(StoredSourceTest, AlteredGrainIsNoticedAndCanBeFetchedAgain) {
 }
 
 TEST_F(StoredSourceTest, GrainsOutsideTheManifestDoNotExist) {
-  StoredSource source(manifest_, *store_, 4 * slab_);
+  StoredSource source(manifest_, *store_, reader(), clock_, {4 * slab_});
   for (GrainId id : {GrainId{0, 0, 0}, GrainId{1, 3, 0}, GrainId{1, 0, 8}, GrainId{99, 9, 9}}) {
     Result<GrainView> view = source.get(id);
     ASSERT_FALSE(view);
@@ -158,7 +162,8 @@ TEST_F(StoredSourceTest, GrainsOutsideTheManifestDoNotExist) {
 }
 
 TEST_F(StoredSourceTest, ViewsOutliveTheSource) {
-  auto source = std::make_unique<StoredSource>(manifest_, *store_, 4 * slab_);
+  auto source = std::make_unique<StoredSource>(manifest_, *store_, reader(), clock_,
+                                               StoredSourceOptions{4 * slab_});
   GrainView view = source->get(ids_[1]).value();
   source.reset();
   EXPECT_TRUE(holds(view, ids_[1]));
@@ -172,7 +177,7 @@ TEST_F(StoredSourceTest, ReadsFromARealDisk) {
   for (GrainId id : ids_) {
     ASSERT_TRUE((*store)->put(manifest_.digest_of(id), fixture_.cut(id)));
   }
-  StoredSource source(manifest_, **store, 2 * slab_);
+  StoredSource source(manifest_, **store, reader(), clock_, {2 * slab_});
   for (GrainId id : ids_) EXPECT_TRUE(holds(source.get(id).value(), id));
 }
 

@@ -43,14 +43,14 @@ class Critic final : public ExpertExecutor {
   std::vector<uint32_t> forecast_;
 };
 
-struct Run {
+struct Outcome {
   std::vector<float> logits;
   double recall = 0;
   size_t longest = 0;
 };
 
 // The same tokens every time, `rows_per_step` at once.
-Run run(bool wants, uint32_t tokens, uint32_t rows_per_step) {
+Outcome run(bool wants, uint32_t tokens, uint32_t rows_per_step) {
   test::SoloEngine engine(kStoryteller, {});
   Critic critic(engine.executor(), wants);
   KvCache cache(engine.config(), KvType::kF32, tokens);
@@ -69,8 +69,8 @@ Run run(bool wants, uint32_t tokens, uint32_t rows_per_step) {
 }
 
 TEST(ExpertForecast, FindsMostExpertsOfATrainedModel) {
-  Run forecast = run(true, 48, 1);
-  Run plain = run(false, 48, 1);
+  Outcome forecast = run(true, 48, 1);
+  Outcome plain = run(false, 48, 1);
   EXPECT_EQ(plain.longest, 0u);
   EXPECT_GT(forecast.longest, 0u);
   EXPECT_GT(forecast.recall, 0.5);  // guessing at random finds a sixth
@@ -78,9 +78,9 @@ TEST(ExpertForecast, FindsMostExpertsOfATrainedModel) {
 }
 
 TEST(ExpertForecast, IsNotMadeForManyRows) {
-  Run few = run(true, 8, ExpertForecast::kMostRows);
+  Outcome few = run(true, 8, ExpertForecast::kMostRows);
   EXPECT_GT(few.longest, 0u);
-  Run many = run(true, 10, ExpertForecast::kMostRows + 1);
+  Outcome many = run(true, 10, ExpertForecast::kMostRows + 1);
   EXPECT_EQ(many.longest, 0u);
 }
 
