@@ -88,6 +88,13 @@ enum class ReaderChoice {
 // "auto", "threads" or "io_uring"; the error names `flag`.
 Result<ReaderChoice> parse_reader_choice(const std::string& flag, std::string_view text);
 
+// How an owner wants its reads done.
+struct ReaderSettings {
+  ReaderChoice choice = ReaderChoice::kAuto;
+  uint32_t depth = 0;                       // 0: as the disk probe finds best
+  uint64_t simulated_bytes_per_second = 0;  // as from a disk of that rate; 0: the real one
+};
+
 // kUnsupported when io_uring was asked for and the system refuses it, kInvalidArgument for a depth
 // outside 1 to limits::kReadDepth. `clock` must outlive the reader.
 Result<std::unique_ptr<BlockReader>> open_block_reader(ReaderChoice choice, uint32_t depth,

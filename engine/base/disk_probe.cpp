@@ -7,6 +7,7 @@
 
 #include "engine/base/buffer.h"
 #include "engine/base/random.h"
+#include "engine/base/simulated_disk.h"
 
 namespace potluck {
 namespace {
@@ -126,6 +127,24 @@ uint32_t DiskProbe::depth_for(uint64_t record_bytes) const {
     if (point.record_bytes == nearest->record_bytes && good) return point.depth;
   }
   return nearest->depth;
+}
+
+Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& settings,
+                                                        const ReadableFile* sample,
+                                                        uint64_t record_bytes, const Clock& clock) {
+  uint32_t depth = settings.depth;
+  if (depth == 0 && sample != nullptr) {
+    auto make_reader = [&](uint32_t tried) {
+      return open_block_reader(settings.choice, tried, clock);
+    };
+    auto probe = probe_disk(*sample, make_reader, clock);
+    if (probe) depth = probe->depth_for(record_bytes);
+  }
+  auto reader = open_block_reader(settings.choice, depth == 0 ? kUnmeasuredDepth : depth, clock);
+  uint64_t rate = settings.simulated_bytes_per_second;
+  if (!reader || rate == 0) return reader;
+  return std::unique_ptr<BlockReader>(
+      std::make_unique<SimulatedDisk>(std::move(*reader), rate, clock));
 }
 
 }  // namespace potluck

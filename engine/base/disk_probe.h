@@ -46,4 +46,14 @@ inline constexpr uint64_t kProbeFileBytes = 64 * kMiB;
 Result<DiskProbe> probe_disk(const ReadableFile& file, const ReaderFactory& make_reader,
                              const Clock& clock, const ProbeLimits& limits = {});
 
+// The depth of a reader whose settings name none and that has nothing to measure on: enough for
+// most disks.
+inline constexpr uint32_t kUnmeasuredDepth = 8;
+
+// Opens a reader as the settings say. Without a depth, one is measured on `sample` for records of
+// about `record_bytes`; kUnmeasuredDepth where that cannot be (null, too small, unreadable).
+Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& settings,
+                                                        const ReadableFile* sample,
+                                                        uint64_t record_bytes, const Clock& clock);
+
 }  // namespace potluck

@@ -157,5 +157,21 @@ TEST(DiskProbe, PassesOnThatNoReaderOpens) {
   EXPECT_EQ(result.error().code, ErrorCode::kUnsupported);
 }
 
+TEST(FittedReader, TakesItsDepthFromTheSettingsOrTheProbe) {
+  HollowFile large(kGiB);
+  HollowFile small(kMiB);
+  SystemClock clock;
+  ReaderSettings settings{.choice = ReaderChoice::kThreads, .depth = 3};
+  EXPECT_EQ((*open_fitted_reader(settings, &large, kMiB, clock))->depth(), 3u);
+  settings.simulated_bytes_per_second = 1000;
+  EXPECT_EQ((*open_fitted_reader(settings, &large, kMiB, clock))->depth(), 3u);
+  settings = {.choice = ReaderChoice::kThreads};
+  EXPECT_EQ((*open_fitted_reader(settings, &small, kMiB, clock))->depth(), kUnmeasuredDepth);
+  EXPECT_EQ((*open_fitted_reader(settings, nullptr, kMiB, clock))->depth(), kUnmeasuredDepth);
+  EXPECT_LE((*open_fitted_reader(settings, &large, kMiB, clock))->depth(), 16u);
+  settings.depth = 100'000;
+  EXPECT_FALSE(open_fitted_reader(settings, nullptr, kMiB, clock).ok());
+}
+
 }  // namespace
 }  // namespace potluck
