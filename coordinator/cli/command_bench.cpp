@@ -116,6 +116,19 @@ nlohmann::json layer_report(const Measured& measured) {
                                   measured.after_decode.gather_nanoseconds)}};
 }
 
+// What reading ahead of time was worth during decode: the share of would-be misses that it had on
+// the way or in memory, and what was read for nothing.
+void add_guess_report(const BenchFlags& flags, const ExpertCounters& before,
+                      const ExpertCounters& after, nlohmann::json* report) {
+  auto used = static_cast<double>(after.guesses_used - before.guesses_used);
+  auto wasted = static_cast<double>(after.guesses_wasted - before.guesses_wasted);
+  auto misses = static_cast<double>(after.cache_misses - before.cache_misses);
+  auto bytes = static_cast<double>(after.guessed_bytes - before.guessed_bytes);
+  (*report)["guess_recall"] = rate(used, used + misses);
+  (*report)["guessed_bytes_wasted_per_token"] =
+      rate(bytes * rate(wasted, used + wasted), flags.generate);
+}
+
 nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_t resident) {
   const ExpertCounters& before = measured.before_decode;
   const ExpertCounters& after = measured.after_decode;
@@ -124,7 +137,7 @@ nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_
   double hits = difference(before.cache_hits, after.cache_hits);
   double lookups = hits + difference(before.cache_misses, after.cache_misses);
   double disk = difference(before.disk_bytes, after.disk_bytes);
-  return {
+  nlohmann::json report = {
       {"prefill_tokens_per_s", rate(flags.prompt, measured.prefill_seconds)},
       {"decode_tokens_per_s", rate(tokens, measured.decode_seconds)},
       {"prompt_tokens", flags.prompt},
@@ -137,6 +150,10 @@ nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_
       {"resident_bytes", resident},
       {"workers", after.workers},
       {"layer", layer_report(measured)}};
+  add_guess_report(flags, before, after, &report);
+  double reading = difference(before.disk_reading_nanoseconds, after.disk_reading_nanoseconds) / 1e9;
+  if (reading > 0) report["disk_bytes_per_s_reading"] = disk / reading;
+  return report;
 }
 
 Status bench(const BenchFlags& flags, const Environment& environment) {

@@ -86,7 +86,10 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
                    "memory for experts, such as 4GiB: of each worker with --workers, else of this "
                    "process, which then streams the rest from its store")
       ->envname("POTLUCK_RAM");
-  parser->add_option("--store", flags->store, "directory for experts on disk")
+  parser
+      ->add_option("--store", flags->store,
+                   "directory for experts on disk (default: beside the model; of local workers: "
+                   "in ~/.potluck)")
       ->envname("POTLUCK_STORE");
   parser->add_option("--slices", flags->slices, "slices each expert is cut into (default 1)")
       ->envname("POTLUCK_SLICES");
@@ -97,6 +100,8 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
       ->envname("POTLUCK_ISA");
   parser->add_option("--workers", flags->workers, "worker processes on this machine")
       ->envname("POTLUCK_WORKERS");
+  parser->add_flag("--no-prefetch", flags->no_prefetch,
+                   "read no experts ahead of the layer that needs them");
   parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
 }
 
@@ -133,8 +138,10 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.threads = flags.threads > 0 ? flags.threads : processors;
   options.context = flags.context;
   options.kv_type = *kv;
-  options.ram_bytes = ram;
-  options.store_directory = flags.store.empty() ? home_directory() + "/store" : flags.store;
+  options.stream.ram_bytes = ram;
+  options.stream.store_directory = flags.store.empty() ? flags.model + ".potluck" : flags.store;
+  options.stream.prefetch = !flags.no_prefetch;
+  options.stream.notice = [terminal](const std::string& text) { terminal->notice(text); };
   options.slices = flags.slices;
   options.prefill_chunk = flags.prefill_chunk;
   options.isa = flags.isa;
@@ -143,9 +150,11 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.slices = flags.slices;
   pool.local_workers = flags.workers;
   pool.last_resort_bytes = kLastResortBytes;
-  pool.notice = [terminal](const std::string& text) { terminal->notice(text); };
+  pool.notice = options.stream.notice;
+  pool.prefetch = !flags.no_prefetch;
+  pool.records_directory = home_directory() + "/layers";
   pool.local.program = environment.program;
-  pool.local.store_directory = options.store_directory;
+  pool.local.store_directory = flags.store.empty() ? home_directory() + "/store" : flags.store;
   pool.local.ram_bytes = ram;
   pool.local.isa = flags.isa;
   return options;

@@ -19,6 +19,7 @@ struct EngineFlags {
   uint32_t slices = 1;
   uint32_t prefill_chunk = 512;
   std::string isa;
+  bool no_prefetch = false;
   bool quiet = false;
   uint32_t workers = 0;
 };

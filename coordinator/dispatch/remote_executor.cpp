@@ -19,13 +19,15 @@ uint64_t nanoseconds(Duration duration) {
 }  // namespace
 
 RemoteExecutor::RemoteExecutor(CoordinatorCore& core, Pump& pump, const GrainCutter& cutter,
-                               GrainSource& last_resort, ExpertCompute& compute, const Clock& clock)
+                               GrainSource& last_resort, ExpertCompute& compute, const Clock& clock,
+                               bool prefetch)
     : core_(core),
       pump_(pump),
       cutter_(cutter),
       last_resort_(last_resort),
       compute_(compute),
-      clock_(clock) {}
+      clock_(clock),
+      prefetch_(prefetch) {}
 
 ExpertExecutor::Ticket RemoteExecutor::submit(const ExpertBatch& batch, ExpertSums* out) {
   TimePoint start = clock_.now();

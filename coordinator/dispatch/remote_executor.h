@@ -28,9 +28,10 @@ class RemoteExecutor final : public ExpertExecutor {
  public:
   // All must outlive the executor.
   RemoteExecutor(CoordinatorCore& core, Pump& pump, const GrainCutter& cutter,
-                 GrainSource& last_resort, ExpertCompute& compute, const Clock& clock);
+                 GrainSource& last_resort, ExpertCompute& compute, const Clock& clock,
+                 bool prefetch = true);
 
-  bool wants_forecast() const override { return core_.dispatcher().disks_in_use(); }
+  bool wants_forecast() const override { return prefetch_ && core_.dispatcher().disks_in_use(); }
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
   bool done(Ticket ticket) override;
   // Fails only if the last resort does: the model file cannot be read.
@@ -49,6 +50,7 @@ class RemoteExecutor final : public ExpertExecutor {
   GrainSource& last_resort_;
   ExpertCompute& compute_;
   const Clock& clock_;
+  bool prefetch_;  // tell workers what the next layer is likely to need
   LayerTimes times_;
 };
 

@@ -70,10 +70,7 @@ Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model
   std::unique_ptr<Pool> pool(new Pool(std::move(options), model, threads, storage, clock, entropy,
                                       std::move(keys).value()));
   if (Status status = pool->load_identity(storage); !status) return status.error();
-  Result<Manifest> manifest = build_manifest(model.cutter(), model.config().name, progress);
-  if (!manifest) return manifest.error();
-  pool->manifest_ = std::make_unique<Manifest>(std::move(manifest).value());
-  pool->signed_manifest_ = sign_manifest(*pool->manifest_, pool->keys_.signing);
+  if (Status status = pool->make_manifest(progress); !status) return status.error();
   if (Status status = pool->open_sockets(); !status) return status.error();
   pool->make_core(kernels);
   if (Status status = pool->start_local_workers(); !status) return status.error();
@@ -91,6 +88,22 @@ Status Pool::load_identity(Storage& storage) {
   Result<uint64_t> epoch = next_epoch(storage, options_.state_directory + "/epoch");
   if (!epoch) return epoch.error();
   epoch_ = *epoch;
+  return {};
+}
+
+// The weights are hashed the first time; later starts find the digests.
+Status Pool::make_manifest(const Progress& progress) {
+  std::optional<LayerRecords> records;
+  if (!options_.records_directory.empty()) {
+    auto fingerprint = model_.file().fingerprint();
+    if (!fingerprint) return fingerprint.error();
+    records.emplace(storage_, options_.records_directory, *fingerprint);
+  }
+  ManifestBuilder builder(model_.cutter(), threads_, nullptr, records ? &*records : nullptr);
+  auto manifest = builder.build(model_.config().name, progress);
+  if (!manifest) return manifest.error();
+  manifest_ = std::make_unique<Manifest>(std::move(*manifest));
+  signed_manifest_ = sign_manifest(*manifest_, keys_.signing);
   return {};
 }
 
@@ -116,7 +129,7 @@ void Pool::make_core(const KernelTable& kernels) {
   last_resort_ = std::make_unique<GgufSource>(model_.cutter(), options_.last_resort_bytes);
   compute_ = std::make_unique<ExpertCompute>(kernels, threads_);
   executor_ = std::make_unique<RemoteExecutor>(*core_, *this, model_.cutter(), *last_resort_,
-                                               *compute_, clock_);
+                                               *compute_, clock_, options_.prefetch);
 }
 
 Status Pool::start_local_workers() {

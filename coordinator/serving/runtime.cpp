@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "engine/base/limits.h"
-#include "engine/base/threaded_reader.h"
 #include "engine/experts/manifest_builder.h"
 
 namespace potluck {
@@ -58,67 +57,41 @@ Status Runtime::choose_context() {
 }
 
 Status Runtime::open_local(Storage& storage, const StageProgress& progress) {
-  if (options_.ram_bytes > 0 && !model_->banks().empty()) {
-    if (Status status = open_store(storage, progress); !status) return status;
+  GrainSource* source = nullptr;
+  if (options_.stream.ram_bytes > 0 && !model_->banks().empty()) {
+    auto streamed = StreamedExperts::open(*model_, options_.stream, threads_, storage, clock_,
+                                          stage(progress, "building the store"));
+    if (!streamed) return streamed.error();
+    streamed_ = std::move(streamed).value();
+    source = &streamed_->source();
   } else {
     auto resident =
         ResidentSource::load(model_->cutter(), model_->banks(), stage(progress, "loading experts"));
     if (!resident) return resident.error();
-    source_ = std::move(resident).value();
+    resident_ = std::move(resident).value();
+    source = resident_.get();
   }
   compute_ = std::make_unique<ExpertCompute>(*kernels_, threads_);
-  local_executor_ = std::make_unique<LocalExecutor>(model_->cutter(), *source_, *compute_);
+  local_executor_ = std::make_unique<LocalExecutor>(model_->cutter(), *source, *compute_);
   executor_ = local_executor_.get();
   return {};
 }
 
-Status Runtime::open_store(Storage& storage, const StageProgress& progress) {
-  auto manifest =
-      build_manifest(model_->cutter(), model_->config().name, stage(progress, "hashing"));
-  if (!manifest) return manifest.error();
-  manifest_ = std::make_unique<Manifest>(std::move(manifest).value());
-  auto store = GrainStore::open(storage, options_.store_directory, UINT64_MAX);
-  if (!store) return store.error();
-  store_ = std::move(store).value();
-  if (Status status = fill_store(progress); !status) return status;
-  auto source = std::make_unique<StoredSource>(*manifest_, *store_,
-                                               std::make_unique<ThreadedBlockReader>(8, clock_),
-                                               clock_, StoredSourceOptions{options_.ram_bytes});
-  stored_source_ = source.get();
-  source_ = std::move(source);
-  return {};
-}
-
-// Cuts what the store does not have yet; a second run finds everything there.
-Status Runtime::fill_store(const StageProgress& progress) {
-  uint64_t done = 0;
-  uint64_t total = manifest_->total_bytes();
-  Buffer grain(manifest_->largest_grain_bytes());
-  for (const ManifestLayer& layer : manifest_->layers()) {
-    for (uint32_t i = 0; i < layer.experts * layer.plan.grains; ++i) {
-      GrainId id{static_cast<uint16_t>(layer.layer), static_cast<uint16_t>(i / layer.plan.grains),
-                 static_cast<uint16_t>(i % layer.plan.grains)};
-      MutableByteSpan bytes = grain.span().first(manifest_->grain_bytes(id));
-      const Digest& digest = manifest_->digest_of(id);
-      if (!store_->contains(digest)) {
-        if (Status cut = model_->cutter().cut(id, bytes); !cut) return cut;
-        if (Status put = store_->put(digest, bytes); !put) return put;
-      }
-      done += bytes.size();
-      if (progress) progress("building the store", done, total);
-    }
-  }
-  return {};
+void Runtime::add_stream_counters(ExpertCounters* counters) const {
+  const CacheStatistics& cache = streamed_->source().statistics();
+  counters->disk_bytes = cache.disk_bytes;
+  counters->disk_nanoseconds = static_cast<uint64_t>(cache.waited.count());
+  counters->disk_reading_nanoseconds = static_cast<uint64_t>(cache.reading.count());
+  counters->cache_hits = cache.hits;
+  counters->cache_misses = cache.misses;
+  counters->guessed_bytes = cache.guessed_bytes;
+  counters->guesses_used = cache.guesses_used;
+  counters->guesses_wasted = cache.guesses_wasted;
 }
 
 ExpertCounters Runtime::counters() {
   ExpertCounters counters;
-  if (stored_source_ != nullptr) {
-    const CacheStatistics& cache = stored_source_->statistics();
-    counters.disk_bytes = cache.disk_bytes;
-    counters.cache_hits = cache.hits;
-    counters.cache_misses = cache.misses;
-  }
+  if (streamed_ != nullptr) add_stream_counters(&counters);
   if (pool_ == nullptr) return counters;
   const DispatchStatistics& dispatch = pool_->statistics();
   counters.workers_lost = pool_->workers_lost();
@@ -137,6 +110,9 @@ ExpertCounters Runtime::counters() {
   counters.disk_nanoseconds = dispatch.worker_timings.disk;
   counters.cache_hits = dispatch.worker_timings.cache_hits;
   counters.cache_misses = dispatch.worker_timings.cache_misses;
+  counters.guessed_bytes = dispatch.worker_timings.guessed_bytes;
+  counters.guesses_used = dispatch.worker_timings.guesses_used;
+  counters.guesses_wasted = dispatch.worker_timings.guesses_wasted;
   return counters;
 }
 

@@ -10,7 +10,7 @@
 
 #include "coordinator/serving/generator.h"
 #include "coordinator/serving/pool.h"
-#include "engine/experts/stored_source.h"
+#include "coordinator/serving/streamed_experts.h"
 
 namespace potluck {
 
@@ -19,8 +19,7 @@ struct RuntimeOptions {
   int threads = 1;
   uint32_t context = 0;  // 0: the model's own, at most 4096
   KvType kv_type = KvType::kF16;
-  uint64_t ram_bytes = 0;  // of the expert cache; 0: solo, everything in memory
-  std::string store_directory;
+  StreamOptions stream;    // ram_bytes 0: solo, everything in memory
   uint32_t slices = 1;
   uint32_t prefill_chunk = 512;
   std::string isa;
@@ -45,6 +44,10 @@ struct ExpertCounters {
   uint64_t gather_nanoseconds = 0;           // checking and adding the workers' replies
   uint64_t cache_hits = 0;
   uint64_t cache_misses = 0;
+  uint64_t disk_reading_nanoseconds = 0;  // solo: while reads of a layer were under way
+  uint64_t guessed_bytes = 0;             // read because the next layer was likely to need them
+  uint64_t guesses_used = 0;              // grains of those that it did need
+  uint64_t guesses_wasted = 0;            // grains dropped without having been needed
 };
 
 class Runtime {
@@ -68,8 +71,7 @@ class Runtime {
       : options_(options), clock_(clock), threads_(options.threads) {}
   Status choose_context();
   Status open_local(Storage& storage, const StageProgress& progress);
-  Status open_store(Storage& storage, const StageProgress& progress);
-  Status fill_store(const StageProgress& progress);
+  void add_stream_counters(ExpertCounters* counters) const;
 
   RuntimeOptions options_;
   const Clock& clock_;
@@ -77,10 +79,8 @@ class Runtime {
   const KernelTable* kernels_ = nullptr;
   uint32_t context_ = 0;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<Manifest> manifest_;  // with a store
-  std::unique_ptr<GrainStore> store_;
-  std::unique_ptr<GrainSource> source_;
-  StoredSource* stored_source_ = nullptr;  // source_, when it is one
+  std::unique_ptr<ResidentSource> resident_;  // solo, everything in memory
+  std::unique_ptr<StreamedExperts> streamed_;  // solo, from a store
   std::unique_ptr<ExpertCompute> compute_;
   std::unique_ptr<LocalExecutor> local_executor_;
   std::unique_ptr<Pool> pool_;

@@ -12,10 +12,6 @@ namespace {
 
 constexpr uint64_t kSlabAlignment = 4096;  // direct reads ask for it
 
-// Neighbors on disk are read by one request up to this size: large enough for a disk's full rate,
-// small enough that computing can start before much has come.
-constexpr uint64_t kReadBytes = 1 * kMiB;
-
 // Memory for `slabs` slabs. Buffer aligns small blocks to 64 bytes only, so it asks for a little
 // more and starts at the next multiple.
 struct Arena {
@@ -50,6 +46,10 @@ struct Read {
   uint64_t bytes = 0;
   bool guessed = false;
 };
+
+uint64_t slab_bytes_of(const Manifest& manifest) {
+  return std::max(manifest.largest_grain_bytes(), kSlabAlignment);
+}
 
 uint64_t count_grains(const Manifest& manifest) {
   uint64_t grains = 0;
@@ -351,11 +351,19 @@ Error StoredSource::State::no_room() const {
                       options.budget_bytes, slabs.size(), slab_bytes)};
 }
 
+uint64_t working_set_bytes(const Manifest& manifest, uint32_t top_k) {
+  uint64_t grains = 0;
+  for (const ManifestLayer& layer : manifest.layers()) {
+    grains += uint64_t{std::min(top_k, layer.experts)} * layer.plan.grains;
+  }
+  return grains * slab_bytes_of(manifest);
+}
+
 StoredSource::StoredSource(const Manifest& manifest, GrainStore& store,
                            std::unique_ptr<BlockReader> reader, const Clock& clock,
                            const StoredSourceOptions& options)
     : state_(std::make_unique<State>(manifest, store, std::move(reader), clock, options,
-                                     std::max(manifest.largest_grain_bytes(), kSlabAlignment))) {}
+                                     slab_bytes_of(manifest))) {}
 
 StoredSource::~StoredSource() = default;
 

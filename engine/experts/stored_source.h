@@ -43,6 +43,10 @@ struct StoredSourceOptions {
 
 class StoredSource final : public GrainSource {
  public:
+  // Neighbors on disk are read by one request up to this size: large enough for a disk's full rate,
+  // small enough that computing can start before much has come.
+  static constexpr uint64_t kReadBytes = 1 * kMiB;
+
   // `manifest`, `store` and `clock` must outlive the source. The budget holds budget / slab bytes
   // grains; less than one slab makes every wave fail with kLimit, and less than what one token
   // needs gets a hit rate of zero.
@@ -67,5 +71,9 @@ class StoredSource final : public GrainSource {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// Memory for all grains that one token asks for: with a smaller budget nothing is in memory when it
+// is asked for again.
+uint64_t working_set_bytes(const Manifest& manifest, uint32_t top_k);
 
 }  // namespace potluck

@@ -1,0 +1,49 @@
+// StreamedExperts: the experts of a model that does not fit into memory, on one machine: a store on
+// disk, built from the model file at the first use, behind a cache of the size that was asked for.
+// Later uses find the store as it is. One thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/base/block_reader.h"
+#include "engine/base/thread_pool.h"
+#include "engine/experts/grain_store.h"
+#include "engine/experts/stored_source.h"
+#include "engine/model/model.h"
+
+namespace potluck {
+
+struct StreamOptions {
+  std::string store_directory;
+  uint64_t ram_bytes = 0;
+  ReaderSettings reader;
+  bool prefetch = true;                            // read what the next layer is likely to need
+  std::function<void(const std::string&)> notice;  // what people should read; or empty
+};
+
+class StreamedExperts {
+ public:
+  // All must outlive the object. Builds what the store does not have yet; an interrupted build goes
+  // on where it stopped. kLimit with the bytes that are missing when the disk cannot take it.
+  static Result<std::unique_ptr<StreamedExperts>> open(const Model& model,
+                                                       const StreamOptions& options,
+                                                       ThreadPool& threads, Storage& storage,
+                                                       const Clock& clock,
+                                                       const Progress& progress);
+
+  StoredSource& source() { return *source_; }
+
+ private:
+  StreamedExperts() = default;
+  Status build(const Model& model, const StreamOptions& options, ThreadPool& threads,
+               Storage& storage, const Progress& progress);
+  Status open_source(const StreamOptions& options, const Clock& clock);
+
+  std::unique_ptr<GrainStore> store_;
+  std::unique_ptr<Manifest> manifest_;
+  std::unique_ptr<StoredSource> source_;
+};
+
+}  // namespace potluck
