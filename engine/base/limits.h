@@ -43,6 +43,12 @@ inline constexpr uint64_t kGrainBytes = 64 * kMiB;
 inline constexpr uint32_t kSlices = 64;
 // 48 bytes a grain: the manifest of a 600 GB model has about a million grains.
 inline constexpr uint64_t kManifestBytes = 256 * kMiB;
+// A segment file of the store: large enough that 600 GB need only hundreds of open files, small
+// enough for any file system and to be given back whole when a model goes.
+inline constexpr uint64_t kSegmentBytes = 1 * kGiB;
+// A store leaves this much of the disk free: a system whose disk is full cannot log, update itself
+// or start programs, and flash that is full to the brim becomes slow.
+inline constexpr uint64_t kDiskReserveBytes = 256 * kMiB;
 
 // --- The wire ----------------------------------------------------------------------------------
 // One compute message carries at most this many token rows (a prefill chunk of several sessions).
