@@ -1,6 +1,7 @@
 #include "engine/experts/stored_source.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -46,7 +47,8 @@ struct StoredSource::State {
   GrainStore& store;
   uint64_t budget_bytes;
   uint64_t slab_bytes;
-  CachePolicy policy;  // in units of whole slabs
+  CachePolicy policy;
+  std::optional<uint16_t> layer;  // of the last grain asked for
   std::vector<std::shared_ptr<Slab>> slabs;
   std::vector<uint32_t> vacant;
   std::unordered_map<Digest, uint32_t> slab_of;
@@ -55,7 +57,7 @@ struct StoredSource::State {
 
 StoredSource::State::State(const Manifest& from, GrainStore& grains, uint64_t budget, uint64_t slab,
                            uint64_t count)
-    : manifest(from), store(grains), budget_bytes(budget), slab_bytes(slab), policy(count * slab) {
+    : manifest(from), store(grains), budget_bytes(budget), slab_bytes(slab), policy(count) {
   if (count == 0) return;
   auto arena = std::make_shared<Arena>(count, slab);
   for (uint64_t i = 0; i < count; ++i) {
@@ -65,26 +67,20 @@ StoredSource::State::State(const Manifest& from, GrainStore& grains, uint64_t bu
 }
 
 // Takes the grain into the policy and returns the slab it goes to: a vacant one, or that of the
-// coldest grain that nobody views. Viewed grains that the policy would drop count as just used.
+// coldest grain that nobody views.
 Result<uint32_t> StoredSource::State::take_slab(const Digest& digest) {
-  bool all_held = vacant.empty();
-  for (uint32_t i = 0; all_held && i < slabs.size(); ++i) all_held = in_use(i);
-  if (all_held) {
-    return Error{ErrorCode::kLimit,
-                 fmt::format("the cache of {} bytes holds {} grains of up to {} bytes, all in use",
-                             budget_bytes, slabs.size(), slab_bytes)};
-  }
-  std::vector<Digest> evicted = policy.insert(digest, slab_bytes);
-  while (!evicted.empty()) {
-    CHECK(evicted.size() == 1);  // all grains weigh the same
-    Digest victim = evicted.front();
-    if (!in_use(slab_of.at(victim))) {
-      vacant.push_back(slab_of.at(victim));
-      slab_of.erase(victim);
-      break;
+  if (vacant.empty()) {
+    auto victim =
+        policy.victim(false, [this](const Digest& cached) { return !in_use(slab_of.at(cached)); });
+    if (!victim) {
+      return Error{
+          ErrorCode::kLimit,
+          fmt::format("the cache of {} bytes holds {} grains of up to {} bytes, all in use",
+                      budget_bytes, slabs.size(), slab_bytes)};
     }
-    evicted = policy.insert(victim, slab_bytes);
+    release(*victim);
   }
+  policy.admit(digest, false);
   uint32_t slab = vacant.back();
   vacant.pop_back();
   slab_of[digest] = slab;
@@ -127,6 +123,8 @@ Result<GrainView> StoredSource::get(GrainId id) {
                  fmt::format("the manifest has no grain {} of expert {} in layer {}", id.grain,
                              id.expert, id.layer)};
   }
+  if (state.layer != id.layer) state.policy.begin_step(id.layer);
+  state.layer = id.layer;
   const Digest& digest = state.manifest.digest_of(id);
   if (auto cached = state.slab_of.find(digest); cached != state.slab_of.end()) {
     state.policy.touch(digest);
