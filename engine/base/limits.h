@@ -46,6 +46,12 @@ inline constexpr uint64_t kManifestBytes = 256 * kMiB;
 // Reads at the device at the same time, each with a thread where io_uring is not to be had. Fast
 // disks are busy with 8 to 32; more only makes each wait longer.
 inline constexpr uint32_t kReadDepth = 64;
+// A segment file of the store: large enough that 600 GB need only hundreds of open files, small
+// enough for any file system and to be given back whole when a model goes.
+inline constexpr uint64_t kSegmentBytes = 1 * kGiB;
+// A store leaves this much of the disk free: a system whose disk is full cannot log, update itself
+// or start programs, and flash that is full to the brim becomes slow.
+inline constexpr uint64_t kDiskReserveBytes = 256 * kMiB;
 
 // --- The wire ----------------------------------------------------------------------------------
 // One compute message carries at most this many token rows (a prefill chunk of several sessions).

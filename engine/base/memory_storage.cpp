@@ -4,28 +4,80 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "engine/base/random.h"
 
 namespace potluck {
 
+namespace {
+
+constexpr uint64_t kBlock = 4096;  // of holes, and of what a power cut tears apart
+
+struct Content {
+  Content() = default;
+  explicit Content(ByteSpan data) : bytes(data.begin(), data.end()) {}
+
+  ByteVector bytes;
+  std::set<uint64_t> holes;          // blocks that take no room; they hold zeros
+  std::optional<ByteVector> synced;  // as it was at the last sync, if it was written since
+
+  uint64_t used() const { return bytes.size() - holes.size() * kBlock; }
+  uint64_t missing(uint64_t begin, uint64_t end) const;
+  void fill(uint64_t begin, uint64_t end);
+  void resize(uint64_t size);
+  void before_change() {
+    if (!synced) synced = bytes;
+  }
+};
+
+// How much more room the file takes once [begin, end) is in use.
+uint64_t Content::missing(uint64_t begin, uint64_t end) const {
+  auto first = holes.lower_bound(begin / kBlock);
+  auto last = holes.lower_bound(ceil_div(end, kBlock));
+  uint64_t size = bytes.size();
+  uint64_t growth = end > size ? end - std::max(begin, size) : 0;
+  return static_cast<uint64_t>(std::distance(first, last)) * kBlock + growth;
+}
+
+// Puts [begin, end) in use; the file grows as needed.
+void Content::fill(uint64_t begin, uint64_t end) {
+  if (begin > bytes.size()) resize(begin);
+  if (end > bytes.size()) bytes.resize(end);
+  holes.erase(holes.lower_bound(begin / kBlock), holes.lower_bound(ceil_div(end, kBlock)));
+}
+
+void Content::resize(uint64_t size) {
+  uint64_t old = bytes.size();
+  bytes.resize(size);
+  for (uint64_t block = ceil_div(old, kBlock); (block + 1) * kBlock <= size; ++block) {
+    holes.insert(block);
+  }
+  holes.erase(holes.lower_bound(size / kBlock), holes.end());
+}
+
+}  // namespace
+
 struct MemoryStorage::State {
   std::mutex mutex;
-  std::map<std::string, std::shared_ptr<ByteVector>> files;
+  std::map<std::string, std::shared_ptr<Content>> files;
   std::set<std::string> directories;
   std::set<std::string> locks;
   uint64_t capacity = UINT64_MAX;
   uint64_t reads_to_fail = 0;
   uint64_t direct_alignment = 1;
+  bool punching = true;
+  uint64_t process = 0;  // files and locks of an earlier one are dead
 
   bool is_directory(const std::string& path) const;
-  uint64_t used() const;
+  uint64_t available() const;
   Status check_parent(const std::string& path) const;
-  ByteVector& existing(const std::string& path);
+  Content& existing(const std::string& path);
 };
 
 namespace {
@@ -51,10 +103,10 @@ bool MemoryStorage::State::is_directory(const std::string& path) const {
   return path.empty() || path == "." || path == "/" || directories.count(path) > 0;
 }
 
-uint64_t MemoryStorage::State::used() const {
-  uint64_t bytes = 0;
-  for (const auto& [path, content] : files) bytes += content->size();
-  return bytes;
+uint64_t MemoryStorage::State::available() const {
+  uint64_t used = 0;
+  for (const auto& [path, content] : files) used += content->used();
+  return capacity > used ? capacity - used : 0;
 }
 
 Status MemoryStorage::State::check_parent(const std::string& path) const {
@@ -63,7 +115,7 @@ Status MemoryStorage::State::check_parent(const std::string& path) const {
   return {};
 }
 
-ByteVector& MemoryStorage::State::existing(const std::string& path) {
+Content& MemoryStorage::State::existing(const std::string& path) {
   auto file = files.find(normalize(path));
   CHECK(file != files.end());
   return *file->second;
@@ -72,11 +124,11 @@ ByteVector& MemoryStorage::State::existing(const std::string& path) {
 class MemoryFile final : public ReadableFile {
  public:
   MemoryFile(std::shared_ptr<MemoryStorage::State> state, std::string path,
-             std::shared_ptr<const ByteVector> content, uint64_t alignment)
+             std::shared_ptr<const Content> content, uint64_t alignment)
       : state_(std::move(state)),
         path_(std::move(path)),
         content_(std::move(content)),
-        size_(content_->size()),
+        size_(content_->bytes.size()),
         alignment_(alignment) {}
 
   uint64_t size() const override { return size_; }
@@ -86,7 +138,7 @@ class MemoryFile final : public ReadableFile {
  private:
   std::shared_ptr<MemoryStorage::State> state_;
   std::string path_;
-  std::shared_ptr<const ByteVector> content_;
+  std::shared_ptr<const Content> content_;
   uint64_t size_;  // when it was opened
   uint64_t alignment_;
 };
@@ -99,33 +151,132 @@ Status MemoryFile::read_at(uint64_t offset, MutableByteSpan out) const {
     --state_->reads_to_fail;
     return Error{ErrorCode::kIo, path_ + ": cannot read: injected fault"};
   }
-  uint64_t readable = round_up(size_, alignment_);
+  const ByteVector& bytes = content_->bytes;
+  uint64_t size = std::max<uint64_t>(size_, bytes.size());
+  uint64_t readable = round_up(size, alignment_);
   if (offset > readable || out.size() > readable - offset) {
     return Error{ErrorCode::kIo, fmt::format("{}: cannot read {} bytes at {}, the file has {}",
-                                             path_, out.size(), offset, size_)};
+                                             path_, out.size(), offset, size)};
   }
-  uint64_t end = std::min<uint64_t>(offset + out.size(), size_);
-  if (end > content_->size()) {
+  uint64_t end = std::min<uint64_t>(offset + out.size(), size);
+  if (end > bytes.size()) {
     return Error{ErrorCode::kIo, fmt::format("{}: the file ends at {}, it had {} bytes when it "
                                              "was opened",
-                                             path_, content_->size(), size_)};
+                                             path_, bytes.size(), size)};
   }
-  if (offset < end) std::copy_n(content_->data() + offset, end - offset, out.data());
+  if (offset < end) std::copy_n(bytes.data() + offset, end - offset, out.data());
+  return {};
+}
+
+class MemoryWritableFile final : public WritableFile {
+ public:
+  MemoryWritableFile(std::shared_ptr<MemoryStorage::State> state, std::string path,
+                     std::shared_ptr<Content> content, bool direct)
+      : state_(std::move(state)),
+        path_(std::move(path)),
+        content_(std::move(content)),
+        process_(state_->process),
+        direct_(direct) {}
+
+  uint64_t size() const override;
+  Status write_at(uint64_t offset, ByteSpan data) override;
+  Status sync() override;
+  Status allocate(uint64_t offset, uint64_t bytes) override;
+  Status punch(uint64_t offset, uint64_t bytes) override;
+  Status resize(uint64_t bytes) override;
+
+ private:
+  Status check_alive() const;
+  Error full() const { return {ErrorCode::kLimit, path_ + ": cannot write: no space left"}; }
+
+  std::shared_ptr<MemoryStorage::State> state_;
+  std::string path_;
+  std::shared_ptr<Content> content_;
+  uint64_t process_;
+  bool direct_;
+};
+
+Status MemoryWritableFile::check_alive() const {
+  if (process_ == state_->process) return {};
+  return Error{ErrorCode::kIo, path_ + ": the process that opened this file has ended"};
+}
+
+uint64_t MemoryWritableFile::size() const {
+  std::lock_guard guard(state_->mutex);
+  return content_->bytes.size();
+}
+
+// As on a real disk, what fits is written before the rest fails.
+Status MemoryWritableFile::write_at(uint64_t offset, ByteSpan data) {
+  CHECK(!direct_ || (offset % kDirectAlignment == 0 && data.size() % kDirectAlignment == 0));
+  std::lock_guard guard(state_->mutex);
+  if (Status alive = check_alive(); !alive) return alive;
+  content_->before_change();
+  uint64_t available = state_->available();
+  while (!data.empty()) {
+    uint64_t in_block = std::min<uint64_t>(data.size(), kBlock - offset % kBlock);
+    uint64_t wanted = content_->missing(offset, offset + in_block);
+    if (wanted > available) return full();
+    available -= wanted;
+    content_->fill(offset, offset + in_block);
+    std::copy_n(data.data(), in_block, content_->bytes.data() + offset);
+    offset += in_block;
+    data = data.subspan(in_block);
+  }
+  return {};
+}
+
+Status MemoryWritableFile::sync() {
+  std::lock_guard guard(state_->mutex);
+  if (Status alive = check_alive(); !alive) return alive;
+  content_->synced.reset();
+  return {};
+}
+
+Status MemoryWritableFile::allocate(uint64_t offset, uint64_t bytes) {
+  std::lock_guard guard(state_->mutex);
+  if (Status alive = check_alive(); !alive) return alive;
+  if (content_->missing(offset, offset + bytes) > state_->available()) return full();
+  content_->before_change();
+  content_->fill(offset, offset + bytes);
+  return {};
+}
+
+Status MemoryWritableFile::punch(uint64_t offset, uint64_t bytes) {
+  std::lock_guard guard(state_->mutex);
+  if (Status alive = check_alive(); !alive) return alive;
+  if (!state_->punching) return Error{ErrorCode::kUnsupported, path_ + ": cannot punch holes"};
+  content_->before_change();
+  ByteVector& content = content_->bytes;
+  uint64_t end = std::min<uint64_t>(offset + bytes, content.size());
+  for (uint64_t at = offset; at < end; ++at) content[at] = std::byte{0};
+  for (uint64_t block = ceil_div(offset, kBlock); (block + 1) * kBlock <= end; ++block) {
+    content_->holes.insert(block);
+  }
+  return {};
+}
+
+Status MemoryWritableFile::resize(uint64_t bytes) {
+  std::lock_guard guard(state_->mutex);
+  if (Status alive = check_alive(); !alive) return alive;
+  content_->before_change();
+  content_->resize(bytes);
   return {};
 }
 
 class MemoryLock final : public StorageLock {
  public:
   MemoryLock(std::shared_ptr<MemoryStorage::State> state, std::string path)
-      : state_(std::move(state)), path_(std::move(path)) {}
+      : state_(std::move(state)), path_(std::move(path)), process_(state_->process) {}
   ~MemoryLock() override {
     std::lock_guard guard(state_->mutex);
-    state_->locks.erase(path_);
+    if (process_ == state_->process) state_->locks.erase(path_);
   }
 
  private:
   std::shared_ptr<MemoryStorage::State> state_;
   std::string path_;
+  uint64_t process_;
 };
 
 MemoryStorage::MemoryStorage() : state_(std::make_shared<State>()) {}
@@ -144,12 +295,22 @@ Status MemoryStorage::write_atomic(const std::string& path, ByteSpan data, uint3
   std::lock_guard guard(state_->mutex);
   std::string normal = normalize(path);
   if (Status valid = state_->check_parent(normal); !valid) return valid;
-  uint64_t used = state_->used();
-  if (used > state_->capacity || data.size() > state_->capacity - used) {
+  if (data.size() > state_->available()) {
     return Error{ErrorCode::kIo, path + ": cannot write: no space left"};
   }
-  state_->files[normal] = std::make_shared<ByteVector>(data.begin(), data.end());
+  state_->files[normal] = std::make_shared<Content>(data);
   return {};
+}
+
+Result<std::unique_ptr<WritableFile>> MemoryStorage::open_writable(const std::string& path,
+                                                                   WriteMode mode) {
+  std::lock_guard guard(state_->mutex);
+  std::string normal = normalize(path);
+  if (Status valid = state_->check_parent(normal); !valid) return valid.error();
+  std::shared_ptr<Content>& content = state_->files[normal];
+  if (content == nullptr) content = std::make_shared<Content>();
+  return std::unique_ptr<WritableFile>(
+      std::make_unique<MemoryWritableFile>(state_, path, content, mode == WriteMode::kDirect));
 }
 
 Status MemoryStorage::make_directories(const std::string& path) {
@@ -198,8 +359,7 @@ Result<std::vector<std::string>> MemoryStorage::list(const std::string& director
 Result<uint64_t> MemoryStorage::free_bytes(const std::string& directory) {
   std::lock_guard guard(state_->mutex);
   if (!state_->is_directory(normalize(directory))) return not_found(directory);
-  uint64_t used = state_->used();
-  return state_->capacity > used ? state_->capacity - used : 0;
+  return state_->available();
 }
 
 Result<std::unique_ptr<StorageLock>> MemoryStorage::lock(const std::string& path) {
@@ -209,7 +369,7 @@ Result<std::unique_ptr<StorageLock>> MemoryStorage::lock(const std::string& path
   if (!state_->locks.insert(normal).second) {
     return Error{ErrorCode::kRefused, path + ": somebody else holds this lock"};
   }
-  state_->files.try_emplace(normal, std::make_shared<ByteVector>());
+  state_->files.try_emplace(normal, std::make_shared<Content>());
   return std::unique_ptr<StorageLock>(std::make_unique<MemoryLock>(state_, normal));
 }
 
@@ -225,15 +385,15 @@ void MemoryStorage::fail_reads(uint64_t count) {
 
 void MemoryStorage::flip_bit(const std::string& path, uint64_t byte_offset) {
   std::lock_guard guard(state_->mutex);
-  ByteVector& content = state_->existing(path);
+  ByteVector& content = state_->existing(path).bytes;
   CHECK(byte_offset < content.size());
   content[byte_offset] ^= std::byte{1};
 }
 
 void MemoryStorage::truncate(const std::string& path, uint64_t size) {
   std::lock_guard guard(state_->mutex);
-  ByteVector& content = state_->existing(path);
-  CHECK(size <= content.size());
+  Content& content = state_->existing(path);
+  CHECK(size <= content.bytes.size());
   content.resize(size);
 }
 
@@ -241,6 +401,36 @@ void MemoryStorage::set_direct_alignment(uint64_t bytes) {
   CHECK(std::has_single_bit(bytes));
   std::lock_guard guard(state_->mutex);
   state_->direct_alignment = bytes;
+}
+
+void MemoryStorage::refuse_punching() {
+  std::lock_guard guard(state_->mutex);
+  state_->punching = false;
+}
+
+void MemoryStorage::end_process() {
+  std::lock_guard guard(state_->mutex);
+  ++state_->process;
+  state_->locks.clear();
+}
+
+void MemoryStorage::cut_power(uint64_t seed) {
+  end_process();
+  std::lock_guard guard(state_->mutex);
+  CounterRandom random(seed);
+  uint64_t draw = 0;
+  for (auto& [path, content] : state_->files) {
+    if (!content->synced) continue;
+    ByteVector old = *std::exchange(content->synced, std::nullopt);
+    if (random.bits(++draw) % 2 == 0) content->resize(old.size());
+    old.resize(content->bytes.size());
+    for (uint64_t begin = 0; begin < old.size(); begin += kBlock) {
+      if (random.bits(++draw) % 2 == 0) continue;
+      uint64_t bytes = std::min<uint64_t>(kBlock, old.size() - begin);
+      std::copy_n(old.data() + begin, bytes, content->bytes.data() + begin);
+      content->holes.erase(begin / kBlock);
+    }
+  }
 }
 
 }  // namespace potluck

@@ -1,6 +1,7 @@
 // Files in memory, with faults on demand: the storage of the simulator and of fault tests. It keeps
 // to the rules of a real file system: a file needs its directory, an open file keeps its content
-// when it is replaced, and a replacement needs room beside the old content. Any thread; files and
+// when it is replaced, a replacement needs room beside the old content, holes in a file take none,
+// and what was written in place is lost in a power cut if it was not synced. Any thread; files and
 // locks may outlive the storage.
 #pragma once
 
@@ -18,6 +19,8 @@ class MemoryStorage final : public Storage {
 
   Result<std::unique_ptr<ReadableFile>> open(const std::string& path, ReadMode mode) override;
   Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode = 0644) override;
+  Result<std::unique_ptr<WritableFile>> open_writable(const std::string& path,
+                                                      WriteMode mode) override;
   Status make_directories(const std::string& path) override;
   Status remove(const std::string& path) override;
   bool exists(const std::string& path) override;
@@ -35,9 +38,18 @@ class MemoryStorage final : public Storage {
   void truncate(const std::string& path, uint64_t size);
   // What files opened with kDirect from now on ask for; 1 at first, a power of two.
   void set_direct_alignment(uint64_t bytes);
+  // Holes cannot be punched from now on, as on some file systems.
+  void refuse_punching();
+
+  // The process that used the storage ends, with all its files and locks: what it still does with
+  // them is refused and changes nothing. In a power cut, of what was written in place and not
+  // synced, each block of 4 KiB holds its old or its new content, as `seed` has it.
+  void end_process();
+  void cut_power(uint64_t seed);
 
  private:
   friend class MemoryFile;
+  friend class MemoryWritableFile;
   friend class MemoryLock;
   struct State;
   std::shared_ptr<State> state_;

@@ -1,6 +1,7 @@
 #include "engine/base/storage.h"
 
 #include <algorithm>
+#include <atomic>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "engine/base/buffer.h"
 #include "engine/base/check.h"
 #include "engine/base/io_parts.h"
 
@@ -23,7 +25,7 @@ namespace potluck {
 namespace {
 
 // What every disk and file system in use accepts for O_DIRECT; many would do with 512.
-constexpr uint64_t kDirectAlignment = 4096;
+constexpr uint64_t kDirectAlignment = WritableFile::kDirectAlignment;
 
 class FileDescriptor {
  public:
@@ -43,9 +45,21 @@ class FileDescriptor {
   int fd_;
 };
 
+ErrorCode code_of(int number) {
+  switch (number) {
+    case ENOENT:
+    case ENOTDIR:
+      return ErrorCode::kNotFound;
+    case EOPNOTSUPP:
+    case ENOSYS:
+      return ErrorCode::kUnsupported;
+    default:
+      return ErrorCode::kIo;
+  }
+}
+
 Error os_error(const std::string& path, const char* action, int number) {
-  bool missing = number == ENOENT || number == ENOTDIR;
-  return {missing ? ErrorCode::kNotFound : ErrorCode::kIo,
+  return {code_of(number),
           fmt::format("{}: cannot {}: {}", path, action, std::generic_category().message(number))};
 }
 
@@ -66,7 +80,7 @@ class SystemFile final : public ReadableFile {
         modified_ns_(int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec),
         alignment_(alignment) {}
 
-  uint64_t size() const override { return size_; }
+  uint64_t size() const override { return size_.load(std::memory_order_relaxed); }
   int64_t modified_ns() const override { return modified_ns_; }
   uint64_t direct_alignment() const override { return alignment_; }
   Status read_at(uint64_t offset, MutableByteSpan out) const override {
@@ -76,21 +90,32 @@ class SystemFile final : public ReadableFile {
   int descriptor() const override { return fd_.get(); }
 
  private:
-  Status check_range(uint64_t offset, uint64_t bytes) const;
+  uint64_t size_for(uint64_t end) const;
+  Status check_range(uint64_t offset, uint64_t size, uint64_t bytes) const;
   ssize_t read_some(uint64_t offset, std::span<const iovec> vectors) const;
 
   std::string path_;
   FileDescriptor fd_;
-  uint64_t size_;
+  mutable std::atomic<uint64_t> size_;
   int64_t modified_ns_;
   uint64_t alignment_;
 };
 
-Status SystemFile::check_range(uint64_t offset, uint64_t bytes) const {
-  uint64_t readable = round_up(size_, alignment_);
+// The size for a read that ends at `end`: asked anew when that lies beyond what is known.
+uint64_t SystemFile::size_for(uint64_t end) const {
+  uint64_t known = size_.load(std::memory_order_relaxed);
+  struct stat status = {};
+  if (end <= known || ::fstat(fd_.get(), &status) != 0) return known;
+  auto size = std::max(known, static_cast<uint64_t>(status.st_size));
+  size_.store(size, std::memory_order_relaxed);
+  return size;
+}
+
+Status SystemFile::check_range(uint64_t offset, uint64_t size, uint64_t bytes) const {
+  uint64_t readable = round_up(size, alignment_);
   if (offset > readable || bytes > readable - offset) {
     return Error{ErrorCode::kIo, fmt::format("{}: cannot read {} bytes at {}, the file has {}",
-                                             path_, bytes, offset, size_)};
+                                             path_, bytes, offset, size)};
   }
   return {};
 }
@@ -117,8 +142,9 @@ Status SystemFile::read_parts_at(uint64_t offset, std::span<const MutableByteSpa
     CHECK(reinterpret_cast<uintptr_t>(part.data()) % alignment_ == 0);
     bytes += part.size();
   }
-  if (Status valid = check_range(offset, bytes); !valid) return valid;
-  uint64_t end = std::min<uint64_t>(offset + bytes, size_);
+  uint64_t size = size_for(offset + bytes);
+  if (Status valid = check_range(offset, size, bytes); !valid) return valid;
+  uint64_t end = std::min<uint64_t>(offset + bytes, size);
   uint64_t position = offset;
   while (position < end) {
     std::array<iovec, 16> vectors;
@@ -127,10 +153,9 @@ Status SystemFile::read_parts_at(uint64_t offset, std::span<const MutableByteSpa
     if (got < 0) return os_error(path_, "read", errno);
     uint64_t next = next_position(position, static_cast<uint64_t>(got), end, alignment_);
     if (next <= position) {
-      return Error{ErrorCode::kIo,
-                   fmt::format("{}: the file ends at {}, it had {} bytes when it "
-                               "was opened",
-                               path_, position + static_cast<uint64_t>(got), size_)};
+      return Error{ErrorCode::kIo, fmt::format("{}: the file ends at {}, it had {} bytes when it "
+                                               "was opened",
+                                               path_, position + static_cast<uint64_t>(got), size)};
     }
     position = next;
   }
@@ -173,6 +198,123 @@ Status fill_and_close(FileDescriptor fd, const std::string& path, ByteSpan data,
   return {};
 }
 
+// Direct writes need aligned memory; what comes from elsewhere is copied through a buffer of this
+// size, large enough for a disk to run at full speed.
+constexpr uint64_t kBounceBytes = 2 * kMiB;
+
+class SystemWritableFile final : public WritableFile {
+ public:
+  SystemWritableFile(std::string path, FileDescriptor fd, uint64_t size, bool direct)
+      : path_(std::move(path)), fd_(std::move(fd)), size_(size), direct_(direct) {}
+
+  uint64_t size() const override { return size_; }
+  Status write_at(uint64_t offset, ByteSpan data) override;
+  Status sync() override;
+  Status allocate(uint64_t offset, uint64_t bytes) override;
+  Status punch(uint64_t offset, uint64_t bytes) override;
+  Status resize(uint64_t bytes) override;
+
+ private:
+  Error failed(const char* action, int number) const;
+  ssize_t write_some(uint64_t offset, ByteSpan data);
+  Status write_aligned(uint64_t offset, ByteSpan data);
+  int change_space(int mode, uint64_t offset, uint64_t bytes);
+
+  std::string path_;
+  FileDescriptor fd_;
+  uint64_t size_;
+  bool direct_;
+  Buffer bounce_;  // made at the first use
+};
+
+Error SystemWritableFile::failed(const char* action, int number) const {
+  Error error = os_error(path_, action, number);
+  bool full = number == ENOSPC || number == EDQUOT || number == EFBIG;
+  if (full) error.code = ErrorCode::kLimit;
+  return error;
+}
+
+// One pwrite, over interrupts. As with reading, O_DIRECT may be refused only now.
+ssize_t SystemWritableFile::write_some(uint64_t offset, ByteSpan data) {
+  for (;;) {
+    ssize_t written = ::pwrite(fd_.get(), data.data(), data.size(), static_cast<off_t>(offset));
+    if (written >= 0) return written;
+    if (errno == EINTR) continue;
+    int flags = errno == EINVAL ? ::fcntl(fd_.get(), F_GETFL) : 0;
+    if (flags < 0 || (flags & O_DIRECT) == 0) return -1;
+    if (::fcntl(fd_.get(), F_SETFL, flags & ~O_DIRECT) != 0) return -1;
+    direct_ = false;
+  }
+}
+
+Status SystemWritableFile::write_aligned(uint64_t offset, ByteSpan data) {
+  while (!data.empty()) {
+    ssize_t written = write_some(offset, data);
+    if (written <= 0) return failed("write", written < 0 ? errno : ENOSPC);
+    // A direct write may stop early at any sector; the next one has to start at a whole block.
+    uint64_t done = static_cast<uint64_t>(written);
+    if (direct_ && done < data.size()) done -= done % kDirectAlignment;
+    if (done == 0) return failed("write", ENOSPC);
+    offset += done;
+    data = data.subspan(done);
+    size_ = std::max(size_, offset);
+  }
+  return {};
+}
+
+Status SystemWritableFile::write_at(uint64_t offset, ByteSpan data) {
+  if (!direct_) return write_aligned(offset, data);
+  CHECK(offset % kDirectAlignment == 0 && data.size() % kDirectAlignment == 0);
+  if (reinterpret_cast<uintptr_t>(data.data()) % kDirectAlignment == 0) {
+    return write_aligned(offset, data);
+  }
+  if (bounce_.empty()) bounce_ = Buffer(kBounceBytes);
+  while (!data.empty()) {
+    ByteSpan piece = data.first(std::min<uint64_t>(data.size(), kBounceBytes));
+    std::copy(piece.begin(), piece.end(), bounce_.data());
+    Status written = write_aligned(offset, bounce_.span().first(piece.size()));
+    if (!written) return written;
+    offset += piece.size();
+    data = data.subspan(piece.size());
+  }
+  return {};
+}
+
+Status SystemWritableFile::sync() {
+  if (::fdatasync(fd_.get()) != 0) return failed("sync", errno);
+  return {};
+}
+
+int SystemWritableFile::change_space(int mode, uint64_t offset, uint64_t bytes) {
+  int changed;
+  do {
+    changed = ::fallocate(fd_.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+  } while (changed != 0 && errno == EINTR);
+  return changed;
+}
+
+Status SystemWritableFile::allocate(uint64_t offset, uint64_t bytes) {
+  if (change_space(0, offset, bytes) == 0) {
+    size_ = std::max(size_, offset + bytes);
+  } else if (code_of(errno) != ErrorCode::kUnsupported) {
+    return failed("reserve space", errno);
+  }
+  return {};
+}
+
+Status SystemWritableFile::punch(uint64_t offset, uint64_t bytes) {
+  if (change_space(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes) != 0) {
+    return failed("give space back", errno);
+  }
+  return {};
+}
+
+Status SystemWritableFile::resize(uint64_t bytes) {
+  if (::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) return failed("resize", errno);
+  size_ = bytes;
+  return {};
+}
+
 std::string directory_of(const std::string& path) {
   std::string parent = std::filesystem::path(path).parent_path().string();
   return parent.empty() ? "." : parent;
@@ -182,6 +324,8 @@ class SystemStorage final : public Storage {
  public:
   Result<std::unique_ptr<ReadableFile>> open(const std::string& path, ReadMode mode) override;
   Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode) override;
+  Result<std::unique_ptr<WritableFile>> open_writable(const std::string& path,
+                                                      WriteMode mode) override;
   Status make_directories(const std::string& path) override;
   Status remove(const std::string& path) override;
   bool exists(const std::string& path) override;
@@ -190,6 +334,16 @@ class SystemStorage final : public Storage {
   Result<std::unique_ptr<StorageLock>> lock(const std::string& path) override;
 };
 
+// The size of an open file, if it is a regular one.
+Result<struct stat> regular_status(const FileDescriptor& fd, const std::string& path) {
+  struct stat status = {};
+  if (::fstat(fd.get(), &status) != 0) return os_error(path, "inspect", errno);
+  if (!S_ISREG(status.st_mode)) {
+    return Error{ErrorCode::kIo, path + ": expected a file, found something else"};
+  }
+  return status;
+}
+
 Result<std::unique_ptr<ReadableFile>> SystemStorage::open(const std::string& path, ReadMode mode) {
   // O_NONBLOCK: opening a named pipe must not wait for a writer. Regular files ignore it.
   constexpr int kFlags = O_RDONLY | O_NONBLOCK;
@@ -197,17 +351,32 @@ Result<std::unique_ptr<ReadableFile>> SystemStorage::open(const std::string& pat
   FileDescriptor fd = open_retrying(path, direct ? kFlags | O_DIRECT : kFlags);
   if (!fd.valid() && direct && errno == EINVAL) return open(path, ReadMode::kBuffered);
   if (!fd.valid()) return os_error(path, "open", errno);
-  struct stat status = {};
-  if (::fstat(fd.get(), &status) != 0) return os_error(path, "inspect", errno);
-  if (!S_ISREG(status.st_mode)) {
-    return Error{ErrorCode::kIo, path + ": expected a file, found something else"};
-  }
+  Result<struct stat> status = regular_status(fd, path);
+  if (!status) return status.error();
   // From here on reads may wait; io_uring takes the flag for a wish to fail rather than to wait.
   if (int flags = ::fcntl(fd.get(), F_GETFL); flags >= 0) {
     (void)::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK);
   }
   return std::unique_ptr<ReadableFile>(
-      std::make_unique<SystemFile>(path, std::move(fd), status, direct ? kDirectAlignment : 1));
+      std::make_unique<SystemFile>(path, std::move(fd), *status, direct ? kDirectAlignment : 1));
+}
+
+Result<std::unique_ptr<WritableFile>> SystemStorage::open_writable(const std::string& path,
+                                                                   WriteMode mode) {
+  constexpr int kFlags = O_RDWR | O_CREAT | O_NONBLOCK;
+  bool direct = mode == WriteMode::kDirect;
+  bool fresh = !exists(path);
+  FileDescriptor fd = open_retrying(path, direct ? kFlags | O_DIRECT : kFlags, 0644);
+  if (!fd.valid() && direct && errno == EINVAL) return open_writable(path, WriteMode::kBuffered);
+  if (!fd.valid()) return os_error(path, "open", errno);
+  Result<struct stat> status = regular_status(fd, path);
+  if (!status) return status.error();
+  if (fresh) {
+    if (Status synced = sync_directory(directory_of(path)); !synced) return synced.error();
+  }
+  return std::unique_ptr<WritableFile>(
+      std::make_unique<SystemWritableFile>(
+      path, std::move(fd), static_cast<uint64_t>(status->st_size), direct));
 }
 
 Status SystemStorage::write_atomic(const std::string& path, ByteSpan data, uint32_t mode) {

@@ -19,17 +19,24 @@ enum class ReadMode {
   kDirect,  // O_DIRECT where the file system allows it, else buffered; see direct_alignment()
 };
 
-// A file opened for reading. All calls may be made from several threads at once.
+enum class WriteMode {
+  kBuffered,
+  kDirect,  // past the page cache where the file system allows it; see write_at
+};
+
+// A file opened for reading. All calls may be made from several threads at once, also while another
+// thread writes to the file: what a read gets of bytes that are being written is unspecified.
 class ReadableFile {
  public:
   virtual ~ReadableFile() = default;
-  virtual uint64_t size() const = 0;
+  virtual uint64_t size() const = 0;  // when it was opened, or when a read last found more
   // When the content last changed, in nanoseconds since 1970; 0 where that is not known.
   virtual int64_t modified_ns() const { return 0; }
   // What offset, length and memory of a read must be multiples of: 1, or 4096 for direct files.
   virtual uint64_t direct_alignment() const = 0;
   // Fills all of `out` or fails; reading past the end is an error, except that a direct file may
-  // be read up to the next multiple of the alignment (the rest of `out` is then unspecified).
+  // be read up to the next multiple of the alignment (the rest of `out` is then unspecified). What
+  // the file has grown by since it was opened may be read too.
   virtual Status read_at(uint64_t offset, MutableByteSpan out) const = 0;
   // The same for bytes that follow each other in the file and are scattered in memory; every part
   // obeys the alignment.
@@ -37,6 +44,30 @@ class ReadableFile {
   // Of the open file, for reads past this interface that fail like those above; -1 if there is none
   // and all reads have to come here.
   virtual int descriptor() const { return -1; }
+};
+
+// A file opened for writing in place. Nothing is sure to survive a power cut before sync() has
+// succeeded; a file system without space says kLimit. One thread at a time; closing does not sync.
+class WritableFile {
+ public:
+  // Offsets and lengths written to a direct file are multiples of this.
+  static constexpr uint64_t kDirectAlignment = 4096;
+
+  virtual ~WritableFile() = default;
+  virtual uint64_t size() const = 0;
+  // Writes all of `data` or fails; a part of it may then have been written. The file grows as
+  // needed; a gap reads as zeros. The memory may have any alignment (4096 saves a copy).
+  virtual Status write_at(uint64_t offset, ByteSpan data) = 0;
+  // What was written, and the size, lie on the disk.
+  virtual Status sync() = 0;
+  // Reserves space on the disk, so that writing there cannot fail for lack of it; the file grows to
+  // hold the range. Where the file system cannot do that, nothing happens.
+  virtual Status allocate(uint64_t offset, uint64_t bytes) = 0;
+  // Gives the space of a range back; it reads as zeros, the size stays. kUnsupported where the file
+  // system cannot do that.
+  virtual Status punch(uint64_t offset, uint64_t bytes) = 0;
+  // Cuts the file, or lengthens it with zeros.
+  virtual Status resize(uint64_t bytes) = 0;
 };
 
 // Held while the lock file is; another process (or Storage) cannot take it meanwhile.
@@ -53,6 +84,9 @@ class Storage {
   // the old file or the new one, and at worst a stray "path.tmp.XXXXXX". `mode` is the Unix
   // permission.
   virtual Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode = 0644) = 0;
+  // Opens the file or creates an empty one, whose name then survives a power cut.
+  virtual Result<std::unique_ptr<WritableFile>> open_writable(const std::string& path,
+                                                              WriteMode mode) = 0;
   virtual Status make_directories(const std::string& path) = 0;
   virtual Status remove(const std::string& path) = 0;
   virtual bool exists(const std::string& path) = 0;

@@ -1,39 +1,106 @@
 #include "engine/experts/cache_policy.h"
 
+#include <algorithm>
+#include <cmath>
+
+#include "engine/base/check.h"
+
 namespace potluck {
+namespace {
+
+// A layer that has had no turn for so many times the usual distance is in use no more.
+constexpr uint64_t kForgottenRounds = 16;
+
+double turn_weight(uint64_t turn) {
+  return static_cast<double>(turn) / CachePolicy::kHalfLife;
+}
+
+}  // namespace
+
+void CachePolicy::begin_step(uint32_t layer) {
+  ++steps_;
+  current_ = layers_.try_emplace(layer).first;
+  Layer& now = current_->second;
+  ++now.turns;
+  now.last_step = steps_;
+  for (const Rank& rank : now.used) entries_.at(*std::get<const Digest*>(rank)).order = &now.idle;
+  now.idle.merge(now.used);
+}
+
+// 1/p, where p = (1 - 2^(-1 / kHalfLife)) * the sum over the uses of 2^(-turns since / kHalfLife).
+double CachePolicy::turns_until_use(const Layer& layer, double fame) const {
+  static const double kScale = 1 - std::exp2(-1 / kHalfLife);
+  if (steps_ - layer.last_step > kForgottenRounds * layers_.size()) return HUGE_VAL;
+  return std::max(1.0, std::exp2(turn_weight(layer.turns) - fame) / kScale);
+}
+
+bool CachePolicy::contains(const Digest& key) const {
+  auto found = entries_.find(key);
+  return found != entries_.end() && found->second.order != &history_;
+}
+
+// Moves the entry without allocating where it was in an order before.
+void CachePolicy::place(Entries::value_type& entry, Order* order, double heat) {
+  Rank rank{heat, ++uses_, &entry.first};
+  Order* from = entry.second.order;
+  if (from == nullptr) {
+    order->insert(rank);
+  } else {
+    auto node = from->extract(entry.second.rank);
+    CHECK(!node.empty());
+    node.value() = rank;
+    order->insert(std::move(node));
+  }
+  entry.second.order = order;
+  entry.second.rank = rank;
+}
+
+void CachePolicy::use(Entries::value_type& entry) {
+  CHECK(current_ != layers_.end());  // begin_step() comes first
+  Entry& what = entry.second;
+  Layer& now = current_->second;
+  if (what.order == &now.used) return;  // counts once
+  double fame = turn_weight(now.turns);
+  if (what.layer != nullptr) {
+    fame += std::log2(1 + std::exp2(what.fame - turn_weight(what.layer->turns)));
+  }
+  what.layer = &now;
+  what.fame = fame;
+  place(entry, &now.used, fame);
+}
 
 bool CachePolicy::touch(const Digest& key) {
   auto found = entries_.find(key);
-  if (found == entries_.end()) {
-    ++misses_;
-    return false;
-  }
-  ++hits_;
-  order_.splice(order_.begin(), order_, found->second);
+  if (found == entries_.end() || found->second.order == &history_) return false;
+  ++counters_.hits;
+  if (is_guess(found->second)) ++counters_.guesses_used;
+  use(*found);
   return true;
 }
 
-std::vector<Digest> CachePolicy::insert(const Digest& key, uint64_t bytes) {
-  erase(key);  // it may be in already, with another size
-  if (bytes > budget_bytes_) return {key};
-  std::vector<Digest> evicted;
-  while (used_bytes_ > budget_bytes_ - bytes) {
-    evicted.push_back(order_.back().key);
-    erase(order_.back().key);
+void CachePolicy::admit(const Digest& key, bool speculative) {
+  CHECK(!contains(key));
+  auto entry = entries_.try_emplace(key).first;
+  if (!speculative) {
+    ++counters_.misses;
+    use(*entry);
+    return;
   }
-  order_.push_front({key, bytes});
-  entries_[key] = order_.begin();
-  used_bytes_ += bytes;
-  return evicted;
+  ++counters_.guesses;
+  entry->second.admitted_step = steps_;
+  place(*entry, &guesses_, 0);
 }
 
 void CachePolicy::erase(const Digest& key) {
   auto found = entries_.find(key);
-  if (found == entries_.end()) return;
-  used_bytes_ -= found->second->bytes;
-  auto position = found->second;
-  entries_.erase(found);
-  order_.erase(position);  // last: `key` may live in it
+  if (found == entries_.end() || found->second.order == &history_) return;
+  ++counters_.evictions;
+  if (is_guess(found->second)) ++counters_.guesses_wasted;
+  place(*found, &history_, 0);
+  if (history_.size() <= capacity_) return;
+  auto oldest = entries_.find(*std::get<const Digest*>(*history_.begin()));
+  history_.erase(history_.begin());
+  entries_.erase(oldest);
 }
 
 }  // namespace potluck

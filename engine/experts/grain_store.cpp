@@ -1,105 +1,158 @@
 #include "engine/experts/grain_store.h"
 
-#include <fmt/format.h>
+#include <algorithm>
+#include <utility>
 
-#include "engine/base/limits.h"
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include "engine/base/check.h"
 
 namespace potluck {
 namespace {
 
-constexpr uint64_t kGrainAlignment = 4096;
-constexpr size_t kDigestDigits = 64;
-constexpr size_t kShelfDigits = 2;  // 256 shelves keep directories short
-constexpr std::string_view kLeftover = ".tmp.";
-
-bool possible_size(uint64_t bytes) {
-  return bytes > 0 && bytes % kGrainAlignment == 0 && bytes <= limits::kGrainBytes;
+bool page_aligned(const void* memory) {
+  return reinterpret_cast<uintptr_t>(memory) % kPageBytes == 0;
 }
 
-// Our own files only: a digest in lower case, then what write_atomic appends.
-bool is_leftover(std::string_view name) {
-  return name.size() > kDigestDigits && name.substr(kDigestDigits).starts_with(kLeftover) &&
-         parse_digest(name.substr(0, kDigestDigits)).ok();
-}
+// Page-aligned memory; small buffers are not by themselves.
+struct PageBuffer {
+  explicit PageBuffer(uint64_t bytes) : buffer(bytes + kPageBytes) {
+    uint64_t past = reinterpret_cast<uintptr_t>(buffer.data()) % kPageBytes;
+    pages = buffer.span().subspan(past == 0 ? 0 : kPageBytes - past, bytes);
+  }
+  Buffer buffer;
+  MutableByteSpan pages;
+};
 
-Error altered(const std::string& path, const std::string& found) {
-  return {ErrorCode::kCorrupt, fmt::format("{}: {}; the grain was removed", path, found)};
-}
-
-// Direct where memory and length allow it, so that grains do not lie in the page cache as well.
-ReadMode read_mode(MutableByteSpan out) {
-  bool aligned = reinterpret_cast<uintptr_t>(out.data()) % kGrainAlignment == 0 &&
-                 out.size() % kGrainAlignment == 0;
-  return aligned ? ReadMode::kDirect : ReadMode::kBuffered;
+Status read_place(const GrainPlace& place, MutableByteSpan out) {
+  if (place.file->direct_alignment() == 1 || page_aligned(out.data())) {
+    return place.file->read_at(place.offset, out);
+  }
+  PageBuffer aligned(out.size());
+  Status read = place.file->read_at(place.offset, aligned.pages);
+  if (read) std::copy(aligned.pages.begin(), aligned.pages.end(), out.begin());
+  return read;
 }
 
 }  // namespace
 
+uint64_t grain_checksum(ByteSpan grain) {
+  return XXH3_64bits(grain.data(), grain.size());
+}
+
 GrainStore::GrainStore(Storage& storage, std::string directory, uint64_t quota_bytes)
     : storage_(storage), directory_(std::move(directory)), quota_bytes_(quota_bytes) {}
+
+GrainStore::~GrainStore() {
+  if (index_ != nullptr) (void)flush();
+}
 
 Result<std::unique_ptr<GrainStore>> GrainStore::open(Storage& storage, std::string directory,
                                                      uint64_t quota_bytes) {
   std::unique_ptr<GrainStore> store(new GrainStore(storage, std::move(directory), quota_bytes));
-  for (const char* part : {"/grains", "/manifests"}) {
-    if (Status made = storage.make_directories(store->directory_ + part); !made) {
-      return made.error();
-    }
-  }
-  auto lock = storage.lock(store->directory_ + "/lock");
-  if (!lock) return lock.error();
-  store->lock_ = std::move(*lock);
-  if (Status listed = store->list_grains(); !listed) return listed.error();
+  if (Status opened = store->open_files(); !opened) return opened.error();
   return store;
 }
 
-Status GrainStore::list_grains() {
-  std::string root = directory_ + "/grains";
-  auto shelves = storage_.list(root);
-  if (!shelves) return shelves.error();
-  for (const std::string& shelf : *shelves) {
-    bool ours = shelf.size() == kShelfDigits &&
-                shelf.find_first_not_of("0123456789abcdef") == std::string::npos;
-    if (!ours) continue;
-    if (Status listed = list_shelf(shelf); !listed) return listed;
+Status GrainStore::flush() {
+  for (auto& [number, segment] : segments_) {
+    if (!segment.unsynced) continue;
+    auto file = writer(number);
+    if (!file) return file.error();
+    if (Status synced = (*file)->sync(); !synced) return synced;
+    segment.unsynced = false;
   }
+  if (Status synced = index_->sync(); !synced) return synced;
+  unsynced_bytes_ = 0;
   return {};
 }
 
-Status GrainStore::list_shelf(const std::string& shelf) {
-  std::string path = directory_ + "/grains/" + shelf;
-  auto names = storage_.list(path);
-  if (!names) return names.error();
-  for (const std::string& name : *names) {
-    std::string file = path + "/" + name;
-    Result<Digest> digest = parse_digest(name);
-    if (digest && digest->hex() == name && name.starts_with(shelf)) {
-      admit(file, *digest);
-    } else if (is_leftover(name)) {
-      (void)storage_.remove(file);
-    }
+std::vector<std::string> GrainStore::take_notices() {
+  return std::exchange(notices_, {});
+}
+
+void GrainStore::notice(std::string text) {
+  constexpr size_t kMostNotices = 100;  // nobody reads more, and nobody may be there to take them
+  if (notices_.size() < kMostNotices) notices_.push_back(std::move(text));
+}
+
+Result<const ReadableFile*> GrainStore::reader(uint32_t segment) {
+  std::unique_ptr<ReadableFile>& file = segments_.at(segment).file;
+  if (file == nullptr) {
+    auto opened = storage_.open(segment_path(segment), ReadMode::kDirect);
+    if (!opened) return opened.error();
+    file = std::move(*opened);
   }
-  return {};
+  return file.get();
 }
 
-void GrainStore::admit(const std::string& path, const Digest& digest) {
-  auto file = storage_.open(path, ReadMode::kBuffered);
-  if (!file) return;  // not readable: the grain is fetched again
-  uint64_t bytes = (*file)->size();
-  if (!possible_size(bytes)) {
-    (void)storage_.remove(path);
-    return;
+Result<WritableFile*> GrainStore::writer(uint32_t segment) {
+  if (writer_ == nullptr || writer_segment_ != segment) {
+    auto opened = storage_.open_writable(segment_path(segment), WriteMode::kDirect);
+    if (!opened) return opened.error();
+    writer_ = std::move(*opened);
+    writer_segment_ = segment;
   }
-  sizes_[digest] = bytes;
-  used_bytes_ += bytes;
+  return writer_.get();
 }
 
-std::string GrainStore::shelf_of(const Digest& digest) const {
-  return directory_ + "/grains/" + digest.hex().substr(0, kShelfDigits);
+// --- Reading -------------------------------------------------------------------------------------
+
+Result<GrainPlace> GrainStore::find(const Digest& digest) {
+  auto found = records_.find(digest);
+  if (found == records_.end()) {
+    return Error{ErrorCode::kNotFound,
+                 fmt::format("{}: grain {} is not in the store", directory_, digest.hex())};
+  }
+  const GrainRecord& record = found->second;
+  auto file = reader(record.run.segment);
+  if (!file) return file.error();
+  return GrainPlace{*file, record.run.offset(), record.run.bytes(), record.checksum};
 }
 
-std::string GrainStore::path_of(const Digest& digest) const {
-  return shelf_of(digest) + "/" + digest.hex();
+Status GrainStore::verify(const Digest& digest, ByteSpan bytes) {
+  auto found = records_.find(digest);
+  if (found == records_.end()) {
+    return Error{ErrorCode::kNotFound,
+                 fmt::format("{}: grain {} is not in the store", directory_, digest.hex())};
+  }
+  const GrainRecord& record = found->second;
+  if (bytes.size() != record.run.bytes()) {
+    return drop_altered(
+        digest, fmt::format("expected {} bytes, found {}", bytes.size(), record.run.bytes()));
+  }
+  if (grain_checksum(bytes) == record.checksum) return {};
+  return drop_altered(digest, "its checksum is not what it was");
+}
+
+Status GrainStore::read(const Digest& digest, MutableByteSpan out) {
+  auto place = find(digest);
+  if (!place) return place.error();
+  if (place->bytes == out.size()) {
+    if (Status read = read_place(*place, out); !read) return read;
+  }
+  return verify(digest, out);
+}
+
+// The pages are not given back: who knows what is wrong with them.
+Error GrainStore::drop_altered(const Digest& digest, const std::string& found) {
+  PageRun run = records_.at(digest).run;
+  quarantine_.push_back(run);
+  forget(digest);
+  return {ErrorCode::kCorrupt,
+          fmt::format("{}: grain {} at {}: {}; the grain was dropped", segment_path(run.segment),
+                      digest.hex(), run.offset(), found)};
+}
+
+// --- Writing -------------------------------------------------------------------------------------
+
+Status GrainStore::check_size(const Digest& digest, ByteSpan grain) const {
+  uint64_t bytes = grain.size();
+  if (bytes > 0 && bytes % kPageBytes == 0 && bytes <= limits::kGrainBytes) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("grain {}: {} bytes, expected a multiple of {}, at most {}",
+                           digest.hex(), bytes, kPageBytes, limits::kGrainBytes)};
 }
 
 Status GrainStore::check_room(uint64_t bytes) const {
@@ -110,78 +163,147 @@ Status GrainStore::check_room(uint64_t bytes) const {
   }
   auto available = storage_.free_bytes(directory_);
   if (!available) return available.error();
-  if (bytes > *available) {
-    return Error{ErrorCode::kLimit, fmt::format("{}: {} bytes wanted, the disk has {} left",
-                                                directory_, bytes, *available)};
+  if (*available < limits::kDiskReserveBytes || bytes > *available - limits::kDiskReserveBytes) {
+    return Error{ErrorCode::kLimit,
+                 fmt::format("{}: {} bytes wanted, the disk has {} left, and {} stay free",
+                             directory_, bytes, *available, limits::kDiskReserveBytes)};
   }
   return {};
 }
 
 Status GrainStore::put(const Digest& digest, ByteSpan grain) {
-  if (!possible_size(grain.size())) {
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("grain {}: {} bytes, expected a multiple of {}, at most {}",
-                             digest.hex(), grain.size(), kGrainAlignment, limits::kGrainBytes)};
-  }
+  if (Status valid = check_size(digest, grain); !valid) return valid;
   if (Digest found = sha256(grain); found != digest) {
     return Error{ErrorCode::kCorrupt,
                  fmt::format("grain {}: its SHA-256 is {}", digest.hex(), found.hex())};
   }
+  return put_trusted(digest, grain);
+}
+
+Status GrainStore::put_trusted(const Digest& digest, ByteSpan grain) {
+  if (Status valid = check_size(digest, grain); !valid) return valid;
   if (contains(digest)) return {};
   if (Status room = check_room(grain.size()); !room) return room;
-  if (Status made = storage_.make_directories(shelf_of(digest)); !made) return made;
-  if (Status written = storage_.write_atomic(path_of(digest), grain); !written) return written;
-  sizes_[digest] = grain.size();
-  used_bytes_ += grain.size();
-  return {};
+  auto run = find_space(static_cast<uint32_t>(grain.size() / kPageBytes));
+  if (!run) return run.error();
+  if (Status written = write(digest, grain, *run); !written) {
+    give_back(*run);
+    bool full = written.error().code == ErrorCode::kLimit;
+    auto left = storage_.free_bytes(directory_);
+    if (!full || !left) return written;
+    return written.error().in(
+        fmt::format("{}: {} bytes wanted, the disk has {} left", directory_, grain.size(), *left));
+  }
+  if (unsynced_bytes_ < kFlushBytes) return {};
+  return flush();
 }
 
-Status GrainStore::read(const Digest& digest, MutableByteSpan out) {
-  std::string path = path_of(digest);
-  if (!contains(digest)) {
-    return Error{ErrorCode::kNotFound, path + ": no such grain in the store"};
-  }
-  auto file = storage_.open(path, read_mode(out));
-  if (!file) {
-    if (file.error().code == ErrorCode::kNotFound) remove(digest);
-    return file.error();
-  }
-  if (uint64_t size = (*file)->size(); size != out.size()) {
-    remove(digest);
-    return altered(path, fmt::format("expected {} bytes, found {}", out.size(), size));
-  }
-  if (Status read = (*file)->read_at(0, out); !read) return read;
-  if (Digest found = sha256(out); found != digest) {
-    remove(digest);
-    return altered(path, "its SHA-256 is " + found.hex());
-  }
-  return {};
+Result<PageRun> GrainStore::find_space(uint32_t pages) {
+  if (auto run = space_.allocate(pages)) return *run;
+  uint32_t number = segments_.empty() ? 0 : segments_.rbegin()->first + 1;
+  segments_.try_emplace(number);
+  space_.release({number, 0, kSegmentPages});
+  auto run = space_.allocate(pages);
+  CHECK(run);
+  return *run;
 }
 
-Result<GrainPlace> GrainStore::find(const Digest& digest) {
-  if (!contains(digest)) {
-    return Error{ErrorCode::kNotFound, path_of(digest) + ": no such grain in the store"};
-  }
-  auto file = storage_.open(path_of(digest), ReadMode::kDirect);
+// The index names the grain only after all of it was written.
+Status GrainStore::write(const Digest& digest, ByteSpan grain, const PageRun& run) {
+  auto file = writer(run.segment);
   if (!file) return file.error();
-  files_[digest] = std::move(*file);
-  return GrainPlace{files_[digest].get(), 0, files_[digest]->size(), 0};
-}
-
-Status GrainStore::verify(const Digest& digest, ByteSpan bytes) {
-  if (Digest found = sha256(bytes); found != digest) {
-    remove(digest);
-    return altered(path_of(digest), "its SHA-256 is " + found.hex());
-  }
+  Segment& segment = segments_.at(run.segment);
+  segment.unsynced = true;
+  if (Status space = (*file)->allocate(run.offset(), run.bytes()); !space) return space;
+  if (Status written = (*file)->write_at(run.offset(), grain); !written) return written;
+  GrainRecord record{run, 0, grain_checksum(grain)};
+  if (Status noted = index_->put(digest, &record); !noted) return noted;
+  records_[digest] = record;
+  used_bytes_ += run.bytes();
+  unsynced_bytes_ += run.bytes();
   return {};
 }
 
 void GrainStore::remove(const Digest& digest) {
-  auto found = sizes_.find(digest);
-  if (found == sizes_.end()) return;
-  used_bytes_ -= found->second;
-  sizes_.erase(found);
-  (void)storage_.remove(path_of(digest));  // may be gone already
+  auto found = records_.find(digest);
+  if (found == records_.end()) return;
+  PageRun run = found->second.run;
+  forget(digest);
+  give_back(run);
+}
+
+// Where the index cannot take the news, the grain comes back when the store is opened again; its
+// checksum tells whether it is still there.
+void GrainStore::forget(const Digest& digest) {
+  Digest name = digest;  // may live in the record
+  auto found = records_.find(name);
+  used_bytes_ -= found->second.run.bytes();
+  records_.erase(found);
+  (void)index_->remove(name);
+}
+
+// To the disk and to later grains.
+void GrainStore::give_back(const PageRun& run) {
+  space_.release(run);
+  auto file = writer(run.segment);
+  if (!file || run.offset() >= (*file)->size()) return;
+  segments_.at(run.segment).unsynced = true;
+  Status punched = (*file)->punch(run.offset(), run.bytes());
+  if (!punched && punched.error().code == ErrorCode::kUnsupported) space_.reuse_every_hole();
+}
+
+// --- Scrubbing -----------------------------------------------------------------------------------
+
+ScrubResult GrainStore::scrub(uint64_t most_bytes) {
+  ScrubResult result;
+  do {
+    while (to_scrub_.empty()) {
+      if (next_scrubbed_segment()) continue;
+      result.round_complete = true;
+      return result;
+    }
+    Place place = to_scrub_.back();
+    to_scrub_.pop_back();
+    auto found = records_.find(place.digest);
+    bool there = found != records_.end() && found->second.run == place.run;
+    if (there) scrub_grain(place, &result);
+  } while (result.bytes_read < most_bytes);
+  return result;
+}
+
+// Lists the grains of the next segment; false after the last. Altered grains that were in
+// quarantine for a whole round are so no more.
+bool GrainStore::next_scrubbed_segment() {
+  auto next = segments_.lower_bound(next_scrubbed_);
+  if (next == segments_.end()) {
+    auto end = quarantine_.begin() + static_cast<ptrdiff_t>(quarantined_before_round_);
+    for (auto run = quarantine_.begin(); run != end; ++run) give_back(*run);
+    quarantine_.erase(quarantine_.begin(), end);
+    quarantined_before_round_ = quarantine_.size();
+    next_scrubbed_ = 0;
+    return false;
+  }
+  next_scrubbed_ = next->first + 1;
+  for (const auto& [digest, record] : records_) {
+    if (record.run.segment == next->first) to_scrub_.push_back({record.run, digest});
+  }
+  std::sort(to_scrub_.begin(), to_scrub_.end(),
+            [](const Place& a, const Place& b) { return a.run.page > b.run.page; });
+  return true;
+}
+
+// A place that cannot be read twice in a row will not heal by waiting: the grain is dropped, too.
+void GrainStore::scrub_grain(const Place& place, ScrubResult* result) {
+  PageBuffer buffer(place.run.bytes());
+  result->bytes_read += place.run.bytes();
+  auto found = find(place.digest);
+  if (!found) return;
+  Status read = found->file->read_at(found->offset, buffer.pages);
+  if (!read) read = found->file->read_at(found->offset, buffer.pages);
+  if (read && sha256(buffer.pages) == place.digest) return;
+  std::string why = read ? "its SHA-256 is not its name" : read.error().message;
+  result->findings.push_back(drop_altered(place.digest, why).message);
+  result->lost.push_back(place.digest);
 }
 
 }  // namespace potluck
