@@ -121,7 +121,7 @@ Partial PoolSession::after_failure(const Compute& request, const UnitCompute::Fa
   }
   GrainId grain = *failure.grain;
   const Digest& digest = manifest_->digest_of(grain);
-  context_.store.remove(digest);  // one that cannot be read is written anew elsewhere
+  context_.store.distrust(digest);  // one that cannot be read is written anew elsewhere
   partial.lost = units_.grain_lost(digest);
   fetcher_.add({digest, grain, manifest_->grain_bytes(grain)}, now());
   notice(fmt::format("layer {}, expert {}: altered on disk, fetching it again: {}", grain.layer,

@@ -27,10 +27,14 @@ void CachePolicy::begin_step(uint32_t layer) {
   now.idle.merge(now.used);
 }
 
+bool CachePolicy::forgotten(const Layer& layer) const {
+  return steps_ - layer.last_step > kForgottenRounds * layers_.size();
+}
+
 // 1/p, where p = (1 - 2^(-1 / kHalfLife)) * the sum over the uses of 2^(-turns since / kHalfLife).
 double CachePolicy::turns_until_use(const Layer& layer, double fame) const {
   static const double kScale = 1 - std::exp2(-1 / kHalfLife);
-  if (steps_ - layer.last_step > kForgottenRounds * layers_.size()) return HUGE_VAL;
+  if (forgotten(layer)) return HUGE_VAL;
   return std::max(1.0, std::exp2(turn_weight(layer.turns) - fame) / kScale);
 }
 
@@ -59,7 +63,10 @@ void CachePolicy::use(Entries::value_type& entry) {
   CHECK(current_ != layers_.end());  // begin_step() comes first
   Entry& what = entry.second;
   Layer& now = current_->second;
-  if (what.order == &now.used) return;  // counts once
+  if (what.order == &now.used) {  // counts once in a turn
+    place(entry, what.order, what.fame);
+    return;
+  }
   double fame = turn_weight(now.turns);
   if (what.layer != nullptr) {
     fame += std::log2(1 + std::exp2(what.fame - turn_weight(what.layer->turns)));

@@ -136,13 +136,20 @@ Status GrainStore::read(const Digest& digest, MutableByteSpan out) {
 }
 
 // The pages are not given back: who knows what is wrong with them.
+void GrainStore::distrust(const Digest& digest) {
+  auto found = records_.find(digest);
+  if (found == records_.end()) return;
+  quarantine_.push_back(found->second.run);
+  forget(digest);
+}
+
 Error GrainStore::drop_altered(const Digest& digest, const std::string& found) {
   PageRun run = records_.at(digest).run;
-  quarantine_.push_back(run);
-  forget(digest);
+  Digest name = digest;  // may live in the record
+  distrust(digest);
   return {ErrorCode::kCorrupt,
           fmt::format("{}: grain {} at {}: {}; the grain was dropped", segment_path(run.segment),
-                      digest.hex(), run.offset(), found)};
+                      name.hex(), run.offset(), found)};
 }
 
 // --- Writing -------------------------------------------------------------------------------------

@@ -83,6 +83,10 @@ class GrainStore {
   // Without comparing the digest: for who has just computed it from these bytes.
   Status put_trusted(const Digest& digest, ByteSpan grain);
 
+  // Forgets a grain that cannot be read as one that was altered: its pages are not used again
+  // before a scrub has been round. Nothing happens if it is not there.
+  void distrust(const Digest& digest);
+
   // Removes a grain and gives its space back; nothing happens if it is not there.
   void remove(const Digest& digest);
 

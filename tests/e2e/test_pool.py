@@ -113,12 +113,13 @@ class Pool(PotluckTest):
         wait_for(self.units_ready, "all units")
         worker.terminate()
         worker.wait()
-        grains = [p for p in pathlib.Path(self.home / "a").rglob("grains/*/*") if p.is_file()]
-        self.assertGreater(len(grains), 100)
-        for grain in grains:
-            data = bytearray(grain.read_bytes())
-            data[len(data) // 3] ^= 0x10
-            grain.write_bytes(data)
+        segments = list(pathlib.Path(self.home / "a").rglob("segments/*.grains"))
+        self.assertTrue(segments)
+        for segment in segments:  # a bit in every page, whatever grain it belongs to
+            data = bytearray(segment.read_bytes())
+            for page in range(0, len(data), 4096):
+                data[page + 1234] ^= 0x10
+            segment.write_bytes(data)
         worker, worker_err = self.join("", "a", "--ram", "64MiB")
         wait_for(self.units_ready, "all units again")
         before = self.ask(server, out, "Once upon a time")

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "tests/support/grain_on_disk.h"
 
 namespace potluck::sim {
 namespace {
@@ -47,17 +48,14 @@ void SimWorker::freeze(TimePoint until) {
 }
 
 bool SimWorker::flip_bit(uint64_t which) {
-  std::vector<std::string> grains;
-  std::string root = std::string(kStore) + "/grains";
-  auto shelves = disk_.list(root);
-  if (!shelves) return false;
-  for (const std::string& shelf : *shelves) {
-    auto names = disk_.list(root + "/" + shelf);
-    if (!names) continue;
-    for (const std::string& name : *names) grains.push_back(root + "/" + shelf + "/" + name);
-  }
+  if (!disk_.exists(std::string(kStore) + "/index")) return false;
+  GrainRecords records = test::records_on_disk(disk_, kStore);
+  std::vector<Digest> grains;
+  for (const auto& [digest, record] : records) grains.push_back(digest);
   if (grains.empty()) return false;
-  disk_.flip_bit(grains[which % grains.size()], which % 1000);
+  std::sort(grains.begin(), grains.end());
+  auto grain = test::grain_on_disk(disk_, kStore, grains[which % grains.size()]);
+  disk_.flip_bit(grain->path, grain->offset + which % 1000);
   return true;
 }
 

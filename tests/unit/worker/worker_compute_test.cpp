@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "engine/base/limits.h"
+#include "tests/support/grain_on_disk.h"
 #include "tests/unit/worker/worker_harness.h"
 #include "worker/unit_compute.h"
 
@@ -12,10 +13,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::Test;
-
-std::string path_of(const Digest& digest) {
-  return "store/grains/" + digest.hex().substr(0, 2) + "/" + digest.hex();
-}
 
 class WorkerCompute : public Test {
  protected:
@@ -221,27 +218,45 @@ class LostGrain : public WorkerCompute {
     EXPECT_TRUE(same(coordinator.compute(batch, 2), model.solo(batch)));
   }
 
-  Digest victim_digest() { return model.manifest().digest_of(kVictim); }
+  GrainOnDisk victim() {
+    return *grain_on_disk(worker.disk, "store", model.manifest().digest_of(kVictim));
+  }
+
+  // Every answer before the right one says what is missing, and that is fetched.
+  void heal(const SampleBatch& batch) {
+    Compute request = coordinator.compute_message(batch, 2);
+    auto answer = coordinator.ask(request, FakeCoordinator::frame_of(batch));
+    EXPECT_EQ(answer.message.status, PartialStatus::kMissing);
+    uint32_t grains = 4 * model.manifest().layer(batch.layer)->plan.grains;
+    for (uint32_t i = 0; i < grains && answer.message.status == PartialStatus::kMissing; ++i) {
+      coordinator.serve_bulk();
+      answer = coordinator.ask(request, FakeCoordinator::frame_of(batch));
+    }
+    EXPECT_EQ(answer.message.status, PartialStatus::kOk);
+    EXPECT_TRUE(same(coordinator.compute(batch, 2), model.solo(batch)));
+  }
 
   size_t asked_before_ = 0;
 };
 
 TEST_F(LostGrain, AFlippedBitIsNoticedBeforeUse) {
   for (uint64_t offset : {uint64_t{0}, model.manifest().grain_bytes(kVictim) - 1}) {
-    worker.disk.flip_bit(path_of(victim_digest()), offset);
+    worker.disk.flip_bit(victim().path, victim().offset + offset);
     expect_noticed_and_healed();
     start_again();
   }
 }
 
-TEST_F(LostGrain, AShortFileIsNoticed) {
-  worker.disk.truncate(path_of(victim_digest()), 4096);
-  expect_noticed_and_healed();
+TEST_F(LostGrain, AShortSegmentIsNoticed) {
+  worker.disk.truncate(victim().path, victim().offset + 4096);
+  SampleBatch batch = model.batch(SampleModel::kSuperBlocks, 3, 4, 2);
+  heal(batch);
 }
 
-TEST_F(LostGrain, AMissingFileIsNoticed) {
-  ASSERT_TRUE(worker.disk.remove(path_of(victim_digest())).ok());
-  expect_noticed_and_healed();
+TEST_F(LostGrain, AMissingSegmentIsNoticed) {
+  ASSERT_TRUE(worker.disk.remove(victim().path).ok());
+  SampleBatch batch = model.batch(SampleModel::kSuperBlocks, 3, 4, 2);
+  heal(batch);
 }
 
 TEST_F(LostGrain, AReadThatFailsLosesOneGrain) {
@@ -259,19 +274,12 @@ TEST_F(LostGrain, AReadThatFailsLosesOneGrain) {
 TEST_F(LostGrain, EverythingGoneIsFetchedAgainPieceByPiece) {
   for (const ManifestLayer& layer : model.manifest().layers()) {
     for (const Digest& digest : layer.grains) {
-      if (worker.disk.exists(path_of(digest))) worker.disk.flip_bit(path_of(digest), 5);
+      if (auto grain = grain_on_disk(worker.disk, "store", digest)) {
+        worker.disk.flip_bit(grain->path, grain->offset + 5);
+      }
     }
   }
-  SampleBatch batch = model.batch(SampleModel::kFloats, 2, 4, 2);
-  Compute request = coordinator.compute_message(batch, 2);
-  auto answer = coordinator.ask(request, FakeCoordinator::frame_of(batch));
-  uint32_t grains = model.manifest().layer(SampleModel::kFloats)->plan.grains;
-  for (uint32_t i = 0; i < 4 * grains; ++i) {
-    ASSERT_EQ(answer.message.status, PartialStatus::kMissing) << i;
-    coordinator.serve_bulk();
-    answer = coordinator.ask(request, FakeCoordinator::frame_of(batch));
-  }
-  EXPECT_EQ(answer.message.status, PartialStatus::kOk);
+  heal(model.batch(SampleModel::kFloats, 2, 4, 2));
 }
 
 // --- hostile requests ---

@@ -34,10 +34,6 @@ class WorkerFetch : public Test {
     for (UnitId unit : units) grains += model.manifest().layer(unit.layer)->plan.grains;
     return grains;
   }
-  std::string path_of(GrainId id) {
-    std::string hex = model.manifest().digest_of(id).hex();
-    return "store/grains/" + hex.substr(0, 2) + "/" + hex;
-  }
 
   SampleModel model{1};
   WorkerHarness worker;
@@ -333,12 +329,12 @@ TEST_F(WorkerFetch, ATooSmallQuotaHoldsWhatFits) {
 
 TEST_F(WorkerFetch, AFullDiskIsReported) {
   coordinator.admit();
-  worker.disk.set_capacity(100 * kKiB);
+  worker.disk.set_capacity(limits::kDiskReserveBytes + 100 * kKiB);
   coordinator.assign(1, 1, some_units(3));
   coordinator.serve_bulk();
   EXPECT_LT(ready(), 3u);
   EXPECT_NE(worker.notices().find("no room for more experts"), std::string::npos);
-  worker.disk.set_capacity(64 * kMiB);
+  worker.disk.set_capacity(limits::kDiskReserveBytes + 64 * kMiB);
   coordinator.assign(2, 1, some_units(3));
   coordinator.serve_bulk();
   EXPECT_EQ(ready(), 3u);

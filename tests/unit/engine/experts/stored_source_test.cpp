@@ -4,6 +4,7 @@
 
 #include "engine/base/inline_reader.h"
 #include "engine/experts/manifest_builder.h"
+#include "tests/support/grain_on_disk.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/unit/engine/experts/expert_fixture.h"
 
@@ -40,9 +41,9 @@ class StoredSourceTest : public ::testing::Test {
   }
 
   void put(GrainId id) { ASSERT_TRUE(store_->put(manifest_.digest_of(id), fixture_.cut(id))); }
-  std::string path_of(GrainId id) {
-    std::string name = manifest_.digest_of(id).hex();
-    return "store/grains/" + name.substr(0, 2) + "/" + name;
+  void flip_bit(GrainId id, uint64_t offset) {
+    auto place = test::grain_on_disk(storage_, "store", manifest_.digest_of(id));
+    storage_.flip_bit(place->path, place->offset + offset);
   }
   bool holds(const GrainView& view, GrainId id) {
     ByteVector expected = fixture_.cut(id);
@@ -139,7 +140,7 @@ TEST_F(StoredSourceTest, BudgetBelowOneGrainSaysSo) {
 
 TEST_F(StoredSourceTest, AlteredGrainIsNoticedAndCanBeFetchedAgain) {
   StoredSource source(manifest_, *store_, reader(), clock_, {4 * slab_});
-  storage_.flip_bit(path_of(ids_[2]), 1000);
+  flip_bit(ids_[2], 1000);
   Result<GrainView> view = source.get(ids_[2]);
   ASSERT_FALSE(view);
   EXPECT_EQ(view.error().code, ErrorCode::kCorrupt);
