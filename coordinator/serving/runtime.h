@@ -10,6 +10,7 @@
 
 #include "coordinator/serving/generator.h"
 #include "coordinator/serving/pool.h"
+#include "engine/base/block_reader.h"
 #include "engine/experts/stored_source.h"
 
 namespace potluck {
@@ -21,6 +22,7 @@ struct RuntimeOptions {
   KvType kv_type = KvType::kF16;
   uint64_t ram_bytes = 0;  // of the expert cache; 0: solo, everything in memory
   std::string store_directory;
+  ReaderSettings reader;  // of the store
   uint32_t slices = 1;
   uint32_t prefill_chunk = 512;
   std::string isa;
