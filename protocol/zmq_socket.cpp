@@ -287,10 +287,9 @@ bool zmq_wait(std::span<ZmqWatch* const> watches, TimePoint now, TimePoint deadl
     if (watch->may_have_message) return true;
     descriptors.push_back({watch->file_descriptor, POLLIN, 0});
   }
-  // Rounded up: it must not spin through the last millisecond.
   Duration left = std::clamp(deadline - now, Duration::zero(), kLongest);
-  auto timeout = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-  if (poll(descriptors.data(), descriptors.size(), static_cast<int>(timeout)) <= 0) return false;
+  timespec timeout = {left.count() / 1'000'000'000, left.count() % 1'000'000'000};
+  if (ppoll(descriptors.data(), descriptors.size(), &timeout, nullptr) <= 0) return false;
   for (size_t i = 0; i < watches.size(); ++i) {
     watches[i]->may_have_message = descriptors[i].revents != 0;
   }

@@ -5,9 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/disk_probe.h"
 #include "engine/base/limits.h"
 #include "protocol/zmq_transport.h"
 #include "worker/known_pools.h"
+#include "worker/simulated_processor.h"
 
 namespace potluck {
 namespace {
@@ -21,12 +23,13 @@ constexpr Duration kConnectingTime = std::chrono::seconds(3);
 constexpr Duration kStatusInterval = milliseconds(250);
 // A peer that sends nonsense is reported, not quoted without end.
 constexpr uint32_t kNonsenseNotices = 5;
+constexpr Duration kFarewellTime = std::chrono::seconds(1);  // for goodbyes on a simulated link
 
 class WorkerDaemon {
  public:
-  WorkerDaemon(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
-               const WorkerObserver& observer, const DeviceKeys& keys, const KernelTable& kernels,
-               std::unique_ptr<GrainStore> store);
+  WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSettings& reader, Storage& storage,
+               const Clock& clock, const WorkerObserver& observer, const DeviceKeys& keys,
+               const KernelTable& kernels, std::unique_ptr<GrainStore> store);
 
   Status add_pools();
   Status run(const std::atomic<bool>& stop);
@@ -34,6 +37,8 @@ class WorkerDaemon {
  private:
   void perform_actions();
   void perform(SendMessage& message);
+  void transmit(SendMessage& message);
+  void transmit_due_answers();
   void perform(const ConnectChannel& connection);
   void perform(const DisconnectPeer& peer);
   void perform(const Notice& notice);
@@ -52,6 +57,9 @@ class WorkerDaemon {
   KnownPools known_pools_;
   ThreadPool threads_;
   ZmqClientTransport transport_;
+  std::optional<SimulatedLink> simulated_link_;
+  Transport& messages_;  // simulated_link_ if there is one, else transport_
+  std::optional<SimulatedProcessor> simulated_processor_;
   WorkerCore core_;
   std::map<PeerKey, PoolAddress> addresses_;
   std::map<std::pair<PeerKey, Channel>, LinkState> links_;
@@ -63,19 +71,50 @@ class WorkerDaemon {
   std::map<PeerKey, MembershipStatus> reported_;
 };
 
-WorkerOptions core_options(const WorkerDaemonOptions& options, const KernelTable& kernels) {
+// The settings with the depth that the disk wants, measured on what the store holds, if that is
+// enough. Fails when such readers cannot be had.
+Result<ReaderSettings> fit_reader(ReaderSettings settings, GrainStore& store, const Clock& clock) {
+  auto reader = open_fitted_reader(settings, store.sample_file(), StoredSource::kReadBytes, clock);
+  if (!reader) return reader.error().in("--reader");
+  settings.depth = (*reader)->depth();
+  return settings;
+}
+
+// Readers like this one could be had before; should the system refuse now, threads do.
+std::unique_ptr<BlockReader> open_reader(ReaderSettings settings, const Clock& clock) {
+  auto reader = open_fitted_reader(settings, nullptr, 0, clock);
+  if (reader) return std::move(*reader);
+  settings.choice = ReaderChoice::kThreads;
+  return std::move(*open_fitted_reader(settings, nullptr, 0, clock));
+}
+
+WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSettings& reader,
+                           const KernelTable& kernels, const Clock& clock) {
   WorkerOptions core;
   core.name = options.name;
   core.software = options.version.empty() ? "potluck" : "potluck " + options.version;
   core.software += fmt::format(", {}", kernels.name);
   core.ram_bytes = options.ram_bytes;
   core.disk_bytes = options.disk_bytes;
+  core.open_reader = [settings = reader, &clock] { return open_reader(settings, clock); };
   return core;
 }
 
-WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
-                           const WorkerObserver& observer, const DeviceKeys& keys,
-                           const KernelTable& kernels, std::unique_ptr<GrainStore> store)
+std::optional<SimulatedLink> make_simulated_link(const WorkerDaemonOptions& options,
+                                                 const Clock& clock,
+                                                 ZmqClientTransport* transport) {
+  if (!options.simulated_link) return std::nullopt;
+  auto connected = [transport](const PeerKey& peer, Channel channel) {
+    return transport->link_state(peer, channel) == LinkState::kConnected;
+  };
+  return std::optional<SimulatedLink>(std::in_place, *transport, *options.simulated_link, connected,
+                                      clock);
+}
+
+WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSettings& reader,
+                           Storage& storage, const Clock& clock, const WorkerObserver& observer,
+                           const DeviceKeys& keys, const KernelTable& kernels,
+                           std::unique_ptr<GrainStore> store)
     : options_(options),
       clock_(clock),
       observer_(observer),
@@ -84,7 +123,12 @@ WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, Storage& storage,
       known_pools_(storage, options.store_directory),
       threads_(options.threads),
       transport_(keys.curve),
-      core_(core_options(options, kernels), *store_, kernels, threads_, clock, &manifests_) {}
+      simulated_link_(make_simulated_link(options, clock, &transport_)),
+      messages_(simulated_link_ ? static_cast<Transport&>(*simulated_link_) : transport_),
+      core_(core_options(options, reader, kernels, clock), *store_, kernels, threads_, clock,
+            &manifests_) {
+  if (options.simulated_compute > 1) simulated_processor_.emplace(options.simulated_compute);
+}
 
 Status WorkerDaemon::add_pools() {
   std::vector<PoolAddress> pools;
@@ -123,12 +167,13 @@ Status WorkerDaemon::run(const std::atomic<bool>& stop) {
       if (!last_end_ || last_end_->orderly) return {};
       return Error{ErrorCode::kRefused, last_end_->text};
     }
-    std::optional<Envelope> envelope = transport_.receive(time_to_wait());
+    std::optional<Envelope> envelope = messages_.receive(time_to_wait());
     // While messages come there is no news of connections worth a system call each.
     if (!envelope || connecting_) watch_links();
     if (envelope) deliver(std::move(*envelope));
     if (clock_.now() >= core_.next_tick()) core_.on_tick();
     perform_actions();
+    transmit_due_answers();
     report_status();
   }
   core_.leave_all();
@@ -136,12 +181,11 @@ Status WorkerDaemon::run(const std::atomic<bool>& stop) {
   return {};
 }
 
-// In whole milliseconds, rounded up: waiting a little less than is needed would be spinning.
 Duration WorkerDaemon::time_to_wait() const {
-  Duration wait = core_.next_tick() - clock_.now();
+  TimePoint next = core_.next_tick();
+  if (simulated_processor_) next = std::min(next, simulated_processor_->next_due());
   bool fresh = connecting_ && clock_.now() - connecting_since_ < kConnectingTime;
-  wait = std::clamp(wait, Duration::zero(), fresh ? kConnectingWait : kLongestWait);
-  return std::chrono::ceil<milliseconds>(wait);
+  return std::clamp(next - clock_.now(), Duration::zero(), fresh ? kConnectingWait : kLongestWait);
 }
 
 // Tells the core about connections that were made or refused since the last look.
@@ -180,11 +224,25 @@ void WorkerDaemon::perform_actions() {
   }
 }
 
-// What does not get through on the other channels is asked for again.
 void WorkerDaemon::perform(SendMessage& message) {
+  if (simulated_processor_ && std::holds_alternative<Partial>(message.message)) {
+    simulated_processor_->hold(std::move(message), clock_.now());
+  } else {
+    transmit(message);
+  }
+}
+
+// What does not get through on the other channels is asked for again.
+void WorkerDaemon::transmit(SendMessage& message) {
   Frames frames{encode_header(message.message), std::move(message.tensor)};
-  Status sent = transport_.send(message.peer, message.channel, std::move(frames));
+  Status sent = messages_.send(message.peer, message.channel, std::move(frames));
   if (!sent && message.channel == Channel::kCompute) core_.on_unreachable(message.peer);
+}
+
+void WorkerDaemon::transmit_due_answers() {
+  if (!simulated_processor_) return;
+  while (auto answer = simulated_processor_->next(clock_.now())) transmit(*answer);
+  perform_actions();
 }
 
 void WorkerDaemon::perform(const ConnectChannel& connection) {
@@ -213,6 +271,7 @@ void WorkerDaemon::remember(const PeerKey& coordinator) {
 }
 
 void WorkerDaemon::perform(const DisconnectPeer& peer) {
+  if (simulated_link_) simulated_link_->finish_sending(kFarewellTime);
   transport_.disconnect(peer.coordinator);
   std::erase_if(links_, [&](const auto& link) { return link.first.first == peer.coordinator; });
 }
@@ -258,7 +317,10 @@ Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Cl
   if (!store) return store.error();
   Result<DeviceKeys> keys = load_or_create_keys(storage, options.store_directory, entropy);
   if (!keys) return keys.error();
-  WorkerDaemon daemon(options, storage, clock, observer, *keys, **kernels, std::move(*store));
+  Result<ReaderSettings> reader = fit_reader(options.reader, **store, clock);
+  if (!reader) return reader.error();
+  WorkerDaemon daemon(options, *reader, storage, clock, observer, *keys, **kernels,
+                      std::move(*store));
   if (Status added = daemon.add_pools(); !added) return added;
   return daemon.run(stop);
 }

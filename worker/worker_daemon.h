@@ -6,7 +6,9 @@
 #include <functional>
 #include <string>
 
+#include "engine/base/block_reader.h"
 #include "engine/base/random.h"
+#include "protocol/simulated_link.h"
 #include "worker/worker_core.h"
 
 namespace potluck {
@@ -23,6 +25,10 @@ struct WorkerDaemonOptions {
   std::string isa;       // "": the best this processor can do
   std::string version;   // of this program, for people
   bool remember = true;  // keep the pool's address in the store, to rejoin without a token
+  ReaderSettings reader;
+  // As if behind such a link, with a processor so many times slower; for tests and demos.
+  std::optional<LinkSpec> simulated_link;
+  double simulated_compute = 1;
 };
 
 // Told what happens; never called from another thread than run_worker()'s. Either may be empty.

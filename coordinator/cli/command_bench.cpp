@@ -170,6 +170,7 @@ Status bench(const BenchFlags& flags, const Environment& environment) {
   auto measured = measure(flags, **runtime, environment.clock);
   if (!measured) return measured.error();
   nlohmann::json result = report(flags, *measured, resident_bytes());
+  result["simulated"] = describe_simulation(*device_options(flags.engine.device));
   if (flags.json) {
     fmt::print("{}\n", result.dump());
     return {};

@@ -20,6 +20,7 @@ struct JoinFlags {
   int threads = 0;
   bool no_remember = false;
   bool quiet = false;
+  DeviceFlags device;
 };
 
 std::string host_name() {
@@ -43,6 +44,11 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, Storage& stor
   options.threads = flags.threads > 0
                         ? flags.threads
                         : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  Result<DeviceOptions> device = device_options(flags.device);
+  if (!device) return device.error();
+  options.reader = device->reader;
+  options.simulated_link = device->simulated_link;
+  options.simulated_compute = device->simulated_compute;
   options.ram_bytes = default_ram();
   if (!flags.ram.empty()) {
     Result<uint64_t> ram = parse_size("--ram", flags.ram);
@@ -102,6 +108,7 @@ Command add_join(CLI::App& app, Environment& environment) {
       ->envname("POTLUCK_ISA");
   parser->add_flag("--no-remember", flags->no_remember, "forget the pool when it ends");
   parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
+  add_device_flags(parser, &flags->device);
   return {parser, [flags, &environment] { return join(*flags, environment); }};
 }
 

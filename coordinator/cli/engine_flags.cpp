@@ -67,6 +67,11 @@ Status check_flags(const EngineFlags& flags) {
   if (flags.workers > limits::kWorkers) {
     return out_of_range("--workers", 0, limits::kWorkers, flags.workers);
   }
+  bool for_workers = !flags.device.sim_link.empty() || flags.device.sim_compute != 1;
+  if (for_workers && flags.workers == 0) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "--sim-link and --sim-compute: expected with --workers, found no workers"};
+  }
   return {};
 }
 
@@ -103,6 +108,7 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   parser->add_flag("--no-prefetch", flags->no_prefetch,
                    "read no experts ahead of the layer that needs them");
   parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
+  add_device_flags(parser, &flags->device);
 }
 
 Result<uint64_t> parse_size(const std::string& flag, const std::string& text) {
@@ -126,6 +132,8 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   if (Status status = check_flags(flags); !status) return status.error();
   Result<KvType> kv = parse_kv(flags.kv, default_kv);
   if (!kv) return kv.error();
+  Result<DeviceOptions> device = device_options(flags.device);
+  if (!device) return device.error();
   uint64_t ram = 0;
   if (!flags.ram.empty()) {
     Result<uint64_t> size = parse_size("--ram", flags.ram);
@@ -145,6 +153,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.slices = flags.slices;
   options.prefill_chunk = flags.prefill_chunk;
   options.isa = flags.isa;
+  options.stream.reader = device->reader;
   options.pool = flags.workers > 0;
   PoolOptions& pool = options.pool_options;
   pool.slices = flags.slices;
@@ -157,6 +166,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.local.store_directory = flags.store.empty() ? home_directory() + "/store" : flags.store;
   pool.local.ram_bytes = ram;
   pool.local.isa = flags.isa;
+  pool.local.more_arguments = join_arguments(flags.device);
   return options;
 }
 

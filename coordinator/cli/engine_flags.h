@@ -5,6 +5,7 @@
 #include <string>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/device_flags.h"
 #include "coordinator/serving/runtime.h"
 
 namespace potluck {
@@ -22,6 +23,7 @@ struct EngineFlags {
   bool no_prefetch = false;
   bool quiet = false;
   uint32_t workers = 0;
+  DeviceFlags device;  // of the local workers, or of this process if it streams experts itself
 };
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags);

@@ -92,6 +92,8 @@ Status LocalWorkers::start(const std::string& token) {
       "--threads",      std::to_string(options_.threads),
       "--name",         fmt::format("local-{}", children_.size() + 1)};
   if (!options_.isa.empty()) command.insert(command.end(), {"--isa", options_.isa});
+  const std::vector<std::string>& more = options_.more_arguments;
+  command.insert(command.end(), more.begin(), more.end());
   ExecStrings arguments(std::move(command));
   ExecStrings environment(environment_with("POTLUCK_TOKEN", token));
   pid_t parent = getpid();

@@ -19,6 +19,7 @@ struct LocalWorkersOptions {
   uint64_t ram_bytes = 0;       // of each worker's expert cache
   int threads = 1;
   std::string isa;
+  std::vector<std::string> more_arguments;  // for the command line of every `potluck join`
 };
 
 class LocalWorkers {

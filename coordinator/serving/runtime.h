@@ -19,7 +19,7 @@ struct RuntimeOptions {
   int threads = 1;
   uint32_t context = 0;  // 0: the model's own, at most 4096
   KvType kv_type = KvType::kF16;
-  StreamOptions stream;    // ram_bytes 0: solo, everything in memory
+  StreamOptions stream;  // ram_bytes 0: solo, everything in memory
   uint32_t slices = 1;
   uint32_t prefill_chunk = 512;
   std::string isa;
@@ -79,7 +79,7 @@ class Runtime {
   const KernelTable* kernels_ = nullptr;
   uint32_t context_ = 0;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<ResidentSource> resident_;  // solo, everything in memory
+  std::unique_ptr<ResidentSource> resident_;   // solo, everything in memory
   std::unique_ptr<StreamedExperts> streamed_;  // solo, from a store
   std::unique_ptr<ExpertCompute> compute_;
   std::unique_ptr<LocalExecutor> local_executor_;

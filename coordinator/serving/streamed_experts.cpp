@@ -33,8 +33,8 @@ Result<std::unique_ptr<StreamedExperts>> StreamedExperts::open(const Model& mode
   return experts;
 }
 
-Status StreamedExperts::build(const Model& model, const StreamOptions& options,
-                              ThreadPool& threads, Storage& storage, const Progress& progress) {
+Status StreamedExperts::build(const Model& model, const StreamOptions& options, ThreadPool& threads,
+                              Storage& storage, const Progress& progress) {
   auto store = GrainStore::open(storage, options.store_directory, UINT64_MAX);
   if (!store) return store.error().in("--store");
   store_ = std::move(*store);
@@ -53,10 +53,8 @@ Status StreamedExperts::build(const Model& model, const StreamOptions& options,
 
 // The depth of the reader is measured on the store itself.
 Status StreamedExperts::open_source(const StreamOptions& options, const Clock& clock) {
-  const ManifestLayer& layer = manifest_->layers().front();
-  auto sample = store_->find(layer.grains.front());
-  auto reader = open_fitted_reader(options.reader, sample ? sample->file : nullptr,
-                                   StoredSource::kReadBytes, clock);
+  auto reader =
+      open_fitted_reader(options.reader, store_->sample_file(), StoredSource::kReadBytes, clock);
   if (!reader) return reader.error().in("--reader");
   source_ = std::make_unique<StoredSource>(
       *manifest_, *store_, std::move(*reader), clock,

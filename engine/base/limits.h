@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "engine/base/bytes.h"
+#include "engine/base/clock.h"
 
 namespace potluck::limits {
 
@@ -71,5 +72,10 @@ inline constexpr uint64_t kBulkPartBytes = 4 * kMiB;
 inline constexpr uint64_t kPromptBytes = 64 * kMiB;
 inline constexpr uint32_t kThreads = 256;
 inline constexpr uint32_t kPrefillChunk = 4096;  // = kRowsPerMessage: a chunk is one message
+// Simulated devices: a satellite's delay many times over, a modem's rate, a processor of the past.
+// Beyond these a pool would take its workers for dead anyway.
+inline constexpr Duration kSimulatedDelay = std::chrono::seconds(10);
+inline constexpr uint64_t kSimulatedBytesPerSecond = 1000;
+inline constexpr double kSimulatedFactor = 1000;
 
 }  // namespace potluck::limits

@@ -87,6 +87,12 @@ Result<const ReadableFile*> GrainStore::reader(uint32_t segment) {
   return file.get();
 }
 
+const ReadableFile* GrainStore::sample_file() {
+  if (segments_.empty()) return nullptr;
+  auto file = reader(segments_.begin()->first);
+  return file ? *file : nullptr;
+}
+
 Result<WritableFile*> GrainStore::writer(uint32_t segment) {
   if (writer_ == nullptr || writer_segment_ != segment) {
     auto opened = storage_.open_writable(segment_path(segment), WriteMode::kDirect);

@@ -65,6 +65,9 @@ class GrainStore {
   uint64_t quota_bytes() const { return quota_bytes_; }
   size_t count() const { return records_.size(); }
 
+  // A file of the store to measure the disk on; null while there is none.
+  const ReadableFile* sample_file();
+
   // kNotFound, or kIo when the segment cannot be opened.
   Result<GrainPlace> find(const Digest& digest);
 

@@ -26,6 +26,16 @@ class CommandLine(PotluckTest):
         self.fails(2, "run", STORYTELLER, "-p", "x", "--isa", "abacus", saying=["abacus", "scalar"])
         self.fails(2, "run", STORYTELLER, "-p", "x", "--ram", "lots", saying=["--ram", "lots"])
         self.fails(2, "serve", STORYTELLER, "--listen", "0.0.0.0:0", saying=["--listen"])
+        run = ["run", STORYTELLER, "-p", "x"]
+        self.fails(2, *run, "--reader", "mmap", saying=["--reader", "io_uring", "mmap"])
+        self.fails(2, *run, "--read-depth", "1000", saying=["--read-depth", "1 to"])
+        self.fails(2, *run, "--sim-disk", "fast", saying=["--sim-disk", "fast"])
+        self.fails(2, *run, "--sim-disk", "0MB/s", saying=["--sim-disk", "at least"])
+        self.fails(2, *run, "--sim-link", "3ms,1MB/s", saying=["--sim-link", "--workers"])
+        self.fails(2, *run, "--sim-compute", "2", saying=["--sim-compute", "--workers"])
+        self.fails(2, "join", "x", "--sim-link", "3ms", saying=["--sim-link", "DELAY,RATE"])
+        self.fails(2, "join", "x", "--sim-link", "3h,1MB/s", saying=["--sim-link", "3h"])
+        self.fails(2, "join", "x", "--sim-compute", "0.5", saying=["--sim-compute", "1 to"])
         self.fails(2, "join", "potluck1.garbage", saying=["token"])
 
     def test_help_is_not_an_error(self):
@@ -99,6 +109,25 @@ class CommandLine(PotluckTest):
         self.assertEqual(shown["architecture"], "qwen3moe")
         self.assertEqual(shown["experts"]["experts_per_layer"], 24)
         self.assertIn("scalar", self.report("version")["kernels"])
+
+
+class SimulatedDevices(PotluckTest):
+    def test_slow_workers_say_the_same_and_are_reported(self):
+        arguments = ["--prompt", "4", "--generate", "4", "--workers", "2"]
+        real = self.report("bench", STORYTELLER, *arguments)
+        self.assertIsNone(real["simulated"])
+        slow = self.report("bench", STORYTELLER, *arguments, "--sim-link", "20ms,100MB/s",
+                           "--sim-compute", "1.5", "--sim-disk", "200MB/s")
+        self.assertEqual(slow["simulated"],
+                         {"disk_bytes_per_s": 200_000_000, "link_delay_s": 0.02,
+                          "link_bytes_per_s": 100_000_000, "compute_factor": 1.5})
+        # Every round trip crosses the link twice.
+        least = slow["round_trips_per_token"] * 2 * 0.02
+        self.assertGreater(1 / slow["decode_tokens_per_s"], least)
+        generation = ["run", STORYTELLER, "-p", "Once", "-n", "6", "--temp", "0"]
+        far = self.report(*generation, "--workers", "2", "--sim-link", "5ms,100MB/s")
+        self.assertEqual(far["tokens"], self.report(*generation)["tokens"])
+        self.assertGreater(far["remote_expert_calls"], 0)
 
 
 if __name__ == "__main__":

@@ -238,6 +238,24 @@ TEST_F(WorkerDaemonTest, JoinsComputesLeavesAndComesBackWithoutAToken) {
   EXPECT_EQ(coordinator.grains, fetched);
 }
 
+TEST_F(WorkerDaemonTest, ASlowDeviceGivesTheSameAnswersLater) {
+  WorkerDaemonOptions options = with_token(coordinator.invite().token());
+  options.simulated_link = LinkSpec{std::chrono::milliseconds(20), 50'000'000};
+  options.simulated_compute = 100;
+  WorkerThread worker(storage, options);
+  wait_until_ready();
+  SystemClock clock;
+  TimePoint start = clock.now();
+  expect_right_answers();
+  uint64_t reported = coordinator.partial->timings.compute;
+  EXPECT_GT(reported, 0u);
+  Duration least = 2 * options.simulated_link->delay + Duration(reported) / 100 * 99;
+  EXPECT_GE(clock.now() - start, least) << "there and back, and the computing it reports";
+  worker.stop();
+  EXPECT_TRUE(coordinator.until([&] { return coordinator.goodbye; })) << "it reached us, delayed";
+  EXPECT_TRUE(run_to_the_end(worker).ok());
+}
+
 TEST_F(WorkerDaemonTest, AGoodbyeEndsItInOrder) {
   WorkerThread worker(storage, with_token(coordinator.invite().token()));
   wait_until_ready();

@@ -1,0 +1,49 @@
+// The flags that say what kind of device computes experts: how it reads its disk, and whether it
+// behaves like a slower one than it is. `join` has them for itself; `run`, `eval`, `bench` and
+// `serve` pass them on to their local workers. Plain values.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/block_reader.h"
+#include "protocol/simulated_link.h"
+
+namespace potluck {
+
+struct DeviceFlags {
+  std::string reader = "auto";
+  uint32_t read_depth = 0;  // 0: measured
+  std::string sim_disk;
+  std::string sim_link;
+  double sim_compute = 1;
+};
+
+struct DeviceOptions {
+  ReaderSettings reader;
+  std::optional<LinkSpec> simulated_link;
+  double simulated_compute = 1;
+};
+
+void add_device_flags(CLI::App* parser, DeviceFlags* flags);
+
+// Checks the flags; errors name the flag, what is allowed and what was found.
+Result<DeviceOptions> device_options(const DeviceFlags& flags);
+
+// The same flags for the command line of a `potluck join`.
+std::vector<std::string> join_arguments(const DeviceFlags& flags);
+
+// What is simulated, for reports: nobody should take such figures for real ones. Null when nothing
+// is.
+nlohmann::json describe_simulation(const DeviceOptions& options);
+
+// "200MB/s", "500MiB": bytes per second, as parse_size() reads sizes; not zero.
+Result<uint64_t> parse_rate(const std::string& flag, const std::string& text);
+
+// "3ms", "250us", "1.5s".
+Result<Duration> parse_duration(const std::string& flag, const std::string& text);
+
+}  // namespace potluck
