@@ -1,6 +1,7 @@
 #include "engine/base/read_queue.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace potluck {
 
@@ -28,6 +29,12 @@ std::optional<BlockRead> ReadQueue::pop() {
 void ReadQueue::clear() {
   demand_.clear();
   speculative_.clear();
+}
+
+void hand_over(std::vector<BlockReadDone>* from, std::vector<BlockReadDone>* to) {
+  to->insert(to->end(), std::make_move_iterator(from->begin()),
+             std::make_move_iterator(from->end()));
+  from->clear();
 }
 
 }  // namespace potluck

@@ -23,4 +23,7 @@ class ReadQueue {
   std::deque<BlockRead> speculative_;
 };
 
+// Moves all of `from` to the end of `to`.
+void hand_over(std::vector<BlockReadDone>* from, std::vector<BlockReadDone>* to);
+
 }  // namespace potluck

@@ -1,6 +1,6 @@
 #include "engine/base/threaded_reader.h"
 
-#include <iterator>
+#include <algorithm>
 #include <utility>
 
 namespace potluck {
@@ -57,9 +57,7 @@ void ThreadedBlockReader::collect(std::vector<BlockReadDone>* done, bool wait) {
   std::unique_lock lock(mutex_);
   if (wait) finished_.wait(lock, [this] { return !done_.empty(); });
   outstanding_ -= done_.size();
-  done->insert(done->end(), std::make_move_iterator(done_.begin()),
-               std::make_move_iterator(done_.end()));
-  done_.clear();
+  hand_over(&done_, done);
 }
 
 }  // namespace potluck

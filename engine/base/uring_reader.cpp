@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <condition_variable>
 #include <future>
-#include <iterator>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -120,9 +119,7 @@ bool UringBlockReader::State::exchange() {
   taken.clear();
   std::lock_guard guard(mutex);
   if (!unpublished.empty()) finished.notify_one();
-  done.insert(done.end(), std::make_move_iterator(unpublished.begin()),
-              std::make_move_iterator(unpublished.end()));
-  unpublished.clear();
+  hand_over(&unpublished, &done);
   if (stopping) return vacant.size() < slots.size();
   while (taken.size() < vacant.size()) {
     std::optional<BlockRead> read = queue.pop();
@@ -256,9 +253,7 @@ void UringBlockReader::collect(std::vector<BlockReadDone>* done, bool wait) {
   std::unique_lock lock(state_->mutex);
   if (wait) state_->finished.wait(lock, [this] { return !state_->done.empty(); });
   outstanding_ -= state_->done.size();
-  done->insert(done->end(), std::make_move_iterator(state_->done.begin()),
-               std::make_move_iterator(state_->done.end()));
-  state_->done.clear();
+  hand_over(&state_->done, done);
 }
 
 }  // namespace potluck

@@ -50,10 +50,12 @@ void read_raw(const Job& job, Buffer& memory) {
   std::vector<std::thread> threads;
   for (uint32_t place = 0; place < job.depth; ++place) {
     threads.emplace_back([&, place] {
-      std::byte* out = memory.data() + place * job.record_bytes;
+      // Each thread has two places, so that all arms use the same memory.
+      std::byte* out = memory.data() + 2 * place * job.record_bytes;
       for (uint64_t read = next++; read < job.reads; read = next++) {
+        uint64_t half = read % 2 * job.record_bytes;
         auto offset = static_cast<off_t>(job.offset(read));
-        ssize_t got = ::pread(fd, out, job.record_bytes, offset);
+        ssize_t got = ::pread(fd, out + half, job.record_bytes, offset);
         CHECK(got == static_cast<ssize_t>(job.record_bytes));
       }
     });
@@ -70,23 +72,26 @@ void read_blocks(ReaderChoice choice, const Job& job, Buffer& memory) {
   auto reader = open_block_reader(choice, job.depth, clock);
   CHECK(file.ok() && reader.ok());
   uint64_t next = 0;
-  auto submit = [&](uint64_t place) {
+  std::vector<BlockRead> reads;
+  auto prepare = [&](uint64_t place) {
     if (next == job.reads) return;
-    BlockRead read{.file = file->get(),
-                   .offset = job.offset(next++),
-                   .parts = memory.span().subspan(place * job.record_bytes, job.record_bytes),
-                   .tag = place};
-    (*reader)->submit({&read, 1});
+    reads.push_back({.file = file->get(),
+                     .offset = job.offset(next++),
+                     .parts = memory.span().subspan(place * job.record_bytes, job.record_bytes),
+                     .tag = place});
   };
-  for (uint64_t place = 0; place < memory.size() / job.record_bytes; ++place) submit(place);
+  for (uint64_t place = 0; place < memory.size() / job.record_bytes; ++place) prepare(place);
+  (*reader)->submit(reads);
   std::vector<BlockReadDone> done;
   while ((*reader)->outstanding() > 0) {
     done.clear();
+    reads.clear();
     (*reader)->collect(&done, true);
     for (const BlockReadDone& read : done) {
       CHECK(read.status.ok());
-      submit(read.tag);
+      prepare(read.tag);
     }
+    (*reader)->submit(reads);
   }
 }
 
