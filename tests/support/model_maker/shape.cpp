@@ -31,6 +31,14 @@ ModelShape tiny_shape() {
   return shape;
 }
 
+void set_heads(ModelConfig& c, uint32_t heads, uint32_t kv_heads, uint32_t size) {
+  c.heads = heads;
+  c.kv_heads = kv_heads;
+  c.head_dim = size;
+  c.value_dim = size;
+  c.rope.dimensions = size;
+}
+
 void qwen3moe(ModelShape&) {}
 
 void make_dense(ModelConfig& c) {
@@ -56,9 +64,12 @@ void llama(ModelShape& shape) {
   make_dense(shape.config);
 }
 
+// Of qwen2moe and olmoe, llama.cpp reads only files whose heads together are as wide as the hidden
+// state.
 void qwen2moe(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.architecture = "qwen2moe";
+  set_heads(c, 4, 2, 16);
   c.head_norm = HeadNorm::kNone;
   c.projection_biases = true;
   c.router.normalize_weights = false;
@@ -70,7 +81,7 @@ void olmoe(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.architecture = "olmoe";
   c.head_norm = HeadNorm::kFullWidth;
-  c.kv_heads = c.heads;
+  set_heads(c, 4, 4, 16);
   c.rope.base = 1e4;
   c.router.normalize_weights = false;
 }
@@ -136,6 +147,7 @@ void gpt_oss(ModelShape& shape) {
 void deepseek_v2(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.architecture = "deepseek2";
+  c.layers = 27;  // by which llama.cpp knows the Lite variant
   c.head_norm = HeadNorm::kNone;
   c.kv_heads = 1;
   c.latent.rank = 32;
@@ -154,6 +166,7 @@ void deepseek_v2(ModelShape& shape) {
 void deepseek_v3(ModelShape& shape) {
   deepseek_v2(shape);
   ModelConfig& c = shape.config;
+  c.layers = 3;
   c.latent.query_rank = 32;
   c.router.gating = Gating::kSigmoid;
   c.router.normalize_weights = true;
@@ -188,14 +201,6 @@ void qwen3next(ModelShape& shape) {
   c.architecture = "qwen3next";
   c.delta.tiled_heads = false;
   c.delta.joined_beta_alpha = true;
-}
-
-void set_heads(ModelConfig& c, uint32_t heads, uint32_t kv_heads, uint32_t size) {
-  c.heads = heads;
-  c.kv_heads = kv_heads;
-  c.head_dim = size;
-  c.value_dim = size;
-  c.rope.dimensions = size;
 }
 
 void small(ModelShape& shape) {
