@@ -111,7 +111,7 @@ void add_flags(CLI::App& app, ModelShape* shape, Flags* flags) {
                  "does");
   app.add_option("--tensor-format", shape->tensor_formats,
                  "PATTERN=FORMAT for some tensors: 'blk.*.ffn_down_exps.weight=Q6_K'; the last "
-                 "that matches wins")
+                 "that matches wins; replaces the preset's")
       ->allow_extra_args(false);
   app.add_option("--skew", shape->skew, "Zipf exponent of the experts' use (default 0)");
   app.add_option("--seed", shape->seed, "(default 1)");
@@ -162,7 +162,7 @@ int run(int argc, char** argv) {
     Status made = make(flags, *shape);
     if (made) return 0;
     fmt::print(stderr, "{}\n", made.error().message);
-    return 1;
+    return made.error().code == ErrorCode::kInvalidArgument ? 2 : 1;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

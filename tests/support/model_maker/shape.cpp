@@ -264,7 +264,7 @@ constexpr std::array kPresets = {
     Preset{"qwen3next", "tiny Qwen3-Next", qwen3next},
     Preset{"qwen35moe", "tiny Qwen3.5-MoE", qwen35moe},
     Preset{"small", "0.8 B parameters, Qwen3-MoE: for benchmarks in memory", small},
-    Preset{"a3b", "the shape of Qwen3-30B-A3B, Q4_K: 17 GB", a3b},
+    Preset{"a3b", "the shape of Qwen3-30B-A3B, Q4_K with the output in Q6_K: 17 GB", a3b},
     Preset{"a3b-8", "the same with 8 of its 48 layers: 3 GB", a3b_8},
     Preset{"gpt-oss-20b", "the shape of gpt-oss-20b in its own formats: 13 GB", gpt_oss_20b},
 };

@@ -64,8 +64,8 @@ Status check_room(const ModelPlan& plan, Storage& storage, const std::string& pa
   if (!room) return room.error();
   if (*room >= plan.file_bytes()) return {};
   return Error{ErrorCode::kLimit,
-               fmt::format("{}: {} MiB are to be written, but the disk has {} MiB left", path,
-                           plan.file_bytes() / kMiB, *room / kMiB)};
+               fmt::format("{}: {} bytes are to be written, but the disk has {} left", path,
+                           plan.file_bytes(), *room)};
 }
 
 }  // namespace
