@@ -1,11 +1,12 @@
 // make_model: writes a GGUF file of random weights, of any architecture that Potluck reads and in
 // any shape, for tests and benchmarks. See --help.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <memory>
 
 #include <fmt/format.h>
 
-#include "engine/base/clock.h"
 #include "tests/support/model_maker/writer.h"
 
 namespace potluck::test {

@@ -1,8 +1,5 @@
 #include "tests/support/model_maker/metadata.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "tests/support/model_maker/vocabulary.h"
 
 namespace potluck::test {

@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "engine/base/limits.h"
 #include "engine/kernels/block_format.h"
 #include "tests/support/model_maker/format_mix.h"
 #include "tests/support/model_maker/metadata.h"

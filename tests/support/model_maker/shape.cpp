@@ -1,7 +1,6 @@
 #include "tests/support/model_maker/shape.h"
 
 #include <array>
-#include <cmath>
 
 #include <fmt/format.h>
 
