@@ -6,7 +6,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "engine/experts/grain_cutter.h"
-#include "engine/model/config.h"
+#include "engine/model/kv_cache.h"
 
 namespace potluck {
 namespace {
@@ -40,6 +40,29 @@ nlohmann::json describe_experts(const GgufModel& model, const std::vector<Expert
           {"total_bytes", total}};
 }
 
+// What one token reads, as the file stores it: of the token embedding a row, unless it is the
+// output matrix too; of the experts those that a token uses.
+nlohmann::json describe_token(const GgufModel& model, const ModelConfig& config,
+                              const std::vector<ExpertBank>& banks) {
+  uint64_t experts = 0;
+  for (const ExpertBank& bank : banks) {
+    experts += bank.gate->bytes + bank.up->bytes + bank.down->bytes;
+  }
+  uint64_t resident = 0;
+  for (const GgufTensor& tensor : model.tensors()) resident += tensor.bytes;
+  resident -= experts;
+  const GgufTensor* embedding = model.find("token_embd.weight");
+  bool is_only_looked_up = embedding != nullptr && model.find("output.weight") != nullptr;
+  if (is_only_looked_up) resident -= embedding->bytes - embedding->row_bytes();
+  uint64_t cache = KvCache::bytes_for(config, KvType::kF16, 2 * kAttentionChunk) -
+                   KvCache::bytes_for(config, KvType::kF16, kAttentionChunk);
+  uint64_t used =
+      config.router.experts == 0 ? 0 : experts / config.router.experts * config.router.top_k;
+  return {{"resident_bytes", resident},
+          {"expert_bytes", used},
+          {"cache_bytes_per_position", cache / kAttentionChunk}};
+}
+
 nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
                         const std::vector<ExpertBank>& banks) {
   return {{"name", config.name},
@@ -56,6 +79,7 @@ nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
           {"trained_context", config.trained_context},
           {"experts_used", config.router.top_k},
           {"experts", describe_experts(model, banks)},
+          {"per_token", describe_token(model, config, banks)},
           {"bytes_by_format", bytes_by_format(model)}};
 }
 

@@ -1,0 +1,143 @@
+#include "tests/support/model_maker/metadata.h"
+
+#include "tests/support/model_maker/vocabulary.h"
+
+namespace potluck::test {
+namespace {
+
+// Writes keys under the architecture's prefix.
+class MetadataWriter {
+ public:
+  MetadataWriter(const ModelConfig& config, GgufBuilder* file) : c_(config), file_(*file) {}
+
+  void add_sizes();
+  void add_attention();
+  void add_rope();
+  void add_experts();
+  void add_delta_net();
+  void add_scales();
+
+ private:
+  void count(const std::string& key, uint32_t value) { file_.value<uint32_t>(full(key), value); }
+  void number(const std::string& key, double value) {
+    file_.value<float>(full(key), static_cast<float>(value));
+  }
+  std::string full(const std::string& key) const { return c_.architecture + "." + key; }
+  bool is(std::string_view architecture) const { return c_.architecture == architecture; }
+  bool has_router_keys() const { return is("deepseek2") || is("glm4moe") || is("minimax-m2"); }
+
+  const ModelConfig& c_;
+  GgufBuilder& file_;
+};
+
+void MetadataWriter::add_sizes() {
+  count("block_count", c_.layers);
+  count("context_length", c_.trained_context);
+  count("embedding_length", c_.hidden);
+  // Some families keep their experts' width under this key, qwen2moe its shared expert's.
+  uint32_t width = c_.ffn_width > 0 ? c_.ffn_width : c_.expert_width;
+  count("feed_forward_length", is("qwen2moe") ? c_.shared_width : width);
+  count("vocab_size", c_.vocabulary);
+}
+
+void MetadataWriter::add_attention() {
+  count("attention.head_count", c_.heads);
+  count("attention.head_count_kv", c_.kv_heads);
+  number("attention.layer_norm_rms_epsilon", c_.norm_epsilon);
+  if (c_.sliding_window > 0) count("attention.sliding_window", c_.sliding_window);
+  if (c_.latent.rank == 0) {
+    count("attention.key_length", c_.head_dim);
+    count("attention.value_length", c_.value_dim);
+    return;
+  }
+  count("attention.key_length", c_.latent.rank + c_.rope.dimensions);
+  count("attention.value_length", c_.latent.rank);
+  count("attention.kv_lora_rank", c_.latent.rank);
+  if (c_.latent.query_rank > 0) count("attention.q_lora_rank", c_.latent.query_rank);
+  count("attention.key_length_mla", c_.latent.plain_dimensions + c_.rope.dimensions);
+  count("attention.value_length_mla", c_.latent.value_dimensions);
+}
+
+void MetadataWriter::add_rope() {
+  count("rope.dimension_count", c_.rope.dimensions);
+  number("rope.freq_base", c_.rope.base);
+  if (is("qwen35moe")) {
+    // Time, height and width of what is seen; for text all three are the same position.
+    int32_t pairs = static_cast<int32_t>(c_.rope.dimensions / 2);
+    int32_t third = pairs / 3;
+    file_.array<int32_t>(full("rope.dimension_sections"), {pairs - 2 * third, third, third, 0});
+  }
+  if (c_.rope.scaling != RopeScaling::kYarn) return;
+  file_.text(full("rope.scaling.type"), "yarn");
+  number("rope.scaling.factor", c_.rope.factor);
+  count("rope.scaling.original_context_length", static_cast<uint32_t>(c_.rope.original_context));
+  number("rope.scaling.yarn_beta_fast", c_.rope.beta_fast);
+  number("rope.scaling.yarn_beta_slow", c_.rope.beta_slow);
+}
+
+void MetadataWriter::add_experts() {
+  const RouterConfig& router = c_.router;
+  if (router.experts == 0) return;
+  count("expert_count", router.experts);
+  count("expert_used_count", router.top_k);
+  count("expert_feed_forward_length", c_.expert_width);
+  if (c_.shared_width > 0) count("expert_shared_feed_forward_length", c_.shared_width);
+  if (!has_router_keys()) return;
+  if (c_.shared_width > 0) count("expert_shared_count", c_.shared_width / c_.expert_width);
+  count("leading_dense_block_count", c_.leading_dense_layers);
+  count("expert_gating_func", router.gating == Gating::kSigmoid ? 2 : 1);
+  file_.value<bool>(full("expert_weights_norm"), router.normalize_weights);
+  number("expert_weights_scale", router.weight_scale);
+  if (router.groups == 1) return;
+  count("expert_group_count", router.groups);
+  count("expert_group_used_count", router.groups_used);
+}
+
+void MetadataWriter::add_delta_net() {
+  const DeltaNetConfig& delta = c_.delta;
+  if (delta.key_heads == 0) return;
+  count("ssm.conv_kernel", delta.convolution);
+  count("ssm.state_size", delta.key_dim);
+  count("ssm.group_count", delta.key_heads);
+  count("ssm.time_step_rank", delta.value_heads);
+  count("ssm.inner_size", delta.value_columns());
+  count("full_attention_interval", c_.full_attention_interval);
+}
+
+void MetadataWriter::add_scales() {
+  if (!is("granitemoe")) return;
+  number("attention.scale", c_.attention_scale);
+  number("embedding_scale", c_.embedding_scale);
+  number("residual_scale", c_.residual_scale);
+  number("logit_scale", c_.logit_divisor);
+}
+
+void add_vocabulary(uint32_t size, GgufBuilder* file) {
+  MadeVocabulary made = make_vocabulary(size);
+  file->text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "qwen2");
+  file->array("tokenizer.ggml.tokens", made.tokens);
+  file->array("tokenizer.ggml.token_type", made.types);
+  file->array("tokenizer.ggml.merges", made.merges);
+  file->value<uint32_t>("tokenizer.ggml.eos_token_id", made.end_of_turn);
+  file->value<uint32_t>("tokenizer.ggml.padding_token_id", made.end_of_text);
+  file->value<bool>("tokenizer.ggml.add_bos_token", false);
+}
+
+}  // namespace
+
+void add_metadata(const ModelShape& shape, uint32_t file_type, GgufBuilder* file) {
+  file->text("general.architecture", shape.config.architecture);
+  file->text("general.type", "model").text("general.name", shape.config.name);
+  file->value<uint32_t>("general.file_type", file_type);
+  file->value<uint32_t>("general.quantization_version", 2);
+  MetadataWriter writer(shape.config, file);
+  writer.add_sizes();
+  writer.add_attention();
+  writer.add_rope();
+  writer.add_experts();
+  writer.add_delta_net();
+  writer.add_scales();
+  add_vocabulary(shape.config.vocabulary, file);
+}
+
+}  // namespace potluck::test

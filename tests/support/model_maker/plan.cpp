@@ -1,0 +1,386 @@
+#include "tests/support/model_maker/plan.h"
+
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "engine/kernels/block_format.h"
+#include "tests/support/model_maker/format_mix.h"
+#include "tests/support/model_maker/metadata.h"
+#include "tests/support/model_maker/routing.h"
+#include "tests/support/model_maker/vocabulary.h"
+
+namespace potluck::test {
+namespace {
+
+constexpr uint64_t kDataAlignment = 32;
+// Channels of the hidden state that, in a skewed model, are the same for every token.
+constexpr uint32_t kConstantChannels = 32;
+
+// FNV-1a: the random stream of a tensor goes by its name, so that a change of one tensor leaves the
+// others as they are.
+uint64_t hash_of(std::string_view name) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3u;
+  return hash;
+}
+
+std::vector<float> uniform(const CounterRandom& random, uint64_t count, double low, double high) {
+  std::vector<float> values(count);
+  for (uint64_t i = 0; i < count; ++i) {
+    values[i] = static_cast<float>(low + (high - low) * random.uniform(i));
+  }
+  return values;
+}
+
+// Makes the list of tensors, as load_weights() will ask for them. Deviations are such that every
+// product of a row with normed values gives values around 1; what is added to the residual is so
+// much smaller that all layers together add about as much as the embedding holds.
+class Planner {
+ public:
+  Planner(const ModelShape& shape, const FormatMix& mix, ModelPlan* plan)
+      : shape_(shape), c_(shape.config), mix_(mix), plan_(*plan) {}
+
+  Status plan();
+
+ private:
+  // A matrix, a bank of `count` of them if count > 0; "weight" is added to the name.
+  void matrix(const std::string& name, uint64_t rows, uint64_t columns, double deviation,
+              uint64_t count = 0);
+  void branch_output(const std::string& name, uint64_t columns, double scale, uint64_t count = 0);
+  void values(const std::string& name, std::vector<uint64_t> dimensions,
+              std::function<std::vector<float>(const CounterRandom&)> make);
+  void uniform_values(const std::string& name, std::vector<uint64_t> dimensions, double low,
+                      double high);
+  void norm(const std::string& name, uint64_t count);
+
+  void embedding();
+  Status find_constants();
+  void layer();
+  void attention();
+  void latent_attention();
+  void delta_net();
+  void feed_forward(const std::string& suffix, uint32_t width);
+  void experts();
+  void router();
+  void selection_bias(const std::vector<double>& offsets);
+
+  std::string blk(std::string_view part) const { return fmt::format("blk.{}.{}", layer_, part); }
+  double fan_in(double count) const { return 1 / std::sqrt(count); }
+  // Offsets go into the router's weights where the family has no biases for them.
+  bool needs_constants() const {
+    return shape_.skew > 0 && c_.router.experts > 0 && !c_.router.bias && !c_.router.selection_bias;
+  }
+
+  const ModelShape& shape_;
+  const ModelConfig& c_;
+  const FormatMix& mix_;
+  ModelPlan& plan_;
+  uint32_t layer_ = 0;
+  uint32_t shared_columns_ = 0;   // of the token embedding
+  std::vector<float> constants_;  // of the hidden state, in a skewed model
+  std::optional<Error> error_;
+};
+
+void Planner::matrix(const std::string& name, uint64_t rows, uint64_t columns, double deviation,
+                     uint64_t count) {
+  TensorPlan tensor;
+  tensor.name = name + ".weight";
+  tensor.dimensions = {columns, rows};
+  if (count > 0) tensor.dimensions.push_back(count);
+  tensor.deviation = deviation;
+  auto format = mix_.choose({tensor.name, columns, layer_, c_.layers, c_.router.experts,
+                             tensor.name.find("_exps.") != std::string::npos});
+  if (!format && !error_) error_ = format.error();
+  if (!format) return;
+  tensor.format = *format;
+  plan_.tensors.push_back(std::move(tensor));
+}
+
+// What a layer adds to the residual: a part of it, and nothing to the constant channels.
+void Planner::branch_output(const std::string& name, uint64_t columns, double scale,
+                            uint64_t count) {
+  double share = 1 / (std::sqrt(2.0 * c_.layers) * c_.residual_scale);
+  matrix(name, c_.hidden, columns, share * scale * fan_in(static_cast<double>(columns)), count);
+  if (needs_constants() && !error_) plan_.tensors.back().silent_rows = kConstantChannels;
+}
+
+void Planner::values(const std::string& name, std::vector<uint64_t> dimensions,
+                     std::function<std::vector<float>(const CounterRandom&)> make) {
+  TensorPlan tensor;
+  tensor.name = name;
+  tensor.dimensions = std::move(dimensions);
+  tensor.format = find_fill_format("F32");
+  tensor.values = [make = std::move(make), random = plan_.random(name)] { return make(random); };
+  plan_.tensors.push_back(std::move(tensor));
+}
+
+void Planner::uniform_values(const std::string& name, std::vector<uint64_t> dimensions, double low,
+                             double high) {
+  uint64_t count = std::accumulate(dimensions.begin(), dimensions.end(), uint64_t{1},
+                                   std::multiplies<uint64_t>());
+  values(name, std::move(dimensions),
+         [=](const CounterRandom& random) { return uniform(random, count, low, high); });
+}
+
+// The constant channels pass norms unchanged, so that their size at the routers is known.
+void Planner::norm(const std::string& name, uint64_t count) {
+  uint32_t constant = needs_constants() && count == c_.hidden ? kConstantChannels : 0;
+  values(name + ".weight", {count}, [=](const CounterRandom& random) {
+    std::vector<float> weights = uniform(random, count, 0.8, 1.2);
+    std::fill_n(weights.begin(), constant, 1.0F);
+    return weights;
+  });
+}
+
+void Planner::embedding() {
+  matrix("token_embd", c_.vocabulary, c_.hidden, 1 / c_.embedding_scale);
+  if (!needs_constants() || error_) return;
+  TensorPlan& tensor = plan_.tensors.back();
+  shared_columns_ = std::max(kConstantChannels, tensor.format->block_elements);
+  tensor.shared_columns = shared_columns_;
+}
+
+// The first channels of every token's embedding, as the engine will decode them.
+Status Planner::find_constants() {
+  if (!needs_constants()) return {};
+  const TensorPlan& embedding = plan_.tensors.front();
+  const BlockFormat* decoder = find_block_format(embedding.format->type);
+  if (decoder == nullptr || c_.hidden <= shared_columns_) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("--skew: the hidden size of {} must be above {}, and the format of "
+                             "{}, {}, one that this program decodes",
+                             c_.hidden, shared_columns_, embedding.name, embedding.format->name)};
+  }
+  ByteVector blocks(embedding.format->row_bytes(shared_columns_));
+  fill_blocks(*embedding.format, plan_.random(embedding.name), embedding.deviation, 0, blocks);
+  std::vector<float> decoded(shared_columns_);
+  decoder->decode(blocks.data(), shared_columns_, decoded.data());
+  for (uint32_t i = 0; i < kConstantChannels; ++i) {
+    constants_.push_back(decoded[i] * c_.embedding_scale);
+  }
+  return {};
+}
+
+void Planner::attention() {
+  double input = fan_in(c_.hidden);
+  uint64_t queries = c_.query_columns();
+  matrix(blk("attn_q"), c_.gated_attention ? 2 * queries : queries, c_.hidden, input);
+  matrix(blk("attn_k"), c_.key_columns(), c_.hidden, input);
+  matrix(blk("attn_v"), c_.value_columns(), c_.hidden, input);
+  if (c_.projection_biases) {
+    uniform_values(blk("attn_q.bias"), {queries}, -0.2, 0.2);
+    uniform_values(blk("attn_k.bias"), {c_.key_columns()}, -0.2, 0.2);
+    uniform_values(blk("attn_v.bias"), {c_.value_columns()}, -0.2, 0.2);
+  }
+  if (c_.head_norm != HeadNorm::kNone) {
+    bool per_head = c_.head_norm == HeadNorm::kPerHead;
+    norm(blk("attn_q_norm"), per_head ? c_.head_dim : queries);
+    norm(blk("attn_k_norm"), per_head ? c_.head_dim : c_.key_columns());
+  }
+  if (c_.sinks) uniform_values(blk("attn_sinks.weight"), {c_.heads}, -1, 1);
+  branch_output(blk("attn_output"), c_.attention_columns(), 1);
+  if (c_.output_bias) uniform_values(blk("attn_output.bias"), {c_.hidden}, -0.02, 0.02);
+}
+
+void Planner::latent_attention() {
+  const LatentConfig& latent = c_.latent;
+  uint64_t queries = uint64_t{c_.heads} * (latent.plain_dimensions + c_.rope.dimensions);
+  if (latent.query_rank > 0) {
+    matrix(blk("attn_q_a"), latent.query_rank, c_.hidden, fan_in(c_.hidden));
+    norm(blk("attn_q_a_norm"), latent.query_rank);
+    matrix(blk("attn_q_b"), queries, latent.query_rank, fan_in(latent.query_rank));
+  } else {
+    matrix(blk("attn_q"), queries, c_.hidden, fan_in(c_.hidden));
+  }
+  matrix(blk("attn_kv_a_mqa"), latent.rank + c_.rope.dimensions, c_.hidden, fan_in(c_.hidden));
+  norm(blk("attn_kv_a_norm"), latent.rank);
+  matrix(blk("attn_k_b"), latent.rank, latent.plain_dimensions, fan_in(latent.rank), c_.heads);
+  matrix(blk("attn_v_b"), latent.value_dimensions, latent.rank, fan_in(latent.rank), c_.heads);
+  branch_output(blk("attn_output"), uint64_t{c_.heads} * latent.value_dimensions, 1);
+}
+
+// Decays and time steps in the range in which such models are initialized for training.
+void Planner::delta_net() {
+  const DeltaNetConfig& delta = c_.delta;
+  double input = fan_in(c_.hidden);
+  matrix(blk("attn_qkv"), delta.channels(), c_.hidden, input);
+  matrix(blk("attn_gate"), delta.value_columns(), c_.hidden, input);
+  if (delta.joined_beta_alpha) {
+    matrix(blk("ssm_ba"), 2 * delta.value_heads, c_.hidden, input);
+  } else {
+    matrix(blk("ssm_beta"), delta.value_heads, c_.hidden, input);
+    matrix(blk("ssm_alpha"), delta.value_heads, c_.hidden, input);
+  }
+  uniform_values(blk("ssm_conv1d.weight"), {delta.convolution, delta.channels()}, -0.8, 0.8);
+  uniform_values(blk("ssm_a"), {delta.value_heads}, -16, -1);
+  uniform_values(blk("ssm_dt.bias"), {delta.value_heads}, -6, -2);
+  norm(blk("ssm_norm"), delta.value_dim);
+  branch_output(blk("ssm_out"), delta.value_columns(), 1);
+}
+
+void Planner::feed_forward(const std::string& suffix, uint32_t width) {
+  matrix(blk("ffn_gate") + suffix, width, c_.hidden, fan_in(c_.hidden));
+  matrix(blk("ffn_up") + suffix, width, c_.hidden, fan_in(c_.hidden));
+  branch_output(blk("ffn_down") + suffix, width, 1);
+}
+
+void Planner::experts() {
+  uint32_t count = c_.router.experts;
+  matrix(blk("ffn_gate_exps"), c_.expert_width, c_.hidden, fan_in(c_.hidden), count);
+  matrix(blk("ffn_up_exps"), c_.expert_width, c_.hidden, fan_in(c_.hidden), count);
+  branch_output(blk("ffn_down_exps"), c_.expert_width, 1 / c_.router.weight_scale, count);
+  if (!c_.expert_biases) return;
+  uniform_values(blk("ffn_gate_exps.bias"), {c_.expert_width, count}, -0.2, 0.2);
+  uniform_values(blk("ffn_up_exps.bias"), {c_.expert_width, count}, -0.2, 0.2);
+  uniform_values(blk("ffn_down_exps.bias"), {c_.hidden, count}, -0.02, 0.02);
+}
+
+// Logits have a deviation of 1. With constants, the rows read nothing else of the channels that all
+// tokens share: constants . row = offset, where the norm divides by the residual's size, which
+// grows from 1 as layers add to it.
+void Planner::router() {
+  uint32_t experts = c_.router.experts;
+  std::vector<double> offsets =
+      logit_offsets(experts, c_.router.top_k, shape_.skew, plan_.random(blk("popularity")));
+  std::vector<float> constants = constants_;
+  uint32_t shared = shared_columns_;
+  uint32_t hidden = c_.hidden;
+  double energy = std::inner_product(constants.begin(), constants.end(), constants.begin(), 0.0);
+  double size = std::sqrt(1 + 0.3 * layer_ / c_.layers);
+  auto make = [=](const CounterRandom& random) {
+    double limit = std::sqrt(3.0 / (hidden - shared));
+    std::vector<float> rows = uniform(random, uint64_t{experts} * hidden, -limit, limit);
+    for (uint32_t expert = 0; expert < experts; ++expert) {
+      float* row = rows.data() + uint64_t{expert} * hidden;
+      std::fill_n(row, shared, 0.0F);
+      for (size_t i = 0; i < constants.size(); ++i) {
+        row[i] = static_cast<float>(offsets[expert] * size * constants[i] / energy);
+      }
+    }
+    return rows;
+  };
+  values(blk("ffn_gate_inp.weight"), {hidden, experts}, make);
+  if (c_.router.bias) {
+    values(blk("ffn_gate_inp.bias"), {experts}, [offsets](const CounterRandom&) {
+      return std::vector<float>(offsets.begin(), offsets.end());
+    });
+  }
+  if (c_.router.selection_bias) selection_bias(offsets);
+}
+
+// The same threshold, after the sigmoid.
+void Planner::selection_bias(const std::vector<double>& offsets) {
+  values(blk("exp_probs_b.bias"), {offsets.size()}, [offsets](const CounterRandom&) {
+    std::vector<float> biases;
+    for (double offset : offsets) {
+      biases.push_back(static_cast<float>(1 / (1 + std::exp(-offset)) - 0.5));
+    }
+    return biases;
+  });
+}
+
+void Planner::layer() {
+  norm(blk("attn_norm"), c_.hidden);
+  switch (c_.mixer(layer_)) {
+    case MixerKind::kAttention:
+      attention();
+      break;
+    case MixerKind::kLatentAttention:
+      latent_attention();
+      break;
+    case MixerKind::kDeltaNet:
+      delta_net();
+      break;
+  }
+  norm(blk(c_.ffn_norm_name), c_.hidden);
+  if (!c_.has_experts(layer_)) return feed_forward("", c_.ffn_width);
+  router();
+  experts();
+  if (c_.shared_width == 0) return;
+  feed_forward("_shexp", c_.shared_width);
+  double limit = std::sqrt(3.0 / c_.hidden);
+  if (c_.shared_gate) {
+    uniform_values(blk("ffn_gate_inp_shexp.weight"), {c_.hidden, 1}, -limit, limit);
+  }
+}
+
+Status Planner::plan() {
+  embedding();
+  if (error_) return *error_;
+  if (Status found = find_constants(); !found) return found;
+  for (layer_ = 0; layer_ < c_.layers; ++layer_) layer();
+  layer_ = 0;
+  norm("output_norm", c_.hidden);
+  matrix("output", c_.vocabulary, c_.hidden, fan_in(c_.hidden) * c_.logit_divisor);
+  if (error_) return *error_;
+  return {};
+}
+
+// What check_config() does not ask, because a reader sees no such file.
+Status check_shape(const ModelShape& shape) {
+  const ModelConfig& c = shape.config;
+  if (Status checked = check_config(c); !checked) return checked;
+  std::string wrong;
+  if (c.vocabulary < kSmallestVocabulary) {
+    wrong = fmt::format("--vocab: at least {} tokens, found {}", kSmallestVocabulary, c.vocabulary);
+  } else if (!(shape.skew >= 0 && shape.skew <= 4)) {
+    wrong = fmt::format("--skew: between 0 and 4, found {}", shape.skew);
+  } else if (!c.shared_gate && c.shared_width > 0 && c.shared_width % c.expert_width != 0) {
+    wrong = fmt::format("--shared-width: a multiple of the experts' {}, found {}", c.expert_width,
+                        c.shared_width);
+  }
+  if (wrong.empty()) return {};
+  return Error{ErrorCode::kInvalidArgument, wrong};
+}
+
+// Places the tensors one behind the other.
+void make_header(const ModelShape& shape, uint32_t file_type, ModelPlan* plan) {
+  GgufBuilder file;
+  add_metadata(shape, file_type, &file);
+  for (const TensorPlan& tensor : plan->tensors) {
+    plan->offsets.push_back(plan->data_bytes);
+    file.tensor({tensor.name, tensor.format->type, tensor.dimensions, {}, plan->data_bytes});
+    plan->data_bytes = round_up(plan->data_bytes + tensor.bytes(), kDataAlignment);
+  }
+  plan->header = file.build();
+  plan->header.resize(round_up<uint64_t>(plan->header.size(), kDataAlignment));
+}
+
+}  // namespace
+
+uint64_t TensorPlan::rows() const {
+  return std::accumulate(dimensions.begin() + 1, dimensions.end(), uint64_t{1},
+                         std::multiplies<uint64_t>());
+}
+
+uint64_t TensorPlan::bytes() const {
+  return rows() * format->row_bytes(dimensions[0]);
+}
+
+CounterRandom ModelPlan::random(const std::string& tensor) const {
+  return CounterRandom(CounterRandom(seed).bits(hash_of(tensor)));
+}
+
+Result<ModelPlan> plan_model(const ModelShape& shape) {
+  ModelShape complete = shape;
+  ModelConfig& config = complete.config;
+  if (config.latent.rank > 0) {  // as the engine reads it: one head of compressed vectors
+    config.head_dim = config.latent.rank + config.rope.dimensions;
+    config.value_dim = config.latent.rank;
+  }
+  if (config.attention_scale == 0) config.attention_scale = 1;  // follows from the sizes
+  if (Status checked = check_shape(complete); !checked) return checked.error();
+  auto mix = FormatMix::parse(shape.format, shape.tensor_formats);
+  if (!mix) return mix.error();
+  ModelPlan plan;
+  plan.seed = shape.seed;
+  Planner planner(complete, *mix, &plan);
+  if (Status planned = planner.plan(); !planned) return planned.error();
+  make_header(complete, mix->file_type(), &plan);
+  return plan;
+}
+
+}  // namespace potluck::test
