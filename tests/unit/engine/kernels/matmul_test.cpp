@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/kernels/kernels.h"
+#include "tests/support/block_scales.h"
 #include "tests/unit/engine/kernels/random_data.h"
 
 namespace potluck {
@@ -157,7 +158,7 @@ TEST(Matmul, ExtremeQuantsDoNotOverflow) {
       uint64_t row_bytes = kColumns / format.block_elements * format.block_bytes;
       ByteVector source(9 * row_bytes, std::byte(fill));
       for (uint64_t block = 0; block < source.size(); block += format.block_bytes) {
-        set_block_scales(format.type, 65504, source.data() + block);
+        test::set_block_scales(format.type, 65504, source.data() + block);
       }
       Weights weights{{format.type, 9, kColumns, 0}, {}};
       weights.packed.resize(weights.shape.bytes() + 1);

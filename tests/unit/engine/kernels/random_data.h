@@ -23,9 +23,6 @@ class RandomDraws {
   uint64_t position_ = 0;
 };
 
-// Makes `value` the scale of a block (and of its minimums); MXFP4 takes its exponent alone.
-void set_block_scales(TensorType type, float value, std::byte* block);
-
 // `rows` whole rows in GGUF blocks: every quant and sub-scale is uniformly random over its whole
 // range, block scales are finite and about 2^-6, floats are in [-1, 1).
 ByteVector random_blocks(TensorType type, uint32_t rows, uint32_t columns, RandomDraws& draws);
