@@ -1,9 +1,10 @@
 // The table of block formats: how GGUF stores the numbers of a tensor, and what each format means
-// for arithmetic. Everything that depends on a format asks this table; adding one is one row here,
-// its fields in block_fields.h, its decoder in block_decode.cpp and its panel code. Constants and
-// pure functions; any thread.
+// for arithmetic. Everything that depends on a format asks this table; adding one is a row here,
+// its reader in block_fields.h, a row in panel_layout.cpp and, where it should be fast, its tiles
+// in the folders of the vector kernels. Constants and pure functions; any thread.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -20,10 +21,28 @@ enum class TensorType : uint32_t {
   kF32 = 0,
   kF16 = 1,
   kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
   kQ8_0 = 8,
+  kQ2_K = 10,
+  kQ3_K = 11,
   kQ4_K = 12,
+  kQ5_K = 13,
   kQ6_K = 14,
+  kIQ2_XXS = 16,
+  kIQ2_XS = 17,
+  kIQ3_XXS = 18,
+  kIQ1_S = 19,
+  kIQ4_NL = 20,
+  kIQ3_S = 21,
+  kIQ2_S = 22,
+  kIQ4_XS = 23,
+  kIQ1_M = 29,
   kBF16 = 30,
+  kTQ1_0 = 34,
+  kTQ2_0 = 35,
+  kMXFP4 = 39,
 };
 
 // How a product reads its activations. Crosses the wire: the numbers are part of the protocol.
@@ -38,17 +57,40 @@ constexpr uint32_t activation_block(ActivationForm form) {
   return form == ActivationForm::kF32 ? 1 : form == ActivationForm::kQ8Block32 ? 32 : 256;
 }
 
+struct BlockPart;  // 32 columns of one row, as stored: see block_fields.h
+
+// How the stored numbers of a quantized format are read.
+struct NumberForm {
+  float (*d)(uint16_t bits) = nullptr;  // the block's scale
+  int offset = 0;                       // a quant q stands for q - offset, as an int8,
+  const int8_t* codebook = nullptr;     // or for codebook[q]
+  bool minimums = false;                // of each 16 columns, scaled by an f16, to be taken off
+
+  int8_t weight(uint8_t q) const {
+    return codebook != nullptr ? codebook[q] : static_cast<int8_t>(q - offset);
+  }
+};
+
 struct BlockFormat {
   TensorType type;
   std::string_view name;
   uint32_t block_elements;  // values per block
   uint32_t block_bytes;
   ActivationForm activations;  // what a product over whole rows of this format reads
-  // Decodes `count` (a multiple of block_elements) values, exactly: the value that ggml's own
-  // dequantization defines, in float32.
-  void (*decode)(const std::byte* blocks, uint64_t count, float* out);
+  // Float formats have the first, others the second: it reads the part `part` of 32 columns of a
+  // block, whose numbers mean what `numbers` says.
+  void (*decode_floats)(const std::byte* values, uint64_t count, float* out) = nullptr;
+  void (*read_part)(const std::byte* block, uint32_t part, BlockPart& out) = nullptr;
+  NumberForm numbers = {};
 
   bool quantized() const { return activations != ActivationForm::kF32; }
+
+  // Decodes `count` (a multiple of block_elements) values, exactly: the value that ggml's own
+  // dequantization defines, in float32.
+  void decode(const std::byte* blocks, uint64_t count, float* out) const;
+
+  // The 32 values of a part of a quantized format.
+  void decode_part(const BlockPart& part, float* out) const;
 };
 
 std::span<const BlockFormat> block_formats();
@@ -72,6 +114,13 @@ inline float half_to_float(uint16_t half) {
   return std::bit_cast<float>(sign | bits);
 }
 uint16_t float_to_half(float value);  // nearest, ties to even
+
+// The exponent of MXFP4 (E8M0) for weights that are stored doubled: 2^(exponent - 128), subnormal
+// for the lowest two.
+constexpr float exponent_to_float(uint16_t exponent) {
+  int bits = std::max(4 * (exponent - 1), exponent + 1) << 21;
+  return std::bit_cast<float>(bits);
+}
 constexpr float bfloat16_to_float(uint16_t value) {
   return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);
 }

@@ -59,15 +59,29 @@ struct KernelTable {
   // shape.rows are not written. x.columns == w.shape.columns. x.form is one that the format reads,
   // as listed; kQ8Block256 needs phase 0.
   //
-  //  float weights, kF32:      acc += w * x, column by column
-  //  Q8_0, Q4_0, kQ8Block32:   acc += (dw * dx) * i,       i = sum of w * x over the block of 32
-  //                            (Q4_0: w is the nibble - 8)
-  //  Q4_K, kQ8Block256:        acc += (dw * dx) * i - (dmin * dx) * m   over the super-block,
-  //                            i = sum of sc * w * x,  m = sum of min * x   (one float difference)
-  //  Q6_K, kQ8Block256:        acc += (dw * dx) * i,       i = sum of sc * (w - 32) * x
-  //  Q4_K, Q6_K, kQ8Block32:   the same per block of 32 columns instead of per super-block
-  // i and m (below 2^31) are converted to float32 by rounding to nearest even. dw, dx and dmin are
-  // the float32 values of the scales.
+  //  float weights, kF32:   acc += w * x, column by column
+  //
+  //  kQ8Block32, i = sum of w * x and s = sum of x over the block of 32:
+  //   Q8_0, Q4_0, Q5_0      acc += (dw * dx) * i       w = quant, nibble - 8, 5 bits - 16
+  //   IQ4_NL, MXFP4         acc += (dw * dx) * i       w = codebook[nibble]; MXFP4: dw = 2^(e -
+  //   128) Q4_1, Q5_1            acc += (dw * dx) * i + (m * dx) * s           (one float sum)
+  //
+  //  kQ8Block256, over the super-block:
+  //   Q2_K, Q4_K, Q5_K      acc += (dw * dx) * i - (dmin * dx) * m        (one float difference)
+  //                         i = sum of sc * w * x,  m = sum of min * x,  w = quant
+  //   all others            acc += (dw * dx) * i,  i = sum of sc * w * x
+  //     Q3_K, Q6_K            w = quant - 4, quant - 32; sc as stored, Q3_K: 6 bits - 32
+  //     IQ4_XS                w = codebook[nibble], sc = 6 bits - 32
+  //     IQ2_*                 w = +- grid, sc = 2 * 4 bits + 1, dw = d / 8
+  //     IQ3_XXS, IQ3_S        w = +- grid, sc = 2 * 4 bits + 1, dw = d / 4, d
+  //     IQ1_S, IQ1_M          w = 8 * grid +- 1, sc = 2 * 3 bits + 1, dw = d / 8
+  //     TQ1_0, TQ2_0          w = digit - 1, sc = 1
+  //
+  //  super-blocks, kQ8Block32: the same per block of 32 columns instead of per super-block
+  //
+  // dw, dx, dmin and m are the float32 values of the scales. |w * x| <= 128 * 127, |sc| <= 128 and
+  // 256 columns bound i by 2^30; no order of additions can overflow an int32. i, m and s are
+  // converted to float32 by rounding to nearest even.
   void (*matmul)(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows,
                  uint32_t tokens, uint32_t panel_begin, uint32_t panel_end, float* y,
                  uint64_t y_stride);

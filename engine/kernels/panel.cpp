@@ -48,9 +48,7 @@ void pack_row(const PanelShape& shape, const PanelLayout& layout, const std::byt
     uint64_t column = column_begin + uint64_t{block} * layout.block_columns;
     const std::byte* source = row + column / format.block_elements * format.block_bytes;
     auto inside = static_cast<uint32_t>(column % format.block_elements);
-    bool first = layout.head_bytes != 0 && at == head + layout.head_bytes;
-    if (first) layout.pack_head(source, lane, panel + head);
-    layout.pack_block(source, inside / layout.block_columns, lane, panel + at);
+    layout.pack_block(source, inside / layout.block_columns, lane, panel + head, panel + at);
   });
 }
 
@@ -88,13 +86,14 @@ void unpack_row(const PanelMatrix& matrix, uint32_t row, float* out) {
   const PanelShape& shape = matrix.shape;
   CHECK(row < shape.rows);
   const PanelLayout& layout = panel_layout(shape.type);
+  const BlockFormat& format = block_format(shape.type);
   const std::byte* panel = matrix.data + row / kPanelRows * shape.panel_bytes();
-  if (!block_format(shape.type).quantized()) {
-    return unpack_float_row(shape, panel, row % kPanelRows, out);
-  }
+  if (!format.quantized()) return unpack_float_row(shape, panel, row % kPanelRows, out);
   for_each_block(shape, layout, [&](uint32_t block, uint64_t head, uint64_t at) {
-    float values[32];
-    layout.unpack_block(panel + head, panel + at, row % kPanelRows, values);
+    BlockPart part;
+    layout.read_block(panel + head, panel + at, row % kPanelRows, part);
+    float values[block_fields::kBlock];
+    format.decode_part(part, values);
     uint32_t column = block * layout.block_columns;
     uint32_t count = std::min(layout.block_columns, shape.columns - column);
     std::copy_n(values, count, out + column);

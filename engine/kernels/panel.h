@@ -5,22 +5,32 @@
 // the bytes are the same for every processor:
 //
 //   float formats   per column: 8 values, one per row                        (f32, f16 or bf16)
-//   Q8_0, Q4_0      per block of 32 columns: 8 f16 scales, then quants
-//   Q4_K, Q6_K      per super-block of 256 columns that the matrix touches: 8 f16 d
-//                   (Q4_K: then 8 f16 dmin); then per block of 32 columns inside the matrix:
-//                   sub-scales, then quants. Sub-scales are unpacked to one byte each:
-//                     Q4_K: 8 scales, 8 minimums     Q6_K: 8 i8 scales of columns 0-15, 8 of 16-31
-//   quants          in vectors of 32 bytes = 8 rows x 4 columns (byte 4*row + column):
+//   blocks of 32    per block of 32 columns: 8 f16 d, then quants. Q4_1, Q5_1: 8 f16 of -m after d;
+//                   MXFP4: 8 bytes of exponents for d
+//   super-blocks    per super-block of 256 columns that the matrix touches: 8 f16 d (Q2_K, Q4_K,
+//                   Q5_K: then 8 f16 dmin); then per block of 32 columns inside the matrix:
+//                   sub-scales, then quants. Sub-scales are unpacked to a byte each, 8 by 8:
+//                     Q4_K, Q5_K          scales, minimums
+//                     Q3_K, Q6_K          signed scales of columns 0-15, of columns 16-31
+//                     Q2_K                the same columns: scales + 16 * minimums
+//                     IQ4_XS              signed scales
+//                     TQ2_0               none
+//   quants          in vectors of 32 bytes = 8 rows x 4 columns (byte 4*row + column), in planes:
 //     8-bit           vector v holds columns 4v..4v+3                        v = 0..7
 //     4-bit           vector v: low nibbles columns 4v.., high nibbles columns 16+4v..   v = 0..3
-//     2-bit (high     vector v holds columns 16v..16v+15: bits 2j,2j+1 are columns 16v+4j..
-//     bits of Q6_K)                                                          v = 0..1
+//     2-bit           vector v holds columns 16v..16v+15: bits 2j,2j+1 are columns 16v+4j..
+//                                                                            v = 0..1
+//     1-bit           one vector: bit j is columns 4j..
+//                   quants of 3 bits are a 2-bit plane and a 1-bit one with the high bits; of 5
+//                   bits 4 and 1; of 6 bits 4 and 2
+//   IQ1, IQ2, IQ3,  super-blocks too; their codes and sub-scales stay as they are, in words of 8
+//   TQ1_0           rows and then in bytes of 8 rows: see coded_blocks.h
 //
 // Rows are padded with zeros to a multiple of 8. Columns of a quantized matrix end at a multiple of
 // 32: a matrix that ends inside a block keeps the block's other quants (activations are zero
 // there). A matrix may start inside a super-block (`phase`): that is how the columns of a
 // down-projection are cut into chunks without touching a number. A product over whole rows reads
-// activations in the format's own form; one over a cut of a K-format reads blocks of 32.
+// activations in the format's own form; one over a cut of super-blocks reads blocks of 32.
 //
 // All values here are plain views or numbers; any thread.
 #pragma once
@@ -41,7 +51,7 @@ struct PanelShape {
   uint32_t phase = 0;  // first column's place in its super-block: a multiple of 32 below 256, or 0
 
   uint32_t panels() const { return ceil_div(rows, kPanelRows); }
-  uint64_t panel_bytes() const;  // a multiple of 16
+  uint64_t panel_bytes() const;  // a multiple of 8
   uint64_t bytes() const { return panel_bytes() * panels(); }
   bool operator==(const PanelShape&) const = default;
 };
@@ -54,8 +64,8 @@ struct PanelMatrix {
 
 // Lays out columns [column_begin, column_begin + shape.columns) of `shape.rows` consecutive rows.
 // `source` holds whole rows of `source_columns` values in the GGUF's own blocks. column_begin is a
-// multiple of 32 (of 1 for float formats), shape.phase == column_begin % 256 for K-formats, else 0.
-// `out` holds shape.bytes().
+// multiple of 32 (of 1 for float formats), shape.phase == column_begin % 256 for super-blocks, else
+// 0. `out` holds shape.bytes().
 void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t source_columns,
                  uint32_t column_begin, std::byte* out);
 

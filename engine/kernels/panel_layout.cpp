@@ -1,158 +1,289 @@
 #include "engine/kernels/panel_layout.h"
 
 #include <array>
+#include <bit>
 
 #include "engine/base/check.h"
-#include "engine/kernels/block_fields.h"
+#include "engine/kernels/coded_blocks.h"
 
 namespace potluck {
 namespace {
 
 using namespace block_fields;
+using enum TensorType;
+
+constexpr uint32_t kVector = 4 * kPanelRows;  // bytes of 8 rows x 4 columns
+
+// --- Quants: planes of vectors of 8 rows x 4 columns --------------------------------------------
+
+// A plane holds kBits of each quant, taken from kShift on. Its vector v holds the next 32 /
+// kVectors groups of 4 columns; nibbles are kept 16 columns apart, pairs and bits 4.
+template <uint32_t kBits>
+struct Plane {
+  static constexpr uint32_t kVectors = kBits;     // 256 quants in 32 bytes of kBits each
+  static constexpr uint32_t kGroups = 8 / kBits;  // of 4 columns in a vector
+  static constexpr uint32_t kMask = ((1u << kBits) - 1) * 0x01010101u;
+
+  // The first column of group j in vector v.
+  static constexpr uint32_t column(uint32_t v, uint32_t j) {
+    return kBits == 4 ? 4 * v + 16 * j : 4 * (kGroups * v + j);
+  }
+
+  static void put(const uint8_t q[kBlock], uint32_t shift, uint32_t lane, std::byte* plane) {
+    for (uint32_t v = 0; v < kVectors; ++v) {
+      uint32_t word = 0;
+      for (uint32_t j = 0; j < kGroups; ++j) {
+        word |= (load<uint32_t>(q + column(v, j)) >> shift & kMask) << kBits * j;
+      }
+      store(plane + kVector * v + 4 * lane, word);
+    }
+  }
+
+  static void add(const std::byte* plane, uint32_t shift, uint32_t lane, uint8_t q[kBlock]) {
+    for (uint32_t v = 0; v < kVectors; ++v) {
+      auto word = load<uint32_t>(plane + kVector * v + 4 * lane);
+      for (uint32_t j = 0; j < kGroups; ++j) {
+        uint8_t* four = q + column(v, j);
+        store(four, load<uint32_t>(four) | (word >> kBits * j & kMask) << shift);
+      }
+    }
+  }
+};
+
+// Calls body(plane, shift, offset) for the planes of quants of kBits bits.
+template <uint32_t kBits, class Body>
+void for_planes(const Body& body) {
+  constexpr uint32_t kLow = std::bit_floor(kBits);
+  body(Plane<kLow>{}, 0, 0);
+  if constexpr (kBits != kLow) body(Plane<kBits - kLow>{}, kLow, kVector * kLow);
+}
+
+template <uint32_t kBits>
+void put_quants(const uint8_t q[kBlock], uint32_t lane, std::byte* quants) {
+  for_planes<kBits>([&](auto plane, uint32_t shift, uint32_t offset) {
+    plane.put(q, shift, lane, quants + offset);
+  });
+}
+
+template <uint32_t kBits>
+void get_quants(const std::byte* quants, uint32_t lane, uint8_t q[kBlock]) {
+  std::memset(q, 0, kBlock);
+  for_planes<kBits>([&](auto plane, uint32_t shift, uint32_t offset) {
+    plane.add(quants + offset, shift, lane, q);
+  });
+}
+
+// --- Numbers beside the quants
+// --------------------------------------------------------------------
+
+void put_half(uint16_t value, uint32_t lane, std::byte* halves) {
+  store(halves + 2 * lane, value);
+}
+
+uint16_t get_half(const std::byte* halves, uint32_t lane) {
+  return load<uint16_t>(halves + 2 * lane);
+}
 
 constexpr uint32_t kHalves = 2 * kPanelRows;  // bytes of 8 f16 values, one per row
-constexpr uint32_t kVector = 4 * kPanelRows;  // bytes of 8 rows x 4 columns
-constexpr uint32_t kNibbles = 4 * kVector;    // bytes of 32 columns of 4-bit quants
-constexpr uint32_t kPairs = 2 * kVector;      // of 2-bit quants
-constexpr uint32_t kBytes = 8 * kVector;      // of 8-bit quants
 
-// --- Quants of one row in vectors of 8 rows x 4 columns --------------------------------------
-
-// Four columns at a time: the low four bits of each.
-void put_nibbles(const uint8_t q[kBlock], uint32_t lane, std::byte* quants) {
-  for (uint32_t v = 0; v < 4; ++v) {
-    uint32_t low = load<uint32_t>(q + 4 * v) & 0x0f0f0f0fu;
-    uint32_t high = load<uint32_t>(q + 16 + 4 * v) & 0x0f0f0f0fu;
-    store(quants + kVector * v + 4 * lane, low | high << 4);
+// Each kind has kBytes, put() and get(): one byte per row and number, numbers one after the other.
+struct NoScales {
+  static constexpr uint32_t kBytes = 0;
+  static void put(const BlockPart&, uint32_t, std::byte*) {}
+  static void get(const std::byte*, uint32_t, BlockPart& part) {
+    part.scale[0] = part.scale[1] = 1;
+    part.minimum[0] = part.minimum[1] = 1;
   }
-}
+};
 
-void get_nibbles(const std::byte* quants, uint32_t lane, uint8_t q[kBlock]) {
-  for (uint32_t i = 0; i < kBlock / 2; ++i) {
-    uint8_t pair = byte_at(quants, kVector * (i / 4) + 4 * lane + i % 4);
-    q[i] = pair & 15;
-    q[i + 16] = pair >> 4;
+// One signed scale of 32 columns.
+struct OneScale {
+  static constexpr uint32_t kBytes = kPanelRows;
+  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
+    to[lane] = static_cast<std::byte>(part.scale[0]);
   }
-}
+  static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
+    part.scale[0] = part.scale[1] = static_cast<int8_t>(byte_at(from, lane));
+    part.minimum[0] = part.minimum[1] = 1;
+  }
+};
 
-// The two bits above those: vector v holds columns 16 v + 4 j + k in bits 2 j of byte k.
-void put_pairs(const uint8_t q[kBlock], uint32_t lane, std::byte* quants) {
-  for (uint32_t v = 0; v < 2; ++v) {
-    uint32_t four = 0;
-    for (uint32_t j = 0; j < 4; ++j) {
-      four |= (load<uint32_t>(q + 16 * v + 4 * j) >> 4 & 0x03030303u) << 2 * j;
+// Signed scales of columns 0-15 and 16-31.
+struct TwoScales {
+  static constexpr uint32_t kBytes = 2 * kPanelRows;
+  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
+    to[lane] = static_cast<std::byte>(part.scale[0]);
+    to[kPanelRows + lane] = static_cast<std::byte>(part.scale[1]);
+  }
+  static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
+    for (uint32_t i = 0; i < 2; ++i) {
+      part.scale[i] = static_cast<int8_t>(byte_at(from, kPanelRows * i + lane));
+      part.minimum[i] = 1;
     }
-    store(quants + kVector * v + 4 * lane, four);
   }
-}
+};
 
-uint8_t get_pair(const std::byte* quants, uint32_t lane, uint32_t column) {
-  uint8_t four = byte_at(quants, kVector * (column / 16) + 4 * lane + column % 4);
-  return (four >> 2 * (column % 16 / 4)) & 3;
-}
-
-void put_half(const std::byte* from, uint32_t lane, std::byte* halves) {
-  std::memcpy(halves + 2 * lane, from, 2);
-}
-
-float get_half(const std::byte* halves, uint32_t lane) {
-  return half_to_float(load<uint16_t>(halves + 2 * lane));
-}
-
-// --- Q8_0, Q4_0: 8 f16 scales, then quants ----------------------------------------------------
-
-void pack_q8_0(const std::byte* source, uint32_t, uint32_t lane, std::byte* block) {
-  put_half(source, lane, block);
-  for (uint32_t i = 0; i < kBlock; i += 4) {
-    std::memcpy(block + kHalves + kVector * (i / 4) + 4 * lane, source + kQ8_0Quants + i, 4);
+// A scale and a minimum of 32 columns.
+struct ScaleAndMinimum {
+  static constexpr uint32_t kBytes = 2 * kPanelRows;
+  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
+    to[lane] = static_cast<std::byte>(part.scale[0]);
+    to[kPanelRows + lane] = static_cast<std::byte>(part.minimum[0]);
   }
-}
-
-void unpack_q8_0(const std::byte*, const std::byte* block, uint32_t lane, float* out) {
-  float d = get_half(block, lane);
-  for (uint32_t i = 0; i < kBlock; ++i) {
-    uint8_t q = byte_at(block, kHalves + kVector * (i / 4) + 4 * lane + i % 4);
-    out[i] = static_cast<float>(static_cast<int8_t>(q)) * d;
+  static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
+    part.scale[0] = part.scale[1] = byte_at(from, lane);
+    part.minimum[0] = part.minimum[1] = byte_at(from, kPanelRows + lane);
   }
-}
+};
 
-void pack_q4_0(const std::byte* source, uint32_t, uint32_t lane, std::byte* block) {
-  uint8_t q[kBlock];
-  q4_0_quants(source, q);
-  put_half(source, lane, block);
-  put_nibbles(q, lane, block + kHalves);
-}
-
-void unpack_q4_0(const std::byte*, const std::byte* block, uint32_t lane, float* out) {
-  float d = get_half(block, lane);
-  uint8_t q[kBlock];
-  get_nibbles(block + kHalves, lane, q);
-  for (uint32_t i = 0; i < kBlock; ++i) out[i] = static_cast<float>(q[i] - 8) * d;
-}
-
-// --- Q4_K: head of 8 d and 8 dmin; block of 8 scales, 8 minimums, quants ----------------------
-
-void pack_q4_k_head(const std::byte* source, uint32_t lane, std::byte* head) {
-  put_half(source, lane, head);
-  put_half(source + 2, lane, head + kHalves);
-}
-
-void pack_q4_k(const std::byte* source, uint32_t part, uint32_t lane, std::byte* block) {
-  ScaleAndMinimum small = q4_k_scale(source, part);
-  block[lane] = std::byte(small.scale);
-  block[kPanelRows + lane] = std::byte(small.minimum);
-  uint8_t q[kBlock];
-  q4_k_quants(source, part, q);
-  put_nibbles(q, lane, block + 2 * kPanelRows);
-}
-
-void unpack_q4_k(const std::byte* head, const std::byte* block, uint32_t lane, float* out) {
-  float scale = get_half(head, lane) * static_cast<float>(byte_at(block, lane));
-  float minimum =
-      get_half(head + kHalves, lane) * static_cast<float>(byte_at(block, kPanelRows + lane));
-  uint8_t q[kBlock];
-  get_nibbles(block + 2 * kPanelRows, lane, q);
-  for (uint32_t i = 0; i < kBlock; ++i) out[i] = scale * static_cast<float>(q[i]) - minimum;
-}
-
-// --- Q6_K: head of 8 d; block of 2 x 8 scales, low nibbles, high pairs ------------------------
-
-void pack_q6_k_head(const std::byte* source, uint32_t lane, std::byte* head) {
-  put_half(source + kQ6_KDelta, lane, head);
-}
-
-void pack_q6_k(const std::byte* source, uint32_t part, uint32_t lane, std::byte* block) {
-  block[lane] = source[kQ6_KScales + 2 * part];
-  block[kPanelRows + lane] = source[kQ6_KScales + 2 * part + 1];
-  uint8_t q[kBlock];
-  q6_k_quants(source, part, q);
-  put_nibbles(q, lane, block + 2 * kPanelRows);
-  put_pairs(q, lane, block + 2 * kPanelRows + kNibbles);
-}
-
-void unpack_q6_k(const std::byte* head, const std::byte* block, uint32_t lane, float* out) {
-  float d = get_half(head, lane);
-  uint8_t low[kBlock];
-  get_nibbles(block + 2 * kPanelRows, lane, low);
-  for (uint32_t i = 0; i < kBlock; ++i) {
-    auto small = static_cast<int8_t>(byte_at(block, kPanelRows * (i / 16) + lane));
-    int q = low[i] | get_pair(block + 2 * kPanelRows + kNibbles, lane, i) << 4;
-    out[i] = (d * static_cast<float>(small)) * static_cast<float>(q - 32);
+// Of columns 0-15 and of 16-31 a byte with a scale in the low nibble and a minimum in the high one.
+struct NibbleScales {
+  static constexpr uint32_t kBytes = 2 * kPanelRows;
+  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
+    for (uint32_t i = 0; i < 2; ++i) {
+      to[kPanelRows * i + lane] = static_cast<std::byte>(part.scale[i] | part.minimum[i] << 4);
+    }
   }
+  static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
+    for (uint32_t i = 0; i < 2; ++i) {
+      uint8_t both = byte_at(from, kPanelRows * i + lane);
+      part.scale[i] = both & 15;
+      part.minimum[i] = both >> 4;
+    }
+  }
+};
+
+// --- Layouts ------------------------------------------------------------------------------------
+
+// Halves (d, or d and dmin), in front of a super-block or of a block of 32; MXFP4 has 8 bytes of
+// exponents instead.
+struct OneHalf {
+  static constexpr uint32_t kBytes = kHalves;
+  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
+    put_half(part.d, lane, to);
+  }
+  static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
+    part.d = get_half(from, lane);
+    part.dmin = 0;
+  }
+};
+
+struct TwoHalves {
+  static constexpr uint32_t kBytes = 2 * kHalves;
+  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
+    put_half(part.d, lane, to);
+    put_half(part.dmin, lane, to + kHalves);
+  }
+  static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
+    part.d = get_half(from, lane);
+    part.dmin = get_half(from + kHalves, lane);
+  }
+};
+
+struct Exponent {
+  static constexpr uint32_t kBytes = kPanelRows;
+  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
+    to[lane] = static_cast<std::byte>(part.d);
+  }
+  static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
+    part.d = byte_at(from, lane);
+    part.dmin = 0;
+  }
+};
+
+// A block of 32 columns: numbers, then quants.
+template <ReadPart kRead, class Numbers, uint32_t kBits>
+struct Small {
+  static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte*,
+                   std::byte* block) {
+    BlockPart part;
+    kRead(source, index, part);
+    Numbers::put(part, lane, block);
+    put_quants<kBits>(part.q, lane, block + Numbers::kBytes);
+  }
+  static void read(const std::byte*, const std::byte* block, uint32_t lane, BlockPart& part) {
+    Numbers::get(block, lane, part);
+    NoScales::get(nullptr, lane, part);
+    get_quants<kBits>(block + Numbers::kBytes, lane, part.q);
+  }
+  static constexpr PanelLayout layout(TensorType type) {
+    return {type, kBlock, 0, kBlock, Numbers::kBytes + kVector * kBits, pack, read};
+  }
+};
+
+// A super-block: numbers in its head; per block of 32 columns scales, then quants.
+template <ReadPart kRead, class Numbers, class Scales, uint32_t kBits>
+struct Super {
+  static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte* head,
+                   std::byte* block) {
+    BlockPart part;
+    kRead(source, index, part);
+    Numbers::put(part, lane, head);
+    Scales::put(part, lane, block);
+    put_quants<kBits>(part.q, lane, block + Scales::kBytes);
+  }
+  static void read(const std::byte* head, const std::byte* block, uint32_t lane, BlockPart& part) {
+    Numbers::get(head, lane, part);
+    Scales::get(block, lane, part);
+    get_quants<kBits>(block + Scales::kBytes, lane, part.q);
+  }
+  static constexpr PanelLayout layout(TensorType type) {
+    return {type, kSuperBlock, Numbers::kBytes, kBlock, Scales::kBytes + kVector * kBits,
+            pack, read};
+  }
+};
+
+// A super-block of codes: d in its head; per block of 32 columns words, then bytes.
+template <class Format>
+struct Coded {
+  static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte* head,
+                   std::byte* block) {
+    CodedPart codes;
+    Format::gather(source, index, codes);
+    put_half(codes.d, lane, head);
+    store_codes<Format>(codes, lane, block);
+  }
+  static void read(const std::byte* head, const std::byte* block, uint32_t lane, BlockPart& part) {
+    CodedPart codes;
+    codes.d = get_half(head, lane);
+    load_codes<Format>(block, lane, codes);
+    Format::expand(codes, part);
+  }
+  static constexpr PanelLayout layout(TensorType type) {
+    return {type, kSuperBlock, kHalves, kBlock, kCodedBytes<Format>, pack, read};
+  }
+};
+
+constexpr PanelLayout floats(TensorType type, uint32_t bytes) {
+  return {type, 1, 0, 1, bytes * kPanelRows, nullptr, nullptr};
 }
 
 constexpr std::array kLayouts = {
-    PanelLayout{TensorType::kF32, 1, 0, 1, 4 * kPanelRows, nullptr, nullptr, nullptr},
-    PanelLayout{TensorType::kF16, 1, 0, 1, 2 * kPanelRows, nullptr, nullptr, nullptr},
-    PanelLayout{TensorType::kBF16, 1, 0, 1, 2 * kPanelRows, nullptr, nullptr, nullptr},
-    PanelLayout{TensorType::kQ4_0, kBlock, 0, kBlock, kHalves + kNibbles, nullptr, pack_q4_0,
-                unpack_q4_0},
-    PanelLayout{TensorType::kQ8_0, kBlock, 0, kBlock, kHalves + kBytes, nullptr, pack_q8_0,
-                unpack_q8_0},
-    PanelLayout{TensorType::kQ4_K, kSuperBlock, 2 * kHalves, kBlock, 2 * kPanelRows + kNibbles,
-                pack_q4_k_head, pack_q4_k, unpack_q4_k},
-    PanelLayout{TensorType::kQ6_K, kSuperBlock, kHalves, kBlock, 2 * kPanelRows + kNibbles + kPairs,
-                pack_q6_k_head, pack_q6_k, unpack_q6_k},
+    floats(kF32, 4),
+    floats(kF16, 2),
+    floats(kBF16, 2),
+    Small<read_q4_0, OneHalf, 4>::layout(kQ4_0),
+    Small<read_q4_1, TwoHalves, 4>::layout(kQ4_1),
+    Small<read_q5_0, OneHalf, 5>::layout(kQ5_0),
+    Small<read_q5_1, TwoHalves, 5>::layout(kQ5_1),
+    Small<read_q8_0, OneHalf, 8>::layout(kQ8_0),
+    Small<read_q4_0, OneHalf, 4>::layout(kIQ4_NL),
+    Small<read_mxfp4, Exponent, 4>::layout(kMXFP4),
+    Super<read_q2_k, TwoHalves, NibbleScales, 2>::layout(kQ2_K),
+    Super<read_q3_k, OneHalf, TwoScales, 3>::layout(kQ3_K),
+    Super<read_q4_k, TwoHalves, ScaleAndMinimum, 4>::layout(kQ4_K),
+    Super<read_q5_k, TwoHalves, ScaleAndMinimum, 5>::layout(kQ5_K),
+    Super<read_q6_k, OneHalf, TwoScales, 6>::layout(kQ6_K),
+    Super<read_iq4_xs, OneHalf, OneScale, 4>::layout(kIQ4_XS),
+    Super<read_tq2_0, OneHalf, NoScales, 2>::layout(kTQ2_0),
+    Coded<Iq1S>::layout(kIQ1_S),
+    Coded<Iq1M>::layout(kIQ1_M),
+    Coded<Iq2Xxs>::layout(kIQ2_XXS),
+    Coded<Iq2Xs>::layout(kIQ2_XS),
+    Coded<Iq2S>::layout(kIQ2_S),
+    Coded<Iq3Xxs>::layout(kIQ3_XXS),
+    Coded<Iq3S>::layout(kIQ3_S),
+    Coded<Tq1>::layout(kTQ1_0),
 };
 
 }  // namespace

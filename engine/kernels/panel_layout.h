@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/kernels/block_fields.h"
 #include "engine/kernels/panel.h"
 
 namespace potluck {
@@ -21,12 +22,12 @@ struct PanelLayout {
 
   // Null for float formats: their panels are the transposed rows.
   //
-  // Puts the row `lane` of a source block into a zeroed head or block. `part` counts the blocks of
-  // block_columns inside the source's block.
-  void (*pack_head)(const std::byte* source, uint32_t lane, std::byte* head);
-  void (*pack_block)(const std::byte* source, uint32_t part, uint32_t lane, std::byte* block);
-  // Decodes block_columns values of the row `lane`.
-  void (*unpack_block)(const std::byte* head, const std::byte* block, uint32_t lane, float* out);
+  // Puts the part `part` of a source block into the row `lane` of a zeroed block, and of the head
+  // above it.
+  void (*pack_block)(const std::byte* source, uint32_t part, uint32_t lane, std::byte* head,
+                     std::byte* block);
+  // Reads the row `lane` of a block: what the reader of the format finds in the source's.
+  void (*read_block)(const std::byte* head, const std::byte* block, uint32_t lane, BlockPart& out);
 };
 
 const PanelLayout& panel_layout(TensorType type);  // the type must be in the table

@@ -41,7 +41,9 @@ void read_memory(benchmark::State& state) {
 }
 
 // Random weights in panel layout: floats in [-0.5, 0.5); for other formats any bytes are legal, and
-// clearing two bits of every half keeps scales finite.
+// clearing two bits of every half keeps scales finite. MXFP4's exponents are a byte each: bytes
+// between 64 and 127 keep them from subnormal products, which
+// processors may multiply slowly.
 Buffer random_panels(const PanelShape& shape) {
   Buffer buffer(shape.bytes());
   CounterRandom random(1);
@@ -55,6 +57,9 @@ Buffer random_panels(const PanelShape& shape) {
       for (size_t i = 0; uint16_t & value : halves) {
         value = static_cast<uint16_t>(std::bit_cast<uint32_t>(uniform(i++)) >> 16);
       }
+      break;
+    case TensorType::kMXFP4:
+      for (size_t i = 0; uint16_t & value : halves) value = (random.bits(i++) & 0x3f3f) | 0x4040;
       break;
     default:
       for (size_t i = 0; uint16_t & value : halves) value = random.bits(i++) & 0x3fff;

@@ -47,6 +47,8 @@ Bytes every_format() {
   builder.tensor({"q8_0", 8, {64}, Bytes(68), std::nullopt});
   builder.tensor({"q4_k", 12, {256}, Bytes(144), std::nullopt});
   builder.tensor({"q6_k", 14, {256}, Bytes(210), std::nullopt});
+  builder.tensor({"mxfp4", 39, {32, 3}, Bytes(51), std::nullopt});
+  builder.tensor({"iq1_m", 29, {256}, Bytes(56), std::nullopt});
   return builder.build();
 }
 

@@ -1,91 +1,138 @@
-// Formats of super-blocks of 256 with sub-scales: Q4_K, Q6_K. Integer sums are scaled by sub-scales
-// as integers; they meet the float scales once per block of the activations.
-#include "engine/base/check.h"
-#include "engine/kernels/avx2/quant_vectors.h"
-#include "engine/kernels/avx2/tiles.h"
+// Super-blocks whose quants stand in planes of bits: Q2_K to Q6_K, IQ4_XS, TQ2_0.
+#include "engine/kernels/avx2/super_blocks.h"
+#include "engine/kernels/codebooks.h"
 
 namespace potluck::avx2 {
 namespace {
 
-// What both have.
-struct OnePanel {
-  using Float = __m256;
-  static constexpr uint32_t kPanels = 1;
-  static void store(__m256 acc, uint32_t rows, float* y) { store_rows(acc, rows, y); }
-};
-
-// Q4_K: 8 scales and 8 minimums of 6 bits per block.
-struct Q4K {
-  struct Sums {
-    __m256i scaled = _mm256_setzero_si256();
-    __m256i minimums = _mm256_setzero_si256();
-  };
-
-  struct Head {
-    static constexpr uint32_t kBytes = 32;
-    __m256 d;
-    __m256 dmin;
-    Head(const std::byte* from, uint64_t) : d(load_halves(from)), dmin(load_halves(from + 16)) {}
-
-    void finish(const Sums& sums, float dx, __m256& acc) const {
-      __m256 x = _mm256_set1_ps(dx);
-      __m256 scaled = _mm256_mul_ps(_mm256_mul_ps(d, x), _mm256_cvtepi32_ps(sums.scaled));
-      __m256 minimums = _mm256_mul_ps(_mm256_mul_ps(dmin, x), _mm256_cvtepi32_ps(sums.minimums));
-      acc = _mm256_add_ps(acc, _mm256_sub_ps(scaled, minimums));
-    }
-  };
+// Q2_K: for every 16 columns 4 bits of scale and 4 of minimum.
+struct Q2K {
+  using Sums = MinimumSums;
+  using Head = MinimumHead;
 
   struct Block : OnePanel {
-    static constexpr uint32_t kBytes = 16 + 128;
-    __m256i scales;    // int16, each row's twice
-    __m256i minimums;  // likewise
+    static constexpr uint32_t kBytes = 16 + 64;
+    __m256i scales[2];  // of columns 0-15 and 16-31: int16, each row's twice
+    __m256i minimums;   // int16: of both of a row
     __m256i quants[kBlockVectors];
 
     Block(const std::byte* from, uint64_t) {
-      __m128i small = load_half_vector(from);
-      scales = _mm256_cvtepu8_epi16(duplicate_low(small));
-      minimums = _mm256_cvtepu8_epi16(duplicate_high(small));
-      unpack_nibbles(from + 16, quants);
+      __m128i mask = _mm_set1_epi8(15);
+      __m128i both = load_half_vector(from);
+      __m128i low = _mm_and_si128(both, mask);
+      __m128i high = _mm_and_si128(_mm_srli_epi16(both, 4), mask);
+      scales[0] = _mm256_cvtepu8_epi16(duplicate_low(low));
+      scales[1] = _mm256_cvtepu8_epi16(duplicate_high(low));
+      minimums = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(high, _mm_srli_si128(high, 8)));
+      unpack_pairs(from + 16, quants);
     }
 
     void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
-      __m256i scaled = _mm256_madd_epi16(dot_nibbles(quants, x), scales);
-      __m256i minimum = _mm256_madd_epi16(minimums, broadcast4(x_sums));
-      sums.scaled = _mm256_add_epi32(sums.scaled, scaled);
-      sums.minimums = _mm256_add_epi32(sums.minimums, minimum);
+      __m256i first = _mm256_madd_epi16(dot16(quants, x), scales[0]);
+      __m256i second = _mm256_madd_epi16(dot16(quants + 4, x + 16), scales[1]);
+      sums.add(_mm256_add_epi32(first, second), _mm256_madd_epi16(minimums, broadcast4(x_sums)));
     }
   };
 };
 
-// Q6_K: quants of 0..63 minus 32, an int8 scale for every 16 columns.
-struct Q6K {
-  struct Sums {
-    __m256i scaled = _mm256_setzero_si256();
-  };
+// What Q4_K and Q5_K share: 8 scales and 8 minimums of 6 bits per block, and nibbles.
+struct ScaleAndMinimumBlock : OnePanel {
+  __m256i scales;    // int16, each row's twice
+  __m256i minimums;  // likewise
+  __m256i quants[kBlockVectors];
 
-  struct Head {
-    static constexpr uint32_t kBytes = 16;
-    __m256 d;
-    Head(const std::byte* from, uint64_t) : d(load_halves(from)) {}
+  explicit ScaleAndMinimumBlock(const std::byte* from) {
+    __m128i small = load_half_vector(from);
+    scales = _mm256_cvtepu8_epi16(duplicate_low(small));
+    minimums = _mm256_cvtepu8_epi16(duplicate_high(small));
+    unpack_nibbles(from + 16, quants);
+  }
+};
 
-    void finish(const Sums& sums, float dx, __m256& acc) const {
-      __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(dx));
-      acc = multiply_add(acc, scale, _mm256_cvtepi32_ps(sums.scaled));
+struct Q4K {
+  using Sums = MinimumSums;
+  using Head = MinimumHead;
+
+  struct Block : ScaleAndMinimumBlock {
+    static constexpr uint32_t kBytes = 16 + 128;
+
+    Block(const std::byte* from, uint64_t) : ScaleAndMinimumBlock(from) {}
+
+    void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
+      sums.add(_mm256_madd_epi16(dot_nibbles(quants, x), scales),
+               _mm256_madd_epi16(minimums, broadcast4(x_sums)));
     }
   };
+};
 
-  struct Block : OnePanel {
+struct Q5K {
+  using Sums = MinimumSums;
+  using Head = MinimumHead;
+
+  struct Block : ScaleAndMinimumBlock {
+    static constexpr uint32_t kBytes = 16 + 160;
+
+    Block(const std::byte* from, uint64_t) : ScaleAndMinimumBlock(from) {
+      add_bits<4>(from + 16 + 128, quants);
+    }
+
+    void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
+      __m256i first = _mm256_madd_epi16(dot16(quants, x), scales);
+      __m256i second = _mm256_madd_epi16(dot16(quants + 4, x + 16), scales);
+      sums.add(_mm256_add_epi32(first, second), _mm256_madd_epi16(minimums, broadcast4(x_sums)));
+    }
+  };
+};
+
+// Quants with an offset of 2^kShift, an int8 scale for every 16 columns.
+template <int kShift>
+struct TwoScaleBlock : OnePanel {
+  __m256i scales[2];  // of columns 0-15 and 16-31: int16, each row's twice
+  __m256i offset;     // times both scales of a row, to be taken off
+  __m256i quants[kBlockVectors];
+
+  explicit TwoScaleBlock(const std::byte* from) {
+    __m128i small = load_half_vector(from);
+    scales[0] = _mm256_cvtepi8_epi16(duplicate_low(small));
+    scales[1] = _mm256_cvtepi8_epi16(duplicate_high(small));
+    __m128i both = _mm_unpacklo_epi8(small, _mm_srli_si128(small, 8));
+    offset = _mm256_slli_epi16(_mm256_cvtepi8_epi16(both), kShift);
+  }
+
+  void add_scaled(__m256i first, __m256i second, const int16_t* x_sums, ScaledSums& sums) const {
+    __m256i minus = _mm256_madd_epi16(offset, broadcast4(x_sums));
+    __m256i sum = _mm256_sub_epi32(_mm256_add_epi32(first, second), minus);
+    sums.scaled = _mm256_add_epi32(sums.scaled, sum);
+  }
+};
+
+struct Q3K {
+  using Sums = ScaledSums;
+  using Head = ScaleHead<1>;
+
+  struct Block : TwoScaleBlock<2> {
+    static constexpr uint32_t kBytes = 16 + 96;
+
+    Block(const std::byte* from, uint64_t) : TwoScaleBlock(from) {
+      unpack_pairs(from + 16, quants);
+      add_bits<2>(from + 16 + 64, quants);
+    }
+
+    void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
+      add_scaled(_mm256_madd_epi16(dot16(quants, x), scales[0]),
+                 _mm256_madd_epi16(dot16(quants + 4, x + 16), scales[1]), x_sums, sums);
+    }
+  };
+};
+
+struct Q6K {
+  using Sums = ScaledSums;
+  using Head = ScaleHead<1>;
+
+  struct Block : TwoScaleBlock<5> {
     static constexpr uint32_t kBytes = 16 + 128 + 64;
-    __m256i scales[2];  // of columns 0-15 and 16-31: int16, each row's twice
-    __m256i offset;     // 32 times both scales of a row, to be taken off
-    __m256i quants[kBlockVectors];
 
-    Block(const std::byte* from, uint64_t) {
-      __m128i small = load_half_vector(from);
-      scales[0] = _mm256_cvtepi8_epi16(duplicate_low(small));
-      scales[1] = _mm256_cvtepi8_epi16(duplicate_high(small));
-      __m128i both = _mm_unpacklo_epi8(small, _mm_srli_si128(small, 8));
-      offset = _mm256_slli_epi16(_mm256_cvtepi8_epi16(both), 5);
+    Block(const std::byte* from, uint64_t) : TwoScaleBlock(from) {
       unpack_nibbles(from + 16, quants);
       __m256i mask = _mm256_set1_epi8(0x30);
       for (uint32_t v = 0; v < 2; ++v) {
@@ -109,25 +156,69 @@ struct Q6K {
                                        _mm256_madd_epi16(dot8(2, x), scales[0]));
       __m256i second = _mm256_add_epi32(_mm256_madd_epi16(dot8(4, x), scales[1]),
                                         _mm256_madd_epi16(dot8(6, x), scales[1]));
-      __m256i minus = _mm256_madd_epi16(offset, broadcast4(x_sums));
-      __m256i sum = _mm256_sub_epi32(_mm256_add_epi32(first, second), minus);
-      sums.scaled = _mm256_add_epi32(sums.scaled, sum);
+      add_scaled(first, second, x_sums, sums);
     }
   };
 };
 
-template <class Format, uint32_t kBlocksPerScale>
-constexpr tiles::TileSet kTiles =
-    tiles::two_tiles(tiles::super_block_tile<Format, kBlocksPerScale, 1>,
-                     tiles::super_block_tile<Format, kBlocksPerScale, 0>);
+// IQ4_XS: a signed scale for 32 columns; quants stand for signed bytes.
+struct Iq4Xs {
+  using Sums = ScaledSums;
+  using Head = ScaleHead<1>;
+
+  struct Block : SignedSuperBlock {
+    static constexpr uint32_t kBytes = 8 + 128;
+
+    Block(const std::byte* from, uint64_t) {
+      __m128i small = _mm_loadl_epi64(reinterpret_cast<const __m128i_u*>(from));
+      scales[0] = scales[1] = _mm256_cvtepi8_epi16(duplicate_low(small));
+      unpack_nibbles(from + 8, quants);
+      look_up<0>(codebooks::kIq4, quants);
+      take_magnitudes();
+    }
+  };
+};
+
+// TQ2_0: quants of 0..2 minus 1, no scales.
+struct Tq2 {
+  using Sums = ScaledSums;
+  using Head = ScaleHead<1>;
+
+  struct Block : OnePanel {
+    static constexpr uint32_t kBytes = 64;
+    __m256i quants[kBlockVectors];
+
+    Block(const std::byte* from, uint64_t) { unpack_pairs(from, quants); }
+
+    void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
+      __m256i dot =
+          _mm256_sub_epi32(add_pairs(dot_nibbles(quants, x)), add_pairs(broadcast4(x_sums)));
+      sums.scaled = _mm256_add_epi32(sums.scaled, dot);
+    }
+  };
+};
 
 }  // namespace
 
 tiles::TileSet k_tiles(TensorType type, ActivationForm form) {
-  bool large = form == ActivationForm::kQ8Block256;
-  if (type == TensorType::kQ4_K) return large ? kTiles<Q4K, 8> : kTiles<Q4K, 1>;
-  CHECK(type == TensorType::kQ6_K);
-  return large ? kTiles<Q6K, 8> : kTiles<Q6K, 1>;
+  switch (type) {
+    case TensorType::kQ2_K:
+      return tiles_of<Q2K>(form);
+    case TensorType::kQ3_K:
+      return tiles_of<Q3K>(form);
+    case TensorType::kQ4_K:
+      return tiles_of<Q4K>(form);
+    case TensorType::kQ5_K:
+      return tiles_of<Q5K>(form);
+    case TensorType::kQ6_K:
+      return tiles_of<Q6K>(form);
+    case TensorType::kIQ4_XS:
+      return tiles_of<Iq4Xs>(form);
+    case TensorType::kTQ2_0:
+      return tiles_of<Tq2>(form);
+    default:
+      return coded_tiles(type, form);
+  }
 }
 
 }  // namespace potluck::avx2

@@ -7,7 +7,8 @@
 namespace potluck::avx2 {
 
 tiles::TileSet block32_tiles(TensorType type);
-tiles::TileSet k_tiles(TensorType type, ActivationForm form);
+tiles::TileSet k_tiles(TensorType type, ActivationForm form);  // all super-blocks
+tiles::TileSet coded_tiles(TensorType type, ActivationForm form);
 void float_matmul(const tiles::Product& product, uint32_t tokens, tiles::PanelRange range);
 
 }  // namespace potluck::avx2

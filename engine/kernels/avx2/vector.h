@@ -25,6 +25,15 @@ static inline __m256 load_halves(const void* from) {
   return _mm256_cvtph_ps(load_half_vector(from));
 }
 
+// Eight exponents of MXFP4: exponent_to_float() of each.
+static inline __m256 load_exponents(const void* from) {
+  __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i_u*>(from)));
+  __m256i one = _mm256_set1_epi32(1);
+  __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, one), 2);
+  __m256i bits = _mm256_max_epi32(normal, _mm256_add_epi32(e, one));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 21));
+}
+
 // Four bytes, or two int16, in every lane.
 static inline __m256i broadcast4(const void* from) {
   int32_t value;

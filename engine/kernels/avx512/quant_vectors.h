@@ -20,6 +20,44 @@ static inline void unpack_nibbles(const std::byte* from, uint64_t stride,
   }
 }
 
+// 2-bit quants, 0..3: two stored vectors to eight.
+template <uint32_t kPanels>
+static inline void unpack_pairs(const std::byte* from, uint64_t stride,
+                                Int<kPanels> quants[kBlockVectors]) {
+  for (uint32_t v = 0; v < 2; ++v) {
+    Int<kPanels> pairs = load_vector<kPanels>(from + kVectorBytes * v, stride);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) quants[4 * v + j] = (pairs >> 2 * j) & 0x03030303;
+  }
+}
+
+// One more bit of every quant, from one stored vector: bit j belongs to vector j.
+template <int kBit, uint32_t kPanels>
+static inline void add_bits(const std::byte* from, uint64_t stride,
+                            Int<kPanels> quants[kBlockVectors]) {
+  constexpr int32_t kMask = 0x01010101 << kBit;
+  Int<kPanels> bits = load_vector<kPanels>(from, stride);
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    quants[j] |= (j < kBit ? bits << (kBit - j) : bits >> (j - kBit)) & kMask;
+  }
+}
+
+// The entries of a codebook of 16 that 4-bit quants stand for, each plus kOffset.
+template <int kOffset, uint32_t kPanels>
+static inline void look_up(const int8_t codebook[16], Int<kPanels> quants[kBlockVectors]) {
+  __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(codebook));
+  entries = _mm_add_epi8(entries, _mm_set1_epi8(static_cast<char>(kOffset)));
+  for (uint32_t v = 0; v < kBlockVectors; ++v) quants[v] = shuffle_bytes(entries, quants[v]);
+}
+
+// Flipping the sign bit adds 128: signed bytes become unsigned.
+template <uint32_t kPanels>
+static inline void add_128(Int<kPanels> quants[kBlockVectors]) {
+  constexpr auto kSigns = static_cast<int32_t>(0x80808080u);
+  for (uint32_t v = 0; v < kBlockVectors; ++v) quants[v] ^= kSigns;
+}
+
 // sum + quants * x over 16 columns, four vectors.
 template <uint32_t kPanels>
 static inline Int<kPanels> dot16(Int<kPanels> sum, const Int<kPanels>* quants, const int8_t* x) {

@@ -1,94 +1,111 @@
-// Formats of super-blocks of 256 with sub-scales: Q4_K, Q6_K. Integer sums are scaled by sub-scales
-// as integers; they meet the float scales once per block of the activations.
-#include "engine/base/check.h"
-#include "engine/kernels/avx512/quant_vectors.h"
-#include "engine/kernels/avx512/tiles.h"
+// Super-blocks whose quants stand in planes of bits: Q2_K to Q6_K, IQ4_XS, TQ2_0.
+#include "engine/kernels/avx512/super_blocks.h"
+#include "engine/kernels/codebooks.h"
 
 namespace potluck::avx512 {
 namespace {
 
-// What all blocks have.
-template <uint32_t kPanelCount>
-struct BlockBase {
-  static constexpr uint32_t kPanels = kPanelCount;
-  using Float = avx512::Float<kPanels>;
-  using Int = avx512::Int<kPanels>;
-  Int quants[kBlockVectors];
-
-  static void store(Float acc, uint32_t rows, float* y) { store_rows(acc, rows, y); }
-};
-
-// Q4_K: 8 scales and 8 minimums of 6 bits per block and panel.
+// Q2_K: for every 16 columns 4 bits of scale and 4 of minimum.
 template <uint32_t kPanels>
-struct Q4K {
-  using Float = avx512::Float<kPanels>;
+struct Q2K {
   using Int = avx512::Int<kPanels>;
-
-  struct Sums {
-    Int scaled{};
-    Int minimums{};
-  };
-
-  struct Head {
-    static constexpr uint32_t kBytes = 32;
-    Float d;
-    Float dmin;
-    Head(const std::byte* from, uint64_t stride)
-        : d(load_halves<kPanels>(from, stride)), dmin(load_halves<kPanels>(from + 16, stride)) {}
-
-    void finish(const Sums& sums, float dx, Float& acc) const {
-      acc += (d * dx) * to_float<kPanels>(sums.scaled) -
-             (dmin * dx) * to_float<kPanels>(sums.minimums);
-    }
-  };
+  using Sums = MinimumSums<kPanels>;
+  using Head = MinimumHead<kPanels>;
 
   struct Block : BlockBase<kPanels> {
-    static constexpr uint32_t kBytes = 16 + 128;
-    Int scales;
-    Int minimums;  // int16, each row's twice
+    static constexpr uint32_t kBytes = 16 + 64;
+    Int scales[2];  // of columns 0-15 and 16-31
+    Int minimums;   // int16: of both of a row
 
     Block(const std::byte* from, uint64_t stride) {
-      scales = load_unsigned<kPanels>(from, stride);
-      minimums = load_unsigned<kPanels>(from + 8, stride) * 0x10001;
-      unpack_nibbles<kPanels>(from + 16, stride, this->quants);
+      Int low = load_unsigned<kPanels>(from, stride);
+      Int high = load_unsigned<kPanels>(from + 8, stride);
+      scales[0] = low & 15;
+      scales[1] = high & 15;
+      minimums = (low >> 4) | (high >> 4) << 16;
+      unpack_pairs<kPanels>(from + 16, stride, this->quants);
     }
 
     void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
-      sums.scaled += dot32<kPanels>(Int{}, this->quants, x) * scales;
+      sums.scaled += dot16<kPanels>(Int{}, this->quants, x) * scales[0] +
+                     dot16<kPanels>(Int{}, this->quants + 4, x + 16) * scales[1];
       sums.minimums = dot_pairs(sums.minimums, minimums, broadcast4<kPanels>(x_sums));
     }
   };
 };
 
-// Q6_K: quants of 0..63 minus 32, an int8 scale for every 16 columns.
+// What Q4_K and Q5_K share: 8 scales and 8 minimums of 6 bits per block and panel, and nibbles.
 template <uint32_t kPanels>
-struct Q6K {
-  using Float = avx512::Float<kPanels>;
+struct ScaleAndMinimumBlock : BlockBase<kPanels> {
   using Int = avx512::Int<kPanels>;
+  Int scales;
+  Int minimums;  // int16, each row's twice
 
-  struct Sums {
-    Int scaled{};
+  ScaleAndMinimumBlock(const std::byte* from, uint64_t stride) {
+    scales = load_unsigned<kPanels>(from, stride);
+    minimums = load_unsigned<kPanels>(from + 8, stride) * 0x10001;
+    unpack_nibbles<kPanels>(from + 16, stride, this->quants);
+  }
+
+  void add(const int8_t* x, const int16_t* x_sums, MinimumSums<kPanels>& sums) const {
+    sums.scaled += dot32<kPanels>(Int{}, this->quants, x) * scales;
+    sums.minimums = dot_pairs(sums.minimums, minimums, broadcast4<kPanels>(x_sums));
+  }
+};
+
+template <uint32_t kPanels>
+struct Q4K {
+  using Sums = MinimumSums<kPanels>;
+  using Head = MinimumHead<kPanels>;
+
+  struct Block : ScaleAndMinimumBlock<kPanels> {
+    static constexpr uint32_t kBytes = 16 + 128;
+
+    using ScaleAndMinimumBlock<kPanels>::ScaleAndMinimumBlock;
   };
+};
 
-  struct Head {
-    static constexpr uint32_t kBytes = 16;
-    Float d;
-    Head(const std::byte* from, uint64_t stride) : d(load_halves<kPanels>(from, stride)) {}
+template <uint32_t kPanels>
+struct Q5K {
+  using Sums = MinimumSums<kPanels>;
+  using Head = MinimumHead<kPanels>;
 
-    void finish(const Sums& sums, float dx, Float& acc) const {
-      acc += (d * dx) * to_float<kPanels>(sums.scaled);
+  struct Block : ScaleAndMinimumBlock<kPanels> {
+    static constexpr uint32_t kBytes = 16 + 160;
+
+    Block(const std::byte* from, uint64_t stride) : ScaleAndMinimumBlock<kPanels>(from, stride) {
+      add_bits<4, kPanels>(from + 16 + 128, stride, this->quants);
     }
   };
+};
 
-  struct Block : BlockBase<kPanels> {
-    static constexpr uint32_t kBytes = 16 + 128 + 64;
-    Int scales[2];  // of columns 0-15 and 16-31
-    Int offsets;    // -32 times both scales of a row: int16
+template <uint32_t kPanels>
+struct Q3K {
+  using Sums = ScaledSums<kPanels>;
+  using Head = ScaleHead<kPanels, 1>;
+
+  struct Block : TwoScaleBlock<kPanels, 4> {
+    static constexpr uint32_t kBytes = 16 + 96;
 
     Block(const std::byte* from, uint64_t stride) {
-      scales[0] = load_signed<kPanels>(from, stride);
-      scales[1] = load_signed<kPanels>(from + 8, stride);
-      offsets = ((scales[0] * -32) & 0xffff) | ((scales[1] * -32) << 16);
+      this->take_scales(load_signed<kPanels>(from, stride), load_signed<kPanels>(from + 8, stride));
+      unpack_pairs<kPanels>(from + 16, stride, this->quants);
+      add_bits<2, kPanels>(from + 16 + 64, stride, this->quants);
+    }
+  };
+};
+
+template <uint32_t kPanels>
+struct Q6K {
+  using Int = avx512::Int<kPanels>;
+  using Sums = ScaledSums<kPanels>;
+  using Head = ScaleHead<kPanels, 1>;
+
+  struct Block : TwoScaleBlock<kPanels, 32> {
+    static constexpr uint32_t kBytes = 16 + 128 + 64;
+
+    Block(const std::byte* from, uint64_t stride) {
+      this->take_scales(load_signed<kPanels>(from, stride), load_signed<kPanels>(from + 8, stride));
       unpack_nibbles<kPanels>(from + 16, stride, this->quants);
       for (uint32_t v = 0; v < 2; ++v) {
         Int pairs = load_vector<kPanels>(from + 16 + 128 + kVectorBytes * v, stride);
@@ -99,35 +116,77 @@ struct Q6K {
         four[3] |= (pairs >> 2) & 0x30303030;
       }
     }
+  };
+};
+
+// IQ4_XS: a signed scale for 32 columns; quants stand for signed bytes.
+template <uint32_t kPanels>
+struct Iq4Xs {
+  using Int = avx512::Int<kPanels>;
+  using Sums = ScaledSums<kPanels>;
+  using Head = ScaleHead<kPanels, 1>;
+
+  struct Block : BlockBase<kPanels> {
+    static constexpr uint32_t kBytes = 8 + 128;
+    Int scales;
+    Int offsets;  // -128 times the scale of a row, twice: int16
+
+    Block(const std::byte* from, uint64_t stride) {
+      scales = load_signed<kPanels>(from, stride);
+      offsets = ((scales * -128) & 0xffff) * 0x10001;
+      unpack_nibbles<kPanels>(from + 8, stride, this->quants);
+      look_up<128, kPanels>(codebooks::kIq4, this->quants);
+    }
 
     void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
-      Int first = dot16<kPanels>(Int{}, this->quants, x) * scales[0];
-      Int second = dot16<kPanels>(Int{}, this->quants + 4, x + 16) * scales[1];
       Int rest = dot_pairs(sums.scaled, offsets, broadcast4<kPanels>(x_sums));
-      sums.scaled = rest + (first + second);
+      sums.scaled = rest + dot32<kPanels>(Int{}, this->quants, x) * scales;
     }
   };
 };
 
-template <class Format, uint32_t kBlocksPerScale, uint32_t... kBefore>
-constexpr tiles::TileSet tile_set(std::integer_sequence<uint32_t, kBefore...>) {
-  return {{tiles::super_block_tile<Format, kBlocksPerScale, kBefore + 1>...}};
-}
+// TQ2_0: quants of 0..2 minus 1, no scales.
+template <uint32_t kPanels>
+struct Tq2 {
+  using Int = avx512::Int<kPanels>;
+  using Sums = ScaledSums<kPanels>;
+  using Head = ScaleHead<kPanels, 1>;
 
-template <template <uint32_t> class Format, uint32_t kBlocksPerScale>
-constexpr TileSets tile_sets() {
-  return {tiles::two_tiles(tiles::super_block_tile<Format<1>, kBlocksPerScale, 1>,
-                           tiles::super_block_tile<Format<1>, kBlocksPerScale, 0>),
-          tile_set<Format<2>, kBlocksPerScale>(Tokens{})};
-}
+  struct Block : BlockBase<kPanels> {
+    static constexpr uint32_t kBytes = 64;
+
+    Block(const std::byte* from, uint64_t stride) {
+      unpack_pairs<kPanels>(from, stride, this->quants);
+    }
+
+    void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
+      Int rest = dot_pairs(sums.scaled, broadcast<kPanels>(-1), broadcast4<kPanels>(x_sums));
+      sums.scaled = dot32<kPanels>(rest, this->quants, x);
+    }
+  };
+};
 
 }  // namespace
 
 TileSets k_tiles(TensorType type, ActivationForm form) {
-  bool large = form == ActivationForm::kQ8Block256;
-  if (type == TensorType::kQ4_K) return large ? tile_sets<Q4K, 8>() : tile_sets<Q4K, 1>();
-  CHECK(type == TensorType::kQ6_K);
-  return large ? tile_sets<Q6K, 8>() : tile_sets<Q6K, 1>();
+  switch (type) {
+    case TensorType::kQ2_K:
+      return tiles_of<Q2K>(form);
+    case TensorType::kQ3_K:
+      return tiles_of<Q3K>(form);
+    case TensorType::kQ4_K:
+      return tiles_of<Q4K>(form);
+    case TensorType::kQ5_K:
+      return tiles_of<Q5K>(form);
+    case TensorType::kQ6_K:
+      return tiles_of<Q6K>(form);
+    case TensorType::kIQ4_XS:
+      return tiles_of<Iq4Xs>(form);
+    case TensorType::kTQ2_0:
+      return tiles_of<Tq2>(form);
+    default:
+      return coded_tiles(type, form);
+  }
 }
 
 }  // namespace potluck::avx512

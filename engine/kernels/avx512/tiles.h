@@ -18,7 +18,8 @@ struct TileSets {
 };
 
 TileSets block32_tiles(TensorType type);
-TileSets k_tiles(TensorType type, ActivationForm form);
+TileSets k_tiles(TensorType type, ActivationForm form);  // all super-blocks
+TileSets coded_tiles(TensorType type, ActivationForm form);
 
 // Float weights, an even number of panels.
 void float_matmul(const tiles::Product& product, uint32_t tokens, tiles::PanelRange range);

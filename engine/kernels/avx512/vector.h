@@ -109,6 +109,25 @@ static inline Int<kPanels> load_signed(const std::byte* from, uint64_t stride) {
   }
 }
 
+// Eight exponents of MXFP4 of each panel: exponent_to_float() of each.
+template <uint32_t kPanels>
+static inline Float<kPanels> load_exponents(const std::byte* from, uint64_t stride) {
+  Int<kPanels> e = load_unsigned<kPanels>(from, stride);
+  Int<kPanels> normal = (e - 1) << 2;
+  Int<kPanels> low = e + 1;
+  return reinterpret_cast<Float<kPanels>>((normal > low ? normal : low) << 21);
+}
+
+// The bytes of a table of 16 by their numbers, which are below 16.
+static inline Int<1> shuffle_bytes(__m128i table, Int<1> numbers) {
+  return reinterpret_cast<Int<1>>(
+      _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), reinterpret_cast<__m256i>(numbers)));
+}
+static inline Int<2> shuffle_bytes(__m128i table, Int<2> numbers) {
+  return reinterpret_cast<Int<2>>(
+      _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), reinterpret_cast<__m512i>(numbers)));
+}
+
 // sum + the four products of unsigned bytes with signed bytes in each lane. Nothing can overflow
 // before the sum.
 static inline Int<1> dot_bytes(Int<1> sum, Int<1> quants, Int<1> x) {

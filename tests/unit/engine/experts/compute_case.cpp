@@ -103,7 +103,7 @@ bool same_sums(const ExpertSums& a, const ExpertSums& b) {
 
 std::vector<FixtureLayer> compute_layers() {
   using T = TensorType;
-  return {
+  std::vector<FixtureLayer> layers = {
       {0, 3, {48, 40, T::kF32, T::kF32, T::kF32, true, {}}},
       {1, 3, {40, 320, T::kF16, T::kBF16, T::kF16, false, {}}},
       {2, 3, {64, 320, T::kQ8_0, T::kQ8_0, T::kQ8_0, true, {}}},
@@ -114,6 +114,13 @@ std::vector<FixtureLayer> compute_layers() {
       {7, 3, {256, 96, T::kF16, T::kQ4_K, T::kQ8_0, true, {}}},     // f32 in, one part quantized
       {8, 3, {32, 2048, T::kQ8_0, T::kF32, T::kF32, true, {}}},     // two chunks to a grain
   };
+  // Every other quantized format; chunks of 96 cut super-blocks at every phase.
+  for (const BlockFormat& format : block_formats()) {
+    if (!format.quantized() || format.type == T::kQ8_0) continue;
+    ExpertShape shape{256, 768, format.type, format.type, format.type, false, {}};
+    layers.push_back({static_cast<uint32_t>(layers.size()), 2, shape});
+  }
+  return layers;
 }
 
 }  // namespace potluck::test

@@ -4,6 +4,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/random.h"
+#include "tests/support/block_scales.h"
 #include "tests/support/gguf_builder.h"
 
 namespace potluck::test {
@@ -36,6 +37,8 @@ void fill_block(TensorType type, const CounterRandom& random, uint64_t position,
       return put_half(block + 2, value / 100);
     case TensorType::kQ6_K:
       return put_half(block + 208, value / 2000);
+    default:
+      return set_largest_value(type, value, block);
   }
 }
 

@@ -11,9 +11,9 @@
 namespace potluck {
 namespace {
 
-constexpr TensorType kAllTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kQ4_0,
-                                    TensorType::kQ8_0, TensorType::kQ4_K, TensorType::kQ6_K,
-                                    TensorType::kBF16};
+TensorType any_type(uint64_t number) {
+  return block_formats()[number % block_formats().size()].type;
+}
 
 ExpertShape make_shape(uint32_t hidden, uint32_t width, TensorType type, bool biases = false) {
   return {hidden, width, type, type, type, biases, ExpertActivation::kSwiGlu};
@@ -83,7 +83,7 @@ ChunkPlan plan_by_search(const ExpertShape& shape) {
 TEST(ChunkPlan, IsTheLongestRunThatFits) {
   CounterRandom random(41);
   for (uint32_t i = 0; i < 300; ++i) {
-    TensorType type = kAllTypes[random.bits(i, 0) % std::size(kAllTypes)];
+    TensorType type = any_type(random.bits(i, 0));
     uint32_t block = block_format(type).block_elements;
     auto hidden = static_cast<uint32_t>(block * (1 + random.bits(i, 1) % (2048 / block)));
     auto width = static_cast<uint32_t>(block * (1 + random.bits(i, 2) % (4096 / block)));
@@ -161,9 +161,9 @@ TEST(GrainLayout, PartsFollowEachOtherAndCoverTheWidth) {
   CounterRandom random(42);
   for (uint32_t i = 0; i < 200; ++i) {
     ExpertShape shape;
-    shape.gate = kAllTypes[random.bits(i, 0) % std::size(kAllTypes)];
-    shape.up = kAllTypes[random.bits(i, 1) % std::size(kAllTypes)];
-    shape.down = kAllTypes[random.bits(i, 2) % std::size(kAllTypes)];
+    shape.gate = any_type(random.bits(i, 0));
+    shape.up = any_type(random.bits(i, 1));
+    shape.down = any_type(random.bits(i, 2));
     uint32_t block = block_format(shape.down).block_elements;
     shape.hidden = static_cast<uint32_t>(256 * (1 + random.bits(i, 3) % 4));
     shape.width = static_cast<uint32_t>(block * (1 + random.bits(i, 4) % (3000 / block)));
@@ -201,6 +201,10 @@ TEST(ActivationForms, FollowTheFormats) {
       {TensorType::kQ4_K, TensorType::kQ6_K, Form::kQ8Block256, Form::kQ8Block256,
        Form::kQ8Block256},
       {TensorType::kQ4_K, TensorType::kQ8_0, Form::kQ8Block32, Form::kQ8Block32, Form::kQ8Block32},
+      {TensorType::kMXFP4, TensorType::kMXFP4, Form::kQ8Block32, Form::kQ8Block32,
+       Form::kQ8Block32},
+      {TensorType::kIQ2_XXS, TensorType::kIQ3_S, Form::kQ8Block256, Form::kQ8Block256,
+       Form::kQ8Block256},
       {TensorType::kQ4_0, TensorType::kQ6_K, Form::kQ8Block32, Form::kQ8Block32, Form::kQ8Block32},
       {TensorType::kBF16, TensorType::kQ6_K, Form::kF32, Form::kF32, Form::kQ8Block32},
       {TensorType::kQ8_0, TensorType::kF32, Form::kF32, Form::kQ8Block32, Form::kF32},
@@ -211,10 +215,9 @@ TEST(ActivationForms, FollowTheFormats) {
     EXPECT_EQ(shape.product_form(shape.gate), expected.gate_reads);
     EXPECT_EQ(shape.product_form(shape.up), expected.up_reads);
   }
-  for (TensorType type : kAllTypes) {
-    ExpertShape shape{256, 256, TensorType::kQ4_K, TensorType::kQ4_K, type, false, {}};
-    bool quantized = block_format(type).quantized();
-    EXPECT_EQ(shape.down_form(), quantized ? Form::kQ8Block32 : Form::kF32);
+  for (const BlockFormat& format : block_formats()) {
+    ExpertShape shape{256, 256, TensorType::kQ4_K, TensorType::kQ4_K, format.type, false, {}};
+    EXPECT_EQ(shape.down_form(), format.quantized() ? Form::kQ8Block32 : Form::kF32);
   }
 }
 
@@ -235,7 +238,7 @@ TEST(CheckExpertShape, RefusesWhatCannotBe) {
   EXPECT_EQ(code([](auto& s) { s.hidden = 255; }), ErrorCode::kCorrupt);
   EXPECT_EQ(code([](auto& s) { s.hidden = 288; }), ErrorCode::kCorrupt);
   EXPECT_EQ(code([](auto& s) { s.width = 320; }), ErrorCode::kCorrupt);
-  EXPECT_EQ(code([](auto& s) { s.gate = TensorType{3}; }), ErrorCode::kUnsupported);
+  EXPECT_EQ(code([](auto& s) { s.gate = TensorType{4}; }), ErrorCode::kUnsupported);
   EXPECT_EQ(code([](auto& s) { s.up = TensorType{0xffffffff}; }), ErrorCode::kUnsupported);
   EXPECT_EQ(code([](auto& s) { s.activation = ExpertActivation{9}; }), ErrorCode::kUnsupported);
   // 128 columns of 64 Ki values, three times in f32: 96 MiB to a chunk.

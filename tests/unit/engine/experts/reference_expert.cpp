@@ -10,51 +10,12 @@
 namespace potluck::test {
 namespace {
 
-// Block of 32 columns of a quantized row, as integers: value = d * scale * q - dmin * minimum, with
-// scales that may differ between its halves.
-struct Block {
-  float d = 0;
-  float dmin = 0;
-  int scale[2] = {1, 1};
-  int minimum = 0;
-  int q[32] = {};
-};
-
-float half(const std::byte* at) {
-  return half_to_float(load<uint16_t>(at));
-}
-
-Block read_block(TensorType type, const std::byte* row, uint32_t column) {
-  namespace fields = block_fields;
+BlockPart read_part(TensorType type, const std::byte* row, uint32_t column) {
   const BlockFormat& format = block_format(type);
   const std::byte* source = row + column / format.block_elements * format.block_bytes;
-  uint32_t part = column % format.block_elements / 32;
-  Block block;
-  uint8_t q[32];
-  if (type == TensorType::kQ8_0) {
-    block.d = half(source);
-    for (int i = 0; i < 32; ++i) block.q[i] = static_cast<int8_t>(source[2 + i]);
-    return block;
-  }
-  if (type == TensorType::kQ4_0) {
-    block.d = half(source);
-    fields::q4_0_quants(source, q);
-    for (int i = 0; i < 32; ++i) block.q[i] = q[i] - 8;
-  } else if (type == TensorType::kQ4_K) {
-    block.d = half(source);
-    block.dmin = half(source + 2);
-    block.scale[0] = block.scale[1] = fields::q4_k_scale(source, part).scale;
-    block.minimum = fields::q4_k_scale(source, part).minimum;
-    fields::q4_k_quants(source, part, q);
-    for (int i = 0; i < 32; ++i) block.q[i] = q[i];
-  } else {
-    block.d = half(source + fields::kQ6_KDelta);
-    block.scale[0] = fields::q6_k_scale(source, 2 * part);
-    block.scale[1] = fields::q6_k_scale(source, 2 * part + 1);
-    fields::q6_k_quants(source, part, q);
-    for (int i = 0; i < 32; ++i) block.q[i] = q[i] - 32;
-  }
-  return block;
+  BlockPart part;
+  format.read_part(source, column % format.block_elements / 32, part);
+  return part;
 }
 
 // Sum over columns [first, first + count) of row times x, whose own columns start at 0.
@@ -75,18 +36,18 @@ float dot(const SourceMatrix& matrix, uint32_t row, uint32_t first, uint32_t cou
   for (uint32_t begin = 0; begin < count; begin += group) {
     int64_t i = 0;
     int64_t m = 0;
-    Block block;
+    BlockPart part{};
     for (uint32_t c = begin; c < std::min(begin + group, count); c += 32) {
-      block = read_block(matrix.type, matrix.row(row), first + c);
+      part = read_part(matrix.type, matrix.row(row), first + c);
       for (uint32_t k = 0; k < 32; ++k) {
-        i += block.scale[k / 16] * block.q[k] * x.quants[c + k];
-        m += block.minimum * x.quants[c + k];
+        i += part.scale[k / 16] * format.numbers.weight(part.q[k]) * x.quants[c + k];
+        m += part.minimum[k / 16] * x.quants[c + k];
       }
     }
     float dx = x.scales[begin / group];
-    float scaled = (block.d * dx) * static_cast<float>(i);
-    if (matrix.type == TensorType::kQ4_K) {
-      float offset = (block.dmin * dx) * static_cast<float>(m);
+    float scaled = (format.numbers.d(part.d) * dx) * static_cast<float>(i);
+    if (format.numbers.minimums) {
+      float offset = (half_to_float(part.dmin) * dx) * static_cast<float>(m);
       scaled = scaled - offset;
     }
     acc = acc + scaled;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/kernels/kernels.h"
+#include "tests/support/block_scales.h"
 #include "tests/unit/engine/kernels/random_data.h"
 
 namespace potluck {
@@ -156,10 +157,8 @@ TEST(Matmul, ExtremeQuantsDoNotOverflow) {
     for (int fill : {0x00, 0x7f, 0x80, 0xff}) {
       uint64_t row_bytes = kColumns / format.block_elements * format.block_bytes;
       ByteVector source(9 * row_bytes, std::byte(fill));
-      uint16_t largest = 0x7bff;  // 65504
       for (uint64_t block = 0; block < source.size(); block += format.block_bytes) {
-        store(source.data() + block + (format.type == TensorType::kQ6_K ? 208 : 0), largest);
-        if (format.type == TensorType::kQ4_K) store(source.data() + block + 2, largest);
+        test::set_block_scales(format.type, 65504, source.data() + block);
       }
       Weights weights{{format.type, 9, kColumns, 0}, {}};
       weights.packed.resize(weights.shape.bytes() + 1);

@@ -26,7 +26,7 @@ Source make_source(const BlockFormat& format, uint32_t rows, uint32_t columns, R
 void expect_round_trip(const Source& source, uint32_t begin, uint32_t count) {
   uint32_t phase = block_format(source.type).block_elements == 256 ? begin % 256 : 0;
   PanelShape shape{source.type, source.rows, count, phase};
-  EXPECT_EQ(shape.panel_bytes() % 16, 0u);
+  EXPECT_EQ(shape.panel_bytes() % 8, 0u);
   ByteVector packed(shape.bytes() + 1, std::byte{0x5a});
   pack_panels(shape, source.blocks.data(), source.columns, begin, packed.data());
   EXPECT_EQ(packed.back(), std::byte{0x5a});
@@ -75,10 +75,31 @@ TEST(Panel, HasTheWrittenSizes) {
   EXPECT_EQ(bytes(TensorType::kQ4_0, 64, 0), 2 * (16u + 128));
   EXPECT_EQ(bytes(TensorType::kQ4_K, 256, 0), 32u + 8 * (16 + 128));
   EXPECT_EQ(bytes(TensorType::kQ6_K, 256, 0), 16u + 8 * (16 + 128 + 64));
+  EXPECT_EQ(bytes(TensorType::kQ4_1, 32, 0), 32u + 128);
+  EXPECT_EQ(bytes(TensorType::kQ5_0, 32, 0), 16u + 160);
+  EXPECT_EQ(bytes(TensorType::kQ5_1, 32, 0), 32u + 160);
+  EXPECT_EQ(bytes(TensorType::kIQ4_NL, 32, 0), 16u + 128);
+  EXPECT_EQ(bytes(TensorType::kMXFP4, 96, 0), 3 * (8u + 128));
+  EXPECT_EQ(bytes(TensorType::kQ2_K, 256, 0), 32u + 8 * (16 + 64));
+  EXPECT_EQ(bytes(TensorType::kQ3_K, 256, 0), 16u + 8 * (16 + 96));
+  EXPECT_EQ(bytes(TensorType::kQ5_K, 256, 0), 32u + 8 * (16 + 160));
+  EXPECT_EQ(bytes(TensorType::kIQ4_XS, 256, 0), 16u + 8 * (8 + 128));
   EXPECT_EQ(bytes(TensorType::kQ4_K, 128, 224), 2 * 32u + 4 * (16 + 128));
   EXPECT_EQ(bytes(TensorType::kQ6_K, 32, 128), 16u + 208);
   EXPECT_EQ(bytes(TensorType::kQ6_K, 0, 0), 0u);
   EXPECT_EQ((PanelShape{TensorType::kQ8_0, 9, 32, 0}.bytes()), 2 * 272u);
+}
+
+// Panels of whole rows are hardly larger than the file's blocks: a tensor's memory is that of its
+// bytes and at most 4 % (TQ1_0: 8 %, its digits are packed by blocks of 32).
+TEST(Panel, IsHardlyLargerThanTheFile) {
+  for (const BlockFormat& format : block_formats()) {
+    PanelShape shape{format.type, 8, 2048, 0};
+    uint64_t blocks = 8 * 2048 / format.block_elements * format.block_bytes;
+    uint64_t limit = blocks * (format.type == TensorType::kTQ1_0 ? 108 : 104) / 100;
+    EXPECT_GE(shape.bytes(), blocks) << format.name;
+    EXPECT_LE(shape.bytes(), limit) << format.name;
+  }
 }
 
 // The order of bytes inside a block, against the picture in the header.

@@ -1,19 +1,9 @@
 #include "tests/unit/engine/kernels/random_data.h"
 
+#include "tests/support/block_scales.h"
+
 namespace potluck {
 namespace {
-
-// Offsets of the f16 scales in a block.
-std::vector<uint32_t> scale_offsets(TensorType type) {
-  switch (type) {
-    case TensorType::kQ4_K:
-      return {0, 2};
-    case TensorType::kQ6_K:
-      return {208};
-    default:
-      return {0};
-  }
-}
 
 void put_float(TensorType type, float value, std::byte* to) {
   if (type == TensorType::kF32) {
@@ -38,9 +28,7 @@ ByteVector random_blocks(TensorType type, uint32_t rows, uint32_t columns, Rando
       put_float(type, draws.between(-1, 1), block);
       continue;
     }
-    for (uint32_t offset : scale_offsets(type)) {
-      store(block + offset, float_to_half(draws.between(-1, 1) * 0x1p-6F));
-    }
+    test::set_block_scales(type, draws.between(-1, 1) * 0x1p-6F, block);
   }
   return bytes;
 }

@@ -12,6 +12,7 @@
 #include "engine/base/memory_storage.h"
 #include "engine/base/random.h"
 #include "engine/model/model.h"
+#include "tests/support/block_scales.h"
 #include "tests/support/gguf_builder.h"
 
 namespace potluck::test {
@@ -19,6 +20,8 @@ namespace potluck::test {
 struct TinyTensor {
   std::vector<uint64_t> dimensions;
   std::vector<float> values;
+  TensorType type = TensorType::kF32;
+  Bytes blocks = {};  // empty for F32
 };
 
 class TinyModel {
@@ -32,6 +35,15 @@ class TinyModel {
   std::map<std::string, float> numbers;
   std::map<std::string, std::string> texts;
   std::map<std::string, TinyTensor> tensors;
+
+  // Makes the tensors whose name holds `part` random blocks of a format of blocks of 32. They keep
+  // the values that these decode to; store_blocks says whether the file has the blocks or those.
+  void quantize(const std::string& part, TensorType type) {
+    for (auto& [name, tensor] : tensors) {
+      if (name.find(part) != std::string::npos) quantize(name, type, tensor);
+    }
+  }
+  bool store_blocks = true;
 
   explicit TinyModel(const std::string& name) : architecture(name) {
     counts = {{"block_count", kLayers},
@@ -61,7 +73,12 @@ class TinyModel {
     for (const auto& [key, value] : numbers) builder.value(architecture + "." + key, value);
     for (const auto& [key, value] : texts) builder.text(key, value);
     for (const auto& [name, tensor] : tensors) {
-      builder.floats(name, tensor.dimensions, tensor.values);
+      if (store_blocks && !tensor.blocks.empty()) {
+        auto type = static_cast<uint32_t>(tensor.type);
+        builder.tensor({name, type, tensor.dimensions, tensor.blocks, std::nullopt});
+      } else {
+        builder.floats(name, tensor.dimensions, tensor.values);
+      }
     }
     return builder.build();
   }
@@ -80,7 +97,8 @@ class TinyModel {
     uint64_t count = 1;
     for (uint64_t dimension : dimensions) count *= dimension;
     CounterRandom random(std::hash<std::string>()(name));
-    TinyTensor tensor{std::move(dimensions), {}};
+    TinyTensor tensor;
+    tensor.dimensions = std::move(dimensions);
     for (uint64_t i = 0; i < count; ++i) {
       tensor.values.push_back(static_cast<float>(2 * random.uniform(i) - 1));
     }
@@ -110,6 +128,20 @@ class TinyModel {
       add(name("ffn_up"), {kHidden, kWidth});
       add(name("ffn_down"), {kWidth, kHidden});
     }
+  }
+
+  static void quantize(const std::string& name, TensorType type, TinyTensor& tensor) {
+    const BlockFormat& format = block_format(type);
+    CounterRandom random(std::hash<std::string>()(name));
+    tensor.type = type;
+    tensor.blocks.resize(tensor.values.size() / format.block_elements * format.block_bytes);
+    for (size_t i = 0; i < tensor.blocks.size(); ++i) {
+      tensor.blocks[i] = static_cast<std::byte>(random.bits(i) & 255);
+    }
+    for (size_t at = 0; at < tensor.blocks.size(); at += format.block_bytes) {
+      set_largest_value(type, 1, tensor.blocks.data() + at);
+    }
+    format.decode(tensor.blocks.data(), tensor.values.size(), tensor.values.data());
   }
 
   mutable MemoryStorage storage_;

@@ -1,0 +1,176 @@
+#include "engine/kernels/block_fields.h"
+
+namespace potluck::block_fields {
+namespace {
+
+// What a part has unless its format says otherwise.
+void start(uint16_t d, uint16_t dmin, BlockPart& out) {
+  out.d = d;
+  out.dmin = dmin;
+  out.scale[0] = out.scale[1] = 1;
+  out.minimum[0] = out.minimum[1] = 1;
+}
+
+// 16 bytes: low nibbles columns 0-15, high nibbles columns 16-31.
+void read_nibbles(const std::byte* pairs, uint8_t q[kBlock]) {
+  for (uint32_t i = 0; i < kBlock / 2; ++i) {
+    uint8_t pair = byte_at(pairs, i);
+    q[i] = pair & 15;
+    q[i + 16] = pair >> 4;
+  }
+}
+
+// 32 bits, one per column: the fifth bit of each quant.
+void add_fifth_bits(uint32_t bits, uint8_t q[kBlock]) {
+  for (uint32_t i = 0; i < kBlock; ++i) q[i] |= (bits >> i & 1) << 4;
+}
+
+// 32 bytes, of which the part's columns have `bits` bits from `shift` on.
+void read_bits(const std::byte* bytes, uint32_t shift, uint32_t bits, uint8_t q[kBlock]) {
+  auto mask = static_cast<uint8_t>((1u << bits) - 1);
+  for (uint32_t i = 0; i < kBlock; ++i) q[i] = (byte_at(bytes, i) >> shift) & mask;
+}
+
+// Likewise; the bits stand above those that are there.
+void add_bits(const std::byte* bytes, uint32_t shift, uint32_t bits, uint32_t to,
+              uint8_t q[kBlock]) {
+  uint32_t mask = (1u << bits) - 1;
+  for (uint32_t i = 0; i < kBlock; ++i) {
+    q[i] |= static_cast<uint8_t>((byte_at(bytes, i) >> shift & mask) << to);
+  }
+}
+
+// 12 bytes with 6-bit scales and minimums of 8 blocks of 32 columns (Q4_K, Q5_K).
+void read_scale_and_minimum(const std::byte* packed, uint32_t part, BlockPart& out) {
+  uint32_t scale = byte_at(packed, part) & 63;
+  uint32_t minimum = byte_at(packed, part + 4) & 63;
+  if (part >= 4) {
+    // The later four keep their low nibbles in bytes 8-11 and their high bits on top of the others.
+    uint32_t low = byte_at(packed, part + 4);
+    scale = (low & 15) | byte_at(packed, part - 4) >> 6 << 4;
+    minimum = low >> 4 | byte_at(packed, part) >> 6 << 4;
+  }
+  out.scale[0] = out.scale[1] = static_cast<int16_t>(scale);
+  out.minimum[0] = out.minimum[1] = static_cast<uint8_t>(minimum);
+}
+
+// 12 bytes with 16 scales of 6 bits: low nibbles in bytes 0-7 (the later eight in the high halves),
+// high pairs in bytes 8-11.
+int16_t q3_k_scale(const std::byte* packed, uint32_t index) {
+  uint32_t low = byte_at(packed, index % 8) >> 4 * (index / 8) & 15;
+  uint32_t high = byte_at(packed, 8 + index % 4) >> 2 * (index / 4) & 3;
+  return static_cast<int16_t>(static_cast<int>(low | high << 4) - 32);
+}
+
+}  // namespace
+
+// f16 d; nibbles. Value d * (q - 8).
+void read_q4_0(const std::byte* block, uint32_t, BlockPart& out) {
+  start(load<uint16_t>(block), 0, out);
+  read_nibbles(block + 2, out.q);
+}
+
+// The formats with an addend m: value d * q + m, which is d * q - (-m) to the bit.
+constexpr uint16_t kSign = 0x8000;
+
+// f16 d, f16 m; nibbles.
+void read_q4_1(const std::byte* block, uint32_t, BlockPart& out) {
+  start(load<uint16_t>(block), load<uint16_t>(block + 2) ^ kSign, out);
+  read_nibbles(block + 4, out.q);
+}
+
+// f16 d; 32 fifth bits; nibbles. Value d * (q - 16).
+void read_q5_0(const std::byte* block, uint32_t, BlockPart& out) {
+  start(load<uint16_t>(block), 0, out);
+  read_nibbles(block + 6, out.q);
+  add_fifth_bits(load<uint32_t>(block + 2), out.q);
+}
+
+// f16 d, f16 m; 32 fifth bits; nibbles.
+void read_q5_1(const std::byte* block, uint32_t, BlockPart& out) {
+  start(load<uint16_t>(block), load<uint16_t>(block + 2) ^ kSign, out);
+  read_nibbles(block + 8, out.q);
+  add_fifth_bits(load<uint32_t>(block + 4), out.q);
+}
+
+// f16 d; 32 int8. Value d * q.
+void read_q8_0(const std::byte* block, uint32_t, BlockPart& out) {
+  start(load<uint16_t>(block), 0, out);
+  std::memcpy(out.q, block + 2, kBlock);
+}
+
+// One byte of exponent; nibbles. Value 2^(e - 128) * codebook[q].
+void read_mxfp4(const std::byte* block, uint32_t, BlockPart& out) {
+  start(byte_at(block, 0), 0, out);
+  read_nibbles(block + 1, out.q);
+}
+
+// 16 bytes of scales (low nibbles) and minimums (high nibbles) of 16 columns each; 64 bytes of bit
+// pairs: each half of 128 columns has 32 bytes, columns 32 k + i in bits 2k of byte i; f16 d, f16
+// dmin. Value (d * scale) * q - dmin * minimum.
+void read_q2_k(const std::byte* block, uint32_t part, BlockPart& out) {
+  start(load<uint16_t>(block + 80), load<uint16_t>(block + 82), out);
+  for (uint32_t i = 0; i < 2; ++i) {
+    uint8_t both = byte_at(block, 2 * part + i);
+    out.scale[i] = both & 15;
+    out.minimum[i] = both >> 4;
+  }
+  read_bits(block + 16 + kBlock * (part / 4), 2 * (part % 4), 2, out.q);
+}
+
+// 32 bytes of high bits (columns 32 k + i in bit k of byte i); 64 bytes of bit pairs as in Q2_K; 12
+// bytes with 16 scales; f16 d. Value (d * scale) * (q - 4).
+void read_q3_k(const std::byte* block, uint32_t part, BlockPart& out) {
+  start(load<uint16_t>(block + 108), 0, out);
+  for (uint32_t i = 0; i < 2; ++i) out.scale[i] = q3_k_scale(block + 96, 2 * part + i);
+  read_bits(block + 32 + kBlock * (part / 4), 2 * (part % 4), 2, out.q);
+  add_bits(block, part, 1, 2, out.q);
+}
+
+// f16 d, f16 dmin; 12 bytes of scales and minimums; 128 bytes of nibbles: 64 columns in 32 bytes,
+// low nibbles first. Value (d * scale) * q - dmin * minimum.
+void read_q4_k(const std::byte* block, uint32_t part, BlockPart& out) {
+  start(load<uint16_t>(block), load<uint16_t>(block + 2), out);
+  read_scale_and_minimum(block + 4, part, out);
+  read_bits(block + 16 + kBlock * (part / 2), 4 * (part % 2), 4, out.q);
+}
+
+// As Q4_K, with 32 bytes of fifth bits (columns 32 k + i in bit k of byte i) before the nibbles.
+void read_q5_k(const std::byte* block, uint32_t part, BlockPart& out) {
+  start(load<uint16_t>(block), load<uint16_t>(block + 2), out);
+  read_scale_and_minimum(block + 4, part, out);
+  read_bits(block + 48 + kBlock * (part / 2), 4 * (part % 2), 4, out.q);
+  add_bits(block + 16, part, 1, 4, out.q);
+}
+
+// 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 int8 scales of 16 columns each, f16 d.
+// Value (d * scale) * (q - 32). Each half of 128 columns has 64 bytes of nibbles (columns 0-63 low,
+// 64-127 high) and 32 bytes of pairs (columns 32 k + i in bits 2k of byte i).
+void read_q6_k(const std::byte* block, uint32_t part, BlockPart& out) {
+  start(load<uint16_t>(block + 208), 0, out);
+  for (uint32_t i = 0; i < 2; ++i) {
+    out.scale[i] = static_cast<int8_t>(byte_at(block, 192 + 2 * part + i));
+  }
+  uint32_t half = part / 4;
+  uint32_t quarter = part % 4;
+  read_bits(block + 64 * half + kBlock * (quarter % 2), 4 * (quarter / 2), 4, out.q);
+  add_bits(block + 128 + kBlock * half, 2 * quarter, 2, 4, out.q);
+}
+
+// f16 d; 8 scales of 6 bits: high pairs in 2 bytes, low nibbles in 4; per 32 columns 16 bytes of
+// nibbles. Value (d * (scale - 32)) * codebook[q].
+void read_iq4_xs(const std::byte* block, uint32_t part, BlockPart& out) {
+  start(load<uint16_t>(block), 0, out);
+  uint32_t low = byte_at(block, 4 + part / 2) >> 4 * (part % 2) & 15;
+  uint32_t high = load<uint16_t>(block + 2) >> 2 * part & 3;
+  out.scale[0] = out.scale[1] = static_cast<int16_t>(static_cast<int>(low | high << 4) - 32);
+  read_nibbles(block + 8 + 16 * part, out.q);
+}
+
+// 64 bytes of bit pairs as in Q2_K, f16 d. Value d * (q - 1).
+void read_tq2_0(const std::byte* block, uint32_t part, BlockPart& out) {
+  start(load<uint16_t>(block + 64), 0, out);
+  read_bits(block + kBlock * (part / 4), 2 * (part % 4), 2, out.q);
+}
+
+}  // namespace potluck::block_fields
