@@ -51,7 +51,8 @@ Result<KvType> parse_kv(const std::string& text, KvType fallback) {
   if (text.empty()) return fallback;
   if (text == "f32") return KvType::kF32;
   if (text == "f16") return KvType::kF16;
-  return Error{ErrorCode::kInvalidArgument, "--kv: expected f16 or f32, found " + text};
+  if (text == "q8_0") return KvType::kQ8_0;
+  return Error{ErrorCode::kInvalidArgument, "--kv: expected f16, f32 or q8_0, found " + text};
 }
 
 Status check_flags(const EngineFlags& flags) {
@@ -80,7 +81,8 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   parser
       ->add_option("--ctx", flags->context, "positions of context (default: the model's, <= 4096)")
       ->envname("POTLUCK_CTX");
-  parser->add_option("--kv", flags->kv, "type of the KV cache: f16 or f32")->envname("POTLUCK_KV");
+  parser->add_option("--kv", flags->kv, "type of the KV cache: f16, f32 or q8_0")
+      ->envname("POTLUCK_KV");
   parser
       ->add_option("--ram", flags->ram,
                    "memory for experts, such as 4GiB: of each worker with --workers, else of this "

@@ -143,12 +143,13 @@ class SelfTest {
     ByteVector keys = cache(type, uint64_t{kAttentionChunk} * kHead);
     ByteVector values = cache(type, uint64_t{kAttentionChunk} * kValue);
     std::vector<float> query = draws_.floats(kHead, 1);
-    std::vector<float> scores(kAttentionChunk);
+    std::vector<float> scores(kAttentionScratch);
     std::vector<float> out(kValue);
     for (auto [begin, end] : {std::pair{0u, 256u}, {0u, 1u}, {77u, 201u}}) {
-      AttentionChunk chunk{type, kHead, kValue, keys.data(), values.data(), begin, end, 0.25F};
-      AttentionPartial partial =
-          kernels_.attention_chunk(chunk, query.data(), scores.data(), out.data());
+      AttentionChunk chunk{type, kHead, kValue, keys.data(), values.data(), 0.25F};
+      AttentionPartial partial;
+      AttentionQuery one{query.data(), begin, end, out.data(), &partial};
+      kernels_.attention_chunk(chunk, {&one, 1}, scores.data());
       add(out);
       add(std::vector<float>{partial.max_score, partial.sum});
     }
