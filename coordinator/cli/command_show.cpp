@@ -6,7 +6,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "engine/experts/grain_cutter.h"
-#include "engine/model/config.h"
+#include "engine/model/context_plan.h"
 
 namespace potluck {
 namespace {
@@ -40,6 +40,15 @@ nlohmann::json describe_experts(const GgufModel& model, const std::vector<Expert
           {"total_bytes", total}};
 }
 
+// What one position of context takes, by --kv.
+nlohmann::json describe_cache(const ModelConfig& config) {
+  nlohmann::json bytes;
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    bytes[std::string(kv_type_name(type))] = KvCache::bytes_per_position(config, type);
+  }
+  return bytes;
+}
+
 nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
                         const std::vector<ExpertBank>& banks) {
   return {{"name", config.name},
@@ -54,6 +63,8 @@ nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
           {"head_dim", config.head_dim},
           {"vocabulary", config.vocabulary},
           {"trained_context", config.trained_context},
+          {"kv_bytes_per_position", describe_cache(config)},
+          {"recurrent_state_bytes", KvCache::fixed_bytes(config)},
           {"experts_used", config.router.top_k},
           {"experts", describe_experts(model, banks)},
           {"bytes_by_format", bytes_by_format(model)}};

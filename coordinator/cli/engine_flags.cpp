@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/limits.h"
+#include "engine/model/context_plan.h"
 
 namespace potluck {
 namespace {
@@ -71,6 +72,17 @@ Status check_flags(const EngineFlags& flags) {
   return {};
 }
 
+std::string describe_context(const Runtime& runtime) {
+  const ModelConfig& config = runtime.model().config();
+  KvType type = runtime.kv_type();
+  std::string text = fmt::format(
+      "context of {} positions, {} of KV cache when full ({} per position in {})",
+      runtime.context(), format_bytes(KvCache::bytes_for(config, type, runtime.context())),
+      format_bytes(KvCache::bytes_per_position(config, type)), kv_type_name(type));
+  if (runtime.context() <= config.trained_context) return text;
+  return text + fmt::format("; the model was trained on {} positions", config.trained_context);
+}
+
 }  // namespace
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
@@ -79,7 +91,8 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   parser->add_option("--threads", flags->threads, "threads (default: one per processor)")
       ->envname("POTLUCK_THREADS");
   parser
-      ->add_option("--ctx", flags->context, "positions of context (default: the model's, <= 4096)")
+      ->add_option("--ctx", flags->context,
+                   "positions of context (default: the model's, or what half the memory holds)")
       ->envname("POTLUCK_CTX");
   parser->add_option("--kv", flags->kv, "type of the KV cache: f16, f32 or q8_0")
       ->envname("POTLUCK_KV");
@@ -134,6 +147,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.model_path = flags.model;
   options.threads = flags.threads > 0 ? flags.threads : processors;
   options.context = flags.context;
+  options.system = &environment.system;
   options.kv_type = *kv;
   options.ram_bytes = ram;
   options.store_directory = flags.store.empty() ? home_directory() + "/store" : flags.store;
@@ -161,6 +175,7 @@ Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
   auto runtime =
       Runtime::open(options, environment.storage, environment.clock, environment.entropy, progress);
   if (!runtime) return runtime.error();
+  terminal->notice(describe_context(**runtime));
   uint32_t workers = options.pool_options.local_workers;
   if (workers > 0) {
     Status ready =

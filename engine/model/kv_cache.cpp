@@ -21,10 +21,6 @@ LayerCounts count_layers(const ModelConfig& config, std::vector<uint32_t>* slots
   return counts;
 }
 
-uint64_t state_values(const ModelConfig& config) {
-  return config.delta.key_heads > 0 ? config.delta.state_values() : 0;
-}
-
 }  // namespace
 
 KvCache::KvCache(const ModelConfig& config, KvType type, uint32_t positions)
@@ -36,7 +32,7 @@ KvCache::KvCache(const ModelConfig& config, KvType type, uint32_t positions)
       key_bytes_(kAttentionChunk * kv_bytes(type, config.head_dim)),
       value_bytes_(kAttentionChunk * kv_bytes(type, config.value_dim)),
       attention_layers_(count_layers(config, &slots_).attention),
-      recurrent_(count_layers(config, nullptr).recurrent, state_values(config)) {
+      recurrent_(count_layers(config, nullptr).recurrent, config.delta) {
   CHECK(positions > 0);
   uint64_t chunks = (uint64_t{positions} + kAttentionChunk - 1) / kAttentionChunk;
   memory_ = Buffer(chunks * kAttentionChunk * bytes_per_position(config, type));
@@ -48,7 +44,7 @@ uint64_t KvCache::bytes_per_position(const ModelConfig& config, KvType type) {
 }
 
 uint64_t KvCache::fixed_bytes(const ModelConfig& config) {
-  return RecurrentState::bytes_for(count_layers(config, nullptr).recurrent, state_values(config));
+  return RecurrentState::bytes_for(count_layers(config, nullptr).recurrent, config.delta);
 }
 
 uint64_t KvCache::bytes_for(const ModelConfig& config, KvType type, uint32_t positions) {

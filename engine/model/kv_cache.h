@@ -32,12 +32,15 @@ class KvCache {
   // (CHECK); 0 is always possible.
   void set_length(uint32_t length);
   // Goes back to `length`, or, if a recurrent state is not known there, to the nearest position
-  // before it. Returns the new length: tokens from there on must be computed again.
+  // before it where it is (recurrent_state.h says which those are). Returns the new length: tokens
+  // from there on must be computed again.
   uint32_t rewind(uint32_t length);
   // Keeps what is needed for a rewind() to the current length: worth calling where a prompt or a
   // message ends. Costs nothing in a model without recurrent layers.
   void checkpoint() { recurrent_.checkpoint(); }
 
+  // Before advance(): see RecurrentState.
+  void settle(ThreadPool& pool) { recurrent_.settle(pool); }
   // The state of a delta net layer, around a step that ends before position `end`.
   RecurrentState::Versions advance(uint32_t layer, uint32_t end) {
     return recurrent_.advance(slots_[layer], end);
