@@ -71,6 +71,11 @@ Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock&
   if (!status) return status.error();
 
   cache.set_length(0);
+  std::vector<TokenId> tokens = some_tokens(flags.depth + flags.generate, vocabulary);
+  status =
+      prefill(context, std::span(tokens).first(flags.depth), flags.engine.prefill_chunk, &cache);
+  if (!status) return status.error();
+  cache.checkpoint();
   if (flags.prompt > 0) {
     TimePoint start = clock.now();
     status =
@@ -79,11 +84,7 @@ Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock&
     measured.prefill_seconds = seconds(clock.now() - start);
   }
 
-  cache.set_length(0);
-  std::vector<TokenId> tokens = some_tokens(flags.depth + flags.generate, vocabulary);
-  status =
-      prefill(context, std::span(tokens).first(flags.depth), flags.engine.prefill_chunk, &cache);
-  if (!status) return status.error();
+  CHECK(cache.rewind(flags.depth) == flags.depth);
   measured.before_decode = runtime.counters();
   if (runtime.pool() != nullptr) measured.layers_before = runtime.pool()->layer_times();
   TimePoint start = clock.now();
@@ -142,6 +143,7 @@ nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_
       {"decode_tokens_per_s", rate(tokens, measured.decode_seconds)},
       {"prompt_tokens", flags.prompt},
       {"generated_tokens", flags.generate},
+      {"depth", flags.depth},
       {"round_trips_per_token", rate(difference(before.round_trips, after.round_trips), tokens)},
       {"wire_bytes_per_token", rate(difference(before.wire_bytes, after.wire_bytes), tokens)},
       {"disk_bytes_per_token", rate(disk, tokens)},
@@ -164,7 +166,7 @@ Status bench(const BenchFlags& flags, const Environment& environment) {
   auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
   if (!options) return options.error();
   options->context =
-      std::max({options->context, flags.prompt + 1, flags.depth + flags.generate + 1});
+      std::max(options->context, flags.depth + std::max(flags.prompt, flags.generate) + 1);
   auto runtime = open_runtime(*options, environment, &terminal);
   if (!runtime) return runtime.error();
   auto measured = measure(flags, **runtime, environment.clock);
@@ -187,7 +189,7 @@ Command add_bench(CLI::App& app, Environment& environment) {
   add_engine_flags(parser, &flags->engine);
   parser->add_option("--prompt", flags->prompt, "tokens of prefill (default 128)");
   parser->add_option("--generate", flags->generate, "tokens of decode (default 64)");
-  parser->add_option("--depth", flags->depth, "tokens in the context before decode (default 0)");
+  parser->add_option("--depth", flags->depth, "tokens in the context before either (default 0)");
   parser->add_flag("--json", flags->json, "one JSON object");
   return {parser, [flags, &environment] { return bench(*flags, environment); }};
 }

@@ -6,7 +6,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "engine/experts/grain_cutter.h"
-#include "engine/model/kv_cache.h"
+#include "engine/model/context_plan.h"
 
 namespace potluck {
 namespace {
@@ -54,13 +54,20 @@ nlohmann::json describe_token(const GgufModel& model, const ModelConfig& config,
   const GgufTensor* embedding = model.find("token_embd.weight");
   bool is_only_looked_up = embedding != nullptr && model.find("output.weight") != nullptr;
   if (is_only_looked_up) resident -= embedding->bytes - embedding->row_bytes();
-  uint64_t cache = KvCache::bytes_for(config, KvType::kF16, 2 * kAttentionChunk) -
-                   KvCache::bytes_for(config, KvType::kF16, kAttentionChunk);
   uint64_t used =
       config.router.experts == 0 ? 0 : experts / config.router.experts * config.router.top_k;
   return {{"resident_bytes", resident},
           {"expert_bytes", used},
-          {"cache_bytes_per_position", cache / kAttentionChunk}};
+          {"cache_bytes_per_position", KvCache::bytes_per_position(config, KvType::kF16)}};
+}
+
+// What one position of context takes, by --kv.
+nlohmann::json describe_cache(const ModelConfig& config) {
+  nlohmann::json bytes;
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    bytes[std::string(kv_type_name(type))] = KvCache::bytes_per_position(config, type);
+  }
+  return bytes;
 }
 
 nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
@@ -77,6 +84,8 @@ nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
           {"head_dim", config.head_dim},
           {"vocabulary", config.vocabulary},
           {"trained_context", config.trained_context},
+          {"kv_bytes_per_position", describe_cache(config)},
+          {"recurrent_state_bytes", KvCache::fixed_bytes(config)},
           {"experts_used", config.router.top_k},
           {"experts", describe_experts(model, banks)},
           {"per_token", describe_token(model, config, banks)},

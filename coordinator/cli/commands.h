@@ -9,6 +9,7 @@
 
 #include "coordinator/cli/terminal.h"
 #include "engine/base/clock.h"
+#include "engine/base/memory_limit.h"
 #include "engine/base/random.h"
 #include "engine/base/storage.h"
 
@@ -19,6 +20,7 @@ struct Environment {
   Storage& storage;
   const Clock& clock;
   Entropy& entropy;
+  const SystemFiles& system;
   std::string program;            // path of this binary, to start worker processes
   const std::atomic<bool>& stop;  // becomes true when the user asks to stop (Ctrl-C, SIGTERM)
 };

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/limits.h"
+#include "engine/model/context_plan.h"
 
 namespace potluck {
 namespace {
@@ -51,7 +52,8 @@ Result<KvType> parse_kv(const std::string& text, KvType fallback) {
   if (text.empty()) return fallback;
   if (text == "f32") return KvType::kF32;
   if (text == "f16") return KvType::kF16;
-  return Error{ErrorCode::kInvalidArgument, "--kv: expected f16 or f32, found " + text};
+  if (text == "q8_0") return KvType::kQ8_0;
+  return Error{ErrorCode::kInvalidArgument, "--kv: expected f16, f32 or q8_0, found " + text};
 }
 
 Status check_flags(const EngineFlags& flags) {
@@ -75,6 +77,17 @@ Status check_flags(const EngineFlags& flags) {
   return {};
 }
 
+std::string describe_context(const Runtime& runtime) {
+  const ModelConfig& config = runtime.model().config();
+  KvType type = runtime.kv_type();
+  std::string text = fmt::format(
+      "context of {} positions, {} of KV cache when full ({} per position in {})",
+      runtime.context(), format_bytes(KvCache::bytes_for(config, type, runtime.context())),
+      format_bytes(KvCache::bytes_per_position(config, type)), kv_type_name(type));
+  if (runtime.context() <= config.trained_context) return text;
+  return text + fmt::format("; the model was trained on {} positions", config.trained_context);
+}
+
 }  // namespace
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
@@ -83,9 +96,11 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   parser->add_option("--threads", flags->threads, "threads (default: one per processor)")
       ->envname("POTLUCK_THREADS");
   parser
-      ->add_option("--ctx", flags->context, "positions of context (default: the model's, <= 4096)")
+      ->add_option("--ctx", flags->context,
+                   "positions of context (default: the model's, or what half the memory holds)")
       ->envname("POTLUCK_CTX");
-  parser->add_option("--kv", flags->kv, "type of the KV cache: f16 or f32")->envname("POTLUCK_KV");
+  parser->add_option("--kv", flags->kv, "type of the KV cache: f16, f32 or q8_0")
+      ->envname("POTLUCK_KV");
   parser
       ->add_option("--ram", flags->ram,
                    "memory for experts, such as 4GiB: of each worker with --workers, else of this "
@@ -145,6 +160,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.model_path = flags.model;
   options.threads = flags.threads > 0 ? flags.threads : processors;
   options.context = flags.context;
+  options.system = &environment.system;
   options.kv_type = *kv;
   options.stream.ram_bytes = ram;
   options.stream.store_directory = flags.store.empty() ? flags.model + ".potluck" : flags.store;
@@ -178,6 +194,7 @@ Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
   auto runtime =
       Runtime::open(options, environment.storage, environment.clock, environment.entropy, progress);
   if (!runtime) return runtime.error();
+  terminal->notice(describe_context(**runtime));
   uint32_t workers = options.pool_options.local_workers;
   if (workers > 0) {
     Status ready =

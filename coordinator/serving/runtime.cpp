@@ -4,13 +4,10 @@
 
 #include <fmt/format.h>
 
-#include "engine/base/limits.h"
-#include "engine/experts/manifest_builder.h"
+#include "engine/model/context_plan.h"
 
 namespace potluck {
 namespace {
-
-constexpr uint32_t kDefaultContext = 4096;
 
 Progress stage(const StageProgress& progress, const std::string& name) {
   if (!progress) return nullptr;
@@ -45,15 +42,24 @@ Result<std::unique_ptr<Runtime>> Runtime::open(const RuntimeOptions& options, St
   return runtime;
 }
 
+// Before the experts are loaded: a context that does not fit is refused at once.
 Status Runtime::choose_context() {
-  uint32_t trained = model_->config().trained_context;
-  context_ = options_.context;
-  if (context_ == 0) context_ = trained > 0 ? std::min(trained, kDefaultContext) : kDefaultContext;
-  if (context_ > limits::kContext) {
-    return Error{ErrorCode::kLimit,
-                 fmt::format("--ctx: at most {} positions, found {}", limits::kContext, context_)};
-  }
+  Result<uint32_t> context =
+      plan_context(model_->config(), {options_.context, options_.kv_type, expert_memory()},
+                   available_memory(*options_.system));
+  if (!context) return context.error();
+  context_ = *context;
   return {};
+}
+
+// What the experts will take of this machine's memory, as far as it is known.
+uint64_t Runtime::expert_memory() const {
+  if (options_.pool) return options_.pool_options.local.ram_bytes * options_.pool_options.local_workers;
+  uint64_t bytes = 0;
+  for (const ExpertBank& bank : model_->banks()) {
+    bytes += model_->cutter().expert_bytes(bank.layer) * bank.experts;
+  }
+  return options_.stream.ram_bytes > 0 ? std::min(bytes, options_.stream.ram_bytes) : bytes;
 }
 
 Status Runtime::open_local(Storage& storage, const StageProgress& progress) {

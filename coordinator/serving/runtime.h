@@ -11,19 +11,21 @@
 #include "coordinator/serving/generator.h"
 #include "coordinator/serving/pool.h"
 #include "coordinator/serving/streamed_experts.h"
+#include "engine/base/memory_limit.h"
 
 namespace potluck {
 
 struct RuntimeOptions {
   std::string model_path;
   int threads = 1;
-  uint32_t context = 0;  // 0: the model's own, at most 4096
+  uint32_t context = 0;  // 0: the model's own, or less if memory is short: see plan_context()
   KvType kv_type = KvType::kF16;
   StreamOptions stream;  // ram_bytes 0: solo, everything in memory
   uint32_t slices = 1;
   uint32_t prefill_chunk = 512;
   std::string isa;
-  bool pool = false;  // experts are computed by workers
+  const SystemFiles* system = nullptr;  // tells how much memory there is; must be set
+  bool pool = false;                    // experts are computed by workers
   PoolOptions pool_options;
 };
 
@@ -61,6 +63,7 @@ class Runtime {
   const KernelTable& kernels() const { return *kernels_; }
   GenerationContext generation() { return {*model_, *forward_, *executor_, clock_}; }
   uint32_t context() const { return context_; }
+  KvType kv_type() const { return options_.kv_type; }
   KvCache new_cache() const { return {model_->config(), options_.kv_type, context_}; }
   Pool* pool() { return pool_.get(); }
   // Counts children that have died as lost, too.
@@ -70,6 +73,7 @@ class Runtime {
   Runtime(const RuntimeOptions& options, const Clock& clock)
       : options_(options), clock_(clock), threads_(options.threads) {}
   Status choose_context();
+  uint64_t expert_memory() const;
   Status open_local(Storage& storage, const StageProgress& progress);
   void add_stream_counters(ExpertCounters* counters) const;
 

@@ -15,6 +15,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/result.h"
 #include "engine/kernels/activations.h"
+#include "engine/kernels/kv_format.h"
 #include "engine/kernels/panel.h"
 
 namespace potluck {
@@ -27,21 +28,18 @@ inline constexpr int64_t kAddendLimit = int64_t{1} << 46;
 inline constexpr int32_t kMinFractionBits = -512;
 inline constexpr int32_t kMaxFractionBits = 512;
 
-// Keys and values of one attention head in blocks of 8 positions: see engine/model/kv_cache.h.
-enum class KvType : uint8_t { kF32 = 0, kF16 = 1 };
-
 // Positions per attention chunk. Chunks start at absolute positions that are multiples of it, so
 // the order of additions does not depend on how a prompt was cut or who computes which chunk.
 inline constexpr uint32_t kAttentionChunk = 256;
 
+// One KV head's keys and values of a chunk, laid out as kv_format.h says. All kAttentionChunk
+// positions can be read, whatever is in those that no query sees.
 struct AttentionChunk {
   KvType type = KvType::kF32;
   uint32_t head_dim = 0;              // of keys; a multiple of 8
   uint32_t value_dim = 0;             // of values; a multiple of 8
-  const std::byte* keys = nullptr;    // of the chunk's first position: [positions/8, head_dim, 8]
-  const std::byte* values = nullptr;  // of the chunk's first position: [positions, value_dim]
-  uint32_t begin = 0;                 // visible positions, relative to the chunk: [begin, end)
-  uint32_t end = 0;                   // at most kAttentionChunk, more than begin
+  const std::byte* keys = nullptr;    // of the chunk's first position
+  const std::byte* values = nullptr;  // likewise
   float scale = 1.0F;                 // scores are (q . k) * scale
 };
 
@@ -50,6 +48,18 @@ struct AttentionPartial {
   float max_score;
   float sum;  // of exp(score - max_score)
 };
+
+// One query head of one token: what it sees of a chunk, and where the chunk's contribution goes.
+struct AttentionQuery {
+  const float* query = nullptr;  // [head_dim]
+  uint32_t begin = 0;            // visible positions, relative to the chunk: [begin, end)
+  uint32_t end = 0;              // at most kAttentionChunk, more than begin
+  float* out = nullptr;          // [value_dim]
+  AttentionPartial* partial = nullptr;
+};
+
+// Floats of scratch memory that attention_chunk needs.
+inline constexpr uint32_t kAttentionScratch = 8 * kAttentionChunk;
 
 struct KernelTable {
   std::string_view name;
@@ -117,14 +127,15 @@ struct KernelTable {
   bool (*accumulate)(const float* y, uint32_t count, float weight, int32_t fraction_bits,
                      int64_t* sums);
 
-  // One query head over one chunk of positions. scores (kAttentionChunk floats of scratch):
+  // Any number of queries over one chunk of one KV head: the heads of its group, and those of
+  // several tokens. Each gives what it gives alone:
   //   s[p] = (sum over d, in sequence, of q[d] * k[p][d]) * scale
   //   max  = the largest, NaNs skipped (-inf if there is nothing else; zero is +0)
   //   e, sum = exp_sum over the visible s, lane = (p - begin) mod 8
   //   out[d] = sum over visible positions, in sequence, of e[p] * v[p][d]
-  // Blocks of 8 keys that hold a visible position are read whole; what the others hold is ignored.
-  AttentionPartial (*attention_chunk)(const AttentionChunk& chunk, const float* query,
-                                      float* scores, float* out);
+  // What queries have in common is fastest if those that see the same positions stand together.
+  void (*attention_chunk)(const AttentionChunk& chunk, std::span<const AttentionQuery> queries,
+                          float* scratch);
 };
 
 // The table by name ("scalar", "avx2", "avx512"), or the best one for an empty name. An error names

@@ -35,7 +35,7 @@ class SelfTest {
   Digest run() {
     for (const BlockFormat& format : block_formats()) products(format);
     row_functions();
-    for (KvType type : {KvType::kF32, KvType::kF16}) attention(type);
+    for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) attention(type);
     return hash_.finish();
   }
 
@@ -140,30 +140,25 @@ class SelfTest {
   void attention(KvType type) {
     constexpr uint32_t kHead = 40;
     constexpr uint32_t kValue = 24;
-    ByteVector keys = cache(type, uint64_t{kAttentionChunk} * kHead);
-    ByteVector values = cache(type, uint64_t{kAttentionChunk} * kValue);
+    ByteVector keys(kAttentionChunk * kv_bytes(type, kHead));
+    ByteVector values(kAttentionChunk * kv_bytes(type, kValue));
+    for (uint32_t p = 0; p < kAttentionChunk; ++p) {
+      store_key(type, kHead, draws_.floats(kHead, 2).data(), p, keys.data());
+      store_value(type, kValue, draws_.floats(kValue, 2).data(), p, values.data());
+    }
+    add(keys);
+    add(values);
     std::vector<float> query = draws_.floats(kHead, 1);
-    std::vector<float> scores(kAttentionChunk);
+    std::vector<float> scores(kAttentionScratch);
     std::vector<float> out(kValue);
     for (auto [begin, end] : {std::pair{0u, 256u}, {0u, 1u}, {77u, 201u}}) {
-      AttentionChunk chunk{type, kHead, kValue, keys.data(), values.data(), begin, end, 0.25F};
-      AttentionPartial partial =
-          kernels_.attention_chunk(chunk, query.data(), scores.data(), out.data());
+      AttentionChunk chunk{type, kHead, kValue, keys.data(), values.data(), 0.25F};
+      AttentionPartial partial;
+      AttentionQuery one{query.data(), begin, end, out.data(), &partial};
+      kernels_.attention_chunk(chunk, {&one, 1}, scores.data());
       add(out);
       add(std::vector<float>{partial.max_score, partial.sum});
     }
-  }
-
-  ByteVector cache(KvType type, uint64_t count) {
-    ByteWriter writer;
-    for (float value : draws_.floats(count, 2)) {
-      if (type == KvType::kF32) {
-        writer.write(value);
-      } else {
-        writer.write(float_to_half(value));
-      }
-    }
-    return writer.take();
   }
 
   const KernelTable& kernels_;

@@ -10,6 +10,8 @@ namespace {
 
 // Rows of a task read the same keys and values, which then stay in a core's cache.
 constexpr uint32_t kRowsPerTask = 16;
+// Query heads of a row that share a load of keys and values; fewer are not worth a task.
+constexpr uint32_t kHeadsPerPart = 8;
 // Bound on outputs_ (a single row may exceed it).
 constexpr uint64_t kBlockBytes = 8 * kMiB;
 
@@ -19,7 +21,9 @@ Attention::Attention(const ModelConfig& config, const KernelTable& kernels, Thre
     : config_(config),
       kernels_(kernels),
       pool_(pool),
-      scores_(static_cast<size_t>(pool.threads()) * kAttentionChunk) {}
+      scratch_(static_cast<size_t>(pool.threads())) {
+  for (Scratch& scratch : scratch_) scratch.scores.resize(kAttentionScratch);
+}
 
 uint32_t Attention::first_visible(const AttentionRow& row) const {
   if (layer_.window == 0 || row.position < layer_.window) return 0;
@@ -74,48 +78,59 @@ void Attention::plan_tasks(std::span<const AttentionRow> rows, uint32_t first, u
   }
 }
 
-void Attention::run_task(const Task& task, uint32_t kv_head, std::span<const AttentionRow> rows,
-                         const float* queries, float* scores) {
+// One KV head of many query heads (latent attention) is cut into parts if there would be too little
+// to do for the threads otherwise.
+uint32_t Attention::choose_parts() const {
+  auto threads = static_cast<uint32_t>(pool_.threads());
+  if (threads == 1) return 1;
+  auto tasks = std::max<uint64_t>(1, tasks_.size() * config_.kv_heads);
+  auto wanted = static_cast<uint32_t>(threads * kTasksPerThread / tasks);
+  return std::clamp(wanted, 1U, std::max(1U, config_.group_size() / kHeadsPerPart));
+}
+
+void Attention::run_task(const Task& task, uint32_t kv_head, uint32_t part,
+                         std::span<const AttentionRow> rows, const float* queries, int thread) {
   AttentionChunk chunk = rows[task.first_row].cache->chunk(layer_.layer, kv_head, task.chunk);
   chunk.scale = config_.attention_scale;
   uint32_t chunk_begin = task.chunk * kAttentionChunk;
+  uint32_t first_head = kv_head * config_.group_size() + config_.group_size() * part / parts_;
+  uint32_t end_head = kv_head * config_.group_size() + config_.group_size() * (part + 1) / parts_;
+  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
+  scratch.queries.clear();
   for (uint32_t row = task.first_row; row < task.first_row + task.rows; ++row) {
     Chunks chunks = chunks_of(rows[row]);
     if (task.chunk < chunks.first || task.chunk >= chunks.end) continue;
-    chunk.begin = std::max(first_visible(rows[row]), chunk_begin) - chunk_begin;
-    chunk.end = std::min(rows[row].position + 1 - chunk_begin, kAttentionChunk);
-    for (uint32_t i = 0; i < config_.group_size(); ++i) {
-      uint32_t head = kv_head * config_.group_size() + i;
-      const float* query =
-          queries + uint64_t{row} * config_.query_columns() + uint64_t{head} * config_.head_dim;
+    uint32_t begin = std::max(first_visible(rows[row]), chunk_begin) - chunk_begin;
+    uint32_t end = std::min(rows[row].position + 1 - chunk_begin, kAttentionChunk);
+    const float* of_row = queries + uint64_t{row} * config_.query_columns();
+    for (uint32_t head = first_head; head < end_head; ++head) {
       uint64_t index = partial_index(row, head, task.chunk - chunks.first);
-      partials_[index] = kernels_.attention_chunk(chunk, query, scores,
-                                                  outputs_.data() + index * config_.value_dim);
+      scratch.queries.push_back({of_row + uint64_t{head} * config_.head_dim, begin, end,
+                                 outputs_.data() + index * config_.value_dim,
+                                 partials_.data() + index});
     }
   }
+  kernels_.attention_chunk(chunk, scratch.queries, scratch.scores.data());
 }
 
-void Attention::join_chunks(uint32_t row, float* out) const {
+void Attention::join_chunks(uint32_t row, uint32_t head, float* out) const {
   uint32_t dimensions = config_.value_dim;
   uint64_t chunks = row_offsets_[row - block_begin_ + 1] - row_offsets_[row - block_begin_];
-  for (uint32_t head = 0; head < config_.heads; ++head) {
-    uint64_t first = partial_index(row, head, 0);
-    const AttentionPartial* partials = partials_.data() + first;
-    float* o = out + uint64_t{head} * dimensions;
-    float largest = partials[0].max_score;
-    if (!layer_.sinks.empty()) largest = std::max(largest, layer_.sinks[head]);
-    for (uint64_t c = 1; c < chunks; ++c) largest = std::max(largest, partials[c].max_score);
-    float sum = 0;
-    std::fill(o, o + dimensions, 0.0F);
-    for (uint64_t c = 0; c < chunks; ++c) {
-      float factor = exact_exp(partials[c].max_score - largest);
-      const float* part = outputs_.data() + (first + c) * dimensions;
-      sum += factor * partials[c].sum;
-      for (uint32_t d = 0; d < dimensions; ++d) o[d] += factor * part[d];
-    }
-    if (!layer_.sinks.empty()) sum += exact_exp(layer_.sinks[head] - largest);
-    for (uint32_t d = 0; d < dimensions; ++d) o[d] /= sum;
+  uint64_t first = partial_index(row, head, 0);
+  const AttentionPartial* partials = partials_.data() + first;
+  float largest = partials[0].max_score;
+  if (!layer_.sinks.empty()) largest = std::max(largest, layer_.sinks[head]);
+  for (uint64_t c = 1; c < chunks; ++c) largest = std::max(largest, partials[c].max_score);
+  float sum = 0;
+  std::fill(out, out + dimensions, 0.0F);
+  for (uint64_t c = 0; c < chunks; ++c) {
+    float factor = exact_exp(partials[c].max_score - largest);
+    const float* part = outputs_.data() + (first + c) * dimensions;
+    sum += factor * partials[c].sum;
+    for (uint32_t d = 0; d < dimensions; ++d) out[d] += factor * part[d];
   }
+  if (!layer_.sinks.empty()) sum += exact_exp(layer_.sinks[head] - largest);
+  for (uint32_t d = 0; d < dimensions; ++d) out[d] /= sum;
 }
 
 void Attention::run(const AttentionLayer& layer, std::span<const AttentionRow> rows,
@@ -124,15 +139,19 @@ void Attention::run(const AttentionLayer& layer, std::span<const AttentionRow> r
   for (uint32_t begin = 0; begin < rows.size();) {
     uint32_t end = plan_block(rows, begin);
     plan_tasks(rows, begin, end);
-    pool_.run(tasks_.size() * config_.kv_heads, [&](size_t i, int thread) {
-      const Task& task = tasks_[i / config_.kv_heads];
-      auto kv_head = static_cast<uint32_t>(i % config_.kv_heads);
-      float* scores = scores_.data() + static_cast<size_t>(thread) * kAttentionChunk;
-      run_task(task, kv_head, rows, queries, scores);
+    parts_ = choose_parts();
+    // Neighbors in this order are parts, then KV heads, then chunks.
+    uint64_t per_task = uint64_t{config_.kv_heads} * parts_;
+    pool_.run(tasks_.size() * per_task, [&](size_t i, int thread) {
+      auto kv_head = static_cast<uint32_t>(i % per_task / parts_);
+      auto part = static_cast<uint32_t>(i % parts_);
+      run_task(tasks_[i / per_task], kv_head, part, rows, queries, thread);
     });
-    for_rows(pool_, end - begin, [&](uint32_t i) {
-      uint32_t row = begin + i;
-      join_chunks(row, out + uint64_t{row} * config_.attention_columns());
+    for_rows(pool_, (end - begin) * config_.heads, [&](uint32_t i) {
+      uint32_t row = begin + i / config_.heads;
+      uint32_t head = i % config_.heads;
+      uint64_t at = uint64_t{row} * config_.heads + head;
+      join_chunks(row, head, out + at * config_.value_dim);
     });
     begin = end;
   }

@@ -1,6 +1,7 @@
 // Attention of the rows of a step over their KV caches. A row sees the positions up to its own, all
-// or the last so many, in chunks at absolute positions; threads take (rows, KV head, chunk), and
-// the chunks c of one head are joined in order:
+// or the last so many, in chunks at absolute positions. Threads take (rows, KV head, chunk), or
+// parts of that; the query heads of a KV head and the rows meet its keys and values together. The
+// chunks c of one head are joined in order:
 //
 //   M = max of max_c and the sink              (max_c, sum_c, out_c: see attention_chunk)
 //   l = sum over c of e_c * sum_c              e_c = exact_exp(max_c - M)
@@ -51,6 +52,12 @@ class Attention {
     uint32_t chunk = 0;
   };
 
+  // What a thread works with.
+  struct Scratch {
+    std::vector<AttentionQuery> queries;
+    std::vector<float> scores;
+  };
+
   // The chunks that hold visible positions: [first, end).
   struct Chunks {
     uint32_t first = 0;
@@ -63,9 +70,10 @@ class Attention {
   Chunks chunks_of(const AttentionRow& row) const;
   uint32_t plan_block(std::span<const AttentionRow> rows, uint32_t first);
   void plan_tasks(std::span<const AttentionRow> rows, uint32_t first, uint32_t end);
-  void run_task(const Task& task, uint32_t kv_head, std::span<const AttentionRow> rows,
-                const float* queries, float* scores);
-  void join_chunks(uint32_t row, float* out) const;
+  uint32_t choose_parts() const;
+  void run_task(const Task& task, uint32_t kv_head, uint32_t part,
+                std::span<const AttentionRow> rows, const float* queries, int thread);
+  void join_chunks(uint32_t row, uint32_t head, float* out) const;
   // `chunk` counts from the row's first.
   uint64_t partial_index(uint32_t row, uint32_t head, uint32_t chunk) const;
 
@@ -79,7 +87,8 @@ class Attention {
   std::vector<Task> tasks_;
   std::vector<AttentionPartial> partials_;  // [row][head][chunk of the row]
   std::vector<float> outputs_;              // [row][head][chunk of the row][value_dim]
-  std::vector<float> scores_;               // [threads, kAttentionChunk]
+  uint32_t parts_ = 1;                      // of a task, by query heads
+  std::vector<Scratch> scratch_;            // [threads]
 };
 
 }  // namespace potluck

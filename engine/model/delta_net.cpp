@@ -13,6 +13,7 @@
 #include <cmath>
 
 #include "engine/kernels/exact_math.h"
+#include "engine/model/delta_rule.h"
 #include "engine/model/token_mixer.h"
 
 namespace potluck {
@@ -25,43 +26,6 @@ float softplus(float x) {
   if (x > 20.0F) return x;
   return static_cast<float>(exact_log64(1.0 + exact_exp64(x)));
 }
-
-// One token of one head; `before` may be `after`. v is used up, out [value_dim] is scratch at
-// first.
-struct HeadStep {
-  uint32_t key_dim;
-  uint32_t value_dim;
-  float decay;
-  float beta;
-  const float* query;
-  const float* key;
-  float* value;
-
-  void run(const float* before, float* after, float* out) const {
-    std::fill_n(out, value_dim, 0.0F);
-    for (uint32_t k = 0; k < key_dim; ++k) {
-      const float* from = before + uint64_t{k} * value_dim;
-      float* to = after + uint64_t{k} * value_dim;
-      float factor = key[k];
-      for (uint32_t v = 0; v < value_dim; ++v) {
-        float decayed = from[v] * decay;
-        to[v] = decayed;
-        out[v] += decayed * factor;
-      }
-    }
-    for (uint32_t v = 0; v < value_dim; ++v) value[v] = (value[v] - out[v]) * beta;
-    std::fill_n(out, value_dim, 0.0F);
-    for (uint32_t k = 0; k < key_dim; ++k) {
-      float* to = after + uint64_t{k} * value_dim;
-      float factor = key[k];
-      float read = query[k];
-      for (uint32_t v = 0; v < value_dim; ++v) {
-        to[v] += factor * value[v];
-        out[v] += to[v] * read;
-      }
-    }
-  }
-};
 
 class DeltaNetMixer final : public TokenMixer {
  public:
@@ -137,7 +101,9 @@ void DeltaNetMixer::plan_runs(uint32_t layer, const StepRows& rows) {
     run_of_row_[row] = static_cast<uint32_t>(runs_.size() - 1);
   }
   for (Run& run : runs_) {
-    run.state = rows.caches[run.first]->advance(layer, rows.rows[run.end - 1].position + 1);
+    KvCache& cache = *rows.caches[run.first];
+    cache.settle(machine_.pool);
+    run.state = cache.advance(layer, rows.rows[run.end - 1].position + 1);
   }
 }
 
@@ -167,6 +133,11 @@ void DeltaNetMixer::convolve(const DeltaNetWeights& w, const Run& run, uint32_t 
     machine_.kernels.rms_norm(values, nullptr, delta_.key_dim, kLengthEpsilon / size, values);
     float factor = head < delta_.key_heads ? 1.0F / size : to_length;
     for (uint32_t i = 0; i < delta_.key_dim; ++i) values[i] *= factor;
+  }
+  if (RecurrentInputs log = run.state.log.row(row - run.first)) {
+    std::copy_n(past_input(run, row, 0), channels, log.mixed);
+    std::copy_n(y + delta_.key_columns(), delta_.key_columns(), log.keys);
+    std::copy_n(y + 2 * delta_.key_columns(), delta_.value_columns(), log.values);
   }
 }
 
@@ -199,13 +170,17 @@ void DeltaNetMixer::advance_head(const DeltaNetWeights& w, const Run& run, uint3
   uint64_t key_offset = uint64_t{delta_.key_head_of(head)} * delta_.key_dim;
   for (uint32_t row = run.first; row < run.end; ++row) {
     float* channels = convolved_row(row);
-    HeadStep step{delta_.key_dim,
-                  delta_.value_dim,
-                  exact_exp(softplus(alpha(row, head) + w.decay_bias[head]) * w.decay[head]),
-                  exact_sigmoid(beta(row, head)),
-                  channels + key_offset,
-                  channels + delta_.key_columns() + key_offset,
-                  channels + 2 * delta_.key_columns() + uint64_t{head} * delta_.value_dim};
+    DeltaStep step{delta_.key_dim,
+                   delta_.value_dim,
+                   exact_exp(softplus(alpha(row, head) + w.decay_bias[head]) * w.decay[head]),
+                   exact_sigmoid(beta(row, head)),
+                   channels + key_offset,
+                   channels + delta_.key_columns() + key_offset,
+                   channels + 2 * delta_.key_columns() + uint64_t{head} * delta_.value_dim};
+    if (RecurrentInputs log = run.state.log.row(row - run.first)) {
+      log.decays[head] = step.decay;
+      log.betas[head] = step.beta;
+    }
     step.run(before, after,
              outputs_.data() + uint64_t{row} * delta_.value_columns() + head * delta_.value_dim);
     before = after;

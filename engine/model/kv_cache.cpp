@@ -5,23 +5,6 @@
 namespace potluck {
 namespace {
 
-constexpr uint32_t kGroup = 8;  // positions whose keys stand side by side
-
-uint64_t value_bytes(KvType type) {
-  return type == KvType::kF32 ? sizeof(float) : sizeof(uint16_t);
-}
-
-// Writes values[i] to the element first + i * stride.
-void put_values(KvType type, std::byte* to, uint64_t stride, const float* values, uint32_t count) {
-  if (type == KvType::kF32) {
-    for (uint32_t i = 0; i < count; ++i) store(to + i * stride * sizeof(float), values[i]);
-    return;
-  }
-  for (uint32_t i = 0; i < count; ++i) {
-    store(to + i * stride * sizeof(uint16_t), float_to_half(values[i]));
-  }
-}
-
 struct LayerCounts {
   uint32_t attention = 0;
   uint32_t recurrent = 0;
@@ -38,10 +21,6 @@ LayerCounts count_layers(const ModelConfig& config, std::vector<uint32_t>* slots
   return counts;
 }
 
-uint64_t state_values(const ModelConfig& config) {
-  return config.delta.key_heads > 0 ? config.delta.state_values() : 0;
-}
-
 }  // namespace
 
 KvCache::KvCache(const ModelConfig& config, KvType type, uint32_t positions)
@@ -49,30 +28,33 @@ KvCache::KvCache(const ModelConfig& config, KvType type, uint32_t positions)
       kv_heads_(config.kv_heads),
       head_dim_(config.head_dim),
       value_dim_(config.value_dim),
-      capacity_(round_up(positions, kAttentionChunk)),
-      recurrent_(count_layers(config, nullptr).recurrent, state_values(config)) {
+      capacity_(positions),
+      key_bytes_(kAttentionChunk * kv_bytes(type, config.head_dim)),
+      value_bytes_(kAttentionChunk * kv_bytes(type, config.value_dim)),
+      attention_layers_(count_layers(config, &slots_).attention),
+      recurrent_(count_layers(config, nullptr).recurrent, config.delta) {
   CHECK(positions > 0);
-  uint64_t heads = uint64_t{count_layers(config, &slots_).attention} * kv_heads_;
-  keys_ = Buffer(heads * capacity_ * head_dim_ * value_bytes(type_));
-  values_ = Buffer(heads * capacity_ * value_dim_ * value_bytes(type_));
+  uint64_t chunks = (uint64_t{positions} + kAttentionChunk - 1) / kAttentionChunk;
+  memory_ = Buffer(chunks * kAttentionChunk * bytes_per_position(config, type));
+}
+
+uint64_t KvCache::bytes_per_position(const ModelConfig& config, KvType type) {
+  uint64_t heads = uint64_t{count_layers(config, nullptr).attention} * config.kv_heads;
+  return heads * (kv_bytes(type, config.head_dim) + kv_bytes(type, config.value_dim));
+}
+
+uint64_t KvCache::fixed_bytes(const ModelConfig& config) {
+  return RecurrentState::bytes_for(count_layers(config, nullptr).recurrent, config.delta);
 }
 
 uint64_t KvCache::bytes_for(const ModelConfig& config, KvType type, uint32_t positions) {
-  LayerCounts counts = count_layers(config, nullptr);
-  uint64_t heads = uint64_t{counts.attention} * config.kv_heads;
-  uint64_t dimensions = uint64_t{config.head_dim} + config.value_dim;
-  return heads * dimensions * round_up<uint64_t>(positions, kAttentionChunk) * value_bytes(type) +
-         RecurrentState::bytes_for(counts.recurrent, state_values(config));
+  return fixed_bytes(config) +
+         round_up<uint64_t>(positions, kAttentionChunk) * bytes_per_position(config, type);
 }
 
-uint64_t KvCache::key_offset(uint32_t layer, uint32_t kv_head) const {
-  uint64_t head = uint64_t{slots_[layer]} * kv_heads_ + kv_head;
-  return head * capacity_ * head_dim_ * value_bytes(type_);
-}
-
-uint64_t KvCache::value_offset(uint32_t layer, uint32_t kv_head) const {
-  uint64_t head = uint64_t{slots_[layer]} * kv_heads_ + kv_head;
-  return head * capacity_ * value_dim_ * value_bytes(type_);
+uint64_t KvCache::offset(uint32_t layer, uint32_t kv_head, uint32_t chunk) const {
+  uint64_t before = uint64_t{chunk} * attention_layers_ + slots_[layer];
+  return (before * kv_heads_ + kv_head) * (key_bytes_ + value_bytes_);
 }
 
 void KvCache::set_length(uint32_t length) {
@@ -90,24 +72,19 @@ uint32_t KvCache::rewind(uint32_t length) {
 void KvCache::put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
                   const float* value) {
   CHECK(kv_head < kv_heads_ && position < capacity_);
-  uint64_t group = uint64_t{position / kGroup} * head_dim_ * kGroup + position % kGroup;
-  put_values(type_, keys_.data() + key_offset(layer, kv_head) + group * value_bytes(type_), kGroup,
-             key, head_dim_);
-  uint64_t row = uint64_t{position} * value_dim_;
-  put_values(type_, values_.data() + value_offset(layer, kv_head) + row * value_bytes(type_), 1,
-             value, value_dim_);
+  std::byte* keys = memory_.data() + offset(layer, kv_head, position / kAttentionChunk);
+  store_key(type_, head_dim_, key, position % kAttentionChunk, keys);
+  store_value(type_, value_dim_, value, position % kAttentionChunk, keys + key_bytes_);
 }
 
 AttentionChunk KvCache::chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const {
-  uint64_t first = uint64_t{chunk} * kAttentionChunk;
-  CHECK(first < capacity_);
+  CHECK(uint64_t{chunk} * kAttentionChunk < capacity_);
   AttentionChunk view;
   view.type = type_;
   view.head_dim = head_dim_;
   view.value_dim = value_dim_;
-  view.keys = keys_.data() + key_offset(layer, kv_head) + first * head_dim_ * value_bytes(type_);
-  view.values =
-      values_.data() + value_offset(layer, kv_head) + first * value_dim_ * value_bytes(type_);
+  view.keys = memory_.data() + offset(layer, kv_head, chunk);
+  view.values = view.keys + key_bytes_;
   return view;
 }
 

@@ -1,13 +1,12 @@
-// KvCache: what one conversation keeps of its tokens, for all layers, on the coordinator only. Keys
-// stand in blocks of 8 positions so that a SIMD lane is a position; values row by row so that a
-// lane is a dimension:
+// KvCache: what one conversation keeps of its tokens, for all layers, on the coordinator only. Per
+// chunk of positions, layer and KV head first the keys, then the values, as kv_format.h says:
 //
-//   keys   [layer][kv_head][position / 8][head_dim][8]
-//   values [layer][kv_head][position][value_dim]
+//   [position / kAttentionChunk][layer][kv_head] of keys, values
 //
 // Layers that do not attend have no place there; their state is recurrent (recurrent_state.h).
-// Memory is reserved for the whole context and becomes resident as positions are filled. Belongs to
-// one session; one thread.
+// Address space is reserved for the whole context; memory is taken chunk by chunk as positions are
+// filled, in whole huge pages, because all that belongs to a chunk lies together. Belongs to one
+// session; one thread.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +20,7 @@ namespace potluck {
 
 class KvCache {
  public:
-  // `positions`, at least 1, is rounded up to a multiple of kAttentionChunk.
+  // `positions`: at least 1.
   KvCache(const ModelConfig& config, KvType type, uint32_t positions);
 
   KvType type() const { return type_; }
@@ -33,12 +32,15 @@ class KvCache {
   // (CHECK); 0 is always possible.
   void set_length(uint32_t length);
   // Goes back to `length`, or, if a recurrent state is not known there, to the nearest position
-  // before it. Returns the new length: tokens from there on must be computed again.
+  // before it where it is (recurrent_state.h says which those are). Returns the new length: tokens
+  // from there on must be computed again.
   uint32_t rewind(uint32_t length);
   // Keeps what is needed for a rewind() to the current length: worth calling where a prompt or a
   // message ends. Costs nothing in a model without recurrent layers.
   void checkpoint() { recurrent_.checkpoint(); }
 
+  // Before advance(): see RecurrentState.
+  void settle(ThreadPool& pool) { recurrent_.settle(pool); }
   // The state of a delta net layer, around a step that ends before position `end`.
   RecurrentState::Versions advance(uint32_t layer, uint32_t end) {
     return recurrent_.advance(slots_[layer], end);
@@ -52,21 +54,26 @@ class KvCache {
   // sets which are visible, and the scale.
   AttentionChunk chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const;
 
+  // What a position takes, and what a conversation takes whatever its length.
+  static uint64_t bytes_per_position(const ModelConfig& config, KvType type);
+  static uint64_t fixed_bytes(const ModelConfig& config);
+  // All of it, when `positions` are filled: whole chunks.
   static uint64_t bytes_for(const ModelConfig& config, KvType type, uint32_t positions);
 
  private:
-  uint64_t key_offset(uint32_t layer, uint32_t kv_head) const;
-  uint64_t value_offset(uint32_t layer, uint32_t kv_head) const;
+  uint64_t offset(uint32_t layer, uint32_t kv_head, uint32_t chunk) const;
 
   KvType type_;
   uint32_t kv_heads_;
   uint32_t head_dim_;
   uint32_t value_dim_;
   uint32_t capacity_;
+  uint64_t key_bytes_;  // of one chunk of one KV head
+  uint64_t value_bytes_;
   uint32_t length_ = 0;
   std::vector<uint32_t> slots_;  // [layers]: which of the layers of its kind it is
-  Buffer keys_;
-  Buffer values_;
+  uint32_t attention_layers_;
+  Buffer memory_;
   RecurrentState recurrent_;
 };
 

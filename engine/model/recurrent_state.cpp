@@ -1,36 +1,75 @@
 #include "engine/model/recurrent_state.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "engine/base/check.h"
+#include "engine/model/delta_rule.h"
 
 namespace potluck {
+namespace {
 
-RecurrentState::RecurrentState(uint32_t layers, uint64_t values_per_layer)
-    : values_per_layer_(values_per_layer), values_(layers * values_per_layer) {
+uint64_t state_values(uint32_t layers, const DeltaNetConfig& config) {
+  return layers > 0 ? config.state_values() : 0;
+}
+
+// Values of a row of the log.
+uint64_t input_values(const DeltaNetConfig& config) {
+  return config.channels() + config.key_columns() + config.value_columns() +
+         2 * uint64_t{config.value_heads};
+}
+
+}  // namespace
+
+RecurrentInputs RecurrentState::Log::row(uint32_t i) const {
+  if (rows_ == nullptr) return {};
+  float* mixed = rows_ + i * input_values(*config_);
+  float* keys = mixed + config_->channels();
+  float* values = keys + config_->key_columns();
+  float* decays = values + config_->value_columns();
+  return {mixed, keys, values, decays, decays + config_->value_heads};
+}
+
+RecurrentState::RecurrentState(uint32_t layers, const DeltaNetConfig& config)
+    : config_(config), layers_(layers), values_per_layer_(state_values(layers, config)) {
   versions_[current_].position = 0;
 }
 
-uint64_t RecurrentState::bytes_for(uint32_t layers, uint64_t values_per_layer) {
-  return layers * values_per_layer * sizeof(float) * (2 + kCheckpoints);
+uint64_t RecurrentState::bytes_for(uint32_t layers, const DeltaNetConfig& config) {
+  uint64_t versions = state_values(layers, config) * (2 + kCheckpoints);
+  return layers * (versions + kLoggedRows * input_values(config)) * sizeof(float);
 }
 
 float* RecurrentState::values_of(Version& version, uint32_t layer) {
-  if (version.values.empty()) version.values = Buffer(values_ * sizeof(float));
+  if (version.values.empty()) version.values = Buffer(values() * sizeof(float));
   return version.values.as<float>().data() + layer * values_per_layer_;
 }
 
 void RecurrentState::copy(Version& from, Version& to) {
   to.position = from.position;
-  std::copy_n(values_of(from, 0), values_, values_of(to, 0));
+  std::copy_n(values_of(from, 0), values(), values_of(to, 0));
+}
+
+RecurrentState::Log RecurrentState::log_of(uint32_t layer) {
+  return {log_.as<float>().data() + layer * log_capacity_ * input_values(config_), &config_};
 }
 
 RecurrentState::Versions RecurrentState::advance(uint32_t layer, uint32_t end) {
-  CHECK(end > length_);
+  CHECK(end > length_ && !unsettled_);
   Version& other = versions_[1 - current_];
   other.position = kNowhere;
+  logged_rows_ = 0;
   pending_end_ = end;
-  return {values_of(versions_[current_], layer), values_of(other, layer)};
+  Versions versions{values_of(versions_[current_], layer), values_of(other, layer), {}};
+  // A single token needs no log: it is there or not.
+  uint32_t rows = end - length_;
+  if (rows == 1 || rows > kLoggedRows) return versions;
+  if (rows > log_capacity_) {
+    log_capacity_ = rows;
+    log_ = Buffer(layers_ * rows * input_values(config_) * sizeof(float));
+  }
+  versions.log = log_of(layer);
+  return versions;
 }
 
 uint32_t RecurrentState::reachable(uint32_t length) const {
@@ -41,6 +80,8 @@ uint32_t RecurrentState::reachable(uint32_t length) const {
   };
   for (const Version& version : versions_) consider(version);
   for (const Version& version : checkpoints_) consider(version);
+  uint32_t step = versions_[1 - current_].position;
+  if (logged_rows_ > 0 && length > step) best = std::max(best, std::min(length, length_));
   return best;
 }
 
@@ -51,37 +92,95 @@ void RecurrentState::set_length(uint32_t length) {
     length_ = length;
     return;
   }
-  if (length > length_) {
-    CHECK(length == ended);
-    current_ = 1 - current_;
-    versions_[current_].position = length;
-    length_ = length;
-    return;
-  }
+  if (length < length_) return go_back(length);
+  CHECK(length == ended);
+  uint32_t rows = length - length_;
+  logged_rows_ = rows > 1 && rows <= kLoggedRows ? rows : 0;
+  versions_[current_].position = length_;
+  current_ = 1 - current_;
+  versions_[current_].position = length;
+  length_ = length;
+}
+
+void RecurrentState::go_back(uint32_t length) {
   CHECK(reachable(length) == length);
+  Version& before = versions_[1 - current_];
+  Version& current = versions_[current_];
+  bool into_step = logged_rows_ > 0 && length > before.position;
+  logged_rows_ = into_step ? length - before.position : 0;
+  unsettled_ = into_step;
   length_ = length;
   for (Version& checkpoint : checkpoints_) {
     if (checkpoint.position == kNowhere || checkpoint.position <= length) continue;
     checkpoint.position = kNowhere;
   }
-  if (versions_[1 - current_].position == length) {
-    versions_[current_].position = kNowhere;
+  if (into_step) {
+    current.position = length;
+    return;
+  }
+  if (before.position == length) {
+    current.position = kNowhere;
     current_ = 1 - current_;
     return;
   }
-  versions_[1 - current_].position = kNowhere;
-  Version& current = versions_[current_];
+  before.position = kNowhere;
   for (Version& checkpoint : checkpoints_) {
     if (checkpoint.position == length) return copy(checkpoint, current);
   }
   current.position = 0;
-  std::fill_n(values_of(current, 0), values_, 0.0F);
+  std::fill_n(values_of(current, 0), values(), 0.0F);
+}
+
+void RecurrentState::settle(ThreadPool& pool) {
+  if (!unsettled_) return;
+  pool.run(replay_tasks(), [this](size_t task, int) { replay(static_cast<uint32_t>(task)); });
+  unsettled_ = false;
+}
+
+// One head of one layer, from before the step to the length; with the first, the layer's history.
+void RecurrentState::replay(uint32_t task) {
+  uint32_t layer = task / config_.value_heads;
+  uint32_t head = task % config_.value_heads;
+  if (head == 0) replay_history(layer);
+  uint64_t first = config_.history_values() + uint64_t{head} * config_.key_dim * config_.value_dim;
+  const float* before = values_of(versions_[1 - current_], layer) + first;
+  float* after = values_of(versions_[current_], layer) + first;
+  std::vector<float> value(config_.value_dim);
+  std::vector<float> out(config_.value_dim);
+  for (uint32_t row = 0; row < logged_rows_; ++row) {
+    RecurrentInputs inputs = log_of(layer).row(row);
+    const float* key = inputs.keys + uint64_t{config_.key_head_of(head)} * config_.key_dim;
+    std::copy_n(inputs.values + uint64_t{head} * config_.value_dim, config_.value_dim,
+                value.data());
+    DeltaStep step{
+        config_.key_dim, config_.value_dim, inputs.decays[head], inputs.betas[head], key, key,
+        value.data()};  // nobody queries
+    step.run(before, after, out.data());
+    before = after;
+  }
+}
+
+void RecurrentState::replay_history(uint32_t layer) {
+  const float* before = values_of(versions_[1 - current_], layer);
+  float* after = values_of(versions_[current_], layer);
+  uint64_t channels = config_.channels();
+  for (uint32_t back = 1; back < config_.convolution; ++back) {
+    const float* input =
+        back <= logged_rows_
+            ? log_of(layer).row(logged_rows_ - back).mixed
+            : before + (config_.convolution - 1 - (back - logged_rows_)) * channels;
+    std::copy_n(input, channels, after + (config_.convolution - 1 - back) * channels);
+  }
 }
 
 void RecurrentState::checkpoint() {
   if (empty() || length_ == 0) return;
   for (const Version& checkpoint : checkpoints_) {
     if (checkpoint.position == length_) return;
+  }
+  if (unsettled_) {
+    ThreadPool alone(1);
+    settle(alone);
   }
   copy(versions_[current_], checkpoints_[oldest_]);
   oldest_ = (oldest_ + 1) % kCheckpoints;

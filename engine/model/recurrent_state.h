@@ -1,25 +1,44 @@
 // RecurrentState: what the delta net layers of one conversation carry from token to token. Unlike
-// keys and values it cannot be cut off at an earlier position, so several versions are kept: the
-// one at the conversation's length, the one a running step writes, the one before the last step,
-// and checkpoints. A step that fails leaves the version at the length untouched. Belongs to one
-// session; one thread.
+// keys and values it cannot be cut off at an earlier position. What can be gone back to:
+//
+//   - any position of the last step, if it had at most kLoggedRows tokens: what each of them put
+//     in is logged, and the state is computed again from the one before the step;
+//   - the position before the last step, whatever its length;
+//   - the last kCheckpoints positions at which checkpoint() was called; and 0.
+//
+// So the tokens that a speculative step got wrong can be dropped. A step that fails leaves the
+// state at the length untouched. Belongs to one session; one thread.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <vector>
 
 #include "engine/base/buffer.h"
+#include "engine/base/thread_pool.h"
+#include "engine/model/config.h"
 
 namespace potluck {
+
+// What one token puts into the state of one layer. Null pointers: nobody wants to know.
+struct RecurrentInputs {
+  float* mixed = nullptr;   // [channels]: the convolution's input
+  float* keys = nullptr;    // [key_heads, key_dim]
+  float* values = nullptr;  // [value_heads, value_dim]
+  float* decays = nullptr;  // [value_heads]
+  float* betas = nullptr;   // [value_heads]
+
+  explicit operator bool() const { return mixed != nullptr; }
+};
 
 class RecurrentState {
  public:
   // Checkpoints beside the current version and the one before; the oldest makes way.
   static constexpr uint32_t kCheckpoints = 2;
+  // More than any speculative step; prompts come in longer ones.
+  static constexpr uint32_t kLoggedRows = 16;
 
   // Starts at length 0, where all values are zero. No layers: every length can be reached.
-  RecurrentState(uint32_t layers, uint64_t values_per_layer);
+  RecurrentState(uint32_t layers, const DeltaNetConfig& config);
 
   uint32_t length() const { return length_; }
   // Forwards to where a step has ended, or back to a position that is known (CHECK).
@@ -28,17 +47,33 @@ class RecurrentState {
   uint32_t reachable(uint32_t length) const;
   // Keeps the version at the length.
   void checkpoint();
+  // Does what going back into the last step has left to do. Needed before advance().
+  void settle(ThreadPool& pool);
 
-  // One layer's values before and after a step that ends at position `end`. `after` counts once
-  // set_length(end) is called.
+  // The log of one layer during a step.
+  class Log {
+   public:
+    Log() = default;
+    Log(float* rows, const DeltaNetConfig* config) : rows_(rows), config_(config) {}
+    // Of the i-th token of the step; rows may be filled by several threads.
+    RecurrentInputs row(uint32_t i) const;
+
+   private:
+    float* rows_ = nullptr;
+    const DeltaNetConfig* config_ = nullptr;
+  };
+
+  // One layer's values before and after a step that ends at position `end`, and where to write what
+  // its tokens put in. `after` and the log count once set_length(end) is called.
   struct Versions {
     const float* before = nullptr;
     float* after = nullptr;
+    Log log;
   };
   Versions advance(uint32_t layer, uint32_t end);
 
   // Upper bound of what one object takes.
-  static uint64_t bytes_for(uint32_t layers, uint64_t values_per_layer);
+  static uint64_t bytes_for(uint32_t layers, const DeltaNetConfig& config);
 
  private:
   static constexpr uint32_t kNowhere = UINT32_MAX;
@@ -48,16 +83,29 @@ class RecurrentState {
     Buffer values;  // [layers, values_per_layer]; allocated when first used
   };
 
-  bool empty() const { return values_ == 0; }
+  bool empty() const { return layers_ == 0; }
+  uint64_t values() const { return layers_ * values_per_layer_; }
   float* values_of(Version& version, uint32_t layer);
   void copy(Version& from, Version& to);
+  void go_back(uint32_t length);
+  Log log_of(uint32_t layer);
+  uint32_t replay_tasks() const { return layers_ * config_.value_heads; }
+  void replay(uint32_t task);
+  void replay_history(uint32_t layer);
 
+  DeltaNetConfig config_;
+  uint32_t layers_;
   uint64_t values_per_layer_;
-  uint64_t values_;  // of all layers
   uint32_t length_ = 0;
   uint32_t pending_end_ = kNowhere;  // what versions_[1 - current_] will be, if a step is running
   uint32_t current_ = 0;
   std::array<Version, 2> versions_;  // at the length; and before the last step, or being written
+  // Of the step that led to the length from versions_[1 - current_]: how many of its tokens are
+  // logged, all of them or none; and whether versions_[current_] is still to be computed from them.
+  uint32_t logged_rows_ = 0;
+  bool unsettled_ = false;
+  uint32_t log_capacity_ = 0;  // rows
+  Buffer log_;                 // [layers, log_capacity_, inputs of a row]
   std::array<Version, kCheckpoints> checkpoints_;
   uint32_t oldest_ = 0;  // of the checkpoints
 };

@@ -1,8 +1,8 @@
 // How fast weights stream through the kernels. "read" is what plain reading of memory gives in the
 // same run; "matvec" is one token, as in decoding, over a matrix larger than the cache (GB/s of
 // weights, as stored in panels); "matmul" is many tokens, as in prefill (GMAC/s); "chunk" is one of
-// a down-projection; "attention" is one query head over full chunks of positions (GB/s of keys and
-// values, from the cache).
+// a down-projection; "attention" is some query heads of one KV head over a full chunk of positions
+// (GB/s of keys and values, from the cache; GMAC/s).
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -99,21 +99,43 @@ void multiply(benchmark::State& state, const KernelTable& kernels, const PanelSh
   set_rate(state, "GMAC/s", static_cast<double>(shape.rows) * shape.columns * tokens);
 }
 
-void attend(benchmark::State& state, const KernelTable& kernels, KvType type, uint32_t dimension) {
-  uint64_t bytes = uint64_t{kAttentionChunk} * dimension * (type == KvType::kF32 ? 4 : 2);
-  Buffer keys(bytes);
-  Buffer values(bytes);
-  std::vector<float> query(dimension, 0.5F);
-  std::vector<float> scores(kAttentionChunk);
-  std::vector<float> out(dimension);
-  AttentionChunk chunk{type,          dimension, dimension,       keys.data(),
-                       values.data(), 0,         kAttentionChunk, 0.1F};
-  for (auto _ : state) {
-    AttentionPartial partial =
-        kernels.attention_chunk(chunk, query.data(), scores.data(), out.data());
-    benchmark::DoNotOptimize(partial);
+void attend(benchmark::State& state, const KernelTable& kernels, KvType type, uint32_t head_dim,
+            uint32_t value_dim, uint32_t heads) {
+  Buffer keys(kAttentionChunk * kv_bytes(type, head_dim));
+  Buffer values(kAttentionChunk * kv_bytes(type, value_dim));
+  std::vector<float> query(uint64_t{heads} * head_dim, 0.5F);
+  std::vector<float> scratch(kAttentionScratch);
+  std::vector<float> out(uint64_t{heads} * value_dim);
+  std::vector<AttentionPartial> partials(heads);
+  std::vector<AttentionQuery> queries;
+  for (uint32_t h = 0; h < heads; ++h) {
+    queries.push_back({query.data() + h * head_dim, 0, kAttentionChunk, out.data() + h * value_dim,
+                       &partials[h]});
   }
-  set_rate(state, "GB/s", 2 * static_cast<double>(bytes));
+  AttentionChunk chunk{type, head_dim, value_dim, keys.data(), values.data(), 0.1F};
+  for (auto _ : state) {
+    kernels.attention_chunk(chunk, queries, scratch.data());
+    benchmark::DoNotOptimize(out.data());
+  }
+  set_rate(state, "GB/s", static_cast<double>(keys.size() + values.size()));
+  set_rate(state, "GMAC/s", static_cast<double>(kAttentionChunk) * (head_dim + value_dim) * heads);
+}
+
+void register_attention(const KernelTable* table) {
+  struct Shape {
+    uint32_t head_dim, value_dim, heads;
+  };
+  const std::pair<const char*, KvType> types[] = {
+      {"F32", KvType::kF32}, {"F16", KvType::kF16}, {"Q8_0", KvType::kQ8_0}};
+  for (auto [name, type] : types) {
+    for (Shape s : {Shape{64, 64, 1}, {64, 64, 4}, {128, 128, 1}, {128, 128, 8}, {576, 512, 16}}) {
+      benchmark::RegisterBenchmark(
+          fmt::format("attention/{}/{}/{}/{}", name, s.head_dim, s.heads, table->name).c_str(),
+          [=](benchmark::State& state) {
+            attend(state, *table, type, s.head_dim, s.value_dim, s.heads);
+          });
+    }
+  }
 }
 
 // One function over rows of 2048 floats.
@@ -178,14 +200,6 @@ void register_products(const KernelTable* table) {
           });
     }
   }
-  for (uint32_t dimension : {64u, 128u}) {
-    for (KvType type : {KvType::kF32, KvType::kF16}) {
-      const char* name = type == KvType::kF32 ? "F32" : "F16";
-      benchmark::RegisterBenchmark(
-          fmt::format("attention/{}/{}/{}", name, dimension, table->name).c_str(),
-          [=](benchmark::State& state) { attend(state, *table, type, dimension); });
-    }
-  }
 }
 
 }  // namespace
@@ -196,6 +210,7 @@ int main(int argc, char** argv) {
   for (const potluck::KernelTable* table : potluck::available_kernels()) {
     potluck::register_products(table);
     potluck::register_rows(table);
+    potluck::register_attention(table);
   }
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();

@@ -99,6 +99,23 @@ class CommandLine(PotluckTest):
         done = self.potluck(*arguments, "--prefill-chunk", "4", POTLUCK_PREFILL_CHUNK="0")
         self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_context_is_computed_and_said(self):
+        done = self.potluck("run", STORYTELLER, "-p", "Once upon a time", "-n", "2", "--temp", "0",
+                            "--ctx", "300", "--kv", "q8_0")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("context of 300 positions", done.stderr)
+        self.assertIn("in q8_0", done.stderr)
+        shown = json.loads(self.potluck("show", STORYTELLER, "--json").stdout)
+        bytes_of = shown["kv_bytes_per_position"]
+        self.assertEqual(bytes_of["f32"], 2 * bytes_of["f16"])
+        self.assertEqual(bytes_of["q8_0"] * 64, bytes_of["f16"] * 34)
+        self.assertEqual(shown["recurrent_state_bytes"], 0)
+        self.fails(1, "run", STORYTELLER, "-p", "x", "--ctx", "16000000", "--kv", "f32",
+                   saying=["--ctx 16000000", f"{bytes_of['f32']} bytes per position", "would fit"])
+        self.fails(1, "run", STORYTELLER, "-p", "word " * 400, "--ctx", "100",
+                   saying=["prompt has 4", "room for 100", "--ctx"])
+        self.fails(2, "run", STORYTELLER, "-p", "x", "--kv", "q4", saying=["--kv", "q8_0", "q4"])
+
     def test_tokenize_show_version(self):
         ids = self.report("tokenize", STORYTELLER, "--text", "Once upon a time")
         self.assertEqual(ids, {"ids": [7876, 607, 261, 586]})

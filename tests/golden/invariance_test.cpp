@@ -83,10 +83,19 @@ TEST_P(Invariance, SourceOfExperts) {
   EXPECT_EQ(run({"", 2, false}, 512), plain());
 }
 
-TEST_P(Invariance, HalfPrecisionCache) {
-  GoldenRun expected = run({}, 512, KvType::kF16);
-  EXPECT_EQ(run({"", 2, true}, 7, KvType::kF16), expected);
-  EXPECT_NE(expected.logits, plain().logits);  // the type must have been used at all
+TEST_P(Invariance, SmallerCaches) {
+  GoldenRun full = plain();
+  GoldenRun half = run({}, 512, KvType::kF16);
+  GoldenRun blocks = run({}, 512, KvType::kQ8_0);
+  EXPECT_EQ(run({"", 2, true}, 7, KvType::kF16), half);
+  for (const KernelTable* kernels : available_kernels()) {
+    EXPECT_EQ(run({std::string(kernels->name), 2, true}, 7, KvType::kQ8_0), blocks)
+        << kernels->name;
+  }
+  EXPECT_NE(half.logits, full.logits);  // the types must have been used at all
+  EXPECT_NE(blocks.logits, half.logits);
+  std::vector<double> exact(full.logits.begin(), full.logits.end());
+  EXPECT_LE(relative_difference(blocks.logits, exact), 0.1);
 }
 
 // Two sessions whose rows share every step, one of them still reading its prompt while the other
@@ -176,6 +185,52 @@ TEST_P(Invariance, RewindingToACheckpoint) {
   ASSERT_EQ(cache.rewind(200), 200u);
   run(std::span(prompt).subspan(200));
   EXPECT_TRUE(std::ranges::equal(engine.forward().logits(0), fresh.logits));
+}
+
+// A step of which only the beginning was right, as a speculative one may be: every length inside it
+// can be gone back to, again and again, and what follows is what follows without the detour.
+TEST_P(Invariance, RewindingIntoAStep) {
+  SoloEngine engine(GetParam().path, {"", 2, true});
+  std::vector<TokenId> prompt = random_prompt(engine.config(), 290, 3);
+  GoldenRun fresh = run_golden(engine, prompt, 1, 512);
+  std::vector<TokenId> detour = random_prompt(engine.config(), 40, 4);
+  for (uint32_t chunk : {1u, 7u, 64u}) {
+    KvCache cache(engine.config(), KvType::kF32, 512);
+    auto run = [&](std::span<const TokenId> tokens, uint32_t most) {
+      while (!tokens.empty()) {
+        std::vector<ForwardRow> rows;
+        for (TokenId token : tokens.first(std::min<size_t>(most, tokens.size()))) {
+          auto position = cache.length() + static_cast<uint32_t>(rows.size());
+          rows.push_back({token, position, &cache, true});
+        }
+        ASSERT_TRUE(run_step(engine.forward(), rows, engine.executor()).ok());
+        tokens = tokens.subspan(rows.size());
+      }
+    };
+    run(std::span(prompt).first(200), chunk);
+    // Right tokens, then wrong ones; `kept` of them stay.
+    auto speculate = [&](uint32_t right, uint32_t wrong, uint32_t kept) {
+      uint32_t begin = cache.length();
+      std::vector<TokenId> tokens(prompt.begin() + begin, prompt.begin() + begin + right);
+      tokens.insert(tokens.end(), detour.begin(), detour.begin() + wrong);
+      run(tokens, static_cast<uint32_t>(tokens.size()));
+      ASSERT_EQ(cache.rewind(begin + kept), begin + kept);
+    };
+    speculate(4, 5, 4);    // to 204
+    speculate(1, 1, 1);    // from a state that is still to be settled
+    speculate(0, 1, 0);    // a single token
+    speculate(16, 0, 12);  // to 217, then further back
+    ASSERT_EQ(cache.rewind(210), 210u);
+    cache.checkpoint();
+    run(detour, chunk);
+    ASSERT_LE(cache.rewind(220), 220u);
+    ASSERT_EQ(cache.rewind(210), 210u);
+    speculate(3, 12, 0);  // back to where the step began
+    speculate(2, 14, 2);
+    run(std::span(prompt).subspan(212), chunk);
+    uint32_t last = chunk == 1 ? 0 : (290 - 212 - 1) % chunk;
+    EXPECT_TRUE(std::ranges::equal(engine.forward().logits(last), fresh.logits)) << chunk;
+  }
 }
 
 // A step that fails on the way leaves a conversation as it was.

@@ -1,5 +1,6 @@
-// One query head over one chunk of positions: as in avx2/attention.cpp, with two blocks of keys, or
-// 16 dimensions of the values, in a vector.
+// Attention over one chunk: tiles of eight queries and two vectors, by type of cache. A vector is
+// two groups of keys, or 16 dimensions of the values.
+#include "engine/kernels/attention_tiles.h"
 #include "engine/kernels/avx2/vector.h"
 #include "engine/kernels/avx512/avx512.h"
 #include "engine/kernels/avx512/vector.h"
@@ -7,118 +8,120 @@
 namespace potluck::avx512 {
 namespace {
 
-constexpr uint32_t kPositions = 8;  // in one block of keys
-constexpr uint32_t kLanes = 16;
+constexpr __mmask16 kEight = 0xff;  // the last dimensions, if they fill half a vector
+
+struct NoScale {};
+
+struct Common {
+  using Vector = __m512;
+  static constexpr uint32_t kLanes = 16;
+  static constexpr uint32_t kQueries = 8;
+  static constexpr uint32_t kVectors = 2;
+
+  static Vector broadcast(const float* from) { return _mm512_set1_ps(*from); }
+  template <bool kWhole>
+  static Vector load(const float* from) {
+    return kWhole ? _mm512_loadu_ps(from) : _mm512_maskz_loadu_ps(kEight, from);
+  }
+  template <bool kWhole>
+  static void store(float* to, Vector values) {
+    if constexpr (kWhole) {
+      _mm512_storeu_ps(to, values);
+    } else {
+      _mm512_mask_storeu_ps(to, kEight, values);
+    }
+  }
+  static float largest(const float* scores, uint32_t count) { return avx2::largest(scores, count); }
+  static float exp_sum(float* scores, uint32_t count, float max) {
+    return avx2::exp_sum(scores, count, max);
+  }
+};
+
+// Caches whose numbers need no scale.
+template <class Element>
+struct Plain : Common {
+  static constexpr KvType kType = Element::kType;
+  using KeyScale = NoScale;
+  using ValuePlace = uint64_t;
+
+  static KeyScale key_scale(const std::byte*, uint64_t) { return {}; }
+  static Vector keys(const std::byte* block, uint64_t group, uint32_t d, KeyScale) {
+    return Element::load_groups(block + uint64_t{d} * kKeyGroup * Element::kBytes, group);
+  }
+  static ValuePlace value_place(uint32_t d) { return uint64_t{d} * Element::kBytes; }
+  template <bool kWhole>
+  static Vector values(const std::byte* row, ValuePlace place) {
+    return Element::template load<kWhole>(row + place);
+  }
+};
 
 struct F32 {
+  static constexpr KvType kType = KvType::kF32;
   static constexpr uint32_t kBytes = 4;
-  static __m512 load_blocks(const std::byte* from, uint64_t stride) {
-    return reinterpret_cast<__m512>(load_vector<2>(from, stride));
+  static __m512 load_groups(const std::byte* from, uint64_t group) {
+    return reinterpret_cast<__m512>(load_vector<2>(from, group));
   }
-  static __m512 load(const std::byte* from, __mmask16 lanes) {
-    return _mm512_maskz_loadu_ps(lanes, from);
+  template <bool kWhole>
+  static __m512 load(const std::byte* from) {
+    return kWhole ? _mm512_loadu_ps(from) : _mm512_maskz_loadu_ps(kEight, from);
   }
 };
 
 struct F16 {
+  static constexpr KvType kType = KvType::kF16;
   static constexpr uint32_t kBytes = 2;
-  static __m512 load_blocks(const std::byte* from, uint64_t stride) {
-    return load_halves<2>(from, stride);
+  static __m512 load_groups(const std::byte* from, uint64_t group) {
+    return load_halves<2>(from, group);
   }
-  static __m512 load(const std::byte* from, __mmask16 lanes) {
-    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, from));
+  template <bool kWhole>
+  static __m512 load(const std::byte* from) {
+    return _mm512_cvtph_ps(kWhole ? load32(from) : _mm256_castsi128_si256(load16(from)));
   }
 };
 
-// Scores of kPairs pairs of neighboring blocks.
-template <class Element, uint32_t kPairs>
-void score_blocks(const AttentionChunk& chunk, const float* query, uint32_t block, float* scores) {
-  uint64_t stride = uint64_t{chunk.head_dim} * kPositions * Element::kBytes;
-  const std::byte* keys = chunk.keys + block * stride;
-  __m512 acc[kPairs] = {};
-  for (uint32_t d = 0; d < chunk.head_dim; ++d) {
-    __m512 q = _mm512_set1_ps(query[d]);
-#pragma GCC unroll 4
-    for (uint32_t b = 0; b < kPairs; ++b) {
-      acc[b] = acc[b] + q * Element::load_blocks(keys + 2 * b * stride, stride);
-    }
-    keys += kPositions * Element::kBytes;
-  }
-  __m512 scale = _mm512_set1_ps(chunk.scale);
-#pragma GCC unroll 4
-  for (uint32_t b = 0; b < kPairs; ++b) {
-    _mm512_storeu_ps(scores + kPositions * (block + 2 * b), _mm512_mul_ps(acc[b], scale));
-  }
-}
+struct Q8 : Common {
+  static constexpr KvType kType = KvType::kQ8_0;
+  using KeyScale = __m512;
+  struct ValuePlace {
+    uint64_t scale;
+    uint64_t quants;
+  };
 
-// The last block of an odd number, as both halves of a pair: what lies behind it is not ours.
-template <class Element>
-void score_last_block(const AttentionChunk& chunk, const float* query, uint32_t block,
-                      float* scores) {
-  const std::byte* keys =
-      chunk.keys + uint64_t{block} * chunk.head_dim * kPositions * Element::kBytes;
-  __m512 acc = _mm512_setzero_ps();
-  for (uint32_t d = 0; d < chunk.head_dim; ++d) {
-    acc = acc + query[d] * Element::load_blocks(keys, 0);
-    keys += kPositions * Element::kBytes;
+  static KeyScale key_scale(const std::byte* block, uint64_t group) {
+    return load_halves<2>(block, group);
   }
-  acc = _mm512_mul_ps(acc, _mm512_set1_ps(chunk.scale));
-  store_rows(acc, kPositions, scores + kPositions * block);
-}
-
-template <class Element>
-void score_positions(const AttentionChunk& chunk, const float* query, float* scores) {
-  uint32_t block = chunk.begin / kPositions;
-  uint32_t end = (chunk.end + kPositions - 1) / kPositions;
-  for (; block + 8 <= end; block += 8) score_blocks<Element, 4>(chunk, query, block, scores);
-  for (; block + 2 <= end; block += 2) score_blocks<Element, 1>(chunk, query, block, scores);
-  if (block < end) score_last_block<Element>(chunk, query, block, scores);
-}
-
-// kVectors vectors of dimensions of the values, from dimension `first`, `lanes` of each.
-template <class Element, uint32_t kVectors>
-void weigh_values(const AttentionChunk& chunk, const float* weights, uint32_t first,
-                  __mmask16 lanes, float* out) {
-  uint64_t stride = uint64_t{chunk.value_dim} * Element::kBytes;
-  const std::byte* values = chunk.values + chunk.begin * stride + first * Element::kBytes;
-  __m512 acc[kVectors] = {};
-  for (uint32_t p = chunk.begin; p < chunk.end; ++p) {
-    __m512 weight = _mm512_set1_ps(weights[p]);
-#pragma GCC unroll 8
-    for (uint32_t v = 0; v < kVectors; ++v) {
-      acc[v] += weight * Element::load(values + v * kLanes * Element::kBytes, lanes);
-    }
-    values += stride;
+  static Vector keys(const std::byte* block, uint64_t group, uint32_t d, KeyScale scale) {
+    const std::byte* from = block + 2 * kKeyGroup + uint64_t{d} * kKeyGroup;
+    return scale * to_float<2>(load_signed<2>(from, group));
   }
-#pragma GCC unroll 8
-  for (uint32_t v = 0; v < kVectors; ++v) {
-    _mm512_mask_storeu_ps(out + first + kLanes * v, lanes, acc[v]);
+  static ValuePlace value_place(uint32_t d) {
+    uint64_t block = kv_bytes(kType, d - d % kKvBlock);
+    return {block, block + 2 + d % kKvBlock};
   }
-}
-
-template <class Element>
-AttentionPartial attend(const AttentionChunk& chunk, const float* query, float* scores,
-                        float* out) {
-  constexpr __mmask16 kAll = 0xffff;
-  score_positions<Element>(chunk, query, scores);
-  uint32_t count = chunk.end - chunk.begin;
-  float max = avx2::largest(scores + chunk.begin, count);
-  float sum = avx2::exp_sum(scores + chunk.begin, count, max);
-  uint32_t d = 0;
-  uint32_t dims = chunk.value_dim;
-  for (; d + 128 <= dims; d += 128) weigh_values<Element, 8>(chunk, scores, d, kAll, out);
-  for (; d + 64 <= dims; d += 64) weigh_values<Element, 4>(chunk, scores, d, kAll, out);
-  for (; d + 16 <= dims; d += 16) weigh_values<Element, 1>(chunk, scores, d, kAll, out);
-  if (d < dims) weigh_values<Element, 1>(chunk, scores, d, 0xff, out);
-  return {max, sum};
-}
+  template <bool kWhole>
+  static Vector values(const std::byte* row, const ValuePlace& place) {
+    int16_t half;
+    __builtin_memcpy(&half, row + place.scale, sizeof half);
+    const std::byte* from = row + place.quants;
+    __m128i bytes = kWhole ? load16(from) : load8(from);
+    __m512 quants = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+    return _mm512_cvtph_ps(_mm256_set1_epi16(half)) * quants;
+  }
+};
 
 }  // namespace
 
-AttentionPartial attention_chunk(const AttentionChunk& chunk, const float* query, float* scores,
-                                 float* out) {
-  return chunk.type == KvType::kF32 ? attend<F32>(chunk, query, scores, out)
-                                    : attend<F16>(chunk, query, scores, out);
+void attention_chunk(const AttentionChunk& chunk, std::span<const AttentionQuery> queries,
+                     float* scratch) {
+  using attention_tiles::attend_all;
+  switch (chunk.type) {
+    case KvType::kF32:
+      return attend_all<Plain<F32>>(chunk, queries, scratch);
+    case KvType::kF16:
+      return attend_all<Plain<F16>>(chunk, queries, scratch);
+    case KvType::kQ8_0:
+      return attend_all<Q8>(chunk, queries, scratch);
+  }
 }
 
 }  // namespace potluck::avx512

@@ -9,8 +9,8 @@ namespace potluck::avx512 {
 
 void matmul(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows, uint32_t tokens,
             uint32_t panel_begin, uint32_t panel_end, float* y, uint64_t y_stride);
-AttentionPartial attention_chunk(const AttentionChunk& chunk, const float* query, float* scores,
-                                 float* out);
+void attention_chunk(const AttentionChunk& chunk, std::span<const AttentionQuery> queries,
+                     float* scratch);
 
 inline constexpr KernelTable kTable = {"avx512",       matmul,           avx2::quantize,
                                        avx2::rms_norm, avx2::swiglu,     avx2::swiglu_oai,

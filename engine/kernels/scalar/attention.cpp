@@ -1,4 +1,4 @@
-// One query head over one chunk of positions.
+// Query heads over one chunk of positions, one after the other.
 #include <limits>
 
 #include "engine/kernels/scalar/scalar.h"
@@ -6,42 +6,37 @@
 namespace potluck::scalar {
 namespace {
 
-constexpr uint32_t kPositions = 8;  // in one block of keys
-
-float element(KvType type, const std::byte* values, uint64_t index) {
-  if (type == KvType::kF32) return load<float>(values + 4 * index);
-  return half_to_float(load<uint16_t>(values + 2 * index));
-}
-
 float score(const AttentionChunk& chunk, const float* query, uint32_t position) {
-  uint64_t block = uint64_t{position / kPositions} * chunk.head_dim;
   float sum = 0;
   for (uint32_t d = 0; d < chunk.head_dim; ++d) {
-    uint64_t index = (block + d) * kPositions + position % kPositions;
-    sum += query[d] * element(chunk.type, chunk.keys, index);
+    sum += query[d] * key_at(chunk.type, chunk.head_dim, chunk.keys, position, d);
   }
   return sum * chunk.scale;
 }
 
-}  // namespace
-
-AttentionPartial attention_chunk(const AttentionChunk& chunk, const float* query, float* scores,
-                                 float* out) {
+void attend(const AttentionChunk& chunk, const AttentionQuery& query, float* scores) {
   float max = -std::numeric_limits<float>::infinity();
-  for (uint32_t p = chunk.begin; p < chunk.end; ++p) {
-    scores[p] = score(chunk, query, p);
+  for (uint32_t p = query.begin; p < query.end; ++p) {
+    scores[p] = score(chunk, query.query, p);
     if (scores[p] > max) max = scores[p];
   }
   max += 0.0F;  // -0 becomes +0: which zero came first must not show
-  float sum = exp_sum(scores + chunk.begin, chunk.end - chunk.begin, max);
+  float sum = exp_sum(scores + query.begin, query.end - query.begin, max);
   for (uint32_t d = 0; d < chunk.value_dim; ++d) {
     float value = 0;
-    for (uint32_t p = chunk.begin; p < chunk.end; ++p) {
-      value += scores[p] * element(chunk.type, chunk.values, uint64_t{p} * chunk.value_dim + d);
+    for (uint32_t p = query.begin; p < query.end; ++p) {
+      value += scores[p] * value_at(chunk.type, chunk.value_dim, chunk.values, p, d);
     }
-    out[d] = value;
+    query.out[d] = value;
   }
-  return {max, sum};
+  *query.partial = {max, sum};
+}
+
+}  // namespace
+
+void attention_chunk(const AttentionChunk& chunk, std::span<const AttentionQuery> queries,
+                     float* scratch) {
+  for (const AttentionQuery& query : queries) attend(chunk, query, scratch);
 }
 
 }  // namespace potluck::scalar

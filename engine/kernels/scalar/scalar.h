@@ -15,8 +15,8 @@ void swiglu(const float* gate, const float* up, uint32_t count, float* y);
 void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y);
 float exp_sum(float* x, uint32_t count, float max);
 bool accumulate(const float* y, uint32_t count, float weight, int32_t fraction_bits, int64_t* sums);
-AttentionPartial attention_chunk(const AttentionChunk& chunk, const float* query, float* scores,
-                                 float* out);
+void attention_chunk(const AttentionChunk& chunk, std::span<const AttentionQuery> queries,
+                     float* scratch);
 
 inline constexpr KernelTable kTable = {"scalar",   matmul,  quantize,   rms_norm,       swiglu,
                                        swiglu_oai, exp_sum, accumulate, attention_chunk};

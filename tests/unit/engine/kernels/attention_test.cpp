@@ -8,6 +8,8 @@
 namespace potluck {
 namespace {
 
+constexpr KvType kTypes[] = {KvType::kF32, KvType::kF16, KvType::kQ8_0};
+
 // A chunk of random keys and values, and the same numbers as float64, position by position.
 struct Case {
   KvType type;
@@ -19,61 +21,110 @@ struct Case {
   std::vector<double> value_values;
   std::vector<float> query;
 
-  AttentionChunk chunk(uint32_t begin, uint32_t end) const {
-    return {type, head_dim, value_dim, keys.data(), values.data(), begin, end, 0.3F};
+  AttentionChunk chunk() const {
+    return {type, head_dim, value_dim, keys.data(), values.data(), 0.3F};
+  }
+  // Stores one position, and what became of it.
+  void put(uint32_t position, const std::vector<float>& key, const std::vector<float>& value) {
+    store_key(type, head_dim, key.data(), position, keys.data());
+    store_value(type, value_dim, value.data(), position, values.data());
+    for (uint32_t d = 0; d < head_dim; ++d) {
+      key_values[position * head_dim + d] = key_at(type, head_dim, keys.data(), position, d);
+    }
+    for (uint32_t d = 0; d < value_dim; ++d) {
+      value_values[position * value_dim + d] =
+          value_at(type, value_dim, values.data(), position, d);
+    }
   }
 };
 
-double put(KvType type, ByteVector& bytes, uint64_t index, float value) {
-  if (type == KvType::kF32) {
-    store(bytes.data() + 4 * index, value);
-    return value;
-  }
-  uint16_t half = float_to_half(value);
-  store(bytes.data() + 2 * index, half);
-  return half_to_float(half);
-}
-
 Case make_case(KvType type, uint32_t head_dim, uint32_t value_dim, RandomDraws& draws) {
-  uint32_t size = type == KvType::kF32 ? 4 : 2;
   Case c{type, head_dim, value_dim, {}, {}, {}, {}, random_floats(head_dim, 2, draws)};
-  c.keys.resize(uint64_t{kAttentionChunk} * head_dim * size);
-  c.values.resize(uint64_t{kAttentionChunk} * value_dim * size);
+  c.keys.resize(kAttentionChunk * kv_bytes(type, head_dim));
+  c.values.resize(kAttentionChunk * kv_bytes(type, value_dim));
+  c.key_values.resize(uint64_t{kAttentionChunk} * head_dim);
+  c.value_values.resize(uint64_t{kAttentionChunk} * value_dim);
   for (uint32_t p = 0; p < kAttentionChunk; ++p) {
-    for (uint32_t d = 0; d < head_dim; ++d) {
-      uint64_t index = (uint64_t{p / 8} * head_dim + d) * 8 + p % 8;
-      c.key_values.push_back(put(type, c.keys, index, draws.between(-2, 2)));
-    }
-    for (uint32_t d = 0; d < value_dim; ++d) {
-      uint64_t index = uint64_t{p} * value_dim + d;
-      c.value_values.push_back(put(type, c.values, index, draws.between(-2, 2)));
-    }
+    c.put(p, random_floats(head_dim, 2, draws), random_floats(value_dim, 2, draws));
   }
   return c;
 }
 
+struct Answer {
+  AttentionPartial partial;
+  std::vector<float> out;
+
+  bool same_bits(const Answer& other) const {
+    return std::memcmp(&partial, &other.partial, sizeof partial) == 0 &&
+           std::memcmp(out.data(), other.out.data(), out.size() * sizeof(float)) == 0;
+  }
+};
+
+Answer attend(const KernelTable& table, const Case& c, const float* query, uint32_t begin,
+              uint32_t end) {
+  Answer answer{{}, std::vector<float>(c.value_dim, -1.0F)};
+  std::vector<float> scratch(kAttentionScratch);
+  AttentionQuery one{query, begin, end, answer.out.data(), &answer.partial};
+  table.attention_chunk(c.chunk(), {&one, 1}, scratch.data());
+  return answer;
+}
+
 constexpr std::pair<uint32_t, uint32_t> kRanges[] = {{0, 256}, {0, 1},     {0, 8},    {5, 6},
                                                      {7, 9},   {255, 256}, {13, 201}, {0, 97}};
-constexpr std::pair<uint32_t, uint32_t> kDimensions[] = {
-    {8, 8}, {64, 64}, {128, 128}, {40, 24}, {192, 128}, {576, 512}, {256, 256}, {16, 104}};
+constexpr std::pair<uint32_t, uint32_t> kDimensions[] = {{8, 8},     {64, 64},   {128, 128},
+                                                         {40, 24},   {192, 128}, {576, 512},
+                                                         {256, 256}, {16, 104},  {80, 80}};
 
 TEST(Attention, EveryTableGivesTheScalarBits) {
   RandomDraws draws(1);
-  for (KvType type : {KvType::kF32, KvType::kF16}) {
+  for (KvType type : kTypes) {
     for (auto [head_dim, value_dim] : kDimensions) {
       Case c = make_case(type, head_dim, value_dim, draws);
       for (auto [begin, end] : kRanges) {
-        std::vector<float> expected(value_dim);
-        std::vector<float> scores(kAttentionChunk);
-        AttentionPartial first = available_kernels().front()->attention_chunk(
-            c.chunk(begin, end), c.query.data(), scores.data(), expected.data());
+        Answer expected = attend(*available_kernels().front(), c, c.query.data(), begin, end);
         for (const KernelTable* table : available_kernels()) {
-          std::vector<float> out(value_dim);
-          AttentionPartial found = table->attention_chunk(c.chunk(begin, end), c.query.data(),
-                                                          scores.data(), out.data());
-          EXPECT_EQ(std::memcmp(&found, &first, sizeof found), 0) << table->name;
-          EXPECT_EQ(std::memcmp(out.data(), expected.data(), value_dim * sizeof(float)), 0)
+          EXPECT_TRUE(attend(*table, c, c.query.data(), begin, end).same_bits(expected))
               << table->name << " " << head_dim << " [" << begin << ", " << end << ")";
+        }
+      }
+    }
+  }
+}
+
+// Whoever shares a call, whatever the others see: each query gets what it gets alone. Some see the
+// same, some a growing end, some a window that moves on, some nothing in common.
+TEST(Attention, QueriesDoNotShowInEachOther) {
+  RandomDraws draws(6);
+  for (KvType type : kTypes) {
+    Case c = make_case(type, 72, 56, draws);
+    for (uint32_t count : {1u, 2u, 3u, 5u, 8u, 11u, 15u, 24u}) {
+      std::vector<std::vector<float>> queries;
+      std::vector<std::pair<uint32_t, uint32_t>> ranges;
+      for (uint32_t i = 0; i < count; ++i) {
+        queries.push_back(random_floats(72, 2, draws));
+        if (count % 3 == 0) {
+          ranges.push_back({i / 4 * 3, 200 + i / 4});
+        } else if (count % 3 == 1) {
+          ranges.push_back({0, 256});
+        } else {
+          uint32_t begin = draws.below(255);
+          ranges.push_back({begin, begin + 1 + draws.below(256 - begin)});
+        }
+      }
+      for (const KernelTable* table : available_kernels()) {
+        std::vector<Answer> answers(count);
+        std::vector<AttentionQuery> together;
+        for (uint32_t i = 0; i < count; ++i) {
+          answers[i].out.assign(56, -1.0F);
+          together.push_back({queries[i].data(), ranges[i].first, ranges[i].second,
+                              answers[i].out.data(), &answers[i].partial});
+        }
+        std::vector<float> scratch(kAttentionScratch);
+        table->attention_chunk(c.chunk(), together, scratch.data());
+        for (uint32_t i = 0; i < count; ++i) {
+          Answer alone = attend(*available_kernels().front(), c, queries[i].data(), ranges[i].first,
+                                ranges[i].second);
+          EXPECT_TRUE(answers[i].same_bits(alone)) << table->name << " " << i << " of " << count;
         }
       }
     }
@@ -82,7 +133,7 @@ TEST(Attention, EveryTableGivesTheScalarBits) {
 
 TEST(Attention, AgreesWithFloat64) {
   RandomDraws draws(2);
-  for (KvType type : {KvType::kF32, KvType::kF16}) {
+  for (KvType type : kTypes) {
     Case c = make_case(type, 64, 48, draws);
     for (auto [begin, end] : kRanges) {
       std::vector<double> scores;
@@ -99,10 +150,7 @@ TEST(Attention, AgreesWithFloat64) {
         sum += weight;
         for (uint32_t d = 0; d < 48; ++d) expected[d] += weight * c.value_values[p * 48 + d];
       }
-      std::vector<float> scratch(kAttentionChunk);
-      std::vector<float> out(48);
-      AttentionPartial partial = available_kernels().back()->attention_chunk(
-          c.chunk(begin, end), c.query.data(), scratch.data(), out.data());
+      auto [partial, out] = attend(*available_kernels().back(), c, c.query.data(), begin, end);
       EXPECT_NEAR(partial.max_score, max, 1e-4);
       EXPECT_NEAR(partial.sum, sum, sum * 1e-4);
       for (uint32_t d = 0; d < 48; ++d) EXPECT_NEAR(out[d], expected[d], sum * 1e-4);
@@ -110,25 +158,33 @@ TEST(Attention, AgreesWithFloat64) {
   }
 }
 
-// What is outside [begin, end) must not show, whatever it is.
+// What is outside [begin, end) must not show, whatever it is, and whoever else sees it.
 TEST(Attention, IgnoresInvisiblePositions) {
   RandomDraws draws(3);
-  Case c = make_case(KvType::kF32, 16, 16, draws);
-  std::vector<float> scores(kAttentionChunk);
-  for (const KernelTable* table : available_kernels()) {
-    std::vector<float> expected(16);
-    table->attention_chunk(c.chunk(11, 20), c.query.data(), scores.data(), expected.data());
+  for (KvType type : kTypes) {
+    Case c = make_case(type, 16, 16, draws);
     Case dirty = c;
     for (uint32_t p = 0; p < kAttentionChunk; ++p) {
       if (p >= 11 && p < 20) continue;
-      for (uint32_t d = 0; d < 16; ++d) {
-        put(KvType::kF32, dirty.keys, (uint64_t{p / 8} * 16 + d) * 8 + p % 8, NAN);
-        put(KvType::kF32, dirty.values, uint64_t{p} * 16 + d, NAN);
-      }
+      dirty.put(p, std::vector<float>(16, NAN), std::vector<float>(16, NAN));
     }
-    std::vector<float> out(16);
-    table->attention_chunk(dirty.chunk(11, 20), c.query.data(), scores.data(), out.data());
-    EXPECT_EQ(out, expected) << table->name;
+    for (const KernelTable* table : available_kernels()) {
+      Answer expected = attend(*table, c, c.query.data(), 11, 20);
+      EXPECT_TRUE(std::isfinite(expected.partial.sum));
+      EXPECT_TRUE(attend(*table, dirty, c.query.data(), 11, 20).same_bits(expected));
+      std::vector<Answer> answers(8);
+      std::vector<AttentionQuery> queries;
+      for (uint32_t i = 0; i < 8; ++i) {
+        answers[i].out.resize(16);
+        uint32_t end = i == 5 ? 20 : 25 + i;  // one sees good positions only
+        queries.push_back(
+            {c.query.data(), i == 5 ? 11 : 3 + i, end, answers[i].out.data(), &answers[i].partial});
+      }
+      std::vector<float> scratch(kAttentionScratch);
+      table->attention_chunk(dirty.chunk(), queries, scratch.data());
+      EXPECT_TRUE(answers[5].same_bits(expected)) << table->name;
+      EXPECT_TRUE(std::isnan(answers[0].out[0])) << table->name;
+    }
   }
 }
 
@@ -138,22 +194,12 @@ TEST(Attention, UnusualScores) {
   for (float key : {0.0F, -0.0F, 1e38F, -1e38F}) {
     Case c = make_case(KvType::kF32, 8, 8, draws);
     for (uint32_t p = 3; p < 40; ++p) {
-      for (uint32_t d = 0; d < 8; ++d) {
-        float value = p % 3 == 0 ? key : -0.0F;
-        put(KvType::kF32, c.keys, (uint64_t{p / 8} * 8 + d) * 8 + p % 8, value);
-      }
+      c.put(p, std::vector<float>(8, p % 3 == 0 ? key : -0.0F), random_floats(8, 2, draws));
     }
-    std::vector<float> scores(kAttentionChunk);
-    std::vector<AttentionPartial> partials;
-    std::vector<std::vector<float>> outs;
+    Answer expected = attend(*available_kernels().front(), c, c.query.data(), 3, 40);
     for (const KernelTable* table : available_kernels()) {
-      std::vector<float> out(8);
-      partials.push_back(
-          table->attention_chunk(c.chunk(3, 40), c.query.data(), scores.data(), out.data()));
-      outs.push_back(out);
-      EXPECT_EQ(std::memcmp(&partials.back(), &partials.front(), sizeof(AttentionPartial)), 0)
-          << table->name << " " << key << " " << partials.back().sum;
-      EXPECT_EQ(std::memcmp(outs.back().data(), outs.front().data(), 32), 0) << key;
+      Answer found = attend(*table, c, c.query.data(), 3, 40);
+      EXPECT_TRUE(found.same_bits(expected)) << table->name << " " << key;
     }
   }
 }
@@ -165,17 +211,13 @@ TEST(Attention, LargestZeroHasNoSign) {
     Case c = make_case(KvType::kF32, 8, 8, draws);
     c.query.assign(8, 0.5F);
     for (uint32_t p = 0; p < kAttentionChunk; ++p) {
-      float smallest = p % 3 == first ? 1e-45F : -1e-45F;
-      for (uint32_t d = 0; d < 8; ++d) {
-        put(KvType::kF32, c.keys, (uint64_t{p / 8} * 8 + d) * 8 + p % 8, d == 0 ? 2 * smallest : 0);
-      }
+      std::vector<float> key(8);
+      key[0] = p % 3 == first ? 2e-45F : -2e-45F;
+      c.put(p, key, random_floats(8, 2, draws));
     }
-    std::vector<float> scores(kAttentionChunk);
-    std::vector<float> out(8);
     for (const KernelTable* table : available_kernels()) {
-      AttentionPartial partial =
-          table->attention_chunk(c.chunk(1, 2 + first), c.query.data(), scores.data(), out.data());
-      EXPECT_EQ(std::bit_cast<uint32_t>(partial.max_score), 0u) << table->name;
+      Answer found = attend(*table, c, c.query.data(), 1, 2 + first);
+      EXPECT_EQ(std::bit_cast<uint32_t>(found.partial.max_score), 0u) << table->name;
     }
   }
 }

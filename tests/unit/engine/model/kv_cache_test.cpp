@@ -1,4 +1,4 @@
-// Where keys and values lie, in both types.
+// Where keys and values lie, in every type.
 #include "engine/model/kv_cache.h"
 
 #include <gtest/gtest.h>
@@ -17,20 +17,16 @@ ModelConfig shape() {
   return config;
 }
 
-float element(ByteSpan bytes, KvType type, uint64_t index) {
-  if (type == KvType::kF32) return load<float>(bytes.data() + index * 4);
-  return half_to_float(load<uint16_t>(bytes.data() + index * 2));
-}
-
-// Every value goes where the layout says, and nothing else is touched.
-TEST(KvCache, LaysOutKeysInGroupsOfEightAndValuesInRows) {
-  for (KvType type : {KvType::kF32, KvType::kF16}) {
+// Every number comes back from where the kernels will look for it, and none covers another.
+TEST(KvCache, KeepsEveryPositionOfEveryHead) {
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
     KvCache cache(shape(), type, 300);
-    ASSERT_EQ(cache.capacity(), 512u);
+    ASSERT_EQ(cache.capacity(), 300u);
     CounterRandom random(7);
-    // Whole numbers that a half can hold, different for each place.
+    // Whole numbers that a half can hold, and an 8-bit block too; different for each place.
     auto value = [&](uint32_t layer, uint32_t head, uint32_t p, uint32_t d) {
-      return static_cast<float>(random.bits(layer * 1000 + head, p * 100 + d) % 4001) - 2000;
+      if (d % 50 == 0) return 127.0F;  // the block's scale is 1
+      return static_cast<float>(random.bits(layer * 1000 + head, p * 100 + d) % 255) - 127;
     };
     auto for_all = [&](auto&& use) {
       for (uint32_t layer = 0; layer < 3; ++layer) {
@@ -52,33 +48,38 @@ TEST(KvCache, LaysOutKeysInGroupsOfEightAndValuesInRows) {
       ASSERT_EQ(chunk.head_dim, 16u);
       ASSERT_EQ(chunk.value_dim, 8u);
       uint32_t q = p % kAttentionChunk;
-      ByteSpan keys(chunk.keys, SIZE_MAX);
-      ByteSpan values(chunk.values, SIZE_MAX);
       for (uint32_t d = 0; d < 16; ++d) {
-        ASSERT_EQ(element(keys, type, q / 8 * 128 + d * 8 + q % 8), value(layer, head, p, d));
+        ASSERT_EQ(key_at(type, 16, chunk.keys, q, d), value(layer, head, p, d));
       }
       for (uint32_t d = 0; d < 8; ++d) {
-        ASSERT_EQ(element(values, type, q * 8 + d), value(layer, head, p, 50 + d));
+        ASSERT_EQ(value_at(type, 8, chunk.values, q, d), value(layer, head, p, 50 + d));
       }
     });
   }
 }
 
-TEST(KvCache, RoundsToTheNearestHalf) {
-  ModelConfig config = shape();
-  KvCache cache(config, KvType::kF16, 1);
-  std::vector<float> key(16, 1.0F + 0x1p-11F);     // halfway between two halves: to even
-  std::vector<float> value(8, 1.0F + 0x1.8p-10F);  // likewise, upwards
-  cache.put(0, 0, 0, key.data(), value.data());
-  AttentionChunk chunk = cache.chunk(0, 0, 0);
-  EXPECT_EQ(element({chunk.keys, 2}, KvType::kF16, 0), 1.0F);
-  EXPECT_EQ(element({chunk.values, 2}, KvType::kF16, 0), 1.0F + 0x1p-9F);
+// What belongs to a chunk lies together, so that memory is taken as the context grows.
+TEST(KvCache, GrowsChunkByChunk) {
+  KvCache cache(shape(), KvType::kF16, 1024);
+  const std::byte* first = cache.chunk(0, 0, 0).keys;
+  uint64_t chunk_bytes = KvCache::bytes_for(shape(), KvType::kF16, kAttentionChunk);
+  for (uint32_t chunk = 0; chunk < 4; ++chunk) {
+    for (uint32_t layer = 0; layer < 3; ++layer) {
+      for (uint32_t head = 0; head < 2; ++head) {
+        auto offset = static_cast<uint64_t>(cache.chunk(layer, head, chunk).keys - first);
+        EXPECT_EQ(offset / chunk_bytes, chunk);
+      }
+    }
+  }
 }
 
 TEST(KvCache, KnowsItsSize) {
   // 3 layers x 2 heads x (16 + 8) values x 512 positions.
   EXPECT_EQ(KvCache::bytes_for(shape(), KvType::kF32, 257), 3u * 2 * 24 * 512 * 4);
   EXPECT_EQ(KvCache::bytes_for(shape(), KvType::kF16, 512), 3u * 2 * 24 * 512 * 2);
+  EXPECT_EQ(KvCache::bytes_for(shape(), KvType::kQ8_0, 512), 3u * 2 * (24 + 2 * 2) * 512);
+  EXPECT_EQ(KvCache::bytes_per_position(shape(), KvType::kF16), 3u * 2 * 24 * 2);
+  EXPECT_EQ(KvCache::fixed_bytes(shape()), 0u);
 }
 
 TEST(KvCache, CountsPositions) {

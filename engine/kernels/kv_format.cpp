@@ -1,0 +1,116 @@
+#include "engine/kernels/kv_format.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/base/bytes.h"
+#include "engine/kernels/block_format.h"
+
+namespace potluck {
+namespace {
+
+constexpr uint16_t kHalfNan = 0x7e00;
+constexpr uint64_t kScaleBytes = 2;
+
+// Where the numbers of one position lie: `stride` elements apart, in bytes from the start of its
+// group of keys or its row of values. Scales of neighboring positions stand side by side as well.
+struct Place {
+  std::byte* start;
+  uint32_t stride;  // kKeyGroup or 1
+  uint32_t lane;    // which of the `stride` positions
+
+  uint64_t element(uint32_t dimension) const { return uint64_t{dimension} * stride + lane; }
+  // Of kQ8_0: the first byte of the block that holds a dimension.
+  uint64_t block(uint32_t dimension) const {
+    return uint64_t{dimension / kKvBlock} * (kKvBlock + kScaleBytes) * stride;
+  }
+  uint64_t scale(uint32_t dimension) const { return block(dimension) + kScaleBytes * lane; }
+  uint64_t quant(uint32_t dimension) const {
+    return block(dimension) + kScaleBytes * stride + element(dimension % kKvBlock);
+  }
+};
+
+Place key_place(KvType type, uint32_t dimensions, std::byte* keys, uint32_t position) {
+  uint64_t group = kKeyGroup * kv_bytes(type, dimensions);
+  return {keys + position / kKeyGroup * group, kKeyGroup, position % kKeyGroup};
+}
+
+Place value_place(KvType type, uint32_t dimensions, std::byte* values, uint32_t position) {
+  return {values + position * kv_bytes(type, dimensions), 1, 0};
+}
+
+uint16_t block_scale(const float* x, uint32_t count) {
+  float amax = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!std::isfinite(x[i])) return kHalfNan;
+    amax = std::max(amax, std::fabs(x[i]));
+  }
+  uint16_t scale = float_to_half(amax / 127.0F);
+  return std::isfinite(half_to_float(scale)) ? scale : kHalfNan;
+}
+
+void store_block(const float* x, uint32_t first, uint32_t count, const Place& place) {
+  uint16_t half = block_scale(x + first, count);
+  store(place.start + place.scale(first), half);
+  float scale = half_to_float(half);
+  float inverse = scale > 0 ? 1.0F / scale : 0.0F;
+  for (uint32_t d = first; d < first + count; ++d) {
+    // A NaN times the inverse would have no integer.
+    long quant = inverse > 0 ? std::lrint(x[d] * inverse) : 0;
+    store(place.start + place.quant(d), static_cast<int8_t>(std::clamp(quant, -127L, 127L)));
+  }
+}
+
+void store_numbers(KvType type, uint32_t dimensions, const float* x, const Place& place) {
+  switch (type) {
+    case KvType::kF32:
+      for (uint32_t d = 0; d < dimensions; ++d) store(place.start + 4 * place.element(d), x[d]);
+      return;
+    case KvType::kF16:
+      for (uint32_t d = 0; d < dimensions; ++d) {
+        store(place.start + 2 * place.element(d), float_to_half(x[d]));
+      }
+      return;
+    case KvType::kQ8_0:
+      for (uint32_t d = 0; d < dimensions; d += kKvBlock) {
+        store_block(x, d, std::min(kKvBlock, dimensions - d), place);
+      }
+  }
+}
+
+float number_at(KvType type, const Place& place, uint32_t dimension) {
+  const std::byte* start = place.start;
+  if (type == KvType::kF32) return load<float>(start + 4 * place.element(dimension));
+  if (type == KvType::kF16) {
+    return half_to_float(load<uint16_t>(start + 2 * place.element(dimension)));
+  }
+  float scale = half_to_float(load<uint16_t>(start + place.scale(dimension)));
+  return scale * static_cast<float>(load<int8_t>(start + place.quant(dimension)));
+}
+
+}  // namespace
+
+void store_key(KvType type, uint32_t dimensions, const float* key, uint32_t position,
+               std::byte* keys) {
+  store_numbers(type, dimensions, key, key_place(type, dimensions, keys, position));
+}
+
+void store_value(KvType type, uint32_t dimensions, const float* value, uint32_t position,
+                 std::byte* values) {
+  store_numbers(type, dimensions, value, value_place(type, dimensions, values, position));
+}
+
+float key_at(KvType type, uint32_t dimensions, const std::byte* keys, uint32_t position,
+             uint32_t dimension) {
+  // Only read through the place.
+  auto* start = const_cast<std::byte*>(keys);
+  return number_at(type, key_place(type, dimensions, start, position), dimension);
+}
+
+float value_at(KvType type, uint32_t dimensions, const std::byte* values, uint32_t position,
+               uint32_t dimension) {
+  auto* start = const_cast<std::byte*>(values);
+  return number_at(type, value_place(type, dimensions, start, position), dimension);
+}
+
+}  // namespace potluck

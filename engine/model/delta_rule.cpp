@@ -1,0 +1,32 @@
+#include "engine/model/delta_rule.h"
+
+#include <algorithm>
+
+namespace potluck {
+
+void DeltaStep::run(const float* before, float* after, float* out) const {
+  std::fill_n(out, value_dim, 0.0F);
+  for (uint32_t k = 0; k < key_dim; ++k) {
+    const float* from = before + uint64_t{k} * value_dim;
+    float* to = after + uint64_t{k} * value_dim;
+    float factor = key[k];
+    for (uint32_t v = 0; v < value_dim; ++v) {
+      float decayed = from[v] * decay;
+      to[v] = decayed;
+      out[v] += decayed * factor;
+    }
+  }
+  for (uint32_t v = 0; v < value_dim; ++v) value[v] = (value[v] - out[v]) * beta;
+  std::fill_n(out, value_dim, 0.0F);
+  for (uint32_t k = 0; k < key_dim; ++k) {
+    float* to = after + uint64_t{k} * value_dim;
+    float factor = key[k];
+    float read = query[k];
+    for (uint32_t v = 0; v < value_dim; ++v) {
+      to[v] += factor * value[v];
+      out[v] += to[v] * read;
+    }
+  }
+}
+
+}  // namespace potluck
