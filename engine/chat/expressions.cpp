@@ -98,9 +98,10 @@ Result<Value> Interpreter::evaluate_dict(const Expression& expression) {
   for (size_t i = 0; i < expression.operands.size(); i += 2) {
     auto key = evaluate(*expression.operands[i]);
     if (!key) return key.error();
-    if (key->text() == nullptr) {
-      return error_at(expression.operands[i]->at, ErrorCode::kUnsupported,
-                      fmt::format("keys of mappings are texts, found {}", key->kind_name()));
+    if (!Map::name_of(*key)) {
+      return error_at(
+          expression.operands[i]->at, ErrorCode::kUnsupported,
+          fmt::format("keys of mappings are texts or whole numbers, found {}", key->kind_name()));
     }
     auto value = evaluate(*expression.operands[i + 1]);
     if (!value) return value.error();

@@ -119,8 +119,8 @@ Result<std::vector<Value>> items_of(Context context, In subject) {
                  fmt::format("items: expected a mapping, found {}", subject.kind_name())};
   }
   std::vector<Value> items;
-  for (const auto& [key, value] : map->entries()) {
-    items.push_back(context.heap.tuple({Value::of(key), value}));
+  for (const Map::Entry& entry : map->entries()) {
+    items.push_back(context.heap.tuple({entry.key, entry.value}));
   }
   return items;
 }
@@ -137,6 +137,11 @@ Result<Value> extreme(Context context, In subject, Given given, bool largest) {
     if (*better) best = &other;
   }
   return best->item;
+}
+
+// What select(), map() and their sisters go through: of nothing, nothing.
+Result<std::vector<Value>> candidates(Context context, In subject) {
+  return is_true(subject) ? elements_of(subject, &context.heap) : std::vector<Value>();
 }
 
 // The test that follows in the arguments from `first` on, or truth; for select() and its sisters.
@@ -158,7 +163,7 @@ Result<Value> choose(Context context, In subject, Given given, bool by_attribute
     return Error{ErrorCode::kInvalidArgument,
                  "expected the name of an attribute, a test and its argument"};
   }
-  auto items = elements_of(subject, &context.heap);
+  auto items = candidates(context, subject);
   if (!items) return items.error();
   std::vector<Value> chosen;
   for (Value& item : *items) {
@@ -300,7 +305,7 @@ Result<Value> filter_max(Context context, In subject, Given given) {
 }
 
 Result<Value> filter_map(Context context, In subject, Given given) {
-  auto items = elements_of(subject, &context.heap);
+  auto items = candidates(context, subject);
   if (!items) return items.error();
   for (Value& item : *items) {
     auto made = mapped(context, item, given);

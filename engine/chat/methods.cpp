@@ -231,26 +231,22 @@ Result<Value> list_count(Context context, In subject, Given given) {
 // --- Mappings --------------------------------------------------------------------------------
 
 Result<Value> map_get(Context, In subject, Given given) {
-  const MarkedText* key = nth(given, 0).text();
-  const Value* found = key == nullptr ? nullptr : subject.map()->find(key->bytes());
+  const Value* found = subject.map()->find(nth(given, 0));
   if (found != nullptr) return *found;
   return nth(given, 1).is_undefined() ? Value::none() : nth(given, 1);
 }
 
 Result<Value> map_pop(Context context, In subject, Given given) {
-  const MarkedText* key = nth(given, 0).text();
   context.budget().spend(subject.map()->entries().size());
-  std::optional<Value> removed;
-  if (key != nullptr) removed = subject.map()->remove(key->bytes());
-  if (removed) return *removed;
+  if (const auto removed = subject.map()->remove(nth(given, 0))) return *removed;
   if (!nth(given, 1).is_undefined()) return nth(given, 1);
   return Error{ErrorCode::kInvalidArgument, "pop: the mapping has no such key"};
 }
 
 Result<Value> map_items(Context context, In subject, Given) {
   std::vector<Value> items;
-  for (const auto& [key, value] : subject.map()->entries()) {
-    items.push_back(context.heap.tuple({Value::of(key), value}));
+  for (const Map::Entry& entry : subject.map()->entries()) {
+    items.push_back(context.heap.tuple({entry.key, entry.value}));
   }
   return context.heap.list(std::move(items));
 }
@@ -263,7 +259,7 @@ Result<Value> map_keys(Context context, In subject, Given) {
 
 Result<Value> map_values(Context context, In subject, Given) {
   std::vector<Value> values;
-  for (const auto& [key, value] : subject.map()->entries()) values.push_back(value);
+  for (const Map::Entry& entry : subject.map()->entries()) values.push_back(entry.value);
   return context.heap.list(std::move(values));
 }
 
@@ -275,9 +271,7 @@ Result<Value> map_update(Context context, In subject, Given given) {
   if (other != nullptr) {
     const std::vector<Map::Entry> entries = other->entries();  // it may be the same mapping
     context.budget().spend(entries.size());
-    for (const auto& [key, value] : entries) {
-      context.heap.set(subject.map(), Value::of(key), value);
-    }
+    for (const Map::Entry& entry : entries) context.heap.set(subject.map(), entry.key, entry.value);
   }
   for (const auto& [name, value] : given.named) context.heap.set(subject.map(), name, value);
   return Value::none();

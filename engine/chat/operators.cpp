@@ -46,8 +46,8 @@ bool equal(const Value& left, const Value& right, uint32_t depth, Budget* budget
   if (a != nullptr && b != nullptr && !a->is_namespace && !b->is_namespace) {
     return a->entries().size() == b->entries().size() &&
            std::all_of(a->entries().begin(), a->entries().end(), [&](const Map::Entry& entry) {
-             const Value* other = b->find(entry.first->bytes());
-             return other != nullptr && equal(entry.second, *other, depth + 1, budget);
+             const Value* other = b->find(entry.name->bytes());
+             return other != nullptr && equal(entry.value, *other, depth + 1, budget);
            });
   }
   return left.same_as(right);
@@ -88,7 +88,7 @@ Result<bool> contains(const Value& container, const Value& element, Budget* budg
                        [&](const Value& item) { return equal(item, element, 0, budget); });
   }
   if (const Map* map = container.map(); map != nullptr && !map->is_namespace) {
-    return element.text() != nullptr && map->find(element.text()->bytes()) != nullptr;
+    return map->find(element) != nullptr;
   }
   if (container.is_undefined()) return false;
   return mismatch("'in'", element, container);
@@ -343,7 +343,7 @@ Result<Value> subscript(const Value& value, const Value& index, Heap* heap) {
     return Error{ErrorCode::kInvalidArgument, "the value that is subscripted is undefined"};
   }
   if (const Map* map = value.map()) {
-    const Value* found = index.text() == nullptr ? nullptr : map->find(index.text()->bytes());
+    const Value* found = map->find(index);
     return found == nullptr ? Value() : *found;
   }
   const auto whole = index.whole_number();
@@ -386,7 +386,7 @@ Result<std::vector<Value>> elements_of(const Value& value, Heap* heap) {
   }
   std::vector<Value> elements;
   if (const Map* map = value.map(); map != nullptr && !map->is_namespace) {
-    for (const auto& [key, unused] : map->entries()) elements.push_back(Value::of(key));
+    for (const Map::Entry& entry : map->entries()) elements.push_back(entry.key);
     heap->budget().spend(elements.size());
     return elements;
   }

@@ -121,12 +121,12 @@ class ReprWriter : public Writer {
   Status write_map(const Map& map, uint32_t depth) {
     put(map.is_namespace ? "<Namespace {" : "{");
     bool first = true;
-    for (const auto& [key, value] : map.entries()) {
+    for (const Map::Entry& entry : map.entries()) {
       if (!first) put(", ");
       first = false;
-      write_text(*key);
+      if (Status status = write(entry.key, depth + 1); !status) return status;
       put(": ");
-      if (Status status = write(value, depth + 1); !status) return status;
+      if (Status status = write(entry.value, depth + 1); !status) return status;
     }
     put(map.is_namespace ? "}>" : "}");
     return {};
@@ -203,6 +203,15 @@ class JsonWriter : public Writer {
     return fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10), 0xDC00 + (rest & 0x3FF));
   }
 
+  // JSON knows texts only as keys.
+  void write_key(const Value& key) {
+    if (key.text() != nullptr) return write_text(*key.text());
+    put("\"");
+    put(key.boolean() != nullptr ? (*key.boolean() ? "true" : "false")
+                                 : ReprWriter::atom_text(key));
+    put("\"");
+  }
+
   // A line of its own for what follows, where the style asks for it.
   Status new_line(uint32_t depth) {
     if (style_.indent < 0) return {};
@@ -242,16 +251,16 @@ class JsonWriter : public Writer {
     budget_.spend(entries.size());
     if (style_.sort_keys) {
       std::stable_sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
-        return a->first->bytes() < b->first->bytes();
+        return a->name->bytes() < b->name->bytes();
       });
     }
     put("{");
     for (size_t i = 0; i < entries.size(); ++i) {
       if (i > 0) put(item_separator_);
       if (Status status = new_line(depth + 1); !status) return status;
-      write_text(*entries[i]->first);
+      write_key(entries[i]->key);
       put(key_separator_);
-      if (Status status = write(entries[i]->second, depth + 1); !status) return status;
+      if (Status status = write(entries[i]->value, depth + 1); !status) return status;
     }
     if (Status status = new_line(depth); !status) return status;
     put("}");

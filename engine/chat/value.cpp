@@ -52,44 +52,64 @@ const char* Value::kind_name() const {
   return loop() != nullptr ? "loop" : "function";
 }
 
-std::optional<size_t> Map::position(std::string_view key) const {
+std::optional<TextPtr> Map::name_of(const Value& key) {
+  if (key.text() != nullptr) return key.shared_text();
+  const auto whole = key.whole_number();
+  if (!whole) return std::nullopt;
+  // Texts are UTF-8 and never hold this byte.
+  return std::make_shared<const MarkedText>("\xFF" + std::to_string(*whole), Trust::kTemplate);
+}
+
+std::optional<size_t> Map::position(std::string_view name) const {
   if (entries_.size() >= kIndexFrom) {
-    const auto found = index_.find(key);
+    const auto found = index_.find(name);
     return found == index_.end() ? std::nullopt : std::optional<size_t>(found->second);
   }
   for (size_t i = 0; i < entries_.size(); ++i) {
-    if (entries_[i].first->bytes() == key) return i;
+    if (entries_[i].name->bytes() == name) return i;
   }
   return std::nullopt;
 }
 
-const Value* Map::find(std::string_view key) const {
-  const auto at = position(key);
-  return at ? &entries_[*at].second : nullptr;
+const Value* Map::find(std::string_view text) const {
+  const auto at = position(text);
+  return at ? &entries_[*at].value : nullptr;
 }
 
-bool Map::set(TextPtr key, Value value) {
-  if (const auto at = position(key->bytes())) {
-    entries_[*at].second = std::move(value);
+const Value* Map::find(const Value& key) const {
+  const auto name = name_of(key);
+  return name ? find((*name)->bytes()) : nullptr;
+}
+
+bool Map::set(const Value& key, Value value) {
+  auto name = name_of(key);
+  CHECK(name.has_value());
+  if (const auto at = position((*name)->bytes())) {
+    entries_[*at].value = std::move(value);
     return false;
   }
-  entries_.emplace_back(std::move(key), std::move(value));
-  if (entries_.size() < kIndexFrom) return true;
-  // The views stay valid: they look into texts that never change.
-  const size_t first = entries_.size() == kIndexFrom ? 0 : entries_.size() - 1;
-  for (size_t i = first; i < entries_.size(); ++i) index_.emplace(entries_[i].first->bytes(), i);
+  add({std::move(*name), key, std::move(value)});
   return true;
 }
 
-std::optional<Value> Map::remove(std::string_view key) {
-  const auto at = position(key);
+void Map::add(Entry entry) {
+  entries_.push_back(std::move(entry));
+  if (entries_.size() < kIndexFrom) return;
+  // The views stay valid: they look into texts that never change.
+  const size_t first = entries_.size() == kIndexFrom ? 0 : entries_.size() - 1;
+  for (size_t i = first; i < entries_.size(); ++i) index_.emplace(entries_[i].name->bytes(), i);
+}
+
+std::optional<Value> Map::remove(const Value& key) {
+  const auto name = name_of(key);
+  const auto at = name ? position((*name)->bytes()) : std::nullopt;
   if (!at) return std::nullopt;
   std::vector<Entry> kept = std::move(entries_);
   entries_.clear();
   index_.clear();
-  Value removed = kept[*at].second;
+  Value removed = kept[*at].value;
   kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(*at));
-  for (Entry& entry : kept) set(std::move(entry.first), std::move(entry.second));
+  for (Entry& entry : kept) add(std::move(entry));
   return removed;
 }
 
@@ -128,9 +148,8 @@ void Heap::append(List* list, Value value) {
 }
 
 void Heap::set(Map* map, const Value& key, Value value) {
-  CHECK(key.text() != nullptr);
-  budget_.spend_text(key.text()->size());
-  if (map->set(key.shared_text(), std::move(value))) budget_.take(kEntryBytes);
+  budget_.spend_text(key.text() == nullptr ? 0 : key.text()->size());
+  if (map->set(key, std::move(value))) budget_.take(kEntryBytes);
 }
 
 void Heap::set(Map* map, std::string_view key, Value value) {

@@ -96,23 +96,32 @@ struct List {
   bool is_tuple = false;
 };
 
-// Keys are texts and keep the order in which they came.
+// Keys are texts or whole numbers and keep the order in which they came.
 class Map {
  public:
-  using Entry = std::pair<TextPtr, Value>;
+  struct Entry {
+    TextPtr name;  // what the key is found by: the text, or what no text can be
+    Value key;
+    Value value;
+  };
+
+  // Nothing for values that cannot be keys.
+  static std::optional<TextPtr> name_of(const Value& key);
 
   const std::vector<Entry>& entries() const { return entries_; }
-  const Value* find(std::string_view key) const;
-  // True where the key is new.
-  bool set(TextPtr key, Value value);
-  std::optional<Value> remove(std::string_view key);
+  const Value* find(std::string_view text) const;
+  const Value* find(const Value& key) const;
+  // True where the key, which must be one (CHECK), is new.
+  bool set(const Value& key, Value value);
+  std::optional<Value> remove(const Value& key);
 
   bool is_namespace = false;
 
  private:
   static constexpr size_t kIndexFrom = 16;  // below it a search is faster than an index
 
-  std::optional<size_t> position(std::string_view key) const;
+  std::optional<size_t> position(std::string_view name) const;
+  void add(Entry entry);
 
   std::vector<Entry> entries_;
   std::unordered_map<std::string_view, size_t> index_;
@@ -141,7 +150,7 @@ class Heap {
   Loop* loop(std::vector<Value> items, size_t depth);
 
   void append(List* list, Value value);
-  void set(Map* map, const Value& key, Value value);  // the key is a text
+  void set(Map* map, const Value& key, Value value);  // as Map::set()
   void set(Map* map, std::string_view key, Value value);
 
   // Texts in the tree get the mark; they must be UTF-8.
