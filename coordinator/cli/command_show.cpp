@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/chat_flags.h"
 #include "coordinator/cli/commands.h"
 #include "engine/experts/grain_cutter.h"
 #include "engine/model/config.h"
@@ -40,6 +41,13 @@ nlohmann::json describe_experts(const GgufModel& model, const std::vector<Expert
           {"total_bytes", total}};
 }
 
+// Whether `run` can chat with the model.
+nlohmann::json describe_chat_template(const GgufMetadata& metadata) {
+  const auto own = model_chat_template(metadata);
+  if (!own) return nullptr;
+  return *own ? "usable" : "unusable: " + own->error().message;
+}
+
 nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
                         const std::vector<ExpertBank>& banks) {
   return {{"name", config.name},
@@ -54,6 +62,7 @@ nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
           {"head_dim", config.head_dim},
           {"vocabulary", config.vocabulary},
           {"trained_context", config.trained_context},
+          {"chat_template", describe_chat_template(model.metadata())},
           {"experts_used", config.router.top_k},
           {"experts", describe_experts(model, banks)},
           {"bytes_by_format", bytes_by_format(model)}};

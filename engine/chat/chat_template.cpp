@@ -45,7 +45,7 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source) {
   if (!block) return block.error();
   ChatTemplate made;
   made.tree_ = std::make_unique<const Tree>(Tree{std::move(*block)});
-  made.mentions_thinking_ = source.find("<think>") != std::string_view::npos;
+  made.reasoning_marks_ = find_reasoning_marks(source);
   made.find_form();
   return made;
 }

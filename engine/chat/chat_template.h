@@ -4,11 +4,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "engine/chat/conversation_values.h"
 #include "engine/chat/marked_text.h"
+#include "engine/chat/reasoning.h"
 
 namespace potluck {
 
@@ -31,8 +33,8 @@ class ChatTemplate {
 
   Result<MarkedText> render(const Conversation& conversation, const TemplateSetting& setting) const;
 
-  // The template opens or looks for <think> in answers.
-  bool mentions_thinking() const { return mentions_thinking_; }
+  // Between which marks models of this template write their reasoning.
+  std::optional<ReasoningMarks> reasoning_marks() const { return reasoning_marks_; }
 
  private:
   struct Tree;
@@ -43,7 +45,7 @@ class ChatTemplate {
 
   std::unique_ptr<const Tree> tree_;
   ConversationForm form_;
-  bool mentions_thinking_ = false;
+  std::optional<ReasoningMarks> reasoning_marks_;
 };
 
 }  // namespace potluck
