@@ -136,8 +136,8 @@ Result<Value> Interpreter::loop_attribute(const Loop& loop, std::string_view nam
   if (name == "length") return Value::of(length);
   if (name == "revindex") return Value::of(length - std::min(length, loop.index));
   if (name == "revindex0") return Value::of(length - std::min(length, loop.index + 1));
-  if (name == "depth") return Value::of(loop.depth);
-  if (name == "depth0") return Value::of(loop.depth - 1);
+  if (name == "depth") return Value::of(int64_t{1});  // it counts recursion, which is not supported
+  if (name == "depth0") return Value::of(int64_t{0});
   if (name == "nextitem") return loop.index + 1 < length ? loop.items[loop.index + 1] : Value();
   if (name == "previtem") {
     return loop.index > 0 && loop.index <= length ? loop.items[loop.index - 1] : Value();

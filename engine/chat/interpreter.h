@@ -92,7 +92,6 @@ class Interpreter {
   std::deque<Macro> macros_;
   Scope* scope_;
   uint32_t nesting_ = 0;
-  size_t loop_depth_ = 0;
 };
 
 // The errors of operators and functions know no position: this adds it.

@@ -98,13 +98,14 @@ Result<Value> repeat(const Value& value, int64_t times, Heap* heap) {
   const auto count = static_cast<uint64_t>(std::max<int64_t>(times, 0));
   uint64_t size = 0;
   if (const MarkedText* text = value.text()) {
+    if (text->empty()) return value;
     if (!checked_multiply(text->size(), count, &size)) size = UINT64_MAX;
     if (Status status = check_text_size(size); !status) return status.error();
     heap->budget().spend_text(size);
-    heap->budget().spend(text->empty() ? 0 : count);
+    heap->budget().spend(count);
     if (Status status = heap->budget().check(); !status) return status.error();
     MarkedText out;
-    for (uint64_t i = 0; i < count && !text->empty(); ++i) out.append(*text);
+    for (uint64_t i = 0; i < count; ++i) out.append(*text);
     return heap->text(std::move(out));
   }
   const auto& items = value.list()->items;

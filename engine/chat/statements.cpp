@@ -50,6 +50,8 @@ Result<MarkedText> Interpreter::run(const Block& block) {
   MarkedText out;
   auto done = execute(block, &out);
   if (!done) return done.error();
+  // The last operation may have given up for want of steps.
+  if (Status status = heap_.budget().check(); !status) return status.error();
   return out;
 }
 
@@ -195,9 +197,8 @@ Result<Interpreter::Flow> Interpreter::execute_for(const Statement& statement, M
   auto items = loop_items(statement);
   if (!items) return items.error();
   if (items->empty()) return execute_in_scope(statement.otherwise, out);
-  Loop* loop = heap_.loop(std::move(*items), ++loop_depth_);
+  Loop* loop = heap_.loop(std::move(*items));
   auto flow = execute_loop(statement, loop, out);
-  --loop_depth_;
   loop->items.clear();
   return flow;
 }

@@ -30,7 +30,7 @@ Ranges split_at_spaces(std::string_view text, int64_t count) {
   while (!rest.empty()) {
     const size_t begin = text.size() - rest.size();
     if (count >= 0 && pieces.size() == static_cast<size_t>(count)) {
-      pieces.push_back({begin, begin + strip_right(rest).size()});
+      pieces.push_back({begin, text.size()});  // spaces at its end stay
       break;
     }
     while (!rest.empty() && !is_space(decode_utf8(rest))) rest.remove_prefix(utf8_length(rest[0]));
@@ -73,7 +73,7 @@ Ranges split_at_spaces_from_right(std::string_view text, int64_t count) {
   Ranges pieces = split_at_spaces(text, -1);
   if (count < 0 || pieces.size() <= static_cast<size_t>(count)) return pieces;
   const size_t joined = pieces.size() - static_cast<size_t>(count);
-  const ByteRange head{text.size() - strip_left(text).size(), pieces[joined - 1].end};
+  const ByteRange head{0, pieces[joined - 1].end};  // spaces at its beginning stay
   pieces.erase(pieces.begin(), pieces.begin() + static_cast<std::ptrdiff_t>(joined));
   pieces.insert(pieces.begin(), head);
   return pieces;

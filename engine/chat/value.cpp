@@ -136,10 +136,10 @@ Map* Heap::map() {
   return &maps_.emplace_back();
 }
 
-Loop* Heap::loop(std::vector<Value> items, size_t depth) {
+Loop* Heap::loop(std::vector<Value> items) {
   budget_.spend(items.size());
   budget_.take(sizeof(Loop));
-  return &loops_.emplace_back(Loop{std::move(items), 0, depth});
+  return &loops_.emplace_back(Loop{std::move(items)});
 }
 
 void Heap::append(List* list, Value value) {

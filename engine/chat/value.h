@@ -131,7 +131,6 @@ class Map {
 struct Loop {
   std::vector<Value> items;
   size_t index = 0;
-  size_t depth = 0;
 };
 
 class Heap {
@@ -147,7 +146,7 @@ class Heap {
   Value list(std::vector<Value> items);
   Value tuple(std::vector<Value> items);
   Map* map();
-  Loop* loop(std::vector<Value> items, size_t depth);
+  Loop* loop(std::vector<Value> items);
 
   void append(List* list, Value value);
   void set(Map* map, const Value& key, Value value);  // as Map::set()
