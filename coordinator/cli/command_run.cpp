@@ -8,7 +8,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "coordinator/cli/chat_flags.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/conversation.h"
 #include "coordinator/cli/engine_flags.h"
 #include "engine/base/limits.h"
 
@@ -21,7 +23,7 @@ struct RunFlags {
   uint32_t max_tokens = 256;
   SamplingSettings sampling;
   std::optional<uint64_t> seed;
-  bool raw = false;
+  ChatFlags chat;
   bool ignore_end = false;
   bool json = false;
 };
@@ -38,13 +40,15 @@ Result<std::string> read_prompt(const RunFlags& flags) {
   return text;
 }
 
+Status require_tokenizer(const Model& model) {
+  if (model.tokenizer() != nullptr) return {};
+  return Error{ErrorCode::kUnsupported, fmt::format("{}: no usable tokenizer: {}",
+                                                    model.file().path(), model.tokenizer_error())};
+}
+
 Result<std::vector<TokenId>> prompt_tokens(const Model& model, const std::string& text) {
+  if (Status status = require_tokenizer(model); !status) return status.error();
   const Tokenizer* tokenizer = model.tokenizer();
-  if (tokenizer == nullptr) {
-    return Error{
-        ErrorCode::kUnsupported,
-        fmt::format("{}: no usable tokenizer: {}", model.file().path(), model.tokenizer_error())};
-  }
   std::vector<TokenId> tokens = tokenizer->prompt_prefix();
   Result<std::vector<TokenId>> encoded = tokenizer->encode(text, SpecialTokens::kAsText);
   if (!encoded) return encoded.error().in("prompt");
@@ -52,13 +56,20 @@ Result<std::vector<TokenId>> prompt_tokens(const Model& model, const std::string
   return tokens;
 }
 
+struct Generated {
+  GenerationResult result;
+  AnswerPiece text;
+  size_t prompt_tokens = 0;
+};
+
 double per_second(uint64_t count, Duration time) {
   double seconds = std::chrono::duration<double>(time).count();
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 
-std::string closing_line(const GenerationResult& result, size_t prompt_tokens,
-                         const ExpertCounters& counters) {
+std::string closing_line(const Generated& generated, const ExpertCounters& counters) {
+  const GenerationResult& result = generated.result;
+  const size_t prompt_tokens = generated.prompt_tokens;
   double tokens = std::max<double>(1, static_cast<double>(prompt_tokens + result.decode_steps));
   std::string line =
       fmt::format("{} tokens, {:.1f} tokens/s (prompt of {}: {:.1f} tokens/s)",
@@ -72,78 +83,115 @@ std::string closing_line(const GenerationResult& result, size_t prompt_tokens,
                             static_cast<double>(counters.wire_bytes) / tokens);
 }
 
-void print_json(const std::string& text, const GenerationResult& result,
-                const ExpertCounters& counters) {
-  nlohmann::json report = {{"text", text},
-                           {"tokens", result.tokens},
-                           {"finish_reason", result.finish_reason},
+void print_json(const Generated& generated, const ExpertCounters& counters) {
+  nlohmann::json report = {{"text", generated.text.content},
+                           {"tokens", generated.result.tokens},
+                           {"finish_reason", generated.result.finish_reason},
                            {"workers", counters.workers},
                            {"workers_lost", counters.workers_lost},
                            {"remote_expert_calls", counters.remote_expert_calls}};
+  if (!generated.text.reasoning.empty()) report["reasoning"] = generated.text.reasoning;
   fmt::print("{}\n", report.dump());
 }
 
-// Writes to standard output as it comes; false once nobody reads it any more.
-bool write_text(const std::string& text) {
-  if (text.empty()) return true;
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-         std::fflush(stdout) == 0;
-}
-
-struct Generated {
-  GenerationResult result;
-  std::string text;
-};
-
-Result<Generated> generate_text(Runtime& runtime, const GenerationRequest& request, bool stream,
-                                const std::atomic<bool>& stop) {
+// Without a template: the prompt goes on, as it stands.
+Result<Generated> complete(Runtime& runtime, const std::string& prompt, GenerationRequest request,
+                           AnswerPrinter* printer, const std::atomic<bool>& stop) {
+  auto tokens = prompt_tokens(runtime.model(), prompt);
+  if (!tokens) return tokens.error();
+  request.prompt = std::move(*tokens);
   StreamingDecoder decoder(*runtime.model().tokenizer());
   Generated generated;
+  generated.prompt_tokens = request.prompt.size();
   KvCache cache = runtime.new_cache();
   auto sink = [&](TokenId token) {
-    std::string piece = decoder.push(token);
-    generated.text += piece;
-    return (!stream || write_text(piece)) && !stop;
+    const AnswerPiece piece{{}, decoder.push(token)};
+    generated.text.content += piece.content;
+    return printer->print(piece) && !stop;
   };
   auto result = generate(runtime.generation(), request, &cache, sink);
   if (!result) return result.error();
   generated.result = std::move(result).value();
-  std::string rest = decoder.finish();
-  generated.text += rest;
-  if (stream && isatty(STDOUT_FILENO) == 1)
-    rest += "\n";  // the shell's prompt on a line of its own
-  if (stream) write_text(rest);
+  const std::string rest = decoder.finish();
+  generated.text.content += rest;
+  printer->print({{}, rest});
   return generated;
 }
 
-Status run(const RunFlags& flags, const Environment& environment) {
-  Terminal terminal(environment.clock, flags.engine.quiet);
-  if (Status status = check_sampling(flags.sampling); !status) return status;
-  auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
-  if (!options) return options.error();
-  Result<std::string> prompt = read_prompt(flags);
-  if (!prompt) return prompt.error();
-  auto runtime = open_runtime(*options, environment, &terminal);
-  if (!runtime) return runtime.error();
-  auto tokens = prompt_tokens((*runtime)->model(), *prompt);
-  if (!tokens) return tokens.error();
+// One turn of a conversation.
+Result<Generated> chat_once(ChatSession& session, const std::string& prompt,
+                            const GenerationRequest& request, AnswerPrinter* printer,
+                            const Environment& environment) {
+  auto answer = answer_message(session, prompt, request, printer, environment);
+  if (!answer) return answer.error();
+  return Generated{std::move(answer->result), std::move(answer->text),
+                   answer->prompt_tokens - answer->cached_tokens};
+}
 
+GenerationRequest base_request(const RunFlags& flags, const Environment& environment,
+                               Terminal* terminal) {
   GenerationRequest request;
-  request.prompt = std::move(tokens).value();
   request.max_tokens = flags.max_tokens;
   request.sampling = flags.sampling;
   request.sampling.seed = flags.seed.value_or(environment.entropy.next64() >> 32);
   request.ignore_end = flags.ignore_end;
   request.prefill_chunk = flags.engine.prefill_chunk;
   if (!flags.seed.has_value() && request.sampling.temperature > 0) {
-    terminal.notice(fmt::format("seed {}", request.sampling.seed));
+    terminal->notice(fmt::format("seed {}", request.sampling.seed));
   }
-  auto generated = generate_text(**runtime, request, !flags.json, environment.stop);
+  return request;
+}
+
+// People at a terminal who give no prompt want to talk, if the model can.
+bool wants_conversation(const RunFlags& flags) {
+  return !flags.prompt.has_value() && !flags.chat.raw && !flags.json && isatty(STDIN_FILENO) == 1;
+}
+
+Status generate_once(const RunFlags& flags, Runtime& runtime, ChatSession* session,
+                     const std::string& prompt, const Environment& environment,
+                     Terminal* terminal) {
+  const GenerationRequest request = base_request(flags, environment, terminal);
+  AnswerPrinter printer(!flags.json, flags.engine.quiet);
+  auto generated = session != nullptr
+                       ? chat_once(*session, prompt, request, &printer, environment)
+                       : complete(runtime, prompt, request, &printer, environment.stop);
   if (!generated) return generated.error();
-  ExpertCounters counters = (*runtime)->counters();
-  if (flags.json) print_json(generated->text, generated->result, counters);
-  terminal.notice(closing_line(generated->result, request.prompt.size(), counters));
+  printer.end(isatty(STDOUT_FILENO) == 1);  // the shell's prompt on a line of its own
+  const ExpertCounters counters = runtime.counters();
+  if (flags.json) print_json(*generated, counters);
+  terminal->notice(closing_line(*generated, counters));
   return {};
+}
+
+Status run(const RunFlags& flags, const Environment& environment) {
+  Terminal terminal(environment.clock, flags.engine.quiet);
+  if (Status status = check_sampling(flags.sampling); !status) return status;
+  if (Status status = check_chat_flags(flags.chat); !status) return status;
+  auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
+  if (!options) return options.error();
+  const bool talks = wants_conversation(flags);
+  Result<std::string> prompt = talks ? std::string() : read_prompt(flags);
+  if (!prompt) return prompt.error();
+  auto opened = open_runtime(*options, environment, &terminal);
+  if (!opened) return opened.error();
+  Runtime& runtime = **opened;
+  const Model& model = runtime.model();
+  auto chosen = choose_chat_template(flags.chat, model.file().metadata(), environment.storage);
+  if (!chosen) return chosen.error();
+  std::optional<ChatSession> session;
+  if (chosen->has_value()) {
+    if (Status status = require_tokenizer(model); !status) return status;
+    session.emplace(&runtime, &**chosen);
+    session->conversation() = begin_conversation(flags.chat);
+  }
+  if (talks && session) {
+    return converse(*session, runtime, base_request(flags, environment, &terminal), environment,
+                    &terminal, flags.engine.quiet);
+  }
+  if (talks) prompt = read_prompt(flags);
+  if (!prompt) return prompt.error();
+  return generate_once(flags, runtime, session ? &*session : nullptr, *prompt, environment,
+                       &terminal);
 }
 
 }  // namespace
@@ -152,7 +200,8 @@ Command add_run(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* parser = app.add_subcommand("run", "generate text in the terminal");
   add_engine_flags(parser, &flags->engine);
-  parser->add_option("-p,--prompt", flags->prompt, "the prompt (default: standard input)");
+  parser->add_option("-p,--prompt", flags->prompt,
+                     "the prompt (default: standard input; at a terminal, a conversation)");
   parser->add_option("-n,--max-tokens", flags->max_tokens, "tokens to generate (default 256)");
   parser->add_option("--temp", flags->sampling.temperature, "temperature; 0: greedy (default 0.8)");
   parser->add_option("--top-k", flags->sampling.top_k, "keep the k likeliest; 0: off (default)");
@@ -160,7 +209,7 @@ Command add_run(CLI::App& app, Environment& environment) {
   parser->add_option("--min-p", flags->sampling.min_p, "keep p >= this x largest p; 0: off");
   parser->add_option("--repeat-penalty", flags->sampling.repeat_penalty, "1: off (default)");
   parser->add_option("--seed", flags->seed, "seed of the draws (default: random, printed)");
-  parser->add_flag("--raw", flags->raw, "complete the prompt as it is, without a chat template");
+  add_chat_flags(parser, &flags->chat);
   parser->add_flag("--ignore-eos", flags->ignore_end, "go on after an end-of-text token");
   parser->add_flag("--json", flags->json, "one JSON object instead of the text");
   return {parser, [flags, &environment] { return run(*flags, environment); }};

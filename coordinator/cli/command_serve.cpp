@@ -4,13 +4,11 @@
 #include <cstdio>
 
 #include <fmt/format.h>
-#include <poll.h>
-#include <unistd.h>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/line_reader.h"
 #include "coordinator/cli/status_file.h"
-#include "engine/base/limits.h"
 
 namespace potluck {
 namespace {
@@ -46,32 +44,6 @@ Status parse_listen(const std::string& text, PoolOptions* options) {
   return {};
 }
 
-// Whole lines from standard input, without ever blocking.
-class PromptReader {
- public:
-  std::optional<std::string> next() {
-    read_available();
-    size_t end = buffer_.find('\n');
-    if (end == std::string::npos) return std::nullopt;
-    std::string line = buffer_.substr(0, end);
-    buffer_.erase(0, end + 1);
-    return line;
-  }
-
- private:
-  void read_available() {
-    pollfd input{STDIN_FILENO, POLLIN, 0};
-    if (closed_ || poll(&input, 1, 0) <= 0) return;
-    char chunk[4096];
-    ssize_t got = read(STDIN_FILENO, chunk, sizeof chunk);
-    closed_ = got <= 0 || buffer_.size() > limits::kPromptBytes;
-    if (got > 0) buffer_.append(chunk, static_cast<size_t>(got));
-  }
-
-  std::string buffer_;
-  bool closed_ = false;
-};
-
 Status answer(Runtime& runtime, const std::string& prompt, const Environment& environment) {
   const Tokenizer* tokenizer = runtime.model().tokenizer();
   if (tokenizer == nullptr) {
@@ -103,7 +75,7 @@ void print_invitation(Pool& pool) {
 void serve_until_stopped(Runtime& runtime, const Environment& environment,
                          const std::string& state_directory, Terminal& terminal) {
   Pool& pool = *runtime.pool();
-  PromptReader prompts;
+  LineReader prompts;
   TimePoint last_status = environment.clock.now() - kStatusInterval;
   while (!environment.stop) {
     pool.pump(kTurn);
@@ -114,7 +86,7 @@ void serve_until_stopped(Runtime& runtime, const Environment& environment,
                                     describe_pool(runtime, environment.clock.unix_seconds()));
       if (!written) terminal.error(written.error().message);
     }
-    std::optional<std::string> prompt = prompts.next();
+    std::optional<std::string> prompt = prompts.next(Duration(0));
     if (!prompt.has_value() || prompt->empty()) continue;
     Status answered = answer(runtime, *prompt, environment);
     if (!answered) terminal.error(answered.error().message);

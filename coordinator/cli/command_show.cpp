@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/chat_flags.h"
 #include "coordinator/cli/commands.h"
 #include "engine/experts/grain_cutter.h"
 #include "engine/model/context_plan.h"
@@ -70,6 +71,13 @@ nlohmann::json describe_cache(const ModelConfig& config) {
   return bytes;
 }
 
+// Whether `run` can chat with the model.
+nlohmann::json describe_chat_template(const GgufMetadata& metadata) {
+  const auto own = model_chat_template(metadata);
+  if (!own) return nullptr;
+  return *own ? "usable" : "unusable: " + own->error().message;
+}
+
 nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
                         const std::vector<ExpertBank>& banks) {
   return {{"name", config.name},
@@ -86,6 +94,7 @@ nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
           {"trained_context", config.trained_context},
           {"kv_bytes_per_position", describe_cache(config)},
           {"recurrent_state_bytes", KvCache::fixed_bytes(config)},
+          {"chat_template", describe_chat_template(model.metadata())},
           {"experts_used", config.router.top_k},
           {"experts", describe_experts(model, banks)},
           {"per_token", describe_token(model, config, banks)},

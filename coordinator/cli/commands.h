@@ -21,8 +21,9 @@ struct Environment {
   const Clock& clock;
   Entropy& entropy;
   const SystemFiles& system;
-  std::string program;            // path of this binary, to start worker processes
-  const std::atomic<bool>& stop;  // becomes true when the user asks to stop (Ctrl-C, SIGTERM)
+  std::string program;               // path of this binary, to start worker processes
+  const std::atomic<bool>& stop;     // becomes true when the user asks to stop (Ctrl-C, SIGTERM)
+  std::function<void()> rearm_stop;  // for commands that go on after Ctrl-C has stopped a part
 };
 
 using CommandAction = std::function<Status()>;

@@ -38,6 +38,7 @@ void StopSignal::wait_for_signals() {
   while (sigwait(&signals, &received) == 0) {
     if (ending_) return;
     if (received == SIGUSR1) continue;
+    if (received == SIGTERM) terminating_ = true;
     if (requested_.exchange(true)) _exit(kExitInterrupted);
   }
 }

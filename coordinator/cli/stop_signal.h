@@ -16,11 +16,17 @@ class StopSignal {
   StopSignal& operator=(const StopSignal&) = delete;
 
   const std::atomic<bool>& requested() const { return requested_; }
+  // Ctrl-C was about one piece of work, which has stopped: the next signal is a new request. What
+  // SIGTERM asks for stays.
+  void rearm() {
+    if (!terminating_) requested_ = false;
+  }
 
  private:
   void wait_for_signals();
 
   std::atomic<bool> requested_{false};
+  std::atomic<bool> terminating_{false};
   std::atomic<bool> ending_{false};
   std::thread waiter_;
 };

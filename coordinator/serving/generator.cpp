@@ -4,11 +4,15 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/check.h"
+
 namespace potluck {
 namespace {
 
 Status check_request(const GenerationContext& context, const GenerationRequest& request,
                      const KvCache& cache) {
+  CHECK(request.cached_tokens == 0 ||
+        (request.cached_tokens == cache.length() && cache.length() < request.prompt.size()));
   if (request.prompt.empty()) {
     return Error{ErrorCode::kInvalidArgument, "the prompt is empty: at least one token is needed"};
   }
@@ -19,7 +23,7 @@ Status check_request(const GenerationContext& context, const GenerationRequest& 
                    fmt::format("token {} is not in the vocabulary of {}", token, vocabulary)};
     }
   }
-  uint64_t room = cache.capacity() - cache.length();
+  uint64_t room = cache.capacity() - cache.length() + request.cached_tokens;
   if (request.prompt.size() > room) {
     return Error{ErrorCode::kLimit, fmt::format("the prompt has {} tokens, the context has room "
                                                 "for {}: see --ctx",
@@ -56,9 +60,11 @@ Result<GenerationResult> generate(const GenerationContext& context,
   GenerationResult result;
   result.finish_reason = "length";
   TimePoint start = context.clock.now();
-  if (Status status = prefill(context, request.prompt, request.prefill_chunk, cache); !status) {
+  const auto fresh = std::span(request.prompt).subspan(request.cached_tokens);
+  if (Status status = prefill(context, fresh, request.prefill_chunk, cache); !status) {
     return status.error();
   }
+  cache->checkpoint();  // the next turn of a conversation goes on from here
   TimePoint prefilled = context.clock.now();
   result.prefill_time = prefilled - start;
 

@@ -15,6 +15,8 @@ namespace potluck {
 
 struct GenerationRequest {
   std::vector<TokenId> prompt;  // at least one token
+  // So many tokens of the prompt, not all, are in the cache already, which then holds nothing else.
+  uint32_t cached_tokens = 0;
   uint32_t max_tokens = 256;
   SamplingSettings sampling;
   bool ignore_end = false;  // go on after an end-of-text token

@@ -68,6 +68,26 @@ inline constexpr uint32_t kWorkers = 256;
 // Bulk data is sent in parts so that one large grain cannot hold a socket for long.
 inline constexpr uint64_t kBulkPartBytes = 4 * kMiB;
 
+// --- Chat templates ----------------------------------------------------------------------------
+// A template is a program from a stranger: it gets what a real one needs many times over, and an
+// error beyond that. The longest published ones have 17 KiB.
+inline constexpr uint64_t kTemplateBytes = kMiB;
+// Nesting of its syntax tree; published ones stay below 40, long sums included.
+inline constexpr uint32_t kTemplateDepth = 200;
+// Expressions and statements under evaluation at once, over all macro calls: what the stack of a
+// thread holds even in sanitizer builds.
+inline constexpr uint32_t kTemplateNesting = 400;
+// One step is one node evaluated, one element copied or 32 bytes of text handled; a conversation of
+// a thousand messages takes about a million.
+inline constexpr uint64_t kTemplateSteps = 20'000'000;
+// All values alive during a rendering, the conversation's included, and one text among them.
+inline constexpr uint64_t kTemplateMemory = 256 * kMiB;
+inline constexpr uint64_t kTemplateTextBytes = 64 * kMiB;  // = kPromptBytes: it becomes a prompt
+// Elements of range(); the bound of the template language's own sandbox.
+inline constexpr uint64_t kTemplateRange = 100'000;
+// JSON inside messages, tools and template arguments: schemas nest, but not like this.
+inline constexpr uint32_t kJsonDepth = 64;
+
 // --- Users -------------------------------------------------------------------------------------
 inline constexpr uint64_t kPromptBytes = 64 * kMiB;
 inline constexpr uint32_t kThreads = 256;

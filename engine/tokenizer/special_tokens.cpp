@@ -47,8 +47,9 @@ std::optional<SpecialTokenMatcher::Match> SpecialTokenMatcher::longest_at(std::s
 }
 
 std::optional<SpecialTokenMatcher::Match> SpecialTokenMatcher::find(std::string_view text,
-                                                                    size_t from) const {
-  for (size_t begin = from; begin < text.size(); ++begin) {
+                                                                    size_t from,
+                                                                    size_t until) const {
+  for (size_t begin = from; begin < until; ++begin) {
     if (roots_[static_cast<uint8_t>(text[begin])] == kNone) continue;
     if (auto match = longest_at(text, begin)) return match;
   }

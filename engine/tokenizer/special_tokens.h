@@ -26,7 +26,11 @@ class SpecialTokenMatcher {
   void add(std::string_view name, TokenId token);
 
   // The first match that begins at `from` or later.
-  std::optional<Match> find(std::string_view text, size_t from) const;
+  std::optional<Match> find(std::string_view text, size_t from) const {
+    return find(text, from, text.size());
+  }
+  // The first match that begins in [from, until), wherever it ends.
+  std::optional<Match> find(std::string_view text, size_t from, size_t until) const;
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;

@@ -1,5 +1,6 @@
 #include "engine/tokenizer/tokenizer.h"
 
+#include <algorithm>
 #include <optional>
 
 #include <fmt/format.h>
@@ -26,21 +27,23 @@ class ModelTokenizer final : public Tokenizer {
   }
 
   Result<std::vector<TokenId>> encode(std::string_view text, SpecialTokens special) const override {
-    if (text.size() > limits::kPromptBytes) {
-      return Error{ErrorCode::kLimit, fmt::format("text: at most {} bytes, found {}",
-                                                  limits::kPromptBytes, text.size())};
-    }
-    if (const auto offset = find_invalid_utf8(text)) {
-      return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("text: expected UTF-8, found something else at byte {}", *offset)};
-    }
     const bool parse = special == SpecialTokens::kParse;
-    std::vector<TokenId> tokens;
-    if (Status status = encode_fragments(text, parse ? all_names_ : user_names_, &tokens);
-        !status) {
-      return status.error();
+    const Range all{text.size(), parse ? Trust::kTemplate : Trust::kUser};
+    return encode_ranges(text, {&all, 1});
+  }
+
+  Result<std::vector<TokenId>> encode(std::span<const TextSegment> segments) const override {
+    std::string text;
+    std::vector<Range> ranges;
+    for (const TextSegment& segment : segments) {
+      text += segment.text;
+      if (!ranges.empty() && ranges.back().trust == segment.trust) {
+        ranges.back().end = text.size();
+      } else {
+        ranges.push_back({text.size(), segment.trust});
+      }
     }
-    return tokens;
+    return encode_ranges(text, ranges);
   }
 
   std::string_view bytes_of(TokenId token) const override {
@@ -54,6 +57,8 @@ class ModelTokenizer final : public Tokenizer {
   }
 
   bool is_end(TokenId token) const override { return vocabulary_->is_end(token); }
+  std::optional<TokenId> begin_token() const override { return vocabulary_->begin_token(); }
+  std::optional<TokenId> end_token() const override { return vocabulary_->end_token(); }
   uint32_t vocabulary_size() const override { return vocabulary_->size(); }
   bool strips_leading_space() const override { return encoder_->adds_leading_space(); }
 
@@ -63,6 +68,12 @@ class ModelTokenizer final : public Tokenizer {
   }
 
  private:
+  // A stretch of the text that begins where the one before it ends.
+  struct Range {
+    size_t end;
+    Trust trust;
+  };
+
   void add_name(TokenId token) {
     const std::string_view name = vocabulary_->bytes_of(token);
     const TokenKind kind = vocabulary_->kind(token);
@@ -74,24 +85,54 @@ class ModelTokenizer final : public Tokenizer {
     }
   }
 
-  // Cuts the text at the names and encodes what lies between them.
-  Status encode_fragments(std::string_view text, const SpecialTokenMatcher& names,
-                          std::vector<TokenId>* tokens) const {
-    bool starts = true;
-    size_t done = 0;
-    while (done < text.size()) {
-      const auto name = names.find(text, done);
-      const size_t end = name ? name->begin : text.size();
-      if (end > done) {
-        const std::string_view fragment = text.substr(done, end - done);
-        if (Status status = encoder_->encode(fragment, starts, tokens); !status) return status;
-      }
-      if (!name) break;
-      tokens->push_back(name->token);
-      starts = true;
-      done = name->end;
+  Result<std::vector<TokenId>> encode_ranges(std::string_view text,
+                                             std::span<const Range> ranges) const {
+    if (text.size() > limits::kPromptBytes) {
+      return Error{ErrorCode::kLimit, fmt::format("text: at most {} bytes, found {}",
+                                                  limits::kPromptBytes, text.size())};
     }
-    return {};
+    if (const auto offset = find_invalid_utf8(text)) {
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("text: expected UTF-8, found something else at byte {}", *offset)};
+    }
+    std::vector<TokenId> tokens;
+    if (Status status = encode_fragments(text, ranges, &tokens); !status) return status.error();
+    return tokens;
+  }
+
+  // The first name that begins in [from, range.end): any name that lies in template text, or one
+  // that users may write, which may reach beyond the range.
+  std::optional<SpecialTokenMatcher::Match> find_name(std::string_view text, size_t from,
+                                                      const Range& range) const {
+    if (range.trust == Trust::kUser) return user_names_.find(text, from, range.end);
+    const auto any = all_names_.find(text.substr(0, range.end), from);
+    const auto user = user_names_.find(text, from, any ? any->begin + 1 : range.end);
+    if (!any || !user) return any ? any : user;
+    const bool user_first = user->begin < any->begin || user->end > any->end;
+    return user_first ? user : any;
+  }
+
+  // Cuts the text at the names and encodes what lies between them.
+  Status encode_fragments(std::string_view text, std::span<const Range> ranges,
+                          std::vector<TokenId>* tokens) const {
+    size_t done = 0;  // everything before it is encoded
+    const auto encode_until = [&](size_t end) {
+      if (end == done) return Status();
+      // Whatever precedes the fragment is a name, or nothing.
+      return encoder_->encode(text.substr(done, end - done), true, tokens);
+    };
+    size_t from = 0;
+    for (const Range& range : ranges) {
+      while (from < range.end) {
+        const auto name = find_name(text, from, range);
+        if (!name) break;
+        if (Status status = encode_until(name->begin); !status) return status;
+        tokens->push_back(name->token);
+        done = from = name->end;
+      }
+      from = std::max(from, range.end);
+    }
+    return encode_until(text.size());
   }
 
   std::unique_ptr<const Vocabulary> vocabulary_;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,14 @@ using TokenId = int32_t;
 // always kAsText: it can never become a control token.
 enum class SpecialTokens { kAsText, kParse };
 
+// Where a stretch of a prompt comes from: only what the template writes may become control tokens.
+enum class Trust : uint8_t { kUser, kTemplate };
+
+struct TextSegment {
+  std::string_view text;
+  Trust trust;
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -28,6 +37,10 @@ class Tokenizer {
   // Nothing is added (no begin-of-text). Invalid UTF-8 is an error that names the byte offset.
   virtual Result<std::vector<TokenId>> encode(std::string_view text,
                                               SpecialTokens special) const = 0;
+
+  // The segments as one text: words and merges cross their borders. Names of control tokens become
+  // those tokens where they lie in template text as a whole.
+  virtual Result<std::vector<TokenId>> encode(std::span<const TextSegment> segments) const = 0;
 
   // The bytes a token stands for; special tokens give their name. Ids out of range give nothing.
   virtual std::string_view bytes_of(TokenId token) const = 0;
@@ -41,6 +54,9 @@ class Tokenizer {
   virtual uint32_t vocabulary_size() const = 0;
   // What the model file asks to put in front of a prompt: a begin-of-text token or nothing.
   virtual std::vector<TokenId> prompt_prefix() const = 0;
+  // The tokens that templates know as bos_token and eos_token, where the file names them.
+  virtual std::optional<TokenId> begin_token() const = 0;
+  virtual std::optional<TokenId> end_token() const = 0;
   // SentencePiece-style vocabularies write a space before the first word; decoding drops it.
   virtual bool strips_leading_space() const = 0;
 

@@ -52,6 +52,8 @@ class Vocabulary {
 
   bool is_end(TokenId token) const;
   std::optional<TokenId> begin_token() const { return begin_; }
+  // The end-of-text token among all that end a generation.
+  std::optional<TokenId> end_token() const { return end_; }
   // Stands for what has no token; always of kind kUnknown.
   std::optional<TokenId> unknown_token() const { return unknown_; }
 
@@ -73,6 +75,7 @@ class Vocabulary {
   std::array<TokenId, 256> byte_tokens_;
   std::vector<TokenId> ends_;
   std::optional<TokenId> begin_;
+  std::optional<TokenId> end_;
   std::optional<TokenId> unknown_;
   size_t longest_text_ = 0;
 };

@@ -196,10 +196,10 @@ Status VocabularyReader::read_roles() {
                           "tokenizer.ggml.eom_token_id"}) {
     auto end = role(key);
     if (!end) return end.error();
-    if (!*end && key == std::string_view("tokenizer.ggml.eos_token_id")) {
-      *end = customary(2, TokenKind::kControl);
-    }
+    const bool is_end_of_text = key == std::string_view("tokenizer.ggml.eos_token_id");
+    if (!*end && is_end_of_text) *end = customary(2, TokenKind::kControl);
     if (!*end) continue;
+    if (is_end_of_text) vocabulary_.end_ = *end;
     make_control(**end);
     vocabulary_.ends_.push_back(**end);
   }

@@ -19,6 +19,9 @@ class PieceTokenizer final : public Tokenizer {
   Result<std::vector<TokenId>> encode(std::string_view, SpecialTokens) const override {
     return Error{ErrorCode::kUnsupported, "only decodes"};
   }
+  Result<std::vector<TokenId>> encode(std::span<const TextSegment>) const override {
+    return Error{ErrorCode::kUnsupported, "only decodes"};
+  }
   std::string_view bytes_of(TokenId token) const override {
     return pieces_[static_cast<size_t>(token)];
   }
@@ -26,6 +29,8 @@ class PieceTokenizer final : public Tokenizer {
   bool is_end(TokenId) const override { return false; }
   uint32_t vocabulary_size() const override { return static_cast<uint32_t>(pieces_.size()); }
   std::vector<TokenId> prompt_prefix() const override { return {}; }
+  std::optional<TokenId> begin_token() const override { return std::nullopt; }
+  std::optional<TokenId> end_token() const override { return std::nullopt; }
   bool strips_leading_space() const override { return false; }
 
  private:

@@ -1,0 +1,39 @@
+// Arguments of a filter, test, method or function, and how they find their parameters. Plain
+// values.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/chat/value.h"
+
+namespace potluck {
+
+struct Arguments {
+  std::vector<Value> positional;
+  std::vector<std::pair<std::string, Value>> named;
+
+  // The argument with this name, or null.
+  const Value* find(std::string_view name) const;
+};
+
+// One value per parameter, undefined where none is given. `parameters` are names with spaces
+// between them. The error names `callee` and the argument it has no place for.
+Result<std::vector<Value>> bind_arguments(std::string_view callee, std::string_view parameters,
+                                          const Arguments& arguments);
+
+// What filters, tests and methods get beside their arguments.
+struct CallContext {
+  Heap& heap;
+  int64_t local_seconds;  // wall clock time in the zone of the user, as seconds since 1970
+
+  Budget& budget() const { return heap.budget(); }
+};
+
+// For parameters that expect a certain type; the error names the parameter and what was found.
+Result<int64_t> whole_number_of(const Value& value, std::string_view parameter, int64_t otherwise);
+Result<TextPtr> text_of(const Value& value, std::string_view parameter);
+
+}  // namespace potluck

@@ -1,0 +1,140 @@
+#include "engine/chat/conversation_values.h"
+
+#include <algorithm>
+#include <array>
+
+#include "engine/chat/serialize.h"
+
+namespace potluck {
+namespace {
+
+// Templates build control tokens from these ("<|" + role + "|>"), so they must be trusted; and they
+// may be: whoever chooses among them chooses nothing that a message could not have had.
+constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
+                                                 "assistant", "tool",      "function"};
+
+bool is_known_role(std::string_view role) {
+  return std::find(kRoles.begin(), kRoles.end(), role) != kRoles.end();
+}
+
+class Converter {
+ public:
+  Converter(ConversationForm form, Heap* heap) : form_(form), heap_(*heap) {}
+
+  Result<Value> message(const ChatMessage& message) {
+    Map* map = heap_.map();
+    const bool known = is_known_role(message.role);
+    auto role = known ? heap_.text(message.role, Trust::kTemplate) : text(message.role);
+    if (!role) return role.error();
+    heap_.set(map, "role", *role);
+    auto body = content(message.content);
+    if (!body) return body.error();
+    heap_.set(map, "content", *body);
+    for (const auto& [name, field] :
+         {std::pair{"reasoning_content", &message.reasoning_content},
+          std::pair{"tool_call_id", &message.tool_call_id}, std::pair{"name", &message.name}}) {
+      if (!field->has_value()) continue;
+      auto value = text(**field);
+      if (!value) return value.error();
+      heap_.set(map, name, *value);
+    }
+    if (message.tool_calls.empty()) return Value::of(map);
+    std::vector<Value> calls;
+    for (const ToolCall& call : message.tool_calls) {
+      auto value = tool_call(call);
+      if (!value) return value.error();
+      calls.push_back(std::move(*value));
+    }
+    heap_.set(map, "tool_calls", heap_.list(std::move(calls)));
+    return Value::of(map);
+  }
+
+ private:
+  Result<Value> text(const std::string& bytes) {
+    return heap_.from_json(JsonValue{bytes}, Trust::kUser);
+  }
+
+  // A list of nothing but text parts is the text of them all, and the other way round.
+  Result<Value> content(const JsonValue& content) {
+    const std::string* whole = content.text();
+    if (form_.parts && whole != nullptr) return one_part(*whole);
+    if (form_.parts || content.array() == nullptr) return heap_.from_json(content, Trust::kUser);
+    std::string joined;
+    for (const JsonValue& part : *content.array()) {
+      const std::string* piece = text_of_part(part);
+      if (piece == nullptr) return heap_.from_json(content, Trust::kUser);
+      joined += *piece;
+    }
+    return text(joined);
+  }
+
+  Result<Value> one_part(const std::string& bytes) {
+    auto piece = text(bytes);
+    if (!piece) return piece.error();
+    Map* part = heap_.map();
+    heap_.set(part, "type", heap_.text("text", Trust::kTemplate));
+    heap_.set(part, "text", *piece);
+    return heap_.list({Value::of(part)});
+  }
+
+  static const std::string* text_of_part(const JsonValue& part) {
+    const std::string* text = nullptr;
+    bool is_text = false;
+    if (part.object() == nullptr) return nullptr;
+    for (const auto& [name, value] : *part.object()) {
+      if (name == "type") is_text = value.text() != nullptr && *value.text() == "text";
+      if (name == "text") text = value.text();
+    }
+    return is_text ? text : nullptr;
+  }
+
+  Result<Value> tool_call(const ToolCall& call) {
+    Map* function = heap_.map();
+    auto name = text(call.name);
+    if (!name) return name.error();
+    heap_.set(function, "name", *name);
+    auto given = arguments(call.arguments);
+    if (!given) return given.error();
+    heap_.set(function, "arguments", *given);
+    Map* map = heap_.map();
+    if (!call.id.empty()) {
+      auto id = text(call.id);
+      if (!id) return id.error();
+      heap_.set(map, "id", *id);
+    }
+    heap_.set(map, "type", heap_.text("function", Trust::kTemplate));
+    heap_.set(map, "function", Value::of(function));
+    return Value::of(map);
+  }
+
+  Result<Value> arguments(const JsonValue& json) {
+    Result<Value> value = heap_.from_json(json, Trust::kUser);
+    if (const std::string* written = json.text(); written != nullptr && !form_.text_arguments) {
+      auto object = parse_json(*written);
+      if (object && object->object() != nullptr) value = heap_.from_json(*object, Trust::kUser);
+    }
+    if (!value || !form_.text_arguments || value->text() != nullptr) return value;
+    auto written = to_json(*value, {}, &heap_.budget());
+    if (!written) return written.error();
+    return heap_.text(std::move(*written));
+  }
+
+  ConversationForm form_;
+  Heap& heap_;
+};
+
+}  // namespace
+
+Result<Value> messages_value(const std::vector<ChatMessage>& messages, ConversationForm form,
+                             Heap* heap) {
+  Converter converter(form, heap);
+  std::vector<Value> values;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    auto value = converter.message(messages[i]);
+    if (!value) return value.error().in(fmt::format("message {}", i + 1));
+    values.push_back(std::move(*value));
+  }
+  return heap->list(std::move(values));
+}
+
+}  // namespace potluck

@@ -1,0 +1,30 @@
+#include "engine/chat/prompt.h"
+
+#include <algorithm>
+
+namespace potluck {
+namespace {
+
+std::string name_of(const Tokenizer& tokenizer, std::optional<TokenId> token) {
+  return token ? std::string(tokenizer.bytes_of(*token)) : std::string();
+}
+
+}  // namespace
+
+TemplateSetting template_setting(const Tokenizer& tokenizer, int64_t local_seconds) {
+  return {name_of(tokenizer, tokenizer.begin_token()), name_of(tokenizer, tokenizer.end_token()),
+          local_seconds};
+}
+
+Result<std::vector<TokenId>> encode_prompt(const Tokenizer& tokenizer, const MarkedText& text) {
+  const std::vector<TextSegment> segments = text.segments();
+  auto tokens = tokenizer.encode(segments);
+  if (!tokens) return tokens.error().in("prompt");
+  const std::vector<TokenId> prefix = tokenizer.prompt_prefix();
+  const bool written =
+      tokens->size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), tokens->begin());
+  if (!written) tokens->insert(tokens->begin(), prefix.begin(), prefix.end());
+  return tokens;
+}
+
+}  // namespace potluck

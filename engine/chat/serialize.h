@@ -1,0 +1,29 @@
+// How values become text: as Python's str() and repr() write them, and as JSON. Marks of texts
+// inside go along; what is written around them counts as user text in containers and in JSON.
+// Nesting and the budget bound it, circles included. Pure; one thread per heap.
+#pragma once
+
+#include <string>
+
+#include "engine/chat/value.h"
+
+namespace potluck {
+
+// str(): a text as it is, undefined as nothing.
+Result<MarkedText> to_text(const Value& value, Budget* budget);
+
+// json.dumps(): separators as Python's defaults, `indent` < 0 for one line.
+struct JsonStyle {
+  int64_t indent = -1;
+  bool ascii_only = false;
+  bool sort_keys = false;
+  // "" for the defaults that go with `indent`.
+  std::string item_separator;
+  std::string key_separator;
+};
+Result<MarkedText> to_json(const Value& value, const JsonStyle& style, Budget* budget);
+
+// A float as Python's repr() writes it: the fewest digits that read back to the same value.
+std::string float_text(double value);
+
+}  // namespace potluck

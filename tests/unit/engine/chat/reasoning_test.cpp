@@ -1,0 +1,97 @@
+// Reasoning taken out of answers, however the text is cut.
+#include "engine/chat/reasoning.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/engine/tokenizer/tiny_vocabulary.h"
+
+namespace potluck {
+namespace {
+
+constexpr ReasoningMarks kThink{"<think>", "</think>"};
+
+// "reasoning|content", the text pushed in pieces of `size` bytes.
+std::string split(std::optional<ReasoningMarks> marks, std::string_view prompt,
+                  std::string_view text, size_t size) {
+  ReasoningSplitter splitter(marks, prompt);
+  AnswerPiece all;
+  for (size_t at = 0; at <= text.size(); at += size) {
+    const AnswerPiece piece =
+        at < text.size() ? splitter.push(text.substr(at, size)) : splitter.finish();
+    all.reasoning += piece.reasoning;
+    all.content += piece.content;
+  }
+  const AnswerPiece rest = splitter.finish();
+  return all.reasoning + rest.reasoning + "|" + all.content + rest.content;
+}
+
+TEST(ReasoningSplitter, EveryCutGivesTheSame) {
+  struct Case {
+    const char* prompt;
+    const char* text;
+    const char* expected;
+  };
+  for (const Case& c : std::initializer_list<Case>{
+           {"assistant\n", "<think>\na b\n</think>\n\nYes", "a b|Yes"},
+           {"assistant\n", "\n <think>a</think>b", "a|b"},
+           {"assistant\n", "Yes <think>no</think>", "|Yes <think>no</think>"},
+           {"assistant\n", "<thin ice>", "|<thin ice>"},
+           {"assistant\n", "  Yes", "|  Yes"},
+           {"assistant\n", "", "|"},
+           {"assistant\n<think>\n", "a <b </thin\n\n</think>\n\nYes\n", "a <b </thin|Yes\n"},
+           {"assistant\n<think>", "never ends ", "never ends |"},
+           {"assistant\n<think>\n", "</think>x", "|x"},
+           {"<think>\n\n</think>\n\n", "Yes", "|Yes"},
+           {"", "<think></think>", "|"},
+           {"", "<think>a</think>b</think>c", "a|b</think>c"},
+       }) {
+    for (size_t size = 1; size <= 9; ++size) {
+      EXPECT_EQ(split(kThink, c.prompt, c.text, size), c.expected) << c.text << " by " << size;
+    }
+  }
+  EXPECT_EQ(split(std::nullopt, "<think>", "<think>a</think>", 3), "|<think>a</think>");
+}
+
+TEST(ReasoningSplitter, GivesWhatIsCertainAtOnce) {
+  ReasoningSplitter splitter(kThink, "");
+  EXPECT_EQ(splitter.push("<think>ab").reasoning, "ab");
+  EXPECT_EQ(splitter.push(" c").reasoning, " c");
+  EXPECT_EQ(splitter.push("\n</th").reasoning, "");
+  EXPECT_EQ(splitter.push("e").reasoning, "\n</the");
+  EXPECT_EQ(splitter.push("</think> ").content, "");
+  EXPECT_EQ(splitter.push("x ").content, "x ");
+}
+
+TEST(AnswerStream, MarksMayBeControlTokens) {
+  for (const TokenType type : {kControlType, kUserType}) {
+    auto tiny = byte_level_vocabulary();
+    const TokenId open = 259;
+    tiny.types[259] = type;
+    const TokenId close = tiny.add("</think>", type);
+    const auto tokenizer = tiny.make();
+    AnswerStream stream(*tokenizer, kThink, "");
+    AnswerPiece all;
+    std::vector<TokenId> tokens{open};
+    for (TokenId token : encode_ok(*tokenizer, "so\n")) tokens.push_back(token);
+    tokens.push_back(close);
+    for (TokenId token : encode_ok(*tokenizer, "\nY\xC3\xA4")) tokens.push_back(token);
+    tokens.push_back(258);  // a control token that is no mark is not shown
+    for (TokenId token : tokens) {
+      const AnswerPiece piece = stream.push(token);
+      all.reasoning += piece.reasoning;
+      all.content += piece.content;
+    }
+    all.content += stream.finish().content;
+    EXPECT_EQ(all.reasoning, "so");
+    EXPECT_EQ(all.content, "Y\xC3\xA4");
+  }
+}
+
+TEST(Reasoning, MarksOfATemplate) {
+  EXPECT_FALSE(find_reasoning_marks("{{ messages }}"));
+  EXPECT_EQ(find_reasoning_marks("x.split('</think>')")->open, "<think>");
+  EXPECT_EQ(find_reasoning_marks("[/THINK]")->open, "[THINK]");
+}
+
+}  // namespace
+}  // namespace potluck
