@@ -63,8 +63,13 @@ int potluck_main(int argc, char** argv) {
   SystemClock clock;
   SystemEntropy entropy;
   std::unique_ptr<Storage> storage = make_system_storage();
-  Environment environment{*storage,   clock,           entropy,
-                          system_files(), own_path(), stop.requested(), [&stop] { stop.rearm(); }};
+  Environment environment{*storage,
+                          clock,
+                          entropy,
+                          system_files(),
+                          own_path(),
+                          stop.requested(),
+                          [&stop] { stop.rearm(); }};
 
   CLI::App app("Potluck: old devices together run Mixture-of-Experts models", "potluck");
   app.require_subcommand(1);

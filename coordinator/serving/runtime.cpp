@@ -54,7 +54,8 @@ Status Runtime::choose_context() {
 
 // What the experts will take of this machine's memory, as far as it is known.
 uint64_t Runtime::expert_memory() const {
-  if (options_.pool) return options_.pool_options.local.ram_bytes * options_.pool_options.local_workers;
+  if (options_.pool)
+    return options_.pool_options.local.ram_bytes * options_.pool_options.local_workers;
   uint64_t bytes = 0;
   for (const ExpertBank& bank : model_->banks()) {
     bytes += model_->cutter().expert_bytes(bank.layer) * bank.experts;
