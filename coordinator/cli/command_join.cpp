@@ -80,6 +80,8 @@ Status join(const JoinFlags& flags, const Environment& environment) {
   };
   terminal.notice(fmt::format("store {}, {} of memory, {} of disk", options->store_directory,
                               format_bytes(options->ram_bytes), format_bytes(options->disk_bytes)));
+  nlohmann::json simulated = describe_simulation(*device_options(flags.device));
+  if (!simulated.is_null()) terminal.notice("simulates a slower device: " + simulated.dump());
   return run_worker(*options, environment.storage, environment.clock, environment.entropy, observer,
                     environment.stop);
 }

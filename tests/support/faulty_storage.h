@@ -123,7 +123,6 @@ class FaultyStorage final : public Storage {
     Status read_parts_at(uint64_t offset, std::span<const MutableByteSpan> parts) const override {
       uint64_t end = offset;
       for (MutableByteSpan part : parts) end += part.size();
-      std::lock_guard guard(faults_->mutex);
       if (Status admitted = admit(std::min(end, size())); !admitted) return admitted;
       if (Status read = under_->read_parts_at(offset, parts); !read) return read;
       for (MutableByteSpan part : parts) {
@@ -135,6 +134,7 @@ class FaultyStorage final : public Storage {
 
    private:
     Status admit(uint64_t end) const {
+      std::lock_guard guard(faults_->mutex);
       ++faults_->reads;
       if (faults_->failing_reads.hits(path_)) {
         return Error{ErrorCode::kIo, path_ + ": cannot read: injected fault"};
@@ -146,6 +146,7 @@ class FaultyStorage final : public Storage {
       return {};
     }
     void flip(uint64_t offset, MutableByteSpan out) const {
+      std::lock_guard guard(faults_->mutex);
       for (const Place& flip : faults_->flips) {
         if (path_.find(flip.part) == std::string::npos) continue;
         if (flip.offset < offset || flip.offset - offset >= out.size()) continue;

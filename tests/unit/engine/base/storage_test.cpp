@@ -80,6 +80,23 @@ TEST_P(AnyStorage, RefusesToReadPastTheEnd) {
   EXPECT_TRUE((*file)->read_at(100, {}).ok());
 }
 
+TEST_P(AnyStorage, ScattersOneReadOverManyParts) {
+  ByteVector data = random_bytes(500);
+  std::string path = directory_ / "file";
+  ASSERT_TRUE(storage_->write_atomic(path, data).ok());
+  auto file = storage_->open(path, ReadMode::kBuffered);
+  ASSERT_TRUE(file.ok());
+  ByteVector out(40 * 7);
+  std::vector<MutableByteSpan> parts;
+  for (size_t i = 0; i < 40; ++i) parts.push_back(MutableByteSpan(out).subspan((39 - i) * 7, 7));
+  ASSERT_TRUE((*file)->read_parts_at(33, parts).ok());
+  for (size_t i = 0; i < 40; ++i) {
+    EXPECT_TRUE(std::equal(parts[i].begin(), parts[i].end(), data.begin() + 33 + 7 * i)) << i;
+  }
+  EXPECT_EQ((*file)->read_parts_at(221, parts).error().code, ErrorCode::kIo) << "one byte too far";
+  EXPECT_TRUE((*file)->read_parts_at(220, parts).ok());
+}
+
 TEST_P(AnyStorage, HoldsEmptyFiles) {
   std::string path = directory_ / "empty";
   ASSERT_TRUE(storage_->write_atomic(path, {}).ok());
