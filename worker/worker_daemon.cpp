@@ -258,6 +258,9 @@ Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Cl
   if (!store) return store.error();
   Result<DeviceKeys> keys = load_or_create_keys(storage, options.store_directory, entropy);
   if (!keys) return keys.error();
+  for (const std::string& text : (*store)->take_notices()) {
+    if (observer.notice) observer.notice(text);
+  }
   WorkerDaemon daemon(options, storage, clock, observer, *keys, **kernels, std::move(*store));
   if (Status added = daemon.add_pools(); !added) return added;
   return daemon.run(stop);
