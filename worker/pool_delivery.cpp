@@ -225,4 +225,14 @@ void PoolSession::stop_fetching(const std::string& reason) {
                      units_.assigned_count(), reason));
 }
 
+void PoolSession::on_grain_rotten(const Digest& digest, const std::string& finding) {
+  std::optional<GrainId> grain = units_.find_grain(digest);
+  if (!grain) return;
+  (void)units_.grain_lost(digest);  // reported below
+  fetcher_.add({digest, *grain, manifest_->grain_bytes(*grain)}, now());
+  notice(finding + "; fetching it again");
+  request_grains();
+  report_residency();
+}
+
 }  // namespace potluck

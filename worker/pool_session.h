@@ -44,6 +44,8 @@ class PoolSession {
   void on_connected(Channel channel);
   void on_refused(Channel channel);
   void on_tick();
+  // The scrub dropped a grain.
+  void on_grain_rotten(const Digest& digest, const std::string& finding);
   void leave(const std::string& reason);  // says goodbye
   // We did not listen for a while (computing): silence until now proves nothing.
   void excuse_silence();

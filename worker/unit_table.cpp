@@ -115,6 +115,17 @@ std::vector<UnitId> UnitTable::grain_lost(const Digest& digest) {
   return lost;
 }
 
+std::optional<GrainId> UnitTable::find_grain(const Digest& digest) const {
+  for (const auto& [unit, missing] : units_) {
+    GrainRange range = grains_of(unit);
+    for (uint32_t grain = range.first; grain < range.first + range.count; ++grain) {
+      if (digest_of(unit, grain) != digest) continue;
+      return GrainId{unit.layer, unit.expert, static_cast<uint16_t>(grain)};
+    }
+  }
+  return std::nullopt;
+}
+
 bool UnitTable::ready(UnitId unit) const {
   auto found = units_.find(unit);
   return found != units_.end() && found->second == 0;

@@ -3,6 +3,7 @@
 // over a verified manifest; nothing is read from disk. One thread.
 #pragma once
 
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -30,6 +31,9 @@ class UnitTable {
   void grain_stored(const Digest& digest);
   // The store lost the grain: every unit that needs it is no longer ready. Returns those units.
   std::vector<UnitId> grain_lost(const Digest& digest);
+
+  // Where an assigned unit has this grain.
+  std::optional<GrainId> find_grain(const Digest& digest) const;
 
   bool assigned(UnitId unit) const { return units_.contains(unit); }
   bool ready(UnitId unit) const;

@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "worker/idle_scrub.h"
 #include "worker/pool_session.h"
 
 namespace potluck {
@@ -25,7 +26,8 @@ struct WorkerCore::Impl {
                 clock,
                 UnitCompute(kernels, threads, clock),
                 {},
-                [this](uint64_t bytes) { return make_room(bytes); }} {}
+                [this](uint64_t bytes) { return make_room(bytes); }},
+        scrub(store, clock) {}
 
   // Nothing happens for a coordinator that is not in the table.
   template <class Event>
@@ -40,8 +42,10 @@ struct WorkerCore::Impl {
   void divide_memory();
   bool fits(uint64_t cache_bytes) const;
   bool make_room(uint64_t bytes);
+  void scrub_store();
 
   WorkerContext context;
+  IdleScrub scrub;
   std::map<PeerKey, std::unique_ptr<PoolSession>> sessions;
   std::set<PeerKey> sharing;  // pools that have a part of the memory
 };
@@ -114,6 +118,17 @@ bool WorkerCore::Impl::make_room(uint64_t bytes) {
   return false;
 }
 
+// What rotted is fetched again by those who need it.
+void WorkerCore::Impl::scrub_store() {
+  std::optional<ScrubResult> result = scrub.on_tick();
+  if (!result) return;
+  for (size_t i = 0; i < result->lost.size(); ++i) {
+    for (const auto& [key, session] : sessions) {
+      session->on_grain_rotten(result->lost[i], result->findings[i]);
+    }
+  }
+}
+
 WorkerCore::WorkerCore(WorkerOptions options, GrainStore& store, const KernelTable& kernels,
                        ThreadPool& pool, const Clock& clock, ManifestStore* manifests)
     : impl_(std::make_unique<Impl>(std::move(options), store, kernels, pool, clock, manifests)) {}
@@ -131,6 +146,7 @@ void WorkerCore::add_pool(const PoolAddress& address) {
 
 void WorkerCore::on_message(const PeerKey& from, Channel channel, Message message,
                             ByteVector tensor) {
+  if (!std::holds_alternative<Heartbeat>(message)) impl_->scrub.worked();
   impl_->with_session(from, [&](PoolSession& session) {
     const Clock& clock = impl_->context.clock;
     TimePoint start = clock.now();
@@ -153,6 +169,7 @@ void WorkerCore::on_refused(const PeerKey& coordinator, Channel channel) {
 }
 
 void WorkerCore::on_tick() {
+  impl_->scrub_store();
   for (auto& [key, session] : impl_->sessions) session->on_tick();
   impl_->after_event();
 }
@@ -167,7 +184,8 @@ std::vector<WorkerAction> WorkerCore::take_actions() {
 }
 
 TimePoint WorkerCore::next_tick() const {
-  TimePoint next = TimePoint::max();
+  if (impl_->sessions.empty()) return TimePoint::max();
+  TimePoint next = impl_->scrub.next_tick();
   for (const auto& [key, session] : impl_->sessions) next = std::min(next, session->next_tick());
   return next;
 }

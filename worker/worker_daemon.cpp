@@ -317,6 +317,9 @@ Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Cl
   if (!store) return store.error();
   Result<DeviceKeys> keys = load_or_create_keys(storage, options.store_directory, entropy);
   if (!keys) return keys.error();
+  for (const std::string& text : (*store)->take_notices()) {
+    if (observer.notice) observer.notice(text);
+  }
   Result<ReaderSettings> reader = fit_reader(options.reader, **store, clock);
   if (!reader) return reader.error();
   WorkerDaemon daemon(options, *reader, storage, clock, observer, *keys, **kernels,

@@ -1,0 +1,12 @@
+#include "worker/idle_scrub.h"
+
+namespace potluck {
+
+std::optional<ScrubResult> IdleScrub::on_tick() {
+  if (clock_.now() < next_) return std::nullopt;
+  ScrubResult result = store_.scrub(kStepBytes);
+  next_ = clock_.now() + (result.round_complete ? kRest : kPause);
+  return result;
+}
+
+}  // namespace potluck
