@@ -130,7 +130,7 @@ void Iq3S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
 }
 
 void Iq3S::expand(const CodedPart& in, BlockPart& out) {
-  start(in, in.bytes[1], in.bytes[1], out);
+  start(in, in.bytes[1] & 15, in.bytes[1] & 15, out);
   for (uint32_t i = 0; i < 8; ++i) {
     uint32_t index = byte_of(in.words[i / 4], i % 4) | (in.bytes[0] >> i & 1u) << 8;
     put_signed(codebooks::kIq3S.entry[index], in.words[2] >> 4 * i & 15, out.q + 4 * i);
@@ -184,10 +184,12 @@ void Tq1::gather(const std::byte* block, uint32_t part, CodedPart& out) {
 
 void Tq1::expand(const CodedPart& in, BlockPart& out) {
   start(in, 0, 0, out);
+  uint32_t rest = 0;
   for (uint32_t i = 0; i < kBlock; ++i) {
     uint32_t index = i / 5;
-    uint32_t byte = index < 4 ? byte_of(in.words[0], index) : in.bytes[index - 4];
-    out.q[i] = static_cast<uint8_t>(byte / kPower[i % 5] % 3 - 1);
+    if (i % 5 == 0) rest = index < 4 ? byte_of(in.words[0], index) : in.bytes[index - 4];
+    out.q[i] = static_cast<uint8_t>(rest % 3 - 1);
+    rest /= 3;
   }
 }
 

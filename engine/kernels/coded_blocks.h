@@ -79,33 +79,10 @@ struct Tq1 {
   static void expand(const CodedPart& in, BlockPart& out);
 };
 
-// In a panel, a block has its words (each of 8 rows) and then its bytes. `static`: see
-// matmul_rows.h.
+// In a panel, a block has its words (each of 8 rows) and then its bytes.
 inline constexpr uint32_t kCodedRows = 8;
 template <class Format>
 inline constexpr uint32_t kCodedBytes = kCodedRows*(4 * Format::kWords + Format::kBytes);
-
-template <class Format>
-static inline void store_codes(const CodedPart& codes, uint32_t lane, std::byte* block) {
-  for (uint32_t i = 0; i < Format::kWords; ++i) {
-    store(block + 4 * (kCodedRows * i + lane), codes.words[i]);
-  }
-  std::byte* bytes = block + 4 * kCodedRows * Format::kWords;
-  for (uint32_t i = 0; i < Format::kBytes; ++i) {
-    bytes[kCodedRows * i + lane] = std::byte{codes.bytes[i]};
-  }
-}
-
-template <class Format>
-static inline void load_codes(const std::byte* block, uint32_t lane, CodedPart& codes) {
-  for (uint32_t i = 0; i < Format::kWords; ++i) {
-    __builtin_memcpy(&codes.words[i], block + 4 * (kCodedRows * i + lane), 4);
-  }
-  const std::byte* bytes = block + 4 * kCodedRows * Format::kWords;
-  for (uint32_t i = 0; i < Format::kBytes; ++i) {
-    codes.bytes[i] = static_cast<uint8_t>(bytes[kCodedRows * i + lane]);
-  }
-}
 
 // The reader of the format's GGUF blocks.
 template <class Format>

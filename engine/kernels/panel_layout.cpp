@@ -236,17 +236,29 @@ struct Super {
 // A super-block of codes: d in its head; per block of 32 columns words, then bytes.
 template <class Format>
 struct Coded {
+  static constexpr uint32_t byte_offset(uint32_t index) {
+    return kVector * Format::kWords + kPanelRows * index;
+  }
+
   static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte* head,
                    std::byte* block) {
     CodedPart codes;
     Format::gather(source, index, codes);
     put_half(codes.d, lane, head);
-    store_codes<Format>(codes, lane, block);
+    for (uint32_t i = 0; i < Format::kWords; ++i) {
+      store(block + kVector * i + 4 * lane, codes.words[i]);
+    }
+    for (uint32_t i = 0; i < Format::kBytes; ++i)
+      block[byte_offset(i) + lane] = std::byte(codes.bytes[i]);
   }
   static void read(const std::byte* head, const std::byte* block, uint32_t lane, BlockPart& part) {
     CodedPart codes;
     codes.d = get_half(head, lane);
-    load_codes<Format>(block, lane, codes);
+    for (uint32_t i = 0; i < Format::kWords; ++i) {
+      codes.words[i] = load<uint32_t>(block + kVector * i + 4 * lane);
+    }
+    for (uint32_t i = 0; i < Format::kBytes; ++i)
+      codes.bytes[i] = byte_at(block, byte_offset(i) + lane);
     Format::expand(codes, part);
   }
   static constexpr PanelLayout layout(TensorType type) {

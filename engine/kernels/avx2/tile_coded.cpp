@@ -1,8 +1,7 @@
-// The formats of large codebooks (IQ1, IQ2, IQ3) and TQ1_0: rows are expanded to bytes one by one,
-// and then share a product with signed quants.
+// The formats of large codebooks (IQ1, IQ2, IQ3) and TQ1_0: codes are expanded to signed quants.
 #include "engine/base/check.h"
+#include "engine/kernels/avx2/code_vectors.h"
 #include "engine/kernels/avx2/super_blocks.h"
-#include "engine/kernels/coded_blocks.h"
 
 namespace potluck::avx2 {
 namespace {
@@ -16,20 +15,12 @@ struct Format {
     static constexpr uint32_t kBytes = kCodedBytes<Coded>;
 
     Block(const std::byte* from, uint64_t) {
-      int32_t words[kBlockVectors][kPanelRows];  // 4 columns each
-      int16_t wide[2][2 * kPanelRows];           // scales, each twice
-      for (uint32_t row = 0; row < kPanelRows; ++row) {
-        CodedPart codes;
-        load_codes<Coded>(from, row, codes);
-        BlockPart part;
-        Coded::expand(codes, part);
-        for (uint32_t v = 0; v < kBlockVectors; ++v) {
-          __builtin_memcpy(&words[v][row], part.q + 4 * v, 4);
-        }
-        for (uint32_t i = 0; i < 2; ++i) wide[i][2 * row] = wide[i][2 * row + 1] = part.scale[i];
+      CodeVectors codes = expand_codes<Coded>(from);
+      for (uint32_t v = 0; v < kBlockVectors; ++v) quants[v] = codes.quants[v];
+      for (uint32_t i = 0; i < 2; ++i) {
+        __m256i low = _mm256_and_si256(codes.scales[i], _mm256_set1_epi32(0xffff));
+        scales[i] = above(low, low, 16);
       }
-      for (uint32_t v = 0; v < kBlockVectors; ++v) quants[v] = load_bytes(words[v]);
-      for (uint32_t i = 0; i < 2; ++i) scales[i] = load_bytes(wide[i]);
       take_magnitudes();
     }
   };

@@ -1,11 +1,19 @@
-// The formats of large codebooks (IQ1, IQ2, IQ3) and TQ1_0: rows are expanded to bytes one by one,
-// and then share a product of quants with scales.
+// The formats of large codebooks (IQ1, IQ2, IQ3) and TQ1_0: codes are expanded to signed quants,
+// one panel at a time.
 #include "engine/base/check.h"
+#include "engine/kernels/avx2/code_vectors.h"
 #include "engine/kernels/avx512/super_blocks.h"
-#include "engine/kernels/coded_blocks.h"
 
 namespace potluck::avx512 {
 namespace {
+
+// Vectors of one panel, and of two.
+static inline Int<1> join(__m256i first) {
+  return reinterpret_cast<Int<1>>(first);
+}
+static inline Int<2> join(__m256i first, __m256i second) {
+  return reinterpret_cast<Int<2>>(_mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1));
+}
 
 template <class Coded, int kDivisor, uint32_t kPanels>
 struct Format {
@@ -16,21 +24,20 @@ struct Format {
   struct Block : TwoScaleBlock<kPanels, 128> {
     static constexpr uint32_t kBytes = kCodedBytes<Coded>;
 
-    Block(const std::byte* from, uint64_t stride) {
-      Int wide[2];
-      for (uint32_t row = 0; row < kPanelRows * kPanels; ++row) {
-        CodedPart codes;
-        load_codes<Coded>(from + row / kPanelRows * stride, row % kPanelRows, codes);
-        BlockPart part;
-        Coded::expand(codes, part);
-        auto* lanes = reinterpret_cast<std::byte*>(this->quants) + 4 * row;
+    Block(const std::byte* from, [[maybe_unused]] uint64_t stride) {
+      avx2::CodeVectors first = avx2::expand_codes<Coded>(from);
+      if constexpr (kPanels == 1) {
+        for (uint32_t v = 0; v < kBlockVectors; ++v) this->quants[v] = join(first.quants[v]);
+        this->take_scales(join(first.scales[0]), join(first.scales[1]));
+      } else {
+        avx2::CodeVectors second = avx2::expand_codes<Coded>(from + stride);
         for (uint32_t v = 0; v < kBlockVectors; ++v) {
-          __builtin_memcpy(lanes + sizeof(Int) * v, part.q + 4 * v, 4);
+          this->quants[v] = join(first.quants[v], second.quants[v]);
         }
-        for (uint32_t i = 0; i < 2; ++i) wide[i][row] = part.scale[i];
+        this->take_scales(join(first.scales[0], second.scales[0]),
+                          join(first.scales[1], second.scales[1]));
       }
       add_128<kPanels>(this->quants);
-      this->take_scales(wide[0], wide[1]);
     }
   };
 };
