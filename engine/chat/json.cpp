@@ -1,6 +1,7 @@
 #include "engine/chat/json.h"
 
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -72,9 +73,9 @@ class TreeBuilder {
       return &array->emplace_back();
     }
     auto& object = *std::get_if<JsonValue::Object>(&open_.back()->data);
-    auto& [name, value] = object.emplace_back();
-    name = std::move(key_);
-    return &value;
+    object.emplace_back(std::piecewise_construct, std::forward_as_tuple(std::move(key_)),
+                        std::tuple<>());
+    return &object.back().second;
   }
 
   JsonValue root_;
