@@ -4,13 +4,14 @@
 
 #include "engine/base/disk_probe.h"
 #include "engine/experts/manifest_builder.h"
+#include "engine/experts/working_set.h"
 
 namespace potluck {
 namespace {
 
 // Too small a cache is not an error: it works, as slowly as the disk is.
 void warn_of_small_budget(const Manifest& manifest, uint32_t top_k, const StreamOptions& options) {
-  uint64_t needed = working_set_bytes(manifest, top_k);
+  uint64_t needed = working_set(manifest, top_k, 1, 1).slab_bytes(manifest);
   if (options.ram_bytes >= needed || !options.notice) return;
   options.notice(fmt::format(
       "--ram: {:.1f} MiB hold less than the {:.1f} MiB of experts that one token uses, so every "

@@ -351,14 +351,6 @@ Error StoredSource::State::no_room() const {
                       options.budget_bytes, slabs.size(), slab_bytes)};
 }
 
-uint64_t working_set_bytes(const Manifest& manifest, uint32_t top_k) {
-  uint64_t grains = 0;
-  for (const ManifestLayer& layer : manifest.layers()) {
-    grains += uint64_t{std::min(top_k, layer.experts)} * layer.plan.grains;
-  }
-  return grains * slab_bytes_of(manifest);
-}
-
 StoredSource::StoredSource(const Manifest& manifest, GrainStore& store,
                            std::unique_ptr<BlockReader> reader, const Clock& clock,
                            const StoredSourceOptions& options)

@@ -72,8 +72,4 @@ class StoredSource final : public GrainSource {
   std::unique_ptr<State> state_;
 };
 
-// Memory for all grains that one token asks for: with a smaller budget nothing is in memory when it
-// is asked for again.
-uint64_t working_set_bytes(const Manifest& manifest, uint32_t top_k);
-
 }  // namespace potluck
