@@ -9,8 +9,13 @@
 //     FetchManifest --(bulk)-------------->
 //          <------------------------------ BulkData
 //          <------------------------------ Assignment  which units to hold
-//     FetchGrain --(bulk)----------------->            for every grain that is missing on disk
-//          <------------------------------ BulkData
+//          <------------------------------ Roster      the other workers, and where they serve
+//          grains
+//          <------------------------------ Holders     which of them have what this one lacks
+//     FetchGrain --(bulk)----------------->            for every grain that is missing on disk and
+//          <------------------------------ BulkData    that no other worker delivers (the same
+//          verbs)
+//     SourceReport ----------------------->            where the grains came from
 //     Residency -------------------------->            units that are ready to compute
 //          <------------------------------ Compute     one per layer and step, with all its rows
 //     Partial ---------------------------->            one answer to each
@@ -27,19 +32,21 @@
 #include "engine/experts/unit_id.h"
 #include "engine/kernels/activations.h"
 #include "protocol/invitation.h"
+#include "protocol/keys.h"
 
 namespace potluck {
 
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 
 struct Hello {
   uint32_t protocol_version = kProtocolVersion;
   uint32_t arithmetic_version = 0;
-  Digest self_test;         // kernel_self_test(): must equal the coordinator's own
-  std::string name;         // for people
-  std::string software;     // "potluck 0.1.0, avx2"
-  uint64_t ram_bytes = 0;   // budget of the expert cache
-  uint64_t disk_bytes = 0;  // quota of the store
+  Digest self_test;           // kernel_self_test(): must equal the coordinator's own
+  std::string name;           // for people
+  std::string software;       // "potluck 0.1.0, avx2"
+  uint64_t ram_bytes = 0;     // budget of the expert cache
+  uint64_t disk_bytes = 0;    // quota of the store
+  std::string bulk_endpoint;  // where other workers may fetch grains from this one; empty: nowhere
 
   bool operator==(const Hello&) const = default;
 };
@@ -217,9 +224,62 @@ struct JoinAccept {
   bool operator==(const JoinAccept&) const = default;
 };
 
-using Message =
-    std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial, Heartbeat,
-                 Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest, JoinAccept>;
+// --- delivery from worker to worker; on the compute channel ---
+struct RosterPeer {
+  PeerKey key;
+  std::string bulk_endpoint;  // empty: it serves nobody
+  std::string name;           // for people
+
+  bool operator==(const RosterPeer&) const = default;
+};
+
+// All other workers of the pool: exactly those that may fetch grains from the receiver.
+struct Roster {
+  uint64_t epoch = 0;
+  uint64_t version = 0;  // grows
+  std::vector<RosterPeer> peers;
+
+  bool operator==(const Roster&) const = default;
+};
+
+struct UnitHolders {
+  UnitId unit;
+  std::vector<uint16_t> peers;  // indices into the roster
+
+  bool operator==(const UnitHolders&) const = default;
+};
+
+// Who has units on disk that the receiver is to hold. A hint: a peer may have dropped them.
+struct Holders {
+  uint64_t epoch = 0;
+  uint64_t roster = 0;  // version of the roster that the indices refer to
+  uint32_t slices = 1;
+  std::vector<UnitHolders> units;
+
+  bool operator==(const Holders&) const = default;
+};
+
+struct PeerSource {
+  PeerKey key;
+  uint64_t bytes = 0;
+  bool bad = false;  // it sent something else than what was asked for
+
+  bool operator==(const PeerSource&) const = default;
+};
+
+// Where the grains of this worker came from, in totals of the epoch.
+struct SourceReport {
+  uint64_t epoch = 0;
+  uint64_t coordinator_bytes = 0;
+  uint64_t file_bytes = 0;  // cut from a model file of its own
+  std::vector<PeerSource> peers;
+
+  bool operator==(const SourceReport&) const = default;
+};
+
+using Message = std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial,
+                             Heartbeat, Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest,
+                             JoinAccept, Roster, Holders, SourceReport>;
 
 const char* message_name(const Message& message);
 

@@ -24,13 +24,17 @@ struct Header {
     partial       @6  :Partial;
     heartbeat     @7  :Heartbeat;
     goodbye       @8  :Goodbye;
-    # Bulk channel.
+    # Bulk channel, to the coordinator and between workers.
     fetchManifest @9  :FetchManifest;
     fetchGrain    @10 :FetchGrain;
     bulkData      @11 :BulkData;
     # Join channel.
     joinRequest   @12 :JoinRequest;
     joinAccept    @13 :JoinAccept;
+    # Compute channel again: delivery from worker to worker.
+    roster        @14 :Roster;
+    holders       @15 :Holders;
+    sourceReport  @16 :SourceReport;
   }
 }
 
@@ -42,6 +46,7 @@ struct Hello {
   software          @4 :Text;    # for people: version and instruction set
   ramBytes          @5 :UInt64;  # budget of the expert cache
   diskBytes         @6 :UInt64;  # quota of the store
+  bulkEndpoint      @7 :Text;    # where other workers may fetch grains from this one; empty: nowhere
 }
 
 struct Welcome {
@@ -173,4 +178,45 @@ struct JoinRequest {
 struct JoinAccept {
   computeEndpoint @0 :Text;  # "tcp://HOST:PORT"
   bulkEndpoint    @1 :Text;
+}
+
+# The other workers of the pool: who may fetch grains here, and where to fetch them. All of them; the
+# receiver is not among them.
+struct Roster {
+  epoch   @0 :UInt64;
+  version @1 :UInt64;            # grows with every roster of an epoch
+  peers   @2 :List(RosterPeer);
+}
+
+struct RosterPeer {
+  key          @0 :Data;  # 32 bytes
+  bulkEndpoint @1 :Text;  # "tcp://HOST:PORT"; empty: it serves nobody
+  name         @2 :Text;  # for people
+}
+
+# Which of them have units on disk that the receiver is to hold. Adds to what was said before.
+struct Holders {
+  epoch   @0 :UInt64;
+  roster  @1 :UInt64;         # version of the roster that the indices below refer to
+  slices  @2 :UInt32;         # must be those of the assignment
+  units   @3 :List(UInt16);
+  # One entry per unit:
+  counts  @4 :List(UInt8);    # how many of the indices below belong to it
+  # Indices into the roster, unit after unit:
+  peers   @5 :List(UInt16);
+}
+
+# Where the grains of a worker came from, in totals since it was welcomed for the first time in this
+# epoch: repeating the report changes nothing.
+struct SourceReport {
+  epoch            @0 :UInt64;
+  coordinatorBytes @1 :UInt64;
+  fileBytes        @2 :UInt64;            # cut from a model file of its own
+  peers            @3 :List(PeerSource);
+}
+
+struct PeerSource {
+  key   @0 :Data;    # 32 bytes
+  bytes @1 :UInt64;
+  bad   @2 :Bool;    # it sent bytes that were not those of the grain that was asked for
 }

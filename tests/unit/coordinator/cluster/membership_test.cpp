@@ -210,7 +210,7 @@ TEST_F(MembershipTest, RefusalsNameBothValues) {
   std::vector<Refusal> refusals = sent<Refusal>(1);
   ASSERT_EQ(refusals.size(), 1u);
   EXPECT_EQ(refusals[0].reason, RefusalReason::kVersion);
-  EXPECT_NE(refusals[0].message.find("expected 1, found 99"), std::string::npos);
+  EXPECT_NE(refusals[0].message.find("expected 2, found 99"), std::string::npos);
 
   wrong = hello(1);
   wrong.arithmetic_version = 98;
