@@ -66,12 +66,37 @@ Message read(wire::Refusal::Reader in, FieldChecks& checks) {
   return m;
 }
 
+// One list of indices into a roster per unit, or none at all.
+std::vector<std::vector<uint16_t>> read_holders(wire::Assignment::Reader in, size_t units,
+                                                FieldChecks& checks) {
+  auto counts = in.getHolderCounts();
+  auto indices = in.getHolders();
+  if (counts.size() != 0) checks.equal(counts.size(), units, "count of holder counts");
+  uint64_t counted = 0;
+  for (uint8_t count : counts) {
+    counted += checks.at_most(count, limits::kHoldersPerUnit, "holders of a unit");
+  }
+  checks.equal(indices.size(), counted, "count of holders");
+  if (checks.failed()) return {};
+  std::vector<std::vector<uint16_t>> holders(counts.size());
+  uint32_t next = 0;
+  for (uint32_t i = 0; i < counts.size(); ++i) {
+    holders[i].resize(counts[i]);
+    for (uint16_t& holder : holders[i]) {
+      holder = checks.below(indices[next++], limits::kWorkers, "holder");
+    }
+  }
+  return holders;
+}
+
 Message read(wire::Assignment::Reader in, FieldChecks& checks) {
   Assignment m;
   m.epoch = in.getEpoch();
   m.version = in.getVersion();
   m.slices = read_slices(in.getSlices(), checks);
   m.units = checks.units(in.getUnits(), m.slices, "units");
+  m.roster = in.getRoster();
+  m.holders = read_holders(in, m.units.size(), checks);
   return m;
 }
 
@@ -236,34 +261,6 @@ Message read(wire::Roster::Reader in, FieldChecks& checks) {
   return m;
 }
 
-Message read(wire::Holders::Reader in, FieldChecks& checks) {
-  Holders m;
-  m.epoch = in.getEpoch();
-  m.roster = in.getRoster();
-  m.slices = read_slices(in.getSlices(), checks);
-  std::vector<UnitId> units = checks.units(in.getUnits(), m.slices, "units");
-  auto counts = in.getCounts();
-  auto peers = in.getPeers();
-  checks.equal(counts.size(), units.size(), "count of counts");
-  if (checks.failed()) return m;
-  uint64_t counted = 0;
-  for (uint32_t i = 0; i < counts.size(); ++i) {
-    counted += checks.at_most(counts[i], limits::kHoldersPerUnit, "holders of a unit");
-  }
-  checks.equal(peers.size(), counted, "count of holders");
-  if (checks.failed()) return m;
-  m.units.resize(units.size());
-  uint32_t next = 0;
-  for (uint32_t i = 0; i < m.units.size(); ++i) {
-    m.units[i].unit = units[i];
-    m.units[i].peers.resize(counts[i]);
-    for (uint16_t& peer : m.units[i].peers) {
-      peer = checks.below(peers[next++], limits::kWorkers, "holder");
-    }
-  }
-  return m;
-}
-
 Message read(wire::SourceReport::Reader in, FieldChecks& checks) {
   SourceReport m;
   m.epoch = in.getEpoch();
@@ -319,8 +316,6 @@ Result<Message> read_header(wire::Header::Reader in) {
       return checked("JoinAccept", in.getJoinAccept());
     case wire::Header::ROSTER:
       return checked("Roster", in.getRoster());
-    case wire::Header::HOLDERS:
-      return checked("Holders", in.getHolders());
     case wire::Header::SOURCE_REPORT:
       return checked("SourceReport", in.getSourceReport());
   }

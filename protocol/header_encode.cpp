@@ -47,8 +47,14 @@ size_t variable_words(const Hello& m) {
 size_t variable_words(const Refusal& m) {
   return text_words(m.message);
 }
+size_t holder_count(const Assignment& m) {
+  size_t count = 0;
+  for (const auto& holders : m.holders) count += holders.size();
+  return count;
+}
 size_t variable_words(const Assignment& m) {
-  return unit_words(m.units);
+  return unit_words(m.units) + list_words(m.holders.size(), 1) +
+         list_words(holder_count(m), sizeof(uint16_t));
 }
 size_t variable_words(const Residency& m) {
   return unit_words(m.ready) + unit_words(m.lost);
@@ -73,11 +79,6 @@ size_t variable_words(const JoinAccept& m) {
   return text_words(m.compute_endpoint) + text_words(m.bulk_endpoint);
 }
 
-size_t holder_count(const Holders& m) {
-  size_t count = 0;
-  for (const UnitHolders& unit : m.units) count += unit.peers.size();
-  return count;
-}
 constexpr size_t kKeyWords = sizeof(PeerKey) / sizeof(capnp::word);
 size_t variable_words(const Roster& m) {
   constexpr size_t kPeerWords = 3 + kKeyWords;  // three pointers
@@ -86,10 +87,6 @@ size_t variable_words(const Roster& m) {
     words += text_words(peer.bulk_endpoint) + text_words(peer.name);
   }
   return words;
-}
-size_t variable_words(const Holders& m) {
-  return list_words(3 * m.units.size(), sizeof(uint16_t)) + list_words(m.units.size(), 1) +
-         list_words(holder_count(m), sizeof(uint16_t));
 }
 size_t variable_words(const SourceReport& m) {
   constexpr size_t kSourceWords = 3 + kKeyWords;  // two of data, one pointer
@@ -161,6 +158,16 @@ void write(wire::Header::Builder root, const Assignment& m) {
   out.setVersion(m.version);
   out.setSlices(m.slices);
   write_units(out.initUnits(unit_numbers(m.units)), m.units);
+  out.setRoster(m.roster);
+  CHECK(m.holders.empty() || m.holders.size() == m.units.size());
+  auto counts = out.initHolderCounts(static_cast<uint32_t>(m.holders.size()));
+  auto holders = out.initHolders(static_cast<uint32_t>(holder_count(m)));
+  uint32_t next = 0;
+  for (uint32_t i = 0; i < m.holders.size(); ++i) {
+    CHECK(m.holders[i].size() <= limits::kHoldersPerUnit);
+    counts.set(i, static_cast<uint8_t>(m.holders[i].size()));
+    for (uint16_t holder : m.holders[i]) holders.set(next++, holder);
+  }
 }
 
 void write(wire::Header::Builder root, const Residency& m) {
@@ -278,27 +285,6 @@ void write(wire::Header::Builder root, const Roster& m) {
     peers[i].setKey(as_data(m.peers[i].key.bytes));
     peers[i].setBulkEndpoint(m.peers[i].bulk_endpoint);
     peers[i].setName(as_wire_text(m.peers[i].name));
-  }
-}
-
-void write(wire::Header::Builder root, const Holders& m) {
-  auto out = root.initHolders();
-  out.setEpoch(m.epoch);
-  out.setRoster(m.roster);
-  out.setSlices(m.slices);
-  auto count = static_cast<uint32_t>(m.units.size());
-  auto units = out.initUnits(3 * count);
-  auto counts = out.initCounts(count);
-  auto peers = out.initPeers(static_cast<uint32_t>(holder_count(m)));
-  uint32_t next = 0;
-  for (uint32_t i = 0; i < count; ++i) {
-    const auto& [unit, holders] = m.units[i];
-    CHECK(holders.size() <= limits::kHoldersPerUnit);
-    units.set(3 * i, unit.layer);
-    units.set(3 * i + 1, unit.expert);
-    units.set(3 * i + 2, unit.slice);
-    counts.set(i, static_cast<uint8_t>(holders.size()));
-    for (uint16_t peer : holders) peers.set(next++, peer);
   }
 }
 

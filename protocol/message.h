@@ -8,13 +8,10 @@
 //          <------------------------------ Welcome     or Refusal: epoch, name of the manifest
 //     FetchManifest --(bulk)-------------->
 //          <------------------------------ BulkData
-//          <------------------------------ Assignment  which units to hold
-//          <------------------------------ Roster      the other workers, and where they serve
-//          grains
-//          <------------------------------ Holders     which of them have what this one lacks
-//     FetchGrain --(bulk)----------------->            for every grain that is missing on disk and
-//          <------------------------------ BulkData    that no other worker delivers (the same
-//          verbs)
+//          <------------------------------ Roster      the other workers: where they serve
+//          <------------------------------ Assignment  which units to hold, and who has them
+//     FetchGrain --(bulk)----------------->            for every grain that is missing on disk;
+//          <------------------------------ BulkData    to other workers first, in the same words
 //     SourceReport ----------------------->            where the grains came from
 //     Residency -------------------------->            units that are ready to compute
 //          <------------------------------ Compute     one per layer and step, with all its rows
@@ -41,12 +38,13 @@ inline constexpr uint32_t kProtocolVersion = 2;
 struct Hello {
   uint32_t protocol_version = kProtocolVersion;
   uint32_t arithmetic_version = 0;
-  Digest self_test;           // kernel_self_test(): must equal the coordinator's own
-  std::string name;           // for people
-  std::string software;       // "potluck 0.1.0, avx2"
-  uint64_t ram_bytes = 0;     // budget of the expert cache
-  uint64_t disk_bytes = 0;    // quota of the store
-  std::string bulk_endpoint;  // where other workers may fetch grains from this one; empty: nowhere
+  Digest self_test;         // kernel_self_test(): must equal the coordinator's own
+  std::string name;         // for people
+  std::string software;     // "potluck 0.1.0, avx2"
+  uint64_t ram_bytes = 0;   // budget of the expert cache
+  uint64_t disk_bytes = 0;  // quota of the store
+  std::string
+      bulk_endpoint{};  // where other workers may fetch grains from this one; empty: nowhere
 
   bool operator==(const Hello&) const = default;
 };
@@ -83,6 +81,10 @@ struct Assignment {
   uint64_t version = 0;  // grows with every assignment to this worker
   uint32_t slices = 1;   // S: how many slices an expert is cut into
   std::vector<UnitId> units;
+  // Who else has them on disk, as indices into the roster of that version: one list per unit, or
+  // none at all. A hint: peers may have dropped some.
+  uint64_t roster = 0;
+  std::vector<std::vector<uint16_t>> holders{};
 
   bool operator==(const Assignment&) const = default;
 };
@@ -242,23 +244,6 @@ struct Roster {
   bool operator==(const Roster&) const = default;
 };
 
-struct UnitHolders {
-  UnitId unit;
-  std::vector<uint16_t> peers;  // indices into the roster
-
-  bool operator==(const UnitHolders&) const = default;
-};
-
-// Who has units on disk that the receiver is to hold. A hint: a peer may have dropped them.
-struct Holders {
-  uint64_t epoch = 0;
-  uint64_t roster = 0;  // version of the roster that the indices refer to
-  uint32_t slices = 1;
-  std::vector<UnitHolders> units;
-
-  bool operator==(const Holders&) const = default;
-};
-
 struct PeerSource {
   PeerKey key;
   uint64_t bytes = 0;
@@ -267,7 +252,7 @@ struct PeerSource {
   bool operator==(const PeerSource&) const = default;
 };
 
-// Where the grains of this worker came from, in totals of the epoch.
+// Where the grains of this worker came from, in totals since it was started.
 struct SourceReport {
   uint64_t epoch = 0;
   uint64_t coordinator_bytes = 0;
@@ -279,7 +264,7 @@ struct SourceReport {
 
 using Message = std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial,
                              Heartbeat, Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest,
-                             JoinAccept, Roster, Holders, SourceReport>;
+                             JoinAccept, Roster, SourceReport>;
 
 const char* message_name(const Message& message);
 

@@ -97,6 +97,9 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
       ->envname("POTLUCK_ISA");
   parser->add_option("--workers", flags->workers, "worker processes on this machine")
       ->envname("POTLUCK_WORKERS");
+  parser->add_flag(
+      "--share-model", flags->share_model,
+      "let the worker processes cut their experts from MODEL instead of fetching them");
   parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
 }
 
@@ -114,6 +117,10 @@ Result<uint64_t> parse_size(const std::string& flag, const std::string& text) {
     return Error{ErrorCode::kLimit, fmt::format("{}: {} is too large", flag, text)};
   }
   return static_cast<uint64_t>(bytes);
+}
+
+Result<uint64_t> parse_rate(const std::string& flag, const std::string& text) {
+  return parse_size(flag, text.ends_with("/s") ? text.substr(0, text.size() - 2) : text);
 }
 
 Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,
@@ -148,6 +155,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.local.store_directory = options.store_directory;
   pool.local.ram_bytes = ram;
   pool.local.isa = flags.isa;
+  if (flags.share_model) pool.local.model_path = flags.model;
   return options;
 }
 

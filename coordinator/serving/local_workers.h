@@ -19,6 +19,7 @@ struct LocalWorkersOptions {
   uint64_t ram_bytes = 0;       // of each worker's expert cache
   int threads = 1;
   std::string isa;
+  std::string model_path{};  // what they cut their experts from; empty: they fetch them
 };
 
 class LocalWorkers {

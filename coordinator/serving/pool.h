@@ -23,6 +23,7 @@ struct PoolOptions {
   // Where keys, the allow list and the epoch are kept; empty: fresh keys that nobody will see
   // again.
   std::string state_directory;
+  uint64_t serve_rate = kDefaultServeRate;  // bytes per second of delivered grains
   uint64_t last_resort_bytes = 0;  // memory for experts that the coordinator lays out itself
   std::function<void(const std::string&)> notice;  // what people should read
 };

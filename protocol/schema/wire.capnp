@@ -33,8 +33,7 @@ struct Header {
     joinAccept    @13 :JoinAccept;
     # Compute channel again: delivery from worker to worker.
     roster        @14 :Roster;
-    holders       @15 :Holders;
-    sourceReport  @16 :SourceReport;
+    sourceReport  @15 :SourceReport;
   }
 }
 
@@ -78,6 +77,10 @@ struct Assignment {
   version @1 :UInt64;        # grows with every assignment to this worker
   slices  @2 :UInt32;        # how many slices an expert is cut into
   units   @3 :List(UInt16);  # all units to hold from now on
+  # Who else has them on disk: a hint, they may have dropped some.
+  roster       @4 :UInt64;        # version of the roster that the indices below refer to
+  holderCounts @5 :List(UInt8);   # one per unit, how many of the indices below belong to it; or empty
+  holders      @6 :List(UInt16);  # indices into the roster, unit after unit
 }
 
 struct Residency {
@@ -194,20 +197,8 @@ struct RosterPeer {
   name         @2 :Text;  # for people
 }
 
-# Which of them have units on disk that the receiver is to hold. Adds to what was said before.
-struct Holders {
-  epoch   @0 :UInt64;
-  roster  @1 :UInt64;         # version of the roster that the indices below refer to
-  slices  @2 :UInt32;         # must be those of the assignment
-  units   @3 :List(UInt16);
-  # One entry per unit:
-  counts  @4 :List(UInt8);    # how many of the indices below belong to it
-  # Indices into the roster, unit after unit:
-  peers   @5 :List(UInt16);
-}
-
-# Where the grains of a worker came from, in totals since it was welcomed for the first time in this
-# epoch: repeating the report changes nothing.
+# Where the grains of a worker came from, in totals since it was started: repeating the report
+# changes nothing.
 struct SourceReport {
   epoch            @0 :UInt64;
   coordinatorBytes @1 :UInt64;

@@ -113,6 +113,13 @@ bool fits(const Refusal& m) {
   return m.reason <= RefusalReason::kProtocol && m.message.size() <= limits::kTextBytes;
 }
 bool fits(const Assignment& m) {
+  for (const auto& holders : m.holders) {
+    if (holders.size() > limits::kHoldersPerUnit) return false;
+    for (uint16_t holder : holders) {
+      if (holder >= limits::kWorkers) return false;
+    }
+  }
+  if (!m.holders.empty() && m.holders.size() != m.units.size()) return false;
   return slices_fit(m.slices) && units_fit(m.units, m.slices);
 }
 bool fits(const Residency& m) {
@@ -170,16 +177,6 @@ bool fits(const Roster& m) {
   }
   return m.peers.size() <= limits::kWorkers;
 }
-bool fits(const Holders& m) {
-  for (const UnitHolders& holders : m.units) {
-    if (!units_fit({holders.unit}, m.slices)) return false;
-    if (holders.peers.size() > limits::kHoldersPerUnit) return false;
-    for (uint16_t peer : holders.peers) {
-      if (peer >= limits::kWorkers) return false;
-    }
-  }
-  return slices_fit(m.slices);
-}
 bool fits(const SourceReport& m) {
   return m.peers.size() <= limits::kSourcesPerReport;
 }
@@ -194,16 +191,14 @@ void add_peer_delivery(std::vector<Message>& list) {
                              std::string(limits::kTextBytes, 'n')});
   }
   list.emplace_back(largest);
-  list.emplace_back(Holders{});
-  Holders holders{kMax64, kMax64 - 1, limits::kSlices, {}};
-  for (const UnitId& unit : units(5000)) {
-    std::vector<uint16_t> peers(unit.expert % (limits::kHoldersPerUnit + 1),
-                                static_cast<uint16_t>(limits::kWorkers - 1));
-    holders.units.push_back({unit, peers});
+  for (uint32_t count : {3u, 5000u}) {
+    Assignment assignment{kMax64, kMax64 - 1, limits::kSlices, units(count), kMax64 - 2, {}};
+    for (uint32_t i = 0; i < count; ++i) {
+      assignment.holders.emplace_back(i % (limits::kHoldersPerUnit + 1),
+                                      static_cast<uint16_t>(limits::kWorkers - 1));
+    }
+    list.emplace_back(assignment);
   }
-  list.emplace_back(holders);
-  holders.units.resize(3);
-  list.emplace_back(holders);
   list.emplace_back(SourceReport{});
   list.emplace_back(SourceReport{1, 2, 3, {{key(4), 5, true}, {key(6), 7, false}}});
   SourceReport most{kMax64, kMax64, kMax64, {}};
@@ -223,7 +218,7 @@ std::vector<Message> sample_messages() {
       Refusal{RefusalReason::kVersion, ""},
       Refusal{RefusalReason::kProtocol, "it speaks Z\xc3\xbcrich German \xf0\x9f\x8d\xb2"},
       Assignment{},
-      Assignment{kMax64, kMax64, limits::kSlices, units(20000)},
+      Assignment{kMax64, kMax64, limits::kSlices, units(20000), 0, {}},
       Residency{},
       Residency{kMax64, kMax64, units(20000), units(3)},
       Heartbeat{},

@@ -34,7 +34,7 @@ class DeliveryTest : public testing::Test {
     storage_.reset();
   }
 
-  DeliveryTest() : delivery_(signed_, *manifest_, model_->cutter()) {}
+  DeliveryTest() : delivery_(signed_, *manifest_, model_->cutter(), clock_) {}
 
   FetchGrain fetch(GrainId id) const { return {manifest_->digest_of(id), id}; }
 
@@ -45,6 +45,7 @@ class DeliveryTest : public testing::Test {
   static std::unique_ptr<Manifest> manifest_;
   static std::unique_ptr<SigningKey> signing_key_;
   static SignedManifest signed_;
+  ManualClock clock_;
   Delivery delivery_;
 };
 
@@ -176,7 +177,8 @@ TEST(DeliveryParts, LargeContentComesInParts) {
   auto storage = make_system_storage();
   auto model = Model::load(*storage, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
   ASSERT_TRUE(model);
-  Delivery delivery(signed_manifest, large, (*model)->cutter());
+  ManualClock clock;
+  Delivery delivery(signed_manifest, large, (*model)->cutter(), clock, UINT64_MAX);
   delivery.on_message(peer(1), FetchManifest{large.digest()}, true);
   ByteVector received;
   while (!delivery.idle()) {
@@ -203,7 +205,8 @@ TEST(DeliveryParts, AnAlteredModelFileIsNoticed) {
   layers[0].grains[1] = test::sample_digest(6);
   Manifest manifest("m", layers);
   SignedManifest signed_manifest{manifest.encode(), {}};
-  Delivery delivery(signed_manifest, manifest, (*model)->cutter());
+  ManualClock clock;
+  Delivery delivery(signed_manifest, manifest, (*model)->cutter(), clock);
   auto layer = static_cast<uint16_t>(layers[0].layer);
   delivery.on_message(peer(1), FetchGrain{test::sample_digest(6), {layer, 0, 1}}, true);
   std::vector<Outgoing> parts = delivery.take_outgoing(5);
