@@ -30,7 +30,11 @@ void SimWorker::start(const PoolAddress& address) {
   CHECK(store.ok());
   store_ = std::move(*store);
   manifests_ = std::make_unique<ManifestStore>(disk_, kStore);
-  WorkerOptions options{options_.name, "simulated", options_.ram_bytes, options_.disk_bytes};
+  WorkerOptions options;
+  options.name = options_.name;
+  options.software = "simulated";
+  options.ram_bytes = options_.ram_bytes;
+  options.disk_bytes = options_.disk_bytes;
   core_ =
       std::make_unique<WorkerCore>(options, *store_, kernels_, threads_, clock_, manifests_.get());
   PoolAddress own = address;

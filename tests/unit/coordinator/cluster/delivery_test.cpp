@@ -168,6 +168,30 @@ TEST_F(DeliveryTest, OnePeerCannotFillTheQueueOfTheOthers) {
   EXPECT_TRUE(data(parts.back()).found);
 }
 
+TEST_F(DeliveryTest, KeepsToItsRateAndMakesWayForWork) {
+  constexpr uint64_t kRate = 80 * kKiB;
+  Delivery delivery(signed_, *manifest_, model_->cutter(), clock_, kRate);
+  auto sent_in = [&](Duration time, bool working) {
+    uint64_t before = delivery.bytes_delivered();
+    for (TimePoint end = clock_.now() + time; clock_.now() < end;) {
+      for (uint16_t expert = 0; expert < 8; ++expert) {
+        delivery.on_message(peer(1), fetch({0, expert, 0}), true);
+      }
+      if (working) delivery.work_seen();
+      delivery.take_outgoing(4);
+      TimePoint next = delivery.next_part().value_or(end);
+      clock_.set(std::min({end, next, clock_.now() + std::chrono::milliseconds(100)}));
+    }
+    return static_cast<double>(delivery.bytes_delivered() - before);
+  };
+  sent_in(std::chrono::seconds(5), false);
+  double idle = sent_in(std::chrono::seconds(50), false);
+  EXPECT_NEAR(idle, 50.0 * kRate, 3.0 * kRate);
+  sent_in(std::chrono::seconds(5), true);
+  double working = sent_in(std::chrono::seconds(50), true);
+  EXPECT_NEAR(working, 50.0 * kRate / 8, 2.0 * kRate);
+}
+
 // A manifest larger than a part, made of nothing but digests.
 TEST(DeliveryParts, LargeContentComesInParts) {
   Manifest large = test::sample_manifest(10, 2048);
