@@ -74,7 +74,7 @@ bool FetchSources::any_room(uint64_t window_bytes) const {
 }
 
 std::optional<SourceId> FetchSources::choose(std::span<const SourceId> holders, uint64_t bytes,
-                                             uint64_t window_bytes, TimePoint now) const {
+                                             uint64_t window_bytes) const {
   std::optional<SourceId> best;
   bool hope = false;
   for (SourceId id : holders) {
@@ -82,7 +82,7 @@ std::optional<SourceId> FetchSources::choose(std::span<const SourceId> holders, 
     if (!wanted(source)) continue;
     if (source.link != Link::kConnected) {
       // About to be connected for the first time; one that failed before is not waited for.
-      hope = hope || (source.failures == 0 && now >= source.not_before);
+      hope = hope || source.failures == 0;
       continue;
     }
     hope = true;
@@ -115,12 +115,22 @@ void FetchSources::release(SourceId id, const Digest& digest, uint64_t bytes) {
 }
 
 void FetchSources::on_connected(SourceId id) {
-  if (sources_[id].link == Link::kConnecting) sources_[id].link = Link::kConnected;
+  if (sources_[id].link != Link::kConnecting) return;
+  sources_[id].link = Link::kConnected;
+  sources_[id].trying = false;
+}
+
+void FetchSources::on_refused(SourceId id, TimePoint now) {
+  FetchSource& source = sources_[id];
+  if (source.link != Link::kConnecting) return;
+  source.link = Link::kIdle;
+  source.not_before = now + kRefusedPause;
 }
 
 void FetchSources::pause(SourceId id, TimePoint now) {
   FetchSource& source = sources_[id];
   source.link = Link::kIdle;
+  source.trying = false;
   Duration pause = kFirstPause * (int64_t{1} << std::min<uint32_t>(source.failures, 7));
   source.not_before = now + std::min(pause, kLongestPause);
   ++source.failures;
@@ -135,14 +145,14 @@ bool FetchSources::update_links(TimePoint now) {
   for (SourceId id = 1; id < sources_.size(); ++id) {
     FetchSource& source = sources_[id];
     Link before = source.link;
-    if (source.link == Link::kConnecting && now - source.connecting_since >= kPatience) {
-      pause(id, now);
-    }
+    if (source.trying && now - source.connecting_since >= kPatience) pause(id, now);
     if (!wanted(source)) {
       source.link = Link::kIdle;
+      source.trying = false;
     } else if (source.link == Link::kIdle && now >= source.not_before) {
       source.link = Link::kConnecting;
-      source.connecting_since = now;
+      if (!source.trying) source.connecting_since = now;
+      source.trying = true;
     }
     changed = changed || source.link != before;
   }
@@ -171,11 +181,8 @@ std::optional<TimePoint> FetchSources::next_tick() const {
     const FetchSource& source = sources_[id];
     if (!source.under_way.empty()) next = std::min(next, overdue_at(id, source));
     if (id == kCoordinatorSource || !wanted(source)) continue;
-    if (source.link == Link::kConnecting) {
-      next = std::min(next, source.connecting_since + kPatience);
-    } else if (source.link == Link::kIdle) {
-      next = std::min(next, source.not_before);
-    }
+    if (source.trying) next = std::min(next, source.connecting_since + kPatience);
+    if (source.link == Link::kIdle) next = std::min(next, source.not_before);
   }
   if (next == TimePoint::max()) return std::nullopt;
   return next;

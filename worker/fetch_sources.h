@@ -3,7 +3,7 @@
 // coordinator is asked only when nobody else can be. Pure bookkeeping; one thread.
 //
 //   a worker:  kIdle --wanted--> kConnecting --on_connected()--> kConnected
-//                ^                   | refused, or 2 s            | lost, or 5 s of silence
+//                ^                   | not within 2 s             | lost, or 5 s of silence
 //                +---- pause --------+----------------------------+
 //              and no way back after it has sent wrong bytes
 #pragma once
@@ -38,7 +38,8 @@ struct FetchSource {
   Link link = Link::kIdle;
   uint32_t failures = 0;          // in a row
   TimePoint not_before{0};        // kIdle: when to try again
-  TimePoint connecting_since{0};  // kConnecting
+  bool trying = false;            // to connect, perhaps for the second time after a refusal
+  TimePoint connecting_since{0};  // trying
   TimePoint last_heard{0};        // or when the first request of a run went out
   std::vector<UnderWay> under_way;
   uint64_t under_way_bytes = 0;
@@ -56,6 +57,8 @@ class FetchSources {
   static constexpr Duration kSlowest = std::chrono::seconds(30);
   // A connection that does not come about: a device behind NAT, or switched off.
   static constexpr Duration kPatience = std::chrono::seconds(2);
+  // A worker that does not know us yet hears of us from the coordinator in a moment.
+  static constexpr Duration kRefusedPause = std::chrono::milliseconds(50);
   // After a failure; doubling with each further one in a row.
   static constexpr Duration kFirstPause = std::chrono::milliseconds(500);
   static constexpr Duration kLongestPause = std::chrono::seconds(64);
@@ -74,13 +77,15 @@ class FetchSources {
   // Whom to ask for a grain: of the holders the one with the fewest bytes under way, else the
   // coordinator; nothing while all who could be asked are busy or about to be connected.
   std::optional<SourceId> choose(std::span<const SourceId> holders, uint64_t bytes,
-                                 uint64_t window_bytes, TimePoint now) const;
+                                 uint64_t window_bytes) const;
   void take(SourceId id, const Digest& digest, uint64_t bytes, TimePoint now);
   void release(SourceId id, const Digest& digest, uint64_t bytes);
 
   void on_connected(SourceId id);
-  // Not reachable, not answering, or refusing us: not asked for a while. The caller takes back what
-  // was under way.
+  // It does not let us in: tried again at once for a while.
+  void on_refused(SourceId id, TimePoint now);
+  // Not reachable or not answering: not asked for a while. The caller takes back what was under
+  // way.
   void pause(SourceId id, TimePoint now);
   void drop(SourceId id);
 

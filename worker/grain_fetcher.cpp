@@ -88,7 +88,7 @@ std::optional<FetchOrder> GrainFetcher::next(TimePoint now, uint64_t window_byte
     ++looked_at;
     Entry& entry = found->second;
     const std::vector<SourceId>& holders = units_.at(entry.grain.unit).holders;
-    auto source = sources_.choose(holders, entry.grain.bytes, window_bytes, now);
+    auto source = sources_.choose(holders, entry.grain.bytes, window_bytes);
     if (!source) {
       ++at;
       continue;

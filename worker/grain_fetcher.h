@@ -75,6 +75,7 @@ class GrainFetcher {
   // The roster has changed, or something has happened to a connection.
   void set_roster(const std::vector<RosterPeer>& peers);
   void on_connected(SourceId id) { sources_.on_connected(id); }
+  void on_refused(SourceId id, TimePoint now) { sources_.on_refused(id, now); }
   void on_lost(SourceId id, TimePoint now);
   // It sent wrong bytes and is not asked again.
   void drop(SourceId id);

@@ -113,6 +113,7 @@ void PoolSession::become_member() {
   phase_ = Phase::kMember;
   units_.report_again();  // the coordinator may have forgotten
   check_model();
+  tick_sources();
   std::optional<Assignment> early = std::exchange(early_, std::nullopt);
   if (early && early->epoch == welcome_->epoch) apply(*early);
   request_grains();

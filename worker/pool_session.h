@@ -56,7 +56,8 @@ class PoolSession {
   // Other workers of the pool; any other key is passed over.
   void on_peer_data(const PeerKey& peer, const BulkData& data, ByteSpan part);
   void on_peer_connected(const PeerKey& peer);
-  void on_peer_lost(const PeerKey& peer);  // or it refuses us, or cannot be sent to
+  void on_peer_refused(const PeerKey& peer);
+  void on_peer_lost(const PeerKey& peer);  // or it cannot be sent to
   bool has_peer(const PeerKey& peer) const;
   // Adds whom to be connected to, and who may fetch from us.
   void collect_peers(std::map<PeerKey, std::string>* connections,
@@ -121,6 +122,8 @@ class PoolSession {
   void check_model();
   bool cuts_from_model() const;
   void cut_from_model();
+  void cut_next_expert();
+  bool store_cut(const Digest& digest, ByteSpan grain);
   void refuse_model(const std::string& reason);
   void report_sources(bool at_once);
   void tell_sources();
@@ -173,6 +176,12 @@ class PoolSession {
 
   Roster roster_;            // the last one
   bool uses_model_ = false;  // --model fits the manifest, so far
+  struct CutExpert {
+    ByteVector bytes;  // all its grains; empty: none is being stored
+    GrainId next;
+    uint64_t offset = 0;
+  };
+  CutExpert cut_;
   uint64_t file_bytes_ = 0;
   bool told_sources_ = true;  // nothing came since people were told
   bool sources_changed_ = false;

@@ -59,6 +59,13 @@ void PoolSession::on_peer_connected(const PeerKey& peer) {
   request_grains();
 }
 
+void PoolSession::on_peer_refused(const PeerKey& peer) {
+  std::optional<SourceId> source = fetcher_.sources().find(peer);
+  if (!source) return;
+  fetcher_.on_refused(*source, now());
+  context_.peers_changed = true;
+}
+
 void PoolSession::on_peer_lost(const PeerKey& peer) {
   std::optional<SourceId> source = fetcher_.sources().find(peer);
   if (!source) return;
@@ -105,6 +112,7 @@ void PoolSession::tick_sources() {
 // --- a model file of this device ---
 
 void PoolSession::check_model() {
+  cut_ = {};
   if (context_.options.model == nullptr) return;
   uses_model_ = true;
   if (Status same = context_.options.model->compare(*manifest_); !same) {
@@ -114,6 +122,7 @@ void PoolSession::check_model() {
 
 void PoolSession::refuse_model(const std::string& reason) {
   uses_model_ = false;
+  cut_ = {};
   notice(fmt::format("{}: another model or quantization than {}; fetching instead", reason,
                      manifest_->model_name()));
 }
@@ -122,32 +131,44 @@ bool PoolSession::cuts_from_model() const {
   return uses_model_ && phase_ == Phase::kMember && fetcher_.wanted() > 0;
 }
 
-// One expert a turn: between two of them work that has come is done.
+// One grain a turn: between two of them work that has come is done. An expert is cut at once, for
+// that reads each of its tensors only once.
 void PoolSession::cut_from_model() {
   if (!cuts_from_model()) return;
+  if (cut_.bytes.empty()) cut_next_expert();
+  while (!cut_.bytes.empty()) {
+    ByteSpan grain = ByteSpan(cut_.bytes).subspan(cut_.offset, manifest_->grain_bytes(cut_.next));
+    const Digest& digest = manifest_->digest_of(cut_.next);
+    bool wanted = fetcher_.wants(digest);
+    if (wanted && !store_cut(digest, grain)) return;
+    ++cut_.next.grain;
+    cut_.offset += grain.size();
+    if (cut_.offset == cut_.bytes.size()) cut_ = {};
+    if (wanted) return;
+  }
+}
+
+void PoolSession::cut_next_expert() {
   std::optional<MissingGrain> first = fetcher_.first_queued();
   if (!first) return;
-  GrainId id = first->grain;
   const GrainCutter& cutter = context_.options.model->cutter();
-  ByteVector expert(cutter.expert_bytes(id.layer));
-  if (Status cut = cutter.cut_expert(id.layer, id.expert, expert); !cut) {
-    refuse_model(cut.error().message);
-    return;
+  cut_.next = {first->grain.layer, first->grain.expert, 0};
+  cut_.offset = 0;
+  cut_.bytes.resize(cutter.expert_bytes(cut_.next.layer));
+  Status cut = cutter.cut_expert(cut_.next.layer, cut_.next.expert, cut_.bytes);
+  if (!cut) refuse_model(cut.error().message);
+}
+
+// False if the file turned out to be another one.
+bool PoolSession::store_cut(const Digest& digest, ByteSpan grain) {
+  if (sha256(grain) != digest) {
+    refuse_model(fmt::format("{}: layer {}, expert {} has other weights",
+                             context_.options.model->path(), cut_.next.layer, cut_.next.expert));
+    return false;
   }
-  ByteSpan rest = expert;
-  for (id.grain = 0; !rest.empty(); ++id.grain) {
-    ByteSpan grain = rest.first(manifest_->grain_bytes(id));
-    rest = rest.subspan(grain.size());
-    const Digest& digest = manifest_->digest_of(id);
-    if (!fetcher_.wants(digest)) continue;
-    if (sha256(grain) != digest) {
-      refuse_model(fmt::format("{}: layer {}, expert {} has other weights",
-                               context_.options.model->path(), id.layer, id.expert));
-      return;
-    }
-    store_grain(kCoordinatorSource, digest, grain);
-    if (context_.store.contains(digest)) file_bytes_ += grain.size();
-  }
+  store_grain(kCoordinatorSource, digest, grain);
+  if (context_.store.contains(digest)) file_bytes_ += grain.size();
+  return true;
 }
 
 // --- the account ---
@@ -181,7 +202,8 @@ void PoolSession::report_sources(bool at_once) {
     if (source.bytes == 0 && !source.dropped) continue;
     report.peers.push_back({source.key, source.bytes, source.dropped});
   }
-  send(std::move(report));
+  bool nothing = report.coordinator_bytes == 0 && report.file_bytes == 0 && report.peers.empty();
+  if (!nothing) send(std::move(report));
 }
 
 void PoolSession::tell_sources() {

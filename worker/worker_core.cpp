@@ -37,6 +37,14 @@ struct WorkerCore::Impl {
     event(*found->second);
     after_event();
   }
+  // Nobody's silence counts while we did not listen.
+  template <class Work>
+  void timed(const Work& work) {
+    TimePoint start = context.clock.now();
+    work();
+    if (context.clock.now() - start < kBusy) return;
+    for (auto& [key, session] : sessions) session->excuse_silence();
+  }
   void after_event();
   bool memory_divided() const;
   void divide_memory();
@@ -206,16 +214,12 @@ void WorkerCore::on_message(const PeerKey& from, Channel channel, Message messag
     const auto* data = std::get_if<BulkData>(&message);
     if (channel != Channel::kBulk || data == nullptr) return;
     impl_->with_peer(from, [&](PoolSession& session, const PeerKey& peer) {
-      session.on_peer_data(peer, *data, tensor);
+      impl_->timed([&] { session.on_peer_data(peer, *data, tensor); });
     });
     return;
   }
   impl_->with_session(from, [&](PoolSession& session) {
-    const Clock& clock = impl_->context.clock;
-    TimePoint start = clock.now();
-    session.on_message(channel, message, tensor);
-    if (clock.now() - start < kBusy) return;
-    for (auto& [key, other] : impl_->sessions) other->excuse_silence();
+    impl_->timed([&] { session.on_message(channel, message, tensor); });
   });
 }
 
@@ -237,15 +241,17 @@ void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
 
 void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
   if (impl_->is_peer(peer)) {
-    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_lost(key); });
+    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_refused(key); });
     return;
   }
   impl_->with_session(peer, [=](PoolSession& session) { session.on_refused(channel); });
 }
 
 void WorkerCore::on_tick() {
-  impl_->serve();
-  for (auto& [key, session] : impl_->sessions) session->on_tick();
+  impl_->timed([this] {
+    impl_->serve();
+    for (auto& [key, session] : impl_->sessions) session->on_tick();
+  });
   impl_->after_event();
 }
 

@@ -33,7 +33,9 @@ class Peers(PoolTest):
         """What the coordinator knows of a worker's sources, when all of it has been told."""
         def condition():
             status = self.settled(count)
-            worker = next(w for w in status["workers"] if w["name"] == name)
+            worker = next((w for w in status["workers"] if w["name"] == name), None)
+            if worker is None:
+                return None  # an older status, of before it came
             sources = worker["fetched"]
             total = (sources["coordinator_bytes"] + sources["file_bytes"] +
                      sum(peer["bytes"] for peer in sources["peers"]))

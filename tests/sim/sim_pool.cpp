@@ -97,8 +97,12 @@ void SimPool::add_worker(bool serves) {
   address.signing_key = blank.signing_key;
   address.invitation =
       invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
-  SimWorkerOptions options{device_key(entropy_), fmt::format("device-{}", workers_.size()),
-                           options_.worker_ram_bytes, options_.worker_disk_bytes, serves};
+  SimWorkerOptions options{device_key(entropy_),
+                           fmt::format("device-{}", workers_.size()),
+                           options_.worker_ram_bytes,
+                           options_.worker_disk_bytes,
+                           serves,
+                           options_.worker_model};
   auto find = [this](const PeerKey& key) -> const SimWorker* {
     for (const auto& worker : workers_) {
       if (worker->key() == key) return worker.get();

@@ -44,7 +44,8 @@ struct SimPoolOptions {
   uint64_t worker_ram_bytes = 64 * kMiB;
   uint64_t worker_disk_bytes = kGiB;
   LinkOptions link;
-  int threads = 1;  // of the coordinator
+  const ModelCopy* worker_model = nullptr;  // on every worker's device
+  int threads = 1;                          // of the coordinator
 };
 
 class SimPool final : public Pump {

@@ -20,6 +20,7 @@ struct SimWorkerOptions {
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
   bool serves = true;  // other workers can connect to it
+  const ModelCopy* model = nullptr;
 };
 
 class SimWorker;

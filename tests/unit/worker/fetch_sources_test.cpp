@@ -38,7 +38,7 @@ class FetchSourcesTest : public testing::Test {
     return id;
   }
   std::optional<SourceId> choose(std::vector<SourceId> holders, uint64_t bytes = kMiB) {
-    return sources.choose(holders, bytes, kWindow, now);
+    return sources.choose(holders, bytes, kWindow);
   }
 
   FetchSources sources;
@@ -102,6 +102,23 @@ TEST_F(FetchSourcesTest, AConnectionIsWaitedForOnce) {
   EXPECT_EQ(choose({id}), kCoordinatorSource);  // it had its chance
   sources.on_connected(id);
   EXPECT_EQ(choose({id}), id);
+}
+
+TEST_F(FetchSourcesTest, ARefusalIsTriedAgainWhileThereIsHope) {
+  list({1});
+  SourceId id = *sources.find(key(1));
+  sources.at(id).units = 1;
+  sources.update_links(now);
+  TimePoint start = now;
+  while (choose({id}) == std::nullopt) {
+    sources.on_refused(id, now);
+    EXPECT_EQ(sources.at(id).link, Link::kIdle);
+    now = *sources.next_tick();
+    sources.update_links(now);
+    ASSERT_LE(now, start + FetchSources::kPatience);
+  }
+  EXPECT_EQ(now, start + FetchSources::kPatience);
+  EXPECT_EQ(choose({id}), kCoordinatorSource);
 }
 
 TEST_F(FetchSourcesTest, PausesGrowWithFailuresAndEnd) {

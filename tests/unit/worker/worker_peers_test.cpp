@@ -338,7 +338,9 @@ class WorkerModel : public testing::Test {
 TEST_F(WorkerModel, TheFileOfAnotherModelIsNamedAndEverythingFetched) {
   auto copy = ModelCopy::open(*storage, path());
   ASSERT_TRUE(copy.ok()) << copy.error().message;
-  WorkerHarness worker({.model = copy->get()});
+  HarnessOptions options;
+  options.model = copy->get();
+  WorkerHarness worker(options);
   FakeCoordinator coordinator(worker, model, 1);
   coordinator.fill(1, model.units(1));
   std::string notices = worker.notices();

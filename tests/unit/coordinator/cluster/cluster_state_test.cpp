@@ -162,7 +162,7 @@ TEST(ClusterState, HoldersAgreeWithRecordsAfterRandomEvents) {
 TEST(ClusterState, KeepersStayWhenUnitsMoveAndGoWithTheirWorkers) {
   ClusterState state;
   UnitId unit{0, 0, 0};
-  for (uint8_t number : {1, 2}) {
+  for (uint8_t number : {uint8_t{1}, uint8_t{2}}) {
     state.apply(WorkerJoined{peer(number), number, "w", "", 1, 1});
     state.apply(UnitsAssigned{peer(number), 1, {unit}});
     state.apply(UnitsReady{peer(number), {unit}});
