@@ -210,7 +210,8 @@ Status WorkerDaemon::run(const std::atomic<bool>& stop) {
 
 // In whole milliseconds, rounded up: waiting a little less than is needed would be spinning.
 Duration WorkerDaemon::time_to_wait() const {
-  Duration wait = core_.next_tick() - clock_.now();
+  TimePoint next = core_.next_tick();  // which may be the time when it was asked
+  Duration wait = next - clock_.now();
   bool fresh = connecting_ && clock_.now() - connecting_since_ < kConnectingTime;
   wait = std::clamp(wait, Duration::zero(), fresh ? kConnectingWait : kLongestWait);
   return std::chrono::ceil<milliseconds>(wait);
