@@ -47,6 +47,10 @@ std::string FieldChecks::endpoint(capnp::Text::Reader text, const char* field) {
   return std::string(view_of(text));
 }
 
+std::string FieldChecks::endpoint_or_nothing(capnp::Text::Reader text, const char* field) {
+  return text.size() == 0 ? std::string() : endpoint(text, field);
+}
+
 std::vector<UnitId> FieldChecks::units(capnp::List<uint16_t>::Reader numbers, uint32_t slices,
                                        const char* field) {
   if (numbers.size() % 3 != 0) {

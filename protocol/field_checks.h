@@ -56,6 +56,7 @@ class FieldChecks {
 
   std::string text(capnp::Text::Reader text, const char* field);
   std::string endpoint(capnp::Text::Reader text, const char* field);
+  std::string endpoint_or_nothing(capnp::Text::Reader text, const char* field);
   // Triples of layer, expert and slice, the last below `slices`.
   std::vector<UnitId> units(capnp::List<uint16_t>::Reader numbers, uint32_t slices,
                             const char* field);

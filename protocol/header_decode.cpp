@@ -19,7 +19,7 @@
 namespace potluck {
 namespace {
 
-// Header, the message's struct, its lists: nothing is nested deeper.
+// Header, the message's struct, its lists, a struct in a list: nothing is nested deeper.
 constexpr int kNesting = 4;
 
 template <class Reader>
@@ -45,6 +45,7 @@ Message read(wire::Hello::Reader in, FieldChecks& checks) {
   m.software = checks.text(in.getSoftware(), "software");
   m.ram_bytes = in.getRamBytes();
   m.disk_bytes = in.getDiskBytes();
+  m.bulk_endpoint = checks.endpoint_or_nothing(in.getBulkEndpoint(), "bulk endpoint");
   return m;
 }
 
@@ -65,12 +66,37 @@ Message read(wire::Refusal::Reader in, FieldChecks& checks) {
   return m;
 }
 
+// One list of indices into a roster per unit, or none at all.
+std::vector<std::vector<uint16_t>> read_holders(wire::Assignment::Reader in, size_t units,
+                                                FieldChecks& checks) {
+  auto counts = in.getHolderCounts();
+  auto indices = in.getHolders();
+  if (counts.size() != 0) checks.equal(counts.size(), units, "count of holder counts");
+  uint64_t counted = 0;
+  for (uint8_t count : counts) {
+    counted += checks.at_most(count, limits::kHoldersPerUnit, "holders of a unit");
+  }
+  checks.equal(indices.size(), counted, "count of holders");
+  if (checks.failed()) return {};
+  std::vector<std::vector<uint16_t>> holders(counts.size());
+  uint32_t next = 0;
+  for (uint32_t i = 0; i < counts.size(); ++i) {
+    holders[i].resize(counts[i]);
+    for (uint16_t& holder : holders[i]) {
+      holder = checks.below(indices[next++], limits::kWorkers, "holder");
+    }
+  }
+  return holders;
+}
+
 Message read(wire::Assignment::Reader in, FieldChecks& checks) {
   Assignment m;
   m.epoch = in.getEpoch();
   m.version = in.getVersion();
   m.slices = read_slices(in.getSlices(), checks);
   m.units = checks.units(in.getUnits(), m.slices, "units");
+  m.roster = in.getRoster();
+  m.holders = read_holders(in, m.units.size(), checks);
   return m;
 }
 
@@ -223,6 +249,36 @@ Message read(wire::JoinAccept::Reader in, FieldChecks& checks) {
   return m;
 }
 
+Message read(wire::Roster::Reader in, FieldChecks& checks) {
+  Roster m;
+  m.epoch = in.getEpoch();
+  m.version = in.getVersion();
+  auto peers = in.getPeers();
+  m.peers.resize(checks.at_most(peers.size(), limits::kWorkers, "peers"));
+  for (uint32_t i = 0; i < m.peers.size(); ++i) {
+    checks.bytes(peers[i].getKey(), "peer key", &m.peers[i].key.bytes);
+    m.peers[i].bulk_endpoint =
+        checks.endpoint_or_nothing(peers[i].getBulkEndpoint(), "bulk endpoint");
+    m.peers[i].name = checks.text(peers[i].getName(), "name");
+  }
+  return m;
+}
+
+Message read(wire::SourceReport::Reader in, FieldChecks& checks) {
+  SourceReport m;
+  m.epoch = in.getEpoch();
+  m.coordinator_bytes = in.getCoordinatorBytes();
+  m.file_bytes = in.getFileBytes();
+  auto peers = in.getPeers();
+  m.peers.resize(checks.at_most(peers.size(), limits::kSourcesPerReport, "peers"));
+  for (uint32_t i = 0; i < m.peers.size(); ++i) {
+    checks.bytes(peers[i].getKey(), "peer key", &m.peers[i].key.bytes);
+    m.peers[i].bytes = peers[i].getBytes();
+    m.peers[i].bad = peers[i].getBad();
+  }
+  return m;
+}
+
 template <class Reader>
 Result<Message> checked(const char* name, Reader in) {
   FieldChecks checks(name);
@@ -261,6 +317,10 @@ Result<Message> read_header(wire::Header::Reader in) {
       return checked("JoinRequest", in.getJoinRequest());
     case wire::Header::JOIN_ACCEPT:
       return checked("JoinAccept", in.getJoinAccept());
+    case wire::Header::ROSTER:
+      return checked("Roster", in.getRoster());
+    case wire::Header::SOURCE_REPORT:
+      return checked("SourceReport", in.getSourceReport());
   }
   return Error{ErrorCode::kCorrupt,
                fmt::format("header: unknown verb {}", static_cast<uint32_t>(in.which()))};

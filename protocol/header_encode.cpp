@@ -42,13 +42,19 @@ size_t variable_words(const T&) {
   return 0;
 }
 size_t variable_words(const Hello& m) {
-  return text_words(m.name) + text_words(m.software);
+  return text_words(m.name) + text_words(m.software) + text_words(m.bulk_endpoint);
 }
 size_t variable_words(const Refusal& m) {
   return text_words(m.message);
 }
+size_t holder_count(const Assignment& m) {
+  size_t count = 0;
+  for (const auto& holders : m.holders) count += holders.size();
+  return count;
+}
 size_t variable_words(const Assignment& m) {
-  return unit_words(m.units);
+  return unit_words(m.units) + list_words(m.holders.size(), 1) +
+         list_words(holder_count(m), sizeof(uint16_t));
 }
 size_t variable_words(const Residency& m) {
   return unit_words(m.ready) + unit_words(m.lost);
@@ -71,6 +77,20 @@ size_t variable_words(const JoinRequest& m) {
 }
 size_t variable_words(const JoinAccept& m) {
   return text_words(m.compute_endpoint) + text_words(m.bulk_endpoint);
+}
+
+constexpr size_t kKeyWords = sizeof(PeerKey) / sizeof(capnp::word);
+size_t variable_words(const Roster& m) {
+  constexpr size_t kPeerWords = 3 + kKeyWords;  // three pointers
+  size_t words = 2 + kPeerWords * m.peers.size();
+  for (const RosterPeer& peer : m.peers) {
+    words += text_words(peer.bulk_endpoint) + text_words(peer.name);
+  }
+  return words;
+}
+size_t variable_words(const SourceReport& m) {
+  constexpr size_t kSourceWords = 3 + kKeyWords;  // two of data, one pointer
+  return 2 + kSourceWords * m.peers.size();
 }
 
 template <size_t kSize>
@@ -114,6 +134,7 @@ void write(wire::Header::Builder root, const Hello& m) {
   out.setSoftware(as_wire_text(m.software));
   out.setRamBytes(m.ram_bytes);
   out.setDiskBytes(m.disk_bytes);
+  out.setBulkEndpoint(m.bulk_endpoint);
 }
 
 void write(wire::Header::Builder root, const Welcome& m) {
@@ -137,6 +158,16 @@ void write(wire::Header::Builder root, const Assignment& m) {
   out.setVersion(m.version);
   out.setSlices(m.slices);
   write_units(out.initUnits(unit_numbers(m.units)), m.units);
+  out.setRoster(m.roster);
+  CHECK(m.holders.empty() || m.holders.size() == m.units.size());
+  auto counts = out.initHolderCounts(static_cast<uint32_t>(m.holders.size()));
+  auto holders = out.initHolders(static_cast<uint32_t>(holder_count(m)));
+  uint32_t next = 0;
+  for (uint32_t i = 0; i < m.holders.size(); ++i) {
+    CHECK(m.holders[i].size() <= limits::kHoldersPerUnit);
+    counts.set(i, static_cast<uint8_t>(m.holders[i].size()));
+    for (uint16_t holder : m.holders[i]) holders.set(next++, holder);
+  }
 }
 
 void write(wire::Header::Builder root, const Residency& m) {
@@ -245,6 +276,33 @@ void write(wire::Header::Builder root, const JoinAccept& m) {
   auto out = root.initJoinAccept();
   out.setComputeEndpoint(m.compute_endpoint);
   out.setBulkEndpoint(m.bulk_endpoint);
+}
+
+void write(wire::Header::Builder root, const Roster& m) {
+  CHECK(m.peers.size() <= limits::kWorkers);
+  auto out = root.initRoster();
+  out.setEpoch(m.epoch);
+  out.setVersion(m.version);
+  auto peers = out.initPeers(static_cast<uint32_t>(m.peers.size()));
+  for (uint32_t i = 0; i < m.peers.size(); ++i) {
+    peers[i].setKey(as_data(m.peers[i].key.bytes));
+    peers[i].setBulkEndpoint(m.peers[i].bulk_endpoint);
+    peers[i].setName(as_wire_text(m.peers[i].name));
+  }
+}
+
+void write(wire::Header::Builder root, const SourceReport& m) {
+  CHECK(m.peers.size() <= limits::kSourcesPerReport);
+  auto out = root.initSourceReport();
+  out.setEpoch(m.epoch);
+  out.setCoordinatorBytes(m.coordinator_bytes);
+  out.setFileBytes(m.file_bytes);
+  auto peers = out.initPeers(static_cast<uint32_t>(m.peers.size()));
+  for (uint32_t i = 0; i < m.peers.size(); ++i) {
+    peers[i].setKey(as_data(m.peers[i].key.bytes));
+    peers[i].setBytes(m.peers[i].bytes);
+    peers[i].setBad(m.peers[i].bad);
+  }
 }
 
 // The flat form of a message of one segment: segments - 1, words, then the words.

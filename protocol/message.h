@@ -8,9 +8,11 @@
 //          <------------------------------ Welcome     or Refusal: epoch, name of the manifest
 //     FetchManifest --(bulk)-------------->
 //          <------------------------------ BulkData
-//          <------------------------------ Assignment  which units to hold
-//     FetchGrain --(bulk)----------------->            for every grain that is missing on disk
-//          <------------------------------ BulkData
+//          <------------------------------ Roster      the other workers: where they serve
+//          <------------------------------ Assignment  which units to hold, and who has them
+//     FetchGrain --(bulk)----------------->            for every grain that is missing on disk;
+//          <------------------------------ BulkData    to other workers first, in the same words
+//     SourceReport ----------------------->            where the grains came from
 //     Residency -------------------------->            units that are ready to compute
 //          <------------------------------ Compute     one per layer and step, with all its rows
 //     Partial ---------------------------->            one answer to each
@@ -27,10 +29,11 @@
 #include "engine/experts/unit_id.h"
 #include "engine/kernels/activations.h"
 #include "protocol/invitation.h"
+#include "protocol/keys.h"
 
 namespace potluck {
 
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 
 struct Hello {
   uint32_t protocol_version = kProtocolVersion;
@@ -40,6 +43,8 @@ struct Hello {
   std::string software;     // "potluck 0.1.0, avx2"
   uint64_t ram_bytes = 0;   // budget of the expert cache
   uint64_t disk_bytes = 0;  // quota of the store
+  std::string
+      bulk_endpoint{};  // where other workers may fetch grains from this one; empty: nowhere
 
   bool operator==(const Hello&) const = default;
 };
@@ -76,6 +81,10 @@ struct Assignment {
   uint64_t version = 0;  // grows with every assignment to this worker
   uint32_t slices = 1;   // S: how many slices an expert is cut into
   std::vector<UnitId> units;
+  // Who else has them on disk, as indices into the roster of that version: one list per unit, or
+  // none at all. A hint: peers may have dropped some.
+  uint64_t roster = 0;
+  std::vector<std::vector<uint16_t>> holders{};
 
   bool operator==(const Assignment&) const = default;
 };
@@ -220,9 +229,45 @@ struct JoinAccept {
   bool operator==(const JoinAccept&) const = default;
 };
 
-using Message =
-    std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial, Heartbeat,
-                 Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest, JoinAccept>;
+// --- delivery from worker to worker; on the compute channel ---
+struct RosterPeer {
+  PeerKey key;
+  std::string bulk_endpoint;  // empty: it serves nobody
+  std::string name;           // for people
+
+  bool operator==(const RosterPeer&) const = default;
+};
+
+// All other workers of the pool: exactly those that may fetch grains from the receiver.
+struct Roster {
+  uint64_t epoch = 0;
+  uint64_t version = 0;  // grows
+  std::vector<RosterPeer> peers;
+
+  bool operator==(const Roster&) const = default;
+};
+
+struct PeerSource {
+  PeerKey key;
+  uint64_t bytes = 0;
+  bool bad = false;  // it sent something else than what was asked for
+
+  bool operator==(const PeerSource&) const = default;
+};
+
+// Where the grains of this worker came from, in totals since it was started.
+struct SourceReport {
+  uint64_t epoch = 0;
+  uint64_t coordinator_bytes = 0;
+  uint64_t file_bytes = 0;  // cut from a model file of its own
+  std::vector<PeerSource> peers;
+
+  bool operator==(const SourceReport&) const = default;
+};
+
+using Message = std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial,
+                             Heartbeat, Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest,
+                             JoinAccept, Roster, SourceReport>;
 
 const char* message_name(const Message& message);
 

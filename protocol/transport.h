@@ -16,6 +16,7 @@ enum class Channel : uint8_t {
   kCompute = 0,  // small and urgent: work, heartbeats, membership
   kBulk = 1,     // grains and manifests: never in the way of the above
   kJoin = 2,     // open to keys that are not on the allow list; one verb
+  kServe = 3,    // a worker's side of bulk channels that other workers opened: grains it serves
 };
 
 struct Envelope {

@@ -19,9 +19,10 @@ constexpr int kSkipped = 64;
 }  // namespace
 
 struct ZmqClientTransport::State {
-  // One channel to one coordinator. The monitor ends before the socket it watches.
+  // One channel to one coordinator or serving worker. The monitor ends before the socket it
+  // watches.
   struct Link {
-    PeerKey coordinator;
+    PeerKey server;
     Channel channel = Channel::kCompute;
     ZmqSocket socket;
     ZmqWatch watch;
@@ -33,21 +34,23 @@ struct ZmqClientTransport::State {
 
   using Links = std::vector<std::unique_ptr<Link>>;
 
-  Links::iterator find(const PeerKey& coordinator, Channel channel) {
+  Links::iterator find(const PeerKey& server, Channel channel) {
     return std::find_if(links.begin(), links.end(), [&](const auto& link) {
-      return link->coordinator == coordinator && link->channel == channel;
+      return link->server == server && link->channel == channel;
     });
   }
   static void note_events(Link& link);
   std::optional<Envelope> take(Link& link);
   std::optional<Envelope> take_any(Channel channel);
+  std::optional<Envelope> take_served();
   bool wait(TimePoint deadline);
 
   SystemClock clock;
   CurveKeyPair keys;
   ZmqContext context;
   Links links;
-  size_t next_link = 0;  // where the next look begins: no coordinator is served twice in a row
+  std::unique_ptr<ZmqServerTransport> serving;  // or null
+  size_t next_link = 0;  // where the next look begins: nobody is served twice in a row
   uint64_t opened = 0;   // gives every monitor its own name
   uint64_t compute_bytes = 0;
 };
@@ -69,7 +72,7 @@ std::optional<Envelope> ZmqClientTransport::State::take(Link& link) {
     if (!received) return std::nullopt;
     if (!received->two_frames) continue;
     if (link.channel == Channel::kCompute) compute_bytes += received->frames.bytes();
-    return Envelope{link.coordinator, link.channel, std::move(received->frames)};
+    return Envelope{link.server, link.channel, std::move(received->frames)};
   }
   return std::nullopt;
 }
@@ -87,6 +90,14 @@ std::optional<Envelope> ZmqClientTransport::State::take_any(Channel channel) {
   return std::nullopt;
 }
 
+// What other workers ask for. Their handshakes are answered here, too.
+std::optional<Envelope> ZmqClientTransport::State::take_served() {
+  if (serving == nullptr) return std::nullopt;
+  std::optional<Envelope> envelope = serving->receive({});
+  if (envelope) envelope->channel = Channel::kServe;
+  return envelope;
+}
+
 bool ZmqClientTransport::State::wait(TimePoint deadline) {
   std::vector<ZmqWatch*> watches;
   for (const auto& link : links) {
@@ -94,6 +105,7 @@ bool ZmqClientTransport::State::wait(TimePoint deadline) {
     watches.push_back(&link->watch);
     watches.push_back(&link->monitor->watch());
   }
+  if (serving != nullptr) serving->add_watches(&watches);
   if (!zmq_wait(watches, clock.now(), deadline)) return false;
   // What came for compute while another channel woke us goes first.
   for (const auto& link : links) {
@@ -106,13 +118,13 @@ ZmqClientTransport::ZmqClientTransport(const CurveKeyPair& keys)
     : state_(std::make_unique<State>(keys)) {}
 ZmqClientTransport::~ZmqClientTransport() = default;
 
-Status ZmqClientTransport::connect(const PeerKey& coordinator, Channel channel,
+Status ZmqClientTransport::connect(const PeerKey& server, Channel channel,
                                    const std::string& endpoint) {
   Status fits = check_endpoint(endpoint);
   if (!fits) return fits;
-  disconnect(coordinator, channel);
+  disconnect(server, channel);
   bool ipv6 = endpoint.find('[') != std::string::npos;
-  auto socket = open_zmq_socket(state_->context.get(), {channel, ipv6, state_->keys, coordinator});
+  auto socket = open_zmq_socket(state_->context.get(), {channel, ipv6, state_->keys, server});
   if (!socket) return socket.error();
   auto monitor = ZmqMonitor::watch(state_->context.get(), socket->get(),
                                    fmt::format("link-monitor-{}", state_->opened++), kLinkEvents);
@@ -121,7 +133,7 @@ Status ZmqClientTransport::connect(const PeerKey& coordinator, Channel channel,
     return zmq_error("cannot connect to " + endpoint);
   }
   auto link = std::make_unique<State::Link>();
-  link->coordinator = coordinator;
+  link->server = server;
   link->channel = channel;
   link->socket = std::move(*socket);
   link->watch = ZmqWatch(link->socket.get());
@@ -130,19 +142,31 @@ Status ZmqClientTransport::connect(const PeerKey& coordinator, Channel channel,
   return {};
 }
 
-void ZmqClientTransport::disconnect(const PeerKey& coordinator) {
+void ZmqClientTransport::disconnect(const PeerKey& server) {
   for (Channel channel : {Channel::kCompute, Channel::kBulk, Channel::kJoin}) {
-    disconnect(coordinator, channel);
+    disconnect(server, channel);
   }
 }
 
-void ZmqClientTransport::disconnect(const PeerKey& coordinator, Channel channel) {
-  auto link = state_->find(coordinator, channel);
+Result<std::string> ZmqClientTransport::serve(const std::string& host, uint16_t port,
+                                              const AllowList& allow_list) {
+  auto server = ZmqServerTransport::listen({state_->keys, host, port, true}, allow_list);
+  if (!server) return server.error();
+  state_->serving = std::move(*server);
+  return state_->serving->bulk_endpoint();
+}
+
+void ZmqClientTransport::disconnect(const PeerKey& server, Channel channel) {
+  auto link = state_->find(server, channel);
   if (link != state_->links.end()) state_->links.erase(link);
 }
 
 Status ZmqClientTransport::send(const PeerKey& peer, Channel channel, Frames frames) {
-  Error gone{ErrorCode::kNotFound, fmt::format("coordinator {} is not connected", peer.brief())};
+  Error gone{ErrorCode::kNotFound, fmt::format("peer {} is not connected", peer.brief())};
+  if (channel == Channel::kServe) {
+    if (state_->serving == nullptr) return gone;
+    return state_->serving->send(peer, Channel::kBulk, std::move(frames));
+  }
   auto link = state_->find(peer, channel);
   if (link == state_->links.end()) return gone;
   uint64_t bytes = frames.bytes();
@@ -164,6 +188,7 @@ std::optional<Envelope> ZmqClientTransport::receive(Duration timeout) {
     for (Channel channel : {Channel::kCompute, Channel::kJoin, Channel::kBulk}) {
       if (auto envelope = state_->take_any(channel)) return envelope;
     }
+    if (auto envelope = state_->take_served()) return envelope;
     // A useless message is no reason to return early.
     if (state_->clock.now() >= deadline) break;
   }
@@ -174,8 +199,8 @@ uint64_t ZmqClientTransport::compute_bytes() const {
   return state_->compute_bytes;
 }
 
-LinkState ZmqClientTransport::link_state(const PeerKey& coordinator, Channel channel) {
-  auto link = state_->find(coordinator, channel);
+LinkState ZmqClientTransport::link_state(const PeerKey& server, Channel channel) {
+  auto link = state_->find(server, channel);
   if (link == state_->links.end()) return LinkState::kClosed;
   (*link)->monitor->watch().may_have_message = true;
   State::note_events(**link);

@@ -1,5 +1,6 @@
 #include <array>
 #include <cerrno>
+#include <vector>
 
 #include <fmt/format.h>
 #include <zmq.h>
@@ -58,6 +59,8 @@ struct ZmqServerTransport::State {
     ZmqWatch watch;
     std::string endpoint;
     PeerRoutes routes{kRememberedPeers};
+
+    bool open() const { return socket != nullptr; }
   };
 
   State(ZmqContext zmq_context, ZapHandler handler, const AllowList& list)
@@ -74,6 +77,8 @@ struct ZmqServerTransport::State {
   void serve_handshakes();
   std::optional<Envelope> take(Channel channel);
   std::optional<PeerKey> sender(Channel channel, const ZmqReceived& received) const;
+  void add_watches(std::vector<ZmqWatch*>* watches);
+  bool join_news() { return join_monitor && join_monitor->watch().may_have_message; }
   bool wait(TimePoint deadline, std::optional<Envelope>* envelope);
 
   SystemClock clock;
@@ -94,6 +99,7 @@ Status ZmqServerTransport::State::open(const Options& options) {
   auto host = endpoint_host(options.listen_host);
   if (!host) return host.error();
   for (Channel channel : {Channel::kJoin, Channel::kCompute, Channel::kBulk}) {
+    if (options.only_bulk && channel != Channel::kBulk) continue;
     Status opened = open_channel(options, *host, channel);
     if (!opened) return opened;
   }
@@ -116,9 +122,10 @@ Status ZmqServerTransport::State::open_channel(const Options& options, const std
   // The two ports behind a chosen one, so that workers find a coordinator that restarts; any
   // others if those are taken.
   if (port != 0 && channel == Channel::kCompute) port += 1;
-  if (port != 0 && channel == Channel::kBulk) port += 2;
+  if (port != 0 && channel == Channel::kBulk && !options.only_bulk) port += 2;
   Status bound = bind_port(opened.socket.get(), host, port > 65535 ? 0 : port);
-  if (!bound && channel != Channel::kJoin) bound = bind_port(opened.socket.get(), host, 0);
+  bool chosen = channel == Channel::kJoin || options.only_bulk;
+  if (!bound && !chosen) bound = bind_port(opened.socket.get(), host, 0);
   opened.endpoint = bound_endpoint(opened.socket.get());
   return bound;
 }
@@ -132,7 +139,7 @@ Status ZmqServerTransport::State::watch_join() {
 }
 
 void ZmqServerTransport::State::serve_handshakes() {
-  while (auto event = join_monitor->next()) {
+  while (auto event = join_monitor ? join_monitor->next() : std::nullopt) {
     if (*event == ZMQ_EVENT_ACCEPTED) ++join_connections;
     if (*event == ZMQ_EVENT_DISCONNECTED && join_connections > 0) --join_connections;
   }
@@ -153,7 +160,7 @@ std::optional<PeerKey> ZmqServerTransport::State::sender(Channel channel,
 
 std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
   Listener& from = listener(channel);
-  for (int i = 0; i < kSkipped && from.watch.may_have_message; ++i) {
+  for (int i = 0; from.open() && i < kSkipped && from.watch.may_have_message; ++i) {
     auto received = zmq_receive(from.socket.get(), true);
     from.watch.may_have_message = received.has_value();
     if (!received) return std::nullopt;
@@ -169,15 +176,23 @@ std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
   return std::nullopt;
 }
 
+void ZmqServerTransport::State::add_watches(std::vector<ZmqWatch*>* watches) {
+  watches->push_back(&zap_watch);
+  if (join_monitor) watches->push_back(&join_monitor->watch());
+  for (Channel channel : kChannels) {
+    if (listener(channel).open()) watches->push_back(&listener(channel).watch);
+  }
+}
+
 // Blocks until something is there. Looks only at sockets that have something: each look at another
 // one costs a system call on the way of a compute message.
 bool ZmqServerTransport::State::wait(TimePoint deadline, std::optional<Envelope>* envelope) {
-  std::array<ZmqWatch*, 5> watches{&zap_watch, &join_monitor->watch()};
-  for (size_t i = 0; i < kChannels.size(); ++i) watches[2 + i] = &listener(kChannels[i]).watch;
+  std::vector<ZmqWatch*> watches;
+  add_watches(&watches);
   if (!zmq_wait(watches, clock.now(), deadline)) return false;
   // What came for compute while another channel woke us goes first.
   listener(Channel::kCompute).watch.may_have_message = true;
-  if (zap_watch.may_have_message || join_monitor->watch().may_have_message) serve_handshakes();
+  if (zap_watch.may_have_message || join_news()) serve_handshakes();
   for (size_t i = 0; i < kChannels.size() && !envelope->has_value(); ++i) {
     *envelope = take(kChannels[i]);
   }
@@ -201,6 +216,7 @@ ZmqServerTransport::~ZmqServerTransport() = default;
 
 Status ZmqServerTransport::send(const PeerKey& peer, Channel channel, Frames frames) {
   Error gone{ErrorCode::kNotFound, fmt::format("peer {} is not connected", peer.brief())};
+  if (!state_->listener(channel).open()) return gone;
   if (channel != Channel::kJoin && !state_->allow_list.contains(peer)) return gone;
   State::Listener& listener = state_->listener(channel);
   uint64_t bytes = frames.bytes();
@@ -262,6 +278,10 @@ std::string ZmqServerTransport::last_refusal() const {
 
 uint64_t ZmqServerTransport::dropped_messages() const {
   return state_->dropped;
+}
+
+void ZmqServerTransport::add_watches(std::vector<ZmqWatch*>* watches) {
+  state_->add_watches(watches);
 }
 
 }  // namespace potluck

@@ -5,15 +5,18 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "protocol/allow_list.h"
 #include "protocol/transport.h"
 
 namespace potluck {
 
-// The coordinator's side. Fails to start if the address is taken, or if the authentication handler
-// cannot run: closed, never open. Handshakes are answered inside receive(): no peer can connect
-// while nobody calls it.
+struct ZmqWatch;
+
+// The listening side: the coordinator, and workers towards each other. Fails to start if the
+// address is taken, or if the authentication handler cannot run: closed, never open. Handshakes are
+// answered inside receive(): no peer can connect while nobody calls it.
 class ZmqServerTransport final : public Transport {
  public:
   struct Options {
@@ -22,6 +25,8 @@ class ZmqServerTransport final : public Transport {
     // Of the join socket; 0: any. Compute and bulk take the two ports behind it if they are free,
     // else any, so that workers find a coordinator that restarts.
     uint16_t port = 0;
+    // A worker that serves grains: no other channel than bulk, which takes the port above.
+    bool only_bulk = false;
   };
   // `allow_list` is asked at every handshake; it must outlive the transport and belong to its
   // thread.
@@ -46,6 +51,9 @@ class ZmqServerTransport final : public Transport {
   // Messages that were not two frames, or came from a key that is no longer on the list.
   uint64_t dropped_messages() const;
 
+  // For a thread that waits for several transports: what to wait for. receive() afterwards.
+  void add_watches(std::vector<ZmqWatch*>* watches);
+
  private:
   struct State;
   explicit ZmqServerTransport(std::unique_ptr<State> state);
@@ -56,28 +64,33 @@ enum class LinkState {
   kClosed,      // connect() was not called
   kConnecting,  // not there yet, or lost; tries again by itself
   kConnected,
-  kRefused,  // the coordinator does not know our key; call connect() again to try anew
+  kRefused,  // the other side does not know our key; call connect() again to try anew
 };
 
-// The worker's side: connections to several coordinators. send() fails with kNotFound while a
-// connection is not finished or was lost: nothing is queued for a coordinator that is not there.
+// The worker's side: connections to several coordinators and to workers that serve grains, and a
+// socket of its own where it serves grains itself (kServe). send() fails with kNotFound while a
+// connection is not finished or was lost: nothing is queued for a peer that is not there.
 class ZmqClientTransport final : public Transport {
  public:
   explicit ZmqClientTransport(const CurveKeyPair& keys);
   ~ZmqClientTransport() override;
 
-  // Connects one channel to a coordinator whose key must be `coordinator`; reconnects by itself. A
-  // connection of that channel that was there is closed.
-  Status connect(const PeerKey& coordinator, Channel channel, const std::string& endpoint);
-  // Closes all channels to a coordinator.
-  void disconnect(const PeerKey& coordinator);
-  void disconnect(const PeerKey& coordinator, Channel channel);
+  // Connects one channel to a peer whose key must be `server`; reconnects by itself. A connection
+  // of that channel that was there is closed.
+  Status connect(const PeerKey& server, Channel channel, const std::string& endpoint);
+  // Closes all channels to a peer.
+  void disconnect(const PeerKey& server);
+  void disconnect(const PeerKey& server, Channel channel);
+
+  // Opens the socket for kServe; whoever is on the list may connect. Returns its endpoint. The list
+  // must outlive the transport and belong to its thread.
+  Result<std::string> serve(const std::string& host, uint16_t port, const AllowList& allow_list);
 
   Status send(const PeerKey& peer, Channel channel, Frames frames) override;
   std::optional<Envelope> receive(Duration timeout) override;
   uint64_t compute_bytes() const override;
 
-  LinkState link_state(const PeerKey& coordinator, Channel channel);
+  LinkState link_state(const PeerKey& server, Channel channel);
 
  private:
   struct State;

@@ -7,86 +7,126 @@
 namespace potluck {
 
 bool GrainFetcher::insert(const MissingGrain& grain) {
-  return entries_.emplace(grain.digest, Entry{grain, BulkAssembly(grain.bytes)}).second;
+  bool fresh = entries_.emplace(grain.digest, Entry{grain, BulkAssembly(grain.bytes)}).second;
+  if (fresh) count_unit(grain.unit);
+  return fresh;
 }
 
-void GrainFetcher::set_under_way(Entry& entry, bool under_way) {
-  bool before = entry.state == State::kUnderWay;
-  if (before == under_way) return;
-  if (under_way) {
-    entry.state = State::kUnderWay;
-    ++under_way_;
-    under_way_bytes_ += entry.grain.bytes;
-  } else {
-    --under_way_;
-    under_way_bytes_ -= entry.grain.bytes;
-  }
+void GrainFetcher::erase(Entries::iterator entry) {
+  leave_source(entry->second);
+  uncount_unit(entry->second.grain.unit);
+  entries_.erase(entry);
 }
 
-void GrainFetcher::replace(std::vector<MissingGrain> wanted, TimePoint now) {
-  std::unordered_map<Digest, Entry> kept;
-  for (const MissingGrain& grain : wanted) {
-    auto old = entries_.find(grain.digest);
-    if (old == entries_.end() || old->second.state != State::kUnderWay) continue;
-    kept.emplace(grain.digest, std::move(old->second));
-    entries_.erase(old);
+void GrainFetcher::count_unit(UnitId unit) {
+  ++units_[unit].wanted;
+}
+
+void GrainFetcher::uncount_unit(UnitId unit) {
+  auto found = units_.find(unit);
+  CHECK(found != units_.end());
+  if (--found->second.wanted > 0) return;
+  for (SourceId id : found->second.holders) --sources_.at(id).units;
+  units_.erase(found);
+}
+
+void GrainFetcher::set_holders(UnitId unit, std::vector<SourceId> holders) {
+  auto found = units_.find(unit);
+  if (found == units_.end()) return;
+  for (SourceId id : found->second.holders) --sources_.at(id).units;
+  for (SourceId id : holders) ++sources_.at(id).units;
+  found->second.holders = std::move(holders);
+}
+
+// No longer under way, if it was.
+void GrainFetcher::leave_source(Entry& entry) {
+  if (entry.state != State::kUnderWay) return;
+  sources_.release(entry.source, entry.grain.digest, entry.grain.bytes);
+  entry.assembly.restart();
+  entry.state = State::kQueued;
+}
+
+void GrainFetcher::replace(std::vector<MissingGrain> wanted, TimePoint) {
+  Entries old = std::exchange(entries_, {});
+  for (auto& [unit, state] : units_) {
+    for (SourceId id : state.holders) --sources_.at(id).units;
   }
-  entries_ = std::move(kept);
+  units_.clear();
   queue_.clear();
   paused_.clear();
-  under_way_ = 0;
-  under_way_bytes_ = 0;
-  for (const auto& [digest, entry] : entries_) {
-    ++under_way_;
-    under_way_bytes_ += entry.grain.bytes;
-  }
   for (const MissingGrain& grain : wanted) {
-    if (insert(grain)) queue_.push_back(grain.digest);
+    auto found = old.find(grain.digest);
+    bool under_way = found != old.end() && found->second.state == State::kUnderWay;
+    if (!under_way) {
+      if (insert(grain)) queue_.push_back(grain.digest);
+      continue;
+    }
+    found->second.grain.unit = grain.unit;
+    entries_.insert(old.extract(found));
+    count_unit(grain.unit);
   }
-  last_heard_ = now;
+  for (auto& [digest, entry] : old) leave_source(entry);
 }
 
-void GrainFetcher::add(const MissingGrain& grain, TimePoint now) {
-  if (!insert(grain)) return;
-  queue_.push_front(grain.digest);
-  if (under_way_ == 0) last_heard_ = now;
+void GrainFetcher::add(const MissingGrain& grain, TimePoint) {
+  if (insert(grain)) queue_.push_front(grain.digest);
 }
 
 void GrainFetcher::clear() {
-  replace({}, last_heard_);
+  replace({}, {});
 }
 
-std::optional<MissingGrain> GrainFetcher::next(TimePoint now, uint64_t window_bytes) {
-  while (!queue_.empty()) {
-    auto found = entries_.find(queue_.front());
+std::optional<FetchOrder> GrainFetcher::next(TimePoint now, uint64_t window_bytes) {
+  if (queue_.empty() || !sources_.any_room(window_bytes)) return std::nullopt;
+  size_t looked_at = 0;
+  for (auto at = queue_.begin(); at != queue_.end() && looked_at < kLookAhead;) {
+    auto found = entries_.find(*at);
     if (found == entries_.end() || found->second.state != State::kQueued) {
-      queue_.pop_front();
+      at = queue_.erase(at);
       continue;
     }
+    ++looked_at;
     Entry& entry = found->second;
-    bool room = under_way_ < kWindowGrains && under_way_bytes_ <= window_bytes &&
-                entry.grain.bytes <= window_bytes - under_way_bytes_;
-    if (!room && under_way_ > 0) return std::nullopt;
-    queue_.pop_front();
-    if (under_way_ == 0) last_heard_ = now;
-    set_under_way(entry, true);
-    return entry.grain;
+    const std::vector<SourceId>& holders = units_.at(entry.grain.unit).holders;
+    auto source = sources_.choose(holders, entry.grain.bytes, window_bytes);
+    if (!source) {
+      ++at;
+      continue;
+    }
+    queue_.erase(at);
+    entry.state = State::kUnderWay;
+    entry.source = *source;
+    sources_.take(*source, entry.grain.digest, entry.grain.bytes, now);
+    return FetchOrder{entry.grain, *source};
   }
   return std::nullopt;
 }
 
-GrainFetcher::Outcome GrainFetcher::on_data(const BulkData& data, ByteSpan part, TimePoint now) {
+std::optional<MissingGrain> GrainFetcher::first_queued() {
+  while (!queue_.empty()) {
+    auto found = entries_.find(queue_.front());
+    if (found != entries_.end() && found->second.state == State::kQueued) {
+      return found->second.grain;
+    }
+    queue_.pop_front();
+  }
+  return std::nullopt;
+}
+
+GrainFetcher::Outcome GrainFetcher::on_data(SourceId from, const BulkData& data, ByteSpan part,
+                                            TimePoint now) {
   using Kind = Outcome::Kind;
+  sources_.at(from).last_heard = now;
   auto found = entries_.find(data.digest);
-  if (found == entries_.end() || found->second.state != State::kUnderWay) return {};
-  last_heard_ = now;
+  if (found == entries_.end()) return {};
+  Entry& entry = found->second;
+  if (entry.state != State::kUnderWay || entry.source != from) return {};
   if (!data.found) return {Kind::kNotFound, {}};
-  BulkAssembly& assembly = found->second.assembly;
-  switch (assembly.add(data, part)) {
+  switch (entry.assembly.add(data, part)) {
     case BulkAssembly::Step::kTaken:
       return {Kind::kPart, {}};
     case BulkAssembly::Step::kComplete:
-      return {Kind::kComplete, assembly.take()};
+      return {Kind::kComplete, entry.assembly.take()};
     case BulkAssembly::Step::kIgnored:
       return {};
     case BulkAssembly::Step::kBad:
@@ -98,8 +138,17 @@ GrainFetcher::Outcome GrainFetcher::on_data(const BulkData& data, ByteSpan part,
 void GrainFetcher::stored(const Digest& digest) {
   auto found = entries_.find(digest);
   if (found == entries_.end()) return;
-  set_under_way(found->second, false);
-  entries_.erase(found);
+  if (found->second.state == State::kUnderWay) {
+    FetchSource& source = sources_.at(found->second.source);
+    source.bytes += found->second.grain.bytes;
+    source.failures = 0;
+  }
+  erase(found);
+}
+
+void GrainFetcher::forget(const Digest& digest) {
+  auto found = entries_.find(digest);
+  if (found != entries_.end()) erase(found);
 }
 
 bool GrainFetcher::failed(const Digest& digest, TimePoint now) {
@@ -107,31 +156,58 @@ bool GrainFetcher::failed(const Digest& digest, TimePoint now) {
   CHECK(found != entries_.end());
   Entry& entry = found->second;
   if (entry.failures + 1 >= kTries) {
-    stored(digest);
+    erase(found);
     return false;
   }
-  set_under_way(entry, false);
+  leave_source(entry);
   ++entry.failures;
-  entry.assembly.restart();
   entry.state = State::kPaused;
   entry.not_before = now + kPause;
   paused_.push_back(digest);
   return true;
 }
 
-void GrainFetcher::ask_again(TimePoint now) {
-  last_heard_ = now;
-  if (under_way_ == 0) return;
-  for (auto& [digest, entry] : entries_) {
-    if (entry.state != State::kUnderWay) continue;
-    set_under_way(entry, false);
-    entry.state = State::kQueued;
-    entry.assembly.restart();
-    queue_.push_front(digest);
+void GrainFetcher::elsewhere(const Digest& digest) {
+  auto found = entries_.find(digest);
+  CHECK(found != entries_.end() && found->second.state == State::kUnderWay);
+  Entry& entry = found->second;
+  SourceId id = entry.source;
+  std::vector<SourceId>& holders = units_.at(entry.grain.unit).holders;
+  if (std::erase(holders, id) > 0) --sources_.at(id).units;
+  leave_source(entry);
+  queue_.push_front(digest);
+}
+
+// Everything this source was asked for is queued again, in the old order.
+void GrainFetcher::take_back(SourceId id) {
+  std::vector<FetchSource::UnderWay> grains = sources_.at(id).under_way;
+  for (auto grain = grains.rbegin(); grain != grains.rend(); ++grain) {
+    leave_source(entries_.at(grain->digest));
+    queue_.push_front(grain->digest);
   }
 }
 
-void GrainFetcher::on_tick(TimePoint now) {
+void GrainFetcher::set_roster(const std::vector<RosterPeer>& peers) {
+  for (SourceId id : sources_.set_roster(peers)) take_back(id);
+}
+
+void GrainFetcher::on_lost(SourceId id, TimePoint now) {
+  if (sources_.at(id).link == FetchSource::Link::kIdle) return;
+  take_back(id);
+  sources_.pause(id, now);
+}
+
+void GrainFetcher::drop(SourceId id) {
+  take_back(id);
+  sources_.drop(id);
+}
+
+void GrainFetcher::ask_again(TimePoint now) {
+  take_back(kCoordinatorSource);
+  sources_.at(kCoordinatorSource).last_heard = now;
+}
+
+bool GrainFetcher::on_tick(TimePoint now) {
   std::erase_if(paused_, [&](const Digest& digest) {
     auto found = entries_.find(digest);
     if (found == entries_.end() || found->second.state != State::kPaused) return true;
@@ -140,12 +216,20 @@ void GrainFetcher::on_tick(TimePoint now) {
     queue_.push_back(digest);
     return true;
   });
-  if (under_way_ > 0 && now - last_heard_ >= kSilence) ask_again(now);
+  bool changed = false;
+  for (SourceId id : sources_.overdue(now)) {
+    if (id == kCoordinatorSource) {
+      ask_again(now);
+    } else {
+      on_lost(id, now);
+      changed = true;
+    }
+  }
+  return sources_.update_links(now) || changed;
 }
 
 std::optional<TimePoint> GrainFetcher::next_tick() const {
-  std::optional<TimePoint> next;
-  if (under_way_ > 0) next = last_heard_ + kSilence;
+  std::optional<TimePoint> next = sources_.next_tick();
   for (const Digest& digest : paused_) {
     auto found = entries_.find(digest);
     if (found == entries_.end() || found->second.state != State::kPaused) continue;

@@ -1,11 +1,13 @@
-// GrainFetcher: which grains of one pool are still wanted, which were asked for, and when to ask
-// again. A bounded number is under way at any time; lengths come from the manifest. It sends and
-// stores nothing itself: whoever owns it does. One thread.
+// GrainFetcher: which grains of one pool are still wanted, which were asked for and from whom, and
+// when to ask again. A bounded number is under way at any time, spread over all who hold them;
+// lengths come from the manifest. It sends and stores nothing itself: whoever owns it does. One
+// thread.
 //
 //   queued --next()--> under way --on_data()--> complete --stored()--> gone
-//      ^                  |  ^                      |
-//      |        not found |  | 5 s of silence       | refused by the store
-//      +---- pause <------+--+----------------------+     (after kTries: given up)
+//     ^ ^                 |  |                      |
+//     | +-- elsewhere() --+  | the coordinator      | refused by the store
+//     |     the peer fails   | does not have it     |
+//     +-------- pause <------+----------------------+     (after kTries: given up)
 #pragma once
 
 #include <deque>
@@ -17,6 +19,7 @@
 #include "engine/experts/unit_id.h"
 #include "protocol/message.h"
 #include "worker/bulk_assembly.h"
+#include "worker/fetch_sources.h"
 
 namespace potluck {
 
@@ -25,73 +28,107 @@ struct MissingGrain {
   Digest digest;
   GrainId grain;  // where it stands in the model
   uint64_t bytes = 0;
+  UnitId unit;  // one that needs it: who holds the unit holds the grain
+};
+
+struct FetchOrder {
+  MissingGrain grain;
+  SourceId source = kCoordinatorSource;
 };
 
 class GrainFetcher {
  public:
-  // Enough to keep a fast link busy while grains are hashed and written.
-  static constexpr size_t kWindowGrains = 8;
-  // Nothing at all on the bulk channel for so long: what was asked for is lost.
-  static constexpr Duration kSilence = std::chrono::seconds(5);
   // Before a grain that failed is asked for again.
   static constexpr Duration kPause = std::chrono::seconds(2);
   static constexpr uint32_t kTries = 5;
 
   // From now on these grains are wanted, in this order, and no others. What is under way and still
-  // wanted goes on; what was given up is tried again.
+  // wanted goes on; what was given up is tried again. Holders are forgotten.
   void replace(std::vector<MissingGrain> wanted, TimePoint now);
+  // Who holds a unit; nothing happens unless grains of it are wanted.
+  void set_holders(UnitId unit, std::vector<SourceId> holders);
   // Wants one more, before the others.
   void add(const MissingGrain& grain, TimePoint now);
   void clear();
 
-  // The next grain to ask for, or nothing for now. At most `window_bytes` are under way together,
+  // Whom to ask for what next, or nothing for now. At most `window_bytes` are under way together,
   // but always at least one grain.
-  std::optional<MissingGrain> next(TimePoint now, uint64_t window_bytes);
+  std::optional<FetchOrder> next(TimePoint now, uint64_t window_bytes);
 
   struct Outcome {
     enum class Kind { kIgnored, kPart, kComplete, kNotFound, kBad };
     Kind kind = Kind::kIgnored;
     ByteVector bytes;  // kComplete: as long as the manifest says, not yet verified
   };
-  // kComplete, kNotFound and kBad: the caller answers with stored() or failed().
-  Outcome on_data(const BulkData& data, ByteSpan part, TimePoint now);
+  // kComplete, kNotFound and kBad: the caller answers with stored(), elsewhere() or failed().
+  Outcome on_data(SourceId from, const BulkData& data, ByteSpan part, TimePoint now);
 
   // The grain is in the store: no longer wanted.
   void stored(const Digest& digest);
+  // It came by another way: no longer wanted.
+  void forget(const Digest& digest);
   // Asks again after a pause; false when it was given up instead.
   bool failed(const Digest& digest, TimePoint now);
+  // This worker does not have it: asks somebody else at once.
+  void elsewhere(const Digest& digest);
 
-  // What is under way was lost: all of it is to be asked for again.
+  // The roster has changed, or something has happened to a connection.
+  void set_roster(const std::vector<RosterPeer>& peers);
+  void on_connected(SourceId id) { sources_.on_connected(id); }
+  void on_refused(SourceId id, TimePoint now) { sources_.on_refused(id, now); }
+  void on_lost(SourceId id, TimePoint now);
+  // It sent wrong bytes and is not asked again.
+  void drop(SourceId id);
+
+  // What the coordinator was asked for was lost: all of it is to be asked for again.
   void ask_again(TimePoint now);
-  // Takes up again what was paused, or lost after a long silence.
-  void on_tick(TimePoint now);
+  // Takes up again what was paused, or lost after a long silence; keeps connections up to date.
+  // True if one of them is to be begun or ended.
+  bool on_tick(TimePoint now);
   // When on_tick() has something to do, or nothing is waited for.
   std::optional<TimePoint> next_tick() const;
 
   // We did not listen until now.
-  void excuse_silence(TimePoint now) { last_heard_ = now; }
+  void excuse_silence(TimePoint now) { sources_.excuse_silence(now); }
 
+  FetchSources& sources() { return sources_; }
+  const FetchSources& sources() const { return sources_; }
+  bool wants(const Digest& digest) const { return entries_.contains(digest); }
+  // The next grain that waits, for an owner who has it already; nothing when none does.
+  std::optional<MissingGrain> first_queued();
   size_t wanted() const { return entries_.size(); }
 
  private:
+  // How far next() looks past grains whose holders are all busy.
+  static constexpr size_t kLookAhead = 512;
+
   enum class State { kQueued, kUnderWay, kPaused };
   struct Entry {
     MissingGrain grain;
     BulkAssembly assembly;
     State state = State::kQueued;
+    SourceId source = kCoordinatorSource;  // kUnderWay
     uint32_t failures = 0;
     TimePoint not_before{0};  // kPaused
   };
+  struct Unit {
+    size_t wanted = 0;  // grains
+    std::vector<SourceId> holders;
+  };
+  using Entries = std::unordered_map<Digest, Entry>;
 
   bool insert(const MissingGrain& grain);
-  void set_under_way(Entry& entry, bool under_way);
+  void erase(Entries::iterator entry);
+  void leave_source(Entry& entry);
+  void take_back(SourceId id);
+  void count_unit(UnitId unit);
+  void uncount_unit(UnitId unit);
 
-  std::unordered_map<Digest, Entry> entries_;
-  std::deque<Digest> queue_;  // may name grains that are no longer wanted or queued
+  FetchSources sources_;
+  Entries entries_;
+  std::unordered_map<UnitId, Unit> units_;  // those with wanted grains
+  std::deque<Digest> queue_;                // may name grains that are no longer wanted or queued
   std::vector<Digest> paused_;
-  size_t under_way_ = 0;
-  uint64_t under_way_bytes_ = 0;
-  TimePoint last_heard_{0};  // on the bulk channel, or when the first request of a run went out
 };
 
 }  // namespace potluck

@@ -46,7 +46,7 @@ void PoolSession::request_manifest() {
   phase_ = Phase::kFetchingManifest;
   manifest_parts_.emplace(welcome_->manifest_bytes);
   manifest_signature_ = {};
-  manifest_retry_at_ = now() + GrainFetcher::kSilence;
+  manifest_retry_at_ = now() + FetchSources::kSilence;
   send(FetchManifest{welcome_->manifest}, Channel::kBulk);
 }
 
@@ -60,7 +60,7 @@ void PoolSession::on_manifest_part(const BulkData& data, ByteSpan part) {
     case BulkAssembly::Step::kIgnored:
       return;
     case BulkAssembly::Step::kTaken:
-      manifest_retry_at_ = now() + GrainFetcher::kSilence;
+      manifest_retry_at_ = now() + FetchSources::kSilence;
       return;
     case BulkAssembly::Step::kBad:
       retry_manifest(fmt::format("wrong manifest: bytes {} to {} of {}, announced with {} bytes",
@@ -112,6 +112,8 @@ void PoolSession::take_manifest(SignedManifest signed_manifest, bool from_disk) 
 void PoolSession::become_member() {
   phase_ = Phase::kMember;
   units_.report_again();  // the coordinator may have forgotten
+  check_model();
+  tick_sources();
   std::optional<Assignment> early = std::exchange(early_, std::nullopt);
   if (early && early->epoch == welcome_->epoch) apply(*early);
   request_grains();
@@ -119,6 +121,7 @@ void PoolSession::become_member() {
 }
 
 void PoolSession::on_assignment(Assignment assignment) {
+  resolve_holders(&assignment);
   bool known = welcome_ && assignment.epoch == welcome_->epoch;
   if (!known || manifest_ == nullptr) {
     uint64_t epoch = assignment.epoch;
@@ -151,19 +154,28 @@ void PoolSession::apply(const Assignment& assignment) {
                     context_.store.quota_bytes()));
   }
   fetcher_.replace(std::move(missing), now());
+  set_holders(assignment);
+  tick_sources();
   request_grains();
   report_residency();
 }
 
 void PoolSession::request_grains() {
-  if (phase_ != Phase::kMember) return;
-  while (std::optional<MissingGrain> grain = fetcher_.next(now(), window_bytes_)) {
-    if (context_.store.contains(grain->digest)) {  // came for another pool
-      fetcher_.stored(grain->digest);
-      units_.grain_stored(grain->digest);
+  if (phase_ != Phase::kMember || uses_model_) return;
+  while (std::optional<FetchOrder> order = fetcher_.next(now(), window_bytes_)) {
+    const MissingGrain& grain = order->grain;
+    if (context_.store.contains(grain.digest)) {  // came for another pool
+      fetcher_.forget(grain.digest);
+      units_.grain_stored(grain.digest);
       continue;
     }
-    send(FetchGrain{grain->digest, grain->grain}, Channel::kBulk);
+    FetchGrain fetch{grain.digest, grain.grain};
+    if (order->source == kCoordinatorSource) {
+      send(fetch, Channel::kBulk);
+    } else {
+      const PeerKey& peer = fetcher_.sources().at(order->source).key;
+      context_.actions.emplace_back(SendMessage{peer, Channel::kBulk, fetch, {}});
+    }
   }
 }
 
@@ -174,29 +186,37 @@ void PoolSession::request_bulk_again() {
   request_grains();
 }
 
-void PoolSession::on_bulk_data(const BulkData& data, ByteSpan part) {
-  if (manifest_parts_ && data.digest == welcome_->manifest) {
+void PoolSession::on_bulk_data(SourceId from, const BulkData& data, ByteSpan part) {
+  bool from_peer = from != kCoordinatorSource;
+  if (!from_peer && manifest_parts_ && data.digest == welcome_->manifest) {
     on_manifest_part(data, part);
     return;
   }
   using Kind = GrainFetcher::Outcome::Kind;
-  GrainFetcher::Outcome outcome = fetcher_.on_data(data, part, now());
+  GrainFetcher::Outcome outcome = fetcher_.on_data(from, data, part, now());
   if (outcome.kind == Kind::kPart || outcome.kind == Kind::kComplete) {
     bytes_fetched_ += part.size();
   }
-  if (outcome.kind == Kind::kComplete) store_grain(data.digest, outcome.bytes);
-  if (outcome.kind == Kind::kNotFound) {
+  if (outcome.kind == Kind::kComplete) store_grain(from, data.digest, outcome.bytes);
+  if (outcome.kind == Kind::kNotFound && from_peer) fetcher_.elsewhere(data.digest);
+  if (outcome.kind == Kind::kNotFound && !from_peer) {
     grain_failed(data.digest, "the coordinator does not have it");
   }
   if (outcome.kind == Kind::kBad) {
-    grain_failed(data.digest, fmt::format("bytes {} to {} of {} contradict the manifest",
-                                          data.offset, data.offset + part.size(), data.total));
+    std::string what = fmt::format("bytes {} to {} of {} contradict the manifest", data.offset,
+                                   data.offset + part.size(), data.total);
+    if (from_peer) {
+      drop_peer(from, what);
+    } else {
+      grain_failed(data.digest, what);
+    }
   }
+  tick_sources();
   request_grains();
   report_residency();
 }
 
-void PoolSession::store_grain(const Digest& digest, ByteSpan bytes) {
+void PoolSession::store_grain(SourceId from, const Digest& digest, ByteSpan bytes) {
   Status stored = context_.store.put(digest, bytes);
   if (!stored && stored.error().code == ErrorCode::kLimit && context_.make_room(bytes.size())) {
     stored = context_.store.put(digest, bytes);
@@ -204,6 +224,10 @@ void PoolSession::store_grain(const Digest& digest, ByteSpan bytes) {
   if (stored) {
     fetcher_.stored(digest);
     units_.grain_stored(digest);
+    sources_changed_ = true;
+    told_sources_ = false;
+  } else if (stored.error().code == ErrorCode::kCorrupt && from != kCoordinatorSource) {
+    drop_peer(from, stored.error().message);
   } else if (stored.error().code == ErrorCode::kLimit) {
     stop_fetching(stored.error().message);
   } else {

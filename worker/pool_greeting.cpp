@@ -114,6 +114,7 @@ void PoolSession::greet() {
   hello.software = shortened(context_.options.software);
   hello.ram_bytes = context_.options.ram_bytes;
   hello.disk_bytes = context_.options.disk_bytes;
+  hello.bulk_endpoint = address_.serve_endpoint;
   send(std::move(hello));
   if (told_waiting_ || waited < kTellAfter) return;
   told_waiting_ = true;
@@ -139,6 +140,8 @@ void PoolSession::on_welcome(const Welcome& welcome) {
     fetcher_.clear();
     version_ = 0;
   }
+  if (!same_epoch) on_roster({welcome.epoch, 0, {}});
+  sources_changed_ = true;  // the coordinator may have forgotten
   if (same_manifest) {
     become_member();
     return;

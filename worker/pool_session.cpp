@@ -36,7 +36,8 @@ void PoolSession::on_message(Channel channel, Message& message, ByteVector& tens
   if (channel == Channel::kJoin) return;  // a late answer to a repeated question
   peer_clock_.heard(now());
   if (channel == Channel::kBulk) {
-    if (const auto* data = std::get_if<BulkData>(&message)) on_bulk_data(*data, tensor);
+    const auto* data = std::get_if<BulkData>(&message);
+    if (data != nullptr) on_bulk_data(kCoordinatorSource, *data, tensor);
     return;
   }
   if (const auto* request = std::get_if<Compute>(&message)) {
@@ -45,6 +46,8 @@ void PoolSession::on_message(Channel channel, Message& message, ByteVector& tens
     on_welcome(*welcome);
   } else if (auto* assignment = std::get_if<Assignment>(&message)) {
     on_assignment(std::move(*assignment));
+  } else if (const auto* roster = std::get_if<Roster>(&message)) {
+    on_roster(*roster);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
     on_heartbeat(*heartbeat);
   } else if (const auto* refusal = std::get_if<Refusal>(&message)) {
@@ -66,7 +69,7 @@ void PoolSession::on_tick() {
       if (now() >= manifest_retry_at_) request_manifest();
       break;
     case Phase::kMember:
-      fetcher_.on_tick(now());
+      tick_sources();
       request_grains();
       report_residency();
       break;
@@ -81,6 +84,8 @@ TimePoint PoolSession::next_tick() const {
   if (phase_ == Phase::kFetchingManifest) return std::min(next, manifest_retry_at_);
   if (std::optional<TimePoint> fetch = fetcher_.next_tick()) next = std::min(next, *fetch);
   if (units_.report_due()) next = std::min(next, reported_at_ + kReportInterval);
+  if (sources_changed_) next = std::min(next, sources_reported_at_ + kSourcesInterval);
+  if (cuts_from_model()) next = now();
   return next;
 }
 
@@ -151,6 +156,7 @@ MembershipStatus PoolSession::status() const {
   status.units_assigned = static_cast<uint32_t>(units_.assigned_count());
   status.units_ready = static_cast<uint32_t>(units_.ready_count());
   status.bytes_fetched = bytes_fetched_;
+  status.sources = source_bytes();
   status.rows_computed = rows_computed_;
   status.units_computed = units_computed_;
   return status;

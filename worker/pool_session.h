@@ -9,12 +9,15 @@
 
 #include <array>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "protocol/liveness.h"
+#include "worker/grain_server.h"
 #include "worker/unit_compute.h"
 #include "worker/unit_table.h"
 #include "worker/worker_core.h"
@@ -32,10 +35,15 @@ struct WorkerContext {
   std::vector<WorkerAction> actions;
   // Removes grains that no pool needs until `bytes` fit into the store; false if they cannot.
   std::function<bool(uint64_t bytes)> make_room;
+  GrainServer server;
+  bool peers_changed = false;  // a session wants other connections, or admits others
 };
 
 class PoolSession {
  public:
+  // The coordinator learns so often where grains came from, while they come.
+  static constexpr Duration kSourcesInterval = std::chrono::seconds(1);
+
   PoolSession(const PoolAddress& address, WorkerContext& context);
 
   void start();
@@ -47,6 +55,15 @@ class PoolSession {
   // The scrub dropped a grain.
   void on_grain_rotten(const Digest& digest, const std::string& finding);
   void leave(const std::string& reason);  // says goodbye
+  // Other workers of the pool; any other key is passed over.
+  void on_peer_data(const PeerKey& peer, const BulkData& data, ByteSpan part);
+  void on_peer_connected(const PeerKey& peer);
+  void on_peer_refused(const PeerKey& peer);
+  void on_peer_lost(const PeerKey& peer);  // or it cannot be sent to
+  bool has_peer(const PeerKey& peer) const;
+  // Adds whom to be connected to, and who may fetch from us.
+  void collect_peers(std::map<PeerKey, std::string>* connections,
+                     std::set<PeerKey>* admitted) const;
   // We did not listen for a while (computing): silence until now proves nothing.
   void excuse_silence();
   TimePoint next_tick() const;
@@ -90,13 +107,29 @@ class PoolSession {
   void become_member();
   void on_assignment(Assignment assignment);
   void apply(const Assignment& assignment);
-  void on_bulk_data(const BulkData& data, ByteSpan part);
-  void store_grain(const Digest& digest, ByteSpan bytes);
+  void on_bulk_data(SourceId from, const BulkData& data, ByteSpan part);
+  void store_grain(SourceId from, const Digest& digest, ByteSpan bytes);
   void grain_failed(const Digest& digest, const std::string& reason);
   void stop_fetching(const std::string& reason);
   void request_grains();
   void request_bulk_again();
   void report_residency();
+
+  // Other workers, the model file of this device, and the account of both: pool_sources.cpp.
+  void on_roster(const Roster& roster);
+  void resolve_holders(Assignment* assignment) const;
+  void set_holders(const Assignment& assignment);
+  void drop_peer(SourceId id, const std::string& reason);
+  void tick_sources();
+  void check_model();
+  bool cuts_from_model() const;
+  void cut_from_model();
+  void cut_next_expert();
+  bool store_cut(const Digest& digest, ByteSpan grain);
+  void refuse_model(const std::string& reason);
+  void report_sources(bool at_once);
+  void tell_sources();
+  SourceBytes source_bytes() const;
 
   // Work: pool_work.cpp.
   void on_compute(const Compute& request, ByteSpan frame);
@@ -146,6 +179,18 @@ class PoolSession {
   std::unique_ptr<StoredSource> source_;  // made at the first use
   std::vector<GrainId> guesses_;
 
+  Roster roster_;            // the last one
+  bool uses_model_ = false;  // --model fits the manifest, so far
+  struct CutExpert {
+    ByteVector bytes;  // all its grains; empty: none is being stored
+    GrainId next;
+    uint64_t offset = 0;
+  };
+  CutExpert cut_;
+  uint64_t file_bytes_ = 0;
+  bool told_sources_ = true;  // nothing came since people were told
+  bool sources_changed_ = false;
+  TimePoint sources_reported_at_{0};
   uint64_t bytes_fetched_ = 0;
   uint64_t rows_computed_ = 0;
   uint64_t units_computed_ = 0;

@@ -42,6 +42,7 @@ Partial refusal(PartialStatus status, std::string text) {
 }  // namespace
 
 void PoolSession::on_compute(const Compute& request, ByteSpan frame) {
+  context_.server.work_seen(now());
   ByteVector sums;
   Partial partial = compute(request, frame, &sums);
   if (partial.status != PartialStatus::kOk) {
@@ -123,7 +124,8 @@ Partial PoolSession::after_failure(const Compute& request, const UnitCompute::Fa
   const Digest& digest = manifest_->digest_of(grain);
   context_.store.distrust(digest);  // one that cannot be read is written anew elsewhere
   partial.lost = units_.grain_lost(digest);
-  fetcher_.add({digest, grain, manifest_->grain_bytes(grain)}, now());
+  UnitId unit = partial.lost.empty() ? UnitId{grain.layer, grain.expert, 0} : partial.lost.front();
+  fetcher_.add({digest, grain, manifest_->grain_bytes(grain), unit}, now());
   notice(fmt::format("layer {}, expert {}: altered on disk, fetching it again: {}", grain.layer,
                      grain.expert, error.message));
   return partial;

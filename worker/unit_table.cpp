@@ -15,6 +15,20 @@ bool waits_already(const std::vector<UnitId>& waiting, UnitId unit) {
   return !waiting.empty() && waiting.back() == unit;
 }
 
+// The same units, first the first of each layer, then the second of each, and so on.
+std::vector<UnitId> in_turns(const std::vector<UnitId>& units) {
+  std::unordered_map<uint16_t, uint32_t> seen;  // units by layer
+  std::vector<std::pair<uint32_t, UnitId>> ranked;
+  ranked.reserve(units.size());
+  for (UnitId unit : units) ranked.emplace_back(seen[unit.layer]++, unit);
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<UnitId> turns;
+  turns.reserve(units.size());
+  for (const auto& [rank, unit] : ranked) turns.push_back(unit);
+  return turns;
+}
+
 }  // namespace
 
 Status check_assignment(const Assignment& assignment, const Manifest& manifest) {
@@ -50,7 +64,7 @@ std::vector<MissingGrain> UnitTable::assign(const Assignment& assignment, const 
   manifest_ = &manifest;
   slices_ = assignment.slices;
   std::vector<MissingGrain> missing;
-  for (UnitId unit : assignment.units) {
+  for (UnitId unit : in_turns(assignment.units)) {
     auto [entry, fresh] = units_.emplace(unit, 0);
     if (!fresh) continue;  // named twice
     GrainRange range = grains_of(unit);
@@ -61,7 +75,7 @@ std::vector<MissingGrain> UnitTable::assign(const Assignment& assignment, const 
       if (waits_already(waiting, unit)) continue;
       if (waiting.empty()) {
         GrainId id{unit.layer, unit.expert, static_cast<uint16_t>(grain)};
-        missing.push_back({digest, id, manifest.grain_bytes(id)});
+        missing.push_back({digest, id, manifest.grain_bytes(id), unit});
       }
       waiting.push_back(unit);
       ++entry->second;

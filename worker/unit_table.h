@@ -21,8 +21,9 @@ Status check_assignment(const Assignment& assignment, const Manifest& manifest);
 class UnitTable {
  public:
   // Takes an assignment that passed check_assignment(). Units whose grains are all in the store are
-  // ready at once. Returns the other grains, unit by unit, so that units complete one by one. The
-  // manifest must stay in place until clear().
+  // ready at once. Returns the other grains, unit by unit, so that units complete one by one, and
+  // in turns from all layers, so that those that are ready are of use to every token. The manifest
+  // must stay in place until clear().
   std::vector<MissingGrain> assign(const Assignment& assignment, const Manifest& manifest,
                                    const GrainStore& store);
   void clear();

@@ -26,7 +26,9 @@ struct WorkerCore::Impl {
                 clock,
                 UnitCompute(kernels, threads, clock),
                 {},
-                [this](uint64_t bytes) { return make_room(bytes); }},
+                [this](uint64_t bytes) { return make_room(bytes); },
+                GrainServer(store, context.options.serve_rate),
+                false},
         scrub(store, clock) {}
 
   // Nothing happens for a coordinator that is not in the table.
@@ -37,26 +39,97 @@ struct WorkerCore::Impl {
     event(*found->second);
     after_event();
   }
+  // Nobody's silence counts while we did not listen.
+  template <class Work>
+  void timed(const Work& work) {
+    TimePoint start = context.clock.now();
+    work();
+    if (context.clock.now() - start < kBusy) return;
+    for (auto& [key, session] : sessions) session->excuse_silence();
+  }
   void after_event();
   bool memory_divided() const;
   void divide_memory();
   bool fits(uint64_t cache_bytes) const;
   bool make_room(uint64_t bytes);
   void scrub_store();
+  bool is_peer(const PeerKey& key) const { return !sessions.contains(key); }
+  template <class Event>
+  void with_peer(const PeerKey& peer, const Event& event);
+  uint64_t servable_bytes(const PeerKey& peer, const FetchGrain& fetch) const;
+  void serve();
+  void update_peers();
 
   WorkerContext context;
   IdleScrub scrub;
   std::map<PeerKey, std::unique_ptr<PoolSession>> sessions;
-  std::set<PeerKey> sharing;  // pools that have a part of the memory
+  std::set<PeerKey> sharing;                       // pools that have a part of the memory
+  std::map<PeerKey, std::string> connected_peers;  // their endpoints; asked for, at least
+  std::set<PeerKey> admitted_peers;
 };
+
+// Something about another worker: every session looks whether it is one of its sources.
+template <class Event>
+void WorkerCore::Impl::with_peer(const PeerKey& peer, const Event& event) {
+  for (const auto& [key, session] : sessions) event(*session, peer);
+  after_event();
+}
+
+// The length of the grain if this peer may have it: a pool that names the peer has the grain in its
+// manifest. Otherwise 0.
+uint64_t WorkerCore::Impl::servable_bytes(const PeerKey& peer, const FetchGrain& fetch) const {
+  for (const auto& [key, session] : sessions) {
+    const Manifest* manifest = session->manifest();
+    if (manifest == nullptr || !session->has_peer(peer)) continue;
+    if (!manifest->contains(fetch.grain)) continue;
+    if (manifest->digest_of(fetch.grain) == fetch.digest) return manifest->grain_bytes(fetch.grain);
+  }
+  return 0;
+}
+
+// One part a turn: between any two of them work that has come is done.
+void WorkerCore::Impl::serve() {
+  std::optional<BulkPart> part = context.server.next(context.clock.now());
+  if (!part) return;
+  context.actions.emplace_back(
+      SendMessage{part->peer, Channel::kServe, std::move(part->data), std::move(part->bytes)});
+}
+
+// Connections to other workers, and who of them may connect to us, are those of all sessions. A
+// coordinator's key is never taken for a worker's.
+void WorkerCore::Impl::update_peers() {
+  if (!std::exchange(context.peers_changed, false)) return;
+  std::map<PeerKey, std::string> wanted;
+  std::set<PeerKey> admitted;
+  for (const auto& [key, session] : sessions) session->collect_peers(&wanted, &admitted);
+  std::erase_if(wanted, [&](const auto& peer) { return !is_peer(peer.first); });
+  for (const auto& [peer, endpoint] : connected_peers) {
+    if (!wanted.contains(peer)) context.actions.emplace_back(DisconnectPeer{peer});
+  }
+  for (const auto& [peer, endpoint] : wanted) {
+    auto known = connected_peers.find(peer);
+    if (known != connected_peers.end() && known->second == endpoint) continue;
+    context.actions.emplace_back(ConnectPeer{peer, endpoint});
+  }
+  connected_peers = std::move(wanted);
+  if (admitted == admitted_peers) return;
+  for (const PeerKey& peer : admitted_peers) {
+    if (!admitted.contains(peer)) context.server.forget(peer);
+  }
+  admitted_peers = std::move(admitted);
+  context.actions.emplace_back(AdmitPeers{admitted_peers});
+}
 
 // Sessions end and manifests come and go inside an event; what follows from that is done after it.
 void WorkerCore::Impl::after_event() {
   auto ended = [](const auto& entry) { return entry.second->ended(); };
-  std::erase_if(sessions, ended);
-  if (memory_divided()) return;
-  divide_memory();
-  std::erase_if(sessions, ended);
+  size_t ended_sessions = std::erase_if(sessions, ended);
+  if (!memory_divided()) {
+    divide_memory();
+    ended_sessions += std::erase_if(sessions, ended);
+  }
+  context.peers_changed = context.peers_changed || ended_sessions > 0;
+  update_peers();
 }
 
 // Whether exactly the pools whose manifest is known have a part.
@@ -147,30 +220,55 @@ void WorkerCore::add_pool(const PoolAddress& address) {
 void WorkerCore::on_message(const PeerKey& from, Channel channel, Message message,
                             ByteVector tensor) {
   if (!std::holds_alternative<Heartbeat>(message)) impl_->scrub.worked();
+  if (channel == Channel::kServe) {
+    const auto* fetch = std::get_if<FetchGrain>(&message);
+    if (fetch == nullptr) return;
+    impl_->context.server.on_fetch(from, *fetch, impl_->servable_bytes(from, *fetch));
+    return;
+  }
+  if (impl_->is_peer(from)) {
+    const auto* data = std::get_if<BulkData>(&message);
+    if (channel != Channel::kBulk || data == nullptr) return;
+    impl_->with_peer(from, [&](PoolSession& session, const PeerKey& peer) {
+      impl_->timed([&] { session.on_peer_data(peer, *data, tensor); });
+    });
+    return;
+  }
   impl_->with_session(from, [&](PoolSession& session) {
-    const Clock& clock = impl_->context.clock;
-    TimePoint start = clock.now();
-    session.on_message(channel, message, tensor);
-    if (clock.now() - start < kBusy) return;
-    for (auto& [key, other] : impl_->sessions) other->excuse_silence();
+    impl_->timed([&] { session.on_message(channel, message, tensor); });
   });
 }
 
-void WorkerCore::on_unreachable(const PeerKey& coordinator) {
-  impl_->with_session(coordinator, [](PoolSession& session) { session.on_unreachable(); });
+void WorkerCore::on_unreachable(const PeerKey& peer) {
+  if (impl_->is_peer(peer)) {
+    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_lost(key); });
+    return;
+  }
+  impl_->with_session(peer, [](PoolSession& session) { session.on_unreachable(); });
 }
 
-void WorkerCore::on_connected(const PeerKey& coordinator, Channel channel) {
-  impl_->with_session(coordinator, [=](PoolSession& session) { session.on_connected(channel); });
+void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
+  if (impl_->is_peer(peer)) {
+    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_connected(key); });
+    return;
+  }
+  impl_->with_session(peer, [=](PoolSession& session) { session.on_connected(channel); });
 }
 
-void WorkerCore::on_refused(const PeerKey& coordinator, Channel channel) {
-  impl_->with_session(coordinator, [=](PoolSession& session) { session.on_refused(channel); });
+void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
+  if (impl_->is_peer(peer)) {
+    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_refused(key); });
+    return;
+  }
+  impl_->with_session(peer, [=](PoolSession& session) { session.on_refused(channel); });
 }
 
 void WorkerCore::on_tick() {
   impl_->scrub_store();
-  for (auto& [key, session] : impl_->sessions) session->on_tick();
+  impl_->timed([this] {
+    impl_->serve();
+    for (auto& [key, session] : impl_->sessions) session->on_tick();
+  });
   impl_->after_event();
 }
 
@@ -184,8 +282,9 @@ std::vector<WorkerAction> WorkerCore::take_actions() {
 }
 
 TimePoint WorkerCore::next_tick() const {
-  if (impl_->sessions.empty()) return TimePoint::max();
-  TimePoint next = impl_->scrub.next_tick();
+  TimePoint next =
+      impl_->context.server.next_tick(impl_->context.clock.now()).value_or(TimePoint::max());
+  if (!impl_->sessions.empty()) next = std::min(next, impl_->scrub.next_tick());
   for (const auto& [key, session] : impl_->sessions) next = std::min(next, session->next_tick());
   return next;
 }
@@ -198,6 +297,10 @@ std::vector<MembershipStatus> WorkerCore::status() const {
 
 size_t WorkerCore::pools() const {
   return impl_->sessions.size();
+}
+
+uint64_t WorkerCore::bytes_served() const {
+  return impl_->context.server.bytes_served();
 }
 
 uint64_t WorkerCore::resident_bytes() const {

@@ -1,6 +1,7 @@
 // WorkerCore: the worker as a state machine: event in, actions out. It joins coordinators, fetches
 // the units it is assigned, verifies and stores them, and computes. It keeps no state of any
-// conversation: hidden state in, partial sum out. It may belong to several pools at once; grains
+// conversation: hidden state in, partial sum out. What it holds it serves to the other workers of
+// its pools, and fetches from them what it lacks. It may belong to several pools at once; grains
 // that two models share lie on disk once. Clock, storage, kernels and threads are handed in;
 // sockets live outside. One thread.
 //
@@ -11,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -21,8 +23,10 @@
 #include "engine/experts/grain_store.h"
 #include "engine/experts/stored_source.h"
 #include "protocol/message.h"
+#include "protocol/serve_pacer.h"
 #include "protocol/transport.h"
 #include "worker/manifest_store.h"
+#include "worker/model_copy.h"
 
 namespace potluck {
 
@@ -30,10 +34,13 @@ namespace potluck {
 inline constexpr uint64_t kFetchWindowBytes = 16 * kMiB;
 
 struct WorkerOptions {
-  std::string name;         // for people
-  std::string software;     // "potluck 0.1.0, avx2"
-  uint64_t ram_bytes = 0;   // cache of all pools together
-  uint64_t disk_bytes = 0;  // = the store's quota
+  std::string name;                         // for people
+  std::string software;                     // "potluck 0.1.0, avx2"
+  uint64_t ram_bytes = 0;                   // cache of all pools together
+  uint64_t disk_bytes = 0;                  // = the store's quota
+  uint64_t serve_rate = kDefaultServeRate;  // bytes per second sent to other workers
+  // Where experts are cut from, if this device has the model file; outlives us.
+  const ModelCopy* model = nullptr;
   // Makes the reader of a pool's experts; every pool has its own. Empty: the core reads in its own
   // thread, so that the course of a simulation depends on nothing else.
   std::function<std::unique_ptr<BlockReader>()> open_reader = {};
@@ -53,7 +60,16 @@ struct ConnectChannel {
   std::string endpoint;
 };
 struct DisconnectPeer {
-  PeerKey coordinator;
+  PeerKey peer;  // a coordinator or another worker
+};
+// The bulk channel to another worker; on_connected() or on_refused() tells what came of it.
+struct ConnectPeer {
+  PeerKey peer;
+  std::string endpoint;
+};
+// Who may fetch grains from this worker: from now on these and nobody else.
+struct AdmitPeers {
+  std::set<PeerKey> peers;
 };
 // Something a person should read; `fatal` ends the membership (refused, invitation expired).
 struct Notice {
@@ -62,7 +78,8 @@ struct Notice {
   bool fatal = false;
   bool orderly = false;  // fatal, but no failure: the coordinator has ended on purpose
 };
-using WorkerAction = std::variant<SendMessage, ConnectChannel, DisconnectPeer, Notice>;
+using WorkerAction =
+    std::variant<SendMessage, ConnectChannel, DisconnectPeer, ConnectPeer, AdmitPeers, Notice>;
 
 // How to reach a pool: an invitation, or what JoinAccept said the last time, or both: then the
 // invitation is redeemed first, and if it is refused (used, expired) the endpoints are tried, since
@@ -73,6 +90,14 @@ struct PoolAddress {
   std::optional<Invitation> invitation;
   std::string compute_endpoint;
   std::string bulk_endpoint;
+  std::string serve_endpoint;  // where its other workers reach this one; empty: they do not
+};
+
+// Bytes of experts by where they came from, all of them verified.
+struct SourceBytes {
+  uint64_t coordinator = 0;
+  uint64_t file = 0;                      // cut from --model
+  std::map<std::string, uint64_t> peers;  // by name
 };
 
 // Progress of one membership, for the terminal.
@@ -82,6 +107,7 @@ struct MembershipStatus {
   uint32_t units_assigned = 0;
   uint32_t units_ready = 0;
   uint64_t bytes_fetched = 0;
+  SourceBytes sources;
   uint64_t rows_computed = 0;
   uint64_t units_computed = 0;
 };
@@ -99,13 +125,13 @@ class WorkerCore {
 
   void add_pool(const PoolAddress& address);
   void on_message(const PeerKey& from, Channel channel, Message message, ByteVector tensor);
-  // The transport could not deliver to this coordinator.
-  void on_unreachable(const PeerKey& coordinator);
+  // The transport could not deliver to this coordinator, or to another worker on its bulk channel.
+  void on_unreachable(const PeerKey& peer);
   // A channel was connected, for the first time or again: what was said before is lost, and what is
   // waited for is asked for at once. Surroundings that cannot tell need not call it.
-  void on_connected(const PeerKey& coordinator, Channel channel);
-  // The coordinator does not let our key in on this channel.
-  void on_refused(const PeerKey& coordinator, Channel channel);
+  void on_connected(const PeerKey& peer, Channel channel);
+  // The other side does not let our key in on this channel.
+  void on_refused(const PeerKey& peer, Channel channel);
   void on_tick();
   void leave_all();  // says goodbye
 
@@ -116,6 +142,7 @@ class WorkerCore {
   std::vector<MembershipStatus> status() const;
   size_t pools() const;             // memberships that have not ended
   uint64_t resident_bytes() const;  // of the caches
+  uint64_t bytes_served() const;    // to other workers
 
  private:
   struct Impl;

@@ -1,12 +1,14 @@
 #include "worker/worker_daemon.h"
 
 #include <algorithm>
+#include <charconv>
 #include <tuple>
 
 #include <fmt/format.h>
 
 #include "engine/base/disk_probe.h"
 #include "engine/base/limits.h"
+#include "protocol/local_address.h"
 #include "protocol/zmq_transport.h"
 #include "worker/known_pools.h"
 #include "worker/simulated_processor.h"
@@ -29,9 +31,11 @@ class WorkerDaemon {
  public:
   WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSettings& reader, Storage& storage,
                const Clock& clock, const WorkerObserver& observer, const DeviceKeys& keys,
-               const KernelTable& kernels, std::unique_ptr<GrainStore> store);
+               const KernelTable& kernels, std::unique_ptr<GrainStore> store,
+               std::unique_ptr<ModelCopy> model);
 
   Status add_pools();
+  Status start_serving();
   Status run(const std::atomic<bool>& stop);
 
  private:
@@ -41,11 +45,15 @@ class WorkerDaemon {
   void transmit_due_answers();
   void perform(const ConnectChannel& connection);
   void perform(const DisconnectPeer& peer);
+  void perform(const ConnectPeer& peer);
+  void perform(const AdmitPeers& peers);
   void perform(const Notice& notice);
   void deliver(Envelope envelope);
   void remember(const PeerKey& coordinator);
   void watch_links();
   void report_status();
+  void watch(const PeerKey& peer, Channel channel);
+  std::string endpoint_for(const PoolAddress& pool) const;
   void notice(const std::string& text) const;
   Duration time_to_wait() const;
 
@@ -53,14 +61,18 @@ class WorkerDaemon {
   const Clock& clock_;
   const WorkerObserver& observer_;
   std::unique_ptr<GrainStore> store_;
+  std::unique_ptr<ModelCopy> model_;  // or null
   ManifestStore manifests_;
   KnownPools known_pools_;
   ThreadPool threads_;
+  AllowList admitted_;  // workers that may fetch from this one
   ZmqClientTransport transport_;
   std::optional<SimulatedLink> simulated_link_;
   Transport& messages_;  // simulated_link_ if there is one, else transport_
   std::optional<SimulatedProcessor> simulated_processor_;
   WorkerCore core_;
+  std::string serve_host_;  // empty: this worker serves nobody
+  std::string serve_endpoint_;
   std::map<PeerKey, PoolAddress> addresses_;
   std::map<std::pair<PeerKey, Channel>, LinkState> links_;
   TimePoint connecting_since_{0};
@@ -88,14 +100,36 @@ std::unique_ptr<BlockReader> open_reader(ReaderSettings settings, const Clock& c
   return std::move(*open_fitted_reader(settings, nullptr, 0, clock));
 }
 
+// Where a pool is reached the first time.
+const std::string& endpoint_of(const PoolAddress& pool) {
+  return pool.invitation ? pool.invitation->join_endpoint : pool.compute_endpoint;
+}
+
+// "HOST:PORT".
+Result<std::pair<std::string, uint16_t>> parse_listen(const std::string& text) {
+  size_t colon = text.rfind(':');
+  uint16_t port = 0;
+  bool good = colon != std::string::npos && colon > 0;
+  if (good) {
+    const char* end = text.data() + text.size();
+    auto [rest, failure] = std::from_chars(text.data() + colon + 1, end, port);
+    good = failure == std::errc() && rest == end;
+  }
+  if (good) return std::pair(text.substr(0, colon), port);
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("--listen: expected HOST:PORT or off, found '{}'", text)};
+}
+
 WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSettings& reader,
-                           const KernelTable& kernels, const Clock& clock) {
+                           const KernelTable& kernels, const Clock& clock, const ModelCopy* model) {
   WorkerOptions core;
   core.name = options.name;
   core.software = options.version.empty() ? "potluck" : "potluck " + options.version;
   core.software += fmt::format(", {}", kernels.name);
   core.ram_bytes = options.ram_bytes;
   core.disk_bytes = options.disk_bytes;
+  core.serve_rate = options.serve_rate;
+  core.model = model;
   core.open_reader = [settings = reader, &clock] { return open_reader(settings, clock); };
   return core;
 }
@@ -114,19 +148,20 @@ std::optional<SimulatedLink> make_simulated_link(const WorkerDaemonOptions& opti
 WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSettings& reader,
                            Storage& storage, const Clock& clock, const WorkerObserver& observer,
                            const DeviceKeys& keys, const KernelTable& kernels,
-                           std::unique_ptr<GrainStore> store)
+                           std::unique_ptr<GrainStore> store, std::unique_ptr<ModelCopy> model)
     : options_(options),
       clock_(clock),
       observer_(observer),
       store_(std::move(store)),
+      model_(std::move(model)),
       manifests_(storage, options.store_directory),
       known_pools_(storage, options.store_directory),
       threads_(options.threads),
       transport_(keys.curve),
       simulated_link_(make_simulated_link(options, clock, &transport_)),
       messages_(simulated_link_ ? static_cast<Transport&>(*simulated_link_) : transport_),
-      core_(core_options(options, reader, kernels, clock), *store_, kernels, threads_, clock,
-            &manifests_) {
+      core_(core_options(options, reader, kernels, clock, model_.get()), *store_, kernels, threads_,
+            clock, &manifests_) {
   if (options.simulated_compute > 1) simulated_processor_.emplace(options.simulated_compute);
 }
 
@@ -153,11 +188,46 @@ Status WorkerDaemon::add_pools() {
                              "owner for a token",
                              options_.store_directory)};
   }
-  for (const PoolAddress& pool : pools) {
-    addresses_[pool.coordinator] = pool;
+  for (const PoolAddress& pool : pools) addresses_[pool.coordinator] = pool;
+  if (Status serving = start_serving(); !serving) return serving;
+  for (auto& [coordinator, pool] : addresses_) {
+    pool.serve_endpoint = endpoint_for(pool);
     core_.add_pool(pool);
   }
   return {};
+}
+
+// On the address that was asked for, else on that by which the first pool's coordinator is reached:
+// its other workers are likely to be there, too. Not being able to is no failure then: the others
+// fetch from the coordinator.
+Status WorkerDaemon::start_serving() {
+  if (options_.listen == "off") return {};
+  uint16_t port = 0;
+  if (!options_.listen.empty()) {
+    auto parsed = parse_listen(options_.listen);
+    if (!parsed) return parsed.error();
+    std::tie(serve_host_, port) = *parsed;
+  } else {
+    Result<std::string> host = local_address_towards(endpoint_of(addresses_.begin()->second));
+    if (host) serve_host_ = *host;
+  }
+  if (serve_host_.empty()) return {};
+  Result<std::string> endpoint = transport_.serve(serve_host_, port, admitted_);
+  if (endpoint) {
+    serve_endpoint_ = *endpoint;
+    return {};
+  }
+  serve_host_.clear();
+  if (!options_.listen.empty()) return endpoint.error().in("--listen");
+  notice("other workers cannot fetch from this one: " + endpoint.error().message);
+  return {};
+}
+
+// What a pool is told: nothing if its coordinator is reached by another address.
+std::string WorkerDaemon::endpoint_for(const PoolAddress& pool) const {
+  if (serve_endpoint_.empty() || !options_.listen.empty()) return serve_endpoint_;
+  Result<std::string> host = local_address_towards(endpoint_of(pool));
+  return host && *host == serve_host_ ? serve_endpoint_ : std::string();
 }
 
 Status WorkerDaemon::run(const std::atomic<bool>& stop) {
@@ -182,7 +252,7 @@ Status WorkerDaemon::run(const std::atomic<bool>& stop) {
 }
 
 Duration WorkerDaemon::time_to_wait() const {
-  TimePoint next = core_.next_tick();
+  TimePoint next = core_.next_tick();  // which may be the time when it was asked
   if (simulated_processor_) next = std::min(next, simulated_processor_->next_due());
   bool fresh = connecting_ && clock_.now() - connecting_since_ < kConnectingTime;
   return std::clamp(next - clock_.now(), Duration::zero(), fresh ? kConnectingWait : kLongestWait);
@@ -199,6 +269,8 @@ void WorkerDaemon::watch_links() {
     known = state;
     if (state == LinkState::kConnected) core_.on_connected(coordinator, channel);
     if (state == LinkState::kRefused) core_.on_refused(coordinator, channel);
+    bool lost_worker = state == LinkState::kConnecting && !addresses_.contains(coordinator);
+    if (lost_worker) core_.on_unreachable(coordinator);
   }
   if (connecting && !connecting_) connecting_since_ = clock_.now();
   connecting_ = connecting;
@@ -232,11 +304,14 @@ void WorkerDaemon::perform(SendMessage& message) {
   }
 }
 
-// What does not get through on the other channels is asked for again.
+// What does not get through to a coordinator on the other channels is asked for again; another
+// worker is not asked as long as it cannot be reached.
 void WorkerDaemon::transmit(SendMessage& message) {
   Frames frames{encode_header(message.message), std::move(message.tensor)};
   Status sent = messages_.send(message.peer, message.channel, std::move(frames));
-  if (!sent && message.channel == Channel::kCompute) core_.on_unreachable(message.peer);
+  bool to_worker = message.channel == Channel::kBulk && !addresses_.contains(message.peer);
+  bool matters = message.channel == Channel::kCompute || to_worker;
+  if (!sent && matters) core_.on_unreachable(message.peer);
 }
 
 void WorkerDaemon::transmit_due_answers() {
@@ -253,9 +328,7 @@ void WorkerDaemon::perform(const ConnectChannel& connection) {
   }
   Status connected = transport_.connect(key, connection.channel, connection.endpoint);
   if (!connected) notice(connected.error().message);
-  links_[{key, connection.channel}] = LinkState::kConnecting;
-  connecting_ = true;
-  connecting_since_ = clock_.now();
+  watch(key, connection.channel);
   PoolAddress& address = addresses_[key];
   if (connection.channel == Channel::kCompute) address.compute_endpoint = connection.endpoint;
   if (connection.channel == Channel::kBulk) {
@@ -270,10 +343,35 @@ void WorkerDaemon::remember(const PeerKey& coordinator) {
   if (!saved) notice("this pool will not be remembered: " + saved.error().message);
 }
 
-void WorkerDaemon::perform(const DisconnectPeer& peer) {
+void WorkerDaemon::watch(const PeerKey& peer, Channel channel) {
+  links_[{peer, channel}] = LinkState::kConnecting;
+  connecting_ = true;
+  connecting_since_ = clock_.now();
+}
+
+void WorkerDaemon::perform(const DisconnectPeer& gone) {
   if (simulated_link_) simulated_link_->finish_sending(kFarewellTime);
-  transport_.disconnect(peer.coordinator);
-  std::erase_if(links_, [&](const auto& link) { return link.first.first == peer.coordinator; });
+  transport_.disconnect(gone.peer);
+  std::erase_if(links_, [&](const auto& link) { return link.first.first == gone.peer; });
+}
+
+void WorkerDaemon::perform(const ConnectPeer& connection) {
+  Status connected = transport_.connect(connection.peer, Channel::kBulk, connection.endpoint);
+  if (!connected) {
+    core_.on_unreachable(connection.peer);
+    return;
+  }
+  watch(connection.peer, Channel::kBulk);
+}
+
+void WorkerDaemon::perform(const AdmitPeers& admitted) {
+  auto before = admitted_.entries();
+  for (const auto& [key, name] : before) {
+    if (!admitted.peers.contains(key)) static_cast<void>(admitted_.remove(key));
+  }
+  for (const PeerKey& key : admitted.peers) {
+    if (Status added = admitted_.add(key, ""); !added) notice(added.error().message);
+  }
 }
 
 void WorkerDaemon::perform(const Notice& what) {
@@ -322,8 +420,14 @@ Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Cl
   }
   Result<ReaderSettings> reader = fit_reader(options.reader, **store, clock);
   if (!reader) return reader.error();
+  std::unique_ptr<ModelCopy> model;
+  if (!options.model_path.empty()) {
+    Result<std::unique_ptr<ModelCopy>> opened = ModelCopy::open(storage, options.model_path);
+    if (!opened) return opened.error();
+    model = std::move(*opened);
+  }
   WorkerDaemon daemon(options, *reader, storage, clock, observer, *keys, **kernels,
-                      std::move(*store));
+                      std::move(*store), std::move(model));
   if (Status added = daemon.add_pools(); !added) return added;
   return daemon.run(stop);
 }

@@ -22,8 +22,13 @@ struct WorkerDaemonOptions {
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
   int threads = 1;
-  std::string isa;       // "": the best this processor can do
-  std::string version;   // of this program, for people
+  std::string isa;      // "": the best this processor can do
+  std::string version;  // of this program, for people
+  // Where other workers may fetch grains from this one, "HOST:PORT"; empty: the address by which
+  // the coordinator is reached, any port; "off": nowhere.
+  std::string listen;
+  uint64_t serve_rate = kDefaultServeRate;  // bytes per second sent to them
+  std::string model_path;                   // a model file to cut experts from; empty: none
   bool remember = true;  // keep the pool's address in the store, to rejoin without a token
   ReaderSettings reader;
   // As if behind such a link, with a processor so many times slower; for tests and demos.

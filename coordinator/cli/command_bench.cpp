@@ -153,7 +153,8 @@ nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_
       {"workers", after.workers},
       {"layer", layer_report(measured)}};
   add_guess_report(flags, before, after, &report);
-  double reading = difference(before.disk_reading_nanoseconds, after.disk_reading_nanoseconds) / 1e9;
+  double reading =
+      difference(before.disk_reading_nanoseconds, after.disk_reading_nanoseconds) / 1e9;
   if (reading > 0) report["disk_bytes_per_s_reading"] = disk / reading;
   return report;
 }

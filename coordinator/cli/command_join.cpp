@@ -17,6 +17,9 @@ struct JoinFlags {
   std::string disk;
   std::string name;
   std::string isa;
+  std::string listen;
+  std::string serve_rate;
+  std::string model;
   int threads = 0;
   bool no_remember = false;
   bool quiet = false;
@@ -49,6 +52,13 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, Storage& stor
   options.reader = device->reader;
   options.simulated_link = device->simulated_link;
   options.simulated_compute = device->simulated_compute;
+  options.listen = flags.listen;
+  options.model_path = flags.model;
+  if (!flags.serve_rate.empty()) {
+    Result<uint64_t> rate = parse_rate("--serve-rate", flags.serve_rate);
+    if (!rate) return rate.error();
+    options.serve_rate = *rate;
+  }
   options.ram_bytes = default_ram();
   if (!flags.ram.empty()) {
     Result<uint64_t> ram = parse_size("--ram", flags.ram);
@@ -108,6 +118,20 @@ Command add_join(CLI::App& app, Environment& environment) {
                      "what people call this device (default: its host name)");
   parser->add_option("--isa", flags->isa, "instruction set of the kernels: scalar, avx2 ..")
       ->envname("POTLUCK_ISA");
+  parser
+      ->add_option("--listen", flags->listen,
+                   "HOST:PORT where other workers fetch experts from this one, or off (default: "
+                   "the address towards the coordinator, any port)")
+      ->envname("POTLUCK_LISTEN");
+  parser
+      ->add_option("--serve-rate", flags->serve_rate,
+                   "bytes per second sent to other workers, such as 20MiB/s; an eighth of it while "
+                   "there is work (default 1GiB/s)")
+      ->envname("POTLUCK_SERVE_RATE");
+  parser
+      ->add_option("--model", flags->model,
+                   "a copy of the model on this device: experts are cut from it, not fetched")
+      ->envname("POTLUCK_MODEL");
   parser->add_flag("--no-remember", flags->no_remember, "forget the pool when it ends");
   parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
   add_device_flags(parser, &flags->device);

@@ -19,6 +19,7 @@ constexpr Duration kStatusInterval = std::chrono::seconds(1);
 struct ServeFlags {
   EngineFlags engine;
   std::string listen = "127.0.0.1:7700";
+  std::string serve_rate;
 };
 
 // "HOST:PORT". The host ends up in the invitation, so it must be one that workers can reach.
@@ -100,6 +101,11 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   options->pool = true;
   PoolOptions& pool = options->pool_options;
   if (Status status = parse_listen(flags.listen, &pool); !status) return status;
+  if (!flags.serve_rate.empty()) {
+    Result<uint64_t> rate = parse_rate("--serve-rate", flags.serve_rate);
+    if (!rate) return rate.error();
+    pool.serve_rate = *rate;
+  }
   pool.state_directory = home_directory() + "/coordinator";
   if (Status made = environment.storage.make_directories(pool.state_directory); !made) return made;
   auto lock = environment.storage.lock(pool.state_directory + "/lock");
@@ -121,6 +127,11 @@ Command add_serve(CLI::App& app, Environment& environment) {
   add_engine_flags(parser, &flags->engine);
   parser->add_option("--listen", flags->listen, "address for workers, HOST:PORT (127.0.0.1:7700)")
       ->envname("POTLUCK_LISTEN");
+  parser
+      ->add_option("--serve-rate", flags->serve_rate,
+                   "bytes per second of experts sent to workers, such as 20MiB/s; an eighth of it "
+                   "while generating (default 1GiB/s)")
+      ->envname("POTLUCK_SERVE_RATE");
   return {parser, [flags, &environment] { return serve(*flags, environment); }};
 }
 

@@ -122,6 +122,9 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
       ->envname("POTLUCK_WORKERS");
   parser->add_flag("--no-prefetch", flags->no_prefetch,
                    "read no experts ahead of the layer that needs them");
+  parser->add_flag(
+      "--share-model", flags->share_model,
+      "let the worker processes cut their experts from MODEL instead of fetching them");
   parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
   add_device_flags(parser, &flags->device);
 }
@@ -140,6 +143,10 @@ Result<uint64_t> parse_size(const std::string& flag, const std::string& text) {
     return Error{ErrorCode::kLimit, fmt::format("{}: {} is too large", flag, text)};
   }
   return static_cast<uint64_t>(bytes);
+}
+
+Result<uint64_t> parse_rate(const std::string& flag, const std::string& text) {
+  return parse_size(flag, text.ends_with("/s") ? text.substr(0, text.size() - 2) : text);
 }
 
 Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,
@@ -183,6 +190,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.local.ram_bytes = ram;
   pool.local.isa = flags.isa;
   pool.local.more_arguments = join_arguments(flags.device);
+  if (flags.share_model) pool.local.model_path = flags.model;
   return options;
 }
 

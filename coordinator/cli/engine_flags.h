@@ -24,6 +24,7 @@ struct EngineFlags {
   bool quiet = false;
   uint32_t workers = 0;
   DeviceFlags device;  // of the local workers, or of this process if it streams experts itself
+  bool share_model = false;
 };
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags);
@@ -31,6 +32,9 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags);
 // "4GiB", "500M", "1048576": bytes. K, M, G, T and KiB.. are powers of 1024, KB.. of 1000. The
 // error names `flag`.
 Result<uint64_t> parse_size(const std::string& flag, const std::string& text);
+
+// "20MiB/s" or "20MiB": bytes per second.
+Result<uint64_t> parse_rate(const std::string& flag, const std::string& text);
 
 // Checks the flags; errors name the flag, what is allowed and what was found. `default_kv` holds
 // unless --kv says otherwise.

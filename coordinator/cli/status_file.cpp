@@ -11,7 +11,23 @@ std::string status_path(const std::string& state_directory) {
   return state_directory + "/status.json";
 }
 
-nlohmann::json describe_worker(const PeerKey& key, const WorkerRecord& worker) {
+// Where a worker's experts came from, in bytes.
+nlohmann::json describe_sources(const ClusterState& cluster, const SourceRecord& sources) {
+  nlohmann::json peers = nlohmann::json::array();
+  for (const auto& [key, bytes] : sources.peer_bytes) {
+    const WorkerRecord* peer = cluster.worker(key);
+    peers.push_back({{"key", key.text()},
+                     {"name", peer == nullptr ? key.brief() : peer->name},
+                     {"bytes", bytes},
+                     {"sent_wrong_bytes", sources.accused.contains(key)}});
+  }
+  return {{"coordinator_bytes", sources.coordinator_bytes},
+          {"file_bytes", sources.file_bytes},
+          {"peers", peers}};
+}
+
+nlohmann::json describe_worker(const ClusterState& cluster, const PeerKey& key,
+                               const WorkerRecord& worker) {
   return {{"number", worker.number},
           {"name", worker.name},
           {"key", key.text()},
@@ -19,7 +35,10 @@ nlohmann::json describe_worker(const PeerKey& key, const WorkerRecord& worker) {
           {"ram_bytes", worker.ram_bytes},
           {"disk_bytes", worker.disk_bytes},
           {"units_assigned", worker.assigned.size()},
-          {"units_ready", worker.ready.size()}};
+          {"units_ready", worker.ready.size()},
+          {"serves_at", worker.bulk_endpoint},
+          {"fetched", describe_sources(cluster, worker.sources)},
+          {"accused_of_wrong_bytes_by", cluster.accusers(key)}};
 }
 
 }  // namespace
@@ -28,7 +47,7 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
   ExpertCounters counters = runtime.counters();
   nlohmann::json workers = nlohmann::json::array();
   for (const auto& [key, worker] : runtime.pool()->cluster().workers()) {
-    workers.push_back(describe_worker(key, worker));
+    workers.push_back(describe_worker(runtime.pool()->cluster(), key, worker));
   }
   return {{"process", getpid()},
           {"written_unix_seconds", unix_seconds},

@@ -1,7 +1,6 @@
 #include "coordinator/cli/terminal.h"
 
 #include <cstdio>
-#include <iterator>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -69,17 +68,6 @@ void Terminal::end_progress() {
   if (line_open_) fmt::print(stderr, "\n");
   line_open_ = false;
   stage_.clear();
-}
-
-std::string format_bytes(uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
-    value /= 1024;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
 }  // namespace potluck

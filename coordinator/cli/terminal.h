@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/base/clock.h"
+#include "engine/base/format_bytes.h"
 
 namespace potluck {
 
@@ -34,8 +35,5 @@ class Terminal {
   TimePoint last_drawn_{0};
   bool line_open_ = false;
 };
-
-// "1.5 GiB".
-std::string format_bytes(uint64_t bytes);
 
 }  // namespace potluck

@@ -19,6 +19,18 @@ std::span<const PeerKey> ClusterState::holders(UnitId unit) const {
   return found->second;
 }
 
+std::span<const PeerKey> ClusterState::keepers(UnitId unit) const {
+  auto found = keepers_.find(unit);
+  if (found == keepers_.end()) return {};
+  return found->second;
+}
+
+uint32_t ClusterState::accusers(const PeerKey& key) const {
+  return static_cast<uint32_t>(std::count_if(workers_.begin(), workers_.end(), [&](const auto& w) {
+    return w.second.sources.accused.contains(key);
+  }));
+}
+
 uint64_t ClusterState::units_assigned() const {
   uint64_t units = 0;
   for (const auto& [key, record] : workers_) units += record.assigned.size();
@@ -39,12 +51,17 @@ void ClusterState::on_event(const WorkerJoined& event) {
   record.software = event.software;
   record.ram_bytes = event.ram_bytes;
   record.disk_bytes = event.disk_bytes;
+  record.bulk_endpoint = event.bulk_endpoint;
 }
 
 void ClusterState::on_event(const WorkerLost& event) {
   auto found = workers_.find(event.key);
   if (found == workers_.end()) return;
   forget_ready(event.key, found->second);
+  for (auto entry = keepers_.begin(); entry != keepers_.end();) {
+    std::erase(entry->second, event.key);
+    entry = entry->second.empty() ? keepers_.erase(entry) : std::next(entry);
+  }
   workers_.erase(found);
   ++workers_lost_;
 }
@@ -60,7 +77,7 @@ void ClusterState::on_event(const UnitsAssigned& event) {
       ++unit;
       continue;
     }
-    remove_holder(*unit, event.key);
+    remove_key(holders_, *unit, event.key);
     unit = record.ready.erase(unit);
   }
 }
@@ -70,7 +87,9 @@ void ClusterState::on_event(const UnitsReady& event) {
   if (found == workers_.end()) return;
   for (UnitId unit : event.units) {
     if (!found->second.assigned.contains(unit)) continue;
-    if (found->second.ready.insert(unit).second) add_holder(unit, event.key);
+    if (!found->second.ready.insert(unit).second) continue;
+    add_key(holders_, unit, event.key);
+    add_key(keepers_, unit, event.key);
   }
 }
 
@@ -78,29 +97,37 @@ void ClusterState::on_event(const UnitsLost& event) {
   auto found = workers_.find(event.key);
   if (found == workers_.end()) return;
   for (UnitId unit : event.units) {
-    if (found->second.ready.erase(unit) > 0) remove_holder(unit, event.key);
+    if (found->second.ready.erase(unit) > 0) remove_key(holders_, unit, event.key);
+    remove_key(keepers_, unit, event.key);
   }
 }
 
+void ClusterState::on_event(const SourcesReported& event) {
+  auto found = workers_.find(event.key);
+  if (found == workers_.end()) return;
+  found->second.sources = {event.coordinator_bytes, event.file_bytes, event.peer_bytes,
+                           event.accused};
+}
+
 void ClusterState::forget_ready(const PeerKey& key, WorkerRecord& record) {
-  for (UnitId unit : record.ready) remove_holder(unit, key);
+  for (UnitId unit : record.ready) remove_key(holders_, unit, key);
   record.ready.clear();
 }
 
-void ClusterState::add_holder(UnitId unit, const PeerKey& key) {
-  std::vector<PeerKey>& keys = holders_[unit];
+void ClusterState::add_key(KeysByUnit& index, UnitId unit, const PeerKey& key) {
+  std::vector<PeerKey>& keys = index[unit];
   uint32_t number = workers_.at(key).number;
   auto place = std::find_if(keys.begin(), keys.end(), [&](const PeerKey& other) {
-    return workers_.at(other).number > number;
+    return workers_.at(other).number >= number;
   });
-  keys.insert(place, key);
+  if (place == keys.end() || *place != key) keys.insert(place, key);
 }
 
-void ClusterState::remove_holder(UnitId unit, const PeerKey& key) {
-  auto found = holders_.find(unit);
-  if (found == holders_.end()) return;
+void ClusterState::remove_key(KeysByUnit& index, UnitId unit, const PeerKey& key) {
+  auto found = index.find(unit);
+  if (found == index.end()) return;
   std::erase(found->second, key);
-  if (found->second.empty()) holders_.erase(found);
+  if (found->second.empty()) index.erase(found);
 }
 
 }  // namespace potluck

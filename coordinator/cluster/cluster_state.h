@@ -25,6 +25,7 @@ struct WorkerJoined {
   std::string software;
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
+  std::string bulk_endpoint{};  // where it serves grains; may be empty
 };
 struct WorkerLost {
   PeerKey key;
@@ -45,7 +46,25 @@ struct UnitsLost {
   PeerKey key;
   std::vector<UnitId> units;
 };
-using ClusterEvent = std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost>;
+// Where a worker's grains came from: its own totals, which replace what it said before.
+struct SourcesReported {
+  PeerKey key;
+  uint64_t coordinator_bytes = 0;
+  uint64_t file_bytes = 0;
+  std::map<PeerKey, uint64_t> peer_bytes;
+  std::set<PeerKey> accused;  // peers that sent it something else than the grains it had asked for
+};
+using ClusterEvent =
+    std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost, SourcesReported>;
+
+struct SourceRecord {
+  uint64_t coordinator_bytes = 0;
+  uint64_t file_bytes = 0;
+  std::map<PeerKey, uint64_t> peer_bytes;
+  std::set<PeerKey> accused;
+
+  bool operator==(const SourceRecord&) const = default;
+};
 
 struct WorkerRecord {
   uint32_t number = 0;  // 1, 2, .. in order of joining; never reused in an epoch
@@ -56,6 +75,8 @@ struct WorkerRecord {
   uint64_t assignment_version = 0;
   std::set<UnitId> assigned;
   std::set<UnitId> ready;  // a subset of assigned
+  std::string bulk_endpoint;
+  SourceRecord sources;
 
   bool operator==(const WorkerRecord&) const = default;
 };
@@ -69,6 +90,13 @@ class ClusterState {
   const WorkerRecord* worker(const PeerKey& key) const;
   // Living workers that have the unit ready to compute, in order of their number.
   std::span<const PeerKey> holders(UnitId unit) const;
+  // Living workers that have had the unit ready and said nothing of its loss: it is on their disk,
+  // assigned to them or not, unless they needed the room. In order of their number.
+  std::span<const PeerKey> keepers(UnitId unit) const;
+  // How many living workers say that this one sent them wrong bytes. Nothing follows from it but
+  // that people see it: one liar, or one worker with bad memory, must not ban an honest peer. Each
+  // worker avoids the peers that it caught itself.
+  uint32_t accusers(const PeerKey& key) const;
   uint32_t workers_lost() const { return workers_lost_; }
   uint64_t units_assigned() const;
   uint64_t units_ready() const;
@@ -81,12 +109,16 @@ class ClusterState {
   void on_event(const UnitsAssigned& event);
   void on_event(const UnitsReady& event);
   void on_event(const UnitsLost& event);
+  void on_event(const SourcesReported& event);
   void forget_ready(const PeerKey& key, WorkerRecord& record);
-  void add_holder(UnitId unit, const PeerKey& key);
-  void remove_holder(UnitId unit, const PeerKey& key);
+  // Keys in order of the workers' numbers.
+  using KeysByUnit = std::unordered_map<UnitId, std::vector<PeerKey>>;
+  void add_key(KeysByUnit& index, UnitId unit, const PeerKey& key);
+  static void remove_key(KeysByUnit& index, UnitId unit, const PeerKey& key);
 
   std::map<PeerKey, WorkerRecord> workers_;
-  std::unordered_map<UnitId, std::vector<PeerKey>> holders_;
+  KeysByUnit holders_;
+  KeysByUnit keepers_;
   uint32_t workers_lost_ = 0;
 };
 

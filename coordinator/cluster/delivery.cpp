@@ -10,9 +10,6 @@
 namespace potluck {
 namespace {
 
-// A worker asks for a window of grains at a time; far more than that is no window.
-constexpr size_t kRequestsPerPeer = 256;
-constexpr size_t kRequestsInTotal = 16 * 1024;
 // Experts kept laid out: workers that hold slices of the same experts ask for them at about the
 // same time. At least one is kept, whatever its size.
 constexpr uint64_t kCacheBytes = 32 * kMiB;
@@ -82,75 +79,50 @@ class Delivery::ExpertCache {
 };
 
 Delivery::Delivery(const SignedManifest& signed_manifest, const Manifest& manifest,
-                   const GrainCutter& cutter)
+                   const GrainCutter& cutter, const Clock& clock, uint64_t serve_rate)
     : signed_manifest_(signed_manifest),
       manifest_digest_(sha256(signed_manifest.body)),
       manifest_(manifest),
-      cutter_(cutter),
+      clock_(clock),
+      pacer_(serve_rate),
       cache_(std::make_unique<ExpertCache>(manifest, cutter)) {}
 
 Delivery::~Delivery() = default;
 
 bool Delivery::on_message(const PeerKey& from, const Message& message, bool is_member) {
-  Request request;
-  request.peer = from;
-  if (const auto* manifest = std::get_if<FetchManifest>(&message)) {
-    request.digest = manifest->manifest;
-  } else if (const auto* grain = std::get_if<FetchGrain>(&message)) {
-    request.digest = grain->digest;
-    request.grain = *grain;
-  } else {
-    return false;
-  }
-  if (is_member) {
-    enqueue(std::move(request));
-  } else {
+  const auto* manifest = std::get_if<FetchManifest>(&message);
+  const auto* grain = std::get_if<FetchGrain>(&message);
+  if (manifest == nullptr && grain == nullptr) return false;
+  if (!is_member) {
     notices_.add(fmt::format("peer {} asked for model data without being a member", from.brief()));
+    return true;
+  }
+  bool taken = manifest != nullptr ? queue_.add(from, *manifest) : queue_.add(from, *grain);
+  if (!taken) {
+    notices_.add(fmt::format("peer {} asks for more than can be queued; a request was dropped",
+                             from.brief()));
   }
   return true;
 }
 
-void Delivery::enqueue(Request request) {
-  size_t& queued = queued_[request.peer];
-  if (queued >= kRequestsPerPeer || requests_.size() >= kRequestsInTotal) {
-    notices_.add(fmt::format("peer {} asks for more than can be queued; a request was dropped",
-                             request.peer.brief()));
-    return;
-  }
-  // Asked again before it was answered: one answer will do.
-  for (const Request& waiting : requests_) {
-    if (waiting.peer == request.peer && waiting.digest == request.digest) return;
-  }
-  ++queued;
-  requests_.push_back(std::move(request));
-}
-
-void Delivery::forget(const PeerKey& peer) {
-  std::erase_if(requests_, [&](const Request& request) { return request.peer == peer; });
-  queued_.erase(peer);
-}
-
 std::vector<Outgoing> Delivery::take_outgoing(size_t limit) {
   std::vector<Outgoing> parts;
-  while (parts.size() < limit && !requests_.empty()) {
-    Request& request = requests_.front();
-    ByteSpan whole = content(request);
-    // The same grain is as long each time, or could not be had this time.
-    ByteSpan bytes = whole.subspan(std::min<uint64_t>(request.offset, whole.size()));
-    bytes = bytes.first(std::min<uint64_t>(bytes.size(), limits::kBulkPartBytes));
-    BulkData part{request.digest, !whole.empty(), request.offset, whole.size(), {}};
-    if (!request.grain && part.found) part.signature = signed_manifest_.signature;
-    parts.push_back({request.peer, Channel::kBulk, part, ByteVector(bytes.begin(), bytes.end())});
-    bytes_delivered_ += bytes.size();
-    request.offset += bytes.size();
-    if (request.offset < whole.size()) continue;
-    if (--queued_[request.peer] == 0) queued_.erase(request.peer);
-    requests_.pop_front();
+  while (parts.size() < limit && !queue_.empty() && pacer_.may_send(clock_.now())) {
+    BulkPart part = queue_.next([this](const BulkRequest& request) { return content(request); });
+    if (part.manifest && part.data.found) part.data.signature = signed_manifest_.signature;
+    bytes_delivered_ += part.bytes.size();
+    pacer_.sent(part.bytes.size(), clock_.now());
+    parts.push_back({part.peer, Channel::kBulk, std::move(part.data), std::move(part.bytes)});
   }
   return parts;
 }
 
-ByteSpan Delivery::content(const Request& request) {
+std::optional<TimePoint> Delivery::next_part() const {
+  if (queue_.empty()) return std::nullopt;
+  return pacer_.next(clock_.now());
+}
+
+ByteSpan Delivery::content(const BulkRequest& request) {
   if (request.grain) return grain_content(*request.grain);
   if (request.digest == manifest_digest_) return signed_manifest_.body;
   notices_.add(fmt::format("peer {} asked for manifest {}, this pool's is {}", request.peer.brief(),

@@ -47,10 +47,10 @@ Membership::Membership(MembershipOptions options, const Manifest& manifest, Allo
 
 bool Membership::on_message(const PeerKey& from, Channel channel, const Message& message) {
   bool join = std::holds_alternative<JoinRequest>(message);
-  bool ours = join || std::holds_alternative<Hello>(message) ||
-              std::holds_alternative<Residency>(message) ||
-              std::holds_alternative<Heartbeat>(message) ||
-              std::holds_alternative<Goodbye>(message);
+  bool ours =
+      join || std::holds_alternative<Hello>(message) ||
+      std::holds_alternative<Residency>(message) || std::holds_alternative<SourceReport>(message) ||
+      std::holds_alternative<Heartbeat>(message) || std::holds_alternative<Goodbye>(message);
   if (!ours) return false;
   if (channel != (join ? Channel::kJoin : Channel::kCompute)) {
     refuse(from, channel, RefusalReason::kProtocol,
@@ -72,6 +72,8 @@ void Membership::on_member_message(const PeerKey& from, const Message& message) 
   if (!is_member(from)) return;
   if (const auto* residency = std::get_if<Residency>(&message)) {
     update_residency(from, *residency);
+  } else if (const auto* report = std::get_if<SourceReport>(&message)) {
+    update_sources(from, *report);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
     answer_heartbeat(from, *heartbeat);
   } else if (const auto* goodbye = std::get_if<Goodbye>(&message)) {
@@ -194,7 +196,7 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
   if (known != nullptr) reset_workers_.push_back(from);
   state_.apply(WorkerJoined{from, number, clean_text(hello.name, kNameBytes),
                             clean_text(hello.software, kSoftwareBytes), hello.ram_bytes,
-                            hello.disk_bytes});
+                            hello.disk_bytes, hello.bulk_endpoint});
   TimePoint now = clock_.now();
   clocks_.insert_or_assign(from, PeerClock(now));
   nudged_at_.erase(from);
@@ -204,6 +206,7 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
   send(from, Channel::kCompute,
        Welcome{options_.epoch, number, manifest_digest_, manifest_bytes_,
                static_cast<uint32_t>(heartbeat_ms)});
+  announce_roster();
   rebalance(&from);
 }
 
@@ -243,6 +246,26 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
   }
   state_.apply(UnitsReady{from, residency.ready});
   on_units_lost(from, residency.lost);
+}
+
+// One worker's word: it is shown, and nothing else follows from it (see ClusterState::accusers).
+void Membership::update_sources(const PeerKey& from, const SourceReport& report) {
+  if (report.epoch != options_.epoch) {
+    nudge(from);
+    return;
+  }
+  SourcesReported event{from, report.coordinator_bytes, report.file_bytes, {}, {}};
+  for (const PeerSource& peer : report.peers) {
+    event.peer_bytes[peer.key] = peer.bytes;
+    if (peer.bad) event.accused.insert(peer.key);
+  }
+  const std::set<PeerKey>& known = state_.worker(from)->sources.accused;
+  for (const PeerKey& peer : event.accused) {
+    if (known.contains(peer)) continue;
+    notices_.add(fmt::format("{} says that {} sent it wrong bytes instead of experts",
+                             describe(from), describe(peer)));
+  }
+  state_.apply(std::move(event));
 }
 
 void Membership::answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat) {
@@ -287,6 +310,7 @@ void Membership::lose(const std::vector<Loss>& losses) {
                            : fmt::format("{}; its {} units move to {} worker{}", texts[i], units[i],
                                          left, left == 1 ? "" : "s"));
   }
+  announce_roster();
   rebalance();
 }
 
@@ -307,8 +331,44 @@ void Membership::rebalance(const PeerKey* greeted) {
 void Membership::assign(const PeerKey& peer, std::vector<UnitId> units) {
   uint64_t version = next_version_++;
   state_.apply(UnitsAssigned{peer, version, units});
+  auto holders = holders_for(peer, units);
   send(peer, Channel::kCompute,
-       Assignment{options_.epoch, version, options_.slices, std::move(units)});
+       Assignment{options_.epoch, version, options_.slices, std::move(units), roster_version_,
+                  std::move(holders)});
+}
+
+void Membership::announce_roster() {
+  ++roster_version_;
+  for (const auto& [receiver, record] : state_.workers()) {
+    Roster roster{options_.epoch, roster_version_, {}};
+    for (const auto& [peer, other] : state_.workers()) {
+      if (peer != receiver) roster.peers.push_back({peer, other.bulk_endpoint, other.name});
+    }
+    send(receiver, Channel::kCompute, std::move(roster));
+  }
+}
+
+// Of the units that this worker does not have yet, those that others can give it. Where there are
+// more of them than a message names, each unit begins with another one.
+std::vector<std::vector<uint16_t>> Membership::holders_for(const PeerKey& peer,
+                                                           const std::vector<UnitId>& units) const {
+  std::map<PeerKey, uint16_t> indices;  // as in this worker's roster
+  for (const auto& [other, record] : state_.workers()) {
+    if (other != peer) indices.emplace(other, static_cast<uint16_t>(indices.size()));
+  }
+  const std::set<UnitId>& ready = state_.worker(peer)->ready;
+  std::vector<std::vector<uint16_t>> holders(units.size());
+  for (size_t i = 0; i < units.size(); ++i) {
+    if (ready.contains(units[i])) continue;
+    std::span<const PeerKey> keepers = state_.keepers(units[i]);
+    for (size_t k = 0; k < keepers.size(); ++k) {
+      const PeerKey& keeper = keepers[(i + k) % keepers.size()];
+      if (holders[i].size() == limits::kHoldersPerUnit) break;
+      if (keeper == peer || state_.worker(keeper)->bulk_endpoint.empty()) continue;
+      holders[i].push_back(indices.at(keeper));
+    }
+  }
+  return holders;
 }
 
 void Membership::send(const PeerKey& peer, Channel channel, Message message) {

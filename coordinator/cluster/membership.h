@@ -44,8 +44,9 @@ class Membership {
   Membership(MembershipOptions options, const Manifest& manifest, AllowList& allow_list,
              InvitationBook& invitations, const Clock& clock);
 
-  // Hello, Residency, Heartbeat, Goodbye on the compute channel, JoinRequest on the join channel;
-  // another one of these five elsewhere is refused. Returns false if the message was not for us.
+  // Hello, Residency, SourceReport, Heartbeat, Goodbye on the compute channel, JoinRequest on the
+  // join channel; another one of these six elsewhere is refused. Returns false if the message was
+  // not for us.
   bool on_message(const PeerKey& from, Channel channel, const Message& message);
   // Any message at all came from this peer. A key that we allow but do not count as a member gets a
   // heartbeat of epoch 0, so that it says Hello again: we were restarted, or had given it up.
@@ -87,6 +88,7 @@ class Membership {
   void welcome(const PeerKey& from, const Hello& hello);
   void accept_join(const PeerKey& from, const JoinRequest& request);
   void update_residency(const PeerKey& from, const Residency& residency);
+  void update_sources(const PeerKey& from, const SourceReport& report);
   void answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat);
   void nudge(const PeerKey& peer);
   void lose(const std::vector<Loss>& losses);
@@ -94,6 +96,10 @@ class Membership {
   // and so does `greeted` in any case.
   void rebalance(const PeerKey* greeted = nullptr);
   void assign(const PeerKey& peer, std::vector<UnitId> units);
+  // Tells everybody who the others are.
+  void announce_roster();
+  std::vector<std::vector<uint16_t>> holders_for(const PeerKey& peer,
+                                                 const std::vector<UnitId>& units) const;
   void send(const PeerKey& peer, Channel channel, Message message);
   void send_heartbeat(const PeerKey& peer, bool reply_wanted);
   uint32_t worker_limit() const;
@@ -113,6 +119,7 @@ class Membership {
   TimePoint last_tick_;
   uint32_t next_number_ = 1;
   uint64_t next_version_ = 1;
+  uint64_t roster_version_ = 0;  // of the last roster, the same for all
   uint64_t heartbeat_sequence_ = 0;
   std::vector<Outgoing> outgoing_;
   std::vector<PeerKey> reset_workers_;

@@ -15,7 +15,7 @@ CoordinatorCore::CoordinatorCore(const CoordinatorCoreOptions& options,
                                  InvitationBook& invitations, const Clock& clock)
     : clock_(clock),
       membership_(options.membership, manifest, allow_list, invitations, clock),
-      delivery_(signed_manifest, manifest, cutter),
+      delivery_(signed_manifest, manifest, cutter, clock, options.serve_rate),
       dispatcher_(options.membership.epoch, options.membership.slices, manifest,
                   membership_.state(), clock) {}
 
@@ -55,6 +55,8 @@ void CoordinatorCore::route(const PeerKey& from, Channel channel, const Message&
       } else {
         refuse(from, channel, message);
       }
+      return;
+    case Channel::kServe:  // workers among themselves
       return;
   }
 }
@@ -131,6 +133,10 @@ std::vector<Outgoing> CoordinatorCore::take_outgoing(size_t bulk_limit) {
     std::move(more.begin(), more.end(), std::back_inserter(outgoing));
   };
   append(membership_.take_outgoing());
+  if (dispatcher_.next_deadline()) {
+    delivery_.work_seen();
+    bulk_limit = std::min<size_t>(bulk_limit, 1);
+  }
   if (bulk_limit > 0 && !delivery_.idle()) append(delivery_.take_outgoing(bulk_limit));
   return outgoing;
 }

@@ -19,6 +19,7 @@ inline constexpr Duration kProbeInterval = std::chrono::milliseconds(50);
 
 struct CoordinatorCoreOptions {
   MembershipOptions membership;
+  uint64_t serve_rate = kDefaultServeRate;  // bytes per second of delivered grains
 };
 
 // Frames that no honest peer of this version sends.
@@ -40,10 +41,13 @@ class CoordinatorCore {
   // Hand in the frames that have arrived before calling this: silence and lateness are judged here.
   void on_tick();
 
-  // Messages to send now, in order. At most `bulk_limit` bulk parts among them.
+  // Messages to send now, in order. At most `bulk_limit` bulk parts among them, and only one while
+  // work is under way.
   std::vector<Outgoing> take_outgoing(size_t bulk_limit);
   TimePoint next_tick() const;
   bool bulk_idle() const { return delivery_.idle(); }
+  // When there is bulk to send; nothing while nobody waits for any.
+  std::optional<TimePoint> next_bulk() const { return delivery_.next_part(); }
 
   Dispatcher& dispatcher() { return dispatcher_; }
   const ClusterState& cluster() const { return membership_.state(); }

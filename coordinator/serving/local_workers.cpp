@@ -92,6 +92,9 @@ Status LocalWorkers::start(const std::string& token) {
       "--threads",      std::to_string(options_.threads),
       "--name",         fmt::format("local-{}", children_.size() + 1)};
   if (!options_.isa.empty()) command.insert(command.end(), {"--isa", options_.isa});
+  if (!options_.model_path.empty()) {
+    command.insert(command.end(), {"--model", options_.model_path});
+  }
   const std::vector<std::string>& more = options_.more_arguments;
   command.insert(command.end(), more.begin(), more.end());
   ExecStrings arguments(std::move(command));

@@ -19,7 +19,8 @@ struct LocalWorkersOptions {
   uint64_t ram_bytes = 0;       // of each worker's expert cache
   int threads = 1;
   std::string isa;
-  std::vector<std::string> more_arguments;  // for the command line of every `potluck join`
+  std::string model_path{};                   // what they cut their experts from; empty: fetched
+  std::vector<std::string> more_arguments{};  // for the command line of every `potluck join`
 };
 
 class LocalWorkers {

@@ -124,6 +124,7 @@ void Pool::make_core(const KernelTable& kernels) {
   core.membership.bulk_endpoint = transport_->bulk_endpoint();
   core.membership.founding_workers = options_.local_workers;
   core.membership.max_workers = limits::kWorkers;
+  core.serve_rate = options_.serve_rate;
   core_ = std::make_unique<CoordinatorCore>(core, signed_manifest_, *manifest_, model_.cutter(),
                                             allow_list_, invitations_, clock_);
   last_resort_ = std::make_unique<GgufSource>(model_.cutter(), options_.last_resort_bytes);
@@ -158,7 +159,9 @@ Invitation Pool::invite() {
 void Pool::pump(Duration timeout) {
   transport_->open_join(invitations_.open_count() > 0);
   send_outgoing();
-  if (!core_->bulk_idle()) timeout = Duration(0);
+  if (std::optional<TimePoint> bulk = core_->next_bulk()) {
+    timeout = std::clamp(*bulk - clock_.now(), Duration(0), std::max(timeout, Duration(0)));
+  }
   std::optional<Envelope> envelope = transport_->receive(timeout);
   while (envelope.has_value()) {
     core_->on_frames(*envelope);

@@ -23,8 +23,9 @@ struct PoolOptions {
   // Where keys, the allow list and the epoch are kept; empty: fresh keys that nobody will see
   // again.
   std::string state_directory;
-  bool prefetch = true;            // tell workers what the next layer is likely to need
-  std::string records_directory;   // for the digests of the model's experts; empty: kept nowhere
+  bool prefetch = true;           // tell workers what the next layer is likely to need
+  std::string records_directory;  // for the digests of the model's experts; empty: kept nowhere
+  uint64_t serve_rate = kDefaultServeRate;  // bytes per second of delivered grains
   uint64_t last_resort_bytes = 0;  // memory for experts that the coordinator lays out itself
   std::function<void(const std::string&)> notice;  // what people should read
 };

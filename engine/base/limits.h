@@ -65,6 +65,10 @@ inline constexpr uint64_t kFrameBytes = 512 * kMiB;
 inline constexpr uint64_t kHeaderBytes = 32 * kMiB;
 inline constexpr uint64_t kTextBytes = 4096;  // human-readable text in a message
 inline constexpr uint32_t kWorkers = 256;
+// Workers named as holders of one unit: enough to spread the load of a join over.
+inline constexpr uint32_t kHoldersPerUnit = 8;
+// Workers that one may have fetched from while others came and went.
+inline constexpr uint32_t kSourcesPerReport = 4 * kWorkers;
 // Bulk data is sent in parts so that one large grain cannot hold a socket for long.
 inline constexpr uint64_t kBulkPartBytes = 4 * kMiB;
 

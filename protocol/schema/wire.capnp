@@ -24,13 +24,16 @@ struct Header {
     partial       @6  :Partial;
     heartbeat     @7  :Heartbeat;
     goodbye       @8  :Goodbye;
-    # Bulk channel.
+    # Bulk channel, to the coordinator and between workers.
     fetchManifest @9  :FetchManifest;
     fetchGrain    @10 :FetchGrain;
     bulkData      @11 :BulkData;
     # Join channel.
     joinRequest   @12 :JoinRequest;
     joinAccept    @13 :JoinAccept;
+    # Compute channel again: delivery from worker to worker.
+    roster        @14 :Roster;
+    sourceReport  @15 :SourceReport;
   }
 }
 
@@ -42,6 +45,7 @@ struct Hello {
   software          @4 :Text;    # for people: version and instruction set
   ramBytes          @5 :UInt64;  # budget of the expert cache
   diskBytes         @6 :UInt64;  # quota of the store
+  bulkEndpoint      @7 :Text;    # where other workers may fetch grains from this one; empty: nowhere
 }
 
 struct Welcome {
@@ -73,6 +77,10 @@ struct Assignment {
   version @1 :UInt64;        # grows with every assignment to this worker
   slices  @2 :UInt32;        # how many slices an expert is cut into
   units   @3 :List(UInt16);  # all units to hold from now on
+  # Who else has them on disk: a hint, they may have dropped some.
+  roster       @4 :UInt64;        # version of the roster that the indices below refer to
+  holderCounts @5 :List(UInt8);   # one per unit, how many of the indices below belong to it; or empty
+  holders      @6 :List(UInt16);  # indices into the roster, unit after unit
 }
 
 struct Residency {
@@ -177,4 +185,33 @@ struct JoinRequest {
 struct JoinAccept {
   computeEndpoint @0 :Text;  # "tcp://HOST:PORT"
   bulkEndpoint    @1 :Text;
+}
+
+# The other workers of the pool: who may fetch grains here, and where to fetch them. All of them; the
+# receiver is not among them.
+struct Roster {
+  epoch   @0 :UInt64;
+  version @1 :UInt64;            # grows with every roster of an epoch
+  peers   @2 :List(RosterPeer);
+}
+
+struct RosterPeer {
+  key          @0 :Data;  # 32 bytes
+  bulkEndpoint @1 :Text;  # "tcp://HOST:PORT"; empty: it serves nobody
+  name         @2 :Text;  # for people
+}
+
+# Where the grains of a worker came from, in totals since it was started: repeating the report
+# changes nothing.
+struct SourceReport {
+  epoch            @0 :UInt64;
+  coordinatorBytes @1 :UInt64;
+  fileBytes        @2 :UInt64;            # cut from a model file of its own
+  peers            @3 :List(PeerSource);
+}
+
+struct PeerSource {
+  key   @0 :Data;    # 32 bytes
+  bytes @1 :UInt64;
+  bad   @2 :Bool;    # it sent bytes that were not those of the grain that was asked for
 }

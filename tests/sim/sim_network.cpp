@@ -19,25 +19,45 @@ void SimNetwork::attach(const PeerKey& key) {
 void SimNetwork::detach(const PeerKey& key, bool quietly) {
   endpoints_[key].listening = false;
   endpoints_[key].quiet = quietly;
-  disconnect(key);
+  std::erase_if(connected_, [&](const Connection& connection) {
+    return std::get<0>(connection) == key || std::get<1>(connection) == key;
+  });
 }
 
 void SimNetwork::freeze(const PeerKey& key, TimePoint until) {
   endpoints_[key].frozen_until = until;
 }
 
-void SimNetwork::connect(const PeerKey& worker, Channel channel) {
-  connected_.emplace(worker, channel);
+void SimNetwork::connect(const PeerKey& worker, const PeerKey& server, Channel channel) {
+  connected_.emplace(worker, server, channel);
 }
 
-void SimNetwork::disconnect(const PeerKey& worker) {
-  std::erase_if(connected_, [&](const auto& entry) { return entry.first == worker; });
+void SimNetwork::disconnect(const PeerKey& worker, const PeerKey& server) {
+  std::erase_if(connected_, [&](const Connection& connection) {
+    return std::get<0>(connection) == worker && std::get<1>(connection) == server;
+  });
+}
+
+bool SimNetwork::listening(const PeerKey& key) const {
+  auto found = endpoints_.find(key);
+  return found != endpoints_.end() && found->second.listening;
+}
+
+void SimNetwork::sever(const PeerKey& a, const PeerKey& b) {
+  severed_.emplace(std::min(a, b), std::max(a, b));
+}
+
+bool SimNetwork::severed(const PeerKey& a, const PeerKey& b) const {
+  return severed_.contains({std::min(a, b), std::max(a, b)});
 }
 
 Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames) {
   const Endpoint& receiver = endpoints_[to];
   if (!receiver.listening && receiver.quiet) return {};
-  bool link = connected_.contains({to, channel}) || connected_.contains({from, channel});
+  if (severed(from, to)) return {};
+  // What a worker serves comes back on the bulk channel that the other one has opened.
+  Channel opened = channel == Channel::kServe ? Channel::kBulk : channel;
+  bool link = connected(to, from, opened) || connected(from, to, opened);
   if (!receiver.listening || !link) {
     return Error{ErrorCode::kNotFound, "the simulated peer " + to.brief() + " is not connected"};
   }

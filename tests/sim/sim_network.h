@@ -46,9 +46,17 @@ class SimNetwork {
   // Nothing arrives there before `until`.
   void freeze(const PeerKey& key, TimePoint until);
 
-  // Whether a worker is connected on a channel; without, sending to it fails.
-  void connect(const PeerKey& worker, Channel channel);
-  void disconnect(const PeerKey& worker);
+  // A worker's connection to a server (the coordinator, or a worker that serves grains) on a
+  // channel; without, sending fails either way.
+  void connect(const PeerKey& worker, const PeerKey& server, Channel channel);
+  void disconnect(const PeerKey& worker, const PeerKey& server);
+  bool connected(const PeerKey& worker, const PeerKey& server, Channel channel) const {
+    return connected_.contains({worker, server, channel});
+  }
+  bool listening(const PeerKey& key) const;
+  // Nothing passes between these two any more, and neither is told.
+  void sever(const PeerKey& a, const PeerKey& b);
+  bool severed(const PeerKey& a, const PeerKey& b) const;
 
   Status send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames);
 
@@ -79,7 +87,9 @@ class SimNetwork {
   CounterRandom random_;
   LinkOptions options_;
   std::map<PeerKey, Endpoint> endpoints_;
-  std::set<std::pair<PeerKey, Channel>> connected_;
+  using Connection = std::tuple<PeerKey, PeerKey, Channel>;  // worker, server
+  std::set<Connection> connected_;
+  std::set<std::pair<PeerKey, PeerKey>> severed_;  // the smaller key first
   std::map<Link, TimePoint> last_due_;
   std::priority_queue<Delivery, std::vector<Delivery>, Later> queue_;
   std::function<void(Delivery&)> tamper_;

@@ -57,6 +57,12 @@ const char* name_of(FaultKind kind) {
       return "flip bit";
     case FaultKind::kNewcomer:
       return "newcomer";
+    case FaultKind::kLie:
+      return "lie";
+    case FaultKind::kSilent:
+      return "silence to workers";
+    case FaultKind::kPartition:
+      return "partition";
   }
   return "unknown";
 }
@@ -81,7 +87,7 @@ SimPool::SimPool(const SimModel& model, const SimPoolOptions& options)
   network_.set_tampering([this](Delivery& delivery) { tamper(delivery); });
 }
 
-void SimPool::add_worker() {
+void SimPool::add_worker(bool serves) {
   Invitation blank;
   blank.coordinator = keys_.curve.public_key;
   blank.signing_key = keys_.signing.public_key();
@@ -91,9 +97,20 @@ void SimPool::add_worker() {
   address.signing_key = blank.signing_key;
   address.invitation =
       invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
-  SimWorkerOptions options{device_key(entropy_), fmt::format("device-{}", workers_.size()),
-                           options_.worker_ram_bytes, options_.worker_disk_bytes};
-  workers_.push_back(std::make_unique<SimWorker>(options, model_.kernels(), clock_, network_));
+  SimWorkerOptions options{device_key(entropy_),
+                           fmt::format("device-{}", workers_.size()),
+                           options_.worker_ram_bytes,
+                           options_.worker_disk_bytes,
+                           serves,
+                           options_.worker_model};
+  auto find = [this](const PeerKey& key) -> const SimWorker* {
+    for (const auto& worker : workers_) {
+      if (worker->key() == key) return worker.get();
+    }
+    return nullptr;
+  };
+  workers_.push_back(
+      std::make_unique<SimWorker>(options, model_.kernels(), clock_, network_, find));
   workers_.back()->start(address);
   // At its next start it knows where to go, whether or not its invitation was taken.
   address.compute_endpoint = kComputeEndpoint;
@@ -104,6 +121,7 @@ void SimPool::add_worker() {
 void SimPool::end_faults() {
   faults_.clear();
   corrupt_until_.clear();
+  lies_until_.clear();
 }
 
 void SimPool::pump(Duration timeout) {
@@ -196,8 +214,28 @@ void SimPool::strike(const Fault& fault) {
     case FaultKind::kFlipBit:
       worker.flip_bit(random_.bits(computes_sent_));
       break;
+    case FaultKind::kLie:
+      lies_until_[worker.key()] = end;
+      break;
+    case FaultKind::kSilent:
+      worker.serve_nothing();
+      break;
+    case FaultKind::kPartition:
+      for (size_t i = 0; i < workers_.size(); ++i) {
+        bool cut = (i + fault.worker) % 2 == 1 && workers_[i]->key() != worker.key();
+        if (cut) network_.sever(worker.key(), workers_[i]->key());
+      }
+      break;
     case FaultKind::kNewcomer:
       break;
+  }
+}
+
+void SimPool::strike_served(const Delivery& delivery) {
+  if (delivery.channel != Channel::kServe) return;
+  ++parts_served_;
+  for (const Fault& fault : faults_) {
+    if (fault.at_served == parts_served_) due_faults_.push_back(fault);
   }
 }
 
@@ -227,6 +265,7 @@ TimePoint SimPool::next_event() const {
 
 void SimPool::run_due_events() {
   TimePoint now = clock_.now();
+  for (const Fault& fault : std::exchange(due_faults_, {})) strike(fault);
   std::vector<Timer> due;
   std::erase_if(restarts_, [&](const Timer& restart) {
     if (restart.at <= now) due.push_back(restart);
@@ -263,6 +302,14 @@ void SimPool::count_step() {
 // Memory goes bad in a device: what it answers, or what it takes in from the network. Messages that
 // are not protected end to end by a checksum or a digest are spared; the links are encrypted.
 void SimPool::tamper(Delivery& delivery) {
+  strike_served(delivery);
+  auto lies = lies_until_.find(delivery.from);
+  bool lying = lies != lies_until_.end() && clock_.now() < lies->second;
+  if (lying && delivery.channel == Channel::kServe && !delivery.frames.tensor.empty()) {
+    uint64_t draw = random_.bits(delivery.number, 2);
+    ByteVector& bytes = delivery.frames.tensor;
+    if (draw % 2 == 0) bytes[(draw >> 8) % bytes.size()] ^= std::byte{1};
+  }
   const PeerKey& device = delivery.to == keys_.curve.public_key ? delivery.from : delivery.to;
   auto corrupt = corrupt_until_.find(device);
   if (corrupt == corrupt_until_.end() || clock_.now() >= corrupt->second) return;

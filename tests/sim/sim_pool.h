@@ -18,13 +18,16 @@
 namespace potluck::sim {
 
 enum class FaultKind {
-  kKill,      // the process ends, and senders are told (kill -9)
-  kVanish,    // the device loses power: nobody is told
-  kRestart,   // killed, and started again after `duration` with its disk
-  kFreeze,    // nothing happens there for `duration` (kill -STOP)
-  kCorrupt,   // half of its answers, and of the grains sent to it, are altered for `duration`
-  kFlipBit,   // a bit on its disk is flipped
-  kNewcomer,  // another worker joins
+  kKill,       // the process ends, and senders are told (kill -9)
+  kVanish,     // the device loses power: nobody is told
+  kRestart,    // killed, and started again after `duration` with its disk
+  kFreeze,     // nothing happens there for `duration` (kill -STOP)
+  kCorrupt,    // half of its answers, and of the grains sent to it, are altered for `duration`
+  kFlipBit,    // a bit on its disk is flipped
+  kNewcomer,   // another worker joins
+  kLie,        // half of the grains it serves to other workers are altered for `duration`
+  kSilent,     // it answers no worker that asks it for grains
+  kPartition,  // the links to half of the other workers are cut for good
 };
 
 struct Fault {
@@ -32,6 +35,7 @@ struct Fault {
   uint64_t at_compute = 0;  // strikes when the coordinator sends its n-th Compute (from 1)
   size_t worker = 0;        // which
   Duration duration{0};
+  uint64_t at_served = 0;  // or when a worker sends the n-th part of a grain to another one
 };
 
 struct SimPoolOptions {
@@ -40,7 +44,8 @@ struct SimPoolOptions {
   uint64_t worker_ram_bytes = 64 * kMiB;
   uint64_t worker_disk_bytes = kGiB;
   LinkOptions link;
-  int threads = 1;  // of the coordinator
+  const ModelCopy* worker_model = nullptr;  // on every worker's device
+  int threads = 1;                          // of the coordinator
 };
 
 class SimPool final : public Pump {
@@ -48,12 +53,13 @@ class SimPool final : public Pump {
   SimPool(const SimModel& model, const SimPoolOptions& options);
 
   // A new device with a fresh invitation.
-  void add_worker();
+  void add_worker(bool serves = true);
   void add_fault(const Fault& fault) { faults_.push_back(fault); }
   // Faults that have not struck yet never will; what is altered ends now. Restarts still happen.
   void end_faults();
 
   void pump(Duration timeout) override;
+  void strike(const Fault& fault);
   // Runs until the condition holds; false if it does not within so much virtual time.
   bool run_until(const std::function<bool()>& condition, Duration limit);
   // All running workers are members, and every unit is ready somewhere (if one worker runs).
@@ -78,7 +84,7 @@ class SimPool final : public Pump {
 
   void send_outgoing();
   void check_compute(const Outgoing& outgoing);
-  void strike(const Fault& fault);
+  void strike_served(const Delivery& delivery);
   void step_until(TimePoint deadline);
   TimePoint next_event() const;
   void run_due_events();
@@ -106,8 +112,11 @@ class SimPool final : public Pump {
   std::vector<Fault> faults_;
   std::vector<Timer> restarts_;
   std::map<PeerKey, TimePoint> corrupt_until_;
+  std::map<PeerKey, TimePoint> lies_until_;
   std::vector<Envelope> inbox_;  // of the coordinator
   uint64_t computes_sent_ = 0;
+  uint64_t parts_served_ = 0;
+  std::vector<Fault> due_faults_;  // they strike between two events
   uint64_t steps_ = 0;
   std::vector<std::string> violations_;
   std::vector<std::string> log_;

@@ -15,8 +15,12 @@ constexpr Duration kLeastTick = std::chrono::milliseconds(1);
 }  // namespace
 
 SimWorker::SimWorker(SimWorkerOptions options, const KernelTable& kernels, const ManualClock& clock,
-                     SimNetwork& network)
-    : options_(std::move(options)), kernels_(kernels), clock_(clock), network_(network) {}
+                     SimNetwork& network, FindWorker find_worker)
+    : options_(std::move(options)),
+      kernels_(kernels),
+      clock_(clock),
+      network_(network),
+      find_worker_(std::move(find_worker)) {}
 
 void SimWorker::start(const PoolAddress& address) {
   CHECK(!running());
@@ -27,10 +31,17 @@ void SimWorker::start(const PoolAddress& address) {
   CHECK(store.ok());
   store_ = std::move(*store);
   manifests_ = std::make_unique<ManifestStore>(disk_, kStore);
-  WorkerOptions options{options_.name, "simulated", options_.ram_bytes, options_.disk_bytes};
+  WorkerOptions options;
+  options.name = options_.name;
+  options.software = "simulated";
+  options.ram_bytes = options_.ram_bytes;
+  options.disk_bytes = options_.disk_bytes;
+  options.model = options_.model;
   core_ =
       std::make_unique<WorkerCore>(options, *store_, kernels_, threads_, clock_, manifests_.get());
-  core_->add_pool(address);
+  PoolAddress own = address;
+  if (options_.serves) own.serve_endpoint = "tcp://127.0.0.1:7100";  // the network goes by keys
+  core_->add_pool(own);
   run_actions();
 }
 
@@ -38,6 +49,7 @@ void SimWorker::kill(bool quietly) {
   if (!running()) return;
   network_.detach(key(), quietly);
   core_.reset();
+  admitted_.clear();
   manifests_.reset();
   store_.reset();
 }
@@ -63,8 +75,15 @@ void SimWorker::deliver(Delivery delivery) {
   if (!running()) return;
   Result<Message> message = decode_header(delivery.frames.header);
   if (!message) return;
-  core_->on_message(delivery.from, delivery.channel, std::move(*message),
-                    std::move(delivery.frames.tensor));
+  bool from_worker = delivery.from != coordinator_;
+  Channel channel = delivery.channel;
+  if (from_worker && channel == Channel::kBulk) {  // the other side of its channel
+    if (silent_ || !admits(delivery.from)) return;
+    channel = Channel::kServe;
+  } else if (from_worker) {
+    channel = Channel::kBulk;
+  }
+  core_->on_message(delivery.from, channel, std::move(*message), std::move(delivery.frames.tensor));
   run_actions();
 }
 
@@ -79,22 +98,51 @@ void SimWorker::tick() {
   run_actions();
 }
 
+MembershipStatus SimWorker::status() const {
+  auto all = running() ? core_->status() : std::vector<MembershipStatus>{};
+  return all.empty() ? MembershipStatus{} : all.front();
+}
+
 void SimWorker::run_actions() {
-  bool unreachable = false;
-  for (WorkerAction& action : core_->take_actions()) {
-    if (auto* send = std::get_if<SendMessage>(&action)) {
-      Frames frames{encode_header(send->message), std::move(send->tensor)};
-      Status sent = network_.send(key(), send->peer, send->channel, std::move(frames));
-      unreachable |= !sent.ok();
-    } else if (auto* connect = std::get_if<ConnectChannel>(&action)) {
-      network_.connect(key(), connect->channel);
-    } else if (std::holds_alternative<DisconnectPeer>(action)) {
-      network_.disconnect(key());
-    } else if (auto* notice = std::get_if<Notice>(&action); notice->fatal) {
-      fatal_notices_.push_back(notice->text);
+  for (auto actions = core_->take_actions(); !actions.empty(); actions = core_->take_actions()) {
+    for (WorkerAction& action : actions) {
+      if (auto* message = std::get_if<SendMessage>(&action)) {
+        send(*message);
+      } else if (auto* channel = std::get_if<ConnectChannel>(&action)) {
+        network_.connect(key(), coordinator_, channel->channel);
+      } else if (auto* gone = std::get_if<DisconnectPeer>(&action)) {
+        network_.disconnect(key(), gone->peer);
+      } else if (auto* peer = std::get_if<ConnectPeer>(&action)) {
+        connect(*peer);
+      } else if (auto* admitted = std::get_if<AdmitPeers>(&action)) {
+        admitted_ = std::move(admitted->peers);
+      } else if (auto* notice = std::get_if<Notice>(&action)) {
+        (notice->fatal ? fatal_notices_ : notices_).push_back(notice->text);
+      }
     }
   }
-  if (unreachable) core_->on_unreachable(coordinator_);
+}
+
+void SimWorker::send(SendMessage& message) {
+  Frames frames{encode_header(message.message), std::move(message.tensor)};
+  Status sent = network_.send(key(), message.peer, message.channel, std::move(frames));
+  bool to_coordinator = message.peer == coordinator_;
+  if (!sent && (to_coordinator || message.channel == Channel::kBulk)) {
+    core_->on_unreachable(message.peer);
+  }
+}
+
+// As over sockets: one that is not there is tried without end, one that does not know us says so.
+void SimWorker::connect(const ConnectPeer& connection) {
+  const PeerKey& peer = connection.peer;
+  if (network_.severed(key(), peer) || !network_.listening(peer)) return;
+  const SimWorker* worker = find_worker_(peer);
+  if (worker == nullptr || !worker->admits(key())) {
+    core_->on_refused(peer, Channel::kBulk);
+    return;
+  }
+  network_.connect(key(), peer, Channel::kBulk);
+  core_->on_connected(peer, Channel::kBulk);
 }
 
 }  // namespace potluck::sim

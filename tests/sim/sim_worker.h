@@ -2,7 +2,9 @@
 // process is the real WorkerCore. One thread.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,13 +19,19 @@ struct SimWorkerOptions {
   std::string name;
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
+  bool serves = true;  // other workers can connect to it
+  const ModelCopy* model = nullptr;
 };
+
+class SimWorker;
+// The worker with this key, or null; by it a worker that connects finds out whether it is let in.
+using FindWorker = std::function<const SimWorker*(const PeerKey&)>;
 
 class SimWorker {
  public:
   // References must outlive the object.
   SimWorker(SimWorkerOptions options, const KernelTable& kernels, const ManualClock& clock,
-            SimNetwork& network);
+            SimNetwork& network, FindWorker find_worker);
 
   const PeerKey& key() const { return options_.key; }
   const std::string& name() const { return options_.name; }
@@ -42,16 +50,28 @@ class SimWorker {
   std::optional<TimePoint> next_tick() const;
   void tick();
 
+  // Whether it lets this one fetch grains from it.
+  bool admits(const PeerKey& peer) const { return running() && admitted_.contains(peer); }
+  // It takes requests for grains and answers none.
+  void serve_nothing() { silent_ = true; }
+  uint64_t bytes_served() const { return running() ? core_->bytes_served() : 0; }
+  MembershipStatus status() const;
+  const std::vector<std::string>& notices() const { return notices_; }
   // Notices that ended a membership.
   const std::vector<std::string>& fatal_notices() const { return fatal_notices_; }
 
  private:
   void run_actions();
+  void send(SendMessage& message);
+  void connect(const ConnectPeer& connection);
 
   SimWorkerOptions options_;
   const KernelTable& kernels_;
   const ManualClock& clock_;
   SimNetwork& network_;
+  FindWorker find_worker_;
+  std::set<PeerKey> admitted_;
+  bool silent_ = false;
   MemoryStorage disk_;
   ThreadPool threads_{1};
   std::unique_ptr<GrainStore> store_;
@@ -60,6 +80,7 @@ class SimWorker {
   PeerKey coordinator_;
   TimePoint last_tick_{0};
   TimePoint frozen_until_{0};
+  std::vector<std::string> notices_;
   std::vector<std::string> fatal_notices_;
 };
 

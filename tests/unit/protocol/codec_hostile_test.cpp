@@ -290,6 +290,72 @@ TEST(CodecHostile, MembershipAndBulkOutOfRange) {
   }
 }
 
+TEST(CodecHostile, RostersOutOfRange) {
+  auto roster = [](Root r, const char* endpoint, uint32_t key_bytes, uint32_t name_bytes) {
+    auto peer = r.initRoster().initPeers(1)[0];
+    peer.initKey(key_bytes);
+    peer.setBulkEndpoint(endpoint);
+    peer.initName(name_bytes);
+  };
+  EXPECT_TRUE(decode_header(header_of([&](Root r) { roster(r, "", 32, 3); })).ok());
+  EXPECT_TRUE(decode_header(header_of([&](Root r) { roster(r, "tcp://a:1", 32, 3); })).ok());
+  expect_refused("peer key", kCorrupt, [&](Root r) { roster(r, "", 31, 3); });
+  expect_refused("peer key", kCorrupt, [&](Root r) { roster(r, "", 0, 3); });
+  expect_refused("name", kLimit, [&](Root r) { roster(r, "", 32, limits::kTextBytes + 1); });
+  for (const char* endpoint : {"tcp://*:5", "ipc:///x", "tcp://a:0", " "}) {
+    expect_refused("bulk endpoint", kCorrupt, [&](Root r) { roster(r, endpoint, 32, 3); });
+    expect_refused("bulk endpoint", kCorrupt, [&](Root r) {
+      auto hello = r.initHello();
+      hello.initSelfTest(32);
+      hello.setBulkEndpoint(endpoint);
+    });
+  }
+  expect_refused("peers", kLimit, [](Root r) {
+    auto peers = r.initRoster().initPeers(limits::kWorkers + 1);
+    for (auto peer : peers) peer.initKey(32);
+  });
+}
+
+TEST(CodecHostile, HoldersOutOfRange) {
+  struct Lists {
+    std::initializer_list<uint8_t> counts;
+    std::initializer_list<uint16_t> holders;
+  };
+  auto assign = [](Root r, const Lists& lists) {
+    auto message = r.initAssignment();
+    message.setSlices(2);
+    set_numbers(message.initUnits(6), {0, 0, 0, 5, 6, 1});
+    auto counts = message.initHolderCounts(static_cast<uint32_t>(lists.counts.size()));
+    uint32_t i = 0;
+    for (uint8_t count : lists.counts) counts.set(i++, count);
+    set_numbers(message.initHolders(static_cast<uint32_t>(lists.holders.size())), lists.holders);
+  };
+  auto accepted = [&](const Lists& lists) {
+    return decode_header(header_of([&](Root r) { assign(r, lists); })).ok();
+  };
+  EXPECT_TRUE(accepted({{}, {}}));
+  EXPECT_TRUE(accepted({{0, 2}, {0, limits::kWorkers - 1}}));
+  auto refused = [&](const char* field, ErrorCode code, const Lists& lists) {
+    expect_refused(field, code, [&](Root r) { assign(r, lists); });
+  };
+  refused("holder counts", kCorrupt, {{0}, {}});
+  refused("holder counts", kCorrupt, {{1, 0, 0}, {0}});
+  refused("count of holders", kCorrupt, {{2, 0}, {0}});
+  refused("count of holders", kCorrupt, {{0, 0}, {0}});
+  refused("count of holders", kCorrupt, {{}, {0}});
+  refused("holders of a unit", kLimit, {{9, 0}, {0, 0, 0, 0, 0, 0, 0, 0, 0}});
+  refused("holder", kLimit, {{1, 0}, {limits::kWorkers}});
+}
+
+TEST(CodecHostile, SourceReportsOutOfRange) {
+  for (uint32_t size : {0u, 31u, 33u}) {
+    expect_refused("peer key", kCorrupt,
+                   [=](Root r) { r.initSourceReport().initPeers(1)[0].initKey(size); });
+  }
+  expect_refused("peers", kLimit,
+                 [](Root r) { r.initSourceReport().initPeers(limits::kSourcesPerReport + 1); });
+}
+
 TEST(CodecHostile, TextThatATerminalWouldObeyIsCleaned) {
   auto decoded = decode_header(header_of([](Root r) {
     r.initGoodbye().setText("a\x1b[2J\n\x7f\xff\xc0\x80\xed\xa0\x80\xc2\x9b\xc3\xa9");
@@ -313,10 +379,10 @@ TEST(CodecHostile, TwoSegmentsAreRefused) {
 TEST(CodecHostile, VerbsOfTheFutureAreRefused) {
   ByteVector header = encode_header(Heartbeat{});
   // Words: prefix, root pointer, then the struct whose first 16 bits are the verb.
-  store(header.data() + 16, uint16_t{14});
+  store(header.data() + 16, uint16_t{16});
   auto decoded = decode_header(header);
   ASSERT_FALSE(decoded.ok());
-  EXPECT_NE(decoded.error().message.find("unknown verb 14"), std::string::npos);
+  EXPECT_NE(decoded.error().message.find("unknown verb 16"), std::string::npos);
 }
 
 }  // namespace

@@ -99,8 +99,13 @@ bool slices_fit(uint32_t slices) {
   return slices >= 1 && slices <= limits::kSlices;
 }
 
+bool endpoint_fits(const std::string& endpoint) {
+  return endpoint.empty() || endpoint.starts_with("tcp://");
+}
+
 bool fits(const Hello& m) {
-  return m.name.size() <= limits::kTextBytes && m.software.size() <= limits::kTextBytes;
+  return endpoint_fits(m.bulk_endpoint) && m.name.size() <= limits::kTextBytes &&
+         m.software.size() <= limits::kTextBytes;
 }
 bool fits(const Welcome& m) {
   return m.manifest_bytes <= limits::kManifestBytes;
@@ -109,6 +114,13 @@ bool fits(const Refusal& m) {
   return m.reason <= RefusalReason::kProtocol && m.message.size() <= limits::kTextBytes;
 }
 bool fits(const Assignment& m) {
+  for (const auto& holders : m.holders) {
+    if (holders.size() > limits::kHoldersPerUnit) return false;
+    for (uint16_t holder : holders) {
+      if (holder >= limits::kWorkers) return false;
+    }
+  }
+  if (!m.holders.empty() && m.holders.size() != m.units.size()) return false;
   return slices_fit(m.slices) && units_fit(m.units, m.slices);
 }
 bool fits(const Residency& m) {
@@ -160,19 +172,54 @@ bool fits(const JoinAccept& m) {
   return m.compute_endpoint.starts_with("tcp://") && m.bulk_endpoint.starts_with("tcp://");
 }
 
+bool fits(const Roster& m) {
+  for (const RosterPeer& peer : m.peers) {
+    if (!endpoint_fits(peer.bulk_endpoint) || peer.name.size() > limits::kTextBytes) return false;
+  }
+  return m.peers.size() <= limits::kWorkers;
+}
+bool fits(const SourceReport& m) {
+  return m.peers.size() <= limits::kSourcesPerReport;
+}
+
+void add_peer_delivery(std::vector<Message>& list) {
+  auto key = [](uint8_t first) { return PeerKey{filled<std::array<uint8_t, 32>>(first)}; };
+  list.emplace_back(Roster{});
+  list.emplace_back(Roster{3, 2, {{key(1), "tcp://10.0.0.3:7701", "laptop"}, {key(2), "", ""}}});
+  Roster largest{kMax64, kMax64, {}};
+  for (uint32_t i = 0; i < limits::kWorkers; ++i) {
+    largest.peers.push_back({key(static_cast<uint8_t>(i)), "tcp://[fe80::1%25eth0]:65535",
+                             std::string(limits::kTextBytes, 'n')});
+  }
+  list.emplace_back(largest);
+  for (uint32_t count : {3u, 5000u}) {
+    Assignment assignment{kMax64, kMax64 - 1, limits::kSlices, units(count), kMax64 - 2, {}};
+    for (uint32_t i = 0; i < count; ++i) {
+      assignment.holders.emplace_back(i % (limits::kHoldersPerUnit + 1),
+                                      static_cast<uint16_t>(limits::kWorkers - 1));
+    }
+    list.emplace_back(assignment);
+  }
+  list.emplace_back(SourceReport{});
+  list.emplace_back(SourceReport{1, 2, 3, {{key(4), 5, true}, {key(6), 7, false}}});
+  SourceReport most{kMax64, kMax64, kMax64, {}};
+  most.peers.assign(limits::kSourcesPerReport, {key(9), kMax64, true});
+  list.emplace_back(most);
+}
+
 }  // namespace
 
 std::vector<Message> sample_messages() {
   const std::string longest(limits::kTextBytes, 'n');
   std::vector<Message> list = {
       Hello{},
-      Hello{kMax32, kMax32, digest(1), longest, longest, kMax64, kMax64},
+      Hello{kMax32, kMax32, digest(1), longest, longest, kMax64, kMax64, "tcp://worker.lan:7701"},
       Welcome{},
       Welcome{kMax64, kMax32, digest(2), limits::kManifestBytes, kMax32},
       Refusal{RefusalReason::kVersion, ""},
       Refusal{RefusalReason::kProtocol, "it speaks Z\xc3\xbcrich German \xf0\x9f\x8d\xb2"},
       Assignment{},
-      Assignment{kMax64, kMax64, limits::kSlices, units(20000)},
+      Assignment{kMax64, kMax64, limits::kSlices, units(20000), 0, {}},
       Residency{},
       Residency{kMax64, kMax64, units(20000), units(3)},
       Heartbeat{},
@@ -191,6 +238,7 @@ std::vector<Message> sample_messages() {
   };
   add_compute(list);
   add_partial(list);
+  add_peer_delivery(list);
   return list;
 }
 

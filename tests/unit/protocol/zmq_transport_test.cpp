@@ -473,5 +473,88 @@ TEST(ZmqClosedByDefault, ASecondHandlerInOneContextIsAnError) {
   EXPECT_FALSE(ZapHandler::start(context.get()).ok());
 }
 
+// --- workers that serve each other ---
+
+// Two workers; the first serves, the second fetches.
+class ZmqServingTest : public testing::Test {
+ protected:
+  CurveKeyPair giver_keys_ = generate_curve_keys();
+  CurveKeyPair taker_keys_ = generate_curve_keys();
+  AllowList admitted_;  // by the giver
+  ZmqClientTransport giver_{giver_keys_};
+  ZmqClientTransport taker_{taker_keys_};
+  std::string endpoint_;
+
+  void SetUp() override {
+    auto endpoint = giver_.serve("127.0.0.1", 0, admitted_);
+    ASSERT_TRUE(endpoint.ok()) << endpoint.error().message;
+    endpoint_ = *endpoint;
+    ASSERT_TRUE(check_connect().ok());
+  }
+  Status check_connect() {
+    return taker_.connect(giver_keys_.public_key, Channel::kBulk, endpoint_);
+  }
+  // What the giver hears; the taker asks until it can.
+  std::optional<Envelope> ask(int attempts) {
+    bool asked = false;
+    for (int i = 0; i < attempts; ++i) {
+      if (!asked) asked = taker_.send(giver_keys_.public_key, Channel::kBulk, frames("ask")).ok();
+      if (auto envelope = giver_.receive(kStep)) return envelope;
+    }
+    return std::nullopt;
+  }
+};
+
+TEST_F(ZmqServingTest, AWorkerOnTheListAsksAndIsAnswered) {
+  ASSERT_TRUE(admitted_.add(taker_keys_.public_key, "").ok());
+  auto asked = ask(kAttempts);
+  ASSERT_TRUE(asked.has_value());
+  EXPECT_EQ(asked->peer, taker_keys_.public_key);
+  EXPECT_EQ(asked->channel, Channel::kServe);
+  ASSERT_TRUE(
+      giver_.send(taker_keys_.public_key, Channel::kServe, frames("answer", 3'000'000)).ok());
+  std::optional<Envelope> answer;
+  for (int i = 0; i < kAttempts && !answer; ++i) answer = taker_.receive(kStep);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->peer, giver_keys_.public_key);
+  EXPECT_EQ(answer->channel, Channel::kBulk);
+  EXPECT_EQ(answer->frames.tensor.size(), 3'000'000u);
+}
+
+TEST_F(ZmqServingTest, NobodyElseGetsPastTheHandshake) {
+  ASSERT_TRUE(admitted_.add(generate_curve_keys().public_key, "").ok());
+  EXPECT_FALSE(ask(kFewAttempts).has_value());
+  EXPECT_EQ(taker_.link_state(giver_keys_.public_key, Channel::kBulk), LinkState::kRefused);
+  // The coordinator names it a moment later: a new connection gets in.
+  ASSERT_TRUE(admitted_.add(taker_keys_.public_key, "").ok());
+  ASSERT_TRUE(check_connect().ok());
+  EXPECT_TRUE(ask(kAttempts).has_value());
+  // And is not heard any more once it is named no longer.
+  ASSERT_TRUE(admitted_.remove(taker_keys_.public_key).ok());
+  EXPECT_FALSE(ask(kFewAttempts).has_value());
+  EXPECT_FALSE(giver_.send(taker_keys_.public_key, Channel::kServe, frames("late")).ok());
+}
+
+TEST_F(ZmqServingTest, AnImpostorOfTheGiverIsNotHeard) {
+  ASSERT_TRUE(admitted_.add(taker_keys_.public_key, "").ok());
+  // The taker expects another key at that endpoint.
+  PeerKey expected = generate_curve_keys().public_key;
+  ASSERT_TRUE(taker_.connect(expected, Channel::kBulk, endpoint_).ok());
+  for (int i = 0; i < kFewAttempts; ++i) {
+    EXPECT_FALSE(taker_.send(expected, Channel::kBulk, frames("ask")).ok());
+    EXPECT_FALSE(giver_.receive(kStep).has_value());
+  }
+}
+
+TEST_F(ZmqServingTest, WithoutASocketThereIsNothingToServe) {
+  EXPECT_FALSE(taker_.send(giver_keys_.public_key, Channel::kServe, frames("x")).ok());
+  ZmqClientTransport third(generate_curve_keys());
+  auto taken = third.serve(
+      "127.0.0.1", static_cast<uint16_t>(std::stoi(endpoint_.substr(endpoint_.rfind(':') + 1))),
+      admitted_);
+  ASSERT_FALSE(taken.ok());
+  EXPECT_NE(taken.error().message.find("cannot listen on"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace potluck

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/base/format_bytes.h"
 #include "tests/unit/worker/worker_harness.h"
 
 namespace potluck::test {
@@ -34,6 +35,10 @@ class WorkerFetch : public Test {
     for (UnitId unit : units) grains += model.manifest().layer(unit.layer)->plan.grains;
     return grains;
   }
+  std::string all_from_the_coordinator() {
+    std::string size = format_bytes(worker.store().used_bytes());
+    return "fetched " + size + ": " + size + " from the coordinator\n";
+  }
 
   SampleModel model{1};
   WorkerHarness worker;
@@ -60,8 +65,9 @@ TEST_F(WorkerFetch, FetchesExactlyWhatIsAssigned) {
   EXPECT_EQ(report.message.version, 1u);
   EXPECT_EQ(report.message.ready, (std::vector<UnitId>{{0, 1, 2}, {5, 3, 0}}));
   EXPECT_TRUE(report.message.lost.empty());
-  EXPECT_EQ(worker.notices(), "");
+  EXPECT_EQ(worker.notices(), all_from_the_coordinator());
   EXPECT_EQ(worker.core().status()[0].bytes_fetched, worker.store().used_bytes());
+  EXPECT_EQ(worker.core().status()[0].sources.coordinator, worker.store().used_bytes());
 }
 
 TEST_F(WorkerFetch, AsksForAFewGrainsAtATime) {
@@ -195,7 +201,7 @@ TEST_F(WorkerFetch, LostPartsAreAskedForAgain) {
   coordinator.assign(1, 1, some_units(2));
   live(seconds(120));
   EXPECT_EQ(ready(), 2u);
-  EXPECT_EQ(worker.notices(), "");
+  EXPECT_EQ(worker.notices(), all_from_the_coordinator());
 }
 
 TEST_F(WorkerFetch, RepeatedAndReorderedPartsDoNoHarm) {

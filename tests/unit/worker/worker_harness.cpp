@@ -40,7 +40,12 @@ void WorkerHarness::restart() {
   manifests_ = std::make_unique<ManifestStore>(disk, kDirectory);
   auto kernels = select_kernels(options.kernels);
   CHECK(kernels.ok());
-  WorkerOptions core{"bench", "potluck test", options.ram_bytes, options.disk_bytes};
+  WorkerOptions core;
+  core.name = "bench";
+  core.software = "potluck test";
+  core.ram_bytes = options.ram_bytes;
+  core.disk_bytes = options.disk_bytes;
+  core.model = options.model;
   core_ = std::make_unique<WorkerCore>(core, *store_, **kernels, threads_, clock, manifests_.get());
 }
 

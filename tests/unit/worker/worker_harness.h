@@ -20,6 +20,7 @@ struct HarnessOptions {
   uint64_t disk_bytes = 64 * kMiB;
   int threads = 2;
   std::string kernels;  // "": the best
+  const ModelCopy* model = nullptr;
 };
 
 class WorkerHarness {

@@ -159,5 +159,29 @@ TEST(ClusterState, HoldersAgreeWithRecordsAfterRandomEvents) {
   }
 }
 
+TEST(ClusterState, KeepersStayWhenUnitsMoveAndGoWithTheirWorkers) {
+  ClusterState state;
+  UnitId unit{0, 0, 0};
+  for (uint8_t number : {uint8_t{1}, uint8_t{2}}) {
+    state.apply(WorkerJoined{peer(number), number, "w", "", 1, 1});
+    state.apply(UnitsAssigned{peer(number), 1, {unit}});
+    state.apply(UnitsReady{peer(number), {unit}});
+  }
+  auto keepers = [&] {
+    auto span = state.keepers(unit);
+    return std::vector<PeerKey>(span.begin(), span.end());
+  };
+  EXPECT_EQ(keepers(), (std::vector{peer(1), peer(2)}));
+  state.apply(UnitsAssigned{peer(1), 2, {}});
+  EXPECT_EQ(state.holders(unit).size(), 1u);
+  EXPECT_EQ(keepers(), (std::vector{peer(1), peer(2)}));  // it is still on the disk
+  state.apply(WorkerJoined{peer(1), 1, "w", "", 1, 1});
+  EXPECT_EQ(keepers(), (std::vector{peer(1), peer(2)}));
+  state.apply(UnitsLost{peer(2), {unit}});
+  EXPECT_EQ(keepers(), (std::vector{peer(1)}));
+  state.apply(WorkerLost{peer(1), "gone"});
+  EXPECT_TRUE(keepers().empty());
+}
+
 }  // namespace
 }  // namespace potluck

@@ -35,7 +35,7 @@ class DeliveryTest : public testing::Test {
     storage_.reset();
   }
 
-  DeliveryTest() : delivery_(signed_, *manifest_, model_->cutter()) {}
+  DeliveryTest() : delivery_(signed_, *manifest_, model_->cutter(), clock_) {}
 
   FetchGrain fetch(GrainId id) const { return {manifest_->digest_of(id), id}; }
 
@@ -46,6 +46,7 @@ class DeliveryTest : public testing::Test {
   static std::unique_ptr<Manifest> manifest_;
   static std::unique_ptr<SigningKey> signing_key_;
   static SignedManifest signed_;
+  ManualClock clock_;
   Delivery delivery_;
 };
 
@@ -168,6 +169,30 @@ TEST_F(DeliveryTest, OnePeerCannotFillTheQueueOfTheOthers) {
   EXPECT_TRUE(data(parts.back()).found);
 }
 
+TEST_F(DeliveryTest, KeepsToItsRateAndMakesWayForWork) {
+  constexpr uint64_t kRate = 80 * kKiB;
+  Delivery delivery(signed_, *manifest_, model_->cutter(), clock_, kRate);
+  auto sent_in = [&](Duration time, bool working) {
+    uint64_t before = delivery.bytes_delivered();
+    for (TimePoint end = clock_.now() + time; clock_.now() < end;) {
+      for (uint16_t expert = 0; expert < 8; ++expert) {
+        delivery.on_message(peer(1), fetch({0, expert, 0}), true);
+      }
+      if (working) delivery.work_seen();
+      delivery.take_outgoing(4);
+      TimePoint next = delivery.next_part().value_or(end);
+      clock_.set(std::min({end, next, clock_.now() + std::chrono::milliseconds(100)}));
+    }
+    return static_cast<double>(delivery.bytes_delivered() - before);
+  };
+  sent_in(std::chrono::seconds(5), false);
+  double idle = sent_in(std::chrono::seconds(50), false);
+  EXPECT_NEAR(idle, 50.0 * kRate, 3.0 * kRate);
+  sent_in(std::chrono::seconds(5), true);
+  double working = sent_in(std::chrono::seconds(50), true);
+  EXPECT_NEAR(working, 50.0 * kRate / 8, 2.0 * kRate);
+}
+
 // A manifest larger than a part, made of nothing but digests.
 TEST(DeliveryParts, LargeContentComesInParts) {
   Manifest large = test::sample_manifest(10, 2048);
@@ -177,7 +202,8 @@ TEST(DeliveryParts, LargeContentComesInParts) {
   auto storage = make_system_storage();
   auto model = Model::load(*storage, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
   ASSERT_TRUE(model);
-  Delivery delivery(signed_manifest, large, (*model)->cutter());
+  ManualClock clock;
+  Delivery delivery(signed_manifest, large, (*model)->cutter(), clock, UINT64_MAX);
   delivery.on_message(peer(1), FetchManifest{large.digest()}, true);
   ByteVector received;
   while (!delivery.idle()) {
@@ -204,7 +230,8 @@ TEST(DeliveryParts, AnAlteredModelFileIsNoticed) {
   layers[0].grains[1] = test::sample_digest(6);
   Manifest manifest("m", layers);
   SignedManifest signed_manifest{manifest.encode(), {}};
-  Delivery delivery(signed_manifest, manifest, (*model)->cutter());
+  ManualClock clock;
+  Delivery delivery(signed_manifest, manifest, (*model)->cutter(), clock);
   auto layer = static_cast<uint16_t>(layers[0].layer);
   delivery.on_message(peer(1), FetchGrain{test::sample_digest(6), {layer, 0, 1}}, true);
   std::vector<Outgoing> parts = delivery.take_outgoing(5);

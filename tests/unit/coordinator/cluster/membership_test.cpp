@@ -15,6 +15,8 @@ using test::peer;
 using test::sample_manifest;
 
 constexpr uint64_t kEpoch = 17;
+constexpr uint8_t kTwo[] = {1, 2};
+constexpr uint8_t kThree[] = {1, 2, 3};
 
 class MembershipTest : public testing::Test {
  protected:
@@ -107,14 +109,15 @@ TEST_F(MembershipTest, WelcomesAWorkerAndTellsItWhatToHold) {
   ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
   tell(1, hello(1));
   std::vector<Outgoing> outgoing = membership_->take_outgoing();
-  ASSERT_EQ(outgoing.size(), 2u);
+  ASSERT_EQ(outgoing.size(), 3u);
   const auto& welcome = std::get<Welcome>(outgoing[0].message);
   EXPECT_EQ(welcome.epoch, kEpoch);
   EXPECT_EQ(welcome.worker_number, 1u);
   EXPECT_EQ(welcome.manifest, manifest_.digest());
   EXPECT_EQ(welcome.manifest_bytes, manifest_.encode().size());
   EXPECT_EQ(welcome.heartbeat_ms, 1000u);
-  const auto& assignment = std::get<Assignment>(outgoing[1].message);
+  EXPECT_EQ(std::get<Roster>(outgoing[1].message).peers.size(), 0u);  // nobody else is there
+  const auto& assignment = std::get<Assignment>(outgoing[2].message);
   EXPECT_EQ(assignment.epoch, kEpoch);
   EXPECT_EQ(assignment.slices, 2u);
   EXPECT_EQ(assignment.units.size(), kUnits);
@@ -193,6 +196,91 @@ TEST_F(MembershipTest, HelloAgainIsIdempotentButForgetsWhatWasReady) {
   EXPECT_EQ(membership_->state().units_ready(), kUnits);
 }
 
+// --- delivery from worker to worker ---
+
+TEST_F(MembershipTest, EverybodyLearnsWhoTheOthersAre) {
+  for (uint8_t number : kThree) {
+    ASSERT_TRUE(allow_list_.add(peer(number), "").ok());
+    Hello greeting = hello(number);
+    if (number != 2) greeting.bulk_endpoint = "tcp://10.0.0." + std::to_string(number) + ":7";
+    tell(number, greeting);
+  }
+  for (uint8_t number : kThree) {
+    std::vector<Roster> rosters = sent<Roster>(number);
+    ASSERT_EQ(rosters.size(), 4u - number);
+    const Roster& last = rosters.back();
+    EXPECT_EQ(last.epoch, kEpoch);
+    ASSERT_EQ(last.peers.size(), 2u);
+    for (const RosterPeer& other : last.peers) {
+      EXPECT_NE(other.key, peer(number));
+      bool serves = other.key != peer(2);
+      EXPECT_EQ(other.bulk_endpoint.empty(), !serves);
+      EXPECT_NE(other.name.find("worker-"), std::string::npos);
+    }
+  }
+  tell(3, Goodbye{kEpoch, ""});
+  ASSERT_EQ(sent<Roster>(1).size(), 1u);
+  ASSERT_EQ(sent<Roster>(2).back().peers.size(), 1u);
+  EXPECT_EQ(sent<Roster>(3).size(), 0u);
+}
+
+TEST_F(MembershipTest, AnAssignmentNamesThoseWhoHaveTheUnits) {
+  for (uint8_t number : kTwo) {
+    ASSERT_TRUE(allow_list_.add(peer(number), "").ok());
+    Hello greeting = hello(number);
+    greeting.bulk_endpoint = "tcp://10.0.0.1:7";
+    tell(number, greeting);
+  }
+  for (uint8_t number : kTwo) make_ready(number);
+  std::set<UnitId> of_first = membership_->state().worker(peer(1))->assigned;
+  Assignment third = join(3);
+  Roster roster = sent<Roster>(3).back();
+  EXPECT_EQ(third.roster, roster.version);
+  ASSERT_EQ(third.holders.size(), third.units.size());
+  ASSERT_GT(third.units.size(), 6u);
+  for (size_t i = 0; i < third.units.size(); ++i) {
+    ASSERT_EQ(third.holders[i].size(), 1u);
+    PeerKey holder = roster.peers.at(third.holders[i][0]).key;
+    EXPECT_EQ(holder, of_first.contains(third.units[i]) ? peer(1) : peer(2));
+  }
+  // What a worker lost it cannot give to others.
+  for (uint8_t number : kTwo) {
+    uint64_t version = membership_->state().worker(peer(number))->assignment_version;
+    tell(number, Residency{kEpoch, version, {}, third.units});
+  }
+  tell(3, hello(3));
+  Assignment again = sent<Assignment>(3).back();
+  for (size_t i = 0; i < again.units.size(); ++i) {
+    EXPECT_TRUE(again.holders[i].empty()) << again.units[i].layer << " " << again.units[i].expert << " " << again.units[i].slice << " " << (again.units == third.units);
+  }
+}
+
+TEST_F(MembershipTest, SourcesAreShownAndNobodyIsBannedForThem) {
+  for (uint8_t number : kThree) join(number);
+  membership_->take_notices();
+  SourceReport report{kEpoch, 10, 20, {{peer(2), 30, true}, {peer(3), 40, false}}};
+  tell(1, report);
+  tell(1, report);  // again: the same totals
+  const SourceRecord& sources = membership_->state().worker(peer(1))->sources;
+  EXPECT_EQ(sources.coordinator_bytes, 10u);
+  EXPECT_EQ(sources.file_bytes, 20u);
+  EXPECT_EQ(sources.peer_bytes, (std::map<PeerKey, uint64_t>{{peer(2), 30}, {peer(3), 40}}));
+  EXPECT_EQ(membership_->state().accusers(peer(2)), 1u);
+  EXPECT_EQ(membership_->state().accusers(peer(3)), 0u);
+  std::vector<std::string> notices = membership_->take_notices();
+  EXPECT_EQ(notices.size(), 1u);
+  EXPECT_TRUE(any_contains(notices, "sent it wrong bytes"));
+  tell(3, report);
+  EXPECT_EQ(membership_->state().accusers(peer(2)), 2u);
+  EXPECT_TRUE(membership_->is_member(peer(2)));
+  report.epoch = kEpoch + 1;
+  report.coordinator_bytes = 99;
+  tell(1, report);
+  EXPECT_EQ(membership_->state().worker(peer(1))->sources.coordinator_bytes, 10u);
+  tell(1, Goodbye{kEpoch, ""});  // what a worker says counts while it is there
+  EXPECT_EQ(membership_->state().accusers(peer(2)), 1u);
+}
+
 TEST_F(MembershipTest, AKeyThatIsOnNoListIsRefused) {
   tell(1, hello(1));
   std::vector<Refusal> refusals = sent<Refusal>(1);
@@ -210,7 +298,7 @@ TEST_F(MembershipTest, RefusalsNameBothValues) {
   std::vector<Refusal> refusals = sent<Refusal>(1);
   ASSERT_EQ(refusals.size(), 1u);
   EXPECT_EQ(refusals[0].reason, RefusalReason::kVersion);
-  EXPECT_NE(refusals[0].message.find("expected 1, found 99"), std::string::npos);
+  EXPECT_NE(refusals[0].message.find("expected 2, found 99"), std::string::npos);
 
   wrong = hello(1);
   wrong.arithmetic_version = 98;

@@ -1,0 +1,61 @@
+"""What the end-to-end tests of pools share: a coordinator, workers that join it, its status."""
+
+import json
+import re
+import threading
+
+from support import STORYTELLER, PotluckTest, wait_for
+
+
+class Lines:
+    """Collects what a process writes, without blocking the test."""
+
+    def __init__(self, stream):
+        self.text = ""
+        self.thread = threading.Thread(target=self.read, args=(stream,), daemon=True)
+        self.thread.start()
+
+    def read(self, stream):
+        for piece in iter(lambda: stream.read(256), b""):
+            self.text += piece.decode(errors="replace")
+
+    def wait_for(self, pattern):
+        return wait_for(lambda: re.search(pattern, self.text), f"{pattern!r} in {self.text!r}")
+
+
+class PoolTest(PotluckTest):
+    """A coordinator and workers over the network."""
+
+    def serve(self, *arguments):
+        process = self.start("serve", STORYTELLER, "--listen", "127.0.0.1:0", *arguments, stdin=-1)
+        out, err = Lines(process.stdout), Lines(process.stderr)
+        self.addCleanup(lambda: (out.thread.join(5), err.thread.join(5)))
+        return process, out, err
+
+    def join(self, token, store, *arguments):
+        process = self.start("join", *([token] if token else []), "--store", self.home / store,
+                             "--threads", "1", *arguments)
+        err = Lines(process.stderr)
+        self.addCleanup(lambda: err.thread.join(5))
+        return process, err
+
+    @staticmethod
+    def next_token(out, known=()):
+        def fresh():
+            tokens = re.findall(r"potluck join (\S+)\n", out.text)
+            return next((t for t in tokens if t not in known), None)
+        return wait_for(fresh, "a join line")
+
+    def ask(self, server, out, prompt):
+        before = len(out.text)
+        server.stdin.write(prompt.encode() + b"\n")
+        server.stdin.flush()
+        return before
+
+    def units_ready(self):
+        done = self.potluck("status", "--json")
+        if done.returncode != 0:
+            return None
+        status = json.loads(done.stdout)
+        ready = status["units_assigned"] > 0 and status["units_ready"] == status["units_assigned"]
+        return status if ready else None

@@ -1,0 +1,169 @@
+#include "worker/fetch_sources.h"
+
+#include <gtest/gtest.h>
+
+namespace potluck {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Link = FetchSource::Link;
+
+constexpr uint64_t kWindow = 16 * kMiB;
+
+class FetchSourcesTest : public testing::Test {
+ protected:
+  static PeerKey key(uint8_t number) {
+    PeerKey key;
+    key.bytes.fill(number);
+    return key;
+  }
+  static Digest digest(uint8_t number) {
+    Digest digest;
+    digest.bytes.fill(number);
+    return digest;
+  }
+  void list(std::initializer_list<uint8_t> numbers) {
+    std::vector<RosterPeer> peers;
+    for (uint8_t number : numbers) peers.push_back({key(number), "tcp://a:1", "w"});
+    gone = sources.set_roster(peers);
+  }
+  // Connected, and wanted for one unit.
+  SourceId connect(uint8_t number) {
+    SourceId id = *sources.find(key(number));
+    sources.at(id).units = 1;
+    sources.update_links(now);
+    sources.on_connected(id);
+    EXPECT_EQ(sources.at(id).link, Link::kConnected);
+    return id;
+  }
+  std::optional<SourceId> choose(std::vector<SourceId> holders, uint64_t bytes = kMiB) {
+    return sources.choose(holders, bytes, kWindow);
+  }
+
+  FetchSources sources;
+  std::vector<SourceId> gone;
+  TimePoint now = seconds(100);
+};
+
+TEST_F(FetchSourcesTest, TheCoordinatorIsForWhatNobodyHolds) {
+  list({1, 2});
+  SourceId first = connect(1);
+  EXPECT_EQ(choose({}), kCoordinatorSource);
+  EXPECT_EQ(choose({first}), first);
+}
+
+TEST_F(FetchSourcesTest, LoadSpreadsOverTheHolders) {
+  list({1, 2, 3});
+  std::vector<SourceId> holders = {connect(1), connect(2), connect(3)};
+  std::map<SourceId, int> asked;
+  for (uint8_t i = 0; i < 12; ++i) {
+    auto id = choose(holders);
+    ASSERT_TRUE(id.has_value());
+    sources.take(*id, digest(i), kMiB, now);
+    ++asked[*id];
+  }
+  for (SourceId id : holders) EXPECT_EQ(asked[id], 4);
+}
+
+TEST_F(FetchSourcesTest, WindowsAreBoundedInGrainsAndInBytes) {
+  list({1});
+  SourceId id = connect(1);
+  for (uint8_t i = 0; i < FetchSources::kWindowGrains; ++i) {
+    EXPECT_EQ(choose({id}, 4096), id);
+    sources.take(id, digest(i), 4096, now);
+  }
+  EXPECT_EQ(choose({id}, 4096), std::nullopt);  // waits; the coordinator is not bothered
+  for (uint8_t i = 0; i < FetchSources::kWindowGrains; ++i) sources.release(id, digest(i), 4096);
+  sources.take(id, digest(1), kWindow, now);
+  EXPECT_EQ(choose({id}, 1), std::nullopt);
+  EXPECT_FALSE(sources.any_room(kWindow));
+  sources.release(id, digest(1), kWindow);
+  EXPECT_EQ(choose({id}, 2 * kWindow), id);  // one grain always goes
+  EXPECT_EQ(sources.under_way(), 0u);
+  EXPECT_EQ(sources.under_way_bytes(), 0u);
+}
+
+TEST_F(FetchSourcesTest, AConnectionIsWaitedForOnce) {
+  list({1});
+  SourceId id = *sources.find(key(1));
+  sources.at(id).units = 1;
+  EXPECT_TRUE(sources.update_links(now));
+  EXPECT_EQ(sources.at(id).link, Link::kConnecting);
+  EXPECT_EQ(choose({id}), std::nullopt);
+  now += FetchSources::kPatience;
+  EXPECT_EQ(sources.next_tick(), now);
+  EXPECT_TRUE(sources.update_links(now));
+  EXPECT_EQ(sources.at(id).link, Link::kIdle);
+  EXPECT_EQ(choose({id}), kCoordinatorSource);
+  now = *sources.next_tick();
+  sources.update_links(now);
+  EXPECT_EQ(sources.at(id).link, Link::kConnecting);
+  EXPECT_EQ(choose({id}), kCoordinatorSource);  // it had its chance
+  sources.on_connected(id);
+  EXPECT_EQ(choose({id}), id);
+}
+
+TEST_F(FetchSourcesTest, ARefusalIsTriedAgainWhileThereIsHope) {
+  list({1});
+  SourceId id = *sources.find(key(1));
+  sources.at(id).units = 1;
+  sources.update_links(now);
+  TimePoint start = now;
+  while (choose({id}) == std::nullopt) {
+    sources.on_refused(id, now);
+    EXPECT_EQ(sources.at(id).link, Link::kIdle);
+    now = *sources.next_tick();
+    sources.update_links(now);
+    ASSERT_LE(now, start + FetchSources::kPatience);
+  }
+  EXPECT_EQ(now, start + FetchSources::kPatience);
+  EXPECT_EQ(choose({id}), kCoordinatorSource);
+}
+
+TEST_F(FetchSourcesTest, PausesGrowWithFailuresAndEnd) {
+  list({1});
+  SourceId id = connect(1);
+  Duration last{0};
+  for (int i = 0; i < 12; ++i) {
+    sources.pause(id, now);
+    Duration pause = sources.at(id).not_before - now;
+    EXPECT_GE(pause, last);
+    EXPECT_LE(pause, FetchSources::kLongestPause);
+    last = pause;
+  }
+  EXPECT_EQ(last, FetchSources::kLongestPause);
+}
+
+TEST_F(FetchSourcesTest, SilenceAndSlownessAreOverdue) {
+  list({1});
+  SourceId id = connect(1);
+  sources.take(id, digest(1), kMiB, now);
+  EXPECT_TRUE(sources.overdue(now + FetchSources::kSilence - milliseconds(1)).empty());
+  EXPECT_EQ(sources.overdue(now + FetchSources::kSilence), std::vector{id});
+  for (TimePoint start = now; now < start + FetchSources::kSlowest; now += seconds(1)) {
+    EXPECT_TRUE(sources.overdue(now).empty());
+    sources.at(id).last_heard = now;  // a few bytes come now and then
+  }
+  EXPECT_EQ(sources.overdue(now), std::vector{id});
+}
+
+TEST_F(FetchSourcesTest, WhoIsGoneOrDroppedOrServesNobodyIsNotAsked) {
+  list({1, 2});
+  SourceId first = connect(1);
+  SourceId second = connect(2);
+  sources.drop(first);
+  EXPECT_EQ(choose({first, second}), second);
+  list({1});
+  EXPECT_EQ(gone, std::vector{second});
+  EXPECT_EQ(choose({first, second}), kCoordinatorSource);
+  sources.set_roster({{key(3), "", "phone"}});
+  SourceId phone = *sources.find(key(3));
+  sources.at(phone).units = 1;
+  EXPECT_EQ(choose({phone}), kCoordinatorSource);
+  list({1, 2, 3});
+  EXPECT_EQ(*sources.find(key(2)), second);  // numbers stay
+}
+
+}  // namespace
+}  // namespace potluck

@@ -1,0 +1,114 @@
+// FetchSources: from whom grains may be fetched: the coordinator, and other workers as the roster
+// names them; what each was asked for and has not sent yet; and who is to be asked next. The
+// coordinator is asked only when nobody else can be. Pure bookkeeping; one thread.
+//
+//   a worker:  kIdle --wanted--> kConnecting --on_connected()--> kConnected
+//                ^                   | not within 2 s             | lost, or 5 s of silence
+//                +---- pause --------+----------------------------+
+//              and no way back after it has sent wrong bytes
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "protocol/message.h"
+
+namespace potluck {
+
+// Given in order of appearance and never reused, so that lists of holders stay true.
+using SourceId = uint16_t;
+inline constexpr SourceId kCoordinatorSource = 0;
+
+struct FetchSource {
+  enum class Link { kIdle, kConnecting, kConnected };
+  struct UnderWay {
+    Digest digest;
+    TimePoint asked_at{0};
+  };
+
+  PeerKey key;
+  std::string endpoint;
+  std::string name;
+  bool listed = false;   // in the roster at present
+  bool dropped = false;  // it sent wrong bytes
+  Link link = Link::kIdle;
+  uint32_t failures = 0;          // in a row
+  TimePoint not_before{0};        // kIdle: when to try again
+  bool trying = false;            // to connect, perhaps for the second time after a refusal
+  TimePoint connecting_since{0};  // trying
+  TimePoint last_heard{0};        // or when the first request of a run went out
+  std::vector<UnderWay> under_way;
+  uint64_t under_way_bytes = 0;
+  size_t units = 0;    // wanted units that it holds
+  uint64_t bytes = 0;  // of grains from it that were right
+};
+
+class FetchSources {
+ public:
+  // Enough to keep a fast link busy while grains are hashed and written.
+  static constexpr size_t kWindowGrains = 8;
+  // Nothing at all from a source for so long: what it was asked for is lost.
+  static constexpr Duration kSilence = std::chrono::seconds(5);
+  // A worker that takes longer for one grain is no help, however regularly a few bytes come.
+  static constexpr Duration kSlowest = std::chrono::seconds(30);
+  // A connection that does not come about: a device behind NAT, or switched off.
+  static constexpr Duration kPatience = std::chrono::seconds(2);
+  // A worker that does not know us yet hears of us from the coordinator in a moment.
+  static constexpr Duration kRefusedPause = std::chrono::milliseconds(50);
+  // After a failure; doubling with each further one in a row.
+  static constexpr Duration kFirstPause = std::chrono::milliseconds(500);
+  static constexpr Duration kLongestPause = std::chrono::seconds(64);
+
+  FetchSources();
+
+  // The roster replaces the last one. Returns the sources that are gone from it.
+  std::vector<SourceId> set_roster(const std::vector<RosterPeer>& peers);
+  std::optional<SourceId> find(const PeerKey& key) const;
+  size_t size() const { return sources_.size(); }
+  FetchSource& at(SourceId id) { return sources_.at(id); }
+  const FetchSource& at(SourceId id) const { return sources_.at(id); }
+
+  // Whether anybody at all may be asked for more, with so many bytes under way in total.
+  bool any_room(uint64_t window_bytes) const;
+  // Whom to ask for a grain: of the holders the one with the fewest bytes under way, else the
+  // coordinator; nothing while all who could be asked are busy or about to be connected.
+  std::optional<SourceId> choose(std::span<const SourceId> holders, uint64_t bytes,
+                                 uint64_t window_bytes) const;
+  void take(SourceId id, const Digest& digest, uint64_t bytes, TimePoint now);
+  void release(SourceId id, const Digest& digest, uint64_t bytes);
+
+  void on_connected(SourceId id);
+  // It does not let us in: tried again at once for a while.
+  void on_refused(SourceId id, TimePoint now);
+  // Not reachable or not answering: not asked for a while. The caller takes back what was under
+  // way.
+  void pause(SourceId id, TimePoint now);
+  void drop(SourceId id);
+
+  // Begins and ends connections by what is wanted now, and gives up those that do not come about;
+  // true if something has changed.
+  bool update_links(TimePoint now);
+  // Sources whose answers are overdue.
+  std::vector<SourceId> overdue(TimePoint now) const;
+  std::optional<TimePoint> next_tick() const;
+  void excuse_silence(TimePoint now);
+
+  size_t under_way() const { return under_way_; }
+  uint64_t under_way_bytes() const { return under_way_bytes_; }
+
+ private:
+  static bool wanted(const FetchSource& source);
+  bool room(SourceId id, uint64_t bytes, uint64_t window_bytes) const;
+  static TimePoint overdue_at(SourceId id, const FetchSource& source);
+
+  std::vector<FetchSource> sources_;
+  std::map<PeerKey, SourceId> ids_;  // of workers
+  size_t under_way_ = 0;
+  uint64_t under_way_bytes_ = 0;
+};
+
+}  // namespace potluck
