@@ -249,11 +249,19 @@ void PoolSession::stop_fetching(const std::string& reason) {
                      units_.assigned_count(), reason));
 }
 
+// The store has lost the grain. Returns the units that cannot be computed until it is back.
+std::vector<UnitId> PoolSession::fetch_again(GrainId grain) {
+  const Digest& digest = manifest_->digest_of(grain);
+  std::vector<UnitId> lost = units_.grain_lost(digest);
+  UnitId unit = lost.empty() ? UnitId{grain.layer, grain.expert, 0} : lost.front();
+  fetcher_.add({digest, grain, manifest_->grain_bytes(grain), unit}, now());
+  return lost;
+}
+
 void PoolSession::on_grain_rotten(const Digest& digest, const std::string& finding) {
   std::optional<GrainId> grain = units_.find_grain(digest);
   if (!grain) return;
-  (void)units_.grain_lost(digest);  // reported below
-  fetcher_.add({digest, *grain, manifest_->grain_bytes(*grain)}, now());
+  (void)fetch_again(*grain);  // the units are reported below
   notice(finding + "; fetching it again");
   request_grains();
   report_residency();

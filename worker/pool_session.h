@@ -111,6 +111,7 @@ class PoolSession {
   void store_grain(SourceId from, const Digest& digest, ByteSpan bytes);
   void grain_failed(const Digest& digest, const std::string& reason);
   void stop_fetching(const std::string& reason);
+  std::vector<UnitId> fetch_again(GrainId grain);
   void request_grains();
   void request_bulk_again();
   void report_residency();

@@ -121,11 +121,9 @@ Partial PoolSession::after_failure(const Compute& request, const UnitCompute::Fa
     return partial;
   }
   GrainId grain = *failure.grain;
-  const Digest& digest = manifest_->digest_of(grain);
-  context_.store.distrust(digest);  // one that cannot be read is written anew elsewhere
-  partial.lost = units_.grain_lost(digest);
-  UnitId unit = partial.lost.empty() ? UnitId{grain.layer, grain.expert, 0} : partial.lost.front();
-  fetcher_.add({digest, grain, manifest_->grain_bytes(grain), unit}, now());
+  // One that cannot be read is written anew elsewhere.
+  context_.store.distrust(manifest_->digest_of(grain));
+  partial.lost = fetch_again(grain);
   notice(fmt::format("layer {}, expert {}: altered on disk, fetching it again: {}", grain.layer,
                      grain.expert, error.message));
   return partial;

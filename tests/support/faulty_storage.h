@@ -57,13 +57,15 @@ class FaultyStorage final : public Storage {
     if (!file) return file.error();
     return std::unique_ptr<ReadableFile>(std::make_unique<File>(faults_, path, std::move(*file)));
   }
+  Result<std::unique_ptr<WritableFile>> open_writable(const std::string& path,
+                                                      WriteMode mode) override {
+    auto file = under_.open_writable(path, mode);
+    if (!file) return file.error();
+    return std::unique_ptr<WritableFile>(
+        std::make_unique<WritingFile>(faults_, path, std::move(*file)));
+  }
   Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode = 0644) override {
-    {
-      std::lock_guard guard(faults_->mutex);
-      if (faults_->failing_writes.hits(path)) {
-        return Error{ErrorCode::kIo, path + ": cannot write: no space left on device"};
-      }
-    }
+    if (Status admitted = faults_->admit_write(path); !admitted) return admitted;
     return under_.write_atomic(path, data, mode);
   }
   Status make_directories(const std::string& path) override {
@@ -108,6 +110,12 @@ class FaultyStorage final : public Storage {
     std::vector<Place> flips;
     std::vector<Place> cuts;
     uint64_t reads = 0;
+
+    Status admit_write(const std::string& path) {
+      std::lock_guard guard(mutex);
+      if (!failing_writes.hits(path)) return {};
+      return Error{ErrorCode::kLimit, path + ": cannot write: no space left on device"};
+    }
   };
 
   class File final : public ReadableFile {
@@ -157,6 +165,30 @@ class FaultyStorage final : public Storage {
     std::shared_ptr<Faults> faults_;
     std::string path_;
     std::unique_ptr<ReadableFile> under_;
+  };
+
+  class WritingFile final : public WritableFile {
+   public:
+    WritingFile(std::shared_ptr<Faults> faults, std::string path,
+                std::unique_ptr<WritableFile> under)
+        : faults_(std::move(faults)), path_(std::move(path)), under_(std::move(under)) {}
+
+    uint64_t size() const override { return under_->size(); }
+    Status write_at(uint64_t offset, ByteSpan data) override {
+      if (Status admitted = faults_->admit_write(path_); !admitted) return admitted;
+      return under_->write_at(offset, data);
+    }
+    Status sync() override { return under_->sync(); }
+    Status allocate(uint64_t offset, uint64_t bytes) override {
+      return under_->allocate(offset, bytes);
+    }
+    Status punch(uint64_t offset, uint64_t bytes) override { return under_->punch(offset, bytes); }
+    Status resize(uint64_t bytes) override { return under_->resize(bytes); }
+
+   private:
+    std::shared_ptr<Faults> faults_;
+    std::string path_;
+    std::unique_ptr<WritableFile> under_;
   };
 
   Storage& under_;

@@ -38,6 +38,16 @@ TEST_F(FaultyStorageTest, FailsWritesAsAFullDiskDoes) {
   EXPECT_TRUE(storage_.write_atomic("plum", ByteVector(1)).ok());
 }
 
+TEST_F(FaultyStorageTest, FailsWritesInPlaceToo) {
+  auto file = storage_.open_writable("apple", WriteMode::kBuffered);
+  ASSERT_TRUE(file.ok());
+  storage_.fail_writes("apple", 1);
+  EXPECT_EQ((*file)->write_at(0, ByteVector(3)).error().code, ErrorCode::kLimit);
+  EXPECT_EQ((*read("apple"))[0], std::byte{2});
+  EXPECT_TRUE((*file)->write_at(0, ByteVector(3)).ok());
+  EXPECT_EQ((*read("apple"))[0], std::byte{0});
+}
+
 TEST_F(FaultyStorageTest, FlipsBitsOnTheWayAndCutsFiles) {
   auto open_file = storage_.open("apple", ReadMode::kBuffered);
   ASSERT_TRUE(open_file.ok());
