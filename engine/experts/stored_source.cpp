@@ -142,7 +142,10 @@ void StoredSource::State::request(std::span<const GrainId> grains) {
   awaited = 0;
   failure.reset();
   failed.reset();
-  if (!wave.empty()) policy.begin_step(wave.front().layer);
+  if (!wave.empty()) {
+    policy.begin_step(wave.front().layer);
+    gate.begin_wave(wave.front().layer);
+  }
   for (size_t i = 0; i < wave.size() && !failure; ++i) want(i);
   reading_since = clock.now();
   start_reads();
@@ -171,13 +174,12 @@ bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
     ++statistics.guesses_used;
     gate.used(slab->id.layer);
   }
+  ++statistics.hits;
   if (slab->reading) {
-    ++statistics.misses;
     slab->waiters.push_back(index);
     ++awaited;
     return true;
   }
-  ++statistics.hits;
   ready.push_back({index, {slab->grain(), slab}});
   return true;
 }
@@ -383,6 +385,7 @@ Status StoredSource::take(std::vector<Arrival>* arrivals) {
 }
 
 void StoredSource::expect(std::span<const GrainId> guesses) {
+  if (!state_->options.guess) return;
   state_->guesses.assign(guesses.begin(), guesses.end());
   state_->next_guess = 0;
 }

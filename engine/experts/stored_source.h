@@ -23,8 +23,8 @@
 namespace potluck {
 
 struct CacheStatistics {
-  uint64_t hits = 0;    // grains of waves that were in memory
-  uint64_t misses = 0;  // grains of waves that had to be waited for
+  uint64_t hits = 0;    // grains of waves that were in memory, or on their way because of a guess
+  uint64_t misses = 0;  // grains of waves whose reads began when they were asked for
   uint64_t disk_bytes = 0;
   uint64_t corrupt_grains = 0;  // found altered on disk
   Duration waited{0};           // in take(), for the disk

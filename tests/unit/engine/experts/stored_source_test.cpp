@@ -182,5 +182,121 @@ TEST_F(StoredSourceTest, ReadsFromARealDisk) {
   for (GrainId id : ids_) EXPECT_TRUE(holds(source.get(id).value(), id));
 }
 
+// Takes the whole wave; the indices in order of arrival.
+std::vector<size_t> take_all(StoredSource& source, size_t count) {
+  std::vector<GrainSource::Arrival> arrivals;
+  std::vector<size_t> order;
+  while (order.size() < count) {
+    arrivals.clear();
+    Status taken = source.take(&arrivals);
+    EXPECT_TRUE(taken) << taken.error().message;
+    if (!taken) return order;
+    for (const GrainSource::Arrival& arrival : arrivals) order.push_back(arrival.index);
+  }
+  return order;
+}
+
+TEST_F(StoredSourceTest, HitsComeBeforeWhatIsRead) {
+  StoredSource source(manifest_, *store_, reader(), clock_, {8 * slab_});
+  ASSERT_TRUE(source.get(ids_[2]));
+  ASSERT_TRUE(source.get(ids_[4]));
+  std::vector<GrainId> wave(ids_.begin(), ids_.begin() + 6);
+  source.request(wave);
+  std::vector<GrainSource::Arrival> first;
+  ASSERT_TRUE(source.take(&first));
+  ASSERT_GE(first.size(), 2u);
+  EXPECT_EQ(first[0].index, 2u);
+  EXPECT_EQ(first[1].index, 4u);
+  std::vector<size_t> rest = take_all(source, 6 - first.size());
+  EXPECT_EQ(first.size() + rest.size(), 6u);
+  EXPECT_EQ(source.statistics().hits, 2u);
+  EXPECT_EQ(source.statistics().misses, 6u);
+}
+
+TEST_F(StoredSourceTest, AWaveLargerThanTheCacheComesInParts) {
+  StoredSource source(manifest_, *store_, reader(), clock_, {3 * slab_});
+  source.request(ids_);
+  std::vector<size_t> order = take_all(source, ids_.size());
+  std::sort(order.begin(), order.end());
+  for (size_t i = 0; i < ids_.size(); ++i) ASSERT_EQ(order[i], i);
+  EXPECT_LE(source.resident_bytes(), 3 * slab_);
+}
+
+TEST_F(StoredSourceTest, GuessesAreReadAfterTheWaveAndUsedByTheNext) {
+  StoredSource source(manifest_, *store_, reader(), clock_, {8 * slab_});
+  source.expect(std::span(ids_).subspan(1, 2));
+  source.request({&ids_[0], 1});
+  EXPECT_EQ(take_all(source, 1).size(), 1u);
+  std::vector<GrainId> next{ids_[1], ids_[3]};
+  source.request(next);
+  take_all(source, 2);
+  EXPECT_EQ(source.statistics().guessed_grains, 2u);
+  EXPECT_EQ(source.statistics().guesses_used, 1u);
+  EXPECT_EQ(source.statistics().hits, 1u);
+  EXPECT_EQ(source.statistics().misses, 2u);
+}
+
+TEST_F(StoredSourceTest, UnusedGuessesLeaveFirst) {
+  StoredSource source(manifest_, *store_, reader(), clock_, {3 * slab_});
+  source.request({&ids_[0], 1});
+  source.expect({&ids_[1], 1});
+  take_all(source, 1);
+  for (size_t i : {2, 3}) ASSERT_TRUE(source.get(ids_[i]));  // the second one needs a place
+  EXPECT_EQ(source.statistics().guesses_wasted, 1u);
+  uint64_t misses = source.statistics().misses;
+  for (size_t i : {0, 2, 3}) ASSERT_TRUE(source.get(ids_[i]));
+  EXPECT_EQ(source.statistics().misses, misses);
+}
+
+TEST_F(StoredSourceTest, WithoutGuessingNothingIsReadAhead) {
+  StoredSourceOptions options{.budget_bytes = 8 * slab_, .guess = false};
+  StoredSource source(manifest_, *store_, reader(), clock_, options);
+  EXPECT_FALSE(source.wants_guesses());
+  source.expect(std::span(ids_).subspan(1, 2));
+  ASSERT_TRUE(source.get(ids_[0]));
+  ASSERT_TRUE(source.get(ids_[5]));
+  EXPECT_EQ(source.statistics().guessed_grains, 0u);
+}
+
+TEST_F(StoredSourceTest, AReadErrorNamesTheGrainAndLosesNothingElse) {
+  StoredSource source(manifest_, *store_, reader(), clock_, {8 * slab_});
+  ASSERT_TRUE(source.get(ids_[1]));
+  storage_.fail_reads(1);
+  std::vector<GrainId> wave(ids_.begin(), ids_.begin() + 2);
+  source.request(wave);
+  std::vector<GrainSource::Arrival> arrivals;
+  Status taken = source.take(&arrivals);
+  if (taken) taken = source.take(&arrivals);  // the hit came alone
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, ErrorCode::kIo);
+  ASSERT_TRUE(source.failed_grain());
+  EXPECT_EQ(*source.failed_grain(), ids_[0]);
+  EXPECT_TRUE(holds(source.get(ids_[0]).value(), ids_[0]));
+}
+
+TEST_F(StoredSourceTest, ThreadsReadTheSame) {
+  StoredSource source(manifest_, *store_,
+                      open_block_reader(ReaderChoice::kThreads, 4, clock_).value(), clock_,
+                      {5 * slab_});
+  for (uint64_t round = 0; round < 50; ++round) {
+    std::vector<GrainId> wave;
+    for (size_t i = 0; i < ids_.size(); ++i) {
+      if (mix64(round * 1000 + i) % 3 == 0) wave.push_back(ids_[i]);
+    }
+    if (wave.empty()) continue;
+    source.expect(std::span(ids_).first(2));
+    source.request(wave);
+    size_t seen = 0;
+    while (seen < wave.size()) {
+      std::vector<GrainSource::Arrival> arrivals;
+      ASSERT_TRUE(source.take(&arrivals));
+      for (const auto& arrival : arrivals) {
+        ASSERT_TRUE(holds(arrival.view, wave[arrival.index]));
+      }
+      seen += arrivals.size();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace potluck
