@@ -145,10 +145,6 @@ Result<uint64_t> parse_size(const std::string& flag, const std::string& text) {
   return static_cast<uint64_t>(bytes);
 }
 
-Result<uint64_t> parse_rate(const std::string& flag, const std::string& text) {
-  return parse_size(flag, text.ends_with("/s") ? text.substr(0, text.size() - 2) : text);
-}
-
 Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,
                                        const Environment& environment, Terminal* terminal) {
   if (Status status = check_flags(flags); !status) return status.error();

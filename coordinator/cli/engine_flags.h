@@ -33,9 +33,6 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags);
 // error names `flag`.
 Result<uint64_t> parse_size(const std::string& flag, const std::string& text);
 
-// "20MiB/s" or "20MiB": bytes per second.
-Result<uint64_t> parse_rate(const std::string& flag, const std::string& text);
-
 // Checks the flags; errors name the flag, what is allowed and what was found. `default_kv` holds
 // unless --kv says otherwise.
 Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,

@@ -1,8 +1,8 @@
 #include "engine/base/storage.h"
 
 #include <algorithm>
-#include <atomic>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -374,8 +374,7 @@ Result<std::unique_ptr<WritableFile>> SystemStorage::open_writable(const std::st
   if (fresh) {
     if (Status synced = sync_directory(directory_of(path)); !synced) return synced.error();
   }
-  return std::unique_ptr<WritableFile>(
-      std::make_unique<SystemWritableFile>(
+  return std::unique_ptr<WritableFile>(std::make_unique<SystemWritableFile>(
       path, std::move(fd), static_cast<uint64_t>(status->st_size), direct));
 }
 

@@ -26,7 +26,7 @@ const BenchShape kShapes[] = {
     {"30B-A3B_Q8_0", {2048, 768, T::kQ8_0, T::kQ8_0, T::kQ8_0, false, {}}, 128, 8},
 };
 
-class SyntheticSource final : public GrainSource {
+class SyntheticSource final : public ImmediateSource {
  public:
   SyntheticSource(const ExpertShape& shape, uint32_t experts) {
     ChunkPlan plan = plan_chunks(shape);
@@ -41,7 +41,7 @@ class SyntheticSource final : public GrainSource {
       words[i] = (random.bits(i) & 0x0f0f0f0f0f0f0f0fu) | 0x2020202020202020u;
     }
   }
-  Result<GrainView> get(GrainId id) override {
+  Result<GrainView> fetch(GrainId id) override {
     uint64_t begin = offsets_[id.grain];
     uint64_t bytes = offsets_[id.grain + size_t{1}] - begin;
     return GrainView{grains_.span().subspan(id.expert * offsets_.back() + begin, bytes), nullptr};

@@ -251,7 +251,9 @@ TEST_F(MembershipTest, AnAssignmentNamesThoseWhoHaveTheUnits) {
   tell(3, hello(3));
   Assignment again = sent<Assignment>(3).back();
   for (size_t i = 0; i < again.units.size(); ++i) {
-    EXPECT_TRUE(again.holders[i].empty()) << again.units[i].layer << " " << again.units[i].expert << " " << again.units[i].slice << " " << (again.units == third.units);
+    EXPECT_TRUE(again.holders[i].empty())
+        << again.units[i].layer << " " << again.units[i].expert << " " << again.units[i].slice
+        << " " << (again.units == third.units);
   }
 }
 
