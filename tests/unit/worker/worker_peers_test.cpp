@@ -1,6 +1,7 @@
 // Fetching from other workers and serving them, message by message.
 #include <set>
 
+#include "tests/support/grain_on_disk.h"
 #include "tests/unit/worker/worker_harness.h"
 
 namespace potluck::test {
@@ -306,8 +307,9 @@ TEST_F(WorkerServes, ADigestAndAPlaceThatDoNotBelongTogetherGetNothing) {
 }
 
 TEST_F(WorkerServes, AnAlteredDiskBecomesNoWrongAnswer) {
-  std::string hex = model.manifest().digest_of({0, 0, 1}).hex();
-  worker.disk.flip_bit("store/grains/" + hex.substr(0, 2) + "/" + hex, 77);
+  auto place = test::grain_on_disk(worker.disk, "store", model.manifest().digest_of({0, 0, 1}));
+  ASSERT_TRUE(place.has_value());
+  worker.disk.flip_bit(place->path, place->offset + 77);
   ask(11, {0, 0, 1});
   auto answer = answered(11);
   ASSERT_TRUE(answer.has_value());

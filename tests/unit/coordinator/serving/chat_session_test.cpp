@@ -18,6 +18,7 @@ class ChatSessionTest : public testing::Test {
     RuntimeOptions options;
     options.model_path = POTLUCK_SOURCE_DIR "/demo/storyteller-Q4_K_M.gguf";
     options.context = 256;
+    options.system = &system_files();
     auto opened = Runtime::open(options, *storage_, clock_, entropy_, nullptr);
     CHECK(opened.ok());
     runtime_ = std::move(*opened);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/limits.h"
 #include "engine/base/memory_storage.h"
 #include "tests/unit/engine/experts/expert_fixture.h"
 
@@ -98,7 +99,7 @@ TEST_F(ManifestBuilderTest, CutsAgainWhatTheStoreLost) {
 }
 
 TEST_F(ManifestBuilderTest, GoesOnAfterTheDiskWasFull) {
-  disk_.set_capacity(expected_.total_bytes() / 2);
+  disk_.set_capacity(limits::kDiskReserveBytes + expected_.total_bytes() / 2);
   auto manifest = build(1, store_.get(), &records_);
   ASSERT_FALSE(manifest);
   EXPECT_EQ(manifest.error().code, ErrorCode::kLimit);
