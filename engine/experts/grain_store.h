@@ -9,7 +9,7 @@
 //
 // What lies on disk is not trusted: whoever reads a grain compares the XXH3 in its record before
 // the bytes are used, and the digest itself is compared when a grain enters and by the scrub. (One
-// core of an AMD Zen 5: XXH3 25 GB/s and more, SHA-256 1.9 GB/s; old cores without SHA instructions
+// core of an AMD Zen 4: XXH3 19 GB/s, SHA-256 1.8 GB/s; old cores without SHA instructions
 // 0.3 GB/s, less than an SSD delivers.) After a crash of the process all grains are there but the
 // one that was being written; a power cut takes what was not flushed.
 //
