@@ -46,7 +46,7 @@ void GrainFetcher::leave_source(Entry& entry) {
   entry.state = State::kQueued;
 }
 
-void GrainFetcher::replace(std::vector<MissingGrain> wanted, TimePoint) {
+void GrainFetcher::replace(std::vector<MissingGrain> wanted) {
   Entries old = std::exchange(entries_, {});
   for (auto& [unit, state] : units_) {
     for (SourceId id : state.holders) --sources_.at(id).units;
@@ -68,12 +68,12 @@ void GrainFetcher::replace(std::vector<MissingGrain> wanted, TimePoint) {
   for (auto& [digest, entry] : old) leave_source(entry);
 }
 
-void GrainFetcher::add(const MissingGrain& grain, TimePoint) {
+void GrainFetcher::add(const MissingGrain& grain) {
   if (insert(grain)) queue_.push_front(grain.digest);
 }
 
 void GrainFetcher::clear() {
-  replace({}, {});
+  replace({});
 }
 
 std::optional<FetchOrder> GrainFetcher::next(TimePoint now, uint64_t window_bytes) {
@@ -102,13 +102,12 @@ std::optional<FetchOrder> GrainFetcher::next(TimePoint now, uint64_t window_byte
   return std::nullopt;
 }
 
-std::optional<MissingGrain> GrainFetcher::first_queued() {
-  while (!queue_.empty()) {
-    auto found = entries_.find(queue_.front());
+std::optional<MissingGrain> GrainFetcher::first_queued() const {
+  for (const Digest& digest : queue_) {
+    auto found = entries_.find(digest);
     if (found != entries_.end() && found->second.state == State::kQueued) {
       return found->second.grain;
     }
-    queue_.pop_front();
   }
   return std::nullopt;
 }
@@ -138,6 +137,7 @@ GrainFetcher::Outcome GrainFetcher::on_data(SourceId from, const BulkData& data,
 void GrainFetcher::stored(const Digest& digest) {
   auto found = entries_.find(digest);
   if (found == entries_.end()) return;
+  if (!queue_.empty() && queue_.front() == digest) queue_.pop_front();
   if (found->second.state == State::kUnderWay) {
     FetchSource& source = sources_.at(found->second.source);
     source.bytes += found->second.grain.bytes;

@@ -44,11 +44,11 @@ class GrainFetcher {
 
   // From now on these grains are wanted, in this order, and no others. What is under way and still
   // wanted goes on; what was given up is tried again. Holders are forgotten.
-  void replace(std::vector<MissingGrain> wanted, TimePoint now);
+  void replace(std::vector<MissingGrain> wanted);
   // Who holds a unit; nothing happens unless grains of it are wanted.
   void set_holders(UnitId unit, std::vector<SourceId> holders);
   // Wants one more, before the others.
-  void add(const MissingGrain& grain, TimePoint now);
+  void add(const MissingGrain& grain);
   void clear();
 
   // Whom to ask for what next, or nothing for now. At most `window_bytes` are under way together,
@@ -95,7 +95,7 @@ class GrainFetcher {
   const FetchSources& sources() const { return sources_; }
   bool wants(const Digest& digest) const { return entries_.contains(digest); }
   // The next grain that waits, for an owner who has it already; nothing when none does.
-  std::optional<MissingGrain> first_queued();
+  std::optional<MissingGrain> first_queued() const;
   size_t wanted() const { return entries_.size(); }
 
  private:

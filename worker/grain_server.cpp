@@ -3,15 +3,16 @@
 namespace potluck {
 
 void GrainServer::on_fetch(const PeerKey& peer, const FetchGrain& fetch, uint64_t grain_bytes) {
-  if (queue_.add(peer, fetch)) lengths_[fetch.digest] = grain_bytes;
+  // Only what a manifest names is remembered: a peer cannot fill the map.
+  if (queue_.add(peer, fetch) && grain_bytes > 0) lengths_[fetch.digest] = grain_bytes;
 }
 
 ByteSpan GrainServer::content(const BulkRequest& request) {
   if (request.digest == loaded_ && !grain_.empty()) return grain_;
   grain_.clear();
-  uint64_t length = lengths_[request.digest];
-  if (length == 0 || !store_.contains(request.digest)) return {};
-  grain_.resize(length);
+  auto length = lengths_.find(request.digest);
+  if (length == lengths_.end() || !store_.contains(request.digest)) return {};
+  grain_.resize(length->second);
   loaded_ = request.digest;
   if (!store_.read(request.digest, grain_)) grain_.clear();
   return grain_;

@@ -106,13 +106,13 @@ void PoolSession::take_manifest(SignedManifest signed_manifest, bool from_disk) 
     if (!saved) notice("the manifest will be fetched again next time: " + saved.error().message);
   }
   manifest_ = std::make_unique<Manifest>(std::move(*manifest));
+  check_model();
   become_member();
 }
 
 void PoolSession::become_member() {
   phase_ = Phase::kMember;
   units_.report_again();  // the coordinator may have forgotten
-  check_model();
   tick_sources();
   std::optional<Assignment> early = std::exchange(early_, std::nullopt);
   if (early && early->epoch == welcome_->epoch) apply(*early);
@@ -153,7 +153,7 @@ void PoolSession::apply(const Assignment& assignment) {
                         std::min(context_.store.used_bytes(), context_.store.quota_bytes()),
                     context_.store.quota_bytes()));
   }
-  fetcher_.replace(std::move(missing), now());
+  fetcher_.replace(std::move(missing));
   set_holders(assignment);
   tick_sources();
   request_grains();
@@ -254,7 +254,7 @@ std::vector<UnitId> PoolSession::fetch_again(GrainId grain) {
   const Digest& digest = manifest_->digest_of(grain);
   std::vector<UnitId> lost = units_.grain_lost(digest);
   UnitId unit = lost.empty() ? UnitId{grain.layer, grain.expert, 0} : lost.front();
-  fetcher_.add({digest, grain, manifest_->grain_bytes(grain), unit}, now());
+  fetcher_.add({digest, grain, manifest_->grain_bytes(grain), unit});
   return lost;
 }
 

@@ -128,7 +128,8 @@ void PoolSession::refuse_model(const std::string& reason) {
 }
 
 bool PoolSession::cuts_from_model() const {
-  return uses_model_ && phase_ == Phase::kMember && fetcher_.wanted() > 0;
+  if (!uses_model_ || phase_ != Phase::kMember) return false;
+  return !cut_.bytes.empty() || fetcher_.first_queued().has_value();
 }
 
 // One grain a turn: between two of them work that has come is done. An expert is cut at once, for

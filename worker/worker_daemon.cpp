@@ -241,7 +241,7 @@ Status WorkerDaemon::run(const std::atomic<bool>& stop) {
     // While messages come there is no news of connections worth a system call each.
     if (!envelope || connecting_) watch_links();
     if (envelope) deliver(std::move(*envelope));
-    if (clock_.now() >= core_.next_tick()) core_.on_tick();
+    if (time_to_wait() == Duration::zero()) core_.on_tick();
     perform_actions();
     transmit_due_answers();
     report_status();

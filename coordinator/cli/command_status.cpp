@@ -5,9 +5,24 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/status_file.h"
+#include "engine/base/format_bytes.h"
 
 namespace potluck {
 namespace {
+
+// Where a worker's experts came from.
+void print_sources(const nlohmann::json& fetched) {
+  std::string line;
+  auto add = [&](const std::string& name, uint64_t bytes) {
+    if (bytes > 0) line += fmt::format("  {} {}", name, format_bytes(bytes));
+  };
+  add("coordinator", fetched.value("coordinator_bytes", uint64_t{0}));
+  add("own file", fetched.value("file_bytes", uint64_t{0}));
+  for (const nlohmann::json& peer : fetched.value("peers", nlohmann::json::array())) {
+    add(peer.value("name", std::string("?")), peer.value("bytes", uint64_t{0}));
+  }
+  if (!line.empty()) fmt::print("       fetched from:{}\n", line);
+}
 
 void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds) {
   fmt::print("coordinator {}: {}, model {}\n", status.value("process", 0),
@@ -20,6 +35,7 @@ void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds
                worker.value("name", std::string()), worker.value("key", std::string()),
                worker.value("units_ready", 0), worker.value("units_assigned", 0),
                worker.value("software", std::string()));
+    print_sources(worker.value("fetched", nlohmann::json::object()));
   }
 }
 
