@@ -16,8 +16,8 @@ constexpr uint32_t kVector = 4 * kPanelRows;  // bytes of 8 rows x 4 columns
 
 // --- Quants: planes of vectors of 8 rows x 4 columns --------------------------------------------
 
-// A plane holds kBits of each quant, taken from `shift` on. A vector has several groups of 4 columns
-// on top of each other: those of nibbles stand 16 columns apart, the others are neighbors.
+// A plane holds kBits of each quant, taken from `shift` on. A vector has several groups of 4
+// columns on top of each other: those of nibbles stand 16 columns apart, the others are neighbors.
 template <uint32_t kBits>
 struct Plane {
   static constexpr uint32_t kVectors = kBits;     // 256 quants in 32 bytes of kBits each
