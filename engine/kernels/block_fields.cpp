@@ -22,13 +22,15 @@ void read_nibbles(const std::byte* pairs, uint8_t q[kBlock]) {
 
 // 32 bits, one per column: the fifth bit of each quant.
 void add_fifth_bits(uint32_t bits, uint8_t q[kBlock]) {
-  for (uint32_t i = 0; i < kBlock; ++i) q[i] |= (bits >> i & 1) << 4;
+  for (uint32_t i = 0; i < kBlock; ++i) q[i] |= static_cast<uint8_t>((bits >> i & 1) << 4);
 }
 
 // 32 bytes, of which the part's columns have `bits` bits from `shift` on.
 void read_bits(const std::byte* bytes, uint32_t shift, uint32_t bits, uint8_t q[kBlock]) {
-  auto mask = static_cast<uint8_t>((1u << bits) - 1);
-  for (uint32_t i = 0; i < kBlock; ++i) q[i] = (byte_at(bytes, i) >> shift) & mask;
+  uint32_t mask = (1u << bits) - 1;
+  for (uint32_t i = 0; i < kBlock; ++i) {
+    q[i] = static_cast<uint8_t>(byte_at(bytes, i) >> shift & mask);
+  }
 }
 
 // Likewise; the bits stand above those that are there.

@@ -73,8 +73,8 @@ struct KernelTable {
   //
   //  kQ8Block32, i = sum of w * x and s = sum of x over the block of 32:
   //   Q8_0, Q4_0, Q5_0      acc += (dw * dx) * i       w = quant, nibble - 8, 5 bits - 16
-  //   IQ4_NL, MXFP4         acc += (dw * dx) * i       w = codebook[nibble]; MXFP4: dw = 2^(e -
-  //   128) Q4_1, Q5_1            acc += (dw * dx) * i + (m * dx) * s           (one float sum)
+  //   IQ4_NL, MXFP4         acc += (dw * dx) * i       w = codebook[nibble]; MXFP4: dw = 2^(e-128)
+  //   Q4_1, Q5_1            acc += (dw * dx) * i + (m * dx) * s           (one float sum)
   //
   //  kQ8Block256, over the super-block:
   //   Q2_K, Q4_K, Q5_K      acc += (dw * dx) * i - (dmin * dx) * m        (one float difference)

@@ -16,8 +16,8 @@ constexpr uint32_t kVector = 4 * kPanelRows;  // bytes of 8 rows x 4 columns
 
 // --- Quants: planes of vectors of 8 rows x 4 columns --------------------------------------------
 
-// A plane holds kBits of each quant, taken from kShift on. Its vector v holds the next 32 /
-// kVectors groups of 4 columns; nibbles are kept 16 columns apart, pairs and bits 4.
+// A plane holds kBits of each quant, taken from `shift` on. A vector has several groups of 4
+// columns on top of each other: those of nibbles stand 16 columns apart, the others are neighbors.
 template <uint32_t kBits>
 struct Plane {
   static constexpr uint32_t kVectors = kBits;     // 256 quants in 32 bytes of kBits each
@@ -73,8 +73,7 @@ void get_quants(const std::byte* quants, uint32_t lane, uint8_t q[kBlock]) {
   });
 }
 
-// --- Numbers beside the quants
-// --------------------------------------------------------------------
+// --- Numbers beside the quants ------------------------------------------------------------------
 
 void put_half(uint16_t value, uint32_t lane, std::byte* halves) {
   store(halves + 2 * lane, value);
@@ -248,8 +247,9 @@ struct Coded {
     for (uint32_t i = 0; i < Format::kWords; ++i) {
       store(block + kVector * i + 4 * lane, codes.words[i]);
     }
-    for (uint32_t i = 0; i < Format::kBytes; ++i)
+    for (uint32_t i = 0; i < Format::kBytes; ++i) {
       block[byte_offset(i) + lane] = std::byte(codes.bytes[i]);
+    }
   }
   static void read(const std::byte* head, const std::byte* block, uint32_t lane, BlockPart& part) {
     CodedPart codes;
@@ -257,8 +257,9 @@ struct Coded {
     for (uint32_t i = 0; i < Format::kWords; ++i) {
       codes.words[i] = load<uint32_t>(block + kVector * i + 4 * lane);
     }
-    for (uint32_t i = 0; i < Format::kBytes; ++i)
+    for (uint32_t i = 0; i < Format::kBytes; ++i) {
       codes.bytes[i] = byte_at(block, byte_offset(i) + lane);
+    }
     Format::expand(codes, part);
   }
   static constexpr PanelLayout layout(TensorType type) {

@@ -133,7 +133,8 @@ struct Iq4Xs {
 
     Block(const std::byte* from, uint64_t stride) {
       scales = load_signed<kPanels>(from, stride);
-      offsets = ((scales * -128) & 0xffff) * 0x10001;
+      Int offset = scales * -128;
+      offsets = (offset & 0xffff) | (offset << 16);
       unpack_nibbles<kPanels>(from + 8, stride, this->quants);
       look_up<128, kPanels>(codebooks::kIq4, this->quants);
     }
