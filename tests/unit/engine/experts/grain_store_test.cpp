@@ -1,7 +1,9 @@
 #include "engine/experts/grain_store.h"
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
+#include <thread>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -481,6 +483,45 @@ TEST(GrainStoreOnDisk, WritesReadsAndNotices) {
   Status status = (*store)->read(digest, direct);
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code, ErrorCode::kCorrupt);
+}
+
+// Reader threads read places while the owner puts and removes other grains.
+TEST(GrainStoreOnDisk, PlacesAreReadWhileOthersArePut) {
+  test::TemporaryDirectory directory;
+  auto storage = make_system_storage();
+  auto store = GrainStore::open(*storage, directory / "store", 1 * kGiB).value();
+  constexpr uint64_t kBytes = 16 * kPage;
+  std::vector<GrainPlace> places;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    ByteVector grain = make_grain(seed, kBytes);
+    ASSERT_TRUE(store->put(sha256(grain), grain));
+    places.push_back(store->find(sha256(grain)).value());
+  }
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> wrong{0};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 2; ++i) {
+    readers.emplace_back([&] {
+      Buffer memory(2 * kMiB);
+      MutableByteSpan out = memory.span().first(kBytes);
+      while (!stop) {
+        for (const GrainPlace& place : places) {
+          bool right =
+              place.file->read_at(place.offset, out) && grain_checksum(out) == place.checksum;
+          if (!right) ++wrong;
+        }
+      }
+    });
+  }
+  for (uint64_t seed = 100; seed < 300; ++seed) {
+    ByteVector grain = make_grain(seed, kBytes);
+    EXPECT_TRUE(store->put(sha256(grain), grain));
+    if (seed % 3 == 0) store->remove(sha256(grain));
+    EXPECT_TRUE(seed % 50 != 0 || store->flush());
+  }
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(wrong, 0u);
 }
 
 }  // namespace
