@@ -2,13 +2,12 @@
 // drive it in tests. All entries weigh the same (a slab). One thread.
 //
 // What the last token did not use leaves first, and of that what will be needed last, by estimate.
-// A token passes the layers in turn, so an
-// entry has one opportunity per token: when its layer's turn comes. From its uses, each worth half
-// after kHalfLife further turns of its layer, follows the chance p of the next one, and 1/p turns
-// until it is used; to the next turn there is a part of a token to go, which is short for the
-// layers that follow and long for the layer that was just computed. Least recently used gives the
-// opposite of that last part: the next layers are those that were used longest ago. Uses are
-// remembered for as many evicted grains as there are entries.
+// A token passes the layers in turn, so an entry has one opportunity per token: when its layer's
+// turn comes. From its uses, each worth half after kHalfLife further turns of its layer, follows
+// the chance p of the next one, and 1/p turns until it is used; to the next turn there is a part of
+// a token to go, which is short for the layers that follow and long for the layer that was just
+// computed. Least recently used gives the opposite of that last part: the next layers are those
+// that were used longest ago. Uses are remembered for as many evicted grains as there are entries.
 //
 // A guess (speculative entry) is the first to leave until it is used, and for its sake nothing
 // leaves that the last token used.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include "engine/base/buffer.h"
 #include "engine/base/check.h"
 
 namespace potluck {

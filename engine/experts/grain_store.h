@@ -9,9 +9,9 @@
 //
 // What lies on disk is not trusted: whoever reads a grain compares the XXH3 in its record before
 // the bytes are used, and the digest itself is compared when a grain enters and by the scrub. (One
-// core of an AMD Zen 4: XXH3 19 GB/s, SHA-256 1.8 GB/s; old cores without SHA instructions
-// 0.3 GB/s, less than an SSD delivers.) After a crash of the process all grains are there but the
-// one that was being written; a power cut takes what was not flushed.
+// core of an AMD Zen 4: XXH3 19 GB/s, SHA-256 1.8 GB/s with SHA instructions, which old processors
+// do not have.) After a crash of the process all grains are there but the one that was being
+// written; a power cut takes what was not flushed.
 //
 // One thread calls the store, and one process at a time has it open (a lock file). Other threads
 // may call read_at() of the files in the places it returns, also while grains are put and removed:
@@ -23,7 +23,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/buffer.h"
 #include "engine/base/hash.h"
 #include "engine/base/storage.h"
 #include "engine/experts/grain_index.h"

@@ -60,9 +60,4 @@ std::optional<PageRun> SegmentSpace::allocate(uint32_t pages) {
   return take_front(free_.find(place), pages);
 }
 
-void SegmentSpace::drop_segment(uint32_t segment) {
-  auto run = free_.lower_bound({segment, 0});
-  while (run != free_.end() && run->first.first == segment) erase(run++);
-}
-
 }  // namespace potluck

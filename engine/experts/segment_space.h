@@ -41,9 +41,6 @@ class SegmentSpace {
   // On file systems that cannot punch holes these take room, and any that fits is used.
   void reuse_every_hole() { least_reused_ = 1; }
 
-  // Forgets the segment's free pages.
-  void drop_segment(uint32_t segment);
-
  private:
   using Place = std::pair<uint32_t, uint32_t>;  // segment, page
   using FreeRuns = std::map<Place, uint32_t>;   // pages, by place
