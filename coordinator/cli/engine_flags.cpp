@@ -120,8 +120,11 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
       ->envname("POTLUCK_ISA");
   parser->add_option("--workers", flags->workers, "worker processes on this machine")
       ->envname("POTLUCK_WORKERS");
+  parser->add_flag("--prefetch", flags->prefetch,
+                   "without workers: read experts ahead of the layer that needs them; slower where "
+                   "the disk is always busy");
   parser->add_flag("--no-prefetch", flags->no_prefetch,
-                   "read no experts ahead of the layer that needs them");
+                   "workers read no experts ahead of the layer that needs them");
   parser->add_flag(
       "--share-model", flags->share_model,
       "let the worker processes cut their experts from MODEL instead of fetching them");
@@ -167,7 +170,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.kv_type = *kv;
   options.stream.ram_bytes = ram;
   options.stream.store_directory = flags.store.empty() ? flags.model + ".potluck" : flags.store;
-  options.stream.prefetch = !flags.no_prefetch;
+  options.stream.prefetch = flags.prefetch;
   options.stream.notice = [terminal](const std::string& text) { terminal->notice(text); };
   options.slices = flags.slices;
   options.prefill_chunk = flags.prefill_chunk;

@@ -19,7 +19,7 @@ struct StreamOptions {
   std::string store_directory;
   uint64_t ram_bytes = 0;
   ReaderSettings reader;
-  bool prefetch = true;                            // read what the next layer is likely to need
+  bool prefetch = false;                           // read what the next layer is likely to need
   std::function<void(const std::string&)> notice;  // what people should read; or empty
 };
 
