@@ -32,6 +32,20 @@ struct CallContext {
   Budget& budget() const { return heap.budget(); }
 };
 
+// Short names for the many functions of the tables of filters, tests and methods.
+namespace calls {
+
+using Context = const CallContext&;
+using In = const Value&;
+using Given = const Arguments&;
+
+// The i-th parameter as bind_arguments() has put it.
+inline const Value& nth(Given given, size_t i) {
+  return given.positional[i];
+}
+
+}  // namespace calls
+
 // For parameters that expect a certain type; the error names the parameter and what was found.
 Result<int64_t> whole_number_of(const Value& value, std::string_view parameter, int64_t otherwise);
 Result<TextPtr> text_of(const Value& value, std::string_view parameter);

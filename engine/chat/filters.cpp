@@ -14,14 +14,7 @@
 namespace potluck {
 namespace {
 
-using Context = const CallContext&;
-using In = const Value&;
-using Given = const Arguments&;
-
-// The i-th parameter as bind_arguments() has put it.
-const Value& nth(Given given, size_t i) {
-  return given.positional[i];
-}
+using namespace calls;
 
 Result<Value> finish(Context context, Result<MarkedText> text) {
   if (!text) return text.error();

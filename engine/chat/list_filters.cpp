@@ -13,9 +13,7 @@
 namespace potluck {
 namespace {
 
-using Context = const CallContext&;
-using In = const Value&;
-using Given = const Arguments&;
+using namespace calls;
 
 // "function.name" or "0": the attribute of an attribute; undefined where one is missing.
 Result<Value> attribute_of(Context context, In value, In path) {

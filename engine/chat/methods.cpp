@@ -13,13 +13,7 @@
 namespace potluck {
 namespace {
 
-using Context = const CallContext&;
-using In = const Value&;
-using Given = const Arguments&;
-
-const Value& nth(Given given, size_t i) {
-  return given.positional[i];
-}
+using namespace calls;
 
 // --- Texts -----------------------------------------------------------------------------------
 

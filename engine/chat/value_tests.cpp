@@ -6,8 +6,7 @@
 namespace potluck {
 namespace {
 
-using Context = const CallContext&;
-using In = const Value&;
+using namespace calls;
 
 Result<bool> remainder_is(In value, In divisor, int64_t expected) {
   const auto number = value.whole_number();
