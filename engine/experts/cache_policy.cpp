@@ -43,6 +43,11 @@ bool CachePolicy::contains(const Digest& key) const {
   return found != entries_.end() && found->second.order != &history_;
 }
 
+bool CachePolicy::is_guess(const Digest& key) const {
+  auto found = entries_.find(key);
+  return found != entries_.end() && is_guess(found->second);
+}
+
 // Moves the entry without allocating where it was in an order before.
 void CachePolicy::place(Entries::value_type& entry, Order* order, double heat) {
   Rank rank{heat, ++uses_, &entry.first};

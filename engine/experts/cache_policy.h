@@ -48,6 +48,8 @@ class CachePolicy {
   void begin_step(uint32_t layer);
 
   bool contains(const Digest& key) const;
+  // In on a guess, and not used since.
+  bool is_guess(const Digest& key) const;
   // True if the grain is in; it is used in this step.
   bool touch(const Digest& key);
   // Takes in a grain that is not in.

@@ -32,7 +32,7 @@ struct Slab {
   Digest digest{};
   GrainId id{};
   bool reading = false;
-  bool guessed = false;           // read on a guess and not wanted since
+  uint64_t tag = 0;               // while reading: of the request
   std::vector<size_t> waiters{};  // while reading: indices into the wave
 
   ByteSpan grain() const { return {data, grain_bytes}; }
@@ -66,6 +66,7 @@ struct StoredSource::State {
   void request(std::span<const GrainId> grains);
   void want(size_t index);
   bool find_in_memory(size_t index, const Digest& digest);
+  void give(size_t index, uint32_t slab);
   void start_reads();
   void start_guesses();
   bool plan_read(GrainId id, const Digest& digest, bool guessed);
@@ -91,13 +92,14 @@ struct StoredSource::State {
   std::vector<std::shared_ptr<Slab>> slabs;
   std::vector<uint32_t> vacant;
   std::unordered_map<Digest, uint32_t> slab_of;
-  CacheStatistics statistics;
+  CacheStatistics statistics;  // without the policy's part
 
   std::vector<GrainId> wave;
   std::vector<Arrival> ready;
   std::vector<size_t> missing;  // indices into the wave, in its order
   size_t next_missing = 0;      // the first whose read has not started
   size_t awaited = 0;           // grains of the wave being read
+  std::vector<uint32_t> awaited_slabs;
   std::vector<GrainId> guesses;
   size_t next_guess = 0;
   std::optional<Error> failure;  // of the wave
@@ -134,7 +136,8 @@ StoredSource::State::State(const Manifest& from, GrainStore& grains,
 }
 
 void StoredSource::State::request(std::span<const GrainId> grains) {
-  for (const auto& slab : slabs) slab->waiters.clear();
+  for (uint32_t slab : awaited_slabs) slabs[slab]->waiters.clear();
+  awaited_slabs.clear();
   wave.assign(grains.begin(), grains.end());
   ready.clear();
   missing.clear();
@@ -158,30 +161,33 @@ void StoredSource::State::want(size_t index) {
                      fmt::format("the manifest has no grain {} of expert {} in layer {}", id.grain,
                                  id.expert, id.layer)});
   }
-  if (find_in_memory(index, manifest.digest_of(id))) return;
-  ++statistics.misses;
-  missing.push_back(index);
+  if (!find_in_memory(index, manifest.digest_of(id))) missing.push_back(index);
 }
 
 // True if the grain is in memory or on its way there.
 bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
   auto found = slab_of.find(digest);
   if (found == slab_of.end()) return false;
-  const std::shared_ptr<Slab>& slab = slabs[found->second];
+  const Slab& slab = *slabs[found->second];
+  if (policy.is_guess(digest)) {
+    gate.used(slab.id.layer);
+    if (slab.reading) reader->promote(slab.tag);
+  }
   policy.touch(digest);
-  if (slab->guessed) {
-    slab->guessed = false;
-    ++statistics.guesses_used;
-    gate.used(slab->id.layer);
-  }
-  ++statistics.hits;
-  if (slab->reading) {
-    slab->waiters.push_back(index);
-    ++awaited;
-    return true;
-  }
-  ready.push_back({index, {slab->grain(), slab}});
+  give(index, found->second);
   return true;
+}
+
+// The grain of this slab is what the wave asked for at `index`: now, or once it was read.
+void StoredSource::State::give(size_t index, uint32_t slab) {
+  const std::shared_ptr<Slab>& from = slabs[slab];
+  if (from->reading) {
+    from->waiters.push_back(index);
+    awaited_slabs.push_back(slab);
+    ++awaited;
+  } else {
+    ready.push_back({index, {from->grain(), from}});
+  }
 }
 
 void StoredSource::State::start_reads() {
@@ -193,13 +199,7 @@ void StoredSource::State::start_reads() {
       if (!plan_read(wave[index], digest, false)) break;
       found = slab_of.find(digest);
     }
-    const std::shared_ptr<Slab>& slab = slabs[found->second];
-    if (slab->reading) {
-      slab->waiters.push_back(index);
-      ++awaited;
-    } else {
-      ready.push_back({index, {slab->grain(), slab}});
-    }
+    give(index, found->second);
   }
   submit_planned();
 }
@@ -239,7 +239,6 @@ bool StoredSource::State::plan_read(GrainId id, const Digest& digest, bool guess
   slab.digest = digest;
   slab.id = id;
   slab.reading = true;
-  slab.guessed = guessed;
   Read* last = planned.empty() ? nullptr : &reads[planned.back()];
   bool continues = last != nullptr && last->file == place->file && last->end == place->offset &&
                    last->slabs.size() < BlockParts::kMost &&
@@ -254,6 +253,7 @@ bool StoredSource::State::plan_read(GrainId id, const Digest& digest, bool guess
     last = &reads[planned.back()];
     *last = {{}, place->file, place->offset, 0, guessed};
   }
+  slab.tag = planned.back();
   last->slabs.push_back(*taken);
   last->end += place->bytes;
   last->bytes += place->bytes;
@@ -291,9 +291,7 @@ void StoredSource::State::finish(Read& read, const Status& status) {
   for (uint32_t slab : read.slabs) finish_slab(slab, status);
   if (!status) return;
   statistics.disk_bytes += read.bytes;
-  if (!read.guessed) return;
-  statistics.guessed_grains += read.slabs.size();
-  statistics.guessed_bytes += read.bytes;
+  if (read.guessed) statistics.guessed_bytes += read.bytes;
 }
 
 // A grain has come: those who wait for it get it, if its bytes are what the store once took.
@@ -325,12 +323,9 @@ std::optional<uint32_t> StoredSource::State::take_slab(const Digest& digest, boo
     auto victim =
         policy.victim(guessed, [this](const Digest& key) { return !in_use(slab_of.at(key)); });
     if (!victim) return std::nullopt;
-    Slab& slab = *slabs[slab_of.at(*victim)];
-    if (slab.guessed) {
-      ++statistics.guesses_wasted;
-      gate.wasted(slab.id.layer);
-    }
-    release(slab_of.at(*victim));
+    uint32_t slab = slab_of.at(*victim);
+    if (policy.is_guess(*victim)) gate.wasted(slabs[slab]->id.layer);
+    release(slab);
   }
   uint32_t slab = vacant.back();
   vacant.pop_back();
@@ -343,7 +338,6 @@ void StoredSource::State::release(uint32_t index) {
   Slab& slab = *slabs[index];
   policy.erase(slab.digest);
   slab_of.erase(slab.digest);
-  slab.guessed = false;
   vacant.push_back(index);
 }
 
@@ -399,8 +393,10 @@ std::optional<GrainId> StoredSource::failed_grain() const {
   return state_->failed;
 }
 
-const CacheStatistics& StoredSource::statistics() const {
-  return state_->statistics;
+CacheStatistics StoredSource::statistics() const {
+  CacheStatistics all = state_->statistics;
+  static_cast<CacheCounters&>(all) = state_->policy.counters();
+  return all;
 }
 
 uint64_t StoredSource::resident_bytes() const {

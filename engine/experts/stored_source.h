@@ -22,18 +22,13 @@
 
 namespace potluck {
 
-struct CacheStatistics {
-  uint64_t hits = 0;    // grains of waves that were in memory, or on their way because of a guess
-  uint64_t misses = 0;  // grains of waves whose reads began when they were asked for
+// The policy's counters and what the disk did. A hit may still be on its way, because of a guess.
+struct CacheStatistics : CacheCounters {
   uint64_t disk_bytes = 0;
+  uint64_t guessed_bytes = 0;   // of them, read on a guess
   uint64_t corrupt_grains = 0;  // found altered on disk
   Duration waited{0};           // in take(), for the disk
   Duration reading{0};          // from a wave's first read until its last one was done
-
-  uint64_t guessed_grains = 0;  // read on a guess
-  uint64_t guessed_bytes = 0;
-  uint64_t guesses_used = 0;    // of them, wanted while they were there: misses that were not
-  uint64_t guesses_wasted = 0;  // of them, gone without having been used
 };
 
 struct StoredSourceOptions {
@@ -63,7 +58,7 @@ class StoredSource final : public GrainSource {
 
   // The grain that the last failed take() could not give.
   std::optional<GrainId> failed_grain() const;
-  const CacheStatistics& statistics() const;
+  CacheStatistics statistics() const;
   uint64_t resident_bytes() const;  // slabs in use; never more than the budget
   std::string_view reader_name() const;
 

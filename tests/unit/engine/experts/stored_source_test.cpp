@@ -230,7 +230,7 @@ TEST_F(StoredSourceTest, GuessesAreReadAfterTheWaveAndUsedByTheNext) {
   std::vector<GrainId> next{ids_[1], ids_[3]};
   source.request(next);
   take_all(source, 2);
-  EXPECT_EQ(source.statistics().guessed_grains, 2u);
+  EXPECT_EQ(source.statistics().guesses, 2u);
   EXPECT_EQ(source.statistics().guesses_used, 1u);
   EXPECT_EQ(source.statistics().hits, 1u);
   EXPECT_EQ(source.statistics().misses, 2u);
@@ -255,7 +255,7 @@ TEST_F(StoredSourceTest, WithoutGuessingNothingIsReadAhead) {
   source.expect(std::span(ids_).subspan(1, 2));
   ASSERT_TRUE(source.get(ids_[0]));
   ASSERT_TRUE(source.get(ids_[5]));
-  EXPECT_EQ(source.statistics().guessed_grains, 0u);
+  EXPECT_EQ(source.statistics().guesses, 0u);
 }
 
 TEST_F(StoredSourceTest, AReadErrorNamesTheGrainAndLosesNothingElse) {
