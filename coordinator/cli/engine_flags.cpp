@@ -66,6 +66,10 @@ Status check_flags(const EngineFlags& flags) {
   if (flags.prefill_chunk < 1 || flags.prefill_chunk > limits::kPrefillChunk) {
     return out_of_range("--prefill-chunk", 1, limits::kPrefillChunk, flags.prefill_chunk);
   }
+  if (flags.prefetch != "auto" && flags.prefetch != "on" && flags.prefetch != "off") {
+    return Error{ErrorCode::kInvalidArgument,
+                 "--prefetch: expected auto, on or off, found " + flags.prefetch};
+  }
   if (flags.workers > limits::kWorkers) {
     return out_of_range("--workers", 0, limits::kWorkers, flags.workers);
   }
@@ -120,11 +124,12 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
       ->envname("POTLUCK_ISA");
   parser->add_option("--workers", flags->workers, "worker processes on this machine")
       ->envname("POTLUCK_WORKERS");
-  parser->add_flag("--prefetch", flags->prefetch,
-                   "without workers: read experts ahead of the layer that needs them; slower where "
-                   "the disk is always busy");
-  parser->add_flag("--no-prefetch", flags->no_prefetch,
-                   "workers read no experts ahead of the layer that needs them");
+  parser
+      ->add_option(
+          "--prefetch", flags->prefetch,
+          "read experts ahead of the layer that needs them: auto (workers do; alone, where "
+          "the disk is never idle, it costs more than it brings), on or off")
+      ->envname("POTLUCK_PREFETCH");
   parser->add_flag(
       "--share-model", flags->share_model,
       "let the worker processes cut their experts from MODEL instead of fetching them");
@@ -170,7 +175,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.kv_type = *kv;
   options.stream.ram_bytes = ram;
   options.stream.store_directory = flags.store.empty() ? flags.model + ".potluck" : flags.store;
-  options.stream.prefetch = flags.prefetch;
+  options.stream.prefetch = flags.prefetch == "on";
   options.stream.notice = [terminal](const std::string& text) { terminal->notice(text); };
   options.slices = flags.slices;
   options.prefill_chunk = flags.prefill_chunk;
@@ -182,7 +187,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.local_workers = flags.workers;
   pool.last_resort_bytes = kLastResortBytes;
   pool.notice = options.stream.notice;
-  pool.prefetch = !flags.no_prefetch;
+  pool.prefetch = flags.prefetch != "off";
   pool.records_directory = home_directory() + "/layers";
   pool.local.program = environment.program;
   pool.local.store_directory = flags.store.empty() ? home_directory() + "/store" : flags.store;

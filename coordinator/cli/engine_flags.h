@@ -20,8 +20,7 @@ struct EngineFlags {
   uint32_t slices = 1;
   uint32_t prefill_chunk = 512;
   std::string isa;
-  bool prefetch = false;     // solo, where the disk rarely has nothing else to do
-  bool no_prefetch = false;  // by workers
+  std::string prefetch = "auto";
   bool quiet = false;
   uint32_t workers = 0;
   DeviceFlags device;  // of the local workers, or of this process if it streams experts itself
