@@ -1,22 +1,54 @@
 #include "coordinator/serving/streamed_experts.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "engine/base/disk_probe.h"
+#include "engine/base/format_bytes.h"
+#include "engine/base/limits.h"
 #include "engine/experts/manifest_builder.h"
 #include "engine/experts/working_set.h"
 
 namespace potluck {
 namespace {
 
-// Too small a cache is not an error: it works, as slowly as the disk is.
-void warn_of_small_budget(const Manifest& manifest, uint32_t top_k, const StreamOptions& options) {
+// A cache of less than one token's experts is not an error: it works, as slowly as the disk is.
+Status check_budget(const Manifest& manifest, uint32_t top_k, const StreamOptions& options) {
   uint64_t needed = working_set(manifest, top_k, 1, 1).slab_bytes(manifest);
-  if (options.ram_bytes >= needed || !options.notice) return;
+  if (options.ram_bytes < manifest.largest_grain_bytes()) {
+    return Error{ErrorCode::kLimit,
+                 fmt::format("--ram: {} are not enough for any part of an expert ({}); the experts "
+                             "of one token take {}",
+                             format_bytes(options.ram_bytes),
+                             format_bytes(manifest.largest_grain_bytes()), format_bytes(needed))};
+  }
+  if (options.ram_bytes >= needed || !options.notice) return {};
   options.notice(fmt::format(
-      "--ram: {:.1f} MiB hold less than the {:.1f} MiB of experts that one token uses, so every "
-      "expert is read from disk every time; with more than that, some stay in memory",
-      static_cast<double>(options.ram_bytes) / kMiB, static_cast<double>(needed) / kMiB));
+      "--ram: {} hold less than the {} of experts that one token uses, so every expert is read "
+      "from disk every time; with more than that, some stay in memory",
+      format_bytes(options.ram_bytes), format_bytes(needed)));
+  return {};
+}
+
+// Before a long build that would not come to its end. What a store already holds counts as parts of
+// this model: a store of several models may find out later.
+Status check_room(const GrainCutter& cutter, const GrainStore& store, Storage& storage,
+                  const std::string& directory) {
+  uint64_t total = 0;
+  for (const ExpertBank& bank : cutter.banks()) {
+    total += bank.experts * cutter.expert_bytes(bank.layer);
+  }
+  uint64_t missing = total - std::min(total, store.used_bytes());
+  auto available = storage.free_bytes(directory);
+  if (!available) return available.error();
+  uint64_t usable = *available - std::min(*available, limits::kDiskReserveBytes);
+  if (missing <= usable) return {};
+  return Error{
+      ErrorCode::kLimit,
+      fmt::format("--store: {} has room for {}, the experts need {} more; name a directory "
+                  "on a larger disk",
+                  directory, format_bytes(usable), format_bytes(missing))};
 }
 
 }  // namespace
@@ -29,8 +61,9 @@ Result<std::unique_ptr<StreamedExperts>> StreamedExperts::open(const Model& mode
   std::unique_ptr<StreamedExperts> experts(new StreamedExperts());
   Status built = experts->build(model, options, threads, storage, progress);
   if (!built) return built.error();
+  Status enough = check_budget(*experts->manifest_, model.config().router.top_k, options);
+  if (!enough) return enough.error();
   if (Status opened = experts->open_source(options, clock); !opened) return opened.error();
-  warn_of_small_budget(*experts->manifest_, model.config().router.top_k, options);
   return experts;
 }
 
@@ -42,6 +75,8 @@ Status StreamedExperts::build(const Model& model, const StreamOptions& options, 
   for (const std::string& text : store_->take_notices()) {
     if (options.notice) options.notice(text);
   }
+  Status room = check_room(model.cutter(), *store_, storage, options.store_directory);
+  if (!room) return room;
   auto fingerprint = model.file().fingerprint();
   if (!fingerprint) return fingerprint.error();
   LayerRecords records(storage, options.store_directory + "/layers", *fingerprint);
