@@ -18,6 +18,8 @@ constexpr uint32_t kDepths[] = {1, 2, 4, 8, 16};
 constexpr uint64_t kPointCount = std::size(kRecordSizes) * std::size(kDepths);
 constexpr uint64_t kMostInFlight = 32 * kMiB;  // more hides no latency that any device has
 constexpr double kGoodEnough = 0.95;
+// While tokens are computed the processor is late to ask for more than it is here.
+constexpr uint32_t kLeastDepth = 4;
 
 class Probe {
  public:
@@ -138,7 +140,7 @@ Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& se
       return open_block_reader(settings.choice, tried, clock);
     };
     auto probe = probe_disk(*sample, make_reader, clock);
-    if (probe) depth = probe->depth_for(record_bytes);
+    if (probe) depth = std::max(probe->depth_for(record_bytes), kLeastDepth);
   }
   auto reader = open_block_reader(settings.choice, depth == 0 ? kUnmeasuredDepth : depth, clock);
   uint64_t rate = settings.simulated_bytes_per_second;

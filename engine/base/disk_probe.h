@@ -50,8 +50,9 @@ Result<DiskProbe> probe_disk(const ReadableFile& file, const ReaderFactory& make
 // most disks.
 inline constexpr uint32_t kUnmeasuredDepth = 8;
 
-// Opens a reader as the settings say. Without a depth, one is measured on `sample` for records of
-// about `record_bytes`; kUnmeasuredDepth where that cannot be (null, too small, unreadable).
+// Opens a reader as the settings say. Without a depth, one of at least 4 is measured on `sample` for
+// records of about `record_bytes`; kUnmeasuredDepth where that cannot be (null, too small,
+// unreadable).
 Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& settings,
                                                         const ReadableFile* sample,
                                                         uint64_t record_bytes, const Clock& clock);

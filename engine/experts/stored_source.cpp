@@ -11,6 +11,7 @@ namespace potluck {
 namespace {
 
 constexpr uint64_t kSlabAlignment = 4096;  // direct reads ask for it
+constexpr size_t kReadsPlanned = 4;        // then they go out: planning a wave takes a while
 
 // Memory for `slabs` slabs. Buffer aligns small blocks to 64 bytes only, so it asks for a little
 // more and starts at the next multiple.
@@ -70,7 +71,7 @@ struct StoredSource::State {
   void start_reads();
   void start_guesses();
   bool plan_read(GrainId id, const Digest& digest, bool guessed);
-  void submit_planned();
+  void submit_planned(size_t kept = 0);
   void collect(bool wait);
   void finish(Read& read, const Status& status);
   void finish_slab(uint32_t slab, const Status& status);
@@ -197,6 +198,8 @@ void StoredSource::State::start_reads() {
     auto found = slab_of.find(digest);  // an equal grain of this wave, perhaps
     if (found == slab_of.end()) {
       if (!plan_read(wave[index], digest, false)) break;
+      // The last one may still grow.
+      if (planned.size() > kReadsPlanned) submit_planned(1);
       found = slab_of.find(digest);
     }
     give(index, found->second);
@@ -260,18 +263,20 @@ bool StoredSource::State::plan_read(GrainId id, const Digest& digest, bool guess
   return true;
 }
 
-void StoredSource::State::submit_planned() {
-  if (planned.empty()) return;
+// All but the last `kept`.
+void StoredSource::State::submit_planned(size_t kept) {
+  if (planned.size() <= kept) return;
   requests.clear();
-  for (uint64_t tag : planned) {
-    const Read& read = reads[tag];
-    BlockRead request{read.file, read.end - read.bytes, {}, tag, read.guessed};
+  auto end = planned.end() - static_cast<ptrdiff_t>(kept);
+  for (auto tag = planned.begin(); tag != end; ++tag) {
+    const Read& read = reads[*tag];
+    BlockRead request{read.file, read.end - read.bytes, {}, *tag, read.guessed};
     for (uint32_t slab : read.slabs) {
       request.parts.push_back({slabs[slab]->data, slabs[slab]->grain_bytes});
     }
     requests.push_back(request);
   }
-  planned.clear();
+  planned.erase(planned.begin(), end);
   reader->submit(requests);
 }
 

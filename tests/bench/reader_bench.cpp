@@ -1,7 +1,8 @@
-// The disk readers against bare O_DIRECT reads by as many threads: random records of a big file
-// into the same memory, backed by huge pages. The arms alternate, round by round.
+// The disk readers against bare O_DIRECT reads by as many threads: random records of big files into
+// the same memory, backed by huge pages. The arms alternate, round by round. Give it all segments
+// of a store: a small part of them may be in a cache between here and the disk.
 //
-//   reader_bench FILE RECORD_BYTES DEPTH [ROUNDS [MEGABYTES_PER_ROUND]]
+//   reader_bench RECORD_BYTES DEPTH ROUNDS MEGABYTES_PER_ROUND FILE...
 //     -> per arm the median of MB/s, its ratio to the bare reads, processor ms per GB
 #include <algorithm>
 #include <atomic>
@@ -23,16 +24,21 @@
 namespace potluck {
 namespace {
 
+struct Record {
+  size_t file;
+  uint64_t offset;
+};
+
 struct Job {
-  std::string path;
+  std::vector<std::string> paths;
   uint64_t record_bytes = 0;
   uint32_t depth = 0;
-  uint64_t reads = 0;  // per round
-  uint64_t records = 0;
-  uint64_t seed = 0;  // of this round
+  uint64_t reads = 0;             // per round
+  std::vector<Record> records{};  // of all files
+  uint64_t seed = 0;              // of this round
 
-  uint64_t offset(uint64_t read) const {
-    return CounterRandom(seed).bits(read) % records * record_bytes;
+  const Record& record(uint64_t read) const {
+    return records[CounterRandom(seed).bits(read) % records.size()];
   }
 };
 
@@ -44,8 +50,11 @@ struct Arm {
 };
 
 void read_raw(const Job& job, Buffer& memory) {
-  int fd = ::open(job.path.c_str(), O_RDONLY | O_DIRECT);
-  CHECK(fd >= 0);
+  std::vector<int> files;
+  for (const std::string& path : job.paths) {
+    files.push_back(::open(path.c_str(), O_RDONLY | O_DIRECT));
+    CHECK(files.back() >= 0);
+  }
   std::atomic<uint64_t> next = 0;
   std::vector<std::thread> threads;
   for (uint32_t place = 0; place < job.depth; ++place) {
@@ -54,29 +63,36 @@ void read_raw(const Job& job, Buffer& memory) {
       std::byte* out = memory.data() + 2 * place * job.record_bytes;
       for (uint64_t read = next++; read < job.reads; read = next++) {
         uint64_t half = read % 2 * job.record_bytes;
-        auto offset = static_cast<off_t>(job.offset(read));
-        ssize_t got = ::pread(fd, out + half, job.record_bytes, offset);
+        const Record& record = job.record(read);
+        ssize_t got = ::pread(files[record.file], out + half, job.record_bytes,
+                              static_cast<off_t>(record.offset));
         CHECK(got == static_cast<ssize_t>(job.record_bytes));
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  ::close(fd);
+  for (int fd : files) ::close(fd);
 }
 
 // All that fits the memory is submitted at once, as the misses of one layer are.
 void read_blocks(ReaderChoice choice, const Job& job, Buffer& memory) {
   SystemClock clock;
   auto storage = make_system_storage();
-  auto file = storage->open(job.path, ReadMode::kDirect);
+  std::vector<std::unique_ptr<ReadableFile>> files;
+  for (const std::string& path : job.paths) {
+    auto file = storage->open(path, ReadMode::kDirect);
+    CHECK(file.ok());
+    files.push_back(std::move(*file));
+  }
   auto reader = open_block_reader(choice, job.depth, clock);
-  CHECK(file.ok() && reader.ok());
+  CHECK(reader.ok());
   uint64_t next = 0;
   std::vector<BlockRead> reads;
   auto prepare = [&](uint64_t place) {
     if (next == job.reads) return;
-    reads.push_back({.file = file->get(),
-                     .offset = job.offset(next++),
+    const Record& record = job.record(next++);
+    reads.push_back({.file = files[record.file].get(),
+                     .offset = record.offset,
                      .parts = memory.span().subspan(place * job.record_bytes, job.record_bytes),
                      .tag = place});
   };
@@ -120,19 +136,30 @@ void measure(Arm& arm, const Job& job, Buffer& memory) {
   arm.cpu_per_gb.push_back((processor_ms() - processor_start) / (bytes / 1e9));
 }
 
+void list_records(Job& job) {
+  auto storage = make_system_storage();
+  for (size_t i = 0; i < job.paths.size(); ++i) {
+    auto file = storage->open(job.paths[i], ReadMode::kDirect);
+    CHECK(file.ok());
+    for (uint64_t at = 0; at + job.record_bytes <= (*file)->size(); at += job.record_bytes) {
+      job.records.push_back({i, at});
+    }
+  }
+  CHECK(!job.records.empty());
+}
+
 int run(int count, char** arguments) {
-  if (count < 4) {
-    std::fprintf(stderr, "reader_bench FILE RECORD_BYTES DEPTH [ROUNDS [MEGABYTES_PER_ROUND]]\n");
+  if (count < 6) {
+    std::fprintf(stderr, "reader_bench RECORD_BYTES DEPTH ROUNDS MEGABYTES_PER_ROUND FILE...\n");
     return 2;
   }
-  Job job{.path = arguments[1],
-          .record_bytes = std::strtoull(arguments[2], nullptr, 10),
-          .depth = static_cast<uint32_t>(std::strtoul(arguments[3], nullptr, 10))};
-  int rounds = count > 4 ? std::atoi(arguments[4]) : 5;
-  uint64_t megabytes = count > 5 ? std::strtoull(arguments[5], nullptr, 10) : 500;
-  auto file = make_system_storage()->open(job.path, ReadMode::kDirect);
-  CHECK(file.ok() && job.record_bytes > 0 && (*file)->size() >= job.record_bytes);
-  job.records = (*file)->size() / job.record_bytes;
+  Job job{.paths = {arguments + 5, arguments + count},
+          .record_bytes = std::strtoull(arguments[1], nullptr, 10),
+          .depth = static_cast<uint32_t>(std::strtoul(arguments[2], nullptr, 10))};
+  int rounds = std::atoi(arguments[3]);
+  uint64_t megabytes = std::strtoull(arguments[4], nullptr, 10);
+  CHECK(job.record_bytes > 0 && job.depth > 0 && rounds > 0);
+  list_records(job);
   job.reads = std::max<uint64_t>(megabytes * 1000000 / job.record_bytes, 1);
   // Twice the depth: what is done is handed over while the device goes on.
   Buffer memory(std::max<uint64_t>(2 * job.depth * job.record_bytes, 2 * kMiB));
