@@ -85,7 +85,7 @@ Status Runtime::open_local(Storage& storage, const StageProgress& progress) {
 }
 
 void Runtime::add_stream_counters(ExpertCounters* counters) const {
-  const CacheStatistics cache = streamed_->source().statistics();
+  const CacheStatistics cache = streamed_->stored().statistics();
   counters->disk_bytes = cache.disk_bytes;
   counters->disk_nanoseconds = static_cast<uint64_t>(cache.waited.count());
   counters->disk_reading_nanoseconds = static_cast<uint64_t>(cache.reading.count());

@@ -63,7 +63,9 @@ Result<std::unique_ptr<StreamedExperts>> StreamedExperts::open(const Model& mode
   if (!built) return built.error();
   Status enough = check_budget(*experts->manifest_, model.config().router.top_k, options);
   if (!enough) return enough.error();
-  if (Status opened = experts->open_source(options, clock); !opened) return opened.error();
+  if (Status opened = experts->open_source(model, options, clock); !opened) {
+    return opened.error();
+  }
   return experts;
 }
 
@@ -88,13 +90,16 @@ Status StreamedExperts::build(const Model& model, const StreamOptions& options, 
 }
 
 // The depth of the reader is measured on the store itself.
-Status StreamedExperts::open_source(const StreamOptions& options, const Clock& clock) {
+Status StreamedExperts::open_source(const Model& model, const StreamOptions& options,
+                                    const Clock& clock) {
   auto reader =
       open_fitted_reader(options.reader, store_->sample_file(), StoredSource::kReadBytes, clock);
   if (!reader) return reader.error().in("--reader");
-  source_ = std::make_unique<StoredSource>(
+  stored_ = std::make_unique<StoredSource>(
       *manifest_, *store_, std::move(*reader), clock,
       StoredSourceOptions{.budget_bytes = options.ram_bytes, .guess = options.prefetch});
+  source_ =
+      std::make_unique<MendedSource>(*stored_, *store_, *manifest_, model.cutter(), options.notice);
   return {};
 }
 

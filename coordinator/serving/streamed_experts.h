@@ -1,6 +1,7 @@
 // StreamedExperts: the experts of a model that does not fit into memory, on one machine: a store on
 // disk, built from the model file at the first use, behind a cache of the size that was asked for.
-// Later uses find the store as it is. One thread.
+// Later uses find the store as it is; what is damaged in it is cut from the model file again. One
+// thread.
 #pragma once
 
 #include <functional>
@@ -10,6 +11,7 @@
 #include "engine/base/block_reader.h"
 #include "engine/base/thread_pool.h"
 #include "engine/experts/grain_store.h"
+#include "engine/experts/mended_source.h"
 #include "engine/experts/stored_source.h"
 #include "engine/model/model.h"
 
@@ -33,17 +35,19 @@ class StreamedExperts {
                                                        const Clock& clock,
                                                        const Progress& progress);
 
-  StoredSource& source() { return *source_; }
+  GrainSource& source() { return *source_; }
+  const StoredSource& stored() const { return *stored_; }
 
  private:
   StreamedExperts() = default;
   Status build(const Model& model, const StreamOptions& options, ThreadPool& threads,
                Storage& storage, const Progress& progress);
-  Status open_source(const StreamOptions& options, const Clock& clock);
+  Status open_source(const Model& model, const StreamOptions& options, const Clock& clock);
 
   std::unique_ptr<GrainStore> store_;
   std::unique_ptr<Manifest> manifest_;
-  std::unique_ptr<StoredSource> source_;
+  std::unique_ptr<StoredSource> stored_;
+  std::unique_ptr<MendedSource> source_;
 };
 
 }  // namespace potluck

@@ -97,6 +97,17 @@ class PotluckTest(unittest.TestCase):
         self.addCleanup(self.end, process)
         return process
 
+    def small_disk(self, mebibytes):
+        """A file system of its own, where the user may mount one."""
+        disk = self.home / "disk"
+        disk.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", disk],
+                                 capture_output=True, check=False)
+        if mounted.returncode != 0:
+            self.skipTest("mounting a small file system needs root")
+        self.addCleanup(subprocess.run, ["umount", disk], check=True)
+        return disk
+
     def end(self, process):
         for child in children_of(process.pid):
             try:

@@ -74,6 +74,15 @@ class Pool(PoolTest):
         wait_for(lambda: len(out.text) > before + 20, "an answer")
         worker_err.wait_for("(?i)(altered|corrupt|does not match)")
 
+    def test_a_worker_whose_disk_fills_up_serves_what_fits(self):
+        disk = self.small_disk(256 + 16)  # 256 MiB stay free
+        server, out, _ = self.serve()
+        worker, worker_err = self.join(self.next_token(out), disk / "store", "--ram", "64MiB")
+        worker_err.wait_for(r"no room for more experts, \d+ of 144 units are ready: .*the disk has \d+ left")
+        before = self.ask(server, out, "Once upon a time")
+        wait_for(lambda: len(out.text) > before + 20, "an answer")
+        self.assertIsNone(worker.poll())
+
     def test_two_coordinators_with_one_home_are_refused(self):
         _, out, _ = self.serve()
         self.next_token(out)

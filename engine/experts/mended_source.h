@@ -1,0 +1,59 @@
+// MendedSource: a stored source beside the model file that its store was built from. A grain that
+// the store cannot give (altered, unreadable, gone) is cut from the file again, handed out and put
+// back: a damaged store costs time and nothing else. One thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/experts/grain_source.h"
+#include "engine/experts/grain_store.h"
+#include "engine/experts/stored_source.h"
+
+namespace potluck {
+
+class MendedSource final : public GrainSource {
+ public:
+  using Notice = std::function<void(const std::string&)>;
+
+  // All must outlive the source; `store` is the one that `stored` reads from. `notice` (or nothing)
+  // hears of what was mended, kNotices times at most: a dying disk has much to say.
+  MendedSource(StoredSource& stored, GrainStore& store, const Manifest& manifest,
+               const GrainCutter& cutter, Notice notice)
+      : stored_(stored),
+        store_(store),
+        manifest_(manifest),
+        cutter_(cutter),
+        notice_(std::move(notice)) {}
+  static constexpr uint64_t kNotices = 8;
+
+  void request(std::span<const GrainId> wave) override;
+  // Also fails as the model file's reads do, and with kCorrupt when the file is not the one any
+  // more that the manifest was made of.
+  Status take(std::vector<Arrival>* arrivals) override;
+  void expect(std::span<const GrainId> guesses) override { stored_.expect(guesses); }
+  bool wants_guesses() const override { return stored_.wants_guesses(); }
+
+  uint64_t mended() const { return mended_; }
+
+ private:
+  std::optional<size_t> awaited(GrainId id) const;
+  void ask_for_the_rest();
+  Result<GrainView> cut(GrainId id, const Error& reason);
+  void put_back(const Digest& digest, ByteSpan grain, const Error& reason);
+
+  StoredSource& stored_;
+  GrainStore& store_;
+  const Manifest& manifest_;
+  const GrainCutter& cutter_;
+  Notice notice_;
+  uint64_t mended_ = 0;
+
+  std::vector<GrainId> wave_;
+  std::vector<bool> given_;    // of the wave
+  std::vector<size_t> asked_;  // what the stored source was asked for, as indices into the wave
+  std::vector<GrainId> rest_;  // the same as names
+};
+
+}  // namespace potluck
