@@ -50,8 +50,8 @@ Result<DiskProbe> probe_disk(const ReadableFile& file, const ReaderFactory& make
 // most disks.
 inline constexpr uint32_t kUnmeasuredDepth = 8;
 
-// Opens a reader as the settings say. Without a depth, one of at least 4 is measured on `sample` for
-// records of about `record_bytes`; kUnmeasuredDepth where that cannot be (null, too small,
+// Opens a reader as the settings say. Without a depth, one (of at least 4) is measured on `sample`
+// for records of about `record_bytes`; kUnmeasuredDepth where that cannot be (null, too small, or
 // unreadable).
 Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& settings,
                                                         const ReadableFile* sample,
