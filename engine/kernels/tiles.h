@@ -56,12 +56,21 @@ static inline void prefetch_block(const Input& in, const std::byte* block) {
   }
 }
 
-// For tiles of many panels whose columns are short: asks for a line of each panel, and near their
-// end for the panels that follow in the next tile.
+// For tiles whose columns are short: the same, where the next tile fits a second-level cache beside
+// this one. Wider tiles ask for a line of each of their own panels, and near their end for the
+// panels that follow.
 template <uint32_t kPanels>
 static inline void prefetch_columns(const Input& in, const std::byte* column) {
+  constexpr uint64_t kLargestTile = 256 * 1024;
+  const uint64_t at = column - in.panel;
+  const uint64_t tile = kPanels * in.stride;
+  if (tile <= kLargestTile) {
+    const std::byte* to = in.panel + kPanels * at + std::max<uint64_t>(tile, kPrefetchAhead);
+#pragma GCC unroll 8
+    for (uint32_t line = 0; line < kPanels; ++line) __builtin_prefetch(to + line * 64, 0, 2);
+    return;
+  }
   constexpr uint64_t kAhead = kPrefetchAhead / kPanels;
-  uint64_t at = column - in.panel;
   const std::byte* to = column + kAhead;
   if (at + kAhead >= in.stride) to += (kPanels - 1) * in.stride;
 #pragma GCC unroll 8
@@ -260,16 +269,22 @@ static void float_panels(const Product& product, PanelRange range, uint32_t toke
                               kTokens);
 }
 
-// The panels of a range are a multiple of Format::kPanels.
+// The panels of a range are a multiple of Format::kPanels. A single token is about the memory's
+// rate, and memory serves one panel after the other best. That is the way to go while the adder
+// keeps up: with values of 4 bytes, and with narrow panels, of which the next can begin before one
+// is done.
 template <class Format>
 static void run_float(const Product& product, uint32_t tokens, PanelRange whole) {
+  constexpr uint32_t kNarrow = 128;
+  const bool one_stream = Format::kBytes == 32 || product.shape.columns <= kNarrow;
   for_panel_ranges<8>(product, whole, [&](PanelRange range) {
     uint32_t token = 0;
     for (; token + 4 <= tokens; token += 4) float_panels<Format, 2, 4>(product, range, token);
     uint32_t rest = tokens - token;
     if (rest == 3) float_panels<Format, 2, 3>(product, range, token);
     if (rest == 2) float_panels<Format, 4, 2>(product, range, token);
-    if (rest == 1) float_panels<Format, 4, 1>(product, range, token);
+    if (rest == 1 && one_stream) float_panels<Format, 1, 1>(product, range, token);
+    if (rest == 1 && !one_stream) float_panels<Format, 8, 1>(product, range, token);
   });
 }
 

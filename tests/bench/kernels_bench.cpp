@@ -174,13 +174,12 @@ void register_rows(const KernelTable* table) {
 
 void register_products(const KernelTable* table) {
   for (const BlockFormat& format : block_formats()) {
-    PanelShape shape{format.type, 4096, 4096, 0};
-    auto large_rows = static_cast<uint32_t>(kLargeMatrix / shape.panel_bytes() * kPanelRows);
-    for (uint32_t rows : {4096u, large_rows}) {
-      shape.rows = rows;
-      const char* size = rows == 4096 ? "4096x4096" : "64MiB";
+    // As wide as models are, and as the chunks of their down-projections.
+    for (uint32_t columns : {64u, 128u, 1024u, 2048u, 4096u}) {
+      PanelShape shape{format.type, kPanelRows, columns, 0};
+      shape.rows = static_cast<uint32_t>(kLargeMatrix / shape.panel_bytes() * kPanelRows);
       benchmark::RegisterBenchmark(
-          fmt::format("matvec/{}/{}/{}", format.name, size, table->name).c_str(),
+          fmt::format("matvec/{}/{}/{}", format.name, columns, table->name).c_str(),
           [=](benchmark::State& state) { multiply(state, *table, shape, format.activations, 1); });
     }
     // A chunk of a down-projection: many rows, few columns, activations in blocks of 32.
