@@ -150,6 +150,7 @@ GrainLayout grain_layout(const ExpertShape& shape, const ChunkPlan& plan, uint32
       end += uint64_t{shape.hidden} * sizeof(float);
     }
   }
+  layout.used_bytes = next_part(end);
   layout.bytes = round_up(end, kGrainAlignment);
   return layout;
 }

@@ -91,6 +91,7 @@ struct GrainLayout {
   uint64_t gate_bias_offset = 0;  // 0 where the shape has no biases
   uint64_t up_bias_offset = 0;
   uint64_t down_bias_offset = 0;  // 0 in every grain but the first
+  uint64_t used_bytes = 0;        // a multiple of 64; what follows is padding
   uint64_t bytes = 0;             // padded
 };
 

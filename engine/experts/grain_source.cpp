@@ -1,5 +1,6 @@
 #include "engine/experts/grain_source.h"
 
+#include <cstring>
 #include <list>
 
 #include <fmt/format.h>
@@ -14,13 +15,23 @@ Error no_such_grain(GrainId id) {
           fmt::format("no grain {} of expert {} in layer {}", id.grain, id.expert, id.layer)};
 }
 
-// Offsets of the grains inside one expert, and the end.
-std::vector<uint64_t> grain_offsets(const ExpertShape& shape, const ChunkPlan& plan) {
+// Offsets of the grains inside one expert, and the end: as they are cut, or without their padding.
+std::vector<uint64_t> grain_offsets(const ExpertShape& shape, const ChunkPlan& plan,
+                                    uint64_t GrainLayout::*bytes = &GrainLayout::bytes) {
   std::vector<uint64_t> offsets{0};
   for (uint32_t grain = 0; grain < plan.grains; ++grain) {
-    offsets.push_back(offsets.back() + grain_layout(shape, plan, grain).bytes);
+    offsets.push_back(offsets.back() + grain_layout(shape, plan, grain).*bytes);
   }
   return offsets;
+}
+
+// One expert as it was cut, without the padding of its grains.
+void pack_expert(ByteSpan cut, std::span<const uint64_t> from, std::span<const uint64_t> to,
+                 MutableByteSpan out) {
+  for (size_t grain = 0; grain + 1 < to.size(); ++grain) {
+    uint64_t bytes = to[grain + 1] - to[grain];
+    std::memcpy(out.data() + to[grain], cut.data() + from[grain], bytes);
+  }
 }
 
 }  // namespace
@@ -58,13 +69,18 @@ Result<std::unique_ptr<ResidentSource>> ResidentSource::load(const GrainCutter& 
   for (const ExpertBank& bank : banks) {
     if (bank.layer >= source->layers_.size()) source->layers_.resize(bank.layer + 1);
     Layer& layer = source->layers_[bank.layer];
-    layer.expert_bytes = cutter.expert_bytes(bank.layer);
-    layer.offsets = grain_offsets(bank.shape, cutter.plan(bank.layer));
+    const ChunkPlan& plan = cutter.plan(bank.layer);
+    std::vector<uint64_t> padded = grain_offsets(bank.shape, plan);
+    layer.offsets = grain_offsets(bank.shape, plan, &GrainLayout::used_bytes);
+    layer.expert_bytes = layer.offsets.back();
     layer.grains = Buffer(bank.experts * layer.expert_bytes);
+    Buffer cut(padded.back());
     for (uint32_t expert = 0; expert < bank.experts; ++expert) {
+      Status status = cutter.cut_expert(bank.layer, expert, cut.span());
+      if (!status) return status.error();
       auto place = layer.grains.span().subspan(expert * layer.expert_bytes, layer.expert_bytes);
-      if (Status cut = cutter.cut_expert(bank.layer, expert, place); !cut) return cut.error();
-      done += layer.expert_bytes;
+      pack_expert(cut.span(), padded, layer.offsets, place);
+      done += cut.size();
       if (progress) progress(done, total);
     }
   }

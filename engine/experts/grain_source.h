@@ -64,7 +64,8 @@ class ImmediateSource : public GrainSource {
   size_t taken_ = 0;
 };
 
-// Every expert of the model, laid out once while loading.
+// Every expert of the model, laid out once while loading. Its views end where the padding of grains
+// would begin: that is for disks.
 class ResidentSource final : public ImmediateSource {
  public:
   static Result<std::unique_ptr<ResidentSource>> load(const GrainCutter& cutter,
@@ -77,7 +78,7 @@ class ResidentSource final : public ImmediateSource {
   Result<GrainView> fetch(GrainId id) override;
 
   struct Layer {
-    Buffer grains;  // [experts, grains of one expert]
+    Buffer grains;  // [experts, grains of one expert], without padding
     uint64_t expert_bytes = 0;
     std::vector<uint64_t> offsets;  // of each grain inside an expert, and the end
   };

@@ -79,7 +79,7 @@ struct GrainWorker::Tile {
 void GrainWorker::run(const ShapeTables& tables, uint32_t index, ByteSpan grain,
                       const GrainInput& input, const WeightedRows& rows, PartialSums& sums) {
   const GrainLayout& layout = tables.layouts[index];
-  CHECK(grain.size() == layout.bytes);
+  CHECK(grain.size() >= layout.used_bytes);
   for (uint32_t begin = 0; begin < rows.count; begin += kTokenTile) {
     uint32_t count = std::min(kTokenTile, rows.count - begin);
     Tile tile{

@@ -63,7 +63,7 @@ class GrainWorker {
   explicit GrainWorker(const KernelTable& kernels) : kernels_(&kernels) {}
 
   // Adds weight * expert(row) for the columns of this grain to the rows' sums. `grain` holds
-  // layouts[index].bytes.
+  // layouts[index].used_bytes at least.
   void run(const ShapeTables& tables, uint32_t index, ByteSpan grain, const GrainInput& input,
            const WeightedRows& rows, PartialSums& sums);
 
