@@ -22,7 +22,10 @@ Attention::Attention(const ModelConfig& config, const KernelTable& kernels, Thre
       kernels_(kernels),
       pool_(pool),
       scratch_(static_cast<size_t>(pool.threads())) {
-  for (Scratch& scratch : scratch_) scratch.scores.resize(kAttentionScratch);
+  for (Scratch& scratch : scratch_) {
+    scratch.queries.reserve(size_t{kRowsPerTask} * config.group_size());
+    scratch.scores.resize(kAttentionScratch);
+  }
 }
 
 uint32_t Attention::first_visible(const AttentionRow& row) const {
