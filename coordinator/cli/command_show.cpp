@@ -30,15 +30,13 @@ nlohmann::json describe_experts(const GgufModel& model, const std::vector<Expert
   const ExpertBank& first = banks.front();
   ChunkPlan plan = plan_chunks(first.shape);
   GrainCutter cutter(model, banks);
-  uint64_t total = 0;
-  for (const ExpertBank& bank : banks) total += cutter.expert_bytes(bank.layer) * bank.experts;
   return {{"layers", banks.size()},
           {"experts_per_layer", first.experts},
           {"width", first.shape.width},
           {"chunk_width", plan.chunk_width},
           {"grains_per_expert", plan.grains},
           {"expert_bytes", cutter.expert_bytes(first.layer)},
-          {"total_bytes", total}};
+          {"total_bytes", cutter.total_bytes()}};
 }
 
 // What one token reads, as the file stores it: of the token embedding a row, unless it is the

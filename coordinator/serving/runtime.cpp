@@ -56,10 +56,7 @@ Status Runtime::choose_context() {
 uint64_t Runtime::expert_memory() const {
   if (options_.pool)
     return options_.pool_options.local.ram_bytes * options_.pool_options.local_workers;
-  uint64_t bytes = 0;
-  for (const ExpertBank& bank : model_->banks()) {
-    bytes += model_->cutter().expert_bytes(bank.layer) * bank.experts;
-  }
+  uint64_t bytes = model_->cutter().total_bytes();
   return options_.stream.ram_bytes > 0 ? std::min(bytes, options_.stream.ram_bytes) : bytes;
 }
 
@@ -72,8 +69,7 @@ Status Runtime::open_local(Storage& storage, const StageProgress& progress) {
     streamed_ = std::move(streamed).value();
     source = &streamed_->source();
   } else {
-    auto resident =
-        ResidentSource::load(model_->cutter(), model_->banks(), stage(progress, "loading experts"));
+    auto resident = ResidentSource::load(model_->cutter(), stage(progress, "loading experts"));
     if (!resident) return resident.error();
     resident_ = std::move(resident).value();
     source = resident_.get();

@@ -35,10 +35,7 @@ Status check_budget(const Manifest& manifest, uint32_t top_k, const StreamOption
 // this model: a store of several models may find out later.
 Status check_room(const GrainCutter& cutter, const GrainStore& store, Storage& storage,
                   const std::string& directory) {
-  uint64_t total = 0;
-  for (const ExpertBank& bank : cutter.banks()) {
-    total += bank.experts * cutter.expert_bytes(bank.layer);
-  }
+  uint64_t total = cutter.total_bytes();
   uint64_t missing = total - std::min(total, store.used_bytes());
   auto available = storage.free_bytes(directory);
   if (!available) return available.error();

@@ -140,6 +140,12 @@ uint64_t GrainCutter::expert_bytes(uint32_t layer) const {
   return potluck::expert_bytes(bank(layer)->shape, chunks);
 }
 
+uint64_t GrainCutter::total_bytes() const {
+  uint64_t total = 0;
+  for (const ExpertBank& bank : banks_) total += bank.experts * expert_bytes(bank.layer);
+  return total;
+}
+
 Status GrainCutter::cut_expert(uint32_t layer, uint32_t expert, MutableByteSpan out) const {
   const ChunkPlan& chunks = plan(layer);
   const ExpertBank& from = *bank(layer);

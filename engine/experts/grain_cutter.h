@@ -31,6 +31,7 @@ class GrainCutter {
   Status cut(GrainId id, MutableByteSpan out) const;
   // All grains of one expert, concatenated; cheaper than one by one (each tensor is read once).
   uint64_t expert_bytes(uint32_t layer) const;
+  uint64_t total_bytes() const;  // of all experts of the model
   Status cut_expert(uint32_t layer, uint32_t expert, MutableByteSpan out) const;
 
  private:

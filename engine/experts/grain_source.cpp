@@ -60,13 +60,11 @@ Status ImmediateSource::take(std::vector<Arrival>* arrivals) {
 }
 
 Result<std::unique_ptr<ResidentSource>> ResidentSource::load(const GrainCutter& cutter,
-                                                             std::span<const ExpertBank> banks,
                                                              const Progress& progress) {
   std::unique_ptr<ResidentSource> source(new ResidentSource());
-  uint64_t total = 0;
+  uint64_t total = cutter.total_bytes();
   uint64_t done = 0;
-  for (const ExpertBank& bank : banks) total += bank.experts * cutter.expert_bytes(bank.layer);
-  for (const ExpertBank& bank : banks) {
+  for (const ExpertBank& bank : cutter.banks()) {
     if (bank.layer >= source->layers_.size()) source->layers_.resize(bank.layer + 1);
     Layer& layer = source->layers_[bank.layer];
     const ChunkPlan& plan = cutter.plan(bank.layer);

@@ -69,7 +69,6 @@ class ImmediateSource : public GrainSource {
 class ResidentSource final : public ImmediateSource {
  public:
   static Result<std::unique_ptr<ResidentSource>> load(const GrainCutter& cutter,
-                                                      std::span<const ExpertBank> banks,
                                                       const Progress& progress);
   uint64_t bytes() const;
 

@@ -17,9 +17,8 @@ struct ManifestBuilder::CutExpert {
 Result<Manifest> ManifestBuilder::build(const std::string& model_name, const Progress& progress) {
   std::vector<ManifestLayer> layers;
   done_bytes_ = 0;
-  total_bytes_ = 0;
+  total_bytes_ = cutter_.total_bytes();
   for (const ExpertBank& bank : cutter_.banks()) {
-    total_bytes_ += bank.experts * cutter_.expert_bytes(bank.layer);
     layers.push_back({bank.layer, bank.experts, bank.shape, cutter_.plan(bank.layer), {}});
   }
   for (size_t i = 0; i < layers.size(); ++i) {

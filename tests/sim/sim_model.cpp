@@ -30,7 +30,7 @@ SimModel::SimModel(const std::string& path)
       model_(must(Model::load(*storage_, path, {}))),
       kernels_(*must(select_kernels(""))),
       manifest_(std::make_unique<Manifest>(must(build_manifest(model_->cutter(), "sim")))),
-      resident_(must(ResidentSource::load(model_->cutter(), model_->banks(), {}))) {}
+      resident_(must(ResidentSource::load(model_->cutter(), {}))) {}
 
 std::vector<TokenId> SimModel::prompt(uint32_t tokens) const {
   CounterRandom random(7);

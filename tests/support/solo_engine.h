@@ -52,7 +52,7 @@ class SoloEngine {
   std::unique_ptr<GrainSource> make_source(const SoloOptions& options) {
     constexpr uint64_t kFewExperts = 4 * kMiB;
     if (!options.resident) return std::make_unique<GgufSource>(model_->cutter(), kFewExperts);
-    return must(ResidentSource::load(model_->cutter(), model_->banks(), {}));
+    return must(ResidentSource::load(model_->cutter(), {}));
   }
 
   std::unique_ptr<Storage> storage_;

@@ -106,7 +106,7 @@ SampleModel::SampleModel(uint64_t seed) {
   Result<Manifest> manifest = build_manifest(*cutter_, "sample");
   CHECK(manifest.ok());
   manifest_ = std::make_unique<Manifest>(std::move(*manifest));
-  auto source = ResidentSource::load(*cutter_, banks_, {});
+  auto source = ResidentSource::load(*cutter_, {});
   CHECK(source.ok());
   source_ = std::move(*source);
 }

@@ -27,13 +27,7 @@ class StreamedExpertsTest : public testing::Test {
     options_.notice = [this](const std::string& text) { notices_.push_back(text); };
   }
 
-  uint64_t expert_bytes() const {
-    uint64_t total = 0;
-    for (const ExpertBank& bank : model_->banks()) {
-      total += bank.experts * model_->cutter().expert_bytes(bank.layer);
-    }
-    return total;
-  }
+  uint64_t expert_bytes() const { return model_->cutter().total_bytes(); }
   Result<std::unique_ptr<StreamedExperts>> open() {
     return StreamedExperts::open(*model_, options_, threads_, disk_, clock_, {});
   }

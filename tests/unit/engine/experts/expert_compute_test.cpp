@@ -190,7 +190,7 @@ TEST(LocalExecutor, ComputesWholeBatches) {
   FixtureLayer layer = test::compute_layers()[4];
   ExpertFixture fixture({layer}, 81);
   ComputeCase batch = make_case(layer, 5, 2, 82);
-  auto source = ResidentSource::load(fixture.cutter(), fixture.banks(), {});
+  auto source = ResidentSource::load(fixture.cutter(), {});
   ASSERT_TRUE(source);
   ThreadPool pool(2);
   ExpertCompute expert_compute(scalar(), pool);

@@ -21,7 +21,7 @@ using test::same_sums;
 class Invariance : public ::testing::TestWithParam<FixtureLayer> {
  protected:
   Invariance() : fixture_({GetParam()}, 7), batch_(test::make_case(GetParam(), 9, 2, 8)) {
-    source_ = std::move(ResidentSource::load(fixture_.cutter(), fixture_.banks(), {}).value());
+    source_ = std::move(ResidentSource::load(fixture_.cutter(), {}).value());
     expected_ = run(batch_.calls);
   }
 

@@ -56,8 +56,8 @@ void expect_all_grains(const ExpertFixture& fixture, GrainSource& source) {
 TEST(ResidentSource, HoldsEveryGrain) {
   ExpertFixture fixture = make_fixture();
   uint64_t last = 0;
-  auto source = ResidentSource::load(fixture.cutter(), fixture.banks(),
-                                     [&](uint64_t done, uint64_t) { last = done; });
+  auto source =
+      ResidentSource::load(fixture.cutter(), [&](uint64_t done, uint64_t) { last = done; });
   ASSERT_TRUE(source) << source.error().message;
   uint64_t cut = 0;
   uint64_t used = 0;

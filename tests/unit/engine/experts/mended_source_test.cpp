@@ -32,9 +32,7 @@ class MendedSourceTest : public ::testing::Test {
     }
     open_store();
     for (GrainId id : ids_) {
-      ByteVector grain = fixture_.cut(id);
-      CHECK(store_->put(manifest_.digest_of(id), grain).ok());
-      put_bytes_ += grain.size();
+      CHECK(store_->put(manifest_.digest_of(id), fixture_.cut(id)).ok());
     }
     open_source(fixture_.cutter());
   }
@@ -80,7 +78,6 @@ class MendedSourceTest : public ::testing::Test {
   Manifest manifest_;
   MemoryStorage storage_;
   std::vector<GrainId> ids_;
-  uint64_t put_bytes_ = 0;
   std::unique_ptr<GrainStore> store_;
   std::unique_ptr<StoredSource> stored_;
   std::unique_ptr<MendedSource> source_;

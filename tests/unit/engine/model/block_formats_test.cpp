@@ -26,7 +26,7 @@ TinyModel model_of(TensorType type) {
 
 std::vector<float> logits_of(const TinyModel& tiny, const KernelTable& kernels) {
   std::unique_ptr<Model> model = std::move(*tiny.load());
-  auto source = std::move(*ResidentSource::load(model->cutter(), model->banks(), {}));
+  auto source = std::move(*ResidentSource::load(model->cutter(), {}));
   ThreadPool pool(1);
   ExpertCompute compute(kernels, pool);
   LocalExecutor executor(model->cutter(), *source, compute);

@@ -24,7 +24,7 @@ constexpr TokenId kBadToken = 5;
 struct Rig {
   explicit Rig(const TinyModel& tiny)
       : model(std::move(*tiny.load())),
-        source(std::move(*ResidentSource::load(model->cutter(), model->banks(), {}))),
+        source(std::move(*ResidentSource::load(model->cutter(), {}))),
         pool(1),
         compute(kernels, pool),
         executor(model->cutter(), *source, compute),

@@ -30,7 +30,7 @@ class Scoring : public ::testing::Test {
       : model_(std::move(*TinyModel("qwen3").load())),
         kernels_(*available_kernels().front()),
         pool_(1),
-        source_(std::move(*ResidentSource::load(model_->cutter(), model_->banks(), {}))),
+        source_(std::move(*ResidentSource::load(model_->cutter(), {}))),
         compute_(kernels_, pool_),
         executor_(model_->cutter(), *source_, compute_),
         forward_(*model_, kernels_, pool_),
