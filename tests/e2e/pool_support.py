@@ -4,7 +4,7 @@ import json
 import re
 import threading
 
-from support import STORYTELLER, PotluckTest, wait_for
+from support import TALETELLER, PotluckTest, wait_for
 
 
 class Lines:
@@ -27,7 +27,7 @@ class PoolTest(PotluckTest):
     """A coordinator and workers over the network."""
 
     def serve(self, *arguments):
-        process = self.start("serve", STORYTELLER, "--listen", "127.0.0.1:0", *arguments, stdin=-1)
+        process = self.start("serve", TALETELLER, "--listen", "127.0.0.1:0", *arguments, stdin=-1)
         out, err = Lines(process.stdout), Lines(process.stderr)
         self.addCleanup(lambda: (out.thread.join(5), err.thread.join(5)))
         return process, out, err

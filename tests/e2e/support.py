@@ -13,7 +13,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("POTLUCK_BINARY", str(ROOT / "build/release/potluck"))
-STORYTELLER = ROOT / "demo/storyteller-Q4_K_M.gguf"
+TALETELLER = ROOT / "demo/taleteller-Q4_K_M.gguf"
 FIXTURE = ROOT / "tests/data/arch/qwen3moe"
 SHARED = ROOT.parent / "shared"
 
