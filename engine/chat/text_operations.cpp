@@ -5,7 +5,7 @@
 #include "engine/chat/characters.h"
 #include "engine/chat/operators.h"
 #include "engine/chat/serialize.h"
-#include "engine/tokenizer/utf8.h"
+#include "engine/base/utf8.h"
 
 namespace potluck {
 namespace {
