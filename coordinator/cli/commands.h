@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "coordinator/cli/output.h"
 #include "coordinator/cli/terminal.h"
 #include "engine/base/clock.h"
 #include "engine/base/memory_limit.h"
@@ -21,6 +22,7 @@ struct Environment {
   const Clock& clock;
   Entropy& entropy;
   const SystemFiles& system;
+  Output& out;                       // standard output: results
   std::string program;               // path of this binary, to start worker processes
   const std::atomic<bool>& stop;     // becomes true when the user asks to stop (Ctrl-C, SIGTERM)
   std::function<void()> rearm_stop;  // for commands that go on after Ctrl-C has stopped a part

@@ -4,8 +4,8 @@
 #include <charconv>
 #include <cmath>
 
-#include "engine/chat/characters.h"
 #include "engine/base/utf8.h"
+#include "engine/chat/characters.h"
 
 namespace potluck {
 namespace {
