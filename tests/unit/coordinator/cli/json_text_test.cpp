@@ -36,7 +36,8 @@ TEST(JsonText, AnyTextsGiveJsonThatReadsBack) {
     Result<Json> back = read_json(line);
     ASSERT_TRUE(back.ok()) << line;
     ASSERT_EQ(json_text(*back), line);
-    if (!find_invalid_utf8(text).has_value()) ASSERT_EQ(back->begin().key(), text);
+    if (find_invalid_utf8(text).has_value()) continue;
+    ASSERT_EQ(back->begin().key(), text);
   }
 }
 

@@ -151,8 +151,9 @@ TEST(NumberText, WhatIsAcceptedReadsBack) {
       ASSERT_EQ(*read_decimal(text, {0, 1e20}), static_cast<double>(*whole));
       ASSERT_EQ(*read_size(text), *whole);
     }
-    if (Result<uint64_t> size = read_size(text))
+    if (Result<uint64_t> size = read_size(text)) {
       ASSERT_EQ(*read_size(std::to_string(*size)), *size);
+    }
     if (Result<double> decimal = read_decimal(text, {0, 1e9})) {
       ASSERT_EQ(std::stod(text), *decimal) << text;
     }
