@@ -1,5 +1,6 @@
 // The commands of the `potluck` binary: one file each. A command adds its subcommand with its flags
-// to the parser and returns what runs it. Exit codes: 0 done, 1 failed, 2 wrong use.
+// to the parser (through flags.h) and returns what runs it. Exit codes: 0 done, 1 failed, 2 wrong
+// use, 141 the reader of standard output has gone.
 #pragma once
 
 #include <CLI/CLI.hpp>
