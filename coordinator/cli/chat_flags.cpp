@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/flags.h"
 #include "engine/base/bytes.h"
 #include "engine/base/limits.h"
 
@@ -31,12 +32,12 @@ Result<std::pair<std::string, JsonValue>> parse_argument(const std::string& text
 }  // namespace
 
 void add_chat_flags(CLI::App* parser, ChatFlags* flags) {
-  parser->add_flag("--raw", flags->raw, "complete the prompt as it is, without a chat template");
-  parser->add_option("--system", flags->system, "the system message of the conversation");
-  parser->add_option("--chat-template-file", flags->template_file,
-                     "a chat template instead of the model's own");
-  parser->add_option("--template-arg", flags->arguments,
-                     "KEY=JSON for the template, such as enable_thinking=false; may be repeated");
+  add_switch(parser, "--raw", &flags->raw, "complete the prompt as it is, without a chat template");
+  add_text(parser, "--system", &flags->system, "the system message of the conversation");
+  add_text(parser, "--chat-template-file", &flags->template_file,
+           "a chat template instead of the model's own");
+  add_text(parser, "--template-arg", &flags->arguments,
+           "KEY=JSON for the template, such as enable_thinking=false; may be repeated");
 }
 
 Status check_chat_flags(const ChatFlags& flags) {

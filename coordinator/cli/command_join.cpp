@@ -5,6 +5,9 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/flags.h"
+#include "coordinator/cli/json_text.h"
+#include "engine/base/limits.h"
 #include "worker/worker_daemon.h"
 
 namespace potluck {
@@ -91,7 +94,7 @@ Status join(const JoinFlags& flags, const Environment& environment) {
   terminal.notice(fmt::format("store {}, {} of memory, {} of disk", options->store_directory,
                               format_bytes(options->ram_bytes), format_bytes(options->disk_bytes)));
   nlohmann::json simulated = describe_simulation(*device_options(flags.device));
-  if (!simulated.is_null()) terminal.notice("simulates a slower device: " + simulated.dump());
+  if (!simulated.is_null()) terminal.notice("simulates a slower device: " + json_text(simulated));
   return run_worker(*options, environment.storage, environment.clock, environment.entropy, observer,
                     environment.stop);
 }
@@ -101,39 +104,35 @@ Status join(const JoinFlags& flags, const Environment& environment) {
 Command add_join(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<JoinFlags>();
   CLI::App* parser = app.add_subcommand("join", "become a worker of a pool");
-  parser
-      ->add_option("TOKEN", flags->token,
-                   "the invitation that `potluck serve` prints; without one, the pools this worker "
-                   "already belongs to")
+  add_text(parser, "TOKEN", &flags->token,
+           "the invitation that `potluck serve` prints; without one, the pools this worker "
+           "already belongs to")
       ->envname("POTLUCK_TOKEN");
-  parser->add_option("--store", flags->store, "directory for keys and experts (~/.potluck/worker)")
+  add_text(parser, "--store", &flags->store, "directory for keys and experts (~/.potluck/worker)")
       ->envname("POTLUCK_STORE");
-  parser->add_option("--ram", flags->ram, "memory for experts, such as 2GiB (default: half)")
+  add_size(parser, "--ram", &flags->ram, "memory for experts, such as 2GiB (default: half)")
       ->envname("POTLUCK_RAM");
-  parser->add_option("--disk", flags->disk, "disk for experts (default: 80 % of what is free)")
+  add_size(parser, "--disk", &flags->disk, "disk for experts (default: 80 % of what is free)")
       ->envname("POTLUCK_DISK");
-  parser->add_option("--threads", flags->threads, "threads (default: one per processor)")
+  add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
+            "threads (default, 0: one per processor)")
       ->envname("POTLUCK_THREADS");
-  parser->add_option("--name", flags->name,
-                     "what people call this device (default: its host name)");
-  parser->add_option("--isa", flags->isa, "instruction set of the kernels: scalar, avx2 ..")
+  add_text(parser, "--name", &flags->name, "what people call this device (default: its host name)");
+  add_text(parser, "--isa", &flags->isa, "instruction set of the kernels: scalar, avx2 ..")
       ->envname("POTLUCK_ISA");
-  parser
-      ->add_option("--listen", flags->listen,
-                   "HOST:PORT where other workers fetch experts from this one, or off (default: "
-                   "the address towards the coordinator, any port)")
+  add_text(parser, "--listen", &flags->listen,
+           "HOST:PORT where other workers fetch experts from this one, or off (default: the "
+           "address towards the coordinator, any port)")
       ->envname("POTLUCK_LISTEN");
-  parser
-      ->add_option("--serve-rate", flags->serve_rate,
-                   "bytes per second sent to other workers, such as 20MiB/s; an eighth of it while "
-                   "there is work (default 1GiB/s)")
+  add_rate(parser, "--serve-rate", &flags->serve_rate,
+           "bytes per second sent to other workers, such as 20MiB/s; an eighth of it while there "
+           "is work (default 1GiB/s)")
       ->envname("POTLUCK_SERVE_RATE");
-  parser
-      ->add_option("--model", flags->model,
-                   "a copy of the model on this device: experts are cut from it, not fetched")
+  add_text(parser, "--model", &flags->model,
+           "a copy of the model on this device: experts are cut from it, not fetched")
       ->envname("POTLUCK_MODEL");
-  parser->add_flag("--no-remember", flags->no_remember, "forget the pool when it ends");
-  parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
+  add_switch(parser, "--no-remember", &flags->no_remember, "forget the pool when it ends");
+  add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");
   add_device_flags(parser, &flags->device);
   return {parser, [flags, &environment] { return join(*flags, environment); }};
 }

@@ -1,7 +1,7 @@
 // `potluck run`: generate text in the terminal.
-#include <cstdio>
 #include <iostream>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -12,10 +12,16 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/conversation.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/flags.h"
 #include "engine/base/limits.h"
 
 namespace potluck {
 namespace {
+
+// Far beyond what is of use: at these ends all tokens are alike, or none is ever repeated.
+constexpr double kLargestTemperature = 1000;
+constexpr double kSmallestPenalty = 0.001;
+constexpr double kLargestPenalty = 1000;
 
 struct RunFlags {
   EngineFlags engine;
@@ -83,7 +89,7 @@ std::string closing_line(const Generated& generated, const ExpertCounters& count
                             static_cast<double>(counters.wire_bytes) / tokens);
 }
 
-void print_json(const Generated& generated, const ExpertCounters& counters) {
+void print_json(const Generated& generated, const ExpertCounters& counters, Output& out) {
   nlohmann::json report = {{"text", generated.text.content},
                            {"tokens", generated.result.tokens},
                            {"finish_reason", generated.result.finish_reason},
@@ -91,7 +97,7 @@ void print_json(const Generated& generated, const ExpertCounters& counters) {
                            {"workers_lost", counters.workers_lost},
                            {"remote_expert_calls", counters.remote_expert_calls}};
   if (!generated.text.reasoning.empty()) report["reasoning"] = generated.text.reasoning;
-  fmt::print("{}\n", report.dump());
+  out.json(report);
 }
 
 // Without a template: the prompt goes on, as it stands.
@@ -151,15 +157,15 @@ Status generate_once(const RunFlags& flags, Runtime& runtime, ChatSession* sessi
                      const std::string& prompt, const Environment& environment,
                      Terminal* terminal) {
   const GenerationRequest request = base_request(flags, environment, terminal);
-  AnswerPrinter printer(!flags.json, flags.engine.quiet);
+  AnswerPrinter printer(environment.out, *terminal, !flags.json, flags.engine.quiet);
   auto generated = session != nullptr
                        ? chat_once(*session, prompt, request, &printer, environment)
                        : complete(runtime, prompt, request, &printer, environment.stop);
   if (!generated) return generated.error();
-  printer.end(isatty(STDOUT_FILENO) == 1);  // the shell's prompt on a line of its own
+  printer.end(environment.out.is_terminal());  // the shell's prompt on a line of its own
   const ExpertCounters counters = runtime.counters();
-  if (flags.json) print_json(*generated, counters);
-  terminal->notice(closing_line(*generated, counters));
+  if (flags.json) print_json(*generated, counters, environment.out);
+  if (environment.out.works()) terminal->notice(closing_line(*generated, counters));
   return {};
 }
 
@@ -194,24 +200,35 @@ Status run(const RunFlags& flags, const Environment& environment) {
                        &terminal);
 }
 
+void add_sampling_flags(CLI::App* parser, RunFlags* flags) {
+  SamplingSettings* sampling = &flags->sampling;
+  add_decimal(parser, "--temp", &sampling->temperature, {0, kLargestTemperature},
+              "temperature; 0: greedy (default 0.8)");
+  add_whole(parser, "--top-k", &sampling->top_k, {0, limits::kVocabulary},
+            "keep the k likeliest; 0: off (default)");
+  add_decimal(parser, "--top-p", &sampling->top_p, {0, 1},
+              "keep this much probability (default 0.95)");
+  add_decimal(parser, "--min-p", &sampling->min_p, {0, 1}, "keep p >= this x largest p; 0: off");
+  add_decimal(parser, "--repeat-penalty", &sampling->repeat_penalty,
+              {kSmallestPenalty, kLargestPenalty}, "1: off (default)");
+  add_whole(parser, "--seed", &flags->seed, {0, std::numeric_limits<uint64_t>::max()},
+            "seed of the draws (default: random, printed)");
+}
+
 }  // namespace
 
 Command add_run(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* parser = app.add_subcommand("run", "generate text in the terminal");
   add_engine_flags(parser, &flags->engine);
-  parser->add_option("-p,--prompt", flags->prompt,
-                     "the prompt (default: standard input; at a terminal, a conversation)");
-  parser->add_option("-n,--max-tokens", flags->max_tokens, "tokens to generate (default 256)");
-  parser->add_option("--temp", flags->sampling.temperature, "temperature; 0: greedy (default 0.8)");
-  parser->add_option("--top-k", flags->sampling.top_k, "keep the k likeliest; 0: off (default)");
-  parser->add_option("--top-p", flags->sampling.top_p, "keep this much probability (default 0.95)");
-  parser->add_option("--min-p", flags->sampling.min_p, "keep p >= this x largest p; 0: off");
-  parser->add_option("--repeat-penalty", flags->sampling.repeat_penalty, "1: off (default)");
-  parser->add_option("--seed", flags->seed, "seed of the draws (default: random, printed)");
+  add_text(parser, "-p,--prompt", &flags->prompt,
+           "the prompt (default: standard input; at a terminal, a conversation)");
+  add_whole(parser, "-n,--max-tokens", &flags->max_tokens, {0, limits::kContext},
+            "tokens to generate (default 256)");
+  add_sampling_flags(parser, flags.get());
   add_chat_flags(parser, &flags->chat);
-  parser->add_flag("--ignore-eos", flags->ignore_end, "go on after an end-of-text token");
-  parser->add_flag("--json", flags->json, "one JSON object instead of the text");
+  add_switch(parser, "--ignore-eos", &flags->ignore_end, "go on after an end-of-text token");
+  add_switch(parser, "--json", &flags->json, "one JSON object instead of the text");
   return {parser, [flags, &environment] { return run(*flags, environment); }};
 }
 

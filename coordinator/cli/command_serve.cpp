@@ -1,12 +1,12 @@
 // `potluck serve`: the coordinator of a pool of remote workers. Until the HTTP API is there, every
 // line typed on standard input is a prompt.
 #include <charconv>
-#include <cstdio>
 
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/flags.h"
 #include "coordinator/cli/line_reader.h"
 #include "coordinator/cli/status_file.h"
 
@@ -59,18 +59,11 @@ Status answer(Runtime& runtime, const std::string& prompt, const Environment& en
   StreamingDecoder decoder(*tokenizer);
   KvCache cache = runtime.new_cache();
   auto result = generate(runtime.generation(), request, &cache, [&](TokenId token) {
-    fmt::print("{}", decoder.push(token));
-    std::fflush(stdout);
-    return !environment.stop;
+    return environment.out.text(decoder.push(token)) && !environment.stop;
   });
-  fmt::print("{}\n", decoder.finish());
-  std::fflush(stdout);
+  environment.out.text(decoder.finish() + "\n");
+  environment.out.end_text();
   return result ? Status() : Status(result.error());
-}
-
-void print_invitation(Pool& pool) {
-  fmt::print("potluck join {}\n", pool.invite().token());
-  std::fflush(stdout);
 }
 
 void serve_until_stopped(Runtime& runtime, const Environment& environment,
@@ -80,7 +73,7 @@ void serve_until_stopped(Runtime& runtime, const Environment& environment,
   TimePoint last_status = environment.clock.now() - kStatusInterval;
   while (!environment.stop) {
     pool.pump(kTurn);
-    if (pool.open_invitations() == 0) print_invitation(pool);
+    if (pool.open_invitations() == 0) environment.out.line("potluck join " + pool.invite().token());
     if (environment.clock.now() - last_status >= kStatusInterval) {
       last_status = environment.clock.now();
       Status written = write_status(environment.storage, state_directory,
@@ -125,12 +118,11 @@ Command add_serve(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ServeFlags>();
   CLI::App* parser = app.add_subcommand("serve", "coordinate a pool of workers");
   add_engine_flags(parser, &flags->engine);
-  parser->add_option("--listen", flags->listen, "address for workers, HOST:PORT (127.0.0.1:7700)")
+  add_text(parser, "--listen", &flags->listen, "address for workers, HOST:PORT (127.0.0.1:7700)")
       ->envname("POTLUCK_LISTEN");
-  parser
-      ->add_option("--serve-rate", flags->serve_rate,
-                   "bytes per second of experts sent to workers, such as 20MiB/s; an eighth of it "
-                   "while generating (default 1GiB/s)")
+  add_rate(parser, "--serve-rate", &flags->serve_rate,
+           "bytes per second of experts sent to workers, such as 20MiB/s; an eighth of it while "
+           "generating (default 1GiB/s)")
       ->envname("POTLUCK_SERVE_RATE");
   return {parser, [flags, &environment] { return serve(*flags, environment); }};
 }

@@ -1,7 +1,5 @@
 #include "coordinator/cli/conversation.h"
 
-#include <cstdio>
-
 #include <fmt/format.h>
 
 #include "coordinator/cli/chat_flags.h"
@@ -11,11 +9,6 @@ namespace potluck {
 namespace {
 
 constexpr Duration kTurn = std::chrono::milliseconds(100);
-
-bool write_text(std::FILE* file, const std::string& text) {
-  if (text.empty()) return true;
-  return std::fwrite(text.data(), 1, text.size(), file) == text.size() && std::fflush(file) == 0;
-}
 
 // The next line; nothing at the end. Workers hear from the pool while the user thinks.
 std::optional<std::string> wait_for_line(LineReader* lines, Runtime& runtime,
@@ -32,20 +25,23 @@ std::optional<std::string> wait_for_line(LineReader* lines, Runtime& runtime,
 bool AnswerPrinter::print(const AnswerPiece& piece) {
   if (!prints_) return true;
   if (!quiet_ && !piece.reasoning.empty()) {
-    write_text(stderr, piece.reasoning);
+    terminal_.text(piece.reasoning);
     in_reasoning_ = true;
   }
   if (in_reasoning_ && !piece.content.empty()) {
-    write_text(stderr, "\n\n");
+    terminal_.text("\n\n");
     in_reasoning_ = false;
   }
-  return write_text(stdout, piece.content);
+  return out_.text(piece.content);
 }
 
 void AnswerPrinter::end(bool new_line) {
-  if (in_reasoning_) write_text(stderr, "\n");
+  if (in_reasoning_) terminal_.text("\n");
+  terminal_.end_text();
   in_reasoning_ = false;
-  if (prints_ && new_line) write_text(stdout, "\n");
+  if (!prints_) return;
+  if (new_line) out_.text("\n");
+  out_.end_text();
 }
 
 Result<ChatAnswer> answer_message(ChatSession& session, const std::string& message,
@@ -64,17 +60,18 @@ Status converse(ChatSession& session, Runtime& runtime, const GenerationRequest&
   terminal->notice("Ctrl-C stops an answer, Ctrl-D ends the conversation");
   LineReader lines;
   while (true) {
-    write_text(stderr, "> ");
+    terminal->text("> ");
     const auto line = wait_for_line(&lines, runtime, environment);
     if (!line) break;
     if (line->find_first_not_of(" \t\r") == std::string::npos) continue;
-    AnswerPrinter printer(true, quiet);
+    AnswerPrinter printer(environment.out, *terminal, true, quiet);
     auto answer = answer_message(session, *line, request, &printer, environment);
     printer.end(true);
     if (!answer) return answer.error();
+    if (!environment.out.works()) break;  // main() says why
     if (environment.stop) environment.rearm_stop();
   }
-  write_text(stderr, "\n");
+  terminal->text("\n");
   return {};
 }
 

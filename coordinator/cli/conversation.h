@@ -11,7 +11,9 @@ namespace potluck {
 
 class AnswerPrinter {
  public:
-  AnswerPrinter(bool prints, bool quiet) : prints_(prints), quiet_(quiet) {}
+  // Both streams must outlive it.
+  AnswerPrinter(Output& out, Terminal& terminal, bool prints, bool quiet)
+      : out_(out), terminal_(terminal), prints_(prints), quiet_(quiet) {}
 
   // Writes the piece as it comes; false once nobody reads it any more.
   bool print(const AnswerPiece& piece);
@@ -19,6 +21,8 @@ class AnswerPrinter {
   void end(bool new_line);
 
  private:
+  Output& out_;
+  Terminal& terminal_;
   bool prints_;
   bool quiet_;
   bool in_reasoning_ = false;

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "coordinator/cli/json_text.h"
+
 namespace potluck {
 namespace {
 
@@ -66,7 +68,8 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
 Status write_status(Storage& storage, const std::string& state_directory,
                     const nlohmann::json& status) {
   constexpr uint32_t kOwnerOnly = 0600;
-  return storage.write_atomic(status_path(state_directory), as_bytes(status.dump()), kOwnerOnly);
+  return storage.write_atomic(status_path(state_directory), as_bytes(json_text(status)),
+                              kOwnerOnly);
 }
 
 Result<nlohmann::json> read_status(Storage& storage, const std::string& state_directory) {
@@ -76,9 +79,9 @@ Result<nlohmann::json> read_status(Storage& storage, const std::string& state_di
   }
   Result<ByteVector> text = read_file(storage, path, kStatusBytes);
   if (!text) return text.error();
-  constexpr bool kNoExceptions = false;
-  auto status = nlohmann::json::parse(as_text(*text), nullptr, kNoExceptions);
-  if (!status.is_object()) return Error{ErrorCode::kCorrupt, path + ": expected a JSON object"};
+  Result<nlohmann::json> status = read_json(as_text(*text));
+  if (!status) return status.error().in(path);
+  if (!status->is_object()) return Error{ErrorCode::kCorrupt, path + ": expected a JSON object"};
   return status;
 }
 

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/base/utf8.h"
 #include "engine/chat/characters.h"
 #include "engine/chat/serialize.h"
-#include "engine/tokenizer/utf8.h"
 
 namespace potluck {
 namespace {

@@ -4,8 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "engine/base/utf8.h"
 #include "engine/chat/characters.h"
-#include "engine/tokenizer/utf8.h"
 
 namespace potluck {
 namespace {

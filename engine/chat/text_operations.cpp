@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "engine/base/utf8.h"
 #include "engine/chat/characters.h"
 #include "engine/chat/operators.h"
 #include "engine/chat/serialize.h"
-#include "engine/tokenizer/utf8.h"
 
 namespace potluck {
 namespace {

@@ -7,11 +7,11 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/printable.h"
+#include "engine/base/utf8.h"
 #include "engine/tokenizer/bpe.h"
 #include "engine/tokenizer/sentencepiece.h"
 #include "engine/tokenizer/special_tokens.h"
 #include "engine/tokenizer/text_encoder.h"
-#include "engine/tokenizer/utf8.h"
 #include "engine/tokenizer/vocabulary.h"
 
 namespace potluck {

@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "engine/base/limits.h"
+#include "engine/base/utf8.h"
 #include "engine/tokenizer/byte_alphabet.h"
-#include "engine/tokenizer/utf8.h"
 #include "engine/tokenizer/visible_space.h"
 
 namespace potluck {

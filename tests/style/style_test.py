@@ -51,15 +51,35 @@ SEAMS = {
             "engine/base/storage.cpp",
             "engine/base/memory_limit.cpp",  # /proc, whose files have no size
             "coordinator/serving/local_workers.cpp",  # /dev/null between fork() and exec()
+            "coordinator/cli/standard_streams.cpp",  # /dev/null before there is a Storage
         },
         "take a Storage",
+    ),
+    "standard output and error": (
+        re.compile(r"\bfmt::print\(|\bf?printf\(|\bf?puts\(|\bfwrite\(|std::(cout|cerr|clog)\b|"
+                   r"\bstd(out|err)\b"),
+        {
+            "engine/base/check.cpp",  # the last words before abort()
+        },
+        "return it, or use Output and Terminal, which know about full disks and hostile text",
+    ),
+    "flag": (
+        re.compile(r"(?:->|\.)add_(option|flag)(?!_group)\w*\("),
+        {"coordinator/cli/flags.h", "coordinator/cli/flags.cpp"},
+        "declare it through coordinator/cli/flags.h, where numbers are checked",
+    ),
+    "JSON text": (
+        re.compile(r"\.dump\(|json::parse\(|json::sax_parse\("),
+        {"coordinator/cli/json_text.cpp", "engine/chat/json.cpp"},
+        "json_text() and read_json(), which never throw",
     ),
 }
 
 # Where foreign libraries' exceptions end.
 CATCH_ALLOWED = {
     "protocol/header_decode.cpp",  # Cap'n Proto
-    "coordinator/cli/main.cpp",    # CLI11
+    "coordinator/cli/command_line.cpp",  # CLI11
+    "coordinator/cli/flags.cpp",         # CLI11
 }
 
 def source_files(root, folders=("engine", "protocol", "worker", "coordinator")):
