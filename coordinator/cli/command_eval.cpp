@@ -6,6 +6,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/serving/token_list.h"
 #include "engine/base/limits.h"
 #include "engine/kernels/exact_math.h"
 #include "engine/model/scoring.h"
@@ -31,26 +32,11 @@ struct Evaluation {
   double perplexity = 0;
 };
 
-// A JSON array of token ids.
 Result<std::vector<TokenId>> read_token_file(Storage& storage, const std::string& path) {
   Result<ByteVector> bytes = read_file(storage, path, limits::kPromptBytes);
   if (!bytes) return bytes.error();
-  constexpr bool kNoExceptions = false;
-  auto parsed = nlohmann::json::parse(as_text(*bytes), nullptr, kNoExceptions);
-  if (!parsed.is_array() || parsed.empty()) {
-    return Error{ErrorCode::kCorrupt, path + ": expected a JSON array of token ids"};
-  }
-  std::vector<TokenId> tokens;
-  for (const nlohmann::json& value : parsed) {
-    bool fits = value.is_number_integer() && value.get<int64_t>() >= 0 &&
-                value.get<int64_t>() < limits::kVocabulary;
-    if (!fits) {
-      return Error{ErrorCode::kCorrupt, fmt::format("{}: entry {}: expected a token id, found {}",
-                                                    path, tokens.size(), value.dump())};
-    }
-    tokens.push_back(value.get<TokenId>());
-  }
-  return tokens;
+  Result<std::vector<TokenId>> tokens = parse_token_list(as_text(*bytes));
+  return tokens ? std::move(tokens) : Result<std::vector<TokenId>>(tokens.error().in(path));
 }
 
 Result<std::vector<TokenId>> tokenize_file(const Model& model, Storage& storage,
