@@ -6,8 +6,8 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
+#include "coordinator/serving/token_list.h"
 #include "engine/base/limits.h"
-#include "engine/chat/json.h"
 #include "engine/kernels/exact_math.h"
 #include "engine/model/scoring.h"
 
@@ -32,28 +32,11 @@ struct Evaluation {
   double perplexity = 0;
 };
 
-// A JSON array of token ids.
 Result<std::vector<TokenId>> read_token_file(Storage& storage, const std::string& path) {
   Result<ByteVector> bytes = read_file(storage, path, limits::kPromptBytes);
   if (!bytes) return bytes.error();
-  Result<JsonValue> parsed = parse_json(as_text(*bytes));
-  if (!parsed) return parsed.error().in(path);
-  const JsonValue::Array* list = parsed->array();
-  if (list == nullptr || list->empty()) {
-    return Error{ErrorCode::kCorrupt, path + ": expected a JSON array of token ids"};
-  }
-  std::vector<TokenId> tokens;
-  tokens.reserve(list->size());
-  for (const JsonValue& value : *list) {
-    const auto* id = std::get_if<int64_t>(&value.data);
-    if (id == nullptr || *id < 0 || *id >= limits::kVocabulary) {
-      return Error{ErrorCode::kCorrupt,
-                   fmt::format("{}: entry {}: expected a token id, a whole number below {}", path,
-                               tokens.size(), limits::kVocabulary)};
-    }
-    tokens.push_back(static_cast<TokenId>(*id));
-  }
-  return tokens;
+  Result<std::vector<TokenId>> tokens = parse_token_list(as_text(*bytes));
+  return tokens ? std::move(tokens) : Result<std::vector<TokenId>>(tokens.error().in(path));
 }
 
 Result<std::vector<TokenId>> tokenize_file(const Model& model, Storage& storage,

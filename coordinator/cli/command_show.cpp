@@ -8,8 +8,10 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/terminal.h"
 #include "engine/experts/grain_cutter.h"
 #include "engine/model/context_plan.h"
+#include "engine/model/model.h"
 
 namespace potluck {
 namespace {
@@ -121,8 +123,14 @@ Status show(const ShowFlags& flags, const Environment& environment) {
   if (!config) return config.error();
   Result<std::vector<ExpertBank>> banks = find_expert_banks(*model, *config);
   if (!banks) return banks.error();
+  // Vocabulary and tensors are described even where no text can be made into tokens.
+  auto tokenizer = make_tokenizer(model->metadata());
+  const std::vector<std::string> notes = notes_of(*model, tokenizer ? tokenizer->get() : nullptr);
+  Terminal terminal(environment.clock, false);
+  for (const std::string& note : notes) terminal.notice(note);
   nlohmann::json report = describe(*model, *config, *banks);
   if (flags.json) {
+    report["notes"] = notes;
     environment.out.json(report);
   } else {
     print_plain(report, "", environment.out);

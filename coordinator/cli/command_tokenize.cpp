@@ -5,8 +5,9 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/terminal.h"
 #include "engine/base/limits.h"
-#include "engine/tokenizer/tokenizer.h"
+#include "engine/model/model.h"
 
 namespace potluck {
 namespace {
@@ -33,6 +34,8 @@ Status tokenize(const TokenizeFlags& flags, const Environment& environment) {
   if (!model) return model.error();
   auto tokenizer = make_tokenizer(model->metadata());
   if (!tokenizer) return tokenizer.error().in(flags.model);
+  Terminal terminal(environment.clock, false);
+  for (const std::string& note : notes_of(*model, tokenizer->get())) terminal.notice(note);
   auto ids =
       (*tokenizer)->encode(*text, flags.special ? SpecialTokens::kParse : SpecialTokens::kAsText);
   if (!ids) return ids.error();

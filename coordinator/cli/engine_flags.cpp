@@ -137,6 +137,7 @@ Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
   auto runtime =
       Runtime::open(options, environment.storage, environment.clock, environment.entropy, progress);
   if (!runtime) return runtime.error();
+  for (const std::string& note : (*runtime)->model().notes()) terminal->notice(note);
   terminal->notice(describe_context(**runtime));
   uint32_t workers = options.pool_options.local_workers;
   if (workers > 0) {

@@ -1,11 +1,11 @@
 #include "coordinator/serving/pool.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "coordinator/serving/epoch.h"
 #include "engine/base/limits.h"
 #include "engine/experts/manifest_builder.h"
 
@@ -19,24 +19,6 @@ constexpr size_t kBulkPartsPerTurn = 4;
 // Nothing at all moved for so long while waiting for workers: something is wrong.
 constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr Duration kWaitStep = std::chrono::milliseconds(50);
-
-// The epoch of a coordinator that keeps state: one more at every start, so that workers notice.
-Result<uint64_t> next_epoch(Storage& storage, const std::string& path) {
-  uint64_t epoch = 0;
-  if (storage.exists(path)) {
-    Result<ByteVector> text = read_file(storage, path, 64);
-    if (!text) return text.error();
-    std::string_view digits = as_text(*text);
-    auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), epoch);
-    if (failure != std::errc()) {
-      return Error{ErrorCode::kCorrupt, path + ": expected a number"};
-    }
-  }
-  ++epoch;
-  Status written = storage.write_atomic(path, as_bytes(std::to_string(epoch)));
-  if (!written) return written.error();
-  return epoch;
-}
 
 // Room for all experts in each worker, since it may have to stand in for the others, but never more
 // than its part of 60 % of this machine's memory.

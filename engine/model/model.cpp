@@ -43,7 +43,17 @@ Result<std::unique_ptr<Model>> Model::load(Storage& storage, const std::string& 
   } else {
     model->tokenizer_error_ = tokenizer.error().message;
   }
+  model->notes_ = notes_of(model->file_, model->tokenizer_.get());
   return model;
+}
+
+std::vector<std::string> notes_of(const GgufModel& file, const Tokenizer* tokenizer) {
+  std::vector<std::string> notes(file.notes().begin(), file.notes().end());
+  if (tokenizer == nullptr) return notes;
+  for (const std::string& note : tokenizer->notes()) {
+    notes.push_back(fmt::format("{}: {}", file.path(), note));
+  }
+  return notes;
 }
 
 }  // namespace potluck

@@ -4,6 +4,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "engine/model/weights.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -24,6 +27,8 @@ class Model {
   // Null with the reason when the file has no usable tokenizer: eval --tokens works without.
   const Tokenizer* tokenizer() const { return tokenizer_.get(); }
   const std::string& tokenizer_error() const { return tokenizer_error_; }
+  // What is odd about the file and how it was taken, for the user to know.
+  std::span<const std::string> notes() const { return notes_; }
   std::span<const ExpertBank> banks() const { return banks_; }
   const GrainCutter& cutter() const { return *cutter_; }
   const ExpertBank* bank(uint32_t layer) const { return cutter_->bank(layer); }
@@ -36,8 +41,12 @@ class Model {
   ModelWeights weights_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::string tokenizer_error_;
+  std::vector<std::string> notes_;
   std::vector<ExpertBank> banks_;
   std::unique_ptr<GrainCutter> cutter_;
 };
+
+// The notes of a file and of its tokenizer (null: it has none), each once.
+std::vector<std::string> notes_of(const GgufModel& file, const Tokenizer* tokenizer);
 
 }  // namespace potluck

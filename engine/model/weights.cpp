@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/model/rope.h"
 #include "engine/model/tensor_loader.h"
 
 namespace potluck {
@@ -172,6 +173,10 @@ std::vector<float> load_rope_divisors(TensorLoader& loader, const ModelConfig& c
   std::vector<float> divisors = loader.vector(kName, config.rope.dimensions / 2);
   bool good = std::ranges::all_of(divisors, [](float d) { return std::isfinite(d) && d > 0; });
   if (!good) loader.refuse(kName, "its values must be above 0");
+  if (good && divisors.size() == config.rope.dimensions / 2 &&
+      !RopeFrequencies(config.rope, divisors).in_range()) {
+    loader.refuse(kName, "its values are so small that frequencies become too high");
+  }
   return divisors;
 }
 
