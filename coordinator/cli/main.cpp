@@ -11,6 +11,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/stop_signal.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
@@ -50,7 +51,7 @@ std::vector<std::string> with_environment(const CLI::App& command, int argc, cha
 int run_chosen(const std::vector<Command>& commands) {
   for (const Command& command : commands) {
     if (!command.parser->parsed()) continue;
-    Status status = command.run();
+    Status status = guard_memory(command.parser->get_name(), command.run);
     if (status) return 0;
     fmt::print(stderr, "potluck: {}\n", status.error().message);
     return status.error().code == ErrorCode::kInvalidArgument ? kExitWrongUse : kExitFailed;
@@ -59,6 +60,7 @@ int run_chosen(const std::vector<Command>& commands) {
 }
 
 int potluck_main(int argc, char** argv) {
+  prepare_for_scarcity();
   StopSignal stop;
   SystemClock clock;
   SystemEntropy entropy;
