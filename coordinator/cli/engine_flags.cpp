@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -97,7 +96,9 @@ std::string describe_context(const Runtime& runtime) {
 void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   parser->add_option("MODEL", flags->model, "a GGUF file; of a split model, its first part")
       ->required();
-  parser->add_option("--threads", flags->threads, "threads (default: one per processor)")
+  parser
+      ->add_option("--threads", flags->threads,
+                   "threads (default: one per processor that may be used)")
       ->envname("POTLUCK_THREADS");
   parser
       ->add_option("--ctx", flags->context,
@@ -108,7 +109,8 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   parser
       ->add_option("--ram", flags->ram,
                    "memory for experts, such as 4GiB: of each worker with --workers, else of this "
-                   "process, which then streams the rest from its store")
+                   "process, which then streams the rest from its store (default: all of them if "
+                   "they fit, else what fits)")
       ->envname("POTLUCK_RAM");
   parser
       ->add_option("--store", flags->store,
@@ -166,10 +168,11 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
     if (!size) return size.error();
     ram = *size;
   }
-  auto processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   RuntimeOptions options;
   options.model_path = flags.model;
-  options.threads = flags.threads > 0 ? flags.threads : processors;
+  options.threads_given = flags.threads > 0;
+  options.threads =
+      options.threads_given ? flags.threads : default_threads(process_limits(environment.system));
   options.context = flags.context;
   options.system = &environment.system;
   options.kv_type = *kv;
