@@ -60,6 +60,7 @@ HandshakeVerdict HandshakePolicy::judge(std::string_view domain, const PeerKey& 
 }
 
 Result<ZapHandler> ZapHandler::start(void* context) {
+  if (Status threads = check_zmq_threads(); !threads) return threads.error();
   ZmqSocket socket(zmq_socket(context, ZMQ_REP));
   if (socket == nullptr) return zmq_error("authentication handler");
   int no_linger = 0;

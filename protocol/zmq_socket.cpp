@@ -9,6 +9,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
@@ -201,7 +202,13 @@ Error zmq_error(const std::string& what) {
   return {ErrorCode::kIo, fmt::format("{}: {}", what, zmq_strerror(zmq_errno()))};
 }
 
+Status check_zmq_threads() {
+  constexpr int kLibraryThreads = 3;  // one that ends sockets, and ZMQ_IO_THREADS
+  return check_threads("messages between devices", kLibraryThreads);
+}
+
 Result<ZmqSocket> open_zmq_socket(void* context, const ZmqSocketRole& role) {
+  if (Status threads = check_zmq_threads(); !threads) return threads.error();
   ZmqSocket socket(zmq_socket(context, role.server_key ? ZMQ_DEALER : ZMQ_ROUTER));
   if (socket == nullptr) return zmq_error("opening a socket");
   Status set = set_options(socket.get(), role);

@@ -36,6 +36,10 @@ struct ZmqSocketRole {
   std::optional<PeerKey> server_key;  // of the server to connect to; a listening socket has none
 };
 
+// The first socket of a context starts the library's threads; where it cannot, it aborts. Ask
+// before: kLimit when the system gives no threads.
+Status check_zmq_threads();
+
 // An encrypted ROUTER (listening) or DEALER with all its options.
 Result<ZmqSocket> open_zmq_socket(void* context, const ZmqSocketRole& role);
 

@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include "engine/base/disk_probe.h"
+#include "engine/base/inline_reader.h"
 #include "engine/base/limits.h"
+#include "engine/base/out_of_resources.h"
 #include "protocol/local_address.h"
 #include "protocol/zmq_transport.h"
 #include "worker/known_pools.h"
@@ -97,7 +99,9 @@ std::unique_ptr<BlockReader> open_reader(ReaderSettings settings, const Clock& c
   auto reader = open_fitted_reader(settings, nullptr, 0, clock);
   if (reader) return std::move(*reader);
   settings.choice = ReaderChoice::kThreads;
-  return std::move(*open_fitted_reader(settings, nullptr, 0, clock));
+  reader = open_fitted_reader(settings, nullptr, 0, clock);
+  if (reader) return std::move(*reader);
+  return std::make_unique<InlineBlockReader>(clock);  // slow, but no thread can be had
 }
 
 // Where a pool is reached the first time.
@@ -398,16 +402,17 @@ void WorkerDaemon::report_status() {
   }
 }
 
-}  // namespace
-
-Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
-                  Entropy& entropy, const WorkerObserver& observer, const std::atomic<bool>& stop) {
+Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
+            Entropy& entropy, const WorkerObserver& observer, const std::atomic<bool>& stop) {
   if (options.threads < 1 || options.threads > static_cast<int>(limits::kThreads)) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("--threads {}: expected 1 to {}", options.threads, limits::kThreads)};
   }
   Result<const KernelTable*> kernels = select_kernels(options.isa);
   if (!kernels) return kernels.error();
+  // Fewer threads compute the same, only slower.
+  Status threads = check_threads("--threads", options.threads - 1);
+  if (!threads && observer.notice) observer.notice(threads.error().message);
   Status made = storage.make_directories(options.store_directory);
   if (!made) return made;
   // The store's lock comes first: two processes must not make keys for one directory.
@@ -430,6 +435,14 @@ Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Cl
                       std::move(*store), std::move(model));
   if (Status added = daemon.add_pools(); !added) return added;
   return daemon.run(stop);
+}
+
+}  // namespace
+
+Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
+                  Entropy& entropy, const WorkerObserver& observer, const std::atomic<bool>& stop) {
+  return guard_memory("the worker",
+                      [&] { return work(options, storage, clock, entropy, observer, stop); });
 }
 
 }  // namespace potluck

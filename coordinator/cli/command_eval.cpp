@@ -131,6 +131,7 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
   } else if (options->context == 0) {
     options->context = kPerplexityContext;
   }
+  options->logit_rows = flags.engine.prefill_chunk;
   auto runtime = open_runtime(*options, environment, &terminal);
   if (!runtime) return runtime.error();
   const Model& model = (*runtime)->model();

@@ -1,6 +1,5 @@
 // `potluck join`: become a worker.
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "coordinator/cli/commands.h"
@@ -12,6 +11,11 @@
 
 namespace potluck {
 namespace {
+
+// What is lent where nothing says how much memory there is.
+constexpr uint64_t kUnknownMemory = 256 * kMiB;
+// A few parts of experts.
+constexpr uint64_t kLeastMemory = 16 * kMiB;
 
 struct JoinFlags {
   std::string token;
@@ -34,22 +38,48 @@ std::string host_name() {
   return gethostname(name, sizeof name - 1) == 0 ? name : "worker";
 }
 
-// Half of this machine's memory: a device that is lent should stay usable.
-uint64_t default_ram() {
-  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-         static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) / 2;
+// A size that this process can never have would end it when the cache is filled, not now.
+Result<uint64_t> memory_to_lend(const std::string& flag, const ProcessLimits& limits) {
+  if (flag.empty()) {
+    if (limits.total.source.empty()) return kUnknownMemory;
+    uint64_t lent = default_lent_memory(limits);
+    if (lent >= kLeastMemory) return lent;
+    return Error{ErrorCode::kLimit,
+                 fmt::format("{} of memory can be had ({}), too little to lend a part of it; --ram "
+                             "chooses a size all the same",
+                             format_bytes(limits.available.bytes), limits.available.source)};
+  }
+  Result<uint64_t> ram = parse_size("--ram", flag);
+  if (!ram || *ram <= limits.total.bytes) return ram;
+  return Error{ErrorCode::kLimit,
+               fmt::format("--ram {}: this process may use {} at most ({}); half of that is the "
+                           "default",
+                           flag, format_bytes(limits.total.bytes), limits.total.source)};
 }
 
-Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, Storage& storage) {
+// What the store has taken of its disk already: part of what it may take, or every start would
+// leave it less.
+uint64_t held_bytes(Storage& storage, const std::string& store_directory) {
+  const std::string segments = store_directory + "/segments";
+  auto names = storage.list(segments);
+  uint64_t total = 0;
+  for (size_t i = 0; names && i < names->size(); ++i) {
+    auto file = storage.open(segments + "/" + (*names)[i], ReadMode::kBuffered);
+    if (file) total += (*file)->size();
+  }
+  return total;
+}
+
+Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environment& environment) {
+  Storage& storage = environment.storage;
+  const ProcessLimits limits = process_limits(environment.system);
   WorkerDaemonOptions options;
   options.token = flags.token;
   options.store_directory = flags.store.empty() ? home_directory() + "/worker" : flags.store;
   options.name = flags.name.empty() ? host_name() : flags.name;
   options.isa = flags.isa;
   options.remember = !flags.no_remember;
-  options.threads = flags.threads > 0
-                        ? flags.threads
-                        : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.threads = flags.threads > 0 ? flags.threads : default_threads(limits);
   Result<DeviceOptions> device = device_options(flags.device);
   if (!device) return device.error();
   options.reader = device->reader;
@@ -62,12 +92,9 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, Storage& stor
     if (!rate) return rate.error();
     options.serve_rate = *rate;
   }
-  options.ram_bytes = default_ram();
-  if (!flags.ram.empty()) {
-    Result<uint64_t> ram = parse_size("--ram", flags.ram);
-    if (!ram) return ram.error();
-    options.ram_bytes = *ram;
-  }
+  Result<uint64_t> ram = memory_to_lend(flags.ram, limits);
+  if (!ram) return ram.error();
+  options.ram_bytes = *ram;
   if (!flags.disk.empty()) {
     Result<uint64_t> disk = parse_size("--disk", flags.disk);
     if (!disk) return disk.error();
@@ -77,13 +104,14 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, Storage& stor
   if (Status made = storage.make_directories(options.store_directory); !made) return made.error();
   Result<uint64_t> free = storage.free_bytes(options.store_directory);
   if (!free) return free.error();
-  options.disk_bytes = *free / 10 * 8;  // leaves the owner some room
+  // Leaves the owner some room.
+  options.disk_bytes = (*free + held_bytes(storage, options.store_directory)) / 10 * 8;
   return options;
 }
 
 Status join(const JoinFlags& flags, const Environment& environment) {
   Terminal terminal(environment.clock, flags.quiet);
-  Result<WorkerDaemonOptions> options = daemon_options(flags, environment.storage);
+  Result<WorkerDaemonOptions> options = daemon_options(flags, environment);
   if (!options) return options.error();
   WorkerObserver observer;
   observer.notice = [&terminal](const std::string& text) { terminal.notice(text); };
@@ -110,12 +138,14 @@ Command add_join(CLI::App& app, Environment& environment) {
       ->envname("POTLUCK_TOKEN");
   add_text(parser, "--store", &flags->store, "directory for keys and experts (~/.potluck/worker)")
       ->envname("POTLUCK_STORE");
-  add_size(parser, "--ram", &flags->ram, "memory for experts, such as 2GiB (default: half)")
+  add_size(parser, "--ram", &flags->ram,
+           "memory for experts, such as 2GiB (default: half of what there is)")
       ->envname("POTLUCK_RAM");
-  add_size(parser, "--disk", &flags->disk, "disk for experts (default: 80 % of what is free)")
+  add_size(parser, "--disk", &flags->disk,
+           "disk for experts (default: 80 % of what is free or held)")
       ->envname("POTLUCK_DISK");
   add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
-            "threads (default, 0: one per processor)")
+            "threads (default, 0: one per processor that may be used)")
       ->envname("POTLUCK_THREADS");
   add_text(parser, "--name", &flags->name, "what people call this device (default: its host name)");
   add_text(parser, "--isa", &flags->isa, "instruction set of the kernels: scalar, avx2 ..")

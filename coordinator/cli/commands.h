@@ -11,7 +11,7 @@
 #include "coordinator/cli/output.h"
 #include "coordinator/cli/terminal.h"
 #include "engine/base/clock.h"
-#include "engine/base/memory_limit.h"
+#include "engine/base/process_limits.h"
 #include "engine/base/random.h"
 #include "engine/base/storage.h"
 

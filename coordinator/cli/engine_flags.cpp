@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -50,7 +49,7 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   add_text(parser, "MODEL", &flags->model, "a GGUF file; of a split model, its first part")
       ->required();
   add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
-            "threads (default, 0: one per processor)")
+            "threads (default, 0: one per processor that may be used)")
       ->envname("POTLUCK_THREADS");
   add_whole(parser, "--ctx", &flags->context, {0, limits::kContext},
             "positions of context (default, 0: the model's, or what half the memory holds)")
@@ -59,7 +58,8 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
       ->envname("POTLUCK_KV");
   add_size(parser, "--ram", &flags->ram,
            "memory for experts, such as 4GiB: of each worker with --workers, else of this "
-           "process, which then streams the rest from its store")
+           "process, which then streams the rest from its store (default: all of them if they "
+           "fit, else what fits)")
       ->envname("POTLUCK_RAM");
   add_text(parser, "--store", &flags->store,
            "directory for experts on disk (default: beside the model; of local workers: in "
@@ -97,10 +97,11 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
     if (!size) return size.error();
     ram = *size;
   }
-  auto processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   RuntimeOptions options;
   options.model_path = flags.model;
-  options.threads = flags.threads > 0 ? flags.threads : processors;
+  options.threads_given = flags.threads > 0;
+  options.threads =
+      options.threads_given ? flags.threads : default_threads(process_limits(environment.system));
   options.context = flags.context;
   options.system = &environment.system;
   options.kv_type = chosen_kv(flags.kv, default_kv);

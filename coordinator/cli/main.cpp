@@ -9,6 +9,7 @@
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/standard_streams.h"
 #include "coordinator/cli/stop_signal.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
@@ -30,7 +31,8 @@ bool is_quiet(const CLI::App& parser) {
 }
 
 int run_command(const Command& command, Output& out, Terminal& terminal) {
-  Status done = command.run();
+  const std::string what = command.parser == nullptr ? "help" : command.parser->get_name();
+  Status done = guard_memory(what, command.run);
   Status written = out.finish();
   if (done && out.reader_gone()) return kExitBrokenPipe;
   const Status& status = done ? written : done;
@@ -40,6 +42,7 @@ int run_command(const Command& command, Output& out, Terminal& terminal) {
 }
 
 int potluck_main(int argc, char** argv) {
+  prepare_for_scarcity();
   reserve_standard_descriptors();
   let_writes_fail();
   StopSignal stop;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "coordinator/serving/epoch.h"
 #include "engine/base/limits.h"
@@ -19,15 +18,6 @@ constexpr size_t kBulkPartsPerTurn = 4;
 // Nothing at all moved for so long while waiting for workers: something is wrong.
 constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr Duration kWaitStep = std::chrono::milliseconds(50);
-
-// Room for all experts in each worker, since it may have to stand in for the others, but never more
-// than its part of 60 % of this machine's memory.
-uint64_t default_worker_ram(const Manifest& manifest, uint32_t workers) {
-  uint64_t everything = manifest.total_bytes() + 16 * manifest.largest_grain_bytes();
-  auto physical =
-      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  return std::min(everything, physical / 10 * 6 / workers);
-}
 
 }  // namespace
 
@@ -116,9 +106,6 @@ void Pool::make_core(const KernelTable& kernels) {
 }
 
 Status Pool::start_local_workers() {
-  if (options_.local.ram_bytes == 0 && options_.local_workers > 0) {
-    options_.local.ram_bytes = default_worker_ram(*manifest_, options_.local_workers);
-  }
   local_ = std::make_unique<LocalWorkers>(options_.local, storage_);
   for (uint32_t i = 0; i < options_.local_workers; ++i) {
     if (Status status = local_->start(invite().token()); !status) return status;

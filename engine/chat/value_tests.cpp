@@ -1,8 +1,8 @@
 #include "engine/chat/value_tests.h"
 
+#include "engine/base/utf8.h"
 #include "engine/chat/characters.h"
 #include "engine/chat/operators.h"
-#include "engine/tokenizer/utf8.h"
 
 namespace potluck {
 namespace {

@@ -16,7 +16,8 @@ constexpr size_t kReadsPlanned = 4;        // then they go out: planning a wave 
 // Memory for `slabs` slabs. Buffer aligns small blocks to 64 bytes only, so it asks for a little
 // more and starts at the next multiple.
 struct Arena {
-  Arena(uint64_t slabs, uint64_t slab_bytes) : buffer(slabs * slab_bytes + kSlabAlignment) {
+  Arena(uint64_t slabs, uint64_t slab_bytes)
+      : buffer(slabs * slab_bytes + kSlabAlignment, "the cache of experts (--ram)") {
     auto address = reinterpret_cast<uintptr_t>(buffer.data());
     begin = buffer.data() + (round_up<uintptr_t>(address, kSlabAlignment) - address);
   }

@@ -1,6 +1,6 @@
 // Model: what is needed to run one GGUF file: its description, configuration, resident weights,
-// tokenizer and expert banks. Immutable after load(); any thread may read it. Experts are not
-// loaded here: whoever computes them has a GrainSource.
+// tokenizer and expert banks. Immutable once its weights are loaded; any thread may read it then.
+// Experts are not loaded here: what computes them has a GrainSource.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,12 @@ namespace potluck {
 
 class Model {
  public:
-  // The errors name the file and what in it cannot be used.
+  // Reads the description alone: everything is there but the weights, and what they will take of
+  // memory is known. The errors name the file and what in it cannot be used.
+  static Result<std::unique_ptr<Model>> open(Storage& storage, const std::string& path);
+  // Once, after open(): kLimit when memory does not suffice.
+  Status load_weights(const Progress& progress);
+  // Both.
   static Result<std::unique_ptr<Model>> load(Storage& storage, const std::string& path,
                                              const Progress& progress);
   Model(const Model&) = delete;
@@ -24,6 +29,7 @@ class Model {
   const GgufModel& file() const { return file_; }
   const ModelConfig& config() const { return config_; }
   const ModelWeights& weights() const { return weights_; }
+  uint64_t weight_bytes() const { return weight_bytes_; }  // in memory, loaded or not
   // Null with the reason when the file has no usable tokenizer: eval --tokens works without.
   const Tokenizer* tokenizer() const { return tokenizer_.get(); }
   const std::string& tokenizer_error() const { return tokenizer_error_; }
@@ -39,6 +45,7 @@ class Model {
   GgufModel file_;
   ModelConfig config_;
   ModelWeights weights_;
+  uint64_t weight_bytes_ = 0;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::string tokenizer_error_;
   std::vector<std::string> notes_;

@@ -180,11 +180,8 @@ std::vector<float> load_rope_divisors(TensorLoader& loader, const ModelConfig& c
   return divisors;
 }
 
-}  // namespace
-
-Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& config,
-                                  const Progress& progress) {
-  TensorLoader loader(model, progress);
+// Asks the loader for every tensor of the model.
+ModelWeights ask_for_all(TensorLoader& loader, const ModelConfig& config) {
   leave_experts(loader, config);
   for (uint32_t layer = 0; layer < config.next_token_layers; ++layer) {
     loader.leave_all(fmt::format("blk.{}.", config.layers + layer));
@@ -199,9 +196,27 @@ Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& con
     weights.output = loader.matrix("output.weight", config.vocabulary, config.hidden);
   }
   weights.rope_divisors = load_rope_divisors(loader, config);
+  return weights;
+}
+
+}  // namespace
+
+Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& config,
+                                  const Progress& progress) {
+  TensorLoader loader(model, progress);
+  ModelWeights weights = ask_for_all(loader, config);
   Status finished = loader.finish(config.architecture);
   if (!finished) return finished.error().in(model.path());
   return weights;
+}
+
+Result<uint64_t> measure_weights(const GgufModel& model, const ModelConfig& config) {
+  const Progress nobody;
+  TensorLoader loader(model, nobody, TensorLoader::Purpose::kMeasure);
+  (void)ask_for_all(loader, config);
+  Status finished = loader.finish(config.architecture);
+  if (!finished) return finished.error().in(model.path());
+  return loader.memory_bytes();
 }
 
 }  // namespace potluck

@@ -49,7 +49,7 @@ SEAMS = {
         re.compile(r"std::[io]?fstream|\bfopen\(|[^_.>\w]::open\(|\bopenat\("),
         {
             "engine/base/storage.cpp",
-            "engine/base/memory_limit.cpp",  # /proc, whose files have no size
+            "engine/base/process_limits.cpp",  # /proc, whose files have no size
             "coordinator/serving/local_workers.cpp",  # /dev/null between fork() and exec()
             "coordinator/cli/standard_streams.cpp",  # /dev/null before there is a Storage
         },
@@ -75,8 +75,10 @@ SEAMS = {
     ),
 }
 
-# Where foreign libraries' exceptions end.
+# Where foreign libraries' exceptions end, and those for lack of memory or threads.
 CATCH_ALLOWED = {
+    "engine/base/out_of_resources.cpp",
+    "engine/base/thread_pool.cpp",  # hands them to the thread that called
     "protocol/header_decode.cpp",  # Cap'n Proto
     "coordinator/cli/command_line.cpp",  # CLI11
     "coordinator/cli/flags.cpp",         # CLI11
