@@ -10,8 +10,10 @@
 namespace potluck {
 namespace {
 
+constexpr int kTokenWords = 64;  // with "potluck join" in front, or broken over lines
+
 struct JoinFlags {
-  std::string token;
+  std::vector<std::string> token;  // words as they were pasted
   std::string store;
   std::string ram;
   std::string disk;
@@ -39,7 +41,7 @@ uint64_t default_ram() {
 
 Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, Storage& storage) {
   WorkerDaemonOptions options;
-  options.token = flags.token;
+  options.token = fmt::format("{}", fmt::join(flags.token, " "));
   options.store_directory = flags.store.empty() ? home_directory() + "/worker" : flags.store;
   options.name = flags.name.empty() ? host_name() : flags.name;
   options.isa = flags.isa;
@@ -103,8 +105,9 @@ Command add_join(CLI::App& app, Environment& environment) {
   CLI::App* parser = app.add_subcommand("join", "become a worker of a pool");
   parser
       ->add_option("TOKEN", flags->token,
-                   "the invitation that `potluck serve` prints; without one, the pools this worker "
-                   "already belongs to")
+                   "the invitation that `potluck serve` prints, as it was copied; without one, the "
+                   "pools this worker already belongs to")
+      ->expected(0, kTokenWords)
       ->envname("POTLUCK_TOKEN");
   parser->add_option("--store", flags->store, "directory for keys and experts (~/.potluck/worker)")
       ->envname("POTLUCK_STORE");

@@ -1,11 +1,11 @@
 // `potluck status`: the pool of the coordinator that runs on this machine.
 #include <fmt/format.h>
-#include <signal.h>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/status_file.h"
 #include "engine/base/format_bytes.h"
+#include "engine/base/process_identity.h"
 
 namespace potluck {
 namespace {
@@ -42,8 +42,10 @@ void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds
 Status show_status(bool json, const Environment& environment) {
   auto status = read_status(environment.storage, home_directory() + "/coordinator");
   if (!status) return status.error();
-  int process = status->value("process", 0);
-  bool running = process > 0 && kill(process, 0) == 0;
+  // Its number may mean another process by now, or one that was there before the machine started
+  // anew.
+  std::optional<uint64_t> started = process_start(environment.system, status->value("process", 0));
+  bool running = started && *started == status->value("process_start", uint64_t{0});
   (*status)["running"] = running;
   if (json) {
     fmt::print("{}\n", status->dump());

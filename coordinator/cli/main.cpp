@@ -11,6 +11,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/stop_signal.h"
+#include "engine/base/descriptor_limit.h"
 
 namespace potluck {
 namespace {
@@ -59,6 +60,7 @@ int run_chosen(const std::vector<Command>& commands) {
 }
 
 int potluck_main(int argc, char** argv) {
+  raise_descriptor_limit();
   StopSignal stop;
   SystemClock clock;
   SystemEntropy entropy;
