@@ -5,6 +5,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
+#include "engine/base/notice_limiter.h"
 #include "worker/worker_daemon.h"
 
 namespace potluck {
@@ -85,7 +86,11 @@ Status join(const JoinFlags& flags, const Environment& environment) {
   Result<WorkerDaemonOptions> options = daemon_options(flags, environment.storage);
   if (!options) return options.error();
   WorkerObserver observer;
-  observer.notice = [&terminal](const std::string& text) { terminal.notice(text); };
+  NoticeLimiter limiter(environment.clock);
+  observer.notice = [&terminal, &limiter](const std::string& text) {
+    if (limiter.admit(text)) terminal.notice(text);
+    for (const std::string& summary : limiter.take_summaries()) terminal.notice(summary);
+  };
   observer.status = [&terminal](const MembershipStatus& status) {
     if (status.units_assigned == 0) return;
     terminal.progress("fetching units", status.units_ready, status.units_assigned);

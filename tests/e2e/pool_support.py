@@ -28,10 +28,14 @@ class PoolTest(PotluckTest):
 
     def serve(self, *arguments):
         process = self.start("serve", STORYTELLER, "--listen", "127.0.0.1:0", *arguments, stdin=-1)
+        return process, *self.lines_of(process)
+
+    def lines_of(self, process):
+        """What a coordinator or worker writes to standard output and standard error."""
         out, err = Lines(process.stdout), Lines(process.stderr)
         out.server = process
         self.addCleanup(lambda: (out.thread.join(5), err.thread.join(5)))
-        return process, out, err
+        return out, err
 
     def join(self, token, store, *arguments):
         process = self.start("join", *([token] if token else []), "--store", self.home / store,

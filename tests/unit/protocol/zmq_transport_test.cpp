@@ -353,6 +353,26 @@ TEST_F(ZmqTransportTest, WildcardsAndNonsenseAreNoListenAddresses) {
   EXPECT_FALSE(elsewhere.ok());
 }
 
+TEST_F(ZmqTransportTest, OnAllInterfacesItSaysByWhichAPeerCame) {
+  for (const char* everywhere : {"0.0.0.0", "[::]"}) {
+    auto server = ZmqServerTransport::listen({server_keys_, everywhere, "192.0.2.7", 0}, allowed_);
+    ASSERT_TRUE(server.ok()) << server.error().message;
+    server_ = std::move(*server);
+    server_->open_join(true);
+    std::string join = server_->join_endpoint();
+    EXPECT_TRUE(join.starts_with("tcp://192.0.2.7:")) << join;
+    EXPECT_TRUE(server_->compute_endpoint().starts_with("tcp://192.0.2.7:"));
+    EXPECT_EQ(server_->reached_host(client_keys_.public_key), "192.0.2.7");
+    for (const char* host : {"127.0.0.1", "127.0.0.5"}) {
+      std::string endpoint = "tcp://" + std::string(host) + join.substr(join.rfind(':'));
+      ZmqClientTransport client(client_keys_);
+      ASSERT_TRUE(client.connect(server_keys_.public_key, Channel::kJoin, endpoint).ok());
+      expect_passes(client, client_keys_.public_key, Channel::kJoin);
+      EXPECT_EQ(server_->reached_host(client_keys_.public_key), host) << everywhere;
+    }
+  }
+}
+
 TEST_F(ZmqTransportTest, ReceivingWithoutAnyLinkReturns) {
   EXPECT_FALSE(client_.receive({}).has_value());
   EXPECT_FALSE(client_.receive(kStep).has_value());
