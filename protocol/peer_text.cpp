@@ -61,8 +61,11 @@ bool is_endpoint_host(std::string_view host) {
   }
   if (host.size() < 4 || host.back() != ']') return false;
   std::string_view inner = host.substr(1, host.size() - 2);
-  return std::all_of(inner.begin(), inner.end(),
-                     [](char c) { return is_alphanumeric(c) || c == ':' || c == '.' || c == '%'; });
+  return std::all_of(inner.begin(), inner.end(), [](char c) {
+    // Behind the '%' stands the name of a network interface.
+    constexpr std::string_view kOthers = ":.%-_";
+    return is_alphanumeric(c) || kOthers.find(c) != std::string_view::npos;
+  });
 }
 
 Status check_endpoint(std::string_view endpoint) {

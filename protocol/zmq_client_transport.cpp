@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <zmq.h>
 
+#include "protocol/listen_address.h"
 #include "protocol/peer_text.h"
 #include "protocol/zmq_socket.h"
 #include "protocol/zmq_transport.h"
@@ -149,8 +150,11 @@ void ZmqClientTransport::disconnect(const PeerKey& server) {
 }
 
 Result<std::string> ZmqClientTransport::serve(const std::string& host, uint16_t port,
-                                              const AllowList& allow_list) {
-  auto server = ZmqServerTransport::listen({state_->keys, host, port, true}, allow_list);
+                                              const AllowList& allow_list,
+                                              const std::string& advertised_host) {
+  ZmqServerTransport::Options options{state_->keys, endpoint_host(host), advertised_host, port,
+                                      true};
+  auto server = ZmqServerTransport::listen(options, allow_list);
   if (!server) return server.error();
   state_->serving = std::move(*server);
   return state_->serving->bulk_endpoint();

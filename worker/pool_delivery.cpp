@@ -245,8 +245,10 @@ void PoolSession::grain_failed(const Digest& digest, const std::string& reason) 
 // Without room every further grain would be fetched in vain. The next assignment starts anew.
 void PoolSession::stop_fetching(const std::string& reason) {
   fetcher_.clear();
-  notice(fmt::format("no room for more experts, {} of {} units are ready: {}", units_.ready_count(),
-                     units_.assigned_count(), reason));
+  std::string text = fmt::format("no room for more experts, {} of {} units are ready: {}",
+                                 units_.ready_count(), units_.assigned_count(), reason);
+  notice(text);
+  send(Refusal{RefusalReason::kFull, std::move(text)});  // the coordinator's people see it, too
 }
 
 // The store has lost the grain. Returns the units that cannot be computed until it is back.

@@ -17,7 +17,7 @@ PoolSession::PoolSession(const PoolAddress& address, WorkerContext& context)
     : address_(address), context_(context), peer_clock_(context.clock.now()) {}
 
 void PoolSession::start() {
-  asking_since_ = now();
+  start_asking();
   if (!address_.invitation) {
     go_to_endpoints();
     return;

@@ -86,6 +86,8 @@ class PoolSession {
 
   // Joining and greeting: pool_greeting.cpp.
   void send_join_request();
+  void start_asking();
+  void tell_waiting(const std::string& endpoint);
   void on_join(const Message& message);
   void join_refused(const std::string& reason);
   void go_to_endpoints();
@@ -152,10 +154,11 @@ class PoolSession {
   bool ended_ = false;
   PeerClock peer_clock_;
 
-  TimePoint retry_at_{0};           // kJoining, kGreeting: when to ask again
-  TimePoint asking_since_{0};       // kJoining, kGreeting
-  TimePoint reconnect_at_{0};       // kGreeting
-  bool told_waiting_ = false;       // that nobody answers
+  TimePoint retry_at_{0};      // kJoining, kGreeting: when to ask again
+  TimePoint asking_since_{0};  // kJoining, kGreeting
+  TimePoint reconnect_at_{0};  // kGreeting
+  TimePoint tell_at_{0};       // when to say again that nobody answers
+  Duration tell_interval_{0};
   std::string refused_join_;        // why the invitation was refused, if it was
   uint32_t protocol_refusals_ = 0;  // in a row
   uint64_t heartbeats_ = 0;

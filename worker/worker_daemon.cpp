@@ -1,16 +1,16 @@
 #include "worker/worker_daemon.h"
 
 #include <algorithm>
-#include <charconv>
 #include <tuple>
 
 #include <fmt/format.h>
 
+#include "engine/base/descriptor_limit.h"
 #include "engine/base/disk_probe.h"
 #include "engine/base/inline_reader.h"
 #include "engine/base/limits.h"
 #include "engine/base/out_of_resources.h"
-#include "protocol/local_address.h"
+#include "protocol/listen_address.h"
 #include "protocol/zmq_transport.h"
 #include "worker/known_pools.h"
 #include "worker/simulated_processor.h"
@@ -109,21 +109,6 @@ const std::string& endpoint_of(const PoolAddress& pool) {
   return pool.invitation ? pool.invitation->join_endpoint : pool.compute_endpoint;
 }
 
-// "HOST:PORT".
-Result<std::pair<std::string, uint16_t>> parse_listen(const std::string& text) {
-  size_t colon = text.rfind(':');
-  uint16_t port = 0;
-  bool good = colon != std::string::npos && colon > 0;
-  if (good) {
-    const char* end = text.data() + text.size();
-    auto [rest, failure] = std::from_chars(text.data() + colon + 1, end, port);
-    good = failure == std::errc() && rest == end;
-  }
-  if (good) return std::pair(text.substr(0, colon), port);
-  return Error{ErrorCode::kInvalidArgument,
-               fmt::format("--listen: expected HOST:PORT or off, found '{}'", text)};
-}
-
 WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSettings& reader,
                            const KernelTable& kernels, const Clock& clock, const ModelCopy* model) {
   WorkerOptions core;
@@ -207,16 +192,21 @@ Status WorkerDaemon::add_pools() {
 Status WorkerDaemon::start_serving() {
   if (options_.listen == "off") return {};
   uint16_t port = 0;
+  std::string advertised;
   if (!options_.listen.empty()) {
-    auto parsed = parse_listen(options_.listen);
-    if (!parsed) return parsed.error();
-    std::tie(serve_host_, port) = *parsed;
+    auto parsed = parse_listen_address(options_.listen);
+    if (!parsed) return parsed.error().in("--listen (or off)");
+    auto place = find_listen_place(parsed->host, this_machine());
+    if (!place) return place.error().in("--listen");
+    serve_host_ = place->bind_host;
+    advertised = place->reachable.front();
+    port = parsed->port;
   } else {
     Result<std::string> host = local_address_towards(endpoint_of(addresses_.begin()->second));
     if (host) serve_host_ = *host;
   }
   if (serve_host_.empty()) return {};
-  Result<std::string> endpoint = transport_.serve(serve_host_, port, admitted_);
+  Result<std::string> endpoint = transport_.serve(serve_host_, port, admitted_, advertised);
   if (endpoint) {
     serve_endpoint_ = *endpoint;
     return {};
@@ -408,6 +398,9 @@ Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& c
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("--threads {}: expected 1 to {}", options.threads, limits::kThreads)};
   }
+  // The store, libzmq, a coordinator and some peers; more connections take more.
+  constexpr uint64_t kDescriptors = 128;
+  if (Status enough = require_descriptors(kDescriptors, "a worker"); !enough) return enough;
   Result<const KernelTable*> kernels = select_kernels(options.isa);
   if (!kernels) return kernels.error();
   // Fewer threads compute the same, only slower.

@@ -7,6 +7,7 @@
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
 #include "engine/base/limits.h"
+#include "engine/base/notice_limiter.h"
 #include "worker/worker_daemon.h"
 
 namespace potluck {
@@ -16,9 +17,10 @@ namespace {
 constexpr uint64_t kUnknownMemory = 256 * kMiB;
 // A few parts of experts.
 constexpr uint64_t kLeastMemory = 16 * kMiB;
+constexpr int kTokenWords = 64;  // with "potluck join" in front, or broken over lines
 
 struct JoinFlags {
-  std::string token;
+  std::vector<std::string> token;  // words as they were pasted
   std::string store;
   std::string ram;
   std::string disk;
@@ -74,7 +76,7 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environ
   Storage& storage = environment.storage;
   const ProcessLimits limits = process_limits(environment.system);
   WorkerDaemonOptions options;
-  options.token = flags.token;
+  options.token = fmt::format("{}", fmt::join(flags.token, " "));
   options.store_directory = flags.store.empty() ? home_directory() + "/worker" : flags.store;
   options.name = flags.name.empty() ? host_name() : flags.name;
   options.isa = flags.isa;
@@ -114,7 +116,11 @@ Status join(const JoinFlags& flags, const Environment& environment) {
   Result<WorkerDaemonOptions> options = daemon_options(flags, environment);
   if (!options) return options.error();
   WorkerObserver observer;
-  observer.notice = [&terminal](const std::string& text) { terminal.notice(text); };
+  NoticeLimiter limiter(environment.clock);
+  observer.notice = [&terminal, &limiter](const std::string& text) {
+    if (limiter.admit(text)) terminal.notice(text);
+    for (const std::string& summary : limiter.take_summaries()) terminal.notice(summary);
+  };
   observer.status = [&terminal](const MembershipStatus& status) {
     if (status.units_assigned == 0) return;
     terminal.progress("fetching units", status.units_ready, status.units_assigned);
@@ -133,8 +139,9 @@ Command add_join(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<JoinFlags>();
   CLI::App* parser = app.add_subcommand("join", "become a worker of a pool");
   add_text(parser, "TOKEN", &flags->token,
-           "the invitation that `potluck serve` prints; without one, the pools this worker "
-           "already belongs to")
+           "the invitation that `potluck serve` prints, as it was copied; without one, the pools "
+           "this worker already belongs to")
+      ->expected(0, kTokenWords)
       ->envname("POTLUCK_TOKEN");
   add_text(parser, "--store", &flags->store, "directory for keys and experts (~/.potluck/worker)")
       ->envname("POTLUCK_STORE");

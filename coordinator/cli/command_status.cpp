@@ -1,9 +1,7 @@
 // `potluck status`: the pool of the coordinator that runs on this machine.
 #include <algorithm>
-#include <limits>
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
@@ -11,6 +9,7 @@
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/status_file.h"
 #include "engine/base/format_bytes.h"
+#include "engine/base/process_identity.h"
 
 namespace potluck {
 namespace {
@@ -46,15 +45,15 @@ void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds
   }
 }
 
-bool is_process(int64_t number) {
-  const bool fits = number > 0 && number <= std::numeric_limits<pid_t>::max();
-  return fits && kill(static_cast<pid_t>(number), 0) == 0;
-}
-
 Status show_status(bool json, const Environment& environment) {
   auto status = read_status(environment.storage, home_directory() + "/coordinator");
   if (!status) return status.error();
-  const bool running = is_process(whole_field(*status, "process"));
+  // Its number may mean another process by now, or one that was there before the machine started
+  // anew.
+  std::optional<uint64_t> started =
+      process_start(environment.system, whole_field(*status, "process"));
+  const bool running =
+      started && *started == static_cast<uint64_t>(whole_field(*status, "process_start"));
   (*status)["running"] = running;
   if (json) {
     environment.out.json(*status);

@@ -9,6 +9,7 @@
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/standard_streams.h"
 #include "coordinator/cli/stop_signal.h"
+#include "engine/base/descriptor_limit.h"
 #include "engine/base/out_of_resources.h"
 
 namespace potluck {
@@ -45,6 +46,7 @@ int potluck_main(int argc, char** argv) {
   prepare_for_scarcity();
   reserve_standard_descriptors();
   let_writes_fail();
+  raise_descriptor_limit();
   StopSignal stop;
   SystemClock clock;
   SystemEntropy entropy;

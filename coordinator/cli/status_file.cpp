@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "coordinator/cli/json_text.h"
+#include "engine/base/process_identity.h"
 
 namespace potluck {
 namespace {
@@ -52,6 +53,7 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
     workers.push_back(describe_worker(runtime.pool()->cluster(), key, worker));
   }
   return {{"process", getpid()},
+          {"process_start", process_start(system_files(), getpid()).value_or(0)},
           {"written_unix_seconds", unix_seconds},
           {"model", runtime.model().config().name},
           {"file", runtime.model().file().path()},

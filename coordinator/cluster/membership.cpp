@@ -47,10 +47,11 @@ Membership::Membership(MembershipOptions options, const Manifest& manifest, Allo
 
 bool Membership::on_message(const PeerKey& from, Channel channel, const Message& message) {
   bool join = std::holds_alternative<JoinRequest>(message);
-  bool ours =
-      join || std::holds_alternative<Hello>(message) ||
-      std::holds_alternative<Residency>(message) || std::holds_alternative<SourceReport>(message) ||
-      std::holds_alternative<Heartbeat>(message) || std::holds_alternative<Goodbye>(message);
+  bool ours = join || std::holds_alternative<Hello>(message) ||
+              std::holds_alternative<Residency>(message) ||
+              std::holds_alternative<SourceReport>(message) ||
+              std::holds_alternative<Heartbeat>(message) ||
+              std::holds_alternative<Goodbye>(message) || std::holds_alternative<Refusal>(message);
   if (!ours) return false;
   if (channel != (join ? Channel::kJoin : Channel::kCompute)) {
     refuse(from, channel, RefusalReason::kProtocol,
@@ -76,6 +77,11 @@ void Membership::on_member_message(const PeerKey& from, const Message& message) 
     update_sources(from, *report);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
     answer_heartbeat(from, *heartbeat);
+  } else if (const auto* refusal = std::get_if<Refusal>(&message)) {
+    // It cannot do what it was told, such as hold all its units on a disk that is full. What it
+    // does hold it reports like any other.
+    notices_.add(
+        fmt::format("{} says: {}", describe(from), clean_text(refusal->message, kReasonBytes)));
   } else if (const auto* goodbye = std::get_if<Goodbye>(&message)) {
     std::string text = clean_text(goodbye->text, kReasonBytes);
     lose({{from, text.empty() ? "it left" : "it left: " + text}});
@@ -214,19 +220,18 @@ void Membership::accept_join(const PeerKey& from, const JoinRequest& request) {
   std::string name = clean_text(request.name, kNameBytes);
   bool known = allow_list_.contains(from);
   // A member that asks again (our answer was lost) is in already; its new invitation, if it is one,
-  // is used up all the same.
-  Status redeemed = invitations_.redeem(request.secret, clock_.unix_seconds());
+  // is used up all the same. Who cannot be admitted, because the list cannot be saved, keeps a good
+  // invitation.
+  Status redeemed = invitations_.redeem(request.secret, clock_.unix_seconds(), [&] {
+    if (known) return Status();
+    Status added = allow_list_.add(from, name);
+    return added ? added : Status(added.error().in("the invitation stays good"));
+  });
   if (!redeemed && !known) {
     refuse(from, Channel::kJoin, RefusalReason::kInvitation, redeemed.error().message);
     return;
   }
-  if (!known) {
-    if (Status added = allow_list_.add(from, name); !added) {
-      refuse(from, Channel::kJoin, RefusalReason::kInvitation, added.error().message);
-      return;
-    }
-    notices_.add(fmt::format("invitation redeemed by {} ({})", name, from.brief()));
-  }
+  if (!known) notices_.add(fmt::format("invitation redeemed by {} ({})", name, from.brief()));
   send(from, Channel::kJoin, JoinAccept{options_.compute_endpoint, options_.bulk_endpoint});
 }
 

@@ -18,6 +18,8 @@ constexpr size_t kBulkPartsPerTurn = 4;
 // Nothing at all moved for so long while waiting for workers: something is wrong.
 constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr Duration kWaitStep = std::chrono::milliseconds(50);
+// How often it is said that strangers were turned away.
+constexpr Duration kStrangerInterval = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -29,7 +31,8 @@ Pool::Pool(PoolOptions options, const Model& model, ThreadPool& threads, Storage
       storage_(storage),
       clock_(clock),
       entropy_(entropy),
-      keys_(std::move(keys)) {}
+      keys_(std::move(keys)),
+      limiter_(clock) {}
 
 Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model,
                                          const KernelTable& kernels, ThreadPool& threads,
@@ -80,8 +83,9 @@ Status Pool::make_manifest(const Progress& progress) {
 }
 
 Status Pool::open_sockets() {
-  auto transport =
-      ZmqServerTransport::listen({keys_.curve, options_.listen_host, options_.port}, allow_list_);
+  ZmqServerTransport::Options options{keys_.curve, options_.listen.bind_host,
+                                      options_.listen.reachable.front(), options_.port};
+  auto transport = ZmqServerTransport::listen(options, allow_list_);
   if (!transport) return transport.error();
   transport_ = std::move(transport).value();
   return {};
@@ -126,7 +130,7 @@ Invitation Pool::invite() {
 }
 
 void Pool::pump(Duration timeout) {
-  transport_->open_join(invitations_.open_count() > 0);
+  transport_->open_join(open_invitations() > 0);
   send_outgoing();
   if (std::optional<TimePoint> bulk = core_->next_bulk()) {
     timeout = std::clamp(*bulk - clock_.now(), Duration(0), std::max(timeout, Duration(0)));
@@ -143,6 +147,9 @@ void Pool::pump(Duration timeout) {
 
 void Pool::send_outgoing() {
   for (Outgoing& outgoing : core_->take_outgoing(kBulkPartsPerTurn)) {
+    if (auto* accept = std::get_if<JoinAccept>(&outgoing.message)) {
+      fit_to_network(outgoing.peer, accept);
+    }
     Frames frames{encode_header(outgoing.message), std::move(outgoing.tensor)};
     Status sent = transport_->send(outgoing.peer, outgoing.channel, std::move(frames));
     if (!sent && outgoing.channel == Channel::kCompute) {
@@ -151,10 +158,36 @@ void Pool::send_outgoing() {
   }
 }
 
+// Behind several interfaces, a worker is told of the one by which it came.
+void Pool::fit_to_network(const PeerKey& peer, JoinAccept* accept) const {
+  if (!options_.listen.all_interfaces) return;
+  std::string host = transport_->reached_host(peer);
+  for (std::string* endpoint : {&accept->compute_endpoint, &accept->bulk_endpoint}) {
+    *endpoint = fmt::format("tcp://{}{}", host, endpoint->substr(endpoint->rfind(':')));
+  }
+}
+
 void Pool::report_notices() {
   for (const std::string& text : core_->take_notices()) {
-    if (options_.notice) options_.notice(text);
+    if (limiter_.admit(text)) report(text);
   }
+  for (const std::string& text : limiter_.take_summaries()) report(text);
+  report_strangers();
+}
+
+void Pool::report_strangers() {
+  uint64_t now_away = transport_->turned_away() + transport_->refused_handshakes();
+  if (now_away == strangers_told_ || clock_.now() - strangers_told_at_ < kStrangerInterval) return;
+  std::string last = transport_->last_refusal();
+  uint64_t count = now_away - strangers_told_;
+  report(fmt::format("turned {} connection{} of strangers away{}{}", count, count == 1 ? "" : "s",
+                     last.empty() ? "" : "; the last: ", last));
+  strangers_told_ = now_away;
+  strangers_told_at_ = clock_.now();
+}
+
+void Pool::report(const std::string& text) {
+  if (options_.notice) options_.notice(text);
 }
 
 bool Pool::ready(uint32_t workers) const {

@@ -9,7 +9,9 @@
 
 #include "coordinator/dispatch/remote_executor.h"
 #include "coordinator/serving/local_workers.h"
+#include "engine/base/notice_limiter.h"
 #include "engine/model/model.h"
+#include "protocol/listen_address.h"
 #include "protocol/zmq_transport.h"
 
 namespace potluck {
@@ -18,7 +20,7 @@ struct PoolOptions {
   uint32_t slices = 1;
   uint32_t local_workers = 0;
   LocalWorkersOptions local;
-  std::string listen_host = "127.0.0.1";
+  ListenPlace listen{"127.0.0.1", {"127.0.0.1"}, false, true};
   uint16_t port = 0;
   // Where keys, the allow list and the epoch are kept; empty: fresh keys that nobody will see
   // again.
@@ -47,7 +49,7 @@ class Pool final : public Pump {
   Status wait_until_ready(uint32_t workers, const Progress& progress);
   bool ready(uint32_t workers) const;
 
-  // A fresh invitation that works once within a day.
+  // A fresh invitation that works once within a day. Strangers may knock while one is open.
   Invitation invite();
 
   ExpertExecutor& executor() { return *executor_; }
@@ -60,7 +62,7 @@ class Pool final : public Pump {
   LocalWorkers& local_workers() { return *local_; }
   std::string join_endpoint() const { return transport_->join_endpoint(); }
   const PeerKey& key() const { return keys_.curve.public_key; }
-  size_t open_invitations() const { return invitations_.open_count(); }
+  size_t open_invitations() const { return invitations_.open_count(clock_.unix_seconds()); }
 
  private:
   Pool(PoolOptions options, const Model& model, ThreadPool& threads, Storage& storage,
@@ -71,7 +73,10 @@ class Pool final : public Pump {
   void make_core(const KernelTable& kernels);
   Status start_local_workers();
   void send_outgoing();
+  void fit_to_network(const PeerKey& peer, JoinAccept* accept) const;
   void report_notices();
+  void report_strangers();
+  void report(const std::string& text);
 
   PoolOptions options_;
   const Model& model_;
@@ -83,6 +88,9 @@ class Pool final : public Pump {
   uint64_t epoch_ = 0;
   AllowList allow_list_;
   InvitationBook invitations_;
+  NoticeLimiter limiter_;
+  uint64_t strangers_told_ = 0;  // how many were turned away, when that was last said
+  TimePoint strangers_told_at_{0};
   std::unique_ptr<Manifest> manifest_;
   SignedManifest signed_manifest_;
   std::unique_ptr<ZmqServerTransport> transport_;

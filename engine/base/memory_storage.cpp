@@ -367,7 +367,7 @@ Result<std::unique_ptr<StorageLock>> MemoryStorage::lock(const std::string& path
   std::string normal = normalize(path);
   if (Status valid = state_->check_parent(normal); !valid) return valid.error();
   if (!state_->locks.insert(normal).second) {
-    return Error{ErrorCode::kRefused, path + ": somebody else holds this lock"};
+    return Error{ErrorCode::kRefused, path + ": another process holds it"};
   }
   state_->files.try_emplace(normal, std::make_shared<Content>());
   return std::unique_ptr<StorageLock>(std::make_unique<MemoryLock>(state_, normal));

@@ -17,7 +17,7 @@ struct Header {
     # Both directions of the compute channel.
     hello         @0  :Hello;
     welcome       @1  :Welcome;
-    refusal       @2  :Refusal;      # also on the join channel
+    refusal       @2  :Refusal;      # also on the join channel; from a worker: what it cannot hold
     assignment    @3  :Assignment;
     residency     @4  :Residency;
     compute       @5  :Compute;

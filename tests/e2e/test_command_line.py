@@ -25,7 +25,9 @@ class CommandLine(PotluckTest):
         self.fails(2, "run", STORYTELLER, "-p", "x", "--temp", "-1", saying=["--temp", "0 to"])
         self.fails(2, "run", STORYTELLER, "-p", "x", "--isa", "abacus", saying=["abacus", "scalar"])
         self.fails(2, "run", STORYTELLER, "-p", "x", "--ram", "lots", saying=["--ram", "lots"])
-        self.fails(2, "serve", STORYTELLER, "--listen", "0.0.0.0:0", saying=["--listen"])
+        for address in ["", "7700", "192.168.1.10", "::1:7700", "nowhere.invalid:7700", "eth77:7700",
+                        "127.0.0.1:77000", "127.1:7700", "[::1:7700", "127.0.0.1:-1"]:
+            self.fails(2, "serve", STORYTELLER, f"--listen={address}", saying=["--listen"])
         run = ["run", STORYTELLER, "-p", "x"]
         self.fails(2, *run, "--reader", "mmap", saying=["--reader", "io_uring", "mmap"])
         self.fails(2, *run, "--read-depth", "1000", saying=["--read-depth", "0 to"])

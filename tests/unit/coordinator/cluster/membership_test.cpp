@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/limits.h"
+#include "engine/base/memory_storage.h"
 #include "engine/kernels/kernels.h"
+#include "tests/support/faulty_storage.h"
 #include "tests/unit/coordinator/cluster/sample_pool.h"
 
 namespace potluck {
@@ -519,7 +521,7 @@ TEST_F(MembershipTest, AnInvitationAdmitsAKeyOnce) {
   EXPECT_EQ(accept.bulk_endpoint, options_.bulk_endpoint);
   EXPECT_TRUE(allow_list_.contains(peer(1)));
   EXPECT_EQ(allow_list_.entries().at(peer(1)).find('\n'), std::string::npos);
-  EXPECT_EQ(invitations_.open_count(), 0u);
+  EXPECT_EQ(invitations_.open_count(clock_.unix_seconds()), 0u);
 
   // Another device with the same token.
   tell(2, JoinRequest{invitation.secret, "thief"}, Channel::kJoin);
@@ -530,6 +532,27 @@ TEST_F(MembershipTest, AnInvitationAdmitsAKeyOnce) {
   // The first device again: our answer may have been lost.
   tell(1, JoinRequest{invitation.secret, "phone"}, Channel::kJoin);
   EXPECT_EQ(sent<JoinAccept>(1).size(), 1u);
+}
+
+TEST_F(MembershipTest, AnInvitationIsNotUsedUpWhenTheListCannotBeSaved) {
+  MemoryStorage disk;
+  test::FaultyStorage storage(disk);
+  auto list = AllowList::load(storage, "members");
+  ASSERT_TRUE(list.ok());
+  membership_.emplace(options_, manifest_, *list, invitations_, clock_);
+  SeededEntropy entropy(4);
+  Invitation invitation = invitations_.issue(Invitation{}, clock_.unix_seconds() + 100, entropy);
+  storage.fail_writes("members", 1);
+  tell(1, JoinRequest{invitation.secret, "phone"}, Channel::kJoin);
+  std::vector<Refusal> refusals = sent<Refusal>(1);
+  ASSERT_EQ(refusals.size(), 1u);
+  EXPECT_NE(refusals[0].message.find("the invitation stays good"), std::string::npos);
+  EXPECT_FALSE(list->contains(peer(1)));
+  EXPECT_EQ(invitations_.open_count(clock_.unix_seconds()), 1u);
+  tell(1, JoinRequest{invitation.secret, "phone"}, Channel::kJoin);
+  EXPECT_EQ(sent<JoinAccept>(1).size(), 1u);
+  EXPECT_TRUE(list->contains(peer(1)));
+  EXPECT_EQ(invitations_.open_count(clock_.unix_seconds()), 0u);
 }
 
 TEST_F(MembershipTest, WrongAndExpiredInvitationsAreRefused) {
@@ -554,7 +577,7 @@ TEST_F(MembershipTest, TheJoinChannelKnowsOneVerb) {
   Invitation invitation = invitations_.issue(Invitation{}, clock_.unix_seconds() + 10, entropy);
   tell(2, JoinRequest{invitation.secret, ""}, Channel::kCompute);
   EXPECT_FALSE(allow_list_.contains(peer(2)));
-  EXPECT_EQ(invitations_.open_count(), 1u);
+  EXPECT_EQ(invitations_.open_count(clock_.unix_seconds()), 1u);
 }
 
 TEST_F(MembershipTest, OtherVerbsAreNotForUs) {
