@@ -132,9 +132,8 @@ void Membership::on_tick() {
 }
 
 TimePoint Membership::next_tick() const {
-  TimePoint now = clock_.now();
   TimePoint next = last_tick_ + kHeartbeatInterval;
-  for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_change(now));
+  for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_due());
   return next;
 }
 
