@@ -17,8 +17,9 @@ namespace {
 
 // Sockets in the order in which they are served.
 constexpr std::array kChannels = {Channel::kCompute, Channel::kJoin, Channel::kBulk};
-// A busy compute channel must not keep handshakes waiting for longer than so many messages.
-constexpr uint64_t kReceivesPerHandshake = 32;
+// A busy compute channel must not keep handshakes and other channels waiting for longer than so
+// many messages.
+constexpr uint64_t kReceivesPerLookAround = 32;
 // Useless messages in a row that one call of receive() steps over.
 constexpr int kSkipped = 64;
 // Members may be connected twice for a moment while they reconnect.
@@ -76,6 +77,7 @@ struct ZmqServerTransport::State {
   Status watch_join();
   void serve_handshakes();
   std::optional<Envelope> take(Channel channel);
+  std::optional<Envelope> look_around();
   std::optional<PeerKey> sender(Channel channel, const ZmqReceived& received) const;
   void add_watches(std::vector<ZmqWatch*>* watches);
   bool join_news() { return join_monitor && join_monitor->watch().may_have_message; }
@@ -176,6 +178,17 @@ std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
   return std::nullopt;
 }
 
+// Handshakes, and a message of a channel that is not compute's.
+std::optional<Envelope> ZmqServerTransport::State::look_around() {
+  serve_handshakes();
+  for (Channel channel : {Channel::kJoin, Channel::kBulk}) {
+    if (!listener(channel).open()) continue;
+    listener(channel).watch.may_have_message = true;
+    if (auto envelope = take(channel)) return envelope;
+  }
+  return std::nullopt;
+}
+
 void ZmqServerTransport::State::add_watches(std::vector<ZmqWatch*>* watches) {
   watches->push_back(&zap_watch);
   if (join_monitor) watches->push_back(&join_monitor->watch());
@@ -236,7 +249,9 @@ Status ZmqServerTransport::send(const PeerKey& peer, Channel channel, Frames fra
 }
 
 std::optional<Envelope> ZmqServerTransport::receive(Duration timeout) {
-  if (++state_->receives % kReceivesPerHandshake == 0) state_->serve_handshakes();
+  if (++state_->receives % kReceivesPerLookAround == 0) {
+    if (auto other = state_->look_around()) return other;
+  }
   // Costs no system call while messages are queued.
   if (auto envelope = state_->take(Channel::kCompute)) return envelope;
   TimePoint deadline = state_->clock.now() + std::min<Duration>(timeout, std::chrono::hours(1));

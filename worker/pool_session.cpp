@@ -108,6 +108,11 @@ void PoolSession::excuse_silence() {
   fetcher_.excuse_silence(now());
 }
 
+void PoolSession::excuse_absence() {
+  excuse_silence();
+  asking_since_ = now();
+}
+
 void PoolSession::leave(const std::string& reason) {
   if (welcome_) send(Goodbye{welcome_->epoch, reason});
   context_.actions.emplace_back(DisconnectPeer{address_.coordinator});

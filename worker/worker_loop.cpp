@@ -1,6 +1,7 @@
 #include "worker/worker_loop.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -25,19 +26,23 @@ WorkerLoop::WorkerLoop(WorkerCore& core, Transport& transport, WorkerLinks& link
       links_(links),
       clock_(clock),
       processor_(processor),
-      observer_(std::move(observer)) {}
+      observer_(std::move(observer)),
+      listened_at_(clock.now()) {}
 
 void WorkerLoop::turn(Duration longest) {
   perform_actions();  // pools were added, perhaps
   TimePoint due = next_due();
   Duration wait = std::min(due - clock_.now(), std::min(longest, longest_wait()));
   std::optional<Envelope> envelope = transport_.receive(std::max(wait, Duration::zero()));
+  TimePoint listened_before = std::exchange(listened_at_, clock_.now());
+  if (listened_at_ - listened_before >= kAway) core_.excuse_silence();
   // While messages come there is no news of connections worth a system call for each of them.
   bool look = !envelope || connecting_ || clock_.now() - looked_at_ >= kLongestWait;
   if (look) watch_links();
   if (envelope) deliver(std::move(*envelope));
   // The moment that was waited for has passed, whatever the core would say now.
-  if (clock_.now() >= std::min(due, next_due())) core_.on_tick();
+  TimePoint now = clock_.now();
+  if (now >= due || now >= next_due()) core_.on_tick();
   perform_actions();
   transmit_due_answers();
 }

@@ -36,6 +36,10 @@ class WorkerLoop {
  public:
   using Observer = std::function<void(const Notice& notice)>;
 
+  // After so long a gap between two looks at the network the loop was away (its machine was
+  // suspended, perhaps): what others sent meanwhile is still in a queue.
+  static constexpr Duration kAway = std::chrono::seconds(2);
+
   // References must outlive the loop; `processor` may be null. `observer` is told what people
   // should read.
   WorkerLoop(WorkerCore& core, Transport& transport, WorkerLinks& links, const Clock& clock,
@@ -79,6 +83,7 @@ class WorkerLoop {
   SimulatedProcessor* processor_;
   Observer observer_;
   std::map<std::pair<PeerKey, Channel>, Link> known_links_;
+  TimePoint listened_at_;   // the end of the last wait
   TimePoint looked_at_{0};  // the links
   TimePoint connecting_since_{0};
   bool connecting_ = false;

@@ -79,7 +79,6 @@ void serve_until_stopped(Runtime& runtime, const Environment& environment,
   LineReader prompts;
   TimePoint last_status = environment.clock.now() - kStatusInterval;
   while (!environment.stop) {
-    pool.pump(kTurn);
     if (pool.open_invitations() == 0) print_invitation(pool);
     if (environment.clock.now() - last_status >= kStatusInterval) {
       last_status = environment.clock.now();
@@ -87,7 +86,7 @@ void serve_until_stopped(Runtime& runtime, const Environment& environment,
                                     describe_pool(runtime, environment.clock.unix_seconds()));
       if (!written) terminal.error(written.error().message);
     }
-    std::optional<std::string> prompt = prompts.next(Duration(0));
+    std::optional<std::string> prompt = prompts.next(kTurn);
     if (!prompt.has_value() || prompt->empty()) continue;
     Status answered = answer(runtime, *prompt, environment);
     if (!answered) terminal.error(answered.error().message);

@@ -24,20 +24,23 @@ Terminal::~Terminal() {
 
 void Terminal::notice(const std::string& text) {
   if (quiet_) return;
-  end_progress();
+  std::lock_guard lock(mutex_);
+  close_line();
   fmt::print(stderr, "{}\n", text);
 }
 
 void Terminal::error(const std::string& text) {
-  end_progress();
+  std::lock_guard lock(mutex_);
+  close_line();
   fmt::print(stderr, "{}\n", text);
 }
 
 void Terminal::progress(const std::string& stage, uint64_t done, uint64_t total) {
   if (quiet_) return;
+  std::lock_guard lock(mutex_);
   TimePoint now = clock_.now();
   if (stage != stage_) {
-    end_progress();
+    close_line();
     stage_ = stage;
     stage_start_ = now;
     last_drawn_ = now;
@@ -48,7 +51,7 @@ void Terminal::progress(const std::string& stage, uint64_t done, uint64_t total)
   if (!due && !finished) return;
   last_drawn_ = now;
   draw(done, total);
-  if (finished) end_progress();
+  if (finished) close_line();
 }
 
 void Terminal::draw(uint64_t done, uint64_t total) {
@@ -65,6 +68,11 @@ void Terminal::draw(uint64_t done, uint64_t total) {
 }
 
 void Terminal::end_progress() {
+  std::lock_guard lock(mutex_);
+  close_line();
+}
+
+void Terminal::close_line() {
   if (line_open_) fmt::print(stderr, "\n");
   line_open_ = false;
   stage_.clear();

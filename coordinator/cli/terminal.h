@@ -1,8 +1,9 @@
 // What people see on standard error: notices, and progress of anything that takes longer than a
-// second (a bar on a terminal, plain lines otherwise). Standard output is not touched here. One
-// thread.
+// second (a bar on a terminal, plain lines otherwise). Standard output is not touched here. Any
+// thread: a pool's network thread has notices, too.
 #pragma once
 
+#include <mutex>
 #include <string>
 
 #include "engine/base/clock.h"
@@ -26,10 +27,12 @@ class Terminal {
 
  private:
   void draw(uint64_t done, uint64_t total);
+  void close_line();
 
   const Clock& clock_;
   bool quiet_;
   bool is_terminal_;
+  std::mutex mutex_;  // of all below, and of standard error
   std::string stage_;
   TimePoint stage_start_{0};
   TimePoint last_drawn_{0};

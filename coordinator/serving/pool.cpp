@@ -13,9 +13,6 @@ namespace potluck {
 namespace {
 
 constexpr int64_t kInvitationSeconds = 24 * 3600;
-// Bulk parts sent per turn of the loop: enough to keep a link busy, few enough that a compute
-// message waits for one turn only.
-constexpr size_t kBulkPartsPerTurn = 4;
 // Nothing at all moved for so long while waiting for workers: something is wrong.
 constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr Duration kWaitStep = std::chrono::milliseconds(50);
@@ -74,6 +71,7 @@ Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model
   if (Status status = pool->open_sockets(); !status) return status.error();
   pool->make_core(kernels);
   if (Status status = pool->start_local_workers(); !status) return status.error();
+  pool->keeper_ = std::make_unique<LoopKeeper>(*pool->loop_, clock);
   return pool;
 }
 
@@ -112,6 +110,7 @@ Status Pool::open_sockets() {
       ZmqServerTransport::listen({keys_.curve, options_.listen_host, options_.port}, allow_list_);
   if (!transport) return transport.error();
   transport_ = std::move(transport).value();
+  transport_->open_join(false);  // until somebody is invited
   return {};
 }
 
@@ -127,10 +126,14 @@ void Pool::make_core(const KernelTable& kernels) {
   core.serve_rate = options_.serve_rate;
   core_ = std::make_unique<CoordinatorCore>(core, signed_manifest_, *manifest_, model_.cutter(),
                                             allow_list_, invitations_, clock_);
+  CoordinatorLoopObserver observer;
+  observer.notice = options_.notice;
+  observer.heard = [this] { transport_->open_join(invitations_.open_count() > 0); };
+  loop_ = std::make_unique<CoordinatorLoop>(*core_, *transport_, clock_, std::move(observer));
   last_resort_ = std::make_unique<GgufSource>(model_.cutter(), options_.last_resort_bytes);
   compute_ = std::make_unique<ExpertCompute>(kernels, threads_);
-  executor_ = std::make_unique<RemoteExecutor>(*core_, *this, model_.cutter(), *last_resort_,
-                                               *compute_, clock_, options_.prefetch);
+  executor_ = std::make_unique<RemoteExecutor>(*loop_, model_.cutter(), *last_resort_, *compute_,
+                                               clock_, options_.prefetch);
 }
 
 Status Pool::start_local_workers() {
@@ -145,6 +148,7 @@ Status Pool::start_local_workers() {
 }
 
 Pool::~Pool() {
+  keeper_.reset();  // that the local workers leave now is no news
   if (local_ != nullptr) local_->stop();
 }
 
@@ -153,42 +157,38 @@ Invitation Pool::invite() {
   blank.coordinator = keys_.curve.public_key;
   blank.signing_key = keys_.signing.public_key();
   blank.join_endpoint = transport_->join_endpoint();
+  auto lock = loop_->lock();
+  transport_->open_join(true);
   return invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
 }
 
-void Pool::pump(Duration timeout) {
-  transport_->open_join(invitations_.open_count() > 0);
-  send_outgoing();
-  if (std::optional<TimePoint> bulk = core_->next_bulk()) {
-    timeout = std::clamp(*bulk - clock_.now(), Duration(0), std::max(timeout, Duration(0)));
-  }
-  std::optional<Envelope> envelope = transport_->receive(timeout);
-  while (envelope.has_value()) {
-    core_->on_frames(*envelope);
-    envelope = transport_->receive(Duration(0));
-  }
-  core_->on_tick();
-  send_outgoing();
-  report_notices();
+DispatchStatistics Pool::statistics() {
+  auto lock = loop_->lock();
+  return core_->dispatcher().statistics();
 }
 
-void Pool::send_outgoing() {
-  for (Outgoing& outgoing : core_->take_outgoing(kBulkPartsPerTurn)) {
-    Frames frames{encode_header(outgoing.message), std::move(outgoing.tensor)};
-    Status sent = transport_->send(outgoing.peer, outgoing.channel, std::move(frames));
-    if (!sent && outgoing.channel == Channel::kCompute) {
-      core_->on_unreachable(outgoing.peer, sent.error().message);
-    }
-  }
+uint64_t Pool::compute_bytes() {
+  auto lock = loop_->lock();
+  return transport_->compute_bytes();
 }
 
-void Pool::report_notices() {
-  for (const std::string& text : core_->take_notices()) {
-    if (options_.notice) options_.notice(text);
-  }
+uint64_t Pool::bytes_delivered() {
+  auto lock = loop_->lock();
+  return core_->bytes_delivered();
 }
 
-bool Pool::ready(uint32_t workers) const {
+uint32_t Pool::workers_lost() {
+  auto lock = loop_->lock();
+  return cluster().workers_lost();
+}
+
+size_t Pool::open_invitations() {
+  auto lock = loop_->lock();
+  return invitations_.open_count();
+}
+
+bool Pool::ready(uint32_t workers) {
+  auto lock = loop_->lock();
   const ClusterState& state = cluster();
   return state.workers().size() >= workers && state.units_ready() == state.units_assigned();
 }
@@ -197,25 +197,33 @@ Status Pool::wait_until_ready(uint32_t workers, const Progress& progress) {
   TimePoint last_change = clock_.now();
   uint64_t last_mark = 0;
   while (!ready(workers)) {
-    pump(kWaitStep);
-    const ClusterState& state = cluster();
     if (local_->running() < local_->started()) {
       return Error{ErrorCode::kIo, "a worker process ended before it was ready"};
     }
-    uint64_t mark = state.workers().size() + state.units_ready() + bytes_delivered();
+    auto lock = loop_->lock();
+    loop_->turn(kWaitStep);
+    const ClusterState& state = cluster();
+    uint64_t ready = state.units_ready();
+    uint64_t assigned = state.units_assigned();
+    uint64_t mark = state.workers().size() + ready + core_->bytes_delivered();
+    lock.unlock();
     if (mark != last_mark) last_change = clock_.now();
     last_mark = mark;
-    if (clock_.now() - last_change > kPatience) {
-      return Error{
-          ErrorCode::kTimeout,
-          fmt::format("waiting for workers: {} of {} joined, {} of {} units ready, and "
-                      "nothing moved for {} s",
-                      state.workers().size(), workers, state.units_ready(), state.units_assigned(),
-                      std::chrono::duration_cast<std::chrono::seconds>(kPatience).count())};
-    }
-    if (progress) progress(state.units_ready(), state.units_assigned());
+    if (clock_.now() - last_change > kPatience) return describe_stall(workers);
+    if (progress) progress(ready, assigned);
   }
   return {};
+}
+
+Status Pool::describe_stall(uint32_t workers) {
+  auto lock = loop_->lock();
+  const ClusterState& state = cluster();
+  return Error{
+      ErrorCode::kTimeout,
+      fmt::format("waiting for workers: {} of {} joined, {} of {} units ready, and "
+                  "nothing moved for {} s",
+                  state.workers().size(), workers, state.units_ready(), state.units_assigned(),
+                  std::chrono::duration_cast<std::chrono::seconds>(kPatience).count())};
 }
 
 }  // namespace potluck
