@@ -25,13 +25,9 @@ Liveness PeerClock::liveness(TimePoint now) const {
   return silence >= kSuspectAfter ? Liveness::kSuspect : Liveness::kAlive;
 }
 
-TimePoint PeerClock::next_change(TimePoint now) const {
-  TimePoint next = TimePoint::max();
-  for (TimePoint change :
-       {last_sent_ + kHeartbeatInterval, last_heard_ + kSuspectAfter, last_heard_ + kDeadAfter}) {
-    if (change > now) next = std::min(next, change);
-  }
-  return next;
+// A peer that becomes suspect is no reason for anything before the next beat is due.
+TimePoint PeerClock::next_due() const {
+  return std::min(last_sent_ + kHeartbeatInterval, last_heard_ + kDeadAfter);
 }
 
 void DeadlineEstimator::record(Duration took, uint32_t rows) {

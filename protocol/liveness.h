@@ -24,8 +24,9 @@ class PeerClock {
   void sent(TimePoint now) { last_sent_ = now; }
   Liveness liveness(TimePoint now) const;
   bool beat_due(TimePoint now) const { return now - last_sent_ >= kHeartbeatInterval; }
-  // When liveness or a due beat can next change by itself.
-  TimePoint next_change(TimePoint now) const;
+  // When there is something to do next: to beat, or to give the peer up. In the past if it was not
+  // done in time; sent() and heard() move it on.
+  TimePoint next_due() const;
 
  private:
   TimePoint last_heard_;

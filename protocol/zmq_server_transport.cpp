@@ -22,8 +22,9 @@ namespace {
 
 // Sockets in the order in which they are served.
 constexpr std::array kChannels = {Channel::kCompute, Channel::kJoin, Channel::kBulk};
-// A busy compute channel must not keep handshakes waiting for longer than so many messages.
-constexpr uint64_t kReceivesPerHandshake = 32;
+// A busy compute channel must not keep handshakes and other channels waiting for longer than so
+// many messages.
+constexpr uint64_t kReceivesPerLookAround = 32;
 // Useless messages in a row that one call of receive() steps over.
 constexpr int kSkipped = 64;
 // Members may be connected twice for a moment while they reconnect.
@@ -97,6 +98,7 @@ struct ZmqServerTransport::State {
   void sweep_gates();
   void note_reached_host(const PeerKey& key, int descriptor);
   std::optional<Envelope> take(Channel channel);
+  std::optional<Envelope> look_around();
   std::optional<PeerKey> sender(Channel channel, const ZmqReceived& received) const;
   void add_watches(std::vector<ZmqWatch*>* watches);
   bool wait(TimePoint deadline, std::optional<Envelope>* envelope);
@@ -217,6 +219,17 @@ std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
   return std::nullopt;
 }
 
+// Handshakes, and a message of a channel that is not compute's.
+std::optional<Envelope> ZmqServerTransport::State::look_around() {
+  serve_handshakes();
+  for (Channel channel : {Channel::kJoin, Channel::kBulk}) {
+    if (!listener(channel).open()) continue;
+    listener(channel).watch.may_have_message = true;
+    if (auto envelope = take(channel)) return envelope;
+  }
+  return std::nullopt;
+}
+
 void ZmqServerTransport::State::add_watches(std::vector<ZmqWatch*>* watches) {
   watches->push_back(&zap_watch);
   for (Channel channel : kChannels) {
@@ -276,9 +289,9 @@ Status ZmqServerTransport::send(const PeerKey& peer, Channel channel, Frames fra
 }
 
 std::optional<Envelope> ZmqServerTransport::receive(Duration timeout) {
-  if (++state_->receives % kReceivesPerHandshake == 0) {
-    state_->serve_handshakes();
+  if (++state_->receives % kReceivesPerLookAround == 0) {
     state_->sweep_gates();
+    if (auto other = state_->look_around()) return other;
   }
   // Costs no system call while messages are queued.
   if (auto envelope = state_->take(Channel::kCompute)) return envelope;

@@ -121,7 +121,7 @@ Status set_options(void* socket, const ZmqSocketRole& role) {
     options.set(ZMQ_CONNECT_TIMEOUT, 5000);
     // From 0.1 s, doubling: a coordinator that restarts finds its workers back within seconds.
     options.set(ZMQ_RECONNECT_IVL, 100);
-    options.set(ZMQ_RECONNECT_IVL_MAX, 5000);
+    options.set(ZMQ_RECONNECT_IVL_MAX, 2000);
   }
   return options.status();
 }

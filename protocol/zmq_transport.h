@@ -68,13 +68,6 @@ class ZmqServerTransport final : public Transport {
   std::unique_ptr<State> state_;
 };
 
-enum class LinkState {
-  kClosed,      // connect() was not called
-  kConnecting,  // not there yet, or lost; tries again by itself
-  kConnected,
-  kRefused,  // the other side does not know our key; call connect() again to try anew
-};
-
 // The worker's side: connections to several coordinators and to workers that serve grains, and a
 // socket of its own where it serves grains itself (kServe). send() fails with kNotFound while a
 // connection is not finished or was lost: nothing is queued for a peer that is not there.

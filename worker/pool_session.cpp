@@ -80,7 +80,7 @@ void PoolSession::on_tick() {
 TimePoint PoolSession::next_tick() const {
   if (phase_ == Phase::kJoining) return retry_at_;
   if (phase_ == Phase::kGreeting) return std::min(retry_at_, reconnect_at_);
-  TimePoint next = peer_clock_.next_change(now());
+  TimePoint next = peer_clock_.next_due();
   if (phase_ == Phase::kFetchingManifest) return std::min(next, manifest_retry_at_);
   if (std::optional<TimePoint> fetch = fetcher_.next_tick()) next = std::min(next, *fetch);
   if (units_.report_due()) next = std::min(next, reported_at_ + kReportInterval);
@@ -106,6 +106,11 @@ void PoolSession::report_residency() {
 void PoolSession::excuse_silence() {
   peer_clock_.heard(now());
   fetcher_.excuse_silence(now());
+}
+
+void PoolSession::excuse_absence() {
+  excuse_silence();
+  asking_since_ = now();
 }
 
 void PoolSession::leave(const std::string& reason) {

@@ -66,6 +66,8 @@ class PoolSession {
                      std::set<PeerKey>* admitted) const;
   // We did not listen for a while (computing): silence until now proves nothing.
   void excuse_silence();
+  // We were away: the same, and nobody has had the chance to answer us.
+  void excuse_absence();
   TimePoint next_tick() const;
 
   // Refused, left or told to go: to be removed. Its last actions are in the list.

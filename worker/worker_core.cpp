@@ -272,6 +272,10 @@ void WorkerCore::on_tick() {
   impl_->after_event();
 }
 
+void WorkerCore::excuse_silence() {
+  for (auto& [key, session] : impl_->sessions) session->excuse_absence();
+}
+
 void WorkerCore::leave_all() {
   for (auto& [key, session] : impl_->sessions) session->leave("the worker has ended");
   impl_->after_event();

@@ -133,6 +133,8 @@ class WorkerCore {
   // The other side does not let our key in on this channel.
   void on_refused(const PeerKey& peer, Channel channel);
   void on_tick();
+  // We were away (a suspended machine): nobody's silence until now proves anything.
+  void excuse_silence();
   void leave_all();  // says goodbye
 
   // What to do now, in order; empties the list.

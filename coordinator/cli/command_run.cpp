@@ -191,8 +191,8 @@ Status run(const RunFlags& flags, const Environment& environment) {
     session->conversation() = begin_conversation(flags.chat);
   }
   if (talks && session) {
-    return converse(*session, runtime, base_request(flags, environment, &terminal), environment,
-                    &terminal, flags.engine.quiet);
+    return converse(*session, base_request(flags, environment, &terminal), environment, &terminal,
+                    flags.engine.quiet);
   }
   if (talks) prompt = read_prompt(flags);
   if (!prompt) return prompt.error();

@@ -110,7 +110,6 @@ void serve_until_stopped(Runtime& runtime, const Environment& environment,
   JoinDoor door;
   TimePoint last_status = environment.clock.now() - kStatusInterval;
   while (!environment.stop) {
-    pool.pump(kTurn);
     door.look(pool, terminal);
     if (environment.clock.now() - last_status >= kStatusInterval) {
       last_status = environment.clock.now();
@@ -118,7 +117,7 @@ void serve_until_stopped(Runtime& runtime, const Environment& environment,
                                     describe_pool(runtime, environment.clock.unix_seconds()));
       if (!written) terminal.error(written.error().message);
     }
-    std::optional<std::string> prompt = prompts.next(Duration(0));
+    std::optional<std::string> prompt = prompts.next(kTurn);
     if (!prompt.has_value() || prompt->empty()) continue;
     if (*prompt == kInvite) {
       print_invitation(pool, environment.out);

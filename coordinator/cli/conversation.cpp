@@ -10,12 +10,10 @@ namespace {
 
 constexpr Duration kTurn = std::chrono::milliseconds(100);
 
-// The next line; nothing at the end. Workers hear from the pool while the user thinks.
-std::optional<std::string> wait_for_line(LineReader* lines, Runtime& runtime,
-                                         const Environment& environment) {
+// The next line; nothing at the end.
+std::optional<std::string> wait_for_line(LineReader* lines, const Environment& environment) {
   while (!environment.stop && !lines->ended()) {
-    if (runtime.pool() != nullptr) runtime.pool()->pump(kTurn);
-    if (auto line = lines->next(runtime.pool() != nullptr ? Duration(0) : kTurn)) return line;
+    if (auto line = lines->next(kTurn)) return line;
   }
   return std::nullopt;
 }
@@ -55,13 +53,13 @@ Result<ChatAnswer> answer_message(ChatSession& session, const std::string& messa
   });
 }
 
-Status converse(ChatSession& session, Runtime& runtime, const GenerationRequest& request,
+Status converse(ChatSession& session, const GenerationRequest& request,
                 const Environment& environment, Terminal* terminal, bool quiet) {
   terminal->notice("Ctrl-C stops an answer, Ctrl-D ends the conversation");
   LineReader lines;
   while (true) {
     terminal->text("> ");
-    const auto line = wait_for_line(&lines, runtime, environment);
+    const auto line = wait_for_line(&lines, environment);
     if (!line) break;
     if (line->find_first_not_of(" \t\r") == std::string::npos) continue;
     AnswerPrinter printer(environment.out, *terminal, true, quiet);

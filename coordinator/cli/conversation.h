@@ -35,7 +35,7 @@ Result<ChatAnswer> answer_message(ChatSession& session, const std::string& messa
 
 // Line after line from standard input is a message, until the input ends (Ctrl-D) or Ctrl-C comes
 // while nothing is being answered.
-Status converse(ChatSession& session, Runtime& runtime, const GenerationRequest& request,
+Status converse(ChatSession& session, const GenerationRequest& request,
                 const Environment& environment, Terminal* terminal, bool quiet);
 
 }  // namespace potluck

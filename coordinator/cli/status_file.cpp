@@ -48,9 +48,12 @@ nlohmann::json describe_worker(const ClusterState& cluster, const PeerKey& key,
 
 nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
   ExpertCounters counters = runtime.counters();
+  uint64_t delivered = runtime.pool()->bytes_delivered();
+  auto lock = runtime.pool()->lock();
+  const ClusterState& cluster = runtime.pool()->cluster();
   nlohmann::json workers = nlohmann::json::array();
-  for (const auto& [key, worker] : runtime.pool()->cluster().workers()) {
-    workers.push_back(describe_worker(runtime.pool()->cluster(), key, worker));
+  for (const auto& [key, worker] : cluster.workers()) {
+    workers.push_back(describe_worker(cluster, key, worker));
   }
   return {{"process", getpid()},
           {"process_start", process_start(system_files(), getpid()).value_or(0)},
@@ -59,9 +62,9 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
           {"file", runtime.model().file().path()},
           {"workers", workers},
           {"workers_lost", counters.workers_lost},
-          {"units_assigned", runtime.pool()->cluster().units_assigned()},
-          {"units_ready", runtime.pool()->cluster().units_ready()},
-          {"bytes_delivered", runtime.pool()->bytes_delivered()},
+          {"units_assigned", cluster.units_assigned()},
+          {"units_ready", cluster.units_ready()},
+          {"bytes_delivered", delivered},
           {"remote_expert_calls", counters.remote_expert_calls},
           {"local_expert_calls", counters.local_expert_calls},
           {"wire_bytes", counters.wire_bytes}};

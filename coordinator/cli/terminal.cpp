@@ -27,24 +27,28 @@ void Terminal::notice(const std::string& text) {
 }
 
 void Terminal::error(const std::string& text) {
-  end_progress();
+  std::lock_guard lock(mutex_);
+  close_line();
   write(terminal_line(text) + "\n");
 }
 
 void Terminal::text(std::string_view piece) {
-  end_progress();
+  std::lock_guard lock(mutex_);
+  close_line();
   write(is_terminal_ ? shown_.push(piece) : std::string(piece));
 }
 
 void Terminal::end_text() {
+  std::lock_guard lock(mutex_);
   if (is_terminal_) write(shown_.finish());
 }
 
 void Terminal::progress(const std::string& stage, uint64_t done, uint64_t total) {
   if (quiet_) return;
+  std::lock_guard lock(mutex_);
   TimePoint now = clock_.now();
   if (stage != stage_) {
-    end_progress();
+    close_line();
     stage_ = stage;
     stage_start_ = now;
     last_drawn_ = now;
@@ -55,7 +59,7 @@ void Terminal::progress(const std::string& stage, uint64_t done, uint64_t total)
   if (!due && !finished) return;
   last_drawn_ = now;
   draw(done, total);
-  if (finished) end_progress();
+  if (finished) close_line();
 }
 
 void Terminal::draw(uint64_t done, uint64_t total) {
@@ -71,6 +75,11 @@ void Terminal::draw(uint64_t done, uint64_t total) {
 }
 
 void Terminal::end_progress() {
+  std::lock_guard lock(mutex_);
+  close_line();
+}
+
+void Terminal::close_line() {
   if (line_open_) write("\n");
   line_open_ = false;
   stage_.clear();

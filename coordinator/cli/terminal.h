@@ -1,9 +1,11 @@
 // What people see on standard error: notices, and progress of anything that takes longer than a
 // second (a bar on a terminal, plain lines otherwise). Names of models, peers and files in it are
 // made harmless here (terminal_line). Standard error may be full or closed: messages are then lost,
-// the work goes on. Standard output is not touched here. One thread.
+// the work goes on. Standard output is not touched here. Any thread: a pool's network thread has
+// notices, too.
 #pragma once
 
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -34,10 +36,12 @@ class Terminal {
  private:
   void draw(uint64_t done, uint64_t total);
   void write(std::string_view text);
+  void close_line();
 
   const Clock& clock_;
   bool quiet_;
   bool is_terminal_;
+  std::mutex mutex_;  // of all below, and of standard error
   std::string stage_;
   TimePoint stage_start_{0};
   TimePoint last_drawn_{0};

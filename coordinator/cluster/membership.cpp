@@ -14,9 +14,6 @@ namespace {
 
 // A peer that we do not know may send a whole queue of old messages: one answer is enough for all.
 constexpr Duration kNudgeInterval = std::chrono::milliseconds(100);
-// Nobody's silence is judged after we were away ourselves (a long computation, a suspended
-// machine): what they sent meanwhile may still be in a queue. Ticks come at least once a beat.
-constexpr Duration kAwayAfter = 2 * kHeartbeatInterval;
 // Names no coordinator's life. A worker that hears of another epoch than its own says Hello; our
 // own would tell one that we gave up in this very epoch that all is well.
 constexpr uint64_t kNoEpoch = 0;
@@ -122,11 +119,9 @@ void Membership::probe(const PeerKey& peer) {
 
 void Membership::on_tick() {
   TimePoint now = clock_.now();
-  bool away = now - last_tick_ >= kAwayAfter;
   last_tick_ = now;
   std::vector<Loss> dead;
   for (auto& [peer, clock] : clocks_) {
-    if (away) clock.heard(now);
     Liveness liveness = clock.liveness(now);
     if (liveness == Liveness::kDead) {
       dead.push_back({peer, fmt::format("no sign of life for {:.1f} s", seconds(kDeadAfter))});
@@ -137,10 +132,13 @@ void Membership::on_tick() {
   lose(dead);
 }
 
+void Membership::excuse_silence() {
+  for (auto& [peer, clock] : clocks_) clock.heard(clock_.now());
+}
+
 TimePoint Membership::next_tick() const {
-  TimePoint now = clock_.now();
   TimePoint next = last_tick_ + kHeartbeatInterval;
-  for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_change(now));
+  for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_due());
   return next;
 }
 

@@ -63,6 +63,8 @@ class Membership {
   void refuse(const PeerKey& peer, Channel channel, RefusalReason reason, std::string message);
   // Hand in what has arrived before calling this: silence is judged here.
   void on_tick();
+  // We did not listen for a while: nobody's silence until now proves anything.
+  void excuse_silence();
   // When on_tick() may have something to do.
   TimePoint next_tick() const;
 

@@ -12,9 +12,6 @@ namespace potluck {
 namespace {
 
 constexpr int64_t kInvitationSeconds = 24 * 3600;
-// Bulk parts sent per turn of the loop: enough to keep a link busy, few enough that a compute
-// message waits for one turn only.
-constexpr size_t kBulkPartsPerTurn = 4;
 // Nothing at all moved for so long while waiting for workers: something is wrong.
 constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr Duration kWaitStep = std::chrono::milliseconds(50);
@@ -49,6 +46,7 @@ Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model
   if (Status status = pool->open_sockets(); !status) return status.error();
   pool->make_core(kernels);
   if (Status status = pool->start_local_workers(); !status) return status.error();
+  pool->keeper_ = std::make_unique<LoopKeeper>(*pool->loop_, clock);
   return pool;
 }
 
@@ -88,6 +86,7 @@ Status Pool::open_sockets() {
   auto transport = ZmqServerTransport::listen(options, allow_list_);
   if (!transport) return transport.error();
   transport_ = std::move(transport).value();
+  transport_->open_join(false);  // until a device is invited
   return {};
 }
 
@@ -103,10 +102,19 @@ void Pool::make_core(const KernelTable& kernels) {
   core.serve_rate = options_.serve_rate;
   core_ = std::make_unique<CoordinatorCore>(core, signed_manifest_, *manifest_, model_.cutter(),
                                             allow_list_, invitations_, clock_);
+  CoordinatorLoopObserver observer;
+  observer.notice = [this](const std::string& text) {
+    if (limiter_.admit(text)) report(text);
+  };
+  observer.turned = [this] { look_after_strangers(); };
+  observer.accepting = [this](const PeerKey& peer, JoinAccept* accept) {
+    fit_to_network(peer, accept);
+  };
+  loop_ = std::make_unique<CoordinatorLoop>(*core_, *transport_, clock_, std::move(observer));
   last_resort_ = std::make_unique<GgufSource>(model_.cutter(), options_.last_resort_bytes);
   compute_ = std::make_unique<ExpertCompute>(kernels, threads_);
-  executor_ = std::make_unique<RemoteExecutor>(*core_, *this, model_.cutter(), *last_resort_,
-                                               *compute_, clock_, options_.prefetch);
+  executor_ = std::make_unique<RemoteExecutor>(*loop_, model_.cutter(), *last_resort_, *compute_,
+                                               clock_, options_.prefetch);
 }
 
 Status Pool::start_local_workers() {
@@ -118,6 +126,7 @@ Status Pool::start_local_workers() {
 }
 
 Pool::~Pool() {
+  keeper_.reset();  // that the local workers leave now is no news
   if (local_ != nullptr) local_->stop();
 }
 
@@ -126,36 +135,9 @@ Invitation Pool::invite() {
   blank.coordinator = keys_.curve.public_key;
   blank.signing_key = keys_.signing.public_key();
   blank.join_endpoint = transport_->join_endpoint();
+  auto lock = loop_->lock();
+  transport_->open_join(true);
   return invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
-}
-
-void Pool::pump(Duration timeout) {
-  transport_->open_join(open_invitations() > 0);
-  send_outgoing();
-  if (std::optional<TimePoint> bulk = core_->next_bulk()) {
-    timeout = std::clamp(*bulk - clock_.now(), Duration(0), std::max(timeout, Duration(0)));
-  }
-  std::optional<Envelope> envelope = transport_->receive(timeout);
-  while (envelope.has_value()) {
-    core_->on_frames(*envelope);
-    envelope = transport_->receive(Duration(0));
-  }
-  core_->on_tick();
-  send_outgoing();
-  report_notices();
-}
-
-void Pool::send_outgoing() {
-  for (Outgoing& outgoing : core_->take_outgoing(kBulkPartsPerTurn)) {
-    if (auto* accept = std::get_if<JoinAccept>(&outgoing.message)) {
-      fit_to_network(outgoing.peer, accept);
-    }
-    Frames frames{encode_header(outgoing.message), std::move(outgoing.tensor)};
-    Status sent = transport_->send(outgoing.peer, outgoing.channel, std::move(frames));
-    if (!sent && outgoing.channel == Channel::kCompute) {
-      core_->on_unreachable(outgoing.peer, sent.error().message);
-    }
-  }
 }
 
 // Behind several interfaces, a worker is told of the one by which it came.
@@ -167,15 +149,10 @@ void Pool::fit_to_network(const PeerKey& peer, JoinAccept* accept) const {
   }
 }
 
-void Pool::report_notices() {
-  for (const std::string& text : core_->take_notices()) {
-    if (limiter_.admit(text)) report(text);
-  }
+// The door is open while an invitation is. Who knocks in vain is told of now and then.
+void Pool::look_after_strangers() {
+  transport_->open_join(invitations_.open_count(clock_.unix_seconds()) > 0);
   for (const std::string& text : limiter_.take_summaries()) report(text);
-  report_strangers();
-}
-
-void Pool::report_strangers() {
   uint64_t now_away = transport_->turned_away() + transport_->refused_handshakes();
   if (now_away == strangers_told_ || clock_.now() - strangers_told_at_ < kStrangerInterval) return;
   std::string last = transport_->last_refusal();
@@ -190,7 +167,33 @@ void Pool::report(const std::string& text) {
   if (options_.notice) options_.notice(text);
 }
 
-bool Pool::ready(uint32_t workers) const {
+DispatchStatistics Pool::statistics() {
+  auto lock = loop_->lock();
+  return core_->dispatcher().statistics();
+}
+
+uint64_t Pool::compute_bytes() {
+  auto lock = loop_->lock();
+  return transport_->compute_bytes();
+}
+
+uint64_t Pool::bytes_delivered() {
+  auto lock = loop_->lock();
+  return core_->bytes_delivered();
+}
+
+uint32_t Pool::workers_lost() {
+  auto lock = loop_->lock();
+  return cluster().workers_lost();
+}
+
+size_t Pool::open_invitations() {
+  auto lock = loop_->lock();
+  return invitations_.open_count(clock_.unix_seconds());
+}
+
+bool Pool::ready(uint32_t workers) {
+  auto lock = loop_->lock();
   const ClusterState& state = cluster();
   return state.workers().size() >= workers && state.units_ready() == state.units_assigned();
 }
@@ -199,25 +202,33 @@ Status Pool::wait_until_ready(uint32_t workers, const Progress& progress) {
   TimePoint last_change = clock_.now();
   uint64_t last_mark = 0;
   while (!ready(workers)) {
-    pump(kWaitStep);
-    const ClusterState& state = cluster();
     if (local_->running() < local_->started()) {
       return Error{ErrorCode::kIo, "a worker process ended before it was ready"};
     }
-    uint64_t mark = state.workers().size() + state.units_ready() + bytes_delivered();
+    auto lock = loop_->lock();
+    loop_->turn(kWaitStep);
+    const ClusterState& state = cluster();
+    uint64_t ready = state.units_ready();
+    uint64_t assigned = state.units_assigned();
+    uint64_t mark = state.workers().size() + ready + core_->bytes_delivered();
+    lock.unlock();
     if (mark != last_mark) last_change = clock_.now();
     last_mark = mark;
-    if (clock_.now() - last_change > kPatience) {
-      return Error{
-          ErrorCode::kTimeout,
-          fmt::format("waiting for workers: {} of {} joined, {} of {} units ready, and "
-                      "nothing moved for {} s",
-                      state.workers().size(), workers, state.units_ready(), state.units_assigned(),
-                      std::chrono::duration_cast<std::chrono::seconds>(kPatience).count())};
-    }
-    if (progress) progress(state.units_ready(), state.units_assigned());
+    if (clock_.now() - last_change > kPatience) return describe_stall(workers);
+    if (progress) progress(ready, assigned);
   }
   return {};
+}
+
+Status Pool::describe_stall(uint32_t workers) {
+  auto lock = loop_->lock();
+  const ClusterState& state = cluster();
+  return Error{
+      ErrorCode::kTimeout,
+      fmt::format("waiting for workers: {} of {} joined, {} of {} units ready, and "
+                  "nothing moved for {} s",
+                  state.workers().size(), workers, state.units_ready(), state.units_assigned(),
+                  std::chrono::duration_cast<std::chrono::seconds>(kPatience).count())};
 }
 
 }  // namespace potluck

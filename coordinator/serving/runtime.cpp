@@ -138,13 +138,16 @@ ExpertCounters Runtime::counters() {
   ExpertCounters counters;
   if (streamed_ != nullptr) add_stream_counters(&counters);
   if (pool_ == nullptr) return counters;
-  const DispatchStatistics& dispatch = pool_->statistics();
+  const DispatchStatistics dispatch = pool_->statistics();
   counters.workers_lost = pool_->workers_lost();
   auto dead_children =
       static_cast<uint32_t>(pool_->local_workers().started() - pool_->local_workers().running());
   counters.workers_lost = std::max(counters.workers_lost, dead_children);
-  counters.workers =
-      static_cast<uint32_t>(pool_->cluster().workers().size()) + pool_->workers_lost();
+  {
+    auto lock = pool_->lock();
+    const ClusterState& cluster = pool_->cluster();
+    counters.workers = static_cast<uint32_t>(cluster.workers().size()) + cluster.workers_lost();
+  }
   counters.remote_expert_calls = dispatch.remote_unit_calls;
   counters.local_expert_calls = dispatch.local_unit_calls;
   counters.round_trips = dispatch.batches;

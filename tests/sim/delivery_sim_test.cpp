@@ -154,7 +154,7 @@ TEST_F(DeliverySim, AServerThatDiesIsReplaced) {
 TEST_F(DeliverySim, ARestartGoesOnWhereItWas) {
   auto pool = pool_of(3);
   Fault fault{FaultKind::kRestart, 0, 3, std::chrono::milliseconds(100)};
-  fault.at_served = 6;
+  fault.at_served = 12;
   pool->add_fault(fault);
   pool->add_worker();
   expect_rest(*pool);
@@ -172,6 +172,7 @@ TEST_F(DeliverySim, AModelFileOnTheDeviceReplacesFetching) {
   ASSERT_TRUE(copy.ok()) << copy.error().message;
   SimPoolOptions options;
   options.worker_model = copy->get();
+  options.founding_workers = 2;  // or the first one cuts everything before the second is there
   auto pool = pool_of(2, options);
   EXPECT_EQ(sources(*pool, 0).file_bytes + sources(*pool, 1).file_bytes,
             model_->manifest().total_bytes());

@@ -39,6 +39,8 @@ class WorkerHarness {
   void deliver(const PeerKey& from, Channel channel, Message message, ByteVector tensor = {});
   // Moves the clock, ticking as a daemon would: whenever something is due, at the end in any case.
   void pass(Duration time);
+  // Ticks until nothing is due any more.
+  void tick();
 
   // Messages of one kind to one coordinator since the last look, with their tensor frames.
   template <class T>
