@@ -57,9 +57,14 @@ inline constexpr uint64_t kDiskReserveBytes = 256 * kMiB;
 // --- The wire ----------------------------------------------------------------------------------
 // One compute message carries at most this many token rows (a prefill chunk of several sessions).
 inline constexpr uint32_t kRowsPerMessage = 4096;
-// Calls (row, unit) in one message: rows x the experts used x slices, within reason.
-inline constexpr uint32_t kCallsPerMessage = 1024 * 1024;
-// Largest frame: 4096 rows of 8-byte sums for hidden 8192 would be 256 MiB; packed it is far less.
+// Calls (row, unit) in one message, 7 bytes each: the experts used x slices of one row at the very
+// least (4,096), and of many rows in any real model.
+inline constexpr uint32_t kCallsPerMessage = 128 * 1024;
+// Activations in one compute message, and the sums in its answer were nothing saved by packing. One
+// row of the widest model takes 514 KiB; a large prefill is cut into several messages. Both sides
+// keep to it, so whoever receives knows what a message can be at most.
+inline constexpr uint64_t kTensorBytes = 4 * kMiB;
+// Largest frame of the compute channel.
 inline constexpr uint64_t kFrameBytes = 512 * kMiB;
 // The header of a control message; compute headers are bounded by kCallsPerMessage.
 inline constexpr uint64_t kHeaderBytes = 32 * kMiB;
@@ -95,7 +100,7 @@ inline constexpr uint32_t kJsonDepth = 64;
 // --- Users -------------------------------------------------------------------------------------
 inline constexpr uint64_t kPromptBytes = 64 * kMiB;
 inline constexpr uint32_t kThreads = 256;
-inline constexpr uint32_t kPrefillChunk = 4096;  // = kRowsPerMessage: a chunk is one message
+inline constexpr uint32_t kPrefillChunk = 4096;  // = kRowsPerMessage
 // Simulated devices: a satellite's delay many times over, a modem's rate, a processor of the past.
 // Beyond these a pool would take its workers for dead anyway.
 inline constexpr Duration kSimulatedDelay = std::chrono::seconds(10);
