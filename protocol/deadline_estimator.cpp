@@ -12,8 +12,6 @@ constexpr uint32_t kEnoughCalls = 8;
 // Dean and Barroso, "The Tail at Scale" (2013): well beyond the tail, so that asking twice stays
 // rare.
 constexpr int64_t kMargin = 3;
-// A first call that is done in a second or two even by a slow phone.
-constexpr uint32_t kFirstRows = 32;
 // Shorter measurements tell nothing; and what is not zero can grow by a factor.
 constexpr Duration kShortest = std::chrono::microseconds(50);
 // Beyond what is asked of anybody, and the arithmetic cannot overflow.

@@ -26,12 +26,15 @@ class DeadlineEstimator {
   static constexpr Duration kFloor = std::chrono::milliseconds(100);
   // No deadline is longer, whatever the peer's answers took: it cannot teach us to wait for it.
   // Apart for the call as such (a cold expert on a slow disk) and for each row of it.
-  static constexpr Duration kCallCap = std::chrono::seconds(5);
+  static constexpr Duration kCallCap = std::chrono::seconds(10);
   static constexpr Duration kRowCap = std::chrono::milliseconds(250);
   static constexpr Duration kCap = std::chrono::seconds(20);
 
   // A call of so many rows was answered after `took`, without the time it waited for earlier ones.
   void record(Duration took, uint32_t rows);
+
+  // A first call that is done in a second or two even by a slow phone.
+  static constexpr uint32_t kFirstRows = 32;
 
   bool knows_nothing() const { return count_ == 0; }
   // What a call of so many rows is likely to take; nothing as long as nothing is known.

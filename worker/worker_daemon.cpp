@@ -11,7 +11,6 @@
 #include "protocol/local_address.h"
 #include "protocol/zmq_transport.h"
 #include "worker/known_pools.h"
-#include "worker/simulated_processor.h"
 
 namespace potluck {
 namespace {
@@ -41,8 +40,6 @@ class WorkerDaemon {
  private:
   void perform_actions();
   void perform(SendMessage& message);
-  void transmit(SendMessage& message);
-  void transmit_due_answers();
   void perform(const ConnectChannel& connection);
   void perform(const DisconnectPeer& peer);
   void perform(const ConnectPeer& peer);
@@ -69,7 +66,6 @@ class WorkerDaemon {
   ZmqClientTransport transport_;
   std::optional<SimulatedLink> simulated_link_;
   Transport& messages_;  // simulated_link_ if there is one, else transport_
-  std::optional<SimulatedProcessor> simulated_processor_;
   WorkerCore core_;
   std::string serve_host_;  // empty: this worker serves nobody
   std::string serve_endpoint_;
@@ -130,6 +126,7 @@ WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSetti
   core.disk_bytes = options.disk_bytes;
   core.serve_rate = options.serve_rate;
   core.model = model;
+  if (options.simulated_compute > 1) core.processor.emplace(options.simulated_compute);
   core.open_reader = [settings = reader, &clock] { return open_reader(settings, clock); };
   return core;
 }
@@ -161,9 +158,7 @@ WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSetti
       simulated_link_(make_simulated_link(options, clock, &transport_)),
       messages_(simulated_link_ ? static_cast<Transport&>(*simulated_link_) : transport_),
       core_(core_options(options, reader, kernels, clock, model_.get()), *store_, kernels, threads_,
-            clock, &manifests_) {
-  if (options.simulated_compute > 1) simulated_processor_.emplace(options.simulated_compute);
-}
+            clock, &manifests_) {}
 
 Status WorkerDaemon::add_pools() {
   std::vector<PoolAddress> pools;
@@ -243,7 +238,6 @@ Status WorkerDaemon::run(const std::atomic<bool>& stop) {
     if (envelope) deliver(std::move(*envelope));
     if (time_to_wait() == Duration::zero()) core_.on_tick();
     perform_actions();
-    transmit_due_answers();
     report_status();
   }
   core_.leave_all();
@@ -253,7 +247,6 @@ Status WorkerDaemon::run(const std::atomic<bool>& stop) {
 
 Duration WorkerDaemon::time_to_wait() const {
   TimePoint next = core_.next_tick();  // which may be the time when it was asked
-  if (simulated_processor_) next = std::min(next, simulated_processor_->next_due());
   bool fresh = connecting_ && clock_.now() - connecting_since_ < kConnectingTime;
   return std::clamp(next - clock_.now(), Duration::zero(), fresh ? kConnectingWait : kLongestWait);
 }
@@ -296,28 +289,14 @@ void WorkerDaemon::perform_actions() {
   }
 }
 
-void WorkerDaemon::perform(SendMessage& message) {
-  if (simulated_processor_ && std::holds_alternative<Partial>(message.message)) {
-    simulated_processor_->hold(std::move(message), clock_.now());
-  } else {
-    transmit(message);
-  }
-}
-
 // What does not get through to a coordinator on the other channels is asked for again; another
 // worker is not asked as long as it cannot be reached.
-void WorkerDaemon::transmit(SendMessage& message) {
+void WorkerDaemon::perform(SendMessage& message) {
   Frames frames{encode_header(message.message), std::move(message.tensor)};
   Status sent = messages_.send(message.peer, message.channel, std::move(frames));
   bool to_worker = message.channel == Channel::kBulk && !addresses_.contains(message.peer);
   bool matters = message.channel == Channel::kCompute || to_worker;
   if (!sent && matters) core_.on_unreachable(message.peer);
-}
-
-void WorkerDaemon::transmit_due_answers() {
-  if (!simulated_processor_) return;
-  while (auto answer = simulated_processor_->next(clock_.now())) transmit(*answer);
-  perform_actions();
 }
 
 void WorkerDaemon::perform(const ConnectChannel& connection) {

@@ -43,21 +43,24 @@ class WorkerTrack {
   uint32_t rows_per_message() const { return estimator_.rows_for(kMessageWork); }
   bool owes_nothing() const { return owed_messages_ == 0; }
   // Whether it may be asked for such a message now. One that owes nothing may always be asked; one
-  // that was never heard of shows first what one message takes.
+  // of which nothing is known shows first what a few rows take.
   bool takes_more(uint32_t rows, uint64_t bytes) const {
     if (owed_messages_ == 0) return true;
+    if (owed_messages_ >= kMessagesAhead || owed_bytes_ + bytes > kBytesAhead) return false;
     std::optional<Duration> estimate = estimator_.estimate(rows);
-    return estimate && owed_messages_ < kMessagesAhead && owed_bytes_ + bytes <= kBytesAhead &&
-           owed_work_ + *estimate <= kWorkAhead;
+    if (!estimate) return owed_rows_ + rows <= DeadlineEstimator::kFirstRows;
+    return owed_work_ + *estimate <= kWorkAhead;
   }
   // How long from now a message of so many rows may take, after all that is owed before it.
   Duration deadline(uint32_t rows) const {
+    if (estimator_.knows_nothing()) rows += owed_rows_;
     return std::max(kDeadlineFloor, estimator_.deadline(rows, owed_work_));
   }
 
   AskedMessage asked(TimePoint now, uint32_t rows, uint64_t bytes) {
     AskedMessage message{now, rows, bytes, estimator_.estimate(rows).value_or(Duration::zero())};
     ++owed_messages_;
+    owed_rows_ += rows;
     owed_bytes_ += bytes;
     owed_work_ += message.estimate;
     return message;
@@ -65,6 +68,7 @@ class WorkerTrack {
   // It is no longer owed: answered, given to others, or not wanted any more.
   void settled(const AskedMessage& message) {
     --owed_messages_;
+    owed_rows_ -= message.rows;
     owed_bytes_ -= message.bytes;
     owed_work_ -= message.estimate;
   }
@@ -103,6 +107,7 @@ class WorkerTrack {
   DeadlineEstimator estimator_;
   TimePoint last_answer_{0};
   uint32_t owed_messages_ = 0;
+  uint32_t owed_rows_ = 0;
   uint64_t owed_bytes_ = 0;
   Duration owed_work_{0};
   bool overdue_ = false;     // missed a deadline and was not heard from since

@@ -102,7 +102,8 @@ void SimPool::add_worker(bool serves) {
                            options_.worker_ram_bytes,
                            options_.worker_disk_bytes,
                            serves,
-                           options_.worker_model};
+                           options_.worker_model,
+                           SimulatedProcessor(1, options_.worker_call_time)};
   auto find = [this](const PeerKey& key) -> const SimWorker* {
     for (const auto& worker : workers_) {
       if (worker->key() == key) return worker.get();

@@ -37,6 +37,7 @@ void SimWorker::start(const PoolAddress& address) {
   options.ram_bytes = options_.ram_bytes;
   options.disk_bytes = options_.disk_bytes;
   options.model = options_.model;
+  options.processor = options_.processor;
   core_ =
       std::make_unique<WorkerCore>(options, *store_, kernels_, threads_, clock_, manifests_.get());
   PoolAddress own = address;

@@ -21,6 +21,7 @@ struct SimWorkerOptions {
   uint64_t disk_bytes = 0;
   bool serves = true;  // other workers can connect to it
   const ModelCopy* model = nullptr;
+  std::optional<SimulatedProcessor> processor = std::nullopt;
 };
 
 class SimWorker;
