@@ -149,6 +149,7 @@ void PoolSession::on_welcome(const Welcome& welcome) {
   welcome_ = welcome;
   any_version_ = true;
   if (!same_epoch || !same_manifest) {
+    drop_work();
     units_.clear();
     fetcher_.clear();
     version_ = 0;
@@ -185,7 +186,8 @@ void PoolSession::on_goodbye(const Goodbye& goodbye) {
 
 void PoolSession::on_heartbeat(const Heartbeat& heartbeat) {
   if (!of_this_epoch(heartbeat.epoch) || !heartbeat.reply_wanted) return;
-  send(Heartbeat{welcome_->epoch, ++heartbeats_, false});
+  // The same number: it tells the coordinator that all it sent before has come.
+  send(Heartbeat{welcome_->epoch, heartbeat.sequence, false});
 }
 
 void PoolSession::keep_alive() {

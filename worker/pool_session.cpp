@@ -40,8 +40,8 @@ void PoolSession::on_message(Channel channel, Message& message, ByteVector& tens
     if (data != nullptr) on_bulk_data(kCoordinatorSource, *data, tensor);
     return;
   }
-  if (const auto* request = std::get_if<Compute>(&message)) {
-    on_compute(*request, tensor);
+  if (auto* request = std::get_if<Compute>(&message)) {
+    on_compute(std::move(*request), std::move(tensor));
   } else if (const auto* welcome = std::get_if<Welcome>(&message)) {
     on_welcome(*welcome);
   } else if (auto* assignment = std::get_if<Assignment>(&message)) {

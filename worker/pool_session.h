@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -44,6 +45,11 @@ class PoolSession {
   // The coordinator learns so often where grains came from, while they come.
   static constexpr Duration kSourcesInterval = std::chrono::seconds(1);
 
+  // Requests that wait for their turn, beside the one that is being computed: more than any
+  // coordinator of this version sends ahead, and a bound on what one can make us keep.
+  static constexpr size_t kRequestsWaiting = 32;
+  static constexpr uint64_t kBytesWaiting = 16 * kMiB;
+
   PoolSession(const PoolAddress& address, WorkerContext& context);
 
   void start();
@@ -70,10 +76,21 @@ class PoolSession {
   void excuse_absence();
   TimePoint next_tick() const;
 
+  // --- work; whoever owns the sessions decides whose turn it is ---
+  // Something is being computed, or waits to be, or is to be answered.
+  bool has_work() const { return !ended_ && (job_state_ != JobState::kNone || !waiting_.empty()); }
+  // Computes a part of the oldest request, about as much as the budget. Returns what it took.
+  Duration work(Duration budget);
+  // The request was computed to the end: to be answered, once its time has passed.
+  bool work_done() const { return job_state_ == JobState::kDone; }
+  void answer_job();
+  TimePoint asked_at() const { return asked_at_; }  // when work last came
+
   // Refused, left or told to go: to be removed. Its last actions are in the list.
   bool ended() const { return ended_; }
   MembershipStatus status() const;
 
+  const PeerKey& coordinator() const { return address_.coordinator; }
   const Manifest* manifest() const { return manifest_.get(); }
   const UnitTable& units() const { return units_; }
   // This session's share of the memory for grains, and of the window for grains under way. A new
@@ -137,8 +154,19 @@ class PoolSession {
   SourceBytes source_bytes() const;
 
   // Work: pool_work.cpp.
-  void on_compute(const Compute& request, ByteSpan frame);
-  Partial compute(const Compute& request, ByteSpan frame, ByteVector* sums);
+  struct Request {
+    Compute request;
+    ByteVector frame;
+  };
+  enum class JobState { kNone, kBegun, kDone };
+
+  void on_compute(Compute request, ByteVector frame);
+  bool queue_is_full(uint64_t bytes) const;
+  bool begin_next();
+  void refuse_job(Partial refused);
+  void answer(const WorkId& work, Partial partial, ByteVector sums);
+  void drop_work();
+  std::optional<Partial> why_not(const Compute& request, uint64_t frame_bytes);
   Partial after_failure(const Compute& request, const UnitCompute::Failure& failure);
   std::unique_ptr<BlockReader> open_reader();
   void expect(std::span<const UnitId> units);
@@ -179,6 +207,13 @@ class PoolSession {
   GrainFetcher fetcher_;
   uint32_t fetch_notices_ = 0;  // of this assignment
   TimePoint reported_at_{0};
+
+  std::deque<Request> waiting_;
+  uint64_t waiting_bytes_ = 0;  // of the frames
+  UnitJob job_;
+  JobState job_state_ = JobState::kNone;
+  bool job_expected_ = false;  // its forecast was handed on
+  TimePoint asked_at_ = TimePoint::min();
 
   uint64_t cache_bytes_ = 0;
   uint64_t window_bytes_ = 0;

@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
+#include "protocol/report_limits.h"
 
 namespace potluck {
 namespace {
@@ -27,6 +28,14 @@ std::vector<UnitId> in_turns(const std::vector<UnitId>& units) {
   turns.reserve(units.size());
   for (const auto& [rank, unit] : ranked) turns.push_back(unit);
   return turns;
+}
+
+std::vector<UnitId> take_front(std::vector<UnitId>& units) {
+  size_t count = std::min<size_t>(limits::kUnitsPerReport, units.size());
+  auto end = units.begin() + static_cast<ptrdiff_t>(count);
+  std::vector<UnitId> front(units.begin(), end);
+  units.erase(units.begin(), end);
+  return front;
 }
 
 }  // namespace
@@ -156,12 +165,8 @@ void UnitTable::collect_grains(std::unordered_set<Digest>* out) const {
 
 // Losses come first: a unit that was lost and is ready again must end up ready.
 void UnitTable::take_report(Residency* out) {
-  out->lost = std::move(new_lost_);
-  new_lost_.clear();
-  size_t count = std::min(kUnitsPerReport, new_ready_.size());
-  auto end = new_ready_.begin() + static_cast<ptrdiff_t>(count);
-  out->ready.assign(new_ready_.begin(), end);
-  new_ready_.erase(new_ready_.begin(), end);
+  out->lost = take_front(new_lost_);
+  if (new_lost_.empty()) out->ready = take_front(new_ready_);
   std::erase_if(out->lost, [&](UnitId unit) { return ready(unit); });
 }
 

@@ -44,8 +44,7 @@ class UnitTable {
   size_t assigned_count() const { return units_.size(); }
   size_t ready_count() const { return ready_count_; }
 
-  // What has changed since the last report; a message holds at most kUnitsPerReport ready units.
-  static constexpr size_t kUnitsPerReport = 64 * 1024;
+  // What has changed since the last report, up to limits::kUnitsPerReport units of each kind.
   bool report_due() const { return !new_ready_.empty() || !new_lost_.empty(); }
   bool loss_unreported() const { return !new_lost_.empty(); }
   void take_report(Residency* out);

@@ -7,12 +7,15 @@
 
 #include "worker/idle_scrub.h"
 #include "worker/pool_session.h"
+#include "worker/work_turns.h"
 
 namespace potluck {
 namespace {
 
 // Work that took longer than this has kept us from listening: silence meanwhile means nothing.
 constexpr Duration kBusy = std::chrono::milliseconds(100);
+// A pool that asked for work so lately shares the processor with the others.
+constexpr Duration kSharing = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -24,7 +27,7 @@ struct WorkerCore::Impl {
                 store,
                 manifests,
                 clock,
-                UnitCompute(kernels, threads, clock),
+                UnitCompute(kernels, threads, clock, context.options.processor),
                 {},
                 [this](uint64_t bytes) { return make_room(bytes); },
                 GrainServer(store, context.options.serve_rate),
@@ -60,7 +63,16 @@ struct WorkerCore::Impl {
   void serve();
   void update_peers();
 
+  void compute();
+  PoolSession* next_in_turn();
+  void answer_done();
+  bool has_work() const;
+  Duration block_time() const;
+  std::optional<TimePoint> next_block() const;
+
   WorkerContext context;
+  WorkTurns turns;
+  TimePoint busy_until{0};  // what was computed took so long; later than now only if simulated
   IdleScrub scrub;
   std::map<PeerKey, std::unique_ptr<PoolSession>> sessions;
   std::set<PeerKey> sharing;                       // pools that have a part of the memory
@@ -118,6 +130,56 @@ void WorkerCore::Impl::update_peers() {
   }
   admitted_peers = std::move(admitted);
   context.actions.emplace_back(AdmitPeers{admitted_peers});
+}
+
+bool WorkerCore::Impl::has_work() const {
+  return std::any_of(sessions.begin(), sessions.end(),
+                     [](const auto& entry) { return entry.second->has_work(); });
+}
+
+// Computes for at most one block's time, and whatever small requests fit into it.
+void WorkerCore::Impl::compute() {
+  TimePoint start = context.clock.now();
+  TimePoint end = start + block_time();
+  for (TimePoint now = start; now >= busy_until; now = context.clock.now()) {
+    answer_done();
+    PoolSession* session = now < end ? next_in_turn() : nullptr;
+    if (session == nullptr) return;
+    Duration took = session->work(end - now);
+    turns.took(session->coordinator(), took);
+    busy_until = now + took;
+  }
+}
+
+void WorkerCore::Impl::answer_done() {
+  for (const auto& [key, session] : sessions) {
+    if (session->work_done()) session->answer_job();
+  }
+}
+
+PoolSession* WorkerCore::Impl::next_in_turn() {
+  PoolSession* next = nullptr;
+  for (const auto& [key, session] : sessions) {
+    if (!session->has_work()) {
+      turns.idle(key);
+    } else if (next == nullptr || turns.before(key, next->coordinator())) {
+      next = session.get();
+    }
+  }
+  return next;
+}
+
+Duration WorkerCore::Impl::block_time() const {
+  TimePoint now = context.clock.now();
+  auto asking = std::count_if(sessions.begin(), sessions.end(), [&](const auto& entry) {
+    return entry.second->asked_at() > now - kSharing;
+  });
+  return asking > 1 ? kSharedBlockTime : kBlockTime;
+}
+
+std::optional<TimePoint> WorkerCore::Impl::next_block() const {
+  if (!has_work()) return std::nullopt;
+  return std::max(busy_until, context.clock.now());
 }
 
 // Sessions end and manifests come and go inside an event; what follows from that is done after it.
@@ -234,8 +296,12 @@ void WorkerCore::on_message(const PeerKey& from, Channel channel, Message messag
     });
     return;
   }
+  bool idle = !impl_->has_work();
   impl_->with_session(from, [&](PoolSession& session) {
-    impl_->timed([&] { session.on_message(channel, message, tensor); });
+    impl_->timed([&] {
+      session.on_message(channel, message, tensor);
+      if (idle && session.has_work()) impl_->compute();
+    });
   });
 }
 
@@ -268,6 +334,7 @@ void WorkerCore::on_tick() {
   impl_->timed([this] {
     impl_->serve();
     for (auto& [key, session] : impl_->sessions) session->on_tick();
+    if (impl_->has_work()) impl_->compute();
   });
   impl_->after_event();
 }
@@ -289,6 +356,7 @@ TimePoint WorkerCore::next_tick() const {
   TimePoint next =
       impl_->context.server.next_tick(impl_->context.clock.now()).value_or(TimePoint::max());
   if (!impl_->sessions.empty()) next = std::min(next, impl_->scrub.next_tick());
+  if (auto block = impl_->next_block()) next = std::min(next, *block);
   for (const auto& [key, session] : impl_->sessions) next = std::min(next, session->next_tick());
   return next;
 }

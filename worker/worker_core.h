@@ -5,6 +5,11 @@
 // that two models share lie on disk once. Clock, storage, kernels and threads are handed in;
 // sockets live outside. One thread.
 //
+// Work waits in a queue per pool and is computed in blocks of about kBlockTime, the pools in turns
+// by the time they took. A block is computed in on_message() if nothing else was to be done, else
+// in on_tick(); while work is left, next_tick() is due, so that between blocks beats go out and
+// messages come in. A small request is one block.
+//
 //   per coordinator:  kJoining -> kGreeting -> kFetchingManifest -> kMember
 #pragma once
 
@@ -27,11 +32,16 @@
 #include "protocol/transport.h"
 #include "worker/manifest_store.h"
 #include "worker/model_copy.h"
+#include "worker/simulated_processor.h"
 
 namespace potluck {
 
 // Grains that were asked for and are not stored yet, all pools together.
 inline constexpr uint64_t kFetchWindowBytes = 16 * kMiB;
+
+// How long the core computes before it looks up again; shorter while several pools ask for work.
+inline constexpr Duration kBlockTime = std::chrono::milliseconds(100);
+inline constexpr Duration kSharedBlockTime = std::chrono::milliseconds(25);
 
 struct WorkerOptions {
   std::string name;                         // for people
@@ -44,6 +54,8 @@ struct WorkerOptions {
   // Makes the reader of a pool's experts; every pool has its own. Empty: the core reads in its own
   // thread, so that the course of a simulation depends on nothing else.
   std::function<std::unique_ptr<BlockReader>()> open_reader = {};
+  // As if on such a processor; for tests and demos.
+  std::optional<SimulatedProcessor> processor = std::nullopt;
 };
 
 // What the surroundings have to do. ConnectChannel for a channel that is connected already means:

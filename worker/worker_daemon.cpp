@@ -13,7 +13,6 @@
 #include "protocol/listen_address.h"
 #include "protocol/zmq_transport.h"
 #include "worker/known_pools.h"
-#include "worker/simulated_processor.h"
 #include "worker/worker_loop.h"
 
 namespace potluck {
@@ -61,7 +60,6 @@ class WorkerDaemon final : private WorkerLinks {
   AllowList admitted_;  // workers that may fetch from this one
   ZmqClientTransport transport_;
   std::optional<SimulatedLink> simulated_link_;
-  std::optional<SimulatedProcessor> simulated_processor_;
   WorkerCore core_;
   WorkerLoop loop_;
   std::string serve_host_;  // empty: this worker serves nobody
@@ -106,6 +104,7 @@ WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSetti
   core.disk_bytes = options.disk_bytes;
   core.serve_rate = options.serve_rate;
   core.model = model;
+  if (options.simulated_compute > 1) core.processor.emplace(options.simulated_compute);
   core.open_reader = [settings = reader, &clock] { return open_reader(settings, clock); };
   return core;
 }
@@ -119,11 +118,6 @@ std::optional<SimulatedLink> make_simulated_link(const WorkerDaemonOptions& opti
   };
   return std::optional<SimulatedLink>(std::in_place, *transport, *options.simulated_link, connected,
                                       clock);
-}
-
-std::optional<SimulatedProcessor> make_simulated_processor(double factor) {
-  if (factor <= 1) return std::nullopt;
-  return SimulatedProcessor(factor);
 }
 
 WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSettings& reader,
@@ -140,12 +134,10 @@ WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSetti
       threads_(options.threads),
       transport_(keys.curve),
       simulated_link_(make_simulated_link(options, clock, &transport_)),
-      simulated_processor_(make_simulated_processor(options.simulated_compute)),
       core_(core_options(options, reader, kernels, clock, model_.get()), *store_, kernels, threads_,
             clock, &manifests_),
       loop_(core_, simulated_link_ ? static_cast<Transport&>(*simulated_link_) : transport_, *this,
-            clock, simulated_processor_ ? &*simulated_processor_ : nullptr,
-            [this](const Notice& what) { observe(what); }) {}
+            clock, [this](const Notice& what) { observe(what); }) {}
 
 Status WorkerDaemon::add_pools() {
   std::vector<PoolAddress> pools;

@@ -20,12 +20,11 @@ constexpr uint32_t kNonsenseNotices = 5;
 }  // namespace
 
 WorkerLoop::WorkerLoop(WorkerCore& core, Transport& transport, WorkerLinks& links,
-                       const Clock& clock, SimulatedProcessor* processor, Observer observer)
+                       const Clock& clock, Observer observer)
     : core_(core),
       transport_(transport),
       links_(links),
       clock_(clock),
-      processor_(processor),
       observer_(std::move(observer)),
       listened_at_(clock.now()) {}
 
@@ -44,7 +43,6 @@ void WorkerLoop::turn(Duration longest) {
   TimePoint now = clock_.now();
   if (now >= due || now >= next_due()) core_.on_tick();
   perform_actions();
-  transmit_due_answers();
 }
 
 void WorkerLoop::leave() {
@@ -53,9 +51,7 @@ void WorkerLoop::leave() {
 }
 
 TimePoint WorkerLoop::next_due() const {
-  TimePoint due = core_.next_tick();
-  if (processor_ != nullptr) due = std::min(due, processor_->next_due());
-  return due;
+  return core_.next_tick();
 }
 
 Duration WorkerLoop::longest_wait() const {
@@ -107,17 +103,9 @@ void WorkerLoop::perform_actions() {
   }
 }
 
-void WorkerLoop::perform(SendMessage& message) {
-  if (processor_ != nullptr && std::holds_alternative<Partial>(message.message)) {
-    processor_->hold(std::move(message), clock_.now());
-  } else {
-    transmit(message);
-  }
-}
-
 // What does not get through to a coordinator on the other channels is asked for again; another
 // worker is not asked as long as it cannot be reached.
-void WorkerLoop::transmit(SendMessage& message) {
+void WorkerLoop::perform(SendMessage& message) {
   Frames frames{encode_header(message.message), std::move(message.tensor)};
   Status sent = transport_.send(message.peer, message.channel, std::move(frames));
   if (sent) return;
@@ -125,12 +113,6 @@ void WorkerLoop::transmit(SendMessage& message) {
   bool to_worker = message.channel == Channel::kBulk &&
                    (link == known_links_.end() || !link->second.coordinator);
   if (message.channel == Channel::kCompute || to_worker) core_.on_unreachable(message.peer);
-}
-
-void WorkerLoop::transmit_due_answers() {
-  if (processor_ == nullptr) return;
-  while (auto answer = processor_->next(clock_.now())) transmit(*answer);
-  perform_actions();
 }
 
 void WorkerLoop::perform(const ConnectChannel& connection) {

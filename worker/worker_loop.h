@@ -12,7 +12,6 @@
 #include <map>
 #include <string>
 
-#include "worker/simulated_processor.h"
 #include "worker/worker_core.h"
 
 namespace potluck {
@@ -40,10 +39,9 @@ class WorkerLoop {
   // suspended, perhaps): what others sent meanwhile is still in a queue.
   static constexpr Duration kAway = std::chrono::seconds(2);
 
-  // References must outlive the loop; `processor` may be null. `observer` is told what people
-  // should read.
+  // References must outlive the loop. `observer` is told what people should read.
   WorkerLoop(WorkerCore& core, Transport& transport, WorkerLinks& links, const Clock& clock,
-             SimulatedProcessor* processor, Observer observer);
+             Observer observer);
 
   // One turn: waits for a message, but not longer than `longest` and not beyond the next deadline;
   // handles it; looks at the connections; ticks if that is due; sends. One message a turn, so that
@@ -52,7 +50,7 @@ class WorkerLoop {
   // Says goodbye to all pools.
   void leave();
 
-  // When the core, or an answer that is held back, wants a turn though no message comes.
+  // When the core wants a turn though no message comes.
   TimePoint next_due() const;
   // How long a turn waits at most: connections tell nobody when they are made or lost.
   Duration longest_wait() const;
@@ -73,14 +71,11 @@ class WorkerLoop {
   void perform(const ConnectPeer& connection);
   void perform(const AdmitPeers& admitted);
   void perform(const Notice& notice);
-  void transmit(SendMessage& message);
-  void transmit_due_answers();
 
   WorkerCore& core_;
   Transport& transport_;
   WorkerLinks& links_;
   const Clock& clock_;
-  SimulatedProcessor* processor_;
   Observer observer_;
   std::map<std::pair<PeerKey, Channel>, Link> known_links_;
   TimePoint listened_at_;   // the end of the last wait

@@ -8,6 +8,7 @@
 #include "engine/base/limits.h"
 #include "engine/kernels/kernels.h"
 #include "protocol/peer_text.h"
+#include "protocol/report_limits.h"
 
 namespace potluck {
 namespace {
@@ -19,7 +20,6 @@ constexpr Duration kNudgeInterval = std::chrono::milliseconds(100);
 constexpr uint64_t kNoEpoch = 0;
 // For people; longer names only fill lines.
 constexpr size_t kNameBytes = 64;
-constexpr size_t kSoftwareBytes = 128;
 constexpr size_t kReasonBytes = 256;
 
 double seconds(Duration duration) {
@@ -58,7 +58,7 @@ bool Membership::on_message(const PeerKey& from, Channel channel, const Message&
   if (const auto* request = std::get_if<JoinRequest>(&message)) {
     accept_join(from, *request);
   } else if (const auto* hello = std::get_if<Hello>(&message)) {
-    admit(from, *hello);
+    on_hello(from, *hello);
   } else {
     on_member_message(from, message);
   }
@@ -67,12 +67,15 @@ bool Membership::on_message(const PeerKey& from, Channel channel, const Message&
 
 void Membership::on_member_message(const PeerKey& from, const Message& message) {
   heard_from(from);
+  // It has left again before its greeting was answered.
+  if (std::holds_alternative<Goodbye>(message)) forget_held_greeting(from);
   if (!is_member(from)) return;
   if (const auto* residency = std::get_if<Residency>(&message)) {
     update_residency(from, *residency);
   } else if (const auto* report = std::get_if<SourceReport>(&message)) {
     update_sources(from, *report);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
+    if (!heartbeat->reply_wanted) outbox_.on_answered(from, heartbeat->sequence);
     answer_heartbeat(from, *heartbeat);
   } else if (const auto* refusal = std::get_if<Refusal>(&message)) {
     // It cannot do what it was told, such as hold all its units on a disk that is full. What it
@@ -129,7 +132,14 @@ void Membership::on_tick() {
       send_heartbeat(peer, liveness == Liveness::kSuspect);
     }
   }
+  for (const PeerKey& peer : outbox_.stuck(now)) {
+    bool known = is_member(peer) && std::none_of(dead.begin(), dead.end(), [&](const Loss& loss) {
+                   return loss.peer == peer;
+                 });
+    if (known) dead.push_back({peer, "it does not take what it is sent"});
+  }
   lose(dead);
+  answer_held_greetings();
 }
 
 void Membership::excuse_silence() {
@@ -138,6 +148,10 @@ void Membership::excuse_silence() {
 
 TimePoint Membership::next_tick() const {
   TimePoint next = last_tick_ + kHeartbeatInterval;
+  if (auto outbox = outbox_.next_change()) next = std::min(next, *outbox);
+  for (const auto& [peer, greeting] : greetings_) {
+    if (greeting.held) next = std::min(next, greeting.answered_at + greeting.pause);
+  }
   for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_due());
   return next;
 }
@@ -148,21 +162,13 @@ Liveness Membership::liveness(const PeerKey& peer) const {
 }
 
 std::vector<Outgoing> Membership::take_outgoing() {
-  return std::exchange(outgoing_, {});
+  return outbox_.take(clock_.now(), options_.epoch,
+                      {[this](const PeerKey& peer) { return roster_for(peer); },
+                       [this](const PeerKey& peer) { return assignment_of(peer); }});
 }
 
 std::vector<PeerKey> Membership::take_reset_workers() {
   return std::exchange(reset_workers_, {});
-}
-
-void Membership::admit(const PeerKey& from, const Hello& hello) {
-  std::optional<Refusal> refusal = why_not(from, hello);
-  if (!refusal) {
-    welcome(from, hello);
-    return;
-  }
-  if (is_member(from)) lose({{from, "it came back as somebody we cannot use"}});
-  refuse(from, Channel::kCompute, refusal->reason, std::move(refusal->message));
 }
 
 std::optional<Refusal> Membership::why_not(const PeerKey& from, const Hello& hello) const {
@@ -193,27 +199,6 @@ std::optional<Refusal> Membership::why_not(const PeerKey& from, const Hello& hel
   return std::nullopt;
 }
 
-void Membership::welcome(const PeerKey& from, const Hello& hello) {
-  const WorkerRecord* known = state_.worker(from);
-  uint32_t number = known != nullptr ? known->number : next_number_++;
-  // Whoever says Hello knows nothing of what it was asked before.
-  if (known != nullptr) reset_workers_.push_back(from);
-  state_.apply(WorkerJoined{from, number, clean_text(hello.name, kNameBytes),
-                            clean_text(hello.software, kSoftwareBytes), hello.ram_bytes,
-                            hello.disk_bytes, hello.bulk_endpoint});
-  TimePoint now = clock_.now();
-  clocks_.insert_or_assign(from, PeerClock(now));
-  nudged_at_.erase(from);
-  notices_.add(describe(from) + (known != nullptr ? " greeted again" : " joined"));
-  auto heartbeat_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeatInterval).count();
-  send(from, Channel::kCompute,
-       Welcome{options_.epoch, number, manifest_digest_, manifest_bytes_,
-               static_cast<uint32_t>(heartbeat_ms)});
-  announce_roster();
-  rebalance(&from);
-}
-
 void Membership::accept_join(const PeerKey& from, const JoinRequest& request) {
   std::string name = clean_text(request.name, kNameBytes);
   bool known = allow_list_.contains(from);
@@ -236,6 +221,12 @@ void Membership::accept_join(const PeerKey& from, const JoinRequest& request) {
 void Membership::update_residency(const PeerKey& from, const Residency& residency) {
   if (residency.epoch != options_.epoch) {
     nudge(from);
+    return;
+  }
+  size_t most = std::max(residency.ready.size(), residency.lost.size());
+  if (most > limits::kUnitsPerReport) {
+    refuse(from, Channel::kCompute, RefusalReason::kProtocol,
+           fmt::format("a report of {} units, expected at most {}", most, limits::kUnitsPerReport));
     return;
   }
   const WorkerRecord& record = *state_.worker(from);
@@ -285,7 +276,7 @@ void Membership::nudge(const PeerKey& peer) {
   if (!first && now - last->second < kNudgeInterval) return;
   last->second = now;
   uint64_t epoch = is_member(peer) ? options_.epoch : kNoEpoch;
-  send(peer, Channel::kCompute, Heartbeat{epoch, heartbeat_sequence_++, false});
+  send(peer, Channel::kCompute, Heartbeat{epoch, outbox_.next_sequence(), false});
 }
 
 void Membership::refuse(const PeerKey& peer, Channel channel, RefusalReason reason,
@@ -304,6 +295,7 @@ void Membership::lose(const std::vector<Loss>& losses) {
     units.push_back(state_.worker(loss.peer)->assigned.size());
     state_.apply(WorkerLost{loss.peer, loss.reason});
     clocks_.erase(loss.peer);
+    outbox_.drop(loss.peer);
     reset_workers_.push_back(loss.peer);
   }
   size_t left = state_.workers().size();
@@ -334,21 +326,29 @@ void Membership::rebalance(const PeerKey* greeted) {
 void Membership::assign(const PeerKey& peer, std::vector<UnitId> units) {
   uint64_t version = next_version_++;
   state_.apply(UnitsAssigned{peer, version, units});
+  outbox_.add_assignment(peer);
+}
+
+// As it is when it is sent: several changes are one message.
+Assignment Membership::assignment_of(const PeerKey& peer) const {
+  const WorkerRecord& record = *state_.worker(peer);
+  std::vector<UnitId> units(record.assigned.begin(), record.assigned.end());
   auto holders = holders_for(peer, units);
-  send(peer, Channel::kCompute,
-       Assignment{options_.epoch, version, options_.slices, std::move(units), roster_version_,
-                  std::move(holders)});
+  return {options_.epoch,   record.assignment_version, options_.slices,
+          std::move(units), roster_version_,           std::move(holders)};
 }
 
 void Membership::announce_roster() {
   ++roster_version_;
-  for (const auto& [receiver, record] : state_.workers()) {
-    Roster roster{options_.epoch, roster_version_, {}};
-    for (const auto& [peer, other] : state_.workers()) {
-      if (peer != receiver) roster.peers.push_back({peer, other.bulk_endpoint, other.name});
-    }
-    send(receiver, Channel::kCompute, std::move(roster));
+  for (const auto& [receiver, record] : state_.workers()) outbox_.add_roster(receiver);
+}
+
+Roster Membership::roster_for(const PeerKey& receiver) const {
+  Roster roster{options_.epoch, roster_version_, {}};
+  for (const auto& [peer, other] : state_.workers()) {
+    if (peer != receiver) roster.peers.push_back({peer, other.bulk_endpoint, other.name});
   }
+  return roster;
 }
 
 // Of the units that this worker does not have yet, those that others can give it. Where there are
@@ -376,11 +376,11 @@ std::vector<std::vector<uint16_t>> Membership::holders_for(const PeerKey& peer,
 
 void Membership::send(const PeerKey& peer, Channel channel, Message message) {
   if (channel == Channel::kCompute) sent_to(peer);
-  outgoing_.push_back({peer, channel, std::move(message), {}});
+  outbox_.add(peer, channel, std::move(message));
 }
 
 void Membership::send_heartbeat(const PeerKey& peer, bool reply_wanted) {
-  send(peer, Channel::kCompute, Heartbeat{options_.epoch, heartbeat_sequence_++, reply_wanted});
+  send(peer, Channel::kCompute, Heartbeat{options_.epoch, outbox_.next_sequence(), reply_wanted});
 }
 
 uint32_t Membership::worker_limit() const {

@@ -134,7 +134,8 @@ void SimPool::add_worker(bool serves) {
                            options_.worker_disk_bytes,
                            serves,
                            options_.worker_model,
-                           random_.bits(workers_.size(), 7)};
+                           random_.bits(workers_.size(), 7),
+                           SimulatedProcessor(1, options_.worker_call_time)};
   auto find = [this](const PeerKey& key) -> const SimWorker* {
     for (const auto& worker : workers_) {
       if (worker->key() == key) return worker.get();

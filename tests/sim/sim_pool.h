@@ -46,6 +46,7 @@ struct SimPoolOptions {
   uint64_t worker_disk_bytes = kGiB;
   LinkOptions link;
   const ModelCopy* worker_model = nullptr;  // on every worker's device
+  Duration worker_call_time{0};             // a unit applied to a row keeps a worker busy so long
   int threads = 1;                          // of the coordinator
   uint32_t founding_workers = 0;            // units are placed once so many are there
 };

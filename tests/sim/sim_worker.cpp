@@ -41,12 +41,13 @@ void SimWorker::start(const PoolAddress& address) {
   options.ram_bytes = options_.ram_bytes;
   options.disk_bytes = options_.disk_bytes;
   options.model = options_.model;
+  options.processor = options_.processor;
   core_ =
       std::make_unique<WorkerCore>(options, *store_, kernels_, threads_, clock_, manifests_.get());
   Transport& transport = *this;
   WorkerLinks& links = *this;
-  loop_ = std::make_unique<WorkerLoop>(
-      *core_, transport, links, clock_, nullptr, [this](const Notice& notice) {
+  loop_ =
+      std::make_unique<WorkerLoop>(*core_, transport, links, clock_, [this](const Notice& notice) {
         (notice.fatal ? fatal_notices_ : notices_).push_back(notice.text);
       });
   PoolAddress own = address;

@@ -26,6 +26,7 @@ struct SimWorkerOptions {
   bool serves = true;  // other workers can connect to it
   const ModelCopy* model = nullptr;
   uint64_t seed = 0;  // of how late it is woken
+  std::optional<SimulatedProcessor> processor = std::nullopt;
 };
 
 class SimWorker;

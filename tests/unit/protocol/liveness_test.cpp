@@ -57,39 +57,5 @@ TEST(PeerClock, NothingIsDueBeforeTheNextDue) {
   }
 }
 
-TEST(DeadlineEstimator, IsGenerousUntilItKnows) {
-  DeadlineEstimator estimator;
-  EXPECT_EQ(estimator.deadline(1), milliseconds(2000));
-  for (int i = 0; i < 7; ++i) estimator.record(milliseconds(1), 1);
-  EXPECT_EQ(estimator.deadline(1), milliseconds(2000));
-  estimator.record(milliseconds(1), 1);
-  EXPECT_EQ(estimator.deadline(1), milliseconds(100));
-}
-
-TEST(DeadlineEstimator, ScalesWithRowsAboveTheFloor) {
-  DeadlineEstimator estimator;
-  for (int i = 0; i < 64; ++i) estimator.record(milliseconds(200), 10);
-  EXPECT_EQ(estimator.deadline(1), milliseconds(100));  // 3 x 20 ms is below the floor
-  EXPECT_EQ(estimator.deadline(10), milliseconds(600));
-  EXPECT_EQ(estimator.deadline(4096), milliseconds(20 * 3 * 4096));
-}
-
-TEST(DeadlineEstimator, ForgetsWhatIsLongPast) {
-  DeadlineEstimator estimator;
-  estimator.record(milliseconds(1000), 1);
-  for (int i = 0; i < 63; ++i) estimator.record(milliseconds(100), 1);
-  EXPECT_EQ(estimator.deadline(1), milliseconds(3000));
-  estimator.record(milliseconds(100), 1);
-  EXPECT_EQ(estimator.deadline(1), milliseconds(300));
-}
-
-TEST(DeadlineEstimator, OddMeasurementsDoNoHarm) {
-  DeadlineEstimator estimator;
-  estimator.record(Duration::max(), 0);
-  estimator.record(Duration::min(), 4);
-  EXPECT_GT(estimator.deadline(0), Duration::zero());
-  EXPECT_GT(estimator.deadline(4096), Duration::zero());
-}
-
 }  // namespace
 }  // namespace potluck

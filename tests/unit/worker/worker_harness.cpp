@@ -2,14 +2,42 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/inline_reader.h"
 #include "protocol/partial_sums.h"
 
 namespace potluck::test {
 namespace {
 
 constexpr const char* kDirectory = "store";
+
+// A disk that takes its time, while nothing else happens on the device.
+class SlowReader final : public BlockReader {
+ public:
+  SlowReader(ManualClock& clock, Duration per_kib)
+      : clock_(clock), per_kib_(per_kib), reader_(clock) {}
+
+  void submit(std::span<const BlockRead> reads) override {
+    for (const BlockRead& read : reads) bytes_ += read.parts.bytes();
+    reader_.submit(reads);
+  }
+  void promote(uint64_t tag) override { reader_.promote(tag); }
+  void collect(std::vector<BlockReadDone>* done, bool wait) override {
+    reader_.collect(done, wait);
+    clock_.advance(per_kib_ * static_cast<int64_t>(std::exchange(bytes_, 0) / kKiB));
+  }
+  size_t outstanding() const override { return reader_.outstanding(); }
+  uint32_t depth() const override { return reader_.depth(); }
+  std::string_view name() const override { return "slow"; }
+
+ private:
+  ManualClock& clock_;
+  Duration per_kib_;
+  InlineBlockReader reader_;
+  uint64_t bytes_ = 0;
+};
 
 PeerKey numbered_key(uint8_t number) {
   PeerKey key;
@@ -46,6 +74,12 @@ void WorkerHarness::restart() {
   core.ram_bytes = options.ram_bytes;
   core.disk_bytes = options.disk_bytes;
   core.model = options.model;
+  core.processor = options.processor;
+  if (options.disk_time_per_kib > Duration::zero()) {
+    core.open_reader = [this] {
+      return std::make_unique<SlowReader>(clock, options.disk_time_per_kib);
+    };
+  }
   core_ = std::make_unique<WorkerCore>(core, *store_, **kernels, threads_, clock, manifests_.get());
 }
 

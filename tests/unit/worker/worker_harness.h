@@ -21,6 +21,9 @@ struct HarnessOptions {
   int threads = 2;
   std::string kernels;  // "": the best
   const ModelCopy* model = nullptr;
+  std::optional<SimulatedProcessor> processor = std::nullopt;
+  // Its disk, so slow: the clock moves while it reads.
+  Duration disk_time_per_kib{0};
 };
 
 class WorkerHarness {

@@ -77,7 +77,7 @@ class WorkerLoopTest : public testing::Test {
   std::unique_ptr<InprocTransport> transport_ = network_.endpoint(own_key_);
   std::unique_ptr<InprocTransport> far_end_ = network_.endpoint(coordinator_.key());
   FakeLinks links_;
-  WorkerLoop loop_{worker_.core(), *transport_, links_, worker_.clock, nullptr, {}};
+  WorkerLoop loop_{worker_.core(), *transport_, links_, worker_.clock, {}};
   Duration lateness_{0};
   int turns_ = 0;
   int heartbeats_ = 0;
