@@ -1,8 +1,8 @@
 #include "worker/worker_core.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
-#include <unordered_set>
 #include <utility>
 
 #include "worker/idle_scrub.h"
@@ -51,6 +51,9 @@ struct WorkerCore::Impl {
   bool memory_divided() const;
   void divide_memory();
   bool fits(uint64_t cache_bytes) const;
+  uint64_t cache_bytes() const;
+  void pass_on_losses();
+  void tell_of_connections(const std::map<PeerKey, std::string>& wanted);
   bool make_room(uint64_t bytes);
   void scrub_store();
   bool is_peer(const PeerKey& key) const { return !sessions.contains(key); }
@@ -65,6 +68,7 @@ struct WorkerCore::Impl {
   std::map<PeerKey, std::unique_ptr<PoolSession>> sessions;
   std::set<PeerKey> sharing;                       // pools that have a part of the memory
   std::map<PeerKey, std::string> connected_peers;  // their endpoints; asked for, at least
+  std::set<PeerKey> live_peers;                    // of them, those that are connected
   std::set<PeerKey> admitted_peers;
 };
 
@@ -104,13 +108,17 @@ void WorkerCore::Impl::update_peers() {
   for (const auto& [key, session] : sessions) session->collect_peers(&wanted, &admitted);
   std::erase_if(wanted, [&](const auto& peer) { return !is_peer(peer.first); });
   for (const auto& [peer, endpoint] : connected_peers) {
-    if (!wanted.contains(peer)) context.actions.emplace_back(DisconnectPeer{peer});
+    if (wanted.contains(peer)) continue;
+    context.actions.emplace_back(DisconnectPeer{peer});
+    live_peers.erase(peer);
   }
   for (const auto& [peer, endpoint] : wanted) {
     auto known = connected_peers.find(peer);
     if (known != connected_peers.end() && known->second == endpoint) continue;
     context.actions.emplace_back(ConnectPeer{peer, endpoint});
+    live_peers.erase(peer);
   }
+  tell_of_connections(wanted);
   connected_peers = std::move(wanted);
   if (admitted == admitted_peers) return;
   for (const PeerKey& peer : admitted_peers) {
@@ -120,11 +128,30 @@ void WorkerCore::Impl::update_peers() {
   context.actions.emplace_back(AdmitPeers{admitted_peers});
 }
 
+// A connection that one pool has opened serves another one as well: it will not be made again.
+void WorkerCore::Impl::tell_of_connections(const std::map<PeerKey, std::string>& wanted) {
+  for (const auto& [peer, endpoint] : wanted) {
+    if (!live_peers.contains(peer)) continue;
+    for (const auto& [key, session] : sessions) {
+      if (session->is_connecting(peer)) session->on_peer_connected(peer);
+    }
+  }
+}
+
+// What was found altered while it was computed with or served is fetched again by those who need
+// it.
+void WorkerCore::Impl::pass_on_losses() {
+  for (const Digest& digest : context.store.take_lost()) {
+    for (const auto& [key, session] : sessions) session->on_grain_lost(digest, "");
+  }
+}
+
 // Sessions end and manifests come and go inside an event; what follows from that is done after it.
 void WorkerCore::Impl::after_event() {
   auto ended = [](const auto& entry) { return entry.second->ended(); };
+  pass_on_losses();
   size_t ended_sessions = std::erase_if(sessions, ended);
-  if (!memory_divided()) {
+  if (std::exchange(context.memory_changed, false) || !memory_divided()) {
     divide_memory();
     ended_sessions += std::erase_if(sessions, ended);
   }
@@ -143,20 +170,31 @@ bool WorkerCore::Impl::memory_divided() const {
   return pools == sharing.size();
 }
 
+// What is kept beyond kKeptBytes comes out of the caches, in steps: a new share empties a cache.
+uint64_t WorkerCore::Impl::cache_bytes() const {
+  constexpr uint64_t kStep = 16 * kMiB;
+  uint64_t kept = 0;
+  for (const auto& [key, session] : sessions) kept += session->kept_bytes();
+  uint64_t taken = kept > kKeptBytes ? round_up<uint64_t>(kept - kKeptBytes, kStep) : 0;
+  return context.options.ram_bytes - std::min(taken, context.options.ram_bytes);
+}
+
 void WorkerCore::Impl::divide_memory() {
   std::set<PeerKey> pools;
   for (const auto& [key, session] : sessions) {
     if (session->manifest() != nullptr) pools.insert(key);
   }
   for (const auto& [key, session] : sessions) {
-    uint64_t share = context.options.ram_bytes / std::max<size_t>(pools.size(), 1);
-    if (!pools.contains(key) || sharing.contains(key) || fits(share)) continue;
+    uint64_t share = cache_bytes() / std::max<size_t>(pools.size(), 1);
+    if (!pools.contains(key) || fits(share)) continue;
+    bool came_last = !sharing.contains(key) || pools.size() == 1;
+    if (!came_last) continue;
     session->refuse_memory(share);
     pools.erase(key);
   }
   size_t parts = std::max<size_t>(pools.size(), 1);
   for (const auto& [key, session] : sessions) {
-    session->set_shares(context.options.ram_bytes / parts, kFetchWindowBytes / parts);
+    session->set_shares(cache_bytes() / parts, kFetchWindowBytes / parts);
   }
   sharing = std::move(pools);
 }
@@ -171,18 +209,17 @@ bool WorkerCore::Impl::fits(uint64_t cache_bytes) const {
 
 bool WorkerCore::Impl::make_room(uint64_t bytes) {
   GrainStore& store = context.store;
-  auto enough = [&] {
-    return store.used_bytes() <= store.quota_bytes() &&
-           bytes <= store.quota_bytes() - store.used_bytes();
-  };
+  auto enough = [&] { return bytes <= store.room_bytes(); };
   if (enough()) return true;
-  std::unordered_set<Digest> needed;
+  std::vector<uint64_t> needed;  // by the first part of their digests; another one may stay, too
   for (const auto& [key, session] : sessions) session->units().collect_grains(&needed);
+  std::sort(needed.begin(), needed.end());
   for (const auto& [key, session] : sessions) {
     if (session->manifest() == nullptr) continue;
     for (const ManifestLayer& layer : session->manifest()->layers()) {
       for (const Digest& digest : layer.grains) {
-        if (needed.contains(digest) || !store.contains(digest)) continue;
+        bool stays = std::binary_search(needed.begin(), needed.end(), std::hash<Digest>{}(digest));
+        if (stays || !store.contains(digest)) continue;
         store.remove(digest);
         if (enough()) return true;
       }
@@ -197,7 +234,7 @@ void WorkerCore::Impl::scrub_store() {
   if (!result) return;
   for (size_t i = 0; i < result->lost.size(); ++i) {
     for (const auto& [key, session] : sessions) {
-      session->on_grain_rotten(result->lost[i], result->findings[i]);
+      session->on_grain_lost(result->lost[i], result->findings[i]);
     }
   }
 }
@@ -241,6 +278,7 @@ void WorkerCore::on_message(const PeerKey& from, Channel channel, Message messag
 
 void WorkerCore::on_unreachable(const PeerKey& peer) {
   if (impl_->is_peer(peer)) {
+    impl_->live_peers.erase(peer);
     impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_lost(key); });
     return;
   }
@@ -249,6 +287,7 @@ void WorkerCore::on_unreachable(const PeerKey& peer) {
 
 void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
   if (impl_->is_peer(peer)) {
+    if (impl_->connected_peers.contains(peer)) impl_->live_peers.insert(peer);
     impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_connected(key); });
     return;
   }
@@ -257,6 +296,7 @@ void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
 
 void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
   if (impl_->is_peer(peer)) {
+    impl_->live_peers.erase(peer);
     impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_refused(key); });
     return;
   }
@@ -293,6 +333,13 @@ std::vector<MembershipStatus> WorkerCore::status() const {
   std::vector<MembershipStatus> all;
   for (const auto& [key, session] : impl_->sessions) all.push_back(session->status());
   return all;
+}
+
+Status WorkerCore::validate() const {
+  for (const auto& [key, session] : impl_->sessions) {
+    if (Status valid = session->validate(); !valid) return valid;
+  }
+  return {};
 }
 
 size_t WorkerCore::pools() const {

@@ -25,6 +25,9 @@ constexpr size_t kNameBytes = 64;
 constexpr size_t kSoftwareBytes = 128;
 constexpr size_t kReasonBytes = 256;
 
+// What workers say about their room is acted upon together: placing all units takes a while.
+constexpr Duration kRoomInterval = std::chrono::seconds(1);
+
 double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
@@ -129,11 +132,13 @@ void Membership::on_tick() {
     }
   }
   lose(dead);
+  if (room_changed_ && now >= placed_at_ + kRoomInterval) rebalance();
 }
 
 TimePoint Membership::next_tick() const {
   TimePoint now = clock_.now();
   TimePoint next = last_tick_ + kHeartbeatInterval;
+  if (room_changed_) next = std::min(next, placed_at_ + kRoomInterval);
   for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_change(now));
   return next;
 }
@@ -235,6 +240,7 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
     nudge(from);
     return;
   }
+  update_room(from, residency.room_bytes);
   const WorkerRecord& record = *state_.worker(from);
   // About an older assignment: the worker reports again on the one that is on its way to it.
   if (residency.version != record.assignment_version) return;
@@ -246,6 +252,20 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
   }
   state_.apply(UnitsReady{from, residency.ready});
   on_units_lost(from, residency.lost);
+}
+
+void Membership::update_room(const PeerKey& from, uint64_t room_bytes) {
+  const WorkerRecord& record = *state_.worker(from);
+  if (record.room_bytes == room_bytes) return;
+  bool less = room_bytes < std::min(record.room_bytes, record.disk_bytes);
+  if (less) {
+    notices_.add(
+        fmt::format("{} can hold no more than {} bytes at present: what it lacks goes "
+                    "elsewhere",
+                    describe(from), room_bytes));
+  }
+  state_.apply(RoomReported{from, room_bytes});
+  room_changed_ = true;
 }
 
 // One worker's word: it is shown, and nothing else follows from it (see ClusterState::accusers).
@@ -316,10 +336,16 @@ void Membership::lose(const std::vector<Loss>& losses) {
 
 void Membership::rebalance(const PeerKey* greeted) {
   founded_ = founded_ || state_.workers().size() >= options_.founding_workers;
+  room_changed_ = false;
   if (!founded_) return;
+  placed_at_ = clock_.now();
   std::vector<PlacementWorker> workers;
   for (const auto& [peer, record] : state_.workers()) {
-    workers.push_back({peer, record.disk_bytes, {record.assigned.begin(), record.assigned.end()}});
+    // A worker without room keeps what it has, and not what it was only to have.
+    bool full = record.room_bytes < record.disk_bytes;
+    const std::set<UnitId>& holding = full ? record.ready : record.assigned;
+    uint64_t room = std::min(record.disk_bytes, record.room_bytes);
+    workers.push_back({peer, room, {holding.begin(), holding.end()}});
   }
   for (auto& [peer, units] : place_units(manifest_, options_.slices, workers)) {
     const std::set<UnitId>& assigned = state_.worker(peer)->assigned;

@@ -88,6 +88,7 @@ class Membership {
   void welcome(const PeerKey& from, const Hello& hello);
   void accept_join(const PeerKey& from, const JoinRequest& request);
   void update_residency(const PeerKey& from, const Residency& residency);
+  void update_room(const PeerKey& from, uint64_t room_bytes);
   void update_sources(const PeerKey& from, const SourceReport& report);
   void answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat);
   void nudge(const PeerKey& peer);
@@ -114,6 +115,8 @@ class Membership {
   const Clock& clock_;
   ClusterState state_;
   bool founded_ = false;
+  bool room_changed_ = false;  // since units were placed
+  TimePoint placed_at_{0};
   std::map<PeerKey, PeerClock> clocks_;     // of members
   std::map<PeerKey, TimePoint> nudged_at_;  // of allowed keys that are no members
   TimePoint last_tick_;

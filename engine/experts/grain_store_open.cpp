@@ -22,7 +22,7 @@ std::string segment_name(uint32_t number) {
 std::optional<uint32_t> segment_number(const std::string& name) {
   uint32_t number = 0;
   (void)std::from_chars(name.data(), name.data() + name.size(), number);
-  if (segment_name(number) != name) return std::nullopt;
+  if (segment_name(number) != name || number >= kMostSegments) return std::nullopt;
   return number;
 }
 
@@ -136,7 +136,7 @@ Status GrainStore::adopt_segments() {
     for (; claim != claims.end() && claim->run.segment == number; ++claim) {
       space_.release({number, end, claim->run.page - end});
       end = claim->run.end();
-      used_bytes_ += claim->run.bytes();
+      grain_bytes_ += claim->run.bytes();
     }
     if (end > 0) space_.release({number, end, kSegmentPages - end});
     if (Status cut = cut_or_remove(number, pages, end); !cut) return cut;
