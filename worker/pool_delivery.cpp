@@ -103,7 +103,7 @@ void PoolSession::take_manifest(SignedManifest signed_manifest, bool from_disk) 
     return;
   }
   if (!from_disk && context_.manifests != nullptr) {
-    Status saved = context_.manifests->save(welcome_->manifest, signed_manifest);
+    Status saved = context_.save_manifest(welcome_->manifest, signed_manifest);
     if (!saved) notice("the manifest will be fetched again next time: " + saved.error().message);
   }
   manifest_ = std::make_unique<Manifest>(std::move(*manifest));

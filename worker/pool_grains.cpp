@@ -52,6 +52,7 @@ void PoolSession::apply(const Assignment& assignment) {
 
 // Units are opened one after the other while the fetcher has room for their grains.
 void PoolSession::feed_fetcher() {
+  if (phase_ != Phase::kMember) return;
   while (!full_ && units_.any_waiting() && fetcher_.hungry()) {
     std::optional<UnitTable::OpenUnit> open = units_.open_next(context_.store);
     if (!open) return;
@@ -157,7 +158,8 @@ void PoolSession::look_for_room() {
   look_for_room_at_ = now() + room_pause_;
   if (!found) return;
   full_ = false;
-  uint64_t room = held + context_.store.room_bytes();
+  // The manifest is part of what Hello said.
+  uint64_t room = held + context_.store.room_bytes() + context_.store.other_bytes();
   if (room >= context_.options.disk_bytes) {
     offer_room(Residency::kAnyRoom);
   } else if (room > room_bytes_ && room - room_bytes_ >= wanted) {

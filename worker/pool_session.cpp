@@ -160,6 +160,11 @@ uint64_t PoolSession::resident_bytes() const {
   return source_ == nullptr ? 0 : source_->resident_bytes();
 }
 
+std::optional<Digest> PoolSession::manifest_name() const {
+  if (!welcome_) return std::nullopt;
+  return welcome_->manifest;
+}
+
 uint64_t PoolSession::kept_bytes() const {
   return (manifest_ == nullptr ? 0 : manifest_->memory_bytes()) + units_.memory_bytes();
 }

@@ -35,6 +35,8 @@ struct WorkerContext {
   std::vector<WorkerAction> actions;
   // Removes grains that no pool needs until `bytes` fit into the store; false if they cannot.
   std::function<bool(uint64_t bytes)> make_room;
+  // Keeps a manifest on disk, if there is room for it.
+  std::function<Status(const Digest& digest, const SignedManifest& manifest)> save_manifest;
   GrainServer server;
   bool peers_changed = false;   // a session wants other connections, or admits others
   bool memory_changed = false;  // a session keeps more or less than before
@@ -75,6 +77,8 @@ class PoolSession {
   MembershipStatus status() const;
 
   const Manifest* manifest() const { return manifest_.get(); }
+  // What the coordinator has announced; nothing before its Welcome.
+  std::optional<Digest> manifest_name() const;
   const UnitTable& units() const { return units_; }
   // This session's share of the memory for grains, and of the window for grains under way. A new
   // share empties the cache.

@@ -104,6 +104,7 @@ void PoolSession::drop_peer(SourceId id, const std::string& reason) {
 }
 
 void PoolSession::tick_sources() {
+  feed_fetcher();
   if (fetcher_.on_tick(now())) context_.peers_changed = true;
   cut_from_model();
   report_sources(false);
@@ -137,7 +138,6 @@ bool PoolSession::cuts_from_model() const {
 // that reads each of its tensors only once.
 void PoolSession::cut_from_model() {
   if (!cuts_from_model()) return;
-  feed_fetcher();
   if (cut_.bytes.empty()) cut_next_expert();
   while (!cut_.bytes.empty()) {
     ByteSpan grain = ByteSpan(cut_.bytes).subspan(cut_.offset, manifest_->grain_bytes(cut_.next));

@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "worker/idle_scrub.h"
 #include "worker/pool_session.h"
 
@@ -13,6 +15,8 @@ namespace {
 
 // Work that took longer than this has kept us from listening: silence meanwhile means nothing.
 constexpr Duration kBusy = std::chrono::milliseconds(100);
+// Manifests of pools that are away, kept for when they are back.
+constexpr size_t kSpareManifests = 8;
 
 }  // namespace
 
@@ -27,9 +31,13 @@ struct WorkerCore::Impl {
                 UnitCompute(kernels, threads, clock),
                 {},
                 [this](uint64_t bytes) { return make_room(bytes); },
-                GrainServer(store, context.options.serve_rate),
-                false},
-        scrub(store, clock) {}
+                [this](const Digest& digest, const SignedManifest& manifest) {
+                  return save_manifest(digest, manifest);
+                },
+                GrainServer(store, context.options.serve_rate)},
+        scrub(store, clock) {
+    if (manifests != nullptr) store.set_other_bytes(manifests->bytes());
+  }
 
   // Nothing happens for a coordinator that is not in the table.
   template <class Event>
@@ -55,6 +63,7 @@ struct WorkerCore::Impl {
   void pass_on_losses();
   void tell_of_connections(const std::map<PeerKey, std::string>& wanted);
   bool make_room(uint64_t bytes);
+  Status save_manifest(const Digest& digest, const SignedManifest& manifest);
   void scrub_store();
   bool is_peer(const PeerKey& key) const { return !sessions.contains(key); }
   template <class Event>
@@ -226,6 +235,27 @@ bool WorkerCore::Impl::make_room(uint64_t bytes) {
     }
   }
   return false;
+}
+
+// Manifests and grains share the quota. Those of pools that are away stay while there is room.
+Status WorkerCore::Impl::save_manifest(const Digest& digest, const SignedManifest& manifest) {
+  std::set<Digest> used;
+  for (const auto& [key, session] : sessions) {
+    if (auto name = session->manifest_name()) used.insert(*name);
+  }
+  ManifestStore& stored = *context.manifests;
+  uint64_t bytes = manifest.body.size() + manifest.signature.size();
+  for (size_t spare : {kSpareManifests, size_t{0}}) {
+    stored.remove_unused(used, spare);
+    context.store.set_other_bytes(stored.bytes());
+    if (!make_room(bytes)) continue;
+    Status saved = stored.save(digest, manifest);
+    context.store.set_other_bytes(stored.bytes());
+    return saved;
+  }
+  return Error{ErrorCode::kLimit,
+               fmt::format("it has {} bytes, the store has room for {} of its {}", bytes,
+                           context.store.room_bytes(), context.store.quota_bytes())};
 }
 
 // What rotted is fetched again by those who need it.

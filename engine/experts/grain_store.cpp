@@ -191,10 +191,10 @@ Status GrainStore::check_size(const Digest& digest, ByteSpan grain) const {
 }
 
 Status GrainStore::check_room(uint64_t bytes) const {
-  if (used_bytes() > quota_bytes_ || bytes > quota_bytes_ - used_bytes()) {
+  if (charged_bytes() > quota_bytes_ || bytes > quota_bytes_ - charged_bytes()) {
     return Error{ErrorCode::kLimit,
                  fmt::format("{}: {} bytes wanted, {} of the quota of {} are in use", directory_,
-                             bytes, used_bytes(), quota_bytes_)};
+                             bytes, charged_bytes(), quota_bytes_)};
   }
   auto available = storage_.free_bytes(directory_);
   if (!available) return available.error();
@@ -207,7 +207,7 @@ Status GrainStore::check_room(uint64_t bytes) const {
 }
 
 uint64_t GrainStore::room_bytes() const {
-  uint64_t quota = quota_bytes_ - std::min(used_bytes(), quota_bytes_);
+  uint64_t quota = quota_bytes_ - std::min(charged_bytes(), quota_bytes_);
   auto available = storage_.free_bytes(directory_);
   if (!available) return 0;
   return std::min(quota, *available - std::min(*available, limits::kDiskReserveBytes));
@@ -266,7 +266,7 @@ Status GrainStore::write(const Digest& digest, ByteSpan grain, const PageRun& ru
   GrainRecord record{run, 0, grain_checksum(grain)};
   if (Status noted = index_->put(digest, &record); !noted) return noted;
   records_[digest] = record;
-  grain_bytes_ += run.bytes();
+  used_bytes_ += run.bytes();
   unsynced_bytes_ += run.bytes();
   return {};
 }
@@ -284,7 +284,7 @@ void GrainStore::remove(const Digest& digest) {
 void GrainStore::forget(const Digest& digest) {
   Digest name = digest;  // may live in the record
   auto found = records_.find(name);
-  grain_bytes_ -= found->second.run.bytes();
+  used_bytes_ -= found->second.run.bytes();
   records_.erase(found);
   (void)index_->remove(name);
 }

@@ -53,8 +53,8 @@ struct ScrubResult {
 class GrainStore {
  public:
   // Opens or creates the store. What the index says and the segments cannot hold is dropped, see
-  // take_notices(). `quota_bytes` bounds used_bytes(); a store that holds more keeps it and takes
-  // nothing new. kRefused when somebody else holds the store.
+  // take_notices(). `quota_bytes` bounds charged_bytes(); a store that holds more keeps it and
+  // takes nothing new. kRefused when somebody else holds the store.
   static Result<std::unique_ptr<GrainStore>> open(Storage& storage, std::string directory,
                                                   uint64_t quota_bytes);
   // Flushes.
@@ -63,12 +63,14 @@ class GrainStore {
   bool contains(const Digest& digest) const { return records_.contains(digest); }
   // Whether it holds a grain of this name and length. Another length is the asker's mistake.
   bool contains(const Digest& digest, uint64_t bytes) const;
+  uint64_t used_bytes() const { return used_bytes_; }  // of grains
   // What counts against the quota: grains, pages in quarantine, and what set_other_bytes() said.
-  uint64_t used_bytes() const { return grain_bytes_ + quarantined_bytes_ + other_bytes_; }
+  uint64_t charged_bytes() const { return used_bytes_ + quarantined_bytes_ + other_bytes_; }
   uint64_t quota_bytes() const { return quota_bytes_; }
   uint64_t quarantined_bytes() const { return quarantined_bytes_; }
   // What lies in the directory beside the grains and counts with them: manifests.
   void set_other_bytes(uint64_t bytes) { other_bytes_ = bytes; }
+  uint64_t other_bytes() const { return other_bytes_; }
   // What put() would still take: within the quota, and of what the disk has left.
   uint64_t room_bytes() const;
   size_t count() const { return records_.size(); }
@@ -153,7 +155,7 @@ class GrainStore {
   Storage& storage_;
   std::string directory_;
   uint64_t quota_bytes_;
-  uint64_t grain_bytes_ = 0;
+  uint64_t used_bytes_ = 0;
   uint64_t quarantined_bytes_ = 0;
   uint64_t other_bytes_ = 0;
   std::unique_ptr<StorageLock> lock_;

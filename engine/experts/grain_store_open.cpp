@@ -136,7 +136,7 @@ Status GrainStore::adopt_segments() {
     for (; claim != claims.end() && claim->run.segment == number; ++claim) {
       space_.release({number, end, claim->run.page - end});
       end = claim->run.end();
-      grain_bytes_ += claim->run.bytes();
+      used_bytes_ += claim->run.bytes();
     }
     if (end > 0) space_.release({number, end, kSegmentPages - end});
     if (Status cut = cut_or_remove(number, pages, end); !cut) return cut;

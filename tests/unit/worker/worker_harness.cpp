@@ -52,6 +52,12 @@ void WorkerHarness::restart() {
 void WorkerHarness::deliver(const PeerKey& from, Channel channel, Message message,
                             ByteVector tensor) {
   core_->on_message(from, channel, std::move(message), std::move(tensor));
+  expect_valid();
+}
+
+void WorkerHarness::expect_valid() {
+  Status valid = core_->validate();
+  EXPECT_TRUE(valid) << valid.error().message;
 }
 
 void WorkerHarness::pass(Duration time) {
@@ -61,9 +67,11 @@ void WorkerHarness::pass(Duration time) {
     if (next <= clock.now()) break;
     clock.set(next);
     core_->on_tick();
+    expect_valid();
   }
   clock.set(end);
   core_->on_tick();
+  expect_valid();
 }
 
 void WorkerHarness::collect() {
