@@ -142,6 +142,15 @@ void PoolSession::on_welcome(const Welcome& welcome) {
         true);
     return;
   }
+  // While it is decoded it is there twice.
+  if (2 * welcome.manifest_bytes > context_.options.ram_bytes + kKeptBytes) {
+    welcome_ = welcome;
+    end(fmt::format("the model's manifest has {} bytes, too much for a worker with {} of --ram: "
+                    "give it more",
+                    welcome.manifest_bytes, context_.options.ram_bytes),
+        true);
+    return;
+  }
   protocol_refusals_ = 0;
   refused_join_.clear();
   bool same_epoch = welcome_ && welcome_->epoch == welcome.epoch;
@@ -153,9 +162,13 @@ void PoolSession::on_welcome(const Welcome& welcome) {
     units_.clear();
     fetcher_.clear();
     version_ = 0;
+    full_ = false;
+    room_bytes_ = Residency::kAnyRoom;
+    room_pause_ = Duration{0};
   }
   if (!same_epoch) on_roster({welcome.epoch, 0, {}});
   sources_changed_ = true;  // the coordinator may have forgotten
+  room_changed_ = room_bytes_ != Residency::kAnyRoom;
   if (same_manifest) {
     become_member();
     return;

@@ -12,6 +12,9 @@
 namespace potluck {
 namespace {
 
+// What failed for want of memory or descriptors is offered again after a while.
+constexpr Duration kOwnTrouble = std::chrono::seconds(5);
+
 // The units a request names, each once; those that `wanted` accepts.
 template <class Predicate>
 std::vector<UnitId> units_of(const Compute& request, const Predicate& wanted) {
@@ -165,21 +168,24 @@ void PoolSession::expect(std::span<const UnitId> units) {
   source_->expect(guesses_);
 }
 
-// The store lost a grain, or found it altered: nothing was computed, its units are no longer ready,
-// and it is fetched again.
+// Nothing was computed. A grain that the store lost or found altered is fetched again, and its
+// units are not ready until then. What has nothing to do with the grain leaves it where it is.
 Partial PoolSession::after_failure(const Compute& request, const UnitCompute::Failure& failure) {
   const Error& error = failure.error;
-  if (!failure.grain) return refusal(PartialStatus::kBadRequest, error.message);
+  // The frame, or the manifest, contradicts what is there.
+  bool wrong = !failure.grain || error.code == ErrorCode::kInvalidArgument;
+  if (wrong) return refusal(PartialStatus::kBadRequest, error.message);
   Partial partial = refusal(PartialStatus::kMissing, error.message);
-  if (error.code == ErrorCode::kLimit) {  // --ram is too small for any grain
+  if (error.code == ErrorCode::kLimit) {  // no memory or descriptors left: for now
     partial.lost = units_of(request, [](UnitId) { return true; });
+    report_again_at_ = now() + kOwnTrouble;
     notice(error.message);
     return partial;
   }
   GrainId grain = *failure.grain;
-  // One that cannot be read is written anew elsewhere.
-  context_.store.distrust(manifest_->digest_of(grain));
-  partial.lost = fetch_again(grain);
+  const Digest& digest = manifest_->digest_of(grain);
+  context_.store.distrust(digest);  // one that cannot be read is written anew elsewhere
+  partial.lost = units_.grain_lost(digest);
   notice(fmt::format("layer {}, expert {}: altered on disk, fetching it again: {}", grain.layer,
                      grain.expert, error.message));
   return partial;

@@ -1,9 +1,11 @@
 #include "worker/worker_core.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
-#include <unordered_set>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "worker/idle_scrub.h"
 #include "worker/pool_session.h"
@@ -16,6 +18,8 @@ namespace {
 constexpr Duration kBusy = std::chrono::milliseconds(100);
 // A pool that asked for work so lately shares the processor with the others.
 constexpr Duration kSharing = std::chrono::seconds(2);
+// Manifests of pools that are away, kept for when they are back.
+constexpr size_t kSpareManifests = 8;
 
 }  // namespace
 
@@ -30,9 +34,13 @@ struct WorkerCore::Impl {
                 UnitCompute(kernels, threads, clock, context.options.processor),
                 {},
                 [this](uint64_t bytes) { return make_room(bytes); },
-                GrainServer(store, context.options.serve_rate),
-                false},
-        scrub(store, clock) {}
+                [this](const Digest& digest, const SignedManifest& manifest) {
+                  return save_manifest(digest, manifest);
+                },
+                GrainServer(store, context.options.serve_rate)},
+        scrub(store, clock) {
+    if (manifests != nullptr) store.set_other_bytes(manifests->bytes());
+  }
 
   // Nothing happens for a coordinator that is not in the table.
   template <class Event>
@@ -54,7 +62,11 @@ struct WorkerCore::Impl {
   bool memory_divided() const;
   void divide_memory();
   bool fits(uint64_t cache_bytes) const;
+  uint64_t cache_bytes() const;
+  void pass_on_losses();
+  void tell_of_connections(const std::map<PeerKey, std::string>& wanted);
   bool make_room(uint64_t bytes);
+  Status save_manifest(const Digest& digest, const SignedManifest& manifest);
   void scrub_store();
   bool is_peer(const PeerKey& key) const { return !sessions.contains(key); }
   template <class Event>
@@ -77,6 +89,7 @@ struct WorkerCore::Impl {
   std::map<PeerKey, std::unique_ptr<PoolSession>> sessions;
   std::set<PeerKey> sharing;                       // pools that have a part of the memory
   std::map<PeerKey, std::string> connected_peers;  // their endpoints; asked for, at least
+  std::set<PeerKey> live_peers;                    // of them, those that are connected
   std::set<PeerKey> admitted_peers;
 };
 
@@ -116,13 +129,17 @@ void WorkerCore::Impl::update_peers() {
   for (const auto& [key, session] : sessions) session->collect_peers(&wanted, &admitted);
   std::erase_if(wanted, [&](const auto& peer) { return !is_peer(peer.first); });
   for (const auto& [peer, endpoint] : connected_peers) {
-    if (!wanted.contains(peer)) context.actions.emplace_back(DisconnectPeer{peer});
+    if (wanted.contains(peer)) continue;
+    context.actions.emplace_back(DisconnectPeer{peer});
+    live_peers.erase(peer);
   }
   for (const auto& [peer, endpoint] : wanted) {
     auto known = connected_peers.find(peer);
     if (known != connected_peers.end() && known->second == endpoint) continue;
     context.actions.emplace_back(ConnectPeer{peer, endpoint});
+    live_peers.erase(peer);
   }
+  tell_of_connections(wanted);
   connected_peers = std::move(wanted);
   if (admitted == admitted_peers) return;
   for (const PeerKey& peer : admitted_peers) {
@@ -180,205 +197,265 @@ Duration WorkerCore::Impl::block_time() const {
 std::optional<TimePoint> WorkerCore::Impl::next_block() const {
   if (!has_work()) return std::nullopt;
   return std::max(busy_until, context.clock.now());
-}
-
-// Sessions end and manifests come and go inside an event; what follows from that is done after it.
-void WorkerCore::Impl::after_event() {
-  auto ended = [](const auto& entry) { return entry.second->ended(); };
-  size_t ended_sessions = std::erase_if(sessions, ended);
-  if (!memory_divided()) {
-    divide_memory();
-    ended_sessions += std::erase_if(sessions, ended);
-  }
-  context.peers_changed = context.peers_changed || ended_sessions > 0;
-  update_peers();
-}
-
-// Whether exactly the pools whose manifest is known have a part.
-bool WorkerCore::Impl::memory_divided() const {
-  size_t pools = 0;
-  for (const auto& [key, session] : sessions) {
-    if (session->manifest() == nullptr) continue;
-    if (!sharing.contains(key)) return false;
-    ++pools;
-  }
-  return pools == sharing.size();
-}
-
-void WorkerCore::Impl::divide_memory() {
-  std::set<PeerKey> pools;
-  for (const auto& [key, session] : sessions) {
-    if (session->manifest() != nullptr) pools.insert(key);
-  }
-  for (const auto& [key, session] : sessions) {
-    uint64_t share = context.options.ram_bytes / std::max<size_t>(pools.size(), 1);
-    if (!pools.contains(key) || sharing.contains(key) || fits(share)) continue;
-    session->refuse_memory(share);
-    pools.erase(key);
-  }
-  size_t parts = std::max<size_t>(pools.size(), 1);
-  for (const auto& [key, session] : sessions) {
-    session->set_shares(context.options.ram_bytes / parts, kFetchWindowBytes / parts);
-  }
-  sharing = std::move(pools);
-}
-
-// Whether every pool can hold at least one grain with such a share.
-bool WorkerCore::Impl::fits(uint64_t cache_bytes) const {
-  return std::all_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
-    const Manifest* manifest = entry.second->manifest();
-    return manifest == nullptr || manifest->largest_grain_bytes() <= cache_bytes;
-  });
-}
-
-bool WorkerCore::Impl::make_room(uint64_t bytes) {
-  GrainStore& store = context.store;
-  auto enough = [&] {
-    return store.used_bytes() <= store.quota_bytes() &&
-           bytes <= store.quota_bytes() - store.used_bytes();
-  };
-  if (enough()) return true;
-  std::unordered_set<Digest> needed;
-  for (const auto& [key, session] : sessions) session->units().collect_grains(&needed);
-  for (const auto& [key, session] : sessions) {
-    if (session->manifest() == nullptr) continue;
-    for (const ManifestLayer& layer : session->manifest()->layers()) {
-      for (const Digest& digest : layer.grains) {
-        if (needed.contains(digest) || !store.contains(digest)) continue;
-        store.remove(digest);
-        if (enough()) return true;
+  // A connection that one pool has opened serves another one as well: it will not be made again.
+  void WorkerCore::Impl::tell_of_connections(const std::map<PeerKey, std::string>& wanted) {
+    for (const auto& [peer, endpoint] : wanted) {
+      if (!live_peers.contains(peer)) continue;
+      for (const auto& [key, session] : sessions) {
+        if (session->is_connecting(peer)) session->on_peer_connected(peer);
       }
     }
   }
-  return false;
-}
 
-// What rotted is fetched again by those who need it.
-void WorkerCore::Impl::scrub_store() {
-  std::optional<ScrubResult> result = scrub.on_tick();
-  if (!result) return;
-  for (size_t i = 0; i < result->lost.size(); ++i) {
-    for (const auto& [key, session] : sessions) {
-      session->on_grain_rotten(result->lost[i], result->findings[i]);
+  // What was found altered while it was computed with or served is fetched again by those who need
+  // it.
+  void WorkerCore::Impl::pass_on_losses() {
+    for (const Digest& digest : context.store.take_lost()) {
+      for (const auto& [key, session] : sessions) session->on_grain_lost(digest, "");
     }
   }
-}
 
-WorkerCore::WorkerCore(WorkerOptions options, GrainStore& store, const KernelTable& kernels,
-                       ThreadPool& pool, const Clock& clock, ManifestStore* manifests)
-    : impl_(std::make_unique<Impl>(std::move(options), store, kernels, pool, clock, manifests)) {}
-
-WorkerCore::~WorkerCore() = default;
-
-void WorkerCore::add_pool(const PoolAddress& address) {
-  auto [entry, fresh] = impl_->sessions.try_emplace(address.coordinator);
-  if (!fresh) return;
-  entry->second = std::make_unique<PoolSession>(address, impl_->context);
-  impl_->divide_memory();
-  entry->second->start();
-  impl_->after_event();
-}
-
-void WorkerCore::on_message(const PeerKey& from, Channel channel, Message message,
-                            ByteVector tensor) {
-  if (!std::holds_alternative<Heartbeat>(message)) impl_->scrub.worked();
-  if (channel == Channel::kServe) {
-    const auto* fetch = std::get_if<FetchGrain>(&message);
-    if (fetch == nullptr) return;
-    impl_->context.server.on_fetch(from, *fetch, impl_->servable_bytes(from, *fetch));
-    return;
+  // Sessions end and manifests come and go inside an event; what follows from that is done after
+  // it.
+  void WorkerCore::Impl::after_event() {
+    auto ended = [](const auto& entry) { return entry.second->ended(); };
+    pass_on_losses();
+    size_t ended_sessions = std::erase_if(sessions, ended);
+    if (std::exchange(context.memory_changed, false) || !memory_divided()) {
+      divide_memory();
+      ended_sessions += std::erase_if(sessions, ended);
+    }
+    context.peers_changed = context.peers_changed || ended_sessions > 0;
+    update_peers();
   }
-  if (impl_->is_peer(from)) {
-    const auto* data = std::get_if<BulkData>(&message);
-    if (channel != Channel::kBulk || data == nullptr) return;
-    impl_->with_peer(from, [&](PoolSession& session, const PeerKey& peer) {
-      impl_->timed([&] { session.on_peer_data(peer, *data, tensor); });
+
+  // Whether exactly the pools whose manifest is known have a part.
+  bool WorkerCore::Impl::memory_divided() const {
+    size_t pools = 0;
+    for (const auto& [key, session] : sessions) {
+      if (session->manifest() == nullptr) continue;
+      if (!sharing.contains(key)) return false;
+      ++pools;
+    }
+    return pools == sharing.size();
+  }
+
+  // What is kept beyond kKeptBytes comes out of the caches, in steps: a new share empties a cache.
+  uint64_t WorkerCore::Impl::cache_bytes() const {
+    constexpr uint64_t kStep = 16 * kMiB;
+    uint64_t kept = 0;
+    for (const auto& [key, session] : sessions) kept += session->kept_bytes();
+    uint64_t taken = kept > kKeptBytes ? round_up<uint64_t>(kept - kKeptBytes, kStep) : 0;
+    return context.options.ram_bytes - std::min(taken, context.options.ram_bytes);
+  }
+
+  void WorkerCore::Impl::divide_memory() {
+    std::set<PeerKey> pools;
+    for (const auto& [key, session] : sessions) {
+      if (session->manifest() != nullptr) pools.insert(key);
+    }
+    for (const auto& [key, session] : sessions) {
+      uint64_t share = cache_bytes() / std::max<size_t>(pools.size(), 1);
+      if (!pools.contains(key) || fits(share)) continue;
+      bool came_last = !sharing.contains(key) || pools.size() == 1;
+      if (!came_last) continue;
+      session->refuse_memory(share);
+      pools.erase(key);
+    }
+    size_t parts = std::max<size_t>(pools.size(), 1);
+    for (const auto& [key, session] : sessions) {
+      session->set_shares(cache_bytes() / parts, kFetchWindowBytes / parts);
+    }
+    sharing = std::move(pools);
+  }
+
+  // Whether every pool can hold at least one grain with such a share.
+  bool WorkerCore::Impl::fits(uint64_t cache_bytes) const {
+    return std::all_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
+      const Manifest* manifest = entry.second->manifest();
+      return manifest == nullptr || manifest->largest_grain_bytes() <= cache_bytes;
     });
-    return;
   }
-  bool idle = !impl_->has_work();
-  impl_->with_session(from, [&](PoolSession& session) {
-    impl_->timed([&] {
-      session.on_message(channel, message, tensor);
-      if (idle && session.has_work()) impl_->compute();
+
+  bool WorkerCore::Impl::make_room(uint64_t bytes) {
+    GrainStore& store = context.store;
+    auto enough = [&] { return bytes <= store.room_bytes(); };
+    if (enough()) return true;
+    std::vector<uint64_t> needed;  // by the first part of their digests; another one may stay, too
+    for (const auto& [key, session] : sessions) session->units().collect_grains(&needed);
+    std::sort(needed.begin(), needed.end());
+    for (const auto& [key, session] : sessions) {
+      if (session->manifest() == nullptr) continue;
+      for (const ManifestLayer& layer : session->manifest()->layers()) {
+        for (const Digest& digest : layer.grains) {
+          bool stays =
+              std::binary_search(needed.begin(), needed.end(), std::hash<Digest>{}(digest));
+          if (stays || !store.contains(digest)) continue;
+          store.remove(digest);
+          if (enough()) return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  // Manifests and grains share the quota. Those of pools that are away stay while there is room.
+  Status WorkerCore::Impl::save_manifest(const Digest& digest, const SignedManifest& manifest) {
+    std::set<Digest> used;
+    for (const auto& [key, session] : sessions) {
+      if (auto name = session->manifest_name()) used.insert(*name);
+    }
+    ManifestStore& stored = *context.manifests;
+    uint64_t bytes = manifest.body.size() + manifest.signature.size();
+    for (size_t spare : {kSpareManifests, size_t{0}}) {
+      stored.remove_unused(used, spare);
+      context.store.set_other_bytes(stored.bytes());
+      if (!make_room(bytes)) continue;
+      Status saved = stored.save(digest, manifest);
+      context.store.set_other_bytes(stored.bytes());
+      return saved;
+    }
+    return Error{ErrorCode::kLimit,
+                 fmt::format("it has {} bytes, the store has room for {} of its {}", bytes,
+                             context.store.room_bytes(), context.store.quota_bytes())};
+  }
+
+  // What rotted is fetched again by those who need it.
+  void WorkerCore::Impl::scrub_store() {
+    std::optional<ScrubResult> result = scrub.on_tick();
+    if (!result) return;
+    for (size_t i = 0; i < result->lost.size(); ++i) {
+      for (const auto& [key, session] : sessions) {
+        session->on_grain_lost(result->lost[i], result->findings[i]);
+      }
+    }
+  }
+
+  WorkerCore::WorkerCore(WorkerOptions options, GrainStore & store, const KernelTable& kernels,
+                         ThreadPool& pool, const Clock& clock, ManifestStore* manifests)
+      : impl_(std::make_unique<Impl>(std::move(options), store, kernels, pool, clock, manifests)) {}
+
+  WorkerCore::~WorkerCore() = default;
+
+  void WorkerCore::add_pool(const PoolAddress& address) {
+    auto [entry, fresh] = impl_->sessions.try_emplace(address.coordinator);
+    if (!fresh) return;
+    entry->second = std::make_unique<PoolSession>(address, impl_->context);
+    impl_->divide_memory();
+    entry->second->start();
+    impl_->after_event();
+  }
+
+  void WorkerCore::on_message(const PeerKey& from, Channel channel, Message message,
+                              ByteVector tensor) {
+    if (!std::holds_alternative<Heartbeat>(message)) impl_->scrub.worked();
+    if (channel == Channel::kServe) {
+      const auto* fetch = std::get_if<FetchGrain>(&message);
+      if (fetch == nullptr) return;
+      impl_->context.server.on_fetch(from, *fetch, impl_->servable_bytes(from, *fetch));
+      return;
+    }
+    if (impl_->is_peer(from)) {
+      const auto* data = std::get_if<BulkData>(&message);
+      if (channel != Channel::kBulk || data == nullptr) return;
+      impl_->with_peer(from, [&](PoolSession& session, const PeerKey& peer) {
+        impl_->timed([&] { session.on_peer_data(peer, *data, tensor); });
+      });
+      return;
+    }
+    bool idle = !impl_->has_work();
+    impl_->with_session(from, [&](PoolSession& session) {
+      impl_->timed([&] {
+        session.on_message(channel, message, tensor);
+        if (idle && session.has_work()) impl_->compute();
+      });
     });
-  });
-}
-
-void WorkerCore::on_unreachable(const PeerKey& peer) {
-  if (impl_->is_peer(peer)) {
-    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_lost(key); });
-    return;
   }
-  impl_->with_session(peer, [](PoolSession& session) { session.on_unreachable(); });
-}
 
-void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
-  if (impl_->is_peer(peer)) {
-    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_connected(key); });
-    return;
+  void WorkerCore::on_unreachable(const PeerKey& peer) {
+    if (impl_->is_peer(peer)) {
+      impl_->live_peers.erase(peer);
+      impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_lost(key); });
+      return;
+    }
+    impl_->with_session(peer, [](PoolSession& session) { session.on_unreachable(); });
   }
-  impl_->with_session(peer, [=](PoolSession& session) { session.on_connected(channel); });
-}
 
-void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
-  if (impl_->is_peer(peer)) {
-    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_refused(key); });
-    return;
+  void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
+    if (impl_->is_peer(peer)) {
+      if (impl_->connected_peers.contains(peer)) impl_->live_peers.insert(peer);
+      impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_connected(key); });
+      return;
+    }
+    impl_->with_session(peer, [=](PoolSession& session) { session.on_connected(channel); });
   }
-  impl_->with_session(peer, [=](PoolSession& session) { session.on_refused(channel); });
-}
 
-void WorkerCore::on_tick() {
-  impl_->scrub_store();
-  impl_->timed([this] {
-    impl_->serve();
-    for (auto& [key, session] : impl_->sessions) session->on_tick();
-    if (impl_->has_work()) impl_->compute();
-  });
-  impl_->after_event();
-}
+  void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
+    if (impl_->is_peer(peer)) {
+      impl_->live_peers.erase(peer);
+      impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_refused(key); });
+      return;
+    }
+    impl_->with_session(peer, [=](PoolSession& session) { session.on_refused(channel); });
+  }
 
-void WorkerCore::excuse_silence() {
-  for (auto& [key, session] : impl_->sessions) session->excuse_absence();
-}
+  void WorkerCore::on_tick() {
+    impl_->scrub_store();
+    impl_->timed([this] {
+      impl_->serve();
+      for (auto& [key, session] : impl_->sessions) session->on_tick();
+      if (impl_->has_work()) impl_->compute();
+    });
+    impl_->after_event();
+  }
 
-void WorkerCore::leave_all() {
-  for (auto& [key, session] : impl_->sessions) session->leave("the worker has ended");
-  impl_->after_event();
-}
+  void WorkerCore::excuse_silence() {
+    for (auto& [key, session] : impl_->sessions) session->excuse_absence();
+  }
 
-std::vector<WorkerAction> WorkerCore::take_actions() {
-  return std::exchange(impl_->context.actions, {});
-}
+  void WorkerCore::leave_all() {
+    for (auto& [key, session] : impl_->sessions) session->leave("the worker has ended");
+    impl_->after_event();
+  }
 
-TimePoint WorkerCore::next_tick() const {
-  TimePoint next =
-      impl_->context.server.next_tick(impl_->context.clock.now()).value_or(TimePoint::max());
-  if (!impl_->sessions.empty()) next = std::min(next, impl_->scrub.next_tick());
-  if (auto block = impl_->next_block()) next = std::min(next, *block);
-  for (const auto& [key, session] : impl_->sessions) next = std::min(next, session->next_tick());
-  return next;
-}
+  std::vector<WorkerAction> WorkerCore::take_actions() {
+    return std::exchange(impl_->context.actions, {});
+  }
 
-std::vector<MembershipStatus> WorkerCore::status() const {
-  std::vector<MembershipStatus> all;
-  for (const auto& [key, session] : impl_->sessions) all.push_back(session->status());
-  return all;
-}
+  TimePoint WorkerCore::next_tick() const {
+    TimePoint next =
+        impl_->context.server.next_tick(impl_->context.clock.now()).value_or(TimePoint::max());
+    if (!impl_->sessions.empty()) next = std::min(next, impl_->scrub.next_tick());
+    if (auto block = impl_->next_block()) next = std::min(next, *block);
+    for (const auto& [key, session] : impl_->sessions) next = std::min(next, session->next_tick());
+    return next;
+  }
 
-size_t WorkerCore::pools() const {
-  return impl_->sessions.size();
-}
+  std::vector<MembershipStatus> WorkerCore::status() const {
+    std::vector<MembershipStatus> all;
+    for (const auto& [key, session] : impl_->sessions) all.push_back(session->status());
+    return all;
+  }
 
-uint64_t WorkerCore::bytes_served() const {
-  return impl_->context.server.bytes_served();
-}
+  Status WorkerCore::validate() const {
+    for (const auto& [key, session] : impl_->sessions) {
+      if (Status valid = session->validate(); !valid) return valid;
+    }
+    return {};
+  }
 
-uint64_t WorkerCore::resident_bytes() const {
-  uint64_t bytes = 0;
-  for (const auto& [key, session] : impl_->sessions) bytes += session->resident_bytes();
-  return bytes;
-}
+  size_t WorkerCore::pools() const {
+    return impl_->sessions.size();
+  }
+
+  uint64_t WorkerCore::bytes_served() const {
+    return impl_->context.server.bytes_served();
+  }
+
+  uint64_t WorkerCore::resident_bytes() const {
+    uint64_t bytes = 0;
+    for (const auto& [key, session] : impl_->sessions) bytes += session->resident_bytes();
+    return bytes;
+  }
 
 }  // namespace potluck

@@ -42,6 +42,9 @@ inline constexpr uint64_t kFetchWindowBytes = 16 * kMiB;
 // How long the core computes before it looks up again; shorter while several pools ask for work.
 inline constexpr Duration kBlockTime = std::chrono::milliseconds(100);
 inline constexpr Duration kSharedBlockTime = std::chrono::milliseconds(25);
+// What coordinators can make a worker keep in memory beside the experts, manifests and assignments,
+// before it is taken from --ram.
+inline constexpr uint64_t kKeptBytes = 24 * kMiB;
 
 struct WorkerOptions {
   std::string name;                         // for people
@@ -130,7 +133,9 @@ class WorkerCore {
   //
   // Memory: ram_bytes is divided evenly among the pools whose manifest is known; each has a cache
   // of its own, made anew (empty) when the number of such pools changes. Beyond it the core uses at
-  // most kFetchWindowBytes for grains under way and UnitCompute::kSumsBytes for sums.
+  // most kFetchWindowBytes for grains under way, UnitCompute::kSumsBytes for sums and kKeptBytes
+  // for manifests and assignments; what these take beyond is taken from the caches, and a pool for
+  // which that leaves too little is refused.
   WorkerCore(WorkerOptions options, GrainStore& store, const KernelTable& kernels, ThreadPool& pool,
              const Clock& clock, ManifestStore* manifests = nullptr);
   ~WorkerCore();
@@ -157,6 +162,9 @@ class WorkerCore {
   size_t pools() const;             // memberships that have not ended
   uint64_t resident_bytes() const;  // of the caches
   uint64_t bytes_served() const;    // to other workers
+  // Whether in every pool what is under way is due and what is missing is being cared for; to be
+  // called between events. The error says what is not. For tests: it takes time.
+  Status validate() const;
 
  private:
   struct Impl;

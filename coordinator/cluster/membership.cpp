@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "engine/base/format_bytes.h"
 #include "engine/base/limits.h"
 #include "engine/kernels/kernels.h"
 #include "protocol/peer_text.h"
@@ -21,6 +22,9 @@ constexpr uint64_t kNoEpoch = 0;
 // For people; longer names only fill lines.
 constexpr size_t kNameBytes = 64;
 constexpr size_t kReasonBytes = 256;
+
+// What workers say about their room is acted upon together: placing all units takes a while.
+constexpr Duration kRoomInterval = std::chrono::seconds(1);
 
 double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -44,11 +48,10 @@ Membership::Membership(MembershipOptions options, const Manifest& manifest, Allo
 
 bool Membership::on_message(const PeerKey& from, Channel channel, const Message& message) {
   bool join = std::holds_alternative<JoinRequest>(message);
-  bool ours = join || std::holds_alternative<Hello>(message) ||
-              std::holds_alternative<Residency>(message) ||
-              std::holds_alternative<SourceReport>(message) ||
-              std::holds_alternative<Heartbeat>(message) ||
-              std::holds_alternative<Goodbye>(message) || std::holds_alternative<Refusal>(message);
+  bool ours =
+      join || std::holds_alternative<Hello>(message) ||
+      std::holds_alternative<Residency>(message) || std::holds_alternative<SourceReport>(message) ||
+      std::holds_alternative<Heartbeat>(message) || std::holds_alternative<Goodbye>(message);
   if (!ours) return false;
   if (channel != (join ? Channel::kJoin : Channel::kCompute)) {
     refuse(from, channel, RefusalReason::kProtocol,
@@ -77,11 +80,6 @@ void Membership::on_member_message(const PeerKey& from, const Message& message) 
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
     if (!heartbeat->reply_wanted) outbox_.on_answered(from, heartbeat->sequence);
     answer_heartbeat(from, *heartbeat);
-  } else if (const auto* refusal = std::get_if<Refusal>(&message)) {
-    // It cannot do what it was told, such as hold all its units on a disk that is full. What it
-    // does hold it reports like any other.
-    notices_.add(
-        fmt::format("{} says: {}", describe(from), clean_text(refusal->message, kReasonBytes)));
   } else if (const auto* goodbye = std::get_if<Goodbye>(&message)) {
     std::string text = clean_text(goodbye->text, kReasonBytes);
     lose({{from, text.empty() ? "it left" : "it left: " + text}});
@@ -140,6 +138,7 @@ void Membership::on_tick() {
   }
   lose(dead);
   answer_held_greetings();
+  if (room_changed_ && now >= placed_at_ + kRoomInterval) rebalance();
 }
 
 void Membership::excuse_silence() {
@@ -153,6 +152,7 @@ TimePoint Membership::next_tick() const {
     if (greeting.held) next = std::min(next, greeting.answered_at + greeting.pause);
   }
   for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_due());
+  if (room_changed_) next = std::min(next, placed_at_ + kRoomInterval);
   return next;
 }
 
@@ -229,6 +229,7 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
            fmt::format("a report of {} units, expected at most {}", most, limits::kUnitsPerReport));
     return;
   }
+  update_room(from, residency.room_bytes);
   const WorkerRecord& record = *state_.worker(from);
   // About an older assignment: the worker reports again on the one that is on its way to it.
   if (residency.version != record.assignment_version) return;
@@ -240,6 +241,19 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
   }
   state_.apply(UnitsReady{from, residency.ready});
   on_units_lost(from, residency.lost);
+}
+
+void Membership::update_room(const PeerKey& from, uint64_t room_bytes) {
+  const WorkerRecord& record = *state_.worker(from);
+  if (record.room_bytes == room_bytes) return;
+  bool less = room_bytes < std::min(record.room_bytes, record.disk_bytes);
+  if (less) {
+    notices_.add(
+        fmt::format("{} has room for no more than {} at present: what it lacks goes elsewhere",
+                    describe(from), format_bytes(room_bytes)));
+  }
+  state_.apply(RoomReported{from, room_bytes});
+  room_changed_ = true;
 }
 
 // One worker's word: it is shown, and nothing else follows from it (see ClusterState::accusers).
@@ -311,10 +325,16 @@ void Membership::lose(const std::vector<Loss>& losses) {
 
 void Membership::rebalance(const PeerKey* greeted) {
   founded_ = founded_ || state_.workers().size() >= options_.founding_workers;
+  room_changed_ = false;
   if (!founded_) return;
+  placed_at_ = clock_.now();
   std::vector<PlacementWorker> workers;
   for (const auto& [peer, record] : state_.workers()) {
-    workers.push_back({peer, record.disk_bytes, {record.assigned.begin(), record.assigned.end()}});
+    // A worker without room keeps what it has, and not what it was only to have.
+    bool full = record.room_bytes < record.disk_bytes;
+    const std::set<UnitId>& holding = full ? record.ready : record.assigned;
+    uint64_t room = std::min(record.disk_bytes, record.room_bytes);
+    workers.push_back({peer, room, {holding.begin(), holding.end()}});
   }
   for (auto& [peer, units] : place_units(manifest_, options_.slices, workers)) {
     const std::set<UnitId>& assigned = state_.worker(peer)->assigned;

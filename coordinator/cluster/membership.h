@@ -46,9 +46,9 @@ class Membership {
   Membership(MembershipOptions options, const Manifest& manifest, AllowList& allow_list,
              InvitationBook& invitations, const Clock& clock);
 
-  // Hello, Residency, SourceReport, Heartbeat, Refusal, Goodbye on the compute channel, JoinRequest
-  // on the join channel; another one of these seven elsewhere is refused. Returns false if the
-  // message was not for us.
+  // Hello, Residency, SourceReport, Heartbeat, Goodbye on the compute channel, JoinRequest on the
+  // join channel; another one of these six elsewhere is refused. Returns false if the message was
+  // not for us.
   bool on_message(const PeerKey& from, Channel channel, const Message& message);
   // Any message at all came from this peer. A key that we allow but do not count as a member gets a
   // heartbeat of epoch 0, so that it says Hello again: we were restarted, or had given it up.
@@ -104,6 +104,7 @@ class Membership {
   void welcome(const PeerKey& from, const Hello& hello);
   void accept_join(const PeerKey& from, const JoinRequest& request);
   void update_residency(const PeerKey& from, const Residency& residency);
+  void update_room(const PeerKey& from, uint64_t room_bytes);
   void update_sources(const PeerKey& from, const SourceReport& report);
   void answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat);
   void nudge(const PeerKey& peer);
@@ -132,6 +133,8 @@ class Membership {
   const Clock& clock_;
   ClusterState state_;
   bool founded_ = false;
+  bool room_changed_ = false;  // since units were placed
+  TimePoint placed_at_{0};
   std::map<PeerKey, PeerClock> clocks_;     // of members
   std::map<PeerKey, TimePoint> nudged_at_;  // of allowed keys that are no members
   std::map<PeerKey, Greeting> greetings_;   // of allowed keys

@@ -54,6 +54,10 @@ ErrorCode code_of(int number) {
     case EOPNOTSUPP:
     case ENOSYS:
       return ErrorCode::kUnsupported;
+    case EMFILE:  // this process, or the system, has too much open or no memory: says nothing
+    case ENFILE:  // about the file
+    case ENOMEM:
+      return ErrorCode::kLimit;
     default:
       return ErrorCode::kIo;
   }

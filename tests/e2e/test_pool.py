@@ -80,7 +80,7 @@ class Pool(PoolTest):
         worker, worker_err = self.join(self.next_token(out), disk / "store", "--ram", "64MiB")
         full = r"no room for more experts, \d+ of 144 units are ready: .*the disk has \d+ left"
         worker_err.wait_for(full)
-        err.wait_for("worker 1 .* says: " + full)
+        err.wait_for("worker 1 .* has room for no more than .* at present")
         before = self.ask(server, out, "Once upon a time")
         wait_for(lambda: len(out.text) > before + 20, "an answer")
         self.assertIsNone(worker.poll())

@@ -196,9 +196,28 @@ def check_format(root):
             yield line.split(" [")[0]
 
 
+def check_checks(root):
+    """Each file with a CHECK says in checks.txt why nothing from outside can make it fail."""
+    table = {}
+    for line in (root / "tests/style/checks.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            file, most, why = line.split(None, 2)
+            table[file] = int(most)
+    for path in source_files(root):
+        if path.parts[:2] == ("engine", "base") and path.stem == "check":
+            continue
+        found = len(re.findall(r"\bCHECK\(", strip_comments((root / path).read_text())))
+        if found > table.get(str(path), 0):
+            yield (f"{path}: {found} CHECKs, {table.get(str(path), 0)} in tests/style/checks.txt: "
+                   f"say there why no file, flag, peer or full disk can make them fail")
+    for file in table:
+        if not (root / file).exists():
+            yield f"tests/style/checks.txt: {file} is gone: leave it out"
+
+
 FILE_RULES = [check_sizes, check_includes, check_header_comment, check_seams, check_catches,
               check_globals, check_dead_code]
-TREE_RULES = [check_functions, check_format]
+TREE_RULES = [check_functions, check_format, check_checks]
 
 
 def main():

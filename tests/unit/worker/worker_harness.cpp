@@ -86,6 +86,12 @@ void WorkerHarness::restart() {
 void WorkerHarness::deliver(const PeerKey& from, Channel channel, Message message,
                             ByteVector tensor) {
   core_->on_message(from, channel, std::move(message), std::move(tensor));
+  expect_valid();
+}
+
+void WorkerHarness::expect_valid() {
+  Status valid = core_->validate();
+  EXPECT_TRUE(valid) << valid.error().message;
 }
 
 void WorkerHarness::pass(Duration time) {
@@ -105,6 +111,7 @@ void WorkerHarness::tick() {
   core_->on_tick();
   for (int i = 0; core_->next_tick() <= clock.now() && i < kTicks; ++i) core_->on_tick();
   EXPECT_GT(core_->next_tick(), clock.now()) << "the loop would spin";
+  expect_valid();
 }
 
 void WorkerHarness::collect() {

@@ -89,6 +89,10 @@ class WorkerHarness {
   // All notices since the last look, one per line; fatal ones begin with "fatal: ".
   std::string notices();
 
+  // Nothing is under way that is not due, nothing is missing that is not cared for. Looked at after
+  // every message and tick.
+  void expect_valid();
+
  private:
   void collect();
 

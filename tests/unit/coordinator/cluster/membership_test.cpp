@@ -158,6 +158,56 @@ TEST_F(MembershipTest, ResidencyOfAnotherAssignmentOrEpochIsIgnored) {
   EXPECT_EQ(membership_->state().units_ready(), second.units.size());
 }
 
+// A worker whose disk is full keeps what it has; the rest goes elsewhere, and comes back later.
+TEST_F(MembershipTest, WhatAWorkerCannotHoldMoves) {
+  Assignment first = join(1);
+  join(2);
+  first = sent<Assignment>(1).back();
+  make_ready(2);
+  std::vector<UnitId> held(first.units.begin(), first.units.begin() + 6);
+  uint64_t bytes = 0;
+  for (UnitId unit : held) bytes += unit_bytes(manifest_, unit, 2);
+  pass(milliseconds(1500), [&] { tell(2, Heartbeat{kEpoch, 1, false}); });
+  forget_sent();
+  membership_->take_notices();
+  tell(1, Residency{kEpoch, first.version, held, {}, bytes});
+  pass(milliseconds(1500), [&] {
+    tell(1, Heartbeat{kEpoch, 1, false});
+    tell(2, Heartbeat{kEpoch, 1, false});
+  });
+  EXPECT_TRUE(any_contains(membership_->take_notices(), "has room for no more than"));
+  Assignment less = sent<Assignment>(1).back();
+  uint64_t assigned = 0;
+  for (UnitId unit : less.units) assigned += unit_bytes(manifest_, unit, 2);
+  EXPECT_LE(assigned, bytes);
+  EXPECT_GT(less.units.size(), 0u);
+  EXPECT_EQ(assigned_units(), kUnits);  // the other one has taken the rest
+  forget_sent();
+  tell(1, Residency{kEpoch, less.version, less.units, {}, Residency::kAnyRoom});
+  pass(milliseconds(1500), [&] {
+    tell(1, Heartbeat{kEpoch, 1, false});
+    tell(2, Heartbeat{kEpoch, 1, false});
+  });
+  EXPECT_EQ(sent<Assignment>(1).back().units.size(), kUnits / 2);
+}
+
+// Saying it over and over costs one placement a second.
+TEST_F(MembershipTest, RoomThatChangesAllTheTimeIsLookedAtOnceASecond) {
+  Assignment first = join(1);
+  join(2);
+  forget_sent();
+  size_t assignments = 0;
+  for (int i = 0; i < 1000; ++i) {
+    first.version = membership_->state().worker(peer(1))->assignment_version;
+    tell(1, Residency{kEpoch, first.version, {}, {}, uint64_t(4096 + i % 2 * 1'000'000)});
+    clock_.advance(milliseconds(2));
+    membership_->on_tick();
+    assignments += sent<Assignment>(1).size();
+    forget_sent();
+  }
+  EXPECT_LE(assignments, 3u);
+}
+
 TEST_F(MembershipTest, UnitsOfOthersAreNotTakenAsReady) {
   join(1);
   Assignment second = join(2);
