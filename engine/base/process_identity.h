@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "engine/base/memory_limit.h"
+#include "engine/base/process_limits.h"
 
 namespace potluck {
 
