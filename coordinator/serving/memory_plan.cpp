@@ -51,17 +51,15 @@ std::string list_needs(const ModelConfig& config, const MemoryNeeds& needs,
 }
 
 // Nothing that could be moved to disk would help.
-Error does_not_fit(const ModelConfig& config, const MemoryNeeds& needs, const MemoryWish& wish,
-                   const MemoryBound& available, uint64_t experts) {
+Error does_not_fit(std::string_view what, const ModelConfig& config, const MemoryNeeds& needs,
+                   const MemoryWish& wish, const MemoryBound& available, uint64_t experts) {
   uint64_t cache = least_cache(config, wish);
-  std::string way_out =
-      needs.experts > 0 ? "even with the experts on disk the model needs" : "the model needs";
   return {
       ErrorCode::kLimit,
       fmt::format("{} at least {} of memory: {} of weights that every token uses, {} of KV "
                   "cache, {} of working memory and {} of experts at a time; {}. A smaller --ctx "
                   "or --prefill-chunk takes less",
-                  way_out, format_bytes(needs.weights + cache + needs.scratch + experts),
+                  what, format_bytes(needs.weights + cache + needs.scratch + experts),
                   format_bytes(needs.weights), format_bytes(cache), format_bytes(needs.scratch),
                   format_bytes(experts), left(available))};
 }
@@ -95,7 +93,8 @@ Result<MemoryPlan> plan_streaming(const ModelConfig& config, const MemoryNeeds& 
   uint64_t least_experts = std::max(needs.expert_part, needs.loading);
   uint64_t least = fixed + least_experts + least_cache(config, wish);
   if (least > available.bytes) {
-    return does_not_fit(config, needs, wish, available, least_experts);
+    return does_not_fit("even with the experts on disk the model needs", config, needs, wish,
+                        available, least_experts);
   }
   uint64_t rest = available.bytes - fixed;
   uint64_t for_context = std::min(rest / 2, 2 * (rest - least_experts));
@@ -146,7 +145,7 @@ Result<MemoryPlan> plan_memory(const ModelConfig& config, const MemoryNeeds& nee
   }
   if (needs.experts > 0) return plan_streaming(config, needs, wish, available);
   if (others + least_cache(config, wish) > available.bytes) {
-    return does_not_fit(config, needs, wish, available, 0);
+    return does_not_fit("the model needs", config, needs, wish, available, 0);
   }
   Result<uint32_t> context = plan_context(config, context_wish(wish, others), available);
   if (!context) return context.error();
@@ -158,7 +157,10 @@ Result<MemoryPlan> plan_pool_memory(const ModelConfig& config, const MemoryNeeds
                                     const MemoryBound& available) {
   uint64_t fixed = needs.weights + needs.scratch + pool.coordinator_bytes;
   uint64_t own = fixed + least_cache(config, wish);
-  if (own > available.bytes) return does_not_fit(config, needs, wish, available, 0);
+  if (own > available.bytes) {
+    return does_not_fit("the coordinator needs", config, needs, wish, available,
+                        pool.coordinator_bytes);
+  }
   uint64_t workers = pool.local_workers;
   if (workers == 0) {
     Result<uint32_t> context = plan_context(config, context_wish(wish, fixed), available);

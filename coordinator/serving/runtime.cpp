@@ -67,7 +67,8 @@ Status Runtime::open_parts(Storage& storage, Entropy& entropy, const StageProgre
 
 // Before anything of the model but its description is read.
 Status Runtime::plan() {
-  StepSize step{options_.prefill_chunk, options_.logit_rows,
+  uint32_t positions = options_.context > 0 ? options_.context : options_.prefill_chunk;
+  StepSize step{std::min(options_.prefill_chunk, positions), options_.logit_rows,
                 static_cast<uint32_t>(threads_.threads())};
   MemoryNeeds needs = memory_needs(*model_, step);
   MemoryBound available = process_limits(*options_.system).available;
@@ -78,7 +79,9 @@ Status Runtime::plan() {
   PoolOptions& pool = options_.pool_options;
   MemoryWish wish{options_.context, options_.kv_type,
                   options_.pool ? pool.local.ram_bytes : options_.stream.ram_bytes};
-  uint64_t coordinator = std::min(pool.last_resort_bytes, needs.stored) + needs.loading;
+  // Where memory is short, less of the last resort is kept; one expert at a time always works.
+  pool.last_resort_bytes = std::min({pool.last_resort_bytes, needs.stored, available.bytes / 8});
+  uint64_t coordinator = pool.last_resort_bytes + needs.loading;
   Result<MemoryPlan> plan = options_.pool
                                 ? plan_pool_memory(model_->config(), needs, wish,
                                                    {pool.local_workers, coordinator}, available)

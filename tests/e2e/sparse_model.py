@@ -46,7 +46,7 @@ def text(value):
     return struct.pack("<Q", len(value)) + value.encode()
 
 
-def write(fixture, path, hidden=512, width=768, experts=64, layers=4, experts_type=F16):
+def write(fixture, path, hidden=512, width=768, experts=32, layers=4, experts_type=F16):
     """About 2 * 3 * hidden * width * experts * layers bytes of experts (in F16)."""
     heads, kv_heads, head = 8, 2, 64
     numbers = {"embedding_length": hidden, "expert_feed_forward_length": width,

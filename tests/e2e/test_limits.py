@@ -12,7 +12,6 @@ import sparse_model
 from support import BINARY, FIXTURE, STORYTELLER, PotluckTest, digest_of, wait_for
 
 MIB = 1 << 20
-EXPERTS = 576 * MIB  # of the sparse model
 
 
 class Group:
@@ -84,7 +83,7 @@ class Limits(PotluckTest):
                 self.assertIn(part, lines[0])
 
     def test_a_memory_group(self):
-        group = Group(self, "memory", memory__limit_in_bytes=200 * MIB)
+        group = Group(self, "memory", memory__limit_in_bytes=160 * MIB)
         self.streams(group.enter, "memory.limit_in_bytes")
         # The page cache of earlier runs fills the group, and does not count.
         self.under(group.enter, *self.commands()[0])
@@ -100,26 +99,25 @@ class Limits(PotluckTest):
         self.assertEqual(digest_of(json.loads(done.stdout)), digest_of(unlimited))
 
     def test_page_cache_is_no_use_of_memory(self):
-        group = Group(self, "memory", memory__limit_in_bytes=900 * MIB)
+        group = Group(self, "memory", memory__limit_in_bytes=480 * MIB)
         copy = self.home / "cached"
-        fill = lambda: group.enter()
-        for _ in range(3):  # pages that are read again become active
-            subprocess.run(["sh", "-c", f"head -c 850M /dev/zero > '{copy}.big'; cat '{copy}.big' "
-                            f"'{copy}.big' > /dev/null"], check=True, preexec_fn=fill)
+        # Pages that are read again become active.
+        subprocess.run(["sh", "-c", f"head -c 420M /dev/zero > '{copy}'; cat '{copy}' '{copy}' "
+                        f"'{copy}' > /dev/null"], check=True, preexec_fn=group.enter)
         cached = (group.path / "memory.usage_in_bytes").read_text()
-        self.assertGreater(int(cached), 600 * MIB)
+        self.assertGreater(int(cached), 380 * MIB)
         done = self.under(group.enter, *self.commands()[0])
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn("are streamed from", done.stderr)
 
     def test_address_space(self):
-        self.streams(limit(resource.RLIMIT_AS, 500 * MIB), "ulimit -v")
+        self.streams(limit(resource.RLIMIT_AS, 400 * MIB), "ulimit -v")
 
     def test_data_segment(self):
-        self.streams(limit(resource.RLIMIT_DATA, 450 * MIB), "ulimit -d")
+        self.streams(limit(resource.RLIMIT_DATA, 220 * MIB), "ulimit -d")
 
     def test_an_explicit_context_is_held_or_named(self):
-        bound = limit(resource.RLIMIT_DATA, 450 * MIB)
+        bound = limit(resource.RLIMIT_DATA, 220 * MIB)
         done = self.under(bound, *self.commands()[0], "--ctx", 4096)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("context of 4096 positions", done.stderr)
@@ -129,8 +127,8 @@ class Limits(PotluckTest):
         self.assertRegex(done.stderr, r"--ctx \d+ would fit")
 
     def test_a_given_size_that_does_not_fit_is_named(self):
-        bound = limit(resource.RLIMIT_DATA, 450 * MIB)
-        done = self.under(bound, *self.commands()[0], "--ram", "550MiB")
+        bound = limit(resource.RLIMIT_DATA, 220 * MIB)
+        done = self.under(bound, *self.commands()[0], "--ram", "280MiB")
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"--ram: .*ulimit -d.*--ram \d+MiB would fit")
         fitting = done.stderr.rsplit("--ram ", 1)[1].split()[0]
@@ -144,7 +142,7 @@ class Limits(PotluckTest):
 
     def test_no_room_for_the_store(self):
         disk = self.small_disk(64)
-        bound = limit(resource.RLIMIT_DATA, 450 * MIB)
+        bound = limit(resource.RLIMIT_DATA, 220 * MIB)
         done = self.under(bound, *self.commands()[0], "--store", disk / "new" / "store")
         self.assertEqual(done.returncode, 1)
         self.assertIn("--store", done.stderr)
@@ -161,19 +159,19 @@ class Limits(PotluckTest):
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_workers_share_a_memory_group(self):
-        group = Group(self, "memory", memory__limit_in_bytes=400 * MIB)
+        group = Group(self, "memory", memory__limit_in_bytes=300 * MIB)
         done = self.under(group.enter, *self.commands()[0], "--workers", 2)
         self.assertEqual(done.returncode, 0, done.stderr)
         report = json.loads(done.stdout)
         self.assertEqual((report["workers"], report["workers_lost"]), (2, 0))
-        done = self.under(group.enter, *self.commands()[0], "--workers", 2, "--ram", "300MiB")
+        done = self.under(group.enter, *self.commands()[0], "--workers", 2, "--ram", "250MiB")
         self.assertEqual(done.returncode, 1)
         self.assertIn("--workers 2", done.stderr)
         self.assertIn("memory.limit_in_bytes", done.stderr)
         done = self.under(limit(resource.RLIMIT_DATA, 60 * MIB), "serve", self.model, "--listen",
                           "127.0.0.1:0")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("the model needs at least", done.stderr)
+        self.assertIn("the coordinator needs at least", done.stderr)
 
     def test_a_device_lends_half_of_what_it_may_use(self):
         group = Group(self, "memory", memory__limit_in_bytes=512 * MIB)

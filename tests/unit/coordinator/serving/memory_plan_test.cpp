@@ -171,7 +171,7 @@ TEST(PlanPoolMemory, LooksAtTheCoordinatorsOwnNeeds) {
   EXPECT_TRUE(plan_pool_memory(shape(), large_model(), {}, pool, memory(4 * kGiB)));
   auto refused = plan_pool_memory(shape(), large_model(), {}, pool, memory(2 * kGiB));
   ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message, HasSubstr("at least"));
+  EXPECT_THAT(refused.error().message, HasSubstr("the coordinator needs at least"));
   refused =
       plan_pool_memory(shape(), large_model(), {100'000, KvType::kF16, 0}, pool, memory(4 * kGiB));
   ASSERT_FALSE(refused);
