@@ -257,7 +257,8 @@ Result<Value> slice_text(const MarkedText& text, const SliceRange& range, Heap* 
   }
   BudgetVector<uint32_t> offsets(budget);  // texts are shorter than 2^32 bytes
   uint32_t at = 0;
-  for (; at < bytes.size() && !budget->exceeded(); at += utf8_length(bytes[at])) {
+  for (; at < bytes.size() && !budget->exceeded();
+       at += static_cast<uint32_t>(utf8_length(bytes[at]))) {
     offsets.push_back(at);
   }
   offsets.push_back(at);
