@@ -88,8 +88,13 @@ void Map::set(const Value& key, Value value) {
   add({std::move(*name), key, std::move(value)});
 }
 
+// What an entry takes beside itself: a place in the index, and the name of a number.
+uint64_t Map::bytes_beside(const Entry& entry) {
+  return kIndexBytes + (entry.key.text() == nullptr ? kNumberNameBytes : 0);
+}
+
 void Map::add(Entry entry) {
-  const uint64_t bytes = kIndexBytes + (entry.key.text() == nullptr ? kNumberNameBytes : 0);
+  const uint64_t bytes = bytes_beside(entry);
   if (!budget_.take(bytes)) return;
   index_bytes_ += bytes;
   const size_t before = entries_.size();
@@ -111,13 +116,16 @@ std::optional<Value> Map::remove(const Value& key) {
   const auto at = name ? position((*name)->bytes()) : std::nullopt;
   if (!at) return std::nullopt;
   budget_.spend(1 + entries_.size());
-  Value removed = entries_[*at].value;
+  std::optional<Value> removed(std::in_place, entries_[*at].value);
   if (entries_.size() > kIndexFrom) {
     index_.erase(entries_[*at].name->bytes());
     for (auto& [known, position] : index_) position -= position > *at ? 1 : 0;
   } else {
     index_.clear();  // it is built again when it is needed again
   }
+  const uint64_t bytes = bytes_beside(entries_[*at]);
+  index_bytes_ -= bytes;
+  budget_.give_back(bytes);
   entries_.erase(*at);
   return removed;
 }

@@ -127,6 +127,7 @@ class Map {
  private:
   static constexpr size_t kIndexFrom = 16;     // below it a search is faster than an index
   static constexpr uint64_t kIndexBytes = 96;  // of one entry, about, growth included
+  static uint64_t bytes_beside(const Entry& entry);
 
   std::optional<size_t> position(std::string_view name) const;
   void add(Entry entry);

@@ -265,7 +265,8 @@ void VocabularyReader::take_as(TokenKind taken, TokenId token, const std::string
 // The name of a token, also where the file spells it in the byte alphabet.
 std::string VocabularyReader::marker_name(TokenId token) const {
   const std::string& written = text(token);
-  if (model_ != TokenizerModel::kBytePair) return written;
+  const bool may_be_name = written.starts_with('<') || written.starts_with('[');
+  if (model_ != TokenizerModel::kBytePair || !may_be_name) return written;
   auto spelled = decode_byte_alphabet(written);
   const bool is_name = spelled && *spelled != written && !find_invalid_utf8(*spelled) &&
                        (looks_like_control(*spelled) || is_end_name(*spelled));

@@ -3,9 +3,11 @@
 #include <cmath>
 #include <limits>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/base/memory_storage.h"
 #include "tests/golden/golden_support.h"
 #include "tests/support/gguf_edit.h"
 #include "tests/support/temporary_directory.h"

@@ -104,7 +104,6 @@ const char* const kAttacks[] = {
     "{{ b|list|length }}{{ b|map('upper')|list|length }}",
     "{{ b|upper|lower|title|capitalize|reverse|length }}",
     "{{ strftime_now('%c'*400000)|length }}",
-    "{{ ('{}'*400000).format(b) }}",
     "{{ ('{0}'*400000).format(b) }}",
     "{{ [b]*90000 }}",
     "{{ ([1]*90000)|tojson(indent=1000) }}",
