@@ -96,6 +96,8 @@ std::string find_mismatch(const CLI::Option& option, Setting::Kind kind) {
   const bool is_switch = option.get_expected_max() == 0 || option.get_type_size() == 0;
   const bool repeats = option.get_items_expected_max() > 1;
   switch (kind) {
+    case Setting::Kind::kTable:
+      return "";
     case Setting::Kind::kSwitch:
       return is_switch ? "" : "expected a value, found true or false";
     case Setting::Kind::kNumber:
@@ -120,7 +122,7 @@ Result<CLI::Option*> check_setting(const Setting& setting, const std::string& pa
     return wrong_use(fmt::format("{}[{}]: no such command{}", where, table,
                                  suggestion(setting.table, names_of(commands))));
   }
-  if (setting.key.empty()) return static_cast<CLI::Option*>(nullptr);
+  if (setting.kind == Setting::Kind::kTable) return static_cast<CLI::Option*>(nullptr);
   const std::string key = printable(setting.key);
   CLI::Option* option = find_flag(*command, setting.key);
   if (option == nullptr) {
@@ -142,7 +144,8 @@ Status take_config(const std::string& path, bool must_exist, const std::vector<C
   if (!settings) {
     const bool absent = settings.error().code == ErrorCode::kNotFound;
     if (absent && !must_exist) return {};
-    return wrong_use("the configuration file " + settings.error().message);
+    const bool is_content = settings.error().code == ErrorCode::kInvalidArgument;
+    return wrong_use((is_content ? "" : "configuration file ") + settings.error().message);
   }
   for (const Setting& setting : *settings) {
     Result<CLI::Option*> option = check_setting(setting, path, commands);
