@@ -37,7 +37,7 @@ Result<std::vector<TokenId>> read_token_file(Storage& storage, const std::string
   Result<ByteVector> bytes = read_file(storage, path, limits::kPromptBytes);
   if (!bytes) return bytes.error();
   Result<JsonValue> parsed = parse_json(as_text(*bytes));
-  if (!parsed) return parsed.error().in(path);
+  if (!parsed) return Error{ErrorCode::kCorrupt, path + ": " + parsed.error().message};
   const JsonValue::Array* list = parsed->array();
   if (list == nullptr || list->empty()) {
     return Error{ErrorCode::kCorrupt, path + ": expected a JSON array of token ids"};
