@@ -294,6 +294,11 @@ TEST_F(CommandLines, FlagsOverVariablesOverFile) {
   EXPECT_EQ(value_of("--threads"), "9");
   ASSERT_EQ(error_of({"join"}), "");
   EXPECT_EQ(value_of("--threads"), "5");
+  configure("[run]\nthreads = -1\n[join]\nthreads = 5\n");
+  EXPECT_NE(error_of({"run", "m"}), "");
+  EXPECT_EQ(error_of({"run", "m"}, {{"POTLUCK_THREADS", "7"}}), "");
+  EXPECT_EQ(error_of({"run", "m", "--threads", "9"}), "");
+  EXPECT_NE(error_of({"join"}), "");
   ASSERT_EQ(error_of({"--no-config", "join"}), "");
   EXPECT_EQ(line_.command->parser->get_option("--threads")->count(), 0U);
 }
