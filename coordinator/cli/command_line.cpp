@@ -96,6 +96,8 @@ std::string find_mismatch(const CLI::Option& option, Setting::Kind kind) {
   const bool is_switch = option.get_expected_max() == 0 || option.get_type_size() == 0;
   const bool repeats = option.get_items_expected_max() > 1;
   switch (kind) {
+    case Setting::Kind::kTable:
+      return "";
     case Setting::Kind::kSwitch:
       return is_switch ? "" : "expected a value, found true or false";
     case Setting::Kind::kNumber:
@@ -110,45 +112,55 @@ std::string find_mismatch(const CLI::Option& option, Setting::Kind kind) {
   return "";
 }
 
-// Where a setting goes; the error names file, line and key.
-Result<CLI::Option*> check_setting(const Setting& setting, const std::string& path,
-                                   const std::vector<Command>& commands) {
-  const std::string where = fmt::format("{}:{}: ", path, setting.line);
+std::string place_of(const Setting& setting, const std::string& path) {
+  return fmt::format("{}:{}: ", path, setting.line);
+}
+
+// Where a setting goes; null for the head of a table. The error names file, line and key.
+Result<CLI::Option*> find_target(const Setting& setting, const std::string& path,
+                                 const std::vector<Command>& commands) {
   const std::string table = printable(setting.table);
   const Command* command = find_command(commands, setting.table);
   if (command == nullptr) {
-    return wrong_use(fmt::format("{}[{}]: no such command{}", where, table,
+    return wrong_use(fmt::format("{}[{}]: no such command{}", place_of(setting, path), table,
                                  suggestion(setting.table, names_of(commands))));
   }
-  if (setting.key.empty()) return static_cast<CLI::Option*>(nullptr);
-  const std::string key = printable(setting.key);
+  if (setting.kind == Setting::Kind::kTable) return static_cast<CLI::Option*>(nullptr);
   CLI::Option* option = find_flag(*command, setting.key);
-  if (option == nullptr) {
-    return wrong_use(fmt::format("{}{}: [{}] has no such key{}", where, key, table,
-                                 suggestion(setting.key, flags_of(*command))));
-  }
-  std::string fault = find_mismatch(*option, setting.kind);
-  for (size_t i = 0; fault.empty() && i < setting.values.size(); ++i) {
-    if (setting.kind != Setting::Kind::kSwitch) fault = find_fault(*option, setting.values[i]);
-  }
-  if (!fault.empty()) return wrong_use(fmt::format("{}{}: {}", where, key, fault));
-  return option;
+  if (option != nullptr) return option;
+  return wrong_use(fmt::format("{}{}: [{}] has no such key{}", place_of(setting, path),
+                               printable(setting.key), table,
+                               suggestion(setting.key, flags_of(*command))));
 }
 
-// All of the file is checked, whichever command runs; what is for this one is taken.
+// Whether the flag takes what the file has for it.
+Status check_values(const Setting& setting, const std::string& path, CLI::Option& option) {
+  std::string fault = find_mismatch(option, setting.kind);
+  for (size_t i = 0; fault.empty() && i < setting.values.size(); ++i) {
+    if (setting.kind != Setting::Kind::kSwitch) fault = find_fault(option, setting.values[i]);
+  }
+  if (fault.empty()) return {};
+  return wrong_use(place_of(setting, path) + printable(setting.key) + ": " + fault);
+}
+
+// All of the file is checked, whichever command runs; what is for this one is taken. Only a value
+// that a flag or a variable replaces is not looked at.
 Status take_config(const std::string& path, bool must_exist, const std::vector<Command>& commands,
                    const Command& chosen, Storage& storage) {
   auto settings = read_config_file(storage, path);
   if (!settings) {
     const bool absent = settings.error().code == ErrorCode::kNotFound;
     if (absent && !must_exist) return {};
-    return wrong_use("the configuration file " + settings.error().message);
+    const bool is_content = settings.error().code == ErrorCode::kInvalidArgument;
+    return wrong_use((is_content ? "" : "configuration file ") + settings.error().message);
   }
   for (const Setting& setting : *settings) {
-    Result<CLI::Option*> option = check_setting(setting, path, commands);
+    Result<CLI::Option*> option = find_target(setting, path, commands);
     if (!option) return option.error();
-    if (*option == nullptr || setting.table != chosen.parser->get_name()) continue;
-    if ((*option)->count() > 0 || setting.values == std::vector<std::string>{"false"}) continue;
+    if (*option == nullptr || (*option)->count() > 0) continue;
+    if (Status fits = check_values(setting, path, **option); !fits) return fits;
+    const bool is_off = setting.values == std::vector<std::string>{"false"};
+    if (setting.table != chosen.parser->get_name() || is_off) continue;
     if (Status given = give(*option, setting.values); !given) return given;
   }
   return {};

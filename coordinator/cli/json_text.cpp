@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// nesting is bounded by the parser
+// Recursive: the parser bounds the nesting.
 Json convert(const JsonValue& value) {
   struct Converter {
     Json operator()(const JsonValue::Array& array) const {
@@ -64,7 +64,7 @@ std::string json_text(const Json& document) {
 
 Result<Json> read_json(std::string_view text) {
   Result<JsonValue> parsed = parse_json(text);
-  if (!parsed) return parsed.error();
+  if (!parsed) return Error{ErrorCode::kCorrupt, parsed.error().message};
   return convert(*parsed);
 }
 

@@ -15,7 +15,8 @@ namespace potluck {
 // bits.
 std::string json_text(const nlohmann::json& document);
 
-// The error says where the text stops being JSON; nesting is bounded (limits::kJsonDepth).
+// kCorrupt: the error says where the text stops being JSON; nesting is bounded
+// (limits::kJsonDepth).
 Result<nlohmann::json> read_json(std::string_view text);
 
 // Fields of documents that another version, or something else, may have written: what is missing or

@@ -13,20 +13,23 @@ char folded(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-// Levenshtein's distance, row by row.
+// Characters put in, left out, replaced, or swapped with their neighbor (the optimal string
+// alignment distance), row by row.
 size_t edits_between(std::string_view from, std::string_view to) {
-  std::vector<size_t> row(to.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < from.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < to.size(); ++j) {
-      const size_t replaced = diagonal + (folded(from[i]) == folded(to[j]) ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+  auto same = [&](size_t i, size_t j) { return folded(from[i - 1]) == folded(to[j - 1]); };
+  std::vector<size_t> before, above(to.size() + 1), row(to.size() + 1);
+  std::iota(above.begin(), above.end(), size_t{0});
+  for (size_t i = 1; i <= from.size(); ++i) {
+    row[0] = i;
+    for (size_t j = 1; j <= to.size(); ++j) {
+      row[j] = std::min({above[j - 1] + (same(i, j) ? 0 : 1), row[j - 1] + 1, above[j] + 1});
+      const bool swapped = i > 1 && j > 1 && same(i, j - 1) && same(i - 1, j);
+      if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
     }
+    before = above;
+    above = row;
   }
-  return row[to.size()];
+  return above[to.size()];
 }
 
 }  // namespace

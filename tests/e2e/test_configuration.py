@@ -71,7 +71,7 @@ class Configuration(PotluckTest):
         for text, saying in (
                 (b"threads = 1\n", (":1: threads", "outside of a table")),
                 (b"[run]\n\nthreds = 1\n", (":3: threds", "'threads'")),
-                (b"[rum]\nthreads = 1\n", (": [rum]", "'run'")),
+                (b"[rnu]\nthreads = 1\n", (":1: [rnu]", "'run'")),
                 (b"\xef\xbb\xbf[run]\nthreads = 1\n", (":1: ", "byte order mark")),
                 (b"[run\nthreads = 1\n", (":1: ",)),
                 (b"[run]\nseed = -1\n", (":2: seed", "0 to 18446744073709551615")),

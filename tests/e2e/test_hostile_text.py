@@ -15,33 +15,36 @@ ESCAPE = "\x1b"
 HOSTILE = b"\xff\x1b[31m\xc3\n\xc2\x9bx"
 
 
-def value_at(whole, key):
-    """Where the text of a metadata key stands, and how long it is."""
-    at = whole.index(key) + len(key)
-    kind, length = struct.unpack_from("<IQ", whole, at)
-    assert kind == 8
-    return at + 12, length
-
-
 def renamed_model(path, name):
-    """A copy of the storyteller whose name begins with these bytes."""
-    whole = bytearray(STORYTELLER.read_bytes())
-    at, length = value_at(whole, b"general.name")
-    whole[at:at + length] = (name + b"." * length)[:length]
-    path.write_bytes(whole)
+    """A copy of the storyteller whose name begins with these bytes. The pair takes a multiple of the
+    alignment, filled up with dots, so that nothing behind it moves against its alignment."""
+    whole = STORYTELLER.read_bytes()
+    key = b"general.name"
+    assert key not in whole
+    fixed = 8 + len(key) + 4 + 8
+    name += b"." * (-(fixed + len(name)) % 32)
+    pair = struct.pack("<Q", len(key)) + key + struct.pack("<IQ", 8, len(name)) + name
+    magic, version, tensors, pairs = struct.unpack_from("<4sIQQ", whole)
+    path.write_bytes(struct.pack("<4sIQQ", magic, version, tensors, pairs + 1) + pair + whole[24:])
     return path
 
 
 def model_that_escapes(path):
     """A copy of the storyteller that says ESC for each space: their names change places in the
     vocabulary (byte-level tokens name the bytes 20 and 1b by U+0120 and U+011B)."""
-    whole = STORYTELLER.read_bytes()
-    begin, end = whole.index(b"tokenizer.ggml.tokens"), whole.index(b"token_embd.weight")
-    space, escape = "\u0120".encode(), "\u011b".encode()
-    names = whole[begin:end]
-    swapped = names.replace(space, b"\0\1").replace(escape, space).replace(b"\0\1", escape)
-    assert len(swapped) == len(names) and swapped != names
-    path.write_bytes(whole[:begin] + swapped + whole[end:])
+    whole = bytearray(STORYTELLER.read_bytes())
+    other = str.maketrans("\u0120\u011b", "\u011b\u0120")  # two bytes each
+    for key in (b"tokenizer.ggml.tokens", b"tokenizer.ggml.merges"):
+        at = whole.index(key) + len(key)
+        kind, inner, count = struct.unpack_from("<IIQ", whole, at)
+        assert (kind, inner) == (9, 8)
+        at += 16
+        for _ in range(count):
+            length, = struct.unpack_from("<Q", whole, at)
+            at += 8
+            whole[at:at + length] = whole[at:at + length].decode().translate(other).encode()
+            at += length
+    path.write_bytes(whole)
     return path
 
 
@@ -100,8 +103,8 @@ class HostileText(PotluckTest):
         odd = [None, True, -1, 2**63, 1e300, "x", "\x1b[31m", [], [1], [[]], {}, {"a": 1}]
         names = ["process", "model", "units_ready", "written_unix_seconds", "workers"]
         inner = ["number", "name", "key", "software", "fetched"]
-        documents = [json.dumps({name: value}) for name in names for value in odd]
-        documents += [json.dumps({"workers": [{name: value}]}) for name in inner for value in odd]
+        documents = [json.dumps({name: value for name in names}) for value in odd]
+        documents += [json.dumps({"workers": [{name: value} for name in inner]}) for value in odd]
         documents += [json.dumps({"workers": [{"fetched": {"peers": [value], "file_bytes": value}}]})
                       for value in odd]
         documents += [json.dumps(value) for value in odd]

@@ -11,7 +11,9 @@ TEST(NearestName, FindsWhatWasMeant) {
   EXPECT_EQ(nearest_name("prefill_chunk", known), "prefill-chunk");
   EXPECT_EQ(nearest_name("Threads", known), "threads");
   EXPECT_EQ(nearest_name("wrokers", known), "workers");
-  EXPECT_EQ(nearest_name("rma", known), "");  // two edits in three letters: anything
+  EXPECT_EQ(nearest_name("rma", known), "ram");
+  EXPECT_EQ(nearest_name("rag", known), "ram");
+  EXPECT_EQ(nearest_name("bag", known), "");  // two edits in three letters: anything
   EXPECT_EQ(nearest_name("temperature", known), "");
   EXPECT_EQ(nearest_name("", known), "");
   EXPECT_EQ(nearest_name(std::string(100'000, 't'), known), "");
