@@ -77,7 +77,7 @@ TEST(PlanMemory, HoldsTheContextThatWasAskedFor) {
   refused = plan_memory(shape(), large_model(), wish, memory(1 * kGiB));
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message,
-              AllOf(HasSubstr("even with the experts on disk"), HasSubstr("at least 2.1 GiB")));
+              AllOf(HasSubstr("even with the experts on disk"), HasSubstr("at least 2.2 GiB")));
 }
 
 TEST(PlanMemory, TakesASizeThatWasGiven) {

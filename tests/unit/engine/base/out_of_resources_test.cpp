@@ -107,6 +107,13 @@ TEST(OutOfResources, ReadersWithoutThreadsAreRefused) {
     EXPECT_EQ(in_child(2 << 20,
                        [choice] {
                          SystemClock clock;
+                         // Stacks that earlier threads have left are taken first.
+                         auto* others = new std::vector<std::thread>;
+                         for (;;) {
+                           Result<std::thread> thread = start_thread([] { pause(); });
+                           if (!thread) break;
+                           others->push_back(std::move(*thread));
+                         }
                          return !open_block_reader(choice, 8, clock);
                        }),
               0);
@@ -132,8 +139,10 @@ TEST(OutOfResources, WhatNothingCaughtEndsWithExitCodeOne) {
   EXPECT_EQ(in_child(64 << 20,
                      [] {
                        prepare_for_scarcity();
-                       std::vector<std::thread> threads;
-                       for (;;) threads.emplace_back([] { pause(); });
+                       std::thread([] {
+                         auto* threads = new std::vector<std::thread>;
+                         for (;;) threads->emplace_back([] { pause(); });
+                       }).join();
                        return true;
                      }),
             1);

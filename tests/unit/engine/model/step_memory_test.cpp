@@ -36,7 +36,7 @@ std::vector<std::string> families() {
 // What a step of `rows` rows leaves taken: all scratch, of layer loop and executor.
 uint64_t taken_by_step(const Model& model, GrainSource& source, KvCache& cache, uint32_t rows) {
   ThreadPool pool(3);
-  const KernelTable& kernels = *available_kernels().front();
+  const KernelTable& kernels = **select_kernels("");
   uint64_t before = heap_bytes();
   ExpertCompute compute(kernels, pool);
   LocalExecutor executor(model.cutter(), source, compute);
@@ -53,8 +53,8 @@ uint64_t taken_by_step(const Model& model, GrainSource& source, KvCache& cache, 
 TEST(StepMemory, BoundsWhatAStepTakes) {
   if (!kHeapIsCounted) GTEST_SKIP() << "a sanitizer has a heap of its own";
   auto storage = make_system_storage();
-  constexpr uint32_t kFew = 64;
-  constexpr uint32_t kMany = 512;
+  constexpr uint32_t kFew = 32;
+  constexpr uint32_t kMany = 192;
   for (const std::string& path : families()) {
     auto model = Model::load(*storage, path, {});
     ASSERT_TRUE(model) << model.error().message;
