@@ -47,7 +47,7 @@ class Strangers(PoolTest):
     def test_a_table_of_attacks_stays_within_its_bounds(self):
         raise_own_limit()
         server, out, err, token, ports = self.start_pool()
-        counts = [70, 2400] if LONG else [70, 600]
+        counts = [70, 2400] if LONG else [600]
         attacks = [
             ("idle", (), b""),
             ("greeting", (GREETING,), b""),

@@ -122,16 +122,19 @@ TEST_F(StrangersTest, IdleConnectionsKeepNobodyOutAndTakeFewDescriptors) {
   std::vector<RawConnection> idle;
   for (Channel channel : kChannels) {
     uint64_t before = free_descriptors();
+    uint64_t away = server_->turned_away();
     for (int i = 0; i < 200; ++i) {
       idle.emplace_back(endpoint(channel));
       if (i % 10 == 0) server_->receive({});
     }
-    server_->receive(kStep);
+    for (int i = 0; i < kAttempts && server_->turned_away() < away + 150; ++i) {
+      server_->receive(kStep);
+    }
     uint64_t taken = before - free_descriptors() - 200;
     // Some that had to make room may not be closed yet.
     EXPECT_LE(taken, 2 * limits::kGuestConnections) << "of 200 connections";
     EXPECT_TRUE(gets_through(member_keys_, channel, [] {}));
-    EXPECT_GE(server_->turned_away(), 150u);
+    EXPECT_GE(server_->turned_away(), away + 150);
   }
   EXPECT_TRUE(gets_through(generate_curve_keys(), Channel::kJoin, [] {})) << "with an invitation";
 }
