@@ -301,16 +301,6 @@ std::vector<PeerKey> Dispatcher::waiting_for() const {
   return workers;
 }
 
-std::optional<TimePoint> Dispatcher::next_waiting() const {
-  TimePoint now = clock_.now();
-  std::optional<TimePoint> next;
-  for (const Piece& piece : pieces_) {
-    TimePoint at = piece.asked.sent_at + kWaitingAfter;
-    if (at > now && (!next || at < *next)) next = at;
-  }
-  return next;
-}
-
 std::vector<std::pair<PeerKey, std::vector<UnitId>>> Dispatcher::take_lost_units() {
   return std::exchange(lost_units_, {});
 }

@@ -80,8 +80,11 @@ class Dispatcher {
   void local_done(uint64_t ticket);
   // Workers that have owed an answer for a while: worth a probe, to learn early that one is gone.
   std::vector<PeerKey> waiting_for() const;
-  // When somebody else will have owed an answer for a while, if anybody owes one.
-  std::optional<TimePoint> next_waiting() const;
+  // visit(worker, when it will have owed an answer for a while), for every answer that is owed.
+  template <class Visit>
+  void visit_owed(const Visit& visit) const {
+    for (const Piece& piece : pieces_) visit(piece.worker, piece.asked.sent_at + kWaitingAfter);
+  }
   // Units that a worker said it lost, for Membership.
   std::vector<std::pair<PeerKey, std::vector<UnitId>>> take_lost_units();
   // Whether a worker had to read an expert from its disk lately.

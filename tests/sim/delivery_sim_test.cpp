@@ -152,9 +152,11 @@ TEST_F(DeliverySim, AServerThatDiesIsReplaced) {
 }
 
 TEST_F(DeliverySim, ARestartGoesOnWhereItWas) {
-  auto pool = pool_of(3);
+  SimPoolOptions options;
+  options.worker_serve_rate = kMiB;  // slow enough that grains are stored before all are sent
+  auto pool = pool_of(3, options);
   Fault fault{FaultKind::kRestart, 0, 3, std::chrono::milliseconds(100)};
-  fault.at_served = 12;
+  fault.at_served = 9;
   pool->add_fault(fault);
   pool->add_worker();
   expect_rest(*pool);

@@ -133,6 +133,7 @@ void SimPool::add_worker(bool serves) {
                            options_.worker_ram_bytes,
                            options_.worker_disk_bytes,
                            serves,
+                           options_.worker_serve_rate,
                            options_.worker_model,
                            random_.bits(workers_.size(), 7),
                            SimulatedProcessor(1, options_.worker_call_time)};

@@ -44,6 +44,7 @@ struct SimPoolOptions {
   uint32_t slices = 1;
   uint64_t worker_ram_bytes = 64 * kMiB;
   uint64_t worker_disk_bytes = kGiB;
+  uint64_t worker_serve_rate = kDefaultServeRate;
   LinkOptions link;
   const ModelCopy* worker_model = nullptr;  // on every worker's device
   Duration worker_call_time{0};             // a unit applied to a row keeps a worker busy so long

@@ -40,6 +40,7 @@ void SimWorker::start(const PoolAddress& address) {
   options.software = "simulated";
   options.ram_bytes = options_.ram_bytes;
   options.disk_bytes = options_.disk_bytes;
+  options.serve_rate = options_.serve_rate;
   options.model = options_.model;
   options.processor = options_.processor;
   core_ =

@@ -24,6 +24,7 @@ struct SimWorkerOptions {
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
   bool serves = true;  // other workers can connect to it
+  uint64_t serve_rate = kDefaultServeRate;
   const ModelCopy* model = nullptr;
   uint64_t seed = 0;  // of how late it is woken
   std::optional<SimulatedProcessor> processor = std::nullopt;

@@ -394,17 +394,22 @@ TEST(Dispatcher, WhoOwesAnAnswerForAWhileIsWaitedFor) {
   DispatchFixture f;
   f.add_worker(1, f.units(0, 4));
   f.add_worker(2, f.units(4, 8));
+  auto next_waiting = [&] {
+    TimePoint next = TimePoint::max();
+    f.dispatcher.visit_owed([&](const PeerKey&, TimePoint at) { next = std::min(next, at); });
+    return next;
+  };
   EXPECT_TRUE(f.dispatcher.waiting_for().empty());
-  EXPECT_FALSE(f.dispatcher.next_waiting());
+  EXPECT_EQ(next_waiting(), TimePoint::max());
   SampleBatch work(f.manifest, 0, 16, 2);
   f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 2u);
   EXPECT_TRUE(f.dispatcher.waiting_for().empty());
-  EXPECT_EQ(f.dispatcher.next_waiting(), f.clock.now() + kWaitingAfter);
+  EXPECT_EQ(next_waiting(), f.clock.now() + kWaitingAfter);
   f.clock.advance(kWaitingAfter);
   EXPECT_EQ(f.dispatcher.waiting_for().size(), 2u);
-  EXPECT_FALSE(f.dispatcher.next_waiting());
+  EXPECT_EQ(next_waiting(), f.clock.now());  // and stays so until the answer comes
   f.answer(outgoing[0]);
   EXPECT_EQ(f.dispatcher.waiting_for(), std::vector{outgoing[1].peer});
   f.answer(outgoing[1]);

@@ -201,7 +201,7 @@ TEST_F(RemoteExecutorTest, MessagesAreHandledBetweenPiecesOfLocalWork) {
   SampleBatch work(manifest_, 0, 400, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
   ASSERT_TRUE(executor_.wait(ticket).ok());
-  EXPECT_GT(transport_.timeouts.size(), 2u);
+  EXPECT_GE(transport_.timeouts.size(), 2u);
   EXPECT_EQ(work.sums.sums, solo(work.batch()).sums);
 }
 
