@@ -60,6 +60,7 @@ struct WorkerCore::Impl {
   void divide_memory();
   bool fits(uint64_t cache_bytes) const;
   uint64_t cache_bytes() const;
+  PeerKey least_welcome(const std::set<PeerKey>& pools) const;
   void pass_on_losses();
   void tell_of_connections(const std::map<PeerKey, std::string>& wanted);
   bool make_room(uint64_t bytes);
@@ -183,7 +184,9 @@ bool WorkerCore::Impl::memory_divided() const {
 uint64_t WorkerCore::Impl::cache_bytes() const {
   constexpr uint64_t kStep = 16 * kMiB;
   uint64_t kept = 0;
-  for (const auto& [key, session] : sessions) kept += session->kept_bytes();
+  for (const auto& [key, session] : sessions) {
+    if (!session->ended()) kept += session->kept_bytes();
+  }
   uint64_t taken = kept > kKeptBytes ? round_up<uint64_t>(kept - kKeptBytes, kStep) : 0;
   return context.options.ram_bytes - std::min(taken, context.options.ram_bytes);
 }
@@ -191,15 +194,12 @@ uint64_t WorkerCore::Impl::cache_bytes() const {
 void WorkerCore::Impl::divide_memory() {
   std::set<PeerKey> pools;
   for (const auto& [key, session] : sessions) {
-    if (session->manifest() != nullptr) pools.insert(key);
+    if (session->manifest() != nullptr && !session->ended()) pools.insert(key);
   }
-  for (const auto& [key, session] : sessions) {
-    uint64_t share = cache_bytes() / std::max<size_t>(pools.size(), 1);
-    if (!pools.contains(key) || fits(share)) continue;
-    bool came_last = !sharing.contains(key) || pools.size() == 1;
-    if (!came_last) continue;
-    session->refuse_memory(share);
-    pools.erase(key);
+  while (!pools.empty() && !fits(cache_bytes() / pools.size())) {
+    PeerKey leaving = least_welcome(pools);
+    sessions.at(leaving)->refuse_memory(cache_bytes() / pools.size());
+    pools.erase(leaving);
   }
   size_t parts = std::max<size_t>(pools.size(), 1);
   for (const auto& [key, session] : sessions) {
@@ -208,11 +208,23 @@ void WorkerCore::Impl::divide_memory() {
   sharing = std::move(pools);
 }
 
+// Of pools for which there is not enough memory: one that has just come, else the one that makes us
+// keep most.
+PeerKey WorkerCore::Impl::least_welcome(const std::set<PeerKey>& pools) const {
+  return *std::max_element(pools.begin(), pools.end(), [this](const PeerKey& a, const PeerKey& b) {
+    auto rank = [this](const PeerKey& key) {
+      return std::pair(!sharing.contains(key), sessions.at(key)->kept_bytes());
+    };
+    return rank(a) < rank(b);
+  });
+}
+
 // Whether every pool can hold at least one grain with such a share.
 bool WorkerCore::Impl::fits(uint64_t cache_bytes) const {
   return std::all_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
     const Manifest* manifest = entry.second->manifest();
-    return manifest == nullptr || manifest->largest_grain_bytes() <= cache_bytes;
+    return manifest == nullptr || entry.second->ended() ||
+           manifest->largest_grain_bytes() <= cache_bytes;
   });
 }
 

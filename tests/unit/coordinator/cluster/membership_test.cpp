@@ -196,6 +196,7 @@ TEST_F(MembershipTest, RoomThatChangesAllTheTimeIsLookedAtOnceASecond) {
     forget_sent();
   }
   EXPECT_LE(assignments, 3u);
+  EXPECT_LE(membership_->take_notices().size(), 8u);
 }
 
 TEST_F(MembershipTest, UnitsOfOthersAreNotTakenAsReady) {
