@@ -239,8 +239,8 @@ bool WorkerCore::Impl::make_room(uint64_t bytes) {
     if (session->manifest() == nullptr) continue;
     for (const ManifestLayer& layer : session->manifest()->layers()) {
       for (const Digest& digest : layer.grains) {
-        bool stays = std::binary_search(needed.begin(), needed.end(), std::hash<Digest>{}(digest));
-        if (stays || !store.contains(digest)) continue;
+        if (!store.contains(digest)) continue;
+        if (std::binary_search(needed.begin(), needed.end(), std::hash<Digest>{}(digest))) continue;
         store.remove(digest);
         if (enough()) return true;
       }
