@@ -158,13 +158,26 @@ void PoolSession::look_for_room() {
   look_for_room_at_ = now() + room_pause_;
   if (!found) return;
   full_ = false;
-  // The manifest is part of what Hello said.
-  uint64_t room = held + context_.store.room_bytes() + context_.store.other_bytes();
+  // The manifest is part of what Hello said, and what is no longer needed makes room.
+  uint64_t room = stored_bytes() + context_.store.room_bytes() + context_.store.other_bytes();
   if (room >= context_.options.disk_bytes) {
     offer_room(Residency::kAnyRoom);
   } else if (room > room_bytes_ && room - room_bytes_ >= wanted) {
     offer_room(room);
   }
+}
+
+// Of this model's grains, whether or not they are assigned.
+uint64_t PoolSession::stored_bytes() const {
+  uint64_t bytes = 0;
+  for (const ManifestLayer& layer : manifest_->layers()) {
+    for (size_t i = 0; i < layer.grains.size(); ++i) {
+      if (!context_.store.contains(layer.grains[i])) continue;
+      auto grain = static_cast<uint32_t>(i % layer.plan.grains);
+      bytes += grain_layout(layer.shape, layer.plan, grain).bytes;
+    }
+  }
+  return bytes;
 }
 
 uint64_t PoolSession::largest_expert_bytes() const {

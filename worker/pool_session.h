@@ -152,6 +152,7 @@ class PoolSession {
   void offer_room(uint64_t bytes);
   bool room_limited() const;
   void look_for_room();
+  uint64_t stored_bytes() const;
   uint64_t largest_expert_bytes() const;
   void report_residency();
 

@@ -63,6 +63,7 @@ struct WorkerCore::Impl {
   void divide_memory();
   bool fits(uint64_t cache_bytes) const;
   uint64_t cache_bytes() const;
+  PeerKey least_welcome(const std::set<PeerKey>& pools) const;
   void pass_on_losses();
   void tell_of_connections(const std::map<PeerKey, std::string>& wanted);
   bool make_room(uint64_t bytes);
@@ -197,265 +198,277 @@ Duration WorkerCore::Impl::block_time() const {
 std::optional<TimePoint> WorkerCore::Impl::next_block() const {
   if (!has_work()) return std::nullopt;
   return std::max(busy_until, context.clock.now());
-  // A connection that one pool has opened serves another one as well: it will not be made again.
-  void WorkerCore::Impl::tell_of_connections(const std::map<PeerKey, std::string>& wanted) {
-    for (const auto& [peer, endpoint] : wanted) {
-      if (!live_peers.contains(peer)) continue;
-      for (const auto& [key, session] : sessions) {
-        if (session->is_connecting(peer)) session->on_peer_connected(peer);
+}
+
+// A connection that one pool has opened serves another one as well: it will not be made again.
+void WorkerCore::Impl::tell_of_connections(const std::map<PeerKey, std::string>& wanted) {
+  for (const auto& [peer, endpoint] : wanted) {
+    if (!live_peers.contains(peer)) continue;
+    for (const auto& [key, session] : sessions) {
+      if (session->is_connecting(peer)) session->on_peer_connected(peer);
+    }
+  }
+}
+
+// What was found altered while it was computed with or served is fetched again by those who need
+// it.
+void WorkerCore::Impl::pass_on_losses() {
+  for (const Digest& digest : context.store.take_lost()) {
+    for (const auto& [key, session] : sessions) session->on_grain_lost(digest, "");
+  }
+}
+
+// Sessions end and manifests come and go inside an event; what follows from that is done after
+// it.
+void WorkerCore::Impl::after_event() {
+  auto ended = [](const auto& entry) { return entry.second->ended(); };
+  pass_on_losses();
+  size_t ended_sessions = std::erase_if(sessions, ended);
+  if (std::exchange(context.memory_changed, false) || !memory_divided()) {
+    divide_memory();
+    ended_sessions += std::erase_if(sessions, ended);
+  }
+  context.peers_changed = context.peers_changed || ended_sessions > 0;
+  update_peers();
+}
+
+// Whether exactly the pools whose manifest is known have a part.
+bool WorkerCore::Impl::memory_divided() const {
+  size_t pools = 0;
+  for (const auto& [key, session] : sessions) {
+    if (session->manifest() == nullptr) continue;
+    if (!sharing.contains(key)) return false;
+    ++pools;
+  }
+  return pools == sharing.size();
+}
+
+// What is kept beyond kKeptBytes comes out of the caches, in steps: a new share empties a cache.
+uint64_t WorkerCore::Impl::cache_bytes() const {
+  constexpr uint64_t kStep = 16 * kMiB;
+  uint64_t kept = 0;
+  for (const auto& [key, session] : sessions) {
+    if (!session->ended()) kept += session->kept_bytes();
+  }
+  uint64_t taken = kept > kKeptBytes ? round_up<uint64_t>(kept - kKeptBytes, kStep) : 0;
+  return context.options.ram_bytes - std::min(taken, context.options.ram_bytes);
+}
+
+void WorkerCore::Impl::divide_memory() {
+  std::set<PeerKey> pools;
+  for (const auto& [key, session] : sessions) {
+    if (session->manifest() != nullptr && !session->ended()) pools.insert(key);
+  }
+  while (!pools.empty() && !fits(cache_bytes() / pools.size())) {
+    PeerKey leaving = least_welcome(pools);
+    sessions.at(leaving)->refuse_memory(cache_bytes() / pools.size());
+    pools.erase(leaving);
+  }
+  size_t parts = std::max<size_t>(pools.size(), 1);
+  for (const auto& [key, session] : sessions) {
+    session->set_shares(cache_bytes() / parts, kFetchWindowBytes / parts);
+  }
+  sharing = std::move(pools);
+}
+
+// Of pools for which there is not enough memory: one that has just come, else the one that makes us
+// keep most.
+PeerKey WorkerCore::Impl::least_welcome(const std::set<PeerKey>& pools) const {
+  return *std::max_element(pools.begin(), pools.end(), [this](const PeerKey& a, const PeerKey& b) {
+    auto rank = [this](const PeerKey& key) {
+      return std::pair(!sharing.contains(key), sessions.at(key)->kept_bytes());
+    };
+    return rank(a) < rank(b);
+  });
+}
+
+// Whether every pool can hold at least one grain with such a share.
+bool WorkerCore::Impl::fits(uint64_t cache_bytes) const {
+  return std::all_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
+    const Manifest* manifest = entry.second->manifest();
+    return manifest == nullptr || entry.second->ended() ||
+           manifest->largest_grain_bytes() <= cache_bytes;
+  });
+}
+
+bool WorkerCore::Impl::make_room(uint64_t bytes) {
+  GrainStore& store = context.store;
+  auto enough = [&] { return bytes <= store.room_bytes(); };
+  if (enough()) return true;
+  std::vector<uint64_t> needed;  // by the first part of their digests; another one may stay, too
+  for (const auto& [key, session] : sessions) session->units().collect_grains(&needed);
+  std::sort(needed.begin(), needed.end());
+  for (const auto& [key, session] : sessions) {
+    if (session->manifest() == nullptr) continue;
+    for (const ManifestLayer& layer : session->manifest()->layers()) {
+      for (const Digest& digest : layer.grains) {
+        if (!store.contains(digest)) continue;
+        if (std::binary_search(needed.begin(), needed.end(), std::hash<Digest>{}(digest))) continue;
+        store.remove(digest);
+        if (enough()) return true;
       }
     }
   }
+  return false;
+}
 
-  // What was found altered while it was computed with or served is fetched again by those who need
-  // it.
-  void WorkerCore::Impl::pass_on_losses() {
-    for (const Digest& digest : context.store.take_lost()) {
-      for (const auto& [key, session] : sessions) session->on_grain_lost(digest, "");
-    }
+// Manifests and grains share the quota. Those of pools that are away stay while there is room.
+Status WorkerCore::Impl::save_manifest(const Digest& digest, const SignedManifest& manifest) {
+  std::set<Digest> used;
+  for (const auto& [key, session] : sessions) {
+    if (auto name = session->manifest_name()) used.insert(*name);
   }
-
-  // Sessions end and manifests come and go inside an event; what follows from that is done after
-  // it.
-  void WorkerCore::Impl::after_event() {
-    auto ended = [](const auto& entry) { return entry.second->ended(); };
-    pass_on_losses();
-    size_t ended_sessions = std::erase_if(sessions, ended);
-    if (std::exchange(context.memory_changed, false) || !memory_divided()) {
-      divide_memory();
-      ended_sessions += std::erase_if(sessions, ended);
-    }
-    context.peers_changed = context.peers_changed || ended_sessions > 0;
-    update_peers();
+  ManifestStore& stored = *context.manifests;
+  uint64_t bytes = manifest.body.size() + manifest.signature.size();
+  for (size_t spare : {kSpareManifests, size_t{0}}) {
+    stored.remove_unused(used, spare);
+    context.store.set_other_bytes(stored.bytes());
+    if (!make_room(bytes)) continue;
+    Status saved = stored.save(digest, manifest);
+    context.store.set_other_bytes(stored.bytes());
+    return saved;
   }
+  return Error{ErrorCode::kLimit,
+               fmt::format("it has {} bytes, the store has room for {} of its {}", bytes,
+                           context.store.room_bytes(), context.store.quota_bytes())};
+}
 
-  // Whether exactly the pools whose manifest is known have a part.
-  bool WorkerCore::Impl::memory_divided() const {
-    size_t pools = 0;
+// What rotted is fetched again by those who need it.
+void WorkerCore::Impl::scrub_store() {
+  std::optional<ScrubResult> result = scrub.on_tick();
+  if (!result) return;
+  for (size_t i = 0; i < result->lost.size(); ++i) {
     for (const auto& [key, session] : sessions) {
-      if (session->manifest() == nullptr) continue;
-      if (!sharing.contains(key)) return false;
-      ++pools;
+      session->on_grain_lost(result->lost[i], result->findings[i]);
     }
-    return pools == sharing.size();
   }
+}
 
-  // What is kept beyond kKeptBytes comes out of the caches, in steps: a new share empties a cache.
-  uint64_t WorkerCore::Impl::cache_bytes() const {
-    constexpr uint64_t kStep = 16 * kMiB;
-    uint64_t kept = 0;
-    for (const auto& [key, session] : sessions) kept += session->kept_bytes();
-    uint64_t taken = kept > kKeptBytes ? round_up<uint64_t>(kept - kKeptBytes, kStep) : 0;
-    return context.options.ram_bytes - std::min(taken, context.options.ram_bytes);
+WorkerCore::WorkerCore(WorkerOptions options, GrainStore& store, const KernelTable& kernels,
+                       ThreadPool& pool, const Clock& clock, ManifestStore* manifests)
+    : impl_(std::make_unique<Impl>(std::move(options), store, kernels, pool, clock, manifests)) {}
+
+WorkerCore::~WorkerCore() = default;
+
+void WorkerCore::add_pool(const PoolAddress& address) {
+  auto [entry, fresh] = impl_->sessions.try_emplace(address.coordinator);
+  if (!fresh) return;
+  entry->second = std::make_unique<PoolSession>(address, impl_->context);
+  impl_->divide_memory();
+  entry->second->start();
+  impl_->after_event();
+}
+
+void WorkerCore::on_message(const PeerKey& from, Channel channel, Message message,
+                            ByteVector tensor) {
+  if (!std::holds_alternative<Heartbeat>(message)) impl_->scrub.worked();
+  if (channel == Channel::kServe) {
+    const auto* fetch = std::get_if<FetchGrain>(&message);
+    if (fetch == nullptr) return;
+    impl_->context.server.on_fetch(from, *fetch, impl_->servable_bytes(from, *fetch));
+    return;
   }
-
-  void WorkerCore::Impl::divide_memory() {
-    std::set<PeerKey> pools;
-    for (const auto& [key, session] : sessions) {
-      if (session->manifest() != nullptr) pools.insert(key);
-    }
-    for (const auto& [key, session] : sessions) {
-      uint64_t share = cache_bytes() / std::max<size_t>(pools.size(), 1);
-      if (!pools.contains(key) || fits(share)) continue;
-      bool came_last = !sharing.contains(key) || pools.size() == 1;
-      if (!came_last) continue;
-      session->refuse_memory(share);
-      pools.erase(key);
-    }
-    size_t parts = std::max<size_t>(pools.size(), 1);
-    for (const auto& [key, session] : sessions) {
-      session->set_shares(cache_bytes() / parts, kFetchWindowBytes / parts);
-    }
-    sharing = std::move(pools);
-  }
-
-  // Whether every pool can hold at least one grain with such a share.
-  bool WorkerCore::Impl::fits(uint64_t cache_bytes) const {
-    return std::all_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
-      const Manifest* manifest = entry.second->manifest();
-      return manifest == nullptr || manifest->largest_grain_bytes() <= cache_bytes;
+  if (impl_->is_peer(from)) {
+    const auto* data = std::get_if<BulkData>(&message);
+    if (channel != Channel::kBulk || data == nullptr) return;
+    impl_->with_peer(from, [&](PoolSession& session, const PeerKey& peer) {
+      impl_->timed([&] { session.on_peer_data(peer, *data, tensor); });
     });
+    return;
   }
-
-  bool WorkerCore::Impl::make_room(uint64_t bytes) {
-    GrainStore& store = context.store;
-    auto enough = [&] { return bytes <= store.room_bytes(); };
-    if (enough()) return true;
-    std::vector<uint64_t> needed;  // by the first part of their digests; another one may stay, too
-    for (const auto& [key, session] : sessions) session->units().collect_grains(&needed);
-    std::sort(needed.begin(), needed.end());
-    for (const auto& [key, session] : sessions) {
-      if (session->manifest() == nullptr) continue;
-      for (const ManifestLayer& layer : session->manifest()->layers()) {
-        for (const Digest& digest : layer.grains) {
-          bool stays =
-              std::binary_search(needed.begin(), needed.end(), std::hash<Digest>{}(digest));
-          if (stays || !store.contains(digest)) continue;
-          store.remove(digest);
-          if (enough()) return true;
-        }
-      }
-    }
-    return false;
-  }
-
-  // Manifests and grains share the quota. Those of pools that are away stay while there is room.
-  Status WorkerCore::Impl::save_manifest(const Digest& digest, const SignedManifest& manifest) {
-    std::set<Digest> used;
-    for (const auto& [key, session] : sessions) {
-      if (auto name = session->manifest_name()) used.insert(*name);
-    }
-    ManifestStore& stored = *context.manifests;
-    uint64_t bytes = manifest.body.size() + manifest.signature.size();
-    for (size_t spare : {kSpareManifests, size_t{0}}) {
-      stored.remove_unused(used, spare);
-      context.store.set_other_bytes(stored.bytes());
-      if (!make_room(bytes)) continue;
-      Status saved = stored.save(digest, manifest);
-      context.store.set_other_bytes(stored.bytes());
-      return saved;
-    }
-    return Error{ErrorCode::kLimit,
-                 fmt::format("it has {} bytes, the store has room for {} of its {}", bytes,
-                             context.store.room_bytes(), context.store.quota_bytes())};
-  }
-
-  // What rotted is fetched again by those who need it.
-  void WorkerCore::Impl::scrub_store() {
-    std::optional<ScrubResult> result = scrub.on_tick();
-    if (!result) return;
-    for (size_t i = 0; i < result->lost.size(); ++i) {
-      for (const auto& [key, session] : sessions) {
-        session->on_grain_lost(result->lost[i], result->findings[i]);
-      }
-    }
-  }
-
-  WorkerCore::WorkerCore(WorkerOptions options, GrainStore & store, const KernelTable& kernels,
-                         ThreadPool& pool, const Clock& clock, ManifestStore* manifests)
-      : impl_(std::make_unique<Impl>(std::move(options), store, kernels, pool, clock, manifests)) {}
-
-  WorkerCore::~WorkerCore() = default;
-
-  void WorkerCore::add_pool(const PoolAddress& address) {
-    auto [entry, fresh] = impl_->sessions.try_emplace(address.coordinator);
-    if (!fresh) return;
-    entry->second = std::make_unique<PoolSession>(address, impl_->context);
-    impl_->divide_memory();
-    entry->second->start();
-    impl_->after_event();
-  }
-
-  void WorkerCore::on_message(const PeerKey& from, Channel channel, Message message,
-                              ByteVector tensor) {
-    if (!std::holds_alternative<Heartbeat>(message)) impl_->scrub.worked();
-    if (channel == Channel::kServe) {
-      const auto* fetch = std::get_if<FetchGrain>(&message);
-      if (fetch == nullptr) return;
-      impl_->context.server.on_fetch(from, *fetch, impl_->servable_bytes(from, *fetch));
-      return;
-    }
-    if (impl_->is_peer(from)) {
-      const auto* data = std::get_if<BulkData>(&message);
-      if (channel != Channel::kBulk || data == nullptr) return;
-      impl_->with_peer(from, [&](PoolSession& session, const PeerKey& peer) {
-        impl_->timed([&] { session.on_peer_data(peer, *data, tensor); });
-      });
-      return;
-    }
-    bool idle = !impl_->has_work();
-    impl_->with_session(from, [&](PoolSession& session) {
-      impl_->timed([&] {
-        session.on_message(channel, message, tensor);
-        if (idle && session.has_work()) impl_->compute();
-      });
+  bool idle = !impl_->has_work();
+  impl_->with_session(from, [&](PoolSession& session) {
+    impl_->timed([&] {
+      session.on_message(channel, message, tensor);
+      if (idle && session.has_work()) impl_->compute();
     });
-  }
+  });
+}
 
-  void WorkerCore::on_unreachable(const PeerKey& peer) {
-    if (impl_->is_peer(peer)) {
-      impl_->live_peers.erase(peer);
-      impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_lost(key); });
-      return;
-    }
-    impl_->with_session(peer, [](PoolSession& session) { session.on_unreachable(); });
+void WorkerCore::on_unreachable(const PeerKey& peer) {
+  if (impl_->is_peer(peer)) {
+    impl_->live_peers.erase(peer);
+    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_lost(key); });
+    return;
   }
+  impl_->with_session(peer, [](PoolSession& session) { session.on_unreachable(); });
+}
 
-  void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
-    if (impl_->is_peer(peer)) {
-      if (impl_->connected_peers.contains(peer)) impl_->live_peers.insert(peer);
-      impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_connected(key); });
-      return;
-    }
-    impl_->with_session(peer, [=](PoolSession& session) { session.on_connected(channel); });
+void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
+  if (impl_->is_peer(peer)) {
+    if (impl_->connected_peers.contains(peer)) impl_->live_peers.insert(peer);
+    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_connected(key); });
+    return;
   }
+  impl_->with_session(peer, [=](PoolSession& session) { session.on_connected(channel); });
+}
 
-  void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
-    if (impl_->is_peer(peer)) {
-      impl_->live_peers.erase(peer);
-      impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_refused(key); });
-      return;
-    }
-    impl_->with_session(peer, [=](PoolSession& session) { session.on_refused(channel); });
+void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
+  if (impl_->is_peer(peer)) {
+    impl_->live_peers.erase(peer);
+    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_refused(key); });
+    return;
   }
+  impl_->with_session(peer, [=](PoolSession& session) { session.on_refused(channel); });
+}
 
-  void WorkerCore::on_tick() {
-    impl_->scrub_store();
-    impl_->timed([this] {
-      impl_->serve();
-      for (auto& [key, session] : impl_->sessions) session->on_tick();
-      if (impl_->has_work()) impl_->compute();
-    });
-    impl_->after_event();
-  }
+void WorkerCore::on_tick() {
+  impl_->scrub_store();
+  impl_->timed([this] {
+    impl_->serve();
+    for (auto& [key, session] : impl_->sessions) session->on_tick();
+    if (impl_->has_work()) impl_->compute();
+  });
+  impl_->after_event();
+}
 
-  void WorkerCore::excuse_silence() {
-    for (auto& [key, session] : impl_->sessions) session->excuse_absence();
-  }
+void WorkerCore::excuse_silence() {
+  for (auto& [key, session] : impl_->sessions) session->excuse_absence();
+}
 
-  void WorkerCore::leave_all() {
-    for (auto& [key, session] : impl_->sessions) session->leave("the worker has ended");
-    impl_->after_event();
-  }
+void WorkerCore::leave_all() {
+  for (auto& [key, session] : impl_->sessions) session->leave("the worker has ended");
+  impl_->after_event();
+}
 
-  std::vector<WorkerAction> WorkerCore::take_actions() {
-    return std::exchange(impl_->context.actions, {});
-  }
+std::vector<WorkerAction> WorkerCore::take_actions() {
+  return std::exchange(impl_->context.actions, {});
+}
 
-  TimePoint WorkerCore::next_tick() const {
-    TimePoint next =
-        impl_->context.server.next_tick(impl_->context.clock.now()).value_or(TimePoint::max());
-    if (!impl_->sessions.empty()) next = std::min(next, impl_->scrub.next_tick());
-    if (auto block = impl_->next_block()) next = std::min(next, *block);
-    for (const auto& [key, session] : impl_->sessions) next = std::min(next, session->next_tick());
-    return next;
-  }
+TimePoint WorkerCore::next_tick() const {
+  TimePoint next =
+      impl_->context.server.next_tick(impl_->context.clock.now()).value_or(TimePoint::max());
+  if (!impl_->sessions.empty()) next = std::min(next, impl_->scrub.next_tick());
+  if (auto block = impl_->next_block()) next = std::min(next, *block);
+  for (const auto& [key, session] : impl_->sessions) next = std::min(next, session->next_tick());
+  return next;
+}
 
-  std::vector<MembershipStatus> WorkerCore::status() const {
-    std::vector<MembershipStatus> all;
-    for (const auto& [key, session] : impl_->sessions) all.push_back(session->status());
-    return all;
-  }
+std::vector<MembershipStatus> WorkerCore::status() const {
+  std::vector<MembershipStatus> all;
+  for (const auto& [key, session] : impl_->sessions) all.push_back(session->status());
+  return all;
+}
 
-  Status WorkerCore::validate() const {
-    for (const auto& [key, session] : impl_->sessions) {
-      if (Status valid = session->validate(); !valid) return valid;
-    }
-    return {};
+Status WorkerCore::validate() const {
+  for (const auto& [key, session] : impl_->sessions) {
+    if (Status valid = session->validate(); !valid) return valid;
   }
+  return {};
+}
 
-  size_t WorkerCore::pools() const {
-    return impl_->sessions.size();
-  }
+size_t WorkerCore::pools() const {
+  return impl_->sessions.size();
+}
 
-  uint64_t WorkerCore::bytes_served() const {
-    return impl_->context.server.bytes_served();
-  }
+uint64_t WorkerCore::bytes_served() const {
+  return impl_->context.server.bytes_served();
+}
 
-  uint64_t WorkerCore::resident_bytes() const {
-    uint64_t bytes = 0;
-    for (const auto& [key, session] : impl_->sessions) bytes += session->resident_bytes();
-    return bytes;
-  }
+uint64_t WorkerCore::resident_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [key, session] : impl_->sessions) bytes += session->resident_bytes();
+  return bytes;
+}
 
 }  // namespace potluck

@@ -90,7 +90,7 @@ void explain_invitations(const Pool& pool, const ListenPlace& listen, uint32_t i
 // Says so once the last invitation has gone: from then on no new device gets in.
 class JoinDoor {
  public:
-  void look(const Pool& pool, Terminal& terminal) {
+  void look(Pool& pool, Terminal& terminal) {
     bool open = pool.open_invitations() > 0;
     if (was_open_ && !open) {
       terminal.notice(

@@ -247,7 +247,7 @@ void Membership::update_room(const PeerKey& from, uint64_t room_bytes) {
   const WorkerRecord& record = *state_.worker(from);
   if (record.room_bytes == room_bytes) return;
   bool less = room_bytes < std::min(record.room_bytes, record.disk_bytes);
-  if (less) {
+  if (less && !room_changed_) {  // once for each time that units are placed
     notices_.add(
         fmt::format("{} has room for no more than {} at present: what it lacks goes elsewhere",
                     describe(from), format_bytes(room_bytes)));

@@ -1,6 +1,7 @@
 // A worker that belongs to an honest pool and to one whose coordinator is not: what the second says
 // costs the first nothing, and what it makes the worker keep is bounded.
 #include <chrono>
+#include <ctime>
 #include <set>
 
 #include <malloc.h>
@@ -244,27 +245,26 @@ TEST_F(HugeAssignment, CostsLittleTimeAndMemory) {
   worker.options.disk_bytes = kGiB;
   worker.restart();
   Liar liar(worker);
-  liar.set(huge_manifest(kLayers / 4));
+  liar.set(huge_manifest(kLayers / 8));
   liar.join();
   ASSERT_EQ(worker.core().pools(), 1u);
   Assignment assignment{liar.epoch, 1, 1, {}};
-  for (uint16_t layer = 0; layer < kLayers / 4; ++layer) {
+  for (uint16_t layer = 0; layer < kLayers / 8; ++layer) {
     for (uint16_t expert = 0; expert < kExperts; ++expert) {
       assignment.units.push_back({layer, expert, 0});
     }
   }
   size_t units = assignment.units.size();
-  SystemClock clock;
   uint64_t before = heap_bytes();
-  TimePoint start = clock.now();
+  std::clock_t start = std::clock();  // of this process, however busy the machine is
   worker.core().on_message(liar.key, Channel::kCompute, std::move(assignment), {});
-  Duration taken = clock.now() - start;
+  double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   uint64_t after = heap_bytes();
   uint64_t grown = after - std::min(before, after);
   EXPECT_EQ(worker.core().status().at(0).units_assigned, units);
   EXPECT_LT(grown, units * 64) << "bytes a unit, at most";
-  EXPECT_LT(taken, std::chrono::seconds(5));
-  RecordProperty("milliseconds", static_cast<int>(taken.count() / 1'000'000));
+  EXPECT_LT(seconds, 1.0);
+  RecordProperty("milliseconds", static_cast<int>(seconds * 1000));
   RecordProperty("kib", static_cast<int>(grown / kKiB));
 }
 

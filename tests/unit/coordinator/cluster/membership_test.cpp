@@ -206,6 +206,7 @@ TEST_F(MembershipTest, RoomThatChangesAllTheTimeIsLookedAtOnceASecond) {
     forget_sent();
   }
   EXPECT_LE(assignments, 3u);
+  EXPECT_LE(membership_->take_notices().size(), 8u);
 }
 
 TEST_F(MembershipTest, UnitsOfOthersAreNotTakenAsReady) {

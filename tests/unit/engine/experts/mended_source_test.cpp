@@ -183,6 +183,7 @@ TEST_F(MendedSourceTest, WithoutDescriptorsTheStoreIsLeftAlone) {
   Status taken = source_->take(&arrivals);
   ASSERT_FALSE(taken);
   EXPECT_THAT(taken.error().message, HasSubstr("too many open files"));
+  arrivals.clear();  // what it views stays in memory
   EXPECT_EQ(store_->count(), ids_.size());
   expect_all();
   EXPECT_EQ(source_->mended(), 0u);
