@@ -25,6 +25,12 @@ constexpr size_t kNameBytes = 64;
 constexpr size_t kSoftwareBytes = 128;
 constexpr size_t kReasonBytes = 256;
 
+// A worker that cannot hold what it was told to hold. It has nothing else to refuse.
+bool is_full(const Message& message) {
+  const auto* refusal = std::get_if<Refusal>(&message);
+  return refusal != nullptr && refusal->reason == RefusalReason::kFull;
+}
+
 double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
@@ -51,7 +57,7 @@ bool Membership::on_message(const PeerKey& from, Channel channel, const Message&
               std::holds_alternative<Residency>(message) ||
               std::holds_alternative<SourceReport>(message) ||
               std::holds_alternative<Heartbeat>(message) ||
-              std::holds_alternative<Goodbye>(message) || std::holds_alternative<Refusal>(message);
+              std::holds_alternative<Goodbye>(message) || is_full(message);
   if (!ours) return false;
   if (channel != (join ? Channel::kJoin : Channel::kCompute)) {
     refuse(from, channel, RefusalReason::kProtocol,
@@ -78,8 +84,7 @@ void Membership::on_member_message(const PeerKey& from, const Message& message) 
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
     answer_heartbeat(from, *heartbeat);
   } else if (const auto* refusal = std::get_if<Refusal>(&message)) {
-    // It cannot do what it was told, such as hold all its units on a disk that is full. What it
-    // does hold it reports like any other.
+    // What it does hold it reports like any other.
     notices_.add(
         fmt::format("{} says: {}", describe(from), clean_text(refusal->message, kReasonBytes)));
   } else if (const auto* goodbye = std::get_if<Goodbye>(&message)) {

@@ -44,9 +44,9 @@ class Membership {
   Membership(MembershipOptions options, const Manifest& manifest, AllowList& allow_list,
              InvitationBook& invitations, const Clock& clock);
 
-  // Hello, Residency, SourceReport, Heartbeat, Refusal, Goodbye on the compute channel, JoinRequest
-  // on the join channel; another one of these seven elsewhere is refused. Returns false if the
-  // message was not for us.
+  // Hello, Residency, SourceReport, Heartbeat, Refusal (full), Goodbye on the compute channel,
+  // JoinRequest on the join channel; another one of these seven elsewhere is refused. Returns false
+  // if the message was not for us.
   bool on_message(const PeerKey& from, Channel channel, const Message& message);
   // Any message at all came from this peer. A key that we allow but do not count as a member gets a
   // heartbeat of epoch 0, so that it says Hello again: we were restarted, or had given it up.

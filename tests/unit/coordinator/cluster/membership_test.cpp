@@ -580,6 +580,17 @@ TEST_F(MembershipTest, TheJoinChannelKnowsOneVerb) {
   EXPECT_EQ(invitations_.open_count(clock_.unix_seconds()), 1u);
 }
 
+TEST_F(MembershipTest, AWorkerWithoutRoomIsHeardAndNothingElseIsRefusedByOne) {
+  join(1);
+  forget_sent();
+  membership_->take_notices();
+  tell(1, Refusal{RefusalReason::kFull, "no room\nfor more"});
+  EXPECT_TRUE(any_contains(membership_->take_notices(), "says: no room?for more"));
+  EXPECT_TRUE(membership_->is_member(peer(1)));
+  EXPECT_TRUE(membership_->take_outgoing().empty());
+  EXPECT_FALSE(membership_->on_message(peer(1), Channel::kCompute, Refusal{}));
+}
+
 TEST_F(MembershipTest, OtherVerbsAreNotForUs) {
   EXPECT_FALSE(membership_->on_message(peer(1), Channel::kCompute, Partial{}));
   EXPECT_FALSE(membership_->on_message(peer(1), Channel::kCompute, Welcome{}));
