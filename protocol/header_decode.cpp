@@ -106,6 +106,7 @@ Message read(wire::Residency::Reader in, FieldChecks& checks) {
   m.version = in.getVersion();
   m.ready = checks.units(in.getReady(), limits::kSlices, "ready units");
   m.lost = checks.units(in.getLost(), limits::kSlices, "lost units");
+  m.room_bytes = in.getRoomBytes();
   return m;
 }
 

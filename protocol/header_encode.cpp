@@ -176,6 +176,7 @@ void write(wire::Header::Builder root, const Residency& m) {
   out.setVersion(m.version);
   write_units(out.initReady(unit_numbers(m.ready)), m.ready);
   write_units(out.initLost(unit_numbers(m.lost)), m.lost);
+  out.setRoomBytes(m.room_bytes);
 }
 
 void write_rows(wire::Compute::Builder out, const std::vector<ComputeRow>& rows, uint32_t calls) {

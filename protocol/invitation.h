@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -28,18 +29,24 @@ struct Invitation {
   std::string token() const;
 };
 
-// Errors say what is wrong with the token without repeating it. Only "tcp://HOST:PORT" is accepted.
-Result<Invitation> parse_invitation(std::string_view token);
+// A token as people paste it: with blanks or line breaks around or within it, in quotes, with the
+// command in front ("potluck join potluck1..."), with words behind it. Errors say what is wrong
+// without repeating the token. Only "tcp://HOST:PORT" is accepted as the endpoint.
+Result<Invitation> parse_invitation(std::string_view pasted);
 
 // The coordinator's open invitations. One thread.
 class InvitationBook {
  public:
   // Remembers only a hash of the secret.
   Invitation issue(Invitation blank, int64_t expires_unix_seconds, Entropy& entropy);
-  // Uses an invitation up. kRefused with the reason (unknown, used, expired); in constant time for
-  // the comparison.
-  Status redeem(const InvitationSecret& secret, int64_t now_unix_seconds);
-  size_t open_count() const { return open_.size(); }
+  // Lets `admit` do what an invitation is good for, and uses it up if that succeeded: else the
+  // error is that of `admit`, and the invitation can be tried again. kRefused with the reason
+  // (unknown, used, expired) if it is not good; in constant time for the comparison.
+  Status redeem(
+      const InvitationSecret& secret, int64_t now_unix_seconds,
+      const std::function<Status()>& admit = [] { return Status(); });
+  // Invitations that can still be redeemed.
+  size_t open_count(int64_t now_unix_seconds) const;
 
  private:
   std::map<Digest, int64_t> open_;  // hash of the secret -> expiry

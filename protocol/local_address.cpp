@@ -1,12 +1,16 @@
 #include "protocol/local_address.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 
 #include <fmt/format.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,7 +21,9 @@ namespace {
 
 struct FreeAddresses {
   void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
+  void operator()(ifaddrs* addresses) const { freeifaddrs(addresses); }
 };
+using FoundAddresses = std::unique_ptr<addrinfo, FreeAddresses>;
 
 // A datagram socket that is "connected" has a local address, and nothing was sent.
 class DatagramSocket {
@@ -34,25 +40,74 @@ class DatagramSocket {
   int descriptor_;
 };
 
+// "" if it cannot be written down.
+std::string numeric(const sockaddr* address, socklen_t size) {
+  std::array<char, NI_MAXHOST> name{};
+  int problem = getnameinfo(address, size, name.data(), name.size(), nullptr, 0, NI_NUMERICHOST);
+  return problem == 0 ? name.data() : "";
+}
+
 Result<std::string> local_name(const addrinfo& to) {
   auto failure = [] { return Error{ErrorCode::kIo, std::strerror(errno)}; };
   DatagramSocket probe(to.ai_family);
   if (probe.descriptor() < 0) return failure();
   if (connect(probe.descriptor(), to.ai_addr, to.ai_addrlen) != 0) return failure();
-  sockaddr_storage own{};
-  socklen_t size = sizeof own;
-  void* address = &own;
-  if (getsockname(probe.descriptor(), static_cast<sockaddr*>(address), &size) != 0) {
-    return failure();
+  std::string name = local_address_of(probe.descriptor());
+  if (name.empty()) return Error{ErrorCode::kIo, "the connection has no local address"};
+  return name;
+}
+
+Result<FoundAddresses> look_up(const std::string& host, const std::string& port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (int problem = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); problem != 0) {
+    return Error{ErrorCode::kIo, gai_strerror(problem)};
   }
-  std::array<char, NI_MAXHOST> name{};
-  int problem = getnameinfo(static_cast<sockaddr*>(address), size, name.data(), name.size(),
-                            nullptr, 0, NI_NUMERICHOST);
-  if (problem != 0) return Error{ErrorCode::kIo, gai_strerror(problem)};
-  return std::string(name.data());
+  return FoundAddresses(found);
+}
+
+LocalAddress describe(const ifaddrs& entry) {
+  constexpr uint8_t kLinkLocal[] = {169, 254};
+  LocalAddress found;
+  found.interface = entry.ifa_name;
+  found.ipv6 = entry.ifa_addr->sa_family == AF_INET6;
+  found.loopback = (entry.ifa_flags & IFF_LOOPBACK) != 0;
+  if (found.ipv6) {
+    sockaddr_in6 address;
+    std::memcpy(&address, entry.ifa_addr, sizeof address);
+    found.link_local = IN6_IS_ADDR_LINKLOCAL(&address.sin6_addr);
+    found.address = numeric(entry.ifa_addr, sizeof address);
+  } else {
+    sockaddr_in address;
+    std::memcpy(&address, entry.ifa_addr, sizeof address);
+    found.link_local = std::memcmp(&address.sin_addr, kLinkLocal, sizeof kLinkLocal) == 0;
+    found.address = numeric(entry.ifa_addr, sizeof address);
+  }
+  return found;
 }
 
 }  // namespace
+
+std::vector<LocalAddress> local_addresses() {
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return {};
+  std::unique_ptr<ifaddrs, FreeAddresses> owner(list);
+  // Addresses for documentation: only the way there is asked for.
+  auto ipv4 = local_address_towards("tcp://192.0.2.1:9");
+  auto ipv6 = local_address_towards("tcp://[2001:db8::1]:9");
+  std::vector<LocalAddress> found;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || (entry->ifa_flags & IFF_UP) == 0) continue;
+    int family = entry->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    LocalAddress address = describe(*entry);
+    if (address.address.empty()) continue;
+    address.primary = (ipv4 && address.address == *ipv4) || (ipv6 && address.address == *ipv6);
+    found.push_back(std::move(address));
+  }
+  return found;
+}
 
 Result<std::string> local_address_towards(const std::string& endpoint) {
   if (Status fits = check_endpoint(endpoint); !fits) return fits.error();
@@ -61,16 +116,32 @@ Result<std::string> local_address_towards(const std::string& endpoint) {
   std::string host = endpoint.substr(kScheme, colon - kScheme);
   std::string port = endpoint.substr(colon + 1);
   if (host.front() == '[') host = host.substr(1, host.size() - 2);
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_DGRAM;
-  addrinfo* found = nullptr;
-  if (int problem = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); problem != 0) {
-    return Error{ErrorCode::kIo, fmt::format("{}: {}", endpoint, gai_strerror(problem))};
-  }
-  std::unique_ptr<addrinfo, FreeAddresses> addresses(found);
-  Result<std::string> name = local_name(*addresses);
+  auto addresses = look_up(host, port);
+  if (!addresses) return addresses.error().in(endpoint);
+  Result<std::string> name = local_name(**addresses);
   if (!name) return name.error().in(endpoint);
   return name;
+}
+
+std::string local_address_of(int descriptor) {
+  constexpr std::string_view kMapped = "::ffff:";  // IPv4, on a socket that takes both
+  sockaddr_storage own{};
+  socklen_t size = sizeof own;
+  void* address = &own;
+  if (getsockname(descriptor, static_cast<sockaddr*>(address), &size) != 0) return {};
+  std::string name = numeric(static_cast<sockaddr*>(address), size);
+  return name.starts_with(kMapped) ? name.substr(kMapped.size()) : name;
+}
+
+std::vector<std::string> look_up_host(const std::string& name) {
+  std::vector<std::string> found;
+  auto addresses = look_up(name, "0");
+  if (!addresses) return found;
+  for (const addrinfo* entry = addresses->get(); entry != nullptr; entry = entry->ai_next) {
+    std::string address = numeric(entry->ai_addr, entry->ai_addrlen);
+    if (!address.empty()) found.push_back(std::move(address));
+  }
+  return found;
 }
 
 }  // namespace potluck

@@ -91,10 +91,16 @@ struct Assignment {
 
 // Units that became ready since the last Residency, and units that were lost (altered on disk).
 struct Residency {
+  static constexpr uint64_t kAnyRoom = ~uint64_t{0};
+
   uint64_t epoch = 0;
   uint64_t version = 0;  // of the assignment that this is about
   std::vector<UnitId> ready;
   std::vector<UnitId> lost;
+  // Bytes of units that this worker can hold for the pool at present, where that is less than Hello
+  // said: the disk is full or failing, or other pools have taken the room. What does not fit is to
+  // go elsewhere. Repeated until it changes.
+  uint64_t room_bytes = kAnyRoom;
 
   bool operator==(const Residency&) const = default;
 };

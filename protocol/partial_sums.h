@@ -13,6 +13,11 @@ namespace potluck {
 
 inline constexpr uint32_t kSumGroup = 32;
 
+// The most bytes that so many values take, whatever they are.
+constexpr uint64_t largest_packed_bytes(uint64_t values) {
+  return values * sizeof(int64_t) + (values + kSumGroup - 1) / kSumGroup;
+}
+
 // Appends the packed values; the last group may be short.
 void pack_sums(std::span<const int64_t> sums, ByteVector* out);
 

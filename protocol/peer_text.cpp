@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "engine/base/terminal_text.h"
+#include "engine/base/utf8.h"
+
 namespace potluck {
 namespace {
 
@@ -10,24 +13,11 @@ namespace {
 constexpr size_t kHostBytes = 253;
 constexpr uint32_t kMaxPort = 65535;
 
-bool is_continuation(char c) {
-  return (static_cast<uint8_t>(c) & 0xc0) == 0x80;
-}
-
-// Bytes of the well-formed, printable UTF-8 character at the front of `text`; 0 if there is none.
-size_t printable_length(std::string_view text) {
-  auto lead = static_cast<uint8_t>(text[0]);
-  if (lead < 0x80) return lead >= 0x20 && lead != 0x7f ? 1 : 0;
-  size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
-  uint32_t code = lead & (0xffU >> (length + 1));
-  for (size_t i = 1; i < length; ++i) {
-    if (!is_continuation(text[i])) return 0;
-    code = code << 6 | (static_cast<uint8_t>(text[i]) & 0x3f);
-  }
-  constexpr uint32_t kSmallest[] = {0, 0, 0xa0, 0x800, 0x10000};  // 0x80-0x9f are controls
-  bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  return code < kSmallest[length] || surrogate || code > 0x10ffff ? 0 : length;
+// Bytes of the well-formed, harmless UTF-8 character at the front of `text`; 0 if there is none.
+size_t harmless_length(std::string_view text) {
+  const Utf8Step step = first_utf8_step(text);
+  if (step.kind != Utf8Kind::kCharacter || is_terminal_control(decode_utf8(text))) return 0;
+  return step.bytes;
 }
 
 bool is_alphanumeric(char c) {
@@ -50,7 +40,7 @@ std::string clean_text(std::string_view text, size_t limit) {
   std::string clean;
   clean.reserve(std::min(text.size(), limit));
   while (!text.empty()) {
-    size_t length = printable_length(text);
+    size_t length = harmless_length(text);
     size_t added = std::max<size_t>(length, 1);
     if (clean.size() + added > limit) break;
     if (length == 0) {
@@ -71,8 +61,11 @@ bool is_endpoint_host(std::string_view host) {
   }
   if (host.size() < 4 || host.back() != ']') return false;
   std::string_view inner = host.substr(1, host.size() - 2);
-  return std::all_of(inner.begin(), inner.end(),
-                     [](char c) { return is_alphanumeric(c) || c == ':' || c == '.' || c == '%'; });
+  return std::all_of(inner.begin(), inner.end(), [](char c) {
+    // Behind the '%' stands the name of a network interface.
+    constexpr std::string_view kOthers = ":.%-_";
+    return is_alphanumeric(c) || kOthers.find(c) != std::string_view::npos;
+  });
 }
 
 Status check_endpoint(std::string_view endpoint) {

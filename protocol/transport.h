@@ -19,6 +19,14 @@ enum class Channel : uint8_t {
   kServe = 3,    // a worker's side of bulk channels that other workers opened: grains it serves
 };
 
+// Of one channel to one peer, as the side that connects sees it.
+enum class LinkState {
+  kClosed,      // it was not asked for
+  kConnecting,  // not there yet, or lost; tries again by itself
+  kConnected,
+  kRefused,  // the other side does not know our key; connect again to try anew
+};
+
 struct Envelope {
   PeerKey peer;  // authenticated by the transport
   Channel channel = Channel::kCompute;
@@ -34,7 +42,8 @@ class Transport {
   virtual Status send(const PeerKey& peer, Channel channel, Frames frames) = 0;
 
   // The next message, waiting up to `timeout`; nothing when none came. Messages of kCompute come
-  // before those of other channels.
+  // before those of other channels, and peers take turns; but neither a channel nor a peer that
+  // sends without end keeps the others from being heard.
   virtual std::optional<Envelope> receive(Duration timeout) = 0;
 
   // Bytes sent and received on the compute channel so far, both frames.

@@ -45,8 +45,8 @@ void send_reply(void* socket, const std::string& request_id, HandshakeVerdict ve
 
 }  // namespace
 
-HandshakeVerdict HandshakePolicy::judge(std::string_view domain, const PeerKey& key, TimePoint now,
-                                        size_t join_connections) {
+HandshakeVerdict HandshakePolicy::judge(std::string_view domain, const PeerKey& key,
+                                        TimePoint now) {
   if (allow_list_.contains(key)) return HandshakeVerdict::kAccept;
   if (domain != kJoinDomain || !join_open_) return HandshakeVerdict::kRefuse;
   auto fresh = (now - refilled_at_) / kStrangerInterval;
@@ -54,12 +54,13 @@ HandshakeVerdict HandshakePolicy::judge(std::string_view domain, const PeerKey& 
     refilled_at_ = now;
     tokens_ = static_cast<uint32_t>(std::min<int64_t>(kStrangersAtOnce, tokens_ + fresh));
   }
-  if (tokens_ == 0 || join_connections > kJoinConnections) return HandshakeVerdict::kLater;
+  if (tokens_ == 0) return HandshakeVerdict::kLater;
   --tokens_;
   return HandshakeVerdict::kAccept;
 }
 
 Result<ZapHandler> ZapHandler::start(void* context) {
+  if (Status threads = check_zmq_threads(); !threads) return threads.error();
   ZmqSocket socket(zmq_socket(context, ZMQ_REP));
   if (socket == nullptr) return zmq_error("authentication handler");
   int no_linger = 0;
@@ -70,20 +71,19 @@ Result<ZapHandler> ZapHandler::start(void* context) {
   return ZapHandler(std::move(socket));
 }
 
-void ZapHandler::serve(HandshakePolicy& policy, TimePoint now, size_t join_connections) {
+void ZapHandler::serve(HandshakePolicy& policy, TimePoint now) {
   for (;;) {
     std::vector<std::string> request = receive_request(socket_.get());
     if (request.empty()) return;
     std::string user_id;
-    HandshakeVerdict verdict = answer(request, policy, now, join_connections, &user_id);
+    HandshakeVerdict verdict = answer(request, policy, now, &user_id);
     send_reply(socket_.get(), request.size() > kRequestId ? request[kRequestId] : "", verdict,
                user_id);
   }
 }
 
 HandshakeVerdict ZapHandler::answer(const std::vector<std::string>& request,
-                                    HandshakePolicy& policy, TimePoint now, size_t join_connections,
-                                    std::string* user_id) {
+                                    HandshakePolicy& policy, TimePoint now, std::string* user_id) {
   PeerKey key;
   if (request.size() != kRequestParts || request[kVersion] != kZapVersion ||
       request[kMechanism] != "CURVE" || request[kKey].size() != key.bytes.size()) {
@@ -91,7 +91,7 @@ HandshakeVerdict ZapHandler::answer(const std::vector<std::string>& request,
   }
   std::copy(request[kKey].begin(), request[kKey].end(), key.bytes.begin());
   *user_id = key.text();
-  HandshakeVerdict verdict = policy.judge(request[kDomain], key, now, join_connections);
+  HandshakeVerdict verdict = policy.judge(request[kDomain], key, now);
   if (verdict == HandshakeVerdict::kRefuse) {
     ++refused_;
     last_refusal_ =

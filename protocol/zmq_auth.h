@@ -22,17 +22,15 @@ class HandshakePolicy {
  public:
   static constexpr uint32_t kStrangersAtOnce = 8;  // burst; one more every kStrangerInterval
   static constexpr Duration kStrangerInterval = std::chrono::milliseconds(250);
-  static constexpr size_t kJoinConnections = 64;  // connections on the join socket, all in all
 
   explicit HandshakePolicy(const AllowList& allow_list) : allow_list_(allow_list) {}
 
   void open_join(bool open) { join_open_ = open; }
-  HandshakeVerdict judge(std::string_view domain, const PeerKey& key, TimePoint now,
-                         size_t join_connections);
+  HandshakeVerdict judge(std::string_view domain, const PeerKey& key, TimePoint now);
 
  private:
   const AllowList& allow_list_;
-  bool join_open_ = true;
+  bool join_open_ = false;
   uint32_t tokens_ = kStrangersAtOnce;
   TimePoint refilled_at_{0};
 };
@@ -44,7 +42,7 @@ class ZapHandler {
 
   void* socket() const { return socket_.get(); }
   // Answers all requests that wait.
-  void serve(HandshakePolicy& policy, TimePoint now, size_t join_connections);
+  void serve(HandshakePolicy& policy, TimePoint now);
 
   uint64_t refused() const { return refused_; }
   // "key XXXXXXXX from ADDRESS is not on the allow list", or empty.
@@ -53,7 +51,7 @@ class ZapHandler {
  private:
   explicit ZapHandler(ZmqSocket socket) : socket_(std::move(socket)) {}
   HandshakeVerdict answer(const std::vector<std::string>& request, HandshakePolicy& policy,
-                          TimePoint now, size_t join_connections, std::string* user_id);
+                          TimePoint now, std::string* user_id);
 
   ZmqSocket socket_;
   uint64_t refused_ = 0;

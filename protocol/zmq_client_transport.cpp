@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <zmq.h>
 
+#include "protocol/listen_address.h"
 #include "protocol/peer_text.h"
 #include "protocol/zmq_socket.h"
 #include "protocol/zmq_transport.h"
@@ -15,6 +16,8 @@ constexpr int kLinkEvents =
     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED;
 // Useless messages in a row that one look at a socket steps over.
 constexpr int kSkipped = 64;
+// A busy compute channel must not keep other channels waiting for longer than so many messages.
+constexpr uint64_t kReceivesPerLookAround = 32;
 
 }  // namespace
 
@@ -43,6 +46,7 @@ struct ZmqClientTransport::State {
   std::optional<Envelope> take(Link& link);
   std::optional<Envelope> take_any(Channel channel);
   std::optional<Envelope> take_served();
+  std::optional<Envelope> look_around();
   bool wait(TimePoint deadline);
 
   SystemClock clock;
@@ -51,7 +55,8 @@ struct ZmqClientTransport::State {
   Links links;
   std::unique_ptr<ZmqServerTransport> serving;  // or null
   size_t next_link = 0;  // where the next look begins: nobody is served twice in a row
-  uint64_t opened = 0;   // gives every monitor its own name
+  uint64_t receives = 0;
+  uint64_t opened = 0;  // gives every monitor its own name
   uint64_t compute_bytes = 0;
 };
 
@@ -96,6 +101,20 @@ std::optional<Envelope> ZmqClientTransport::State::take_served() {
   std::optional<Envelope> envelope = serving->receive({});
   if (envelope) envelope->channel = Channel::kServe;
   return envelope;
+}
+
+// A message of a channel that is not compute's; by turns one that others ask us for.
+std::optional<Envelope> ZmqClientTransport::State::look_around() {
+  if (receives / kReceivesPerLookAround % 2 == 0) {
+    if (auto envelope = take_served()) return envelope;
+  }
+  for (const auto& link : links) {
+    if (link->channel != Channel::kCompute) link->watch.may_have_message = true;
+  }
+  for (Channel channel : {Channel::kJoin, Channel::kBulk}) {
+    if (auto envelope = take_any(channel)) return envelope;
+  }
+  return std::nullopt;
 }
 
 bool ZmqClientTransport::State::wait(TimePoint deadline) {
@@ -149,8 +168,11 @@ void ZmqClientTransport::disconnect(const PeerKey& server) {
 }
 
 Result<std::string> ZmqClientTransport::serve(const std::string& host, uint16_t port,
-                                              const AllowList& allow_list) {
-  auto server = ZmqServerTransport::listen({state_->keys, host, port, true}, allow_list);
+                                              const AllowList& allow_list,
+                                              const std::string& advertised_host) {
+  ZmqServerTransport::Options options{state_->keys, endpoint_host(host), advertised_host, port,
+                                      true};
+  auto server = ZmqServerTransport::listen(options, allow_list);
   if (!server) return server.error();
   state_->serving = std::move(*server);
   return state_->serving->bulk_endpoint();
@@ -181,6 +203,9 @@ Status ZmqClientTransport::send(const PeerKey& peer, Channel channel, Frames fra
 }
 
 std::optional<Envelope> ZmqClientTransport::receive(Duration timeout) {
+  if (++state_->receives % kReceivesPerLookAround == 0) {
+    if (auto other = state_->look_around()) return other;
+  }
   // Costs no system call while messages are queued.
   if (auto envelope = state_->take_any(Channel::kCompute)) return envelope;
   TimePoint deadline = state_->clock.now() + std::min<Duration>(timeout, std::chrono::hours(1));

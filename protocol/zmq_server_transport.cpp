@@ -1,11 +1,16 @@
 #include <array>
-#include <cerrno>
+#include <map>
 #include <vector>
 
 #include <fmt/format.h>
 #include <zmq.h>
 
+#include "engine/base/descriptor_limit.h"
 #include "engine/base/limits.h"
+#include "protocol/accept_hook.h"
+#include "protocol/listen_address.h"
+#include "protocol/listen_socket.h"
+#include "protocol/local_address.h"
 #include "protocol/peer_routes.h"
 #include "protocol/peer_text.h"
 #include "protocol/zmq_auth.h"
@@ -17,37 +22,50 @@ namespace {
 
 // Sockets in the order in which they are served.
 constexpr std::array kChannels = {Channel::kCompute, Channel::kJoin, Channel::kBulk};
-// A busy compute channel must not keep handshakes waiting for longer than so many messages.
-constexpr uint64_t kReceivesPerHandshake = 32;
+// A busy compute channel must not keep handshakes and other channels waiting for longer than so
+// many messages.
+constexpr uint64_t kReceivesPerLookAround = 32;
 // Useless messages in a row that one call of receive() steps over.
 constexpr int kSkipped = 64;
 // Members may be connected twice for a moment while they reconnect.
 constexpr size_t kRememberedPeers = 2 * limits::kWorkers;
 
-// Wildcards would answer on networks nobody meant, and are no address to connect to.
-Result<std::string> endpoint_host(const std::string& listen_host) {
-  std::string host = listen_host;
-  if (host.find(':') != std::string::npos && host.front() != '[') host = "[" + host + "]";
-  if (!is_endpoint_host(host) || host == "0.0.0.0" || host == "[::]") {
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("listen address \"{}\": expected one address of this machine",
-                             clean_text(listen_host, 80))};
-  }
-  return host;
+// How often connections that have not authenticated are looked at.
+constexpr Duration kSweepInterval = std::chrono::milliseconds(20);
+// What libzmq needs besides connections: its threads, sockets and listeners.
+constexpr uint64_t kOwnDescriptors = 48;
+constexpr size_t kReachedHosts = 64;  // remembered
+
+Status check_hosts(const ZmqServerTransport::Options& options) {
+  const std::string& host = options.listen_host;
+  bool everywhere = host == "0.0.0.0" || host == "[::]";
+  bool good = is_endpoint_host(host) && (!everywhere || !options.advertised_host.empty()) &&
+              (options.advertised_host.empty() || is_endpoint_host(options.advertised_host));
+  if (good) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("listen address \"{}\": expected one address of this machine",
+                           clean_text(host, 80))};
 }
 
-std::string bound_endpoint(void* socket) {
-  std::array<char, 256> endpoint{};
-  size_t size = endpoint.size();
-  if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint.data(), &size) != 0) return {};
-  return endpoint.data();
-}
-
-// Port 0 means any.
-Status bind_port(void* socket, const std::string& host, uint32_t port) {
-  std::string where = fmt::format("tcp://{}:{}", host, port == 0 ? "*" : std::to_string(port));
-  if (zmq_bind(socket, where.c_str()) == 0) return {};
-  return zmq_error("cannot listen on " + where);
+// Connections share what the process may open. With few descriptors there are fewer of them; with
+// too few we do not start.
+Result<GateLimits> gate_limits(Channel channel, size_t listeners) {
+  constexpr uint64_t kLeast = 8;  // connections per listener, to be of any use
+  Status enough = require_descriptors(
+      limits::kReservedDescriptors + kOwnDescriptors + listeners * kLeast, "listening for workers");
+  if (!enough) return enough.error();
+  uint64_t room = (free_descriptors() - limits::kReservedDescriptors - kOwnDescriptors) / listeners;
+  GateLimits gate;
+  gate.guests = std::min<uint64_t>(limits::kGuestConnections, room / 2);
+  gate.members = std::min<uint64_t>(limits::kMemberConnections, room - gate.guests);
+  gate.guest_bytes = limits::kGuestBytes;
+  gate.backlog_bytes = zmq_backlog_bytes(channel);
+  if (channel != Channel::kJoin) return gate;
+  // Whoever joins is a stranger until it has, and then has no more to say here.
+  gate.members = 0;
+  gate.guest_bytes = limits::kJoinStreamBytes;
+  gate.lifetime_bytes = limits::kJoinStreamBytes;
+  return gate;
 }
 
 }  // namespace
@@ -56,6 +74,8 @@ struct ZmqServerTransport::State {
   // One channel's socket.
   struct Listener {
     ZmqSocket socket;
+    std::shared_ptr<ConnectionGate> gate;
+    std::unique_ptr<GuardedListener> guard;  // ends before the socket
     ZmqWatch watch;
     std::string endpoint;
     PeerRoutes routes{kRememberedPeers};
@@ -72,13 +92,15 @@ struct ZmqServerTransport::State {
 
   Listener& listener(Channel channel) { return listeners[static_cast<size_t>(channel)]; }
   Status open(const Options& options);
-  Status open_channel(const Options& options, const std::string& host, Channel channel);
-  Status watch_join();
+  Status open_channel(const Options& options, Channel channel);
+  Status bind(const Options& options, Channel channel, Listener* opened);
   void serve_handshakes();
+  void sweep_gates();
+  void note_reached_host(const PeerKey& key, int descriptor);
   std::optional<Envelope> take(Channel channel);
+  std::optional<Envelope> look_around();
   std::optional<PeerKey> sender(Channel channel, const ZmqReceived& received) const;
   void add_watches(std::vector<ZmqWatch*>* watches);
-  bool join_news() { return join_monitor && join_monitor->watch().may_have_message; }
   bool wait(TimePoint deadline, std::optional<Envelope>* envelope);
 
   SystemClock clock;
@@ -87,64 +109,83 @@ struct ZmqServerTransport::State {
   ZmqWatch zap_watch;
   const AllowList& allow_list;
   HandshakePolicy policy;
-  std::array<Listener, 3> listeners;         // by channel
-  std::unique_ptr<ZmqMonitor> join_monitor;  // ends before the listeners
-  size_t join_connections = 0;
+  std::array<Listener, 3> listeners;  // by channel
+  std::string advertised_host;
+  std::map<PeerKey, std::string> reached_hosts;  // by who joins
+  TimePoint swept_at{0};
   uint64_t receives = 0;
   uint64_t dropped = 0;
   uint64_t compute_bytes = 0;
 };
 
 Status ZmqServerTransport::State::open(const Options& options) {
-  auto host = endpoint_host(options.listen_host);
-  if (!host) return host.error();
+  Status good = check_hosts(options);
+  if (!good) return good;
+  advertised_host = options.advertised_host.empty() ? options.listen_host : options.advertised_host;
   for (Channel channel : {Channel::kJoin, Channel::kCompute, Channel::kBulk}) {
     if (options.only_bulk && channel != Channel::kBulk) continue;
-    Status opened = open_channel(options, *host, channel);
+    Status opened = open_channel(options, channel);
     if (!opened) return opened;
   }
   return {};
 }
 
-Status ZmqServerTransport::State::open_channel(const Options& options, const std::string& host,
-                                               Channel channel) {
-  ZmqSocketRole role{channel, host.front() == '[', options.keys, std::nullopt};
+Status ZmqServerTransport::State::open_channel(const Options& options, Channel channel) {
+  auto limits = gate_limits(channel, options.only_bulk ? 1 : kChannels.size());
+  if (!limits) return limits.error();
+  ZmqSocketRole role{channel, options.listen_host.front() == '[', options.keys, std::nullopt};
   auto socket = open_zmq_socket(context.get(), role);
   if (!socket) return socket.error();
   Listener& opened = listener(channel);
   opened.socket = std::move(*socket);
   opened.watch = ZmqWatch(opened.socket.get());
-  if (channel == Channel::kJoin) {
-    Status watched = watch_join();
-    if (!watched) return watched;
-  }
-  uint32_t port = options.port;
-  // The two ports behind a chosen one, so that workers find a coordinator that restarts; any
-  // others if those are taken.
-  if (port != 0 && channel == Channel::kCompute) port += 1;
-  if (port != 0 && channel == Channel::kBulk && !options.only_bulk) port += 2;
-  Status bound = bind_port(opened.socket.get(), host, port > 65535 ? 0 : port);
-  bool chosen = channel == Channel::kJoin || options.only_bulk;
-  if (!bound && !chosen) bound = bind_port(opened.socket.get(), host, 0);
-  opened.endpoint = bound_endpoint(opened.socket.get());
-  return bound;
+  opened.gate = std::make_shared<ConnectionGate>(*limits);
+  return bind(options, channel, &opened);
 }
 
-Status ZmqServerTransport::State::watch_join() {
-  auto monitor = ZmqMonitor::watch(context.get(), listener(Channel::kJoin).socket.get(),
-                                   "join-monitor", ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
-  if (!monitor) return monitor.error();
-  join_monitor = std::move(*monitor);
+// The two ports behind a chosen one, so that workers find a coordinator that restarts; any others
+// if those are taken.
+Status ZmqServerTransport::State::bind(const Options& options, Channel channel, Listener* opened) {
+  uint32_t port = options.port;
+  if (port != 0 && channel == Channel::kCompute) port += 1;
+  if (port != 0 && channel == Channel::kBulk && !options.only_bulk) port += 2;
+  auto socket = ListenSocket::open(options.listen_host, port > 65535 ? 0 : port);
+  bool chosen = channel == Channel::kJoin || options.only_bulk;
+  if (!socket && !chosen) socket = ListenSocket::open(options.listen_host, 0);
+  if (!socket) return socket.error();
+  int descriptor = socket->descriptor();
+  opened->guard = std::make_unique<GuardedListener>(descriptor, opened->gate);
+  // libzmq takes the socket over as it is; the address is for its own records.
+  std::string where = fmt::format("tcp://{}:{}", options.listen_host, socket->port());
+  void* raw = opened->socket.get();
+  if (zmq_setsockopt(raw, ZMQ_USE_FD, &descriptor, sizeof descriptor) != 0 ||
+      zmq_bind(raw, where.c_str()) != 0) {
+    return zmq_error("cannot listen on " + where);
+  }
+  opened->endpoint = fmt::format("tcp://{}:{}", advertised_host, socket->port());
+  (void)socket->release();
   return {};
 }
 
 void ZmqServerTransport::State::serve_handshakes() {
-  while (auto event = join_monitor ? join_monitor->next() : std::nullopt) {
-    if (*event == ZMQ_EVENT_ACCEPTED) ++join_connections;
-    if (*event == ZMQ_EVENT_DISCONNECTED && join_connections > 0) --join_connections;
-  }
-  zap.serve(policy, clock.now(), join_connections);
+  zap.serve(policy, clock.now());
   zap_watch.may_have_message = false;
+}
+
+void ZmqServerTransport::State::sweep_gates() {
+  TimePoint now = clock.now();
+  if (now - swept_at < kSweepInterval) return;
+  swept_at = now;
+  for (Listener& opened : listeners) {
+    if (opened.gate != nullptr) opened.gate->sweep(now);
+  }
+}
+
+void ZmqServerTransport::State::note_reached_host(const PeerKey& key, int descriptor) {
+  std::string address = local_address_of(descriptor);
+  if (address.empty()) return;
+  if (reached_hosts.size() >= kReachedHosts) reached_hosts.clear();
+  reached_hosts[key] = endpoint_host(address);
 }
 
 // The authenticated sender; nothing if the message must not be used.
@@ -164,21 +205,33 @@ std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
     auto received = zmq_receive(from.socket.get(), true);
     from.watch.may_have_message = received.has_value();
     if (!received) return std::nullopt;
+    from.gate->delivered(received->descriptor, received->frames.bytes());
     auto key = sender(channel, *received);
     if (!key) {
       ++dropped;
       continue;
     }
     from.routes.heard(*key, received->route);
+    if (channel == Channel::kJoin) note_reached_host(*key, received->descriptor);
     if (channel == Channel::kCompute) compute_bytes += received->frames.bytes();
     return Envelope{*key, channel, std::move(received->frames)};
   }
   return std::nullopt;
 }
 
+// Handshakes, and a message of a channel that is not compute's.
+std::optional<Envelope> ZmqServerTransport::State::look_around() {
+  serve_handshakes();
+  for (Channel channel : {Channel::kJoin, Channel::kBulk}) {
+    if (!listener(channel).open()) continue;
+    listener(channel).watch.may_have_message = true;
+    if (auto envelope = take(channel)) return envelope;
+  }
+  return std::nullopt;
+}
+
 void ZmqServerTransport::State::add_watches(std::vector<ZmqWatch*>* watches) {
   watches->push_back(&zap_watch);
-  if (join_monitor) watches->push_back(&join_monitor->watch());
   for (Channel channel : kChannels) {
     if (listener(channel).open()) watches->push_back(&listener(channel).watch);
   }
@@ -192,7 +245,7 @@ bool ZmqServerTransport::State::wait(TimePoint deadline, std::optional<Envelope>
   if (!zmq_wait(watches, clock.now(), deadline)) return false;
   // What came for compute while another channel woke us goes first.
   listener(Channel::kCompute).watch.may_have_message = true;
-  if (zap_watch.may_have_message || join_news()) serve_handshakes();
+  if (zap_watch.may_have_message) serve_handshakes();
   for (size_t i = 0; i < kChannels.size() && !envelope->has_value(); ++i) {
     *envelope = take(kChannels[i]);
   }
@@ -236,11 +289,15 @@ Status ZmqServerTransport::send(const PeerKey& peer, Channel channel, Frames fra
 }
 
 std::optional<Envelope> ZmqServerTransport::receive(Duration timeout) {
-  if (++state_->receives % kReceivesPerHandshake == 0) state_->serve_handshakes();
+  if (++state_->receives % kReceivesPerLookAround == 0) {
+    state_->sweep_gates();
+    if (auto other = state_->look_around()) return other;
+  }
   // Costs no system call while messages are queued.
   if (auto envelope = state_->take(Channel::kCompute)) return envelope;
   TimePoint deadline = state_->clock.now() + std::min<Duration>(timeout, std::chrono::hours(1));
   std::optional<Envelope> envelope;
+  state_->sweep_gates();
   while (state_->wait(deadline, &envelope)) {
     // A handshake or a useless message is no reason to return early.
     if (envelope || state_->clock.now() >= deadline) break;
@@ -262,6 +319,19 @@ std::string ZmqServerTransport::compute_endpoint() const {
 
 std::string ZmqServerTransport::bulk_endpoint() const {
   return state_->listener(Channel::kBulk).endpoint;
+}
+
+std::string ZmqServerTransport::reached_host(const PeerKey& peer) const {
+  auto found = state_->reached_hosts.find(peer);
+  return found == state_->reached_hosts.end() ? state_->advertised_host : found->second;
+}
+
+uint64_t ZmqServerTransport::turned_away() const {
+  uint64_t sum = 0;
+  for (const State::Listener& opened : state_->listeners) {
+    if (opened.gate != nullptr) sum += opened.gate->counts().turned_away;
+  }
+  return sum;
 }
 
 void ZmqServerTransport::open_join(bool open) {

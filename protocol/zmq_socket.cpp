@@ -9,6 +9,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
@@ -32,8 +33,10 @@ struct QueueLengths {
 };
 
 QueueLengths queue_lengths(Channel channel, bool server) {
-  // A layer is one message each way, so hundreds in flight are plenty for prefill and heartbeats.
-  if (channel == Channel::kCompute) return {512, 512};
+  // A layer is one message each way, so hundreds in flight are plenty for prefill and heartbeats. A
+  // coordinator takes fewer from each worker before it reads them: they may have kFrameBytes each,
+  // and what does not fit waits at the worker.
+  if (channel == Channel::kCompute) return {512, server ? 8 : 512};
   if (channel == Channel::kJoin) return {16, 16};
   // Parts of up to kBulkPartBytes one way, requests the other.
   return server ? QueueLengths{16, 64} : QueueLengths{64, 4};
@@ -41,7 +44,8 @@ QueueLengths queue_lengths(Channel channel, bool server) {
 
 // What a peer may send in one frame.
 uint64_t frame_limit(Channel channel, bool server) {
-  if (channel == Channel::kCompute) return limits::kFrameBytes;
+  // An Assignment names all units and who has them, and comes from the one peer that we trust.
+  if (channel == Channel::kCompute) return server ? limits::kFrameBytes : limits::kHeaderBytes;
   if (channel == Channel::kBulk && !server) return limits::kBulkPartBytes;
   return kSmallFrameBytes;
 }
@@ -117,7 +121,7 @@ Status set_options(void* socket, const ZmqSocketRole& role) {
     options.set(ZMQ_CONNECT_TIMEOUT, 5000);
     // From 0.1 s, doubling: a coordinator that restarts finds its workers back within seconds.
     options.set(ZMQ_RECONNECT_IVL, 100);
-    options.set(ZMQ_RECONNECT_IVL_MAX, 5000);
+    options.set(ZMQ_RECONNECT_IVL_MAX, 2000);
   }
   return options.status();
 }
@@ -201,7 +205,19 @@ Error zmq_error(const std::string& what) {
   return {ErrorCode::kIo, fmt::format("{}: {}", what, zmq_strerror(zmq_errno()))};
 }
 
+Status check_zmq_threads() {
+  constexpr int kLibraryThreads = 3;  // one that ends sockets, and ZMQ_IO_THREADS
+  return check_threads("messages between devices", kLibraryThreads);
+}
+
+uint64_t zmq_backlog_bytes(Channel channel) {
+  constexpr uint64_t kFrames = 2;  // of a message
+  auto messages = static_cast<uint64_t>(queue_lengths(channel, true).receive) + 1;
+  return messages * kFrames * frame_limit(channel, true);
+}
+
 Result<ZmqSocket> open_zmq_socket(void* context, const ZmqSocketRole& role) {
+  if (Status threads = check_zmq_threads(); !threads) return threads.error();
   ZmqSocket socket(zmq_socket(context, role.server_key ? ZMQ_DEALER : ZMQ_ROUTER));
   if (socket == nullptr) return zmq_error("opening a socket");
   Status set = set_options(socket.get(), role);
@@ -221,6 +237,7 @@ std::optional<ZmqReceived> zmq_receive(void* socket, bool from_router) {
   if (!header.receive(socket)) return std::nullopt;
   const char* user_id = zmq_msg_gets(header.get(), "User-Id");
   if (user_id != nullptr) received.user_id = user_id;
+  received.descriptor = zmq_msg_get(header.get(), ZMQ_SRCFD);
   if (!header.more()) return received;
   ZmqMessage tensor;
   if (!tensor.receive(socket)) return received;

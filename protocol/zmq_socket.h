@@ -36,8 +36,15 @@ struct ZmqSocketRole {
   std::optional<PeerKey> server_key;  // of the server to connect to; a listening socket has none
 };
 
+// The first socket of a context starts the library's threads; where it cannot, it aborts. Ask
+// before: kLimit when the system gives no threads.
+Status check_zmq_threads();
+
 // An encrypted ROUTER (listening) or DEALER with all its options.
 Result<ZmqSocket> open_zmq_socket(void* context, const ZmqSocketRole& role);
+
+// What a listening socket may hold of one connection at most: full queues of the largest messages.
+uint64_t zmq_backlog_bytes(Channel channel);
 
 // The error of the last libzmq call that failed, after `what`.
 Error zmq_error(const std::string& what);
@@ -48,6 +55,7 @@ Error zmq_error(const std::string& what);
 struct ZmqReceived {
   std::string route;    // routing id of the connection; empty at a DEALER
   std::string user_id;  // what the authentication handler said about the peer
+  int descriptor = -1;  // of the connection, for questions about it; it may be closed by now
   Frames frames;
   bool two_frames = false;  // false: the frames were dropped
 };

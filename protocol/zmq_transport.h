@@ -16,12 +16,16 @@ struct ZmqWatch;
 
 // The listening side: the coordinator, and workers towards each other. Fails to start if the
 // address is taken, or if the authentication handler cannot run: closed, never open. Handshakes are
-// answered inside receive(): no peer can connect while nobody calls it.
+// answered inside receive(): no peer can connect while nobody calls it. What strangers can cost is
+// bounded: see ConnectionGate.
 class ZmqServerTransport final : public Transport {
  public:
   struct Options {
     CurveKeyPair keys;
-    std::string listen_host = "127.0.0.1";  // an address of this machine
+    // A numeric address of this machine, IPv6 in brackets; for all interfaces "0.0.0.0" or "[::]".
+    std::string listen_host = "127.0.0.1";
+    // The host in the endpoints below: needed for all interfaces, else the same.
+    std::string advertised_host{};
     // Of the join socket; 0: any. Compute and bulk take the two ports behind it if they are free,
     // else any, so that workers find a coordinator that restarts.
     uint16_t port = 0;
@@ -41,10 +45,14 @@ class ZmqServerTransport final : public Transport {
   std::string join_endpoint() const;
   std::string compute_endpoint() const;
   std::string bulk_endpoint() const;
-  // Whether keys that are not on the list may use the join channel (at first: yes). Close it while
-  // no invitation is open: strangers then get no further than the handshake anywhere. libzmq bounds
-  // the size of a frame, but not how many of them make a message, so whom it hears can cost memory.
+  // The local address by which a peer last reached the join channel, fit for an endpoint; the
+  // advertised host if it did not.
+  std::string reached_host(const PeerKey& peer) const;
+  // Whether keys that are not on the list may use the join channel (at first: no). Close it while
+  // no invitation is open: strangers then get no further than the handshake anywhere.
   void open_join(bool open);
+  // Connections that were turned away before they authenticated: too many, or too talkative.
+  uint64_t turned_away() const;
   // Handshakes that were refused because the key is on no list, and the last of them for a log.
   uint64_t refused_handshakes() const;
   std::string last_refusal() const;
@@ -58,13 +66,6 @@ class ZmqServerTransport final : public Transport {
   struct State;
   explicit ZmqServerTransport(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
-};
-
-enum class LinkState {
-  kClosed,      // connect() was not called
-  kConnecting,  // not there yet, or lost; tries again by itself
-  kConnected,
-  kRefused,  // the other side does not know our key; call connect() again to try anew
 };
 
 // The worker's side: connections to several coordinators and to workers that serve grains, and a
@@ -82,9 +83,10 @@ class ZmqClientTransport final : public Transport {
   void disconnect(const PeerKey& server);
   void disconnect(const PeerKey& server, Channel channel);
 
-  // Opens the socket for kServe; whoever is on the list may connect. Returns its endpoint. The list
-  // must outlive the transport and belong to its thread.
-  Result<std::string> serve(const std::string& host, uint16_t port, const AllowList& allow_list);
+  // Opens the socket for kServe; whoever is on the list may connect. Returns its endpoint, with the
+  // advertised host if there is one. The list must outlive the transport and belong to its thread.
+  Result<std::string> serve(const std::string& host, uint16_t port, const AllowList& allow_list,
+                            const std::string& advertised_host = {});
 
   Status send(const PeerKey& peer, Channel channel, Frames frames) override;
   std::optional<Envelope> receive(Duration timeout) override;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
 
@@ -15,12 +17,9 @@ FetchSources::FetchSources() : sources_(1) {
   sources_[kCoordinatorSource].name = "the coordinator";
 }
 
-std::vector<SourceId> FetchSources::set_roster(const std::vector<RosterPeer>& peers) {
-  std::vector<bool> before(sources_.size());
-  for (SourceId id = 1; id < sources_.size(); ++id) {
-    before[id] = sources_[id].listed;
-    sources_[id].listed = false;
-  }
+void FetchSources::set_roster(const std::vector<RosterPeer>& peers) {
+  for (FetchSource& source : sources_) source.listed = false;
+  sources_[kCoordinatorSource].listed = true;
   for (const RosterPeer& peer : peers) {
     auto [known, fresh] = ids_.try_emplace(peer.key, static_cast<SourceId>(sources_.size()));
     if (fresh && sources_.size() > limits::kSourcesPerReport) {
@@ -28,18 +27,19 @@ std::vector<SourceId> FetchSources::set_roster(const std::vector<RosterPeer>& pe
       continue;
     }
     if (fresh) sources_.emplace_back();
-    FetchSource& source = sources_[known->second];
+    SourceId id = known->second;
+    FetchSource& source = sources_[id];
     source.key = peer.key;
     source.listed = true;
     source.name = peer.name.empty() ? peer.key.brief() : peer.name;
-    if (source.endpoint != peer.bulk_endpoint) source.failures = 0;
+    if (source.endpoint == peer.bulk_endpoint) continue;
+    source.failures = 0;
     source.endpoint = peer.bulk_endpoint;
+    end_link(id);
   }
-  std::vector<SourceId> gone;
-  for (SourceId id = 1; id < before.size(); ++id) {
-    if (before[id] && !sources_[id].listed) gone.push_back(id);
+  for (SourceId id = 1; id < sources_.size(); ++id) {
+    if (!sources_[id].listed) end_link(id);
   }
-  return gone;
 }
 
 std::optional<SourceId> FetchSources::find(const PeerKey& key) const {
@@ -48,70 +48,94 @@ std::optional<SourceId> FetchSources::find(const PeerKey& key) const {
   return found->second;
 }
 
-bool FetchSources::wanted(const FetchSource& source) {
-  return source.units > 0 && source.listed && !source.dropped && !source.endpoint.empty();
+bool FetchSources::needed(const FetchSource& source) {
+  bool may_be_asked = source.listed && !source.dropped && !source.endpoint.empty();
+  return may_be_asked && (source.units > 0 || !source.under_way.empty());
 }
 
-// Each has a part of the window, so that one of several holders is not asked for everything.
-bool FetchSources::room(SourceId id, uint64_t bytes, uint64_t window_bytes) const {
+void FetchSources::delivered(SourceId id, uint64_t bytes) {
+  sources_.at(id).bytes += bytes;
+  sources_.at(id).failures = 0;
+}
+
+uint64_t FetchSources::share_of(uint64_t window_bytes) const {
+  auto connected = static_cast<uint64_t>(std::count_if(
+      sources_.begin() + 1, sources_.end(),
+      [](const FetchSource& other) { return other.link == Link::kConnected && needed(other); }));
+  return window_bytes / std::clamp<uint64_t>(connected, 1, kWindowGrains);
+}
+
+bool FetchSources::room(SourceId id, uint64_t bytes, uint64_t window_bytes, uint64_t share) const {
   const FetchSource& source = sources_[id];
   if (source.under_way.size() >= kWindowGrains) return false;
   auto fits = [bytes](uint64_t taken, uint64_t window) {
     return taken == 0 || (taken <= window && bytes <= window - taken);
   };
-  auto connected = static_cast<uint64_t>(std::count_if(
-      sources_.begin() + 1, sources_.end(),
-      [](const FetchSource& other) { return other.link == Link::kConnected && wanted(other); }));
-  uint64_t share = window_bytes / std::clamp<uint64_t>(connected, 1, kWindowGrains);
   return fits(source.under_way_bytes, share) && fits(under_way_bytes_, window_bytes);
 }
 
-bool FetchSources::any_room(uint64_t window_bytes) const {
+bool FetchSources::any_room(uint64_t window_bytes, uint64_t share) const {
   for (SourceId id = 0; id < sources_.size(); ++id) {
-    if (sources_[id].link == Link::kConnected && room(id, 1, window_bytes)) return true;
+    if (sources_[id].link == Link::kConnected && room(id, 1, window_bytes, share)) return true;
   }
   return false;
 }
 
 std::optional<SourceId> FetchSources::choose(std::span<const SourceId> holders, uint64_t bytes,
-                                             uint64_t window_bytes) const {
+                                             uint64_t window_bytes, uint64_t share) const {
   std::optional<SourceId> best;
   bool hope = false;
   for (SourceId id : holders) {
     const FetchSource& source = sources_[id];
-    if (!wanted(source)) continue;
+    if (!needed(source)) continue;
     if (source.link != Link::kConnected) {
       // About to be connected for the first time; one that failed before is not waited for.
       hope = hope || source.failures == 0;
       continue;
     }
     hope = true;
-    if (!room(id, bytes, window_bytes)) continue;
+    if (!room(id, bytes, window_bytes, share)) continue;
     if (!best || source.under_way_bytes < sources_[*best].under_way_bytes) best = id;
   }
   if (best || hope) return best;
-  if (!room(kCoordinatorSource, bytes, window_bytes)) return std::nullopt;
+  if (!room(kCoordinatorSource, bytes, window_bytes, share)) return std::nullopt;
   return kCoordinatorSource;
 }
 
 void FetchSources::take(SourceId id, const Digest& digest, uint64_t bytes, TimePoint now) {
   FetchSource& source = sources_[id];
   if (source.under_way.empty()) source.last_heard = now;
-  source.under_way.push_back({digest, now});
+  source.under_way.push_back({digest, bytes, now});
   source.under_way_bytes += bytes;
   ++under_way_;
   under_way_bytes_ += bytes;
 }
 
-void FetchSources::release(SourceId id, const Digest& digest, uint64_t bytes) {
+void FetchSources::release(SourceId id, const Digest& digest) {
   FetchSource& source = sources_[id];
   auto entry = std::find_if(source.under_way.begin(), source.under_way.end(),
                             [&](const auto& grain) { return grain.digest == digest; });
   CHECK(entry != source.under_way.end());
-  source.under_way.erase(entry);
-  source.under_way_bytes -= bytes;
+  source.under_way_bytes -= entry->bytes;
   --under_way_;
-  under_way_bytes_ -= bytes;
+  under_way_bytes_ -= entry->bytes;
+  source.under_way.erase(entry);
+}
+
+void FetchSources::return_all(SourceId id) {
+  FetchSource& source = sources_[id];
+  for (const FetchSource::UnderWay& grain : source.under_way) returned_.push_back(grain.digest);
+  under_way_ -= source.under_way.size();
+  under_way_bytes_ -= source.under_way_bytes;
+  source.under_way.clear();
+  source.under_way_bytes = 0;
+}
+
+// The only way from kConnected to kIdle.
+void FetchSources::end_link(SourceId id) {
+  return_all(id);
+  sources_[id].link = Link::kIdle;
+  sources_[id].trying = false;
 }
 
 void FetchSources::on_connected(SourceId id) {
@@ -122,15 +146,17 @@ void FetchSources::on_connected(SourceId id) {
 
 void FetchSources::on_refused(SourceId id, TimePoint now) {
   FetchSource& source = sources_[id];
-  if (source.link != Link::kConnecting) return;
-  source.link = Link::kIdle;
-  source.not_before = now + kRefusedPause;
+  if (source.link == Link::kConnected) {  // it was let in before, and then not any more
+    pause(id, now);
+  } else if (source.link == Link::kConnecting) {
+    source.link = Link::kIdle;  // but still trying
+    source.not_before = now + kRefusedPause;
+  }
 }
 
 void FetchSources::pause(SourceId id, TimePoint now) {
+  end_link(id);
   FetchSource& source = sources_[id];
-  source.link = Link::kIdle;
-  source.trying = false;
   Duration pause = kFirstPause * (int64_t{1} << std::min<uint32_t>(source.failures, 7));
   source.not_before = now + std::min(pause, kLongestPause);
   ++source.failures;
@@ -138,6 +164,7 @@ void FetchSources::pause(SourceId id, TimePoint now) {
 
 void FetchSources::drop(SourceId id) {
   sources_[id].dropped = true;
+  end_link(id);
 }
 
 bool FetchSources::update_links(TimePoint now) {
@@ -146,9 +173,8 @@ bool FetchSources::update_links(TimePoint now) {
     FetchSource& source = sources_[id];
     Link before = source.link;
     if (source.trying && now - source.connecting_since >= kPatience) pause(id, now);
-    if (!wanted(source)) {
-      source.link = Link::kIdle;
-      source.trying = false;
+    if (!needed(source)) {
+      end_link(id);
     } else if (source.link == Link::kIdle && now >= source.not_before) {
       source.link = Link::kConnecting;
       if (!source.trying) source.connecting_since = now;
@@ -161,7 +187,7 @@ bool FetchSources::update_links(TimePoint now) {
 
 TimePoint FetchSources::overdue_at(SourceId id, const FetchSource& source) {
   TimePoint at = source.last_heard + kSilence;
-  // There is nobody behind the coordinator.
+  // Behind the coordinator there is no other source.
   if (id != kCoordinatorSource) at = std::min(at, source.under_way.front().asked_at + kSlowest);
   return at;
 }
@@ -180,7 +206,7 @@ std::optional<TimePoint> FetchSources::next_tick() const {
   for (SourceId id = 0; id < sources_.size(); ++id) {
     const FetchSource& source = sources_[id];
     if (!source.under_way.empty()) next = std::min(next, overdue_at(id, source));
-    if (id == kCoordinatorSource || !wanted(source)) continue;
+    if (id == kCoordinatorSource || !needed(source)) continue;
     if (source.trying) next = std::min(next, source.connecting_since + kPatience);
     if (source.link == Link::kIdle) next = std::min(next, source.not_before);
   }
@@ -190,6 +216,30 @@ std::optional<TimePoint> FetchSources::next_tick() const {
 
 void FetchSources::excuse_silence(TimePoint now) {
   for (FetchSource& source : sources_) source.last_heard = now;
+}
+
+Status FetchSources::validate() const {
+  auto wrong = [](const FetchSource& source, const char* what) {
+    return Error{ErrorCode::kInvalidArgument, fmt::format("source {}: {}", source.name, what)};
+  };
+  size_t grains = 0;
+  uint64_t bytes = 0;
+  std::optional<TimePoint> next = next_tick();
+  for (SourceId id = 0; id < sources_.size(); ++id) {
+    const FetchSource& source = sources_[id];
+    uint64_t own = 0;
+    for (const FetchSource::UnderWay& grain : source.under_way) own += grain.bytes;
+    if (own != source.under_way_bytes) return wrong(source, "its bytes under way are miscounted");
+    grains += source.under_way.size();
+    bytes += own;
+    if (source.trying && source.link == Link::kConnected) return wrong(source, "connected, trying");
+    if (source.under_way.empty()) continue;
+    if (source.link != Link::kConnected) return wrong(source, "under way without a connection");
+    if (id != kCoordinatorSource && !needed(source)) return wrong(source, "asked, but not to be");
+    if (!next || *next > overdue_at(id, source)) return wrong(source, "under way and never due");
+  }
+  if (grains == under_way_ && bytes == under_way_bytes_ && returned_.empty()) return {};
+  return Error{ErrorCode::kInvalidArgument, "what is under way is miscounted"};
 }
 
 }  // namespace potluck

@@ -1,17 +1,22 @@
 // FetchSources: from whom grains may be fetched: the coordinator, and other workers as the roster
 // names them; what each was asked for and has not sent yet; and who is to be asked next. The
-// coordinator is asked only when nobody else can be. Pure bookkeeping; one thread.
+// coordinator is asked only when no worker can be. Pure bookkeeping; one thread.
 //
-//   a worker:  kIdle --wanted--> kConnecting --on_connected()--> kConnected
-//                ^                   | not within 2 s             | lost, or 5 s of silence
+//   a worker:  kIdle --needed--> kConnecting --on_connected()--> kConnected
+//                ^                   | not within 2 s             | lost, silent, gone, not needed
 //                +---- pause --------+----------------------------+
 //              and no way back after it has sent wrong bytes
+//
+// A grain is under way only at a source that is connected, and is due there: every way in which a
+// connection ends goes through end_link(), which hands its grains back to the caller
+// (take_returned()). validate() checks this and tests call it after every event.
 #pragma once
 
 #include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/base/clock.h"
@@ -27,6 +32,7 @@ struct FetchSource {
   enum class Link { kIdle, kConnecting, kConnected };
   struct UnderWay {
     Digest digest;
+    uint64_t bytes = 0;
     TimePoint asked_at{0};
   };
 
@@ -43,7 +49,7 @@ struct FetchSource {
   TimePoint last_heard{0};        // or when the first request of a run went out
   std::vector<UnderWay> under_way;
   uint64_t under_way_bytes = 0;
-  size_t units = 0;    // wanted units that it holds
+  size_t units = 0;    // wanted units that it holds; asked for nothing more at 0
   uint64_t bytes = 0;  // of grains from it that were right
 };
 
@@ -65,27 +71,43 @@ class FetchSources {
 
   FetchSources();
 
-  // The roster replaces the last one. Returns the sources that are gone from it.
-  std::vector<SourceId> set_roster(const std::vector<RosterPeer>& peers);
+  // The roster replaces the last one. Who is gone from it, or has another endpoint now, is no
+  // longer connected.
+  void set_roster(const std::vector<RosterPeer>& peers);
   std::optional<SourceId> find(const PeerKey& key) const;
   size_t size() const { return sources_.size(); }
-  FetchSource& at(SourceId id) { return sources_.at(id); }
   const FetchSource& at(SourceId id) const { return sources_.at(id); }
 
-  // Whether anybody at all may be asked for more, with so many bytes under way in total.
-  bool any_room(uint64_t window_bytes) const;
+  // One more, or one less, of the wanted units is held by this worker.
+  void add_unit(SourceId id) { ++sources_.at(id).units; }
+  void remove_unit(SourceId id) { --sources_.at(id).units; }
+  void heard(SourceId id, TimePoint now) { sources_.at(id).last_heard = now; }
+  // A grain from there was right.
+  void delivered(SourceId id, uint64_t bytes);
+
+  // The part of the window that each source has, so that one of several is not asked for
+  // everything.
+  uint64_t share_of(uint64_t window_bytes) const;
+  // Whether any source at all may be asked for more, with so many bytes under way in total.
+  bool any_room(uint64_t window_bytes, uint64_t share) const;
   // Whom to ask for a grain: of the holders the one with the fewest bytes under way, else the
   // coordinator; nothing while all who could be asked are busy or about to be connected.
   std::optional<SourceId> choose(std::span<const SourceId> holders, uint64_t bytes,
-                                 uint64_t window_bytes) const;
+                                 uint64_t window_bytes, uint64_t share) const;
+  // The source, which choose() named, was asked for the grain.
   void take(SourceId id, const Digest& digest, uint64_t bytes, TimePoint now);
-  void release(SourceId id, const Digest& digest, uint64_t bytes);
+  // The grain is no longer under way there.
+  void release(SourceId id, const Digest& digest);
+  // What was under way at connections that have ended since the last call, and what
+  // return_all() took back; in the order in which it was asked for.
+  std::vector<Digest> take_returned() { return std::exchange(returned_, {}); }
+  // Takes back what this source was asked for; it stays connected.
+  void return_all(SourceId id);
 
   void on_connected(SourceId id);
   // It does not let us in: tried again at once for a while.
   void on_refused(SourceId id, TimePoint now);
-  // Not reachable or not answering: not asked for a while. The caller takes back what was under
-  // way.
+  // Not reachable or not answering: not asked for a while.
   void pause(SourceId id, TimePoint now);
   void drop(SourceId id);
 
@@ -99,16 +121,21 @@ class FetchSources {
 
   size_t under_way() const { return under_way_; }
   uint64_t under_way_bytes() const { return under_way_bytes_; }
+  // Whether what is under way is connected, due and counted; the error names what is not.
+  Status validate() const;
 
  private:
-  static bool wanted(const FetchSource& source);
-  bool room(SourceId id, uint64_t bytes, uint64_t window_bytes) const;
+  // Worth a connection: it holds what is wanted, or is about to send what it was asked for.
+  static bool needed(const FetchSource& source);
+  void end_link(SourceId id);
+  bool room(SourceId id, uint64_t bytes, uint64_t window_bytes, uint64_t share) const;
   static TimePoint overdue_at(SourceId id, const FetchSource& source);
 
   std::vector<FetchSource> sources_;
   std::map<PeerKey, SourceId> ids_;  // of workers
   size_t under_way_ = 0;
   uint64_t under_way_bytes_ = 0;
+  std::vector<Digest> returned_;
 };
 
 }  // namespace potluck

@@ -3,16 +3,23 @@
 namespace potluck {
 
 void GrainServer::on_fetch(const PeerKey& peer, const FetchGrain& fetch, uint64_t grain_bytes) {
-  // Only what a manifest names is remembered: a peer cannot fill the map.
-  if (queue_.add(peer, fetch) && grain_bytes > 0) lengths_[fetch.digest] = grain_bytes;
+  if (!queue_.add(peer, fetch)) return;
+  // Only what a manifest names, as long as it says, is remembered: a peer cannot fill the set.
+  if (store_.contains(fetch.digest, grain_bytes)) granted_.emplace(peer, fetch.digest);
+}
+
+void GrainServer::forget(const PeerKey& peer) {
+  queue_.forget(peer);
+  std::erase_if(granted_, [&](const auto& grant) { return grant.first == peer; });
 }
 
 ByteSpan GrainServer::content(const BulkRequest& request) {
+  if (!granted_.contains({request.peer, request.digest})) return {};
   if (request.digest == loaded_ && !grain_.empty()) return grain_;
   grain_.clear();
-  auto length = lengths_.find(request.digest);
-  if (length == lengths_.end() || !store_.contains(request.digest)) return {};
-  grain_.resize(length->second);
+  auto place = store_.find(request.digest);
+  if (!place) return {};
+  grain_.resize(place->bytes);
   loaded_ = request.digest;
   if (!store_.read(request.digest, grain_)) grain_.clear();
   return grain_;
@@ -24,7 +31,7 @@ std::optional<BulkPart> GrainServer::next(TimePoint now) {
   pacer_.sent(part.bytes.size(), now);
   bytes_served_ += part.bytes.size();
   if (queue_.empty()) {
-    lengths_.clear();
+    granted_.clear();
     grain_ = {};
   }
   return part;

@@ -3,8 +3,9 @@
 // grain is verified when it is read, so a bad disk never becomes a bad answer. One thread.
 #pragma once
 
-#include <map>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "engine/experts/grain_store.h"
 #include "protocol/bulk_queue.h"
@@ -18,10 +19,11 @@ class GrainServer {
   GrainServer(GrainStore& store, uint64_t bytes_per_second)
       : store_(store), pacer_(bytes_per_second) {}
 
-  // `grain_bytes`: the length that a manifest gives; 0 answers that there is no such grain. What
-  // exceeds the queue is dropped: the peer asks somebody else when nothing comes.
+  // `grain_bytes`: the length that a manifest gives; 0, or another one than the store's, answers
+  // that there is no such grain. What exceeds the queue is dropped: the peer asks another worker
+  // when nothing comes.
   void on_fetch(const PeerKey& peer, const FetchGrain& fetch, uint64_t grain_bytes);
-  void forget(const PeerKey& peer) { queue_.forget(peer); }
+  void forget(const PeerKey& peer);
   // Work has come: it goes first for a while.
   void work_seen(TimePoint now) { pacer_.work_seen(now); }
 
@@ -36,9 +38,9 @@ class GrainServer {
   GrainStore& store_;
   BulkQueue queue_;
   ServePacer pacer_;
-  std::map<Digest, uint64_t> lengths_;  // of grains in the queue
-  Digest loaded_;                       // what grain_ holds
-  ByteVector grain_;                    // the one that is being sent
+  std::set<std::pair<PeerKey, Digest>> granted_;  // of the queue: those that may be sent
+  Digest loaded_;                                 // what grain_ holds
+  ByteVector grain_;                              // the one that is being sent
   uint64_t bytes_served_ = 0;
 };
 

@@ -1,5 +1,9 @@
 #include "worker/manifest_store.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "engine/base/limits.h"
 
 namespace potluck {
@@ -29,6 +33,33 @@ Status ManifestStore::save(const Digest& digest, const SignedManifest& manifest)
   writer.write(ByteSpan(manifest.body));
   if (Status made = storage_.make_directories(directory_); !made) return made;
   return storage_.write_atomic(path_of(digest), writer.bytes());
+}
+
+uint64_t ManifestStore::bytes() const {
+  auto names = storage_.list(directory_);
+  if (!names) return 0;
+  uint64_t bytes = 0;
+  for (const std::string& name : *names) {
+    auto file = storage_.open(directory_ + "/" + name, ReadMode::kBuffered);
+    if (file) bytes += (*file)->size();
+  }
+  return bytes;
+}
+
+void ManifestStore::remove_unused(const std::set<Digest>& used, size_t spare) {
+  auto names = storage_.list(directory_);
+  if (!names) return;
+  std::vector<std::pair<int64_t, std::string>> unused;  // newest first
+  for (const std::string& name : *names) {
+    Result<Digest> digest = parse_digest(name);
+    if (!digest || digest->hex() != name || used.contains(*digest)) continue;
+    auto file = storage_.open(directory_ + "/" + name, ReadMode::kBuffered);
+    unused.emplace_back(file ? -(*file)->modified_ns() : 0, name);
+  }
+  std::sort(unused.begin(), unused.end());
+  for (size_t i = spare; i < unused.size(); ++i) {
+    (void)storage_.remove(directory_ + "/" + unused[i].second);  // tried again the next time
+  }
 }
 
 }  // namespace potluck

@@ -1,10 +1,12 @@
 // ManifestStore: signed manifests on disk, beside the grains, so that a restart fetches nothing.
 // What is read back is as little trusted as what comes over the wire: the caller verifies it. Names
-// are digests. One thread.
+// are digests. What lies there counts against the disk quota; the owner removes what no pool uses.
+// One thread.
 //
 //   DIR/manifests/HEX    64 bytes signature, then the manifest's bytes
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "engine/base/storage.h"
@@ -21,6 +23,11 @@ class ManifestStore {
   // kNotFound when there is none; kCorrupt when its bytes do not have this digest.
   Result<SignedManifest> load(const Digest& digest) const;
   Status save(const Digest& digest, const SignedManifest& manifest);
+  // Bytes of all files there.
+  uint64_t bytes() const;
+  // Removes all but those in `used` and the `spare` newest others, which a pool that is away for
+  // now may ask for.
+  void remove_unused(const std::set<Digest>& used, size_t spare);
 
  private:
   std::string path_of(const Digest& digest) const { return directory_ + "/" + digest.hex(); }

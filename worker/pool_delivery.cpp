@@ -1,4 +1,5 @@
-// How a session gets what it computes with: the manifest, the assignment, the grains.
+// How a session gets what it computes with: the manifest, the assignment, and what comes on the
+// bulk channel.
 #include <algorithm>
 #include <utility>
 
@@ -11,8 +12,8 @@ namespace {
 
 // How often a coordinator that denies its own manifest is asked.
 constexpr uint32_t kManifestTries = 5;
-// Failures of one assignment that people read about; the rest would only repeat them.
-constexpr uint32_t kFetchNotices = 5;
+// Holders are a hint. Before the manifest is there nothing tells how many units there can be.
+constexpr size_t kEarlyHolders = 64 * 1024;
 
 bool is_signature(const Signature& signature) {
   return std::any_of(signature.begin(), signature.end(), [](uint8_t byte) { return byte != 0; });
@@ -102,7 +103,7 @@ void PoolSession::take_manifest(SignedManifest signed_manifest, bool from_disk) 
     return;
   }
   if (!from_disk && context_.manifests != nullptr) {
-    Status saved = context_.manifests->save(welcome_->manifest, signed_manifest);
+    Status saved = context_.save_manifest(welcome_->manifest, signed_manifest);
     if (!saved) notice("the manifest will be fetched again next time: " + saved.error().message);
   }
   manifest_ = std::make_unique<Manifest>(std::move(*manifest));
@@ -125,58 +126,13 @@ void PoolSession::on_assignment(Assignment assignment) {
   bool known = welcome_ && assignment.epoch == welcome_->epoch;
   if (!known || manifest_ == nullptr) {
     uint64_t epoch = assignment.epoch;
+    if (assignment.units.size() > kEarlyHolders) assignment.holders = {};
     if (replaces(assignment, early_)) early_ = std::move(assignment);
     of_this_epoch(epoch);
     return;
   }
   if (!any_version_ && assignment.version < version_) return;
   apply(assignment);
-}
-
-void PoolSession::apply(const Assignment& assignment) {
-  if (Status valid = check_assignment(assignment, *manifest_); !valid) {
-    notice("ignored: " + valid.error().message);
-    return;
-  }
-  any_version_ = false;
-  version_ = assignment.version;
-  fetch_notices_ = 0;
-  std::vector<MissingGrain> missing = units_.assign(assignment, *manifest_, context_.store);
-  uint64_t bytes = 0;
-  for (const MissingGrain& grain : missing) bytes += grain.bytes;
-  if (bytes > 0 && !context_.make_room(bytes)) {
-    notice(
-        fmt::format("{} bytes of experts are assigned and missing, the store has room for {} of "
-                    "its {}: give it more with --disk",
-                    bytes,
-                    context_.store.quota_bytes() -
-                        std::min(context_.store.used_bytes(), context_.store.quota_bytes()),
-                    context_.store.quota_bytes()));
-  }
-  fetcher_.replace(std::move(missing));
-  set_holders(assignment);
-  tick_sources();
-  request_grains();
-  report_residency();
-}
-
-void PoolSession::request_grains() {
-  if (phase_ != Phase::kMember || uses_model_) return;
-  while (std::optional<FetchOrder> order = fetcher_.next(now(), window_bytes_)) {
-    const MissingGrain& grain = order->grain;
-    if (context_.store.contains(grain.digest)) {  // came for another pool
-      fetcher_.forget(grain.digest);
-      units_.grain_stored(grain.digest);
-      continue;
-    }
-    FetchGrain fetch{grain.digest, grain.grain};
-    if (order->source == kCoordinatorSource) {
-      send(fetch, Channel::kBulk);
-    } else {
-      const PeerKey& peer = fetcher_.sources().at(order->source).key;
-      context_.actions.emplace_back(SendMessage{peer, Channel::kBulk, fetch, {}});
-    }
-  }
 }
 
 // After the bulk channel was connected anew.
@@ -200,7 +156,7 @@ void PoolSession::on_bulk_data(SourceId from, const BulkData& data, ByteSpan par
   if (outcome.kind == Kind::kComplete) store_grain(from, data.digest, outcome.bytes);
   if (outcome.kind == Kind::kNotFound && from_peer) fetcher_.elsewhere(data.digest);
   if (outcome.kind == Kind::kNotFound && !from_peer) {
-    grain_failed(data.digest, "the coordinator does not have it");
+    grain_failed(data.digest, "the coordinator does not have it", false);
   }
   if (outcome.kind == Kind::kBad) {
     std::string what = fmt::format("bytes {} to {} of {} contradict the manifest", data.offset,
@@ -208,61 +164,10 @@ void PoolSession::on_bulk_data(SourceId from, const BulkData& data, ByteSpan par
     if (from_peer) {
       drop_peer(from, what);
     } else {
-      grain_failed(data.digest, what);
+      grain_failed(data.digest, what, false);
     }
   }
   tick_sources();
-  request_grains();
-  report_residency();
-}
-
-void PoolSession::store_grain(SourceId from, const Digest& digest, ByteSpan bytes) {
-  Status stored = context_.store.put(digest, bytes);
-  if (!stored && stored.error().code == ErrorCode::kLimit && context_.make_room(bytes.size())) {
-    stored = context_.store.put(digest, bytes);
-  }
-  if (stored) {
-    fetcher_.stored(digest);
-    units_.grain_stored(digest);
-    sources_changed_ = true;
-    told_sources_ = false;
-  } else if (stored.error().code == ErrorCode::kCorrupt && from != kCoordinatorSource) {
-    drop_peer(from, stored.error().message);
-  } else if (stored.error().code == ErrorCode::kLimit) {
-    stop_fetching(stored.error().message);
-  } else {
-    grain_failed(digest, stored.error().message);
-  }
-}
-
-void PoolSession::grain_failed(const Digest& digest, const std::string& reason) {
-  bool again = fetcher_.failed(digest, now());
-  if (++fetch_notices_ > kFetchNotices) return;
-  notice(fmt::format("fetching grain {}: {}; {}", digest.hex().substr(0, 12), reason,
-                     again ? "asking again" : "given up"));
-}
-
-// Without room every further grain would be fetched in vain. The next assignment starts anew.
-void PoolSession::stop_fetching(const std::string& reason) {
-  fetcher_.clear();
-  notice(fmt::format("no room for more experts, {} of {} units are ready: {}", units_.ready_count(),
-                     units_.assigned_count(), reason));
-}
-
-// The store has lost the grain. Returns the units that cannot be computed until it is back.
-std::vector<UnitId> PoolSession::fetch_again(GrainId grain) {
-  const Digest& digest = manifest_->digest_of(grain);
-  std::vector<UnitId> lost = units_.grain_lost(digest);
-  UnitId unit = lost.empty() ? UnitId{grain.layer, grain.expert, 0} : lost.front();
-  fetcher_.add({digest, grain, manifest_->grain_bytes(grain), unit});
-  return lost;
-}
-
-void PoolSession::on_grain_rotten(const Digest& digest, const std::string& finding) {
-  std::optional<GrainId> grain = units_.find_grain(digest);
-  if (!grain) return;
-  (void)fetch_again(*grain);  // the units are reported below
-  notice(finding + "; fetching it again");
   request_grains();
   report_residency();
 }

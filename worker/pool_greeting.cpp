@@ -11,8 +11,9 @@ namespace potluck {
 namespace {
 
 constexpr Duration kRetry = std::chrono::seconds(1);
-// Nobody answers: time to say so to the person who waits.
+// Nobody answers: time to say so to the person who waits, and to say it again.
 constexpr Duration kTellAfter = std::chrono::seconds(5);
+constexpr Duration kTellAtLeast = std::chrono::seconds(60);
 // A connection that was refused in the handshake is not tried again by itself.
 constexpr Duration kReconnect = std::chrono::seconds(10);
 // A coordinator that never welcomed us is not there, or does not know this device's key: over
@@ -39,9 +40,25 @@ void PoolSession::send_join_request() {
   const Invitation& invitation = *address_.invitation;
   retry_at_ = now() + kRetry;
   send(JoinRequest{invitation.secret, shortened(context_.options.name)}, Channel::kJoin);
-  if (told_waiting_ || now() - asking_since_ < kTellAfter) return;
-  told_waiting_ = true;
-  notice(fmt::format("{} does not answer yet", invitation.join_endpoint));
+  tell_waiting(invitation.join_endpoint);
+}
+
+// Again and again, ever more rarely, to the person who waits: what for, and what was tried.
+void PoolSession::tell_waiting(const std::string& endpoint) {
+  if (now() < tell_at_) return;
+  tell_at_ = now() + tell_interval_;
+  tell_interval_ = std::min(2 * tell_interval_, kTellAtLeast);
+  notice(fmt::format(
+      "waiting for the coordinator at {}: no answer for {} s, trying again every second. Is "
+      "`potluck serve` running there, is this its address now, and does its firewall let the port "
+      "through?",
+      endpoint, whole_seconds(now() - asking_since_)));
+}
+
+void PoolSession::start_asking() {
+  asking_since_ = now();
+  tell_at_ = now() + kTellAfter;
+  tell_interval_ = kTellAfter;
 }
 
 void PoolSession::on_join(const Message& message) {
@@ -68,9 +85,8 @@ void PoolSession::join_refused(const std::string& reason) {
 
 void PoolSession::go_to_endpoints() {
   phase_ = Phase::kGreeting;
-  asking_since_ = now();
+  start_asking();
   retry_at_ = now();
-  told_waiting_ = false;
   connect_channels();
   greet();
 }
@@ -86,10 +102,9 @@ void PoolSession::connect_channels() {
 void PoolSession::start_greeting() {
   if (phase_ == Phase::kGreeting) return;
   phase_ = Phase::kGreeting;
-  asking_since_ = now();
+  start_asking();
   reconnect_at_ = now() + kReconnect;
   retry_at_ = std::max(retry_at_, now());
-  told_waiting_ = false;
   greet();
 }
 
@@ -116,9 +131,7 @@ void PoolSession::greet() {
   hello.disk_bytes = context_.options.disk_bytes;
   hello.bulk_endpoint = address_.serve_endpoint;
   send(std::move(hello));
-  if (told_waiting_ || waited < kTellAfter) return;
-  told_waiting_ = true;
-  notice(fmt::format("{} does not answer; trying again every second", address_.compute_endpoint));
+  tell_waiting(address_.compute_endpoint);
 }
 
 void PoolSession::on_welcome(const Welcome& welcome) {
@@ -129,6 +142,15 @@ void PoolSession::on_welcome(const Welcome& welcome) {
         true);
     return;
   }
+  // While it is decoded it is there twice.
+  if (2 * welcome.manifest_bytes > context_.options.ram_bytes + kKeptBytes) {
+    welcome_ = welcome;
+    end(fmt::format("the model's manifest has {} bytes, too much for a worker with {} of --ram: "
+                    "give it more",
+                    welcome.manifest_bytes, context_.options.ram_bytes),
+        true);
+    return;
+  }
   protocol_refusals_ = 0;
   refused_join_.clear();
   bool same_epoch = welcome_ && welcome_->epoch == welcome.epoch;
@@ -136,12 +158,17 @@ void PoolSession::on_welcome(const Welcome& welcome) {
   welcome_ = welcome;
   any_version_ = true;
   if (!same_epoch || !same_manifest) {
+    drop_work();
     units_.clear();
     fetcher_.clear();
     version_ = 0;
+    full_ = false;
+    room_bytes_ = Residency::kAnyRoom;
+    room_pause_ = Duration{0};
   }
   if (!same_epoch) on_roster({welcome.epoch, 0, {}});
   sources_changed_ = true;  // the coordinator may have forgotten
+  room_changed_ = room_bytes_ != Residency::kAnyRoom;
   if (same_manifest) {
     become_member();
     return;
@@ -172,7 +199,8 @@ void PoolSession::on_goodbye(const Goodbye& goodbye) {
 
 void PoolSession::on_heartbeat(const Heartbeat& heartbeat) {
   if (!of_this_epoch(heartbeat.epoch) || !heartbeat.reply_wanted) return;
-  send(Heartbeat{welcome_->epoch, ++heartbeats_, false});
+  // The same number: it tells the coordinator that all it sent before has come.
+  send(Heartbeat{welcome_->epoch, heartbeat.sequence, false});
 }
 
 void PoolSession::keep_alive() {

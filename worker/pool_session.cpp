@@ -2,6 +2,7 @@
 #include "worker/pool_session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -17,7 +18,7 @@ PoolSession::PoolSession(const PoolAddress& address, WorkerContext& context)
     : address_(address), context_(context), peer_clock_(context.clock.now()) {}
 
 void PoolSession::start() {
-  asking_since_ = now();
+  start_asking();
   if (!address_.invitation) {
     go_to_endpoints();
     return;
@@ -40,8 +41,8 @@ void PoolSession::on_message(Channel channel, Message& message, ByteVector& tens
     if (data != nullptr) on_bulk_data(kCoordinatorSource, *data, tensor);
     return;
   }
-  if (const auto* request = std::get_if<Compute>(&message)) {
-    on_compute(*request, tensor);
+  if (auto* request = std::get_if<Compute>(&message)) {
+    on_compute(std::move(*request), std::move(tensor));
   } else if (const auto* welcome = std::get_if<Welcome>(&message)) {
     on_welcome(*welcome);
   } else if (auto* assignment = std::get_if<Assignment>(&message)) {
@@ -69,6 +70,12 @@ void PoolSession::on_tick() {
       if (now() >= manifest_retry_at_) request_manifest();
       break;
     case Phase::kMember:
+      if (report_again_at_ && now() >= *report_again_at_) {
+        report_again_at_.reset();
+        units_.report_again();
+      }
+      units_.on_tick(now());
+      look_for_room();
       tick_sources();
       request_grains();
       report_residency();
@@ -80,9 +87,12 @@ void PoolSession::on_tick() {
 TimePoint PoolSession::next_tick() const {
   if (phase_ == Phase::kJoining) return retry_at_;
   if (phase_ == Phase::kGreeting) return std::min(retry_at_, reconnect_at_);
-  TimePoint next = peer_clock_.next_change(now());
+  TimePoint next = peer_clock_.next_due();
   if (phase_ == Phase::kFetchingManifest) return std::min(next, manifest_retry_at_);
   if (std::optional<TimePoint> fetch = fetcher_.next_tick()) next = std::min(next, *fetch);
+  if (std::optional<TimePoint> retry = units_.next_tick()) next = std::min(next, *retry);
+  if (room_limited()) next = std::min(next, look_for_room_at_);
+  if (report_again_at_) next = std::min(next, *report_again_at_);
   if (units_.report_due()) next = std::min(next, reported_at_ + kReportInterval);
   if (sources_changed_) next = std::min(next, sources_reported_at_ + kSourcesInterval);
   if (cuts_from_model()) next = now();
@@ -90,22 +100,29 @@ TimePoint PoolSession::next_tick() const {
 }
 
 void PoolSession::report_residency() {
-  if (phase_ != Phase::kMember || !units_.report_due()) return;
-  bool at_once = units_.all_ready() || units_.loss_unreported();
+  if (phase_ != Phase::kMember || !(units_.report_due() || room_changed_)) return;
+  bool at_once = units_.all_ready() || units_.loss_unreported() || room_changed_;
   if (!at_once && now() < reported_at_ + kReportInterval) return;
   reported_at_ = now();
-  while (units_.report_due()) {
+  while (units_.report_due() || room_changed_) {
     Residency report;
     report.epoch = welcome_->epoch;
     report.version = version_;
+    report.room_bytes = room_bytes_;
     units_.take_report(&report);
-    if (!report.ready.empty() || !report.lost.empty()) send(std::move(report));
+    bool news = std::exchange(room_changed_, false);
+    if (news || !report.ready.empty() || !report.lost.empty()) send(std::move(report));
   }
 }
 
 void PoolSession::excuse_silence() {
   peer_clock_.heard(now());
   fetcher_.excuse_silence(now());
+}
+
+void PoolSession::excuse_absence() {
+  excuse_silence();
+  asking_since_ = now();
 }
 
 void PoolSession::leave(const std::string& reason) {
@@ -146,6 +163,15 @@ void PoolSession::refuse_memory(uint64_t cache_bytes) {
 
 uint64_t PoolSession::resident_bytes() const {
   return source_ == nullptr ? 0 : source_->resident_bytes();
+}
+
+std::optional<Digest> PoolSession::manifest_name() const {
+  if (!welcome_) return std::nullopt;
+  return welcome_->manifest;
+}
+
+uint64_t PoolSession::kept_bytes() const {
+  return (manifest_ == nullptr ? 0 : manifest_->memory_bytes()) + units_.memory_bytes();
 }
 
 MembershipStatus PoolSession::status() const {

@@ -41,12 +41,6 @@ void PoolSession::resolve_holders(Assignment* assignment) const {
   }
 }
 
-void PoolSession::set_holders(const Assignment& assignment) {
-  for (size_t i = 0; i < assignment.holders.size(); ++i) {
-    fetcher_.set_holders(assignment.units[i], assignment.holders[i]);
-  }
-}
-
 void PoolSession::on_peer_data(const PeerKey& peer, const BulkData& data, ByteSpan part) {
   std::optional<SourceId> source = fetcher_.sources().find(peer);
   if (source) on_bulk_data(*source, data, part);
@@ -64,6 +58,7 @@ void PoolSession::on_peer_refused(const PeerKey& peer) {
   if (!source) return;
   fetcher_.on_refused(*source, now());
   context_.peers_changed = true;
+  request_grains();
 }
 
 void PoolSession::on_peer_lost(const PeerKey& peer) {
@@ -73,6 +68,11 @@ void PoolSession::on_peer_lost(const PeerKey& peer) {
   context_.peers_changed = true;
   tick_sources();
   request_grains();
+}
+
+bool PoolSession::is_connecting(const PeerKey& peer) const {
+  std::optional<SourceId> source = fetcher_.sources().find(peer);
+  return source && fetcher_.sources().at(*source).link == FetchSource::Link::kConnecting;
 }
 
 bool PoolSession::has_peer(const PeerKey& peer) const {
@@ -104,6 +104,7 @@ void PoolSession::drop_peer(SourceId id, const std::string& reason) {
 }
 
 void PoolSession::tick_sources() {
+  feed_fetcher();
   if (fetcher_.on_tick(now())) context_.peers_changed = true;
   cut_from_model();
   report_sources(false);
@@ -129,7 +130,8 @@ void PoolSession::refuse_model(const std::string& reason) {
 
 bool PoolSession::cuts_from_model() const {
   if (!uses_model_ || phase_ != Phase::kMember) return false;
-  return !cut_.bytes.empty() || fetcher_.first_queued().has_value();
+  if (!cut_.bytes.empty() || fetcher_.first_queued()) return true;
+  return !full_ && units_.any_waiting() && fetcher_.hungry();
 }
 
 // One grain a turn: between two of them work that has come is done. An expert is cut at once, for
@@ -140,7 +142,10 @@ void PoolSession::cut_from_model() {
   while (!cut_.bytes.empty()) {
     ByteSpan grain = ByteSpan(cut_.bytes).subspan(cut_.offset, manifest_->grain_bytes(cut_.next));
     const Digest& digest = manifest_->digest_of(cut_.next);
-    bool wanted = fetcher_.wants(digest);
+    // Also for a unit whose turn has not come: its expert is at hand now.
+    MissingGrain missing{digest, cut_.next, grain.size(), {}};
+    bool wanted = !context_.store.contains(digest) && !full_ &&
+                  (fetcher_.wants(digest) || units_.unit_in_need_of(missing));
     if (wanted && !store_cut(digest, grain)) return;
     ++cut_.next.grain;
     cut_.offset += grain.size();
@@ -187,7 +192,7 @@ SourceBytes PoolSession::source_bytes() const {
 
 void PoolSession::report_sources(bool at_once) {
   if (phase_ != Phase::kMember) return;
-  bool done = fetcher_.wanted() == 0;
+  bool done = !fetching();
   if (done && !told_sources_) tell_sources();
   if (!sources_changed_ && !at_once) return;
   if (!done && !at_once && now() < sources_reported_at_ + kSourcesInterval) return;

@@ -1,5 +1,6 @@
 // How a session answers work.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -10,6 +11,9 @@
 
 namespace potluck {
 namespace {
+
+// What failed for want of memory or descriptors is offered again after a while.
+constexpr Duration kOwnTrouble = std::chrono::seconds(5);
 
 // The units a request names, each once; those that `wanted` accepts.
 template <class Predicate>
@@ -41,22 +45,89 @@ Partial refusal(PartialStatus status, std::string text) {
 
 }  // namespace
 
-void PoolSession::on_compute(const Compute& request, ByteSpan frame) {
-  context_.server.work_seen(now());
-  ByteVector sums;
-  Partial partial = compute(request, frame, &sums);
-  if (partial.status != PartialStatus::kOk) {
-    partial.row_flags.clear();
-    sums.clear();
+// A coordinator waits for answers before it asks for more; one that does not is told so.
+bool PoolSession::queue_is_full(uint64_t bytes) const {
+  return waiting_.size() >= kRequestsWaiting ||
+         (!waiting_.empty() && waiting_bytes_ + bytes > kBytesWaiting);
+}
+
+void PoolSession::on_compute(Compute request, ByteVector frame) {
+  asked_at_ = now();
+  if (queue_is_full(frame.size())) {
+    answer(request.work,
+           refusal(PartialStatus::kBadRequest,
+                   fmt::format("{} requests of {} bytes wait here already, one more is too much",
+                               waiting_.size(), waiting_bytes_)),
+           {});
+    return;
   }
-  partial.work = request.work;
-  partial.checksum = checksum_of(partial.work, partial.row_flags, sums);
-  send(std::move(partial), Channel::kCompute, std::move(sums));
+  waiting_bytes_ += frame.size();
+  waiting_.push_back({std::move(request), std::move(frame)});
+}
+
+Duration PoolSession::work(Duration budget) {
+  context_.server.work_seen(now());
+  if (job_state_ == JobState::kNone && !begin_next()) return Duration::zero();
+  if (job_state_ == JobState::kDone) return Duration::zero();
+  if (source_ == nullptr) {
+    source_ = std::make_unique<StoredSource>(*manifest_, context_.store, open_reader(),
+                                             context_.clock, StoredSourceOptions{cache_bytes_});
+  }
+  if (!std::exchange(job_expected_, true)) expect(job_.request().predicted);
+  const ManifestLayer& layer = *manifest_->layer(job_.request().work.layer);
+  UnitCompute::Block block = context_.compute.run_block(job_, layer, *source_, budget);
+  if (block.failure) {
+    refuse_job(after_failure(job_.request(), *block.failure));
+  } else if (job_.done()) {
+    rows_computed_ += job_.request().rows.size();
+    units_computed_ += calls_of(job_.request());
+    job_state_ = JobState::kDone;
+  }
+  return block.took;
+}
+
+// False if there was nothing to begin.
+bool PoolSession::begin_next() {
+  if (waiting_.empty()) return false;
+  Request next = std::move(waiting_.front());
+  waiting_.pop_front();
+  waiting_bytes_ -= next.frame.size();
+  std::optional<Partial> refused = why_not(next.request, next.frame.size());
+  job_.begin(std::move(next.request), std::move(next.frame));
+  job_state_ = JobState::kBegun;
+  job_expected_ = false;
+  if (refused) refuse_job(std::move(*refused));
+  return true;
+}
+
+void PoolSession::refuse_job(Partial refused) {
+  job_.partial = std::move(refused);
+  job_.partial.row_flags.clear();
+  job_.sums.clear();
+  job_state_ = JobState::kDone;
+}
+
+void PoolSession::answer_job() {
+  job_state_ = JobState::kNone;
+  answer(job_.request().work, std::move(job_.partial), std::move(job_.sums));
   request_grains();
   report_residency();
 }
 
-Partial PoolSession::compute(const Compute& request, ByteSpan frame, ByteVector* sums) {
+void PoolSession::answer(const WorkId& work, Partial partial, ByteVector sums) {
+  partial.work = work;
+  partial.checksum = checksum_of(work, partial.row_flags, sums);
+  send(std::move(partial), Channel::kCompute, std::move(sums));
+}
+
+// Another manifest, or a coordinator that forgot what it asked for.
+void PoolSession::drop_work() {
+  waiting_.clear();
+  waiting_bytes_ = 0;
+  job_state_ = JobState::kNone;
+}
+
+std::optional<Partial> PoolSession::why_not(const Compute& request, uint64_t frame_bytes) {
   if (!of_this_epoch(request.work.epoch)) {
     return refusal(PartialStatus::kStale, "the request is of another epoch");
   }
@@ -68,25 +139,13 @@ Partial PoolSession::compute(const Compute& request, ByteSpan frame, ByteVector*
     partial.lost = units_of(request, [](UnitId) { return true; });
     return partial;
   }
-  Status valid = check_compute(request, frame.size(), *manifest_, units_.slices());
+  Status valid = check_compute(request, frame_bytes, *manifest_, units_.slices());
   if (!valid) return refusal(PartialStatus::kBadRequest, valid.error().message);
-  Partial partial;
-  partial.lost = units_of(request, [&](UnitId unit) { return !units_.ready(unit); });
-  if (!partial.lost.empty()) {
-    partial.status = PartialStatus::kMissing;
-    partial.text = fmt::format("{} units are not held", partial.lost.size());
-    return partial;
-  }
-  if (source_ == nullptr) {
-    source_ = std::make_unique<StoredSource>(*manifest_, context_.store, open_reader(),
-                                             context_.clock, StoredSourceOptions{cache_bytes_});
-  }
-  expect(request.predicted);
-  const ManifestLayer& layer = *manifest_->layer(request.work.layer);
-  auto failure = context_.compute.run(request, frame, layer, *source_, &partial, sums);
-  if (failure) return after_failure(request, *failure);
-  rows_computed_ += request.rows.size();
-  units_computed_ += calls_of(request);
+  std::vector<UnitId> lost = units_of(request, [&](UnitId unit) { return !units_.ready(unit); });
+  if (lost.empty()) return std::nullopt;
+  Partial partial =
+      refusal(PartialStatus::kMissing, fmt::format("{} units are not held", lost.size()));
+  partial.lost = std::move(lost);
   return partial;
 }
 
@@ -109,21 +168,24 @@ void PoolSession::expect(std::span<const UnitId> units) {
   source_->expect(guesses_);
 }
 
-// The store lost a grain, or found it altered: nothing was computed, its units are no longer ready,
-// and it is fetched again.
+// Nothing was computed. A grain that the store lost or found altered is fetched again, and its
+// units are not ready until then. What has nothing to do with the grain leaves it where it is.
 Partial PoolSession::after_failure(const Compute& request, const UnitCompute::Failure& failure) {
   const Error& error = failure.error;
-  if (!failure.grain) return refusal(PartialStatus::kBadRequest, error.message);
+  // The frame, or the manifest, contradicts what is there.
+  bool wrong = !failure.grain || error.code == ErrorCode::kInvalidArgument;
+  if (wrong) return refusal(PartialStatus::kBadRequest, error.message);
   Partial partial = refusal(PartialStatus::kMissing, error.message);
-  if (error.code == ErrorCode::kLimit) {  // --ram is too small for any grain
+  if (error.code == ErrorCode::kLimit) {  // no memory or descriptors left: for now
     partial.lost = units_of(request, [](UnitId) { return true; });
+    report_again_at_ = now() + kOwnTrouble;
     notice(error.message);
     return partial;
   }
   GrainId grain = *failure.grain;
-  // One that cannot be read is written anew elsewhere.
-  context_.store.distrust(manifest_->digest_of(grain));
-  partial.lost = fetch_again(grain);
+  const Digest& digest = manifest_->digest_of(grain);
+  context_.store.distrust(digest);  // one that cannot be read is written anew elsewhere
+  partial.lost = units_.grain_lost(digest);
   notice(fmt::format("layer {}, expert {}: altered on disk, fetching it again: {}", grain.layer,
                      grain.expert, error.message));
   return partial;

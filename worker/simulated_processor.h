@@ -1,33 +1,34 @@
-// SimulatedProcessor: holds answers back until a processor that is FACTOR times slower would have
-// computed them. What was really computed stays as it is; the measured time is stretched, also in
-// the answer's own timings. Requests share the one processor. Plain value; one thread.
+// SimulatedProcessor: how long a slower processor would be busy with what this one has computed.
+// The worker computes in the same blocks as on such a processor, starts none while the simulated
+// one is still busy, and reports the time that it would have taken. Plain value; one thread.
 #pragma once
 
-#include <deque>
+#include <algorithm>
+#include <cstdint>
 
-#include "worker/worker_core.h"
+#include "engine/base/check.h"
+#include "engine/base/clock.h"
 
 namespace potluck {
 
 class SimulatedProcessor {
  public:
-  explicit SimulatedProcessor(double factor);  // >= 1
+  // Stretches what was measured by a factor >= 1; `per_call` comes on top for each unit applied to
+  // a row (for simulations, where no time passes while something is computed).
+  explicit SimulatedProcessor(double factor, Duration per_call = Duration::zero())
+      : factor_(factor), per_call_(per_call) {
+    CHECK(factor >= 1 && per_call >= Duration::zero());
+  }
 
-  // Takes an answer (a Partial) that has just been computed.
-  void hold(SendMessage answer, TimePoint now);
-  // The next answer that is due.
-  std::optional<SendMessage> next(TimePoint now);
-  TimePoint next_due() const;  // TimePoint::max() when nothing is held
+  Duration busy(Duration computed, uint64_t calls) const {
+    auto real = static_cast<double>(std::max(computed, Duration::zero()).count());
+    return Duration(static_cast<Duration::rep>(real * factor_)) +
+           static_cast<Duration::rep>(calls) * per_call_;
+  }
 
  private:
-  struct Held {
-    SendMessage answer;
-    TimePoint due;
-  };
-
   double factor_;
-  TimePoint busy_until_{0};
-  std::deque<Held> held_;
+  Duration per_call_;
 };
 
 }  // namespace potluck

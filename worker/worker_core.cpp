@@ -1,18 +1,25 @@
 #include "worker/worker_core.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
-#include <unordered_set>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "worker/idle_scrub.h"
 #include "worker/pool_session.h"
+#include "worker/work_turns.h"
 
 namespace potluck {
 namespace {
 
 // Work that took longer than this has kept us from listening: silence meanwhile means nothing.
 constexpr Duration kBusy = std::chrono::milliseconds(100);
+// A pool that asked for work so lately shares the processor with the others.
+constexpr Duration kSharing = std::chrono::seconds(2);
+// Manifests of pools that are away, kept for when they are back.
+constexpr size_t kSpareManifests = 8;
 
 }  // namespace
 
@@ -24,12 +31,16 @@ struct WorkerCore::Impl {
                 store,
                 manifests,
                 clock,
-                UnitCompute(kernels, threads, clock),
+                UnitCompute(kernels, threads, clock, context.options.processor),
                 {},
                 [this](uint64_t bytes) { return make_room(bytes); },
-                GrainServer(store, context.options.serve_rate),
-                false},
-        scrub(store, clock) {}
+                [this](const Digest& digest, const SignedManifest& manifest) {
+                  return save_manifest(digest, manifest);
+                },
+                GrainServer(store, context.options.serve_rate)},
+        scrub(store, clock) {
+    if (manifests != nullptr) store.set_other_bytes(manifests->bytes());
+  }
 
   // Nothing happens for a coordinator that is not in the table.
   template <class Event>
@@ -51,7 +62,12 @@ struct WorkerCore::Impl {
   bool memory_divided() const;
   void divide_memory();
   bool fits(uint64_t cache_bytes) const;
+  uint64_t cache_bytes() const;
+  PeerKey least_welcome(const std::set<PeerKey>& pools) const;
+  void pass_on_losses();
+  void tell_of_connections(const std::map<PeerKey, std::string>& wanted);
   bool make_room(uint64_t bytes);
+  Status save_manifest(const Digest& digest, const SignedManifest& manifest);
   void scrub_store();
   bool is_peer(const PeerKey& key) const { return !sessions.contains(key); }
   template <class Event>
@@ -60,11 +76,22 @@ struct WorkerCore::Impl {
   void serve();
   void update_peers();
 
+  void compute();
+  PoolSession* next_in_turn();
+  void answer_done();
+  bool has_work() const;
+  Duration block_time() const;
+  std::optional<TimePoint> next_block() const;
+
   WorkerContext context;
+  WorkTurns turns;
+  TimePoint ticked_at{0};
+  TimePoint busy_until{0};  // what was computed took so long; later than now only if simulated
   IdleScrub scrub;
   std::map<PeerKey, std::unique_ptr<PoolSession>> sessions;
   std::set<PeerKey> sharing;                       // pools that have a part of the memory
   std::map<PeerKey, std::string> connected_peers;  // their endpoints; asked for, at least
+  std::set<PeerKey> live_peers;                    // of them, those that are connected
   std::set<PeerKey> admitted_peers;
 };
 
@@ -104,13 +131,17 @@ void WorkerCore::Impl::update_peers() {
   for (const auto& [key, session] : sessions) session->collect_peers(&wanted, &admitted);
   std::erase_if(wanted, [&](const auto& peer) { return !is_peer(peer.first); });
   for (const auto& [peer, endpoint] : connected_peers) {
-    if (!wanted.contains(peer)) context.actions.emplace_back(DisconnectPeer{peer});
+    if (wanted.contains(peer)) continue;
+    context.actions.emplace_back(DisconnectPeer{peer});
+    live_peers.erase(peer);
   }
   for (const auto& [peer, endpoint] : wanted) {
     auto known = connected_peers.find(peer);
     if (known != connected_peers.end() && known->second == endpoint) continue;
     context.actions.emplace_back(ConnectPeer{peer, endpoint});
+    live_peers.erase(peer);
   }
+  tell_of_connections(wanted);
   connected_peers = std::move(wanted);
   if (admitted == admitted_peers) return;
   for (const PeerKey& peer : admitted_peers) {
@@ -120,11 +151,83 @@ void WorkerCore::Impl::update_peers() {
   context.actions.emplace_back(AdmitPeers{admitted_peers});
 }
 
-// Sessions end and manifests come and go inside an event; what follows from that is done after it.
+bool WorkerCore::Impl::has_work() const {
+  return std::any_of(sessions.begin(), sessions.end(),
+                     [](const auto& entry) { return entry.second->has_work(); });
+}
+
+// Computes for at most one block's time, and whatever small requests fit into it.
+void WorkerCore::Impl::compute() {
+  TimePoint start = context.clock.now();
+  TimePoint end = start + block_time();
+  for (TimePoint now = start; now >= busy_until; now = context.clock.now()) {
+    answer_done();
+    PoolSession* session = now < end ? next_in_turn() : nullptr;
+    if (session == nullptr) return;
+    Duration took = session->work(end - now);
+    turns.took(session->coordinator(), took);
+    busy_until = now + took;
+  }
+}
+
+void WorkerCore::Impl::answer_done() {
+  for (const auto& [key, session] : sessions) {
+    if (session->work_done()) session->answer_job();
+  }
+}
+
+PoolSession* WorkerCore::Impl::next_in_turn() {
+  PoolSession* next = nullptr;
+  for (const auto& [key, session] : sessions) {
+    if (!session->has_work()) {
+      turns.idle(key);
+    } else if (next == nullptr || turns.before(key, next->coordinator())) {
+      next = session.get();
+    }
+  }
+  return next;
+}
+
+Duration WorkerCore::Impl::block_time() const {
+  TimePoint now = context.clock.now();
+  auto asking = std::count_if(sessions.begin(), sessions.end(), [&](const auto& entry) {
+    return entry.second->asked_at() > now - kSharing;
+  });
+  return asking > 1 ? kSharedBlockTime : kBlockTime;
+}
+
+// While a simulated processor is busy, beats go out as between its blocks.
+std::optional<TimePoint> WorkerCore::Impl::next_block() const {
+  if (!has_work()) return std::nullopt;
+  TimePoint now = context.clock.now();
+  return busy_until <= now ? now : std::min(busy_until, ticked_at + kBlockTime);
+}
+
+// A connection that one pool has opened serves another one as well: it will not be made again.
+void WorkerCore::Impl::tell_of_connections(const std::map<PeerKey, std::string>& wanted) {
+  for (const auto& [peer, endpoint] : wanted) {
+    if (!live_peers.contains(peer)) continue;
+    for (const auto& [key, session] : sessions) {
+      if (session->is_connecting(peer)) session->on_peer_connected(peer);
+    }
+  }
+}
+
+// What was found altered while it was computed with or served is fetched again by those who need
+// it.
+void WorkerCore::Impl::pass_on_losses() {
+  for (const Digest& digest : context.store.take_lost()) {
+    for (const auto& [key, session] : sessions) session->on_grain_lost(digest, "");
+  }
+}
+
+// Sessions end and manifests come and go inside an event; what follows from that is done after
+// it.
 void WorkerCore::Impl::after_event() {
   auto ended = [](const auto& entry) { return entry.second->ended(); };
+  pass_on_losses();
   size_t ended_sessions = std::erase_if(sessions, ended);
-  if (!memory_divided()) {
+  if (std::exchange(context.memory_changed, false) || !memory_divided()) {
     divide_memory();
     ended_sessions += std::erase_if(sessions, ended);
   }
@@ -143,46 +246,67 @@ bool WorkerCore::Impl::memory_divided() const {
   return pools == sharing.size();
 }
 
+// What is kept beyond kKeptBytes comes out of the caches, in steps: a new share empties a cache.
+uint64_t WorkerCore::Impl::cache_bytes() const {
+  constexpr uint64_t kStep = 16 * kMiB;
+  uint64_t kept = 0;
+  for (const auto& [key, session] : sessions) {
+    if (!session->ended()) kept += session->kept_bytes();
+  }
+  uint64_t taken = kept > kKeptBytes ? round_up<uint64_t>(kept - kKeptBytes, kStep) : 0;
+  return context.options.ram_bytes - std::min(taken, context.options.ram_bytes);
+}
+
 void WorkerCore::Impl::divide_memory() {
   std::set<PeerKey> pools;
   for (const auto& [key, session] : sessions) {
-    if (session->manifest() != nullptr) pools.insert(key);
+    if (session->manifest() != nullptr && !session->ended()) pools.insert(key);
   }
-  for (const auto& [key, session] : sessions) {
-    uint64_t share = context.options.ram_bytes / std::max<size_t>(pools.size(), 1);
-    if (!pools.contains(key) || sharing.contains(key) || fits(share)) continue;
-    session->refuse_memory(share);
-    pools.erase(key);
+  while (!pools.empty() && !fits(cache_bytes() / pools.size())) {
+    PeerKey leaving = least_welcome(pools);
+    sessions.at(leaving)->refuse_memory(cache_bytes() / pools.size());
+    pools.erase(leaving);
   }
   size_t parts = std::max<size_t>(pools.size(), 1);
   for (const auto& [key, session] : sessions) {
-    session->set_shares(context.options.ram_bytes / parts, kFetchWindowBytes / parts);
+    session->set_shares(cache_bytes() / parts, kFetchWindowBytes / parts);
   }
   sharing = std::move(pools);
+}
+
+// Of pools for which there is not enough memory: one that has just come, else the one that makes us
+// keep most.
+PeerKey WorkerCore::Impl::least_welcome(const std::set<PeerKey>& pools) const {
+  return *std::max_element(pools.begin(), pools.end(), [this](const PeerKey& a, const PeerKey& b) {
+    auto rank = [this](const PeerKey& key) {
+      return std::pair(!sharing.contains(key), sessions.at(key)->kept_bytes());
+    };
+    return rank(a) < rank(b);
+  });
 }
 
 // Whether every pool can hold at least one grain with such a share.
 bool WorkerCore::Impl::fits(uint64_t cache_bytes) const {
   return std::all_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
     const Manifest* manifest = entry.second->manifest();
-    return manifest == nullptr || manifest->largest_grain_bytes() <= cache_bytes;
+    return manifest == nullptr || entry.second->ended() ||
+           manifest->largest_grain_bytes() <= cache_bytes;
   });
 }
 
 bool WorkerCore::Impl::make_room(uint64_t bytes) {
   GrainStore& store = context.store;
-  auto enough = [&] {
-    return store.used_bytes() <= store.quota_bytes() &&
-           bytes <= store.quota_bytes() - store.used_bytes();
-  };
+  auto enough = [&] { return bytes <= store.room_bytes(); };
   if (enough()) return true;
-  std::unordered_set<Digest> needed;
+  std::vector<uint64_t> needed;  // by the first part of their digests; another one may stay, too
   for (const auto& [key, session] : sessions) session->units().collect_grains(&needed);
+  std::sort(needed.begin(), needed.end());
   for (const auto& [key, session] : sessions) {
     if (session->manifest() == nullptr) continue;
     for (const ManifestLayer& layer : session->manifest()->layers()) {
       for (const Digest& digest : layer.grains) {
-        if (needed.contains(digest) || !store.contains(digest)) continue;
+        if (!store.contains(digest)) continue;
+        if (std::binary_search(needed.begin(), needed.end(), std::hash<Digest>{}(digest))) continue;
         store.remove(digest);
         if (enough()) return true;
       }
@@ -191,13 +315,34 @@ bool WorkerCore::Impl::make_room(uint64_t bytes) {
   return false;
 }
 
+// Manifests and grains share the quota. Those of pools that are away stay while there is room.
+Status WorkerCore::Impl::save_manifest(const Digest& digest, const SignedManifest& manifest) {
+  std::set<Digest> used;
+  for (const auto& [key, session] : sessions) {
+    if (auto name = session->manifest_name()) used.insert(*name);
+  }
+  ManifestStore& stored = *context.manifests;
+  uint64_t bytes = manifest.body.size() + manifest.signature.size();
+  for (size_t spare : {kSpareManifests, size_t{0}}) {
+    stored.remove_unused(used, spare);
+    context.store.set_other_bytes(stored.bytes());
+    if (!make_room(bytes)) continue;
+    Status saved = stored.save(digest, manifest);
+    context.store.set_other_bytes(stored.bytes());
+    return saved;
+  }
+  return Error{ErrorCode::kLimit,
+               fmt::format("it has {} bytes, the store has room for {} of its {}", bytes,
+                           context.store.room_bytes(), context.store.quota_bytes())};
+}
+
 // What rotted is fetched again by those who need it.
 void WorkerCore::Impl::scrub_store() {
   std::optional<ScrubResult> result = scrub.on_tick();
   if (!result) return;
   for (size_t i = 0; i < result->lost.size(); ++i) {
     for (const auto& [key, session] : sessions) {
-      session->on_grain_rotten(result->lost[i], result->findings[i]);
+      session->on_grain_lost(result->lost[i], result->findings[i]);
     }
   }
 }
@@ -234,13 +379,18 @@ void WorkerCore::on_message(const PeerKey& from, Channel channel, Message messag
     });
     return;
   }
+  bool idle = !impl_->has_work();
   impl_->with_session(from, [&](PoolSession& session) {
-    impl_->timed([&] { session.on_message(channel, message, tensor); });
+    impl_->timed([&] {
+      session.on_message(channel, message, tensor);
+      if (idle && session.has_work()) impl_->compute();
+    });
   });
 }
 
 void WorkerCore::on_unreachable(const PeerKey& peer) {
   if (impl_->is_peer(peer)) {
+    impl_->live_peers.erase(peer);
     impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_lost(key); });
     return;
   }
@@ -249,6 +399,7 @@ void WorkerCore::on_unreachable(const PeerKey& peer) {
 
 void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
   if (impl_->is_peer(peer)) {
+    if (impl_->connected_peers.contains(peer)) impl_->live_peers.insert(peer);
     impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_connected(key); });
     return;
   }
@@ -257,6 +408,7 @@ void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
 
 void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
   if (impl_->is_peer(peer)) {
+    impl_->live_peers.erase(peer);
     impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_refused(key); });
     return;
   }
@@ -264,12 +416,18 @@ void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
 }
 
 void WorkerCore::on_tick() {
+  impl_->ticked_at = impl_->context.clock.now();
   impl_->scrub_store();
   impl_->timed([this] {
     impl_->serve();
     for (auto& [key, session] : impl_->sessions) session->on_tick();
+    if (impl_->has_work()) impl_->compute();
   });
   impl_->after_event();
+}
+
+void WorkerCore::excuse_silence() {
+  for (auto& [key, session] : impl_->sessions) session->excuse_absence();
 }
 
 void WorkerCore::leave_all() {
@@ -285,6 +443,7 @@ TimePoint WorkerCore::next_tick() const {
   TimePoint next =
       impl_->context.server.next_tick(impl_->context.clock.now()).value_or(TimePoint::max());
   if (!impl_->sessions.empty()) next = std::min(next, impl_->scrub.next_tick());
+  if (auto block = impl_->next_block()) next = std::min(next, *block);
   for (const auto& [key, session] : impl_->sessions) next = std::min(next, session->next_tick());
   return next;
 }
@@ -293,6 +452,13 @@ std::vector<MembershipStatus> WorkerCore::status() const {
   std::vector<MembershipStatus> all;
   for (const auto& [key, session] : impl_->sessions) all.push_back(session->status());
   return all;
+}
+
+Status WorkerCore::validate() const {
+  for (const auto& [key, session] : impl_->sessions) {
+    if (Status valid = session->validate(); !valid) return valid;
+  }
+  return {};
 }
 
 size_t WorkerCore::pools() const {

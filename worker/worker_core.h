@@ -5,6 +5,11 @@
 // that two models share lie on disk once. Clock, storage, kernels and threads are handed in;
 // sockets live outside. One thread.
 //
+// Work waits in a queue per pool and is computed in blocks of about kBlockTime, the pools in turns
+// by the time they took. A block is computed in on_message() if nothing else was to be done, else
+// in on_tick(); while work is left, next_tick() is due, so that between blocks beats go out and
+// messages come in. A small request is one block.
+//
 //   per coordinator:  kJoining -> kGreeting -> kFetchingManifest -> kMember
 #pragma once
 
@@ -27,11 +32,19 @@
 #include "protocol/transport.h"
 #include "worker/manifest_store.h"
 #include "worker/model_copy.h"
+#include "worker/simulated_processor.h"
 
 namespace potluck {
 
 // Grains that were asked for and are not stored yet, all pools together.
 inline constexpr uint64_t kFetchWindowBytes = 16 * kMiB;
+
+// How long the core computes before it looks up again; shorter while several pools ask for work.
+inline constexpr Duration kBlockTime = std::chrono::milliseconds(100);
+inline constexpr Duration kSharedBlockTime = std::chrono::milliseconds(25);
+// What coordinators can make a worker keep in memory beside the experts, manifests and assignments,
+// before it is taken from --ram.
+inline constexpr uint64_t kKeptBytes = 24 * kMiB;
 
 struct WorkerOptions {
   std::string name;                         // for people
@@ -44,6 +57,8 @@ struct WorkerOptions {
   // Makes the reader of a pool's experts; every pool has its own. Empty: the core reads in its own
   // thread, so that the course of a simulation depends on nothing else.
   std::function<std::unique_ptr<BlockReader>()> open_reader = {};
+  // As if on such a processor; for tests and demos.
+  std::optional<SimulatedProcessor> processor = std::nullopt;
 };
 
 // What the surroundings have to do. ConnectChannel for a channel that is connected already means:
@@ -118,7 +133,9 @@ class WorkerCore {
   //
   // Memory: ram_bytes is divided evenly among the pools whose manifest is known; each has a cache
   // of its own, made anew (empty) when the number of such pools changes. Beyond it the core uses at
-  // most kFetchWindowBytes for grains under way and UnitCompute::kSumsBytes for sums.
+  // most kFetchWindowBytes for grains under way, UnitCompute::kSumsBytes for sums and kKeptBytes
+  // for manifests and assignments; what these take beyond is taken from the caches, and a pool for
+  // which that leaves too little is refused.
   WorkerCore(WorkerOptions options, GrainStore& store, const KernelTable& kernels, ThreadPool& pool,
              const Clock& clock, ManifestStore* manifests = nullptr);
   ~WorkerCore();
@@ -133,6 +150,8 @@ class WorkerCore {
   // The other side does not let our key in on this channel.
   void on_refused(const PeerKey& peer, Channel channel);
   void on_tick();
+  // We were away (a suspended machine): nobody's silence until now proves anything.
+  void excuse_silence();
   void leave_all();  // says goodbye
 
   // What to do now, in order; empties the list.
@@ -143,6 +162,9 @@ class WorkerCore {
   size_t pools() const;             // memberships that have not ended
   uint64_t resident_bytes() const;  // of the caches
   uint64_t bytes_served() const;    // to other workers
+  // Whether in every pool what is under way is due and what is missing is being cared for; to be
+  // called between events. The error says what is not. For tests: it takes time.
+  Status validate() const;
 
  private:
   struct Impl;

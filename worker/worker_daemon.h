@@ -1,5 +1,5 @@
-// The worker as a process: moves frames between a ZeroMQ transport and a WorkerCore until told to
-// stop. Owns the store, the transport, the threads. The thread that calls run_worker() does it all.
+// The worker as a process: owns the store, the keys, the ZeroMQ transport and the threads, and runs
+// a WorkerLoop over them until told to stop. The thread that calls run_worker() does it all.
 #pragma once
 
 #include <atomic>

@@ -17,9 +17,9 @@ Result<std::unique_ptr<Answerer>> Answerer::open(Runtime& runtime, const ChatFla
                                                  Terminal& terminal) {
   const Model& model = runtime.model();
   if (model.tokenizer() == nullptr) {
-    return Error{ErrorCode::kUnsupported,
-                 fmt::format("{}: no usable tokenizer: {}", model.file().path(),
-                             model.tokenizer_error())};
+    return Error{
+        ErrorCode::kUnsupported,
+        fmt::format("{}: no usable tokenizer: {}", model.file().path(), model.tokenizer_error())};
   }
   std::unique_ptr<Answerer> made(new Answerer(runtime, flags, environment));
   if (Status started = made->start_chat(terminal); !started) return started.error();
@@ -37,8 +37,9 @@ Status Answerer::start_chat(Terminal& terminal) {
     if (!tools) return tools.error();
     tools_ = std::move(*tools);
     if (!template_->answer_syntax().calls) {
-      terminal.notice("--tools: calls in the syntax of this chat template are not recognized; they "
-                      "stay in the text");
+      terminal.notice(
+          "--tools: calls in the syntax of this chat template are not recognized; they "
+          "stay in the text");
     }
   }
   begin_again();

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "coordinator/cli/answer_printer.h"
 #include "coordinator/cli/chat_flags.h"
+#include "coordinator/cli/commands.h"
 #include "coordinator/serving/chat_session.h"
 
 namespace potluck {
@@ -35,8 +37,7 @@ class Answerer {
   // References must outlive it. Fails if the model has no usable tokenizer, or flags ask for a chat
   // template and there is none that can be used.
   static Result<std::unique_ptr<Answerer>> open(Runtime& runtime, const ChatFlags& flags,
-                                                const Environment& environment,
-                                                Terminal& terminal);
+                                                const Environment& environment, Terminal& terminal);
 
   bool chats() const { return session_.has_value(); }
   // Calls are then answered, and the model goes on with the results.

@@ -6,9 +6,15 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/flags.h"
+#include "coordinator/cli/json_text.h"
+#include "engine/base/limits.h"
 
 namespace potluck {
 namespace {
+
+// Twice as many, the largest depth and what follows it, still fit a context.
+constexpr uint32_t kMostTokens = limits::kContext / 2 - 1;
 
 struct BenchFlags {
   EngineFlags engine;
@@ -161,9 +167,6 @@ nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_
 
 Status bench(const BenchFlags& flags, const Environment& environment) {
   Terminal terminal(environment.clock, flags.engine.quiet);
-  if (flags.generate == 0) {
-    return Error{ErrorCode::kInvalidArgument, "--generate: expected at least 1, found 0"};
-  }
   auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
   if (!options) return options.error();
   options->context =
@@ -175,10 +178,12 @@ Status bench(const BenchFlags& flags, const Environment& environment) {
   nlohmann::json result = report(flags, *measured, resident_bytes());
   result["simulated"] = describe_simulation(*device_options(flags.engine.device));
   if (flags.json) {
-    fmt::print("{}\n", result.dump());
+    environment.out.json(result);
     return {};
   }
-  for (const auto& [key, value] : result.items()) fmt::print("{:<24} {}\n", key, value.dump());
+  for (const auto& [key, value] : result.items()) {
+    environment.out.line(fmt::format("{:<24} {}", key, json_text(value)));
+  }
   return {};
 }
 
@@ -188,10 +193,13 @@ Command add_bench(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<BenchFlags>();
   CLI::App* parser = app.add_subcommand("bench", "measure speed");
   add_engine_flags(parser, &flags->engine);
-  parser->add_option("--prompt", flags->prompt, "tokens of prefill (default 128)");
-  parser->add_option("--generate", flags->generate, "tokens of decode (default 64)");
-  parser->add_option("--depth", flags->depth, "tokens in the context before either (default 0)");
-  parser->add_flag("--json", flags->json, "one JSON object");
+  add_whole(parser, "--prompt", &flags->prompt, {0, kMostTokens},
+            "tokens of prefill (default 128)");
+  add_whole(parser, "--generate", &flags->generate, {1, kMostTokens},
+            "tokens of decode (default 64)");
+  add_whole(parser, "--depth", &flags->depth, {0, kMostTokens},
+            "tokens in the context before either (default 0)");
+  add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return bench(*flags, environment); }};
 }
 

@@ -1,11 +1,12 @@
 // `potluck eval`: score given tokens or a text.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/flags.h"
+#include "coordinator/serving/token_list.h"
 #include "engine/base/limits.h"
 #include "engine/kernels/exact_math.h"
 #include "engine/model/scoring.h"
@@ -31,26 +32,11 @@ struct Evaluation {
   double perplexity = 0;
 };
 
-// A JSON array of token ids.
 Result<std::vector<TokenId>> read_token_file(Storage& storage, const std::string& path) {
   Result<ByteVector> bytes = read_file(storage, path, limits::kPromptBytes);
   if (!bytes) return bytes.error();
-  constexpr bool kNoExceptions = false;
-  auto parsed = nlohmann::json::parse(as_text(*bytes), nullptr, kNoExceptions);
-  if (!parsed.is_array() || parsed.empty()) {
-    return Error{ErrorCode::kCorrupt, path + ": expected a JSON array of token ids"};
-  }
-  std::vector<TokenId> tokens;
-  for (const nlohmann::json& value : parsed) {
-    bool fits = value.is_number_integer() && value.get<int64_t>() >= 0 &&
-                value.get<int64_t>() < limits::kVocabulary;
-    if (!fits) {
-      return Error{ErrorCode::kCorrupt, fmt::format("{}: entry {}: expected a token id, found {}",
-                                                    path, tokens.size(), value.dump())};
-    }
-    tokens.push_back(value.get<TokenId>());
-  }
-  return tokens;
+  Result<std::vector<TokenId>> tokens = parse_token_list(as_text(*bytes));
+  return tokens ? std::move(tokens) : Result<std::vector<TokenId>>(tokens.error().in(path));
 }
 
 Result<std::vector<TokenId>> tokenize_file(const Model& model, Storage& storage,
@@ -99,22 +85,23 @@ Result<Evaluation> score_text(const ScoringRun& run, const Model& model,
 }
 
 void print_report(const EvalFlags& flags, const Evaluation& evaluation,
-                  const ExpertCounters& counters) {
+                  const ExpertCounters& counters, Output& out) {
   if (flags.json) {
-    nlohmann::json report = {{"prompt_tokens", evaluation.prompt_tokens},
-                             {"last_logits", evaluation.last_logits},
-                             {"greedy", evaluation.greedy},
-                             {"mean_nll", evaluation.mean_nll},
-                             {"perplexity", evaluation.perplexity},
-                             {"workers", counters.workers},
-                             {"workers_lost", counters.workers_lost},
-                             {"remote_expert_calls", counters.remote_expert_calls}};
-    fmt::print("{}\n", report.dump());
+    out.json({{"prompt_tokens", evaluation.prompt_tokens},
+              {"last_logits", evaluation.last_logits},
+              {"greedy", evaluation.greedy},
+              {"mean_nll", evaluation.mean_nll},
+              {"perplexity", evaluation.perplexity},
+              {"workers", counters.workers},
+              {"workers_lost", counters.workers_lost},
+              {"remote_expert_calls", counters.remote_expert_calls}});
     return;
   }
-  fmt::print("tokens      {}\nmean nll    {:.6f}\nperplexity  {:.4f}\n", evaluation.prompt_tokens,
-             evaluation.mean_nll, evaluation.perplexity);
-  if (!evaluation.greedy.empty()) fmt::print("greedy      {}\n", fmt::join(evaluation.greedy, " "));
+  out.line(fmt::format("tokens      {}", evaluation.prompt_tokens));
+  out.line(fmt::format("mean nll    {:.6f}", evaluation.mean_nll));
+  out.line(fmt::format("perplexity  {:.4f}", evaluation.perplexity));
+  if (evaluation.greedy.empty()) return;
+  out.line(fmt::format("greedy      {}", fmt::join(evaluation.greedy, " ")));
 }
 
 // The context must hold the tokens to score and those to generate.
@@ -144,6 +131,7 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
   } else if (options->context == 0) {
     options->context = kPerplexityContext;
   }
+  options->logit_rows = flags.engine.prefill_chunk;
   auto runtime = open_runtime(*options, environment, &terminal);
   if (!runtime) return runtime.error();
   const Model& model = (*runtime)->model();
@@ -166,7 +154,7 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
   }
   if (!evaluation) return evaluation.error();
   terminal.end_progress();
-  print_report(flags, *evaluation, (*runtime)->counters());
+  print_report(flags, *evaluation, (*runtime)->counters(), environment.out);
   return {};
 }
 
@@ -177,12 +165,12 @@ Command add_eval(CLI::App& app, Environment& environment) {
   CLI::App* parser = app.add_subcommand("eval", "score tokens or a text");
   add_engine_flags(parser, &flags->engine);
   auto* source = parser->add_option_group("source");
-  source->add_option("--tokens", flags->tokens_file,
-                     "a JSON array of token ids, taken as they are");
-  source->add_option("--text", flags->text_file, "a text: perplexity in windows of --ctx (512)");
+  add_text(source, "--tokens", &flags->tokens_file, "a JSON array of token ids, taken as they are");
+  add_text(source, "--text", &flags->text_file, "a text: perplexity in windows of --ctx (512)");
   source->require_option(1);
-  parser->add_option("--greedy", flags->greedy, "tokens to continue with (with --tokens)");
-  parser->add_flag("--json", flags->json, "one JSON object");
+  add_whole(parser, "--greedy", &flags->greedy, {0, limits::kContext},
+            "tokens to continue with (with --tokens)");
+  add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return evaluate(*flags, environment); }};
 }
 

@@ -1,17 +1,26 @@
 // `potluck join`: become a worker.
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/flags.h"
+#include "coordinator/cli/json_text.h"
+#include "engine/base/limits.h"
+#include "engine/base/notice_limiter.h"
 #include "worker/worker_daemon.h"
 
 namespace potluck {
 namespace {
 
+// What is lent where nothing says how much memory there is.
+constexpr uint64_t kUnknownMemory = 256 * kMiB;
+// A few parts of experts.
+constexpr uint64_t kLeastMemory = 16 * kMiB;
+constexpr int kTokenWords = 64;  // with "potluck join" in front, or broken over lines
+
 struct JoinFlags {
-  std::string token;
+  std::vector<std::string> token;  // words as they were pasted
   std::string store;
   std::string ram;
   std::string disk;
@@ -31,22 +40,48 @@ std::string host_name() {
   return gethostname(name, sizeof name - 1) == 0 ? name : "worker";
 }
 
-// Half of this machine's memory: a device that is lent should stay usable.
-uint64_t default_ram() {
-  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-         static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) / 2;
+// A size that this process can never have would end it when the cache is filled, not now.
+Result<uint64_t> memory_to_lend(const std::string& flag, const ProcessLimits& limits) {
+  if (flag.empty()) {
+    if (limits.total.source.empty()) return kUnknownMemory;
+    uint64_t lent = default_lent_memory(limits);
+    if (lent >= kLeastMemory) return lent;
+    return Error{ErrorCode::kLimit,
+                 fmt::format("{} of memory can be had ({}), too little to lend a part of it; --ram "
+                             "chooses a size all the same",
+                             format_bytes(limits.available.bytes), limits.available.source)};
+  }
+  Result<uint64_t> ram = parse_size("--ram", flag);
+  if (!ram || *ram <= limits.total.bytes) return ram;
+  return Error{ErrorCode::kLimit,
+               fmt::format("--ram {}: this process may use {} at most ({}); half of that is the "
+                           "default",
+                           flag, format_bytes(limits.total.bytes), limits.total.source)};
 }
 
-Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, Storage& storage) {
+// What the store has taken of its disk already: part of what it may take, or every start would
+// leave it less.
+uint64_t held_bytes(Storage& storage, const std::string& store_directory) {
+  const std::string segments = store_directory + "/segments";
+  auto names = storage.list(segments);
+  uint64_t total = 0;
+  for (size_t i = 0; names && i < names->size(); ++i) {
+    auto file = storage.open(segments + "/" + (*names)[i], ReadMode::kBuffered);
+    if (file) total += (*file)->size();
+  }
+  return total;
+}
+
+Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environment& environment) {
+  Storage& storage = environment.storage;
+  const ProcessLimits limits = process_limits(environment.system);
   WorkerDaemonOptions options;
-  options.token = flags.token;
+  options.token = fmt::format("{}", fmt::join(flags.token, " "));
   options.store_directory = flags.store.empty() ? home_directory() + "/worker" : flags.store;
   options.name = flags.name.empty() ? host_name() : flags.name;
   options.isa = flags.isa;
   options.remember = !flags.no_remember;
-  options.threads = flags.threads > 0
-                        ? flags.threads
-                        : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.threads = flags.threads > 0 ? flags.threads : default_threads(limits);
   Result<DeviceOptions> device = device_options(flags.device);
   if (!device) return device.error();
   options.reader = device->reader;
@@ -59,12 +94,9 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, Storage& stor
     if (!rate) return rate.error();
     options.serve_rate = *rate;
   }
-  options.ram_bytes = default_ram();
-  if (!flags.ram.empty()) {
-    Result<uint64_t> ram = parse_size("--ram", flags.ram);
-    if (!ram) return ram.error();
-    options.ram_bytes = *ram;
-  }
+  Result<uint64_t> ram = memory_to_lend(flags.ram, limits);
+  if (!ram) return ram.error();
+  options.ram_bytes = *ram;
   if (!flags.disk.empty()) {
     Result<uint64_t> disk = parse_size("--disk", flags.disk);
     if (!disk) return disk.error();
@@ -74,16 +106,21 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, Storage& stor
   if (Status made = storage.make_directories(options.store_directory); !made) return made.error();
   Result<uint64_t> free = storage.free_bytes(options.store_directory);
   if (!free) return free.error();
-  options.disk_bytes = *free / 10 * 8;  // leaves the owner some room
+  // Leaves the owner some room.
+  options.disk_bytes = (*free + held_bytes(storage, options.store_directory)) / 10 * 8;
   return options;
 }
 
 Status join(const JoinFlags& flags, const Environment& environment) {
   Terminal terminal(environment.clock, flags.quiet);
-  Result<WorkerDaemonOptions> options = daemon_options(flags, environment.storage);
+  Result<WorkerDaemonOptions> options = daemon_options(flags, environment);
   if (!options) return options.error();
   WorkerObserver observer;
-  observer.notice = [&terminal](const std::string& text) { terminal.notice(text); };
+  NoticeLimiter limiter(environment.clock);
+  observer.notice = [&terminal, &limiter](const std::string& text) {
+    if (limiter.admit(text)) terminal.notice(text);
+    for (const std::string& summary : limiter.take_summaries()) terminal.notice(summary);
+  };
   observer.status = [&terminal](const MembershipStatus& status) {
     if (status.units_assigned == 0) return;
     terminal.progress("fetching units", status.units_ready, status.units_assigned);
@@ -91,9 +128,10 @@ Status join(const JoinFlags& flags, const Environment& environment) {
   terminal.notice(fmt::format("store {}, {} of memory, {} of disk", options->store_directory,
                               format_bytes(options->ram_bytes), format_bytes(options->disk_bytes)));
   nlohmann::json simulated = describe_simulation(*device_options(flags.device));
-  if (!simulated.is_null()) terminal.notice("simulates a slower device: " + simulated.dump());
+  if (!simulated.is_null()) terminal.notice("simulates a slower device: " + json_text(simulated));
+  StopSignal::Watch watch(environment.stop);
   return run_worker(*options, environment.storage, environment.clock, environment.entropy, observer,
-                    environment.stop);
+                    environment.stop.requested());
 }
 
 }  // namespace
@@ -101,39 +139,38 @@ Status join(const JoinFlags& flags, const Environment& environment) {
 Command add_join(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<JoinFlags>();
   CLI::App* parser = app.add_subcommand("join", "become a worker of a pool");
-  parser
-      ->add_option("TOKEN", flags->token,
-                   "the invitation that `potluck serve` prints; without one, the pools this worker "
-                   "already belongs to")
+  add_text(parser, "TOKEN", &flags->token,
+           "the invitation that `potluck serve` prints, as it was copied; without one, the pools "
+           "this worker already belongs to")
+      ->expected(0, kTokenWords)
       ->envname("POTLUCK_TOKEN");
-  parser->add_option("--store", flags->store, "directory for keys and experts (~/.potluck/worker)")
+  add_text(parser, "--store", &flags->store, "directory for keys and experts (~/.potluck/worker)")
       ->envname("POTLUCK_STORE");
-  parser->add_option("--ram", flags->ram, "memory for experts, such as 2GiB (default: half)")
+  add_size(parser, "--ram", &flags->ram,
+           "memory for experts, such as 2GiB (default: half of what there is)")
       ->envname("POTLUCK_RAM");
-  parser->add_option("--disk", flags->disk, "disk for experts (default: 80 % of what is free)")
+  add_size(parser, "--disk", &flags->disk,
+           "disk for experts (default: 80 % of what is free or held)")
       ->envname("POTLUCK_DISK");
-  parser->add_option("--threads", flags->threads, "threads (default: one per processor)")
+  add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
+            "threads (default, 0: one per processor that may be used)")
       ->envname("POTLUCK_THREADS");
-  parser->add_option("--name", flags->name,
-                     "what people call this device (default: its host name)");
-  parser->add_option("--isa", flags->isa, "instruction set of the kernels: scalar, avx2 ..")
+  add_text(parser, "--name", &flags->name, "what people call this device (default: its host name)");
+  add_text(parser, "--isa", &flags->isa, "instruction set of the kernels: scalar, avx2 ..")
       ->envname("POTLUCK_ISA");
-  parser
-      ->add_option("--listen", flags->listen,
-                   "HOST:PORT where other workers fetch experts from this one, or off (default: "
-                   "the address towards the coordinator, any port)")
+  add_text(parser, "--listen", &flags->listen,
+           "HOST:PORT where other workers fetch experts from this one, or off (default: the "
+           "address towards the coordinator, any port)")
       ->envname("POTLUCK_LISTEN");
-  parser
-      ->add_option("--serve-rate", flags->serve_rate,
-                   "bytes per second sent to other workers, such as 20MiB/s; an eighth of it while "
-                   "there is work (default 1GiB/s)")
+  add_rate(parser, "--serve-rate", &flags->serve_rate,
+           "bytes per second sent to other workers, such as 20MiB/s; an eighth of it while there "
+           "is work (default 1GiB/s)")
       ->envname("POTLUCK_SERVE_RATE");
-  parser
-      ->add_option("--model", flags->model,
-                   "a copy of the model on this device: experts are cut from it, not fetched")
+  add_text(parser, "--model", &flags->model,
+           "a copy of the model on this device: experts are cut from it, not fetched")
       ->envname("POTLUCK_MODEL");
-  parser->add_flag("--no-remember", flags->no_remember, "forget the pool when it ends");
-  parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
+  add_switch(parser, "--no-remember", &flags->no_remember, "forget the pool when it ends");
+  add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");
   add_device_flags(parser, &flags->device);
   return {parser, [flags, &environment] { return join(*flags, environment); }};
 }

@@ -1,13 +1,12 @@
 // `potluck serve`: the coordinator of a pool of remote workers. Until the HTTP API is there, every
-// line typed on standard input is a prompt.
-#include <charconv>
-#include <cstdio>
-
+// line typed on standard input is a message of one conversation, as in `potluck run`, except one
+// that asks for an invitation.
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/conversation.h"
 #include "coordinator/cli/engine_flags.h"
-#include "coordinator/cli/line_reader.h"
+#include "coordinator/cli/flags.h"
 #include "coordinator/cli/status_file.h"
 
 namespace potluck {
@@ -16,91 +15,131 @@ namespace {
 constexpr Duration kTurn = std::chrono::milliseconds(100);
 constexpr Duration kStatusInterval = std::chrono::seconds(1);
 
+constexpr uint32_t kInvitationsAtOnce = 64;
+// On a line of its own, this is no prompt.
+constexpr std::string_view kInvite = "invite";
+
 struct ServeFlags {
   EngineFlags engine;
-  std::string listen = "127.0.0.1:7700";
+  std::string listen = "*:7700";
+  uint32_t invitations = 1;
   std::string serve_rate;
+  ChatFlags chat;
 };
 
-// "HOST:PORT". The host ends up in the invitation, so it must be one that workers can reach.
-Status parse_listen(const std::string& text, PoolOptions* options) {
-  size_t colon = text.rfind(':');
-  uint16_t port = 0;
-  if (colon != std::string::npos) {
-    const char* end = text.data() + text.size();
-    auto [rest, failure] = std::from_chars(text.data() + colon + 1, end, port);
-    if (failure != std::errc() || rest != end) colon = std::string::npos;
-  }
-  if (colon == std::string::npos || colon == 0) {
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("--listen: expected HOST:PORT, found '{}'", text)};
-  }
-  options->listen_host = text.substr(0, colon);
-  options->port = port;
-  if (options->listen_host == "0.0.0.0" || options->listen_host == "*") {
-    return Error{ErrorCode::kInvalidArgument,
-                 "--listen: name the one address of this machine that workers shall use, such as "
-                 "192.168.1.10:7700"};
-  }
+Status set_listen(const std::string& text, PoolOptions* options) {
+  Result<ListenAddress> address = parse_listen_address(text);
+  if (!address) return address.error().in("--listen");
+  Result<ListenPlace> place = find_listen_place(address->host, this_machine());
+  if (!place) return place.error().in("--listen");
+  options->listen = std::move(*place);
+  options->port = address->port;
   return {};
 }
 
-Status answer(Runtime& runtime, const std::string& prompt, const Environment& environment) {
-  const Tokenizer* tokenizer = runtime.model().tokenizer();
-  if (tokenizer == nullptr) {
-    return Error{ErrorCode::kUnsupported, runtime.model().tokenizer_error()};
+void print_invitation(Pool& pool, Output& out) {
+  out.line("potluck join " + pool.invite().token());
+}
+
+// What the reader has to know about the invitations that follow.
+void explain_invitations(const Pool& pool, const ListenPlace& listen, uint32_t invitations,
+                         Terminal& terminal) {
+  std::string others;
+  for (size_t i = 1; i < listen.reachable.size(); ++i) {
+    others += (others.empty() ? "" : ", ") + listen.reachable[i];
   }
-  GenerationRequest request;
-  request.prompt = tokenizer->prompt_prefix();
-  auto encoded = tokenizer->encode(prompt, SpecialTokens::kAsText);
-  if (!encoded) return encoded.error();
-  request.prompt.insert(request.prompt.end(), encoded->begin(), encoded->end());
-  request.sampling.seed = environment.entropy.next64() >> 32;
-  StreamingDecoder decoder(*tokenizer);
-  KvCache cache = runtime.new_cache();
-  auto result = generate(runtime.generation(), request, &cache, [&](TokenId token) {
-    fmt::print("{}", decoder.push(token));
-    std::fflush(stdout);
-    return !environment.stop;
-  });
-  fmt::print("{}\n", decoder.finish());
-  std::fflush(stdout);
-  return result ? Status() : Status(result.error());
+  terminal.notice(fmt::format("coordinator {} listens on {}{}{}", pool.key().brief(),
+                              listen.all_interfaces ? "all interfaces; devices reach it at " : "",
+                              pool.join_endpoint(),
+                              others.empty() ? "" : " (also at " + others + ")"));
+  if (listen.loopback_only) {
+    terminal.notice(
+        "only this machine can reach that address: with --listen HOST:PORT or --listen *:7700 "
+        "other devices can join");
+  }
+  const char* where = listen.loopback_only ? "on this machine" : "on another device";
+  if (invitations > 0) {
+    terminal.notice(
+        fmt::format("run this {}; each line works once, within a day (for another "
+                    "one, type: {})",
+                    where, kInvite));
+  } else {
+    terminal.notice(fmt::format("no device is invited yet; for an invitation, type: {}", kInvite));
+  }
 }
 
-void print_invitation(Pool& pool) {
-  fmt::print("potluck join {}\n", pool.invite().token());
-  std::fflush(stdout);
-}
-
-void serve_until_stopped(Runtime& runtime, const Environment& environment,
-                         const std::string& state_directory, Terminal& terminal) {
-  Pool& pool = *runtime.pool();
-  LineReader prompts;
-  TimePoint last_status = environment.clock.now() - kStatusInterval;
-  while (!environment.stop) {
-    pool.pump(kTurn);
-    if (pool.open_invitations() == 0) print_invitation(pool);
-    if (environment.clock.now() - last_status >= kStatusInterval) {
-      last_status = environment.clock.now();
-      Status written = write_status(environment.storage, state_directory,
-                                    describe_pool(runtime, environment.clock.unix_seconds()));
-      if (!written) terminal.error(written.error().message);
+// Says so once the last invitation has gone: from then on no new device gets in.
+class JoinDoor {
+ public:
+  void look(Pool& pool, Terminal& terminal) {
+    bool open = pool.open_invitations() > 0;
+    if (was_open_ && !open) {
+      terminal.notice(
+          fmt::format("no invitation is open any more; for another one, type: {}", kInvite));
     }
-    std::optional<std::string> prompt = prompts.next(Duration(0));
-    if (!prompt.has_value() || prompt->empty()) continue;
-    Status answered = answer(runtime, *prompt, environment);
-    if (!answered) terminal.error(answered.error().message);
+    was_open_ = open;
+  }
+
+ private:
+  bool was_open_ = false;
+};
+
+// What a coordinator does beside answering.
+class Housekeeping {
+ public:
+  Housekeeping(Runtime& runtime, const Environment& environment, std::string state_directory,
+               Terminal& terminal)
+      : runtime_(runtime),
+        environment_(environment),
+        state_directory_(std::move(state_directory)),
+        terminal_(terminal) {}
+
+  void look() {
+    door_.look(*runtime_.pool(), terminal_);
+    const TimePoint now = environment_.clock.now();
+    if (status_at_ && now < *status_at_ + kStatusInterval) return;
+    status_at_ = now;
+    Status written = write_status(environment_.storage, state_directory_,
+                                  describe_pool(runtime_, environment_.clock.unix_seconds()));
+    if (!written) terminal_.error(written.error().message);
+  }
+
+ private:
+  Runtime& runtime_;
+  const Environment& environment_;
+  std::string state_directory_;
+  Terminal& terminal_;
+  JoinDoor door_;
+  std::optional<TimePoint> status_at_;
+};
+
+void serve_until_stopped(Runtime& runtime, Answerer& answerer, const Environment& environment,
+                         const std::string& state_directory, Terminal& terminal) {
+  Housekeeping housekeeping(runtime, environment, state_directory, terminal);
+  ConversationOptions options;
+  options.request.sampling.seed = environment.entropy.next64() >> 32;
+  options.request.cancel = &environment.stop.requested();
+  options.meanwhile = [&] { housekeeping.look(); };
+  options.commands[std::string(kInvite)] = [&] {
+    print_invitation(*runtime.pool(), environment.out);
+  };
+  const auto input = standard_input(terminal);
+  converse(answerer, *input, options, environment, terminal);
+  // Standard input has ended; the pool has not.
+  while (!environment.stop.requested()) {
+    housekeeping.look();
+    environment.stop.wait(kTurn);
   }
 }
 
 Status serve(const ServeFlags& flags, const Environment& environment) {
   Terminal terminal(environment.clock, flags.engine.quiet);
+  if (Status status = check_chat_flags(flags.chat); !status) return status;
   auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
   if (!options) return options.error();
   options->pool = true;
   PoolOptions& pool = options->pool_options;
-  if (Status status = parse_listen(flags.listen, &pool); !status) return status;
+  if (Status status = set_listen(flags.listen, &pool); !status) return status;
   if (!flags.serve_rate.empty()) {
     Result<uint64_t> rate = parse_rate("--serve-rate", flags.serve_rate);
     if (!rate) return rate.error();
@@ -112,10 +151,14 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   if (!lock) return lock.error().in("another coordinator runs with this POTLUCK_HOME");
   auto runtime = open_runtime(*options, environment, &terminal);
   if (!runtime) return runtime.error();
-  terminal.notice(fmt::format("coordinator {} listens on {}; run this on another device:",
-                              (*runtime)->pool()->key().brief(),
-                              (*runtime)->pool()->join_endpoint()));
-  serve_until_stopped(**runtime, environment, pool.state_directory, terminal);
+  auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal);
+  if (!answerer) return answerer.error();
+  explain_invitations(*(*runtime)->pool(), pool.listen, flags.invitations, terminal);
+  for (uint32_t i = 0; i < flags.invitations; ++i) {
+    print_invitation(*(*runtime)->pool(), environment.out);
+  }
+  StopSignal::Watch watch(environment.stop);
+  serve_until_stopped(**runtime, **answerer, environment, pool.state_directory, terminal);
   return {};
 }
 
@@ -125,13 +168,18 @@ Command add_serve(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ServeFlags>();
   CLI::App* parser = app.add_subcommand("serve", "coordinate a pool of workers");
   add_engine_flags(parser, &flags->engine);
-  parser->add_option("--listen", flags->listen, "address for workers, HOST:PORT (127.0.0.1:7700)")
+  add_text(parser, "--listen", &flags->listen,
+           "where workers reach this machine, HOST:PORT: an address, a host name, a network "
+           "interface, or * for all interfaces (*:7700)")
       ->envname("POTLUCK_LISTEN");
-  parser
-      ->add_option("--serve-rate", flags->serve_rate,
-                   "bytes per second of experts sent to workers, such as 20MiB/s; an eighth of it "
-                   "while generating (default 1GiB/s)")
+  add_whole(parser, "--invitations", &flags->invitations, {0, kInvitationsAtOnce},
+            "devices to invite at the start; type \"invite\" for more later (default 1)")
+      ->envname("POTLUCK_INVITATIONS");
+  add_rate(parser, "--serve-rate", &flags->serve_rate,
+           "bytes per second of experts sent to workers, such as 20MiB/s; an eighth of it while "
+           "generating (default 1GiB/s)")
       ->envname("POTLUCK_SERVE_RATE");
+  add_chat_flags(parser, &flags->chat);
   return {parser, [flags, &environment] { return serve(*flags, environment); }};
 }
 

@@ -6,8 +6,12 @@
 
 #include "coordinator/cli/chat_flags.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/flags.h"
+#include "coordinator/cli/json_text.h"
+#include "coordinator/cli/terminal.h"
 #include "engine/experts/grain_cutter.h"
 #include "engine/model/context_plan.h"
+#include "engine/model/model.h"
 
 namespace potluck {
 namespace {
@@ -99,16 +103,16 @@ nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
           {"bytes_by_format", bytes_by_format(model)}};
 }
 
-void print_plain(const nlohmann::json& report, const std::string& indent) {
+void print_plain(const nlohmann::json& report, const std::string& indent, Output& out) {
   for (const auto& [key, value] : report.items()) {
     if (value.is_object()) {
-      fmt::print("{}{}\n", indent, key);
-      print_plain(value, indent + "  ");
+      out.line(indent + key);
+      print_plain(value, indent + "  ", out);
       continue;
     }
-    std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    std::string text = value.is_string() ? value.get<std::string>() : json_text(value);
     if (key.ends_with("bytes") && value.is_number()) text = format_bytes(value.get<uint64_t>());
-    fmt::print("{}{:<20} {}\n", indent, key, text);
+    out.line(fmt::format("{}{:<20} {}", indent, key, text));
   }
 }
 
@@ -119,11 +123,17 @@ Status show(const ShowFlags& flags, const Environment& environment) {
   if (!config) return config.error();
   Result<std::vector<ExpertBank>> banks = find_expert_banks(*model, *config);
   if (!banks) return banks.error();
+  // Vocabulary and tensors are described even where no text can be made into tokens.
+  auto tokenizer = make_tokenizer(model->metadata());
+  const std::vector<std::string> notes = notes_of(*model, tokenizer ? tokenizer->get() : nullptr);
+  Terminal terminal(environment.clock, false);
+  for (const std::string& note : notes) terminal.notice(note);
   nlohmann::json report = describe(*model, *config, *banks);
   if (flags.json) {
-    fmt::print("{}\n", report.dump());
+    report["notes"] = notes;
+    environment.out.json(report);
   } else {
-    print_plain(report, "");
+    print_plain(report, "", environment.out);
   }
   return {};
 }
@@ -133,8 +143,8 @@ Status show(const ShowFlags& flags, const Environment& environment) {
 Command add_show(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ShowFlags>();
   CLI::App* parser = app.add_subcommand("show", "describe a model file");
-  parser->add_option("MODEL", flags->model, "a GGUF file")->required();
-  parser->add_flag("--json", flags->json, "one JSON object");
+  add_text(parser, "MODEL", &flags->model, "a GGUF file")->required();
+  add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return show(*flags, environment); }};
 }
 

@@ -1,57 +1,68 @@
 // `potluck status`: the pool of the coordinator that runs on this machine.
+#include <algorithm>
+
 #include <fmt/format.h>
-#include <signal.h>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/flags.h"
+#include "coordinator/cli/json_text.h"
 #include "coordinator/cli/status_file.h"
 #include "engine/base/format_bytes.h"
+#include "engine/base/process_identity.h"
 
 namespace potluck {
 namespace {
 
 // Where a worker's experts came from.
-void print_sources(const nlohmann::json& fetched) {
+void print_sources(const nlohmann::json& fetched, Output& out) {
   std::string line;
-  auto add = [&](const std::string& name, uint64_t bytes) {
-    if (bytes > 0) line += fmt::format("  {} {}", name, format_bytes(bytes));
+  auto add = [&](const std::string& name, int64_t bytes) {
+    if (bytes > 0) line += fmt::format("  {} {}", name, format_bytes(static_cast<uint64_t>(bytes)));
   };
-  add("coordinator", fetched.value("coordinator_bytes", uint64_t{0}));
-  add("own file", fetched.value("file_bytes", uint64_t{0}));
-  for (const nlohmann::json& peer : fetched.value("peers", nlohmann::json::array())) {
-    add(peer.value("name", std::string("?")), peer.value("bytes", uint64_t{0}));
+  add("coordinator", whole_field(fetched, "coordinator_bytes"));
+  add("own file", whole_field(fetched, "file_bytes"));
+  for (const nlohmann::json& peer : list_field(fetched, "peers")) {
+    add(text_field(peer, "name", "?"), whole_field(peer, "bytes"));
   }
-  if (!line.empty()) fmt::print("       fetched from:{}\n", line);
+  if (!line.empty()) out.line("       fetched from:" + line);
 }
 
-void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds) {
-  fmt::print("coordinator {}: {}, model {}\n", status.value("process", 0),
-             running ? "running" : fmt::format("ended ({} s ago at the latest)", age_seconds),
-             status.value("model", std::string("?")));
-  fmt::print("{} of {} units ready, {} workers lost\n", status.value("units_ready", 0),
-             status.value("units_assigned", 0), status.value("workers_lost", 0));
-  for (const nlohmann::json& worker : status.value("workers", nlohmann::json::array())) {
-    fmt::print("  {:>3}  {:<20} {}  {}/{} units  {}\n", worker.value("number", 0),
-               worker.value("name", std::string()), worker.value("key", std::string()),
-               worker.value("units_ready", 0), worker.value("units_assigned", 0),
-               worker.value("software", std::string()));
-    print_sources(worker.value("fetched", nlohmann::json::object()));
+// The file may be from another version of this program: what is missing counts as 0 or "?".
+void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds, Output& out) {
+  out.line(
+      fmt::format("coordinator {}: {}, model {}", whole_field(status, "process"),
+                  running ? "running" : fmt::format("ended ({} s ago at the latest)", age_seconds),
+                  text_field(status, "model", "?")));
+  out.line(fmt::format("{} of {} units ready, {} workers lost", whole_field(status, "units_ready"),
+                       whole_field(status, "units_assigned"), whole_field(status, "workers_lost")));
+  for (const nlohmann::json& worker : list_field(status, "workers")) {
+    out.line(fmt::format("  {:>3}  {:<20} {}  {}/{} units  {}", whole_field(worker, "number"),
+                         text_field(worker, "name", "?"), text_field(worker, "key", "?"),
+                         whole_field(worker, "units_ready"), whole_field(worker, "units_assigned"),
+                         text_field(worker, "software", "?")));
+    print_sources(object_field(worker, "fetched"), out);
   }
 }
 
 Status show_status(bool json, const Environment& environment) {
   auto status = read_status(environment.storage, home_directory() + "/coordinator");
   if (!status) return status.error();
-  int process = status->value("process", 0);
-  bool running = process > 0 && kill(process, 0) == 0;
+  // Its number may mean another process by now, or one that was there before the machine started
+  // anew.
+  std::optional<uint64_t> started =
+      process_start(environment.system, whole_field(*status, "process"));
+  const bool running =
+      started && *started == static_cast<uint64_t>(whole_field(*status, "process_start"));
   (*status)["running"] = running;
   if (json) {
-    fmt::print("{}\n", status->dump());
+    environment.out.json(*status);
     return {};
   }
-  int64_t age =
-      environment.clock.unix_seconds() - status->value("written_unix_seconds", int64_t{0});
-  print_plain(*status, running, age);
+  // Whole seconds of any size: the difference must not overflow.
+  const int64_t written = std::max<int64_t>(0, whole_field(*status, "written_unix_seconds"));
+  const int64_t age = std::max<int64_t>(0, environment.clock.unix_seconds() - written);
+  print_plain(*status, running, age, environment.out);
   return {};
 }
 
@@ -60,7 +71,7 @@ Status show_status(bool json, const Environment& environment) {
 Command add_status(CLI::App& app, Environment& environment) {
   auto json = std::make_shared<bool>(false);
   CLI::App* parser = app.add_subcommand("status", "show the pool of this machine's coordinator");
-  parser->add_flag("--json", *json, "one JSON object");
+  add_switch(parser, "--json", json.get(), "one JSON object");
   return {parser, [json, &environment] { return show_status(*json, environment); }};
 }
 

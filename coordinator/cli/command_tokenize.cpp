@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/flags.h"
+#include "coordinator/cli/terminal.h"
 #include "engine/base/limits.h"
-#include "engine/tokenizer/tokenizer.h"
+#include "engine/model/model.h"
 
 namespace potluck {
 namespace {
@@ -32,13 +34,15 @@ Status tokenize(const TokenizeFlags& flags, const Environment& environment) {
   if (!model) return model.error();
   auto tokenizer = make_tokenizer(model->metadata());
   if (!tokenizer) return tokenizer.error().in(flags.model);
+  Terminal terminal(environment.clock, false);
+  for (const std::string& note : notes_of(*model, tokenizer->get())) terminal.notice(note);
   auto ids =
       (*tokenizer)->encode(*text, flags.special ? SpecialTokens::kParse : SpecialTokens::kAsText);
   if (!ids) return ids.error();
   if (flags.json) {
-    fmt::print("{}\n", nlohmann::json{{"ids", *ids}}.dump());
+    environment.out.json({{"ids", *ids}});
   } else {
-    fmt::print("{}\n", fmt::join(*ids, " "));
+    environment.out.line(fmt::format("{}", fmt::join(*ids, " ")));
   }
   return {};
 }
@@ -48,14 +52,14 @@ Status tokenize(const TokenizeFlags& flags, const Environment& environment) {
 Command add_tokenize(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<TokenizeFlags>();
   CLI::App* parser = app.add_subcommand("tokenize", "show the token ids of a text");
-  parser->add_option("MODEL", flags->model, "a GGUF file, vocabulary-only ones included")
+  add_text(parser, "MODEL", &flags->model, "a GGUF file, vocabulary-only ones included")
       ->required();
   auto* source = parser->add_option_group("source");
-  source->add_option("--text", flags->text, "the text");
-  source->add_option("--file", flags->file, "a file with the text");
+  add_text(source, "--text", &flags->text, "the text");
+  add_text(source, "--file", &flags->file, "a file with the text");
   source->require_option(1);
-  parser->add_flag("--special", flags->special, "names of special tokens become those tokens");
-  parser->add_flag("--json", flags->json, "one JSON object");
+  add_switch(parser, "--special", &flags->special, "names of special tokens become those tokens");
+  add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return tokenize(*flags, environment); }};
 }
 

@@ -4,35 +4,36 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/flags.h"
 #include "engine/kernels/kernels.h"
 #include "protocol/message.h"
 
 namespace potluck {
 namespace {
 
-Status version(bool json) {
+Status version(bool json, Output& out) {
   std::vector<std::string> kernels;
   for (const KernelTable* table : available_kernels()) kernels.emplace_back(table->name);
   if (json) {
-    nlohmann::json report = {{"version", POTLUCK_VERSION},
-                             {"arithmetic", kArithmeticVersion},
-                             {"protocol", kProtocolVersion},
-                             {"kernels", kernels}};
-    fmt::print("{}\n", report.dump());
+    out.json({{"version", POTLUCK_VERSION},
+              {"arithmetic", kArithmeticVersion},
+              {"protocol", kProtocolVersion},
+              {"kernels", kernels}});
     return {};
   }
-  fmt::print("potluck {}\narithmetic {}, protocol {}, kernels: {}\n", POTLUCK_VERSION,
-             kArithmeticVersion, kProtocolVersion, fmt::join(kernels, ", "));
+  out.line(fmt::format("potluck {}", POTLUCK_VERSION));
+  out.line(fmt::format("arithmetic {}, protocol {}, kernels: {}", kArithmeticVersion,
+                       kProtocolVersion, fmt::join(kernels, ", ")));
   return {};
 }
 
 }  // namespace
 
-Command add_version(CLI::App& app, Environment&) {
+Command add_version(CLI::App& app, Environment& environment) {
   auto json = std::make_shared<bool>(false);
   CLI::App* parser = app.add_subcommand("version", "show versions");
-  parser->add_flag("--json", *json, "one JSON object");
-  return {parser, [json] { return version(*json); }};
+  add_switch(parser, "--json", json.get(), "one JSON object");
+  return {parser, [json, &environment] { return version(*json, environment.out); }};
 }
 
 }  // namespace potluck

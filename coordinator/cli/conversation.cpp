@@ -10,7 +10,12 @@ constexpr const char* kHelp =
     "Alt-Enter begins a new line, and what is pasted stays one message";
 
 // Whether the message was for us and not for the model.
-bool obey(const std::string& message, Answerer& answerer, Terminal& terminal) {
+bool obey(const std::string& message, Answerer& answerer, const ConversationOptions& options,
+          Terminal& terminal) {
+  if (auto command = options.commands.find(message); command != options.commands.end()) {
+    command->second();
+    return true;
+  }
   if (message == "/new") {
     answerer.begin_again();
     terminal.notice("a new conversation");
@@ -51,7 +56,7 @@ void converse(Answerer& answerer, MessageInput& input, const ConversationOptions
     // Ctrl-C dropped what was being typed; at an empty line it ends the conversation.
     if (environment.stop.requested()) environment.stop.rearm();
     if ((*message)->find_first_not_of(" \t\r\n") == std::string::npos) continue;
-    if (obey(**message, answerer, terminal)) continue;
+    if (obey(**message, answerer, options, terminal)) continue;
     answer(**message, answerer, options, environment, terminal);
     if (environment.stop.requested()) environment.stop.rearm();
     if (environment.stop.requested()) return;

@@ -1,6 +1,10 @@
 // A conversation: message after message is answered, until the input ends. One thread.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <string>
+
 #include "coordinator/cli/answerer.h"
 #include "coordinator/cli/message_input.h"
 
@@ -12,6 +16,8 @@ struct ConversationOptions {
   bool quiet = false;         // no reasoning
   // What else has to be done while a message is awaited.
   std::function<void()> meanwhile;
+  // Messages that are for the program and not for the model.
+  std::map<std::string, std::function<void()>> commands;
 };
 
 // Ends when the input does, or when Ctrl-C or SIGTERM comes while nothing is being answered. A

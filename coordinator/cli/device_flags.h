@@ -40,10 +40,4 @@ std::vector<std::string> join_arguments(const DeviceFlags& flags);
 // is.
 nlohmann::json describe_simulation(const DeviceOptions& options);
 
-// "200MB/s", "500MiB": bytes per second, as parse_size() reads sizes; not zero.
-Result<uint64_t> parse_rate(const std::string& flag, const std::string& text);
-
-// "3ms", "250us", "1.5s".
-Result<Duration> parse_duration(const std::string& flag, const std::string& text);
-
 }  // namespace potluck

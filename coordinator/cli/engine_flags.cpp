@@ -1,12 +1,11 @@
 #include "coordinator/cli/engine_flags.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
-#include <thread>
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/flags.h"
 #include "engine/base/limits.h"
 #include "engine/model/context_plan.h"
 
@@ -15,64 +14,16 @@ namespace {
 
 constexpr uint64_t kLastResortBytes = 256 * kMiB;
 
-Error out_of_range(const char* flag, uint64_t low, uint64_t high, uint64_t found) {
-  return {ErrorCode::kInvalidArgument,
-          fmt::format("{}: expected {} to {}, found {}", flag, low, high, found)};
-}
-
-Result<uint64_t> unit_factor(const std::string& flag, std::string unit) {
-  struct Unit {
-    const char* name;
-    uint64_t factor;
-  };
-  constexpr Unit kUnits[] = {{"", 1},
-                             {"b", 1},
-                             {"k", kKiB},
-                             {"kib", kKiB},
-                             {"kb", 1000},
-                             {"m", kMiB},
-                             {"mib", kMiB},
-                             {"mb", 1000000},
-                             {"g", kGiB},
-                             {"gib", kGiB},
-                             {"gb", 1000000000},
-                             {"t", 1024 * kGiB},
-                             {"tib", 1024 * kGiB},
-                             {"tb", 1000000000000}};
-  for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  for (const Unit& known : kUnits) {
-    if (unit == known.name) return known.factor;
+// The flag takes these names only; without it, the command decides.
+KvType chosen_kv(const std::string& name, KvType fallback) {
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    if (name == kv_type_name(type)) return type;
   }
-  return Error{
-      ErrorCode::kInvalidArgument,
-      fmt::format("{}: unknown unit '{}', expected K, M, G or T, KiB .. or KB ..", flag, unit)};
+  return fallback;
 }
 
-Result<KvType> parse_kv(const std::string& text, KvType fallback) {
-  if (text.empty()) return fallback;
-  if (text == "f32") return KvType::kF32;
-  if (text == "f16") return KvType::kF16;
-  if (text == "q8_0") return KvType::kQ8_0;
-  return Error{ErrorCode::kInvalidArgument, "--kv: expected f16, f32 or q8_0, found " + text};
-}
-
+// What no single flag can know.
 Status check_flags(const EngineFlags& flags) {
-  if (flags.threads < 0 || flags.threads > static_cast<int>(limits::kThreads)) {
-    return out_of_range("--threads", 1, limits::kThreads, static_cast<uint64_t>(flags.threads));
-  }
-  if (flags.slices < 1 || flags.slices > limits::kSlices) {
-    return out_of_range("--slices", 1, limits::kSlices, flags.slices);
-  }
-  if (flags.prefill_chunk < 1 || flags.prefill_chunk > limits::kPrefillChunk) {
-    return out_of_range("--prefill-chunk", 1, limits::kPrefillChunk, flags.prefill_chunk);
-  }
-  if (flags.prefetch != "auto" && flags.prefetch != "on" && flags.prefetch != "off") {
-    return Error{ErrorCode::kInvalidArgument,
-                 "--prefetch: expected auto, on or off, found " + flags.prefetch};
-  }
-  if (flags.workers > limits::kWorkers) {
-    return out_of_range("--workers", 0, limits::kWorkers, flags.workers);
-  }
   bool for_workers = !flags.device.sim_link.empty() || flags.device.sim_compute != 1;
   if (for_workers && flags.workers == 0) {
     return Error{ErrorCode::kInvalidArgument,
@@ -95,69 +46,49 @@ std::string describe_context(const Runtime& runtime) {
 }  // namespace
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
-  parser->add_option("MODEL", flags->model, "a GGUF file; of a split model, its first part")
+  add_text(parser, "MODEL", &flags->model, "a GGUF file; of a split model, its first part")
       ->required();
-  parser->add_option("--threads", flags->threads, "threads (default: one per processor)")
+  add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
+            "threads (default, 0: one per processor that may be used)")
       ->envname("POTLUCK_THREADS");
-  parser
-      ->add_option("--ctx", flags->context,
-                   "positions of context (default: the model's, or what half the memory holds)")
+  add_whole(parser, "--ctx", &flags->context, {0, limits::kContext},
+            "positions of context (default, 0: the model's, or what half the memory holds)")
       ->envname("POTLUCK_CTX");
-  parser->add_option("--kv", flags->kv, "type of the KV cache: f16, f32 or q8_0")
+  add_choice(parser, "--kv", &flags->kv, {"f16", "f32", "q8_0"}, "type of the KV cache")
       ->envname("POTLUCK_KV");
-  parser
-      ->add_option("--ram", flags->ram,
-                   "memory for experts, such as 4GiB: of each worker with --workers, else of this "
-                   "process, which then streams the rest from its store")
+  add_size(parser, "--ram", &flags->ram,
+           "memory for experts, such as 4GiB: of each worker with --workers, else of this "
+           "process, which then streams the rest from its store (default: all of them if they "
+           "fit, else what fits)")
       ->envname("POTLUCK_RAM");
-  parser
-      ->add_option("--store", flags->store,
-                   "directory for experts on disk (default: beside the model; of local workers: "
-                   "in ~/.potluck)")
+  add_text(parser, "--store", &flags->store,
+           "directory for experts on disk (default: beside the model; of local workers: in "
+           "~/.potluck)")
       ->envname("POTLUCK_STORE");
-  parser->add_option("--slices", flags->slices, "slices each expert is cut into (default 1)")
+  add_whole(parser, "--slices", &flags->slices, {1, limits::kSlices},
+            "slices each expert is cut into (default 1)")
       ->envname("POTLUCK_SLICES");
-  parser
-      ->add_option("--prefill-chunk", flags->prefill_chunk, "prompt tokens per step (default 512)")
+  add_whole(parser, "--prefill-chunk", &flags->prefill_chunk, {1, limits::kPrefillChunk},
+            "prompt tokens per step (default 512)")
       ->envname("POTLUCK_PREFILL_CHUNK");
-  parser->add_option("--isa", flags->isa, "instruction set of the kernels: scalar, avx2 ..")
+  add_text(parser, "--isa", &flags->isa, "instruction set of the kernels: scalar, avx2 ..")
       ->envname("POTLUCK_ISA");
-  parser->add_option("--workers", flags->workers, "worker processes on this machine")
+  add_whole(parser, "--workers", &flags->workers, {0, limits::kWorkers},
+            "worker processes on this machine")
       ->envname("POTLUCK_WORKERS");
-  parser
-      ->add_option(
-          "--prefetch", flags->prefetch,
-          "read experts ahead of the layer that needs them: auto (workers do; alone, where "
-          "the disk is never idle, it costs more than it brings), on or off")
+  add_choice(parser, "--prefetch", &flags->prefetch, {"auto", "on", "off"},
+             "read experts ahead of the layer that needs them: auto (workers do; alone, where "
+             "the disk is never idle, it costs more than it brings), on or off")
       ->envname("POTLUCK_PREFETCH");
-  parser->add_flag(
-      "--share-model", flags->share_model,
-      "let the worker processes cut their experts from MODEL instead of fetching them");
-  parser->add_flag("--quiet", flags->quiet, "errors only on standard error");
+  add_switch(parser, "--share-model", &flags->share_model,
+             "let the worker processes cut their experts from MODEL instead of fetching them");
+  add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");
   add_device_flags(parser, &flags->device);
-}
-
-Result<uint64_t> parse_size(const std::string& flag, const std::string& text) {
-  double number = 0;
-  auto [rest, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failure != std::errc() || !(number >= 0)) {
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("{}: expected a size such as 4GiB, found '{}'", flag, text)};
-  }
-  Result<uint64_t> factor = unit_factor(flag, std::string(rest, text.data() + text.size()));
-  if (!factor) return factor.error();
-  double bytes = number * static_cast<double>(*factor);
-  if (bytes > 1e18) {
-    return Error{ErrorCode::kLimit, fmt::format("{}: {} is too large", flag, text)};
-  }
-  return static_cast<uint64_t>(bytes);
 }
 
 Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,
                                        const Environment& environment, Terminal* terminal) {
   if (Status status = check_flags(flags); !status) return status.error();
-  Result<KvType> kv = parse_kv(flags.kv, default_kv);
-  if (!kv) return kv.error();
   Result<DeviceOptions> device = device_options(flags.device);
   if (!device) return device.error();
   uint64_t ram = 0;
@@ -166,13 +97,14 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
     if (!size) return size.error();
     ram = *size;
   }
-  auto processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   RuntimeOptions options;
   options.model_path = flags.model;
-  options.threads = flags.threads > 0 ? flags.threads : processors;
+  options.threads_given = flags.threads > 0;
+  options.threads =
+      options.threads_given ? flags.threads : default_threads(process_limits(environment.system));
   options.context = flags.context;
   options.system = &environment.system;
-  options.kv_type = *kv;
+  options.kv_type = chosen_kv(flags.kv, default_kv);
   options.stream.ram_bytes = ram;
   options.stream.store_directory = flags.store.empty() ? flags.model + ".potluck" : flags.store;
   options.stream.prefetch = flags.prefetch == "on";
@@ -206,6 +138,7 @@ Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
   auto runtime =
       Runtime::open(options, environment.storage, environment.clock, environment.entropy, progress);
   if (!runtime) return runtime.error();
+  for (const std::string& note : (*runtime)->model().notes()) terminal->notice(note);
   terminal->notice(describe_context(**runtime));
   uint32_t workers = options.pool_options.local_workers;
   if (workers > 0) {

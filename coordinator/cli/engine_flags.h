@@ -6,6 +6,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/device_flags.h"
+#include "coordinator/cli/number_text.h"
 #include "coordinator/serving/runtime.h"
 
 namespace potluck {
@@ -28,10 +29,6 @@ struct EngineFlags {
 };
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags);
-
-// "4GiB", "500M", "1048576": bytes. K, M, G, T and KiB.. are powers of 1024, KB.. of 1000. The
-// error names `flag`.
-Result<uint64_t> parse_size(const std::string& flag, const std::string& text);
 
 // Checks the flags; errors name the flag, what is allowed and what was found. `default_kv` holds
 // unless --kv says otherwise.

@@ -1,12 +1,13 @@
 // LineEditor: messages typed at a terminal, with the keys people expect: arrows, history (in memory
-// only), Ctrl-A, Ctrl-W and so on, lines of any length. Pasted text stays one message, its line ends
-// included; Alt-Enter types a line end. Over libedit. One thread.
+// only), Ctrl-A, Ctrl-W and so on, lines of any length. Pasted text stays one message, its line
+// ends included; Alt-Enter types a line end. Over libedit. One thread.
 #pragma once
 
-#include <histedit.h>
 #include <memory>
 #include <optional>
 #include <string>
+
+#include <histedit.h>
 
 #include "coordinator/cli/message_input.h"
 

@@ -1,22 +1,23 @@
 // The `potluck` binary: makes what everything depends on (clock, randomness, files, signals) and
 // hands it to one command.
-#include <algorithm>
 #include <climits>
-#include <cstdio>
-#include <cstdlib>
+#include <csignal>
 
-#include <fmt/format.h>
 #include <unistd.h>
 
-#include "coordinator/cli/commands.h"
+#include "coordinator/cli/command_line.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/standard_streams.h"
 #include "coordinator/cli/stop_signal.h"
+#include "engine/base/descriptor_limit.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitWrongUse = 2;
+constexpr int kExitBrokenPipe = 128 + SIGPIPE;  // what shells show for filters that end like this
 
 std::string own_path() {
   char path[PATH_MAX];
@@ -24,80 +25,59 @@ std::string own_path() {
   return length > 0 ? std::string(path, static_cast<size_t>(length)) : "potluck";
 }
 
-std::vector<Command> add_commands(CLI::App& app, Environment& environment) {
-  return {add_run(app, environment),  add_serve(app, environment),  add_join(app, environment),
-          add_eval(app, environment), add_bench(app, environment),  add_tokenize(app, environment),
-          add_show(app, environment), add_status(app, environment), add_version(app, environment)};
+// Only errors for the ones that ask for quiet.
+bool is_quiet(const CLI::App& parser) {
+  const CLI::Option* quiet = parser.get_option_no_throw("--quiet");
+  return quiet != nullptr && quiet->count() > 0 && quiet->as<bool>();
 }
 
-// Flags win over environment variables, these over the configuration file. The parser would let the
-// file win over the environment, so variables become flags here.
-std::vector<std::string> with_environment(const CLI::App& command, int argc, char** argv) {
-  std::vector<std::string> arguments(argv + 1, argv + argc);
-  for (const CLI::Option* option : command.get_options()) {
-    if (option->get_envname().empty() || option->get_lnames().empty()) continue;
-    const char* value = std::getenv(option->get_envname().c_str());
-    if (value == nullptr || *value == 0) continue;
-    std::string flag = "--" + option->get_lnames().front();
-    bool given = std::any_of(arguments.begin(), arguments.end(), [&flag](const std::string& text) {
-      return text == flag || text.starts_with(flag + "=");
-    });
-    if (!given) arguments.push_back(flag + "=" + value);
-  }
-  return arguments;
-}
-
-int run_chosen(const std::vector<Command>& commands) {
-  for (const Command& command : commands) {
-    if (!command.parser->parsed()) continue;
-    Status status = command.run();
-    if (status) return 0;
-    fmt::print(stderr, "potluck: {}\n", status.error().message);
-    return status.error().code == ErrorCode::kInvalidArgument ? kExitWrongUse : kExitFailed;
-  }
-  return kExitWrongUse;
+int run_command(const Command& command, Output& out, const StopSignal& stop, Terminal& terminal) {
+  const std::string what = command.parser == nullptr ? "help" : command.parser->get_name();
+  Status done = guard_memory(what, command.run);
+  Status written = out.finish();
+  if (done && out.reader_gone()) return kExitBrokenPipe;
+  if (!done && done.error().code == ErrorCode::kCancelled) return stop.exit_code();
+  const Status& status = done ? written : done;
+  if (status) return 0;
+  terminal.error("potluck: " + status.error().message);
+  return status.error().code == ErrorCode::kInvalidArgument ? kExitWrongUse : kExitFailed;
 }
 
 int potluck_main(int argc, char** argv) {
+  prepare_for_scarcity();
+  reserve_standard_descriptors();
+  let_writes_fail();
+  raise_descriptor_limit();
   StopSignal stop;
   SystemClock clock;
   SystemEntropy entropy;
   std::unique_ptr<Storage> storage = make_system_storage();
-  Environment environment{*storage,
-                          clock,
-                          entropy,
-                          system_files(),
-                          own_path(),
-                          stop.requested(),
-                          [&stop] { stop.rearm(); }};
-
-  CLI::App app("Potluck: old devices together run Mixture-of-Experts models", "potluck");
-  app.require_subcommand(1);
-  app.set_config("--config", home_directory() + "/potluck.toml", "defaults of flags");
-  std::vector<Command> commands = add_commands(app, environment);
+  Output out(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
+  Environment environment{*storage, clock, entropy, system_files(), out, own_path(), stop};
+  Terminal terminal(clock, false);
+  CommandLineParser parser(environment);
   if (argc < 2) {
-    fmt::print(stderr, "{}", app.help());
+    terminal.text(parser.help());
     return kExitWrongUse;
   }
-  auto named = std::find_if(commands.begin(), commands.end(), [argv](const Command& command) {
-    return command.parser->get_name() == argv[1];
-  });
-  if (named == commands.end() && argv[1][0] != '-') {
-    fmt::print(stderr, "potluck: unknown command '{}'; without arguments, potluck lists them\n",
-               argv[1]);
+  CommandLineInput input{std::vector<std::string>(argv + 1, argv + argc), own_variables(),
+                         home_directory() + "/potluck.toml"};
+  Result<CommandLine> line = parser.parse(input, *storage);
+  if (!line) {
+    terminal.error("potluck: " + line.error().message);
     return kExitWrongUse;
   }
-  try {
-    std::vector<std::string> arguments =
-        with_environment(named != commands.end() ? *named->parser : app, argc, argv);
-    std::reverse(arguments.begin(), arguments.end());  // as the parser wants them
-    app.parse(std::move(arguments));
-  } catch (const CLI::ParseError& error) {
-    bool asked_for_help = error.get_exit_code() == 0;
-    app.exit(error);
-    return asked_for_help ? 0 : kExitWrongUse;
+  if (line->command == nullptr) {
+    const Command help{nullptr, [&] {
+                         out.page(line->help);
+                         return Status();
+                       }};
+    return run_command(help, out, stop, terminal);
   }
-  return run_chosen(commands);
+  if (!is_quiet(*line->command->parser)) {
+    for (const std::string& notice : line->notices) terminal.notice(notice);
+  }
+  return run_command(*line->command, out, stop, terminal);
 }
 
 }  // namespace

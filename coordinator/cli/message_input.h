@@ -20,8 +20,8 @@ class MessageInput {
  public:
   virtual ~MessageInput() = default;
 
-  // The next message, asked for with `prompt`. Nothing at the end of the input, or when the wait was
-  // ended. An error is about this one message (not UTF-8, too long): the next may be good.
+  // The next message, asked for with `prompt`. Nothing at the end of the input, or when the wait
+  // was ended. An error is about this one message (not UTF-8, too long): the next may be good.
   virtual Result<std::optional<std::string>> next(const std::string& prompt,
                                                   const WhileWaiting& while_waiting) = 0;
 };

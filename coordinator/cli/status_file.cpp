@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include "coordinator/cli/json_text.h"
+#include "engine/base/process_identity.h"
+
 namespace potluck {
 namespace {
 
@@ -45,19 +48,23 @@ nlohmann::json describe_worker(const ClusterState& cluster, const PeerKey& key,
 
 nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
   ExpertCounters counters = runtime.counters();
+  uint64_t delivered = runtime.pool()->bytes_delivered();
+  auto lock = runtime.pool()->lock();
+  const ClusterState& cluster = runtime.pool()->cluster();
   nlohmann::json workers = nlohmann::json::array();
-  for (const auto& [key, worker] : runtime.pool()->cluster().workers()) {
-    workers.push_back(describe_worker(runtime.pool()->cluster(), key, worker));
+  for (const auto& [key, worker] : cluster.workers()) {
+    workers.push_back(describe_worker(cluster, key, worker));
   }
   return {{"process", getpid()},
+          {"process_start", process_start(system_files(), getpid()).value_or(0)},
           {"written_unix_seconds", unix_seconds},
           {"model", runtime.model().config().name},
           {"file", runtime.model().file().path()},
           {"workers", workers},
           {"workers_lost", counters.workers_lost},
-          {"units_assigned", runtime.pool()->cluster().units_assigned()},
-          {"units_ready", runtime.pool()->cluster().units_ready()},
-          {"bytes_delivered", runtime.pool()->bytes_delivered()},
+          {"units_assigned", cluster.units_assigned()},
+          {"units_ready", cluster.units_ready()},
+          {"bytes_delivered", delivered},
           {"remote_expert_calls", counters.remote_expert_calls},
           {"local_expert_calls", counters.local_expert_calls},
           {"wire_bytes", counters.wire_bytes}};
@@ -66,7 +73,8 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
 Status write_status(Storage& storage, const std::string& state_directory,
                     const nlohmann::json& status) {
   constexpr uint32_t kOwnerOnly = 0600;
-  return storage.write_atomic(status_path(state_directory), as_bytes(status.dump()), kOwnerOnly);
+  return storage.write_atomic(status_path(state_directory), as_bytes(json_text(status)),
+                              kOwnerOnly);
 }
 
 Result<nlohmann::json> read_status(Storage& storage, const std::string& state_directory) {
@@ -76,9 +84,9 @@ Result<nlohmann::json> read_status(Storage& storage, const std::string& state_di
   }
   Result<ByteVector> text = read_file(storage, path, kStatusBytes);
   if (!text) return text.error();
-  constexpr bool kNoExceptions = false;
-  auto status = nlohmann::json::parse(as_text(*text), nullptr, kNoExceptions);
-  if (!status.is_object()) return Error{ErrorCode::kCorrupt, path + ": expected a JSON object"};
+  Result<nlohmann::json> status = read_json(as_text(*text));
+  if (!status) return status.error().in(path);
+  if (!status->is_object()) return Error{ErrorCode::kCorrupt, path + ": expected a JSON object"};
   return status;
 }
 

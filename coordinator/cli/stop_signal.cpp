@@ -32,6 +32,11 @@ StopSignal::~StopSignal() {
   waiter_.join();
 }
 
+void StopSignal::wait(Duration patience) const {
+  std::unique_lock lock(mutex_);
+  requested_now_.wait_for(lock, patience, [this] { return requested_.load(); });
+}
+
 int StopSignal::exit_code() const {
   return kSignalled + (terminating_ ? SIGTERM : SIGINT);
 }
@@ -43,7 +48,9 @@ void StopSignal::wait_for_signals() {
     if (ending_) return;
     if (received == SIGUSR1) continue;
     if (received == SIGTERM) terminating_ = true;
+    std::lock_guard lock(mutex_);
     if (requested_.exchange(true) || watches_ == 0) _exit(kSignalled + received);
+    requested_now_.notify_all();
   }
 }
 

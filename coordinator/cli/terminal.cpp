@@ -1,9 +1,9 @@
 #include "coordinator/cli/terminal.h"
 
-#include <cstdio>
-
 #include <fmt/format.h>
 #include <unistd.h>
+
+#include "coordinator/cli/standard_streams.h"
 
 namespace potluck {
 namespace {
@@ -23,21 +23,32 @@ Terminal::~Terminal() {
 }
 
 void Terminal::notice(const std::string& text) {
-  if (quiet_) return;
-  end_progress();
-  fmt::print(stderr, "{}\n", text);
+  if (!quiet_) error(text);
 }
 
 void Terminal::error(const std::string& text) {
-  end_progress();
-  fmt::print(stderr, "{}\n", text);
+  std::lock_guard lock(mutex_);
+  close_line();
+  write(terminal_line(text) + "\n");
+}
+
+void Terminal::text(std::string_view piece) {
+  std::lock_guard lock(mutex_);
+  close_line();
+  write(is_terminal_ ? shown_.push(piece) : std::string(piece));
+}
+
+void Terminal::end_text() {
+  std::lock_guard lock(mutex_);
+  if (is_terminal_) write(shown_.finish());
 }
 
 void Terminal::progress(const std::string& stage, uint64_t done, uint64_t total) {
   if (quiet_) return;
+  std::lock_guard lock(mutex_);
   TimePoint now = clock_.now();
   if (stage != stage_) {
-    end_progress();
+    close_line();
     stage_ = stage;
     stage_start_ = now;
     last_drawn_ = now;
@@ -48,26 +59,35 @@ void Terminal::progress(const std::string& stage, uint64_t done, uint64_t total)
   if (!due && !finished) return;
   last_drawn_ = now;
   draw(done, total);
-  if (finished) end_progress();
+  if (finished) close_line();
 }
 
 void Terminal::draw(uint64_t done, uint64_t total) {
   uint64_t percent = total > 0 ? done * 100 / total : 0;
   if (!is_terminal_) {
-    fmt::print(stderr, "{}: {} %\n", stage_, percent);
+    write(fmt::format("{}: {} %\n", terminal_line(stage_), percent));
     return;
   }
   uint64_t filled = total > 0 ? done * kBarWidth / total : 0;
-  fmt::print(stderr, "\r{}: [{}{}] {:3} %", stage_, std::string(filled, '#'),
-             std::string(kBarWidth - filled, ' '), percent);
-  std::fflush(stderr);
+  write(fmt::format("\r{}: [{}{}] {:3} %", terminal_line(stage_), std::string(filled, '#'),
+                    std::string(kBarWidth - filled, ' '), percent));
   line_open_ = true;
 }
 
 void Terminal::end_progress() {
-  if (line_open_) fmt::print(stderr, "\n");
+  std::lock_guard lock(mutex_);
+  close_line();
+}
+
+void Terminal::close_line() {
+  if (line_open_) write("\n");
   line_open_ = false;
   stage_.clear();
+}
+
+// Nothing can be said about messages that cannot be written, and nothing depends on them.
+void Terminal::write(std::string_view text) {
+  (void)write_all(STDERR_FILENO, text);
 }
 
 }  // namespace potluck

@@ -25,11 +25,12 @@ Result<JsonValue> tool_of(const JsonValue& entry) {
   const JsonValue* function = member(entry, "function");
   if (function != nullptr && is_function(*function)) return entry;
   if (function == nullptr && is_function(entry)) {
-    return JsonValue{JsonValue::Object{{"type", JsonValue{std::string("function")}},
-                                       {"function", entry}}};
+    return JsonValue{
+        JsonValue::Object{{"type", JsonValue{std::string("function")}}, {"function", entry}}};
   }
-  return Error{ErrorCode::kInvalidArgument,
-               "expected {\"type\": \"function\", \"function\": {\"name\": .., \"parameters\": ..}}"};
+  return Error{
+      ErrorCode::kInvalidArgument,
+      "expected {\"type\": \"function\", \"function\": {\"name\": .., \"parameters\": ..}}"};
 }
 
 }  // namespace
@@ -60,8 +61,8 @@ std::string describe_call(const ToolCall& call) {
 }
 
 std::string call_as_json(const ToolCall& call) {
-  return write_json(JsonValue{
-      JsonValue::Object{{"name", JsonValue{call.name}}, {"arguments", call.arguments}}});
+  return write_json(
+      JsonValue{JsonValue::Object{{"name", JsonValue{call.name}}, {"arguments", call.arguments}}});
 }
 
 }  // namespace potluck

@@ -51,6 +51,7 @@ void ClusterState::on_event(const WorkerJoined& event) {
   record.software = event.software;
   record.ram_bytes = event.ram_bytes;
   record.disk_bytes = event.disk_bytes;
+  record.room_bytes = ~uint64_t{0};
   record.bulk_endpoint = event.bulk_endpoint;
 }
 
@@ -100,6 +101,11 @@ void ClusterState::on_event(const UnitsLost& event) {
     if (found->second.ready.erase(unit) > 0) remove_key(holders_, unit, event.key);
     remove_key(keepers_, unit, event.key);
   }
+}
+
+void ClusterState::on_event(const RoomReported& event) {
+  auto found = workers_.find(event.key);
+  if (found != workers_.end()) found->second.room_bytes = event.room_bytes;
 }
 
 void ClusterState::on_event(const SourcesReported& event) {

@@ -46,6 +46,11 @@ struct UnitsLost {
   PeerKey key;
   std::vector<UnitId> units;
 };
+// What the worker's store can hold at present, where that is less than its quota.
+struct RoomReported {
+  PeerKey key;
+  uint64_t room_bytes = 0;
+};
 // Where a worker's grains came from: its own totals, which replace what it said before.
 struct SourcesReported {
   PeerKey key;
@@ -54,8 +59,8 @@ struct SourcesReported {
   std::map<PeerKey, uint64_t> peer_bytes;
   std::set<PeerKey> accused;  // peers that sent it something else than the grains it had asked for
 };
-using ClusterEvent =
-    std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost, SourcesReported>;
+using ClusterEvent = std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost,
+                                  RoomReported, SourcesReported>;
 
 struct SourceRecord {
   uint64_t coordinator_bytes = 0;
@@ -72,6 +77,7 @@ struct WorkerRecord {
   std::string software;
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
+  uint64_t room_bytes = ~uint64_t{0};  // as RoomReported has it; any, unless it said so
   uint64_t assignment_version = 0;
   std::set<UnitId> assigned;
   std::set<UnitId> ready;  // a subset of assigned
@@ -109,6 +115,7 @@ class ClusterState {
   void on_event(const UnitsAssigned& event);
   void on_event(const UnitsReady& event);
   void on_event(const UnitsLost& event);
+  void on_event(const RoomReported& event);
   void on_event(const SourcesReported& event);
   void forget_ready(const PeerKey& key, WorkerRecord& record);
   // Keys in order of the workers' numbers.

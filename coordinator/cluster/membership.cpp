@@ -5,25 +5,26 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "engine/base/format_bytes.h"
 #include "engine/base/limits.h"
 #include "engine/kernels/kernels.h"
 #include "protocol/peer_text.h"
+#include "protocol/report_limits.h"
 
 namespace potluck {
 namespace {
 
 // A peer that we do not know may send a whole queue of old messages: one answer is enough for all.
 constexpr Duration kNudgeInterval = std::chrono::milliseconds(100);
-// Nobody's silence is judged after we were away ourselves (a long computation, a suspended
-// machine): what they sent meanwhile may still be in a queue. Ticks come at least once a beat.
-constexpr Duration kAwayAfter = 2 * kHeartbeatInterval;
 // Names no coordinator's life. A worker that hears of another epoch than its own says Hello; our
 // own would tell one that we gave up in this very epoch that all is well.
 constexpr uint64_t kNoEpoch = 0;
 // For people; longer names only fill lines.
 constexpr size_t kNameBytes = 64;
-constexpr size_t kSoftwareBytes = 128;
 constexpr size_t kReasonBytes = 256;
+
+// What workers say about their room is acted upon together: placing all units takes a while.
+constexpr Duration kRoomInterval = std::chrono::seconds(1);
 
 double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -60,7 +61,7 @@ bool Membership::on_message(const PeerKey& from, Channel channel, const Message&
   if (const auto* request = std::get_if<JoinRequest>(&message)) {
     accept_join(from, *request);
   } else if (const auto* hello = std::get_if<Hello>(&message)) {
-    admit(from, *hello);
+    on_hello(from, *hello);
   } else {
     on_member_message(from, message);
   }
@@ -69,12 +70,15 @@ bool Membership::on_message(const PeerKey& from, Channel channel, const Message&
 
 void Membership::on_member_message(const PeerKey& from, const Message& message) {
   heard_from(from);
+  // It has left again before its greeting was answered.
+  if (std::holds_alternative<Goodbye>(message)) forget_held_greeting(from);
   if (!is_member(from)) return;
   if (const auto* residency = std::get_if<Residency>(&message)) {
     update_residency(from, *residency);
   } else if (const auto* report = std::get_if<SourceReport>(&message)) {
     update_sources(from, *report);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
+    if (!heartbeat->reply_wanted) outbox_.on_answered(from, heartbeat->sequence);
     answer_heartbeat(from, *heartbeat);
   } else if (const auto* goodbye = std::get_if<Goodbye>(&message)) {
     std::string text = clean_text(goodbye->text, kReasonBytes);
@@ -116,11 +120,9 @@ void Membership::probe(const PeerKey& peer) {
 
 void Membership::on_tick() {
   TimePoint now = clock_.now();
-  bool away = now - last_tick_ >= kAwayAfter;
   last_tick_ = now;
   std::vector<Loss> dead;
   for (auto& [peer, clock] : clocks_) {
-    if (away) clock.heard(now);
     Liveness liveness = clock.liveness(now);
     if (liveness == Liveness::kDead) {
       dead.push_back({peer, fmt::format("no sign of life for {:.1f} s", seconds(kDeadAfter))});
@@ -128,13 +130,29 @@ void Membership::on_tick() {
       send_heartbeat(peer, liveness == Liveness::kSuspect);
     }
   }
+  for (const PeerKey& peer : outbox_.stuck(now)) {
+    bool known = is_member(peer) && std::none_of(dead.begin(), dead.end(), [&](const Loss& loss) {
+                   return loss.peer == peer;
+                 });
+    if (known) dead.push_back({peer, "it does not take what it is sent"});
+  }
   lose(dead);
+  answer_held_greetings();
+  if (room_changed_ && now >= placed_at_ + kRoomInterval) rebalance();
+}
+
+void Membership::excuse_silence() {
+  for (auto& [peer, clock] : clocks_) clock.heard(clock_.now());
 }
 
 TimePoint Membership::next_tick() const {
-  TimePoint now = clock_.now();
   TimePoint next = last_tick_ + kHeartbeatInterval;
-  for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_change(now));
+  if (auto outbox = outbox_.next_change()) next = std::min(next, *outbox);
+  for (const auto& [peer, greeting] : greetings_) {
+    if (greeting.held) next = std::min(next, greeting.answered_at + greeting.pause);
+  }
+  for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_due());
+  if (room_changed_) next = std::min(next, placed_at_ + kRoomInterval);
   return next;
 }
 
@@ -144,21 +162,13 @@ Liveness Membership::liveness(const PeerKey& peer) const {
 }
 
 std::vector<Outgoing> Membership::take_outgoing() {
-  return std::exchange(outgoing_, {});
+  return outbox_.take(clock_.now(), options_.epoch,
+                      {[this](const PeerKey& peer) { return roster_for(peer); },
+                       [this](const PeerKey& peer) { return assignment_of(peer); }});
 }
 
 std::vector<PeerKey> Membership::take_reset_workers() {
   return std::exchange(reset_workers_, {});
-}
-
-void Membership::admit(const PeerKey& from, const Hello& hello) {
-  std::optional<Refusal> refusal = why_not(from, hello);
-  if (!refusal) {
-    welcome(from, hello);
-    return;
-  }
-  if (is_member(from)) lose({{from, "it came back as somebody we cannot use"}});
-  refuse(from, Channel::kCompute, refusal->reason, std::move(refusal->message));
 }
 
 std::optional<Refusal> Membership::why_not(const PeerKey& from, const Hello& hello) const {
@@ -189,44 +199,22 @@ std::optional<Refusal> Membership::why_not(const PeerKey& from, const Hello& hel
   return std::nullopt;
 }
 
-void Membership::welcome(const PeerKey& from, const Hello& hello) {
-  const WorkerRecord* known = state_.worker(from);
-  uint32_t number = known != nullptr ? known->number : next_number_++;
-  // Whoever says Hello knows nothing of what it was asked before.
-  if (known != nullptr) reset_workers_.push_back(from);
-  state_.apply(WorkerJoined{from, number, clean_text(hello.name, kNameBytes),
-                            clean_text(hello.software, kSoftwareBytes), hello.ram_bytes,
-                            hello.disk_bytes, hello.bulk_endpoint});
-  TimePoint now = clock_.now();
-  clocks_.insert_or_assign(from, PeerClock(now));
-  nudged_at_.erase(from);
-  notices_.add(describe(from) + (known != nullptr ? " greeted again" : " joined"));
-  auto heartbeat_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeatInterval).count();
-  send(from, Channel::kCompute,
-       Welcome{options_.epoch, number, manifest_digest_, manifest_bytes_,
-               static_cast<uint32_t>(heartbeat_ms)});
-  announce_roster();
-  rebalance(&from);
-}
-
 void Membership::accept_join(const PeerKey& from, const JoinRequest& request) {
   std::string name = clean_text(request.name, kNameBytes);
   bool known = allow_list_.contains(from);
   // A member that asks again (our answer was lost) is in already; its new invitation, if it is one,
-  // is used up all the same.
-  Status redeemed = invitations_.redeem(request.secret, clock_.unix_seconds());
+  // is used up all the same. Who cannot be admitted, because the list cannot be saved, keeps a good
+  // invitation.
+  Status redeemed = invitations_.redeem(request.secret, clock_.unix_seconds(), [&] {
+    if (known) return Status();
+    Status added = allow_list_.add(from, name);
+    return added ? added : Status(added.error().in("the invitation stays good"));
+  });
   if (!redeemed && !known) {
     refuse(from, Channel::kJoin, RefusalReason::kInvitation, redeemed.error().message);
     return;
   }
-  if (!known) {
-    if (Status added = allow_list_.add(from, name); !added) {
-      refuse(from, Channel::kJoin, RefusalReason::kInvitation, added.error().message);
-      return;
-    }
-    notices_.add(fmt::format("invitation redeemed by {} ({})", name, from.brief()));
-  }
+  if (!known) notices_.add(fmt::format("invitation redeemed by {} ({})", name, from.brief()));
   send(from, Channel::kJoin, JoinAccept{options_.compute_endpoint, options_.bulk_endpoint});
 }
 
@@ -235,6 +223,13 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
     nudge(from);
     return;
   }
+  size_t most = std::max(residency.ready.size(), residency.lost.size());
+  if (most > limits::kUnitsPerReport) {
+    refuse(from, Channel::kCompute, RefusalReason::kProtocol,
+           fmt::format("a report of {} units, expected at most {}", most, limits::kUnitsPerReport));
+    return;
+  }
+  update_room(from, residency.room_bytes);
   const WorkerRecord& record = *state_.worker(from);
   // About an older assignment: the worker reports again on the one that is on its way to it.
   if (residency.version != record.assignment_version) return;
@@ -246,6 +241,19 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
   }
   state_.apply(UnitsReady{from, residency.ready});
   on_units_lost(from, residency.lost);
+}
+
+void Membership::update_room(const PeerKey& from, uint64_t room_bytes) {
+  const WorkerRecord& record = *state_.worker(from);
+  if (record.room_bytes == room_bytes) return;
+  bool less = room_bytes < std::min(record.room_bytes, record.disk_bytes);
+  if (less && !room_changed_) {  // once for each time that units are placed
+    notices_.add(
+        fmt::format("{} has room for no more than {} at present: what it lacks goes elsewhere",
+                    describe(from), format_bytes(room_bytes)));
+  }
+  state_.apply(RoomReported{from, room_bytes});
+  room_changed_ = true;
 }
 
 // One worker's word: it is shown, and nothing else follows from it (see ClusterState::accusers).
@@ -282,7 +290,7 @@ void Membership::nudge(const PeerKey& peer) {
   if (!first && now - last->second < kNudgeInterval) return;
   last->second = now;
   uint64_t epoch = is_member(peer) ? options_.epoch : kNoEpoch;
-  send(peer, Channel::kCompute, Heartbeat{epoch, heartbeat_sequence_++, false});
+  send(peer, Channel::kCompute, Heartbeat{epoch, outbox_.next_sequence(), false});
 }
 
 void Membership::refuse(const PeerKey& peer, Channel channel, RefusalReason reason,
@@ -301,6 +309,7 @@ void Membership::lose(const std::vector<Loss>& losses) {
     units.push_back(state_.worker(loss.peer)->assigned.size());
     state_.apply(WorkerLost{loss.peer, loss.reason});
     clocks_.erase(loss.peer);
+    outbox_.drop(loss.peer);
     reset_workers_.push_back(loss.peer);
   }
   size_t left = state_.workers().size();
@@ -316,10 +325,16 @@ void Membership::lose(const std::vector<Loss>& losses) {
 
 void Membership::rebalance(const PeerKey* greeted) {
   founded_ = founded_ || state_.workers().size() >= options_.founding_workers;
+  room_changed_ = false;
   if (!founded_) return;
+  placed_at_ = clock_.now();
   std::vector<PlacementWorker> workers;
   for (const auto& [peer, record] : state_.workers()) {
-    workers.push_back({peer, record.disk_bytes, {record.assigned.begin(), record.assigned.end()}});
+    // A worker without room keeps what it has, and not what it was only to have.
+    bool full = record.room_bytes < record.disk_bytes;
+    const std::set<UnitId>& holding = full ? record.ready : record.assigned;
+    uint64_t room = std::min(record.disk_bytes, record.room_bytes);
+    workers.push_back({peer, room, {holding.begin(), holding.end()}});
   }
   for (auto& [peer, units] : place_units(manifest_, options_.slices, workers)) {
     const std::set<UnitId>& assigned = state_.worker(peer)->assigned;
@@ -331,21 +346,29 @@ void Membership::rebalance(const PeerKey* greeted) {
 void Membership::assign(const PeerKey& peer, std::vector<UnitId> units) {
   uint64_t version = next_version_++;
   state_.apply(UnitsAssigned{peer, version, units});
+  outbox_.add_assignment(peer);
+}
+
+// As it is when it is sent: several changes are one message.
+Assignment Membership::assignment_of(const PeerKey& peer) const {
+  const WorkerRecord& record = *state_.worker(peer);
+  std::vector<UnitId> units(record.assigned.begin(), record.assigned.end());
   auto holders = holders_for(peer, units);
-  send(peer, Channel::kCompute,
-       Assignment{options_.epoch, version, options_.slices, std::move(units), roster_version_,
-                  std::move(holders)});
+  return {options_.epoch,   record.assignment_version, options_.slices,
+          std::move(units), roster_version_,           std::move(holders)};
 }
 
 void Membership::announce_roster() {
   ++roster_version_;
-  for (const auto& [receiver, record] : state_.workers()) {
-    Roster roster{options_.epoch, roster_version_, {}};
-    for (const auto& [peer, other] : state_.workers()) {
-      if (peer != receiver) roster.peers.push_back({peer, other.bulk_endpoint, other.name});
-    }
-    send(receiver, Channel::kCompute, std::move(roster));
+  for (const auto& [receiver, record] : state_.workers()) outbox_.add_roster(receiver);
+}
+
+Roster Membership::roster_for(const PeerKey& receiver) const {
+  Roster roster{options_.epoch, roster_version_, {}};
+  for (const auto& [peer, other] : state_.workers()) {
+    if (peer != receiver) roster.peers.push_back({peer, other.bulk_endpoint, other.name});
   }
+  return roster;
 }
 
 // Of the units that this worker does not have yet, those that others can give it. Where there are
@@ -373,11 +396,11 @@ std::vector<std::vector<uint16_t>> Membership::holders_for(const PeerKey& peer,
 
 void Membership::send(const PeerKey& peer, Channel channel, Message message) {
   if (channel == Channel::kCompute) sent_to(peer);
-  outgoing_.push_back({peer, channel, std::move(message), {}});
+  outbox_.add(peer, channel, std::move(message));
 }
 
 void Membership::send_heartbeat(const PeerKey& peer, bool reply_wanted) {
-  send(peer, Channel::kCompute, Heartbeat{options_.epoch, heartbeat_sequence_++, reply_wanted});
+  send(peer, Channel::kCompute, Heartbeat{options_.epoch, outbox_.next_sequence(), reply_wanted});
 }
 
 uint32_t Membership::worker_limit() const {

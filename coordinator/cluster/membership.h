@@ -1,5 +1,6 @@
 // Membership: admits workers, keeps track of their lives, tells them what to hold. A state machine:
-// message or tick in, messages out. Knows nothing of tokens or batches. One thread.
+// message or tick in, messages out. Knows nothing of tokens or batches. What is said to one peer
+// several times before it is sent is said once. One thread.
 #pragma once
 
 #include <map>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "coordinator/cluster/cluster_state.h"
+#include "coordinator/cluster/control_outbox.h"
 #include "coordinator/cluster/notices.h"
 #include "coordinator/cluster/placement.h"
 #include "engine/base/clock.h"
@@ -19,12 +21,12 @@
 
 namespace potluck {
 
-struct Outgoing {
-  PeerKey peer;
-  Channel channel = Channel::kCompute;
-  Message message;
-  ByteVector tensor;
-};
+// A worker's greeting is answered at once, the next one after so long, and twice as long each time
+// while greetings keep coming. What repeats the greeting that was answered last is taken as
+// answered: a worker that hears nothing greets again every second.
+inline constexpr Duration kGreetingPause = std::chrono::milliseconds(500);
+inline constexpr Duration kLongestGreetingPause = std::chrono::seconds(8);
+inline constexpr Duration kGreetingsForgotten = std::chrono::seconds(30);
 
 struct MembershipOptions {
   uint64_t epoch = 1;  // not 0, which no life of a coordinator has
@@ -63,6 +65,8 @@ class Membership {
   void refuse(const PeerKey& peer, Channel channel, RefusalReason reason, std::string message);
   // Hand in what has arrived before calling this: silence is judged here.
   void on_tick();
+  // We did not listen for a while: nobody's silence until now proves anything.
+  void excuse_silence();
   // When on_tick() may have something to do.
   TimePoint next_tick() const;
 
@@ -81,13 +85,26 @@ class Membership {
     PeerKey peer;
     std::string reason;
   };
+  // By key, also of workers that have left.
+  struct Greeting {
+    TimePoint answered_at{0};
+    Duration pause{0};
+    Hello answered;
+    std::optional<Hello> held;  // the newest that has to wait
+  };
 
   void on_member_message(const PeerKey& from, const Message& message);
   void admit(const PeerKey& from, const Hello& hello);
   std::optional<Refusal> why_not(const PeerKey& from, const Hello& hello) const;
+  void on_hello(const PeerKey& from, const Hello& hello);
+  void answer_held_greetings();
+  void forget_held_greeting(const PeerKey& from);
+  void remember_greeting(const PeerKey& from, const Hello& hello);
+  void forget_greetings();
   void welcome(const PeerKey& from, const Hello& hello);
   void accept_join(const PeerKey& from, const JoinRequest& request);
   void update_residency(const PeerKey& from, const Residency& residency);
+  void update_room(const PeerKey& from, uint64_t room_bytes);
   void update_sources(const PeerKey& from, const SourceReport& report);
   void answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat);
   void nudge(const PeerKey& peer);
@@ -98,6 +115,8 @@ class Membership {
   void assign(const PeerKey& peer, std::vector<UnitId> units);
   // Tells everybody who the others are.
   void announce_roster();
+  Roster roster_for(const PeerKey& receiver) const;
+  Assignment assignment_of(const PeerKey& peer) const;
   std::vector<std::vector<uint16_t>> holders_for(const PeerKey& peer,
                                                  const std::vector<UnitId>& units) const;
   void send(const PeerKey& peer, Channel channel, Message message);
@@ -114,14 +133,16 @@ class Membership {
   const Clock& clock_;
   ClusterState state_;
   bool founded_ = false;
+  bool room_changed_ = false;  // since units were placed
+  TimePoint placed_at_{0};
   std::map<PeerKey, PeerClock> clocks_;     // of members
   std::map<PeerKey, TimePoint> nudged_at_;  // of allowed keys that are no members
+  std::map<PeerKey, Greeting> greetings_;   // of allowed keys
   TimePoint last_tick_;
   uint32_t next_number_ = 1;
   uint64_t next_version_ = 1;
   uint64_t roster_version_ = 0;  // of the last roster, the same for all
-  uint64_t heartbeat_sequence_ = 0;
-  std::vector<Outgoing> outgoing_;
+  ControlOutbox outbox_;
   std::vector<PeerKey> reset_workers_;
   Notices notices_;
 };

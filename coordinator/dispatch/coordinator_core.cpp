@@ -112,16 +112,15 @@ void CoordinatorCore::on_tick() {
 
 TimePoint CoordinatorCore::next_probe(const PeerKey& worker) const {
   auto probed = probed_at_.find(worker);
-  return probed == probed_at_.end() ? clock_.now() : probed->second + kProbeInterval;
+  return probed == probed_at_.end() ? TimePoint{0} : probed->second + kProbeInterval;
 }
 
 TimePoint CoordinatorCore::next_tick() const {
   TimePoint next = membership_.next_tick();
   if (auto deadline = dispatcher_.next_deadline()) next = std::min(next, *deadline);
-  if (auto waiting = dispatcher_.next_waiting()) next = std::min(next, *waiting);
-  for (const PeerKey& worker : dispatcher_.waiting_for()) {
-    next = std::min(next, next_probe(worker));
-  }
+  dispatcher_.visit_owed([&](const PeerKey& worker, TimePoint waiting) {
+    next = std::min(next, std::max(waiting, next_probe(worker)));
+  });
   return next;
 }
 

@@ -40,6 +40,8 @@ class CoordinatorCore {
   void on_unreachable(const PeerKey& peer, const std::string& reason);
   // Hand in the frames that have arrived before calling this: silence and lateness are judged here.
   void on_tick();
+  // We did not listen for a while: nobody's silence until now proves anything.
+  void excuse_silence() { membership_.excuse_silence(); }
 
   // Messages to send now, in order. At most `bulk_limit` bulk parts among them, and only one while
   // work is under way.

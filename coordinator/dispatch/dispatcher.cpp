@@ -7,8 +7,6 @@
 
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
-#include "protocol/codec.h"
-#include "protocol/partial_sums.h"
 
 namespace potluck {
 namespace {
@@ -36,13 +34,15 @@ Dispatcher::Dispatcher(uint64_t epoch, uint32_t slices, const Manifest& manifest
 uint64_t Dispatcher::submit(const ExpertBatch& batch, ExpertSums* out) {
   out->reset(batch.tokens(), layer_of(batch).shape.hidden);
   uint64_t ticket = next_ticket_++;
-  tickets_.emplace(ticket, Ticket{&batch, out, 0, spare_calls(), false, 0});
+  Ticket& entry = tickets_[ticket];
+  entry.batch = &batch;
+  entry.out = out;
+  entry.local = spare_calls();
   forecast_units(batch);
   collect_calls(batch);
-  uint64_t messages = statistics_.messages;
   distribute(ticket, 0, calls_, nullptr);
   forecast_.clear();
-  if (statistics_.messages > messages) ++statistics_.batches;
+  if (entry.pieces + entry.waiting > 0) ++statistics_.batches;
   return ticket;
 }
 
@@ -158,90 +158,15 @@ size_t Dispatcher::group_of(const PeerKey& worker) {
   if (groups_used_ == groups_.size()) groups_.emplace_back();
   Group& group = groups_[groups_used_];
   group.worker = worker;
-  group.usable = tracks_[worker].usable(clock_.now());
+  group.usable = lane_of(worker).track.usable(clock_.now());
   group.load = 0;
   group.calls.clear();
   return groups_used_++;
 }
 
-// One message, or several where the limits of the wire ask for it; a row is never cut.
-void Dispatcher::ask(Group& group, uint64_t ticket, uint32_t attempt) {
-  const ExpertBatch& batch = *tickets_.at(ticket).batch;
-  size_t most_rows = rows_per_message(batch);
-  Piece piece;
-  auto start = [&] {
-    piece = Piece{};
-    piece.work = {epoch_, next_request_++, batch.layer, attempt};
-    piece.worker = group.worker;
-    piece.ticket = ticket;
-    piece.calls = spare_calls();
-  };
-  start();
-  for (size_t begin = 0; begin < group.calls.size();) {
-    size_t end = begin;
-    while (end < group.calls.size() && group.calls[end].row == group.calls[begin].row) ++end;
-    bool full =
-        piece.rows >= most_rows || piece.calls.size() + (end - begin) > limits::kCallsPerMessage;
-    if (full && piece.rows > 0) {
-      send_piece(std::move(piece));
-      start();
-    }
-    piece.calls.insert(piece.calls.end(), group.calls.begin() + static_cast<ptrdiff_t>(begin),
-                       group.calls.begin() + static_cast<ptrdiff_t>(end));
-    ++piece.rows;
-    begin = end;
-  }
-  send_piece(std::move(piece));
-}
-
-// Both the request's frame and the answer's, were nothing saved by packing, stay within the limit.
-size_t Dispatcher::rows_per_message(const ExpertBatch& batch) const {
-  uint64_t request = activation_wire_bytes(batch.input.form, batch.input.columns);
-  uint64_t reply = uint64_t{batch.input.columns} * sizeof(int64_t) +
-                   ceil_div<uint64_t>(batch.input.columns, kSumGroup);
-  uint64_t fitting = limits::kFrameBytes / std::max(request, reply);
-  return static_cast<size_t>(std::clamp<uint64_t>(fitting, 1, limits::kRowsPerMessage));
-}
-
-void Dispatcher::send_piece(Piece piece) {
-  Ticket& ticket = tickets_.at(piece.ticket);
-  const ExpertBatch& batch = *ticket.batch;
-  Compute compute;
-  compute.work = piece.work;
-  compute.slices = slices_;
-  compute.form = batch.input.form;
-  compute.columns = batch.input.columns;
-  compute.rows.reserve(piece.rows);
-  for (const auto& [worker, unit] : forecast_) {
-    if (worker == piece.worker) compute.predicted.push_back(unit);
-  }
-  std::vector<uint32_t> rows;
-  rows.reserve(piece.rows);
-  for (size_t begin = 0; begin < piece.calls.size();) {
-    uint32_t row = piece.calls[begin].row;
-    size_t end = begin;
-    while (end < piece.calls.size() && piece.calls[end].row == row) ++end;
-    ComputeRow& out = compute.rows.emplace_back();
-    out.fraction_bits = batch.fraction_bits[row];
-    out.calls.reserve(end - begin);
-    for (; begin < end; ++begin) {
-      const Call& call = piece.calls[begin];
-      out.calls.push_back({call.expert, call.slice, call.weight});
-    }
-    rows.push_back(row);
-  }
-  outgoing_.push_back(
-      {piece.worker, Channel::kCompute, std::move(compute), pack_activations(batch.input, rows)});
-  piece.sent_at = clock_.now();
-  piece.deadline = piece.sent_at + tracks_[piece.worker].deadline(piece.rows);
-  ++ticket.pieces;
-  ++statistics_.messages;
-  pieces_.push_back(std::move(piece));
-}
-
 void Dispatcher::heard_from(const PeerKey& worker) {
-  auto track = tracks_.find(worker);
-  if (track != tracks_.end()) track->second.heard();
+  auto lane = lanes_.find(worker);
+  if (lane != lanes_.end()) lane->second.track.heard();
 }
 
 void Dispatcher::on_worker_lost(const PeerKey& worker) {
@@ -253,7 +178,9 @@ void Dispatcher::on_worker_lost(const PeerKey& worker) {
     }
     give_away(i);  // the last piece takes its place: look at i again
   }
-  tracks_.erase(worker);
+  auto lane = lanes_.find(worker);
+  if (lane != lanes_.end()) give_waiting_away(worker, lane->second);
+  forget_lanes();
 }
 
 void Dispatcher::on_tick() {
@@ -263,11 +190,13 @@ void Dispatcher::on_tick() {
       ++i;
       continue;
     }
-    tracks_[pieces_[i].worker].missed_deadline();
-    notices_.add(fmt::format("{} did not answer within {:.1f} s, its work goes to others",
-                             describe(pieces_[i].worker),
-                             std::chrono::duration<double>(now - pieces_[i].sent_at).count()));
+    PeerKey worker = pieces_[i].worker;
+    lane_of(worker).track.missed_deadline(now);
+    notices_.add(
+        fmt::format("{} did not answer within {:.1f} s, its work goes to others", describe(worker),
+                    std::chrono::duration<double>(now - pieces_[i].asked.sent_at).count()));
     give_away(i);
+    settle_lane(worker);
   }
 }
 
@@ -276,13 +205,14 @@ Dispatcher::Piece Dispatcher::take_piece(size_t index) {
   if (index + 1 < pieces_.size()) pieces_[index] = std::move(pieces_.back());
   pieces_.pop_back();
   --tickets_.at(piece.ticket).pieces;
+  lane_of(piece.worker).track.settled(piece.asked);
   return piece;
 }
 
 void Dispatcher::give_away(size_t index) {
   Piece piece = take_piece(index);
   ++statistics_.retries;
-  abandoned_.push_back({piece.work.request, piece.worker, piece.sent_at, piece.rows});
+  abandoned_.push_back({piece.work.request, piece.worker, piece.asked});
   if (abandoned_.size() > kAbandonedKept) abandoned_.pop_front();
   distribute(piece.ticket, piece.work.attempt + 1, piece.calls, &piece.worker);
   recycle(std::move(piece.calls));
@@ -290,7 +220,7 @@ void Dispatcher::give_away(size_t index) {
 
 bool Dispatcher::done(uint64_t ticket) const {
   const Ticket& entry = tickets_.at(ticket);
-  return entry.pieces == 0 && entry.local.empty() && entry.local_running == 0;
+  return entry.pieces == 0 && entry.waiting == 0 && entry.local.empty() && entry.local_running == 0;
 }
 
 void Dispatcher::forget(uint64_t ticket) {
@@ -301,11 +231,16 @@ void Dispatcher::forget(uint64_t ticket) {
       ++i;
     }
   }
+  for (auto& [worker, lane] : lanes_) {
+    std::erase_if(lane.waiting, [&](const Waiting& next) { return next.ticket == ticket; });
+  }
   auto entry = tickets_.find(ticket);
   CHECK(entry != tickets_.end());
   statistics_.slowest_compute += entry->second.slowest_compute;
   recycle(std::move(entry->second.local));
   tickets_.erase(entry);
+  // What waits behind it is next.
+  for (auto& [worker, lane] : lanes_) settle_lane(worker);
 }
 
 std::vector<Outgoing> Dispatcher::take_outgoing() {
@@ -358,22 +293,12 @@ std::vector<PeerKey> Dispatcher::waiting_for() const {
   TimePoint now = clock_.now();
   std::vector<PeerKey> workers;
   for (const Piece& piece : pieces_) {
-    if (now - piece.sent_at < kWaitingAfter) continue;
+    if (now - piece.asked.sent_at < kWaitingAfter) continue;
     if (std::find(workers.begin(), workers.end(), piece.worker) == workers.end()) {
       workers.push_back(piece.worker);
     }
   }
   return workers;
-}
-
-std::optional<TimePoint> Dispatcher::next_waiting() const {
-  TimePoint now = clock_.now();
-  std::optional<TimePoint> next;
-  for (const Piece& piece : pieces_) {
-    TimePoint at = piece.sent_at + kWaitingAfter;
-    if (at > now && (!next || at < *next)) next = at;
-  }
-  return next;
 }
 
 std::vector<std::pair<PeerKey, std::vector<UnitId>>> Dispatcher::take_lost_units() {

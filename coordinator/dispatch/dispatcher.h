@@ -3,10 +3,11 @@
 // dies meanwhile. A state machine: batch, reply or tick in, messages and local work out. One
 // thread.
 //
-//   submit -> one Compute per worker concerned; units that nobody holds -> local work
+//   submit -> one Compute per worker concerned, or several of about a second's work each, sent as
+//             the worker answers; units that nobody holds -> local work
 //   reply  -> checked against the outstanding piece, then added (integers: order does not matter)
-//   late   -> the piece is given to other holders, or becomes local work; a reply that comes after
-//             that finds no piece, is counted and dropped
+//   late   -> the piece, and what the worker was not asked yet, is given to other holders, or
+//             becomes local work; a reply that comes after that finds no piece, is counted, dropped
 #pragma once
 
 #include <deque>
@@ -61,9 +62,10 @@ class Dispatcher {
   // Returns the ticket. batch and out stay in place until the ticket is done.
   uint64_t submit(const ExpertBatch& batch, ExpertSums* out);
   void on_partial(const PeerKey& from, const Partial& partial, ByteSpan tensor);
-  // Any message came from this worker: if it was overdue, it is given work again.
+  // Any message came from this worker. If it was overdue, it is given work again after its rest.
   void heard_from(const PeerKey& worker);
-  // The worker will not answer what it was asked: it is gone, or it has started anew.
+  // The worker will not answer what it was asked: it is gone, or it has started anew. What was
+  // learned about it stays, a rest that it has earned, too.
   void on_worker_lost(const PeerKey& worker);
   // Hand in the replies that have arrived before calling this: deadlines are judged here.
   void on_tick();
@@ -78,8 +80,11 @@ class Dispatcher {
   void local_done(uint64_t ticket);
   // Workers that have owed an answer for a while: worth a probe, to learn early that one is gone.
   std::vector<PeerKey> waiting_for() const;
-  // When somebody else will have owed an answer for a while, if anybody owes one.
-  std::optional<TimePoint> next_waiting() const;
+  // visit(worker, when it will have owed an answer for a while), for every answer that is owed.
+  template <class Visit>
+  void visit_owed(const Visit& visit) const {
+    for (const Piece& piece : pieces_) visit(piece.worker, piece.asked.sent_at + kWaitingAfter);
+  }
   // Units that a worker said it lost, for Membership.
   std::vector<std::pair<PeerKey, std::vector<UnitId>>> take_lost_units();
   // Whether a worker had to read an expert from its disk lately.
@@ -105,16 +110,31 @@ class Dispatcher {
     WorkId work;
     PeerKey worker;
     uint64_t ticket = 0;
-    TimePoint sent_at{0};
+    AskedMessage asked;
     TimePoint deadline{0};
     uint32_t rows = 0;
     Calls calls;
+  };
+  // What a worker will be asked once it owes less: those of the calls from `begin` on.
+  struct Waiting {
+    uint64_t ticket = 0;
+    uint32_t attempt = 0;
+    Calls calls;
+    size_t begin = 0;
+    uint32_t rows = 0;  // of them
+  };
+  // One worker: what it was asked is in pieces_. While something waits, it owes an answer, so that
+  // a deadline stands behind everything.
+  struct Lane {
+    WorkerTrack track;
+    std::deque<Waiting> waiting;
   };
   // One batch. `local` is sorted when it is taken from, not when it is added to.
   struct Ticket {
     const ExpertBatch* batch = nullptr;
     ExpertSums* out = nullptr;
-    uint32_t pieces = 0;  // outstanding
+    uint32_t pieces = 0;   // outstanding
+    uint32_t waiting = 0;  // entries of lanes
     Calls local;
     bool local_sorted = false;
     uint32_t local_running = 0;
@@ -131,8 +151,7 @@ class Dispatcher {
   struct Abandoned {
     uint64_t request = 0;
     PeerKey worker;
-    TimePoint sent_at{0};
-    uint32_t rows = 0;
+    AskedMessage asked;
   };
 
   const ManifestLayer& layer_of(const ExpertBatch& batch) const;
@@ -142,13 +161,22 @@ class Dispatcher {
   void choose_holders(uint32_t layer, const Calls& calls, const PeerKey* except);
   int32_t choose_holder(UnitId unit, uint32_t calls, const PeerKey* except);
   size_t group_of(const PeerKey& worker);
+  // What a worker is asked, and when: dispatcher_lanes.cpp.
+  Lane& lane_of(const PeerKey& worker);
   void ask(Group& group, uint64_t ticket, uint32_t attempt);
-  void send_piece(Piece piece);
-  size_t rows_per_message(const ExpertBatch& batch) const;
+  void settle_lane(const PeerKey& worker);
+  bool send_next(const PeerKey& worker, Lane& lane);
+  uint32_t rows_of_next(const Lane& lane, const Waiting& next) const;
+  Calls cut(Waiting& next, uint32_t* rows);
+  void give_waiting_away(const PeerKey& worker, Lane& lane);
+  void send_piece(Piece piece, Lane& lane);
+  void forget_lanes();
 
   std::optional<size_t> find_piece(uint64_t request) const;
   void late_reply(const PeerKey& from, uint64_t request);
   void on_answer(size_t index, const Partial& partial, ByteSpan tensor);
+  Status timed_accept(const Piece& piece, const Partial& partial, ByteSpan tensor);
+  void take_answer(size_t index, const Partial& partial);
   static bool names_unit_of(const Piece& piece, const std::vector<UnitId>& units);
   Status accept(const Piece& piece, const Partial& partial, ByteSpan tensor);
   int64_t largest_honest_sum(const Piece& piece) const;
@@ -170,7 +198,8 @@ class Dispatcher {
 
   std::map<uint64_t, Ticket> tickets_;
   std::vector<Piece> pieces_;  // outstanding, in no order
-  std::map<PeerKey, WorkerTrack> tracks_;
+  // By key, also of workers that have left: what was learned about them holds when they are back.
+  std::map<PeerKey, Lane> lanes_;
   std::deque<Abandoned> abandoned_;
   std::vector<Outgoing> outgoing_;
   std::vector<std::pair<PeerKey, std::vector<UnitId>>> lost_units_;

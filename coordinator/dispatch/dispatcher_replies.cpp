@@ -77,31 +77,42 @@ void Dispatcher::late_reply(const PeerKey& from, uint64_t request) {
     return piece.request == request && piece.worker == from;
   });
   if (found == abandoned_.end()) return;
-  auto track = tracks_.find(from);
-  if (track != tracks_.end()) track->second.answered(clock_.now() - found->sent_at, found->rows);
+  if (auto lane = lanes_.find(from); lane != lanes_.end()) {
+    lane->second.track.measured(clock_.now(), found->asked);
+    lane->second.track.answered_late();
+  }
   abandoned_.erase(found);
 }
 
 void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor) {
-  const Piece& piece = pieces_[index];
-  WorkerTrack& track = tracks_[piece.worker];
-  track.answered(clock_.now() - piece.sent_at, piece.rows);
-  if (partial.status == PartialStatus::kMissing && names_unit_of(piece, partial.lost)) {
-    lost_units_.emplace_back(piece.worker, partial.lost);
+  PeerKey worker = pieces_[index].worker;
+  if (partial.status == PartialStatus::kMissing && names_unit_of(pieces_[index], partial.lost)) {
+    lost_units_.emplace_back(worker, partial.lost);
     give_away(index);
-    return;
+  } else if (Status accepted = timed_accept(pieces_[index], partial, tensor); !accepted) {
+    ++statistics_.bad_replies;
+    lane_of(worker).track.answered_badly(clock_.now());
+    notices_.add(fmt::format("{} answered badly, its work goes to others: {}", describe(worker),
+                             accepted.error().message));
+    give_away(index);
+  } else {
+    take_answer(index, partial);
   }
+  settle_lane(worker);
+}
+
+Status Dispatcher::timed_accept(const Piece& piece, const Partial& partial, ByteSpan tensor) {
   TimePoint start = clock_.now();
   Status accepted = accept(piece, partial, tensor);
   statistics_.gather += static_cast<uint64_t>((clock_.now() - start).count());
-  if (!accepted) {
-    ++statistics_.bad_replies;
-    track.answered_badly(clock_.now());
-    notices_.add(fmt::format("{} answered badly, its work goes to others: {}",
-                             describe(piece.worker), accepted.error().message));
-    give_away(index);
-    return;
-  }
+  return accepted;
+}
+
+// Only good answers say how fast a worker computes: a refusal takes no time.
+void Dispatcher::take_answer(size_t index, const Partial& partial) {
+  const Piece& piece = pieces_[index];
+  WorkerTrack& track = lane_of(piece.worker).track;
+  track.measured(clock_.now(), piece.asked);
   track.answered_well();
   statistics_.remote_unit_calls += piece.calls.size();
   add_timings(statistics_.worker_timings, partial.timings);

@@ -1,6 +1,7 @@
 #include "coordinator/dispatch/remote_executor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -9,69 +10,71 @@
 namespace potluck {
 namespace {
 
-// Whatever the core says about its next tick, the world is looked at this often.
-constexpr Duration kLongestPump = std::chrono::milliseconds(100);
-
 uint64_t nanoseconds(Duration duration) {
   return static_cast<uint64_t>(std::max<int64_t>(duration.count(), 0));
 }
 
 }  // namespace
 
-RemoteExecutor::RemoteExecutor(CoordinatorCore& core, Pump& pump, const GrainCutter& cutter,
+RemoteExecutor::RemoteExecutor(CoordinatorLoop& loop, const GrainCutter& cutter,
                                GrainSource& last_resort, ExpertCompute& compute, const Clock& clock,
                                bool prefetch)
-    : core_(core),
-      pump_(pump),
+    : loop_(loop),
       cutter_(cutter),
       last_resort_(last_resort),
       compute_(compute),
       clock_(clock),
       prefetch_(prefetch) {}
 
+bool RemoteExecutor::wants_forecast() const {
+  auto lock = loop_.lock();
+  return prefetch_ && loop_.core().dispatcher().disks_in_use();
+}
+
 ExpertExecutor::Ticket RemoteExecutor::submit(const ExpertBatch& batch, ExpertSums* out) {
   TimePoint start = clock_.now();
-  Ticket ticket = core_.dispatcher().submit(batch, out);
+  auto lock = loop_.lock();
+  Ticket ticket = loop_.core().dispatcher().submit(batch, out);
   // The workers start now, before the coordinator does anything else.
-  pump_.pump(Duration::zero());
+  loop_.send();
   times_.dispatch += nanoseconds(clock_.now() - start);
   ++times_.batches;
   return ticket;
 }
 
 bool RemoteExecutor::done(Ticket ticket) {
-  return core_.dispatcher().done(ticket);
+  auto lock = loop_.lock();
+  return loop_.core().dispatcher().done(ticket);
 }
 
 Status RemoteExecutor::wait(Ticket ticket) {
   TimePoint start = clock_.now();
-  Status status = run_local_work();
-  while (status && !core_.dispatcher().done(ticket)) {
-    pump_until_event();
-    core_.on_tick();
-    status = run_local_work();
+  auto lock = loop_.lock();
+  Dispatcher& dispatcher = loop_.core().dispatcher();
+  Status status = run_local_work(lock);
+  while (status && !dispatcher.done(ticket)) {
+    loop_.turn(CoordinatorLoop::kLongestWait);
+    status = run_local_work(lock);
   }
-  core_.dispatcher().forget(ticket);
+  dispatcher.forget(ticket);
   times_.wait += nanoseconds(clock_.now() - start);
   return status;
 }
 
-void RemoteExecutor::pump_until_event() {
-  Duration until_tick = core_.next_tick() - clock_.now();
-  pump_.pump(std::clamp(until_tick, Duration::zero(), kLongestPump));
-}
-
-// Messages are handled between the pieces: workers must not look dead because we were busy, and
-// must not wait for what became theirs meanwhile.
-Status RemoteExecutor::run_local_work() {
+// Messages are handled between the pieces, too: workers must not wait for what became theirs
+// meanwhile.
+Status RemoteExecutor::run_local_work(std::unique_lock<std::mutex>& lock) {
   bool first = true;
-  while (auto work = core_.dispatcher().take_local_work()) {
-    if (!first) pump_.pump(Duration::zero());
+  while (auto work = loop_.core().dispatcher().take_local_work()) {
+    if (!first) loop_.turn(Duration::zero());
     first = false;
+    lock.unlock();
     TimePoint start = clock_.now();
     Status computed = compute(*work);
     times_.local += nanoseconds(clock_.now() - start);
-    core_.dispatcher().local_done(work->ticket);
+    lock.lock();
+    add_local_sums(*work);
+    loop_.core().dispatcher().local_done(work->ticket);
     if (!computed) return computed;
   }
   return {};
@@ -81,11 +84,26 @@ Status RemoteExecutor::compute(const LocalWork& work) {
   const ExpertBatch& batch = *work.batch;
   const ExpertBank* bank = cutter_.bank(batch.layer);
   CHECK(bank != nullptr);
+  if (local_sums_.sums.size() != uint64_t{batch.tokens()} * batch.input.columns ||
+      local_sums_.flags.size() != batch.tokens()) {
+    local_sums_.reset(batch.tokens(), batch.input.columns);
+  }
   Status computed = compute_.run(batch.layer, bank->shape, batch.input, batch.fraction_bits,
-                                 work.calls, last_resort_, work.out);
+                                 work.calls, last_resort_, &local_sums_);
   if (computed) return {};
   return computed.error().in(
       fmt::format("layer {}, computed here because no worker has its experts", batch.layer));
+}
+
+// Moves the rows that were computed into the answer. Another call of the same row finds zeros.
+void RemoteExecutor::add_local_sums(const LocalWork& work) {
+  size_t hidden = work.batch->input.columns;
+  for (const ExpertCall& call : work.calls) {
+    int64_t* from = local_sums_.sums.data() + call.row * hidden;
+    int64_t* to = work.out->sums.data() + call.row * hidden;
+    for (size_t i = 0; i < hidden; ++i) to[i] += std::exchange(from[i], 0);
+    work.out->flags[call.row] |= std::exchange(local_sums_.flags[call.row], 0);
+  }
 }
 
 }  // namespace potluck

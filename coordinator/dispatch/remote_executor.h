@@ -1,20 +1,12 @@
-// RemoteExecutor: the ExpertExecutor of a pool. Whatever moves frames between the core and the
-// world (a ZeroMQ loop, the simulator) is handed in as a Pump; the last resort is a GrainSource
-// over the model file. One thread.
+// RemoteExecutor: the ExpertExecutor of a pool. It hands batches to the core of a CoordinatorLoop
+// and takes turns of that loop while it waits; the last resort is a GrainSource over the model
+// file. One thread; it takes the loop's lock itself, and never holds it while it computes.
 #pragma once
 
-#include "coordinator/dispatch/coordinator_core.h"
+#include "coordinator/dispatch/coordinator_loop.h"
 #include "engine/experts/expert_compute.h"
 
 namespace potluck {
-
-// Sends what the core has to send, then receives, waiting at most `timeout` for something to
-// arrive, and returns once something did.
-class Pump {
- public:
-  virtual ~Pump() = default;
-  virtual void pump(Duration timeout) = 0;
-};
 
 // Where the time of a layer goes, summed; nanoseconds. For `potluck bench`.
 struct LayerTimes {
@@ -27,11 +19,10 @@ struct LayerTimes {
 class RemoteExecutor final : public ExpertExecutor {
  public:
   // All must outlive the executor.
-  RemoteExecutor(CoordinatorCore& core, Pump& pump, const GrainCutter& cutter,
-                 GrainSource& last_resort, ExpertCompute& compute, const Clock& clock,
-                 bool prefetch = true);
+  RemoteExecutor(CoordinatorLoop& loop, const GrainCutter& cutter, GrainSource& last_resort,
+                 ExpertCompute& compute, const Clock& clock, bool prefetch = true);
 
-  bool wants_forecast() const override { return prefetch_ && core_.dispatcher().disks_in_use(); }
+  bool wants_forecast() const override;
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
   bool done(Ticket ticket) override;
   // Fails only if the last resort does: the model file cannot be read.
@@ -40,17 +31,19 @@ class RemoteExecutor final : public ExpertExecutor {
   const LayerTimes& times() const { return times_; }
 
  private:
-  Status run_local_work();
+  Status run_local_work(std::unique_lock<std::mutex>& lock);
   Status compute(const LocalWork& work);
-  void pump_until_event();
+  void add_local_sums(const LocalWork& work);
 
-  CoordinatorCore& core_;
-  Pump& pump_;
+  CoordinatorLoop& loop_;
   const GrainCutter& cutter_;
   GrainSource& last_resort_;
   ExpertCompute& compute_;
   const Clock& clock_;
   bool prefetch_;  // tell workers what the next layer is likely to need
+  // What was computed here, before it is added to the answer: the core may add a worker's part to
+  // that at any time. [rows, hidden], zero between pieces of work.
+  ExpertSums local_sums_;
   LayerTimes times_;
 };
 

@@ -84,13 +84,19 @@ Result<std::string> LocalWorkers::free_store() {
 Status LocalWorkers::start(const std::string& token) {
   Result<std::string> store = free_store();
   if (!store) return store.error();
-  std::vector<std::string> command = {
-      options_.program, "join",
-      "--quiet",        "--no-remember",
-      "--store",        *store,
-      "--ram",          std::to_string(options_.ram_bytes),
-      "--threads",      std::to_string(options_.threads),
-      "--name",         fmt::format("local-{}", children_.size() + 1)};
+  std::vector<std::string> command = {options_.program,
+                                      "--no-config",  // defaults of devices that join by themselves
+                                      "join",
+                                      "--quiet",
+                                      "--no-remember",
+                                      "--store",
+                                      *store,
+                                      "--ram",
+                                      std::to_string(options_.ram_bytes),
+                                      "--threads",
+                                      std::to_string(options_.threads),
+                                      "--name",
+                                      fmt::format("local-{}", children_.size() + 1)};
   if (!options_.isa.empty()) command.insert(command.end(), {"--isa", options_.isa});
   if (!options_.model_path.empty()) {
     command.insert(command.end(), {"--model", options_.model_path});

@@ -16,7 +16,7 @@ namespace potluck {
 struct LocalWorkersOptions {
   std::string program;          // path of the potluck binary
   std::string store_directory;  // worker K uses DIR/worker-K, or the next one that is free
-  uint64_t ram_bytes = 0;       // of each worker's expert cache
+  uint64_t ram_bytes = 0;       // of each worker's expert cache; see plan_pool_memory()
   int threads = 1;
   std::string isa;
   std::string model_path{};                   // what they cut their experts from; empty: fetched

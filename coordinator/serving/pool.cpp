@@ -1,11 +1,10 @@
 #include "coordinator/serving/pool.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include "coordinator/serving/epoch.h"
 #include "engine/base/limits.h"
 #include "engine/experts/manifest_builder.h"
 
@@ -13,39 +12,11 @@ namespace potluck {
 namespace {
 
 constexpr int64_t kInvitationSeconds = 24 * 3600;
-// Bulk parts sent per turn of the loop: enough to keep a link busy, few enough that a compute
-// message waits for one turn only.
-constexpr size_t kBulkPartsPerTurn = 4;
 // Nothing at all moved for so long while waiting for workers: something is wrong.
 constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr Duration kWaitStep = std::chrono::milliseconds(50);
-
-// The epoch of a coordinator that keeps state: one more at every start, so that workers notice.
-Result<uint64_t> next_epoch(Storage& storage, const std::string& path) {
-  uint64_t epoch = 0;
-  if (storage.exists(path)) {
-    Result<ByteVector> text = read_file(storage, path, 64);
-    if (!text) return text.error();
-    std::string_view digits = as_text(*text);
-    auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), epoch);
-    if (failure != std::errc()) {
-      return Error{ErrorCode::kCorrupt, path + ": expected a number"};
-    }
-  }
-  ++epoch;
-  Status written = storage.write_atomic(path, as_bytes(std::to_string(epoch)));
-  if (!written) return written.error();
-  return epoch;
-}
-
-// Room for all experts in each worker, since it may have to stand in for the others, but never more
-// than its part of 60 % of this machine's memory.
-uint64_t default_worker_ram(const Manifest& manifest, uint32_t workers) {
-  uint64_t everything = manifest.total_bytes() + 16 * manifest.largest_grain_bytes();
-  auto physical =
-      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  return std::min(everything, physical / 10 * 6 / workers);
-}
+// How often it is said that strangers were turned away.
+constexpr Duration kStrangerInterval = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -57,7 +28,8 @@ Pool::Pool(PoolOptions options, const Model& model, ThreadPool& threads, Storage
       storage_(storage),
       clock_(clock),
       entropy_(entropy),
-      keys_(std::move(keys)) {}
+      keys_(std::move(keys)),
+      limiter_(clock) {}
 
 Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model,
                                          const KernelTable& kernels, ThreadPool& threads,
@@ -74,6 +46,7 @@ Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model
   if (Status status = pool->open_sockets(); !status) return status.error();
   pool->make_core(kernels);
   if (Status status = pool->start_local_workers(); !status) return status.error();
+  pool->keeper_ = std::make_unique<LoopKeeper>(*pool->loop_, clock);
   return pool;
 }
 
@@ -108,10 +81,12 @@ Status Pool::make_manifest(const Progress& progress) {
 }
 
 Status Pool::open_sockets() {
-  auto transport =
-      ZmqServerTransport::listen({keys_.curve, options_.listen_host, options_.port}, allow_list_);
+  ZmqServerTransport::Options options{keys_.curve, options_.listen.bind_host,
+                                      options_.listen.reachable.front(), options_.port};
+  auto transport = ZmqServerTransport::listen(options, allow_list_);
   if (!transport) return transport.error();
   transport_ = std::move(transport).value();
+  transport_->open_join(false);  // until a device is invited
   return {};
 }
 
@@ -127,16 +102,22 @@ void Pool::make_core(const KernelTable& kernels) {
   core.serve_rate = options_.serve_rate;
   core_ = std::make_unique<CoordinatorCore>(core, signed_manifest_, *manifest_, model_.cutter(),
                                             allow_list_, invitations_, clock_);
+  CoordinatorLoopObserver observer;
+  observer.notice = [this](const std::string& text) {
+    if (limiter_.admit(text)) report(text);
+  };
+  observer.turned = [this] { look_after_strangers(); };
+  observer.accepting = [this](const PeerKey& peer, JoinAccept* accept) {
+    fit_to_network(peer, accept);
+  };
+  loop_ = std::make_unique<CoordinatorLoop>(*core_, *transport_, clock_, std::move(observer));
   last_resort_ = std::make_unique<GgufSource>(model_.cutter(), options_.last_resort_bytes);
   compute_ = std::make_unique<ExpertCompute>(kernels, threads_);
-  executor_ = std::make_unique<RemoteExecutor>(*core_, *this, model_.cutter(), *last_resort_,
-                                               *compute_, clock_, options_.prefetch);
+  executor_ = std::make_unique<RemoteExecutor>(*loop_, model_.cutter(), *last_resort_, *compute_,
+                                               clock_, options_.prefetch);
 }
 
 Status Pool::start_local_workers() {
-  if (options_.local.ram_bytes == 0 && options_.local_workers > 0) {
-    options_.local.ram_bytes = default_worker_ram(*manifest_, options_.local_workers);
-  }
   local_ = std::make_unique<LocalWorkers>(options_.local, storage_);
   for (uint32_t i = 0; i < options_.local_workers; ++i) {
     if (Status status = local_->start(invite().token()); !status) return status;
@@ -145,6 +126,7 @@ Status Pool::start_local_workers() {
 }
 
 Pool::~Pool() {
+  keeper_.reset();  // that the local workers leave now is no news
   if (local_ != nullptr) local_->stop();
 }
 
@@ -153,42 +135,65 @@ Invitation Pool::invite() {
   blank.coordinator = keys_.curve.public_key;
   blank.signing_key = keys_.signing.public_key();
   blank.join_endpoint = transport_->join_endpoint();
+  auto lock = loop_->lock();
+  transport_->open_join(true);
   return invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
 }
 
-void Pool::pump(Duration timeout) {
-  transport_->open_join(invitations_.open_count() > 0);
-  send_outgoing();
-  if (std::optional<TimePoint> bulk = core_->next_bulk()) {
-    timeout = std::clamp(*bulk - clock_.now(), Duration(0), std::max(timeout, Duration(0)));
-  }
-  std::optional<Envelope> envelope = transport_->receive(timeout);
-  while (envelope.has_value()) {
-    core_->on_frames(*envelope);
-    envelope = transport_->receive(Duration(0));
-  }
-  core_->on_tick();
-  send_outgoing();
-  report_notices();
-}
-
-void Pool::send_outgoing() {
-  for (Outgoing& outgoing : core_->take_outgoing(kBulkPartsPerTurn)) {
-    Frames frames{encode_header(outgoing.message), std::move(outgoing.tensor)};
-    Status sent = transport_->send(outgoing.peer, outgoing.channel, std::move(frames));
-    if (!sent && outgoing.channel == Channel::kCompute) {
-      core_->on_unreachable(outgoing.peer, sent.error().message);
-    }
+// Behind several interfaces, a worker is told of the one by which it came.
+void Pool::fit_to_network(const PeerKey& peer, JoinAccept* accept) const {
+  if (!options_.listen.all_interfaces) return;
+  std::string host = transport_->reached_host(peer);
+  for (std::string* endpoint : {&accept->compute_endpoint, &accept->bulk_endpoint}) {
+    *endpoint = fmt::format("tcp://{}{}", host, endpoint->substr(endpoint->rfind(':')));
   }
 }
 
-void Pool::report_notices() {
-  for (const std::string& text : core_->take_notices()) {
-    if (options_.notice) options_.notice(text);
-  }
+// The door is open while an invitation is. Who knocks in vain is told of now and then.
+void Pool::look_after_strangers() {
+  transport_->open_join(invitations_.open_count(clock_.unix_seconds()) > 0);
+  for (const std::string& text : limiter_.take_summaries()) report(text);
+  uint64_t now_away = transport_->turned_away() + transport_->refused_handshakes();
+  if (now_away == strangers_told_ || clock_.now() - strangers_told_at_ < kStrangerInterval) return;
+  std::string last = transport_->last_refusal();
+  uint64_t count = now_away - strangers_told_;
+  report(fmt::format("turned {} connection{} of strangers away{}{}", count, count == 1 ? "" : "s",
+                     last.empty() ? "" : "; the last: ", last));
+  strangers_told_ = now_away;
+  strangers_told_at_ = clock_.now();
 }
 
-bool Pool::ready(uint32_t workers) const {
+void Pool::report(const std::string& text) {
+  if (options_.notice) options_.notice(text);
+}
+
+DispatchStatistics Pool::statistics() {
+  auto lock = loop_->lock();
+  return core_->dispatcher().statistics();
+}
+
+uint64_t Pool::compute_bytes() {
+  auto lock = loop_->lock();
+  return transport_->compute_bytes();
+}
+
+uint64_t Pool::bytes_delivered() {
+  auto lock = loop_->lock();
+  return core_->bytes_delivered();
+}
+
+uint32_t Pool::workers_lost() {
+  auto lock = loop_->lock();
+  return cluster().workers_lost();
+}
+
+size_t Pool::open_invitations() {
+  auto lock = loop_->lock();
+  return invitations_.open_count(clock_.unix_seconds());
+}
+
+bool Pool::ready(uint32_t workers) {
+  auto lock = loop_->lock();
   const ClusterState& state = cluster();
   return state.workers().size() >= workers && state.units_ready() == state.units_assigned();
 }
@@ -197,25 +202,33 @@ Status Pool::wait_until_ready(uint32_t workers, const Progress& progress) {
   TimePoint last_change = clock_.now();
   uint64_t last_mark = 0;
   while (!ready(workers)) {
-    pump(kWaitStep);
-    const ClusterState& state = cluster();
     if (local_->running() < local_->started()) {
       return Error{ErrorCode::kIo, "a worker process ended before it was ready"};
     }
-    uint64_t mark = state.workers().size() + state.units_ready() + bytes_delivered();
+    auto lock = loop_->lock();
+    loop_->turn(kWaitStep);
+    const ClusterState& state = cluster();
+    uint64_t ready = state.units_ready();
+    uint64_t assigned = state.units_assigned();
+    uint64_t mark = state.workers().size() + ready + core_->bytes_delivered();
+    lock.unlock();
     if (mark != last_mark) last_change = clock_.now();
     last_mark = mark;
-    if (clock_.now() - last_change > kPatience) {
-      return Error{
-          ErrorCode::kTimeout,
-          fmt::format("waiting for workers: {} of {} joined, {} of {} units ready, and "
-                      "nothing moved for {} s",
-                      state.workers().size(), workers, state.units_ready(), state.units_assigned(),
-                      std::chrono::duration_cast<std::chrono::seconds>(kPatience).count())};
-    }
-    if (progress) progress(state.units_ready(), state.units_assigned());
+    if (clock_.now() - last_change > kPatience) return describe_stall(workers);
+    if (progress) progress(ready, assigned);
   }
   return {};
+}
+
+Status Pool::describe_stall(uint32_t workers) {
+  auto lock = loop_->lock();
+  const ClusterState& state = cluster();
+  return Error{
+      ErrorCode::kTimeout,
+      fmt::format("waiting for workers: {} of {} joined, {} of {} units ready, and "
+                  "nothing moved for {} s",
+                  state.workers().size(), workers, state.units_ready(), state.units_assigned(),
+                  std::chrono::duration_cast<std::chrono::seconds>(kPatience).count())};
 }
 
 }  // namespace potluck

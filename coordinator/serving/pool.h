@@ -1,6 +1,7 @@
 // Pool: the coordinator's side of a pool as a process sees it: keys, allow list, signed manifest,
-// sockets, the core, the local worker processes, and the executor that `forward` is given. It is
-// the Pump that moves frames between the sockets and the core. One thread.
+// sockets, the core and its loop, the local worker processes, and the executor that `forward` is
+// given. The pool looks after its network by itself, in a thread of its own, whatever its owner
+// does meanwhile. One thread calls it; notices come from both.
 #pragma once
 
 #include <functional>
@@ -9,7 +10,10 @@
 
 #include "coordinator/dispatch/remote_executor.h"
 #include "coordinator/serving/local_workers.h"
+#include "coordinator/serving/loop_keeper.h"
+#include "engine/base/notice_limiter.h"
 #include "engine/model/model.h"
+#include "protocol/listen_address.h"
 #include "protocol/zmq_transport.h"
 
 namespace potluck {
@@ -18,7 +22,7 @@ struct PoolOptions {
   uint32_t slices = 1;
   uint32_t local_workers = 0;
   LocalWorkersOptions local;
-  std::string listen_host = "127.0.0.1";
+  ListenPlace listen{"127.0.0.1", {"127.0.0.1"}, false, true};
   uint16_t port = 0;
   // Where keys, the allow list and the epoch are kept; empty: fresh keys that nobody will see
   // again.
@@ -30,7 +34,7 @@ struct PoolOptions {
   std::function<void(const std::string&)> notice;  // what people should read
 };
 
-class Pool final : public Pump {
+class Pool {
  public:
   // References must outlive the pool. Builds and signs the manifest (reads every expert once),
   // opens the sockets, starts the local workers.
@@ -38,29 +42,31 @@ class Pool final : public Pump {
                                             const KernelTable& kernels, ThreadPool& threads,
                                             Storage& storage, const Clock& clock, Entropy& entropy,
                                             const Progress& progress);
-  ~Pool() override;  // says goodbye and ends the local workers
+  ~Pool();  // ends the local workers
 
-  void pump(Duration timeout) override;
-
-  // Pumps until `workers` workers have joined and hold all their units. Fails when a local worker
+  // Waits until `workers` workers have joined and hold all their units. Fails when a local worker
   // ends meanwhile, or when nothing moves for a long time.
   Status wait_until_ready(uint32_t workers, const Progress& progress);
-  bool ready(uint32_t workers) const;
+  bool ready(uint32_t workers);
 
-  // A fresh invitation that works once within a day.
+  // A fresh invitation that works once within a day. Strangers may knock while one is open.
   Invitation invite();
 
   ExpertExecutor& executor() { return *executor_; }
-  const ClusterState& cluster() const { return core_->cluster(); }
-  const DispatchStatistics& statistics() const { return core_->dispatcher().statistics(); }
   const LayerTimes& layer_times() const { return executor_->times(); }
-  uint64_t compute_bytes() const { return transport_->compute_bytes(); }
-  uint64_t bytes_delivered() const { return core_->bytes_delivered(); }
-  uint32_t workers_lost() const { return cluster().workers_lost(); }
   LocalWorkers& local_workers() { return *local_; }
   std::string join_endpoint() const { return transport_->join_endpoint(); }
   const PeerKey& key() const { return keys_.curve.public_key; }
-  size_t open_invitations() const { return invitations_.open_count(); }
+
+  // As of now.
+  DispatchStatistics statistics();
+  uint64_t compute_bytes();
+  uint64_t bytes_delivered();
+  uint32_t workers_lost();
+  size_t open_invitations();
+  // Who is in the pool. Look at it only while holding lock(), during which nothing happens to it.
+  std::unique_lock<std::mutex> lock() { return loop_->lock(); }
+  const ClusterState& cluster() const { return core_->cluster(); }
 
  private:
   Pool(PoolOptions options, const Model& model, ThreadPool& threads, Storage& storage,
@@ -70,8 +76,10 @@ class Pool final : public Pump {
   Status open_sockets();
   void make_core(const KernelTable& kernels);
   Status start_local_workers();
-  void send_outgoing();
-  void report_notices();
+  void fit_to_network(const PeerKey& peer, JoinAccept* accept) const;
+  void look_after_strangers();
+  void report(const std::string& text);
+  Status describe_stall(uint32_t workers);
 
   PoolOptions options_;
   const Model& model_;
@@ -83,14 +91,19 @@ class Pool final : public Pump {
   uint64_t epoch_ = 0;
   AllowList allow_list_;
   InvitationBook invitations_;
+  NoticeLimiter limiter_;
+  uint64_t strangers_told_ = 0;  // how many were turned away, when that was last said
+  TimePoint strangers_told_at_{0};
   std::unique_ptr<Manifest> manifest_;
   SignedManifest signed_manifest_;
   std::unique_ptr<ZmqServerTransport> transport_;
   std::unique_ptr<CoordinatorCore> core_;
+  std::unique_ptr<CoordinatorLoop> loop_;
   std::unique_ptr<GgufSource> last_resort_;
   std::unique_ptr<ExpertCompute> compute_;
   std::unique_ptr<RemoteExecutor> executor_;
   std::unique_ptr<LocalWorkers> local_;
+  std::unique_ptr<LoopKeeper> keeper_;  // ends first
 };
 
 }  // namespace potluck

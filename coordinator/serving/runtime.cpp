@@ -4,10 +4,16 @@
 
 #include <fmt/format.h>
 
-#include "engine/model/context_plan.h"
+#include "coordinator/serving/memory_plan.h"
+#include "engine/base/format_bytes.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
+
+// Besides the pool's: those of readers, sockets and signals; and what each reserves.
+constexpr uint32_t kOtherThreads = 12;
+constexpr uint64_t kStackBytes = 8 * kMiB;
 
 Progress stage(const StageProgress& progress, const std::string& name) {
   if (!progress) return nullptr;
@@ -21,52 +27,91 @@ Result<std::unique_ptr<Runtime>> Runtime::open(const RuntimeOptions& options, St
                                                const StageProgress& progress) {
   Result<const KernelTable*> kernels = select_kernels(options.isa);
   if (!kernels) return kernels.error().in("--isa");
-  auto model = Model::load(storage, options.model_path, stage(progress, "loading"));
-  if (!model) return model.error();
-
   std::unique_ptr<Runtime> runtime(new Runtime(options, clock));
   runtime->kernels_ = *kernels;
-  runtime->model_ = std::move(model).value();
-  if (Status status = runtime->choose_context(); !status) return status.error();
-  runtime->forward_ =
-      std::make_unique<Forward>(*runtime->model_, *runtime->kernels_, runtime->threads_);
-  if (options.pool) {
-    auto pool = Pool::open(options.pool_options, *runtime->model_, *runtime->kernels_,
-                           runtime->threads_, storage, clock, entropy, stage(progress, "hashing"));
-    if (!pool) return pool.error();
-    runtime->pool_ = std::move(pool).value();
-    runtime->executor_ = &runtime->pool_->executor();
-    return runtime;
-  }
-  if (Status status = runtime->open_local(storage, progress); !status) return status.error();
+  if (Status status = runtime->check_threads(); !status) return status.error();
+  Status opened = guard_memory(options.model_path,
+                               [&] { return runtime->open_parts(storage, entropy, progress); });
+  if (!opened) return opened.error();
   return runtime;
 }
 
-// Before the experts are loaded: a context that does not fit is refused at once.
-Status Runtime::choose_context() {
-  Result<uint32_t> context =
-      plan_context(model_->config(), {options_.context, options_.kv_type, expert_memory()},
-                   available_memory(*options_.system));
-  if (!context) return context.error();
-  context_ = *context;
+// Results do not depend on the number of threads: one that nobody asked for may be smaller.
+Status Runtime::check_threads() const {
+  if (threads_.started()) return {};
+  Error error = threads_.started().error().in("--threads");
+  if (options_.threads_given) return error;
+  if (options_.stream.notice) options_.stream.notice(error.message);
   return {};
 }
 
-// What the experts will take of this machine's memory, as far as it is known.
-uint64_t Runtime::expert_memory() const {
-  if (options_.pool)
-    return options_.pool_options.local.ram_bytes * options_.pool_options.local_workers;
-  uint64_t bytes = model_->cutter().total_bytes();
-  return options_.stream.ram_bytes > 0 ? std::min(bytes, options_.stream.ram_bytes) : bytes;
+Status Runtime::open_parts(Storage& storage, Entropy& entropy, const StageProgress& progress) {
+  auto model = Model::open(storage, options_.model_path);
+  if (!model) return model.error();
+  model_ = std::move(model).value();
+  if (Status planned = plan(); !planned) return planned;
+  bool streams = !options_.pool && options_.stream.ram_bytes > 0 && !model_->banks().empty();
+  if (streams) {
+    if (Status opened = stream_experts(storage, progress); !opened) return opened;
+  }
+  if (Status loaded = model_->load_weights(stage(progress, "loading")); !loaded) return loaded;
+  forward_ = std::make_unique<Forward>(*model_, *kernels_, threads_);
+  if (!options_.pool) return open_local(progress);
+  auto pool = Pool::open(options_.pool_options, *model_, *kernels_, threads_, storage, clock_,
+                         entropy, stage(progress, "hashing"));
+  if (!pool) return pool.error();
+  pool_ = std::move(pool).value();
+  executor_ = &pool_->executor();
+  return {};
 }
 
-Status Runtime::open_local(Storage& storage, const StageProgress& progress) {
+// Before anything of the model but its description is read.
+Status Runtime::plan() {
+  uint32_t positions = options_.context > 0 ? options_.context : options_.prefill_chunk;
+  StepSize step{std::min(options_.prefill_chunk, positions), options_.logit_rows,
+                static_cast<uint32_t>(threads_.threads())};
+  MemoryNeeds needs = memory_needs(*model_, step);
+  MemoryBound available = process_limits(*options_.system).available;
+  if (available.source == kAddressSpaceLimit) {
+    uint64_t stacks = (step.threads + kOtherThreads) * kStackBytes;
+    available.bytes -= std::min(available.bytes, stacks);
+  }
+  PoolOptions& pool = options_.pool_options;
+  MemoryWish wish{options_.context, options_.kv_type,
+                  options_.pool ? pool.local.ram_bytes : options_.stream.ram_bytes};
+  // Where memory is short, less of the last resort is kept; one expert at a time always works.
+  pool.last_resort_bytes = std::min({pool.last_resort_bytes, needs.stored, available.bytes / 8});
+  uint64_t coordinator = pool.last_resort_bytes + needs.loading;
+  Result<MemoryPlan> plan = options_.pool
+                                ? plan_pool_memory(model_->config(), needs, wish,
+                                                   {pool.local_workers, coordinator}, available)
+                                : plan_memory(model_->config(), needs, wish, available);
+  if (!plan) return plan.error();
+  context_ = plan->context;
+  streaming_reason_ = plan->reason;
+  (options_.pool ? pool.local.ram_bytes : options_.stream.ram_bytes) = plan->ram_bytes;
+  return {};
+}
+
+Status Runtime::stream_experts(Storage& storage, const StageProgress& progress) {
+  StreamOptions stream = options_.stream;
+  if (!streaming_reason_.empty()) {
+    stream.announcement = fmt::format(
+        "{}: its experts are streamed from {} through a cache of {}; --ram chooses another size, "
+        "--store another place",
+        streaming_reason_, stream.store_directory, format_bytes(stream.ram_bytes));
+  }
+  auto streamed = StreamedExperts::open(*model_, stream, threads_, storage, clock_,
+                                        stage(progress, "building the store"));
+  if (!streamed && streaming_reason_.empty()) return streamed.error();
+  if (!streamed) return streamed.error().in(streaming_reason_ + " and cannot be streamed");
+  streamed_ = std::move(streamed).value();
+  return {};
+}
+
+Status Runtime::open_local(const StageProgress& progress) {
   GrainSource* source = nullptr;
-  if (options_.stream.ram_bytes > 0 && !model_->banks().empty()) {
-    auto streamed = StreamedExperts::open(*model_, options_.stream, threads_, storage, clock_,
-                                          stage(progress, "building the store"));
-    if (!streamed) return streamed.error();
-    streamed_ = std::move(streamed).value();
+  if (streamed_ != nullptr) {
     source = &streamed_->source();
   } else {
     auto resident = ResidentSource::load(model_->cutter(), stage(progress, "loading experts"));
@@ -96,13 +141,16 @@ ExpertCounters Runtime::counters() {
   ExpertCounters counters;
   if (streamed_ != nullptr) add_stream_counters(&counters);
   if (pool_ == nullptr) return counters;
-  const DispatchStatistics& dispatch = pool_->statistics();
+  const DispatchStatistics dispatch = pool_->statistics();
   counters.workers_lost = pool_->workers_lost();
   auto dead_children =
       static_cast<uint32_t>(pool_->local_workers().started() - pool_->local_workers().running());
   counters.workers_lost = std::max(counters.workers_lost, dead_children);
-  counters.workers =
-      static_cast<uint32_t>(pool_->cluster().workers().size()) + pool_->workers_lost();
+  {
+    auto lock = pool_->lock();
+    const ClusterState& cluster = pool_->cluster();
+    counters.workers = static_cast<uint32_t>(cluster.workers().size()) + cluster.workers_lost();
+  }
   counters.remote_expert_calls = dispatch.remote_unit_calls;
   counters.local_expert_calls = dispatch.local_unit_calls;
   counters.round_trips = dispatch.batches;

@@ -11,20 +11,22 @@
 #include "coordinator/serving/generator.h"
 #include "coordinator/serving/pool.h"
 #include "coordinator/serving/streamed_experts.h"
-#include "engine/base/memory_limit.h"
+#include "engine/base/process_limits.h"
 
 namespace potluck {
 
 struct RuntimeOptions {
   std::string model_path;
   int threads = 1;
-  uint32_t context = 0;  // 0: the model's own, or less if memory is short: see plan_context()
+  bool threads_given = false;  // somebody asked for this number: fewer will not do
+  uint32_t context = 0;        // 0: the model's own, or less if memory is short: see plan_memory()
   KvType kv_type = KvType::kF16;
-  StreamOptions stream;  // ram_bytes 0: solo, everything in memory
+  StreamOptions stream;  // ram_bytes 0: solo, everything in memory if it fits there
   uint32_t slices = 1;
   uint32_t prefill_chunk = 512;
+  uint32_t logit_rows = 1;  // tokens of a step whose logits are wanted, at most
   std::string isa;
-  const SystemFiles* system = nullptr;  // tells how much memory there is; must be set
+  const SystemFiles* system = nullptr;  // tells what this process may use; must be set
   bool pool = false;                    // experts are computed by workers
   PoolOptions pool_options;
 };
@@ -54,7 +56,9 @@ struct ExpertCounters {
 
 class Runtime {
  public:
-  // References must outlive the runtime.
+  // References must outlive the runtime. What the model needs is weighed first: without --ram its
+  // experts are streamed if they do not fit into memory, and a notice says so. kLimit when that is
+  // no way out either, before anything but the model's description was read.
   static Result<std::unique_ptr<Runtime>> open(const RuntimeOptions& options, Storage& storage,
                                                const Clock& clock, Entropy& entropy,
                                                const StageProgress& progress);
@@ -72,9 +76,11 @@ class Runtime {
  private:
   Runtime(const RuntimeOptions& options, const Clock& clock)
       : options_(options), clock_(clock), threads_(options.threads) {}
-  Status choose_context();
-  uint64_t expert_memory() const;
-  Status open_local(Storage& storage, const StageProgress& progress);
+  Status check_threads() const;
+  Status plan();
+  Status open_parts(Storage& storage, Entropy& entropy, const StageProgress& progress);
+  Status stream_experts(Storage& storage, const StageProgress& progress);
+  Status open_local(const StageProgress& progress);
   void add_stream_counters(ExpertCounters* counters) const;
 
   RuntimeOptions options_;
@@ -82,6 +88,7 @@ class Runtime {
   ThreadPool threads_;
   const KernelTable* kernels_ = nullptr;
   uint32_t context_ = 0;
+  std::string streaming_reason_;  // why experts are streamed although nobody asked; or empty
   std::unique_ptr<Model> model_;
   std::unique_ptr<ResidentSource> resident_;   // solo, everything in memory
   std::unique_ptr<StreamedExperts> streamed_;  // solo, from a store

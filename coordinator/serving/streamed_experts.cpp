@@ -1,6 +1,7 @@
 #include "coordinator/serving/streamed_experts.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -31,13 +32,23 @@ Status check_budget(const Manifest& manifest, uint32_t top_k, const StreamOption
   return {};
 }
 
+// The directory itself, or the one above it that exists.
+std::string existing_directory(Storage& storage, const std::string& directory) {
+  std::filesystem::path path(directory);
+  while (!storage.exists(path.string())) {
+    if (!path.has_parent_path() || path.parent_path() == path) return ".";
+    path = path.parent_path();
+  }
+  return path.string();
+}
+
 // Before a long build that would not come to its end. What a store already holds counts as parts of
 // this model: a store of several models may find out later.
-Status check_room(const GrainCutter& cutter, const GrainStore& store, Storage& storage,
+Status check_room(const GrainCutter& cutter, uint64_t used_bytes, Storage& storage,
                   const std::string& directory) {
   uint64_t total = cutter.total_bytes();
-  uint64_t missing = total - std::min(total, store.used_bytes());
-  auto available = storage.free_bytes(directory);
+  uint64_t missing = total - std::min(total, used_bytes);
+  auto available = storage.free_bytes(existing_directory(storage, directory));
   if (!available) return available.error();
   uint64_t usable = *available - std::min(*available, limits::kDiskReserveBytes);
   if (missing <= usable) return {};
@@ -68,14 +79,20 @@ Result<std::unique_ptr<StreamedExperts>> StreamedExperts::open(const Model& mode
 
 Status StreamedExperts::build(const Model& model, const StreamOptions& options, ThreadPool& threads,
                               Storage& storage, const Progress& progress) {
+  // Of a store that is refused nothing is left behind.
+  if (!storage.exists(options.store_directory)) {
+    Status room = check_room(model.cutter(), 0, storage, options.store_directory);
+    if (!room) return room;
+  }
   auto store = GrainStore::open(storage, options.store_directory, UINT64_MAX);
   if (!store) return store.error().in("--store");
   store_ = std::move(*store);
   for (const std::string& text : store_->take_notices()) {
     if (options.notice) options.notice(text);
   }
-  Status room = check_room(model.cutter(), *store_, storage, options.store_directory);
+  Status room = check_room(model.cutter(), store_->used_bytes(), storage, options.store_directory);
   if (!room) return room;
+  if (options.notice && !options.announcement.empty()) options.notice(options.announcement);
   auto fingerprint = model.file().fingerprint();
   if (!fingerprint) return fingerprint.error();
   LayerRecords records(storage, options.store_directory + "/layers", *fingerprint);

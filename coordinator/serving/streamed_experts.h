@@ -23,6 +23,7 @@ struct StreamOptions {
   ReaderSettings reader;
   bool prefetch = false;                           // read what the next layer is likely to need
   std::function<void(const std::string&)> notice;  // what people should read; or empty
+  std::string announcement{};                      // to be noticed before a long build; or empty
 };
 
 class StreamedExperts {

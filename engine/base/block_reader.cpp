@@ -27,7 +27,12 @@ Result<std::unique_ptr<BlockReader>> open_block_reader(ReaderChoice choice, uint
     auto reader = UringBlockReader::open(depth, clock);
     if (reader.ok() || choice == ReaderChoice::kUring) return reader;
   }
-  return std::unique_ptr<BlockReader>(std::make_unique<ThreadedBlockReader>(depth, clock));
+  auto reader = std::make_unique<ThreadedBlockReader>(depth, clock);
+  if (reader->depth() == 0) {
+    return Error{ErrorCode::kLimit,
+                 "the system starts no thread for reading: see ulimit -u, ulimit -v and pids.max"};
+  }
+  return std::unique_ptr<BlockReader>(std::move(reader));
 }
 
 }  // namespace potluck

@@ -95,8 +95,9 @@ struct ReaderSettings {
   uint64_t simulated_bytes_per_second = 0;  // as from a disk of that rate; 0: the real one
 };
 
-// kUnsupported when io_uring was asked for and the system refuses it, kInvalidArgument for a depth
-// outside 1 to limits::kReadDepth. `clock` must outlive the reader.
+// kUnsupported when io_uring was asked for and the system refuses it, kLimit when it gives no
+// thread, kInvalidArgument for a depth outside 1 to limits::kReadDepth. `clock` must outlive the
+// reader.
 Result<std::unique_ptr<BlockReader>> open_block_reader(ReaderChoice choice, uint32_t depth,
                                                        const Clock& clock);
 

@@ -5,7 +5,7 @@
 
 #include <sys/mman.h>
 
-#include "engine/base/check.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
@@ -13,11 +13,12 @@ namespace {
 constexpr size_t kHugePage = 2 * kMiB;
 constexpr size_t kAlignment = 64;
 
-// Maps `size` bytes aligned to a huge page: maps one page more, then gives back both ends.
+// Maps `size` bytes aligned to a huge page: maps one page more, then gives back both ends. Null
+// where the system refuses.
 std::byte* map_huge(size_t size) {
   size_t padded = size + kHugePage;
   void* raw = mmap(nullptr, padded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  CHECK(raw != MAP_FAILED);
+  if (raw == MAP_FAILED) return nullptr;
   auto start = reinterpret_cast<uintptr_t>(raw);
   uintptr_t aligned = round_up<uintptr_t>(start, kHugePage);
   if (aligned > start) munmap(raw, aligned - start);
@@ -30,16 +31,19 @@ std::byte* map_huge(size_t size) {
 
 }  // namespace
 
-Buffer::Buffer(size_t size) : size_(size) {
+Buffer::Buffer(size_t size, std::string_view purpose) : size_(size) {
   if (size == 0) return;
+  if (size > SIZE_MAX - 2 * kHugePage) throw_out_of_memory(size, purpose);
   if (size >= kHugePage) {
     size_t mapped = round_up<size_t>(size, 4096);
-    data_ = {map_huge(mapped), Free{mapped}};
+    std::byte* memory = map_huge(mapped);
+    if (memory == nullptr) throw_out_of_memory(size, purpose);
+    data_ = {memory, Free{mapped}};
     return;
   }
   auto* memory =
       static_cast<std::byte*>(std::aligned_alloc(kAlignment, round_up(size, kAlignment)));
-  CHECK(memory != nullptr);
+  if (memory == nullptr) throw_out_of_memory(size, purpose);
   std::memset(memory, 0, size);
   data_ = {memory, Free{}};
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "engine/base/bytes.h"
 
@@ -14,7 +15,8 @@ namespace potluck {
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(size_t size);
+  // Throws OutOfMemory, which names `purpose`, when the system refuses.
+  explicit Buffer(size_t size, std::string_view purpose = "a buffer");
 
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }

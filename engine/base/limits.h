@@ -57,10 +57,18 @@ inline constexpr uint64_t kDiskReserveBytes = 256 * kMiB;
 // --- The wire ----------------------------------------------------------------------------------
 // One compute message carries at most this many token rows (a prefill chunk of several sessions).
 inline constexpr uint32_t kRowsPerMessage = 4096;
-// Calls (row, unit) in one message: rows x the experts used x slices, within reason.
-inline constexpr uint32_t kCallsPerMessage = 1024 * 1024;
-// Largest frame: 4096 rows of 8-byte sums for hidden 8192 would be 256 MiB; packed it is far less.
-inline constexpr uint64_t kFrameBytes = 512 * kMiB;
+// Calls (row, unit) in one message, 7 bytes each: the experts used x slices of one row at the very
+// least (4,096), and of many rows in any real model.
+inline constexpr uint32_t kCallsPerMessage = 128 * 1024;
+// Activations in one compute message, and the sums in its answer were nothing saved by packing. One
+// row of the widest model takes 514 KiB; a large prefill is cut into several messages. Both sides
+// keep to it, so the receiver knows what a message can be at most.
+inline constexpr uint64_t kTensorBytes = 4 * kMiB;
+// Largest frame that a worker may send on the compute channel: packed sums, with a byte for every
+// 32 of them, or what it holds (6 bytes a unit). Anybody who opens a connection may send one, of
+// any content, before we know who it is, so it is small enough to be had as often as there are
+// guests (below).
+inline constexpr uint64_t kFrameBytes = kTensorBytes + 256 * kKiB;
 // The header of a control message; compute headers are bounded by kCallsPerMessage.
 inline constexpr uint64_t kHeaderBytes = 32 * kMiB;
 inline constexpr uint64_t kTextBytes = 4096;  // human-readable text in a message
@@ -69,6 +77,18 @@ inline constexpr uint32_t kWorkers = 256;
 inline constexpr uint32_t kHoldersPerUnit = 8;
 // Workers that one may have fetched from while others came and went.
 inline constexpr uint32_t kSourcesPerReport = 4 * kWorkers;
+// Connections to one listening socket that have not authenticated: sixteen devices may be in the
+// middle of their handshakes, which takes each of them some milliseconds.
+inline constexpr uint32_t kGuestConnections = 16;
+// Those that have: a device that reconnects is there twice for a while.
+inline constexpr uint32_t kMemberConnections = 2 * kWorkers;
+// What a connection may send before it has authenticated: a handshake has less than 1 KiB.
+inline constexpr uint64_t kGuestBytes = 4096;
+// What one connection to the join socket may send in all: a request of at most 300 bytes a second,
+// for minutes.
+inline constexpr uint32_t kJoinStreamBytes = 64 * 1024;
+// Descriptors that connections leave for the store's files, libzmq and the rest.
+inline constexpr uint64_t kReservedDescriptors = 96;
 // Bulk data is sent in parts so that one large grain cannot hold a socket for long.
 inline constexpr uint64_t kBulkPartBytes = 4 * kMiB;
 
@@ -95,7 +115,7 @@ inline constexpr uint32_t kJsonDepth = 64;
 // --- Users -------------------------------------------------------------------------------------
 inline constexpr uint64_t kPromptBytes = 64 * kMiB;
 inline constexpr uint32_t kThreads = 256;
-inline constexpr uint32_t kPrefillChunk = 4096;  // = kRowsPerMessage: a chunk is one message
+inline constexpr uint32_t kPrefillChunk = 4096;  // = kRowsPerMessage
 // Simulated devices: a satellite's delay many times over, a modem's rate, a processor of the past.
 // Beyond these a pool would take its workers for dead anyway.
 inline constexpr Duration kSimulatedDelay = std::chrono::seconds(10);

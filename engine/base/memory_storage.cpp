@@ -70,6 +70,7 @@ struct MemoryStorage::State {
   std::set<std::string> locks;
   uint64_t capacity = UINT64_MAX;
   uint64_t reads_to_fail = 0;
+  uint64_t opens_to_fail = 0;
   uint64_t direct_alignment = 1;
   bool punching = true;
   uint64_t process = 0;  // files and locks of an earlier one are dead
@@ -286,6 +287,10 @@ Result<std::unique_ptr<ReadableFile>> MemoryStorage::open(const std::string& pat
   std::lock_guard guard(state_->mutex);
   auto file = state_->files.find(normalize(path));
   if (file == state_->files.end()) return not_found(path);
+  if (state_->opens_to_fail > 0) {
+    --state_->opens_to_fail;
+    return Error{ErrorCode::kLimit, path + ": cannot open: too many open files"};
+  }
   uint64_t alignment = mode == ReadMode::kDirect ? state_->direct_alignment : 1;
   return std::unique_ptr<ReadableFile>(
       std::make_unique<MemoryFile>(state_, path, file->second, alignment));
@@ -367,7 +372,7 @@ Result<std::unique_ptr<StorageLock>> MemoryStorage::lock(const std::string& path
   std::string normal = normalize(path);
   if (Status valid = state_->check_parent(normal); !valid) return valid.error();
   if (!state_->locks.insert(normal).second) {
-    return Error{ErrorCode::kRefused, path + ": somebody else holds this lock"};
+    return Error{ErrorCode::kRefused, path + ": another process holds it"};
   }
   state_->files.try_emplace(normal, std::make_shared<Content>());
   return std::unique_ptr<StorageLock>(std::make_unique<MemoryLock>(state_, normal));
@@ -376,6 +381,11 @@ Result<std::unique_ptr<StorageLock>> MemoryStorage::lock(const std::string& path
 void MemoryStorage::set_capacity(uint64_t bytes) {
   std::lock_guard guard(state_->mutex);
   state_->capacity = bytes;
+}
+
+void MemoryStorage::fail_opens(uint64_t count) {
+  std::lock_guard guard(state_->mutex);
+  state_->opens_to_fail = count;
 }
 
 void MemoryStorage::fail_reads(uint64_t count) {

@@ -32,6 +32,8 @@ class MemoryStorage final : public Storage {
   void set_capacity(uint64_t bytes);
   // The next `count` reads fail with kIo.
   void fail_reads(uint64_t count);
+  // The next `count` times that a file is opened fail as they do for a process with too many open.
+  void fail_opens(uint64_t count);
   // Flips one bit of a stored file; the file must exist and reach beyond the offset.
   void flip_bit(const std::string& path, uint64_t byte_offset);
   // Cuts a stored file to `size` bytes; the file must exist and be at least that long.

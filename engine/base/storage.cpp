@@ -20,6 +20,7 @@
 #include "engine/base/buffer.h"
 #include "engine/base/check.h"
 #include "engine/base/io_parts.h"
+#include "engine/base/lock_holder.h"
 
 namespace potluck {
 namespace {
@@ -53,6 +54,10 @@ ErrorCode code_of(int number) {
     case EOPNOTSUPP:
     case ENOSYS:
       return ErrorCode::kUnsupported;
+    case EMFILE:  // this process, or the system, has too much open or no memory: says nothing
+    case ENFILE:  // about the file
+    case ENOMEM:
+      return ErrorCode::kLimit;
     default:
       return ErrorCode::kIo;
   }
@@ -443,9 +448,10 @@ Result<std::unique_ptr<StorageLock>> SystemStorage::lock(const std::string& path
     locked = ::flock(fd.get(), LOCK_EX | LOCK_NB);
   } while (locked != 0 && errno == EINTR);
   if (locked != 0 && errno == EWOULDBLOCK) {
-    return Error{ErrorCode::kRefused, path + ": somebody else holds this lock"};
+    return Error{ErrorCode::kRefused, path + ": " + describe_lock_holder(fd.get())};
   }
   if (locked != 0) return os_error(path, "lock", errno);
+  write_lock_holder(fd.get());
   return std::unique_ptr<StorageLock>(std::make_unique<SystemLock>(std::move(fd)));
 }
 

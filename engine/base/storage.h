@@ -93,7 +93,7 @@ class Storage {
   // Names (not paths) of the entries of a directory, sorted.
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
   virtual Result<uint64_t> free_bytes(const std::string& directory) = 0;
-  // Fails with kRefused when somebody else holds it.
+  // Fails with kRefused when another process holds it; the error says which, and what to do.
   virtual Result<std::unique_ptr<StorageLock>> lock(const std::string& path) = 0;
 };
 

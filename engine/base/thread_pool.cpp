@@ -1,6 +1,11 @@
 #include "engine/base/thread_pool.h"
 
+#include <utility>
+
+#include <fmt/format.h>
+
 #include "engine/base/check.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
@@ -33,8 +38,14 @@ void wait_for_change(const std::atomic<T>& value, T old) {
 
 ThreadPool::ThreadPool(int threads) {
   CHECK(threads >= 1);
+  helpers_.reserve(static_cast<size_t>(threads - 1));
   for (int i = 1; i < threads; ++i) {
-    helpers_.emplace_back([this, i] { helper_loop(i); });
+    Result<std::thread> helper = start_thread([this, i] { helper_loop(i); });
+    if (!helper) {
+      started_ = helper.error().in(fmt::format("{} of {} threads run", i, threads));
+      return;
+    }
+    helpers_.push_back(std::move(*helper));
   }
 }
 
@@ -60,14 +71,26 @@ void ThreadPool::run_erased(size_t tasks, const void* body, Call call) {
        left = busy_.load(std::memory_order_acquire)) {
     wait_for_change(busy_, left);
   }
+  if (exception_) std::rethrow_exception(std::exchange(exception_, nullptr));
 }
 
+// An exception must not leave while other threads use what it would unwind.
 void ThreadPool::work(int thread) {
-  for (;;) {
-    size_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= job_.tasks) return;
-    job_.call(job_.body, task, thread);
+  try {
+    for (;;) {
+      size_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
+      if (task >= job_.tasks) return;
+      job_.call(job_.body, task, thread);
+    }
+  } catch (...) {
+    note_exception();
   }
+}
+
+void ThreadPool::note_exception() {
+  next_task_.store(job_.tasks, std::memory_order_relaxed);  // the rest is not worth doing
+  std::lock_guard guard(mutex_);
+  if (!exception_) exception_ = std::current_exception();
 }
 
 void ThreadPool::helper_loop(int thread) {

@@ -8,23 +8,32 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
+
+#include "engine/base/result.h"
 
 namespace potluck {
 
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads);  // >= 1; the caller's thread counts as one
+  // `threads` >= 1; the caller's thread counts as one. Where the system refuses some of them the
+  // pool works with fewer, and started() says why.
+  explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const { return static_cast<int>(helpers_.size()) + 1; }
+  // kLimit when there are fewer threads than were asked for.
+  const Status& started() const { return started_; }
 
   // Calls body(task, thread) for every task in [0, tasks), in any order, with thread in
-  // [0, threads()); returns when all are done.
+  // [0, threads()); returns when all are done. An exception for lack of memory in any of them ends
+  // the job and is thrown here, once no thread works on it any more.
   template <class Body>
   void run(size_t tasks, const Body& body) {
     run_erased(tasks, &body, [](const void* erased, size_t task, int thread) {
@@ -43,12 +52,16 @@ class ThreadPool {
   void run_erased(size_t tasks, const void* body, Call call);
   void helper_loop(int thread);
   void work(int thread);
+  void note_exception();
 
   Job job_;
   std::atomic<size_t> next_task_{0};
   std::atomic<uint32_t> generation_{0};  // one more for every job; helpers wait for it to change
   std::atomic<int> busy_{0};             // helpers still inside the current job
   std::atomic<bool> stopping_{false};
+  std::mutex mutex_;              // guards the following
+  std::exception_ptr exception_;  // the first one of the current job
+  Status started_;
   std::vector<std::thread> helpers_;
 };
 

@@ -3,12 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/out_of_resources.h"
+
 namespace potluck {
 
 ThreadedBlockReader::ThreadedBlockReader(uint32_t depth, const Clock& clock) : clock_(clock) {
   CHECK(depth > 0);
   threads_.reserve(depth);
-  for (uint32_t i = 0; i < depth; ++i) threads_.emplace_back([this] { read_loop(); });
+  for (uint32_t i = 0; i < depth; ++i) {
+    Result<std::thread> thread = start_thread([this] { read_loop(); });
+    if (!thread) return;
+    threads_.push_back(std::move(*thread));
+  }
 }
 
 ThreadedBlockReader::~ThreadedBlockReader() {

@@ -14,6 +14,8 @@ namespace potluck {
 
 class ThreadedBlockReader final : public BlockReader {
  public:
+  // As many threads as can be had; depth() tells. With none nothing would ever be read: do not use
+  // such a reader.
   ThreadedBlockReader(uint32_t depth, const Clock& clock);
   ~ThreadedBlockReader() override;
 

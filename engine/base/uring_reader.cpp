@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/base/io_parts.h"
+#include "engine/base/out_of_resources.h"
 #include "engine/base/read_queue.h"
 
 namespace potluck {
@@ -207,7 +208,11 @@ Result<std::unique_ptr<BlockReader>> UringBlockReader::open(uint32_t depth, cons
   auto state = std::make_unique<State>(depth, clock, event);
   std::promise<int> promise;
   std::future<int> ready = promise.get_future();
-  state->thread = std::thread(&State::run, state.get(), std::move(promise));
+  auto shared_promise = std::make_shared<std::promise<int>>(std::move(promise));
+  Result<std::thread> thread =
+      start_thread([ring = state.get(), shared_promise] { ring->run(std::move(*shared_promise)); });
+  if (!thread) return thread.error().in("io_uring");
+  state->thread = std::move(*thread);
   if (int result = ready.get(); result < 0) {
     state->thread.join();
     return Error{ErrorCode::kUnsupported,

@@ -12,17 +12,24 @@
 namespace potluck {
 
 struct Arguments {
-  std::vector<Value> positional;
-  std::vector<std::pair<std::string, Value>> named;
+  struct Named {
+    std::string_view name;  // lives in the syntax tree
+    Value value;
+  };
+
+  explicit Arguments(Budget* budget) : positional(budget), named(budget) {}
 
   // The argument with this name, or null.
   const Value* find(std::string_view name) const;
+
+  Values positional;
+  BudgetVector<Named> named;
 };
 
-// One value per parameter, undefined where none is given. `parameters` are names with spaces
-// between them. The error names `callee` and the argument it has no place for.
-Result<std::vector<Value>> bind_arguments(std::string_view callee, std::string_view parameters,
-                                          const Arguments& arguments);
+// One positional value per parameter, undefined where none is given. `parameters` are names with
+// spaces between them. The error names `callee` and the argument it has no place for.
+Result<Arguments> bind_arguments(std::string_view callee, std::string_view parameters,
+                                 const Arguments& arguments);
 
 // What filters, tests and methods get beside their arguments.
 struct CallContext {

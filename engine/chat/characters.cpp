@@ -1,8 +1,9 @@
 #include "engine/chat/characters.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "engine/tokenizer/utf8.h"
+#include "engine/base/utf8.h"
 
 namespace potluck {
 namespace {
@@ -11,35 +12,9 @@ bool is_between(uint32_t value, uint32_t first, uint32_t last) {
   return value >= first && value <= last;
 }
 
-// Distance from the small letter to the capital one, for scripts in which it is the same for many
-// and both take the same number of bytes.
-uint32_t upper_of(uint32_t c) {
-  if (is_between(c, 'a', 'z')) return c - 32;
-  if (is_between(c, 0xE0, 0xFE) && c != 0xF7) return c - 32;     // Latin-1
-  if (is_between(c, 0x3B1, 0x3C9) && c != 0x3C2) return c - 32;  // Greek
-  if (is_between(c, 0x430, 0x44F)) return c - 32;                // Cyrillic
-  if (is_between(c, 0x450, 0x45F)) return c - 80;
-  return c;
-}
-
-uint32_t lower_of(uint32_t c) {
-  if (is_between(c, 'A', 'Z')) return c + 32;
-  if (is_between(c, 0xC0, 0xDE) && c != 0xD7) return c + 32;
-  if (is_between(c, 0x391, 0x3A9) && c != 0x3A2) return c + 32;
-  if (is_between(c, 0x410, 0x42F)) return c + 32;
-  if (is_between(c, 0x400, 0x40F)) return c + 80;
-  return c;
-}
-
-template <class Change>
-std::string change_case(std::string_view text, const Change& change) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    append_utf8(change(decode_utf8(text)), &out);
-    text.remove_prefix(utf8_length(text[0]));
-  }
-  return out;
+bool ends_line(uint32_t c) {
+  return is_between(c, 0x0A, 0x0D) || is_between(c, 0x1C, 0x1E) || c == 0x85 || c == 0x2028 ||
+         c == 0x2029;
 }
 
 }  // namespace
@@ -85,31 +60,38 @@ size_t character_offset(std::string_view text, size_t index) {
   return at;
 }
 
-std::vector<ByteRange> split_lines(std::string_view text) {
-  std::vector<ByteRange> lines;
-  size_t begin = 0;
-  for (size_t at = 0; at < text.size();) {
-    const uint32_t c = decode_utf8(text.substr(at));
-    size_t next = at + utf8_length(text[at]);
-    const bool ends_line = is_between(c, 0x0A, 0x0D) || is_between(c, 0x1C, 0x1E) || c == 0x85 ||
-                           c == 0x2028 || c == 0x2029;
-    if (ends_line) {
-      lines.push_back({begin, at});
-      if (c == '\r' && next < text.size() && text[next] == '\n') ++next;
-      begin = next;
+std::optional<ByteRange> Lines::next() {
+  if (begin_ >= text_.size()) return std::nullopt;
+  for (size_t at = begin_; at < text_.size();) {
+    const uint32_t c = decode_utf8(text_.substr(at));
+    size_t after = at + utf8_length(text_[at]);
+    if (ends_line(c)) {
+      if (c == '\r' && after < text_.size() && text_[after] == '\n') ++after;
+      return ByteRange{std::exchange(begin_, after), at};
     }
-    at = next;
+    at = after;
   }
-  if (begin < text.size()) lines.push_back({begin, text.size()});
-  return lines;
+  return ByteRange{std::exchange(begin_, text_.size()), text_.size()};
 }
 
-std::string to_upper(std::string_view text) {
-  return change_case(text, upper_of);
+// Distance from the small letter to the capital one, for scripts in which it is the same for many
+// and both take the same number of bytes.
+uint32_t to_upper(uint32_t c) {
+  if (is_between(c, 'a', 'z')) return c - 32;
+  if (is_between(c, 0xE0, 0xFE) && c != 0xF7) return c - 32;     // Latin-1
+  if (is_between(c, 0x3B1, 0x3C9) && c != 0x3C2) return c - 32;  // Greek
+  if (is_between(c, 0x430, 0x44F)) return c - 32;                // Cyrillic
+  if (is_between(c, 0x450, 0x45F)) return c - 80;
+  return c;
 }
 
-std::string to_lower(std::string_view text) {
-  return change_case(text, lower_of);
+uint32_t to_lower(uint32_t c) {
+  if (is_between(c, 'A', 'Z')) return c + 32;
+  if (is_between(c, 0xC0, 0xDE) && c != 0xD7) return c + 32;
+  if (is_between(c, 0x391, 0x3A9) && c != 0x3A2) return c + 32;
+  if (is_between(c, 0x410, 0x42F)) return c + 32;
+  if (is_between(c, 0x400, 0x40F)) return c + 80;
+  return c;
 }
 
 }  // namespace potluck

@@ -5,9 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <optional>
 #include <string_view>
-#include <vector>
 
 namespace potluck {
 
@@ -23,16 +22,25 @@ size_t count_characters(std::string_view text);
 // Where the character with this index begins; the end of the text if there are not so many.
 size_t character_offset(std::string_view text, size_t index);
 
-// The lines of str.splitlines(), without their ends, as byte ranges of `text`.
 struct ByteRange {
   size_t begin;
   size_t end;
 };
-std::vector<ByteRange> split_lines(std::string_view text);
+
+// The lines of str.splitlines(), without their ends, as byte ranges of a text, one after another.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : text_(text) {}
+  std::optional<ByteRange> next();
+
+ private:
+  std::string_view text_;
+  size_t begin_ = 0;
+};
 
 // Letters of ASCII, Latin-1, Greek and Cyrillic change; others stay. The length in bytes never
 // changes, so marks keep their places.
-std::string to_upper(std::string_view text);
-std::string to_lower(std::string_view text);
+uint32_t to_upper(uint32_t code_point);
+uint32_t to_lower(uint32_t code_point);
 
 }  // namespace potluck

@@ -85,7 +85,7 @@ Result<MarkedText> ChatTemplate::render(const Conversation& conversation,
   if (!messages) return messages.error();
   interpreter.set_variable("messages", *messages);
   if (!conversation.tools.empty()) {
-    std::vector<Value> tools;
+    Values tools = heap.values();
     for (const JsonValue& tool : conversation.tools) {
       auto value = heap.from_json(tool, Trust::kUser);
       if (!value) return value.error().in("tools");

@@ -39,7 +39,7 @@ class Converter {
       heap_.set(map, name, *value);
     }
     if (message.tool_calls.empty()) return Value::of(map);
-    std::vector<Value> calls;
+    Values calls = heap_.values();
     for (const ToolCall& call : message.tool_calls) {
       auto value = tool_call(call);
       if (!value) return value.error();
@@ -59,13 +59,15 @@ class Converter {
     const std::string* whole = content.text();
     if (form_.parts && whole != nullptr) return one_part(*whole);
     if (form_.parts || content.array() == nullptr) return heap_.from_json(content, Trust::kUser);
-    std::string joined;
+    MarkedText joined = heap_.blank();
     for (const JsonValue& part : *content.array()) {
       const std::string* piece = text_of_part(part);
       if (piece == nullptr) return heap_.from_json(content, Trust::kUser);
-      joined += *piece;
+      auto checked = text(*piece);
+      if (!checked) return checked.error();
+      joined.append(*checked->text());
     }
-    return text(joined);
+    return heap_.text(std::move(joined));
   }
 
   Result<Value> one_part(const std::string& bytes) {
@@ -74,7 +76,9 @@ class Converter {
     Map* part = heap_.map();
     heap_.set(part, "type", heap_.text("text", Trust::kTemplate));
     heap_.set(part, "text", *piece);
-    return heap_.list({Value::of(part)});
+    Values parts = heap_.values();
+    parts.push_back(Value::of(part));
+    return heap_.list(std::move(parts));
   }
 
   static const std::string* text_of_part(const JsonValue& part) {
@@ -110,8 +114,8 @@ class Converter {
   Result<Value> arguments(const JsonValue& json) {
     Result<Value> value = heap_.from_json(json, Trust::kUser);
     if (const std::string* written = json.text(); written != nullptr && !form_.text_arguments) {
-      auto object = parse_json(*written);
-      if (object && object->object() != nullptr) value = heap_.from_json(*object, Trust::kUser);
+      auto object = heap_.parse_json(*written, Trust::kUser);
+      if (object && object->map() != nullptr) value = std::move(object);
     }
     if (!value || !form_.text_arguments || value->text() != nullptr) return value;
     auto written = to_json(*value, {}, &heap_.budget());
@@ -128,11 +132,12 @@ class Converter {
 Result<Value> messages_value(const std::vector<ChatMessage>& messages, ConversationForm form,
                              Heap* heap) {
   Converter converter(form, heap);
-  std::vector<Value> values;
+  Values values = heap->values();
   for (size_t i = 0; i < messages.size(); ++i) {
     auto value = converter.message(messages[i]);
     if (!value) return value.error().in(fmt::format("message {}", i + 1));
     values.push_back(std::move(*value));
+    if (Status status = heap->budget().check(); !status) return status.error();
   }
   return heap->list(std::move(values));
 }

@@ -287,7 +287,7 @@ Result<ExpressionPtr> ExpressionParser::parse_string() {
   Made made = make(ExpressionKind::kLiteral, tokens_.peek().at);
   std::string text;
   while (tokens_.at(Lexeme::kString)) text += tokens_.take().text;
-  made->value = Value::of(std::make_shared<const MarkedText>(text, Trust::kTemplate));
+  made->value = Value::of(std::make_shared<const MarkedText>(text, Trust::kTemplate, nullptr));
   return finish(std::move(made));
 }
 

@@ -28,7 +28,8 @@ Result<Value> with_position(SourcePosition at, Result<Value> result) {
 
 Status Interpreter::enter(SourcePosition at) {
   heap_.budget().spend(1);
-  if (heap_.budget().exceeded()) return located(at, heap_.budget().check().error());
+  at_ = at;
+  if (heap_.budget().exceeded()) return check_budget();
   if (nesting_ < limits::kTemplateNesting) return {};
   return error_at(
       at, ErrorCode::kLimit,
@@ -83,7 +84,7 @@ Result<Value> Interpreter::evaluate_name(const Expression& expression) {
 }
 
 Result<Value> Interpreter::evaluate_list(const Expression& expression) {
-  std::vector<Value> items;
+  Values items = heap_.values();
   for (const ExpressionPtr& operand : expression.operands) {
     auto item = evaluate(*operand);
     if (!item) return item.error();
@@ -169,7 +170,7 @@ Result<Value> Interpreter::evaluate_slice(const Expression& expression) {
 }
 
 Result<Arguments> Interpreter::evaluate_arguments(const Expression& call) {
-  Arguments arguments;
+  Arguments arguments(&heap_.budget());
   for (size_t i = 1; i < call.operands.size(); ++i) {
     auto value = evaluate(*call.operands[i]);
     if (!value) return value.error();
@@ -178,8 +179,9 @@ Result<Arguments> Interpreter::evaluate_arguments(const Expression& call) {
   for (const Keyword& keyword : call.keywords) {
     auto value = evaluate(*keyword.value);
     if (!value) return value.error();
-    arguments.named.emplace_back(keyword.name, std::move(*value));
+    arguments.named.push_back({keyword.name, std::move(*value)});
   }
+  if (Status status = check_budget(); !status) return status.error();
   return arguments;
 }
 
@@ -321,7 +323,7 @@ Result<Value> Interpreter::call_macro(const Macro& macro, const Arguments& argum
                                       SourcePosition at) {
   Scope* caller = scope_;
   open_scope(macro.scope);
-  MarkedText out;
+  MarkedText out = heap_.blank();
   Status bound = bind_parameters(macro, arguments, at);
   Result<Flow> done = bound ? execute(macro.definition->body, &out) : Result<Flow>(bound.error());
   close_scope(caller);

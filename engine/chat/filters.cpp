@@ -24,9 +24,9 @@ Result<Value> finish(Context context, Result<MarkedText> text) {
 // A filter of text: what is no text is written as one first.
 template <class Operation>
 Result<Value> on_text(Context context, In subject, const Operation& operation) {
-  auto text = to_text(subject, &context.budget());
+  auto text = to_text(subject, &context.heap);
   if (!text) return text.error();
-  return finish(context, operation(*text));
+  return finish(context, operation(**text));
 }
 
 Result<Value> filter_tojson(Context context, In subject, Given given) {
@@ -50,15 +50,12 @@ Result<Value> filter_tojson(Context context, In subject, Given given) {
 Result<Value> filter_from_json(Context context, In subject, Given) {
   auto text = text_of(subject, "from_json");
   if (!text) return text.error();
-  auto json = parse_json((*text)->bytes());
-  if (!json) return json.error();
-  context.budget().spend((*text)->size());
-  return context.heap.from_json(*json, (*text)->is_trusted() ? Trust::kTemplate : Trust::kUser);
+  const Trust trust = (*text)->is_trusted() ? Trust::kTemplate : Trust::kUser;
+  return context.heap.parse_json((*text)->bytes(), trust);
 }
 
 Result<Value> filter_length(Context context, In subject, Given) {
-  if (const MarkedText* text = subject.text()) context.budget().spend_text(text->size());
-  const auto length = length_of(subject);
+  const auto length = length_of(subject, &context.budget());
   if (length) return Value::of(*length);
   return Error{ErrorCode::kInvalidArgument,
                fmt::format("a value of type {} has no length", subject.kind_name())};
@@ -71,8 +68,8 @@ Result<Value> filter_default(Context context, In subject, Given given) {
 }
 
 Result<Value> filter_string(Context context, In subject, Given) {
-  if (subject.text() != nullptr) return subject;
-  return finish(context, to_text(subject, &context.budget()));
+  auto text = to_text(subject, &context.heap);
+  return text ? Value::of(std::move(*text)) : Result<Value>(text.error());
 }
 
 Result<Value> filter_trim(Context context, In subject, Given given) {
@@ -103,31 +100,28 @@ Result<Value> filter_title(Context context, In subject, Given) {
 }
 
 Result<Value> filter_replace(Context context, In subject, Given given) {
-  auto from = to_text(nth(given, 0), &context.budget());
+  auto from = to_text(nth(given, 0), &context.heap);
   if (!from) return from.error();
-  auto to = to_text(nth(given, 1), &context.budget());
+  auto to = to_text(nth(given, 1), &context.heap);
   if (!to) return to.error();
   auto count = whole_number_of(nth(given, 2), "count", -1);
   if (!count) return count.error();
   return on_text(context, subject, [&](const MarkedText& text) {
-    return replace(text, *from, *to, *count, &context.budget());
+    return replace(text, **from, **to, *count, &context.budget());
   });
 }
 
 Result<Value> filter_indent(Context context, In subject, Given given) {
-  MarkedText prefix;
-  if (const MarkedText* text = nth(given, 0).text()) {
-    prefix = *text;
-  } else {
+  const MarkedText* prefix = nth(given, 0).text();
+  MarkedText spaces = context.heap.blank();
+  if (prefix == nullptr) {
     auto width = whole_number_of(nth(given, 0), "width", 4);
     if (!width) return width.error();
-    const auto columns = static_cast<uint64_t>(std::max<int64_t>(*width, 0));
-    if (Status status = check_text_size(columns); !status) return status.error();
-    context.budget().spend_text(columns);
-    prefix = MarkedText(std::string(columns, ' '), Trust::kTemplate);
+    spaces.append_spaces(static_cast<uint64_t>(std::max<int64_t>(*width, 0)), Trust::kTemplate);
+    prefix = &spaces;
   }
   return on_text(context, subject, [&](const MarkedText& text) {
-    return indent(text, prefix, is_true(nth(given, 1)), is_true(nth(given, 2)), &context.budget());
+    return indent(text, *prefix, is_true(nth(given, 1)), is_true(nth(given, 2)), &context.budget());
   });
 }
 
@@ -136,7 +130,7 @@ Result<Value> filter_safe(Context context, In subject, Given given) {
   return filter_string(context, subject, given);
 }
 
-Result<Value> filter_int(Context, In subject, Given given) {
+Result<Value> filter_int(Context context, In subject, Given given) {
   const Value otherwise = nth(given, 0).is_undefined() ? Value::of(int64_t{0}) : nth(given, 0);
   auto base = whole_number_of(nth(given, 1), "base", 10);
   if (!base) return base.error();
@@ -144,6 +138,7 @@ Result<Value> filter_int(Context, In subject, Given given) {
   if (const auto whole = subject.whole_number()) return Value::of(*whole);
   double real = 0;
   if (const MarkedText* text = subject.text()) {
+    context.budget().spend_text(text->size());
     std::string_view digits = strip_left(strip_right(text->bytes()));
     if (digits.starts_with('+')) digits.remove_prefix(1);
     int64_t whole = 0;
@@ -161,10 +156,11 @@ Result<Value> filter_int(Context, In subject, Given given) {
   return Value::of(static_cast<int64_t>(real));
 }
 
-Result<Value> filter_float(Context, In subject, Given given) {
+Result<Value> filter_float(Context context, In subject, Given given) {
   const Value otherwise = nth(given, 0).is_undefined() ? Value::of(0.0) : nth(given, 0);
   if (const auto number = subject.number()) return Value::of(*number);
   if (subject.text() == nullptr) return otherwise;
+  context.budget().spend_text(subject.text()->size());
   const std::string_view digits = strip_left(strip_right(subject.text()->bytes()));
   double real = 0;
   const char* end = digits.data() + digits.size();
@@ -188,7 +184,7 @@ Result<Value> filter_reverse(Context context, In subject, Given) {
   }
   auto items = elements_of(subject, &context.heap);
   if (!items) return items.error();
-  std::reverse(items->begin(), items->end());
+  items->reverse();
   return context.heap.list(std::move(*items));
 }
 
@@ -244,7 +240,7 @@ Result<Value> run_filter(const FilterRow& filter, const CallContext& context, co
   if (filter.parameters == "*") return filter.run(context, subject, arguments);
   auto bound = bind_arguments(filter.name, filter.parameters, arguments);
   if (!bound) return bound.error();
-  return filter.run(context, subject, Arguments{std::move(*bound), {}});
+  return filter.run(context, subject, *bound);
 }
 
 }  // namespace potluck

@@ -15,7 +15,7 @@ namespace potluck {
 // Variables of one scope; a name that is not here is looked up in the scope around it.
 class Scope {
  public:
-  explicit Scope(Scope* outer) : outer_(outer) {}
+  Scope(Scope* outer, Budget* budget) : variables_(budget), outer_(outer) {}
 
   Scope* outer() const { return outer_; }
   const Value* find(std::string_view name) const;  // in the scopes around it, too
@@ -24,7 +24,12 @@ class Scope {
   bool is_kept = false;
 
  private:
-  std::vector<std::pair<std::string_view, Value>> variables_;  // names live in the syntax tree
+  struct Variable {
+    std::string_view name;  // lives in the syntax tree
+    Value value;
+  };
+
+  BudgetVector<Variable> variables_;
   Scope* outer_;
 };
 
@@ -39,6 +44,7 @@ class Interpreter {
   Interpreter(Heap* heap, int64_t local_seconds);
 
   void set_variable(std::string_view name, Value value);  // the name must live as long
+  // The text may outlive the heap.
   Result<MarkedText> run(const Block& block);
 
  private:
@@ -51,7 +57,7 @@ class Interpreter {
   Result<Flow> execute_if(const Statement& statement, MarkedText* out);
   Result<Flow> execute_for(const Statement& statement, MarkedText* out);
   Result<Flow> execute_loop(const Statement& statement, Loop* loop, MarkedText* out);
-  Result<std::vector<Value>> loop_items(const Statement& statement);
+  Result<Values> loop_items(const Statement& statement);
   Status assign(const Statement& statement, const Value& value);
   Status unpack(const Statement& statement, const Value& value);
   Result<Value> block_value(const Statement& statement);
@@ -61,6 +67,8 @@ class Interpreter {
   void close_scope(Scope* before);
   void define_macro(const Statement& statement);
   Status write(const MarkedText& text, SourcePosition at, MarkedText* out);
+  // The error of what was done last, with the place where the budget ran out.
+  Status check_budget() const;
 
   // --- expressions.cpp ---
   Result<Value> evaluate(const Expression& expression);
@@ -92,6 +100,7 @@ class Interpreter {
   std::deque<Macro> macros_;
   Scope* scope_;
   uint32_t nesting_ = 0;
+  SourcePosition at_{};  // of what was entered last
 };
 
 // The errors of operators and functions know no position: this adds it.

@@ -7,8 +7,8 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/printable.h"
+#include "engine/base/utf8.h"
 #include "engine/chat/characters.h"
-#include "engine/tokenizer/utf8.h"
 
 namespace potluck {
 namespace {

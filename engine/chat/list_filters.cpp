@@ -58,11 +58,11 @@ struct Keyed {
   Value item;
 };
 
-Result<std::vector<Keyed>> with_keys(Context context, In subject, In attribute,
-                                     bool case_sensitive) {
+Result<BudgetVector<Keyed>> with_keys(Context context, In subject, In attribute,
+                                      bool case_sensitive) {
   auto items = elements_of(subject, &context.heap);
   if (!items) return items.error();
-  std::vector<Keyed> keyed;
+  BudgetVector<Keyed> keyed(&context.budget());
   for (Value& item : *items) {
     auto key = sort_key(context, item, attribute, case_sensitive);
     if (!key) return key.error();
@@ -73,10 +73,11 @@ Result<std::vector<Keyed>> with_keys(Context context, In subject, In attribute,
 }
 
 // Merge sort of our own: the comparison may fail, which no algorithm of the library expects.
-Status sort_keyed(std::vector<Keyed>* items, bool descending, Budget* budget) {
-  std::vector<Keyed> merged;
+Status sort_keyed(BudgetVector<Keyed>* items, bool descending, Budget* budget) {
+  BudgetVector<Keyed> merged(budget);
+  if (!merged.reserve(items->size())) return budget->check();
   for (size_t width = 1; width < items->size(); width *= 2) {
-    merged.clear();
+    merged.drop_items();
     for (size_t begin = 0; begin < items->size(); begin += 2 * width) {
       const size_t middle = std::min(begin + width, items->size());
       const size_t end = std::min(begin + 2 * width, items->size());
@@ -99,26 +100,27 @@ Status sort_keyed(std::vector<Keyed>* items, bool descending, Budget* budget) {
   return {};
 }
 
-Result<Value> sorted(Context context, Result<std::vector<Keyed>> keyed, bool descending) {
+Result<Value> sorted(Context context, Result<BudgetVector<Keyed>> keyed, bool descending) {
   if (!keyed) return keyed.error();
   if (Status status = sort_keyed(&*keyed, descending, &context.budget()); !status) {
     return status.error();
   }
-  std::vector<Value> items;
+  Values items = context.heap.values();
   for (Keyed& entry : *keyed) items.push_back(std::move(entry.item));
   return context.heap.list(std::move(items));
 }
 
-Result<std::vector<Value>> items_of(Context context, In subject) {
-  if (subject.is_undefined()) return std::vector<Value>();
+Result<Values> items_of(Context context, In subject) {
+  Values items = context.heap.values();
+  if (subject.is_undefined()) return items;
   const Map* map = subject.map();
   if (map == nullptr || map->is_namespace) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("items: expected a mapping, found {}", subject.kind_name())};
   }
-  std::vector<Value> items;
   for (const Map::Entry& entry : map->entries()) {
-    items.push_back(context.heap.tuple({entry.key, entry.value}));
+    items.push_back(context.heap.pair(entry.key, entry.value));
+    if (Status status = context.budget().check(); !status) return status.error();
   }
   return items;
 }
@@ -138,8 +140,18 @@ Result<Value> extreme(Context context, In subject, Given given, bool largest) {
 }
 
 // What select(), map() and their sisters go through: of nothing, nothing.
-Result<std::vector<Value>> candidates(Context context, In subject) {
-  return is_true(subject) ? elements_of(subject, &context.heap) : std::vector<Value>();
+Result<Values> candidates(Context context, In subject) {
+  return is_true(subject) ? elements_of(subject, &context.heap)
+                          : Result<Values>(context.heap.values());
+}
+
+// The arguments of what a filter calls: those that come after the first `skipped`.
+Arguments arguments_after(Context context, Given given, size_t skipped) {
+  Arguments rest(&context.budget());
+  const size_t count = given.positional.size();
+  rest.positional.append(given.positional.data() + std::min(skipped, count),
+                         count - std::min(skipped, count));
+  return rest;
 }
 
 // The test that follows in the arguments from `first` on, or truth; for select() and its sisters.
@@ -152,8 +164,7 @@ Result<bool> passes(Context context, In value, Given given, size_t first) {
                  fmt::format("the test '{}' is not supported",
                              name == nullptr ? "?" : printable(name->bytes()))};
   }
-  const auto rest = given.positional.begin() + static_cast<std::ptrdiff_t>(first) + 1;
-  return run_value_test(*test, context, value, {{rest, given.positional.end()}, {}});
+  return run_value_test(*test, context, value, arguments_after(context, given, first + 1));
 }
 
 Result<Value> choose(Context context, In subject, Given given, bool by_attribute, bool wanted) {
@@ -163,7 +174,7 @@ Result<Value> choose(Context context, In subject, Given given, bool by_attribute
   }
   auto items = candidates(context, subject);
   if (!items) return items.error();
-  std::vector<Value> chosen;
+  Values chosen = context.heap.values();
   for (Value& item : *items) {
     Result<Value> seen =
         by_attribute ? attribute_of(context, item, given.positional[0]) : Result<Value>(item);
@@ -190,8 +201,10 @@ Result<Value> mapped(Context context, In item, Given given) {
                  fmt::format("map: the filter '{}' is not supported",
                              name == nullptr ? "?" : printable(name->bytes()))};
   }
-  return run_filter(*filter, context, item,
-                    {{given.positional.begin() + 1, given.positional.end()}, given.named});
+  Arguments rest = arguments_after(context, given, 1);
+  rest.named.append(given.named.data(), given.named.size());
+  if (Status status = context.budget().check(); !status) return status.error();
+  return run_filter(*filter, context, item, rest);
 }
 
 }  // namespace
@@ -223,15 +236,15 @@ Result<Value> filter_join(Context context, In subject, Given given) {
       auto value = attribute_of(context, item, attribute);
       if (!value) return value.error();
       item = std::move(*value);
+      if (Status status = context.budget().check(); !status) return status.error();
     }
   }
-  MarkedText separator;
-  if (!given.positional[0].is_undefined()) {
-    auto text = text_of(given.positional[0], "join");
-    if (!text) return text.error();
-    separator = **text;
+  const MarkedText nothing = context.heap.blank();
+  const MarkedText* separator = given.positional[0].text();
+  if (separator == nullptr && !given.positional[0].is_undefined()) {
+    return text_of(given.positional[0], "join").error();
   }
-  auto joined = join(*items, separator, &context.budget());
+  auto joined = join(*items, separator == nullptr ? nothing : *separator, &context.heap);
   if (!joined) return joined.error();
   return context.heap.text(std::move(*joined));
 }
@@ -267,8 +280,8 @@ Result<Value> filter_sort(Context context, In subject, Given given) {
 Result<Value> filter_unique(Context context, In subject, Given given) {
   auto keyed = with_keys(context, subject, given.positional[1], is_true(given.positional[0]));
   if (!keyed) return keyed.error();
-  std::vector<Value> kept;
-  std::vector<Value> seen;
+  Values kept = context.heap.values();
+  Values seen = context.heap.values();
   for (Keyed& entry : *keyed) {
     const bool known = std::any_of(seen.begin(), seen.end(), [&](const Value& other) {
       return are_equal(entry.key, other, &context.budget());

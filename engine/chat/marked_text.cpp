@@ -6,13 +6,25 @@
 
 namespace potluck {
 
+bool MarkedText::allows(uint64_t more) const {
+  Budget* budget = bytes_.budget();
+  return budget == nullptr || budget->allows_text(bytes_.size() + more);
+}
+
 void MarkedText::append(std::string_view bytes, Trust trust) {
-  if (bytes.empty()) return;
-  bytes_ += bytes;
-  if (!runs_.empty() && runs_.back().trust == trust) {
+  if (bytes.empty() || !allows(bytes.size())) return;
+  const size_t before = bytes_.size();
+  const bool goes_on = !runs_.empty() && runs_.back().trust == trust;
+  if (!goes_on) {
+    const size_t runs = runs_.size();
+    runs_.push_back({before, trust});
+    if (runs_.size() == runs) return;  // refused
+  }
+  bytes_.append(bytes.data(), bytes.size());
+  if (bytes_.size() > before) {
     runs_.back().end = bytes_.size();
-  } else {
-    runs_.push_back({bytes_.size(), trust});
+  } else if (!goes_on) {
+    runs_.erase(runs_.size() - 1);
   }
 }
 
@@ -31,20 +43,35 @@ void MarkedText::append(const MarkedText& other, size_t begin, size_t end) {
   }
 }
 
-MarkedText MarkedText::slice(size_t begin, size_t end) const {
-  MarkedText out;
+void MarkedText::append_spaces(uint64_t count, Trust trust) {
+  constexpr std::string_view kSpaces = "                                                        ";
+  if (!allows(count)) return;
+  reserve(bytes_.size() + count);
+  for (; count > 0; count -= std::min<uint64_t>(count, kSpaces.size())) {
+    append(kSpaces.substr(0, count), trust);
+  }
+}
+
+void MarkedText::reserve(uint64_t bytes) {
+  if (allows(bytes - std::min<uint64_t>(bytes, bytes_.size()))) bytes_.reserve(bytes);
+}
+
+MarkedText MarkedText::slice(size_t begin, size_t end, Budget* budget) const {
+  MarkedText out(budget);
+  out.reserve(end - begin);
   out.append(*this, begin, end);
   return out;
 }
 
 std::vector<TextSegment> MarkedText::segments() const {
   std::vector<TextSegment> segments;
-  size_t begin = 0;
-  for (const Run& run : runs_) {
-    segments.push_back({bytes().substr(begin, run.end - begin), run.trust});
-    begin = run.end;
-  }
+  for (size_t i = 0; i < runs_.size(); ++i) segments.push_back(segment(i));
   return segments;
+}
+
+TextSegment MarkedText::segment(size_t index) const {
+  const size_t begin = index == 0 ? 0 : runs_[index - 1].end;
+  return {bytes().substr(begin, runs_[index].end - begin), runs_[index].trust};
 }
 
 size_t MarkedText::run_at(size_t byte) const {

@@ -36,12 +36,14 @@ Result<Value> text_split(Context context, In subject, Given given) {
 
 Result<Value> text_splitlines(Context context, In subject, Given) {
   context.budget().spend_text(subject.text()->size());
-  std::vector<Value> lines;
-  for (const ByteRange& line : split_lines(subject.text()->bytes())) {
-    lines.push_back(context.heap.text(subject.text()->slice(line.begin, line.end)));
+  Values items = context.heap.values();
+  Lines lines(subject.text()->bytes());
+  while (const auto line = lines.next()) {
+    MarkedText text = subject.text()->slice(line->begin, line->end, &context.budget());
+    items.push_back(context.heap.text(std::move(text)));
     if (Status status = context.budget().check(); !status) return status.error();
   }
-  return context.heap.list(std::move(lines));
+  return context.heap.list(std::move(items));
 }
 
 bool has_end(std::string_view text, std::string_view part, bool at_start) {
@@ -52,14 +54,15 @@ bool has_end(std::string_view text, std::string_view part, bool at_start) {
 template <bool at_start>
 Result<Value> text_has_end(Context context, In subject, Given given) {
   const std::string_view text = subject.text()->bytes();
-  std::vector<Value> parts{nth(given, 0)};
-  if (const List* list = nth(given, 0).list(); list != nullptr && list->is_tuple) {
-    parts = list->items;
-  }
+  const List* list = nth(given, 0).list();
+  const bool is_tuple = list != nullptr && list->is_tuple;
+  const std::span<const Value> parts =
+      is_tuple ? std::span(list->items.data(), list->items.size()) : std::span(&nth(given, 0), 1);
   for (const Value& part : parts) {
     auto wanted = text_of(part, at_start ? "startswith" : "endswith");
     if (!wanted) return wanted.error();
     context.budget().spend_text((*wanted)->size());
+    if (Status status = context.budget().check(); !status) return status.error();
     if (has_end(text, (*wanted)->bytes(), at_start)) return Value::of(true);
   }
   return Value::of(false);
@@ -71,9 +74,10 @@ Result<Value> text_remove_end(Context context, In subject, Given given) {
   if (!part) return part.error();
   const MarkedText& text = *subject.text();
   const size_t size = (*part)->size();
+  context.budget().spend_text(size);
   if (!has_end(text.bytes(), (*part)->bytes(), at_start)) return subject;
-  return context.heap.text(at_start ? text.slice(size, text.size())
-                                    : text.slice(0, text.size() - size));
+  return context.heap.text(at_start ? text.slice(size, text.size(), &context.budget())
+                                    : text.slice(0, text.size() - size, &context.budget()));
 }
 
 Result<Value> text_replace(Context context, In subject, Given given) {
@@ -122,7 +126,7 @@ Result<Value> text_join(Context context, In subject, Given given) {
   for (const Value& item : *items) {
     if (auto text = text_of(item, "join"); !text) return text.error();
   }
-  auto joined = join(*items, *subject.text(), &context.budget());
+  auto joined = join(*items, *subject.text(), &context.heap);
   if (!joined) return joined.error();
   return context.heap.text(std::move(*joined));
 }
@@ -137,9 +141,11 @@ Result<Value> text_isdigit(Context context, In subject, Given) {
 Result<Value> text_format(Context context, In subject, Given given) {
   const MarkedText& pattern = *subject.text();
   const std::string_view bytes = pattern.bytes();
-  MarkedText out;
+  MarkedText out = context.heap.blank();
   size_t next = 0;
+  context.budget().spend_text(bytes.size());
   for (size_t at = 0; at < bytes.size();) {
+    if (Status status = context.budget().check(); !status) return status.error();
     const size_t brace = std::min(bytes.find_first_of("{}", at), bytes.size());
     out.append(pattern, at, brace);
     if (brace == bytes.size()) break;
@@ -165,12 +171,9 @@ Result<Value> text_format(Context context, In subject, Given given) {
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("format: no argument for the field '{}'", printable(field))};
     }
-    auto text = to_text(*value, &context.budget());
+    auto text = to_text(*value, &context.heap);
     if (!text) return text.error();
-    if (Status status = check_text_size(out.size() + text->size()); !status) return status.error();
-    out.append(*text);
-    context.budget().spend_text(text->size());
-    if (Status status = context.budget().check(); !status) return status.error();
+    out.append(**text);
     at = end + 1;
   }
   return context.heap.text(std::move(out));
@@ -202,7 +205,7 @@ Result<Value> list_pop(Context context, In subject, Given given) {
   }
   context.budget().spend(static_cast<uint64_t>(size - at));
   Value taken = items[static_cast<size_t>(at)];
-  items.erase(items.begin() + at);
+  items.erase(static_cast<size_t>(at));
   return taken;
 }
 
@@ -210,6 +213,7 @@ Result<Value> list_index(Context context, In subject, Given given) {
   const auto& items = subject.list()->items;
   for (size_t i = 0; i < items.size(); ++i) {
     if (are_equal(items[i], nth(given, 0), &context.budget())) return Value::of(i);
+    if (Status status = context.budget().check(); !status) return status.error();
   }
   return Error{ErrorCode::kInvalidArgument, "index: the list has no such element"};
 }
@@ -232,15 +236,17 @@ Result<Value> map_get(Context, In subject, Given given) {
 
 Result<Value> map_pop(Context context, In subject, Given given) {
   context.budget().spend(subject.map()->entries().size());
-  if (const auto removed = subject.map()->remove(nth(given, 0))) return *removed;
+  Value removed;
+  if (subject.map()->remove(nth(given, 0), &removed)) return removed;
   if (!nth(given, 1).is_undefined()) return nth(given, 1);
   return Error{ErrorCode::kInvalidArgument, "pop: the mapping has no such key"};
 }
 
 Result<Value> map_items(Context context, In subject, Given) {
-  std::vector<Value> items;
+  Values items = context.heap.values();
   for (const Map::Entry& entry : subject.map()->entries()) {
-    items.push_back(context.heap.tuple({entry.key, entry.value}));
+    items.push_back(context.heap.pair(entry.key, entry.value));
+    if (Status status = context.budget().check(); !status) return status.error();
   }
   return context.heap.list(std::move(items));
 }
@@ -252,7 +258,7 @@ Result<Value> map_keys(Context context, In subject, Given) {
 }
 
 Result<Value> map_values(Context context, In subject, Given) {
-  std::vector<Value> values;
+  Values values = context.heap.values();
   for (const Map::Entry& entry : subject.map()->entries()) values.push_back(entry.value);
   return context.heap.list(std::move(values));
 }
@@ -263,9 +269,11 @@ Result<Value> map_update(Context context, In subject, Given given) {
     return Error{ErrorCode::kInvalidArgument, "expected a mapping and named arguments"};
   }
   if (other != nullptr) {
-    const std::vector<Map::Entry> entries = other->entries();  // it may be the same mapping
-    context.budget().spend(entries.size());
-    for (const Map::Entry& entry : entries) context.heap.set(subject.map(), entry.key, entry.value);
+    const BudgetVector<Map::Entry> entries = other->entries();  // it may be the same mapping
+    for (const Map::Entry& entry : entries) {
+      context.heap.set(subject.map(), entry.key, entry.value);
+      if (Status status = context.budget().check(); !status) return status.error();
+    }
   }
   for (const auto& [name, value] : given.named) context.heap.set(subject.map(), name, value);
   return Value::none();
@@ -321,10 +329,11 @@ Result<Value> make_range(Context context, Given given) {
   int64_t numbers[3] = {0, 0, 1};
   const size_t count = given.positional.size();
   for (size_t i = 0; i < count; ++i) {
-    const auto whole = (*bound)[i].whole_number();
+    const Value& bound_value = bound->positional[i];
+    const auto whole = bound_value.whole_number();
     if (!whole) {
       return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("range: expected whole numbers, found {}", (*bound)[i].kind_name())};
+                   fmt::format("range: expected whole numbers, found {}", bound_value.kind_name())};
     }
     numbers[count == 1 ? 1 : i] = *whole;
   }
@@ -334,13 +343,14 @@ Result<Value> make_range(Context context, Given given) {
                  "range: expected (stop) or (start, stop, step), the "
                  "step not zero"};
   }
-  std::vector<Value> items;
+  Values items = context.heap.values();
   for (int64_t i = start; step > 0 ? i < stop : i > stop;) {
     if (items.size() == limits::kTemplateRange) {
       return Error{ErrorCode::kLimit,
                    fmt::format("range: more than {} elements", limits::kTemplateRange)};
     }
     items.push_back(Value::of(i));
+    if (Status status = context.budget().check(); !status) return status.error();
     if (__builtin_add_overflow(i, step, &i)) break;
   }
   return context.heap.list(std::move(items));
@@ -356,10 +366,11 @@ Result<Value> format_time(Context context, Given given) {
   gmtime_r(&seconds, &parts);
   const std::string_view format = given.positional[0].text()->bytes();
   context.budget().spend(format.size());
-  std::string out;
+  MarkedText out = context.heap.blank();
   for (size_t i = 0; i < format.size(); ++i) {
+    if (Status status = context.budget().check(); !status) return status.error();
     if (format[i] != '%' || i + 1 == format.size()) {
-      out += format[i];
+      out.append(format.substr(i, 1), Trust::kTemplate);
       continue;
     }
     std::string conversion = "%";
@@ -372,9 +383,10 @@ Result<Value> format_time(Context context, Given given) {
           fmt::format("strftime_now: the conversion '{}' is not supported", printable(conversion))};
     }
     char text[64];
-    out.append(text, std::strftime(text, sizeof text, conversion.c_str(), &parts));
+    const size_t length = std::strftime(text, sizeof text, conversion.c_str(), &parts);
+    out.append(std::string_view(text, length), Trust::kTemplate);
   }
-  return context.heap.text(out, Trust::kTemplate);
+  return context.heap.text(std::move(out));
 }
 
 Error raised(Given given) {
@@ -407,7 +419,7 @@ Result<Value> run_method(const MethodRow& method, const CallContext& context, co
   if (method.parameters == "*") return method.run(context, subject, arguments);
   auto bound = bind_arguments(method.name, method.parameters, arguments);
   if (!bound) return bound.error();
-  return method.run(context, subject, Arguments{std::move(*bound), {}});
+  return method.run(context, subject, *bound);
 }
 
 Result<Value> run_function(Function function, const CallContext& context,

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/base/utf8.h"
 #include "engine/chat/characters.h"
 #include "engine/chat/serialize.h"
-#include "engine/tokenizer/utf8.h"
 
 namespace potluck {
 namespace {
@@ -100,12 +100,13 @@ Result<Value> repeat(const Value& value, int64_t times, Heap* heap) {
   if (const MarkedText* text = value.text()) {
     if (text->empty()) return value;
     if (!checked_multiply(text->size(), count, &size)) size = UINT64_MAX;
-    if (Status status = check_text_size(size); !status) return status.error();
-    heap->budget().spend_text(size);
-    heap->budget().spend(count);
-    if (Status status = heap->budget().check(); !status) return status.error();
-    MarkedText out;
-    for (uint64_t i = 0; i < count; ++i) out.append(*text);
+    if (!heap->budget().allows_text(size)) return heap->budget().check().error();
+    MarkedText out = heap->blank();
+    out.reserve(size);
+    for (uint64_t i = 0; i < count; ++i) {
+      out.append(*text);
+      if (heap->budget().exceeded()) return heap->budget().check().error();
+    }
     return heap->text(std::move(out));
   }
   const auto& items = value.list()->items;
@@ -113,21 +114,22 @@ Result<Value> repeat(const Value& value, int64_t times, Heap* heap) {
     return Error{ErrorCode::kLimit,
                  fmt::format("a list becomes longer than {} elements", limits::kTemplateRange)};
   }
-  std::vector<Value> out;
-  for (uint64_t i = 0; i < count && !items.empty(); ++i) {
-    out.insert(out.end(), items.begin(), items.end());
-  }
+  Values out = heap->values();
+  if (!out.reserve(size)) return heap->budget().check().error();
+  for (uint64_t i = 0; i < count && !items.empty(); ++i) out.append(items.data(), items.size());
   return heap->list(std::move(out));
 }
 
 Result<Value> concatenate(const Value& left, const Value& right, Heap* heap) {
-  auto out = to_text(left, &heap->budget());
-  if (!out) return out.error();
-  auto tail = to_text(right, &heap->budget());
+  auto head = to_text(left, heap);
+  if (!head) return head.error();
+  auto tail = to_text(right, heap);
   if (!tail) return tail.error();
-  if (Status status = check_text_size(out->size() + tail->size()); !status) return status.error();
-  out->append(*tail);
-  return heap->text(std::move(*out));
+  MarkedText out = heap->blank();
+  out.reserve((*head)->size() + (*tail)->size());
+  out.append(**head);
+  out.append(**tail);
+  return heap->text(std::move(out));
 }
 
 Result<Value> add(const Value& left, const Value& right, Heap* heap) {
@@ -135,8 +137,10 @@ Result<Value> add(const Value& left, const Value& right, Heap* heap) {
   const List* a = left.list();
   const List* b = right.list();
   if (a != nullptr && b != nullptr && a->is_tuple == b->is_tuple) {
-    std::vector<Value> items = a->items;
-    items.insert(items.end(), b->items.begin(), b->items.end());
+    Values items = heap->values();
+    if (!items.reserve(a->items.size() + b->items.size())) return heap->budget().check().error();
+    items.append(a->items.data(), a->items.size());
+    items.append(b->items.data(), b->items.size());
     return a->is_tuple ? heap->tuple(std::move(items)) : heap->list(std::move(items));
   }
   return mismatch("'+'", left, right);
@@ -242,21 +246,27 @@ Result<SliceRange> slice_range(const Value& start, const Value& stop, const Valu
 }
 
 Result<Value> slice_text(const MarkedText& text, const SliceRange& range, Heap* heap) {
+  Budget* budget = &heap->budget();
   const std::string_view bytes = text.bytes();
-  heap->budget().spend_text(bytes.size());
+  budget->spend_text(bytes.size());
   if (range.step == 1) {
     const size_t begin = character_offset(bytes, static_cast<size_t>(range.start));
     const auto count = static_cast<size_t>(std::max<int64_t>(range.stop - range.start, 0));
-    return heap->text(text.slice(begin, begin + character_offset(bytes.substr(begin), count)));
+    const size_t end = begin + character_offset(bytes.substr(begin), count);
+    return heap->text(text.slice(begin, end, budget));
   }
-  std::vector<size_t> offsets{0};
-  while (offsets.back() < bytes.size()) {
-    offsets.push_back(offsets.back() + utf8_length(bytes[offsets.back()]));
+  BudgetVector<uint32_t> offsets(budget);  // texts are shorter than 2^32 bytes
+  uint32_t at = 0;
+  for (; at < bytes.size() && !budget->exceeded();
+       at += static_cast<uint32_t>(utf8_length(bytes[at]))) {
+    offsets.push_back(at);
   }
-  heap->budget().spend(offsets.size());
-  MarkedText out;
+  offsets.push_back(at);
+  if (Status status = budget->check(); !status) return status.error();
+  MarkedText out = heap->blank();
   for (int64_t i = range.start; range.step > 0 ? i < range.stop : i > range.stop; i += range.step) {
     out.append(text, offsets[static_cast<size_t>(i)], offsets[static_cast<size_t>(i) + 1]);
+    if (budget->exceeded()) return budget->check().error();
   }
   return heap->text(std::move(out));
 }
@@ -348,7 +358,7 @@ Result<Value> subscript(const Value& value, const Value& index, Heap* heap) {
     return found == nullptr ? Value() : *found;
   }
   const auto whole = index.whole_number();
-  const auto length = length_of(value);
+  const auto length = length_of(value, &heap->budget());
   if (!whole || !length) return Value();
   const auto size = static_cast<int64_t>(*length);
   const int64_t at = *whole < 0 ? *whole + size : *whole;
@@ -357,12 +367,14 @@ Result<Value> subscript(const Value& value, const Value& index, Heap* heap) {
   const MarkedText& text = *value.text();
   heap->budget().spend_text(text.size());
   const size_t begin = character_offset(text.bytes(), static_cast<size_t>(at));
-  return heap->text(text.slice(begin, begin + utf8_length(text.bytes()[begin])));
+  const size_t end = begin + utf8_length(text.bytes()[begin]);
+  return heap->text(text.slice(begin, end, &heap->budget()));
 }
 
 Result<Value> slice(const Value& value, const Value& start, const Value& stop, const Value& step,
                     Heap* heap) {
-  const auto length = value.map() == nullptr ? length_of(value) : std::nullopt;
+  Budget* budget = &heap->budget();
+  const auto length = value.map() == nullptr ? length_of(value, budget) : std::nullopt;
   if (!length) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("slices work on texts and lists, found {}", value.kind_name())};
@@ -371,24 +383,28 @@ Result<Value> slice(const Value& value, const Value& start, const Value& stop, c
   auto range = slice_range(start, stop, step, *length);
   if (!range) return range.error();
   if (value.text() != nullptr) return slice_text(*value.text(), *range, heap);
-  std::vector<Value> items;
+  Values items = heap->values();
   for (int64_t i = range->start; range->step > 0 ? i < range->stop : i > range->stop;
        i += range->step) {
     items.push_back(value.list()->items[static_cast<size_t>(i)]);
+    if (budget->exceeded()) return budget->check().error();
   }
   return value.list()->is_tuple ? heap->tuple(std::move(items)) : heap->list(std::move(items));
 }
 
-Result<std::vector<Value>> elements_of(const Value& value, Heap* heap) {
-  if (value.is_undefined()) return std::vector<Value>();
+Result<Values> elements_of(const Value& value, Heap* heap) {
+  Budget* budget = &heap->budget();
+  Values elements = heap->values();
+  if (value.is_undefined()) return elements;
   if (const List* list = value.list()) {
-    heap->budget().spend(list->items.size());
-    return list->items;
+    elements.append(list->items.data(), list->items.size());
+    budget->spend(list->items.size());
+    if (Status status = budget->check(); !status) return status.error();
+    return elements;
   }
-  std::vector<Value> elements;
   if (const Map* map = value.map(); map != nullptr && !map->is_namespace) {
     for (const Map::Entry& entry : map->entries()) elements.push_back(entry.key);
-    heap->budget().spend(elements.size());
+    if (Status status = budget->check(); !status) return status.error();
     return elements;
   }
   const MarkedText* text = value.text();
@@ -399,16 +415,19 @@ Result<std::vector<Value>> elements_of(const Value& value, Heap* heap) {
   }
   for (size_t at = 0; at < text->size();) {
     const size_t end = at + utf8_length(text->bytes()[at]);
-    elements.push_back(heap->text(text->slice(at, end)));
-    if (Status status = heap->budget().check(); !status) return status.error();
+    elements.push_back(heap->text(text->slice(at, end, budget)));
+    if (Status status = budget->check(); !status) return status.error();
     at = end;
   }
   return elements;
 }
 
-std::optional<size_t> length_of(const Value& value) {
+std::optional<size_t> length_of(const Value& value, Budget* budget) {
   if (value.is_undefined()) return 0;
-  if (const MarkedText* text = value.text()) return count_characters(text->bytes());
+  if (const MarkedText* text = value.text()) {
+    budget->spend_text(text->size());
+    return count_characters(text->bytes());
+  }
   if (const List* list = value.list()) return list->items.size();
   if (const Map* map = value.map(); map != nullptr && !map->is_namespace) {
     return map->entries().size();
@@ -422,12 +441,6 @@ std::optional<size_t> find_text(std::string_view text, std::string_view needle, 
   const void* found = memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
   if (found == nullptr) return std::nullopt;
   return static_cast<size_t>(static_cast<const char*>(found) - text.data());
-}
-
-Status check_text_size(uint64_t bytes) {
-  if (bytes <= limits::kTemplateTextBytes) return {};
-  return Error{ErrorCode::kLimit,
-               fmt::format("a text becomes longer than {} bytes", limits::kTemplateTextBytes)};
 }
 
 }  // namespace potluck

@@ -29,13 +29,11 @@ Result<Value> slice(const Value& value, const Value& start, const Value& stop, c
                     Heap* heap);
 
 // The elements of a list, the keys of a mapping, the characters of a text; nothing of undefined.
-Result<std::vector<Value>> elements_of(const Value& value, Heap* heap);
+Result<Values> elements_of(const Value& value, Heap* heap);
 // Characters, elements or entries; nothing for what has no length.
-std::optional<size_t> length_of(const Value& value);
+std::optional<size_t> length_of(const Value& value, Budget* budget);
 
 // Offset of `needle` in `text` from `from` on, in time linear to both.
 std::optional<size_t> find_text(std::string_view text, std::string_view needle, size_t from);
-
-Status check_text_size(uint64_t bytes);
 
 }  // namespace potluck

@@ -63,7 +63,8 @@ class TemplateParser {
     const TemplateToken& token = tokens_.peek();
     if (token.kind == Lexeme::kText) {
       Made made = make(StatementKind::kText, token.at);
-      made->text = std::make_shared<const MarkedText>(tokens_.take().text, Trust::kTemplate);
+      made->text =
+          std::make_shared<const MarkedText>(tokens_.take().text, Trust::kTemplate, nullptr);
       return made;
     }
     if (token.kind == Lexeme::kPrintBegin) {

@@ -1,22 +1,15 @@
 #include "engine/chat/serialize.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 
+#include "engine/base/utf8.h"
 #include "engine/chat/characters.h"
-#include "engine/tokenizer/utf8.h"
 
 namespace potluck {
 namespace {
-
-Status check_size(const MarkedText& out, Budget* budget) {
-  if (out.size() > limits::kTemplateTextBytes) {
-    return Error{ErrorCode::kLimit,
-                 fmt::format("a text becomes longer than {} bytes", limits::kTemplateTextBytes)};
-  }
-  return budget->check();
-}
 
 Error nests_too_deep() {
   return {ErrorCode::kLimit, fmt::format("a value nests deeper than {}", limits::kJsonDepth * 2)};
@@ -29,7 +22,7 @@ bool is_atom(const Value& value) {
 // What both writers share: where the text goes, and how far it may go.
 class Writer {
  public:
-  explicit Writer(Budget* budget) : budget_(*budget) {}
+  explicit Writer(Budget* budget) : out_(budget), budget_(*budget) {}
   MarkedText take() { return std::move(out_); }
 
  protected:
@@ -38,23 +31,29 @@ class Writer {
   Status enter(uint32_t depth) {
     if (depth > limits::kJsonDepth * 2) return nests_too_deep();
     budget_.spend(1);
-    return check_size(out_, &budget_);
+    return budget_.check();
   }
 
   // Writes each character as `escape` says, or as it is where that gives nothing.
   template <class Escape>
   void put_escaped(const MarkedText& text, const Escape& escape) {
-    budget_.spend_text(text.size());
-    for (const TextSegment& segment : text.segments()) {
+    for (size_t i = 0; i < text.segment_count() && !budget_.exceeded(); ++i) {
+      const TextSegment segment = text.segment(i);
       std::string_view rest = segment.text;
-      std::string piece;
-      while (!rest.empty()) {
-        const size_t bytes = utf8_length(rest[0]);
-        const std::string escaped = escape(decode_utf8(rest));
-        piece += escaped.empty() ? rest.substr(0, bytes) : std::string_view(escaped);
-        rest.remove_prefix(bytes);
+      size_t plain = 0;  // bytes at the beginning of `rest` that stay as they are
+      while (plain < rest.size() && !budget_.exceeded()) {
+        const std::string escaped = escape(decode_utf8(rest.substr(plain)));
+        const size_t bytes = utf8_length(rest[plain]);
+        if (escaped.empty()) {
+          plain += bytes;
+          continue;
+        }
+        out_.append(rest.substr(0, plain), segment.trust);
+        out_.append(escaped, segment.trust);
+        rest.remove_prefix(plain + bytes);
+        plain = 0;
       }
-      out_.append(piece, segment.trust);
+      out_.append(rest.substr(0, plain), segment.trust);
     }
   }
 
@@ -138,7 +137,8 @@ class JsonWriter : public Writer {
   JsonWriter(const JsonStyle& style, Budget* budget) : Writer(budget), style_(style) {
     item_separator_ = style.item_separator;
     if (item_separator_.empty()) item_separator_ = style.indent < 0 ? ", " : ",";
-    key_separator_ = style.key_separator.empty() ? ": " : style.key_separator;
+    key_separator_ = style.key_separator;
+    if (key_separator_.empty()) key_separator_ = ": ";
   }
 
   Status write(const Value& value, uint32_t depth) {
@@ -216,13 +216,12 @@ class JsonWriter : public Writer {
   Status new_line(uint32_t depth) {
     if (style_.indent < 0) return {};
     put("\n");
-    const uint64_t columns = depth * static_cast<uint64_t>(style_.indent);
-    if (columns > limits::kTemplateTextBytes) {
+    const auto width = static_cast<uint64_t>(style_.indent);
+    if (width > limits::kTemplateTextBytes) {
       return Error{ErrorCode::kLimit, fmt::format("an indentation of {}", style_.indent)};
     }
-    budget_.spend_text(columns);
-    put(std::string(columns, ' '));
-    return {};
+    out_.append_spaces(depth * width, Trust::kUser);
+    return budget_.check();
   }
 
   Status write_list(const List& list, uint32_t depth) {
@@ -241,19 +240,25 @@ class JsonWriter : public Writer {
     return {};
   }
 
+  // Names differ, so a sort that takes no memory gives the one order there is.
+  void sort_by_name(BudgetVector<const Map::Entry*>* entries) {
+    uint64_t bytes = 0;
+    for (const Map::Entry* entry : *entries) bytes += 1 + entry->name->size();
+    budget_.spend_text(bytes * static_cast<uint64_t>(std::bit_width(entries->size())));
+    if (budget_.exceeded()) return;
+    std::sort(entries->begin(), entries->end(),
+              [](const auto* a, const auto* b) { return a->name->bytes() < b->name->bytes(); });
+  }
+
   Status write_map(const Map& map, uint32_t depth) {
     if (map.entries().empty()) {
       put("{}");
       return {};
     }
-    std::vector<const Map::Entry*> entries;
+    BudgetVector<const Map::Entry*> entries(&budget_);
     for (const Map::Entry& entry : map.entries()) entries.push_back(&entry);
-    budget_.spend(entries.size());
-    if (style_.sort_keys) {
-      std::stable_sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
-        return a->name->bytes() < b->name->bytes();
-      });
-    }
+    if (style_.sort_keys) sort_by_name(&entries);
+    if (Status status = budget_.check(); !status) return status;
     put("{");
     for (size_t i = 0; i < entries.size(); ++i) {
       if (i > 0) put(item_separator_);
@@ -268,8 +273,8 @@ class JsonWriter : public Writer {
   }
 
   const JsonStyle& style_;
-  std::string item_separator_;
-  std::string key_separator_;
+  std::string_view item_separator_;
+  std::string_view key_separator_;
 };
 
 }  // namespace
@@ -291,18 +296,22 @@ std::string float_text(double value) {
   return out.find('.') == std::string::npos ? out + ".0" : out;
 }
 
-Result<MarkedText> to_text(const Value& value, Budget* budget) {
-  if (const MarkedText* text = value.text()) return *text;
-  if (value.is_undefined()) return MarkedText();
-  if (is_atom(value)) return MarkedText(ReprWriter::atom_text(value), Trust::kTemplate);
-  ReprWriter writer(budget);
+Result<TextPtr> to_text(const Value& value, Heap* heap) {
+  if (value.text() != nullptr) return value.shared_text();
+  MarkedText out = heap->blank();
+  if (is_atom(value)) {
+    if (!value.is_undefined()) out.append(ReprWriter::atom_text(value), Trust::kTemplate);
+    return heap->own(std::move(out));
+  }
+  ReprWriter writer(&heap->budget());
   if (Status status = writer.write(value, 0); !status) return status.error();
-  return writer.take();
+  return heap->own(writer.take());
 }
 
 Result<MarkedText> to_json(const Value& value, const JsonStyle& style, Budget* budget) {
   JsonWriter writer(style, budget);
   if (Status status = writer.write(value, 0); !status) return status.error();
+  if (Status status = budget->check(); !status) return status.error();
   return writer.take();
 }
 

@@ -4,22 +4,23 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "engine/chat/value.h"
 
 namespace potluck {
 
-// str(): a text as it is, undefined as nothing.
-Result<MarkedText> to_text(const Value& value, Budget* budget);
+// str(): a text as it is (shared, not copied), undefined as nothing.
+Result<TextPtr> to_text(const Value& value, Heap* heap);
 
 // json.dumps(): separators as Python's defaults, `indent` < 0 for one line.
 struct JsonStyle {
   int64_t indent = -1;
   bool ascii_only = false;
   bool sort_keys = false;
-  // "" for the defaults that go with `indent`.
-  std::string item_separator;
-  std::string key_separator;
+  // "" for the defaults that go with `indent`; must outlive the writing.
+  std::string_view item_separator;
+  std::string_view key_separator;
 };
 Result<MarkedText> to_json(const Value& value, const JsonStyle& style, Budget* budget);
 

@@ -9,27 +9,29 @@
 namespace potluck {
 namespace {
 
-// A scope with a few variables, about.
-constexpr uint64_t kScopeBytes = sizeof(Scope) + 8 * sizeof(Value);
+// Variables that are compared with a name in one step.
+constexpr uint64_t kComparedPerStep = 16;
 
 }  // namespace
 
 const Value* Scope::find(std::string_view name) const {
   for (const Scope* scope = this; scope != nullptr; scope = scope->outer_) {
-    for (const auto& [known, value] : scope->variables_) {
-      if (known == name) return &value;
+    scope->variables_.budget()->spend(scope->variables_.size() / kComparedPerStep);
+    for (const Variable& variable : scope->variables_) {
+      if (variable.name == name) return &variable.value;
     }
   }
   return nullptr;
 }
 
 void Scope::set(std::string_view name, Value value) {
-  for (auto& [known, old] : variables_) {
-    if (known != name) continue;
-    old = std::move(value);
+  variables_.budget()->spend(variables_.size() / kComparedPerStep);
+  for (Variable& variable : variables_) {
+    if (variable.name != name) continue;
+    variable.value = std::move(value);
     return;
   }
-  variables_.emplace_back(name, std::move(value));
+  variables_.push_back({name, std::move(value)});
 }
 
 Interpreter::Interpreter(Heap* heap, int64_t local_seconds)
@@ -47,41 +49,47 @@ void Interpreter::set_variable(std::string_view name, Value value) {
 }
 
 Result<MarkedText> Interpreter::run(const Block& block) {
-  MarkedText out;
+  MarkedText out = heap_.blank();
   auto done = execute(block, &out);
+  // What was refused may have led to other errors.
+  if (Status status = check_budget(); !status) return status.error();
   if (!done) return done.error();
-  // The last operation may have given up for want of steps.
-  if (Status status = heap_.budget().check(); !status) return status.error();
+  out.leave_budget();
   return out;
 }
 
+Status Interpreter::check_budget() const {
+  Status status = heap_.budget().check();
+  return status ? status : Status(located(at_, status.error()));
+}
+
 void Interpreter::open_scope(Scope* outer) {
-  heap_.budget().take(kScopeBytes);
-  scope_ = &scopes_.emplace_back(outer);
+  // Where it is refused the rendering ends before many scopes are open: nesting is bounded.
+  scope_ = &scopes_.emplace_back(outer, &heap_.budget());
 }
 
 void Interpreter::close_scope(Scope* before) {
   if (!scope_->is_kept && scope_ == &scopes_.back()) {
     scopes_.pop_back();
-    heap_.budget().give_back(kScopeBytes);
   }
   scope_ = before;
 }
 
 void Interpreter::define_macro(const Statement& statement) {
-  heap_.budget().take(sizeof(Macro));
+  uint64_t bytes = sizeof(Macro);
+  for (const Scope* scope = scope_; scope != nullptr && !scope->is_kept; scope = scope->outer()) {
+    bytes += sizeof(Scope);
+  }
+  if (!heap_.budget().take(bytes)) return;
   for (Scope* scope = scope_; scope != nullptr; scope = scope->outer()) scope->is_kept = true;
   macros_.push_back({&statement, scope_});
   scope_->set(statement.targets[0], Value::of(&macros_.back()));
 }
 
 Status Interpreter::write(const MarkedText& text, SourcePosition at, MarkedText* out) {
-  if (Status status = check_text_size(out->size() + text.size()); !status) {
-    return located(at, status.error());
-  }
-  heap_.budget().spend_text(text.size());
+  at_ = at;
   out->append(text);
-  return {};
+  return heap_.budget().exceeded() ? check_budget() : Status();
 }
 
 Result<Interpreter::Flow> Interpreter::execute(const Block& block, MarkedText* out) {
@@ -136,7 +144,7 @@ Result<Value> Interpreter::block_value(const Statement& statement) {
   if (!has_body) return evaluate(*statement.expression);
   Scope* outer = scope_;
   open_scope(outer);
-  MarkedText written;
+  MarkedText written = heap_.blank();
   auto flow = execute(statement.body, &written);
   Result<Value> value = Value();
   if (flow) {
@@ -150,9 +158,9 @@ Result<Value> Interpreter::block_value(const Statement& statement) {
 Result<Interpreter::Flow> Interpreter::print(const Statement& statement, MarkedText* out) {
   auto value = block_value(statement);
   if (!value) return value.error();
-  auto text = to_text(*value, &heap_.budget());
+  auto text = to_text(*value, &heap_);
   if (!text) return located(statement.at, text.error());
-  if (Status status = write(*text, statement.at, out); !status) return status.error();
+  if (Status status = write(**text, statement.at, out); !status) return status.error();
   return Flow::kNext;
 }
 
@@ -174,13 +182,13 @@ Result<Interpreter::Flow> Interpreter::execute_in_scope(const Block& block, Mark
 }
 
 // The elements that the loop goes through: those for which its condition holds.
-Result<std::vector<Value>> Interpreter::loop_items(const Statement& statement) {
+Result<Values> Interpreter::loop_items(const Statement& statement) {
   auto iterable = evaluate(*statement.expression);
   if (!iterable) return iterable.error();
   auto items = elements_of(*iterable, &heap_);
   if (!items) return located(statement.expression->at, items.error());
   if (statement.condition == nullptr) return items;
-  std::vector<Value> chosen;
+  Values chosen = heap_.values();
   Scope* outer = scope_;
   for (Value& item : *items) {
     open_scope(outer);

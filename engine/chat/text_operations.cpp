@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "engine/base/utf8.h"
 #include "engine/chat/characters.h"
 #include "engine/chat/operators.h"
 #include "engine/chat/serialize.h"
-#include "engine/tokenizer/utf8.h"
 
 namespace potluck {
 namespace {
@@ -22,12 +22,12 @@ size_t last_character(std::string_view text) {
   return begin;
 }
 
-using Ranges = std::vector<ByteRange>;
+using Ranges = BudgetVector<ByteRange>;
 
-Ranges split_at_spaces(std::string_view text, int64_t count) {
-  Ranges pieces;
+Ranges split_at_spaces(std::string_view text, int64_t count, Budget* budget) {
+  Ranges pieces(budget);
   std::string_view rest = strip_left(text);
-  while (!rest.empty()) {
+  while (!rest.empty() && !budget->exceeded()) {
     const size_t begin = text.size() - rest.size();
     if (count >= 0 && pieces.size() == static_cast<size_t>(count)) {
       pieces.push_back({begin, text.size()});  // spaces at its end stay
@@ -40,10 +40,10 @@ Ranges split_at_spaces(std::string_view text, int64_t count) {
   return pieces;
 }
 
-Ranges split_at(std::string_view text, std::string_view separator, int64_t count) {
-  Ranges pieces;
+Ranges split_at(std::string_view text, std::string_view separator, int64_t count, Budget* budget) {
+  Ranges pieces(budget);
   size_t begin = 0;
-  while (count < 0 || pieces.size() < static_cast<size_t>(count)) {
+  while (!budget->exceeded() && (count < 0 || pieces.size() < static_cast<size_t>(count))) {
     const auto found = find_text(text, separator, begin);
     if (!found) break;
     pieces.push_back({begin, *found});
@@ -54,10 +54,11 @@ Ranges split_at(std::string_view text, std::string_view separator, int64_t count
 }
 
 // From the right, `count` cuts: all cuts that a search from the right finds, the rest joined again.
-Ranges split_at_from_right(std::string_view text, std::string_view separator, int64_t count) {
-  Ranges pieces;
+Ranges split_at_from_right(std::string_view text, std::string_view separator, int64_t count,
+                           Budget* budget) {
+  Ranges pieces(budget);
   size_t end = text.size();
-  while (count < 0 || pieces.size() < static_cast<size_t>(count)) {
+  while (!budget->exceeded() && (count < 0 || pieces.size() < static_cast<size_t>(count))) {
     const size_t found = end < separator.size() ? std::string_view::npos
                                                 : text.rfind(separator, end - separator.size());
     if (found == std::string_view::npos) break;
@@ -65,18 +66,39 @@ Ranges split_at_from_right(std::string_view text, std::string_view separator, in
     end = found;
   }
   pieces.push_back({0, end});
-  std::reverse(pieces.begin(), pieces.end());
+  pieces.reverse();
   return pieces;
 }
 
-Ranges split_at_spaces_from_right(std::string_view text, int64_t count) {
-  Ranges pieces = split_at_spaces(text, -1);
-  if (count < 0 || pieces.size() <= static_cast<size_t>(count)) return pieces;
+Ranges split_at_spaces_from_right(std::string_view text, int64_t count, Budget* budget) {
+  Ranges pieces = split_at_spaces(text, -1, budget);
+  if (count < 0 || pieces.size() <= static_cast<size_t>(count) || budget->exceeded()) return pieces;
   const size_t joined = pieces.size() - static_cast<size_t>(count);
-  const ByteRange head{0, pieces[joined - 1].end};  // spaces at its beginning stay
-  pieces.erase(pieces.begin(), pieces.begin() + static_cast<std::ptrdiff_t>(joined));
-  pieces.insert(pieces.begin(), head);
-  return pieces;
+  Ranges kept(budget);
+  kept.push_back({0, pieces[joined - 1].end});  // spaces at its beginning stay
+  for (size_t i = joined; i < pieces.size(); ++i) kept.push_back(pieces[i]);
+  return kept;
+}
+
+// Each character through `change`, which must keep its length; marks stay where they are.
+template <class Change>
+MarkedText map_characters(const MarkedText& text, const Change& change, Budget* budget) {
+  constexpr size_t kPieceBytes = 1024;
+  MarkedText out(budget);
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.segment_count() && !budget->exceeded(); ++i) {
+    const TextSegment segment = text.segment(i);
+    std::string_view rest = segment.text;
+    std::string piece;
+    while (!rest.empty() && !budget->exceeded()) {
+      append_utf8(change(decode_utf8(rest)), &piece);
+      rest.remove_prefix(utf8_length(rest[0]));
+      if (piece.size() < kPieceBytes && !rest.empty()) continue;
+      out.append(piece, segment.trust);
+      piece.clear();
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -88,7 +110,7 @@ MarkedText strip(const MarkedText& text, Ends ends, const MarkedText* characters
     if (ends != Ends::kRight) rest = strip_left(rest);
     const size_t begin = text.size() - rest.size();
     if (ends != Ends::kLeft) rest = strip_right(rest);
-    return text.slice(begin, begin + rest.size());
+    return text.slice(begin, begin + rest.size(), budget);
   }
   const std::string_view set = characters->bytes();
   size_t begin = 0;
@@ -105,22 +127,22 @@ MarkedText strip(const MarkedText& text, Ends ends, const MarkedText* characters
     budget->spend_text(set.size());
     if (budget->exceeded()) break;
   }
-  return text.slice(begin, end);
+  return text.slice(begin, end, budget);
 }
 
 Result<MarkedText> replace(const MarkedText& text, const MarkedText& from, const MarkedText& to,
                            int64_t count, Budget* budget) {
-  MarkedText out;
+  MarkedText out(budget);
   size_t done = 0;
   size_t search = 0;
+  budget->spend_text(text.size() + from.size());
   for (int64_t replaced = 0; count < 0 || replaced < count; ++replaced) {
     const auto found = find_text(text.bytes(), from.bytes(), search);
     if (!found) break;
-    budget->spend_text(*found - done + to.size());
-    if (Status status = budget->check(); !status) return status.error();
-    if (Status status = check_text_size(out.size() + to.size()); !status) return status.error();
     out.append(text, done, *found);
     out.append(to);
+    budget->spend_text(from.size());
+    if (Status status = budget->check(); !status) return status.error();
     done = *found + from.size();
     search = done;
     if (!from.empty()) continue;
@@ -128,117 +150,101 @@ Result<MarkedText> replace(const MarkedText& text, const MarkedText& from, const
     if (done == text.size()) break;
     search = done + utf8_length(text.bytes()[done]);
   }
-  budget->spend_text(text.size());
   out.append(text, done, text.size());
   return out;
 }
 
 Result<Value> split(const MarkedText& text, const MarkedText* separator, int64_t count,
                     bool from_right, Heap* heap) {
-  heap->budget().spend_text(text.size());
-  Ranges ranges;
+  Budget* budget = &heap->budget();
+  budget->spend_text(text.size());
+  Ranges ranges(budget);
   if (separator == nullptr) {
-    ranges = from_right ? split_at_spaces_from_right(text.bytes(), count)
-                        : split_at_spaces(text.bytes(), count);
+    ranges = from_right ? split_at_spaces_from_right(text.bytes(), count, budget)
+                        : split_at_spaces(text.bytes(), count, budget);
   } else if (separator->empty()) {
     return Error{ErrorCode::kInvalidArgument, "split: the separator is empty"};
   } else if (from_right && count >= 0) {
-    // Comparing at every place may take the product of both lengths.
-    heap->budget().spend_text(text.size() * std::min<uint64_t>(separator->size(), 64));
     if (separator->size() > 64) {
       return Error{ErrorCode::kLimit, "rsplit: a separator of more than 64 bytes"};
     }
-    ranges = split_at_from_right(text.bytes(), separator->bytes(), count);
+    // Comparing at every place may take the product of both lengths.
+    budget->spend_text(text.size() * separator->size());
+    if (Status status = budget->check(); !status) return status.error();
+    ranges = split_at_from_right(text.bytes(), separator->bytes(), count, budget);
   } else {
-    ranges = split_at(text.bytes(), separator->bytes(), count);
+    ranges = split_at(text.bytes(), separator->bytes(), count, budget);
   }
-  std::vector<Value> pieces;
+  Values pieces = heap->values();
   for (const ByteRange& range : ranges) {
-    pieces.push_back(heap->text(text.slice(range.begin, range.end)));
-    if (Status status = heap->budget().check(); !status) return status.error();
+    pieces.push_back(heap->text(text.slice(range.begin, range.end, budget)));
+    if (Status status = budget->check(); !status) return status.error();
   }
   return heap->list(std::move(pieces));
 }
 
-Result<MarkedText> join(const std::vector<Value>& items, const MarkedText& separator,
-                        Budget* budget) {
-  MarkedText out;
+Result<MarkedText> join(const Values& items, const MarkedText& separator, Heap* heap) {
+  MarkedText out = heap->blank();
   bool first = true;
   for (const Value& item : items) {
-    auto text = to_text(item, budget);
+    auto text = to_text(item, heap);
     if (!text) return text.error();
     if (!first) out.append(separator);
     first = false;
-    out.append(*text);
-    budget->spend_text(text->size() + separator.size());
-    if (Status status = budget->check(); !status) return status.error();
-    if (Status status = check_text_size(out.size()); !status) return status.error();
+    out.append(**text);
+    if (Status status = heap->budget().check(); !status) return status.error();
   }
   return out;
 }
 
 Result<MarkedText> indent(const MarkedText& text, const MarkedText& prefix, bool first, bool blank,
                           Budget* budget) {
-  MarkedText out;
-  std::vector<ByteRange> lines = split_lines(text.bytes());
-  // As if one more line end stood there: the last line of "a\n" is an empty one.
-  if (lines.empty() || split_lines(std::string(text.bytes()) + "\n").size() > lines.size()) {
-    lines.push_back({text.size(), text.size()});
-  }
-  for (size_t i = 0; i < lines.size(); ++i) {
-    const ByteRange& line = lines[i];
-    if (i > 0) out.append("\n", text.trust_at(line.begin > 0 ? line.begin - 1 : 0));
-    const bool is_empty = line.begin == line.end;
-    if (i == 0 ? first : blank || !is_empty) out.append(prefix);
-    out.append(text, line.begin, line.end);
-    budget->spend_text(line.end - line.begin + prefix.size());
-    if (Status status = budget->check(); !status) return status.error();
-    if (Status status = check_text_size(out.size()); !status) return status.error();
-  }
-  return out;
-}
-
-MarkedText map_bytes(const MarkedText& text,
-                     const std::function<std::string(std::string_view)>& change, Budget* budget) {
+  MarkedText out(budget);
   budget->spend_text(text.size());
-  MarkedText out;
-  for (const TextSegment& segment : text.segments()) {
-    out.append(change(segment.text), segment.trust);
+  Lines lines(text.bytes());
+  size_t end = 0;  // of the line before
+  for (size_t i = 0;; ++i) {
+    auto line = lines.next();
+    // As if one more line end stood there: the last line of "a\n" is an empty one.
+    const bool is_last = !line;
+    if (is_last) {
+      const bool ends_open = end == text.size() || text.bytes().back() == '\r';
+      if (i > 0 && ends_open) return out;
+      line = ByteRange{text.size(), text.size()};
+    }
+    if (i > 0) out.append("\n", text.trust_at(line->begin > 0 ? line->begin - 1 : 0));
+    const bool is_empty = line->begin == line->end;
+    if (i == 0 ? first : blank || !is_empty) out.append(prefix);
+    out.append(text, line->begin, line->end);
+    if (Status status = budget->check(); !status) return status.error();
+    if (is_last) return out;
+    end = line->end;
   }
-  return out;
 }
 
 MarkedText upper(const MarkedText& text, Budget* budget) {
-  return map_bytes(text, to_upper, budget);
+  return map_characters(text, to_upper, budget);
 }
 
 MarkedText lower(const MarkedText& text, Budget* budget) {
-  return map_bytes(text, to_lower, budget);
+  return map_characters(text, to_lower, budget);
 }
 
 MarkedText capitalize(const MarkedText& text, bool words, Budget* budget) {
   bool starts = true;
-  return map_bytes(
-      text,
-      [&](std::string_view segment) {
-        std::string out;
-        for (size_t at = 0; at < segment.size();) {
-          const size_t bytes = utf8_length(segment[at]);
-          const std::string_view character = segment.substr(at, bytes);
-          out += starts ? to_upper(character) : to_lower(character);
-          const bool is_letter = to_upper(character) != to_lower(character);
-          starts = words && !is_letter;
-          at += bytes;
-        }
-        return out;
-      },
-      budget);
+  const auto change = [&](uint32_t character) {
+    const uint32_t changed = starts ? to_upper(character) : to_lower(character);
+    const bool is_letter = to_upper(character) != to_lower(character);
+    starts = words && !is_letter;
+    return changed;
+  };
+  return map_characters(text, change, budget);
 }
 
 MarkedText reverse(const MarkedText& text, Budget* budget) {
-  budget->spend(text.size());
-  MarkedText out;
-  for (size_t end = text.size(); end > 0;) {
+  MarkedText out(budget);
+  out.reserve(text.size());
+  for (size_t end = text.size(); end > 0 && !budget->exceeded();) {
     const size_t begin = last_character(text.bytes().substr(0, end));
     out.append(text, begin, end);
     end = begin;
@@ -247,7 +253,7 @@ MarkedText reverse(const MarkedText& text, Budget* budget) {
 }
 
 size_t count_text(std::string_view text, std::string_view needle, Budget* budget) {
-  budget->spend_text(text.size());
+  budget->spend_text(text.size() + needle.size());
   if (needle.empty()) return count_characters(text) + 1;
   size_t count = 0;
   for (auto at = find_text(text, needle, 0); at;

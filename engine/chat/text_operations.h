@@ -2,8 +2,7 @@
 // the result keeps the mark it had. Pure but for the heap; one thread per heap.
 #pragma once
 
-#include <functional>
-#include <optional>
+#include <cstdint>
 
 #include "engine/chat/value.h"
 
@@ -23,16 +22,11 @@ Result<MarkedText> replace(const MarkedText& text, const MarkedText& from, const
 Result<Value> split(const MarkedText& text, const MarkedText* separator, int64_t count,
                     bool from_right, Heap* heap);
 
-Result<MarkedText> join(const std::vector<Value>& items, const MarkedText& separator,
-                        Budget* budget);
+Result<MarkedText> join(const Values& items, const MarkedText& separator, Heap* heap);
 
 // Lines after the first get `prefix`, the first too if asked for; empty ones only if asked for.
 Result<MarkedText> indent(const MarkedText& text, const MarkedText& prefix, bool first, bool blank,
                           Budget* budget);
-
-// Each stretch of equal marks through `change`, which must keep the lengths (upper case ..).
-MarkedText map_bytes(const MarkedText& text,
-                     const std::function<std::string(std::string_view)>& change, Budget* budget);
 
 MarkedText upper(const MarkedText& text, Budget* budget);
 MarkedText lower(const MarkedText& text, Budget* budget);

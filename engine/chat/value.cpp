@@ -3,28 +3,21 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
-#include "engine/tokenizer/utf8.h"
+#include "engine/base/utf8.h"
 
 namespace potluck {
 namespace {
 
-// A text that gives its memory back to the budget when the last value lets go of it.
-struct MeteredText {
-  MeteredText(MarkedText moved, Budget* from) : text(std::move(moved)), budget(from) {
-    bytes = text.memory_bytes() + sizeof(MeteredText);
-    budget->take(bytes);
-  }
-  ~MeteredText() { budget->give_back(bytes); }
-  MeteredText(const MeteredText&) = delete;
-  MeteredText& operator=(const MeteredText&) = delete;
-
+// A text on the heap, and what the object takes beside its bytes.
+struct OwnedText {
+  Lease lease;
   MarkedText text;
-  Budget* budget;
-  uint64_t bytes;
 };
 
-// A mapping takes a key and a value per entry, and about as much again for its index.
-constexpr uint64_t kEntryBytes = 2 * sizeof(Map::Entry);
+// What a shared object takes beside itself, about: its counts and the allocator's own.
+constexpr uint64_t kSharedBytes = 48;
+// The name of a key that is a number.
+constexpr uint64_t kNumberNameBytes = 256;
 
 }  // namespace
 
@@ -57,15 +50,19 @@ std::optional<TextPtr> Map::name_of(const Value& key) {
   const auto whole = key.whole_number();
   if (!whole) return std::nullopt;
   // Texts are UTF-8 and never hold this byte.
-  return std::make_shared<const MarkedText>("\xFF" + std::to_string(*whole), Trust::kTemplate);
+  const std::string name = "\xFF" + std::to_string(*whole);
+  return std::make_shared<const MarkedText>(name, Trust::kTemplate, nullptr);
 }
 
 std::optional<size_t> Map::position(std::string_view name) const {
+  budget_.spend_text(name.size());
   if (entries_.size() >= kIndexFrom) {
     const auto found = index_.find(name);
     return found == index_.end() ? std::nullopt : std::optional<size_t>(found->second);
   }
   for (size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i].name->size() != name.size()) continue;
+    budget_.spend_text(name.size());
     if (entries_[i].name->bytes() == name) return i;
   }
   return std::nullopt;
@@ -81,75 +78,107 @@ const Value* Map::find(const Value& key) const {
   return name ? find((*name)->bytes()) : nullptr;
 }
 
-bool Map::set(const Value& key, Value value) {
+void Map::set(const Value& key, Value value) {
   auto name = name_of(key);
   CHECK(name.has_value());
   if (const auto at = position((*name)->bytes())) {
     entries_[*at].value = std::move(value);
-    return false;
+    return;
   }
   add({std::move(*name), key, std::move(value)});
-  return true;
+}
+
+// What an entry takes beside itself: a place in the index, and the name of a number.
+uint64_t Map::bytes_beside(const Entry& entry) {
+  return kIndexBytes + (entry.key.text() == nullptr ? kNumberNameBytes : 0);
 }
 
 void Map::add(Entry entry) {
+  const uint64_t bytes = bytes_beside(entry);
+  if (!budget_.take(bytes)) return;
+  index_bytes_ += bytes;
+  const size_t before = entries_.size();
   entries_.push_back(std::move(entry));
-  if (entries_.size() < kIndexFrom) return;
-  // The views stay valid: they look into texts that never change.
-  const size_t first = entries_.size() == kIndexFrom ? 0 : entries_.size() - 1;
-  for (size_t i = first; i < entries_.size(); ++i) index_.emplace(entries_[i].name->bytes(), i);
+  if (entries_.size() == before || entries_.size() < kIndexFrom) return;
+  index_from(entries_.size() == kIndexFrom ? 0 : before);
 }
 
-std::optional<Value> Map::remove(const Value& key) {
+// The views stay valid: they look into texts that never change.
+void Map::index_from(size_t first) {
+  for (size_t i = first; i < entries_.size(); ++i) {
+    budget_.spend_text(entries_[i].name->size());
+    index_.emplace(entries_[i].name->bytes(), i);
+  }
+}
+
+bool Map::remove(const Value& key, Value* removed) {
   const auto name = name_of(key);
   const auto at = name ? position((*name)->bytes()) : std::nullopt;
-  if (!at) return std::nullopt;
-  std::vector<Entry> kept = std::move(entries_);
-  entries_.clear();
-  index_.clear();
-  Value removed = kept[*at].value;
-  kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(*at));
-  for (Entry& entry : kept) add(std::move(entry));
-  return removed;
+  if (!at) return false;
+  budget_.spend(1 + entries_.size());
+  *removed = entries_[*at].value;
+  if (entries_.size() > kIndexFrom) {
+    index_.erase(entries_[*at].name->bytes());
+    for (auto& [known, position] : index_) position -= position > *at ? 1 : 0;
+  } else {
+    index_.clear();  // it is built again when it is needed again
+  }
+  const uint64_t bytes = bytes_beside(entries_[*at]);
+  index_bytes_ -= bytes;
+  budget_.give_back(bytes);
+  entries_.erase(*at);
+  return true;
 }
 
-Value Heap::text(MarkedText text) {
-  budget_.spend_text(text.size());
-  auto owner = std::make_shared<MeteredText>(std::move(text), &budget_);
-  return Value::of(TextPtr(owner, &owner->text));
+Heap::Heap(BudgetLimits limits)
+    : budget_(limits),
+      spare_text_(std::make_shared<const MarkedText>(nullptr)),
+      spare_list_{Values(&budget_), false},
+      spare_map_(&budget_),
+      spare_loop_{Values(&budget_), 0} {}
+
+TextPtr Heap::own(MarkedText text) {
+  budget_.spend(1);
+  Lease lease(&budget_, sizeof(OwnedText) + kSharedBytes);
+  if (!lease.granted()) return spare_text_;
+  auto owner = std::make_shared<OwnedText>(OwnedText{std::move(lease), std::move(text)});
+  return TextPtr(owner, &owner->text);
 }
 
-Value Heap::list(std::vector<Value> items) {
-  budget_.spend(items.size());
-  budget_.take(sizeof(List) + items.size() * sizeof(Value));
+Value Heap::list(Values items) {
+  budget_.spend(1);
+  if (!budget_.take(sizeof(List))) return Value::of(&spare_list_);
   return Value::of(&lists_.emplace_back(List{std::move(items), false}));
 }
 
-Value Heap::tuple(std::vector<Value> items) {
+Value Heap::tuple(Values items) {
   Value tuple = list(std::move(items));
-  tuple.list()->is_tuple = true;
+  if (tuple.list() != &spare_list_) tuple.list()->is_tuple = true;
   return tuple;
 }
 
+Value Heap::pair(const Value& first, const Value& second) {
+  Values items(&budget_);
+  if (items.reserve(2)) {
+    items.push_back(first);
+    items.push_back(second);
+  }
+  return tuple(std::move(items));
+}
+
 Map* Heap::map() {
-  budget_.take(sizeof(Map));
-  return &maps_.emplace_back();
+  budget_.spend(1);
+  return budget_.take(sizeof(Map)) ? &maps_.emplace_back(&budget_) : &spare_map_;
 }
 
-Loop* Heap::loop(std::vector<Value> items) {
-  budget_.spend(items.size());
-  budget_.take(sizeof(Loop));
-  return &loops_.emplace_back(Loop{std::move(items)});
-}
-
-void Heap::append(List* list, Value value) {
-  budget_.take(sizeof(Value));
-  list->items.push_back(std::move(value));
+Loop* Heap::loop(Values items) {
+  budget_.spend(1);
+  if (!budget_.take(sizeof(Loop))) return &spare_loop_;
+  return &loops_.emplace_back(Loop{std::move(items), 0});
 }
 
 void Heap::set(Map* map, const Value& key, Value value) {
-  budget_.spend_text(key.text() == nullptr ? 0 : key.text()->size());
-  if (map->set(key, std::move(value))) budget_.take(kEntryBytes);
+  map->set(key, std::move(value));
 }
 
 void Heap::set(Map* map, std::string_view key, Value value) {
@@ -180,7 +209,7 @@ Result<Value> Heap::from_json(const JsonValue& json, Trust trust, uint32_t depth
   if (const auto* real = std::get_if<double>(&json.data)) return Value::of(*real);
   if (const std::string* bytes = json.text()) return checked_text(*bytes, trust);
   if (const JsonValue::Array* array = json.array()) {
-    std::vector<Value> items;
+    Values items(&budget_);
     for (const JsonValue& element : *array) {
       auto item = from_json(element, trust, depth + 1);
       if (!item) return item.error();

@@ -14,7 +14,7 @@
 #include <variant>
 #include <vector>
 
-#include "engine/chat/budget.h"
+#include "engine/chat/budget_vector.h"
 #include "engine/chat/json.h"
 #include "engine/chat/marked_text.h"
 
@@ -91,14 +91,21 @@ class Value {
   Data data_;
 };
 
+using Values = BudgetVector<Value>;
+
 struct List {
-  std::vector<Value> items;
+  Values items;
   bool is_tuple = false;
 };
 
 // Keys are texts or whole numbers and keep the order in which they came.
 class Map {
  public:
+  explicit Map(Budget* budget) : budget_(*budget), entries_(budget) {}
+  ~Map() { budget_.give_back(index_bytes_); }
+  Map(const Map&) = delete;
+  Map& operator=(const Map&) = delete;
+
   struct Entry {
     TextPtr name;  // what the key is found by: the text, or what no text can be
     Value key;
@@ -108,52 +115,68 @@ class Map {
   // Nothing for values that cannot be keys.
   static std::optional<TextPtr> name_of(const Value& key);
 
-  const std::vector<Entry>& entries() const { return entries_; }
+  const BudgetVector<Entry>& entries() const { return entries_; }
   const Value* find(std::string_view text) const;
   const Value* find(const Value& key) const;
-  // True where the key, which must be one (CHECK), is new.
-  bool set(const Value& key, Value value);
-  std::optional<Value> remove(const Value& key);
+  // The key must be one (CHECK).
+  void set(const Value& key, Value value);
+  // False where there is no such key.
+  bool remove(const Value& key, Value* removed);
 
   bool is_namespace = false;
 
  private:
-  static constexpr size_t kIndexFrom = 16;  // below it a search is faster than an index
+  static constexpr size_t kIndexFrom = 16;     // below it a search is faster than an index
+  static constexpr uint64_t kIndexBytes = 96;  // of one entry, about, growth included
+  static uint64_t bytes_beside(const Entry& entry);
 
   std::optional<size_t> position(std::string_view name) const;
   void add(Entry entry);
+  void index_from(size_t first);
 
-  std::vector<Entry> entries_;
+  Budget& budget_;
+  uint64_t index_bytes_ = 0;
+  BudgetVector<Entry> entries_;
   std::unordered_map<std::string_view, size_t> index_;
 };
 
 // What `loop` is inside a loop. When the loop has ended it has no items any more.
 struct Loop {
-  std::vector<Value> items;
+  Values items;
   size_t index = 0;
 };
 
+// Every list, mapping and text of a rendering is made here. What the budget refuses comes out
+// empty; the budget then ends the rendering.
 class Heap {
  public:
-  Heap() = default;
+  explicit Heap(BudgetLimits limits = {});
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 
   Budget& budget() { return budget_; }
 
-  Value text(MarkedText text);
-  Value text(std::string_view bytes, Trust trust) { return this->text(MarkedText(bytes, trust)); }
-  Value list(std::vector<Value> items);
-  Value tuple(std::vector<Value> items);
-  Map* map();
-  Loop* loop(std::vector<Value> items);
+  // Empty ones, to write into.
+  MarkedText blank() { return MarkedText(&budget_); }
+  Values values() { return Values(&budget_); }
 
-  void append(List* list, Value value);
+  TextPtr own(MarkedText text);
+  Value text(MarkedText text) { return Value::of(own(std::move(text))); }
+  Value text(std::string_view bytes, Trust trust) { return text({bytes, trust, &budget_}); }
+  Value list(Values items);
+  Value tuple(Values items);
+  Value pair(const Value& first, const Value& second);  // a tuple
+  Map* map();
+  Loop* loop(Values items);
+
+  void append(List* list, Value value) { list->items.push_back(std::move(value)); }
   void set(Map* map, const Value& key, Value value);  // as Map::set()
   void set(Map* map, std::string_view key, Value value);
 
   // Texts in the tree get the mark; they must be UTF-8.
   Result<Value> from_json(const JsonValue& json, Trust trust);
+  // JSON as it is written.
+  Result<Value> parse_json(std::string_view json, Trust trust);
 
  private:
   Result<Value> from_json(const JsonValue& json, Trust trust, uint32_t depth);
@@ -163,6 +186,11 @@ class Heap {
   std::deque<List> lists_;
   std::deque<Map> maps_;
   std::deque<Loop> loops_;
+  // Stand in for what is refused.
+  TextPtr spare_text_;
+  List spare_list_;
+  Map spare_map_;
+  Loop spare_loop_;
 };
 
 }  // namespace potluck

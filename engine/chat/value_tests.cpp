@@ -1,5 +1,6 @@
 #include "engine/chat/value_tests.h"
 
+#include "engine/base/utf8.h"
 #include "engine/chat/characters.h"
 #include "engine/chat/operators.h"
 
@@ -24,10 +25,18 @@ bool is_sequence(In value) {
          (value.map() != nullptr && !value.map()->is_namespace);
 }
 
-Result<bool> is_case(In value, std::string (*change)(std::string_view)) {
+// Whether `change` changes nothing, in a text that has letters.
+Result<bool> is_case(Context context, In value, uint32_t (*change)(uint32_t)) {
   if (value.text() == nullptr) return false;
-  const std::string_view text = value.text()->bytes();
-  return change(text) == text && to_upper(text) != to_lower(text);
+  std::string_view rest = value.text()->bytes();
+  context.budget().spend_text(rest.size());
+  bool has_letters = false;
+  for (; !rest.empty(); rest.remove_prefix(utf8_length(rest[0]))) {
+    const uint32_t character = decode_utf8(rest);
+    if (change(character) != character) return false;
+    has_letters = has_letters || to_upper(character) != to_lower(character);
+  }
+  return has_letters;
 }
 
 template <Comparison comparison>
@@ -58,8 +67,8 @@ constexpr TestRow kTests[] = {
      }},
     {"odd", false, [](Context, In v, In) { return remainder_is(v, Value::of(int64_t{2}), 1); }},
     {"even", false, [](Context, In v, In) { return remainder_is(v, Value::of(int64_t{2}), 0); }},
-    {"lower", false, [](Context, In v, In) { return is_case(v, to_lower); }},
-    {"upper", false, [](Context, In v, In) { return is_case(v, to_upper); }},
+    {"lower", false, [](Context c, In v, In) { return is_case(c, v, to_lower); }},
+    {"upper", false, [](Context c, In v, In) { return is_case(c, v, to_upper); }},
     {"divisibleby", true, [](Context, In v, In by) { return remainder_is(v, by, 0); }},
     {"sameas", true, [](Context, In v, In other) { return Result<bool>(v.same_as(other)); }},
     {"equalto", true, compares<Comparison::kEqual>},

@@ -45,8 +45,8 @@ GrainRecord record_of(ByteSpan entry, uint64_t serial) {
 
 // The checksum proves that we wrote the entry, not that we were right.
 bool possible(const PageRun& run) {
-  return run.pages > 0 && run.bytes() <= limits::kGrainBytes && run.page < kSegmentPages &&
-         run.pages <= kSegmentPages - run.page;
+  return run.pages > 0 && run.bytes() <= limits::kGrainBytes && run.segment < kMostSegments &&
+         run.page < kSegmentPages && run.pages <= kSegmentPages - run.page;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
@@ -62,17 +63,25 @@ Status ImmediateSource::take(std::vector<Arrival>* arrivals) {
 Result<std::unique_ptr<ResidentSource>> ResidentSource::load(const GrainCutter& cutter,
                                                              const Progress& progress) {
   std::unique_ptr<ResidentSource> source(new ResidentSource());
+  Status loaded =
+      guard_memory("the experts of the model", [&] { return source->load_all(cutter, progress); });
+  if (!loaded) return loaded.error();
+  return source;
+}
+
+Status ResidentSource::load_all(const GrainCutter& cutter, const Progress& progress) {
   uint64_t total = cutter.total_bytes();
   uint64_t done = 0;
   for (const ExpertBank& bank : cutter.banks()) {
-    if (bank.layer >= source->layers_.size()) source->layers_.resize(bank.layer + 1);
-    Layer& layer = source->layers_[bank.layer];
+    if (bank.layer >= layers_.size()) layers_.resize(bank.layer + 1);
+    Layer& layer = layers_[bank.layer];
     const ChunkPlan& plan = cutter.plan(bank.layer);
     std::vector<uint64_t> padded = grain_offsets(bank.shape, plan);
     layer.offsets = grain_offsets(bank.shape, plan, &GrainLayout::used_bytes);
     layer.expert_bytes = layer.offsets.back();
-    layer.grains = Buffer(bank.experts * layer.expert_bytes);
-    Buffer cut(padded.back());
+    layer.grains = Buffer(bank.experts * layer.expert_bytes,
+                          fmt::format("the experts of layer {}", bank.layer));
+    Buffer cut(padded.back(), "one expert");
     for (uint32_t expert = 0; expert < bank.experts; ++expert) {
       Status status = cutter.cut_expert(bank.layer, expert, cut.span());
       if (!status) return status.error();
@@ -82,7 +91,16 @@ Result<std::unique_ptr<ResidentSource>> ResidentSource::load(const GrainCutter& 
       if (progress) progress(done, total);
     }
   }
-  return source;
+  return {};
+}
+
+uint64_t ResidentSource::bytes_for(const GrainCutter& cutter) {
+  uint64_t total = 0;
+  for (const ExpertBank& bank : cutter.banks()) {
+    const ChunkPlan& plan = cutter.plan(bank.layer);
+    total += bank.experts * grain_offsets(bank.shape, plan, &GrainLayout::used_bytes).back();
+  }
+  return total;
 }
 
 Result<GrainView> ResidentSource::fetch(GrainId id) {

@@ -68,12 +68,16 @@ class ImmediateSource : public GrainSource {
 // would begin: that is for disks.
 class ResidentSource final : public ImmediateSource {
  public:
+  // kLimit when memory does not suffice.
   static Result<std::unique_ptr<ResidentSource>> load(const GrainCutter& cutter,
                                                       const Progress& progress);
   uint64_t bytes() const;
+  // What bytes() will be, before anything is read.
+  static uint64_t bytes_for(const GrainCutter& cutter);
 
  private:
   ResidentSource() = default;
+  Status load_all(const GrainCutter& cutter, const Progress& progress);
   Result<GrainView> fetch(GrainId id) override;
 
   struct Layer {

@@ -125,35 +125,56 @@ Status GrainStore::verify(const Digest& digest, ByteSpan bytes) {
                  fmt::format("{}: grain {} is not in the store", directory_, digest.hex())};
   }
   const GrainRecord& record = found->second;
-  if (bytes.size() != record.run.bytes()) {
-    return drop_altered(
-        digest, fmt::format("expected {} bytes, found {}", bytes.size(), record.run.bytes()));
-  }
+  if (bytes.size() != record.run.bytes()) return wrong_length(digest, bytes.size());
   if (grain_checksum(bytes) == record.checksum) return {};
+  report_loss(digest);
   return drop_altered(digest, "its checksum is not what it was");
+}
+
+// Names what was asked for and what there is; the grain itself is as good as it was.
+Error GrainStore::wrong_length(const Digest& digest, uint64_t wanted) const {
+  return {ErrorCode::kInvalidArgument,
+          fmt::format("{}: grain {} was asked for with {} bytes, it has {}", directory_,
+                      digest.hex(), wanted, records_.at(digest).run.bytes())};
+}
+
+bool GrainStore::contains(const Digest& digest, uint64_t bytes) const {
+  auto found = records_.find(digest);
+  return found != records_.end() && found->second.run.bytes() == bytes;
 }
 
 Status GrainStore::read(const Digest& digest, MutableByteSpan out) {
   auto place = find(digest);
   if (!place) return place.error();
-  if (place->bytes == out.size()) {
-    if (Status read = read_place(*place, out); !read) return read;
-  }
+  if (place->bytes != out.size()) return wrong_length(digest, out.size());
+  if (Status read = read_place(*place, out); !read) return read;
   return verify(digest, out);
 }
 
-// The pages are not given back: who knows what is wrong with them.
 void GrainStore::distrust(const Digest& digest) {
-  auto found = records_.find(digest);
-  if (found == records_.end()) return;
-  quarantine_.push_back(found->second.run);
+  if (!contains(digest)) return;
+  report_loss(digest);
+  quarantine(digest);
+}
+
+// Whose units lack it finds out at the next look, should more be lost than anybody asks about.
+void GrainStore::report_loss(const Digest& digest) {
+  constexpr size_t kMostLost = 64 * 1024;
+  if (lost_.size() < kMostLost) lost_.push_back(digest);
+}
+
+// The pages are not given back: it is not known what is wrong with them.
+void GrainStore::quarantine(const Digest& digest) {
+  PageRun run = records_.at(digest).run;
+  quarantine_.push_back(run);
+  quarantined_bytes_ += run.bytes();
   forget(digest);
 }
 
 Error GrainStore::drop_altered(const Digest& digest, const std::string& found) {
   PageRun run = records_.at(digest).run;
   Digest name = digest;  // may live in the record
-  distrust(digest);
+  quarantine(name);
   return {ErrorCode::kCorrupt,
           fmt::format("{}: grain {} at {}: {}; the grain was dropped", segment_path(run.segment),
                       name.hex(), run.offset(), found)};
@@ -170,10 +191,10 @@ Status GrainStore::check_size(const Digest& digest, ByteSpan grain) const {
 }
 
 Status GrainStore::check_room(uint64_t bytes) const {
-  if (used_bytes_ > quota_bytes_ || bytes > quota_bytes_ - used_bytes_) {
+  if (charged_bytes() > quota_bytes_ || bytes > quota_bytes_ - charged_bytes()) {
     return Error{ErrorCode::kLimit,
                  fmt::format("{}: {} bytes wanted, {} of the quota of {} are in use", directory_,
-                             bytes, used_bytes_, quota_bytes_)};
+                             bytes, charged_bytes(), quota_bytes_)};
   }
   auto available = storage_.free_bytes(directory_);
   if (!available) return available.error();
@@ -183,6 +204,13 @@ Status GrainStore::check_room(uint64_t bytes) const {
                              directory_, bytes, *available, limits::kDiskReserveBytes)};
   }
   return {};
+}
+
+uint64_t GrainStore::room_bytes() const {
+  uint64_t quota = quota_bytes_ - std::min(charged_bytes(), quota_bytes_);
+  auto available = storage_.free_bytes(directory_);
+  if (!available) return 0;
+  return std::min(quota, *available - std::min(*available, limits::kDiskReserveBytes));
 }
 
 Status GrainStore::put(const Digest& digest, ByteSpan grain) {
@@ -215,6 +243,11 @@ Status GrainStore::put_trusted(const Digest& digest, ByteSpan grain) {
 Result<PageRun> GrainStore::find_space(uint32_t pages) {
   if (auto run = space_.allocate(pages)) return *run;
   uint32_t number = segments_.empty() ? 0 : segments_.rbegin()->first + 1;
+  if (number >= kMostSegments) {
+    return Error{ErrorCode::kLimit, fmt::format("{}: no number is left for another segment; the "
+                                                "last is {}",
+                                                directory_, segment_path(number - 1))};
+  }
   segments_.try_emplace(number);
   space_.release({number, 0, kSegmentPages});
   auto run = space_.allocate(pages);
@@ -291,7 +324,10 @@ bool GrainStore::next_scrubbed_segment() {
   auto next = segments_.lower_bound(next_scrubbed_);
   if (next == segments_.end()) {
     auto end = quarantine_.begin() + static_cast<ptrdiff_t>(quarantined_before_round_);
-    for (auto run = quarantine_.begin(); run != end; ++run) give_back(*run);
+    for (auto run = quarantine_.begin(); run != end; ++run) {
+      quarantined_bytes_ -= run->bytes();
+      give_back(*run);
+    }
     quarantine_.erase(quarantine_.begin(), end);
     quarantined_before_round_ = quarantine_.size();
     next_scrubbed_ = 0;

@@ -21,6 +21,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/base/hash.h"
@@ -52,7 +53,7 @@ struct ScrubResult {
 class GrainStore {
  public:
   // Opens or creates the store. What the index says and the segments cannot hold is dropped, see
-  // take_notices(). `quota_bytes` bounds all grains together; a store that holds more keeps it and
+  // take_notices(). `quota_bytes` bounds charged_bytes(); a store that holds more keeps it and
   // takes nothing new. kRefused when somebody else holds the store.
   static Result<std::unique_ptr<GrainStore>> open(Storage& storage, std::string directory,
                                                   uint64_t quota_bytes);
@@ -60,22 +61,35 @@ class GrainStore {
   ~GrainStore();
 
   bool contains(const Digest& digest) const { return records_.contains(digest); }
-  uint64_t used_bytes() const { return used_bytes_; }
+  // Whether it holds a grain of this name and length. Another length is the asker's mistake.
+  bool contains(const Digest& digest, uint64_t bytes) const;
+  uint64_t used_bytes() const { return used_bytes_; }  // of grains
+  // What counts against the quota: grains, pages in quarantine, and what set_other_bytes() said.
+  uint64_t charged_bytes() const { return used_bytes_ + quarantined_bytes_ + other_bytes_; }
   uint64_t quota_bytes() const { return quota_bytes_; }
+  uint64_t quarantined_bytes() const { return quarantined_bytes_; }
+  // What lies in the directory beside the grains and counts with them: manifests.
+  void set_other_bytes(uint64_t bytes) { other_bytes_ = bytes; }
+  uint64_t other_bytes() const { return other_bytes_; }
+  // What put() would still take: within the quota, and of what the disk has left.
+  uint64_t room_bytes() const;
   size_t count() const { return records_.size(); }
 
   // A file of the store to measure the disk on; null while there is none.
   const ReadableFile* sample_file();
 
-  // kNotFound, or kIo when the segment cannot be opened.
+  // kNotFound when the store has no such grain, or its segment is gone; else what opening the
+  // segment failed with: kLimit when this process has too many files open.
   Result<GrainPlace> find(const Digest& digest);
 
   // Compares bytes that were read with the grain's checksum. If they differ, the grain is forgotten
   // and kCorrupt names file and offset; its pages are not used again before a scrub has been round.
+  // kInvalidArgument for another length than the grain's: nothing was read wrongly, and nothing
+  // happens to the grain.
   Status verify(const Digest& digest, ByteSpan bytes);
 
-  // find(), read and verify() in one. `out` has the grain's exact length; memory of any alignment.
-  // kIo leaves the grain where it is.
+  // find(), read and verify() in one. `out` has the grain's length; memory of any alignment. kIo
+  // and kLimit leave the grain where it is.
   Status read(const Digest& digest, MutableByteSpan out);
 
   // Checks the length (a positive multiple of 4096 within limits::kGrainBytes), the digest
@@ -88,6 +102,8 @@ class GrainStore {
   // Forgets a grain that cannot be read as one that was altered: its pages are not used again
   // before a scrub has been round. Nothing happens if it is not there.
   void distrust(const Digest& digest);
+  // Grains that were found altered or were distrusted since the last call, the scrub's left out.
+  std::vector<Digest> take_lost() { return std::exchange(lost_, {}); }
 
   // Removes a grain and gives its space back; nothing happens if it is not there.
   void remove(const Digest& digest);
@@ -127,6 +143,9 @@ class GrainStore {
   void forget(const Digest& digest);
   void give_back(const PageRun& run);
   Error drop_altered(const Digest& digest, const std::string& found);
+  void quarantine(const Digest& digest);
+  void report_loss(const Digest& digest);
+  Error wrong_length(const Digest& digest, uint64_t wanted) const;
   std::string segment_path(uint32_t number) const;
   void notice(std::string text);
 
@@ -137,6 +156,8 @@ class GrainStore {
   std::string directory_;
   uint64_t quota_bytes_;
   uint64_t used_bytes_ = 0;
+  uint64_t quarantined_bytes_ = 0;
+  uint64_t other_bytes_ = 0;
   std::unique_ptr<StorageLock> lock_;
   std::unique_ptr<GrainIndex> index_;
   GrainRecords records_;
@@ -146,6 +167,7 @@ class GrainStore {
   uint32_t writer_segment_ = 0;
   uint64_t unsynced_bytes_ = 0;
   std::vector<PageRun> quarantine_;  // of altered grains
+  std::vector<Digest> lost_;
   std::vector<std::string> notices_;
 
   std::vector<Place> to_scrub_;  // of one segment, last first

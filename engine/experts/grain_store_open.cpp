@@ -22,7 +22,7 @@ std::string segment_name(uint32_t number) {
 std::optional<uint32_t> segment_number(const std::string& name) {
   uint32_t number = 0;
   (void)std::from_chars(name.data(), name.data() + name.size(), number);
-  if (segment_name(number) != name) return std::nullopt;
+  if (segment_name(number) != name || number >= kMostSegments) return std::nullopt;
   return number;
 }
 

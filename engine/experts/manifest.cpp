@@ -1,6 +1,7 @@
 #include "engine/experts/manifest.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -148,7 +149,60 @@ void write_layer(const ManifestLayer& layer, ByteWriter& writer) {
   writer.write(std::as_bytes(std::span(layer.grains)));
 }
 
+// A grain of a manifest that is being checked: where it stands, and the first part of its digest,
+// by which nearly all are told apart.
+struct NamedGrain {
+  uint64_t prefix;
+  uint32_t layer;  // index
+  uint32_t grain;  // of the layer
+};
+
+uint64_t length_of(const ManifestLayer& layer, uint32_t grain) {
+  return grain_layout(layer.shape, layer.plan, grain % layer.plan.grains).bytes;
+}
+
+bool one_length(std::span<const ManifestLayer> layers) {
+  std::optional<uint64_t> length;
+  for (const ManifestLayer& layer : layers) {
+    for (uint32_t grain = 0; grain < layer.plan.grains; ++grain) {
+      uint64_t bytes = length_of(layer, grain);
+      if (length && *length != bytes) return false;
+      length = bytes;
+    }
+  }
+  return true;
+}
+
 }  // namespace
+
+Status check_grain_lengths(std::span<const ManifestLayer> layers) {
+  if (one_length(layers)) return {};
+  std::vector<NamedGrain> grains;
+  for (uint32_t layer = 0; layer < layers.size(); ++layer) {
+    const std::vector<Digest>& digests = layers[layer].grains;
+    for (uint32_t i = 0; i < digests.size(); ++i) {
+      grains.push_back({load<uint64_t>(digests[i].bytes.data()), layer, i});
+    }
+  }
+  auto digest = [&](const NamedGrain& g) -> const Digest& {
+    return layers[g.layer].grains[g.grain];
+  };
+  std::sort(grains.begin(), grains.end(), [&](const NamedGrain& a, const NamedGrain& b) {
+    return a.prefix != b.prefix ? a.prefix < b.prefix : digest(a) < digest(b);
+  });
+  for (size_t i = 1; i < grains.size(); ++i) {
+    const NamedGrain& a = grains[i - 1];
+    const NamedGrain& b = grains[i];
+    if (a.prefix != b.prefix || digest(a) != digest(b)) continue;
+    uint64_t first = length_of(layers[a.layer], a.grain);
+    uint64_t second = length_of(layers[b.layer], b.grain);
+    if (first == second) continue;
+    return corrupt(fmt::format("grain {} has {} bytes in layer {} and {} in layer {}",
+                               digest(a).hex(), first, layers[a.layer].layer, second,
+                               layers[b.layer].layer));
+  }
+  return {};
+}
 
 Manifest::Manifest(std::string model_name, std::vector<ManifestLayer> layers)
     : model_name_(clean_name(std::move(model_name))), layers_(std::move(layers)) {
@@ -183,6 +237,7 @@ Result<Manifest> Manifest::decode(ByteSpan bytes) {
   if (reader.remaining() > 0) {
     return corrupt(fmt::format("{} bytes after its end", reader.remaining()));
   }
+  if (Status lengths = check_grain_lengths(layers); !lengths) return lengths.error();
   return Manifest(std::move(name), std::move(layers));
 }
 
@@ -235,6 +290,14 @@ uint64_t Manifest::total_bytes() const {
   uint64_t bytes = 0;
   for (const ManifestLayer& layer : layers_) {
     bytes += layer.experts * expert_bytes(layer.shape, layer.plan);
+  }
+  return bytes;
+}
+
+uint64_t Manifest::memory_bytes() const {
+  uint64_t bytes = 0;
+  for (const ManifestLayer& layer : layers_) {
+    bytes += sizeof(ManifestLayer) + layer.grains.capacity() * sizeof(Digest);
   }
   return bytes;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,8 @@ class Manifest {
   Manifest(std::string model_name, std::vector<ManifestLayer> layers);
 
   // Reads encode()'s bytes. Everything is checked against limits.h and against itself; trailing
-  // bytes, layers out of order or an arithmetic version other than ours are errors.
+  // bytes, layers out of order, one digest for grains of two lengths or an arithmetic version other
+  // than ours are errors.
   static Result<Manifest> decode(ByteSpan bytes);
   ByteVector encode() const;
   Digest digest() const;  // SHA-256 of encode(): the manifest's name
@@ -44,12 +46,19 @@ class Manifest {
   uint64_t grain_bytes(GrainId id) const;     // likewise
   uint64_t largest_grain_bytes() const;
   uint64_t total_bytes() const;
+  uint64_t memory_bytes() const;  // that this object takes, nearly
 
  private:
   std::string model_name_;
   std::vector<ManifestLayer> layers_;    // by layer, ascending
   std::vector<int32_t> index_of_layer_;  // into layers_, -1 for none
 };
+
+// Whether every digest stands for one length: a grain that is shared by two layers is as long in
+// both. Lengths follow from shapes, so a manifest could claim otherwise; whatever reads a grain in
+// the name of one layer and hands it to another would read past its end. The error names both
+// places. Takes n log n for n grains, and nothing where all lengths are equal.
+Status check_grain_lengths(std::span<const ManifestLayer> layers);
 
 // What crosses the wire and lies on a worker's disk.
 struct SignedManifest {

@@ -30,6 +30,10 @@ Result<Manifest> ManifestBuilder::build(const std::string& model_name, const Pro
   }
   std::sort(layers.begin(), layers.end(),
             [](const ManifestLayer& a, const ManifestLayer& b) { return a.layer < b.layer; });
+  // Recorded digests are as little trusted as any file.
+  if (Status lengths = check_grain_lengths(layers); !lengths) {
+    return lengths.error().in("what the store's records say; remove it to build it anew");
+  }
   return Manifest(model_name, std::move(layers));
 }
 

@@ -6,50 +6,23 @@ namespace potluck {
 
 void MendedSource::request(std::span<const GrainId> wave) {
   wave_.assign(wave.begin(), wave.end());
-  given_.assign(wave.size(), false);
-  ask_for_the_rest();
+  stored_.request(wave);
 }
 
-void MendedSource::ask_for_the_rest() {
-  asked_.clear();
-  rest_.clear();
-  for (size_t i = 0; i < wave_.size(); ++i) {
-    if (given_[i]) continue;
-    asked_.push_back(i);
-    rest_.push_back(wave_[i]);
-  }
-  stored_.request(rest_);
-}
-
+// The store names all it cannot give of a wave, and goes on with the rest: each such grain costs
+// one failed read and one cut.
 Status MendedSource::take(std::vector<Arrival>* arrivals) {
-  size_t before = arrivals->size();
-  Status taken = stored_.take(arrivals);
-  for (size_t i = before; i < arrivals->size(); ++i) {
-    size_t& index = (*arrivals)[i].index;
-    index = asked_[index];
-    given_[index] = true;
+  failures_.clear();
+  if (Status taken = stored_.take_each(arrivals, &failures_); !taken) return taken;
+  for (const StoredSource::Failure& failure : failures_) {
+    GrainId id = wave_[failure.index];
+    // Without descriptors or memory nothing is wrong with the store.
+    if (failure.error.code == ErrorCode::kLimit || !manifest_.contains(id)) return failure.error;
+    auto view = cut(id, failure.error);
+    if (!view) return view.error();
+    arrivals->push_back({failure.index, std::move(*view)});
   }
-  // Without room nothing is wrong with the store.
-  if (taken || taken.error().code == ErrorCode::kLimit || !stored_.failed_grain()) return taken;
-  std::optional<size_t> index = awaited(*stored_.failed_grain());
-  if (!index) return taken;
-  auto view = cut(wave_[*index], taken.error());
-  if (!view) return view.error();
-  arrivals->push_back({*index, std::move(*view)});
-  given_[*index] = true;
-  ask_for_the_rest();
   return {};
-}
-
-// Where the wave waits for this grain, or for one of the same bytes that was read in its name.
-std::optional<size_t> MendedSource::awaited(GrainId id) const {
-  if (!manifest_.contains(id)) return std::nullopt;
-  const Digest& digest = manifest_.digest_of(id);
-  for (size_t i = 0; i < wave_.size(); ++i) {
-    if (given_[i] || !manifest_.contains(wave_[i])) continue;
-    if (manifest_.digest_of(wave_[i]) == digest) return i;
-  }
-  return std::nullopt;
 }
 
 Result<GrainView> MendedSource::cut(GrainId id, const Error& reason) {

@@ -38,8 +38,6 @@ class MendedSource final : public GrainSource {
   uint64_t mended() const { return mended_; }
 
  private:
-  std::optional<size_t> awaited(GrainId id) const;
-  void ask_for_the_rest();
   Result<GrainView> cut(GrainId id, const Error& reason);
   void put_back(const Digest& digest, ByteSpan grain, const Error& reason);
 
@@ -51,9 +49,7 @@ class MendedSource final : public GrainSource {
   uint64_t mended_ = 0;
 
   std::vector<GrainId> wave_;
-  std::vector<bool> given_;    // of the wave
-  std::vector<size_t> asked_;  // what the stored source was asked for, as indices into the wave
-  std::vector<GrainId> rest_;  // the same as names
+  std::vector<StoredSource::Failure> failures_;  // of one take()
 };
 
 }  // namespace potluck

@@ -15,6 +15,8 @@ namespace potluck {
 
 inline constexpr uint64_t kPageBytes = 4096;
 inline constexpr uint32_t kSegmentPages = static_cast<uint32_t>(limits::kSegmentBytes / kPageBytes);
+// Numbers of segments stay below: an index or a file name that says more is not ours.
+inline constexpr uint32_t kMostSegments = 1024 * 1024;
 
 // Pages [page, page + pages) of a segment.
 struct PageRun {

@@ -16,7 +16,8 @@ constexpr size_t kReadsPlanned = 4;        // then they go out: planning a wave 
 // Memory for `slabs` slabs. Buffer aligns small blocks to 64 bytes only, so it asks for a little
 // more and starts at the next multiple.
 struct Arena {
-  Arena(uint64_t slabs, uint64_t slab_bytes) : buffer(slabs * slab_bytes + kSlabAlignment) {
+  Arena(uint64_t slabs, uint64_t slab_bytes)
+      : buffer(slabs * slab_bytes + kSlabAlignment, "the cache of experts (--ram)") {
     auto address = reinterpret_cast<uintptr_t>(buffer.data());
     begin = buffer.data() + (round_up<uintptr_t>(address, kSlabAlignment) - address);
   }
@@ -52,6 +53,12 @@ uint64_t slab_bytes_of(const Manifest& manifest) {
   return std::max(manifest.largest_grain_bytes(), kSlabAlignment);
 }
 
+// The manifest contradicts the store, or itself.
+Error other_length(const Digest& digest, uint64_t found, uint64_t expected) {
+  return {ErrorCode::kInvalidArgument, fmt::format("grain {} has {} bytes, the manifest expects {}",
+                                                   digest.hex(), found, expected)};
+}
+
 uint64_t count_grains(const Manifest& manifest) {
   uint64_t grains = 0;
   for (const ManifestLayer& layer : manifest.layers()) grains += layer.grains.size();
@@ -67,15 +74,20 @@ struct StoredSource::State {
   void request(std::span<const GrainId> grains);
   void want(size_t index);
   bool find_in_memory(size_t index, const Digest& digest);
+  bool find_planned(size_t index, const Digest& digest);
   void give(size_t index, uint32_t slab);
   void start_reads();
   void start_guesses();
-  bool plan_read(GrainId id, const Digest& digest, bool guessed);
+  enum class Plan { kReading, kNoSlab, kFailed };
+  Plan plan_read(size_t index, GrainId id, const Digest& digest);
+  Plan plan_read(GrainId id, const Digest& digest, bool guessed, const GrainPlace& place);
+  Result<GrainPlace> find_place(GrainId id, const Digest& digest);
   void submit_planned(size_t kept = 0);
   void collect(bool wait);
   void finish(Read& read, const Status& status);
   void finish_slab(uint32_t slab, const Status& status);
-  void fail(GrainId id, const Error& error);
+  Status wait_for_some();
+  void fail(size_t index, Error error) { failures.push_back({index, std::move(error)}); }
   std::optional<uint32_t> take_slab(const Digest& digest, bool guessed);
   void release(uint32_t slab);
   bool in_use(uint32_t slab) const { return slabs[slab].use_count() > 1 || slabs[slab]->reading; }
@@ -103,8 +115,8 @@ struct StoredSource::State {
   std::vector<uint32_t> awaited_slabs;
   std::vector<GrainId> guesses;
   size_t next_guess = 0;
-  std::optional<Error> failure;  // of the wave
-  std::optional<GrainId> failed;
+  std::vector<Failure> failures;  // of the wave, as far as nobody has taken them
+  std::optional<GrainId> failed;  // the first of those that take() returned
   TimePoint reading_since{0};
 
   std::vector<Read> reads;  // by tag
@@ -144,13 +156,13 @@ void StoredSource::State::request(std::span<const GrainId> grains) {
   missing.clear();
   next_missing = 0;
   awaited = 0;
-  failure.reset();
+  failures.clear();
   failed.reset();
   if (!wave.empty()) {
     policy.begin_step(wave.front().layer);
     gate.begin_wave(wave.front().layer);
   }
-  for (size_t i = 0; i < wave.size() && !failure; ++i) want(i);
+  for (size_t i = 0; i < wave.size(); ++i) want(i);
   reading_since = clock.now();
   start_reads();
 }
@@ -158,18 +170,22 @@ void StoredSource::State::request(std::span<const GrainId> grains) {
 void StoredSource::State::want(size_t index) {
   GrainId id = wave[index];
   if (!manifest.contains(id)) {
-    return fail(id, {ErrorCode::kNotFound,
-                     fmt::format("the manifest has no grain {} of expert {} in layer {}", id.grain,
-                                 id.expert, id.layer)});
+    return fail(index, {ErrorCode::kNotFound,
+                        fmt::format("the manifest has no grain {} of expert {} in layer {}",
+                                    id.grain, id.expert, id.layer)});
   }
   if (!find_in_memory(index, manifest.digest_of(id))) missing.push_back(index);
 }
 
-// True if the grain is in memory or on its way there.
+// True if the grain is in memory or on its way there, or can never be.
 bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
   auto found = slab_of.find(digest);
   if (found == slab_of.end()) return false;
   const Slab& slab = *slabs[found->second];
+  if (uint64_t wanted = manifest.grain_bytes(wave[index]); slab.grain_bytes != wanted) {
+    fail(index, other_length(digest, slab.grain_bytes, wanted));
+    return true;
+  }
   if (policy.is_guess(digest)) {
     gate.used(slab.id.layer);
     if (slab.reading) reader->promote(slab.tag);
@@ -192,19 +208,31 @@ void StoredSource::State::give(size_t index, uint32_t slab) {
 }
 
 void StoredSource::State::start_reads() {
-  for (; next_missing < missing.size() && !failure; ++next_missing) {
+  for (; next_missing < missing.size(); ++next_missing) {
     size_t index = missing[next_missing];
     const Digest& digest = manifest.digest_of(wave[index]);
-    auto found = slab_of.find(digest);  // an equal grain of this wave, perhaps
-    if (found == slab_of.end()) {
-      if (!plan_read(wave[index], digest, false)) break;
-      // The last one may still grow.
-      if (planned.size() > kReadsPlanned) submit_planned(1);
-      found = slab_of.find(digest);
-    }
-    give(index, found->second);
+    // An equal grain of this wave may have been planned meanwhile.
+    if (find_planned(index, digest)) continue;
+    Plan plan = plan_read(index, wave[index], digest);
+    if (plan == Plan::kNoSlab) break;
+    if (plan == Plan::kFailed) continue;
+    // The last one may still grow.
+    if (planned.size() > kReadsPlanned) submit_planned(1);
+    give(index, slab_of.at(digest));
   }
   submit_planned();
+}
+
+bool StoredSource::State::find_planned(size_t index, const Digest& digest) {
+  auto found = slab_of.find(digest);
+  if (found == slab_of.end()) return false;
+  uint64_t wanted = manifest.grain_bytes(wave[index]);
+  if (uint64_t bytes = slabs[found->second]->grain_bytes; bytes != wanted) {
+    fail(index, other_length(digest, bytes, wanted));
+  } else {
+    give(index, found->second);
+  }
+  return true;
 }
 
 // Guesses are read while the disk would have nothing to do, and no more of them than it takes at
@@ -216,36 +244,41 @@ void StoredSource::State::start_guesses() {
     if (!manifest.contains(id) || !gate.open(id.layer)) continue;
     const Digest& digest = manifest.digest_of(id);
     if (slab_of.contains(digest) || !store.contains(digest)) continue;
-    if (!plan_read(id, digest, true)) break;
+    Result<GrainPlace> place = find_place(id, digest);
+    if (!place || plan_read(id, digest, true, *place) != Plan::kReading) break;
   }
   submit_planned();
 }
 
-// Gives the grain a slab and adds it to the planned reads: to the last one, if it continues it.
-// False when there is no slab, or the grain is not in the store (which fails the wave, unless it
-// was a guess).
-bool StoredSource::State::plan_read(GrainId id, const Digest& digest, bool guessed) {
+Result<GrainPlace> StoredSource::State::find_place(GrainId id, const Digest& digest) {
   Result<GrainPlace> place = store.find(digest);
-  if (place && place->bytes != manifest.grain_bytes(id)) {
-    place = Error{ErrorCode::kCorrupt,
-                  fmt::format("grain {}: {} bytes in the store, expected {}", digest.hex(),
-                              place->bytes, manifest.grain_bytes(id))};
-  }
-  if (!place) {
-    if (!guessed) fail(id, place.error());
-    return false;
-  }
+  uint64_t wanted = manifest.grain_bytes(id);
+  if (place && place->bytes != wanted) return other_length(digest, place->bytes, wanted);
+  return place;
+}
+
+StoredSource::State::Plan StoredSource::State::plan_read(size_t index, GrainId id,
+                                                         const Digest& digest) {
+  Result<GrainPlace> place = find_place(id, digest);
+  if (place) return plan_read(id, digest, false, *place);
+  fail(index, place.error());
+  return Plan::kFailed;
+}
+
+// Gives the grain a slab and adds it to the planned reads: to the last one, if it continues it.
+StoredSource::State::Plan StoredSource::State::plan_read(GrainId id, const Digest& digest,
+                                                         bool guessed, const GrainPlace& place) {
   std::optional<uint32_t> taken = take_slab(digest, guessed);
-  if (!taken) return false;
+  if (!taken) return Plan::kNoSlab;
   Slab& slab = *slabs[*taken];
-  slab.grain_bytes = place->bytes;
+  slab.grain_bytes = place.bytes;
   slab.digest = digest;
   slab.id = id;
   slab.reading = true;
   Read* last = planned.empty() ? nullptr : &reads[planned.back()];
-  bool continues = last != nullptr && last->file == place->file && last->end == place->offset &&
+  bool continues = last != nullptr && last->file == place.file && last->end == place.offset &&
                    last->slabs.size() < BlockParts::kMost &&
-                   last->bytes + place->bytes <= kReadBytes;
+                   last->bytes + place.bytes <= kReadBytes;
   if (!continues) {
     if (spare_tags.empty()) {
       spare_tags.push_back(reads.size());
@@ -254,13 +287,13 @@ bool StoredSource::State::plan_read(GrainId id, const Digest& digest, bool guess
     planned.push_back(spare_tags.back());
     spare_tags.pop_back();
     last = &reads[planned.back()];
-    *last = {{}, place->file, place->offset, 0, guessed};
+    *last = {{}, place.file, place.offset, 0, guessed};
   }
   slab.tag = planned.back();
   last->slabs.push_back(*taken);
-  last->end += place->bytes;
-  last->bytes += place->bytes;
-  return true;
+  last->end += place.bytes;
+  last->bytes += place.bytes;
+  return Plan::kReading;
 }
 
 // All but the last `kept`.
@@ -308,18 +341,11 @@ void StoredSource::State::finish_slab(uint32_t index, const Status& status) {
   awaited -= waiters.size();
   if (!good) {
     if (good.error().code == ErrorCode::kCorrupt) ++statistics.corrupt_grains;
-    GrainId id = slab->id;
     release(index);
-    if (!waiters.empty()) fail(id, good.error());
+    for (size_t waiter : waiters) fail(waiter, good.error());
     return;
   }
   for (size_t waiter : waiters) ready.push_back({waiter, {slab->grain(), slab}});
-}
-
-void StoredSource::State::fail(GrainId id, const Error& error) {
-  if (failure) return;
-  failure = error;
-  failed = id;
 }
 
 // A vacant slab, or that of the coldest grain that nobody views.
@@ -364,23 +390,40 @@ void StoredSource::request(std::span<const GrainId> wave) {
   state_->request(wave);
 }
 
-Status StoredSource::take(std::vector<Arrival>* arrivals) {
-  State& state = *state_;
-  state.collect(false);
-  state.start_reads();
-  while (!state.failure && state.ready.empty() && !state.wave_complete()) {
+// Until something has come or failed, or nothing more can.
+Status StoredSource::State::wait_for_some() {
+  collect(false);
+  start_reads();
+  while (failures.empty() && ready.empty() && !wave_complete()) {
     // Guesses under way hold slabs, too.
-    if (state.reader->outstanding() == 0) return state.no_room();
-    TimePoint start = state.clock.now();
-    state.collect(true);
-    state.statistics.waited += state.clock.now() - start;
-    state.start_reads();
+    if (reader->outstanding() == 0) return no_room();
+    TimePoint start = clock.now();
+    collect(true);
+    statistics.waited += clock.now() - start;
+    start_reads();
   }
-  if (state.failure) return *state.failure;
+  return {};
+}
+
+Status StoredSource::take_each(std::vector<Arrival>* arrivals, std::vector<Failure>* failures) {
+  State& state = *state_;
+  if (Status waited = state.wait_for_some(); !waited) return waited;
   std::move(state.ready.begin(), state.ready.end(), std::back_inserter(*arrivals));
+  std::move(state.failures.begin(), state.failures.end(), std::back_inserter(*failures));
   state.ready.clear();
+  state.failures.clear();
   if (state.wave_complete()) state.start_guesses();
   return {};
+}
+
+Status StoredSource::take(std::vector<Arrival>* arrivals) {
+  std::vector<Failure> failures;
+  size_t before = arrivals->size();
+  if (Status taken = take_each(arrivals, &failures); !taken) return taken;
+  if (failures.empty()) return {};
+  arrivals->erase(arrivals->begin() + static_cast<ptrdiff_t>(before), arrivals->end());
+  state_->failed = state_->wave[failures.front().index];
+  return failures.front().error;
 }
 
 void StoredSource::expect(std::span<const GrainId> guesses) {

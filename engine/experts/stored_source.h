@@ -49,10 +49,21 @@ class StoredSource final : public GrainSource {
                const Clock& clock, const StoredSourceOptions& options);
   ~StoredSource() override;
 
-  // kNotFound or kCorrupt when the store cannot give a grain: fetch it again, then ask again. A
-  // grain whose view is alive stays where it is; kLimit when all slabs are held so.
+  // kNotFound, kCorrupt or kIo when the store cannot give a grain: fetch it again, then ask again.
+  // kInvalidArgument when it has another length there than the manifest says: the manifest is
+  // wrong. A grain whose view is alive stays where it is; kLimit when all slabs are held so, or the
+  // process has no descriptor or memory left to read with.
   void request(std::span<const GrainId> wave) override;
   Status take(std::vector<Arrival>* arrivals) override;
+
+  struct Failure {
+    size_t index;  // of the wave
+    Error error;
+  };
+  // As take(), but the wave goes on without those grains that the store cannot give: each is named
+  // once in `failures`, with the error that take() would return. At least one arrives or fails.
+  Status take_each(std::vector<Arrival>* arrivals, std::vector<Failure>* failures);
+
   void expect(std::span<const GrainId> guesses) override;
   bool wants_guesses() const override;
 

@@ -62,6 +62,13 @@ struct GgufTensor {
   uint32_t file = 0;    // index of the split file
   uint64_t offset = 0;  // absolute, in that file
   uint64_t bytes = 0;
+  // Where a tensor stands that was joined from several (joined_experts.h): each piece has an equal
+  // part of the bytes. Empty for all others; file and offset are the first piece's.
+  struct Piece {
+    uint32_t file;
+    uint64_t offset;
+  };
+  std::vector<Piece> pieces;
 
   uint64_t columns() const { return dimensions[0]; }
   uint64_t rows() const { return dimensions[1]; }
@@ -70,10 +77,14 @@ struct GgufTensor {
   std::string shape_text() const;  // "512 x 256 x 24"
 };
 
+struct GgufHeader;  // gguf_parser.h
+
 class GgufModel {
  public:
-  // Opens `path` and, for "...-00001-of-0000N.gguf", all its sisters. A tensor of a type that is
-  // not in the table of block formats is an error that names the tensor and the type.
+  // Opens `path` and, for "...-00001-of-0000N.gguf", all its sisters, unless the file knows nothing
+  // of a split. A tensor of a type that is not in the table of block formats is an error that names
+  // the tensor and the type. Experts of old files, one tensor each, come out as newer files have
+  // them.
   static Result<GgufModel> open(Storage& storage, const std::string& path);
 
   const std::string& path() const { return paths_.front(); }
@@ -83,6 +94,8 @@ class GgufModel {
   const GgufMetadata& metadata() const { return metadata_; }
   std::span<const GgufTensor> tensors() const { return tensors_; }
   const GgufTensor* find(const std::string& name) const;
+  // What is odd about the files and the user should know; whole sentences without a full stop.
+  std::span<const std::string> notes() const { return notes_; }
 
   // Reads bytes [begin, begin + out.size()) of the tensor; the range must lie inside it (CHECK).
   // Fails when the file has changed underneath or cannot be read.
@@ -97,7 +110,10 @@ class GgufModel {
 
  private:
   // Adds part `part` (0-based) of `parts`.
-  Status add_file(Storage& storage, const std::string& path, uint32_t part, uint32_t parts);
+  void add_file(const std::string& path, std::shared_ptr<ReadableFile> file, uint32_t part,
+                GgufHeader header);
+  Status add_files(Storage& storage, const std::string& path);
+  Status index_tensors();
 
   std::vector<std::string> paths_;
   std::vector<std::shared_ptr<ReadableFile>> files_;
@@ -105,6 +121,7 @@ class GgufModel {
   GgufMetadata metadata_;
   std::vector<GgufTensor> tensors_;
   std::unordered_map<std::string, uint32_t> by_name_;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace potluck

@@ -8,6 +8,7 @@
 #include "engine/base/printable.h"
 #include "engine/gguf/gguf.h"
 #include "engine/gguf/gguf_parser.h"
+#include "engine/gguf/joined_experts.h"
 #include "engine/gguf/split_name.h"
 
 namespace potluck {
@@ -37,21 +38,40 @@ Status expect_integer(const GgufMetadata& metadata, const std::string& key, uint
                fmt::format("key \"{}\": expected {}, found {}", key, expected, *found)};
 }
 
+// Where the bytes of a tensor stand; a tensor in one piece is put into `*whole`.
+std::span<const GgufTensor::Piece> places_of(const GgufTensor& tensor, GgufTensor::Piece* whole) {
+  *whole = {tensor.file, tensor.offset};
+  return tensor.pieces.empty() ? std::span<const GgufTensor::Piece>(whole, 1) : tensor.pieces;
+}
+
+// A model that was never split says nothing of it, or 0, or 1.
+bool says_whole(const GgufMetadata& metadata) {
+  const auto count = metadata.integer("split.count");
+  return count ? *count <= 1 : count.error().code == ErrorCode::kNotFound;
+}
+
 // What a file says about the split must agree with its name: part `part` (0-based) of `parts`.
-// A model that was never split says nothing, or 0, or 1.
 Status check_split_keys(const GgufMetadata& metadata, uint32_t part, uint32_t parts) {
   if (parts > 1) {
     if (Status count = expect_integer(metadata, "split.count", parts); !count) return count;
     return expect_integer(metadata, "split.no", part);
   }
-  if (!metadata.contains("split.count")) return {};
+  if (says_whole(metadata)) return {};
   auto count = metadata.integer("split.count");
   if (!count) return count.error();
-  if (*count <= 1) return {};
   return Error{ErrorCode::kCorrupt,
                fmt::format("one of {} split files, expected a name that ends in "
                            "\"-00001-of-{:05}.gguf\"",
                            *count, *count)};
+}
+
+// How many files belong to the model whose file `path` is, read from that file's name and header.
+Result<uint32_t> count_parts(const std::string& path, const std::optional<SplitName>& split,
+                             const GgufMetadata& metadata) {
+  if (!split || says_whole(metadata)) return 1U;
+  auto checked = check_split_name(path, *split);
+  if (!checked) return checked.error();
+  return checked->parts;
 }
 
 }  // namespace
@@ -68,58 +88,77 @@ std::string GgufTensor::shape_text() const {
 }
 
 Result<GgufModel> GgufModel::open(Storage& storage, const std::string& path) {
-  SplitName name;
-  name.parts = 1;
-  std::optional<SplitName> split = parse_split_name(path);
-  if (split) {
-    auto checked = check_split_name(path, std::move(*split));
-    if (!checked) return checked.error();
-    name = std::move(*checked);
-  }
   GgufModel model;
-  for (uint32_t part = 0; part < name.parts; ++part) {
-    std::string part_path = part == 0 ? path : split_path(name, part + 1);
-    if (Status added = model.add_file(storage, part_path, part, name.parts); !added) {
-      return added.error();
-    }
-  }
+  if (Status added = model.add_files(storage, path); !added) return added.error();
   if (model.metadata_.contains("split.tensors.count")) {
     Status total = expect_integer(model.metadata_, "split.tensors.count", model.tensors_.size());
     if (!total) return total.error().in(path);
   }
+  if (Status indexed = model.index_tensors(); !indexed) return indexed.error().in(path);
+  if (Status joined = join_experts(&model.tensors_); !joined) return joined.error().in(path);
+  if (Status indexed = model.index_tensors(); !indexed) return indexed.error().in(path);
   return model;
 }
 
-Status GgufModel::add_file(Storage& storage, const std::string& path, uint32_t part,
-                           uint32_t parts) {
-  auto file = storage.open(path, ReadMode::kBuffered);
-  if (!file) {
-    Error error = file.error();
-    return parts == 1 ? error : error.in(fmt::format("part {} of {}", part + 1, parts));
-  }
-  auto header = GgufParser(**file).parse();
-  if (!header) {
-    // The storage's own errors name the file already.
-    return header.error().code == ErrorCode::kIo ? header.error() : header.error().in(path);
-  }
-  if (Status split = check_split_keys(header->metadata, part, parts); !split) {
-    return split.error().in(path);
-  }
-  for (GgufTensor& tensor : header->tensors) {
-    auto index = static_cast<uint32_t>(tensors_.size());
-    if (!by_name_.try_emplace(tensor.name, index).second) {
-      return Error{ErrorCode::kCorrupt,
-                   fmt::format("{}: tensor \"{}\" appears twice", path, printable(tensor.name))};
+// The file that was asked for decides how many there are.
+Status GgufModel::add_files(Storage& storage, const std::string& path) {
+  const std::optional<SplitName> split = parse_split_name(path);
+  uint32_t parts = 1;
+  for (uint32_t part = 0; part < parts; ++part) {
+    const std::string part_path = part == 0 ? path : split_path(*split, part + 1);
+    const std::string place =
+        split ? fmt::format("part {} of {}", part + 1, split->parts) : std::string();
+    auto file = storage.open(part_path, ReadMode::kBuffered);
+    if (!file) {
+      if (!split) return file.error();
+      if (auto checked = check_split_name(path, *split); !checked) return checked.error();
+      return split->parts == 1 ? file.error() : file.error().in(place);
     }
+    auto header = GgufParser(**file).parse();
+    // The storage's own errors name the file already.
+    if (!header && header.error().code == ErrorCode::kIo) return header.error();
+    if (!header) return header.error().in(part_path);
+    if (part == 0) {
+      auto counted = count_parts(path, split, header->metadata);
+      if (!counted) return counted.error();
+      parts = *counted;
+    }
+    if (Status checked = check_split_keys(header->metadata, part, parts); !checked) {
+      return checked.error().in(part_path);
+    }
+    add_file(part_path, std::move(*file), part, std::move(*header));
+  }
+  if (split && split->parts > 1 && parts == 1) {
+    notes_.push_back(
+        fmt::format("{} has the name of a part of a split model, but knows nothing of "
+                    "a split: it is taken for a whole one",
+                    path));
+  }
+  return {};
+}
+
+void GgufModel::add_file(const std::string& path, std::shared_ptr<ReadableFile> file, uint32_t part,
+                         GgufHeader header) {
+  for (GgufTensor& tensor : header.tensors) {
     tensor.file = part;
     tensors_.push_back(std::move(tensor));
   }
   if (part == 0) {
-    version_ = header->version;
-    metadata_ = std::move(header->metadata);
+    version_ = header.version;
+    metadata_ = std::move(header.metadata);
   }
   paths_.push_back(path);
-  files_.push_back(std::move(*file));
+  files_.push_back(std::move(file));
+}
+
+Status GgufModel::index_tensors() {
+  by_name_.clear();
+  for (const GgufTensor& tensor : tensors_) {
+    const auto index = static_cast<uint32_t>(&tensor - tensors_.data());
+    if (by_name_.try_emplace(tensor.name, index).second) continue;
+    return Error{ErrorCode::kCorrupt, fmt::format("{}: tensor \"{}\" appears twice",
+                                                  paths_[tensor.file], printable(tensor.name))};
+  }
   return {};
 }
 
@@ -135,10 +174,20 @@ const GgufTensor* GgufModel::find(const std::string& name) const {
 }
 
 Status GgufModel::read(const GgufTensor& tensor, uint64_t begin, MutableByteSpan out) const {
-  CHECK(tensor.file < files_.size());
   CHECK(begin <= tensor.bytes && out.size() <= tensor.bytes - begin);
-  Status done = files_[tensor.file]->read_at(tensor.offset + begin, out);
-  if (!done) return done.error().in(fmt::format("tensor \"{}\"", printable(tensor.name)));
+  GgufTensor::Piece whole;
+  const std::span<const GgufTensor::Piece> pieces = places_of(tensor, &whole);
+  const uint64_t piece_bytes = tensor.bytes / pieces.size();
+  while (!out.empty()) {
+    const GgufTensor::Piece& piece = pieces[begin / piece_bytes];
+    CHECK(piece.file < files_.size());
+    const uint64_t skipped = begin % piece_bytes;
+    MutableByteSpan here = out.first(std::min<uint64_t>(out.size(), piece_bytes - skipped));
+    Status done = files_[piece.file]->read_at(piece.offset + skipped, here);
+    if (!done) return done.error().in(fmt::format("tensor \"{}\"", printable(tensor.name)));
+    begin += here.size();
+    out = out.subspan(here.size());
+  }
   return {};
 }
 
@@ -188,10 +237,13 @@ Status hash_bytes(const ReadableFile& file, uint64_t begin, uint64_t end, Sha256
 }  // namespace
 
 Result<Digest> GgufModel::fingerprint() const {
+  GgufTensor::Piece whole;
   std::vector<uint64_t> header_ends;
   for (const auto& file : files_) header_ends.push_back(file->size());
   for (const GgufTensor& tensor : tensors_) {
-    header_ends[tensor.file] = std::min(header_ends[tensor.file], tensor.offset);
+    for (const GgufTensor::Piece& piece : places_of(tensor, &whole)) {
+      header_ends[piece.file] = std::min(header_ends[piece.file], piece.offset);
+    }
   }
   Sha256Stream hash;
   for (size_t i = 0; i < files_.size(); ++i) {
@@ -200,9 +252,12 @@ Result<Digest> GgufModel::fingerprint() const {
     if (Status done = hash_bytes(*files_[i], 0, header_ends[i], &hash); !done) return done.error();
   }
   for (const GgufTensor& tensor : tensors_) {
-    uint64_t end = tensor.offset + std::min(tensor.bytes, kSampleBytes);
-    Status done = hash_bytes(*files_[tensor.file], tensor.offset, end, &hash);
-    if (!done) return done.error();
+    const auto pieces = places_of(tensor, &whole);
+    const uint64_t sample = std::min(tensor.bytes / pieces.size(), kSampleBytes);
+    for (const GgufTensor::Piece& piece : pieces) {
+      Status done = hash_bytes(*files_[piece.file], piece.offset, piece.offset + sample, &hash);
+      if (!done) return done.error();
+    }
   }
   return hash.finish();
 }

@@ -149,9 +149,10 @@ Result<double> GgufMetadata::number(const std::string& key) const {
 Result<bool> GgufMetadata::boolean(const std::string& key) const {
   const MetadataValue* value = find(key);
   if (value == nullptr) return missing(key);
-  const bool* flag = std::get_if<bool>(value);
-  if (flag == nullptr) return mismatch(key, "a boolean", *value);
-  return *flag;
+  if (const bool* flag = std::get_if<bool>(value)) return *flag;
+  const auto number = integer(key);  // some writers have no booleans
+  if (number && *number <= 1) return *number == 1;
+  return mismatch(key, "a boolean", *value);
 }
 
 Result<std::string> GgufMetadata::text(const std::string& key) const {

@@ -1,6 +1,7 @@
 #include "engine/kernels/exact_math.h"
 
 #include <bit>
+#include <cmath>
 #include <limits>
 
 #include "engine/kernels/exp_constants.h"
@@ -55,6 +56,8 @@ struct ReducedAngle {
 ReducedAngle reduce_angle(double x) {
   constexpr double kHalfPi[] = {0x1.921fbp+0, 0x1.5110bp-22, 0x1.184698p-44, 0x1.31988p-69,
                                 0x1.1701b8p-88};
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  if (!(std::abs(x) < 0x1p31)) return {kNaN, kNaN, 0};
   double n = (x * 0x1.45f306dc9c883p-1 + kRound64) - kRound64;
   double r = x;
   for (double part : kHalfPi) r -= n * part;

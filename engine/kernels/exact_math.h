@@ -19,8 +19,8 @@ float exact_silu(float x);     // x / (1 + exp(-x))
 // 3e-16.
 double exact_exp64(double x);  // +inf above 709.78, 0 below -708
 double exact_log64(double x);  // -inf of 0, NaN below
-double exact_sin64(double x);  // |x| < 2^31
-double exact_cos64(double x);  // |x| < 2^31
+double exact_sin64(double x);  // NaN for |x| of 2^31 and above
+double exact_cos64(double x);  // NaN for |x| of 2^31 and above
 
 // Adds eight lanes in the tree that every kernel uses:
 // ((l0 + l4) + (l2 + l6)) + ((l1 + l5) + (l3 + l7)).

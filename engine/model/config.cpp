@@ -8,6 +8,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/printable.h"
 #include "engine/model/architectures/families.h"
+#include "engine/model/rope.h"
 
 namespace potluck {
 namespace {
@@ -29,6 +30,8 @@ constexpr std::array kArchitectures = {
 
 // Numbers of the attention kernels' lanes: they work on whole groups of 8.
 constexpr uint32_t kLanes = 8;
+// What rope may multiply by; published models use less than 2.
+constexpr double kRopeMagnitude = 1e6;
 // Tokens that the delta net's convolution may see; published models use 4.
 constexpr uint32_t kConvolution = 64;
 
@@ -98,6 +101,10 @@ Status check_attention(const ModelConfig& config) {
     return unsupported(
         fmt::format("heads of {} values cannot be gated by {}", config.value_dim, config.head_dim));
   }
+  return {};
+}
+
+Status check_rope(const ModelConfig& config) {
   const RopeConfig& rope = config.rope;
   if (rope.dimensions % 2 != 0 || rope.dimensions > config.head_dim) {
     return unsupported(fmt::format("rope must turn an even number of at most {} values, but is {}",
@@ -115,6 +122,12 @@ Status check_attention(const ModelConfig& config) {
   if (rope.scaling == RopeScaling::kYarn && !(rope.original_context >= 1)) {
     return unsupported(
         fmt::format("YaRN needs the original context, but it is {}", rope.original_context));
+  }
+  // Numbers that are good one by one may be of no use together.
+  if (!RopeFrequencies(rope).in_range() || std::abs(rope.magnitude) > kRopeMagnitude) {
+    return unsupported(fmt::format(
+        "rope's base {}, factor {}, fast {}, slow {} and magnitude {} make no frequencies",
+        rope.base, rope.factor, rope.beta_fast, rope.beta_slow, rope.magnitude));
   }
   return {};
 }
@@ -210,6 +223,7 @@ Result<ModelConfig> read_config(const GgufModel& model) {
 Status check_config(const ModelConfig& config) {
   if (Status checked = check_sizes(config); !checked) return checked;
   if (Status checked = check_attention(config); !checked) return checked;
+  if (Status checked = check_rope(config); !checked) return checked;
   if (Status checked = check_latent(config); !checked) return checked;
   if (Status checked = check_delta(config); !checked) return checked;
   if (Status checked = check_router(config.router); !checked) return checked;

@@ -9,9 +9,6 @@
 namespace potluck {
 namespace {
 
-// The default where nobody can say how much memory there is.
-constexpr uint32_t kModestContext = 4096;
-
 // The most positions, whole chunks, that `bytes` hold.
 uint64_t positions_in(const ModelConfig& config, KvType type, uint64_t bytes) {
   uint64_t fixed = KvCache::fixed_bytes(config);
@@ -40,7 +37,7 @@ std::string_view kv_type_name(KvType type) {
 }
 
 Result<uint32_t> plan_context(const ModelConfig& config, const ContextWish& wish,
-                              const AvailableMemory& memory) {
+                              const MemoryBound& memory) {
   if (wish.positions > limits::kContext) {
     return Error{ErrorCode::kLimit, fmt::format("--ctx: at most {} positions, found {}",
                                                 limits::kContext, wish.positions)};

@@ -1,10 +1,26 @@
 // Where the routed experts of every layer stand in the file.
 #include <fmt/format.h>
 
+#include "engine/gguf/joined_experts.h"
 #include "engine/model/config.h"
 
 namespace potluck {
 namespace {
+
+// Where every expert has tensors of its own, there is one for each and none beyond.
+Status check_pieces(const GgufTensor& tensor, uint32_t layer, std::string_view part,
+                    uint32_t experts) {
+  const size_t found = tensor.pieces.size();
+  if (found == 0 || found == experts) return {};
+  if (found < experts) {
+    return Error{ErrorCode::kNotFound,
+                 fmt::format("tensor {} is missing",
+                             expert_tensor_name(layer, part, static_cast<uint32_t>(found)))};
+  }
+  return Error{ErrorCode::kUnsupported,
+               fmt::format("tensor {} is one too many: the model has {} experts",
+                           expert_tensor_name(layer, part, experts), experts)};
+}
 
 // The tensor of one part of a layer's experts, or an error that names it.
 Result<const GgufTensor*> find_experts(const GgufModel& model, uint32_t layer,
@@ -35,6 +51,8 @@ Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& c
   for (const BankPart& part : kParts) {
     Result<const GgufTensor*> matrix = find_experts(model, layer, part.name, "weight");
     if (!matrix) return matrix.error();
+    Status whole = check_pieces(**matrix, layer, part.name, config.router.experts);
+    if (!whole) return whole.error();
     bank.*part.matrix = *matrix;
     if (!config.expert_biases) continue;
     Result<const GgufTensor*> bias = find_experts(model, layer, part.name, "bias");

@@ -35,7 +35,8 @@ KvCache::KvCache(const ModelConfig& config, KvType type, uint32_t positions)
       recurrent_(count_layers(config, nullptr).recurrent, config.delta) {
   CHECK(positions > 0);
   uint64_t chunks = (uint64_t{positions} + kAttentionChunk - 1) / kAttentionChunk;
-  memory_ = Buffer(chunks * kAttentionChunk * bytes_per_position(config, type));
+  memory_ = Buffer(chunks * kAttentionChunk * bytes_per_position(config, type),
+                   "the KV cache (--ctx, --kv)");
 }
 
 uint64_t KvCache::bytes_per_position(const ModelConfig& config, KvType type) {

@@ -20,7 +20,7 @@ namespace potluck {
 
 class KvCache {
  public:
-  // `positions`: at least 1.
+  // `positions`: at least 1. Throws OutOfMemory where even the address space is refused.
   KvCache(const ModelConfig& config, KvType type, uint32_t positions);
 
   KvType type() const { return type_; }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/base/check.h"
+#include "engine/base/limits.h"
 #include "engine/kernels/exact_math.h"
 
 namespace potluck {
@@ -55,6 +56,13 @@ RopeFrequencies::RopeFrequencies(const RopeConfig& config, std::span<const float
     }
     frequencies_.push_back(frequency);
   }
+}
+
+bool RopeFrequencies::in_range() const {
+  // Sine and cosine take angles below 2^31.
+  constexpr double kHighest = 0x1p30 / limits::kContext;
+  return std::all_of(frequencies_.begin(), frequencies_.end(),
+                     [](double frequency) { return frequency >= 0 && frequency <= kHighest; });
 }
 
 void RopeFrequencies::fill(uint32_t position, float* cosines, float* sines) const {

@@ -18,6 +18,8 @@ class RopeFrequencies {
   // `divisors` [dimensions / 2], if not empty, divide the frequencies one by one (Llama 3.1).
   explicit RopeFrequencies(const RopeConfig& config, std::span<const float> divisors = {});
 
+  // Whether every frequency is a number and small enough for the angles of all positions.
+  bool in_range() const;
   uint32_t pairs() const { return static_cast<uint32_t>(frequencies_.size()); }
   // cosines[pairs()] and sines[pairs()] of one position's angles.
   void fill(uint32_t position, float* cosines, float* sines) const;

@@ -29,6 +29,13 @@ Result<const GgufTensor*> find_tensor(const GgufModel& model, const std::string&
 
 }  // namespace
 
+Result<uint64_t> WeightMatrix::measure(const GgufModel& model, const std::string& name,
+                                       uint32_t rows, uint32_t columns, uint32_t parts) {
+  Result<const GgufTensor*> tensor = find_tensor(model, name, {columns, rows, parts, 1});
+  if (!tensor) return tensor.error();
+  return PanelShape{(*tensor)->type, rows * parts, columns, 0}.bytes();
+}
+
 Result<WeightMatrix> WeightMatrix::load(const GgufModel& model, const std::string& name,
                                         uint32_t rows, uint32_t columns, uint32_t parts) {
   CHECK(parts == 1 || rows % kPanelRows == 0);
@@ -38,7 +45,7 @@ Result<WeightMatrix> WeightMatrix::load(const GgufModel& model, const std::strin
   WeightMatrix matrix;
   matrix.shape_ = {(*tensor)->type, rows, columns, 0};
   matrix.parts_ = parts;
-  matrix.buffer_ = Buffer(matrix.shape_.bytes());
+  matrix.buffer_ = Buffer(matrix.shape_.bytes(), "tensor " + name);
   uint64_t row_bytes = (*tensor)->row_bytes();
   uint64_t panels_per_piece = std::max<uint64_t>(1, kPieceBytes / (row_bytes * kPanelRows));
   ByteVector piece(std::min<uint64_t>(rows, panels_per_piece * kPanelRows) * row_bytes);
@@ -65,20 +72,28 @@ PanelMatrix WeightMatrix::part(uint32_t index) const {
   return view;
 }
 
-TensorLoader::TensorLoader(const GgufModel& model, const Progress& progress)
-    : model_(model), progress_(progress) {
+TensorLoader::TensorLoader(const GgufModel& model, const Progress& progress, Purpose purpose)
+    : model_(model), progress_(progress), purpose_(purpose) {
   for (const GgufTensor& tensor : model.tensors()) total_bytes_ += tensor.bytes;
 }
 
 WeightMatrix TensorLoader::matrix(const std::string& name, uint32_t rows, uint32_t columns,
                                   uint32_t parts) {
   if (error_) return {};
-  Result<WeightMatrix> loaded = WeightMatrix::load(model_, name, rows, columns, parts);
+  Result<uint64_t> bytes = WeightMatrix::measure(model_, name, rows, columns, parts);
+  if (!bytes) {
+    error_ = bytes.error();
+    return {};
+  }
+  Result<WeightMatrix> loaded = WeightMatrix();
+  if (purpose_ == Purpose::kLoad) {
+    loaded = WeightMatrix::load(model_, name, rows, columns, parts);
+  }
   if (!loaded) {
     error_ = loaded.error();
     return {};
   }
-  done(name);
+  done(name, *bytes);
   return std::move(*loaded);
 }
 
@@ -90,12 +105,14 @@ std::vector<float> TensorLoader::floats(const std::string& name,
     error_ = tensor.error();
     return {};
   }
-  Result<std::vector<float>> values = model_.read_floats(**tensor);
+  uint64_t bytes = dimensions[0] * dimensions[1] * sizeof(float);
+  Result<std::vector<float>> values = std::vector<float>();
+  if (purpose_ == Purpose::kLoad) values = model_.read_floats(**tensor);
   if (!values) {
     error_ = values.error();
     return {};
   }
-  done(name);
+  done(name, bytes);
   return std::move(*values);
 }
 
@@ -133,8 +150,9 @@ Status TensorLoader::finish(const std::string& architecture) const {
   return {};
 }
 
-void TensorLoader::done(const std::string& name) {
+void TensorLoader::done(const std::string& name, uint64_t memory_bytes) {
   known_.insert(name);
+  memory_bytes_ += memory_bytes;
   done_bytes_ += model_.find(name)->bytes;
   if (progress_) progress_(done_bytes_, total_bytes_);
 }

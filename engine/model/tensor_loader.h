@@ -1,6 +1,7 @@
-// TensorLoader: loads a model's tensors one after the other; keeps the first error and which
-// tensors have been asked for, so that what nobody asked for can be named. Internal to
-// engine/model; lives on the stack of load_weights().
+// TensorLoader: loads a model's tensors one after the other, or only looks at their shapes and adds
+// up what they would take; keeps the first error and which tensors have been asked for, so that
+// what nobody asked for can be named. Internal to engine/model; lives on the stack of
+// load_weights() and measure_weights().
 #pragma once
 
 #include <functional>
@@ -15,10 +16,12 @@ namespace potluck {
 
 class TensorLoader {
  public:
-  // Both must outlive the loader.
-  TensorLoader(const GgufModel& model, const Progress& progress);
+  enum class Purpose { kLoad, kMeasure };
 
-  // After the first error everything comes out empty.
+  // Both must outlive the loader.
+  TensorLoader(const GgufModel& model, const Progress& progress, Purpose purpose = Purpose::kLoad);
+
+  // After the first error, and when measuring, everything comes out empty.
   WeightMatrix matrix(const std::string& name, uint32_t rows, uint32_t columns, uint32_t parts = 1);
   std::vector<float> vector(const std::string& name, uint32_t count);
   // [rows, columns] of a small matrix, as floats.
@@ -31,15 +34,20 @@ class TensorLoader {
   // Refuses the tensor with a reason, unless something was wrong before.
   void refuse(const std::string& name, std::string_view why);
 
+  // Of everything that was asked for, in memory.
+  uint64_t memory_bytes() const { return memory_bytes_; }
+
   // The first error; else one that names a tensor nobody asked for.
   Status finish(const std::string& architecture) const;
 
  private:
   std::vector<float> floats(const std::string& name, const std::array<uint64_t, 4>& dimensions);
-  void done(const std::string& name);
+  void done(const std::string& name, uint64_t memory_bytes);
 
   const GgufModel& model_;
   const Progress& progress_;
+  const Purpose purpose_;
+  uint64_t memory_bytes_ = 0;
   uint64_t done_bytes_ = 0;
   uint64_t total_bytes_ = 0;
   std::unordered_set<std::string> known_;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/model/rope.h"
 #include "engine/model/tensor_loader.h"
 
 namespace potluck {
@@ -172,14 +173,15 @@ std::vector<float> load_rope_divisors(TensorLoader& loader, const ModelConfig& c
   std::vector<float> divisors = loader.vector(kName, config.rope.dimensions / 2);
   bool good = std::ranges::all_of(divisors, [](float d) { return std::isfinite(d) && d > 0; });
   if (!good) loader.refuse(kName, "its values must be above 0");
+  if (good && divisors.size() == config.rope.dimensions / 2 &&
+      !RopeFrequencies(config.rope, divisors).in_range()) {
+    loader.refuse(kName, "its values are so small that frequencies become too high");
+  }
   return divisors;
 }
 
-}  // namespace
-
-Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& config,
-                                  const Progress& progress) {
-  TensorLoader loader(model, progress);
+// Asks the loader for every tensor of the model.
+ModelWeights ask_for_all(TensorLoader& loader, const ModelConfig& config) {
   leave_experts(loader, config);
   for (uint32_t layer = 0; layer < config.next_token_layers; ++layer) {
     loader.leave_all(fmt::format("blk.{}.", config.layers + layer));
@@ -194,9 +196,27 @@ Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& con
     weights.output = loader.matrix("output.weight", config.vocabulary, config.hidden);
   }
   weights.rope_divisors = load_rope_divisors(loader, config);
+  return weights;
+}
+
+}  // namespace
+
+Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& config,
+                                  const Progress& progress) {
+  TensorLoader loader(model, progress);
+  ModelWeights weights = ask_for_all(loader, config);
   Status finished = loader.finish(config.architecture);
   if (!finished) return finished.error().in(model.path());
   return weights;
+}
+
+Result<uint64_t> measure_weights(const GgufModel& model, const ModelConfig& config) {
+  const Progress nobody;
+  TensorLoader loader(model, nobody, TensorLoader::Purpose::kMeasure);
+  (void)ask_for_all(loader, config);
+  Status finished = loader.finish(config.architecture);
+  if (!finished) return finished.error().in(model.path());
+  return loader.memory_bytes();
 }
 
 }  // namespace potluck

@@ -21,6 +21,10 @@ class WeightMatrix {
   static Result<WeightMatrix> load(const GgufModel& model, const std::string& name, uint32_t rows,
                                    uint32_t columns, uint32_t parts = 1);
 
+  // The same checks, and the memory that load() would take for good, without reading the tensor.
+  static Result<uint64_t> measure(const GgufModel& model, const std::string& name, uint32_t rows,
+                                  uint32_t columns, uint32_t parts = 1);
+
   // All parts, one below the other.
   PanelMatrix view() const { return {shape_, buffer_.data()}; }
   PanelMatrix part(uint32_t index) const;
@@ -121,5 +125,9 @@ struct ModelWeights {
 // out would give fluent nonsense. Layers that predict tokens ahead are left where they are.
 Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& config,
                                   const Progress& progress);
+
+// What load_weights() would take of memory for good: the same walk over the tensors with the same
+// errors, but nothing of them is read.
+Result<uint64_t> measure_weights(const GgufModel& model, const ModelConfig& config);
 
 }  // namespace potluck

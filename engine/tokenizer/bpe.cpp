@@ -37,16 +37,25 @@ class MergeReader {
   explicit MergeReader(const Vocabulary& vocabulary)
       : vocabulary_(vocabulary), names_(names_of(vocabulary)) {}
 
-  Result<MergeTable> read(const std::vector<std::string>& texts) const {
+  // Merges of what the vocabulary does not have can never apply: they are left out, with a note.
+  Result<MergeTable> read(const std::vector<std::string>& texts, std::vector<std::string>* notes) {
     MergeTable table(texts.size());
     for (size_t rank = 0; rank < texts.size(); ++rank) {
       if (Status status = add(texts[rank], rank, &table); !status) return status.error();
     }
+    if (unknown_ == 0) return table;
+    const std::string found =
+        fmt::format("{} of {} entries name what is not a token, the first of them entry {}: \"{}\"",
+                    unknown_, texts.size(), first_unknown_, printable(texts[first_unknown_]));
+    if (unknown_ == texts.size()) {
+      return Error{ErrorCode::kCorrupt, fmt::format("{}: {}", kMergesKey, found)};
+    }
+    notes->push_back(fmt::format("{}: {}; they are left out", kMergesKey, found));
     return table;
   }
 
  private:
-  Status add(const std::string& text, size_t rank, MergeTable* table) const {
+  Status add(const std::string& text, size_t rank, MergeTable* table) {
     const size_t space = text.find(' ');
     if (space == std::string::npos || space == 0 || space + 1 == text.size() ||
         text.find(' ', space + 1) != std::string::npos) {
@@ -54,39 +63,42 @@ class MergeReader {
     }
     const std::string left = text.substr(0, space);
     const std::string right = text.substr(space + 1);
-    const auto left_token = find(left, rank);
-    if (!left_token) return left_token.error();
-    const auto right_token = find(right, rank);
-    if (!right_token) return right_token.error();
-    const auto merged = find(left + right, rank);
-    if (!merged) return merged.error();
+    const auto left_token = find(left);
+    const auto right_token = find(right);
+    const auto merged = find(left + right);
+    if (!left_token || !right_token || !merged) {
+      if (unknown_++ == 0) first_unknown_ = rank;
+      return {};
+    }
     if (*left_token == kNoToken || *right_token == kNoToken || *merged == kNoToken) return {};
     table->insert(*left_token, *right_token, {static_cast<uint32_t>(rank), *merged});
     return {};
   }
 
-  // The text token that is written like this; kNoToken for the name of a special token.
-  Result<TokenId> find(const std::string& text, size_t rank) const {
+  // The text token that is written like this; kNoToken for the name of another one, nothing for
+  // what is no token.
+  std::optional<TokenId> find(const std::string& text) const {
     const auto bytes = decode_byte_alphabet(text);
     const TokenId token = bytes ? vocabulary_.find_text(*bytes) : kNoToken;
-    if (token == kNoToken && !names_.contains(text)) {
-      return merge_error(rank, fmt::format("\"{}\" is not a token", printable(text)));
-    }
+    if (token == kNoToken && !names_.contains(text)) return std::nullopt;
     return token;
   }
 
   const Vocabulary& vocabulary_;
   std::unordered_set<std::string_view> names_;
+  size_t unknown_ = 0;
+  size_t first_unknown_ = 0;
 };
 
-Result<MergeTable> read_merges(const GgufMetadata& metadata, const Vocabulary& vocabulary) {
+Result<MergeTable> read_merges(const GgufMetadata& metadata, const Vocabulary& vocabulary,
+                               std::vector<std::string>* notes) {
   const auto texts = metadata.texts(kMergesKey);
   if (!texts) return texts.error();
   if (texts->size() > kMostMerges) {
     return Error{ErrorCode::kLimit, fmt::format("{}: at most {} entries, found {}", kMergesKey,
                                                 kMostMerges, texts->size())};
   }
-  return MergeReader(vocabulary).read(*texts);
+  return MergeReader(vocabulary).read(*texts, notes);
 }
 
 }  // namespace
@@ -192,7 +204,8 @@ class BytePairEncoder::WordMerger {
 };
 
 Result<std::unique_ptr<TextEncoder>> BytePairEncoder::make(const GgufMetadata& metadata,
-                                                           const Vocabulary& vocabulary) {
+                                                           const Vocabulary& vocabulary,
+                                                           std::vector<std::string>* notes) {
   constexpr const char* kPreKey = "tokenizer.ggml.pre";
   std::string name = "default";
   if (metadata.contains(kPreKey)) {
@@ -202,7 +215,7 @@ Result<std::unique_ptr<TextEncoder>> BytePairEncoder::make(const GgufMetadata& m
   }
   auto pre_tokenizer = PreTokenizer::make(name);
   if (!pre_tokenizer) return pre_tokenizer.error();
-  auto merges = read_merges(metadata, vocabulary);
+  auto merges = read_merges(metadata, vocabulary, notes);
   if (!merges) return merges.error();
   return std::unique_ptr<TextEncoder>(
       new BytePairEncoder(vocabulary, std::move(*pre_tokenizer), std::move(*merges)));

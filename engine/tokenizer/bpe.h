@@ -5,6 +5,8 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "engine/base/result.h"
 #include "engine/gguf/gguf.h"
@@ -18,9 +20,10 @@ namespace potluck {
 
 class BytePairEncoder final : public TextEncoder {
  public:
-  // `vocabulary` must outlive the encoder.
+  // `vocabulary` must outlive the encoder. What is odd about the merges is added to `notes`.
   static Result<std::unique_ptr<TextEncoder>> make(const GgufMetadata& metadata,
-                                                   const Vocabulary& vocabulary);
+                                                   const Vocabulary& vocabulary,
+                                                   std::vector<std::string>* notes);
 
   Status encode(std::string_view text, bool starts, std::vector<TokenId>* out) const override;
   bool adds_begin() const override { return pre_tokenizer_.adds_begin(); }

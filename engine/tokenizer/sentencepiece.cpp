@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/printable.h"
-#include "engine/tokenizer/utf8.h"
+#include "engine/base/utf8.h"
 #include "engine/tokenizer/visible_space.h"
 
 namespace potluck {

@@ -31,7 +31,7 @@ void SpecialTokenMatcher::add(std::string_view name, TokenId token) {
     const uint32_t known = find_child(first, byte);
     node = known == kNone ? add_child(node, byte) : known;
   }
-  nodes_[node].token = token;
+  if (nodes_[node].token == kInner) nodes_[node].token = token;
 }
 
 std::optional<SpecialTokenMatcher::Match> SpecialTokenMatcher::longest_at(std::string_view text,

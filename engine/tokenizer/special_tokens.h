@@ -22,7 +22,7 @@ class SpecialTokenMatcher {
 
   SpecialTokenMatcher() { roots_.fill(kNone); }
 
-  // `name` must not be empty (CHECK).
+  // `name` must not be empty (CHECK). The first token of a name stays.
   void add(std::string_view name, TokenId token);
 
   // The first match that begins at `from` or later.

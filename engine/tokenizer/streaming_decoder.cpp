@@ -1,7 +1,7 @@
 #include <utility>
 
+#include "engine/base/utf8.h"
 #include "engine/tokenizer/tokenizer.h"
-#include "engine/tokenizer/utf8.h"
 
 namespace potluck {
 

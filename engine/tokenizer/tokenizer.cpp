@@ -7,11 +7,11 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/printable.h"
+#include "engine/base/utf8.h"
 #include "engine/tokenizer/bpe.h"
 #include "engine/tokenizer/sentencepiece.h"
 #include "engine/tokenizer/special_tokens.h"
 #include "engine/tokenizer/text_encoder.h"
-#include "engine/tokenizer/utf8.h"
 #include "engine/tokenizer/vocabulary.h"
 
 namespace potluck {
@@ -21,8 +21,12 @@ namespace {
 class ModelTokenizer final : public Tokenizer {
  public:
   ModelTokenizer(std::unique_ptr<const Vocabulary> vocabulary,
-                 std::unique_ptr<const TextEncoder> encoder, bool adds_begin)
-      : vocabulary_(std::move(vocabulary)), encoder_(std::move(encoder)), adds_begin_(adds_begin) {
+                 std::unique_ptr<const TextEncoder> encoder, bool adds_begin,
+                 std::vector<std::string> notes)
+      : vocabulary_(std::move(vocabulary)),
+        encoder_(std::move(encoder)),
+        adds_begin_(adds_begin),
+        notes_(std::move(notes)) {
     for (TokenId token = 0; vocabulary_->contains(token); ++token) add_name(token);
   }
 
@@ -61,6 +65,7 @@ class ModelTokenizer final : public Tokenizer {
   std::optional<TokenId> end_token() const override { return vocabulary_->end_token(); }
   uint32_t vocabulary_size() const override { return vocabulary_->size(); }
   bool strips_leading_space() const override { return encoder_->adds_leading_space(); }
+  std::span<const std::string> notes() const override { return notes_; }
 
   std::vector<TokenId> prompt_prefix() const override {
     if (!adds_begin_ || !vocabulary_->begin_token()) return {};
@@ -80,7 +85,7 @@ class ModelTokenizer final : public Tokenizer {
     if (name.empty()) return;
     if (kind == TokenKind::kUserDefined) user_names_.add(name, token);
     if (kind == TokenKind::kUserDefined || kind == TokenKind::kControl ||
-        kind == TokenKind::kUnknown) {
+        kind == TokenKind::kUnknown || kind == TokenKind::kMarker) {
       all_names_.add(name, token);
     }
   }
@@ -140,6 +145,7 @@ class ModelTokenizer final : public Tokenizer {
   bool adds_begin_;
   SpecialTokenMatcher all_names_;   // for SpecialTokens::kParse
   SpecialTokenMatcher user_names_;  // for SpecialTokens::kAsText
+  std::vector<std::string> notes_;
 };
 
 Result<TokenizerModel> read_model(const GgufMetadata& metadata) {
@@ -180,14 +186,15 @@ Result<std::unique_ptr<Tokenizer>> make_tokenizer(const GgufMetadata& metadata) 
   auto read = Vocabulary::read(metadata, *model);
   if (!read) return read.error();
   auto vocabulary = std::make_unique<const Vocabulary>(std::move(*read));
+  std::vector<std::string> notes = vocabulary->notes();
   auto encoder = *model == TokenizerModel::kBytePair
-                     ? BytePairEncoder::make(metadata, *vocabulary)
+                     ? BytePairEncoder::make(metadata, *vocabulary, &notes)
                      : SentencePieceEncoder::make(metadata, *vocabulary);
   if (!encoder) return encoder.error();
   const auto adds_begin = read_adds_begin(metadata, (*encoder)->adds_begin());
   if (!adds_begin) return adds_begin.error();
-  return std::unique_ptr<Tokenizer>(
-      new ModelTokenizer(std::move(vocabulary), std::move(*encoder), *adds_begin));
+  return std::unique_ptr<Tokenizer>(new ModelTokenizer(std::move(vocabulary), std::move(*encoder),
+                                                       *adds_begin, std::move(notes)));
 }
 
 }  // namespace potluck

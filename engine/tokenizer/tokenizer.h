@@ -59,13 +59,16 @@ class Tokenizer {
   virtual std::optional<TokenId> end_token() const = 0;
   // SentencePiece-style vocabularies write a space before the first word; decoding drops it.
   virtual bool strips_leading_space() const = 0;
+  // What is odd about the vocabulary of the file, and how it was taken: for the user to know. Whole
+  // sentences without a full stop.
+  virtual std::span<const std::string> notes() const { return {}; }
 
   // All bytes of all tokens, control tokens left out.
   std::string decode(std::span<const TokenId> tokens) const;
 };
 
 // Reads tokenizer.ggml.* metadata. Unknown tokenizers and pre-tokenizers are refused by name, with
-// the list of known ones.
+// the list of known ones. What is wrong but can do no harm becomes a note of the tokenizer.
 Result<std::unique_ptr<Tokenizer>> make_tokenizer(const GgufMetadata& metadata);
 
 // Whether a stream of tokens begins a text or goes on where a prompt has ended. It matters for

@@ -31,6 +31,7 @@ enum class TokenKind : uint8_t {
   kUserDefined,  // its name in the text becomes the token before anything else is done
   kUnused,       // text never becomes one
   kByte,         // one byte, for characters that have no token
+  kMarker,       // its name in template text becomes the token; users' text never does; shown
 };
 
 class Vocabulary {
@@ -57,6 +58,9 @@ class Vocabulary {
   // Stands for what has no token; always of kind kUnknown.
   std::optional<TokenId> unknown_token() const { return unknown_; }
 
+  // What is odd about the file's vocabulary and the user should know.
+  const std::vector<std::string>& notes() const { return notes_; }
+
   // The text token that stands for exactly these bytes, or kNoToken. Never a token of another kind.
   TokenId find_text(std::string_view bytes) const;
   // The token for a byte that no longer token covers, or kNoToken.
@@ -78,6 +82,7 @@ class Vocabulary {
   std::optional<TokenId> end_;
   std::optional<TokenId> unknown_;
   size_t longest_text_ = 0;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace potluck

@@ -1,46 +1,19 @@
 #include "engine/tokenizer/vocabulary_reader.h"
 
 #include <algorithm>
-#include <array>
 #include <unordered_set>
 
 #include <fmt/format.h>
 
 #include "engine/base/limits.h"
+#include "engine/base/printable.h"
+#include "engine/base/utf8.h"
 #include "engine/tokenizer/byte_alphabet.h"
-#include "engine/tokenizer/utf8.h"
+#include "engine/tokenizer/marker_names.h"
 #include "engine/tokenizer/visible_space.h"
 
 namespace potluck {
 namespace {
-
-// Names under which models end a text or a turn when the file does not say so by id.
-constexpr std::array<std::string_view, 24> kEndNames{
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|end_of_text|>",
-    "<|end|>",
-    "<|return|>",
-    "<|call|>",
-    "<|calls|>",
-    "<|flush|>",
-    "<end_of_turn>",
-    "<end_of_utterance>",
-    "<eos>",
-    "</s>",
-    "<EOT>",
-    "_<EOT>",
-    "<|EOT|>",
-    "[EOT]",
-    "[EOS]",
-    "[e~[",
-    "<｜end▁of▁sentence｜>",
-    "<|fim_pad|>",
-    "<|repo_name|>",
-    "<|file_sep|>",
-};
 
 std::optional<TokenKind> kind_of_type(int64_t type) {
   switch (type) {
@@ -85,29 +58,26 @@ std::optional<std::string> decode_visible_spaces(std::string_view text) {
   return with_plain_spaces(text);
 }
 
-// "<|im_start|>" and DeepSeek's "<｜User｜>": by this form converters know what controls the
-// conversation, and older ones have missed it.
-bool looks_like_control(std::string_view name) {
-  const auto is_between = [&](std::string_view open, std::string_view close) {
-    return name.size() > open.size() + close.size() && name.starts_with(open) &&
-           name.ends_with(close);
-  };
-  return is_between("<|", "|>") || is_between("<｜", "｜>");
-}
-
 bool is_one_character(std::string_view text) {
   return !text.empty() && utf8_length(text[0]) == text.size();
 }
 
 }  // namespace
 
+VocabularyReader::VocabularyReader(const GgufMetadata& metadata, TokenizerModel model)
+    : metadata_(metadata), model_(model) {
+  const auto source = metadata.text("tokenizer.chat_template");
+  if (source) chat_template_ = *source;
+}
+
 Result<Vocabulary> VocabularyReader::read() {
   if (Status status = read_texts(); !status) return status.error();
   if (Status status = read_kinds(); !status) return status.error();
   if (Status status = check_texts(); !status) return status.error();
-  if (Status status = read_roles(); !status) return status.error();
+  read_roles();
+  find_named_roles();
   if (Status status = store_bytes(); !status) return status.error();
-  if (Status status = index_bytes(); !status) return status.error();
+  index_bytes();
   return std::move(vocabulary_);
 }
 
@@ -144,15 +114,18 @@ Status VocabularyReader::read_kinds() {
   return {};
 }
 
-Status VocabularyReader::check_texts() const {
-  std::unordered_set<std::string_view> seen;
+Status VocabularyReader::check_texts() {
+  std::unordered_map<std::string_view, TokenId> seen;
   seen.reserve(texts_.size());
+  uint32_t repeated = 0;
+  std::string example;
   for (TokenId token = 0; token < size(); ++token) {
     if (const auto offset = find_invalid_utf8(text(token))) {
       return token_error(token, fmt::format("text is not UTF-8 at byte {}", *offset));
     }
-    if (!text(token).empty() && !seen.insert(text(token)).second) {
-      return token_error(token, "another token has the same text");
+    const auto [first, is_new] = seen.emplace(text(token), token);
+    if (!is_new && !text(token).empty() && repeated++ == 0) {
+      example = fmt::format("{} and {} are \"{}\"", first->second, token, printable(text(token)));
     }
     const bool is_name = kind(token) != TokenKind::kText;
     if (is_name && text(token).size() > limits::kNameBytes) {
@@ -160,51 +133,55 @@ Status VocabularyReader::check_texts() const {
                                             limits::kNameBytes, text(token).size()));
     }
   }
+  if (repeated > 0) {
+    note(
+        fmt::format("tokenizer.ggml.tokens: {} token(s) have the text of another one ({}): text "
+                    "becomes the first of each",
+                    repeated, example));
+  }
   return {};
 }
 
-Result<std::optional<TokenId>> VocabularyReader::role(const std::string& key) const {
-  if (!metadata_.contains(key)) return std::optional<TokenId>();
+// Nothing where the file does not say, or says what cannot be: the model can do without.
+std::optional<TokenId> VocabularyReader::role(const std::string& key) {
+  if (!metadata_.contains(key)) return std::nullopt;
   const auto token = metadata_.integer(key);
-  if (!token) return token.error();
-  if (*token >= texts_.size()) {
-    return Error{ErrorCode::kCorrupt, fmt::format("{}: expected a token below {}, found {}", key,
-                                                  texts_.size(), *token)};
-  }
-  return std::optional<TokenId>(static_cast<TokenId>(*token));
+  if (token && *token < texts_.size()) return static_cast<TokenId>(*token);
+  const std::string found =
+      token ? fmt::format("{}: expected a token below {}, found {}", key, texts_.size(), *token)
+            : token.error().message;
+  note(found + "; it is left out");
+  return std::nullopt;
 }
 
 // SentencePiece's own numbering, for files that leave the key out.
-std::optional<TokenId> VocabularyReader::customary(TokenId token, TokenKind expected) const {
-  const bool fits = model_ == TokenizerModel::kSentencePiece && token < size();
-  return fits && kind(token) == expected ? std::optional<TokenId>(token) : std::nullopt;
+std::optional<TokenId> VocabularyReader::customary(TokenId token, TokenKind expected,
+                                                   std::string_view name) const {
+  const bool exists = model_ == TokenizerModel::kSentencePiece && token < size();
+  const bool fits = exists && (kind(token) == expected || text(token) == name);
+  return fits ? std::optional<TokenId>(token) : std::nullopt;
 }
 
-Status VocabularyReader::read_roles() {
+void VocabularyReader::read_roles() {
   auto begin = role("tokenizer.ggml.bos_token_id");
-  if (!begin) return begin.error();
-  if (!*begin) *begin = customary(1, TokenKind::kControl);
-  if (*begin) make_control(**begin);
-  vocabulary_.begin_ = *begin;
+  if (!begin) begin = customary(1, TokenKind::kControl, "<s>");
+  if (begin) make_control(*begin);
+  vocabulary_.begin_ = begin;
 
   auto unknown = role("tokenizer.ggml.unknown_token_id");
-  if (!unknown) return unknown.error();
-  if (!*unknown) *unknown = customary(0, TokenKind::kUnknown);
-  if (*unknown && kind(**unknown) == TokenKind::kUnknown) vocabulary_.unknown_ = *unknown;
+  if (!unknown) unknown = customary(0, TokenKind::kUnknown, "<unk>");
+  if (unknown && kind(*unknown) == TokenKind::kUnknown) vocabulary_.unknown_ = unknown;
 
   for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
                           "tokenizer.ggml.eom_token_id"}) {
     auto end = role(key);
-    if (!end) return end.error();
     const bool is_end_of_text = key == std::string_view("tokenizer.ggml.eos_token_id");
-    if (!*end && is_end_of_text) *end = customary(2, TokenKind::kControl);
-    if (!*end) continue;
-    if (is_end_of_text) vocabulary_.end_ = *end;
-    make_control(**end);
-    vocabulary_.ends_.push_back(**end);
+    if (!end && is_end_of_text) end = customary(2, TokenKind::kControl, "</s>");
+    if (!end) continue;
+    if (is_end_of_text) vocabulary_.end_ = end;
+    make_control(*end);
+    vocabulary_.ends_.push_back(*end);
   }
-  find_named_roles();
-  return {};
 }
 
 // Files mark some tokens that control the conversation as text. Where the file gives such a token
@@ -218,24 +195,114 @@ void VocabularyReader::make_control(TokenId token) {
   }
 }
 
+// Some files type the markers of a conversation as ordinary text. What has such a name is a marker
+// all the same, unless merges make it of smaller tokens: then it may be text that was learned.
 void VocabularyReader::find_named_roles() {
-  std::vector<TokenId>& ends = vocabulary_.ends_;
-  std::unordered_map<std::string_view, TokenId> named;
+  const std::unordered_set<std::string> merged = merged_candidates();
+  const std::unordered_set<std::string> typed_names = names_of_markers();
+  std::unordered_map<std::string, TokenId> named;
   for (TokenId token = 0; token < size(); ++token) {
-    if (kind(token) != TokenKind::kControl && kind(token) != TokenKind::kUserDefined) continue;
-    if (looks_like_control(text(token))) kind(token) = TokenKind::kControl;
-    if (std::find(kEndNames.begin(), kEndNames.end(), text(token)) == kEndNames.end()) continue;
-    kind(token) = TokenKind::kControl;
-    named.emplace(text(token), token);
-    ends.push_back(token);
+    const TokenKind typed = kind(token);
+    if (typed == TokenKind::kByte || typed == TokenKind::kUnknown) continue;
+    const std::string name = marker_name(token);
+    const bool is_text = typed == TokenKind::kText || typed == TokenKind::kUnused;
+    const bool is_html = is_text && is_also_html(name) && vocabulary_.end_;
+    const bool ends = is_end_name(name) && !is_html;
+    const bool is_known = ends || (is_text && is_turn_name(name) && !is_html);
+    const bool learned = is_text && merged.contains(text(token));
+    // The token that the file types rightly is the one that the template's text becomes.
+    const bool is_double = is_text && typed_names.contains(name);
+    if (is_double) {
+      if (ends) vocabulary_.ends_.push_back(token);
+      continue;
+    }
+    if (is_known || (looks_like_control(name) && !learned)) {
+      take_as(TokenKind::kControl, token, name, ends);
+    } else if (is_text && looks_added(name) && !learned && model_ == TokenizerModel::kBytePair) {
+      take_as(TokenKind::kMarker, token, name, false);
+    }
+    if (kind(token) != TokenKind::kControl) continue;
+    named.emplace(name, token);
+    if (ends) vocabulary_.ends_.push_back(token);
   }
+  settle_ends(named);
+  if (!mistyped_.empty()) {
+    note(
+        fmt::format("the file was converted wrongly: it types {} as ordinary text; taken for the "
+                    "marker(s) that the name says",
+                    fmt::join(mistyped_, ", ")));
+  }
+}
+
+// The rules of families in which a name does not say it all.
+void VocabularyReader::settle_ends(const std::unordered_map<std::string, TokenId>& named) {
+  std::vector<TokenId>& ends = vocabulary_.ends_;
   // In the Harmony format (gpt-oss), and in one like it, <|end|> closes a message of a turn that
   // goes on.
   const bool harmony = named.contains("<|return|>") && named.contains("<|call|>");
   const bool like_harmony = named.contains("<|calls|>") && named.contains("<|flush|>");
   if ((harmony || like_harmony) && named.contains("<|end|>")) {
-    ends.erase(std::remove(ends.begin(), ends.end(), named["<|end|>"]), ends.end());
+    std::erase(ends, named.at("<|end|>"));
   }
+  // GLM ends its turn by beginning the user's or a tool's.
+  if (!named.contains("<|observation|>") || !named.contains("<|user|>")) return;
+  ends.push_back(named.at("<|observation|>"));
+  ends.push_back(named.at("<|user|>"));
+}
+
+// Takes a token for what its name says, and remembers what the user should know of it.
+void VocabularyReader::take_as(TokenKind taken, TokenId token, const std::string& name, bool ends) {
+  const TokenKind typed = kind(token);
+  kind(token) = taken;
+  texts_[static_cast<size_t>(token)] = name;
+  constexpr size_t kNamed = 8;
+  const bool matters = ends || chat_template_.find(name) != std::string::npos;
+  if (typed != TokenKind::kText || !matters || mistyped_.size() > kNamed) return;
+  mistyped_.push_back(mistyped_.size() == kNamed ? "others"
+                                                 : fmt::format("\"{}\"", printable(name)));
+}
+
+// The name of a token, also where the file spells it in the byte alphabet.
+std::string VocabularyReader::marker_name(TokenId token) const {
+  const std::string& written = text(token);
+  const bool may_be_name = written.starts_with('<') || written.starts_with('[');
+  if (model_ != TokenizerModel::kBytePair || !may_be_name) return written;
+  auto spelled = decode_byte_alphabet(written);
+  const bool is_name = spelled && *spelled != written && !find_invalid_utf8(*spelled) &&
+                       (looks_like_control(*spelled) || is_end_name(*spelled));
+  return is_name ? std::move(*spelled) : written;
+}
+
+// Names of the tokens that the file itself types as something else than text.
+std::unordered_set<std::string> VocabularyReader::names_of_markers() const {
+  std::unordered_set<std::string> names;
+  for (TokenId token = 0; token < size(); ++token) {
+    const bool is_marker =
+        kind(token) == TokenKind::kControl || kind(token) == TokenKind::kUserDefined;
+    if (is_marker) names.insert(marker_name(token));
+  }
+  return names;
+}
+
+// Texts in the form of markers that merges make.
+std::unordered_set<std::string> VocabularyReader::merged_candidates() const {
+  std::unordered_set<std::string_view> candidates;
+  for (TokenId token = 0; token < size(); ++token) {
+    if (kind(token) != TokenKind::kText && kind(token) != TokenKind::kUnused) continue;
+    const std::string name = marker_name(token);
+    if (looks_like_control(name) || looks_added(name)) candidates.insert(text(token));
+  }
+  std::unordered_set<std::string> merged;
+  if (candidates.empty()) return merged;
+  const MetadataValue* value = metadata_.find("tokenizer.ggml.merges");
+  const auto* array = value == nullptr ? nullptr : std::get_if<MetadataArray>(value);
+  const auto* merges = array == nullptr ? nullptr : std::get_if<std::vector<std::string>>(array);
+  if (merges == nullptr) return merged;
+  for (std::string whole : *merges) {
+    std::erase(whole, ' ');
+    if (candidates.contains(whole)) merged.insert(std::move(whole));
+  }
+  return merged;
 }
 
 Result<std::string> VocabularyReader::decode(TokenId token) {
@@ -270,21 +337,19 @@ Status VocabularyReader::store_bytes() {
   return {};
 }
 
-Status VocabularyReader::index_bytes() {
+void VocabularyReader::index_bytes() {
   vocabulary_.by_bytes_.reserve(texts_.size());
   for (TokenId token = 0; token < size(); ++token) {
     const std::string_view bytes = vocabulary_.bytes_of(token);
     if (kind(token) == TokenKind::kByte) {
       TokenId& known = vocabulary_.byte_tokens_[static_cast<uint8_t>(bytes[0])];
-      if (known != kNoToken) return token_error(token, "another token stands for the same byte");
-      known = token;
+      if (known == kNoToken) known = token;
     } else if (reachable_[static_cast<size_t>(token)]) {
       vocabulary_.by_bytes_.emplace(bytes, token);
       vocabulary_.longest_text_ = std::max(vocabulary_.longest_text_, bytes.size());
     }
   }
   if (model_ == TokenizerModel::kBytePair) prefer_text_for_bytes();
-  return {};
 }
 
 // A byte-level vocabulary writes bytes as text tokens; the others, "<0x0A>", are a second choice.

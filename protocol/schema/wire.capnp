@@ -17,7 +17,7 @@ struct Header {
     # Both directions of the compute channel.
     hello         @0  :Hello;
     welcome       @1  :Welcome;
-    refusal       @2  :Refusal;      # also on the join channel
+    refusal       @2  :Refusal;      # also on the join channel; from a worker: what it cannot hold
     assignment    @3  :Assignment;
     residency     @4  :Residency;
     compute       @5  :Compute;
@@ -88,6 +88,7 @@ struct Residency {
   version @1 :UInt64;        # of the assignment that this is about
   ready   @2 :List(UInt16);  # units that became ready to compute
   lost    @3 :List(UInt16);  # units that cannot be computed any more
+  roomBytes @4 :UInt64 = 0xffffffffffffffff;  # what the store can hold for this pool at present
 }
 
 enum ActivationForm {

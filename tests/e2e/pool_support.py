@@ -28,9 +28,14 @@ class PoolTest(PotluckTest):
 
     def serve(self, *arguments):
         process = self.start("serve", TALETELLER, "--listen", "127.0.0.1:0", *arguments, stdin=-1)
+        return process, *self.lines_of(process)
+
+    def lines_of(self, process):
+        """What a coordinator or worker writes to standard output and standard error."""
         out, err = Lines(process.stdout), Lines(process.stderr)
+        out.server = process
         self.addCleanup(lambda: (out.thread.join(5), err.thread.join(5)))
-        return process, out, err
+        return out, err
 
     def join(self, token, store, *arguments):
         process = self.start("join", *([token] if token else []), "--store", self.home / store,
@@ -41,6 +46,11 @@ class PoolTest(PotluckTest):
 
     @staticmethod
     def next_token(out, known=()):
+        """The invitation that was printed at the start, or one more."""
+        if known:
+            out.server.stdin.write(b"invite\n")
+            out.server.stdin.flush()
+
         def fresh():
             tokens = re.findall(r"potluck join (\S+)\n", out.text)
             return next((t for t in tokens if t not in known), None)

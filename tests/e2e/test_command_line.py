@@ -22,13 +22,15 @@ class CommandLine(PotluckTest):
         self.fails(2, "run", TALETELLER, "--no-such-flag", saying=["--no-such-flag"])
         self.fails(2, "run", TALETELLER, "-p", "x", "--threads", "many", saying=["threads"])
         self.fails(2, "run", TALETELLER, "-p", "x", "--slices", "0", saying=["--slices", "1 to"])
-        self.fails(2, "run", TALETELLER, "-p", "x", "--temp", "-1", saying=["temperature"])
+        self.fails(2, "run", TALETELLER, "-p", "x", "--temp", "-1", saying=["--temp", "0 to"])
         self.fails(2, "run", TALETELLER, "-p", "x", "--isa", "abacus", saying=["abacus", "scalar"])
         self.fails(2, "run", TALETELLER, "-p", "x", "--ram", "lots", saying=["--ram", "lots"])
-        self.fails(2, "serve", TALETELLER, "--listen", "0.0.0.0:0", saying=["--listen"])
+        for address in ["", "7700", "192.168.1.10", "::1:7700", "nowhere.invalid:7700", "eth77:7700",
+                        "127.0.0.1:77000", "127.1:7700", "[::1:7700", "127.0.0.1:-1"]:
+            self.fails(2, "serve", TALETELLER, f"--listen={address}", saying=["--listen"])
         run = ["run", TALETELLER, "-p", "x"]
         self.fails(2, *run, "--reader", "mmap", saying=["--reader", "io_uring", "mmap"])
-        self.fails(2, *run, "--read-depth", "1000", saying=["--read-depth", "1 to"])
+        self.fails(2, *run, "--read-depth", "1000", saying=["--read-depth", "0 to"])
         self.fails(2, *run, "--sim-disk", "fast", saying=["--sim-disk", "fast"])
         self.fails(2, *run, "--sim-disk", "0MB/s", saying=["--sim-disk", "at least"])
         self.fails(2, *run, "--sim-link", "3ms,1MB/s", saying=["--sim-link", "--workers"])

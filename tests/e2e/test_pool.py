@@ -76,19 +76,22 @@ class Pool(PoolTest):
 
     def test_a_worker_whose_disk_fills_up_serves_what_fits(self):
         disk = self.small_disk(256 + 16)  # 256 MiB stay free
-        server, out, _ = self.serve()
+        server, out, err = self.serve()
         worker, worker_err = self.join(self.next_token(out), disk / "store", "--ram", "64MiB")
-        worker_err.wait_for(r"no room for more experts, \d+ of 144 units are ready: .*the disk has \d+ left")
+        full = r"no room for more experts, \d+ of 144 units are ready: .*the disk has \d+ left"
+        worker_err.wait_for(full)
+        err.wait_for("worker 1 .* has room for no more than .* at present")
         before = self.ask(server, out, "Once upon a time")
         wait_for(lambda: len(out.text) > before + 20, "an answer")
         self.assertIsNone(worker.poll())
 
     def test_two_coordinators_with_one_home_are_refused(self):
-        _, out, _ = self.serve()
+        server, out, _ = self.serve()
         self.next_token(out)
         second = self.potluck("serve", TALETELLER, "--listen", "127.0.0.1:0")
         self.assertEqual(second.returncode, 1)
         self.assertIn("another coordinator", second.stderr)
+        self.assertRegex(second.stderr, rf"process {server.pid} holds it since \d{{4}}-\d\d-\d\d")
 
     def test_busy_port_is_named(self):
         _, out, err = self.serve()

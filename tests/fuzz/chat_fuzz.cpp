@@ -7,10 +7,10 @@
 #include <string_view>
 
 #include "engine/base/check.h"
+#include "engine/base/utf8.h"
 #include "engine/chat/chat_template.h"
 #include "engine/chat/interpreter.h"
 #include "engine/chat/parser.h"
-#include "engine/tokenizer/utf8.h"
 
 namespace potluck {
 namespace {

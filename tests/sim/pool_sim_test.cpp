@@ -168,6 +168,11 @@ TEST_F(PoolSim, SeededFaults) {
   }
 }
 
+// A peer denied one grain, and what it had been asked for besides was never asked for again.
+TEST_F(PoolSim, SeedsThatOnceFailed) {
+  for (uint64_t seed : {2031u}) run(draw_scenario(model(), seed));
+}
+
 TEST_F(PoolSim, TheSameSeedTakesTheSameCourse) {
   for (uint64_t seed : {3u, 8u}) {
     Scenario scenario = draw_scenario(model(), seed);

@@ -14,11 +14,16 @@ void SimNetwork::attach(const PeerKey& key) {
   endpoint.listening = true;
   endpoint.quiet = false;
   endpoint.frozen_until = TimePoint{0};
+  drop_connections(key);  // of its former life
 }
 
 void SimNetwork::detach(const PeerKey& key, bool quietly) {
   endpoints_[key].listening = false;
   endpoints_[key].quiet = quietly;
+  if (!quietly) drop_connections(key);
+}
+
+void SimNetwork::drop_connections(const PeerKey& key) {
   std::erase_if(connected_, [&](const Connection& connection) {
     return std::get<0>(connection) == key || std::get<1>(connection) == key;
   });
@@ -36,6 +41,10 @@ void SimNetwork::disconnect(const PeerKey& worker, const PeerKey& server) {
   std::erase_if(connected_, [&](const Connection& connection) {
     return std::get<0>(connection) == worker && std::get<1>(connection) == server;
   });
+}
+
+void SimNetwork::disconnect(const PeerKey& worker, const PeerKey& server, Channel channel) {
+  connected_.erase({worker, server, channel});
 }
 
 bool SimNetwork::listening(const PeerKey& key) const {

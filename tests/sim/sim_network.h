@@ -40,8 +40,9 @@ class SimNetwork {
 
   // A process that listens under this key starts; what is under way to its former life is lost.
   void attach(const PeerKey& key);
-  // It ends. Quietly: senders are not told, their messages are lost. Its own messages that are
-  // under way arrive all the same, as from a process that was killed.
+  // It ends. Quietly: senders are not told, their messages are lost, and their connections look
+  // whole until it is back. Its own messages that are under way arrive all the same, as from a
+  // process that was killed.
   void detach(const PeerKey& key, bool quietly);
   // Nothing arrives there before `until`.
   void freeze(const PeerKey& key, TimePoint until);
@@ -50,6 +51,7 @@ class SimNetwork {
   // channel; without, sending fails either way.
   void connect(const PeerKey& worker, const PeerKey& server, Channel channel);
   void disconnect(const PeerKey& worker, const PeerKey& server);
+  void disconnect(const PeerKey& worker, const PeerKey& server, Channel channel);
   bool connected(const PeerKey& worker, const PeerKey& server, Channel channel) const {
     return connected_.contains({worker, server, channel});
   }
@@ -81,6 +83,7 @@ class SimNetwork {
   };
   using Link = std::tuple<PeerKey, PeerKey, Channel>;
 
+  void drop_connections(const PeerKey& key);
   Duration draw_delay(const Delivery& delivery) const;
 
   const ManualClock& clock_;

@@ -10,21 +10,24 @@
 namespace potluck::sim {
 namespace {
 
-constexpr uint64_t kEpoch = 41;
-constexpr size_t kBulkParts = 4;  // per turn of the loop
+constexpr uint64_t kFirstEpoch = 41;
 // Far more than any run needs: reaching one of them means that nothing moves on any more.
 constexpr uint64_t kMostSteps = 3'000'000;
-constexpr Duration kLongestRun = std::chrono::minutes(30);
+constexpr Duration kLongestRun = std::chrono::hours(3);
+// Turns of the coordinator at one moment: far more than it ever has to do.
+constexpr uint64_t kMostTurnsInPlace = 20'000;
 constexpr Duration kTurn = std::chrono::milliseconds(50);
 constexpr int64_t kInvitationSeconds = 3600;
 const char* const kJoinEndpoint = "tcp://127.0.0.1:7001";
 const char* const kComputeEndpoint = "tcp://127.0.0.1:7002";
 const char* const kBulkEndpoint = "tcp://127.0.0.1:7003";
 
-CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels) {
+CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels,
+                                    uint64_t epoch) {
   CoordinatorCoreOptions core;
-  core.membership.epoch = kEpoch;
+  core.membership.epoch = epoch;
   core.membership.slices = options.slices;
+  core.membership.founding_workers = options.founding_workers;
   core.membership.self_test = kernel_self_test(kernels);
   core.membership.compute_endpoint = kComputeEndpoint;
   core.membership.bulk_endpoint = kBulkEndpoint;
@@ -77,14 +80,42 @@ SimPool::SimPool(const SimModel& model, const SimPoolOptions& options)
       entropy_(options.seed),
       keys_(coordinator_keys(entropy_)),
       signed_manifest_(sign_manifest(model.manifest(), keys_.signing)),
-      core_(core_options(options, model.kernels()), signed_manifest_, model.manifest(),
-            model.model().cutter(), allow_list_, invitations_, clock_),
       threads_(options.threads),
       last_resort_(model.model().cutter(), kMiB),
       compute_(model.kernels(), threads_),
-      executor_(core_, *this, model.model().cutter(), last_resort_, compute_, clock_) {
-  network_.attach(keys_.curve.public_key);
+      epoch_(kFirstEpoch) {
   network_.set_tampering([this](Delivery& delivery) { tamper(delivery); });
+  start_coordinator();
+}
+
+void SimPool::start_coordinator() {
+  CHECK(!coordinator_runs());
+  network_.attach(keys_.curve.public_key);
+  core_ = std::make_unique<CoordinatorCore>(
+      core_options(options_, model_.kernels(), epoch_++), signed_manifest_, model_.manifest(),
+      model_.model().cutter(), allow_list_, invitations_, clock_);
+  CoordinatorLoopObserver observer;
+  observer.notice = [this](const std::string& text) { note(text); };
+  loop_ = std::make_unique<CoordinatorLoop>(*core_, static_cast<Transport&>(*this), clock_,
+                                            std::move(observer));
+  executor_ = std::make_unique<RemoteExecutor>(*loop_, model_.model().cutter(), last_resort_,
+                                               compute_, clock_);
+}
+
+void SimPool::stop_coordinator(bool quietly) {
+  note("the coordinator ends");
+  network_.detach(keys_.curve.public_key, quietly);
+  executor_.reset();
+  loop_.reset();
+  core_.reset();
+  inbox_.clear();
+}
+
+void SimPool::freeze_coordinator(Duration duration) {
+  note("the coordinator is frozen");
+  frozen_ = true;
+  step_until(clock_.now() + duration);
+  frozen_ = false;
 }
 
 void SimPool::add_worker(bool serves) {
@@ -102,7 +133,10 @@ void SimPool::add_worker(bool serves) {
                            options_.worker_ram_bytes,
                            options_.worker_disk_bytes,
                            serves,
-                           options_.worker_model};
+                           options_.worker_serve_rate,
+                           options_.worker_model,
+                           random_.bits(workers_.size(), 7),
+                           SimulatedProcessor(1, options_.worker_call_time)};
   auto find = [this](const PeerKey& key) -> const SimWorker* {
     for (const auto& worker : workers_) {
       if (worker->key() == key) return worker.get();
@@ -124,26 +158,48 @@ void SimPool::end_faults() {
   lies_until_.clear();
 }
 
-void SimPool::pump(Duration timeout) {
-  send_outgoing();
-  step_until(clock_.now() + timeout);
-  for (const Envelope& envelope : std::exchange(inbox_, {})) core_.on_frames(envelope);
-  core_.on_tick();
-  send_outgoing();
-  for (const std::string& notice : core_.take_notices()) note(notice);
+void SimPool::turn() {
+  if (!coordinator_runs()) {
+    step_until(clock_.now() + kTurn);
+    return;
+  }
+  bool moved = !inbox_.empty() || clock_.now() > last_turn_;
+  last_turn_ = clock_.now();
+  loop_->turn(kTurn);
+  turns_in_place_ = moved || clock_.now() > last_turn_ ? 0 : turns_in_place_ + 1;
+  if (turns_in_place_ == kMostTurnsInPlace) {
+    violations_.push_back("the coordinator turns without end: what is due stays due");
+    clock_.advance(kTurn);
+  }
+  if (loop_->next_due() == TimePoint::max()) {
+    violations_.push_back("the coordinator waits for nothing");
+  }
 }
 
 bool SimPool::run_until(const std::function<bool()>& condition, Duration limit) {
   TimePoint end = clock_.now() + limit;
   while (!condition()) {
     if (clock_.now() >= end) return false;
-    pump(kTurn);
+    turn();
   }
   return true;
 }
 
+void SimPool::run_for(Duration duration) {
+  run_until([] { return false; }, duration);
+}
+
+std::vector<std::string> SimPool::violations() const {
+  std::vector<std::string> all = violations_;
+  for (const auto& worker : workers_) {
+    all.insert(all.end(), worker->violations().begin(), worker->violations().end());
+  }
+  return all;
+}
+
 bool SimPool::at_rest() const {
-  const ClusterState& cluster = core_.cluster();
+  if (!coordinator_runs()) return false;
+  const ClusterState& cluster = core_->cluster();
   for (const auto& worker : workers_) {
     if (worker->running() != (cluster.worker(worker->key()) != nullptr)) return false;
   }
@@ -161,27 +217,35 @@ size_t SimPool::running_workers() const {
                                            [](const auto& worker) { return worker->running(); }));
 }
 
-void SimPool::send_outgoing() {
-  for (Outgoing& outgoing : core_.take_outgoing(kBulkParts)) {
-    bool compute = std::holds_alternative<Compute>(outgoing.message);
-    if (compute) check_compute(outgoing);
-    Frames frames{encode_header(outgoing.message), std::move(outgoing.tensor)};
-    Status sent =
-        network_.send(keys_.curve.public_key, outgoing.peer, outgoing.channel, std::move(frames));
-    if (!sent && outgoing.channel == Channel::kCompute) {
-      core_.on_unreachable(outgoing.peer, sent.error().message);
-    }
-    if (!compute) continue;
-    ++computes_sent_;
-    for (const Fault& fault : std::vector<Fault>(faults_)) {
-      if (fault.at_compute == computes_sent_) strike(fault);
-    }
+Status SimPool::send(const PeerKey& peer, Channel channel, Frames frames) {
+  Result<Message> message = decode_header(frames.header);
+  bool compute = message && std::holds_alternative<Compute>(*message);
+  if (compute && core_->cluster().worker(peer) == nullptr) {
+    violations_.push_back("work was sent to a worker that is known to be lost");
   }
+  Status sent = network_.send(keys_.curve.public_key, peer, channel, std::move(frames));
+  if (!compute) return sent;
+  ++computes_sent_;
+  for (const Fault& fault : std::vector<Fault>(faults_)) {
+    if (fault.at_compute == computes_sent_) strike(fault);
+  }
+  return sent;
 }
 
-void SimPool::check_compute(const Outgoing& outgoing) {
-  if (core_.cluster().worker(outgoing.peer) != nullptr) return;
-  violations_.push_back("work was sent to a worker that is known to be lost");
+// The coordinator waits: everything else goes on until something has come for it, or until it is
+// woken, some time after the moment for which it waits.
+std::optional<Envelope> SimPool::receive(Duration timeout) {
+  if (timeout > Duration::zero()) step_until(clock_.now() + timeout + draw_lateness());
+  if (inbox_.empty()) return std::nullopt;
+  Envelope envelope = std::move(inbox_.front());
+  inbox_.pop_front();
+  return envelope;
+}
+
+Duration SimPool::draw_lateness() {
+  uint64_t draw = random_.bits(++waits_, 9);
+  if (draw % 4 == 0) return Duration::zero();
+  return std::chrono::microseconds((draw >> 8) % (draw % 64 == 1 ? 300'000 : 2'000));
 }
 
 void SimPool::strike(const Fault& fault) {
@@ -241,7 +305,7 @@ void SimPool::strike_served(const Delivery& delivery) {
 
 // Returns early when something has arrived for the coordinator.
 void SimPool::step_until(TimePoint deadline) {
-  while (inbox_.empty()) {
+  while (inbox_.empty() || frozen_) {
     TimePoint next = next_event();
     if (next > deadline) {
       clock_.set(std::max(clock_.now(), deadline));
@@ -257,7 +321,7 @@ void SimPool::step_until(TimePoint deadline) {
 TimePoint SimPool::next_event() const {
   TimePoint next = network_.next_due().value_or(TimePoint::max());
   for (const auto& worker : workers_) {
-    next = std::min(next, worker->next_tick().value_or(TimePoint::max()));
+    next = std::min(next, worker->next_wake().value_or(TimePoint::max()));
   }
   for (const Timer& restart : restarts_) next = std::min(next, restart.at);
   return next;
@@ -281,13 +345,13 @@ void SimPool::run_due_events() {
     for (const auto& worker : workers_) {
       if (worker->key() == delivery->to) worker->deliver(*delivery);
     }
-    if (delivery->to == keys_.curve.public_key) {
+    if (delivery->to == keys_.curve.public_key && coordinator_runs()) {
       inbox_.push_back({delivery->from, delivery->channel, std::move(delivery->frames)});
     }
   }
   for (const auto& worker : workers_) {
-    std::optional<TimePoint> tick = worker->next_tick();
-    if (tick && *tick <= now) worker->tick();
+    std::optional<TimePoint> wake = worker->next_wake();
+    if (wake && *wake <= now) worker->wake();
   }
 }
 

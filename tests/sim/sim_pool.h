@@ -1,9 +1,10 @@
-// SimPool: a whole pool in one process and in virtual time: the real CoordinatorCore and
-// RemoteExecutor, workers on devices of their own, a network between them, and faults that strike
-// at chosen messages. Everything that happens follows from the seed. It is the Pump that moves the
-// clock. One thread.
+// SimPool: a whole pool in one process and in virtual time: the real CoordinatorCore,
+// CoordinatorLoop and RemoteExecutor, workers on devices of their own, a network between them, and
+// faults that strike at chosen messages. Everything that happens follows from the seed. Time passes
+// while the coordinator's loop waits. One thread.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -43,12 +44,15 @@ struct SimPoolOptions {
   uint32_t slices = 1;
   uint64_t worker_ram_bytes = 64 * kMiB;
   uint64_t worker_disk_bytes = kGiB;
+  uint64_t worker_serve_rate = kDefaultServeRate;
   LinkOptions link;
   const ModelCopy* worker_model = nullptr;  // on every worker's device
+  Duration worker_call_time{0};             // a unit applied to a row keeps a worker busy so long
   int threads = 1;                          // of the coordinator
+  uint32_t founding_workers = 0;            // units are placed once so many are there
 };
 
-class SimPool final : public Pump {
+class SimPool final : private Transport {
  public:
   SimPool(const SimModel& model, const SimPoolOptions& options);
 
@@ -58,8 +62,16 @@ class SimPool final : public Pump {
   // Faults that have not struck yet never will; what is altered ends now. Restarts still happen.
   void end_faults();
 
-  void pump(Duration timeout) override;
   void strike(const Fault& fault);
+  // The coordinator's process ends; quietly: its machine loses power. And starts again, with its
+  // keys and its list of members, and the next epoch.
+  void stop_coordinator(bool quietly);
+  void start_coordinator();
+  // It does nothing for so long (kill -STOP); everything else goes on.
+  void freeze_coordinator(Duration duration);
+  // The clock jumps; nobody did anything meanwhile (all devices were suspended).
+  void jump(Duration duration) { clock_.advance(duration); }
+  void run_for(Duration duration);
   // Runs until the condition holds; false if it does not within so much virtual time.
   bool run_until(const std::function<bool()>& condition, Duration limit);
   // All running workers are members, and every unit is ready somewhere (if one worker runs).
@@ -67,12 +79,15 @@ class SimPool final : public Pump {
   size_t running_workers() const;
 
   ThreadPool& threads() { return threads_; }
-  RemoteExecutor& executor() { return executor_; }
-  CoordinatorCore& core() { return core_; }
+  // While the coordinator runs.
+  RemoteExecutor& executor() { return *executor_; }
+  CoordinatorCore& core() { return *core_; }
+  bool coordinator_runs() const { return core_ != nullptr; }
   const ManualClock& clock() const { return clock_; }
   SimWorker& worker(size_t index) { return *workers_.at(index); }
+  size_t workers() const { return workers_.size(); }
   // What must never happen and did.
-  const std::vector<std::string>& violations() const { return violations_; }
+  std::vector<std::string> violations() const;
   // Everything the coordinator told its people, and the faults, in order.
   const std::vector<std::string>& log() const { return log_; }
 
@@ -82,8 +97,11 @@ class SimPool final : public Pump {
     size_t worker;
   };
 
-  void send_outgoing();
-  void check_compute(const Outgoing& outgoing);
+  Status send(const PeerKey& peer, Channel channel, Frames frames) override;
+  std::optional<Envelope> receive(Duration timeout) override;
+  uint64_t compute_bytes() const override { return 0; }
+  void turn();
+  Duration draw_lateness();
   void strike_served(const Delivery& delivery);
   void step_until(TimePoint deadline);
   TimePoint next_event() const;
@@ -102,18 +120,24 @@ class SimPool final : public Pump {
   SignedManifest signed_manifest_;
   AllowList allow_list_;
   InvitationBook invitations_;
-  CoordinatorCore core_;
   ThreadPool threads_;
   GgufSource last_resort_;
   ExpertCompute compute_;
-  RemoteExecutor executor_;
+  uint64_t epoch_;
+  std::unique_ptr<CoordinatorCore> core_;
+  std::unique_ptr<CoordinatorLoop> loop_;
+  std::unique_ptr<RemoteExecutor> executor_;
   std::vector<std::unique_ptr<SimWorker>> workers_;
   std::vector<PoolAddress> addresses_;  // of the workers, for their next start
   std::vector<Fault> faults_;
   std::vector<Timer> restarts_;
   std::map<PeerKey, TimePoint> corrupt_until_;
   std::map<PeerKey, TimePoint> lies_until_;
-  std::vector<Envelope> inbox_;  // of the coordinator
+  std::deque<Envelope> inbox_;  // of the coordinator
+  bool frozen_ = false;         // what arrives for the coordinator wakes nobody
+  uint64_t waits_ = 0;
+  uint64_t turns_in_place_ = 0;  // of the coordinator, without a message and at one moment
+  TimePoint last_turn_{0};
   uint64_t computes_sent_ = 0;
   uint64_t parts_served_ = 0;
   std::vector<Fault> due_faults_;  // they strike between two events

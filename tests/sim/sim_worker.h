@@ -1,8 +1,12 @@
 // SimWorker: a device with a disk, and the worker process on it, which may die and start again. The
-// process is the real WorkerCore. One thread.
+// process is the real WorkerCore in the real WorkerLoop; this class is the network and the
+// operating system it runs on: it wakes the loop when a message comes, and some time after the
+// moment for which the loop waits. One thread.
 #pragma once
 
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -10,7 +14,7 @@
 
 #include "engine/base/memory_storage.h"
 #include "tests/sim/sim_network.h"
-#include "worker/worker_core.h"
+#include "worker/worker_loop.h"
 
 namespace potluck::sim {
 
@@ -20,14 +24,17 @@ struct SimWorkerOptions {
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
   bool serves = true;  // other workers can connect to it
+  uint64_t serve_rate = kDefaultServeRate;
   const ModelCopy* model = nullptr;
+  uint64_t seed = 0;  // of how late it is woken
+  std::optional<SimulatedProcessor> processor = std::nullopt;
 };
 
 class SimWorker;
 // The worker with this key, or null; by it a worker that connects finds out whether it is let in.
 using FindWorker = std::function<const SimWorker*(const PeerKey&)>;
 
-class SimWorker {
+class SimWorker final : private Transport, private WorkerLinks {
  public:
   // References must outlive the object.
   SimWorker(SimWorkerOptions options, const KernelTable& kernels, const ManualClock& clock,
@@ -46,30 +53,52 @@ class SimWorker {
   bool flip_bit(uint64_t which);
 
   void deliver(Delivery delivery);
-  // When it wants to be ticked, if it runs.
-  std::optional<TimePoint> next_tick() const;
-  void tick();
+  // When it is woken without a message, if it runs.
+  std::optional<TimePoint> next_wake() const;
+  void wake();
 
   // Whether it lets this one fetch grains from it.
   bool admits(const PeerKey& peer) const { return running() && admitted_.contains(peer); }
   // It takes requests for grains and answers none.
   void serve_nothing() { silent_ = true; }
   uint64_t bytes_served() const { return running() ? core_->bytes_served() : 0; }
+  // The process has ended by itself: no pool is left that wants it.
+  bool ended() const { return running() && core_->pools() == 0; }
   MembershipStatus status() const;
   const std::vector<std::string>& notices() const { return notices_; }
   // Notices that ended a membership.
   const std::vector<std::string>& fatal_notices() const { return fatal_notices_; }
+  // What must never happen and did: it turned without end, or nothing was due any more.
+  const std::vector<std::string>& violations() const { return violations_; }
 
  private:
-  void run_actions();
-  void send(SendMessage& message);
-  void connect(const ConnectPeer& connection);
+  // One channel to a peer, as ZeroMQ keeps it: it tries again by itself, less and less often.
+  struct Link {
+    bool made = false;  // it was connected when last seen
+    bool refused = false;
+    uint32_t tries = 0;
+    TimePoint not_before{0};
+  };
+
+  Status send(const PeerKey& peer, Channel channel, Frames frames) override;
+  std::optional<Envelope> receive(Duration timeout) override;
+  uint64_t compute_bytes() const override { return 0; }
+  Status connect(const PeerKey& peer, Channel channel, const std::string& endpoint) override;
+  void disconnect(const PeerKey& peer) override;
+  void disconnect(const PeerKey& peer, Channel channel) override;
+  LinkState state(const PeerKey& peer, Channel channel) override;
+  void admit(const std::set<PeerKey>& peers) override { admitted_ = peers; }
+  void turn();
+  void check(bool moved);
+  Duration draw_lateness();
 
   SimWorkerOptions options_;
   const KernelTable& kernels_;
   const ManualClock& clock_;
   SimNetwork& network_;
   FindWorker find_worker_;
+  CounterRandom random_;
+  uint64_t wakes_ = 0;
   std::set<PeerKey> admitted_;
   bool silent_ = false;
   MemoryStorage disk_;
@@ -77,11 +106,17 @@ class SimWorker {
   std::unique_ptr<GrainStore> store_;
   std::unique_ptr<ManifestStore> manifests_;
   std::unique_ptr<WorkerCore> core_;
+  std::unique_ptr<WorkerLoop> loop_;
   PeerKey coordinator_;
-  TimePoint last_tick_{0};
+  std::map<std::pair<PeerKey, Channel>, Link> links_;
+  std::deque<Envelope> inbox_;
+  TimePoint wake_at_{0};
+  TimePoint last_turn_{0};
+  uint64_t turns_in_place_ = 0;  // without a message, and without the clock moving
   TimePoint frozen_until_{0};
   std::vector<std::string> notices_;
   std::vector<std::string> fatal_notices_;
+  std::vector<std::string> violations_;
 };
 
 }  // namespace potluck::sim

@@ -49,17 +49,39 @@ SEAMS = {
         re.compile(r"std::[io]?fstream|\bfopen\(|[^_.>\w]::open\(|\bopenat\("),
         {
             "engine/base/storage.cpp",
-            "engine/base/memory_limit.cpp",  # /proc, whose files have no size
+            "engine/base/process_limits.cpp",  # /proc, whose files have no size
             "coordinator/serving/local_workers.cpp",  # /dev/null between fork() and exec()
+            "coordinator/cli/standard_streams.cpp",  # /dev/null before there is a Storage
         },
         "take a Storage",
     ),
+    "standard output and error": (
+        re.compile(r"\bfmt::print\(|\bf?printf\(|\bf?puts\(|\bfwrite\(|std::(cout|cerr|clog)\b|"
+                   r"\bstd(out|err)\b"),
+        {
+            "engine/base/check.cpp",  # the last words before abort()
+        },
+        "return it, or use Output and Terminal, which know about full disks and hostile text",
+    ),
+    "flag": (
+        re.compile(r"(?:->|\.)add_(option|flag)(?!_group)\w*\("),
+        {"coordinator/cli/flags.h", "coordinator/cli/flags.cpp"},
+        "declare it through coordinator/cli/flags.h, where numbers are checked",
+    ),
+    "JSON text": (
+        re.compile(r"\.dump\(|json::parse\(|json::sax_parse\("),
+        {"coordinator/cli/json_text.cpp", "engine/chat/json.cpp"},
+        "json_text() and read_json(), which never throw",
+    ),
 }
 
-# Where foreign libraries' exceptions end.
+# Where foreign libraries' exceptions end, and those for lack of memory or threads.
 CATCH_ALLOWED = {
+    "engine/base/out_of_resources.cpp",
+    "engine/base/thread_pool.cpp",  # hands them to the thread that called
     "protocol/header_decode.cpp",  # Cap'n Proto
-    "coordinator/cli/main.cpp",    # CLI11
+    "coordinator/cli/command_line.cpp",  # CLI11
+    "coordinator/cli/flags.cpp",         # CLI11
 }
 
 def source_files(root, folders=("engine", "protocol", "worker", "coordinator")):
@@ -174,9 +196,28 @@ def check_format(root):
             yield line.split(" [")[0]
 
 
+def check_checks(root):
+    """Each file with a CHECK says in checks.txt why nothing from outside can make it fail."""
+    table = {}
+    for line in (root / "tests/style/checks.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            file, most, why = line.split(None, 2)
+            table[file] = int(most)
+    for path in source_files(root):
+        if path.parts[:2] == ("engine", "base") and path.stem == "check":
+            continue
+        found = len(re.findall(r"\bCHECK\(", strip_comments((root / path).read_text())))
+        if found > table.get(str(path), 0):
+            yield (f"{path}: {found} CHECKs, {table.get(str(path), 0)} in tests/style/checks.txt: "
+                   f"say there why no file, flag, peer or full disk can make them fail")
+    for file in table:
+        if not (root / file).exists():
+            yield f"tests/style/checks.txt: {file} is gone: leave it out"
+
+
 FILE_RULES = [check_sizes, check_includes, check_header_comment, check_seams, check_catches,
               check_globals, check_dead_code]
-TREE_RULES = [check_functions, check_format]
+TREE_RULES = [check_functions, check_format, check_checks]
 
 
 def main():

@@ -43,8 +43,46 @@ void ConfigReader::fail(Error error) {
   if (!error_) error_ = std::move(error);
 }
 
-uint32_t ConfigReader::count_from(uint32_t low, std::string_view key, uint32_t limit) {
-  Result<uint64_t> value = model_.metadata().integer(full_key(key));
+bool ConfigReader::is_array(std::string_view key) const {
+  const MetadataValue* value = model_.metadata().find(full_key(key));
+  return value != nullptr && std::holds_alternative<MetadataArray>(*value);
+}
+
+template <class T>
+Result<T> ConfigReader::same_for_layers(std::string_view key, const Result<std::vector<T>>& values,
+                                        uint32_t layers) const {
+  if (!values) return values.error();
+  const size_t count = layers == 0 ? values->size() : layers;
+  if (values->empty() || values->size() < count) {
+    return Error{ErrorCode::kCorrupt,
+                 fmt::format("{}: expected a number or one for each layer, found an array of {}",
+                             full_key(key), values->size())};
+  }
+  for (size_t layer = 1; layer < count; ++layer) {
+    if ((*values)[layer] == values->front()) continue;
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("{} is {} for layer 0, but {} for layer {}: layers that differ in it "
+                             "are not supported",
+                             full_key(key), values->front(), (*values)[layer], layer)};
+  }
+  return values->front();
+}
+
+Result<uint64_t> ConfigReader::integer(std::string_view key, uint32_t layers) const {
+  if (!is_array(key)) return model_.metadata().integer(full_key(key));
+  auto values = model_.metadata().integers(full_key(key));
+  // In models of two kinds of layers, those without heads have none.
+  if (values && key.starts_with("attention.") && has("ssm.inner_size")) std::erase(*values, 0);
+  auto same = same_for_layers<int64_t>(key, values, layers);
+  if (!same) return same.error();
+  if (*same >= 0) return static_cast<uint64_t>(*same);
+  return Error{
+      ErrorCode::kCorrupt,
+      fmt::format("{}: expected an integer that is not negative, found {}", full_key(key), *same)};
+}
+
+uint32_t ConfigReader::checked(std::string_view key, Result<uint64_t> value, uint32_t low,
+                               uint32_t limit) {
   if (!value) {
     fail(value.error());
     return 0;
@@ -55,6 +93,14 @@ uint32_t ConfigReader::count_from(uint32_t low, std::string_view key, uint32_t l
     return 0;
   }
   return static_cast<uint32_t>(*value);
+}
+
+uint32_t ConfigReader::count_from(uint32_t low, std::string_view key, uint32_t limit) {
+  return checked(key, integer(key, 0), low, limit);
+}
+
+uint32_t ConfigReader::count_of_first(std::string_view key, uint32_t limit, uint32_t layers) {
+  return checked(key, integer(key, layers), 1, limit);
 }
 
 uint32_t ConfigReader::count(std::string_view key, uint32_t limit) {
@@ -70,7 +116,9 @@ uint32_t ConfigReader::count_or_zero(std::string_view key, uint32_t limit) {
 }
 
 double ConfigReader::number(std::string_view key) {
-  Result<double> value = model_.metadata().number(full_key(key));
+  Result<double> value =
+      is_array(key) ? same_for_layers<double>(key, model_.metadata().numbers(full_key(key)), 0)
+                    : model_.metadata().number(full_key(key));
   if (!value) {
     fail(value.error());
     return 0;
@@ -104,32 +152,56 @@ uint32_t ConfigReader::read_vocabulary() {
   return static_cast<uint32_t>(embedding->rows());
 }
 
-// A kind of scaling that is not known is refused: to ignore it would change the model.
-void ConfigReader::read_rope_scaling(RopeConfig* rope) {
-  if (!has("rope.scaling.type")) return;
-  Result<std::string> kind = model_.metadata().text(full_key("rope.scaling.type"));
+// A kind of scaling that is not known is refused: to ignore it would change the model. Old files
+// give a factor without a kind, which is linear then, or under an older key.
+void ConfigReader::read_rope_scaling(uint32_t trained_context, RopeConfig* rope) {
+  constexpr const char* kKindKey = "rope.scaling.type";
+  const bool is_old = !has("rope.scaling.factor") && has("rope.scale_linear");
+  const char* factor_key = is_old ? "rope.scale_linear" : "rope.scaling.factor";
+  if (!has(kKindKey) && !has(factor_key)) return;
+  Result<std::string> kind = has(kKindKey) ? model_.metadata().text(full_key(kKindKey))
+                                           : Result<std::string>(std::string("linear"));
   if (!kind) return fail(kind.error());
   if (*kind == "none") return;
   if (*kind != "linear" && *kind != "yarn") {
-    return fail({ErrorCode::kUnsupported,
-                 fmt::format("{} is '{}'; supported are 'none', 'linear' and 'yarn'",
-                             full_key("rope.scaling.type"), printable(*kind))});
+    return fail(
+        {ErrorCode::kUnsupported, fmt::format("{} is '{}'; supported are 'none', 'linear' and "
+                                              "'yarn'",
+                                              full_key(kKindKey), printable(*kind))});
   }
-  rope->factor = number("rope.scaling.factor");
+  const double factor = number(factor_key);
+  // Some files say 0 where nothing is to be scaled.
+  if (*kind == "linear" && factor == 0) return;
+  rope->factor = factor;
   rope->scaling = RopeScaling::kLinear;
   if (*kind == "linear") return;
   rope->scaling = RopeScaling::kYarn;
-  rope->original_context = count("rope.scaling.original_context_length", limits::kContext);
+  rope->original_context =
+      count_or("rope.scaling.original_context_length", limits::kContext, trained_context);
   rope->beta_fast = number_or("rope.scaling.yarn_beta_fast", rope->beta_fast);
   rope->beta_slow = number_or("rope.scaling.yarn_beta_slow", rope->beta_slow);
   rope->magnitude = yarn_magnitude(rope->factor) * number_or("rope.scaling.yarn_attn_factor", 1.0);
+}
+
+void ConfigReader::refuse_unsupported() {
+  for (const char* key :
+       {"attention.clamp_kqv", "attention.max_alibi_bias", "attn_logit_softcapping",
+        "final_logit_softcapping", "router_logit_softcapping"}) {
+    const double value = number_or(key, 0);
+    if (value == 0) continue;
+    fail({ErrorCode::kUnsupported,
+          fmt::format("{} is {}, which is not supported", full_key(key), value)});
+  }
+  if (boolean_or("attention.causal", true)) return;
+  fail({ErrorCode::kUnsupported, fmt::format("{} is false: the model does not generate text",
+                                             full_key("attention.causal"))});
 }
 
 void ConfigReader::read_rope(ModelConfig* config) {
   config->rope.dimensions =
       count_or("rope.dimension_count", limits::kHeadDimension, config->head_dim);
   config->rope.base = number_or("rope.freq_base", 10000.0);
-  read_rope_scaling(&config->rope);
+  read_rope_scaling(config->trained_context, &config->rope);
 }
 
 ModelConfig ConfigReader::read_common() {
@@ -154,6 +226,7 @@ ModelConfig ConfigReader::read_common() {
       static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)));
   config.norm_epsilon = static_cast<float>(number("attention.layer_norm_rms_epsilon"));
   read_rope(&config);
+  refuse_unsupported();
   return config;
 }
 

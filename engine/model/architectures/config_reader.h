@@ -17,8 +17,12 @@ class ConfigReader {
   // The file must have general.architecture (read_config() has seen it).
   explicit ConfigReader(const GgufModel& model);
 
+  // Where a number is expected, an array that says the same for every layer is as good.
+
   // "<architecture>.<key>": a whole number in [1, limit].
   uint32_t count(std::string_view key, uint32_t limit);
+  // The same where only the first `layers` go by it; an array may say anything of the others.
+  uint32_t count_of_first(std::string_view key, uint32_t limit, uint32_t layers);
   // The same, or `otherwise` if the key is absent.
   uint32_t count_or(std::string_view key, uint32_t limit, uint32_t otherwise);
   // A whole number in [0, limit]; 0 if the key is absent.
@@ -46,9 +50,18 @@ class ConfigReader {
  private:
   std::string full_key(std::string_view key) const;
   void fail(Error error);
+  // The one value that an array has `layers` times; 0: for all layers.
+  template <class T>
+  Result<T> same_for_layers(std::string_view key, const Result<std::vector<T>>& values,
+                            uint32_t layers) const;
+  Result<uint64_t> integer(std::string_view key, uint32_t layers) const;
+  bool is_array(std::string_view key) const;
+  uint32_t checked(std::string_view key, Result<uint64_t> value, uint32_t low, uint32_t limit);
   uint32_t count_from(uint32_t low, std::string_view key, uint32_t limit);
   void read_rope(ModelConfig* config);
-  void read_rope_scaling(RopeConfig* rope);
+  void read_rope_scaling(uint32_t trained_context, RopeConfig* rope);
+  // What other programs do with a model and this one does not.
+  void refuse_unsupported();
   uint32_t read_vocabulary();
 
   const GgufModel& model_;

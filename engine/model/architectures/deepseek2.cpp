@@ -58,7 +58,8 @@ Result<ModelConfig> read_deepseek2_config(const GgufModel& model) {
   config.router.selection_bias = reader.has_tensor(bias);
   // V2 ranks groups by their best expert.
   config.router.groups_by_best_two = config.router.selection_bias;
-  config.ffn_width = reader.count("feed_forward_length", limits::kExpertWidth);
+  config.ffn_width = reader.count_of_first("feed_forward_length", limits::kExpertWidth,
+                                           config.leading_dense_layers);
   config.expert_width = reader.count("expert_feed_forward_length", limits::kExpertWidth);
   reader.read_shared_experts(&config);
   return reader.finish(config);

@@ -19,7 +19,8 @@ Result<ModelConfig> read_glm4moe_config(const GgufModel& model) {
   config.router.selection_bias = true;
   reader.read_router(&config.router);
   config.leading_dense_layers = reader.count_or_zero("leading_dense_block_count", config.layers);
-  config.ffn_width = reader.count("feed_forward_length", limits::kExpertWidth);
+  config.ffn_width = reader.count_of_first("feed_forward_length", limits::kExpertWidth,
+                                           config.leading_dense_layers);
   config.expert_width = reader.count("expert_feed_forward_length", limits::kExpertWidth);
   reader.read_shared_experts(&config);
   return reader.finish(config);

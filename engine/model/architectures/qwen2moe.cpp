@@ -12,8 +12,10 @@ Result<ModelConfig> read_qwen2moe_config(const GgufModel& model) {
   reader.read_experts(&config);
   config.router.normalize_weights = false;
   config.expert_width = reader.count("expert_feed_forward_length", limits::kExpertWidth);
-  config.shared_width = reader.count_or("expert_shared_feed_forward_length", limits::kExpertWidth,
-                                        reader.count("feed_forward_length", limits::kExpertWidth));
+  const char* shared_key = reader.has("expert_shared_feed_forward_length")
+                               ? "expert_shared_feed_forward_length"
+                               : "feed_forward_length";
+  config.shared_width = reader.count(shared_key, limits::kExpertWidth);
   config.shared_gate = true;
   return reader.finish(config);
 }

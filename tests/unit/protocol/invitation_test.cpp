@@ -67,6 +67,37 @@ TEST(Invitation, MissingDoubledAndSwappedCharactersAreNoticed) {
   EXPECT_FALSE(parse_invitation(token + std::string(1000, 'A')).ok());
 }
 
+// Letters, chats and terminals break lines, add blanks and quotes, and people copy the whole line.
+TEST(Invitation, WhatPeoplePasteIsUnderstood) {
+  const std::string token = sample().token();
+  const std::string half = token.substr(0, 80);
+  const std::string rest = token.substr(80);
+  for (const std::string& pasted :
+       {token, token + " ", token + "\n", "\r\n" + token + "\r\n\t", "potluck join " + token,
+        "build/release/potluck join " + token + "\n", "$ potluck join \"" + token + "\"",
+        "'" + token + "'", "`" + token + "`", "<" + token + ">", token + ".", half + "\n" + rest,
+        half + "\r\n    " + rest, "potluck join " + half + " " + rest,
+        "Run this: potluck join " + token + " (once, within a day)",
+        half + "\n" + rest + "\nSee you!", token + " " + token}) {
+    auto parsed = parse_invitation(pasted);
+    ASSERT_TRUE(parsed.ok()) << pasted << ": " << parsed.error().message;
+    EXPECT_EQ(parsed->secret, sample().secret);
+  }
+  std::string lines;
+  for (size_t i = 0; i < token.size(); i += 20) lines += "  " + token.substr(i, 20) + "\n";
+  EXPECT_TRUE(parse_invitation(lines).ok()) << lines;
+}
+
+TEST(Invitation, WhatHoldsNoWholeTokenIsAnError) {
+  const std::string token = sample().token();
+  for (const std::string& pasted :
+       {std::string(), std::string(" \n"), std::string("potluck join"), "x" + token,
+        token.substr(0, 80) + "\nAnd now?", token.substr(0, 80) + "\n" + token.substr(82),
+        token + token, std::string(100'000, ' ') + token, token.substr(9)}) {
+    EXPECT_FALSE(parse_invitation(pasted).ok()) << pasted;
+  }
+}
+
 TEST(Invitation, OnlyTcpEndpointsAreAccepted) {
   for (const char* endpoint :
        {"", "ipc:///tmp/x", "inproc://x", "tcp://*:7100", "tcp://host", "tcp://host:0",
@@ -104,9 +135,9 @@ TEST_F(InvitationBookTest, AnInvitationWorksOnce) {
   EXPECT_NE(issued.secret, sample().secret);
   EXPECT_EQ(issued.coordinator, sample().coordinator);
   EXPECT_EQ(issued.expires_unix_seconds, 1000);
-  EXPECT_EQ(book_.open_count(), 1u);
+  EXPECT_EQ(book_.open_count(999), 1u);
   EXPECT_TRUE(book_.redeem(issued.secret, 999).ok());
-  EXPECT_EQ(book_.open_count(), 0u);
+  EXPECT_EQ(book_.open_count(999), 0u);
   expect_refused(issued.secret, 999, "used");
   expect_refused(issued.secret, 5000, "used");
   expect_refused(issued.secret, 5000, "unknown");  // nothing is remembered beyond the expiry
@@ -114,8 +145,9 @@ TEST_F(InvitationBookTest, AnInvitationWorksOnce) {
 
 TEST_F(InvitationBookTest, AnInvitationExpires) {
   Invitation issued = book_.issue(sample(), 1000, entropy_);
+  EXPECT_EQ(book_.open_count(999), 1u);
+  EXPECT_EQ(book_.open_count(1000), 0u) << "without anybody having tried it";
   expect_refused(issued.secret, 1000, "expired");
-  EXPECT_EQ(book_.open_count(), 0u);
   expect_refused(issued.secret, 1, "unknown");
 }
 
@@ -127,6 +159,18 @@ TEST_F(InvitationBookTest, UnknownSecretsAreRefusedAndUseNothingUp) {
     expect_refused(other, 1, "unknown");
   }
   EXPECT_TRUE(book_.redeem(issued.secret, 1).ok());
+}
+
+TEST_F(InvitationBookTest, AnInvitationThatDidNotHelpStaysGood) {
+  Invitation issued = book_.issue(sample(), 1000, entropy_);
+  Status failed = book_.redeem(issued.secret, 1, [] {
+    return Status(Error{ErrorCode::kLimit, "the disk is full"});
+  });
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(failed.error().message, "the disk is full");
+  EXPECT_EQ(book_.open_count(1), 1u);
+  EXPECT_TRUE(book_.redeem(issued.secret, 1).ok());
+  EXPECT_EQ(book_.open_count(1), 0u);
 }
 
 TEST_F(InvitationBookTest, SeveralInvitationsAreIndependent) {

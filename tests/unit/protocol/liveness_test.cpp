@@ -31,65 +31,30 @@ TEST(PeerClock, ABeatIsDueWhenNothingElseWasSaid) {
   EXPECT_TRUE(peer.beat_due(milliseconds(1700)));
 }
 
-TEST(PeerClock, NextChangeIsWhenSomethingChanges) {
+TEST(PeerClock, WhatIsDueStaysDueUntilItIsDone) {
   PeerClock peer(milliseconds(0));
   peer.sent(milliseconds(100));
-  struct Case {
-    int now_ms;
-    int next_ms;
-  };
-  for (Case c :
-       {Case{100, 1100}, Case{1099, 1100}, Case{1100, 2000}, Case{2000, 4000}, Case{3999, 4000}}) {
-    EXPECT_EQ(peer.next_change(milliseconds(c.now_ms)), milliseconds(c.next_ms)) << c.now_ms;
+  EXPECT_EQ(peer.next_due(), milliseconds(1100));
+  // However late it is asked: the beat was due then, and no later moment takes its place.
+  EXPECT_TRUE(peer.beat_due(milliseconds(300'000)));
+  EXPECT_EQ(peer.next_due(), milliseconds(1100));
+  peer.sent(milliseconds(3900));
+  EXPECT_EQ(peer.next_due(), milliseconds(4000));
+  EXPECT_EQ(peer.liveness(milliseconds(4000)), Liveness::kDead);
+  peer.heard(milliseconds(4700));
+  EXPECT_EQ(peer.next_due(), milliseconds(4900));
+}
+
+TEST(PeerClock, NothingIsDueBeforeTheNextDue) {
+  for (int sent = 0; sent <= 6000; sent += 100) {
+    PeerClock peer(milliseconds(0));
+    peer.sent(milliseconds(sent));
+    auto due = [&](TimePoint at) {
+      return peer.beat_due(at) || peer.liveness(at) == Liveness::kDead;
+    };
+    EXPECT_FALSE(due(peer.next_due() - Duration(1))) << sent;
+    EXPECT_TRUE(due(peer.next_due())) << sent;
   }
-  EXPECT_EQ(peer.next_change(milliseconds(4000)), TimePoint::max());
-}
-
-TEST(PeerClock, NothingChangesBeforeTheNextChange) {
-  PeerClock peer(milliseconds(0));
-  peer.heard(milliseconds(300));
-  TimePoint now = milliseconds(300);
-  for (int step = 0; step < 3; ++step) {
-    TimePoint next = peer.next_change(now);
-    auto state = [&](TimePoint at) { return std::pair(peer.liveness(at), peer.beat_due(at)); };
-    EXPECT_EQ(state(now), state(next - Duration(1)));
-    EXPECT_NE(state(now), state(next));
-    now = next;
-  }
-}
-
-TEST(DeadlineEstimator, IsGenerousUntilItKnows) {
-  DeadlineEstimator estimator;
-  EXPECT_EQ(estimator.deadline(1), milliseconds(2000));
-  for (int i = 0; i < 7; ++i) estimator.record(milliseconds(1), 1);
-  EXPECT_EQ(estimator.deadline(1), milliseconds(2000));
-  estimator.record(milliseconds(1), 1);
-  EXPECT_EQ(estimator.deadline(1), milliseconds(100));
-}
-
-TEST(DeadlineEstimator, ScalesWithRowsAboveTheFloor) {
-  DeadlineEstimator estimator;
-  for (int i = 0; i < 64; ++i) estimator.record(milliseconds(200), 10);
-  EXPECT_EQ(estimator.deadline(1), milliseconds(100));  // 3 x 20 ms is below the floor
-  EXPECT_EQ(estimator.deadline(10), milliseconds(600));
-  EXPECT_EQ(estimator.deadline(4096), milliseconds(20 * 3 * 4096));
-}
-
-TEST(DeadlineEstimator, ForgetsWhatIsLongPast) {
-  DeadlineEstimator estimator;
-  estimator.record(milliseconds(1000), 1);
-  for (int i = 0; i < 63; ++i) estimator.record(milliseconds(100), 1);
-  EXPECT_EQ(estimator.deadline(1), milliseconds(3000));
-  estimator.record(milliseconds(100), 1);
-  EXPECT_EQ(estimator.deadline(1), milliseconds(300));
-}
-
-TEST(DeadlineEstimator, OddMeasurementsDoNoHarm) {
-  DeadlineEstimator estimator;
-  estimator.record(Duration::max(), 0);
-  estimator.record(Duration::min(), 4);
-  EXPECT_GT(estimator.deadline(0), Duration::zero());
-  EXPECT_GT(estimator.deadline(4096), Duration::zero());
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ TEST(PeerText, EverythingElseBecomesQuestionMarks) {
   const std::pair<std::string, std::string> kCases[] = {
       {std::string("\0\t\n\x1f\x7f", 5), "?????"},
       {"\xc2\x80\xc2\x9f", "????"},  // C1 controls
+      {"\xe2\x80\xae", "???"},       // writes from right to left
       {"\x80\xbf", "??"},            // continuations alone
       {"\xc3", "?"},                 // cut
       {"\xe2\x82", "??"},

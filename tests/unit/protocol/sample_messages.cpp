@@ -222,6 +222,7 @@ std::vector<Message> sample_messages() {
       Assignment{kMax64, kMax64, limits::kSlices, units(20000), 0, {}},
       Residency{},
       Residency{kMax64, kMax64, units(20000), units(3)},
+      Residency{1, 2, {}, {}, 0},
       Heartbeat{},
       Heartbeat{kMax64, kMax64, true},
       Goodbye{},

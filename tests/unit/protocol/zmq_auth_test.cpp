@@ -20,10 +20,8 @@ class HandshakePolicyTest : public testing::Test {
   HandshakePolicy policy_{list_};
   TimePoint now_ = milliseconds(1'000'000);
 
-  Verdict member(const PeerKey& peer) { return policy_.judge(kMemberDomain, peer, now_, 0); }
-  Verdict join(const PeerKey& peer, size_t connections = 1) {
-    return policy_.judge(kJoinDomain, peer, now_, connections);
-  }
+  Verdict member(const PeerKey& peer) { return policy_.judge(kMemberDomain, peer, now_); }
+  Verdict join(const PeerKey& peer) { return policy_.judge(kJoinDomain, peer, now_); }
 };
 
 TEST_F(HandshakePolicyTest, OnlyMembersComeIn) {
@@ -36,13 +34,16 @@ TEST_F(HandshakePolicyTest, OnlyMembersComeIn) {
 }
 
 TEST_F(HandshakePolicyTest, UnknownDomainsAreForMembersOnly) {
+  policy_.open_join(true);
   ASSERT_TRUE(list_.add(key(1), "").ok());
   for (const char* domain : {"", "potluck", "potluck.join ", "global"}) {
-    EXPECT_EQ(policy_.judge(domain, key(2), now_, 0), Verdict::kRefuse);
+    EXPECT_EQ(policy_.judge(domain, key(2), now_), Verdict::kRefuse);
   }
 }
 
 TEST_F(HandshakePolicyTest, StrangersMayKnockWhileJoinIsOpen) {
+  EXPECT_EQ(join(key(1)), Verdict::kRefuse) << "closed until it is opened";
+  policy_.open_join(true);
   EXPECT_EQ(join(key(1)), Verdict::kAccept);
   policy_.open_join(false);
   EXPECT_EQ(join(key(1)), Verdict::kRefuse);
@@ -51,6 +52,7 @@ TEST_F(HandshakePolicyTest, StrangersMayKnockWhileJoinIsOpen) {
 }
 
 TEST_F(HandshakePolicyTest, StrangersAreLimitedInRate) {
+  policy_.open_join(true);
   for (uint32_t i = 0; i < HandshakePolicy::kStrangersAtOnce; ++i) {
     EXPECT_EQ(join(key(1)), Verdict::kAccept);
   }
@@ -66,15 +68,11 @@ TEST_F(HandshakePolicyTest, StrangersAreLimitedInRate) {
 }
 
 TEST_F(HandshakePolicyTest, AFloodOfStrangersDoesNotKeepMembersOut) {
+  policy_.open_join(true);
   ASSERT_TRUE(list_.add(key(9), "").ok());
   for (int i = 0; i < 1000; ++i) join(key(1));
   EXPECT_EQ(join(key(9)), Verdict::kAccept);
   EXPECT_EQ(member(key(9)), Verdict::kAccept);
-}
-
-TEST_F(HandshakePolicyTest, StrangersAreLimitedInNumber) {
-  EXPECT_EQ(join(key(1), HandshakePolicy::kJoinConnections), Verdict::kAccept);
-  EXPECT_EQ(join(key(1), HandshakePolicy::kJoinConnections + 1), Verdict::kLater);
 }
 
 }  // namespace

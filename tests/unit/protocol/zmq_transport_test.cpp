@@ -37,8 +37,9 @@ class ZmqTransportTest : public testing::Test {
   ZmqClientTransport client_{client_keys_};
 
   std::unique_ptr<ZmqServerTransport> listen(uint16_t port) {
-    auto server = ZmqServerTransport::listen({server_keys_, "127.0.0.1", port}, allowed_);
+    auto server = ZmqServerTransport::listen({server_keys_, "127.0.0.1", {}, port}, allowed_);
     EXPECT_TRUE(server.ok()) << server.error().message;
+    (*server)->open_join(true);
     return std::move(*server);
   }
   void admit(const CurveKeyPair& keys) { ASSERT_TRUE(allowed_.add(keys.public_key, "").ok()); }
@@ -236,7 +237,7 @@ TEST_F(ZmqTransportTest, AKeyThatConnectsAnewIsReachedOnItsNewConnection) {
 TEST_F(ZmqTransportTest, OneClientServesTwoCoordinators) {
   CurveKeyPair other_keys = generate_curve_keys();
   admit(client_keys_);
-  auto other = ZmqServerTransport::listen({other_keys, "127.0.0.1", 0}, allowed_);
+  auto other = ZmqServerTransport::listen({other_keys, "127.0.0.1", {}, 0}, allowed_);
   ASSERT_TRUE(other.ok());
   connect(client_, Channel::kCompute);
   ASSERT_TRUE(
@@ -337,19 +338,39 @@ TEST_F(ZmqTransportTest, WorkersFindACoordinatorThatRestartsOnItsPort) {
 TEST_F(ZmqTransportTest, AChosenPortGivesThreeKnownPortsOrSaysThatItIsTaken) {
   std::string join = server_->join_endpoint();
   auto port = static_cast<uint16_t>(std::stoi(join.substr(join.rfind(':') + 1)));
-  auto second = ZmqServerTransport::listen({server_keys_, "127.0.0.1", port}, allowed_);
+  auto second = ZmqServerTransport::listen({server_keys_, "127.0.0.1", {}, port}, allowed_);
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.error().message.find("127.0.0.1:" + std::to_string(port)), std::string::npos);
 }
 
 TEST_F(ZmqTransportTest, WildcardsAndNonsenseAreNoListenAddresses) {
   for (const char* host : {"0.0.0.0", "*", "::", "[::]", "", "a b", "127.0.0.1;tcp://x"}) {
-    auto server = ZmqServerTransport::listen({server_keys_, host, 0}, allowed_);
+    auto server = ZmqServerTransport::listen({server_keys_, host, {}, 0}, allowed_);
     ASSERT_FALSE(server.ok()) << host;
     EXPECT_EQ(server.error().code, ErrorCode::kInvalidArgument);
   }
-  auto elsewhere = ZmqServerTransport::listen({server_keys_, "192.0.2.1", 0}, allowed_);
+  auto elsewhere = ZmqServerTransport::listen({server_keys_, "192.0.2.1", {}, 0}, allowed_);
   EXPECT_FALSE(elsewhere.ok());
+}
+
+TEST_F(ZmqTransportTest, OnAllInterfacesItSaysByWhichAPeerCame) {
+  for (const char* everywhere : {"0.0.0.0", "[::]"}) {
+    auto server = ZmqServerTransport::listen({server_keys_, everywhere, "192.0.2.7", 0}, allowed_);
+    ASSERT_TRUE(server.ok()) << server.error().message;
+    server_ = std::move(*server);
+    server_->open_join(true);
+    std::string join = server_->join_endpoint();
+    EXPECT_TRUE(join.starts_with("tcp://192.0.2.7:")) << join;
+    EXPECT_TRUE(server_->compute_endpoint().starts_with("tcp://192.0.2.7:"));
+    EXPECT_EQ(server_->reached_host(client_keys_.public_key), "192.0.2.7");
+    for (const char* host : {"127.0.0.1", "127.0.0.5"}) {
+      std::string endpoint = "tcp://" + std::string(host) + join.substr(join.rfind(':'));
+      ZmqClientTransport client(client_keys_);
+      ASSERT_TRUE(client.connect(server_keys_.public_key, Channel::kJoin, endpoint).ok());
+      expect_passes(client, client_keys_.public_key, Channel::kJoin);
+      EXPECT_EQ(server_->reached_host(client_keys_.public_key), host) << everywhere;
+    }
+  }
 }
 
 TEST_F(ZmqTransportTest, ReceivingWithoutAnyLinkReturns) {
@@ -454,7 +475,7 @@ bool gets_through(bool with_handler) {
   ZmqRawPeer peer(peer_keys, keys.public_key, "w", endpoint);
   peer.send({"hello", ""});
   for (int i = 0; i < (with_handler ? kAttempts : kFewAttempts); ++i) {
-    if (handler) handler->serve(policy, TimePoint(0), 0);
+    if (handler) handler->serve(policy, TimePoint(0));
     zmq_pollitem_t item{socket->get(), 0, ZMQ_POLLIN, 0};
     if (zmq_poll(&item, 1, 5) > 0) return zmq_receive(socket->get(), true).has_value();
   }

@@ -26,23 +26,22 @@ class FetchSourcesTest : public testing::Test {
   void list(std::initializer_list<uint8_t> numbers) {
     std::vector<RosterPeer> peers;
     for (uint8_t number : numbers) peers.push_back({key(number), "tcp://a:1", "w"});
-    gone = sources.set_roster(peers);
+    sources.set_roster(peers);
   }
   // Connected, and wanted for one unit.
   SourceId connect(uint8_t number) {
     SourceId id = *sources.find(key(number));
-    sources.at(id).units = 1;
+    sources.add_unit(id);
     sources.update_links(now);
     sources.on_connected(id);
     EXPECT_EQ(sources.at(id).link, Link::kConnected);
     return id;
   }
   std::optional<SourceId> choose(std::vector<SourceId> holders, uint64_t bytes = kMiB) {
-    return sources.choose(holders, bytes, kWindow);
+    return sources.choose(holders, bytes, kWindow, sources.share_of(kWindow));
   }
 
   FetchSources sources;
-  std::vector<SourceId> gone;
   TimePoint now = seconds(100);
 };
 
@@ -74,11 +73,11 @@ TEST_F(FetchSourcesTest, WindowsAreBoundedInGrainsAndInBytes) {
     sources.take(id, digest(i), 4096, now);
   }
   EXPECT_EQ(choose({id}, 4096), std::nullopt);  // waits; the coordinator is not bothered
-  for (uint8_t i = 0; i < FetchSources::kWindowGrains; ++i) sources.release(id, digest(i), 4096);
+  for (uint8_t i = 0; i < FetchSources::kWindowGrains; ++i) sources.release(id, digest(i));
   sources.take(id, digest(1), kWindow, now);
   EXPECT_EQ(choose({id}, 1), std::nullopt);
-  EXPECT_FALSE(sources.any_room(kWindow));
-  sources.release(id, digest(1), kWindow);
+  EXPECT_FALSE(sources.any_room(kWindow, sources.share_of(kWindow)));
+  sources.release(id, digest(1));
   EXPECT_EQ(choose({id}, 2 * kWindow), id);  // one grain always goes
   EXPECT_EQ(sources.under_way(), 0u);
   EXPECT_EQ(sources.under_way_bytes(), 0u);
@@ -87,7 +86,7 @@ TEST_F(FetchSourcesTest, WindowsAreBoundedInGrainsAndInBytes) {
 TEST_F(FetchSourcesTest, AConnectionIsWaitedForOnce) {
   list({1});
   SourceId id = *sources.find(key(1));
-  sources.at(id).units = 1;
+  sources.add_unit(id);
   EXPECT_TRUE(sources.update_links(now));
   EXPECT_EQ(sources.at(id).link, Link::kConnecting);
   EXPECT_EQ(choose({id}), std::nullopt);
@@ -107,7 +106,7 @@ TEST_F(FetchSourcesTest, AConnectionIsWaitedForOnce) {
 TEST_F(FetchSourcesTest, ARefusalIsTriedAgainWhileThereIsHope) {
   list({1});
   SourceId id = *sources.find(key(1));
-  sources.at(id).units = 1;
+  sources.add_unit(id);
   sources.update_links(now);
   TimePoint start = now;
   while (choose({id}) == std::nullopt) {
@@ -143,7 +142,7 @@ TEST_F(FetchSourcesTest, SilenceAndSlownessAreOverdue) {
   EXPECT_EQ(sources.overdue(now + FetchSources::kSilence), std::vector{id});
   for (TimePoint start = now; now < start + FetchSources::kSlowest; now += seconds(1)) {
     EXPECT_TRUE(sources.overdue(now).empty());
-    sources.at(id).last_heard = now;  // a few bytes come now and then
+    sources.heard(id, now);  // a few bytes come now and then
   }
   EXPECT_EQ(sources.overdue(now), std::vector{id});
 }
@@ -154,15 +153,73 @@ TEST_F(FetchSourcesTest, WhoIsGoneOrDroppedOrServesNobodyIsNotAsked) {
   SourceId second = connect(2);
   sources.drop(first);
   EXPECT_EQ(choose({first, second}), second);
+  sources.take(second, digest(2), kMiB, now);
   list({1});
-  EXPECT_EQ(gone, std::vector{second});
+  EXPECT_EQ(sources.take_returned(), std::vector{digest(2)});
   EXPECT_EQ(choose({first, second}), kCoordinatorSource);
   sources.set_roster({{key(3), "", "phone"}});
   SourceId phone = *sources.find(key(3));
-  sources.at(phone).units = 1;
+  sources.add_unit(phone);
   EXPECT_EQ(choose({phone}), kCoordinatorSource);
   list({1, 2, 3});
   EXPECT_EQ(*sources.find(key(2)), second);  // numbers stay
+}
+
+// Every way in which a connection ends, with two grains under way.
+struct End {
+  const char* name;
+  void (*apply)(FetchSources& sources, SourceId id, TimePoint now);
+};
+
+class EndedLink : public FetchSourcesTest, public testing::WithParamInterface<End> {};
+
+TEST_P(EndedLink, ReturnsWhatWasUnderWay) {
+  list({1, 2});
+  SourceId id = connect(1);
+  sources.take(id, digest(1), kMiB, now);
+  sources.take(id, digest(2), 2 * kMiB, now);
+  ASSERT_TRUE(sources.validate());
+  GetParam().apply(sources, id, now);
+  EXPECT_EQ(sources.take_returned(), (std::vector{digest(1), digest(2)}));
+  EXPECT_EQ(sources.under_way(), 0u);
+  EXPECT_EQ(sources.under_way_bytes(), 0u);
+  EXPECT_NE(sources.at(id).link, Link::kConnected);
+  Status valid = sources.validate();
+  EXPECT_TRUE(valid) << valid.error().message;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, EndedLink,
+    testing::Values(End{"Paused",
+                        [](FetchSources& all, SourceId id, TimePoint at) { all.pause(id, at); }},
+                    End{"Refused", [](FetchSources& all, SourceId id,
+                                      TimePoint at) { all.on_refused(id, at); }},
+                    End{"Dropped", [](FetchSources& all, SourceId id, TimePoint) { all.drop(id); }},
+                    End{"GoneFromTheRoster",
+                        [](FetchSources& all, SourceId, TimePoint) { all.set_roster({}); }},
+                    End{"AtAnotherEndpoint",
+                        [](FetchSources& all, SourceId id, TimePoint) {
+                          all.set_roster({{all.at(id).key, "tcp://b:2", "w"}});
+                        }},
+                    End{"AtNoEndpoint",
+                        [](FetchSources& all, SourceId id, TimePoint) {
+                          all.set_roster({{all.at(id).key, "", "w"}});
+                        }}),
+    [](const auto& end) { return end.param.name; });
+
+// It may send what it was asked for, although it is asked for nothing more.
+TEST_F(FetchSourcesTest, AConnectionLastsAsLongAsSomethingIsUnderWay) {
+  list({1});
+  SourceId id = connect(1);
+  sources.take(id, digest(1), kMiB, now);
+  sources.remove_unit(id);
+  sources.update_links(now);
+  EXPECT_EQ(sources.at(id).link, Link::kConnected);
+  EXPECT_TRUE(sources.validate());
+  EXPECT_EQ(sources.overdue(now + FetchSources::kSilence), std::vector{id});
+  sources.release(id, digest(1));
+  EXPECT_TRUE(sources.update_links(now));
+  EXPECT_EQ(sources.at(id).link, Link::kIdle);
 }
 
 }  // namespace

@@ -80,15 +80,15 @@ TEST_F(WorkerCompute, ManyRowsAreComputedInBlocks) {
   UnitCompute probe(*available_kernels().front(), threads, bench.clock);
   for (uint32_t layer : {SampleModel::kBlocks, SampleModel::kFloats}) {
     uint32_t hidden = model.manifest().layer(layer)->shape.hidden;
-    uint32_t block = probe.rows_per_block(hidden);
+    uint32_t block = probe.rows_per_range(hidden);
     EXPECT_EQ(uint64_t{block} * hidden % 32, 0u);
     EXPECT_LE(block * hidden * sizeof(int64_t) * 48, UnitCompute::kSumsBytes);
     uint32_t rows = std::min(block + 5, limits::kRowsPerMessage);
     SampleBatch batch = model.batch(layer, rows, 1, 3);
     EXPECT_TRUE(same(asking.compute(batch, 1), model.solo(batch))) << layer;
   }
-  EXPECT_LT(probe.rows_per_block(128), 1000u);
-  EXPECT_GE(probe.rows_per_block(limits::kHidden), 1u);
+  EXPECT_LT(probe.rows_per_range(128), 1000u);
+  EXPECT_GE(probe.rows_per_range(limits::kHidden), 1u);
 }
 
 TEST_F(WorkerCompute, TheSameRequestGetsTheSameAnswer) {

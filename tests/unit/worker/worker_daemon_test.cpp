@@ -24,9 +24,10 @@ class SocketCoordinator {
     SystemEntropy entropy;
     keys_ = ephemeral_keys(entropy);
     signed_manifest_ = sign_manifest(model.manifest(), keys_.signing);
-    auto transport = ZmqServerTransport::listen({keys_.curve, "127.0.0.1", 0}, allow_list);
+    auto transport = ZmqServerTransport::listen({keys_.curve, "127.0.0.1", {}, 0}, allow_list);
     EXPECT_TRUE(transport.ok()) << transport.error().message;
     transport_ = std::move(*transport);
+    transport_->open_join(true);
   }
 
   Invitation invite() {

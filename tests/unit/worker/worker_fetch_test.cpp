@@ -4,6 +4,7 @@
 
 #include "engine/base/format_bytes.h"
 #include "tests/unit/worker/worker_harness.h"
+#include "worker/unit_table.h"
 
 namespace potluck::test {
 namespace {
@@ -244,7 +245,8 @@ TEST_P(DamagedGrain, IsAskedForAgain) {
   EXPECT_EQ(worker.store().count(), grain_count(some_units(1)));
 }
 
-TEST_P(DamagedGrain, IsGivenUpInTheEnd) {
+// Less and less often, and not at the others' expense; when the fault is over it comes.
+TEST_P(DamagedGrain, IsTriedAgainForEver) {
   coordinator.admit();
   Digest victim = model.manifest().digest_of({0, 0, 3});
   coordinator.tamper = [&](BulkData& data, ByteVector& bytes) {
@@ -253,13 +255,30 @@ TEST_P(DamagedGrain, IsGivenUpInTheEnd) {
   };
   coordinator.part_bytes = 64 * kMiB;
   coordinator.assign(1, 1, some_units(2));
-  live(seconds(30));
+  live(seconds(50));
   EXPECT_EQ(ready(), 1u);  // the other one
-  EXPECT_NE(worker.notices().find("given up"), std::string::npos);
+  EXPECT_NE(worker.notices().find("given up for a while"), std::string::npos);
   const auto& asked = coordinator.grains_asked();
   EXPECT_EQ(std::count(asked.begin(), asked.end(), GrainId{0, 0, 3}), 5);
   EXPECT_FALSE(worker.store().contains(victim));
-  // Another assignment begins anew.
+  live(std::chrono::minutes(60));
+  EXPECT_LE(std::count(asked.begin(), asked.end(), GrainId{0, 0, 3}), 5 * 12);
+  coordinator.tamper = {};
+  live(UnitTable::kLongestRetry);
+  EXPECT_EQ(ready(), 2u);
+}
+
+TEST_P(DamagedGrain, BeginsAnewWithAnotherAssignment) {
+  coordinator.admit();
+  Digest victim = model.manifest().digest_of({0, 0, 3});
+  coordinator.tamper = [&](BulkData& data, ByteVector& bytes) {
+    if (data.digest == victim) GetParam().apply(data, bytes);
+    return true;
+  };
+  coordinator.part_bytes = 64 * kMiB;
+  coordinator.assign(1, 1, some_units(2));
+  live(seconds(50));
+  EXPECT_EQ(ready(), 1u);
   coordinator.tamper = {};
   coordinator.assign(2, 1, some_units(2));
   coordinator.serve_bulk();
@@ -309,7 +328,7 @@ TEST_F(WorkerFetch, ATooSmallQuotaHoldsWhatFits) {
   for (uint32_t g = 0; g < model.manifest().layer(0)->plan.grains; ++g) {
     worker.options.disk_bytes += model.manifest().grain_bytes({0, 0, static_cast<uint16_t>(g)});
   }
-  worker.options.disk_bytes += 4096;  // one unit and a little
+  worker.options.disk_bytes += coordinator.signed_manifest.body.size() + 4096;  // and a little
   worker.restart();
   coordinator.admit();
   coordinator.assign(1, 1, some_units(3));

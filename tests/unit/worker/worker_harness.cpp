@@ -2,14 +2,42 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/inline_reader.h"
 #include "protocol/partial_sums.h"
 
 namespace potluck::test {
 namespace {
 
 constexpr const char* kDirectory = "store";
+
+// A disk that takes its time, while nothing else happens on the device.
+class SlowReader final : public BlockReader {
+ public:
+  SlowReader(ManualClock& clock, Duration per_kib)
+      : clock_(clock), per_kib_(per_kib), reader_(clock) {}
+
+  void submit(std::span<const BlockRead> reads) override {
+    for (const BlockRead& read : reads) bytes_ += read.parts.bytes();
+    reader_.submit(reads);
+  }
+  void promote(uint64_t tag) override { reader_.promote(tag); }
+  void collect(std::vector<BlockReadDone>* done, bool wait) override {
+    reader_.collect(done, wait);
+    clock_.advance(per_kib_ * static_cast<int64_t>(std::exchange(bytes_, 0) / kKiB));
+  }
+  size_t outstanding() const override { return reader_.outstanding(); }
+  uint32_t depth() const override { return reader_.depth(); }
+  std::string_view name() const override { return "slow"; }
+
+ private:
+  ManualClock& clock_;
+  Duration per_kib_;
+  InlineBlockReader reader_;
+  uint64_t bytes_ = 0;
+};
 
 PeerKey numbered_key(uint8_t number) {
   PeerKey key;
@@ -46,24 +74,44 @@ void WorkerHarness::restart() {
   core.ram_bytes = options.ram_bytes;
   core.disk_bytes = options.disk_bytes;
   core.model = options.model;
+  core.processor = options.processor;
+  if (options.disk_time_per_kib > Duration::zero()) {
+    core.open_reader = [this] {
+      return std::make_unique<SlowReader>(clock, options.disk_time_per_kib);
+    };
+  }
   core_ = std::make_unique<WorkerCore>(core, *store_, **kernels, threads_, clock, manifests_.get());
 }
 
 void WorkerHarness::deliver(const PeerKey& from, Channel channel, Message message,
                             ByteVector tensor) {
   core_->on_message(from, channel, std::move(message), std::move(tensor));
+  expect_valid();
+}
+
+void WorkerHarness::expect_valid() {
+  Status valid = core_->validate();
+  EXPECT_TRUE(valid) << valid.error().message;
 }
 
 void WorkerHarness::pass(Duration time) {
   TimePoint end = clock.now() + time;
   for (TimePoint next = core_->next_tick(); next < end; next = core_->next_tick()) {
-    EXPECT_GT(next, clock.now()) << "a daemon would spin";
-    if (next <= clock.now()) break;
-    clock.set(next);
-    core_->on_tick();
+    clock.set(std::max(clock.now(), next));
+    tick();
+    if (core_->next_tick() <= clock.now()) return;
   }
   clock.set(end);
+  tick();
+}
+
+// What was due is done after a few ticks: one grain is served or cut in each.
+void WorkerHarness::tick() {
+  constexpr int kTicks = 10'000;
   core_->on_tick();
+  for (int i = 0; core_->next_tick() <= clock.now() && i < kTicks; ++i) core_->on_tick();
+  EXPECT_GT(core_->next_tick(), clock.now()) << "the loop would spin";
+  expect_valid();
 }
 
 void WorkerHarness::collect() {

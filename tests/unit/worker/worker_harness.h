@@ -21,6 +21,9 @@ struct HarnessOptions {
   int threads = 2;
   std::string kernels;  // "": the best
   const ModelCopy* model = nullptr;
+  std::optional<SimulatedProcessor> processor = std::nullopt;
+  // Its disk, so slow: the clock moves while it reads.
+  Duration disk_time_per_kib{0};
 };
 
 class WorkerHarness {
@@ -39,6 +42,8 @@ class WorkerHarness {
   void deliver(const PeerKey& from, Channel channel, Message message, ByteVector tensor = {});
   // Moves the clock, ticking as a daemon would: whenever something is due, at the end in any case.
   void pass(Duration time);
+  // Ticks until nothing is due any more.
+  void tick();
 
   // Messages of one kind to one coordinator since the last look, with their tensor frames.
   template <class T>
@@ -83,6 +88,10 @@ class WorkerHarness {
   void forget_actions();
   // All notices since the last look, one per line; fatal ones begin with "fatal: ".
   std::string notices();
+
+  // Nothing is under way that is not due, nothing is missing that is not cared for. Looked at after
+  // every message and tick.
+  void expect_valid();
 
  private:
   void collect();

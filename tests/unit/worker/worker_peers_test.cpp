@@ -163,6 +163,101 @@ TEST_F(WorkerPeers, NotFoundGoesElsewhereWithoutBlame) {
   EXPECT_EQ(status().sources.peers.count("w11"), 0u);
 }
 
+// It has lost one grain of its only unit, and falls silent after it has said so.
+TEST_F(WorkerPeers, APartlyMissingUnitIsFinishedElsewhere) {
+  coordinator.admit();
+  Roster peers = roster(1, {11});
+  coordinator.say(peers);
+  assign(1, peers, {{0, 0, 0}});
+  connect_all();
+  auto asked = worker.take<FetchGrain>(numbered(11));
+  ASSERT_GT(asked.size(), 1u);
+  worker.deliver(numbered(11), Channel::kBulk, BulkData{asked[0].message.digest, false, 0, 0, {}});
+  for (int second = 0; second < 10; ++second) {
+    worker.pass(seconds(1));
+    coordinator.say(Heartbeat{7, 1, false});
+    coordinator.serve_bulk();
+  }
+  EXPECT_EQ(status().units_ready, 1u);
+  EXPECT_GT(worker.core().next_tick(), worker.clock.now());
+}
+
+// The same with a peer that sends what it has.
+TEST_F(WorkerPeers, OneRottenGrainInEightCostsNoMoreThanThat) {
+  start({11});
+  connect_all();
+  size_t sent = 0;
+  for (int round = 0; round < 50; ++round) {
+    for (auto& request : worker.take<FetchGrain>(numbered(11))) {
+      if (request.message.grain.grain % 8 == 3) {
+        worker.deliver(numbered(11), Channel::kBulk,
+                       BulkData{request.message.digest, false, 0, 0, {}});
+      } else {
+        answer(11, request.message, model.grain(request.message.grain));
+        ++sent;
+      }
+    }
+    coordinator.serve_bulk();
+  }
+  EXPECT_EQ(status().units_ready, 2u);
+  EXPECT_GT(sent, 0u);
+}
+
+TEST_F(WorkerPeers, AnAssignmentThatNamesNoHoldersFinishesWhatIsUnderWay) {
+  start({11});
+  connect_all();
+  ASSERT_GT(worker.take<FetchGrain>(numbered(11)).size(), 0u);
+  coordinator.say(Assignment{7, 2, 1, {{0, 0, 0}, {2, 1, 0}}});  // and the peer falls silent
+  for (int second = 0; second < 10; ++second) {
+    worker.pass(seconds(1));
+    coordinator.say(Heartbeat{7, 1, false});
+    coordinator.serve_bulk();
+  }
+  EXPECT_EQ(status().units_ready, 2u);
+}
+
+TEST_F(WorkerPeers, APeerThatMovesIsAskedAtItsNewPlace) {
+  start({11});
+  connect_all();
+  ASSERT_GT(worker.take<FetchGrain>(numbered(11)).size(), 0u);
+  Roster moved = roster(2, {11});
+  moved.peers[0].bulk_endpoint = "tcp://10.0.0.2:9";
+  coordinator.say(moved);
+  auto connections = worker.take_actions<ConnectPeer>();
+  ASSERT_EQ(connections.size(), 1u);
+  EXPECT_EQ(connections[0].endpoint, "tcp://10.0.0.2:9");
+  EXPECT_EQ(worker.take<FetchGrain>(numbered(11)).size(), 0u);
+  worker.core().on_connected(numbered(11), Channel::kBulk);
+  while (serve(11) > 0) {
+  }
+  EXPECT_EQ(status().units_ready, 2u);
+}
+
+// Both pools name the same worker: one connection serves both.
+TEST_F(WorkerPeers, AConnectionOfOnePoolServesAnother) {
+  SampleModel other{2};
+  FakeCoordinator second{worker, other, 2};
+  start({11});
+  connect_all();
+  second.admit();
+  second.say(roster(1, {11}));
+  second.say(Assignment{7, 1, 1, {{0, 2, 0}}, 1, {{0}}});
+  size_t of_the_second = 0;
+  for (auto asked = worker.take<FetchGrain>(numbered(11)); !asked.empty();
+       asked = worker.take<FetchGrain>(numbered(11))) {
+    for (auto& request : asked) {
+      GrainId grain = request.message.grain;
+      bool foreign = request.message.digest != model.manifest().digest_of(grain);
+      of_the_second += foreign ? 1 : 0;
+      answer(11, request.message, foreign ? other.grain(grain) : model.grain(grain));
+    }
+  }
+  EXPECT_GT(of_the_second, 0u);
+  for (const MembershipStatus& status : worker.core().status()) {
+    EXPECT_EQ(status.units_ready, status.units_assigned);
+  }
+}
+
 TEST_F(WorkerPeers, WhoCannotBeReachedIsReplacedByTheCoordinator) {
   start({11});
   worker.pass(milliseconds(1900));
@@ -314,6 +409,20 @@ TEST_F(WorkerServes, AnAlteredDiskBecomesNoWrongAnswer) {
   auto answer = answered(11);
   ASSERT_TRUE(answer.has_value());
   EXPECT_FALSE(answer->message.found);
+}
+
+// What serving finds out is news for computing.
+TEST_F(WorkerServes, AnAlteredGrainIsFetchedAgain) {
+  auto place = test::grain_on_disk(worker.disk, "store", model.manifest().digest_of({0, 0, 1}));
+  ASSERT_TRUE(place.has_value());
+  worker.disk.flip_bit(place->path, place->offset + 77);
+  ask(11, {0, 0, 1});
+  ASSERT_TRUE(answered(11).has_value());
+  auto report = worker.take_one<Residency>(coordinator.key());
+  EXPECT_EQ(report.message.lost, (std::vector<UnitId>{{0, 0, 0}}));
+  coordinator.serve_bulk();
+  EXPECT_EQ(worker.take_one<Residency>(coordinator.key()).message.ready,
+            (std::vector<UnitId>{{0, 0, 0}}));
 }
 
 TEST_F(WorkerServes, AdmitsExactlyTheRoster) {

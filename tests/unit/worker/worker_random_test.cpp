@@ -154,5 +154,43 @@ TEST(WorkerRandom, SurvivesAnyMessages) {
   }
 }
 
+// Every timer of every part of a worker, in states that random messages lead to, and a clock that
+// jumps: what is due stays due until it is done, it can be done, and something is always due.
+TEST(WorkerRandom, NoTimerIsForgotten) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    SCOPED_TRACE(seed);
+    SampleModel model(1);
+    HarnessOptions options;
+    options.disk_bytes = 90 * model.manifest().largest_grain_bytes();
+    WorkerHarness worker(options);
+    FakeCoordinator coordinator(worker, model, 1);
+    Babble babble(model, coordinator, seed);
+    for (int i = 0; i < 1200; ++i) {
+      if (worker.core().pools() == 0) {
+        PoolAddress address = coordinator.address();
+        if (babble.pick(2) == 0) address.invitation = coordinator.invitation();
+        worker.core().add_pool(address);
+      }
+      ByteVector tensor;
+      Message message = babble.message(&tensor);
+      bool bulk = std::holds_alternative<BulkData>(message);
+      worker.deliver(coordinator.key(), bulk ? Channel::kBulk : Channel::kCompute,
+                     std::move(message), std::move(tensor));
+      if (babble.pick(3) == 0) coordinator.serve_bulk();
+      if (babble.pick(4) > 0) continue;
+      if (worker.core().pools() == 0) continue;
+      TimePoint due = worker.core().next_tick();
+      ASSERT_LT(due, TimePoint::max()) << "nothing will ever be due again";
+      // Exactly onto the moment, a little late, or far too late.
+      constexpr std::array<int64_t, 4> kLateMicroseconds = {0, 70, 1'000'000, 300'000'000};
+      Duration late = std::chrono::microseconds(kLateMicroseconds[babble.pick(4)]);
+      worker.clock.set(std::max(worker.clock.now(), due) + late);
+      ASSERT_LE(worker.core().next_tick(), worker.clock.now()) << "what was due was forgotten";
+      worker.tick();
+      ASSERT_FALSE(testing::Test::HasFailure());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace potluck::test

@@ -268,6 +268,7 @@ TEST_F(CoordinatorCoreTest, WhatWasQueuedForALostWorkerIsNotSent) {
 TEST_F(CoordinatorCoreTest, AWorkerThatStartsAnewOwesNothing) {
   SampleBatch work(*manifest_, 0, 2, 2);
   Outgoing compute = submit_to_one(work);
+  clock_.advance(kGreetingPause);
   tell(1, hello());
   EXPECT_TRUE(core_->dispatcher().take_local_work());
   EXPECT_EQ(core_->cluster().units_ready(), 0u);
@@ -332,10 +333,13 @@ TEST_F(CoordinatorCoreTest, ALateWorkerLosesItsWorkButNotItsMembership) {
   }
   EXPECT_TRUE(core_->dispatcher().take_local_work());
   EXPECT_NE(core_->cluster().worker(peer(1)), nullptr);
-  // It is given work again when it is heard from.
+  // It is given work again when it is heard from and has rested.
   core_->dispatcher().submit(work.batch(), &work.sums);
   EXPECT_TRUE(only<Compute>(sent(), 1).empty());
   tell(1, Heartbeat{kEpoch, 1, false});
+  core_->dispatcher().submit(work.batch(), &work.sums);
+  EXPECT_TRUE(only<Compute>(sent(), 1).empty());
+  clock_.advance(seconds(1));
   core_->dispatcher().submit(work.batch(), &work.sums);
   EXPECT_EQ(only<Compute>(sent(), 1).size(), 1u);
 }

@@ -49,8 +49,12 @@ class DispatchFixture {
     dispatcher.on_partial(from, answer.partial, answer.tensor);
   }
   void answer(const Outgoing& outgoing) { deliver(outgoing.peer, answer_to(manifest, outgoing)); }
+  // Also what is asked because of the answers.
   void answer_all() {
-    for (const Outgoing& outgoing : dispatcher.take_outgoing()) answer(outgoing);
+    for (auto asked = dispatcher.take_outgoing(); !asked.empty();
+         asked = dispatcher.take_outgoing()) {
+      for (const Outgoing& outgoing : asked) answer(outgoing);
+    }
   }
   void run_local_work() {
     while (auto work = dispatcher.take_local_work()) {

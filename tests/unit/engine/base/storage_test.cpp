@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/buffer.h"
 #include "engine/base/memory_storage.h"
@@ -187,6 +188,28 @@ TEST_P(AnyStorage, LocksOutEverybodyElse) {
     EXPECT_NE(second.error().message.find(path), std::string::npos);
   }
   EXPECT_TRUE(storage_->lock(path).ok()) << "released with its owner";
+}
+
+TEST(SystemLocks, SayWhoHoldsThem) {
+  test::TemporaryDirectory directory;
+  auto storage = make_system_storage();
+  std::string path = directory / "lock";
+  auto lock = storage->lock(path);
+  ASSERT_TRUE(lock.ok());
+  auto second = storage->lock(path);
+  ASSERT_FALSE(second.ok());
+  std::string expected = path + ": process " + std::to_string(getpid()) + " holds it since 20";
+  EXPECT_TRUE(second.error().message.starts_with(expected)) << second.error().message;
+  EXPECT_NE(second.error().message.find("end that process or use another directory"),
+            std::string::npos);
+  // Whatever stands in the file.
+  for (std::string_view content : {"", "\n", "-5\n", "99999999999999999999\n", "x\x1b[31m\n"}) {
+    std::ofstream(path) << content;
+    second = storage->lock(path);
+    ASSERT_FALSE(second.ok());
+    EXPECT_NE(second.error().message.find("another process holds it;"), std::string::npos)
+        << second.error().message;
+  }
 }
 
 TEST_P(AnyStorage, ReadsFromSeveralThreadsAtOnce) {

@@ -168,8 +168,10 @@ TEST(Prompt, BeginOfTextComesOnce) {
   EXPECT_EQ(prompt_of("{{ messages[0].content }}"),
             prompt_of("{{ bos_token }}{{ messages[0].content }}"));
   // Text that looks like it does not count.
-  EXPECT_EQ(encode_prompt(*tokenizer, MarkedText("<|im_start|>", Trust::kUser))->front(), 257);
-  EXPECT_GT(encode_prompt(*tokenizer, MarkedText("<|im_start|>", Trust::kUser))->size(), 2U);
+  EXPECT_EQ(encode_prompt(*tokenizer, MarkedText("<|im_start|>", Trust::kUser, nullptr))->front(),
+            257);
+  EXPECT_GT(encode_prompt(*tokenizer, MarkedText("<|im_start|>", Trust::kUser, nullptr))->size(),
+            2U);
 }
 
 }  // namespace

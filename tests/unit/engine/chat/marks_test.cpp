@@ -48,21 +48,21 @@ TEST(Marks, FollowTheBytes) {
 }
 
 TEST(MarkedText, SlicesAndSegments) {
-  MarkedText text("ab", Trust::kTemplate);
+  MarkedText text("ab", Trust::kTemplate, nullptr);
   text.append("cd", Trust::kUser);
   text.append("", Trust::kTemplate);
   text.append("ef", Trust::kUser);
   text.append("g", Trust::kTemplate);
   EXPECT_EQ(test::marked(text), "ab[cdef]g");
-  EXPECT_EQ(test::marked(text.slice(1, 4)), "b[cd]");
-  EXPECT_EQ(test::marked(text.slice(3, 7)), "[def]g");
-  EXPECT_EQ(test::marked(text.slice(6, 6)), "");
+  EXPECT_EQ(test::marked(text.slice(1, 4, nullptr)), "b[cd]");
+  EXPECT_EQ(test::marked(text.slice(3, 7, nullptr)), "[def]g");
+  EXPECT_EQ(test::marked(text.slice(6, 6, nullptr)), "");
   EXPECT_EQ(text.trust_at(1), Trust::kTemplate);
   EXPECT_EQ(text.trust_at(2), Trust::kUser);
   EXPECT_FALSE(text.is_trusted());
-  EXPECT_TRUE(text.slice(0, 2).is_trusted());
-  EXPECT_TRUE(MarkedText().is_trusted());
-  MarkedText copy("x", Trust::kUser);
+  EXPECT_TRUE(text.slice(0, 2, nullptr).is_trusted());
+  EXPECT_TRUE(MarkedText(nullptr).is_trusted());
+  MarkedText copy("x", Trust::kUser, nullptr);
   copy.append(text, 2, 7);
   EXPECT_EQ(test::marked(copy), "[xcdef]g");
 }

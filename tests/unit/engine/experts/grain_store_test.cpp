@@ -119,6 +119,7 @@ TEST_F(GrainStoreTest, AlteredBitIsNoticedAndTheGrainForgotten) {
 }
 
 TEST_F(GrainStoreTest, EveryFlippedBitIsNoticed) {
+  open(kGiB);  // what was found altered keeps its room
   Digest digest = put(1);
   for (uint64_t offset = 0; offset < 2 * kPage; offset += 61) {
     flip(digest, offset);
@@ -195,9 +196,55 @@ TEST_F(GrainStoreTest, FailedReadKeepsTheGrain) {
   EXPECT_EQ(read(digest), std::nullopt);
 }
 
-TEST_F(GrainStoreTest, WrongLengthAskedIsNotAMatch) {
+// It is the asker who is wrong: the grain stays.
+TEST_F(GrainStoreTest, AWrongLengthIsNoDamage) {
   Digest digest = put(1);
-  EXPECT_EQ(read(digest, 3 * kPage), ErrorCode::kCorrupt);
+  EXPECT_EQ(read(digest, kPage), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(read(digest, 3 * kPage), ErrorCode::kInvalidArgument);
+  Status verified = store_->verify(digest, make_grain(1, kPage));
+  ASSERT_FALSE(verified);
+  EXPECT_EQ(verified.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(store_->quarantined_bytes(), 0u);
+  EXPECT_TRUE(store_->take_lost().empty());
+  EXPECT_TRUE(store_->contains(digest, 2 * kPage));
+  EXPECT_FALSE(store_->contains(digest, kPage));
+  EXPECT_EQ(read(digest), std::nullopt);
+}
+
+TEST_F(GrainStoreTest, TooManyOpenFilesAreNoDamage) {
+  Digest digest = put(1);
+  open();
+  storage_.fail_opens(1);
+  EXPECT_EQ(read(digest), ErrorCode::kLimit);
+  EXPECT_EQ(read(digest), std::nullopt);
+  EXPECT_EQ(store_->quarantined_bytes(), 0u);
+}
+
+// What cannot be used takes room all the same, until a scrub has given it back.
+TEST_F(GrainStoreTest, QuarantineAndManifestsCountAgainstTheQuota) {
+  open(8 * kPage);
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    Digest digest = put(seed);
+    flip(digest, 1);
+    EXPECT_EQ(read(digest), ErrorCode::kCorrupt);
+    EXPECT_EQ(store_->take_lost(), std::vector{digest});
+  }
+  EXPECT_EQ(store_->quarantined_bytes(), 6 * kPage);
+  EXPECT_EQ(store_->room_bytes(), 2 * kPage);
+  store_->set_other_bytes(kPage);
+  ByteVector grain = make_grain(9);
+  Status status = store_->put(sha256(grain), grain);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, ErrorCode::kLimit);
+  store_->set_other_bytes(0);
+  put(9);
+  EXPECT_EQ(store_->room_bytes(), 0u);
+  for (int round = 0; round < 2; ++round) {
+    while (!store_->scrub(kMiB).round_complete) {
+    }
+  }
+  EXPECT_EQ(store_->quarantined_bytes(), 0u);
+  EXPECT_EQ(store_->used_bytes(), 2 * kPage);
 }
 
 TEST_F(GrainStoreTest, QuotaIsKept) {
@@ -393,6 +440,17 @@ TEST_F(GrainStoreTest, IndexIsTidiedWhenMostOfItIsDead) {
   open();
   EXPECT_EQ(read(kept), std::nullopt);
   EXPECT_EQ(read(later), std::nullopt);
+}
+
+// The number after the last one is none.
+TEST_F(GrainStoreTest, ASegmentWithTheHighestNumberIsNotOurs) {
+  Digest digest = put(1);
+  store_.reset();
+  ASSERT_TRUE(storage_.write_atomic("store/segments/4294967295.grains", ByteVector(kPage)));
+  open();
+  EXPECT_EQ(read(digest), std::nullopt);
+  for (uint64_t seed = 2; seed < 10; ++seed) EXPECT_EQ(read(put(seed)), std::nullopt);
+  EXPECT_TRUE(storage_.exists("store/segments/4294967295.grains"));
 }
 
 TEST_F(GrainStoreTest, ForeignFilesAreLeftAlone) {

@@ -1,5 +1,6 @@
 #include "engine/experts/manifest.h"
 
+#include <cstring>
 #include <optional>
 
 #include <gtest/gtest.h>
@@ -132,6 +133,45 @@ TEST(Manifest, ChangedBytesAreNoticedOrKept) {
       ASSERT_EQ(decoded->encode(), changed) << i;
     }
   }
+}
+
+// A grain stands for its bytes: it cannot have two lengths, neither in two layers nor in one.
+TEST(Manifest, OneDigestForTwoLengthsIsRefused) {
+  const ExpertShape larger{96, 40, TensorType::kF32, TensorType::kF16, TensorType::kBF16, true, {}};
+  ManifestLayer first = make_layer(1, 2, kFloat);
+  ManifestLayer second = make_layer(4, 3, larger);
+  EXPECT_TRUE(Manifest::decode(Manifest("m", {first, second}).encode()));
+  for (size_t i = 0; i < first.grains.size(); ++i) {
+    for (size_t j = 0; j < second.grains.size(); ++j) {
+      ManifestLayer copy = second;
+      copy.grains[j] = first.grains[i];
+      ChunkPlan a = plan_chunks(kFloat);
+      ChunkPlan b = plan_chunks(larger);
+      bool same = grain_layout(kFloat, a, static_cast<uint32_t>(i % a.grains)).bytes ==
+                  grain_layout(larger, b, static_cast<uint32_t>(j % b.grains)).bytes;
+      auto code = decode_code(Manifest("m", {first, copy}).encode());
+      EXPECT_EQ(code, same ? std::nullopt : std::optional(ErrorCode::kCorrupt));
+    }
+  }
+}
+
+// Equal beginnings are no equal digests, and do not make it slow.
+TEST(Manifest, DigestsThatBeginAlikeAreToldApart) {
+  ManifestLayer first = make_layer(1, 4096, kFloat);
+  ManifestLayer second = make_layer(2, 4096, kQuantized);
+  uint32_t number = 0;
+  for (ManifestLayer* layer : {&first, &second}) {
+    for (Digest& digest : layer->grains) {
+      digest = {};
+      std::memcpy(digest.bytes.data() + 16, &++number, sizeof number);
+    }
+  }
+  EXPECT_TRUE(check_grain_lengths(Manifest("m", {first, second}).layers()));
+  second.grains.back() = first.grains.front();
+  Status checked = check_grain_lengths(Manifest("m", {first, second}).layers());
+  ASSERT_FALSE(checked);
+  EXPECT_NE(checked.error().message.find("in layer 1"), std::string::npos);
+  EXPECT_NE(checked.error().message.find("in layer 2"), std::string::npos);
 }
 
 TEST(Manifest, NamesAreMadeSafe) {

@@ -21,6 +21,29 @@ std::vector<FixtureLayer> make_layers() {
   return {{1, 4, {256, 256, T::kQ4_K, T::kQ4_K, T::kQ6_K, false, {}}}};
 }
 
+// Counts the grains that are read.
+class CountingReader final : public BlockReader {
+ public:
+  explicit CountingReader(const Clock& clock) : reader_(clock) {}
+
+  void submit(std::span<const BlockRead> requests) override {
+    for (const BlockRead& read : requests) reads += read.parts.size();
+    reader_.submit(requests);
+  }
+  void promote(uint64_t tag) override { reader_.promote(tag); }
+  void collect(std::vector<BlockReadDone>* done, bool wait) override {
+    reader_.collect(done, wait);
+  }
+  size_t outstanding() const override { return reader_.outstanding(); }
+  uint32_t depth() const override { return reader_.depth(); }
+  std::string_view name() const override { return reader_.name(); }
+
+  uint64_t reads = 0;
+
+ private:
+  InlineBlockReader reader_;
+};
+
 class MendedSourceTest : public ::testing::Test {
  protected:
   MendedSourceTest()
@@ -131,6 +154,39 @@ TEST_F(MendedSourceTest, AFullDiskIsNoReasonToStop) {
   expect_all();
   ASSERT_EQ(notices_.size(), 1u);
   EXPECT_THAT(notices_[0], HasSubstr("but not stored"));
+}
+
+// Each grain that cannot be read costs one read, whatever else is in the wave.
+TEST_F(MendedSourceTest, ADyingDiskIsReadOnce) {
+  auto counting = std::make_unique<CountingReader>(clock_);
+  const uint64_t& reads = counting->reads;
+  stored_ = std::make_unique<StoredSource>(
+      manifest_, *store_, std::move(counting), clock_,
+      StoredSourceOptions{2 * ids_.size() * manifest_.largest_grain_bytes()});
+  source_ = std::make_unique<MendedSource>(*stored_, *store_, manifest_, fixture_.cutter(),
+                                           MendedSource::Notice());
+  for (GrainId id : ids_) {
+    test::GrainOnDisk place = on_disk(id);
+    storage_.flip_bit(place.path, place.offset);
+  }
+  expect_all();
+  EXPECT_EQ(source_->mended(), ids_.size());
+  EXPECT_LE(reads, ids_.size());
+}
+
+TEST_F(MendedSourceTest, WithoutDescriptorsTheStoreIsLeftAlone) {
+  open_store();
+  open_source(fixture_.cutter());
+  storage_.fail_opens(1);
+  source_->request(ids_);
+  std::vector<GrainSource::Arrival> arrivals;
+  Status taken = source_->take(&arrivals);
+  ASSERT_FALSE(taken);
+  EXPECT_THAT(taken.error().message, HasSubstr("too many open files"));
+  arrivals.clear();  // what it views stays in memory
+  EXPECT_EQ(store_->count(), ids_.size());
+  expect_all();
+  EXPECT_EQ(source_->mended(), 0u);
 }
 
 TEST_F(MendedSourceTest, ADyingDiskDoesNotFloodTheTerminal) {

@@ -1,5 +1,7 @@
 #include "engine/experts/stored_source.h"
 
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "engine/base/inline_reader.h"
@@ -272,6 +274,56 @@ TEST_F(StoredSourceTest, AReadErrorNamesTheGrainAndLosesNothingElse) {
   ASSERT_TRUE(source.failed_grain());
   EXPECT_EQ(*source.failed_grain(), ids_[0]);
   EXPECT_TRUE(holds(source.get(ids_[0]).value(), ids_[0]));
+}
+
+TEST_F(StoredSourceTest, AWaveGoesOnWithoutTheGrainsThatFail) {
+  StoredSource source(manifest_, *store_, reader(), clock_, {5 * slab_});
+  std::set<size_t> bad = {0, 3, 4, ids_.size() - 1};
+  for (size_t i : bad) flip_bit(ids_[i], 100);
+  store_->remove(manifest_.digest_of(ids_[7]));
+  bad.insert(7);
+  source.request(ids_);
+  std::set<size_t> seen;
+  std::set<size_t> failed;
+  while (seen.size() + failed.size() < ids_.size()) {
+    std::vector<GrainSource::Arrival> arrivals;
+    std::vector<StoredSource::Failure> failures;
+    ASSERT_TRUE(source.take_each(&arrivals, &failures));
+    ASSERT_FALSE(arrivals.empty() && failures.empty());
+    for (const auto& arrival : arrivals) {
+      ASSERT_TRUE(holds(arrival.view, ids_[arrival.index]));
+      EXPECT_TRUE(seen.insert(arrival.index).second);
+    }
+    for (const auto& failure : failures) EXPECT_TRUE(failed.insert(failure.index).second);
+  }
+  EXPECT_EQ(failed, bad);
+}
+
+// A manifest that says otherwise than the store is wrong, and the grain good.
+TEST_F(StoredSourceTest, AnotherLengthInTheManifestIsNoDamage) {
+  std::vector<ManifestLayer> layers(manifest_.layers().begin(), manifest_.layers().end());
+  layers[1].grains[0] = layers[0].grains[0];
+  Manifest wrong("m", layers);
+  GrainId good = ids_[0];
+  GrainId claimed{4, 0, 0};
+  ASSERT_NE(wrong.grain_bytes(good), wrong.grain_bytes(claimed));
+  StoredSource source(wrong, *store_, reader(), clock_, {8 * slab_});
+  for (int round = 0; round < 2; ++round) {  // from disk, and from memory
+    Result<GrainView> view = source.get(claimed);
+    ASSERT_FALSE(view);
+    EXPECT_EQ(view.error().code, ErrorCode::kInvalidArgument);
+    std::vector<GrainId> both{good, claimed};
+    source.request(both);
+    std::vector<GrainSource::Arrival> arrivals;
+    std::vector<StoredSource::Failure> failures;
+    while (arrivals.size() + failures.size() < 2) {
+      ASSERT_TRUE(source.take_each(&arrivals, &failures));
+    }
+    ASSERT_EQ(failures.size(), 1u);
+    EXPECT_EQ(failures[0].index, 1u);
+    EXPECT_TRUE(holds(arrivals.at(0).view, good));
+  }
+  EXPECT_TRUE(store_->contains(wrong.digest_of(good)));
 }
 
 TEST_F(StoredSourceTest, ThreadsReadTheSame) {

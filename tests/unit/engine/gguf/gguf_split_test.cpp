@@ -150,5 +150,27 @@ TEST_F(GgufSplit, RefusesAPartUnderAPlainName) {
       << model.error().message;
 }
 
+TEST_F(GgufSplit, AWholeFileMayHaveTheNameOfAPart) {
+  for (const char* path : {"w-00001-of-00003.gguf", "w-00002-of-00003.gguf",
+                           "w-00001-of-00000.gguf", "w-00001-of-99999.gguf"}) {
+    for (int count : {-1, 0, 1}) {
+      GgufBuilder whole;
+      if (count >= 0) whole.value<uint16_t>("split.count", static_cast<uint16_t>(count));
+      whole.floats("a", {1}, {1});
+      ASSERT_TRUE(storage_.write_atomic(path, whole.build()).ok());
+      auto model = GgufModel::open(storage_, path);
+      ASSERT_TRUE(model.ok()) << model.error().message;
+      EXPECT_EQ(model->paths().size(), 1u);
+      EXPECT_EQ(*model->read_floats(*model->find("a")), std::vector<float>{1});
+    }
+  }
+  auto model = GgufModel::open(storage_, "w-00002-of-00003.gguf");
+  ASSERT_EQ(model->notes().size(), 1u);
+  EXPECT_NE(model->notes()[0].find("w-00002-of-00003.gguf has the name of a part"),
+            std::string::npos)
+      << model->notes()[0];
+  EXPECT_TRUE(open()->notes().empty());
+}
+
 }  // namespace
 }  // namespace potluck

@@ -68,7 +68,10 @@ TEST(GgufMetadata, ConvertsNumbersWhereNothingIsLost) {
 TEST(GgufMetadata, TakesBooleansAndTextsAsTheyAre) {
   EXPECT_TRUE(*one(held<bool>(true)).boolean("k"));
   EXPECT_FALSE(*one(held<bool>(false)).boolean("k"));
-  EXPECT_FALSE(one(held<uint64_t>(1)).boolean("k").ok());
+  EXPECT_TRUE(*one(held<uint64_t>(1)).boolean("k"));  // some writers have no booleans
+  EXPECT_FALSE(*one(held<int64_t>(0)).boolean("k"));
+  EXPECT_FALSE(one(held<uint64_t>(2)).boolean("k").ok());
+  EXPECT_FALSE(one(held<int64_t>(-1)).boolean("k").ok());
   EXPECT_EQ(*one(held<std::string>("qwen3moe")).text("k"), "qwen3moe");
   EXPECT_FALSE(one(held<uint64_t>(1)).text("k").ok());
   std::vector<std::string> words{"a", ""};

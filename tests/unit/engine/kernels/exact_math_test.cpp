@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <gtest/gtest.h>
 
@@ -110,6 +111,20 @@ TEST(ExactMath, SineAndCosineAreAccurate) {
   double near_pi = 3.141592653589793;
   long double sine = std::sin(static_cast<long double>(near_pi));
   EXPECT_LT(relative_error(exact_sin64(near_pi), sine), 1e-13);
+}
+
+// The reduction counts quarter turns in whole numbers, which these have none of.
+TEST(ExactMath, SineAndCosineOfWhatIsNoAngleAreNoNumber) {
+  using Limits = std::numeric_limits<double>;
+  for (double x : {Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity(), Limits::max(),
+                   Limits::lowest(), 0x1p31, -0x1p31, 1e19, -1e300}) {
+    EXPECT_TRUE(std::isnan(exact_sin64(x))) << x;
+    EXPECT_TRUE(std::isnan(exact_cos64(x))) << x;
+  }
+  for (double x : {0x1.fffffffffffffp30, -0x1.fffffffffffffp30, Limits::denorm_min(), 0.0, -0.0}) {
+    EXPECT_NEAR(exact_sin64(x), std::sin(x), 1e-12) << x;
+    EXPECT_NEAR(exact_cos64(x), std::cos(x), 1e-12) << x;
+  }
 }
 
 TEST(ExactMath, SumsLanesInTheWrittenTree) {

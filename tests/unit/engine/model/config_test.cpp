@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/gguf/joined_experts.h"
 #include "tests/unit/engine/model/tiny_model.h"
 
 namespace potluck {
@@ -155,12 +156,80 @@ TEST(Config, RefusesUnknownRopeScalingRatherThanIgnoringIt) {
   ASSERT_TRUE(linear.ok()) << linear.error().message;
   EXPECT_EQ(linear->rope.scaling, RopeScaling::kLinear);
   tiny.texts["qwen3moe.rope.scaling.type"] = "yarn";
-  expect_refused(tiny, ErrorCode::kNotFound, "original_context_length");
+  EXPECT_EQ(read(tiny)->rope.original_context, 512);  // the context it was trained with
   tiny.counts["rope.scaling.original_context_length"] = 64;
   auto yarn = read(tiny);
   ASSERT_TRUE(yarn.ok()) << yarn.error().message;
   EXPECT_EQ(yarn->rope.scaling, RopeScaling::kYarn);
   EXPECT_NEAR(yarn->rope.magnitude, 1.1386294, 1e-6);
+}
+
+TEST(Config, ReadsRopeScalingOfOldFiles) {
+  TinyModel tiny("qwen3moe");
+  tiny.numbers["rope.scale_linear"] = 4;
+  EXPECT_EQ(read(tiny)->rope.scaling, RopeScaling::kLinear);
+  EXPECT_EQ(read(tiny)->rope.factor, 4);
+  tiny.numbers["rope.scaling.factor"] = 2;  // the newer key wins
+  EXPECT_EQ(read(tiny)->rope.factor, 2);
+  tiny.numbers["rope.scaling.factor"] = 0;
+  EXPECT_EQ(read(tiny)->rope.scaling, RopeScaling::kNone);
+}
+
+// Numbers that are arrays of one number for every layer mean the same.
+TEST(Config, TakesArraysThatSayTheSameForEveryLayer) {
+  auto expected = read(TinyModel("qwen3moe"));
+  for (const char* key :
+       {"attention.head_count", "attention.head_count_kv", "attention.key_length", "expert_count",
+        "expert_used_count", "expert_feed_forward_length", "embedding_length", "context_length"}) {
+    TinyModel tiny("qwen3moe");
+    const auto value = static_cast<int32_t>(tiny.counts[key]);
+    tiny.counts.erase(key);
+    for (const size_t length : {1U, 2U, 5U}) {
+      tiny.arrays[key] = std::vector<int32_t>(length, value);
+      auto config = read(tiny);
+      ASSERT_TRUE(config.ok()) << config.error().message;
+      EXPECT_EQ(config->kv_heads, expected->kv_heads);
+      EXPECT_EQ(config->heads, expected->heads);
+      EXPECT_EQ(config->router.experts, expected->router.experts);
+    }
+    tiny.arrays[key] = {value, value + 8};
+    expect_refused(tiny, ErrorCode::kUnsupported, std::string("qwen3moe.") + key + " is");
+    tiny.arrays[key] = {};
+    expect_refused(tiny, ErrorCode::kCorrupt, key);
+    tiny.arrays[key] = {-1, -1};
+    expect_refused(tiny, ErrorCode::kCorrupt, key);
+    tiny.arrays[key] = {INT32_MAX, INT32_MAX};
+    expect_refused(tiny, ErrorCode::kLimit, key);
+  }
+}
+
+// Qwen3-MoE has no dense layers: what the array says of them makes no difference.
+TEST(Config, DoesNotReadWhatNoLayerGoesBy) {
+  TinyModel tiny("qwen3moe");
+  tiny.counts.erase("feed_forward_length");
+  tiny.arrays["feed_forward_length"] = {0, 32};
+  EXPECT_TRUE(read(tiny).ok());
+  tiny = TinyModel("qwen3");
+  tiny.counts.erase("feed_forward_length");
+  tiny.arrays["feed_forward_length"] = {32, 64};
+  expect_refused(tiny, ErrorCode::kUnsupported, "feed_forward_length is 32 for layer 0, but 64");
+}
+
+// Other programs go by these keys: leaving one out would change the model without a word.
+TEST(Config, RefusesWhatItWouldHaveToIgnore) {
+  for (const char* key : {"attention.clamp_kqv", "attention.max_alibi_bias",
+                          "attn_logit_softcapping", "final_logit_softcapping"}) {
+    TinyModel tiny("qwen3moe");
+    tiny.numbers[key] = 0;
+    EXPECT_TRUE(read(tiny).ok());
+    tiny.numbers[key] = 30;
+    expect_refused(tiny, ErrorCode::kUnsupported, key);
+  }
+  TinyModel tiny("qwen3moe");
+  tiny.flags["attention.causal"] = true;
+  EXPECT_TRUE(read(tiny).ok());
+  tiny.flags["attention.causal"] = false;
+  expect_refused(tiny, ErrorCode::kUnsupported, "attention.causal");
 }
 
 TEST(Config, LeavesLayersThatPredictAheadAside) {
@@ -172,6 +241,23 @@ TEST(Config, LeavesLayersThatPredictAheadAside) {
   EXPECT_EQ(config->next_token_layers, 1u);
   tiny.counts["nextn_predict_layers"] = 2;
   expect_refused(tiny, ErrorCode::kLimit, "nextn_predict_layers");
+}
+
+TEST(Config, NamesTheExpertThatIsMissingOrOneTooMany) {
+  for (const uint32_t there : {5U, 7U}) {
+    TinyModel tiny("qwen3moe");
+    tiny.tensors.erase("blk.1.ffn_up_exps.weight");
+    for (uint32_t expert = 0; expert < there; ++expert) {
+      tiny.add(expert_tensor_name(1, "up", expert), {TinyModel::kHidden, TinyModel::kWidth});
+    }
+    auto file = tiny.open();
+    ASSERT_TRUE(file.ok()) << file.error().message;
+    auto banks = find_expert_banks(*file, *read_config(*file));
+    ASSERT_FALSE(banks.ok());
+    EXPECT_THAT(banks.error().message,
+                HasSubstr(there == 5 ? "tensor blk.1.ffn_up.5.weight is missing"
+                                     : "tensor blk.1.ffn_up.6.weight is one too many"));
+  }
 }
 
 TEST(Config, FindsExpertBanks) {

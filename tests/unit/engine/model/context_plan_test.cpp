@@ -22,7 +22,7 @@ ModelConfig shape() {
   return config;
 }
 
-AvailableMemory memory(uint64_t bytes) {
+MemoryBound memory(uint64_t bytes) {
   return {bytes, "the test"};
 }
 
@@ -37,16 +37,16 @@ TEST(PlanContext, TakesTheTrainedContextIfHalfTheMemoryHoldsIt) {
 
 TEST(PlanContext, HasADefaultWhateverTheMemory) {
   EXPECT_EQ(plan_context(shape(), {}, memory(0)).value(), kAttentionChunk);
-  EXPECT_EQ(plan_context(shape(), {}, AvailableMemory()).value(), 4096u);
+  EXPECT_EQ(plan_context(shape(), {}, MemoryBound()).value(), 4096u);
   ModelConfig small = shape();
   small.trained_context = 100;
   EXPECT_EQ(plan_context(small, {}, memory(0)).value(), 100u);
-  EXPECT_EQ(plan_context(small, {}, AvailableMemory()).value(), 100u);
+  EXPECT_EQ(plan_context(small, {}, MemoryBound()).value(), 100u);
 }
 
 TEST(PlanContext, GrantsAWishThatFits) {
   EXPECT_EQ(plan_context(shape(), {5000}, memory(20 * 256 * 1024)).value(), 5000u);
-  EXPECT_EQ(plan_context(shape(), {100000}, AvailableMemory()).value(), 100000u);
+  EXPECT_EQ(plan_context(shape(), {100000}, MemoryBound()).value(), 100000u);
 }
 
 TEST(PlanContext, RefusesAWishWithTheFigureThatFits) {

@@ -49,6 +49,21 @@ TEST(Rope, AnglesAreExactNearAndFar) {
   }
 }
 
+TEST(Rope, KnowsFrequenciesThatAreOfNoUse) {
+  EXPECT_TRUE(RopeFrequencies(config(8, 10000.0)).in_range());
+  EXPECT_TRUE(RopeFrequencies(config(8, 1.0)).in_range());
+  EXPECT_FALSE(RopeFrequencies(config(8, -1.0)).in_range());
+  EXPECT_FALSE(RopeFrequencies(config(8, std::nan(""))).in_range());
+  const std::vector<float> tiny{1, 1, 1e-30F, 1};
+  EXPECT_FALSE(RopeFrequencies(config(8, 10000.0), tiny).in_range());
+  RopeConfig yarn = config(8, 1.0);  // all pairs turn alike: nothing to tell them apart by
+  yarn.scaling = RopeScaling::kYarn;
+  yarn.factor = 4;
+  yarn.original_context = 64;
+  yarn.beta_fast = yarn.beta_slow = 1e-3;
+  EXPECT_FALSE(RopeFrequencies(yarn).in_range());
+}
+
 TEST(Rope, TurnsTheHalvesAgainstEachOther) {
   RopeFrequencies rope(config(8, 10000.0));
   float cosines[4];

@@ -33,6 +33,8 @@ class TinyModel {
   std::string architecture;
   std::map<std::string, uint32_t> counts;  // keys without the architecture's prefix
   std::map<std::string, float> numbers;
+  std::map<std::string, std::vector<int32_t>> arrays;
+  std::map<std::string, bool> flags;
   std::map<std::string, std::string> texts;
   std::map<std::string, TinyTensor> tensors;
 
@@ -71,6 +73,8 @@ class TinyModel {
     builder.text("general.architecture", architecture);
     for (const auto& [key, value] : counts) builder.value(architecture + "." + key, value);
     for (const auto& [key, value] : numbers) builder.value(architecture + "." + key, value);
+    for (const auto& [key, values] : arrays) builder.array(architecture + "." + key, values);
+    for (const auto& [key, value] : flags) builder.value(architecture + "." + key, value);
     for (const auto& [key, value] : texts) builder.text(key, value);
     for (const auto& [name, tensor] : tensors) {
       if (store_blocks && !tensor.blocks.empty()) {

@@ -58,7 +58,7 @@ TEST(Vocabulary, PromptPrefix) {
   EXPECT_TRUE(pieces.make()->prompt_prefix().empty());
 }
 
-TEST(Vocabulary, WithoutTokenTypesAllIsTextButTheRoles) {
+TEST(Vocabulary, WithoutTokenTypesAllIsTextButTheMarkers) {
   TinyVocabulary tiny = byte_level_vocabulary();
   GgufMetadata metadata;
   metadata.insert("tokenizer.ggml.model", std::string("gpt2"));
@@ -68,8 +68,9 @@ TEST(Vocabulary, WithoutTokenTypesAllIsTextButTheRoles) {
   const auto tokenizer = make_tokenizer(metadata);
   ASSERT_TRUE(tokenizer.ok());
   EXPECT_TRUE((*tokenizer)->is_control(256));
-  EXPECT_FALSE((*tokenizer)->is_control(257));
-  EXPECT_FALSE((*tokenizer)->is_end(258));
+  EXPECT_TRUE((*tokenizer)->is_control(257));  // <|im_start|>, by its form
+  EXPECT_TRUE((*tokenizer)->is_end(258));
+  EXPECT_FALSE((*tokenizer)->is_control(262));  // " the"
   EXPECT_EQ(encode_ok(**tokenizer, "<|endoftext|>", SpecialTokens::kParse),
             std::vector<TokenId>{256});
 }
@@ -179,9 +180,6 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"too many types", [](auto* v) { v->types.push_back(1); }, "one per token"},
         Hostile{"type beyond the known", [](auto* v) { v->types[5] = 7; }, "token 5: type 0 to 6"},
         Hostile{"negative type", [](auto* v) { v->types[5] = -1; }, "found -1"},
-        Hostile{"two tokens alike", [](auto* v) { v->add("the"); }, "the same text"},
-        Hostile{"a name like a text", [](auto* v) { v->add("the", kControlType); },
-                "the same text"},
         Hostile{"text that is not UTF-8", [](auto* v) { v->add("a\xFF"); }, "not UTF-8 at byte 1"},
         Hostile{"name without end", [](auto* v) { v->add(std::string(1000, 'x'), kControlType); },
                 "at most 640 bytes"},
@@ -193,17 +191,6 @@ INSTANTIATE_TEST_SUITE_P(
                 "<0x00> to <0xFF>"},
         Hostile{"byte without a name", [](auto* v) { v->add("", kByteType); }, "<0x00> to <0xFF>"},
         Hostile{"byte cut short", [](auto* v) { v->add("<0x1>", kByteType); }, "<0x00> to <0xFF>"},
-        Hostile{"one byte twice",
-                [](auto* v) { v->add("<0x0A>", kByteType), v->add("<0x0a>", kByteType); },
-                "the same byte"},
-        Hostile{"end beyond the vocabulary",
-                [](auto* v) { v->set("eot_token_id", uint64_t{1000000}); }, "eot_token_id"},
-        Hostile{"begin beyond 32 bits", [](auto* v) { v->set("bos_token_id", uint64_t{1} << 32); },
-                "bos_token_id"},
-        Hostile{"negative begin", [](auto* v) { v->set("bos_token_id", int64_t{-1}); },
-                "bos_token_id"},
-        Hostile{"begin of the wrong type",
-                [](auto* v) { v->set("bos_token_id", std::string("1")); }, "bos_token_id"},
         Hostile{"flag of the wrong type",
                 [](auto* v) { v->set("add_bos_token", std::string("x")); }, "add_bos_token"},
         Hostile{"merge without a space", [](auto* v) { v->merges.push_back("th"); },
@@ -215,14 +202,6 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"merge of three", [](auto* v) { v->merges.push_back("t h e"); },
                 "expected two parts"},
         Hostile{"empty merge", [](auto* v) { v->merges.push_back(""); }, "expected two parts"},
-        Hostile{"merge of an unknown part", [](auto* v) { v->merges.push_back("zz z"); },
-                "\"zz\" is not a token"},
-        Hostile{"merge into an unknown token", [](auto* v) { v->merges.push_back("z z"); },
-                "\"zz\" is not a token"},
-        Hostile{"merge outside the alphabet",
-                [](auto* v) { v->merges.push_back("\xE2\x96\x81 t"); }, "is not a token"},
-        Hostile{"merge that is not UTF-8", [](auto* v) { v->merges.push_back("\xFF\xFE t"); },
-                "is not a token"},
         Hostile{"unknown model", [](auto* v) { v->model = "bert"; }, "known are gpt2 llama"},
         Hostile{"unknown pre-tokenizer", [](auto* v) { v->pre = "nobody"; }, "\"nobody\""}));
 
@@ -246,8 +225,6 @@ INSTANTIATE_TEST_SUITE_P(
                 [](auto* v) { v->scores[9] = std::numeric_limits<double>::infinity(); }, "finite"},
         Hostile{"a score beyond float", [](auto* v) { v->scores[9] = -1e300; }, "finite"},
         Hostile{"byte of no value", [](auto* v) { v->texts[4] = "<0x-1>"; }, "<0x00> to <0xFF>"},
-        Hostile{"unknown token beyond the vocabulary",
-                [](auto* v) { v->set("unknown_token_id", uint64_t{5000}); }, "unknown_token_id"},
         Hostile{"flag of the wrong type",
                 [](auto* v) { v->set("add_space_prefix", std::string("x")); },
                 "add_space_prefix"}));

@@ -1,0 +1,49 @@
+// From the command line, the environment and the configuration file to a command that is ready to
+// run. Flags win over environment variables, these over the file; all three go through the checks
+// that belong to a flag, and the error says where the value came from. One thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "coordinator/cli/commands.h"
+
+namespace potluck {
+
+struct CommandLineInput {
+  std::vector<std::string> arguments;            // without the program's name
+  std::map<std::string, std::string> variables;  // the environment variables POTLUCK_..
+  std::string config_path;                       // read if it is there and no --config is given
+};
+
+struct CommandLine {
+  const Command* command = nullptr;  // to run; null where help was asked for
+  std::string help;
+  std::vector<std::string> notices;  // what people should know, such as a misspelt variable
+};
+
+// The environment variables of this process that begin with POTLUCK_.
+std::map<std::string, std::string> own_variables();
+
+class CommandLineParser {
+ public:
+  // The environment must outlive the parser.
+  explicit CommandLineParser(Environment& environment);
+  CommandLineParser(const CommandLineParser&) = delete;
+  CommandLineParser& operator=(const CommandLineParser&) = delete;
+
+  // Once. What is returned points into the parser. Errors are wrong use (kInvalidArgument).
+  Result<CommandLine> parse(const CommandLineInput& input, Storage& storage);
+
+  std::string help() const { return app_.help(); }
+  const std::vector<Command>& commands() const { return commands_; }
+
+ private:
+  CLI::App app_;
+  std::string config_;
+  bool no_config_ = false;
+  std::vector<Command> commands_;
+};
+
+}  // namespace potluck

@@ -1,0 +1,39 @@
+// The configuration file: defaults of flags, one table per command, in TOML:
+//
+//   [run]
+//   threads = 4
+//   ram = "4GiB"
+//
+// This module knows the form of the file, not the flags. Plain values; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/base/storage.h"
+
+namespace potluck {
+
+struct Setting {
+  enum class Kind {
+    kTable,   // the head of a table, without a key
+    kSwitch,  // true or false
+    kNumber,  // written without quotes
+    kText,
+    kList,  // of texts
+  };
+  std::string table;  // the command
+  std::string key;    // the flag without its dashes
+  uint32_t line = 0;
+  Kind kind = Kind::kText;
+  std::vector<std::string> values;  // one, except for lists and heads; always as text
+};
+
+// All settings of a file, heads of tables included, in the order of its lines. Whatever is not a
+// setting in a table is an error that names the file and the line.
+Result<std::vector<Setting>> parse_config(const std::string& path, std::string_view text);
+
+// Fails with kNotFound where there is no file.
+Result<std::vector<Setting>> read_config_file(Storage& storage, const std::string& path);
+
+}  // namespace potluck

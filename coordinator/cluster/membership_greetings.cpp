@@ -1,0 +1,119 @@
+// How Membership answers greetings: at once, but one worker's repetitions are answered together.
+#include <algorithm>
+
+#include "coordinator/cluster/membership.h"
+#include "engine/base/limits.h"
+#include "protocol/peer_text.h"
+
+namespace potluck {
+namespace {
+
+// For people; longer names only fill lines.
+constexpr size_t kNameBytes = 64;
+constexpr size_t kSoftwareBytes = 128;
+// Of how many keys greetings are remembered. Only keys on the allow list have any.
+constexpr size_t kGreetingsKept = 4 * size_t{limits::kWorkers};
+
+}  // namespace
+
+// A greeting costs far more than it takes to say: everything the worker has to hold is told again.
+void Membership::on_hello(const PeerKey& from, const Hello& hello) {
+  auto known = greetings_.find(from);
+  if (known == greetings_.end()) {
+    admit(from, hello);
+    return;
+  }
+  Greeting& greeting = known->second;
+  if (auto clock = clocks_.find(from); clock != clocks_.end()) clock->second.heard(clock_.now());
+  // To refuse costs little, and one that is of no use any more is to be known as that.
+  bool due = clock_.now() - greeting.answered_at >= greeting.pause || why_not(from, hello);
+  if (due) {
+    greeting.held.reset();
+    admit(from, hello);
+  } else if (!is_member(from) || hello != greeting.answered) {
+    greeting.held = hello;
+  }
+}
+
+void Membership::answer_held_greetings() {
+  TimePoint now = clock_.now();
+  std::vector<std::pair<PeerKey, Hello>> due;
+  for (auto& [peer, greeting] : greetings_) {
+    if (!greeting.held || now - greeting.answered_at < greeting.pause) continue;
+    due.emplace_back(peer, std::move(*greeting.held));
+    greeting.held.reset();
+  }
+  for (const auto& [peer, hello] : due) admit(peer, hello);
+}
+
+void Membership::forget_held_greeting(const PeerKey& from) {
+  if (auto known = greetings_.find(from); known != greetings_.end()) known->second.held.reset();
+}
+
+void Membership::admit(const PeerKey& from, const Hello& hello) {
+  std::optional<Refusal> refusal = why_not(from, hello);
+  if (!refusal) {
+    welcome(from, hello);
+    return;
+  }
+  if (is_member(from)) lose({{from, "it came back as somebody we cannot use"}});
+  refuse(from, Channel::kCompute, refusal->reason, std::move(refusal->message));
+}
+
+void Membership::welcome(const PeerKey& from, const Hello& hello) {
+  const WorkerRecord* known = state_.worker(from);
+  bool greeted_before = known != nullptr;
+  uint32_t number = known != nullptr ? known->number : next_number_++;
+  // What others must be told, and where units go, does not change with every repetition.
+  std::string name = clean_text(hello.name, kNameBytes);
+  bool same_roster =
+      known != nullptr && known->name == name && known->bulk_endpoint == hello.bulk_endpoint;
+  bool same_place = known != nullptr && known->disk_bytes == hello.disk_bytes;
+  // Whoever says Hello knows nothing of what it was asked before.
+  if (known != nullptr) reset_workers_.push_back(from);
+  state_.apply(WorkerJoined{from, number, std::move(name),
+                            clean_text(hello.software, kSoftwareBytes), hello.ram_bytes,
+                            hello.disk_bytes, hello.bulk_endpoint});
+  clocks_.insert_or_assign(from, PeerClock(clock_.now()));
+  nudged_at_.erase(from);
+  remember_greeting(from, hello);
+  notices_.add(describe(from) + (greeted_before ? " greeted again" : " joined"));
+  auto heartbeat_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeatInterval).count();
+  send(from, Channel::kCompute,
+       Welcome{options_.epoch, number, manifest_digest_, manifest_bytes_,
+               static_cast<uint32_t>(heartbeat_ms)});
+  if (same_roster) {
+    outbox_.add_roster(from);
+  } else {
+    announce_roster();
+  }
+  if (!same_place) {
+    rebalance(&from);
+  } else if (founded_) {
+    const std::set<UnitId>& assigned = state_.worker(from)->assigned;
+    assign(from, {assigned.begin(), assigned.end()});
+  }
+}
+
+void Membership::remember_greeting(const PeerKey& from, const Hello& hello) {
+  forget_greetings();
+  TimePoint now = clock_.now();
+  auto [entry, fresh] = greetings_.try_emplace(from);
+  Greeting& greeting = entry->second;
+  bool calm = fresh || now - greeting.answered_at >= kGreetingsForgotten;
+  greeting.pause = calm ? kGreetingPause : std::min(2 * greeting.pause, kLongestGreetingPause);
+  greeting.answered_at = now;
+  greeting.answered = hello;
+}
+
+void Membership::forget_greetings() {
+  if (greetings_.size() < kGreetingsKept) return;
+  TimePoint now = clock_.now();
+  std::erase_if(greetings_, [&](const auto& entry) {
+    const Greeting& greeting = entry.second;
+    return !greeting.held && now - greeting.answered_at >= kLongestGreetingPause;
+  });
+}
+
+}  // namespace potluck

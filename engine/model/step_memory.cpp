@@ -1,0 +1,66 @@
+#include "engine/model/step_memory.h"
+
+#include <algorithm>
+
+#include "engine/base/bytes.h"
+
+namespace potluck {
+namespace {
+
+// Bytes of a value in rows that products read (ActivationRows): float32, and beside it quants with
+// their scales and sums in blocks of 32 and of 256.
+constexpr uint64_t kActivation = 4 + 2 + 2;
+constexpr uint64_t kFloat = sizeof(float);
+// Of a (row, expert) call: the call itself, its sorted copies and the jobs it may become.
+constexpr uint64_t kCallBytes = 256;
+// Partial results of attention over chunks of the context (attention.cpp: kBlockBytes), and what
+// does not grow with the rows.
+constexpr uint64_t kFixedBytes = 16 * kMiB;
+constexpr uint64_t kThreadBytes = 1 * kMiB;  // tiles, scores, a stack as far as it is used
+
+uint64_t mixer_row(const ModelConfig& config) {
+  uint64_t queries = config.query_columns();
+  uint64_t attended = config.attention_columns();
+  uint64_t bytes = (4 * queries + config.key_columns() + config.value_columns()) * kFloat;
+  bytes += attended * kActivation;
+  if (const LatentConfig& latent = config.latent; latent.rank > 0) {
+    uint64_t per_head = latent.plain_dimensions + config.rope.dimensions;
+    bytes += latent.query_rank * (kFloat + kActivation);
+    bytes += config.heads * (per_head * kFloat + latent.plain_dimensions * kActivation);
+    bytes += config.heads * uint64_t{latent.value_dimensions} * kActivation;
+    bytes += (uint64_t{latent.rank} + config.rope.dimensions) * kFloat;
+  }
+  if (const DeltaNetConfig& delta = config.delta; delta.key_heads > 0) {
+    bytes += 2 * uint64_t{delta.channels()} * kFloat;
+    bytes += delta.value_columns() * (3 * kFloat + kActivation) + delta.value_heads * 4 * kFloat;
+  }
+  return bytes;
+}
+
+uint64_t feed_forward_row(const ModelConfig& config) {
+  uint64_t width = std::max(config.ffn_width, config.shared_width);
+  return width * (2 * kFloat + kActivation) + config.hidden * kFloat;
+}
+
+// Probabilities, scores and logits of the router and of the forecast; the calls; the sums, for the
+// answer and for every thread.
+uint64_t expert_row(const ModelConfig& config, uint32_t threads) {
+  if (config.router.experts == 0) return 0;
+  uint64_t bytes = 5 * uint64_t{config.router.experts} * kFloat;
+  bytes += config.router.top_k * kCallBytes;
+  bytes += uint64_t{config.hidden} * (sizeof(int64_t) * threads + 2 * kActivation);
+  return bytes;
+}
+
+}  // namespace
+
+uint64_t step_memory(const ModelConfig& config, const StepSize& step) {
+  // Residual, normed input, what was mixed in.
+  uint64_t row = config.hidden * (2 * kFloat + kActivation) + config.rope.dimensions * kFloat;
+  row += mixer_row(config) + feed_forward_row(config) + expert_row(config, step.threads);
+  uint64_t logits = uint64_t{std::min(step.logit_rows, step.rows)} * config.vocabulary * kFloat;
+  uint64_t sampler = config.vocabulary * uint64_t{32};
+  return row * step.rows + logits + sampler + kFixedBytes + step.threads * kThreadBytes;
+}
+
+}  // namespace potluck

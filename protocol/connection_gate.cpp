@@ -1,0 +1,218 @@
+#include "protocol/connection_gate.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include <linux/filter.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+
+namespace potluck {
+namespace {
+
+// What our side of a handshake comes to: a greeting of 64 bytes and a WELCOME of 170, then a READY
+// of 60 and more for a peer whose key may come in, or an ERROR of 14 at most for any other.
+constexpr uint64_t kAuthenticatedBytes = 64 + 170 + 30;
+// What encryption and framing add to a message, at most; and what libzmq's own signs of life come
+// to, generously.
+constexpr uint64_t kShareOfOverhead = 64;
+constexpr uint64_t kMessageOverhead = 256;
+constexpr uint64_t kBeatBytesPerSecond = 256;
+constexpr Duration kMemberInterval = std::chrono::milliseconds(100);
+
+struct SocketFacts {
+  uint64_t cookie = 0;
+  uint64_t received = 0;  // bytes of the stream
+  uint64_t taken = 0;     // bytes of ours that the peer has confirmed
+};
+
+std::optional<uint64_t> cookie_of(int descriptor) {
+  uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0) return std::nullopt;
+  return cookie;
+}
+
+// Nothing if that is no open TCP connection any more.
+std::optional<SocketFacts> facts_of(int descriptor) {
+  auto cookie = cookie_of(descriptor);
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (!cookie || getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+    return std::nullopt;
+  }
+  return SocketFacts{*cookie, info.tcpi_bytes_received, info.tcpi_bytes_acked};
+}
+
+// Bytes of the stream that still wait in the kernel, which bounds them itself.
+uint64_t unread_bytes(int descriptor) {
+  int unread = 0;
+  return ioctl(descriptor, FIONREAD, &unread) == 0 ? static_cast<uint64_t>(unread) : 0;
+}
+
+// The number of the first byte of the stream, from the packet that opened it.
+std::optional<uint32_t> first_sequence(int descriptor) {
+  constexpr size_t kIpv6Header = 40;
+  std::array<uint8_t, 256> packet{};
+  socklen_t size = packet.size();
+  if (getsockopt(descriptor, IPPROTO_TCP, TCP_SAVED_SYN, packet.data(), &size) != 0) {
+    return std::nullopt;
+  }
+  size_t ip_header = packet[0] >> 4 == 6 ? kIpv6Header : (packet[0] & 0xfU) * 4;
+  if (size < ip_header + 8) return std::nullopt;
+  uint32_t sequence = 0;
+  for (size_t i = 4; i < 8; ++i) sequence = sequence << 8 | packet[ip_header + i];
+  return sequence + 1;
+}
+
+// A packet filter on the connection: data beyond `limit` never reaches the socket. Not every system
+// has filters; then what libzmq limits, and sweep(), must do.
+void limit_stream(int descriptor, uint32_t limit) {
+  std::optional<uint32_t> first = first_sequence(descriptor);
+  if (!first) return;
+  // Packets begin with the TCP header: byte 12 holds its length in its upper half, in words; the
+  // sequence number is at 4. Packets without data (confirmations, ends) always pass.
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 12),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf0),
+      BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 2),
+      BPF_STMT(BPF_MISC | BPF_TAX, 0),
+      BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 3, 0),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+      BPF_STMT(BPF_ALU | BPF_SUB | BPF_K, *first),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, limit, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+  };
+  sock_fprog program{static_cast<unsigned short>(std::size(code)), code};
+  (void)setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+}  // namespace
+
+AddressGroup AddressGroup::of(const sockaddr_storage& address) {
+  constexpr std::array<uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  AddressGroup group;
+  if (address.ss_family == AF_INET) {
+    sockaddr_in ipv4;
+    std::memcpy(&ipv4, &address, sizeof ipv4);
+    std::memcpy(group.bytes.data(), &ipv4.sin_addr, sizeof ipv4.sin_addr);
+  } else if (address.ss_family == AF_INET6) {
+    sockaddr_in6 ipv6;
+    std::memcpy(&ipv6, &address, sizeof ipv6);
+    const uint8_t* bytes = ipv6.sin6_addr.s6_addr;
+    bool mapped = std::equal(kMapped.begin(), kMapped.end(), bytes);
+    std::copy_n(mapped ? bytes + kMapped.size() : bytes, mapped ? 4 : 8, group.bytes.begin());
+  }
+  return group;
+}
+
+Admission judge_arrival(std::span<const GuestConnection> guests, const AddressGroup& newcomer,
+                        TimePoint now, size_t capacity) {
+  if (guests.size() < capacity) return {true};
+  std::map<AddressGroup, size_t> counts;
+  for (const GuestConnection& guest : guests) ++counts[guest.group];
+  auto fullest = std::max_element(counts.begin(), counts.end(),
+                                  [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (fullest == counts.end()) return {false};  // no places at all
+  bool unfair = fullest->second > counts[newcomer] + 1;
+  std::optional<size_t> oldest;
+  for (size_t i = 0; i < guests.size(); ++i) {
+    if (unfair && guests[i].group != fullest->first) continue;
+    if (!oldest || guests[i].since < guests[*oldest].since) oldest = i;
+  }
+  if (unfair || now - guests[*oldest].since >= kGuestTurn) return {true, oldest};
+  return {false};
+}
+
+bool ConnectionGate::admit(int descriptor, const sockaddr_storage& from, TimePoint now) {
+  std::lock_guard lock(mutex_);
+  // Whoever had this descriptor before has gone.
+  auto gone = [&](const Connection& old) { return old.descriptor == descriptor; };
+  std::erase_if(guests_, gone);
+  std::erase_if(members_, gone);
+  refresh_guests();
+  if (limits_.members > 0 && members_.size() >= limits_.members) refresh_members(now);
+  bool full = limits_.members > 0 && members_.size() >= limits_.members;
+  std::vector<GuestConnection> guests;
+  for (const Connection& guest : guests_) guests.push_back(guest.guest);
+  AddressGroup group = AddressGroup::of(from);
+  Admission admission = full ? Admission{} : judge_arrival(guests, group, now, limits_.guests);
+  std::optional<uint64_t> cookie = cookie_of(descriptor);
+  if (!admission.admitted || !cookie) {
+    ++turned_away_;
+    return false;
+  }
+  if (admission.evicted) cut_off(&guests_, *admission.evicted);
+  if (limits_.lifetime_bytes > 0) limit_stream(descriptor, limits_.lifetime_bytes);
+  guests_.push_back({descriptor, *cookie, {group, now}, 0});
+  return true;
+}
+
+void ConnectionGate::delivered(int descriptor, uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  for (std::vector<Connection>* connections : {&members_, &guests_}) {
+    for (Connection& connection : *connections) {
+      if (connection.descriptor != descriptor) continue;
+      connection.delivered += bytes + bytes / kShareOfOverhead + kMessageOverhead;
+      return;
+    }
+  }
+}
+
+void ConnectionGate::sweep(TimePoint now) {
+  std::lock_guard lock(mutex_);
+  refresh_guests();
+  if (now - members_seen_at_ >= kMemberInterval) refresh_members(now);
+}
+
+GateCounts ConnectionGate::counts() const {
+  std::lock_guard lock(mutex_);
+  return {guests_.size(), members_.size(), turned_away_};
+}
+
+void ConnectionGate::refresh_guests() {
+  for (size_t i = guests_.size(); i-- > 0;) {
+    std::optional<SocketFacts> facts = facts_of(guests_[i].descriptor);
+    if (!facts || facts->cookie != guests_[i].cookie) {
+      guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(i));
+    } else if (limits_.members > 0 && facts->taken >= kAuthenticatedBytes) {
+      members_.push_back(guests_[i]);
+      guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(i));
+    } else if (facts->received > limits_.guest_bytes) {
+      cut_off(&guests_, i);
+    }
+  }
+}
+
+void ConnectionGate::refresh_members(TimePoint now) {
+  members_seen_at_ = now;
+  for (size_t i = members_.size(); i-- > 0;) {
+    const Connection& member = members_[i];
+    std::optional<SocketFacts> facts = facts_of(member.descriptor);
+    auto age = std::chrono::duration_cast<std::chrono::seconds>(now - member.guest.since).count();
+    uint64_t explained = member.delivered + static_cast<uint64_t>(age) * kBeatBytesPerSecond +
+                         unread_bytes(member.descriptor);
+    if (!facts || facts->cookie != member.cookie) {
+      members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(i));
+    } else if (facts->received > explained && facts->received - explained > limits_.backlog_bytes) {
+      cut_off(&members_, i);
+    }
+  }
+}
+
+// Ends the stream; libzmq then notices and closes the descriptor, which is its own. Between the
+// look at the cookie and the end nothing of this gate can get the same descriptor.
+void ConnectionGate::cut_off(std::vector<Connection>* connections, size_t index) {
+  const Connection& connection = (*connections)[index];
+  if (cookie_of(connection.descriptor) == connection.cookie) {
+    (void)shutdown(connection.descriptor, SHUT_RDWR);
+  }
+  connections->erase(connections->begin() + static_cast<std::ptrdiff_t>(index));
+  ++turned_away_;
+}
+
+}  // namespace potluck
