@@ -62,7 +62,7 @@ class Addresses(PoolTest):
         other = self.start("serve", TALETELLER, "--listen", "127.0.0.1:0", "--invitations", "0",
                            stdin=-1, POTLUCK_HOME=str(self.home / "other"))
         out, err = self.lines_of(other)
-        err.wait_for("nobody is invited")
+        err.wait_for("no device is invited yet")
         self.assertNotIn("potluck join", out.text)
         other.stdin.write(b"invite\n")
         wait_for(lambda: re.search(r"potluck join (\S+)\n", out.text), "an invitation")

@@ -15,7 +15,7 @@
 namespace potluck::test {
 namespace {
 
-class Fixture : public ::testing::TestWithParam<const char*> {
+class OddFile : public ::testing::TestWithParam<const char*> {
  protected:
   std::string path() const { return data_path(std::string("arch/") + GetParam() + "/model.gguf"); }
   std::vector<TokenId> prompt() const {
@@ -44,10 +44,10 @@ void compute_some(const Model& model, std::span<const TokenId> prompt) {
   (void)continue_greedily(run, score->last_logits, 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(OddFiles, Fixture, ::testing::ValuesIn(kFixtures),
+INSTANTIATE_TEST_SUITE_P(OddFiles, OddFile, ::testing::ValuesIn(kFixtures),
                          [](const auto& test) { return test_name(test.param); });
 
-TEST_P(Fixture, ExpertsApartGiveTheSameBits) {
+TEST_P(OddFile, ExpertsApartGiveTheSameBits) {
   auto storage = make_system_storage();
   auto model = GgufModel::open(*storage, path());
   ASSERT_TRUE(model.ok());
@@ -61,7 +61,7 @@ TEST_P(Fixture, ExpertsApartGiveTheSameBits) {
   EXPECT_EQ(run(directory / "old.gguf").digest(), run(path()).digest());
 }
 
-TEST_P(Fixture, ExpertsApartInSeveralFilesGiveTheSameBits) {
+TEST_P(OddFile, ExpertsApartInSeveralFilesGiveTheSameBits) {
   auto storage = make_system_storage();
   auto model = GgufModel::open(*storage, path());
   ASSERT_TRUE(model.ok());
@@ -82,7 +82,7 @@ TEST_P(Fixture, ExpertsApartInSeveralFilesGiveTheSameBits) {
 }
 
 // Every float of the metadata that a model goes by, one by one, at what no honest file has.
-TEST_P(Fixture, AnyFloatOfTheMetadataIsRefusedOrComputedWith) {
+TEST_P(OddFile, AnyFloatOfTheMetadataIsRefusedOrComputedWith) {
   using Limits = std::numeric_limits<float>;
   constexpr float kOdd[] = {Limits::quiet_NaN(),
                             Limits::infinity(),

@@ -59,7 +59,8 @@ SEAMS = {
         re.compile(r"\bfmt::print\(|\bf?printf\(|\bf?puts\(|\bfwrite\(|std::(cout|cerr|clog)\b|"
                    r"\bstd(out|err)\b"),
         {
-            "engine/base/check.cpp",  # the last words before abort()
+            "engine/base/check.cpp",             # the last words before abort()
+            "engine/base/out_of_resources.cpp",  # and those where there is no memory
         },
         "return it, or use Output and Terminal, which know about full disks and hostile text",
     ),
@@ -70,7 +71,13 @@ SEAMS = {
     ),
     "JSON text": (
         re.compile(r"\.dump\(|json::parse\(|json::sax_parse\("),
-        {"coordinator/cli/json_text.cpp", "engine/chat/json.cpp"},
+        {
+            "coordinator/cli/json_text.cpp",
+            "engine/chat/json.cpp",
+            # These take a document piece by piece, as it must not be in memory as a whole.
+            "engine/chat/value_json.cpp",
+            "coordinator/serving/token_list.cpp",
+        },
         "json_text() and read_json(), which never throw",
     ),
 }
