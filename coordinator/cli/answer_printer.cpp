@@ -16,6 +16,7 @@ bool AnswerPrinter::print(const AnswerPiece& piece) {
     terminal_.text("\n\n");
     in_reasoning_ = false;
   }
+  printed_ = printed_ || !piece.content.empty();
   return out_.text(piece.content);
 }
 

@@ -21,6 +21,7 @@ class AnswerPrinter {
   void print_result(const ToolCall& call, const std::string& result);
   // Ends the answer, with a line end if asked for.
   void end(bool new_line);
+  bool printed() const { return printed_; }  // anything of the answer
 
  private:
   void end_reasoning();
@@ -30,6 +31,7 @@ class AnswerPrinter {
   bool prints_;
   bool quiet_;
   bool in_reasoning_ = false;
+  bool printed_ = false;
 };
 
 }  // namespace potluck

@@ -189,8 +189,11 @@ Status talk(const RunFlags& flags, std::optional<std::string> prompt, Runtime& r
   terminal->notice(is_typed() ? "Ctrl-C stops an answer, Ctrl-D ends the conversation, /help says "
                                 "more"
                               : "each line of standard input is a message");
-  converse(answerer, *input, {request, is_typed() ? "> " : "", flags.engine.quiet, nullptr},
-           environment, *terminal);
+  ConversationOptions options;
+  options.request = request;
+  options.prompt = is_typed() ? "> " : "";
+  options.quiet = flags.engine.quiet;
+  converse(answerer, *input, options, environment, *terminal);
   return environment.stop.requested() ? interrupted() : Status();
 }
 

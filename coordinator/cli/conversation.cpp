@@ -29,7 +29,7 @@ void answer(const std::string& message, Answerer& answerer, const ConversationOp
             const Environment& environment, Terminal& terminal) {
   AnswerPrinter printer(environment.out, terminal, true, options.quiet);
   auto answered = answerer.answer(message, options.request, &printer);
-  printer.end(true);
+  printer.end(answered.ok() || printer.printed());
   if (answered) return;
   std::string hint;
   if (answered.error().code == ErrorCode::kLimit && answerer.chats()) {

@@ -91,13 +91,11 @@ Result<std::optional<std::string>> LineEditor::next(const std::string& prompt,
   if (brackets_pastes_) tell_terminal(kBracketsOn);
   int length = 0;
   const char* line = el_gets(editor_.get(), &length);
-  const LineInfo* typed = el_line(editor_.get());
-  const bool dropped = wait_ended_ && typed != nullptr && typed->lastchar != typed->buffer;
   if (brackets_pastes_) tell_terminal(kBracketsOff);
   if (wait_ended_) {
     el_reset(editor_.get());
     tell_terminal("\r\n");
-    return dropped ? std::optional(std::string()) : std::nullopt;
+    return dropped_ ? std::optional(std::string()) : std::nullopt;
   }
   if (line == nullptr || length <= 0) return std::optional<std::string>();
   std::string message(line, static_cast<size_t>(length));
@@ -121,7 +119,9 @@ std::optional<unsigned char> LineEditor::read_byte() {
       return std::nullopt;
     }
     if (!(*while_waiting_)()) {
+      const LineInfo* typed = el_line(editor_.get());
       wait_ended_ = true;
+      dropped_ = typed->lastchar != typed->buffer;
       return std::nullopt;
     }
   }

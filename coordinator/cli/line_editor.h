@@ -50,6 +50,7 @@ class LineEditor final : public MessageInput {
   std::string prompt_;
   const WhileWaiting* while_waiting_ = nullptr;
   bool wait_ended_ = false;
+  bool dropped_ = false;  // something was typed when the wait was ended
 };
 
 }  // namespace potluck

@@ -89,10 +89,10 @@ class PotluckTest(unittest.TestCase):
         self.assertEqual(len(lines), 1, done.stdout)
         return json.loads(lines[0])
 
-    def start(self, *arguments, stdin=subprocess.DEVNULL, **extra):
+    def start(self, *arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, **extra):
         """Starts a process that is ended, with its children, after the test."""
         process = subprocess.Popen([BINARY, *map(str, arguments)], env=self.environment(**extra),
-                                   stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
                                    bufsize=0)
         self.addCleanup(self.end, process)
         return process
@@ -122,6 +122,7 @@ class PotluckTest(unittest.TestCase):
                 process.kill()
                 process.wait()
         process.stdout.close()
-        process.stderr.close()
+        if process.stderr is not None:
+            process.stderr.close()
         if process.stdin is not None:
             process.stdin.close()

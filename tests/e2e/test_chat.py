@@ -171,7 +171,7 @@ class Conversation(ChatTest):
         os.write(keyboard, b"Again\n")
         wait_for(lambda: len(self.read(process)) > before + 40, "another answer")
         process.terminate()
-        self.assertEqual(process.wait(60), 0)
+        self.assertEqual(process.wait(60), 143)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import unittest
 from support import TALETELLER, PotluckTest, children_of, wait_for
 
 TOKENS = 160
-ARGUMENTS = ["run", TALETELLER, "-p", "Once upon a time", "-n", TOKENS, "--seed", "11",
+ARGUMENTS = ["run", TALETELLER, "--raw", "--ignore-eos", "-p", "Once upon a time", "-n", TOKENS, "--seed", "11",
              "--workers", "4", "--slices", "2"]
 
 
