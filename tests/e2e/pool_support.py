@@ -34,14 +34,15 @@ class PoolTest(PotluckTest):
         """What a coordinator or worker writes to standard output and standard error."""
         out, err = Lines(process.stdout), Lines(process.stderr)
         out.server = process
-        self.addCleanup(lambda: (out.thread.join(5), err.thread.join(5)))
+        # The threads end when the process does.
+        self.addCleanup(lambda: (self.stop(process), out.thread.join(5), err.thread.join(5)))
         return out, err
 
     def join(self, token, store, *arguments):
         process = self.start("join", *([token] if token else []), "--store", self.home / store,
                              "--threads", "1", *arguments)
         err = Lines(process.stderr)
-        self.addCleanup(lambda: err.thread.join(5))
+        self.addCleanup(lambda: (self.stop(process), err.thread.join(5)))
         return process, err
 
     @staticmethod

@@ -108,7 +108,7 @@ class PotluckTest(unittest.TestCase):
         self.addCleanup(subprocess.run, ["umount", disk], check=True)
         return disk
 
-    def end(self, process):
+    def stop(self, process):
         for child in children_of(process.pid):
             try:
                 os.kill(child, signal.SIGCONT)
@@ -121,6 +121,9 @@ class PotluckTest(unittest.TestCase):
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def end(self, process):
+        self.stop(process)
         process.stdout.close()
         if process.stderr is not None:
             process.stderr.close()

@@ -38,7 +38,8 @@ class Absence(PoolTest):
         process = self.start("serve", TALETELLER, "--threads", "1", "--listen",
                              f"127.0.0.1:{port}", POTLUCK_HOME=str(home))
         out, err = Lines(process.stdout), Lines(process.stderr)
-        self.addCleanup(lambda: (out.thread.join(5), err.thread.join(5)))
+        # The threads end when the process does.
+        self.addCleanup(lambda: (self.stop(process), out.thread.join(5), err.thread.join(5)))
         err.wait_for("listens on")
         return process, out, err
 

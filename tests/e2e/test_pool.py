@@ -55,12 +55,13 @@ class Pool(PoolTest):
         self.assertIn("token", done.stderr)
 
     def test_unit_altered_on_disk_is_fetched_again(self):
-        server, out, err = self.serve()
+        server, out, _ = self.serve()
         token = self.next_token(out)
         worker, _ = self.join(token, "a", "--ram", "64MiB")
         wait_for(self.units_ready, "all units")
         worker.terminate()
         worker.wait()
+        wait_for(lambda: not self.units_ready(), "the status without the worker")
         segments = list(pathlib.Path(self.home / "a").rglob("segments/*.grains"))
         self.assertTrue(segments)
         for segment in segments:  # a bit in every page, whatever grain it belongs to
