@@ -38,15 +38,24 @@ void add_chat_flags(CLI::App* parser, ChatFlags* flags) {
            "a chat template instead of the model's own");
   add_text(parser, "--template-arg", &flags->arguments,
            "KEY=JSON for the template, such as enable_thinking=false; may be repeated");
+  add_text(parser, "--tools", &flags->tools_file,
+           "a JSON file with the tools that the model may call, as OpenAI's API has them");
+  add_text(parser, "--tool-command", &flags->tool_command,
+           "a command of the shell that answers calls: each comes on its standard input as "
+           "{\"name\": .., \"arguments\": {..}} (default: you are asked, at a terminal)");
 }
 
 Status check_chat_flags(const ChatFlags& flags) {
-  const bool chats =
-      flags.system.has_value() || !flags.template_file.empty() || !flags.arguments.empty();
+  const bool chats = flags.system.has_value() || !flags.template_file.empty() ||
+                     !flags.arguments.empty() || !flags.tools_file.empty();
   if (flags.raw && chats) {
-    return Error{ErrorCode::kInvalidArgument,
-                 "--raw: takes no --system, --chat-template-file and --template-arg, which are "
-                 "about chat templates"};
+    return Error{
+        ErrorCode::kInvalidArgument,
+        "--raw: takes no --system, --chat-template-file, --template-arg and --tools, which "
+        "are about chat templates"};
+  }
+  if (!flags.tool_command.empty() && flags.tools_file.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "--tool-command: needs --tools FILE"};
   }
   for (const std::string& argument : flags.arguments) {
     if (auto parsed = parse_argument(argument); !parsed) return parsed.error();
@@ -75,10 +84,15 @@ Result<std::optional<ChatTemplate>> choose_chat_template(const ChatFlags& flags,
   auto own = model_chat_template(metadata);
   if (own && !*own) return with_way_out(own->error().in("the model's chat template"));
   if (own) return std::optional<ChatTemplate>(std::move(**own));
-  if (!flags.system && flags.arguments.empty()) return std::optional<ChatTemplate>();
-  return Error{ErrorCode::kInvalidArgument,
-               fmt::format("{}: the model has no chat template; --chat-template-file gives it one",
-                           flags.system ? "--system" : "--template-arg")};
+  if (!flags.system && flags.arguments.empty() && flags.tools_file.empty()) {
+    return std::optional<ChatTemplate>();
+  }
+  const char* flag = flags.system               ? "--system"
+                     : !flags.arguments.empty() ? "--template-arg"
+                                                : "--tools";
+  return Error{
+      ErrorCode::kInvalidArgument,
+      fmt::format("{}: the model has no chat template; --chat-template-file gives it one", flag)};
 }
 
 Conversation begin_conversation(const ChatFlags& flags) {

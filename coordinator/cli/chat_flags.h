@@ -16,6 +16,8 @@ struct ChatFlags {
   std::optional<std::string> system;
   std::string template_file;
   std::vector<std::string> arguments;  // KEY=JSON
+  std::string tools_file;
+  std::string tool_command;
 };
 
 void add_chat_flags(CLI::App* parser, ChatFlags* flags);

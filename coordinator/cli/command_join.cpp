@@ -129,8 +129,9 @@ Status join(const JoinFlags& flags, const Environment& environment) {
                               format_bytes(options->ram_bytes), format_bytes(options->disk_bytes)));
   nlohmann::json simulated = describe_simulation(*device_options(flags.device));
   if (!simulated.is_null()) terminal.notice("simulates a slower device: " + json_text(simulated));
+  StopSignal::Watch watch(environment.stop);
   return run_worker(*options, environment.storage, environment.clock, environment.entropy, observer,
-                    environment.stop);
+                    environment.stop.requested());
 }
 
 }  // namespace

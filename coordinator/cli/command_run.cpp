@@ -8,11 +8,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "coordinator/cli/chat_flags.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/conversation.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/tool_command.h"
+#include "coordinator/cli/tools.h"
 #include "engine/base/limits.h"
 
 namespace potluck {
@@ -30,52 +31,32 @@ struct RunFlags {
   SamplingSettings sampling;
   std::optional<uint64_t> seed;
   ChatFlags chat;
+  bool interactive = false;
   bool ignore_end = false;
   bool json = false;
 };
 
-// The prompt from -p, or all of standard input.
-Result<std::string> read_prompt(const RunFlags& flags) {
-  if (flags.prompt.has_value()) return *flags.prompt;
+// All of standard input, without the line end that `echo` puts behind it.
+Result<std::string> read_standard_input() {
   std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
   if (text.size() > limits::kPromptBytes) {
     return Error{ErrorCode::kLimit,
                  fmt::format("the prompt on standard input has {}, at most {} are accepted",
                              format_bytes(text.size()), format_bytes(limits::kPromptBytes))};
   }
+  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
   return text;
 }
-
-Status require_tokenizer(const Model& model) {
-  if (model.tokenizer() != nullptr) return {};
-  return Error{ErrorCode::kUnsupported, fmt::format("{}: no usable tokenizer: {}",
-                                                    model.file().path(), model.tokenizer_error())};
-}
-
-Result<std::vector<TokenId>> prompt_tokens(const Model& model, const std::string& text) {
-  if (Status status = require_tokenizer(model); !status) return status.error();
-  const Tokenizer* tokenizer = model.tokenizer();
-  std::vector<TokenId> tokens = tokenizer->prompt_prefix();
-  Result<std::vector<TokenId>> encoded = tokenizer->encode(text, SpecialTokens::kAsText);
-  if (!encoded) return encoded.error().in("prompt");
-  tokens.insert(tokens.end(), encoded->begin(), encoded->end());
-  return tokens;
-}
-
-struct Generated {
-  GenerationResult result;
-  AnswerPiece text;
-  size_t prompt_tokens = 0;
-};
 
 double per_second(uint64_t count, Duration time) {
   double seconds = std::chrono::duration<double>(time).count();
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 
-std::string closing_line(const Generated& generated, const ExpertCounters& counters) {
-  const GenerationResult& result = generated.result;
-  const size_t prompt_tokens = generated.prompt_tokens;
+std::string closing_line(const Answer& answer, const ExpertCounters& counters) {
+  const GenerationResult& result = answer.result;
+  const size_t prompt_tokens = answer.prompt_tokens;
   double tokens = std::max<double>(1, static_cast<double>(prompt_tokens + result.decode_steps));
   std::string line =
       fmt::format("{} tokens, {:.1f} tokens/s (prompt of {}: {:.1f} tokens/s)",
@@ -89,49 +70,28 @@ std::string closing_line(const Generated& generated, const ExpertCounters& count
                             static_cast<double>(counters.wire_bytes) / tokens);
 }
 
-void print_json(const Generated& generated, const ExpertCounters& counters, Output& out) {
-  nlohmann::json report = {{"text", generated.text.content},
-                           {"tokens", generated.result.tokens},
-                           {"finish_reason", generated.result.finish_reason},
+nlohmann::json calls_of(const Answer& answer) {
+  nlohmann::json calls = nlohmann::json::array();
+  for (const AnsweredCall& answered : answer.calls) {
+    const ToolCall& call = answered.call;
+    nlohmann::json entry = {
+        {"id", call.id}, {"name", call.name}, {"arguments", write_json(call.arguments)}};
+    if (answered.result) entry["result"] = *answered.result;
+    calls.push_back(std::move(entry));
+  }
+  return calls;
+}
+
+void print_json(const Answer& answer, const ExpertCounters& counters, Output& out) {
+  nlohmann::json report = {{"text", answer.text.content},
+                           {"tokens", answer.result.tokens},
+                           {"finish_reason", answer.result.finish_reason},
                            {"workers", counters.workers},
                            {"workers_lost", counters.workers_lost},
                            {"remote_expert_calls", counters.remote_expert_calls}};
-  if (!generated.text.reasoning.empty()) report["reasoning"] = generated.text.reasoning;
+  if (!answer.text.reasoning.empty()) report["reasoning"] = answer.text.reasoning;
+  if (!answer.calls.empty()) report["tool_calls"] = calls_of(answer);
   out.json(report);
-}
-
-// Without a template: the prompt goes on, as it stands.
-Result<Generated> complete(Runtime& runtime, const std::string& prompt, GenerationRequest request,
-                           AnswerPrinter* printer, const std::atomic<bool>& stop) {
-  auto tokens = prompt_tokens(runtime.model(), prompt);
-  if (!tokens) return tokens.error();
-  request.prompt = std::move(*tokens);
-  StreamingDecoder decoder(*runtime.model().tokenizer());
-  Generated generated;
-  generated.prompt_tokens = request.prompt.size();
-  KvCache cache = runtime.new_cache();
-  auto sink = [&](TokenId token) {
-    const AnswerPiece piece{{}, decoder.push(token)};
-    generated.text.content += piece.content;
-    return printer->print(piece) && !stop;
-  };
-  auto result = generate(runtime.generation(), request, &cache, sink);
-  if (!result) return result.error();
-  generated.result = std::move(result).value();
-  const std::string rest = decoder.finish();
-  generated.text.content += rest;
-  printer->print({{}, rest});
-  return generated;
-}
-
-// One turn of a conversation.
-Result<Generated> chat_once(ChatSession& session, const std::string& prompt,
-                            const GenerationRequest& request, AnswerPrinter* printer,
-                            const Environment& environment) {
-  auto answer = answer_message(session, prompt, request, printer, environment);
-  if (!answer) return answer.error();
-  return Generated{std::move(answer->result), std::move(answer->text),
-                   answer->prompt_tokens - answer->cached_tokens};
 }
 
 GenerationRequest base_request(const RunFlags& flags, const Environment& environment,
@@ -142,62 +102,135 @@ GenerationRequest base_request(const RunFlags& flags, const Environment& environ
   request.sampling.seed = flags.seed.value_or(environment.entropy.next64() >> 32);
   request.ignore_end = flags.ignore_end;
   request.prefill_chunk = flags.engine.prefill_chunk;
+  request.cancel = &environment.stop.requested();
   if (!flags.seed.has_value() && request.sampling.temperature > 0) {
     terminal->notice(fmt::format("seed {}", request.sampling.seed));
   }
   return request;
 }
 
-// People at a terminal who give no prompt want to talk, if the model can.
-bool wants_conversation(const RunFlags& flags) {
-  return !flags.prompt.has_value() && !flags.chat.raw && !flags.json && isatty(STDIN_FILENO) == 1;
+bool is_typed() {
+  return isatty(STDIN_FILENO) == 1;
 }
 
-Status generate_once(const RunFlags& flags, Runtime& runtime, ChatSession* session,
-                     const std::string& prompt, const Environment& environment,
-                     Terminal* terminal) {
-  const GenerationRequest request = base_request(flags, environment, terminal);
+// People at a terminal who give no prompt want to talk, if the model can.
+bool wants_conversation(const RunFlags& flags) {
+  return flags.interactive ||
+         (!flags.prompt.has_value() && !flags.chat.raw && !flags.json && is_typed());
+}
+
+// Who answers the model's calls: the user's command, else the person at the terminal.
+ToolAnswerer tool_answerer(const RunFlags& flags, const Environment& environment,
+                           MessageInput& input) {
+  if (!flags.chat.tool_command.empty()) {
+    return [&](const ToolCall& call) -> Result<std::optional<std::string>> {
+      auto result = run_tool_command(flags.chat.tool_command, call_as_json(call),
+                                     environment.stop.requested());
+      if (!result) return result.error().in("--tool-command");
+      return std::optional(std::move(*result));
+    };
+  }
+  if (flags.chat.tools_file.empty() || flags.json || !is_typed()) return nullptr;
+  return [&](const ToolCall& call) {
+    return input.next(call.name + " answers> ", [&] { return !environment.stop.requested(); });
+  };
+}
+
+// Calls that nothing has answered are the result, one to a line.
+void print_open_calls(const Answer& answer, Output& out) {
+  for (const AnsweredCall& answered : answer.calls) {
+    if (!answered.result) out.line(call_as_json(answered.call));
+  }
+}
+
+Status generate_once(const RunFlags& flags, Runtime& runtime, Answerer& answerer,
+                     const std::string& prompt, const GenerationRequest& request,
+                     const Environment& environment, Terminal* terminal) {
   AnswerPrinter printer(environment.out, *terminal, !flags.json, flags.engine.quiet);
-  auto generated = session != nullptr
-                       ? chat_once(*session, prompt, request, &printer, environment)
-                       : complete(runtime, prompt, request, &printer, environment.stop);
-  if (!generated) return generated.error();
-  printer.end(environment.out.is_terminal());  // the shell's prompt on a line of its own
+  auto answer = answerer.answer(prompt, request, &printer);
+  if (!answer) return answer.error();
+  // The shell's prompt, or the next message, on a line of its own.
+  printer.end(environment.out.is_terminal() || flags.interactive);
   const ExpertCounters counters = runtime.counters();
-  if (flags.json) print_json(*generated, counters, environment.out);
-  if (environment.out.works()) terminal->notice(closing_line(*generated, counters));
+  if (flags.json) {
+    print_json(*answer, counters, environment.out);
+  } else {
+    print_open_calls(*answer, environment.out);
+  }
+  if (environment.out.works()) terminal->notice(closing_line(*answer, counters));
   return {};
+}
+
+Status interrupted() {
+  return Error{ErrorCode::kCancelled, "interrupted"};
+}
+
+void hint_at_typing(const RunFlags& flags, bool chats, Terminal* terminal) {
+  if (!is_typed() || (chats && !flags.json)) return;
+  terminal->notice(fmt::format("{}: type the prompt, and Ctrl-D on a line of its own to end it",
+                               chats ? "--json" : "no chat template is used"));
+}
+
+// What was asked for, once all is loaded. Signals end it in order.
+Status talk(const RunFlags& flags, std::optional<std::string> prompt, Runtime& runtime,
+            Answerer& answerer, const Environment& environment, Terminal* terminal) {
+  const GenerationRequest request = base_request(flags, environment, terminal);
+  StopSignal::Watch watch(environment.stop);
+  const auto input = standard_input(*terminal);
+  answerer.set_tool_answerer(tool_answerer(flags, environment, *input));
+  if (prompt) {
+    Status answered =
+        generate_once(flags, runtime, answerer, *prompt, request, environment, terminal);
+    if (!answered) return answered;
+    if (environment.stop.requested() && flags.interactive) environment.stop.rearm();
+    if (environment.stop.requested()) return interrupted();
+    if (!flags.interactive) return {};
+  }
+  terminal->notice(is_typed() ? "Ctrl-C stops an answer, Ctrl-D ends the conversation, /help says "
+                                "more"
+                              : "each line of standard input is a message");
+  ConversationOptions options;
+  options.request = request;
+  options.prompt = is_typed() ? "> " : "";
+  options.quiet = flags.engine.quiet;
+  converse(answerer, *input, options, environment, *terminal);
+  return environment.stop.requested() ? interrupted() : Status();
+}
+
+Status check_flags(const RunFlags& flags) {
+  if (flags.interactive && flags.json) {
+    return Error{ErrorCode::kInvalidArgument, "--interactive: not with --json"};
+  }
+  if (Status status = check_sampling(flags.sampling); !status) return status;
+  return check_chat_flags(flags.chat);
 }
 
 Status run(const RunFlags& flags, const Environment& environment) {
   Terminal terminal(environment.clock, flags.engine.quiet);
-  if (Status status = check_sampling(flags.sampling); !status) return status;
-  if (Status status = check_chat_flags(flags.chat); !status) return status;
+  if (Status status = check_flags(flags); !status) return status;
   auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
   if (!options) return options.error();
-  const bool talks = wants_conversation(flags);
-  Result<std::string> prompt = talks ? std::string() : read_prompt(flags);
-  if (!prompt) return prompt.error();
-  auto opened = open_runtime(*options, environment, &terminal);
-  if (!opened) return opened.error();
-  Runtime& runtime = **opened;
-  const Model& model = runtime.model();
-  auto chosen = choose_chat_template(flags.chat, model.file().metadata(), environment.storage);
-  if (!chosen) return chosen.error();
-  std::optional<ChatSession> session;
-  if (chosen->has_value()) {
-    if (Status status = require_tokenizer(model); !status) return status;
-    session.emplace(&runtime, &**chosen);
-    session->conversation() = begin_conversation(flags.chat);
+  std::optional<std::string> prompt = flags.prompt;
+  // What comes through a pipe is read before the model, so that the other side need not wait.
+  const auto read_prompt = [&prompt]() -> Status {
+    auto text = read_standard_input();
+    if (!text) return text.error();
+    prompt = std::move(*text);
+    return {};
+  };
+  if (!prompt && !flags.interactive && !is_typed()) {
+    if (Status status = read_prompt(); !status) return status;
   }
-  if (talks && session) {
-    return converse(*session, base_request(flags, environment, &terminal), environment, &terminal,
-                    flags.engine.quiet);
+  auto runtime = open_runtime(*options, environment, &terminal);
+  if (!runtime) return runtime.error();
+  auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal);
+  if (!answerer) return answerer.error();
+  const bool converses = wants_conversation(flags) && (flags.interactive || (*answerer)->chats());
+  if (!prompt && !converses) {
+    hint_at_typing(flags, (*answerer)->chats(), &terminal);
+    if (Status status = read_prompt(); !status) return status;
   }
-  if (talks) prompt = read_prompt(flags);
-  if (!prompt) return prompt.error();
-  return generate_once(flags, runtime, session ? &*session : nullptr, *prompt, environment,
-                       &terminal);
+  return talk(flags, std::move(prompt), **runtime, **answerer, environment, &terminal);
 }
 
 void add_sampling_flags(CLI::App* parser, RunFlags* flags) {
@@ -225,6 +258,9 @@ Command add_run(CLI::App& app, Environment& environment) {
            "the prompt (default: standard input; at a terminal, a conversation)");
   add_whole(parser, "-n,--max-tokens", &flags->max_tokens, {0, limits::kContext},
             "tokens to generate (default 256)");
+  add_switch(parser, "-i,--interactive", &flags->interactive,
+             "go on as a conversation after the answer to -p; each line of standard input is a "
+             "message");
   add_sampling_flags(parser, flags.get());
   add_chat_flags(parser, &flags->chat);
   add_switch(parser, "--ignore-eos", &flags->ignore_end, "go on after an end-of-text token");

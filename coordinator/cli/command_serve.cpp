@@ -1,11 +1,12 @@
 // `potluck serve`: the coordinator of a pool of remote workers. Until the HTTP API is there, every
-// line typed on standard input is a prompt, except one that asks for an invitation.
+// line typed on standard input is a message of one conversation, as in `potluck run`, except one
+// that asks for an invitation.
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/conversation.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
-#include "coordinator/cli/line_reader.h"
 #include "coordinator/cli/status_file.h"
 
 namespace potluck {
@@ -23,6 +24,7 @@ struct ServeFlags {
   std::string listen = "*:7700";
   uint32_t invitations = 1;
   std::string serve_rate;
+  ChatFlags chat;
 };
 
 Status set_listen(const std::string& text, PoolOptions* options) {
@@ -33,27 +35,6 @@ Status set_listen(const std::string& text, PoolOptions* options) {
   options->listen = std::move(*place);
   options->port = address->port;
   return {};
-}
-
-Status answer(Runtime& runtime, const std::string& prompt, const Environment& environment) {
-  const Tokenizer* tokenizer = runtime.model().tokenizer();
-  if (tokenizer == nullptr) {
-    return Error{ErrorCode::kUnsupported, runtime.model().tokenizer_error()};
-  }
-  GenerationRequest request;
-  request.prompt = tokenizer->prompt_prefix();
-  auto encoded = tokenizer->encode(prompt, SpecialTokens::kAsText);
-  if (!encoded) return encoded.error();
-  request.prompt.insert(request.prompt.end(), encoded->begin(), encoded->end());
-  request.sampling.seed = environment.entropy.next64() >> 32;
-  StreamingDecoder decoder(*tokenizer);
-  KvCache cache = runtime.new_cache();
-  auto result = generate(runtime.generation(), request, &cache, [&](TokenId token) {
-    return environment.out.text(decoder.push(token)) && !environment.stop;
-  });
-  environment.out.text(decoder.finish() + "\n");
-  environment.out.end_text();
-  return result ? Status() : Status(result.error());
 }
 
 void print_invitation(Pool& pool, Output& out) {
@@ -103,33 +84,57 @@ class JoinDoor {
   bool was_open_ = false;
 };
 
-void serve_until_stopped(Runtime& runtime, const Environment& environment,
+// What a coordinator does beside answering.
+class Housekeeping {
+ public:
+  Housekeeping(Runtime& runtime, const Environment& environment, std::string state_directory,
+               Terminal& terminal)
+      : runtime_(runtime),
+        environment_(environment),
+        state_directory_(std::move(state_directory)),
+        terminal_(terminal) {}
+
+  void look() {
+    door_.look(*runtime_.pool(), terminal_);
+    const TimePoint now = environment_.clock.now();
+    if (status_at_ && now < *status_at_ + kStatusInterval) return;
+    status_at_ = now;
+    Status written = write_status(environment_.storage, state_directory_,
+                                  describe_pool(runtime_, environment_.clock.unix_seconds()));
+    if (!written) terminal_.error(written.error().message);
+  }
+
+ private:
+  Runtime& runtime_;
+  const Environment& environment_;
+  std::string state_directory_;
+  Terminal& terminal_;
+  JoinDoor door_;
+  std::optional<TimePoint> status_at_;
+};
+
+void serve_until_stopped(Runtime& runtime, Answerer& answerer, const Environment& environment,
                          const std::string& state_directory, Terminal& terminal) {
-  Pool& pool = *runtime.pool();
-  LineReader prompts;
-  JoinDoor door;
-  TimePoint last_status = environment.clock.now() - kStatusInterval;
-  while (!environment.stop) {
-    door.look(pool, terminal);
-    if (environment.clock.now() - last_status >= kStatusInterval) {
-      last_status = environment.clock.now();
-      Status written = write_status(environment.storage, state_directory,
-                                    describe_pool(runtime, environment.clock.unix_seconds()));
-      if (!written) terminal.error(written.error().message);
-    }
-    std::optional<std::string> prompt = prompts.next(kTurn);
-    if (!prompt.has_value() || prompt->empty()) continue;
-    if (*prompt == kInvite) {
-      print_invitation(pool, environment.out);
-      continue;
-    }
-    Status answered = answer(runtime, *prompt, environment);
-    if (!answered) terminal.error(answered.error().message);
+  Housekeeping housekeeping(runtime, environment, state_directory, terminal);
+  ConversationOptions options;
+  options.request.sampling.seed = environment.entropy.next64() >> 32;
+  options.request.cancel = &environment.stop.requested();
+  options.meanwhile = [&] { housekeeping.look(); };
+  options.commands[std::string(kInvite)] = [&] {
+    print_invitation(*runtime.pool(), environment.out);
+  };
+  const auto input = standard_input(terminal);
+  converse(answerer, *input, options, environment, terminal);
+  // Standard input has ended; the pool has not.
+  while (!environment.stop.requested()) {
+    housekeeping.look();
+    environment.stop.wait(kTurn);
   }
 }
 
 Status serve(const ServeFlags& flags, const Environment& environment) {
   Terminal terminal(environment.clock, flags.engine.quiet);
+  if (Status status = check_chat_flags(flags.chat); !status) return status;
   auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
   if (!options) return options.error();
   options->pool = true;
@@ -146,11 +151,14 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   if (!lock) return lock.error().in("another coordinator runs with this POTLUCK_HOME");
   auto runtime = open_runtime(*options, environment, &terminal);
   if (!runtime) return runtime.error();
+  auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal);
+  if (!answerer) return answerer.error();
   explain_invitations(*(*runtime)->pool(), pool.listen, flags.invitations, terminal);
   for (uint32_t i = 0; i < flags.invitations; ++i) {
     print_invitation(*(*runtime)->pool(), environment.out);
   }
-  serve_until_stopped(**runtime, environment, pool.state_directory, terminal);
+  StopSignal::Watch watch(environment.stop);
+  serve_until_stopped(**runtime, **answerer, environment, pool.state_directory, terminal);
   return {};
 }
 
@@ -171,6 +179,7 @@ Command add_serve(CLI::App& app, Environment& environment) {
            "bytes per second of experts sent to workers, such as 20MiB/s; an eighth of it while "
            "generating (default 1GiB/s)")
       ->envname("POTLUCK_SERVE_RATE");
+  add_chat_flags(parser, &flags->chat);
   return {parser, [flags, &environment] { return serve(*flags, environment); }};
 }
 

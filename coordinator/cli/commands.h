@@ -1,14 +1,14 @@
 // The commands of the `potluck` binary: one file each. A command adds its subcommand with its flags
 // to the parser (through flags.h) and returns what runs it. Exit codes: 0 done, 1 failed, 2 wrong
-// use, 141 the reader of standard output has gone.
+// use, 130 and 143 ended by Ctrl-C and SIGTERM, 141 the reader of standard output has gone.
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <functional>
 #include <string>
 
 #include "coordinator/cli/output.h"
+#include "coordinator/cli/stop_signal.h"
 #include "coordinator/cli/terminal.h"
 #include "engine/base/clock.h"
 #include "engine/base/process_limits.h"
@@ -23,10 +23,9 @@ struct Environment {
   const Clock& clock;
   Entropy& entropy;
   const SystemFiles& system;
-  Output& out;                       // standard output: results
-  std::string program;               // path of this binary, to start worker processes
-  const std::atomic<bool>& stop;     // becomes true when the user asks to stop (Ctrl-C, SIGTERM)
-  std::function<void()> rearm_stop;  // for commands that go on after Ctrl-C has stopped a part
+  Output& out;          // standard output: results
+  std::string program;  // path of this binary, to start worker processes
+  StopSignal& stop;     // Ctrl-C and SIGTERM
 };
 
 using CommandAction = std::function<Status()>;

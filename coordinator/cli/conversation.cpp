@@ -2,75 +2,65 @@
 
 #include <fmt/format.h>
 
-#include "coordinator/cli/chat_flags.h"
-#include "coordinator/cli/line_reader.h"
-
 namespace potluck {
 namespace {
 
-constexpr Duration kTurn = std::chrono::milliseconds(100);
+constexpr const char* kHelp =
+    "/new forgets the conversation, /exit ends it (as Ctrl-D does), Ctrl-C stops an answer; "
+    "Alt-Enter begins a new line, and what is pasted stays one message";
 
-// The next line; nothing at the end.
-std::optional<std::string> wait_for_line(LineReader* lines, const Environment& environment) {
-  while (!environment.stop && !lines->ended()) {
-    if (auto line = lines->next(kTurn)) return line;
+// Whether the message was for us and not for the model.
+bool obey(const std::string& message, Answerer& answerer, const ConversationOptions& options,
+          Terminal& terminal) {
+  if (auto command = options.commands.find(message); command != options.commands.end()) {
+    command->second();
+    return true;
   }
-  return std::nullopt;
+  if (message == "/new") {
+    answerer.begin_again();
+    terminal.notice("a new conversation");
+    return true;
+  }
+  if (message == "/help") terminal.notice(kHelp);
+  return message == "/help";
+}
+
+void answer(const std::string& message, Answerer& answerer, const ConversationOptions& options,
+            const Environment& environment, Terminal& terminal) {
+  AnswerPrinter printer(environment.out, terminal, true, options.quiet);
+  auto answered = answerer.answer(message, options.request, &printer);
+  printer.end(answered.ok() || printer.printed());
+  if (answered) return;
+  std::string hint;
+  if (answered.error().code == ErrorCode::kLimit && answerer.chats()) {
+    hint = " (/new begins a conversation that is short again)";
+  }
+  terminal.error(answered.error().message + hint);
 }
 
 }  // namespace
 
-bool AnswerPrinter::print(const AnswerPiece& piece) {
-  if (!prints_) return true;
-  if (!quiet_ && !piece.reasoning.empty()) {
-    terminal_.text(piece.reasoning);
-    in_reasoning_ = true;
+void converse(Answerer& answerer, MessageInput& input, const ConversationOptions& options,
+              const Environment& environment, Terminal& terminal) {
+  const WhileWaiting while_waiting = [&] {
+    if (options.meanwhile) options.meanwhile();
+    return !environment.stop.requested();
+  };
+  while (environment.out.works()) {
+    auto message = input.next(options.prompt, while_waiting);
+    if (!message) {
+      terminal.error(message.error().message);
+      continue;
+    }
+    if (!*message || **message == "/exit") return;
+    // Ctrl-C dropped what was being typed; at an empty line it ends the conversation.
+    if (environment.stop.requested()) environment.stop.rearm();
+    if ((*message)->find_first_not_of(" \t\r\n") == std::string::npos) continue;
+    if (obey(**message, answerer, options, terminal)) continue;
+    answer(**message, answerer, options, environment, terminal);
+    if (environment.stop.requested()) environment.stop.rearm();
+    if (environment.stop.requested()) return;
   }
-  if (in_reasoning_ && !piece.content.empty()) {
-    terminal_.text("\n\n");
-    in_reasoning_ = false;
-  }
-  return out_.text(piece.content);
-}
-
-void AnswerPrinter::end(bool new_line) {
-  if (in_reasoning_) terminal_.text("\n");
-  terminal_.end_text();
-  in_reasoning_ = false;
-  if (!prints_) return;
-  if (new_line) out_.text("\n");
-  out_.end_text();
-}
-
-Result<ChatAnswer> answer_message(ChatSession& session, const std::string& message,
-                                  const GenerationRequest& request, AnswerPrinter* printer,
-                                  const Environment& environment) {
-  session.conversation().messages.push_back({"user", JsonValue{message}, {}, {}, {}, {}});
-  auto written = session.write_prompt(local_seconds(environment.clock));
-  if (!written) return with_way_out(written.error());
-  return session.answer(*written, request, [&](const AnswerPiece& piece) {
-    return printer->print(piece) && !environment.stop;
-  });
-}
-
-Status converse(ChatSession& session, const GenerationRequest& request,
-                const Environment& environment, Terminal* terminal, bool quiet) {
-  terminal->notice("Ctrl-C stops an answer, Ctrl-D ends the conversation");
-  LineReader lines;
-  while (true) {
-    terminal->text("> ");
-    const auto line = wait_for_line(&lines, environment);
-    if (!line) break;
-    if (line->find_first_not_of(" \t\r") == std::string::npos) continue;
-    AnswerPrinter printer(environment.out, *terminal, true, quiet);
-    auto answer = answer_message(session, *line, request, &printer, environment);
-    printer.end(true);
-    if (!answer) return answer.error();
-    if (!environment.out.works()) break;  // main() says why
-    if (environment.stop) environment.rearm_stop();
-  }
-  terminal->text("\n");
-  return {};
 }
 
 }  // namespace potluck

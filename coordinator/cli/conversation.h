@@ -1,41 +1,28 @@
-// Talking with a model in the terminal. Standard output carries what the model answers, and nothing
-// else; its reasoning, and the mark for the user to type at, go to standard error. One thread.
+// A conversation: message after message is answered, until the input ends. One thread.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 
-#include "coordinator/cli/commands.h"
-#include "coordinator/serving/chat_session.h"
+#include "coordinator/cli/answerer.h"
+#include "coordinator/cli/message_input.h"
 
 namespace potluck {
 
-class AnswerPrinter {
- public:
-  // Both streams must outlive it.
-  AnswerPrinter(Output& out, Terminal& terminal, bool prints, bool quiet)
-      : out_(out), terminal_(terminal), prints_(prints), quiet_(quiet) {}
-
-  // Writes the piece as it comes; false once nobody reads it any more.
-  bool print(const AnswerPiece& piece);
-  // Ends the answer, with a line end if asked for.
-  void end(bool new_line);
-
- private:
-  Output& out_;
-  Terminal& terminal_;
-  bool prints_;
-  bool quiet_;
-  bool in_reasoning_ = false;
+struct ConversationOptions {
+  GenerationRequest request;  // without a prompt
+  std::string prompt;         // what a person is asked with; "" for none
+  bool quiet = false;         // no reasoning
+  // What else has to be done while a message is awaited.
+  std::function<void()> meanwhile;
+  // Messages that are for the program and not for the model.
+  std::map<std::string, std::function<void()>> commands;
 };
 
-// Adds the user's message and lets the model answer. Ctrl-C stops the answer.
-Result<ChatAnswer> answer_message(ChatSession& session, const std::string& message,
-                                  const GenerationRequest& request, AnswerPrinter* printer,
-                                  const Environment& environment);
-
-// Line after line from standard input is a message, until the input ends (Ctrl-D) or Ctrl-C comes
-// while nothing is being answered.
-Status converse(ChatSession& session, const GenerationRequest& request,
-                const Environment& environment, Terminal* terminal, bool quiet);
+// Ends when the input does, or when Ctrl-C or SIGTERM comes while nothing is being answered. A
+// message that cannot be answered costs the conversation nothing: the error is shown.
+void converse(Answerer& answerer, MessageInput& input, const ConversationOptions& options,
+              const Environment& environment, Terminal& terminal);
 
 }  // namespace potluck

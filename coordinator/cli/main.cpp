@@ -31,11 +31,12 @@ bool is_quiet(const CLI::App& parser) {
   return quiet != nullptr && quiet->count() > 0 && quiet->as<bool>();
 }
 
-int run_command(const Command& command, Output& out, Terminal& terminal) {
+int run_command(const Command& command, Output& out, const StopSignal& stop, Terminal& terminal) {
   const std::string what = command.parser == nullptr ? "help" : command.parser->get_name();
   Status done = guard_memory(what, command.run);
   Status written = out.finish();
   if (done && out.reader_gone()) return kExitBrokenPipe;
+  if (!done && done.error().code == ErrorCode::kCancelled) return stop.exit_code();
   const Status& status = done ? written : done;
   if (status) return 0;
   terminal.error("potluck: " + status.error().message);
@@ -52,8 +53,7 @@ int potluck_main(int argc, char** argv) {
   SystemEntropy entropy;
   std::unique_ptr<Storage> storage = make_system_storage();
   Output out(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
-  Environment environment{*storage, clock,      entropy,          system_files(),
-                          out,      own_path(), stop.requested(), [&stop] { stop.rearm(); }};
+  Environment environment{*storage, clock, entropy, system_files(), out, own_path(), stop};
   Terminal terminal(clock, false);
   CommandLineParser parser(environment);
   if (argc < 2) {
@@ -72,12 +72,12 @@ int potluck_main(int argc, char** argv) {
                          out.page(line->help);
                          return Status();
                        }};
-    return run_command(help, out, terminal);
+    return run_command(help, out, stop, terminal);
   }
   if (!is_quiet(*line->command->parser)) {
     for (const std::string& notice : line->notices) terminal.notice(notice);
   }
-  return run_command(*line->command, out, terminal);
+  return run_command(*line->command, out, stop, terminal);
 }
 
 }  // namespace

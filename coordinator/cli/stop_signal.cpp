@@ -7,7 +7,7 @@
 namespace potluck {
 namespace {
 
-constexpr int kExitInterrupted = 130;  // what shells expect after Ctrl-C
+constexpr int kSignalled = 128;  // what shells add to the number of a signal that ended a process
 
 sigset_t stop_signals() {
   sigset_t signals;
@@ -32,6 +32,15 @@ StopSignal::~StopSignal() {
   waiter_.join();
 }
 
+void StopSignal::wait(Duration patience) const {
+  std::unique_lock lock(mutex_);
+  requested_now_.wait_for(lock, patience, [this] { return requested_.load(); });
+}
+
+int StopSignal::exit_code() const {
+  return kSignalled + (terminating_ ? SIGTERM : SIGINT);
+}
+
 void StopSignal::wait_for_signals() {
   sigset_t signals = stop_signals();
   int received = 0;
@@ -39,7 +48,9 @@ void StopSignal::wait_for_signals() {
     if (ending_) return;
     if (received == SIGUSR1) continue;
     if (received == SIGTERM) terminating_ = true;
-    if (requested_.exchange(true)) _exit(kExitInterrupted);
+    std::lock_guard lock(mutex_);
+    if (requested_.exchange(true) || watches_ == 0) _exit(kSignalled + received);
+    requested_now_.notify_all();
   }
 }
 

@@ -1,21 +1,43 @@
-// StopSignal: turns Ctrl-C and SIGTERM into a flag. Made first thing in main(), before any other
-// thread, so that all threads inherit the blocked signals and only the one in here receives them. A
-// second signal ends the process at once.
+// StopSignal: what Ctrl-C and SIGTERM do. Commands that end in order watch for them: the signal
+// then becomes a flag. While nothing watches (a file is loaded, standard input is read), and at a
+// second signal, the process ends at once, with the exit code that shells expect: 128 plus the
+// signal's number. Made first thing in main(), before any other thread, so that all threads inherit
+// the blocked signals and only the one in here receives them.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
+
+#include "engine/base/clock.h"
 
 namespace potluck {
 
 class StopSignal {
  public:
+  // While one lives, the first signal asks instead of ending the process.
+  class Watch {
+   public:
+    explicit Watch(StopSignal& stop) : stop_(stop) { ++stop_.watches_; }
+    ~Watch() { --stop_.watches_; }
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+
+   private:
+    StopSignal& stop_;
+  };
+
   StopSignal();
   ~StopSignal();
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
   const std::atomic<bool>& requested() const { return requested_; }
+  // Waits for a request, so long at most.
+  void wait(Duration patience) const;
+  // 128 + SIGTERM or 128 + SIGINT, for a command that was asked to stop and does.
+  int exit_code() const;
   // Ctrl-C was about one piece of work, which has stopped: the next signal is a new request. What
   // SIGTERM asks for stays.
   void rearm() {
@@ -28,6 +50,9 @@ class StopSignal {
   std::atomic<bool> requested_{false};
   std::atomic<bool> terminating_{false};
   std::atomic<bool> ending_{false};
+  std::atomic<int> watches_{0};
+  mutable std::mutex mutex_;
+  mutable std::condition_variable requested_now_;
   std::thread waiter_;
 };
 

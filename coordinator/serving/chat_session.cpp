@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "engine/base/check.h"
 #include "engine/chat/prompt.h"
 
@@ -43,10 +45,11 @@ Result<ChatAnswer> ChatSession::answer(const MarkedText& written, GenerationRequ
   ChatAnswer answer;
   answer.prompt_tokens = static_cast<uint32_t>(request.prompt.size());
   answer.cached_tokens = request.cached_tokens;
-  AnswerStream stream(tokenizer, template_.reasoning_marks(), written.bytes());
+  AnswerStream stream(tokenizer, template_.answer_syntax(), written.bytes());
   const auto take = [&](const AnswerPiece& piece) {
     answer.text.reasoning += piece.reasoning;
     answer.text.content += piece.content;
+    answer.text.calls.insert(answer.text.calls.end(), piece.calls.begin(), piece.calls.end());
     return sink(piece);
   };
   auto result = generate(runtime_.generation(), request, &cache_, [&](TokenId token) {
@@ -56,8 +59,13 @@ Result<ChatAnswer> ChatSession::answer(const MarkedText& written, GenerationRequ
   if (!result) return result.error();
   take(stream.finish());
   answer.result = std::move(*result);
+  for (ToolCall& call : answer.text.calls) call.id = fmt::format("call_{}", ++calls_);
+  if (!answer.text.calls.empty() && answer.result.finish_reason == "stop") {
+    answer.result.finish_reason = "tool_calls";
+  }
 
   ChatMessage message{"assistant", JsonValue{answer.text.content}, {}, {}, {}, {}};
+  message.tool_calls = answer.text.calls;
   if (!answer.text.reasoning.empty()) message.reasoning_content = answer.text.reasoning;
   conversation_.messages.push_back(std::move(message));
   return answer;

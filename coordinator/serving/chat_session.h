@@ -14,7 +14,7 @@ namespace potluck {
 
 struct ChatAnswer {
   GenerationResult result;
-  AnswerPiece text;            // all of it
+  AnswerPiece text;            // all of it; calls have ids
   uint32_t prompt_tokens = 0;  // of the whole conversation
   uint32_t cached_tokens = 0;  // of these, in the cache before
 };
@@ -47,6 +47,7 @@ class ChatSession {
   Conversation conversation_;
   KvCache cache_;
   std::vector<TokenId> cached_;  // at least as many as the cache's length
+  uint64_t calls_ = 0;           // tool calls so far, for their ids
 };
 
 }  // namespace potluck

@@ -32,6 +32,10 @@ Status check_request(const GenerationContext& context, const GenerationRequest& 
   return check_sampling(request.sampling);
 }
 
+bool is_cancelled(const std::atomic<bool>* cancel) {
+  return cancel != nullptr && cancel->load(std::memory_order_relaxed);
+}
+
 bool is_end(const Model& model, TokenId token) {
   return model.tokenizer() != nullptr && model.tokenizer()->is_end(token);
 }
@@ -39,9 +43,10 @@ bool is_end(const Model& model, TokenId token) {
 }  // namespace
 
 Status prefill(const GenerationContext& context, std::span<const TokenId> tokens, uint32_t chunk,
-               KvCache* cache) {
+               KvCache* cache, const std::atomic<bool>* cancel) {
   std::vector<ForwardRow> rows;
   for (size_t begin = 0; begin < tokens.size(); begin += chunk) {
+    if (is_cancelled(cancel)) return Error{ErrorCode::kCancelled, "the prefill was cancelled"};
     size_t end = std::min(tokens.size(), begin + chunk);
     rows.clear();
     for (size_t i = begin; i < end; ++i) {
@@ -61,15 +66,22 @@ Result<GenerationResult> generate(const GenerationContext& context,
   result.finish_reason = "length";
   TimePoint start = context.clock.now();
   const auto fresh = std::span(request.prompt).subspan(request.cached_tokens);
-  if (Status status = prefill(context, fresh, request.prefill_chunk, cache); !status) {
-    return status.error();
+  Status prefilled_prompt = prefill(context, fresh, request.prefill_chunk, cache, request.cancel);
+  if (!prefilled_prompt && prefilled_prompt.error().code == ErrorCode::kCancelled) {
+    result.finish_reason = "interrupted";
+    return result;
   }
+  if (!prefilled_prompt) return prefilled_prompt.error();
   cache->checkpoint();  // the next turn of a conversation goes on from here
   TimePoint prefilled = context.clock.now();
   result.prefill_time = prefilled - start;
 
   std::vector<TokenId> history = request.prompt;
   while (result.tokens.size() < request.max_tokens) {
+    if (is_cancelled(request.cancel)) {
+      result.finish_reason = "interrupted";
+      break;
+    }
     TokenId token = sample(context.forward.logits(0), history, history.size(), request.sampling);
     if (!request.ignore_end && is_end(context.model, token)) {
       result.finish_reason = "stop";

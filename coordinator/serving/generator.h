@@ -3,6 +3,7 @@
 // forward step and the executor.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <vector>
@@ -21,11 +22,14 @@ struct GenerationRequest {
   SamplingSettings sampling;
   bool ignore_end = false;  // go on after an end-of-text token
   uint32_t prefill_chunk = 512;
+  // Ends the generation between two steps once it is true ("interrupted"), in the prefill as well.
+  const std::atomic<bool>* cancel = nullptr;
 };
 
 struct GenerationResult {
   std::vector<TokenId> tokens;  // an end-of-text token that stopped it is not among them
-  std::string finish_reason;    // "stop" or "length", as OpenAI's API says it
+  // "stop" or "length", as OpenAI's API says it; "interrupted" when it was cancelled.
+  std::string finish_reason;
   Duration prefill_time{0};
   Duration decode_time{0};  // of all steps after the prefill
   uint32_t decode_steps = 0;
@@ -43,9 +47,10 @@ struct GenerationContext {
 };
 
 // Runs tokens through the model in steps of at most `chunk` rows, starting at the cache's length;
-// afterwards forward.logits(0) are those that follow the last token.
+// afterwards forward.logits(0) are those that follow the last token. Stops between two steps once
+// `cancel` is true (ErrorCode::kCancelled); null: never.
 Status prefill(const GenerationContext& context, std::span<const TokenId> tokens, uint32_t chunk,
-               KvCache* cache);
+               KvCache* cache, const std::atomic<bool>* cancel = nullptr);
 
 // Continues `cache` (usually empty) with the prompt and what is generated. Ends with "length" at
 // max_tokens or when the cache is full.

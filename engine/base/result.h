@@ -21,6 +21,7 @@ enum class ErrorCode {
   kRefused,  // a peer may not do this
   kTimeout,
   kArithmetic,  // a value left the range of the arithmetic contract (not finite, too large)
+  kCancelled,   // the user asked to stop
 };
 
 struct Error {

@@ -45,8 +45,8 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source) {
   if (!block) return block.error();
   ChatTemplate made;
   made.tree_ = std::make_unique<const Tree>(Tree{std::move(*block)});
-  made.reasoning_marks_ = find_reasoning_marks(source);
   made.find_form();
+  made.find_answer_syntax(source);
   return made;
 }
 
@@ -58,6 +58,14 @@ void ChatTemplate::find_form() {
   };
   if (needs(text_conversation(), {true, false})) form_.parts = true;
   if (needs(call_conversation(), {form_.parts, true})) form_.text_arguments = true;
+}
+
+void ChatTemplate::find_answer_syntax(std::string_view source) {
+  answer_syntax_.reasoning = find_reasoning_marks(source);
+  auto probe = render(tool_call_probe(), {});
+  auto counterprobe = render(tool_call_counterprobe(), {});
+  if (!probe || !counterprobe) return;
+  answer_syntax_.calls = find_tool_call_syntax(probe->bytes(), counterprobe->bytes());
 }
 
 Result<MarkedText> ChatTemplate::render(const Conversation& conversation,

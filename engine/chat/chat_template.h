@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
+#include "engine/chat/answer_stream.h"
 #include "engine/chat/conversation_values.h"
 #include "engine/chat/marked_text.h"
-#include "engine/chat/reasoning.h"
 
 namespace potluck {
 
@@ -33,19 +33,20 @@ class ChatTemplate {
 
   Result<MarkedText> render(const Conversation& conversation, const TemplateSetting& setting) const;
 
-  // Between which marks models of this template write their reasoning.
-  std::optional<ReasoningMarks> reasoning_marks() const { return reasoning_marks_; }
+  // How models of this template mark reasoning and tool calls in their answers.
+  const AnswerSyntax& answer_syntax() const { return answer_syntax_; }
 
  private:
   struct Tree;
   ChatTemplate();
   void find_form();
+  void find_answer_syntax(std::string_view source);
   Result<MarkedText> render(const Conversation& conversation, const TemplateSetting& setting,
                             ConversationForm form) const;
 
   std::unique_ptr<const Tree> tree_;
   ConversationForm form_;
-  std::optional<ReasoningMarks> reasoning_marks_;
+  AnswerSyntax answer_syntax_;
 };
 
 }  // namespace potluck

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -84,6 +85,50 @@ class TreeBuilder {
   std::string error_;
 };
 
+void write(const JsonValue& value, std::string* out);
+
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+template <class Items, class WriteItem>
+void write_list(const Items& items, const char* brackets, const WriteItem& write_item,
+                std::string* out) {
+  *out += brackets[0];
+  const char* separator = "";
+  for (const auto& item : items) {
+    *out += std::exchange(separator, ", ");
+    write_item(item);
+  }
+  *out += brackets[1];
+}
+
+// parse_json() bounds the nesting of what gets here.
+void write(const JsonValue& value, std::string* out) {
+  if (const auto* array = value.array()) {
+    write_list(
+        *array, "[]", [&](const JsonValue& item) { write(item, out); }, out);
+  } else if (const auto* object = value.object()) {
+    write_list(
+        *object, "{}",
+        [&](const auto& member) {
+          *out += quoted(member.first) + ": ";
+          write(member.second, out);
+        },
+        out);
+  } else if (value.text() != nullptr) {
+    *out += quoted(*value.text());
+  } else if (const auto* boolean = std::get_if<bool>(&value.data)) {
+    *out += *boolean ? "true" : "false";
+  } else if (const auto* whole = std::get_if<int64_t>(&value.data)) {
+    *out += std::to_string(*whole);
+  } else if (const auto* number = std::get_if<double>(&value.data)) {
+    *out += nlohmann::json(*number).dump();
+  } else {
+    *out += "null";
+  }
+}
+
 }  // namespace
 
 Result<JsonValue> parse_json(std::string_view text) {
@@ -93,6 +138,12 @@ Result<JsonValue> parse_json(std::string_view text) {
                  builder.error().empty() ? "not JSON" : builder.error()};
   }
   return builder.take();
+}
+
+std::string write_json(const JsonValue& value) {
+  std::string text;
+  write(value, &text);
+  return text;
 }
 
 }  // namespace potluck

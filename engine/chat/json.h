@@ -29,4 +29,8 @@ struct JsonValue {
 // The error says where the text stops being JSON; nesting is bounded (limits::kJsonDepth).
 Result<JsonValue> parse_json(std::string_view text);
 
+// On one line, with the separators of Python's json.dumps(), which models have read most. Bytes
+// that are not UTF-8 become U+FFFD.
+std::string write_json(const JsonValue& value);
+
 }  // namespace potluck

@@ -1,13 +1,11 @@
 // Reasoning in answers: models that think first write it between two marks, such as <think> and
-// </think>. ReasoningSplitter takes it out of the stream of an answer, and AnswerStream does so
-// from tokens. One object per answer, one thread.
+// </think>. ReasoningSplitter takes it out of the stream of an answer. One object per answer, one
+// thread.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "engine/tokenizer/tokenizer.h"
 
 namespace potluck {
 
@@ -19,7 +17,7 @@ struct ReasoningMarks {
 // The marks that a template writes or looks for; nothing for templates of models that do not think.
 std::optional<ReasoningMarks> find_reasoning_marks(std::string_view template_source);
 
-struct AnswerPiece {
+struct SplitReasoning {
   std::string reasoning;
   std::string content;
 };
@@ -31,36 +29,19 @@ class ReasoningSplitter {
   ReasoningSplitter(std::optional<ReasoningMarks> marks, std::string_view prompt);
 
   // What is now certain. White space around the marks belongs to neither part.
-  AnswerPiece push(std::string_view text);
-  AnswerPiece finish();
+  SplitReasoning push(std::string_view text);
+  SplitReasoning finish();
 
  private:
   enum class State { kStart, kReasoning, kContent };
 
-  bool advance(AnswerPiece* piece);
+  bool advance(SplitReasoning* piece);
   void emit(std::string* into, size_t bytes);
 
   std::optional<ReasoningMarks> marks_;
   State state_ = State::kStart;
   bool skips_space_ = false;  // at the beginning of a part
   std::string pending_;       // not certain yet
-};
-
-class AnswerStream {
- public:
-  // The tokenizer must outlive the stream.
-  AnswerStream(const Tokenizer& tokenizer, std::optional<ReasoningMarks> marks,
-               std::string_view prompt);
-
-  // Marks count as such whether they are control tokens of the vocabulary or text.
-  AnswerPiece push(TokenId token);
-  AnswerPiece finish();
-
- private:
-  const Tokenizer& tokenizer_;
-  std::optional<ReasoningMarks> marks_;
-  StreamingDecoder decoder_;
-  ReasoningSplitter splitter_;
 };
 
 }  // namespace potluck

@@ -1,6 +1,6 @@
 // Tokens per second of a whole model in one process: decoding after a prompt, and prompts of 128
 // and 512 tokens, with 1 and 2 threads. The model is the first argument, or POTLUCK_BENCH_MODEL,
-// or the bundled storyteller.
+// or the bundled taleteller.
 #include <cstdlib>
 
 #include <benchmark/benchmark.h>
@@ -56,7 +56,7 @@ void measure_decode(benchmark::State& state, const std::string& path) {
 std::string model_path(int argc, char** argv) {
   if (argc > 1) return argv[1];
   const char* named = std::getenv("POTLUCK_BENCH_MODEL");
-  return named != nullptr ? named : POTLUCK_SOURCE_DIR "/demo/storyteller-Q4_K_M.gguf";
+  return named != nullptr ? named : POTLUCK_SOURCE_DIR "/demo/taleteller-Q4_K_M.gguf";
 }
 
 void register_all(const std::string& path) {

@@ -4,7 +4,7 @@ import json
 import re
 import threading
 
-from support import STORYTELLER, PotluckTest, wait_for
+from support import TALETELLER, PotluckTest, wait_for
 
 
 class Lines:
@@ -27,7 +27,7 @@ class PoolTest(PotluckTest):
     """A coordinator and workers over the network."""
 
     def serve(self, *arguments):
-        process = self.start("serve", STORYTELLER, "--listen", "127.0.0.1:0", *arguments, stdin=-1)
+        process = self.start("serve", TALETELLER, "--listen", "127.0.0.1:0", *arguments, stdin=-1)
         return process, *self.lines_of(process)
 
     def lines_of(self, process):

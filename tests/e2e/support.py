@@ -13,7 +13,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("POTLUCK_BINARY", str(ROOT / "build/release/potluck"))
-STORYTELLER = ROOT / "demo/storyteller-Q4_K_M.gguf"
+TALETELLER = ROOT / "demo/taleteller-Q4_K_M.gguf"
 FIXTURE = ROOT / "tests/data/arch/qwen3moe"
 SHARED = ROOT.parent / "shared"
 
@@ -89,10 +89,10 @@ class PotluckTest(unittest.TestCase):
         self.assertEqual(len(lines), 1, done.stdout)
         return json.loads(lines[0])
 
-    def start(self, *arguments, stdin=subprocess.DEVNULL, **extra):
+    def start(self, *arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, **extra):
         """Starts a process that is ended, with its children, after the test."""
         process = subprocess.Popen([BINARY, *map(str, arguments)], env=self.environment(**extra),
-                                   stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
                                    bufsize=0)
         self.addCleanup(self.end, process)
         return process
@@ -125,6 +125,7 @@ class PotluckTest(unittest.TestCase):
     def end(self, process):
         self.stop(process)
         process.stdout.close()
-        process.stderr.close()
+        if process.stderr is not None:
+            process.stderr.close()
         if process.stdin is not None:
             process.stdin.close()

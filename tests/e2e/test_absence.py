@@ -10,7 +10,7 @@ import time
 import unittest
 
 from pool_support import Lines, PoolTest
-from support import STORYTELLER, wait_for
+from support import TALETELLER, wait_for
 
 BACK_SECONDS = 5
 AWAY_SECONDS = [3, 8] + ([20, 60] if os.environ.get("POTLUCK_SOAK") else [])
@@ -35,7 +35,7 @@ def free_ports(count):
 
 class Absence(PoolTest):
     def serve_at(self, port, home):
-        process = self.start("serve", STORYTELLER, "--threads", "1", "--listen",
+        process = self.start("serve", TALETELLER, "--threads", "1", "--listen",
                              f"127.0.0.1:{port}", POTLUCK_HOME=str(home))
         out, err = Lines(process.stdout), Lines(process.stderr)
         # The threads end when the process does.

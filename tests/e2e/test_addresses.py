@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 from pool_support import PoolTest
-from support import BINARY, STORYTELLER, wait_for
+from support import BINARY, TALETELLER, wait_for
 
 
 def free_port():
@@ -20,7 +20,7 @@ def free_port():
 
 class Addresses(PoolTest):
     def serve_at(self, *listen):
-        process = self.start("serve", STORYTELLER, *listen, stdin=-1)
+        process = self.start("serve", TALETELLER, *listen, stdin=-1)
         return process, *self.lines_of(process)
 
     def test_a_plain_serve_invites_to_an_address_of_this_machine(self):
@@ -59,7 +59,7 @@ class Addresses(PoolTest):
     def test_several_invitations_and_none(self):
         _, out, err = self.serve("--invitations", "3")
         wait_for(lambda: len(set(re.findall(r"potluck join (\S+)\n", out.text))) == 3, "three")
-        other = self.start("serve", STORYTELLER, "--listen", "127.0.0.1:0", "--invitations", "0",
+        other = self.start("serve", TALETELLER, "--listen", "127.0.0.1:0", "--invitations", "0",
                            stdin=-1, POTLUCK_HOME=str(self.home / "other"))
         out, err = self.lines_of(other)
         err.wait_for("no device is invited yet")
@@ -97,13 +97,13 @@ class Addresses(PoolTest):
                 capture_output=True, text=True, timeout=300, preexec_fn=lambda: resource.setrlimit(
                     resource.RLIMIT_NOFILE, (soft, most)))
 
-        few = limited(60, 60, "serve", STORYTELLER, "--listen", "127.0.0.1:0")
+        few = limited(60, 60, "serve", TALETELLER, "--listen", "127.0.0.1:0")
         self.assertEqual(few.returncode, 1, few.stderr)
         self.assertIn("ulimit -n", few.stderr)
-        few = limited(60, 60, "run", STORYTELLER, "-p", "x", "-n", "2", "--workers", "1")
+        few = limited(60, 60, "run", TALETELLER, "-p", "x", "-n", "2", "--workers", "1")
         self.assertEqual(few.returncode, 1, few.stderr)
         self.assertIn("ulimit -n", few.stderr)
-        enough = limited(60, hard, "run", STORYTELLER, "-p", "x", "-n", "2", "--workers", "2")
+        enough = limited(60, hard, "run", TALETELLER, "-p", "x", "-n", "2", "--workers", "2")
         self.assertEqual(enough.returncode, 0, enough.stderr)
 
 

@@ -6,7 +6,7 @@ import signal
 import struct
 import unittest
 
-from support import STORYTELLER, PotluckTest, wait_for
+from support import TALETELLER, PotluckTest, wait_for
 
 TEMPLATE = """
 {%- for message in messages %}
@@ -16,19 +16,23 @@ TEMPLATE = """
 """
 
 
+KEY = b"tokenizer.chat_template"
+
+
 def model_with_template(path, template):
-    """A copy of the storyteller with a chat template. The pair takes a multiple of the alignment,
-    filled up with spaces inside a comment, so that nothing behind it moves against its alignment."""
-    whole = STORYTELLER.read_bytes()
-    key = b"tokenizer.chat_template"
+    """A copy of the taleteller with another chat template, filled up to the length of its own with
+    spaces inside a comment, so that nothing behind it moves."""
+    whole = TALETELLER.read_bytes()
+    begin = whole.index(KEY) + len(KEY) + 12  # behind the type and the length of the text
+    (length,) = struct.unpack_from("<Q", whole, begin - 8)
     text = template.encode()
-    fixed = 8 + len(key) + 4 + 8
-    comment = 4
-    text += b"{#" + b" " * (-(fixed + len(text) + comment) % 32) + b"#}"
-    pair = struct.pack("<Q", len(key)) + key + struct.pack("<IQ", 8, len(text)) + text
-    magic, version, tensors, pairs = struct.unpack_from("<4sIQQ", whole)
-    head = struct.pack("<4sIQQ", magic, version, tensors, pairs + 1)
-    path.write_bytes(head + pair + whole[24:])
+    text += b"{#" + b" " * (length - len(text) - 4) + b"#}"
+    path.write_bytes(whole[:begin] + text + whole[begin + length:])
+    return path
+
+
+def model_without_template(path):
+    path.write_bytes(TALETELLER.read_bytes().replace(KEY, KEY[:-1] + b"_", 1))
     return path
 
 
@@ -38,9 +42,10 @@ class ChatTest(PotluckTest):
     def setUp(self):
         super().setUp()
         self.model = model_with_template(self.home / "chat.gguf", TEMPLATE)
+        self.plain = model_without_template(self.home / "plain.gguf")
 
     def raw(self, prompt):
-        return self.report("run", STORYTELLER, "--raw", "-p", prompt, *self.GREEDY)
+        return self.report("run", TALETELLER, "--raw", "-p", prompt, *self.GREEDY)
 
 
 class OneTurn(ChatTest):
@@ -60,14 +65,14 @@ class OneTurn(ChatTest):
         path.write_text("{{ messages[0].content ~ (', yes' if yes else ', no') ~ n }}")
         for arguments, prompt in (([], "Hi, no"), (["--template-arg", "yes=true"], "Hi, yes"),
                                   (["--template-arg", "n=[1]"], "Hi, no[1]")):
-            other = self.report("run", STORYTELLER, "-p", "Hi", "--chat-template-file", path,
+            other = self.report("run", TALETELLER, "-p", "Hi", "--chat-template-file", path,
                                 *arguments, *self.GREEDY)
             self.assertEqual(other["tokens"], self.raw(prompt)["tokens"])
 
     def test_a_model_without_template_completes(self):
-        done = self.report("run", STORYTELLER, "-p", "Hello", *self.GREEDY)
+        done = self.report("run", self.plain, "-p", "Hello", *self.GREEDY)
         self.assertEqual(done, self.raw("Hello"))
-        refused = self.potluck("run", STORYTELLER, "-p", "Hello", "--system", "x")
+        refused = self.potluck("run", self.plain, "-p", "Hello", "--system", "x")
         self.assertEqual(refused.returncode, 2)
         self.assertIn("--chat-template-file", refused.stderr)
 
@@ -98,7 +103,8 @@ class OneTurn(ChatTest):
         self.assertIn("/no/such", missing.stderr)
 
     def test_show_says_whether_there_is_a_usable_template(self):
-        self.assertIsNone(self.report("show", STORYTELLER)["chat_template"])
+        self.assertIsNone(self.report("show", self.plain)["chat_template"])
+        self.assertEqual(self.report("show", TALETELLER)["chat_template"], "usable")
         self.assertEqual(self.report("show", self.model)["chat_template"], "usable")
         broken = model_with_template(self.home / "broken.gguf", "{{ x | frob }}")
         self.assertEqual(self.report("show", broken)["chat_template"],
@@ -107,11 +113,11 @@ class OneTurn(ChatTest):
     def test_reasoning_is_no_part_of_the_answer(self):
         path = self.home / "think.jinja"
         path.write_text("{{ messages[0].content }}<think>\n{# </think> #}")
-        report = self.report("run", STORYTELLER, "-p", "Once", "--chat-template-file", path,
+        report = self.report("run", TALETELLER, "-p", "Once", "--chat-template-file", path,
                              *self.GREEDY)
         self.assertEqual(report["text"], "")
         self.assertNotEqual(report["reasoning"], "")
-        plain = self.potluck("run", STORYTELLER, "-p", "Once", "--chat-template-file", path,
+        plain = self.potluck("run", TALETELLER, "-p", "Once", "--chat-template-file", path,
                              *self.GREEDY)
         self.assertEqual(plain.stdout, "")
         self.assertIn(report["reasoning"], plain.stderr)
@@ -126,29 +132,34 @@ class Conversation(ChatTest):
         process = self.start("run", self.model, *arguments, stdin=theirs)
         os.close(theirs)
         os.set_blocking(process.stdout.fileno(), False)
+        os.set_blocking(process.stderr.fileno(), False)
         self.output = b""
+        self.notes = b""
         return ours, process
 
     def read(self, process):
         self.output += process.stdout.read() or b""
         return self.output
 
+    def wait_for_prompts(self, process, count):
+        def asked():
+            self.notes += process.stderr.read() or b""
+            return self.notes.count(b"> ") >= count
+        wait_for(asked, f"the user's turn, number {count}")
+
     def test_turns_continue_the_conversation(self):
         keyboard, process = self.converse(*self.GREEDY, "--system", "Be kind")
         os.write(keyboard, b"Hello\n")
-        wait_for(lambda: self.read(process).count(b"\n") >= 1, "the first answer")
-        first = self.output.decode()
+        self.wait_for_prompts(process, 2)
+        first = self.read(process).decode()
         text = f"[system] Be kind\n[user] Hello\n[assistant] {first[:-1]}\n[user] Again\n[assistant] "
         self.assertEqual(first, self.raw(text.split(first[:-1])[0])["text"] + "\n")
         os.write(keyboard, b"Again\n")
-        wait_for(lambda: self.read(process).endswith(b"\n") and len(self.output) > len(first),
-                 "the second answer")
-        self.assertEqual(self.output.decode()[len(first):], self.raw(text)["text"] + "\n")
+        self.wait_for_prompts(process, 3)
+        self.assertEqual(self.read(process).decode()[len(first):], self.raw(text)["text"] + "\n")
         os.write(keyboard, b"\x04")
         self.assertEqual(process.wait(60), 0)
-        notes = process.stderr.read().decode()
-        self.assertIn("> ", notes)
-        self.assertIn("Ctrl-D", notes)
+        self.assertIn("Ctrl-D", self.notes.decode())
 
     def test_ctrl_c_stops_the_answer_and_not_the_conversation(self):
         keyboard, process = self.converse("-n", "100000", "--temp", "0", "--ignore-eos")
@@ -160,7 +171,7 @@ class Conversation(ChatTest):
         os.write(keyboard, b"Again\n")
         wait_for(lambda: len(self.read(process)) > before + 40, "another answer")
         process.terminate()
-        self.assertEqual(process.wait(60), 0)
+        self.assertEqual(process.wait(60), 143)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from support import FIXTURE, STORYTELLER, PotluckTest
+from support import FIXTURE, TALETELLER, PotluckTest
 
 
 class CommandLine(PotluckTest):
@@ -19,16 +19,16 @@ class CommandLine(PotluckTest):
 
     def test_wrong_use(self):
         self.fails(2, "frobnicate", saying=["frobnicate"])
-        self.fails(2, "run", STORYTELLER, "--no-such-flag", saying=["--no-such-flag"])
-        self.fails(2, "run", STORYTELLER, "-p", "x", "--threads", "many", saying=["threads"])
-        self.fails(2, "run", STORYTELLER, "-p", "x", "--slices", "0", saying=["--slices", "1 to"])
-        self.fails(2, "run", STORYTELLER, "-p", "x", "--temp", "-1", saying=["--temp", "0 to"])
-        self.fails(2, "run", STORYTELLER, "-p", "x", "--isa", "abacus", saying=["abacus", "scalar"])
-        self.fails(2, "run", STORYTELLER, "-p", "x", "--ram", "lots", saying=["--ram", "lots"])
+        self.fails(2, "run", TALETELLER, "--no-such-flag", saying=["--no-such-flag"])
+        self.fails(2, "run", TALETELLER, "-p", "x", "--threads", "many", saying=["threads"])
+        self.fails(2, "run", TALETELLER, "-p", "x", "--slices", "0", saying=["--slices", "1 to"])
+        self.fails(2, "run", TALETELLER, "-p", "x", "--temp", "-1", saying=["--temp", "0 to"])
+        self.fails(2, "run", TALETELLER, "-p", "x", "--isa", "abacus", saying=["abacus", "scalar"])
+        self.fails(2, "run", TALETELLER, "-p", "x", "--ram", "lots", saying=["--ram", "lots"])
         for address in ["", "7700", "192.168.1.10", "::1:7700", "nowhere.invalid:7700", "eth77:7700",
                         "127.0.0.1:77000", "127.1:7700", "[::1:7700", "127.0.0.1:-1"]:
-            self.fails(2, "serve", STORYTELLER, f"--listen={address}", saying=["--listen"])
-        run = ["run", STORYTELLER, "-p", "x"]
+            self.fails(2, "serve", TALETELLER, f"--listen={address}", saying=["--listen"])
+        run = ["run", TALETELLER, "-p", "x"]
         self.fails(2, *run, "--reader", "mmap", saying=["--reader", "io_uring", "mmap"])
         self.fails(2, *run, "--read-depth", "1000", saying=["--read-depth", "0 to"])
         self.fails(2, *run, "--sim-disk", "fast", saying=["--sim-disk", "fast"])
@@ -50,7 +50,7 @@ class CommandLine(PotluckTest):
         garbage = self.home / "garbage.gguf"
         garbage.write_bytes(b"this is no model" * 100)
         self.fails(1, "run", garbage, "-p", "x", saying=["garbage.gguf", "GGUF"])
-        whole = STORYTELLER.read_bytes()
+        whole = TALETELLER.read_bytes()
         for size in (0, 3, 24, 100_000, len(whole) // 2, len(whole) - 1):
             cut = self.home / "cut.gguf"
             cut.write_bytes(whole[:size])
@@ -66,7 +66,8 @@ class CommandLine(PotluckTest):
             self.assertEqual(done.stdout, "")
 
     def test_output_is_the_text_alone(self):
-        arguments = ["run", STORYTELLER, "-p", "Once upon a time", "-n", "24", "--temp", "0"]
+        arguments = ["run", TALETELLER, "--raw", "-p", "Once upon a time", "-n", "24",
+                     "--temp", "0"]
         plain = self.potluck(*arguments)
         self.assertEqual(plain.returncode, 0, plain.stderr)
         self.assertIn("tokens/s", plain.stderr)
@@ -80,7 +81,7 @@ class CommandLine(PotluckTest):
         self.assertEqual((report["workers"], report["remote_expert_calls"]), (0, 0))
 
     def test_seeds_repeat(self):
-        arguments = ["run", STORYTELLER, "-p", "The old man", "-n", "32"]
+        arguments = ["run", TALETELLER, "-p", "The old man", "-n", "32"]
         first = self.report(*arguments, "--seed", "7")
         again = self.report(*arguments, "--seed", "7")
         other = self.report(*arguments, "--seed", "8")
@@ -88,43 +89,43 @@ class CommandLine(PotluckTest):
         self.assertNotEqual(first["text"], other["text"])
 
     def test_prompt_from_standard_input_is_the_same(self):
-        named = self.report("run", STORYTELLER, "-p", "The sea", "-n", "8", "--temp", "0")
-        process = self.start("run", STORYTELLER, "-n", "8", "--temp", "0", "--json", stdin=-1)
+        named = self.report("run", TALETELLER, "-p", "The sea", "-n", "8", "--temp", "0")
+        process = self.start("run", TALETELLER, "-n", "8", "--temp", "0", "--json", stdin=-1)
         output, _ = process.communicate(b"The sea")
         self.assertEqual(json.loads(output)["text"], named["text"])
 
     def test_flags_over_environment_over_file(self):
         (self.home / "potluck.toml").write_text("[run]\nprefill-chunk = 0\n")
-        arguments = ["run", STORYTELLER, "-p", "x", "-n", "1", "--quiet"]
+        arguments = ["run", TALETELLER, "-p", "x", "-n", "1", "--quiet"]
         self.assertEqual(self.potluck(*arguments).returncode, 2)
         self.assertEqual(self.potluck(*arguments, POTLUCK_PREFILL_CHUNK="4").returncode, 0)
         done = self.potluck(*arguments, "--prefill-chunk", "4", POTLUCK_PREFILL_CHUNK="0")
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_context_is_computed_and_said(self):
-        done = self.potluck("run", STORYTELLER, "-p", "Once upon a time", "-n", "2", "--temp", "0",
+        done = self.potluck("run", TALETELLER, "-p", "Once upon a time", "-n", "2", "--temp", "0",
                             "--ctx", "300", "--kv", "q8_0")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("context of 300 positions", done.stderr)
         self.assertIn("in q8_0", done.stderr)
-        shown = json.loads(self.potluck("show", STORYTELLER, "--json").stdout)
+        shown = json.loads(self.potluck("show", TALETELLER, "--json").stdout)
         bytes_of = shown["kv_bytes_per_position"]
         self.assertEqual(bytes_of["f32"], 2 * bytes_of["f16"])
         self.assertEqual(bytes_of["q8_0"] * 64, bytes_of["f16"] * 34)
         self.assertEqual(shown["recurrent_state_bytes"], 0)
-        self.fails(1, "run", STORYTELLER, "-p", "x", "--ctx", "16000000", "--kv", "f32",
+        self.fails(1, "run", TALETELLER, "-p", "x", "--ctx", "16000000", "--kv", "f32",
                    saying=["--ctx 16000000", f"{bytes_of['f32']} bytes per position", "would fit"])
-        self.fails(1, "run", STORYTELLER, "-p", "word " * 400, "--ctx", "100",
+        self.fails(1, "run", TALETELLER, "-p", "word " * 400, "--ctx", "100",
                    saying=["prompt has 4", "room for 100", "--ctx"])
-        self.fails(2, "run", STORYTELLER, "-p", "x", "--kv", "q4", saying=["--kv", "q8_0", "q4"])
+        self.fails(2, "run", TALETELLER, "-p", "x", "--kv", "q4", saying=["--kv", "q8_0", "q4"])
 
     def test_tokenize_show_version(self):
-        ids = self.report("tokenize", STORYTELLER, "--text", "Once upon a time")
-        self.assertEqual(ids, {"ids": [7876, 607, 261, 586]})
+        ids = self.report("tokenize", TALETELLER, "--text", "Once upon a time")
+        self.assertEqual(ids, {"ids": [2802, 689, 267, 628]})
         text = self.home / "text"
         text.write_text("Once upon a time")
-        self.assertEqual(self.report("tokenize", STORYTELLER, "--file", text), ids)
-        shown = self.report("show", STORYTELLER)
+        self.assertEqual(self.report("tokenize", TALETELLER, "--file", text), ids)
+        shown = self.report("show", TALETELLER)
         self.assertEqual(shown["architecture"], "qwen3moe")
         self.assertEqual(shown["experts"]["experts_per_layer"], 24)
         self.assertIn("scalar", self.report("version")["kernels"])
@@ -133,9 +134,9 @@ class CommandLine(PotluckTest):
 class SimulatedDevices(PotluckTest):
     def test_slow_workers_say_the_same_and_are_reported(self):
         arguments = ["--prompt", "4", "--generate", "4", "--workers", "2"]
-        real = self.report("bench", STORYTELLER, *arguments)
+        real = self.report("bench", TALETELLER, *arguments)
         self.assertIsNone(real["simulated"])
-        slow = self.report("bench", STORYTELLER, *arguments, "--sim-link", "20ms,100MB/s",
+        slow = self.report("bench", TALETELLER, *arguments, "--sim-link", "20ms,100MB/s",
                            "--sim-compute", "1.5", "--sim-disk", "200MB/s")
         self.assertEqual(slow["simulated"],
                          {"disk_bytes_per_s": 200_000_000, "link_delay_s": 0.02,
@@ -143,7 +144,7 @@ class SimulatedDevices(PotluckTest):
         # Every round trip crosses the link twice.
         least = slow["round_trips_per_token"] * 2 * 0.02
         self.assertGreater(1 / slow["decode_tokens_per_s"], least)
-        generation = ["run", STORYTELLER, "-p", "Once", "-n", "6", "--temp", "0"]
+        generation = ["run", TALETELLER, "-p", "Once", "-n", "6", "--temp", "0"]
         far = self.report(*generation, "--workers", "2", "--sim-link", "5ms,100MB/s")
         self.assertEqual(far["tokens"], self.report(*generation)["tokens"])
         self.assertGreater(far["remote_expert_calls"], 0)

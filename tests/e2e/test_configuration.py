@@ -4,7 +4,7 @@ import os
 import re
 import unittest
 
-from support import STORYTELLER, PotluckTest
+from support import TALETELLER, PotluckTest
 
 COMMANDS = ["run", "serve", "join", "eval", "bench", "tokenize", "show", "status", "version"]
 NUMBER = re.compile(r"(--[a-z-]+) (N|X|SIZE|RATE|DELAY,RATE)\b(?: \(Env:(\w+)\))?")
@@ -13,7 +13,7 @@ BAD = ["-1", "nan", "0x10", "1 ", "18446744073709551616TB", ""]
 
 class Numbers(PotluckTest):
     def least(self, command):
-        model = [] if command in ("join", "status", "version") else [STORYTELLER]
+        model = [] if command in ("join", "status", "version") else [TALETELLER]
         return [command, *model, *{"eval": ["--text", "/no"], "tokenize": ["--text", "x"],
                                    "run": ["-p", "x"]}.get(command, [])]
 
@@ -34,7 +34,7 @@ class Numbers(PotluckTest):
         self.assertGreater(count, 50)
 
     def test_the_error_names_the_range(self):
-        run = ["run", STORYTELLER, "-p", "x"]
+        run = ["run", TALETELLER, "-p", "x"]
         for flag, text, saying in (
                 ("--seed", "-1", "0 to 18446744073709551615, found '-1'"),
                 ("--seed", "18446744073709551616", "0 to 18446744073709551615"),
@@ -48,12 +48,12 @@ class Numbers(PotluckTest):
             self.assertIn(saying, done.stderr)
 
     def test_the_largest_seed(self):
-        largest = self.report("run", STORYTELLER, "-p", "x", "-n", "4", "--seed", str(2**64 - 1))
+        largest = self.report("run", TALETELLER, "-p", "x", "-n", "4", "--seed", str(2**64 - 1))
         self.assertEqual(len(largest["tokens"]), 4)
 
 
 class Configuration(PotluckTest):
-    RUN = ["run", STORYTELLER, "-p", "x", "-n", "1", "--quiet"]
+    RUN = ["run", TALETELLER, "-p", "x", "-n", "1", "--quiet"]
 
     def setUp(self):
         super().setUp()
@@ -83,9 +83,9 @@ class Configuration(PotluckTest):
 
     def test_what_is_in_it_has_an_effect(self):
         self.file.write_text("[run]\nmax-tokens = 3\nseed = 7\ntemp = 0.5\nraw = true\n")
-        report = self.report("run", STORYTELLER, "-p", "The old man")
+        report = self.report("run", TALETELLER, "-p", "The old man")
         self.file.unlink()
-        self.assertEqual(report["tokens"], self.report("run", STORYTELLER, "-p", "The old man", "-n", "3",
+        self.assertEqual(report["tokens"], self.report("run", TALETELLER, "-p", "The old man", "-n", "3",
                                                        "--seed", "7", "--temp", "0.5")["tokens"])
 
     def test_files_that_cannot_be_read(self):
@@ -110,7 +110,7 @@ class Configuration(PotluckTest):
         user = self.home / "user"
         (user / ".potluck").mkdir(parents=True)
         (user / ".potluck/potluck.toml").write_text("[join]\nlisten = '127.0.0.1:1'\nthreds = 1\n")
-        report = self.potluck("run", STORYTELLER, "-p", "x", "-n", "2", "--workers", "1", "--json",
+        report = self.potluck("run", TALETELLER, "-p", "x", "-n", "2", "--workers", "1", "--json",
                               HOME=str(user))
         self.assertEqual(report.returncode, 0, report.stderr)
 

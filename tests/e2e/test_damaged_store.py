@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from support import STORYTELLER, PotluckTest
+from support import TALETELLER, PotluckTest
 
 PROMPT = ["-p", "Once upon a time", "-n", "60", "--seed", "7", "--raw"]
 
@@ -17,7 +17,7 @@ class DamagedStore(PotluckTest):
         self.streamed = ["--ram", "6MiB", "--store", self.store, "--threads", "1"]
 
     def tell(self, *arguments):
-        done = self.potluck("run", STORYTELLER, *PROMPT, *arguments)
+        done = self.potluck("run", TALETELLER, *PROMPT, *arguments)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done
 
@@ -46,7 +46,7 @@ class DamagedStore(PotluckTest):
 
     def test_altered_while_it_is_read(self):
         text = self.tell(*self.streamed).stdout
-        process = self.start("run", STORYTELLER, *PROMPT, *self.streamed, "--sim-disk", "100MB/s")
+        process = self.start("run", TALETELLER, *PROMPT, *self.streamed, "--sim-disk", "100MB/s")
         first = process.stdout.read(4)
         self.damage(every=1 << 16)
         rest, err = process.communicate(timeout=600)
@@ -78,7 +78,7 @@ class DamagedStore(PotluckTest):
         text = self.tell("--threads", "1").stdout
         kills = 0
         for seconds in (0.1, 0.2, 0.3, 0.4):
-            process = self.start("run", STORYTELLER, *PROMPT, *self.streamed)
+            process = self.start("run", TALETELLER, *PROMPT, *self.streamed)
             time.sleep(seconds)
             kills += process.poll() is None
             process.send_signal(signal.SIGKILL)
@@ -88,7 +88,7 @@ class DamagedStore(PotluckTest):
 
     def test_a_disk_too_small_is_named_before_building(self):
         disk = self.small_disk(272)  # 256 MiB stay free
-        done = self.potluck("run", STORYTELLER, *PROMPT, "--ram", "6MiB", "--store", disk / "store")
+        done = self.potluck("run", TALETELLER, *PROMPT, "--ram", "6MiB", "--store", disk / "store")
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"--store: .*/disk/store has room for \S+ MiB, the experts need "
                                       r"\S+ MiB more")

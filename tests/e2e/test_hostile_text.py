@@ -9,18 +9,17 @@ import struct
 import subprocess
 import unittest
 
-from support import BINARY, STORYTELLER, PotluckTest, wait_for
+from support import BINARY, TALETELLER, PotluckTest, wait_for
 
 ESCAPE = "\x1b"
 HOSTILE = b"\xff\x1b[31m\xc3\n\xc2\x9bx"
 
 
 def renamed_model(path, name):
-    """A copy of the storyteller whose name begins with these bytes. The pair takes a multiple of the
+    """A copy of the taleteller whose name begins with these bytes. The pair takes a multiple of the
     alignment, filled up with dots, so that nothing behind it moves against its alignment."""
-    whole = STORYTELLER.read_bytes()
     key = b"general.name"
-    assert key not in whole
+    whole = TALETELLER.read_bytes().replace(key, b"general.nam_", 1)
     fixed = 8 + len(key) + 4 + 8
     name += b"." * (-(fixed + len(name)) % 32)
     pair = struct.pack("<Q", len(key)) + key + struct.pack("<IQ", 8, len(name)) + name
@@ -30,9 +29,9 @@ def renamed_model(path, name):
 
 
 def model_that_escapes(path):
-    """A copy of the storyteller that says ESC for each space: their names change places in the
+    """A copy of the taleteller that says ESC for each space: their names change places in the
     vocabulary (byte-level tokens name the bytes 20 and 1b by U+0120 and U+011B)."""
-    whole = bytearray(STORYTELLER.read_bytes())
+    whole = bytearray(TALETELLER.read_bytes())
     other = str.maketrans("\u0120\u011b", "\u011b\u0120")  # two bytes each
     for key in (b"tokenizer.ggml.tokens", b"tokenizer.ggml.merges"):
         at = whole.index(key) + len(key)
@@ -68,16 +67,16 @@ class HostileText(PotluckTest):
             self.assertIn(done.returncode, (1, 2), arguments)
             self.assertIn("bad\\xff\\x1b[31m\\x0a\\u009bname.gguf", done.stderr)
             self.assertNotIn(ESCAPE, done.stderr)
-        shutil.copy(STORYTELLER, path)
+        shutil.copy(TALETELLER, path)
         report = self.report("run", path, "-p", "Once", "-n", "2", "--temp", "0")
         self.assertEqual(len(report["tokens"]), 2)
 
     def test_arguments_and_variables(self):
         hostile = "\x1b]0;owned\x07"
-        for arguments in ([hostile], ["run", STORYTELLER, hostile], ["run", "--" + hostile],
-                          ["run", STORYTELLER, "--threads", hostile], ["join", hostile],
-                          ["run", STORYTELLER, "-p", "x", "--isa", hostile],
-                          ["serve", STORYTELLER, "--listen", hostile]):
+        for arguments in ([hostile], ["run", TALETELLER, hostile], ["run", "--" + hostile],
+                          ["run", TALETELLER, "--threads", hostile], ["join", hostile],
+                          ["run", TALETELLER, "-p", "x", "--isa", hostile],
+                          ["serve", TALETELLER, "--listen", hostile]):
             done = self.potluck(*arguments)
             self.assertIn(done.returncode, (1, 2), arguments)
             self.assertNotIn(ESCAPE, done.stderr, arguments)
@@ -127,7 +126,7 @@ class HostileText(PotluckTest):
         for document in (b"[" * 100_000, b'["\xff"]', b"[1e999]", b"[9223372036854775808]",
                          b"[18446744073709551617]", b"[1.0]", b"[[1]]", b"[null]", b"[1]x"):
             path.write_bytes(document)
-            done = self.potluck("eval", STORYTELLER, "--tokens", path)
+            done = self.potluck("eval", TALETELLER, "--tokens", path)
             self.assertEqual(done.returncode, 1, document[:40])
             self.assertIn("tokens.json", done.stderr)
 
@@ -168,8 +167,8 @@ class GeneratedText(PotluckTest):
         self.assertEqual(shown, expected + "\r\n")
 
     def test_ordinary_text_is_the_same_on_both(self):
-        plain = self.potluck("run", STORYTELLER, *self.ARGUMENTS)
-        shown = self.at_a_terminal("run", STORYTELLER, *self.ARGUMENTS)
+        plain = self.potluck("run", TALETELLER, *self.ARGUMENTS)
+        shown = self.at_a_terminal("run", TALETELLER, *self.ARGUMENTS)
         self.assertEqual(shown, plain.stdout.replace("\n", "\r\n") + "\r\n")
 
 

@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 import sparse_model
-from support import BINARY, FIXTURE, STORYTELLER, PotluckTest, digest_of, wait_for
+from support import BINARY, FIXTURE, TALETELLER, PotluckTest, digest_of, wait_for
 
 MIB = 1 << 20
 
@@ -195,7 +195,7 @@ class Limits(PotluckTest):
         self.assertGreater(share(), before + 70)
 
     def threads_of(self, limits, *arguments):
-        process = subprocess.Popen([BINARY, "serve", STORYTELLER, "--listen", "127.0.0.1:0",
+        process = subprocess.Popen([BINARY, "serve", TALETELLER, "--listen", "127.0.0.1:0",
                                     *map(str, arguments)], env=self.environment(),
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, bufsize=0, preexec_fn=limits)

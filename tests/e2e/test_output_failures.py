@@ -6,9 +6,9 @@ import pathlib
 import subprocess
 import unittest
 
-from support import BINARY, FIXTURE, PATIENCE_SECONDS, STORYTELLER, PotluckTest, children_of, wait_for
+from support import BINARY, FIXTURE, PATIENCE_SECONDS, TALETELLER, PotluckTest, children_of, wait_for
 
-RUN = ["run", STORYTELLER, "-p", "Once upon a time", "-n", "4", "--temp", "0"]
+RUN = ["run", TALETELLER, "-p", "Once upon a time", "-n", "4", "--temp", "0"]
 
 
 class OutputFailures(PotluckTest):
@@ -26,7 +26,7 @@ class OutputFailures(PotluckTest):
         folder.mkdir(exist_ok=True)
         (folder / "status.json").write_text('{"process": 1, "model": "m"}')
         small = FIXTURE / "model.gguf"
-        reports = [["show", STORYTELLER], ["tokenize", STORYTELLER, "--text", "The sea"], ["version"],
+        reports = [["show", TALETELLER], ["tokenize", TALETELLER, "--text", "The sea"], ["version"],
                    ["status"], ["eval", small, "--tokens", tokens],
                    ["bench", small, "--prompt", "2", "--generate", "2"], RUN]
         return reports + [[*command, "--json"] for command in reports] + [["--help"],
@@ -88,7 +88,7 @@ class OutputFailures(PotluckTest):
 
     def test_a_reader_that_has_enough_ends_it_quietly(self):
         for more in ([], ["--workers", "1"]):
-            process = self.start("run", STORYTELLER, "-p", "Once upon a time", "-n", "100000",
+            process = self.start("run", TALETELLER, "-p", "Once upon a time", "-n", "100000",
                                  "--ignore-eos", "--temp", "0", "--ctx", "200000", *more)
             self.assertEqual(process.stdout.read(1), self.potluck(*RUN).stdout[:1].encode())
             children = children_of(process.pid)
@@ -100,7 +100,7 @@ class OutputFailures(PotluckTest):
                      "the workers to end")
 
     def test_reports_into_a_closed_pipe(self):
-        for command in (["show", STORYTELLER], ["version", "--json"], ["--help"]):
+        for command in (["show", TALETELLER], ["version", "--json"], ["--help"]):
             reader, writer = os.pipe()
             os.close(reader)
             done = subprocess.run([BINARY, *map(str, command)], env=self.environment(),

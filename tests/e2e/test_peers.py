@@ -5,7 +5,7 @@ import time
 import unittest
 
 from pool_support import PoolTest
-from support import FIXTURE, STORYTELLER, wait_for
+from support import FIXTURE, TALETELLER, wait_for
 
 
 class Peers(PoolTest):
@@ -75,7 +75,7 @@ class Peers(PoolTest):
 
     def test_a_model_file_replaces_fetching(self):
         _, out, _ = self.serve()
-        (_, err), = self.join_more(out, ["a"], "--model", STORYTELLER)
+        (_, err), = self.join_more(out, ["a"], "--model", TALETELLER)
         sources, total = self.fetched("a", 1)
         self.assertEqual(sources["file_bytes"], total)
         self.assertEqual(sources["coordinator_bytes"], 0)

@@ -5,7 +5,7 @@ import pathlib
 import unittest
 
 from pool_support import PoolTest
-from support import STORYTELLER, resident_bytes, wait_for
+from support import TALETELLER, resident_bytes, wait_for
 
 MIB = 1 << 20
 
@@ -89,7 +89,7 @@ class Pool(PoolTest):
     def test_two_coordinators_with_one_home_are_refused(self):
         server, out, _ = self.serve()
         self.next_token(out)
-        second = self.potluck("serve", STORYTELLER, "--listen", "127.0.0.1:0")
+        second = self.potluck("serve", TALETELLER, "--listen", "127.0.0.1:0")
         self.assertEqual(second.returncode, 1)
         self.assertIn("another coordinator", second.stderr)
         self.assertRegex(second.stderr, rf"process {server.pid} holds it since \d{{4}}-\d\d-\d\d")
@@ -98,7 +98,7 @@ class Pool(PoolTest):
         _, out, err = self.serve()
         self.next_token(out)
         port = err.wait_for(r"tcp://127\.0\.0\.1:(\d+)").group(1)
-        other = self.potluck("serve", STORYTELLER, "--listen", f"127.0.0.1:{port}",
+        other = self.potluck("serve", TALETELLER, "--listen", f"127.0.0.1:{port}",
                              POTLUCK_HOME=str(self.home / "other"))
         self.assertEqual(other.returncode, 1)
         self.assertIn(port, other.stderr)

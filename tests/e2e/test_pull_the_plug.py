@@ -4,10 +4,10 @@ import os
 import signal
 import unittest
 
-from support import STORYTELLER, PotluckTest, children_of, wait_for
+from support import TALETELLER, PotluckTest, children_of, wait_for
 
 TOKENS = 160
-ARGUMENTS = ["run", STORYTELLER, "-p", "Once upon a time", "-n", TOKENS, "--seed", "11",
+ARGUMENTS = ["run", TALETELLER, "--raw", "--ignore-eos", "-p", "Once upon a time", "-n", TOKENS, "--seed", "11",
              "--workers", "4", "--slices", "2"]
 
 
@@ -57,7 +57,7 @@ class PullThePlug(PotluckTest):
         self.assertEqual(text, self.text)
 
     def test_workers_end_with_the_coordinator(self):
-        process = self.start("run", STORYTELLER, "-p", "Once upon a time", "-n", "100000",
+        process = self.start("run", TALETELLER, "-p", "Once upon a time", "-n", "100000",
                              "--ctx", "200000", "--ignore-eos", "--workers", "2")
         os.read(process.stdout.fileno(), 16)
         workers = wait_for(lambda: children_of(process.pid), "workers")

@@ -3,12 +3,12 @@
 import json
 import unittest
 
-from support import STORYTELLER, PotluckTest
+from support import TALETELLER, PotluckTest
 
 
 class SlowWorker(PotluckTest):
     def run_json(self, *arguments):
-        done = self.potluck("run", STORYTELLER, "--raw", "--temp", "0", "--json", "-n", "3",
+        done = self.potluck("run", TALETELLER, "--raw", "--temp", "0", "--json", "-n", "3",
                             "-p", "Once upon a time there was a little girl who " * 6, *arguments)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout), done.stderr

@@ -39,8 +39,8 @@ inline const char* of_fixture(std::string_view fixture) {
   return "";
 }
 
-inline constexpr char kStorytellerQ4KM[] =
-    "5771a21dbdf7857d5ae14a6db3f433bfe0fc69f0cb3abc1d854c4958499e2a59";
+inline constexpr char kTaletellerQ4KM[] =
+    "f584d90ade1da074b5fa27dd795651a6a2575569341a2d4725db7731b2c3439e";
 inline constexpr char kStorytellerQ80[] =
     "6fb7c87e7dde8fedd9ae38d369ddd24dc7cd921b0afc5c3bf5710e51c1c48ca3";
 

@@ -29,8 +29,8 @@ inline std::string shared_path(const std::string& relative) {
   std::string path = POTLUCK_SOURCE_DIR "/../shared/" + relative;
   return std::filesystem::exists(path) ? path : std::string();
 }
-inline std::string storyteller_path() {
-  return POTLUCK_SOURCE_DIR "/demo/storyteller-Q4_K_M.gguf";
+inline std::string taleteller_path() {
+  return POTLUCK_SOURCE_DIR "/demo/taleteller-Q4_K_M.gguf";
 }
 
 inline nlohmann::json load_json(const std::string& path) {

@@ -260,8 +260,8 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, Invariance, ::testing::ValuesIn(fixture_cases
                          [](const auto& test) { return test_name(test.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(Golden, Invariance,
-                         ::testing::Values(InvarianceCase{"storyteller_Q4_K_M", storyteller_path(),
-                                                          digests::kStorytellerQ4KM},
+                         ::testing::Values(InvarianceCase{"taleteller_Q4_K_M", taleteller_path(),
+                                                          digests::kTaletellerQ4KM},
                                            InvarianceCase{
                                                "storyteller_Q8_0",
                                                shared_path("models/storyteller-Q8_0.gguf"),

@@ -72,9 +72,8 @@ class CommandLines : public testing::Test {
   ManualClock clock_;
   SeededEntropy entropy_{1};
   Output out_{-1, false};
-  std::atomic<bool> stop_ = false;
-  Environment environment_{storage_, clock_,    entropy_, system_files(),
-                           out_,     "potluck", stop_,    [] {}};
+  StopSignal stop_;
+  Environment environment_{storage_, clock_, entropy_, system_files(), out_, "potluck", stop_};
   std::unique_ptr<CommandLineParser> parser_;
   CommandLine line_;
 };

@@ -16,7 +16,7 @@ class ChatSessionTest : public testing::Test {
  protected:
   ChatSessionTest() : storage_(make_system_storage()), template_(parse(kTemplate)) {
     RuntimeOptions options;
-    options.model_path = POTLUCK_SOURCE_DIR "/demo/storyteller-Q4_K_M.gguf";
+    options.model_path = POTLUCK_SOURCE_DIR "/demo/taleteller-Q4_K_M.gguf";
     options.context = 256;
     options.system = &system_files();
     auto opened = Runtime::open(options, *storage_, clock_, entropy_, nullptr);

@@ -135,8 +135,8 @@ TEST(ChatTemplate, RefusalsAndBrokenTextAreErrors) {
 }
 
 TEST(ChatTemplate, KnowsTheMarksOfReasoning) {
-  EXPECT_FALSE(parse_ok("{{ messages }}").reasoning_marks());
-  EXPECT_EQ(parse_ok(read_text("turns.jinja")).reasoning_marks()->close, "</think>");
+  EXPECT_FALSE(parse_ok("{{ messages }}").answer_syntax().reasoning);
+  EXPECT_EQ(parse_ok(read_text("turns.jinja")).answer_syntax().reasoning->close, "</think>");
 }
 
 TEST(Prompt, ControlTokensComeFromTheTemplateAlone) {

@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/engine/tokenizer/tiny_vocabulary.h"
-
 namespace potluck {
 namespace {
 
@@ -14,14 +12,14 @@ constexpr ReasoningMarks kThink{"<think>", "</think>"};
 std::string split(std::optional<ReasoningMarks> marks, std::string_view prompt,
                   std::string_view text, size_t size) {
   ReasoningSplitter splitter(marks, prompt);
-  AnswerPiece all;
+  SplitReasoning all;
   for (size_t at = 0; at <= text.size(); at += size) {
-    const AnswerPiece piece =
+    const SplitReasoning piece =
         at < text.size() ? splitter.push(text.substr(at, size)) : splitter.finish();
     all.reasoning += piece.reasoning;
     all.content += piece.content;
   }
-  const AnswerPiece rest = splitter.finish();
+  const SplitReasoning rest = splitter.finish();
   return all.reasoning + rest.reasoning + "|" + all.content + rest.content;
 }
 
@@ -60,31 +58,6 @@ TEST(ReasoningSplitter, GivesWhatIsCertainAtOnce) {
   EXPECT_EQ(splitter.push("e").reasoning, "\n</the");
   EXPECT_EQ(splitter.push("</think> ").content, "");
   EXPECT_EQ(splitter.push("x ").content, "x ");
-}
-
-TEST(AnswerStream, MarksMayBeControlTokens) {
-  for (const TokenType type : {kControlType, kUserType}) {
-    auto tiny = byte_level_vocabulary();
-    const TokenId open = 259;
-    tiny.types[259] = type;
-    const TokenId close = tiny.add("</think>", type);
-    const auto tokenizer = tiny.make();
-    AnswerStream stream(*tokenizer, kThink, "");
-    AnswerPiece all;
-    std::vector<TokenId> tokens{open};
-    for (TokenId token : encode_ok(*tokenizer, "so\n")) tokens.push_back(token);
-    tokens.push_back(close);
-    for (TokenId token : encode_ok(*tokenizer, "\nY\xC3\xA4")) tokens.push_back(token);
-    tokens.push_back(258);  // a control token that is no mark is not shown
-    for (TokenId token : tokens) {
-      const AnswerPiece piece = stream.push(token);
-      all.reasoning += piece.reasoning;
-      all.content += piece.content;
-    }
-    all.content += stream.finish().content;
-    EXPECT_EQ(all.reasoning, "so");
-    EXPECT_EQ(all.content, "Y\xC3\xA4");
-  }
 }
 
 TEST(Reasoning, MarksOfATemplate) {

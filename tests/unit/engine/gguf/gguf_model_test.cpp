@@ -255,9 +255,9 @@ TEST(GgufFixture, Qwen3MoeIsReadInFull) {
   EXPECT_EQ((*norm)[1], 0.818359375F);
 }
 
-class Storyteller : public ::testing::TestWithParam<const char*> {};
+class TrainedModel : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(Storyteller, IsReadInFull) {
+TEST_P(TrainedModel, IsReadInFull) {
   auto storage = make_system_storage();
   std::string path = kSource + "/../shared/models/" + GetParam();
   if (!storage->exists(path)) GTEST_SKIP() << path << " is not here";
@@ -269,8 +269,8 @@ TEST_P(Storyteller, IsReadInFull) {
   EXPECT_GT(test::touch(*model), 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Storyteller,
-                         ::testing::Values("storyteller-Q4_K_M.gguf", "storyteller-Q8_0.gguf",
+INSTANTIATE_TEST_SUITE_P(Models, TrainedModel,
+                         ::testing::Values("taleteller-Q4_K_M.gguf", "storyteller-Q8_0.gguf",
                                            "storyteller-draft-Q8_0.gguf"));
 
 TEST(GgufFixture, PublishedVocabulariesAreRead) {

@@ -12,7 +12,7 @@
 namespace potluck {
 namespace {
 
-const std::string kStoryteller = POTLUCK_SOURCE_DIR "/demo/storyteller-Q4_K_M.gguf";
+const std::string kTaleteller = POTLUCK_SOURCE_DIR "/demo/taleteller-Q4_K_M.gguf";
 
 // Passes batches on and compares each with what the one before it forecast.
 class Critic final : public ExpertExecutor {
@@ -51,7 +51,7 @@ struct Outcome {
 
 // The same tokens every time, `rows_per_step` at once.
 Outcome run(bool wants, uint32_t tokens, uint32_t rows_per_step) {
-  test::SoloEngine engine(kStoryteller, {});
+  test::SoloEngine engine(kTaleteller, {});
   Critic critic(engine.executor(), wants);
   KvCache cache(engine.config(), KvType::kF32, tokens);
   for (uint32_t first = 0; first < tokens; first += rows_per_step) {

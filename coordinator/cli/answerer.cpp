@@ -1,0 +1,135 @@
+#include "coordinator/cli/answerer.h"
+
+#include <fmt/format.h>
+
+#include "coordinator/cli/tools.h"
+
+namespace potluck {
+namespace {
+
+// A model that calls and calls is stopped.
+constexpr size_t kMostTurns = 16;
+
+}  // namespace
+
+Result<std::unique_ptr<Answerer>> Answerer::open(Runtime& runtime, const ChatFlags& flags,
+                                                 const Environment& environment,
+                                                 Terminal& terminal) {
+  const Model& model = runtime.model();
+  if (model.tokenizer() == nullptr) {
+    return Error{
+        ErrorCode::kUnsupported,
+        fmt::format("{}: no usable tokenizer: {}", model.file().path(), model.tokenizer_error())};
+  }
+  std::unique_ptr<Answerer> made(new Answerer(runtime, flags, environment));
+  if (Status started = made->start_chat(terminal); !started) return started.error();
+  return made;
+}
+
+Status Answerer::start_chat(Terminal& terminal) {
+  auto chosen =
+      choose_chat_template(flags_, runtime_.model().file().metadata(), environment_.storage);
+  if (!chosen) return chosen.error();
+  template_ = std::move(*chosen);
+  if (!template_) return {};
+  if (!flags_.tools_file.empty()) {
+    auto tools = load_tools(environment_.storage, flags_.tools_file);
+    if (!tools) return tools.error();
+    tools_ = std::move(*tools);
+    if (!template_->answer_syntax().calls) {
+      terminal.notice(
+          "--tools: calls in the syntax of this chat template are not recognized; they "
+          "stay in the text");
+    }
+  }
+  begin_again();
+  return {};
+}
+
+void Answerer::begin_again() {
+  if (!template_) return;
+  session_.emplace(&runtime_, &*template_);
+  session_->conversation() = begin_conversation(flags_);
+  session_->conversation().tools = tools_;
+}
+
+Result<Answer> Answerer::answer(const std::string& message, const GenerationRequest& request,
+                                AnswerPrinter* printer) {
+  return session_ ? chat(message, request, printer) : complete(message, request, printer);
+}
+
+// Without a template: the prompt goes on, as it stands.
+Result<Answer> Answerer::complete(const std::string& prompt, GenerationRequest request,
+                                  AnswerPrinter* printer) {
+  const Tokenizer& tokenizer = *runtime_.model().tokenizer();
+  request.prompt = tokenizer.prompt_prefix();
+  auto encoded = tokenizer.encode(prompt, SpecialTokens::kAsText);
+  if (!encoded) return encoded.error().in("prompt");
+  request.prompt.insert(request.prompt.end(), encoded->begin(), encoded->end());
+  StreamingDecoder decoder(tokenizer);
+  Answer answer;
+  answer.prompt_tokens = request.prompt.size();
+  KvCache cache = runtime_.new_cache();
+  const auto take = [&](std::string text) {
+    answer.text.content += text;
+    return printer->print({{}, std::move(text), {}});
+  };
+  auto result = generate(runtime_.generation(), request, &cache,
+                         [&](TokenId token) { return take(decoder.push(token)); });
+  if (!result) return result.error();
+  answer.result = std::move(*result);
+  take(decoder.finish());
+  return answer;
+}
+
+Result<Answer> Answerer::chat(const std::string& message, const GenerationRequest& request,
+                              AnswerPrinter* printer) {
+  std::vector<ChatMessage>& messages = session_->conversation().messages;
+  const size_t before = messages.size();
+  messages.push_back({"user", JsonValue{message}, {}, {}, {}, {}});
+  auto answer = take_turns(request, printer);
+  const bool nothing = answer && answer->result.tokens.empty() &&
+                       answer->result.finish_reason == "interrupted" && answer->calls.empty();
+  if (!answer || nothing) messages.resize(before);
+  return answer;
+}
+
+Result<Answer> Answerer::take_turns(const GenerationRequest& request, AnswerPrinter* printer) {
+  Answer answer;
+  for (size_t turn = 0; turn < kMostTurns; ++turn) {
+    auto written = session_->write_prompt(local_seconds(environment_.clock));
+    if (!written) return with_way_out(written.error());
+    auto said = session_->answer(*written, request,
+                                 [&](const AnswerPiece& piece) { return printer->print(piece); });
+    if (!said) return said.error();
+    answer.result = std::move(said->result);
+    answer.text = std::move(said->text);
+    answer.prompt_tokens = said->prompt_tokens - said->cached_tokens;
+    if (answer.text.calls.empty() || answer.result.finish_reason == "interrupted") break;
+    auto goes_on = answer_calls(answer.text.calls, &answer, printer);
+    if (!goes_on) return goes_on.error();
+    if (!*goes_on) break;
+  }
+  return answer;
+}
+
+// Whether all calls were answered, so that the model can go on.
+Result<bool> Answerer::answer_calls(const std::vector<ToolCall>& calls, Answer* answer,
+                                    AnswerPrinter* printer) {
+  bool all = true;
+  for (const ToolCall& call : calls) {
+    printer->print_call(call);
+    Result<std::optional<std::string>> result = std::optional<std::string>();
+    if (answer_tool_ && all) result = answer_tool_(call);
+    if (!result) return result.error();
+    answer->calls.push_back({call, *result});
+    all = all && result->has_value();
+    if (!result->has_value()) continue;
+    printer->print_result(call, **result);
+    session_->conversation().messages.push_back(
+        {"tool", JsonValue{**result}, {}, {}, call.id, call.name});
+  }
+  return all;
+}
+
+}  // namespace potluck

@@ -1,0 +1,74 @@
+// Answerer: one way of answering for `run` and `serve`. With a chat template a message is a turn of
+// a conversation, tools included; without one it is completed as it stands. One thread, which owns
+// the runtime.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator/cli/answer_printer.h"
+#include "coordinator/cli/chat_flags.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/serving/chat_session.h"
+
+namespace potluck {
+
+// A tool call with its result; without one where nothing answered it.
+struct AnsweredCall {
+  ToolCall call;
+  std::optional<std::string> result;
+};
+
+struct Answer {
+  GenerationResult result;   // of the last turn
+  AnswerPiece text;          // of the last turn
+  size_t prompt_tokens = 0;  // computed for it: what the cache held already is not counted
+  std::vector<AnsweredCall> calls;
+};
+
+// Answers a call; nothing if that is left to the reader of the output.
+using ToolAnswerer = std::function<Result<std::optional<std::string>>(const ToolCall& call)>;
+
+class Answerer {
+ public:
+  // References must outlive it. Fails if the model has no usable tokenizer, or flags ask for a chat
+  // template and there is none that can be used.
+  static Result<std::unique_ptr<Answerer>> open(Runtime& runtime, const ChatFlags& flags,
+                                                const Environment& environment, Terminal& terminal);
+
+  bool chats() const { return session_.has_value(); }
+  // Calls are then answered, and the model goes on with the results.
+  void set_tool_answerer(ToolAnswerer answerer) { answer_tool_ = std::move(answerer); }
+
+  // `request` comes without a prompt. After an error, and when it was interrupted before the first
+  // token, the conversation is as it was.
+  Result<Answer> answer(const std::string& message, const GenerationRequest& request,
+                        AnswerPrinter* printer);
+  // Forgets all turns.
+  void begin_again();
+
+ private:
+  Answerer(Runtime& runtime, const ChatFlags& flags, const Environment& environment)
+      : runtime_(runtime), flags_(flags), environment_(environment) {}
+  Status start_chat(Terminal& terminal);
+  Result<Answer> complete(const std::string& prompt, GenerationRequest request,
+                          AnswerPrinter* printer);
+  Result<Answer> chat(const std::string& message, const GenerationRequest& request,
+                      AnswerPrinter* printer);
+  Result<Answer> take_turns(const GenerationRequest& request, AnswerPrinter* printer);
+  Result<bool> answer_calls(const std::vector<ToolCall>& calls, Answer* answer,
+                            AnswerPrinter* printer);
+
+  Runtime& runtime_;
+  ChatFlags flags_;
+  const Environment& environment_;
+  std::optional<ChatTemplate> template_;
+  std::vector<JsonValue> tools_;
+  std::optional<ChatSession> session_;
+  ToolAnswerer answer_tool_;
+};
+
+}  // namespace potluck
