@@ -14,9 +14,9 @@ namespace potluck {
 // stands for one, too. Errors name the file and the entry.
 Result<std::vector<JsonValue>> load_tools(Storage& storage, const std::string& path);
 
-// For people: get_weather {"city": "Paris"}
+// The name and the arguments as JSON, for people to read.
 std::string describe_call(const ToolCall& call);
-// For programs: {"name": "get_weather", "arguments": {"city": "Paris"}}
+// One JSON object with the members "name" and "arguments", for programs.
 std::string call_as_json(const ToolCall& call);
 
 }  // namespace potluck

@@ -61,6 +61,7 @@ SEAMS = {
         {
             "engine/base/check.cpp",             # the last words before abort()
             "engine/base/out_of_resources.cpp",  # and those where there is no memory
+            "coordinator/cli/line_editor.cpp",   # libedit draws what is typed
         },
         "return it, or use Output and Terminal, which know about full disks and hostile text",
     ),
