@@ -55,7 +55,7 @@ bool FetchSources::wanted(const FetchSource& source) {
 // Each has a part of the window, so that one of several holders is not asked for everything.
 bool FetchSources::room(SourceId id, uint64_t bytes, uint64_t window_bytes) const {
   const FetchSource& source = sources_[id];
-  if (source.under_way.size() >= kWindowGrains) return false;
+  if (source.under_way.size() >= kWindowGrains || source.window.room() == 0) return false;
   auto fits = [bytes](uint64_t taken, uint64_t window) {
     return taken == 0 || (taken <= window && bytes <= window - taken);
   };
@@ -96,8 +96,7 @@ std::optional<SourceId> FetchSources::choose(std::span<const SourceId> holders, 
 
 void FetchSources::take(SourceId id, const Digest& digest, uint64_t bytes, TimePoint now) {
   FetchSource& source = sources_[id];
-  if (source.under_way.empty()) source.last_heard = now;
-  source.under_way.push_back({digest, now});
+  source.under_way.push_back({digest, bytes, now});
   source.under_way_bytes += bytes;
   ++under_way_;
   under_way_bytes_ += bytes;
@@ -160,10 +159,11 @@ bool FetchSources::update_links(TimePoint now) {
 }
 
 TimePoint FetchSources::overdue_at(SourceId id, const FetchSource& source) {
-  TimePoint at = source.last_heard + kSilence;
-  // There is nobody behind the coordinator.
-  if (id != kCoordinatorSource) at = std::min(at, source.under_way.front().asked_at + kSlowest);
-  return at;
+  TimePoint at = source.window.overdue_at();
+  if (id == kCoordinatorSource) return at;  // there is nobody behind it
+  const FetchSource::UnderWay& oldest = source.under_way.front();
+  Duration slowest = kSlowest + std::chrono::seconds(oldest.bytes / kLeastBytesPerSecond);
+  return std::min(at, oldest.asked_at + slowest);
 }
 
 std::vector<SourceId> FetchSources::overdue(TimePoint now) const {
@@ -189,7 +189,7 @@ std::optional<TimePoint> FetchSources::next_tick() const {
 }
 
 void FetchSources::excuse_silence(TimePoint now) {
-  for (FetchSource& source : sources_) source.last_heard = now;
+  for (FetchSource& source : sources_) source.window.excuse_silence(now);
 }
 
 }  // namespace potluck

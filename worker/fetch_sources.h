@@ -3,7 +3,7 @@
 // coordinator is asked only when nobody else can be. Pure bookkeeping; one thread.
 //
 //   a worker:  kIdle --wanted--> kConnecting --on_connected()--> kConnected
-//                ^                   | not within 2 s             | lost, or 5 s of silence
+//                ^                   | not within 2 s             | lost, silent, or too slow
 //                +---- pause --------+----------------------------+
 //              and no way back after it has sent wrong bytes
 #pragma once
@@ -16,6 +16,7 @@
 
 #include "engine/base/clock.h"
 #include "protocol/message.h"
+#include "worker/part_window.h"
 
 namespace potluck {
 
@@ -27,6 +28,7 @@ struct FetchSource {
   enum class Link { kIdle, kConnecting, kConnected };
   struct UnderWay {
     Digest digest;
+    uint64_t bytes = 0;
     TimePoint asked_at{0};
   };
 
@@ -40,7 +42,7 @@ struct FetchSource {
   TimePoint not_before{0};        // kIdle: when to try again
   bool trying = false;            // to connect, perhaps for the second time after a refusal
   TimePoint connecting_since{0};  // trying
-  TimePoint last_heard{0};        // or when the first request of a run went out
+  PartWindow window;              // parts of what is under way that were asked for
   std::vector<UnderWay> under_way;
   uint64_t under_way_bytes = 0;
   size_t units = 0;    // wanted units that it holds
@@ -49,12 +51,12 @@ struct FetchSource {
 
 class FetchSources {
  public:
-  // Enough to keep a fast link busy while grains are hashed and written.
-  static constexpr size_t kWindowGrains = 8;
-  // Nothing at all from a source for so long: what it was asked for is lost.
-  static constexpr Duration kSilence = std::chrono::seconds(5);
-  // A worker that takes longer for one grain is no help, however regularly a few bytes come.
+  // As many as there are parts: enough to keep a long link busy with the smallest grains.
+  static constexpr size_t kWindowGrains = limits::kBulkPartsAsked;
+  // A worker that takes longer for one grain, after a while to begin with, is no help: however
+  // regularly a few bytes come.
   static constexpr Duration kSlowest = std::chrono::seconds(30);
+  static constexpr uint64_t kLeastBytesPerSecond = 16 * kKiB;
   // A connection that does not come about: a device behind NAT, or switched off.
   static constexpr Duration kPatience = std::chrono::seconds(2);
   // A worker that does not know us yet hears of us from the coordinator in a moment.
@@ -72,7 +74,7 @@ class FetchSources {
   FetchSource& at(SourceId id) { return sources_.at(id); }
   const FetchSource& at(SourceId id) const { return sources_.at(id); }
 
-  // Whether anybody at all may be asked for more, with so many bytes under way in total.
+  // Whether anybody at all may be asked for more, with grains of so many bytes under way in total.
   bool any_room(uint64_t window_bytes) const;
   // Whom to ask for a grain: of the holders the one with the fewest bytes under way, else the
   // coordinator; nothing while all who could be asked are busy or about to be connected.

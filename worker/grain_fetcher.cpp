@@ -1,6 +1,7 @@
 #include "worker/grain_fetcher.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/base/check.h"
 
@@ -14,6 +15,7 @@ bool GrainFetcher::insert(const MissingGrain& grain) {
 
 void GrainFetcher::erase(Entries::iterator entry) {
   leave_source(entry->second);
+  kept_bytes_ -= entry->second.assembly.received();
   uncount_unit(entry->second.grain.unit);
   entries_.erase(entry);
 }
@@ -38,12 +40,17 @@ void GrainFetcher::set_holders(UnitId unit, std::vector<SourceId> holders) {
   found->second.holders = std::move(holders);
 }
 
-// No longer under way, if it was.
+// No longer under way, if it was. What has come of it stays, if there is room for it.
 void GrainFetcher::leave_source(Entry& entry) {
   if (entry.state != State::kUnderWay) return;
   sources_.release(entry.source, entry.grain.digest, entry.grain.bytes);
-  entry.assembly.restart();
   entry.state = State::kQueued;
+  entry.assembly.ask_again();
+  if (entry.unmixed || entry.assembly.received() > kKeptBytes - kept_bytes_) {
+    entry.assembly.restart();
+    entry.mixed = false;
+  }
+  kept_bytes_ += entry.assembly.received();
 }
 
 void GrainFetcher::replace(std::vector<MissingGrain> wanted) {
@@ -56,16 +63,26 @@ void GrainFetcher::replace(std::vector<MissingGrain> wanted) {
   paused_.clear();
   for (const MissingGrain& grain : wanted) {
     auto found = old.find(grain.digest);
-    bool under_way = found != old.end() && found->second.state == State::kUnderWay;
-    if (!under_way) {
+    bool begun = found != old.end() &&
+                 (found->second.state == State::kUnderWay || found->second.assembly.received() > 0);
+    if (!begun) {
       if (insert(grain)) queue_.push_back(grain.digest);
       continue;
     }
-    found->second.grain.unit = grain.unit;
+    Entry& entry = found->second;
+    entry.grain.unit = grain.unit;
+    if (entry.state != State::kUnderWay) {
+      entry.state = State::kQueued;
+      entry.failures = 0;
+      queue_.push_back(grain.digest);
+    }
     entries_.insert(old.extract(found));
     count_unit(grain.unit);
   }
-  for (auto& [digest, entry] : old) leave_source(entry);
+  for (auto& [digest, entry] : old) {
+    leave_source(entry);
+    kept_bytes_ -= entry.assembly.received();
+  }
 }
 
 void GrainFetcher::add(const MissingGrain& grain) {
@@ -77,7 +94,34 @@ void GrainFetcher::clear() {
 }
 
 std::optional<FetchOrder> GrainFetcher::next(TimePoint now, uint64_t window_bytes) {
-  if (queue_.empty() || !sources_.any_room(window_bytes)) return std::nullopt;
+  std::optional<FetchOrder> part = next_part(now);
+  if (!part && begin_next(now, window_bytes)) part = next_part(now);
+  return part;
+}
+
+// The next part of what is under way, from a source that may be asked for more.
+std::optional<FetchOrder> GrainFetcher::next_part(TimePoint now) {
+  for (SourceId id = 0; id < sources_.size(); ++id) {
+    FetchSource& source = sources_.at(id);
+    uint32_t room = source.under_way.empty() ? 0 : source.window.room();
+    if (room == 0) continue;
+    for (const FetchSource::UnderWay& under_way : source.under_way) {
+      Entry& entry = entries_.at(under_way.digest);
+      if (entry.assembly.all_asked()) continue;
+      uint64_t offset = entry.assembly.asked();
+      auto length =
+          static_cast<uint32_t>(std::min<uint64_t>(room, entry.assembly.total() - offset));
+      entry.assembly.ask(length);
+      source.window.asked(under_way.digest, offset, length, now);
+      return FetchOrder{entry.grain, id, offset, length};
+    }
+  }
+  return std::nullopt;
+}
+
+// Puts the next grain under way whose turn it is.
+bool GrainFetcher::begin_next(TimePoint now, uint64_t window_bytes) {
+  if (queue_.empty() || !sources_.any_room(window_bytes)) return false;
   size_t looked_at = 0;
   for (auto at = queue_.begin(); at != queue_.end() && looked_at < kLookAhead;) {
     auto found = entries_.find(*at);
@@ -94,12 +138,14 @@ std::optional<FetchOrder> GrainFetcher::next(TimePoint now, uint64_t window_byte
       continue;
     }
     queue_.erase(at);
+    kept_bytes_ -= entry.assembly.received();
+    entry.mixed = entry.mixed || (entry.assembly.received() > 0 && entry.source != *source);
     entry.state = State::kUnderWay;
     entry.source = *source;
     sources_.take(*source, entry.grain.digest, entry.grain.bytes, now);
-    return FetchOrder{entry.grain, *source};
+    return true;
   }
-  return std::nullopt;
+  return false;
 }
 
 std::optional<MissingGrain> GrainFetcher::first_queued() const {
@@ -115,23 +161,29 @@ std::optional<MissingGrain> GrainFetcher::first_queued() const {
 GrainFetcher::Outcome GrainFetcher::on_data(SourceId from, const BulkData& data, ByteSpan part,
                                             TimePoint now) {
   using Kind = Outcome::Kind;
-  sources_.at(from).last_heard = now;
+  PartWindow& window = sources_.at(from).window;
+  window.arrived(data.digest, data.offset, part.size(), now);
+  if (!data.found) window.give_up(data.digest);
   auto found = entries_.find(data.digest);
   if (found == entries_.end()) return {};
   Entry& entry = found->second;
   if (entry.state != State::kUnderWay || entry.source != from) return {};
-  if (!data.found) return {Kind::kNotFound, {}};
+  if (!data.found) return {Kind::kNotFound, {}, false};
   switch (entry.assembly.add(data, part)) {
     case BulkAssembly::Step::kTaken:
-      return {Kind::kPart, {}};
+      return {Kind::kPart, {}, false};
     case BulkAssembly::Step::kComplete:
-      return {Kind::kComplete, entry.assembly.take()};
+      return {Kind::kComplete, entry.assembly.take(), std::exchange(entry.mixed, false)};
+    case BulkAssembly::Step::kGap:
+      window.give_up(data.digest);
+      return {};
     case BulkAssembly::Step::kIgnored:
       return {};
     case BulkAssembly::Step::kBad:
+      window.give_up(data.digest);
       break;
   }
-  return {Kind::kBad, {}};
+  return {Kind::kBad, {}, false};
 }
 
 void GrainFetcher::stored(const Digest& digest) {
@@ -160,6 +212,9 @@ bool GrainFetcher::failed(const Digest& digest, TimePoint now) {
     return false;
   }
   leave_source(entry);
+  kept_bytes_ -= entry.assembly.received();
+  entry.assembly.restart();
+  entry.mixed = false;
   ++entry.failures;
   entry.state = State::kPaused;
   entry.not_before = now + kPause;
@@ -178,8 +233,17 @@ void GrainFetcher::elsewhere(const Digest& digest) {
   queue_.push_front(digest);
 }
 
+void GrainFetcher::begin_anew(const Digest& digest) {
+  auto found = entries_.find(digest);
+  CHECK(found != entries_.end() && found->second.state == State::kUnderWay);
+  found->second.unmixed = true;
+  leave_source(found->second);
+  queue_.push_front(digest);
+}
+
 // Everything this source was asked for is queued again, in the old order.
 void GrainFetcher::take_back(SourceId id) {
+  sources_.at(id).window.reset();
   std::vector<FetchSource::UnderWay> grains = sources_.at(id).under_way;
   for (auto grain = grains.rbegin(); grain != grains.rend(); ++grain) {
     leave_source(entries_.at(grain->digest));
@@ -202,9 +266,16 @@ void GrainFetcher::drop(SourceId id) {
   sources_.drop(id);
 }
 
-void GrainFetcher::ask_again(TimePoint now) {
-  take_back(kCoordinatorSource);
-  sources_.at(kCoordinatorSource).last_heard = now;
+// What is under way there stays so.
+void GrainFetcher::ask_parts_again(SourceId id) {
+  for (const FetchSource::UnderWay& under_way : sources_.at(id).under_way) {
+    entries_.at(under_way.digest).assembly.ask_again();
+  }
+}
+
+void GrainFetcher::ask_again() {
+  sources_.at(kCoordinatorSource).window.reset();
+  ask_parts_again(kCoordinatorSource);
 }
 
 bool GrainFetcher::on_tick(TimePoint now) {
@@ -219,7 +290,8 @@ bool GrainFetcher::on_tick(TimePoint now) {
   bool changed = false;
   for (SourceId id : sources_.overdue(now)) {
     if (id == kCoordinatorSource) {
-      ask_again(now);
+      sources_.at(id).window.timed_out();
+      ask_parts_again(id);
     } else {
       on_lost(id, now);
       changed = true;

@@ -1,7 +1,8 @@
 // GrainFetcher: which grains of one pool are still wanted, which were asked for and from whom, and
-// when to ask again. A bounded number is under way at any time, spread over all who hold them;
-// lengths come from the manifest. It sends and stores nothing itself: whoever owns it does. One
-// thread.
+// when to ask again. A bounded number is under way at any time, spread over all who hold them, and
+// of these a bounded number of parts; lengths come from the manifest. What has arrived of a grain
+// stays when its sender falls silent or goes: the next one is asked for the rest. It sends and
+// stores nothing itself: whoever owns it does. One thread.
 //
 //   queued --next()--> under way --on_data()--> complete --stored()--> gone
 //     ^ ^                 |  |                      |
@@ -31,9 +32,12 @@ struct MissingGrain {
   UnitId unit;  // one that needs it: who holds the unit holds the grain
 };
 
+// One part of a grain that is to be asked for.
 struct FetchOrder {
   MissingGrain grain;
   SourceId source = kCoordinatorSource;
+  uint64_t offset = 0;
+  uint32_t length = 0;
 };
 
 class GrainFetcher {
@@ -41,6 +45,9 @@ class GrainFetcher {
   // Before a grain that failed is asked for again.
   static constexpr Duration kPause = std::chrono::seconds(2);
   static constexpr uint32_t kTries = 5;
+  // Of grains that were begun and wait for another sender, so much is kept; beyond it they begin
+  // anew.
+  static constexpr uint64_t kKeptBytes = 4 * kMiB;
 
   // From now on these grains are wanted, in this order, and no others. What is under way and still
   // wanted goes on; what was given up is tried again. Holders are forgotten.
@@ -51,16 +58,19 @@ class GrainFetcher {
   void add(const MissingGrain& grain);
   void clear();
 
-  // Whom to ask for what next, or nothing for now. At most `window_bytes` are under way together,
-  // but always at least one grain.
+  // Whom to ask for what next, or nothing for now. Grains of at most `window_bytes` are under way
+  // together, but always at least one.
   std::optional<FetchOrder> next(TimePoint now, uint64_t window_bytes);
 
   struct Outcome {
     enum class Kind { kIgnored, kPart, kComplete, kNotFound, kBad };
     Kind kind = Kind::kIgnored;
     ByteVector bytes;  // kComplete: as long as the manifest says, not yet verified
+    // kComplete: parts came from several sources, so if the bytes are wrong nobody is to blame.
+    bool mixed = false;
   };
-  // kComplete, kNotFound and kBad: the caller answers with stored(), elsewhere() or failed().
+  // kComplete, kNotFound and kBad: the caller answers with stored(), elsewhere(), begin_anew() or
+  // failed().
   Outcome on_data(SourceId from, const BulkData& data, ByteSpan part, TimePoint now);
 
   // The grain is in the store: no longer wanted.
@@ -71,6 +81,8 @@ class GrainFetcher {
   bool failed(const Digest& digest, TimePoint now);
   // This worker does not have it: asks somebody else at once.
   void elsewhere(const Digest& digest);
+  // Its bytes were wrong and came from several sources: fetched again, from a single one this time.
+  void begin_anew(const Digest& digest);
 
   // The roster has changed, or something has happened to a connection.
   void set_roster(const std::vector<RosterPeer>& peers);
@@ -80,8 +92,9 @@ class GrainFetcher {
   // It sent wrong bytes and is not asked again.
   void drop(SourceId id);
 
-  // What the coordinator was asked for was lost: all of it is to be asked for again.
-  void ask_again(TimePoint now);
+  // What the coordinator was asked for was lost with the connection: what is missing of it is to be
+  // asked for again.
+  void ask_again();
   // Takes up again what was paused, or lost after a long silence; keeps connections up to date.
   // True if one of them is to be begun or ended.
   bool on_tick(TimePoint now);
@@ -110,6 +123,8 @@ class GrainFetcher {
     SourceId source = kCoordinatorSource;  // kUnderWay
     uint32_t failures = 0;
     TimePoint not_before{0};  // kPaused
+    bool mixed = false;       // the bytes in it come from several sources
+    bool unmixed = false;     // they must not
   };
   struct Unit {
     size_t wanted = 0;  // grains
@@ -117,6 +132,9 @@ class GrainFetcher {
   };
   using Entries = std::unordered_map<Digest, Entry>;
 
+  std::optional<FetchOrder> next_part(TimePoint now);
+  bool begin_next(TimePoint now, uint64_t window_bytes);
+  void ask_parts_again(SourceId id);
   bool insert(const MissingGrain& grain);
   void erase(Entries::iterator entry);
   void leave_source(Entry& entry);
@@ -129,6 +147,7 @@ class GrainFetcher {
   std::unordered_map<UnitId, Unit> units_;  // those with wanted grains
   std::deque<Digest> queue_;                // may name grains that are no longer wanted or queued
   std::vector<Digest> paused_;
+  uint64_t kept_bytes_ = 0;  // of entries that are not under way
 };
 
 }  // namespace potluck

@@ -137,9 +137,9 @@ void PoolSession::on_welcome(const Welcome& welcome) {
   any_version_ = true;
   if (!same_epoch || !same_manifest) {
     units_.clear();
-    fetcher_.clear();
     version_ = 0;
   }
+  if (!same_manifest) fetcher_.clear();  // else what was begun goes on
   if (!same_epoch) on_roster({welcome.epoch, 0, {}});
   sources_changed_ = true;  // the coordinator may have forgotten
   if (same_manifest) {

@@ -66,7 +66,7 @@ void PoolSession::on_tick() {
       greet();
       return;
     case Phase::kFetchingManifest:
-      if (now() >= manifest_retry_at_) request_manifest();
+      tick_manifest();
       break;
     case Phase::kMember:
       tick_sources();
@@ -81,7 +81,7 @@ TimePoint PoolSession::next_tick() const {
   if (phase_ == Phase::kJoining) return retry_at_;
   if (phase_ == Phase::kGreeting) return std::min(retry_at_, reconnect_at_);
   TimePoint next = peer_clock_.next_change(now());
-  if (phase_ == Phase::kFetchingManifest) return std::min(next, manifest_retry_at_);
+  if (phase_ == Phase::kFetchingManifest) return std::min(next, manifest_due());
   if (std::optional<TimePoint> fetch = fetcher_.next_tick()) next = std::min(next, *fetch);
   if (units_.report_due()) next = std::min(next, reported_at_ + kReportInterval);
   if (sources_changed_) next = std::min(next, sources_reported_at_ + kSourcesInterval);

@@ -139,7 +139,9 @@ std::optional<SimulatedLink> make_simulated_link(const WorkerDaemonOptions& opti
                                                  ZmqClientTransport* transport) {
   if (!options.simulated_link) return std::nullopt;
   auto connected = [transport](const PeerKey& peer, Channel channel) {
-    return transport->link_state(peer, channel) == LinkState::kConnected;
+    // Those who fetch from here have come by themselves; sending tells whether they are gone.
+    return channel == Channel::kServe ||
+           transport->link_state(peer, channel) == LinkState::kConnected;
   };
   return std::optional<SimulatedLink>(std::in_place, *transport, *options.simulated_link, connected,
                                       clock);
@@ -312,6 +314,9 @@ void WorkerDaemon::transmit(SendMessage& message) {
   bool to_worker = message.channel == Channel::kBulk && !addresses_.contains(message.peer);
   bool matters = message.channel == Channel::kCompute || to_worker;
   if (!sent && matters) core_.on_unreachable(message.peer);
+  if (!sent && message.channel == Channel::kServe) {
+    core_.on_not_served(sent.error().code != ErrorCode::kLimit);
+  }
 }
 
 void WorkerDaemon::transmit_due_answers() {

@@ -179,6 +179,9 @@ void Pool::send_outgoing() {
     if (!sent && outgoing.channel == Channel::kCompute) {
       core_->on_unreachable(outgoing.peer, sent.error().message);
     }
+    if (!sent && outgoing.channel == Channel::kBulk) {
+      core_->on_bulk_not_sent(outgoing, sent.error().code != ErrorCode::kLimit);
+    }
   }
 }
 

@@ -126,7 +126,9 @@ void SimPool::end_faults() {
 
 void SimPool::pump(Duration timeout) {
   send_outgoing();
-  step_until(clock_.now() + timeout);
+  TimePoint deadline = clock_.now() + timeout;
+  if (auto bulk = core_.next_bulk()) deadline = std::clamp(*bulk, clock_.now(), deadline);
+  step_until(deadline);
   for (const Envelope& envelope : std::exchange(inbox_, {})) core_.on_frames(envelope);
   core_.on_tick();
   send_outgoing();
@@ -171,6 +173,7 @@ void SimPool::send_outgoing() {
     if (!sent && outgoing.channel == Channel::kCompute) {
       core_.on_unreachable(outgoing.peer, sent.error().message);
     }
+    if (!sent && outgoing.channel == Channel::kBulk) core_.on_bulk_not_sent(outgoing, true);
     if (!compute) continue;
     ++computes_sent_;
     for (const Fault& fault : std::vector<Fault>(faults_)) {
@@ -231,6 +234,13 @@ void SimPool::strike(const Fault& fault) {
   }
 }
 
+void SimPool::cut(size_t worker, Duration duration) {
+  TimePoint end = clock_.now() + duration;
+  note(fmt::format("device-{} is cut off for {} ms", worker, duration.count() / 1'000'000));
+  network_.cut(workers_.at(worker)->key(), keys_.curve.public_key, end);
+  reconnections_.push_back({end, worker});
+}
+
 void SimPool::strike_served(const Delivery& delivery) {
   if (delivery.channel != Channel::kServe) return;
   ++parts_served_;
@@ -260,20 +270,27 @@ TimePoint SimPool::next_event() const {
     next = std::min(next, worker->next_tick().value_or(TimePoint::max()));
   }
   for (const Timer& restart : restarts_) next = std::min(next, restart.at);
+  for (const Timer& reconnection : reconnections_) next = std::min(next, reconnection.at);
   return next;
 }
 
 void SimPool::run_due_events() {
   TimePoint now = clock_.now();
   for (const Fault& fault : std::exchange(due_faults_, {})) strike(fault);
-  std::vector<Timer> due;
-  std::erase_if(restarts_, [&](const Timer& restart) {
-    if (restart.at <= now) due.push_back(restart);
-    return restart.at <= now;
-  });
-  for (const Timer& restart : due) {
+  auto take_due = [now](std::vector<Timer>& timers) {
+    std::vector<Timer> due;
+    std::erase_if(timers, [&](const Timer& timer) {
+      if (timer.at <= now) due.push_back(timer);
+      return timer.at <= now;
+    });
+    return due;
+  };
+  for (const Timer& restart : take_due(restarts_)) {
     note(fmt::format("device-{} starts again", restart.worker));
     workers_[restart.worker]->start(addresses_[restart.worker]);
+  }
+  for (const Timer& reconnection : take_due(reconnections_)) {
+    workers_[reconnection.worker]->reconnected();
   }
   while (network_.next_due() && *network_.next_due() <= now) {
     std::optional<Delivery> delivery = network_.take_due();

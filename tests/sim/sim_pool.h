@@ -60,6 +60,8 @@ class SimPool final : public Pump {
 
   void pump(Duration timeout) override;
   void strike(const Fault& fault);
+  // Breaks the worker's connections to the coordinator for a while.
+  void cut(size_t worker, Duration duration);
   // Runs until the condition holds; false if it does not within so much virtual time.
   bool run_until(const std::function<bool()>& condition, Duration limit);
   // All running workers are members, and every unit is ready somewhere (if one worker runs).
@@ -70,6 +72,10 @@ class SimPool final : public Pump {
   RemoteExecutor& executor() { return executor_; }
   CoordinatorCore& core() { return core_; }
   const ManualClock& clock() const { return clock_; }
+  // From the coordinator to this worker, headers and all.
+  uint64_t bytes_sent_to(size_t worker) const {
+    return network_.bytes_sent(keys_.curve.public_key, workers_.at(worker)->key());
+  }
   SimWorker& worker(size_t index) { return *workers_.at(index); }
   // What must never happen and did.
   const std::vector<std::string>& violations() const { return violations_; }
@@ -111,6 +117,7 @@ class SimPool final : public Pump {
   std::vector<PoolAddress> addresses_;  // of the workers, for their next start
   std::vector<Fault> faults_;
   std::vector<Timer> restarts_;
+  std::vector<Timer> reconnections_;
   std::map<PeerKey, TimePoint> corrupt_until_;
   std::map<PeerKey, TimePoint> lies_until_;
   std::vector<Envelope> inbox_;  // of the coordinator

@@ -59,6 +59,15 @@ void SimWorker::freeze(TimePoint until) {
   network_.freeze(key(), until);
 }
 
+void SimWorker::reconnected() {
+  if (!running()) return;
+  for (Channel channel : {Channel::kCompute, Channel::kBulk}) {
+    if (network_.connected(key(), coordinator_, channel))
+      core_->on_connected(coordinator_, channel);
+  }
+  run_actions();
+}
+
 bool SimWorker::flip_bit(uint64_t which) {
   if (!disk_.exists(std::string(kStore) + "/index")) return false;
   GrainRecords records = test::records_on_disk(disk_, kStore);

@@ -42,6 +42,8 @@ class SimWorker {
   void kill(bool quietly);
   // It does nothing and hears nothing until then.
   void freeze(TimePoint until);
+  // Its connections to the coordinator were lost and have just been made anew.
+  void reconnected();
   // Flips a bit of a grain on its disk; false if there is none yet.
   bool flip_bit(uint64_t which);
 

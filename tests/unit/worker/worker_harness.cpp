@@ -154,24 +154,27 @@ size_t FakeCoordinator::serve_asked() {
   size_t served = 0;
   for (auto& asked : worker_.take<FetchManifest>(key_)) {
     EXPECT_EQ(asked.channel, Channel::kBulk);
-    ++manifests_asked_;
-    send_whole(asked.message.manifest, signed_manifest.body, signed_manifest.signature);
+    if (asked.message.offset == 0) ++manifests_asked_;
+    send_range(asked.message.manifest, signed_manifest.body, signed_manifest.signature,
+               asked.message.offset, asked.message.length);
     ++served;
   }
   for (auto& request : worker_.take<FetchGrain>(key_)) {
     EXPECT_EQ(request.channel, Channel::kBulk);
     EXPECT_EQ(model_.manifest().digest_of(request.message.grain), request.message.digest);
-    grains_asked_.push_back(request.message.grain);
-    send_whole(request.message.digest, model_.grain(request.message.grain), {});
+    if (request.message.offset == 0) grains_asked_.push_back(request.message.grain);
+    send_range(request.message.digest, model_.grain(request.message.grain), {},
+               request.message.offset, request.message.length);
     ++served;
   }
   return served;
 }
 
-void FakeCoordinator::send_whole(const Digest& digest, const ByteVector& whole,
-                                 const Signature& signature) {
-  for (uint64_t offset = 0; offset < whole.size(); offset += part_bytes) {
-    uint64_t end = std::min<uint64_t>(offset + part_bytes, whole.size());
+void FakeCoordinator::send_range(const Digest& digest, const ByteVector& whole,
+                                 const Signature& signature, uint64_t first, uint64_t length) {
+  uint64_t last = std::min<uint64_t>(first + length, whole.size());
+  for (uint64_t offset = first; offset < last; offset += part_bytes) {
+    uint64_t end = std::min<uint64_t>(offset + part_bytes, last);
     ByteVector part(whole.begin() + static_cast<ptrdiff_t>(offset),
                     whole.begin() + static_cast<ptrdiff_t>(end));
     say_bulk({digest, true, offset, whole.size(), signature}, std::move(part));

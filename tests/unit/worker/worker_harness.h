@@ -125,7 +125,7 @@ class FakeCoordinator {
   ExpertSums compute(const SampleBatch& batch, uint32_t slices,
                      const std::function<bool(UnitId)>& filter = {});
 
-  // Grains asked for so far, in order.
+  // Grains asked for from their beginning so far, in order.
   const std::vector<GrainId>& grains_asked() const { return grains_asked_; }
   size_t manifests_asked() const { return manifests_asked_; }
 
@@ -137,7 +137,8 @@ class FakeCoordinator {
   std::function<bool(BulkData&, ByteVector&)> tamper;
 
  private:
-  void send_whole(const Digest& digest, const ByteVector& whole, const Signature& signature);
+  void send_range(const Digest& digest, const ByteVector& whole, const Signature& signature,
+                  uint64_t first, uint64_t length);
 
   WorkerHarness& worker_;
   const SampleModel& model_;
