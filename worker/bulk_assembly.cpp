@@ -15,8 +15,11 @@ BulkAssembly::Step BulkAssembly::add(const BulkData& data, ByteSpan part) {
     ask_again();
     return Step::kGap;
   }
-  // A peer's word alone reserves no more than one part.
-  if (bytes_.empty()) bytes_.reserve(std::min(total_, limits::kBulkPartBytes));
+  // A peer's word alone reserves no more than one part, and nothing more than the whole.
+  if (bytes_.capacity() < end) {
+    uint64_t more = std::max<uint64_t>(2 * bytes_.capacity(), limits::kBulkPartBytes);
+    bytes_.reserve(std::min(total_, std::max(end, more)));
+  }
   ByteSpan fresh = part.subspan(bytes_.size() - data.offset);
   bytes_.insert(bytes_.end(), fresh.begin(), fresh.end());
   asked_ = std::max<uint64_t>(asked_, bytes_.size());

@@ -79,7 +79,7 @@ TEST(BulkQueue, APeerWhoseWayIsFullIsPassedOverForAWhile) {
 
 TEST(BulkQueue, ForgettingAPeerLeavesTheOthers) {
   BulkQueue queue;
-  for (uint8_t number : {1, 2, 3}) queue.add(peer(number), part(number, 0));
+  for (uint8_t number = 1; number <= 3; ++number) queue.add(peer(number), part(number, 0));
   queue.forget(peer(2));
   queue.forget(peer(9));
   EXPECT_EQ(queue.take(TimePoint{0})->peer, peer(1));
