@@ -200,7 +200,12 @@ void GrainFetcher::stored(const Digest& digest) {
 
 void GrainFetcher::forget(const Digest& digest) {
   auto found = entries_.find(digest);
-  if (found != entries_.end()) erase(found);
+  if (found == entries_.end()) return;
+  // Its next part may have been counted as asked for without having been.
+  if (found->second.state == State::kUnderWay) {
+    sources_.at(found->second.source).window.give_up(digest);
+  }
+  erase(found);
 }
 
 bool GrainFetcher::failed(const Digest& digest, TimePoint now) {

@@ -109,7 +109,12 @@ bool Delivery::on_message(const PeerKey& from, const Message& message, bool is_m
   const auto* grain = std::get_if<FetchGrain>(&message);
   if (manifest == nullptr && grain == nullptr) return false;
   if (!is_member) {
-    notices_.add(fmt::format("peer {} asked for model data without being a member", from.brief()));
+    // One that was given up and does not know it yet asks many times before it greets.
+    if (last_stranger_ != from) {
+      notices_.add(
+          fmt::format("peer {} asked for model data without being a member", from.brief()));
+    }
+    last_stranger_ = from;
     return true;
   }
   if (manifest != nullptr) {

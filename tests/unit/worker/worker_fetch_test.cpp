@@ -377,7 +377,6 @@ TEST_F(WorkerResumes, AfterTheCoordinatorHasStartedAgain) {
     receive(5);
     restart_coordinator();
   }
-  worker.forget_actions();  // for the assignment begins with asking again
   coordinator.assign(1, 1, some_units(2));
   expect_everything_once(some_units(2));
 }

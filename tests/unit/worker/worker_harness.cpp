@@ -151,29 +151,33 @@ void FakeCoordinator::serve_bulk() {
 }
 
 size_t FakeCoordinator::serve_asked() {
-  size_t served = 0;
   for (auto& asked : worker_.take<FetchManifest>(key_)) {
     EXPECT_EQ(asked.channel, Channel::kBulk);
-    if (asked.message.offset == 0) ++manifests_asked_;
-    send_range(asked.message.manifest, signed_manifest.body, signed_manifest.signature,
-               asked.message.offset, asked.message.length);
-    ++served;
+    asked_.add(key_, asked.message);
   }
-  for (auto& request : worker_.take<FetchGrain>(key_)) {
-    EXPECT_EQ(request.channel, Channel::kBulk);
-    EXPECT_EQ(model_.manifest().digest_of(request.message.grain), request.message.digest);
-    if (request.message.offset == 0) grains_asked_.push_back(request.message.grain);
-    send_range(request.message.digest, model_.grain(request.message.grain), {},
-               request.message.offset, request.message.length);
-    ++served;
+  for (auto& asked : worker_.take<FetchGrain>(key_)) {
+    EXPECT_EQ(asked.channel, Channel::kBulk);
+    EXPECT_EQ(model_.manifest().digest_of(asked.message.grain), asked.message.digest);
+    asked_.add(key_, asked.message);
+  }
+  size_t served = 0;
+  for (; auto request = asked_.take(worker_.clock.now()); ++served) {
+    if (request->grain) {
+      if (request->offset == 0) grains_asked_.push_back(request->grain->grain);
+      send_range(*request, model_.grain(request->grain->grain), {});
+    } else {
+      if (request->offset == 0) ++manifests_asked_;
+      send_range(*request, signed_manifest.body, signed_manifest.signature);
+    }
   }
   return served;
 }
 
-void FakeCoordinator::send_range(const Digest& digest, const ByteVector& whole,
-                                 const Signature& signature, uint64_t first, uint64_t length) {
-  uint64_t last = std::min<uint64_t>(first + length, whole.size());
-  for (uint64_t offset = first; offset < last; offset += part_bytes) {
+void FakeCoordinator::send_range(const BulkRequest& request, const ByteVector& whole,
+                                 const Signature& signature) {
+  const Digest& digest = request.digest;
+  uint64_t last = std::min<uint64_t>(request.offset + request.length, whole.size());
+  for (uint64_t offset = request.offset; offset < last; offset += part_bytes) {
     uint64_t end = std::min<uint64_t>(offset + part_bytes, last);
     ByteVector part(whole.begin() + static_cast<ptrdiff_t>(offset),
                     whole.begin() + static_cast<ptrdiff_t>(end));

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "protocol/bulk_queue.h"
 #include "protocol/codec.h"
 #include "tests/unit/worker/sample_model.h"
 #include "worker/worker_core.h"
@@ -137,13 +138,13 @@ class FakeCoordinator {
   std::function<bool(BulkData&, ByteVector&)> tamper;
 
  private:
-  void send_range(const Digest& digest, const ByteVector& whole, const Signature& signature,
-                  uint64_t first, uint64_t length);
+  void send_range(const BulkRequest& request, const ByteVector& whole, const Signature& signature);
 
   WorkerHarness& worker_;
   const SampleModel& model_;
   PeerKey key_;
   SigningKey signing_;
+  BulkQueue asked_;  // as at a real one
   uint64_t next_request_ = 1;
   std::vector<GrainId> grains_asked_;
   size_t manifests_asked_ = 0;
