@@ -52,7 +52,7 @@ class Delivery {
   BulkQueue queue_;
   ServePacer pacer_;
   std::unique_ptr<GrainCache> cache_;
-  std::vector<BulkRequest> taken_;  // answered by the last take_outgoing()
+  std::vector<BulkRequest> taken_;        // answered by the last take_outgoing()
   std::optional<PeerKey> last_stranger_;  // people were told of it
   uint64_t bytes_delivered_ = 0;
   Notices notices_;
