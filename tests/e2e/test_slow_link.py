@@ -1,5 +1,5 @@
 """A worker behind a slow, long, lossy link that breaks now and then: real TCP between two network
-namespaces, for root. POTLUCK_LONG_TESTS=1 adds the bundled model, which takes some three minutes."""
+namespaces, for root. POTLUCK_LONG_TESTS=1 adds the bundled model, which takes some minutes."""
 
 import json
 import os
@@ -94,10 +94,10 @@ class SlowLink(PoolTest):
         self.shape(loss=0.01, cut_every=30, cut_for=1)
         first, everything, needed, sent, wire = self.deliver(STORYTELLER, 600)
         self.assertLess(first, 20)
-        # TCP slows down at every loss, and every cut costs seconds until the worker is a member again.
+        # TCP slows down with losses, and a cut costs seconds until the worker is a member again.
         self.assertLess(everything, 3 * needed / RATE)
         self.assertLessEqual(sent, 1.1 * needed)
-        self.assertLessEqual(wire, 1.2 * needed)  # with headers of all layers, and TCP's repetitions
+        self.assertLessEqual(wire, 1.2 * needed)  # with headers, and what TCP repeats
 
 
 if __name__ == "__main__":
