@@ -18,8 +18,9 @@ class BlockPace {
 
   // Adds a call of so many bytes of weights, which the call before may have had as well, to the
   // block. False if the block is then likely to take longer than `budget`; the first call is always
-  // taken.
+  // taken, and the first one ever is a block of its own.
   bool take(uint64_t bytes, bool same_weights, Duration budget) {
+    if (calls_ > 0 && !measured_) return false;
     double computing = computing_ + static_cast<double>(bytes) * compute_cost_;
     double reading = reading_;
     if (!same_weights) reading += static_cast<double>(bytes) * read_cost_;
@@ -49,8 +50,8 @@ class BlockPace {
     *known = true;
   }
 
-  // Nanoseconds per byte. Nothing is known at first: as if on a slow phone with a slow card.
-  double compute_cost_ = 100;
+  // Nanoseconds per byte. Of the disk nothing is known until it has read: as if it were a slow card.
+  double compute_cost_ = 0;
   double read_cost_ = 50;
   bool measured_ = false;
   bool read_ = false;

@@ -33,6 +33,31 @@ auto unit_of(const ExpertCall& call) {
   return std::tuple(call.expert, call.grains.first, call.grains.count);
 }
 
+void sort_by_unit(std::vector<ExpertCall>& calls) {
+  std::sort(calls.begin(), calls.end(), [](const ExpertCall& a, const ExpertCall& b) {
+    return std::tuple(unit_of(a), a.row) < std::tuple(unit_of(b), b.row);
+  });
+}
+
+std::vector<ExpertCall> cut_into_grains(std::span<const ExpertCall> calls) {
+  std::vector<ExpertCall> cut;
+  for (const ExpertCall& call : calls) {
+    for (uint32_t i = 0; i < call.grains.count; ++i) {
+      cut.push_back({call.row, call.expert, {call.grains.first + i, 1}, call.weight});
+    }
+  }
+  return cut;
+}
+
+// As long as a simulated processor takes; a part of a unit costs its part.
+Duration simulated(const SimulatedProcessor& processor, Duration computed,
+                   std::span<const ExpertCall> calls, uint32_t slices, const ChunkPlan& plan) {
+  uint64_t grains = 0;
+  for (const ExpertCall& call : calls) grains += call.grains.count;
+  return processor.busy(computed, 0) +
+         processor.busy(Duration::zero(), grains * slices) / static_cast<int64_t>(plan.grains);
+}
+
 Error bad(std::string what) {
   return {ErrorCode::kCorrupt, "compute: " + std::move(what)};
 }
@@ -165,14 +190,20 @@ void UnitCompute::close_range(UnitJob& job) {
   job.rows_ = 0;
 }
 
-// The rows of a unit side by side, so that it is read for as few blocks as possible.
+// The rows of a unit side by side, so that it is read for as few blocks as possible. A unit that is
+// a block too long by itself is computed grain by grain: sums are integers, any grouping will do.
 size_t UnitCompute::next_calls(UnitJob& job, const ManifestLayer& layer, Duration budget) {
   size_t left = job.calls_.size() - job.next_;
   size_t fitting = fitting_calls(job, layer, budget);
-  if (job.next_ > 0 || fitting == left) return fitting;
-  std::sort(job.calls_.begin(), job.calls_.end(), [](const ExpertCall& a, const ExpertCall& b) {
-    return std::tuple(unit_of(a), a.row) < std::tuple(unit_of(b), b.row);
-  });
+  if (job.next_ == 0 && fitting < left) {
+    sort_by_unit(job.calls_);
+    fitting = fitting_calls(job, layer, budget);
+  }
+  bool too_long = fitting == 1 && !pace_.take(0, true, budget);
+  if (!too_long || job.calls_[job.next_].grains.count == 1) return fitting;
+  job.calls_ = cut_into_grains(std::span(job.calls_).subspan(job.next_));
+  job.next_ = 0;
+  sort_by_unit(job.calls_);
   return fitting_calls(job, layer, budget);
 }
 
@@ -201,14 +232,16 @@ UnitCompute::Block UnitCompute::run_block(UnitJob& job, const ManifestLayer& lay
   Status done = compute_.run(layer.layer, layer.shape, job.input_.view(), job.fraction_bits_, calls,
                              source, &job.range_sums_);
   if (!done) return {clock_.now() - start, Failure{source.failed_grain(), done.error()}};
-  job.next_ += count;
-  if (job.next_ == job.calls_.size()) close_range(job);
   const CacheStatistics& now = source.statistics();
   Duration waited = now.waited - before.waited;
   Duration computed = clock_.now() - start - waited;
-  if (processor_) computed = processor_->busy(computed, count);
+  if (processor_) {
+    computed = simulated(*processor_, computed, calls, job.request_.slices, layer.plan);
+  }
   pace_.end(computed, waited, now.disk_bytes - before.disk_bytes);
   add_timings(before, now, computed, &job.partial.timings);
+  job.next_ += count;
+  if (job.next_ == job.calls_.size()) close_range(job);
   return {computed + waited, std::nullopt};
 }
 

@@ -85,6 +85,7 @@ struct WorkerCore::Impl {
 
   WorkerContext context;
   WorkTurns turns;
+  TimePoint ticked_at{0};
   TimePoint busy_until{0};  // what was computed took so long; later than now only if simulated
   IdleScrub scrub;
   std::map<PeerKey, std::unique_ptr<PoolSession>> sessions;
@@ -195,9 +196,11 @@ Duration WorkerCore::Impl::block_time() const {
   return asking > 1 ? kSharedBlockTime : kBlockTime;
 }
 
+// While a simulated processor is busy, beats go out as between its blocks.
 std::optional<TimePoint> WorkerCore::Impl::next_block() const {
   if (!has_work()) return std::nullopt;
-  return std::max(busy_until, context.clock.now());
+  TimePoint now = context.clock.now();
+  return busy_until <= now ? now : std::min(busy_until, ticked_at + kBlockTime);
 }
 
 // A connection that one pool has opened serves another one as well: it will not be made again.
@@ -413,6 +416,7 @@ void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
 }
 
 void WorkerCore::on_tick() {
+  impl_->ticked_at = impl_->context.clock.now();
   impl_->scrub_store();
   impl_->timed([this] {
     impl_->serve();

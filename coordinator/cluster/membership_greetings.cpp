@@ -25,7 +25,9 @@ void Membership::on_hello(const PeerKey& from, const Hello& hello) {
   }
   Greeting& greeting = known->second;
   if (auto clock = clocks_.find(from); clock != clocks_.end()) clock->second.heard(clock_.now());
-  if (clock_.now() - greeting.answered_at >= greeting.pause) {
+  // To refuse costs little, and one that is of no use any more is to be known as that.
+  bool due = clock_.now() - greeting.answered_at >= greeting.pause || why_not(from, hello);
+  if (due) {
     greeting.held.reset();
     admit(from, hello);
   } else if (!is_member(from) || hello != greeting.answered) {

@@ -24,12 +24,18 @@ HarnessOptions slow_processor(Duration per_call = kPerCall) {
   return options;
 }
 
-// Ticks as a daemon does, 10 ms at most at a time, until the condition holds.
+// Ticks as a daemon does, 10 ms at most at a time, until the condition holds. The coordinators beat
+// every second.
 template <class Condition>
-bool run_until(WorkerHarness& worker, Duration limit, const Condition& condition) {
+bool run_until(WorkerHarness& worker, std::vector<FakeCoordinator*> coordinators, Duration limit,
+               const Condition& condition) {
   TimePoint end = worker.clock.now() + limit;
+  TimePoint beat = worker.clock.now();
   while (!condition()) {
     if (worker.clock.now() >= end) return false;
+    for (; beat <= worker.clock.now(); beat += kHeartbeatInterval) {
+      for (FakeCoordinator* one : coordinators) one->say(Heartbeat{one->epoch, 1, false});
+    }
     if (worker.core().next_tick() <= worker.clock.now()) worker.core().on_tick();
     TimePoint next = std::max(worker.core().next_tick(), worker.clock.now());
     worker.clock.set(std::min(next, worker.clock.now() + milliseconds(10)));
@@ -60,7 +66,7 @@ TEST(WorkerQueue, BeatsGoOutWhileOneMessageIsComputed) {
   TimePoint last = asked;
   Duration longest{0};
   std::vector<WorkerHarness::Sent<Partial>> answers;
-  ASSERT_TRUE(run_until(worker, seconds(20), [&] {
+  ASSERT_TRUE(run_until(worker, {&coordinator}, seconds(20), [&] {
     answers = worker.take<Partial>(coordinator.key());
     if (!worker.take<Heartbeat>(coordinator.key()).empty() || !answers.empty()) {
       longest = std::max(longest, worker.clock.now() - last);
@@ -69,7 +75,7 @@ TEST(WorkerQueue, BeatsGoOutWhileOneMessageIsComputed) {
     return !answers.empty();
   }));
   EXPECT_GE(worker.clock.now() - asked, seconds(6));
-  EXPECT_LE(worker.clock.now() - asked, milliseconds(6100));
+  EXPECT_LE(worker.clock.now() - asked, milliseconds(6200));
   EXPECT_LE(longest, kHeartbeatInterval + kBlockTime);
   EXPECT_GE(answers[0].message.timings.compute, 6'000'000'000u);
   EXPECT_TRUE(same(unpacked(request, answers[0], batch), model.solo(batch)));
@@ -90,7 +96,7 @@ TEST(WorkerQueue, BeatsGoOutWhileASlowDiskIsRead) {
   coordinator.say(request, FakeCoordinator::frame_of(batch));
   size_t beats = 0;
   std::vector<WorkerHarness::Sent<Partial>> answers;
-  ASSERT_TRUE(run_until(worker, seconds(60), [&] {
+  ASSERT_TRUE(run_until(worker, {&coordinator}, seconds(60), [&] {
     beats += worker.take<Heartbeat>(coordinator.key()).size();
     answers = worker.take<Partial>(coordinator.key());
     return !answers.empty();
@@ -114,7 +120,7 @@ TEST(WorkerQueue, MessagesAreReceivedWhileOneIsComputed) {
     auto beats = worker.take<Heartbeat>(coordinator.key());
     ASSERT_FALSE(beats.empty());
     EXPECT_EQ(beats.back().message.sequence, 1000 + number) << "the number that was asked";
-    run_until(worker, milliseconds(100), [] { return false; });
+    run_until(worker, {&coordinator}, milliseconds(100), [] { return false; });
   }
   EXPECT_TRUE(worker.take<Partial>(coordinator.key()).empty());
 }
@@ -155,7 +161,7 @@ TEST(WorkerQueue, AnySpeedGivesTheSameBits) {
         coordinator.say(requests.back(), FakeCoordinator::frame_of(batches.back()));
       }
       std::vector<WorkerHarness::Sent<Partial>> answers;
-      ASSERT_TRUE(run_until(worker, seconds(200), [&] {
+      ASSERT_TRUE(run_until(worker, {&coordinator}, seconds(200), [&] {
         for (auto& answer : worker.take<Partial>(coordinator.key())) {
           answers.push_back(std::move(answer));
         }
@@ -192,17 +198,14 @@ TEST(WorkerQueue, PoolsAreServedInTurns) {
     Compute request = other.compute_message(small, 1);
     other.say(request, FakeCoordinator::frame_of(small));
     std::vector<WorkerHarness::Sent<Partial>> answers;
-    ASSERT_TRUE(run_until(worker, seconds(10), [&] {
+    ASSERT_TRUE(run_until(worker, {&busy, &other}, seconds(10), [&] {
       answers = worker.take<Partial>(other.key());
       return !answers.empty();
     }));
     longest = std::max(longest, worker.clock.now() - asked);
     EXPECT_TRUE(same(unpacked(request, answers[0], small), model.solo(small)));
-    busy.say(Heartbeat{busy.epoch, 1, false});
-    other.say(Heartbeat{other.epoch, 1, false});
   }
-  EXPECT_LE(longest, kBlockTime + 4 * kPerCall);
-  EXPECT_GE(worker.core().status().at(0).rows_computed, 0u);
+  EXPECT_LE(longest, kBlockTime + 6 * kPerCall) << "a block, a short one, its own";
   EXPECT_EQ(worker.core().pools(), 2u);
   for (const MembershipStatus& status : worker.core().status()) EXPECT_EQ(status.phase, "member");
 }
@@ -224,11 +227,7 @@ TEST(WorkerQueue, BusyPoolsShareEvenly) {
   for (int i = 0; i < 30; ++i) {
     second.say(second.compute_message(small, 1), FakeCoordinator::frame_of(small));
   }
-  run_until(worker, seconds(5), [&] {
-    first.say(Heartbeat{first.epoch, 1, false});
-    second.say(Heartbeat{second.epoch, 1, false});
-    return false;
-  });
+  run_until(worker, {&first, &second}, seconds(5), [] { return false; });
   uint64_t firsts = 0;
   uint64_t seconds_share = 0;
   for (const MembershipStatus& status : worker.core().status()) {
@@ -293,7 +292,7 @@ TEST(WorkerQueue, ANewEpochEndsTheOldWork) {
   }
   ++coordinator.epoch;
   coordinator.welcome();
-  run_until(worker, seconds(3), [] { return false; });
+  run_until(worker, {&coordinator}, seconds(3), [] { return false; });
   EXPECT_TRUE(worker.take<Partial>(coordinator.key()).empty());
   EXPECT_EQ(worker.core().status().at(0).rows_computed, 0u);
 }
@@ -314,7 +313,7 @@ TEST(WorkerQueue, APoolThatEndsLeavesNothingBehind) {
   first.say(Goodbye{first.epoch, ""});
   EXPECT_EQ(worker.core().pools(), 1u);
   std::vector<WorkerHarness::Sent<Partial>> answers;
-  ASSERT_TRUE(run_until(worker, seconds(5), [&] {
+  ASSERT_TRUE(run_until(worker, {&second}, seconds(5), [&] {
     answers = worker.take<Partial>(second.key());
     return !answers.empty();
   }));
