@@ -41,7 +41,7 @@ TEST(TokenList, NamesWhatIsSomethingElse) {
       {"[true]", "found true"},
       {"[null]", "found null"},
       {"[\"1\"]", "found \"1\""},
-      {"[\"\\u001b[2J\"]", "found \"\\x1B[2J\""},
+      {"[\"\\u001b[2J\"]", "found \"\\x1b[2J\""},
       {"[1, [2]]", "entry 1: expected a token id from 0 to 4194303, found an array"},
       {"[1, {\"a\": 2}]", "found an object"},
       {"\xEF\xBB\xBF[1", "not JSON"},
