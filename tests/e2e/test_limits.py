@@ -136,7 +136,7 @@ class Limits(PotluckTest):
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_too_little_for_anything_says_how_much_would_do(self):
-        done = self.under(limit(resource.RLIMIT_DATA, 60 * MIB), *self.commands()[0])
+        done = self.under(limit(resource.RLIMIT_DATA, 60 * MIB), *self.commands()[1])
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"even with the experts on disk the model needs at least")
 
