@@ -236,7 +236,8 @@ Result<Value> map_get(Context, In subject, Given given) {
 
 Result<Value> map_pop(Context context, In subject, Given given) {
   context.budget().spend(subject.map()->entries().size());
-  if (const auto removed = subject.map()->remove(nth(given, 0))) return *removed;
+  Value removed;
+  if (subject.map()->remove(nth(given, 0), &removed)) return removed;
   if (!nth(given, 1).is_undefined()) return nth(given, 1);
   return Error{ErrorCode::kInvalidArgument, "pop: the mapping has no such key"};
 }

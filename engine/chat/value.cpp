@@ -111,12 +111,12 @@ void Map::index_from(size_t first) {
   }
 }
 
-std::optional<Value> Map::remove(const Value& key) {
+bool Map::remove(const Value& key, Value* removed) {
   const auto name = name_of(key);
   const auto at = name ? position((*name)->bytes()) : std::nullopt;
-  if (!at) return std::nullopt;
+  if (!at) return false;
   budget_.spend(1 + entries_.size());
-  std::optional<Value> removed(std::in_place, entries_[*at].value);
+  *removed = entries_[*at].value;
   if (entries_.size() > kIndexFrom) {
     index_.erase(entries_[*at].name->bytes());
     for (auto& [known, position] : index_) position -= position > *at ? 1 : 0;
@@ -127,7 +127,7 @@ std::optional<Value> Map::remove(const Value& key) {
   index_bytes_ -= bytes;
   budget_.give_back(bytes);
   entries_.erase(*at);
-  return removed;
+  return true;
 }
 
 Heap::Heap(BudgetLimits limits)

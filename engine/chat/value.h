@@ -120,7 +120,8 @@ class Map {
   const Value* find(const Value& key) const;
   // The key must be one (CHECK).
   void set(const Value& key, Value value);
-  std::optional<Value> remove(const Value& key);
+  // False where there is no such key.
+  bool remove(const Value& key, Value* removed);
 
   bool is_namespace = false;
 
