@@ -50,7 +50,7 @@ class BlockPace {
     *known = true;
   }
 
-  // Nanoseconds per byte. Of the disk nothing is known until it has read: as if it were a slow card.
+  // Nanoseconds per byte. Of the disk nothing is known until it has read: as if on a slow card.
   double compute_cost_ = 0;
   double read_cost_ = 50;
   bool measured_ = false;
