@@ -118,16 +118,36 @@ void SimPool::freeze_coordinator(Duration duration) {
   frozen_ = false;
 }
 
-void SimPool::add_worker(bool serves) {
+Invitation SimPool::invite() {
   Invitation blank;
   blank.coordinator = keys_.curve.public_key;
   blank.signing_key = keys_.signing.public_key();
   blank.join_endpoint = kJoinEndpoint;
+  return invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
+}
+
+void SimPool::allow(const PeerKey& key) {
+  CHECK(allow_list_.add(key, "puppet").ok());
+}
+
+void SimPool::add_actor(std::unique_ptr<SimActor> actor) {
+  actors_.push_back(std::move(actor));
+}
+
+// Actors let everybody in.
+bool SimPool::lets_in(const PeerKey& server, const PeerKey& peer) const {
+  for (const auto& worker : workers_) {
+    if (worker->key() == server) return worker->admits(peer);
+  }
+  return std::any_of(actors_.begin(), actors_.end(),
+                     [&](const auto& actor) { return actor->key() == server; });
+}
+
+void SimPool::add_worker(bool serves) {
   PoolAddress address;
-  address.coordinator = blank.coordinator;
-  address.signing_key = blank.signing_key;
-  address.invitation =
-      invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
+  address.invitation = invite();
+  address.coordinator = address.invitation->coordinator;
+  address.signing_key = address.invitation->signing_key;
   SimWorkerOptions options{device_key(entropy_),
                            fmt::format("device-{}", workers_.size()),
                            options_.worker_ram_bytes,
@@ -136,15 +156,13 @@ void SimPool::add_worker(bool serves) {
                            options_.worker_serve_rate,
                            options_.worker_model,
                            random_.bits(workers_.size(), 7),
-                           SimulatedProcessor(1, options_.worker_call_time)};
-  auto find = [this](const PeerKey& key) -> const SimWorker* {
-    for (const auto& worker : workers_) {
-      if (worker->key() == key) return worker.get();
-    }
-    return nullptr;
+                           SimulatedProcessor(1, options_.worker_call_time),
+                           options_.validate_workers};
+  auto lets_in = [this](const PeerKey& server, const PeerKey& peer) {
+    return this->lets_in(server, peer);
   };
   workers_.push_back(
-      std::make_unique<SimWorker>(options, model_.kernels(), clock_, network_, find));
+      std::make_unique<SimWorker>(options, model_.kernels(), clock_, network_, lets_in));
   workers_.back()->start(address);
   // At its next start it knows where to go, whether or not its invitation was taken.
   address.compute_endpoint = kComputeEndpoint;
@@ -223,6 +241,7 @@ Status SimPool::send(const PeerKey& peer, Channel channel, Frames frames) {
   if (compute && core_->cluster().worker(peer) == nullptr) {
     violations_.push_back("work was sent to a worker that is known to be lost");
   }
+  if (message) count_control(peer, *message, frames);
   Status sent = network_.send(keys_.curve.public_key, peer, channel, std::move(frames));
   if (!compute) return sent;
   ++computes_sent_;
@@ -230,6 +249,19 @@ Status SimPool::send(const PeerKey& peer, Channel channel, Frames frames) {
     if (fault.at_compute == computes_sent_) strike(fault);
   }
   return sent;
+}
+
+// A peer is told no more than it takes, however much it says.
+void SimPool::count_control(const PeerKey& peer, const Message& message, const Frames& frames) {
+  constexpr uint64_t kMostBytes = 2 * (ControlOutbox::kUnconfirmedBytes + 256 * kKiB);
+  if (std::holds_alternative<Compute>(message) || std::holds_alternative<BulkData>(message)) return;
+  ControlWindow& window = control_[peer];
+  if (clock_.now() - window.since >= std::chrono::seconds(1)) window = {clock_.now(), 0};
+  window.bytes += frames.bytes();
+  if (window.bytes > kMostBytes && most_control_bytes_ <= kMostBytes) {
+    violations_.push_back("the coordinator says more to one peer than it may");
+  }
+  most_control_bytes_ = std::max(most_control_bytes_, window.bytes);
 }
 
 // The coordinator waits: everything else goes on until something has come for it, or until it is
@@ -323,6 +355,7 @@ TimePoint SimPool::next_event() const {
   for (const auto& worker : workers_) {
     next = std::min(next, worker->next_wake().value_or(TimePoint::max()));
   }
+  for (const auto& actor : actors_) next = std::min(next, actor->next_act());
   for (const Timer& restart : restarts_) next = std::min(next, restart.at);
   return next;
 }
@@ -341,17 +374,26 @@ void SimPool::run_due_events() {
   }
   while (network_.next_due() && *network_.next_due() <= now) {
     std::optional<Delivery> delivery = network_.take_due();
-    if (!delivery) continue;
-    for (const auto& worker : workers_) {
-      if (worker->key() == delivery->to) worker->deliver(*delivery);
-    }
-    if (delivery->to == keys_.curve.public_key && coordinator_runs()) {
-      inbox_.push_back({delivery->from, delivery->channel, std::move(delivery->frames)});
-    }
+    if (delivery) deliver(*delivery);
+  }
+  for (const auto& actor : actors_) {
+    if (actor->next_act() <= now) actor->act();
   }
   for (const auto& worker : workers_) {
     std::optional<TimePoint> wake = worker->next_wake();
     if (wake && *wake <= now) worker->wake();
+  }
+}
+
+void SimPool::deliver(const Delivery& delivery) {
+  for (const auto& actor : actors_) {
+    if (actor->key() == delivery.to) actor->hear(delivery);
+  }
+  for (const auto& worker : workers_) {
+    if (worker->key() == delivery.to) worker->deliver(delivery);
+  }
+  if (delivery.to == keys_.curve.public_key && coordinator_runs()) {
+    inbox_.push_back({delivery.from, delivery.channel, delivery.frames});
   }
 }
 

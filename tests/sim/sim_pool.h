@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "coordinator/dispatch/remote_executor.h"
+#include "tests/sim/sim_actor.h"
 #include "tests/sim/sim_model.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/sim_worker.h"
@@ -50,6 +51,7 @@ struct SimPoolOptions {
   Duration worker_call_time{0};             // a unit applied to a row keeps a worker busy so long
   int threads = 1;                          // of the coordinator
   uint32_t founding_workers = 0;            // units are placed once so many are there
+  bool validate_workers = false;            // after every turn of theirs
 };
 
 class SimPool final : private Transport {
@@ -58,6 +60,13 @@ class SimPool final : private Transport {
 
   // A new device with a fresh invitation.
   void add_worker(bool serves = true);
+  // Somebody else on the network; from now on it is listened to and woken.
+  void add_actor(std::unique_ptr<SimActor> actor);
+  // As if the device had joined.
+  void allow(const PeerKey& key);
+  Invitation invite();
+  SimNetwork& network() { return network_; }
+  const PeerKey& key() const { return keys_.curve.public_key; }
   void add_fault(const Fault& fault) { faults_.push_back(fault); }
   // Faults that have not struck yet never will; what is altered ends now. Restarts still happen.
   void end_faults();
@@ -86,6 +95,8 @@ class SimPool final : private Transport {
   const ManualClock& clock() const { return clock_; }
   SimWorker& worker(size_t index) { return *workers_.at(index); }
   size_t workers() const { return workers_.size(); }
+  // The most that the coordinator said to one peer in a second, besides work and bulk.
+  uint64_t most_control_bytes() const { return most_control_bytes_; }
   // What must never happen and did.
   std::vector<std::string> violations() const;
   // Everything the coordinator told its people, and the faults, in order.
@@ -102,6 +113,9 @@ class SimPool final : private Transport {
   uint64_t compute_bytes() const override { return 0; }
   void turn();
   Duration draw_lateness();
+  bool lets_in(const PeerKey& server, const PeerKey& peer) const;
+  void count_control(const PeerKey& peer, const Message& message, const Frames& frames);
+  void deliver(const Delivery& delivery);
   void strike_served(const Delivery& delivery);
   void step_until(TimePoint deadline);
   TimePoint next_event() const;
@@ -128,6 +142,7 @@ class SimPool final : private Transport {
   std::unique_ptr<CoordinatorLoop> loop_;
   std::unique_ptr<RemoteExecutor> executor_;
   std::vector<std::unique_ptr<SimWorker>> workers_;
+  std::vector<std::unique_ptr<SimActor>> actors_;
   std::vector<PoolAddress> addresses_;  // of the workers, for their next start
   std::vector<Fault> faults_;
   std::vector<Timer> restarts_;
@@ -138,6 +153,13 @@ class SimPool final : private Transport {
   uint64_t waits_ = 0;
   uint64_t turns_in_place_ = 0;  // of the coordinator, without a message and at one moment
   TimePoint last_turn_{0};
+  // What the coordinator said besides work and bulk, within one second of virtual time.
+  struct ControlWindow {
+    TimePoint since{0};
+    uint64_t bytes = 0;
+  };
+  std::map<PeerKey, ControlWindow> control_;
+  uint64_t most_control_bytes_ = 0;
   uint64_t computes_sent_ = 0;
   uint64_t parts_served_ = 0;
   std::vector<Fault> due_faults_;  // they strike between two events

@@ -18,19 +18,19 @@ constexpr Duration kLongestReconnect = std::chrono::seconds(2);
 }  // namespace
 
 SimWorker::SimWorker(SimWorkerOptions options, const KernelTable& kernels, const ManualClock& clock,
-                     SimNetwork& network, FindWorker find_worker)
+                     SimNetwork& network, LetsIn lets_in)
     : options_(std::move(options)),
       kernels_(kernels),
       clock_(clock),
       network_(network),
-      find_worker_(std::move(find_worker)),
+      lets_in_(std::move(lets_in)),
       random_(options_.seed) {}
 
 void SimWorker::start(const PoolAddress& address) {
   CHECK(!running());
   network_.attach(key());
   frozen_until_ = TimePoint{0};
-  coordinator_ = address.coordinator;
+  coordinators_ = {address.coordinator};
   auto store = GrainStore::open(disk_, kStore, options_.disk_bytes);
   CHECK(store.ok());
   store_ = std::move(*store);
@@ -54,6 +54,13 @@ void SimWorker::start(const PoolAddress& address) {
   PoolAddress own = address;
   if (options_.serves) own.serve_endpoint = "tcp://127.0.0.1:7100";  // the network goes by keys
   core_->add_pool(own);
+  turn();
+}
+
+void SimWorker::join(const PoolAddress& address) {
+  if (!running()) return;
+  coordinators_.insert(address.coordinator);
+  core_->add_pool(address);
   turn();
 }
 
@@ -88,7 +95,7 @@ bool SimWorker::flip_bit(uint64_t which) {
 
 void SimWorker::deliver(Delivery delivery) {
   if (!running()) return;
-  bool from_worker = delivery.from != coordinator_;
+  bool from_worker = !coordinators_.contains(delivery.from);
   Channel channel = delivery.channel;
   if (from_worker && channel == Channel::kBulk) {  // the other side of its channel
     if (silent_ || !admits(delivery.from)) return;
@@ -133,6 +140,19 @@ void SimWorker::check(bool moved) {
   if (core_->pools() > 0 && loop_->next_due() == TimePoint::max() && violations_.empty()) {
     violations_.push_back(name() + " waits for nothing: nothing will ever be due again");
   }
+  check_budgets();
+}
+
+void SimWorker::check_budgets() {
+  if (!violations_.empty()) return;
+  if (core_->resident_bytes() > options_.ram_bytes) {
+    violations_.push_back(name() + " keeps more experts in memory than it may");
+  }
+  if (store_->charged_bytes() > options_.disk_bytes) {
+    violations_.push_back(name() + " keeps more on its disk than it may");
+  }
+  Status valid = options_.validate ? core_->validate() : Status();
+  if (!valid) violations_.push_back(name() + ": " + valid.error().message);
 }
 
 // An operating system wakes nobody early, and sometimes much too late.
@@ -146,6 +166,13 @@ Duration SimWorker::draw_lateness() {
 MembershipStatus SimWorker::status() const {
   auto all = running() ? core_->status() : std::vector<MembershipStatus>{};
   return all.empty() ? MembershipStatus{} : all.front();
+}
+
+bool SimWorker::belongs_to(const PeerKey& coordinator) const {
+  auto all = running() ? core_->status() : std::vector<MembershipStatus>{};
+  return std::any_of(all.begin(), all.end(), [&](const MembershipStatus& membership) {
+    return membership.coordinator == coordinator;
+  });
 }
 
 Status SimWorker::send(const PeerKey& peer, Channel channel, Frames frames) {
@@ -189,8 +216,7 @@ LinkState SimWorker::state(const PeerKey& peer, Channel channel) {
     link.not_before = clock_.now() + std::min(pause, kLongestReconnect);
     return LinkState::kConnecting;
   }
-  const SimWorker* worker = peer == coordinator_ ? nullptr : find_worker_(peer);
-  if (peer != coordinator_ && (worker == nullptr || !worker->admits(key()))) {
+  if (!coordinators_.contains(peer) && !lets_in_(peer, key())) {
     link.refused = true;
     return LinkState::kRefused;
   }

@@ -28,23 +28,25 @@ struct SimWorkerOptions {
   const ModelCopy* model = nullptr;
   uint64_t seed = 0;  // of how late it is woken
   std::optional<SimulatedProcessor> processor = std::nullopt;
+  bool validate = false;  // after every turn; it takes time
 };
 
-class SimWorker;
-// The worker with this key, or null; by it a worker that connects finds out whether it is let in.
-using FindWorker = std::function<const SimWorker*(const PeerKey&)>;
+// Whether `server` lets `peer` fetch grains from it; by it a worker that connects finds out.
+using LetsIn = std::function<bool(const PeerKey& server, const PeerKey& peer)>;
 
 class SimWorker final : private Transport, private WorkerLinks {
  public:
   // References must outlive the object.
   SimWorker(SimWorkerOptions options, const KernelTable& kernels, const ManualClock& clock,
-            SimNetwork& network, FindWorker find_worker);
+            SimNetwork& network, LetsIn lets_in);
 
   const PeerKey& key() const { return options_.key; }
   const std::string& name() const { return options_.name; }
   bool running() const { return core_ != nullptr; }
 
   void start(const PoolAddress& address);
+  // Another pool that it belongs to, or shall belong to again; until the process ends.
+  void join(const PoolAddress& address);
   // The process ends at once, whatever it was doing.
   void kill(bool quietly);
   // It does nothing and hears nothing until then.
@@ -65,6 +67,7 @@ class SimWorker final : private Transport, private WorkerLinks {
   // The process has ended by itself: no pool is left that wants it.
   bool ended() const { return running() && core_->pools() == 0; }
   MembershipStatus status() const;
+  bool belongs_to(const PeerKey& coordinator) const;
   const std::vector<std::string>& notices() const { return notices_; }
   // Notices that ended a membership.
   const std::vector<std::string>& fatal_notices() const { return fatal_notices_; }
@@ -90,13 +93,14 @@ class SimWorker final : private Transport, private WorkerLinks {
   void admit(const std::set<PeerKey>& peers) override { admitted_ = peers; }
   void turn();
   void check(bool moved);
+  void check_budgets();
   Duration draw_lateness();
 
   SimWorkerOptions options_;
   const KernelTable& kernels_;
   const ManualClock& clock_;
   SimNetwork& network_;
-  FindWorker find_worker_;
+  LetsIn lets_in_;
   CounterRandom random_;
   uint64_t wakes_ = 0;
   std::set<PeerKey> admitted_;
@@ -107,7 +111,7 @@ class SimWorker final : private Transport, private WorkerLinks {
   std::unique_ptr<ManifestStore> manifests_;
   std::unique_ptr<WorkerCore> core_;
   std::unique_ptr<WorkerLoop> loop_;
-  PeerKey coordinator_;
+  std::set<PeerKey> coordinators_;
   std::map<std::pair<PeerKey, Channel>, Link> links_;
   std::deque<Envelope> inbox_;
   TimePoint wake_at_{0};
