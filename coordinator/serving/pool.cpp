@@ -15,7 +15,9 @@ constexpr int64_t kInvitationSeconds = 24 * 3600;
 // Nothing at all moved for so long while waiting for workers: something is wrong.
 constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr Duration kWaitStep = std::chrono::milliseconds(50);
-// How often it is said that strangers were turned away.
+// How often the door for strangers is looked at.
+constexpr Duration kStrangerLook = std::chrono::milliseconds(50);
+// How often it is said that some were turned away.
 constexpr Duration kStrangerInterval = std::chrono::seconds(10);
 
 }  // namespace
@@ -151,16 +153,19 @@ void Pool::fit_to_network(const PeerKey& peer, JoinAccept* accept) const {
 
 // The door is open while an invitation is. Who knocks in vain is told of now and then.
 void Pool::look_after_strangers() {
+  const TimePoint now = clock_.now();
+  if (now < strangers_seen_at_ + kStrangerLook) return;  // there are several turns to a layer
+  strangers_seen_at_ = now;
   transport_->open_join(invitations_.open_count(clock_.unix_seconds()) > 0);
   for (const std::string& text : limiter_.take_summaries()) report(text);
   uint64_t now_away = transport_->turned_away() + transport_->refused_handshakes();
-  if (now_away == strangers_told_ || clock_.now() - strangers_told_at_ < kStrangerInterval) return;
+  if (now_away == strangers_told_ || now - strangers_told_at_ < kStrangerInterval) return;
   std::string last = transport_->last_refusal();
   uint64_t count = now_away - strangers_told_;
   report(fmt::format("turned {} connection{} of strangers away{}{}", count, count == 1 ? "" : "s",
                      last.empty() ? "" : "; the last: ", last));
   strangers_told_ = now_away;
-  strangers_told_at_ = clock_.now();
+  strangers_told_at_ = now;
 }
 
 void Pool::report(const std::string& text) {

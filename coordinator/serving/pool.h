@@ -94,6 +94,7 @@ class Pool {
   NoticeLimiter limiter_;
   uint64_t strangers_told_ = 0;  // how many were turned away, when that was last said
   TimePoint strangers_told_at_{0};
+  TimePoint strangers_seen_at_{0};
   std::unique_ptr<Manifest> manifest_;
   SignedManifest signed_manifest_;
   std::unique_ptr<ZmqServerTransport> transport_;
