@@ -125,11 +125,12 @@ Status join(const JoinFlags& flags, const Environment& environment) {
     if (status.units_assigned == 0) return;
     terminal.progress("fetching units", status.units_ready, status.units_assigned);
   };
+  // Before anything is said: who reads a line may answer it with a signal.
+  StopSignal::Watch watch(environment.stop);
   terminal.notice(fmt::format("store {}, {} of memory, {} of disk", options->store_directory,
                               format_bytes(options->ram_bytes), format_bytes(options->disk_bytes)));
   nlohmann::json simulated = describe_simulation(*device_options(flags.device));
   if (!simulated.is_null()) terminal.notice("simulates a slower device: " + json_text(simulated));
-  StopSignal::Watch watch(environment.stop);
   return run_worker(*options, environment.storage, environment.clock, environment.entropy, observer,
                     environment.stop.requested());
 }

@@ -153,11 +153,12 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   if (!runtime) return runtime.error();
   auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal);
   if (!answerer) return answerer.error();
+  // Before anything is said: who reads a line may answer it with a signal.
+  StopSignal::Watch watch(environment.stop);
   explain_invitations(*(*runtime)->pool(), pool.listen, flags.invitations, terminal);
   for (uint32_t i = 0; i < flags.invitations; ++i) {
     print_invitation(*(*runtime)->pool(), environment.out);
   }
-  StopSignal::Watch watch(environment.stop);
   serve_until_stopped(**runtime, **answerer, environment, pool.state_directory, terminal);
   return {};
 }
