@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "tests/support/solo_engine.h"
+#include "tests/support/test_files.h"
 
 namespace potluck::test {
 namespace {
@@ -56,7 +57,7 @@ void measure_decode(benchmark::State& state, const std::string& path) {
 std::string model_path(int argc, char** argv) {
   if (argc > 1) return argv[1];
   const char* named = std::getenv("POTLUCK_BENCH_MODEL");
-  return named != nullptr ? named : POTLUCK_SOURCE_DIR "/demo/taleteller-Q4_K_M.gguf";
+  return named != nullptr ? named : test::taleteller_path();
 }
 
 void register_all(const std::string& path) {

@@ -10,6 +10,7 @@
 #include "engine/base/storage.h"
 #include "engine/gguf/gguf.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
@@ -18,7 +19,7 @@ constexpr size_t kTextBytes = 4 * kMiB;
 
 std::unique_ptr<Tokenizer> load(const std::string& name) {
   auto storage = make_system_storage();
-  const std::string path = POTLUCK_SOURCE_DIR "/tests/data/tokenizer/" + name + ".gguf";
+  const std::string path = test::data_path("tokenizer/") + name + ".gguf";
   const auto model = GgufModel::open(*storage, path);
   if (!model) return nullptr;
   auto tokenizer = make_tokenizer(model->metadata());

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("POTLUCK_BINARY", str(ROOT / "build/release/potluck"))
 TALETELLER = ROOT / "demo/taleteller-Q4_K_M.gguf"
 FIXTURE = ROOT / "tests/data/arch/qwen3moe"
-SHARED = ROOT.parent / "shared"
+SHARED = pathlib.Path(os.environ.get("POTLUCK_SHARED", ROOT.parent / "shared"))
 
 # A loaded machine is slow; a hang is longer than this.
 PATIENCE_SECONDS = 120

@@ -6,6 +6,7 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/storage.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
@@ -16,7 +17,7 @@ Status write_seed(Storage& storage, const std::string& path, int choice,
 }
 
 Status write_seeds(Storage& storage, const std::string& folder) {
-  const std::string data = std::string(POTLUCK_SOURCE_DIR) + "/tests/data/chat/";
+  const std::string data = test::data_path("chat/");
   auto turns = read_file(storage, data + "turns.jinja", kMiB);
   if (!turns) return turns.error();
   const std::string source(as_text(*turns));

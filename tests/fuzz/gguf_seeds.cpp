@@ -5,6 +5,7 @@
 
 #include "engine/base/storage.h"
 #include "tests/support/gguf_builder.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
@@ -60,7 +61,7 @@ Bytes part(uint16_t number, const std::string& tensor) {
 }
 
 Status write_seeds(Storage& storage, const std::string& folder) {
-  std::string real = std::string(POTLUCK_SOURCE_DIR) + "/tests/data/arch/qwen3moe/model.gguf";
+  std::string real = test::data_path("arch/qwen3moe/model.gguf");
   auto model = read_file(storage, real, 16 * kMiB);
   if (!model) return model.error();
   model->resize(std::min(model->size(), kHeadBytes));

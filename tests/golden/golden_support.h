@@ -3,13 +3,13 @@
 #pragma once
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "engine/base/hash.h"
 #include "tests/support/solo_engine.h"
+#include "tests/support/test_files.h"
 
 namespace potluck::test {
 
@@ -20,18 +20,6 @@ inline constexpr const char* kFixtures[] = {
     "llama",     "mixtral",        "qwen3",     "qwen3moe", "olmoe",         "granitemoe",
     "qwen2moe",  "minimax-m2",     "glm4moe",   "gpt-oss",  "gpt-oss-plain", "deepseek-v2",
     "deepseek2", "deepseek2-yarn", "qwen3next", "qwen35moe"};
-
-inline std::string data_path(const std::string& relative) {
-  return POTLUCK_SOURCE_DIR "/tests/data/" + relative;
-}
-// Files that lie beside the repository on some machines; empty if this one is not there.
-inline std::string shared_path(const std::string& relative) {
-  std::string path = POTLUCK_SOURCE_DIR "/../shared/" + relative;
-  return std::filesystem::exists(path) ? path : std::string();
-}
-inline std::string taleteller_path() {
-  return POTLUCK_SOURCE_DIR "/demo/taleteller-Q4_K_M.gguf";
-}
 
 inline nlohmann::json load_json(const std::string& path) {
   auto bytes = read_file(*make_system_storage(), path, 16 * kMiB);

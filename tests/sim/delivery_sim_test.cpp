@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/sim/sim_pool.h"
+#include "tests/support/test_files.h"
 
 namespace potluck::sim {
 namespace {
@@ -17,7 +18,7 @@ constexpr uint64_t kSeeds = 30;
 class DeliverySim : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    model_ = std::make_unique<SimModel>(POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf");
+    model_ = std::make_unique<SimModel>(test::data_path("arch/qwen3moe/model.gguf"));
   }
   static void TearDownTestSuite() { model_.reset(); }
 
@@ -197,7 +198,7 @@ TEST_F(DeliverySim, ARestartGoesOnWhereItWas) {
 
 TEST_F(DeliverySim, AModelFileOnTheDeviceReplacesFetching) {
   auto storage = make_system_storage();
-  auto copy = ModelCopy::open(*storage, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf");
+  auto copy = ModelCopy::open(*storage, test::data_path("arch/qwen3moe/model.gguf"));
   ASSERT_TRUE(copy.ok()) << copy.error().message;
   SimPoolOptions options;
   options.worker_model = copy->get();
@@ -212,7 +213,7 @@ TEST_F(DeliverySim, AModelFileOnTheDeviceReplacesFetching) {
 // The same shapes, other weights.
 TEST_F(DeliverySim, AModelFileWithOtherWeightsIsNotBelieved) {
   auto storage = make_system_storage();
-  auto bytes = read_file(*storage, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", kGiB);
+  auto bytes = read_file(*storage, test::data_path("arch/qwen3moe/model.gguf"), kGiB);
   ASSERT_TRUE(bytes.ok());
   MemoryStorage other;
   for (size_t at = bytes->size() / 2; at < bytes->size(); at += 64) (*bytes)[at] ^= std::byte{1};

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/sim/sim_pool.h"
+#include "tests/support/test_files.h"
 
 namespace potluck::sim {
 namespace {
@@ -22,7 +23,7 @@ constexpr uint64_t kSeeds = 15;
 class LoopSim : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    model_ = std::make_unique<SimModel>(POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf");
+    model_ = std::make_unique<SimModel>(test::data_path("arch/qwen3moe/model.gguf"));
   }
   static void TearDownTestSuite() { model_.reset(); }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/sim/sim_scenario.h"
+#include "tests/support/test_files.h"
 
 namespace potluck::sim {
 namespace {
@@ -14,7 +15,7 @@ constexpr uint64_t kSeeds = 60;
 class PoolSim : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    model_ = std::make_unique<SimModel>(POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf");
+    model_ = std::make_unique<SimModel>(test::data_path("arch/qwen3moe/model.gguf"));
   }
   static void TearDownTestSuite() { model_.reset(); }
 

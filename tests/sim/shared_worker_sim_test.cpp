@@ -7,6 +7,7 @@
 #include "coordinator/dispatch/remote_executor.h"
 #include "engine/base/memory_storage.h"
 #include "tests/sim/sim_model.h"
+#include "tests/support/test_files.h"
 #include "worker/worker_core.h"
 
 namespace potluck::sim {
@@ -233,7 +234,7 @@ class SharedWorker final : private Transport {
 };
 
 TEST(SharedWorkerSim, OnePoolsPrefillCostsTheOtherNeitherMembershipNorBits) {
-  SimModel model(POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf");
+  SimModel model(test::data_path("arch/qwen3moe/model.gguf"));
   GenerateOptions generate{model.prompt(60), 3, 512};
   ThreadPool threads(1);
   ExpertCompute compute(model.kernels(), threads);

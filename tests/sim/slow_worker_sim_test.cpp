@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/sim/sim_scenario.h"
+#include "tests/support/test_files.h"
 
 namespace potluck::sim {
 namespace {
@@ -10,7 +11,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 const SimModel& model() {
-  static const SimModel model(POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf");
+  static const SimModel model(test::data_path("arch/qwen3moe/model.gguf"));
   return model;
 }
 

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "tests/support/grain_on_disk.h"
+#include "tests/support/test_files.h"
 #include "tests/unit/worker/worker_harness.h"
 
 namespace potluck::test {
@@ -440,7 +441,7 @@ TEST_F(WorkerServes, AdmitsExactlyTheRoster) {
 
 class WorkerModel : public testing::Test {
  protected:
-  static const char* path() { return POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf"; }
+  static std::string path() { return test::data_path("arch/qwen3moe/model.gguf"); }
 
   SampleModel model{1};
   std::unique_ptr<Storage> storage = make_system_storage();

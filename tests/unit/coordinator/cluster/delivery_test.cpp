@@ -5,6 +5,7 @@
 #include "engine/base/limits.h"
 #include "engine/experts/manifest_builder.h"
 #include "engine/model/model.h"
+#include "tests/support/test_files.h"
 #include "tests/unit/coordinator/cluster/sample_pool.h"
 
 namespace potluck {
@@ -17,8 +18,7 @@ class DeliveryTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     storage_ = make_system_storage();
-    auto model =
-        Model::load(*storage_, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
+    auto model = Model::load(*storage_, test::data_path("arch/qwen3moe/model.gguf"), {});
     ASSERT_TRUE(model) << model.error().message;
     model_ = std::move(*model);
     auto manifest = build_manifest(model_->cutter(), "qwen3moe");
@@ -200,7 +200,7 @@ TEST(DeliveryParts, LargeContentComesInParts) {
   SignedManifest signed_manifest = sign_manifest(large, SigningKey::generate(entropy));
   ASSERT_GT(signed_manifest.body.size(), limits::kBulkPartBytes);
   auto storage = make_system_storage();
-  auto model = Model::load(*storage, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
+  auto model = Model::load(*storage, test::data_path("arch/qwen3moe/model.gguf"), {});
   ASSERT_TRUE(model);
   ManualClock clock;
   Delivery delivery(signed_manifest, large, (*model)->cutter(), clock, UINT64_MAX);
@@ -222,7 +222,7 @@ TEST(DeliveryParts, LargeContentComesInParts) {
 // The manifest speaks of other bytes than the file holds: nothing wrong is sent.
 TEST(DeliveryParts, AnAlteredModelFileIsNoticed) {
   auto storage = make_system_storage();
-  auto model = Model::load(*storage, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
+  auto model = Model::load(*storage, test::data_path("arch/qwen3moe/model.gguf"), {});
   ASSERT_TRUE(model);
   auto honest = build_manifest((*model)->cutter(), "m");
   ASSERT_TRUE(honest);

@@ -6,6 +6,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/model/model.h"
 #include "protocol/codec.h"
+#include "tests/support/test_files.h"
 #include "tests/unit/coordinator/cluster/sample_pool.h"
 #include "tests/unit/coordinator/dispatch/sample_work.h"
 
@@ -25,8 +26,7 @@ class CoordinatorCoreTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     storage_ = make_system_storage();
-    auto model =
-        Model::load(*storage_, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
+    auto model = Model::load(*storage_, test::data_path("arch/qwen3moe/model.gguf"), {});
     ASSERT_TRUE(model) << model.error().message;
     model_ = std::move(*model);
     auto manifest = build_manifest(model_->cutter(), "qwen3moe");

@@ -7,6 +7,7 @@
 #include "engine/experts/manifest_builder.h"
 #include "engine/kernels/kernels.h"
 #include "engine/model/model.h"
+#include "tests/support/test_files.h"
 #include "tests/unit/coordinator/cluster/sample_pool.h"
 #include "tests/unit/coordinator/dispatch/sample_work.h"
 
@@ -86,8 +87,7 @@ class RemoteExecutorTest : public testing::Test {
         executor_(loop_, model_->cutter(), source_, compute_, clock_) {}
 
   std::unique_ptr<Model> load() {
-    auto model =
-        Model::load(*storage_, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
+    auto model = Model::load(*storage_, test::data_path("arch/qwen3moe/model.gguf"), {});
     CHECK(model.ok());
     return std::move(*model);
   }

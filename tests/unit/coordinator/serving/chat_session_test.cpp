@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/random.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
@@ -16,7 +17,7 @@ class ChatSessionTest : public testing::Test {
  protected:
   ChatSessionTest() : storage_(make_system_storage()), template_(parse(kTemplate)) {
     RuntimeOptions options;
-    options.model_path = POTLUCK_SOURCE_DIR "/demo/taleteller-Q4_K_M.gguf";
+    options.model_path = test::taleteller_path();
     options.context = 256;
     options.system = &system_files();
     auto opened = Runtime::open(options, *storage_, clock_, entropy_, nullptr);

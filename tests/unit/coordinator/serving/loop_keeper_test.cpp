@@ -5,6 +5,7 @@
 
 #include "coordinator/serving/runtime.h"
 #include "engine/base/random.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
@@ -16,7 +17,7 @@ class LoopKeeperTest : public testing::Test {
  protected:
   LoopKeeperTest() : storage_(make_system_storage()) {
     RuntimeOptions options;
-    options.model_path = POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf";
+    options.model_path = test::data_path("arch/qwen3moe/model.gguf");
     options.context = 64;
     options.system = &system_files();
     options.pool = true;

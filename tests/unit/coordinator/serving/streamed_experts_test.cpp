@@ -7,13 +7,14 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/memory_storage.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
 
 using ::testing::HasSubstr;
 
-constexpr const char* kModel = POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf";
+const std::string kModel = test::data_path("arch/qwen3moe/model.gguf");
 
 class StreamedExpertsTest : public testing::Test {
  protected:

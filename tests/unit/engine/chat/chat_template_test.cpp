@@ -7,13 +7,14 @@
 #include <gtest/gtest.h>
 
 #include "engine/chat/prompt.h"
+#include "tests/support/test_files.h"
 #include "tests/unit/engine/chat/rendering.h"
 #include "tests/unit/engine/tokenizer/tiny_vocabulary.h"
 
 namespace potluck {
 namespace {
 
-constexpr const char* kData = POTLUCK_SOURCE_DIR "/tests/data/chat/";
+const std::string kData = test::data_path("chat/");
 
 std::string read_text(const std::string& name) {
   std::stringstream text;

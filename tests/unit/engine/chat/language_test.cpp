@@ -4,13 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/test_files.h"
 #include "tests/unit/engine/chat/rendering.h"
 
 namespace potluck {
 namespace {
 
 TEST(Language, WritesWhatJinjaWrites) {
-  std::ifstream file(POTLUCK_SOURCE_DIR "/tests/data/chat/language.json");
+  std::ifstream file(test::data_path("chat/language.json"));
   const auto data = nlohmann::ordered_json::parse(file);
   ASSERT_EQ(data["local_seconds"], test::kLocalSeconds);
   const std::string variables = data["variables"].dump();

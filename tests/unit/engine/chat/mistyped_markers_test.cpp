@@ -6,6 +6,7 @@
 
 #include "engine/base/storage.h"
 #include "engine/chat/prompt.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
@@ -20,7 +21,7 @@ constexpr const char* kTemplate =
 // The metadata of a small model with a ChatML template; `type` is what it says of tokens 1 and 2,
 // <|im_start|> and <|im_end|>.
 GgufMetadata metadata_with(int64_t type) {
-  const std::string path = POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf";
+  const std::string path = test::data_path("arch/qwen3moe/model.gguf");
   auto model = GgufModel::open(*make_system_storage(), path);
   CHECK(model.ok());
   constexpr const char* kTypes = "tokenizer.ggml.token_type";

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/experts/manifest_builder.h"
+#include "tests/support/test_files.h"
 #include "tests/unit/engine/experts/expert_fixture.h"
 
 namespace potluck {
@@ -178,8 +179,7 @@ ExpertBank bank_of(const GgufModel& model, const Golden& golden) {
 
 void expect_golden(const Golden& golden) {
   auto storage = make_system_storage();
-  std::string path = std::string(POTLUCK_SOURCE_DIR) + "/" + golden.path;
-  Result<GgufModel> model = GgufModel::open(*storage, path);
+  Result<GgufModel> model = GgufModel::open(*storage, golden.path);
   ASSERT_TRUE(model) << model.error().message;
   ExpertBank bank = bank_of(*model, golden);
   Status valid = check_expert_bank(bank);
@@ -192,7 +192,7 @@ void expect_golden(const Golden& golden) {
 
 TEST(GrainGolden, FloatWeights) {
   const ExpertShape shape{64, 64, T::kF16, T::kF16, T::kF16, false, {}};
-  const std::string path = "tests/data/arch/qwen3moe/model.gguf";
+  const std::string path = test::data_path("arch/qwen3moe/model.gguf");
   expect_golden({path,
                  shape,
                  8,
@@ -207,14 +207,12 @@ TEST(GrainGolden, FloatWeights) {
 
 // Models that lie beside the repository on some machines.
 void expect_golden_beside(const Golden& golden) {
-  if (!std::filesystem::exists(std::string(POTLUCK_SOURCE_DIR) + "/" + golden.path)) {
-    GTEST_SKIP() << golden.path << " is not here";
-  }
+  if (golden.path.empty()) GTEST_SKIP() << "the storyteller is not here";
   expect_golden(golden);
 }
 
 TEST(GrainGolden, QuantizedWeights) {
-  const std::string path = "../shared/models/storyteller-Q4_K_M.gguf";
+  const std::string path = test::shared_path("models/storyteller-Q4_K_M.gguf");
   ExpertShape shape{512, 256, T::kQ4_K, T::kQ4_K, T::kQ4_K, false, {}};
   expect_golden_beside({path,
                         shape,
@@ -230,7 +228,7 @@ TEST(GrainGolden, QuantizedWeights) {
 }
 
 TEST(GrainGolden, EightBitWeights) {
-  const std::string path = "../shared/models/storyteller-Q8_0.gguf";
+  const std::string path = test::shared_path("models/storyteller-Q8_0.gguf");
   const ExpertShape shape{512, 256, T::kQ8_0, T::kQ8_0, T::kQ8_0, false, {}};
   expect_golden_beside({path,
                         shape,
@@ -241,7 +239,7 @@ TEST(GrainGolden, EightBitWeights) {
 
 // The bundled model; these two by the cutter itself, on the day when it passed the tests above.
 TEST(GrainGolden, BundledModel) {
-  const std::string path = "demo/taleteller-Q4_K_M.gguf";
+  const std::string path = test::taleteller_path();
   ExpertShape shape{512, 256, T::kQ4_K, T::kQ4_K, T::kQ4_K, false, {}};
   expect_golden({path,
                  shape,
@@ -259,8 +257,7 @@ TEST(GrainGolden, BundledModel) {
 // Every grain of the bundled model and the encoding of its manifest.
 TEST(GrainGolden, WholeManifest) {
   auto storage = make_system_storage();
-  Result<GgufModel> model =
-      GgufModel::open(*storage, std::string(POTLUCK_SOURCE_DIR) + "/demo/taleteller-Q4_K_M.gguf");
+  Result<GgufModel> model = GgufModel::open(*storage, test::taleteller_path());
   ASSERT_TRUE(model) << model.error().message;
   std::vector<ExpertBank> banks;
   for (uint16_t layer = 0; layer < 6; ++layer) {

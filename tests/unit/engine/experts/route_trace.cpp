@@ -13,6 +13,7 @@
 #include "engine/base/random.h"
 #include "engine/base/storage.h"
 #include "engine/experts/cache_policy.h"
+#include "tests/support/test_files.h"
 
 namespace potluck::test {
 namespace {
@@ -92,7 +93,7 @@ Result<RouteTrace> read_route_trace(const std::string& path) {
 }
 
 std::vector<RouteTrace> shared_route_traces() {
-  std::string directory = std::string(POTLUCK_SOURCE_DIR) + "/../shared/traces";
+  std::string directory = test::shared_path("traces");
   std::vector<RouteTrace> traces;
   for (const char* name : {"gptoss", "gemma", "qwen"}) {
     auto trace = read_route_trace(fmt::format("{}/{}.route.csv", directory, name));

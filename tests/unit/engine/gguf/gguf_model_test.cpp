@@ -9,13 +9,12 @@
 #include "engine/gguf/gguf.h"
 #include "tests/support/gguf_builder.h"
 #include "tests/support/gguf_touch.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
 
 using test::GgufBuilder;
-
-const std::string kSource = POTLUCK_SOURCE_DIR;
 
 Result<GgufModel> open_bytes(MemoryStorage& storage, const test::Bytes& bytes) {
   EXPECT_TRUE(storage.write_atomic("model.gguf", bytes).ok());
@@ -226,7 +225,7 @@ TEST(GgufModel, ReportsStorageErrorsWhileOpening) {
 // The expected figures were taken from the file with a separate reader.
 TEST(GgufFixture, Qwen3MoeIsReadInFull) {
   auto storage = make_system_storage();
-  auto model = GgufModel::open(*storage, kSource + "/tests/data/arch/qwen3moe/model.gguf");
+  auto model = GgufModel::open(*storage, test::data_path("arch/qwen3moe/model.gguf"));
   ASSERT_TRUE(model.ok()) << model.error().message;
   EXPECT_EQ(model->version(), 3u);
   EXPECT_EQ(model->file_bytes(), 891'296u);
@@ -259,8 +258,8 @@ class TrainedModel : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(TrainedModel, IsReadInFull) {
   auto storage = make_system_storage();
-  std::string path = kSource + "/../shared/models/" + GetParam();
-  if (!storage->exists(path)) GTEST_SKIP() << path << " is not here";
+  std::string path = test::shared_path(std::string("models/") + GetParam());
+  if (path.empty()) GTEST_SKIP() << GetParam() << " is not here";
   auto model = GgufModel::open(*storage, path);
   ASSERT_TRUE(model.ok()) << model.error().message;
   EXPECT_EQ(model->metadata().texts("tokenizer.ggml.tokens")->size(), 8192u);
@@ -275,8 +274,8 @@ INSTANTIATE_TEST_SUITE_P(Models, TrainedModel,
 
 TEST(GgufFixture, PublishedVocabulariesAreRead) {
   auto storage = make_system_storage();
-  std::string folder = kSource + "/../shared/fixtures/tokenizer-real/";
-  if (!storage->exists(folder)) GTEST_SKIP() << folder << " is not here";
+  std::string folder = test::shared_path("fixtures/tokenizer-real/");
+  if (folder.empty()) GTEST_SKIP() << "the published vocabularies are not here";
   for (auto [name, size] :
        {std::pair("ggml-vocab-gpt-2.gguf", 50'257), std::pair("ggml-vocab-llama-spm.gguf", 32'000),
         std::pair("ggml-vocab-deepseek-llm.gguf", 102'400)}) {

@@ -2,6 +2,7 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/storage.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
@@ -29,7 +30,7 @@ void skip_metadata(ByteReader& reader, uint64_t count) {
 
 std::map<std::string, FixtureTensor> load_quant_fixture() {
   std::unique_ptr<Storage> storage = make_system_storage();
-  auto file = read_file(*storage, POTLUCK_SOURCE_DIR "/tests/data/quant/quants.gguf", kMiB);
+  auto file = read_file(*storage, test::data_path("quant/quants.gguf"), kMiB);
   CHECK(file.ok());
   ByteReader reader(*file);
   CHECK(reader.take(8).ok());  // magic and version

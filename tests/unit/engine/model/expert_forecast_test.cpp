@@ -8,11 +8,12 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/solo_engine.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
 
-const std::string kTaleteller = POTLUCK_SOURCE_DIR "/demo/taleteller-Q4_K_M.gguf";
+const std::string kTaleteller = test::taleteller_path();
 
 // Passes batches on and compares each with what the one before it forecast.
 class Critic final : public ExpertExecutor {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/test_files.h"
 #include "tests/unit/engine/model/tiny_model.h"
 
 namespace potluck {
@@ -33,7 +34,7 @@ TEST(Model, OfADenseArchitectureHasNoBanks) {
 
 TEST(Model, LoadsTheFixturesTokenizer) {
   auto storage = make_system_storage();
-  auto model = Model::load(*storage, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
+  auto model = Model::load(*storage, test::data_path("arch/qwen3moe/model.gguf"), {});
   ASSERT_TRUE(model.ok()) << model.error().message;
   ASSERT_NE((*model)->tokenizer(), nullptr) << (*model)->tokenizer_error();
   EXPECT_EQ((*model)->tokenizer()->vocabulary_size(), 512u);
@@ -43,7 +44,7 @@ TEST(Model, LoadsTheFixturesTokenizer) {
 // Or a text could lead to a token that has no embedding.
 TEST(Model, RefusesATokenizerWithMoreTokensThanEmbeddings) {
   auto storage = make_system_storage();
-  auto bytes = read_file(*storage, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", kMiB);
+  auto bytes = read_file(*storage, test::data_path("arch/qwen3moe/model.gguf"), kMiB);
   ASSERT_TRUE(bytes.ok());
   // {64, 512} -> {64, 511} in the entries of the two tensors of that shape.
   const uint64_t shape[] = {64, 512};

@@ -9,6 +9,7 @@
 #include "engine/experts/expert_compute.h"
 #include "engine/model/forward.h"
 #include "engine/model/model.h"
+#include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
@@ -26,8 +27,7 @@ uint64_t heap_bytes() {
 
 std::vector<std::string> families() {
   std::vector<std::string> paths;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(POTLUCK_SOURCE_DIR "/tests/data/arch")) {
+  for (const auto& entry : std::filesystem::directory_iterator(test::data_path("arch"))) {
     paths.push_back(entry.path() / "model.gguf");
   }
   return paths;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/storage.h"
+#include "tests/support/test_files.h"
 #include "tests/unit/engine/tokenizer/tiny_vocabulary.h"
 
 namespace potluck {
@@ -13,7 +14,7 @@ namespace {
 
 nlohmann::json load_cases(const char* name) {
   auto storage = make_system_storage();
-  auto bytes = read_file(*storage, POTLUCK_SOURCE_DIR "/tests/data/tokenizer/nfc.json", 16 * kMiB);
+  auto bytes = read_file(*storage, test::data_path("tokenizer/nfc.json"), 16 * kMiB);
   CHECK(bytes.ok());
   return nlohmann::json::parse(as_text(*bytes)).at(name);
 }

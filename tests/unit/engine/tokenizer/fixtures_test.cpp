@@ -5,27 +5,24 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "engine/base/storage.h"
 #include "engine/gguf/gguf.h"
+#include "tests/support/test_files.h"
 #include "tests/unit/engine/tokenizer/tiny_vocabulary.h"
 
 namespace potluck {
 namespace {
 
-const std::string kData = POTLUCK_SOURCE_DIR "/tests/data/tokenizer/";
-const std::string kShared = POTLUCK_SOURCE_DIR "/../shared/";
+const std::string kData = test::data_path("tokenizer/");
 
 std::string read_text(const std::string& path) {
   auto storage = make_system_storage();
   auto bytes = read_file(*storage, path, 64 * kMiB);
   EXPECT_TRUE(bytes.ok()) << path;
   return bytes ? std::string(as_text(*bytes)) : std::string();
-}
-
-bool exists(const std::string& path) {
-  return make_system_storage()->exists(path);
 }
 
 std::unique_ptr<Tokenizer> load(const std::string& path) {
@@ -86,8 +83,9 @@ TEST(LibraryFixtures, RolesOfTheTokens) {
 class PublishedVocabulary : public testing::TestWithParam<const char*> {};
 
 TEST_P(PublishedVocabulary, EveryCase) {
-  const std::string path = kShared + "fixtures/tokenizer-real/ggml-vocab-" + GetParam() + ".gguf";
-  if (!exists(path)) GTEST_SKIP() << path << " is not at hand";
+  const std::string path =
+      test::shared_path(fmt::format("fixtures/tokenizer-real/ggml-vocab-{}.gguf", GetParam()));
+  if (path.empty()) GTEST_SKIP() << GetParam() << " is not at hand";
   const auto tokenizer = load(path);
   ASSERT_TRUE(tokenizer);
   const std::string inputs = read_text(path + ".inp");
@@ -113,7 +111,7 @@ TEST_P(PublishedVocabulary, EveryCase) {
 INSTANTIATE_TEST_SUITE_P(Fixtures, PublishedVocabulary,
                          testing::Values("gpt-2", "deepseek-llm", "llama-spm"), test_name);
 
-const std::string kTaleteller = POTLUCK_SOURCE_DIR "/demo/taleteller-Q4_K_M.gguf";
+const std::string kTaleteller = test::taleteller_path();
 
 TEST(Taleteller, OnceUponATime) {
   const auto tokenizer = load(kTaleteller);
@@ -122,8 +120,8 @@ TEST(Taleteller, OnceUponATime) {
 }
 
 TEST(Taleteller, ReferenceIds) {
-  const std::string path = kShared + "models/taleteller-reference.json";
-  if (!exists(path)) GTEST_SKIP() << path << " is not at hand";
+  const std::string path = test::shared_path("models/taleteller-reference.json");
+  if (path.empty()) GTEST_SKIP() << "the reference is not at hand";
   const auto tokenizer = load(kTaleteller);
   ASSERT_TRUE(tokenizer);
   // The ids of 256 tokens of prose, the last of which may be cut short in the middle of a word.

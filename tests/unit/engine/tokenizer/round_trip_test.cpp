@@ -8,6 +8,7 @@
 #include "engine/base/random.h"
 #include "engine/base/storage.h"
 #include "engine/tokenizer/composer.h"
+#include "tests/support/test_files.h"
 #include "tests/unit/engine/tokenizer/tiny_vocabulary.h"
 
 namespace potluck {
@@ -62,8 +63,7 @@ class RoundTripFixture : public testing::TestWithParam<const char*> {};
 TEST_P(RoundTripFixture, RandomUnicode) {
   const std::string name = GetParam();
   auto storage = make_system_storage();
-  const auto model =
-      GgufModel::open(*storage, POTLUCK_SOURCE_DIR "/tests/data/tokenizer/" + name + ".gguf");
+  const auto model = GgufModel::open(*storage, test::data_path("tokenizer/") + name + ".gguf");
   ASSERT_TRUE(model.ok()) << model.error().message;
   const auto tokenizer = make_tokenizer(model->metadata());
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
