@@ -4,7 +4,7 @@
 
 #include "engine/base/terminal_text.h"
 #include "engine/base/utf8.h"
-#include "engine/chat/json.h"
+#include "engine/template/json.h"
 
 namespace potluck {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/chat/json.h"
+#include "engine/template/json.h"
 
 namespace potluck {
 

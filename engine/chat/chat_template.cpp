@@ -1,7 +1,7 @@
 #include "engine/chat/chat_template.h"
 
-#include "engine/chat/interpreter.h"
-#include "engine/chat/parser.h"
+#include "engine/template/interpreter.h"
+#include "engine/template/parser.h"
 
 namespace potluck {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "engine/chat/answer_stream.h"
 #include "engine/chat/conversation_values.h"
-#include "engine/chat/marked_text.h"
+#include "engine/template/marked_text.h"
 
 namespace potluck {
 

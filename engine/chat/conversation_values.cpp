@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/chat/serialize.h"
+#include "engine/template/serialize.h"
 
 namespace potluck {
 namespace {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "engine/chat/chat_message.h"
-#include "engine/chat/value.h"
+#include "engine/template/value.h"
 
 namespace potluck {
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/base/result.h"
+#include "engine/base/text_segment.h"
 #include "engine/gguf/gguf.h"
 
 namespace potluck {
@@ -21,14 +22,6 @@ using TokenId = int32_t;
 // Whether names of special tokens in the text ("<|im_end|>") become those tokens. User text is
 // always kAsText: it can never become a control token.
 enum class SpecialTokens { kAsText, kParse };
-
-// Where a stretch of a prompt comes from: only what the template writes may become control tokens.
-enum class Trust : uint8_t { kUser, kTemplate };
-
-struct TextSegment {
-  std::string_view text;
-  Trust trust;
-};
 
 class Tokenizer {
  public:

@@ -9,8 +9,8 @@
 #include "engine/base/check.h"
 #include "engine/base/utf8.h"
 #include "engine/chat/chat_template.h"
-#include "engine/chat/interpreter.h"
-#include "engine/chat/parser.h"
+#include "engine/template/interpreter.h"
+#include "engine/template/parser.h"
 
 namespace potluck {
 namespace {

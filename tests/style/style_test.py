@@ -24,7 +24,9 @@ LAYERS = {
     "coordinator/cli": {"engine", "protocol", "coordinator", "worker"},
 }
 # Inside the engine, in the order of engine/CMakeLists.txt: a folder uses itself and those before it.
-ENGINE_ORDER = ["base", "kernels", "gguf", "tokenizer", "chat", "experts", "model"]
+ENGINE_ORDER = ["base", "kernels", "gguf", "tokenizer", "template", "chat", "experts", "model"]
+# Libraries of their own: of the engine they use nothing but its base.
+ENGINE_APART = {"template"}
 
 SOCKET_HEADERS = re.compile(r"#include <(zmq\.h|zmq\.hpp|sys/socket\.h|netinet/|arpa/)")
 
@@ -74,9 +76,9 @@ SEAMS = {
         re.compile(r"\.dump\(|json::parse\(|json::sax_parse\("),
         {
             "coordinator/cli/json_text.cpp",
-            "engine/chat/json.cpp",
+            "engine/template/json.cpp",
             # These take a document piece by piece, as it must not be in memory as a whole.
-            "engine/chat/value_json.cpp",
+            "engine/template/value_json.cpp",
             "coordinator/serving/token_list.cpp",
         },
         "json_text() and read_json(), which never throw",
@@ -133,6 +135,8 @@ def check_includes(root, path, text):
         if layer == "engine" and target[0] == "engine":
             if ENGINE_ORDER.index(target[1]) > ENGINE_ORDER.index(parts[1]):
                 yield f"{path}:{number}: engine/{parts[1]} may not include engine/{target[1]}"
+            if parts[1] in ENGINE_APART and target[1] not in ("base", parts[1]):
+                yield f"{path}:{number}: engine/{parts[1]} may include engine/base alone"
 
 
 def check_header_comment(root, path, text):

@@ -8,7 +8,7 @@
 
 #include "engine/chat/prompt.h"
 #include "tests/support/test_files.h"
-#include "tests/unit/engine/chat/rendering.h"
+#include "tests/unit/engine/template/rendering.h"
 #include "tests/unit/engine/tokenizer/tiny_vocabulary.h"
 
 namespace potluck {
