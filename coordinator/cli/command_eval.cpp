@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/activation_dump.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
@@ -20,6 +21,7 @@ struct EvalFlags {
   EngineFlags engine;
   std::string tokens_file;
   std::string text_file;
+  std::string activations_file;
   uint32_t greedy = 0;
   bool json = false;
 };
@@ -137,6 +139,13 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
   const Model& model = (*runtime)->model();
   KvCache cache = (*runtime)->new_cache();
   GenerationContext context = (*runtime)->generation();
+  std::unique_ptr<ActivationDump> dump;
+  if (!flags.activations_file.empty()) {
+    auto opened = ActivationDump::open(environment.storage, flags.activations_file);
+    if (!opened) return opened.error();
+    dump = std::move(opened).value();
+    context.forward.set_observer(dump.get());
+  }
   ScoringRun run{
       model.config(),
       context.forward,
@@ -153,6 +162,10 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
     evaluation = score_text(run, model, *text, options->context);
   }
   if (!evaluation) return evaluation.error();
+  if (dump != nullptr) {
+    context.forward.set_observer(nullptr);
+    if (Status written = dump->finish(); !written) return written;
+  }
   terminal.end_progress();
   print_report(flags, *evaluation, (*runtime)->counters(), environment.out);
   return {};
@@ -170,6 +183,9 @@ Command add_eval(CLI::App& app, Environment& environment) {
   source->require_option(1);
   add_whole(parser, "--greedy", &flags->greedy, {0, limits::kContext},
             "tokens to continue with (with --tokens)");
+  add_text(parser, "--dump-activations", &flags->activations_file,
+           "write a hash of the residual of every layer and position to this file "
+           "(scripts/compare-activations)");
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return evaluate(*flags, environment); }};
 }

@@ -51,6 +51,7 @@ struct Forward::Step {
   void compute_logits();
   RowFault& fault_of(uint32_t row) { return faults[rows.sources[row]]; }
   void fail(uint32_t row, RowFault::Kind kind);
+  void show(ResidualPoint point);
 
   const Model& model;
   const ModelConfig& config;
@@ -62,6 +63,7 @@ struct Forward::Step {
   FeedForward ffn;
   ExpertForecast forecast;
   bool wants_forecast = false;
+  LayerObserver* observer = nullptr;
 
   uint32_t layer = 0;
   bool waiting = false;      // for supply()
@@ -121,6 +123,7 @@ void Forward::Step::begin(std::span<const ForwardRow> wanted) {
   waiting = false;
   logit_rows = 0;
   embed(wanted);
+  show(ResidualPoint::kEmbedding);
 }
 
 void Forward::Step::embed(std::span<const ForwardRow> wanted) {
@@ -200,6 +203,14 @@ void Forward::Step::fail(uint32_t row, RowFault::Kind kind) {
   if (!fault_of(row)) fault_of(row) = {kind, layer};
 }
 
+void Forward::Step::show(ResidualPoint point) {
+  if (observer == nullptr) return;
+  for (uint32_t row = 0; row < row_count(); ++row) {
+    observer->on_residual(layer, point, rows.rows[row].position,
+                          {residual_row(row), config.hidden});
+  }
+}
+
 void Forward::Step::add_to_residual(uint32_t row, const float* addend) {
   float* x = residual_row(row);
   if (config.residual_scale == 1) return add_to(x, {addend, config.hidden});
@@ -234,6 +245,7 @@ void Forward::Step::normalize_for_ffn() {
     fraction_bits[row] = fraction_bits_for(magnitude);
     normed.quantize_row(kernels, row);
   });
+  show(ResidualPoint::kMixer);
 }
 
 void Forward::Step::choose_experts() {
@@ -290,6 +302,7 @@ void Forward::Step::supply(const ExpertSums& routed) {
                     fraction_bits[row], config.residual_scale, residual_row(row));
     if (routed.flags[row] != 0) fail(row, RowFault::kExperts);
   });
+  show(ResidualPoint::kLayer);
   waiting = false;
   ++layer;
 }
@@ -298,6 +311,7 @@ void Forward::Step::supply(const ExpertSums& routed) {
 void Forward::Step::feed_forward() {
   ffn.run(weights().dense, normed, row_count());
   for_rows(pool, row_count(), [&](uint32_t row) { add_to_residual(row, ffn.output(row)); });
+  show(ResidualPoint::kLayer);
 }
 
 void Forward::Step::compute_logits() {
@@ -331,6 +345,10 @@ Forward::~Forward() = default;
 void Forward::set_forecast(bool on) {
   step_->wants_forecast = on;
   step_->forecast.clear();
+}
+
+void Forward::set_observer(LayerObserver* observer) {
+  step_->observer = observer;
 }
 
 void Forward::begin(std::span<const ForwardRow> rows) {

@@ -16,6 +16,7 @@
 #include "engine/base/thread_pool.h"
 #include "engine/experts/executor.h"
 #include "engine/model/kv_cache.h"
+#include "engine/model/layer_observer.h"
 #include "engine/model/model.h"
 
 namespace potluck {
@@ -40,6 +41,8 @@ class Forward {
   // Whether batches carry a forecast of the next layer's experts: worth its small price where
   // experts come from disks. Off at first; changes nothing that is computed.
   void set_forecast(bool on);
+  // Shows every residual to the observer, which must outlive its use; null, as at first: to none.
+  void set_observer(LayerObserver* observer);
 
   void begin(std::span<const ForwardRow> rows);  // at least one row
   ForwardState advance();

@@ -66,6 +66,77 @@ std::vector<float> copy(std::span<const float> values) {
   return {values.begin(), values.end()};
 }
 
+// Remembers what it was shown.
+class RecordingObserver final : public LayerObserver {
+ public:
+  struct Seen {
+    uint32_t layer;
+    ResidualPoint point;
+    uint32_t position;
+    std::vector<float> residual;
+    bool operator==(const Seen&) const = default;
+  };
+
+  void on_residual(uint32_t layer, ResidualPoint point, uint32_t position,
+                   std::span<const float> residual) override {
+    seen.push_back({layer, point, position, copy(residual)});
+  }
+  // At one position, in order of layers.
+  std::vector<Seen> at(uint32_t position) const {
+    std::vector<Seen> found;
+    std::ranges::copy_if(seen, std::back_inserter(found),
+                         [&](const Seen& entry) { return entry.position == position; });
+    return found;
+  }
+
+  std::vector<Seen> seen;
+};
+
+TEST(Forward, ShowsAnObserverEveryResidualHoweverThePromptIsCut) {
+  Rig rig((TinyModel("qwen3moe")));
+  RecordingObserver whole;
+  RecordingObserver cut;
+  KvCache cache = rig.cache();
+  const ForwardRow rows[] = {{1, 0, &cache, true}, {2, 1, &cache, true}, {3, 2, &cache, true}};
+  rig.forward.set_observer(&whole);
+  ASSERT_TRUE(run_step(rig.forward, rows, rig.executor));
+  KvCache second = rig.cache();
+  rig.forward.set_observer(&cut);
+  for (uint32_t i = 0; i < 3; ++i) {
+    const ForwardRow row{rows[i].token, i, &second, true};
+    ASSERT_TRUE(run_step(rig.forward, {&row, 1}, rig.executor));
+  }
+  rig.forward.set_observer(nullptr);
+  KvCache third = rig.cache();
+  const ForwardRow unseen{1, 0, &third, true};
+  ASSERT_TRUE(run_step(rig.forward, {&unseen, 1}, rig.executor));
+
+  ASSERT_EQ(whole.seen.size(), 3 * (1 + 2 * TinyModel::kLayers));
+  EXPECT_EQ(cut.seen.size(), whole.seen.size());
+  for (uint32_t position = 0; position < 3; ++position) {
+    std::vector<RecordingObserver::Seen> found = whole.at(position);
+    EXPECT_EQ(found, cut.at(position));
+    EXPECT_EQ(found[0].point, ResidualPoint::kEmbedding);
+    for (uint32_t layer = 0; layer < TinyModel::kLayers; ++layer) {
+      EXPECT_EQ(found[1 + 2 * layer].layer, layer);
+      EXPECT_EQ(found[1 + 2 * layer].point, ResidualPoint::kMixer);
+      EXPECT_EQ(found[2 + 2 * layer].point, ResidualPoint::kLayer);
+      EXPECT_NE(found[1 + 2 * layer].residual, found[2 + 2 * layer].residual);
+    }
+  }
+}
+
+TEST(Forward, ShowsDenseLayersToo) {
+  Rig rig((TinyModel("qwen3")));
+  RecordingObserver observer;
+  KvCache cache = rig.cache();
+  const ForwardRow row{1, 0, &cache, true};
+  rig.forward.set_observer(&observer);
+  ASSERT_TRUE(run_step(rig.forward, {&row, 1}, rig.executor));
+  ASSERT_EQ(observer.seen.size(), 1 + 2 * TinyModel::kLayers);
+  EXPECT_NE(observer.seen[1].residual, observer.seen[2].residual);
+}
+
 TEST(Forward, AsksOncePerMoeLayerWithWhatItsExpertsNeed) {
   Rig rig((TinyModel("qwen3moe")));
   KvCache cache = rig.cache();
