@@ -4,7 +4,7 @@ add_library(potluck_options INTERFACE)
 target_include_directories(potluck_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(potluck_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
-  -ffp-contract=off)  # the arithmetic contract: multiply, then add
+  -ffp-contract=off)  # docs/ARITHMETIC.md, 1: multiply, then add
 
 # potluck_library(NAME DIR [LINK...]): every .cpp of DIR (not of its subfolders) as a static library.
 function(potluck_library name directory)

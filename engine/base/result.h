@@ -20,7 +20,7 @@ enum class ErrorCode {
   kLimit,    // larger than a limit in engine/base/limits.h
   kRefused,  // a peer may not do this
   kTimeout,
-  kArithmetic,  // a value left the range of the arithmetic contract (not finite, too large)
+  kArithmetic,  // a value left its range: not finite, too large (docs/ARITHMETIC.md, 9)
   kCancelled,   // the user asked to stop
 };
 

@@ -2,9 +2,10 @@
 // every other table returns the same bits, which tests check by comparing memory. Chosen once, at
 // start, by select_kernels(). Tables are constants; any thread.
 //
-// The contract (version kArithmeticVersion): no fused multiply-add; integer products inside a block
-// are exact in any order; float sums over blocks go in sequence from column 0, one accumulator per
-// output, starting at +0. Written y += a * b below means: round the product, then round the sum.
+// The contract (docs/ARITHMETIC.md, version kArithmeticVersion): no fused multiply-add; integer
+// products inside a block are exact in any order; float sums over blocks go in sequence from column
+// 0, one accumulator per output, starting at +0. Written y += a * b below means: round the product,
+// then round the sum.
 #pragma once
 
 #include <cstdint>

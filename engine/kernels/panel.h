@@ -1,8 +1,8 @@
 // Panels: the one layout in which weights are multiplied, on disk, on the wire and in memory.
 //
 // Eight rows of a matrix stand side by side, so that each SIMD lane is an output row. That makes
-// the arithmetic contract (float sums in sequence, one accumulator per output) the fast order, and
-// the bytes are the same for every processor:
+// the arithmetic contract (docs/ARITHMETIC.md, 4: float sums in sequence, one accumulator per
+// output) the fast order, and the bytes are the same for every processor:
 //
 //   float formats   per column: 8 values, one per row                        (f32, f16 or bf16)
 //   blocks of 32    per block of 32 columns: 8 f16 d, then quants. Q4_1, Q5_1: 8 f16 of -m after d;

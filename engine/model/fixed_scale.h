@@ -1,6 +1,6 @@
 // The scale of the routed sums: per token row, experts add integers of 2^-F, where F follows from
-// the hidden state that enters the feed-forward part. Part of the arithmetic contract. Pure
-// functions; any thread.
+// the hidden state that enters the feed-forward part. Part of the arithmetic contract
+// (docs/ARITHMETIC.md, 8). Pure functions; any thread.
 #pragma once
 
 #include <cstdint>

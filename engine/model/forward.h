@@ -58,7 +58,7 @@ class Forward {
 
   // Valid in kDone, until begin(): logits [vocabulary] of the i-th row that wanted them.
   std::span<const float> logits(uint32_t i) const;
-  // Valid in kDone: an error if a value of that row left the range of the arithmetic contract (not
+  // Valid in kDone: an error if a value of that row left its range (docs/ARITHMETIC.md, 9: not
   // finite, or a flagged sum). The row's logits are then meaningless; other rows are not touched.
   Status row_status(uint32_t row) const;
 

@@ -1,4 +1,4 @@
-// Why a token row of a step failed: a value left the range of the arithmetic contract. Plain value
+// Why a token row of a step failed: a value left its range (docs/ARITHMETIC.md, 9). Plain value
 // and a pure function; any thread.
 #pragma once
 

@@ -39,7 +39,7 @@ struct Header {
 
 struct Hello {
   protocolVersion   @0 :UInt32;  # compared by the receiver, who answers with a Refusal
-  arithmeticVersion @1 :UInt32;  # of the arithmetic contract; must be equal on both sides
+  arithmeticVersion @1 :UInt32;  # docs/ARITHMETIC.md, 10; must be equal on both sides
   selfTest          @2 :Data;    # 32 bytes: SHA-256 of the kernels' known answers
   name              @3 :Text;    # for people
   software          @4 :Text;    # for people: version and instruction set

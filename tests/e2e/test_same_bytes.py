@@ -1,6 +1,7 @@
 """Same tokens everywhere: the last logits, bit for bit, and 200 greedy tokens do not depend on how many
 workers there are, how experts are sliced, on threads, prefill chunks or instruction sets. The digests
-are committed: they are the arithmetic contract, version 1, and change only with its number."""
+are committed: they are the arithmetic contract (docs/ARITHMETIC.md, 10), version 1, and change only
+with its number."""
 
 import json
 import unittest

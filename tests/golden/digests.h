@@ -1,6 +1,6 @@
 // SHA-256 of what the plain runs of invariance_test.cpp give: logits after the prompt, then the
-// greedy tokens. They belong to version 1 of the arithmetic contract; whoever changes one of them
-// changes the contract, and with it what workers of different builds can compute together.
+// greedy tokens. They belong to version 1 of the arithmetic contract (docs/ARITHMETIC.md, 10);
+// a change to one of them changes the contract, and with it which builds can compute together.
 #pragma once
 
 #include <string_view>

@@ -1,5 +1,5 @@
-// The scalar kernels: the definition of the arithmetic contract, in plain C++. Internal to
-// engine/kernels; pure functions, any thread.
+// The scalar kernels: the definition of the arithmetic contract (docs/ARITHMETIC.md), in plain C++.
+// Internal to engine/kernels; pure functions, any thread.
 #pragma once
 
 #include "engine/kernels/kernels.h"

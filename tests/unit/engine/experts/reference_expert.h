@@ -1,4 +1,4 @@
-// The arithmetic of an expert as the contract words it (engine/kernels/kernels.h), straight from
+// The arithmetic of an expert as the contract words it (docs/ARITHMETIC.md, 8), straight from
 // the tensors of the file: plain loops, no panels, no grains, no kernels. What ExpertCompute must
 // give bit for bit. Test code, one thread.
 #pragma once

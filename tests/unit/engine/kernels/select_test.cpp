@@ -6,8 +6,9 @@
 namespace potluck {
 namespace {
 
-// The arithmetic contract, version 1, as one number. If this test fails, tokens of this build
-// differ from those of others in the field: either that is a mistake, or kArithmeticVersion rises.
+// The arithmetic contract (docs/ARITHMETIC.md, 10), version 1, as one number. If this test fails,
+// tokens of this build differ from those of others in the field: either that is a mistake, or
+// kArithmeticVersion rises.
 constexpr const char* kGoldenDigest =
     "4a8fc8b6c5e3ca74330871b18916a133d7cf4b74717d8094e938c4171ac5f8e6";
 
