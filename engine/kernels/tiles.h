@@ -241,6 +241,12 @@ struct TileSet {
   Tile tile[kTileTokens];
 };
 
+// Super-blocks share a scale of the activations eight by eight in their own form, and have one each
+// in blocks of 32.
+constexpr ActivationForm form_of(uint32_t blocks_per_scale) {
+  return blocks_per_scale == 1 ? ActivationForm::kQ8Block32 : ActivationForm::kQ8Block256;
+}
+
 // A set of two: one tile made for a single token, one that takes any number.
 constexpr TileSet two_tiles(Tile one, Tile any) {
   return {{one, any, any, any, any, any, any, any}};

@@ -1,5 +1,4 @@
 // Float weights: F32, F16, BF16.
-#include "engine/base/check.h"
 #include "engine/kernels/avx2/tiles.h"
 #include "engine/kernels/avx2/vector.h"
 
@@ -35,18 +34,21 @@ struct Bf16 : OnePanel {
   }
 };
 
+template <class Format>
+constexpr tiles::FormatTiles row(TensorType type) {
+  return {.type = type, .form = ActivationForm::kF32, .float_one_panel = tiles::run_float<Format>};
+}
+
+constexpr tiles::FormatTiles kTiles[] = {
+    row<F32>(TensorType::kF32),
+    row<F16>(TensorType::kF16),
+    row<Bf16>(TensorType::kBF16),
+};
+
 }  // namespace
 
-void float_matmul(const tiles::Product& product, uint32_t tokens, tiles::PanelRange range) {
-  switch (product.shape.type) {
-    case TensorType::kF32:
-      return tiles::run_float<F32>(product, tokens, range);
-    case TensorType::kF16:
-      return tiles::run_float<F16>(product, tokens, range);
-    default:
-      CHECK(product.shape.type == TensorType::kBF16);
-      return tiles::run_float<Bf16>(product, tokens, range);
-  }
+std::span<const tiles::FormatTiles> float_tiles() {
+  return kTiles;
 }
 
 }  // namespace potluck::avx2

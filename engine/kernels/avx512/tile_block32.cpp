@@ -1,6 +1,5 @@
 // Formats whose block of 32 has one scale: Q8_0, Q4_0, Q5_0, IQ4_NL, MXFP4; with an addend: Q4_1,
 // Q5_1.
-#include "engine/base/check.h"
 #include "engine/kernels/avx512/quant_vectors.h"
 #include "engine/kernels/avx512/tiles.h"
 #include "engine/kernels/codebooks.h"
@@ -130,31 +129,25 @@ constexpr tiles::TileSet tile_set(std::integer_sequence<uint32_t, kBefore...>) {
 }
 
 template <template <uint32_t> class Block>
-constexpr TileSets tile_sets() {
-  return {tiles::two_tiles(tiles::block_tile<Block<1>, 1>, tiles::block_tile<Block<1>, 0>),
-          tile_set<Block<2>>(Tokens{})};
+constexpr tiles::FormatTiles row(TensorType type) {
+  return {
+      .type = type,
+      .form = ActivationForm::kQ8Block32,
+      .one_panel = tiles::two_tiles(tiles::block_tile<Block<1>, 1>, tiles::block_tile<Block<1>, 0>),
+      .two_panels = tile_set<Block<2>>(Tokens{})};
 }
+
+constexpr tiles::FormatTiles kTiles[] = {
+    row<Q4_0Block>(TensorType::kQ4_0),   row<Q4_1Block>(TensorType::kQ4_1),
+    row<Q5_0Block>(TensorType::kQ5_0),   row<Q5_1Block>(TensorType::kQ5_1),
+    row<Q8_0Block>(TensorType::kQ8_0),   row<Iq4Block>(TensorType::kIQ4_NL),
+    row<Mxfp4Block>(TensorType::kMXFP4),
+};
 
 }  // namespace
 
-TileSets block32_tiles(TensorType type) {
-  switch (type) {
-    case TensorType::kQ4_0:
-      return tile_sets<Q4_0Block>();
-    case TensorType::kQ4_1:
-      return tile_sets<Q4_1Block>();
-    case TensorType::kQ5_0:
-      return tile_sets<Q5_0Block>();
-    case TensorType::kQ5_1:
-      return tile_sets<Q5_1Block>();
-    case TensorType::kIQ4_NL:
-      return tile_sets<Iq4Block>();
-    case TensorType::kMXFP4:
-      return tile_sets<Mxfp4Block>();
-    default:
-      CHECK(type == TensorType::kQ8_0);
-      return tile_sets<Q8_0Block>();
-  }
+std::span<const tiles::FormatTiles> block32_tiles() {
+  return kTiles;
 }
 
 }  // namespace potluck::avx512
