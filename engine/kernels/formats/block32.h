@@ -102,8 +102,10 @@ struct MinimumBlock {
   }
 
   void add(const int8_t* x, const int16_t* sums, float dx, Float& acc) const {
-    auto x_sum = static_cast<float>(sums[0] + sums[1]);
-    acc += (scale * dx) * V::to_float(quants.dot(x, sums)) - (minimum * dx) * x_sum;
+    // In this order: what is not needed for the product does not take registers from it.
+    Float dot = V::to_float(quants.dot(x, sums));
+    Float minimums = (minimum * dx) * static_cast<float>(sums[0] + sums[1]);
+    acc += (scale * dx) * dot - minimums;
   }
   static void store(Float acc, uint32_t rows, float* y) { V::store_rows(acc, rows, y); }
 };
