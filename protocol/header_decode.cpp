@@ -36,11 +36,25 @@ uint32_t read_slices(uint32_t slices, FieldChecks& checks) {
   return checks.at_most(slices, limits::kSlices, "slices");
 }
 
+std::vector<KernelDigest> read_kernels(capnp::List<wire::KernelDigest>::Reader in,
+                                       FieldChecks& checks) {
+  std::vector<KernelDigest> kernels(
+      checks.at_most(in.size(), limits::kKernelDigests, "kernel digests"));
+  for (uint32_t i = 0; i < kernels.size(); ++i) {
+    kernels[i].part = static_cast<KernelPart>(in[i].getPart());
+    checks.bytes(in[i].getDigest(), "kernel digest", &kernels[i].digest.bytes);
+    if (i > 0 && kernels[i].part <= kernels[i - 1].part) {
+      checks.corrupt("kernel digests", "expected parts that ascend");
+    }
+  }
+  return kernels;
+}
+
 Message read(wire::Hello::Reader in, FieldChecks& checks) {
   Hello m;
   m.protocol_version = in.getProtocolVersion();
   m.arithmetic_version = in.getArithmeticVersion();
-  checks.bytes(in.getSelfTest(), "self-test digest", &m.self_test.bytes);
+  m.kernels = read_kernels(in.getKernels(), checks);
   m.name = checks.text(in.getName(), "name");
   m.software = checks.text(in.getSoftware(), "software");
   m.ram_bytes = in.getRamBytes();

@@ -42,7 +42,9 @@ size_t variable_words(const T&) {
   return 0;
 }
 size_t variable_words(const Hello& m) {
-  return text_words(m.name) + text_words(m.software) + text_words(m.bulk_endpoint);
+  constexpr size_t kDigestWords = 2 + sizeof(Digest) / sizeof(capnp::word);  // a number, a pointer
+  return 2 + kDigestWords * m.kernels.size() + text_words(m.name) + text_words(m.software) +
+         text_words(m.bulk_endpoint);
 }
 size_t variable_words(const Refusal& m) {
   return text_words(m.message);
@@ -126,15 +128,21 @@ void write_work(Builder out, const WorkId& work) {
 }
 
 void write(wire::Header::Builder root, const Hello& m) {
+  CHECK(m.kernels.size() <= limits::kKernelDigests);
   auto out = root.initHello();
   out.setProtocolVersion(m.protocol_version);
   out.setArithmeticVersion(m.arithmetic_version);
-  out.setSelfTest(as_data(m.self_test.bytes));
+  out.initSelfTest(sizeof(Digest));  // version 2 asks for it before it compares versions
   out.setName(as_wire_text(m.name));
   out.setSoftware(as_wire_text(m.software));
   out.setRamBytes(m.ram_bytes);
   out.setDiskBytes(m.disk_bytes);
   out.setBulkEndpoint(m.bulk_endpoint);
+  auto kernels = out.initKernels(static_cast<uint32_t>(m.kernels.size()));
+  for (uint32_t i = 0; i < m.kernels.size(); ++i) {
+    kernels[i].setPart(static_cast<uint32_t>(m.kernels[i].part));
+    kernels[i].setDigest(as_data(m.kernels[i].digest.bytes));
+  }
 }
 
 void write(wire::Header::Builder root, const Welcome& m) {

@@ -4,7 +4,7 @@
 // right?) the receiver compares with the manifest.
 //
 //   worker                                coordinator
-//     Hello ------------------------------>            who I am, what I can do, my self-test digest
+//     Hello ------------------------------>            who I am, what I can do, my kernels' digests
 //          <------------------------------ Welcome     or Refusal: epoch, name of the manifest
 //     FetchManifest --(bulk)-------------->
 //          <------------------------------ BulkData
@@ -28,21 +28,22 @@
 #include "engine/base/signature.h"
 #include "engine/experts/unit_id.h"
 #include "engine/kernels/activations.h"
+#include "engine/kernels/self_test.h"
 #include "protocol/invitation.h"
 #include "protocol/keys.h"
 
 namespace potluck {
 
-inline constexpr uint32_t kProtocolVersion = 2;
+inline constexpr uint32_t kProtocolVersion = 3;
 
 struct Hello {
   uint32_t protocol_version = kProtocolVersion;
   uint32_t arithmetic_version = 0;
-  Digest self_test;         // kernel_self_test(): must equal the coordinator's own
-  std::string name;         // for people
-  std::string software;     // "potluck 0.1.0, avx2"
-  uint64_t ram_bytes = 0;   // budget of the expert cache
-  uint64_t disk_bytes = 0;  // quota of the store
+  std::vector<KernelDigest> kernels;  // kernel_self_test(); parts ascend
+  std::string name;                   // for people
+  std::string software;               // "potluck 0.1.0, avx2"
+  uint64_t ram_bytes = 0;             // budget of the expert cache
+  uint64_t disk_bytes = 0;            // quota of the store
   std::string
       bulk_endpoint{};  // where other workers may fetch grains from this one; empty: nowhere
 

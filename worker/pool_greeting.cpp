@@ -124,7 +124,7 @@ void PoolSession::greet() {
   retry_at_ = now() + kRetry;
   Hello hello;
   hello.arithmetic_version = kArithmeticVersion;
-  hello.self_test = context_.self_test;
+  hello.kernels = context_.kernels;
   hello.name = shortened(context_.options.name);
   hello.software = shortened(context_.options.software);
   hello.ram_bytes = context_.options.ram_bytes;

@@ -28,7 +28,7 @@ namespace potluck {
 // What all sessions of a worker share. Must outlive them.
 struct WorkerContext {
   WorkerOptions options;
-  Digest self_test;
+  std::vector<KernelDigest> kernels;  // what they compute
   GrainStore& store;
   ManifestStore* manifests;  // or null
   const Clock& clock;

@@ -36,6 +36,7 @@ Membership::Membership(MembershipOptions options, const Manifest& manifest, Allo
                        InvitationBook& invitations, const Clock& clock)
     : options_(std::move(options)),
       manifest_(manifest),
+      kernel_parts_(manifest.kernel_parts()),
       allow_list_(allow_list),
       invitations_(invitations),
       clock_(clock),
@@ -187,14 +188,28 @@ std::optional<Refusal> Membership::why_not(const PeerKey& from, const Hello& hel
                    fmt::format("arithmetic version: expected {}, found {}", kArithmeticVersion,
                                hello.arithmetic_version)};
   }
-  if (hello.self_test != options_.self_test) {
-    return Refusal{RefusalReason::kArithmetic,
-                   fmt::format("self-test of the kernels: expected digest {}, found {}",
-                               options_.self_test.hex(), hello.self_test.hex())};
-  }
+  if (auto refusal = other_kernels(from, hello)) return refusal;
   if (!is_member(from) && state_.workers().size() >= worker_limit()) {
     return Refusal{RefusalReason::kFull, fmt::format("the pool is full: {} workers of at most {}",
                                                      state_.workers().size(), worker_limit())};
+  }
+  return std::nullopt;
+}
+
+// The first part that this model needs and that the worker computes in another way, or not at all.
+std::optional<Refusal> Membership::other_kernels(const PeerKey& from, const Hello& hello) const {
+  for (KernelPart part : kernel_parts_) {
+    std::optional<Digest> expected = find_digest(options_.kernels, part);
+    std::optional<Digest> found = find_digest(hello.kernels, part);
+    if (found == expected) continue;
+    auto brief = [](const std::optional<Digest>& digest) {
+      return digest ? digest->brief() : "none";
+    };
+    return Refusal{
+        RefusalReason::kArithmetic,
+        fmt::format("kernels of {} ({}): {}, which this model needs: expected digest {}, found {}",
+                    clean_text(hello.name, kNameBytes), from.brief(), kernel_part_name(part),
+                    brief(expected), brief(found))};
   }
   return std::nullopt;
 }

@@ -31,9 +31,11 @@ inline constexpr Duration kGreetingsForgotten = std::chrono::seconds(30);
 struct MembershipOptions {
   uint64_t epoch = 1;  // not 0, which no life of a coordinator has
   uint32_t slices = 1;
-  Digest self_test;              // of this coordinator's kernels; a worker must report the same
-  std::string compute_endpoint;  // what JoinAccept says
-  std::string bulk_endpoint;
+  // Of this coordinator's kernels. A worker must report the same for the parts that the manifest
+  // uses; it may have others, and lack others.
+  std::vector<KernelDigest> kernels{};
+  std::string compute_endpoint{};  // what JoinAccept says
+  std::string bulk_endpoint{};
   // Units are placed once so many workers are there: the same workers then hold the same units in
   // every run, whoever came first, and find them in their stores.
   uint32_t founding_workers = 0;
@@ -96,6 +98,7 @@ class Membership {
   void on_member_message(const PeerKey& from, const Message& message);
   void admit(const PeerKey& from, const Hello& hello);
   std::optional<Refusal> why_not(const PeerKey& from, const Hello& hello) const;
+  std::optional<Refusal> other_kernels(const PeerKey& from, const Hello& hello) const;
   void on_hello(const PeerKey& from, const Hello& hello);
   void answer_held_greetings();
   void forget_held_greeting(const PeerKey& from);
@@ -128,6 +131,7 @@ class Membership {
   const Manifest& manifest_;
   Digest manifest_digest_;
   uint64_t manifest_bytes_ = 0;
+  std::vector<KernelPart> kernel_parts_;  // that the manifest uses
   AllowList& allow_list_;
   InvitationBook& invitations_;
   const Clock& clock_;

@@ -96,7 +96,7 @@ void Pool::make_core(const KernelTable& kernels) {
   CoordinatorCoreOptions core;
   core.membership.epoch = epoch_;
   core.membership.slices = options_.slices;
-  core.membership.self_test = kernel_self_test(kernels);
+  core.membership.kernels = kernel_self_test(kernels);
   core.membership.compute_endpoint = transport_->compute_endpoint();
   core.membership.bulk_endpoint = transport_->bulk_endpoint();
   core.membership.founding_workers = options_.local_workers;

@@ -53,6 +53,10 @@ std::string Digest::hex() const {
   return text;
 }
 
+std::string Digest::brief() const {
+  return hex().substr(0, 8);
+}
+
 Result<Digest> parse_digest(std::string_view hex) {
   Digest digest;
   if (hex.size() != 2 * digest.bytes.size()) {

@@ -15,7 +15,8 @@ struct Digest {
 
   bool operator==(const Digest&) const = default;
   auto operator<=>(const Digest&) const = default;
-  std::string hex() const;  // 64 lower-case digits
+  std::string hex() const;    // 64 lower-case digits
+  std::string brief() const;  // the first 8 of them, for people
 };
 
 Digest sha256(ByteSpan bytes);

@@ -73,6 +73,8 @@ inline constexpr uint64_t kFrameBytes = kTensorBytes + 256 * kKiB;
 inline constexpr uint64_t kHeaderBytes = 32 * kMiB;
 inline constexpr uint64_t kTextBytes = 4096;  // human-readable text in a message
 inline constexpr uint32_t kWorkers = 256;
+// Digests of kernels in a greeting: three times the formats and functions there are.
+inline constexpr uint32_t kKernelDigests = 128;
 // Workers named as holders of one unit: enough to spread the load of a join over.
 inline constexpr uint32_t kHoldersPerUnit = 8;
 // Workers that one may have fetched from while others came and went.

@@ -1,6 +1,7 @@
 #include "engine/experts/expert_shape.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -74,6 +75,19 @@ ActivationForm ExpertShape::product_form(TensorType matrix) const {
 
 ActivationForm ExpertShape::down_form() const {
   return is_float(down) ? ActivationForm::kF32 : ActivationForm::kQ8Block32;
+}
+
+// The hidden vector arrives quantized, unless it is to be in floats and one matrix is not.
+std::vector<KernelPart> ExpertShape::kernel_parts() const {
+  std::set<KernelPart> parts = {products_of(gate), products_of(up), products_of(down),
+                                KernelPart::kAccumulate};
+  parts.insert(activation == ExpertActivation::kSwiGluOai ? KernelPart::kSwiGluOai
+                                                          : KernelPart::kSwiGlu);
+  bool quantizes_input = product_form(gate) != input_form() || product_form(up) != input_form();
+  if (quantizes_input || down_form() != ActivationForm::kF32) {
+    parts.insert(KernelPart::kQuantize32);
+  }
+  return {parts.begin(), parts.end()};
 }
 
 Status check_expert_shape(const ExpertShape& shape) {

@@ -9,9 +9,11 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "engine/base/result.h"
 #include "engine/kernels/panel.h"
+#include "engine/kernels/self_test.h"
 
 namespace potluck {
 
@@ -41,6 +43,9 @@ struct ExpertShape {
   ActivationForm product_form(TensorType matrix) const;
   // What down reads: blocks of 32, or f32 for a float format.
   ActivationForm down_form() const;
+  // What an expert of this shape is computed with, by number: devices that share its work must
+  // agree on these.
+  std::vector<KernelPart> kernel_parts() const;
 };
 
 // Compares a shape with limits.h and with its formats: known types, whole blocks in every row, a

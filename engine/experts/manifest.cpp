@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -292,6 +293,15 @@ uint64_t Manifest::total_bytes() const {
     bytes += layer.experts * expert_bytes(layer.shape, layer.plan);
   }
   return bytes;
+}
+
+std::vector<KernelPart> Manifest::kernel_parts() const {
+  std::set<KernelPart> parts;
+  for (const ManifestLayer& layer : layers_) {
+    std::vector<KernelPart> used = layer.shape.kernel_parts();
+    parts.insert(used.begin(), used.end());
+  }
+  return {parts.begin(), parts.end()};
 }
 
 uint64_t Manifest::memory_bytes() const {

@@ -47,6 +47,8 @@ class Manifest {
   uint64_t largest_grain_bytes() const;
   uint64_t total_bytes() const;
   uint64_t memory_bytes() const;  // that this object takes, nearly
+  // What the experts of all layers are computed with, by number.
+  std::vector<KernelPart> kernel_parts() const;
 
  private:
   std::string model_name_;

@@ -13,7 +13,6 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/base/hash.h"
 #include "engine/base/result.h"
 #include "engine/kernels/activations.h"
 #include "engine/kernels/kv_format.h"
@@ -145,9 +144,5 @@ Result<const KernelTable*> select_kernels(std::string_view name);
 
 // Tables this processor can run, the scalar one first.
 std::vector<const KernelTable*> available_kernels();
-
-// SHA-256 of the results of a fixed set of products, quantizations and sums in every format. Equal
-// for equal arithmetic: the coordinator admits a worker only if its digest is the same.
-Digest kernel_self_test(const KernelTable& kernels);
 
 }  // namespace potluck

@@ -1,9 +1,13 @@
-// A fixed set of products, quantizations and sums, and the digest of their results. The inputs are
-// a pure function of counters, so every machine computes the same ones.
+// The inputs are a pure function of counters and of the part's number, so every machine and version
+// computes the same ones.
+#include "engine/kernels/self_test.h"
+
+#include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "engine/base/random.h"
-#include "engine/kernels/kernels.h"
 
 namespace potluck {
 namespace {
@@ -13,6 +17,8 @@ constexpr uint64_t kSeed = 0x706f746c75636b31;
 // Draws one after the other.
 class Draws {
  public:
+  explicit Draws(KernelPart part) : random_(kSeed ^ static_cast<uint32_t>(part)) {}
+
   uint64_t bits() { return random_.bits(position_++); }
   float between(float low, float high) {
     return low + (high - low) * static_cast<float>(random_.uniform(position_++));
@@ -24,18 +30,22 @@ class Draws {
   }
 
  private:
-  CounterRandom random_{kSeed};
+  CounterRandom random_;
   uint64_t position_ = 0;
 };
 
-class SelfTest {
+// The test of one part.
+class PartTest {
  public:
-  explicit SelfTest(const KernelTable& kernels) : kernels_(kernels) {}
+  PartTest(const KernelTable& kernels, KernelPart part)
+      : kernels_(kernels), part_(part), draws_(part) {}
 
   Digest run() {
-    for (const BlockFormat& format : block_formats()) products(format);
-    row_functions();
-    for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) attention(type);
+    if (const BlockFormat* format = find_block_format(static_cast<uint32_t>(part_))) {
+      products(*format);
+    } else {
+      function();
+    }
     return hash_.finish();
   }
 
@@ -98,43 +108,72 @@ class SelfTest {
 
   void fill(ActivationBuffer& x, ActivationForm form, uint32_t tokens, uint32_t columns) {
     x.reset(form, tokens, columns);
-    std::vector<float> values = draws_.floats(uint64_t{tokens} * columns, 4);
-    if (form == ActivationForm::kF32) {
-      std::copy(values.begin(), values.end(), x.values().begin());
-      return;
-    }
-    ActivationView view = x.view();
-    for (uint32_t t = 0; t < tokens; ++t) {
-      kernels_.quantize(values.data() + uint64_t{t} * columns, columns, activation_block(form),
-                        x.quants().data() + uint64_t{t} * view.padded_columns(),
-                        x.scales().data() + uint64_t{t} * view.scales_per_token(),
-                        x.sums().data() + uint64_t{t} * (view.padded_columns() / 16));
-    }
-    add(x.quants());
-    add(x.scales());
-    add(x.sums());
+    for (float& value : x.values()) value = draws_.between(-4, 4);
+    for (int8_t& quant : x.quants()) quant = static_cast<int8_t>(draws_.bits() % 255 - 127);
+    for (float& scale : x.scales()) scale = draws_.between(0, 0x1p-5F);
+    if (form != ActivationForm::kF32) x.compute_sums();
   }
 
-  void row_functions() {
-    constexpr uint32_t kCount = 203;  // not a multiple of any vector
-    std::vector<float> a = draws_.floats(kCount, 20);
-    std::vector<float> b = draws_.floats(kCount, 2);
-    std::vector<float> y(kCount);
-    kernels_.rms_norm(a.data(), b.data(), kCount, 1e-6F, y.data());
+  void function() {
+    switch (part_) {
+      case KernelPart::kQuantize32:
+        return quantize(32);
+      case KernelPart::kQuantize256:
+        return quantize(256);
+      case KernelPart::kAccumulate:
+        return accumulate();
+      case KernelPart::kAttentionF32:
+        return attention(KvType::kF32);
+      case KernelPart::kAttentionF16:
+        return attention(KvType::kF16);
+      case KernelPart::kAttentionQ8_0:
+        return attention(KvType::kQ8_0);
+      default:
+        return row_function();
+    }
+  }
+
+  // Its tail fills no block.
+  void quantize(uint32_t block) {
+    constexpr uint32_t kCount = 3 * 256 + 41;
+    std::vector<float> values = draws_.floats(kCount, 4);
+    uint32_t padded = round_up(kCount, block);
+    std::vector<int8_t> quants(padded);
+    std::vector<float> scales(padded / block);
+    std::vector<int16_t> sums(padded / 16);
+    kernels_.quantize(values.data(), kCount, block, quants.data(), scales.data(), sums.data());
+    add(quants);
+    add(scales);
+    add(sums);
+  }
+
+  void row_function() {
+    std::vector<float> a = draws_.floats(kRowCount, 20);
+    std::vector<float> b = draws_.floats(kRowCount, 2);
+    std::vector<float> y(kRowCount);
+    if (part_ == KernelPart::kRmsNorm) {
+      kernels_.rms_norm(a.data(), b.data(), kRowCount, 1e-6F, y.data());
+    } else if (part_ == KernelPart::kSwiGlu) {
+      kernels_.swiglu(a.data(), b.data(), kRowCount, y.data());
+    } else if (part_ == KernelPart::kSwiGluOai) {
+      kernels_.swiglu_oai(a.data(), b.data(), kRowCount, y.data());
+    } else if (part_ == KernelPart::kExpSum) {
+      float sum = kernels_.exp_sum(a.data(), kRowCount, 19.5F);
+      y = a;
+      y.push_back(sum);
+    }
     add(y);
-    kernels_.swiglu(a.data(), b.data(), kCount, y.data());
-    add(y);
-    kernels_.swiglu_oai(a.data(), b.data(), kCount, y.data());
-    add(y);
-    std::vector<int64_t> sums(kCount, 1);
+  }
+
+  void accumulate() {
+    std::vector<float> values = draws_.floats(kRowCount, 20);
+    float weight = draws_.between(0.5F, 2);
+    std::vector<int64_t> sums(kRowCount, 1);
     for (int32_t bits : {-3, 20, 41}) {  // at 41 some addends are too large
-      bool flag = kernels_.accumulate(a.data(), kCount, b[0], bits, sums.data());
+      bool flag = kernels_.accumulate(values.data(), kRowCount, weight, bits, sums.data());
       add(sums);
       add(std::vector<uint8_t>{flag});
     }
-    float sum = kernels_.exp_sum(a.data(), kCount, 19.5F);
-    a.push_back(sum);
-    add(a);
   }
 
   void attention(KvType type) {
@@ -161,15 +200,65 @@ class SelfTest {
     }
   }
 
+  static constexpr uint32_t kRowCount = 203;  // not a multiple of any vector
+
   const KernelTable& kernels_;
+  KernelPart part_;
   Draws draws_;
   Sha256Stream hash_;
 };
 
+struct NamedFunction {
+  KernelPart part;
+  std::string_view name;
+};
+
+// By number.
+constexpr NamedFunction kFunctions[] = {
+    {KernelPart::kQuantize32, "quantize in blocks of 32"},
+    {KernelPart::kQuantize256, "quantize in blocks of 256"},
+    {KernelPart::kRmsNorm, "rms_norm"},
+    {KernelPart::kSwiGlu, "swiglu"},
+    {KernelPart::kSwiGluOai, "swiglu_oai"},
+    {KernelPart::kExpSum, "exp_sum"},
+    {KernelPart::kAccumulate, "accumulate"},
+    {KernelPart::kAttentionF32, "attention, F32 cache"},
+    {KernelPart::kAttentionF16, "attention, F16 cache"},
+    {KernelPart::kAttentionQ8_0, "attention, Q8_0 cache"},
+};
+
 }  // namespace
 
-Digest kernel_self_test(const KernelTable& kernels) {
-  return SelfTest(kernels).run();
+std::string kernel_part_name(KernelPart part) {
+  auto number = static_cast<uint32_t>(part);
+  if (const BlockFormat* format = find_block_format(number)) {
+    return fmt::format("products of {}", format->name);
+  }
+  for (const NamedFunction& function : kFunctions) {
+    if (function.part == part) return std::string(function.name);
+  }
+  return fmt::format("part {}", number);
+}
+
+std::vector<KernelPart> kernel_parts() {
+  std::vector<KernelPart> parts;
+  for (const BlockFormat& format : block_formats()) parts.push_back(products_of(format.type));
+  for (const NamedFunction& function : kFunctions) parts.push_back(function.part);
+  std::sort(parts.begin(), parts.end());
+  return parts;
+}
+
+std::vector<KernelDigest> kernel_self_test(const KernelTable& kernels) {
+  std::vector<KernelDigest> digests;
+  for (KernelPart part : kernel_parts()) digests.push_back({part, PartTest(kernels, part).run()});
+  return digests;
+}
+
+std::optional<Digest> find_digest(std::span<const KernelDigest> digests, KernelPart part) {
+  auto found = std::find_if(digests.begin(), digests.end(),
+                            [part](const KernelDigest& known) { return known.part == part; });
+  if (found == digests.end()) return std::nullopt;
+  return found->digest;
 }
 
 }  // namespace potluck

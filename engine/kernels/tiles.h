@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 
@@ -89,9 +90,26 @@ static inline __attribute__((always_inline)) void for_tokens(uint32_t tokens, co
   }
 }
 
-// Formats whose block of 32 columns has its own scale. Block is made from the bytes of a block and
-// adds its product with one token to an accumulator.
-template <class Block, uint32_t kTokens>
+// What the loops below ask of every block or column: panels side by side, bytes of one panel, the
+// vector in which outputs are summed.
+template <class T>
+concept PanelPart = requires {
+  typename T::Float;
+  { T::kPanels } -> std::convertible_to<uint32_t>;
+  { T::kBytes } -> std::convertible_to<uint32_t>;
+};
+
+// Formats whose block of 32 columns has its own scale. A block is made from its bytes (and the
+// distance to the next panel's) and adds its product with one token to an accumulator.
+template <class T>
+concept Block32Tile = PanelPart<T> && std::constructible_from<T, const std::byte*, uint64_t> &&
+    requires(const T& block, const int8_t* x, const int16_t* sums, float dx, uint32_t rows,
+             float* y, typename T::Float& acc) {
+  block.add(x, sums, dx, acc);
+  T::store(acc, rows, y);
+};
+
+template <Block32Tile Block, uint32_t kTokens>
 static void block_tile(const Input& in, const Output& out) {
   typename Block::Float acc[kTokens != 0 ? kTokens : kTileTokens] = {};
   const TokenRow* x = in.x;
@@ -110,7 +128,21 @@ static void block_tile(const Input& in, const Output& out) {
 
 // Formats of super-blocks. Format::Block adds its integer product with one token to Format::Sums;
 // Format::Head scales those once per kBlocksPerScale blocks of the activations (8 or 1).
-template <class Format, uint32_t kBlocksPerScale, uint32_t kTokens>
+template <class T>
+concept SuperBlockTile = PanelPart<typename T::Block> &&
+    std::default_initializable<typename T::Sums> &&
+    std::constructible_from<typename T::Block, const std::byte*, uint64_t> &&
+    std::constructible_from<typename T::Head, const std::byte*, uint64_t> &&
+    requires(const typename T::Block& block, const typename T::Head& head, typename T::Sums& sums,
+             const int8_t* x, const int16_t* x_sums, float dx, uint32_t rows, float* y,
+             typename T::Block::Float& acc) {
+  { T::Head::kBytes } -> std::convertible_to<uint32_t>;
+  block.add(x, x_sums, sums);
+  head.finish(sums, dx, acc);
+  T::Block::store(acc, rows, y);
+};
+
+template <SuperBlockTile Format, uint32_t kBlocksPerScale, uint32_t kTokens>
 static void super_block_tile(const Input& in, const Output& out) {
   using Block = typename Format::Block;
   constexpr uint32_t kMostTokens = kTokens != 0 ? kTokens : kTileTokens;
@@ -151,7 +183,16 @@ static void super_block_tile(const Input& in, const Output& out) {
 // Float weights: every column is one product and one addition per row, so a single accumulator
 // would wait for the adder. kGroups groups of Format::kPanels panels and kTokens tokens keep the
 // adders busy. The inner loops are unrolled by order: only then do accumulators live in registers.
-template <class Format, uint32_t kGroups, uint32_t kTokens>
+template <class T>
+concept FloatTile = PanelPart<T> &&
+    requires(const std::byte* from, uint64_t stride, float x, uint32_t rows, float* y,
+             typename T::Float weights, typename T::Float& acc) {
+  weights = T::load(from, stride);
+  T::add(weights, x, acc);
+  T::store(acc, rows, y);
+};
+
+template <FloatTile Format, uint32_t kGroups, uint32_t kTokens>
 static void float_tile(const Input& in, const Output& out) {
   constexpr uint32_t kColumnsPerLine = 64 / Format::kBytes;
   constexpr uint32_t kPanels = kGroups * Format::kPanels;
@@ -241,6 +282,12 @@ struct TileSet {
   Tile tile[kTileTokens];
 };
 
+// Super-blocks share a scale of the activations eight by eight in their own form, and have one each
+// in blocks of 32.
+constexpr ActivationForm form_of(uint32_t blocks_per_scale) {
+  return blocks_per_scale == 1 ? ActivationForm::kQ8Block32 : ActivationForm::kQ8Block256;
+}
+
 // A set of two: one tile made for a single token, one that takes any number.
 constexpr TileSet two_tiles(Tile one, Tile any) {
   return {{one, any, any, any, any, any, any, any}};
@@ -259,7 +306,7 @@ static void run_quantized(const TileSet& set, const Product& product, uint32_t t
 }
 
 // One shape of float tiles over panels, then the rest one group at a time.
-template <class Format, uint32_t kGroups, uint32_t kTokens>
+template <FloatTile Format, uint32_t kGroups, uint32_t kTokens>
 static void float_panels(const Product& product, PanelRange range, uint32_t token) {
   constexpr uint32_t kPanels = kGroups * Format::kPanels;
   uint32_t middle = range.end - (range.end - range.begin) % kPanels;
@@ -273,7 +320,7 @@ static void float_panels(const Product& product, PanelRange range, uint32_t toke
 // rate, and memory serves one panel after the other best. That is the way to go while the adder
 // keeps up: with values of 4 bytes, and with narrow panels, of which the next can begin before one
 // is done.
-template <class Format>
+template <FloatTile Format>
 static void run_float(const Product& product, uint32_t tokens, PanelRange whole) {
   constexpr uint32_t kNarrow = 128;
   const bool one_stream = Format::kBytes == 32 || product.shape.columns <= kNarrow;

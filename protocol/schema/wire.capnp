@@ -40,12 +40,20 @@ struct Header {
 struct Hello {
   protocolVersion   @0 :UInt32;  # compared by the receiver, who answers with a Refusal
   arithmeticVersion @1 :UInt32;  # docs/ARITHMETIC.md, 10; must be equal on both sides
-  selfTest          @2 :Data;    # 32 bytes: SHA-256 of the kernels' known answers
+  selfTest          @2 :Data;    # 32 zeros; until version 2 one digest of all kernels together
   name              @3 :Text;    # for people
   software          @4 :Text;    # for people: version and instruction set
   ramBytes          @5 :UInt64;  # budget of the expert cache
   diskBytes         @6 :UInt64;  # quota of the store
   bulkEndpoint      @7 :Text;    # where other workers may fetch grains from this one; empty: nowhere
+  # What the kernels of this worker compute, part by part. The receiver compares those that the model
+  # needs; parts ascend, and it need not know all of them.
+  kernels           @8 :List(KernelDigest);
+}
+
+struct KernelDigest {
+  part   @0 :UInt32;  # a format by its GGUF number, or a function: see engine/kernels/self_test.h
+  digest @1 :Data;    # 32 bytes: SHA-256 of its results on fixed inputs
 }
 
 struct Welcome {

@@ -67,7 +67,7 @@ CoordinatorCoreOptions core_options(const SimModel& model, uint64_t epoch) {
   CoordinatorCoreOptions core;
   core.membership.epoch = epoch;
   core.membership.slices = 2;
-  core.membership.self_test = kernel_self_test(model.kernels());
+  core.membership.kernels = kernel_self_test(model.kernels());
   return core;
 }
 

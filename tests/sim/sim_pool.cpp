@@ -28,7 +28,7 @@ CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelT
   core.membership.epoch = epoch;
   core.membership.slices = options.slices;
   core.membership.founding_workers = options.founding_workers;
-  core.membership.self_test = kernel_self_test(kernels);
+  core.membership.kernels = kernel_self_test(kernels);
   core.membership.compute_endpoint = kComputeEndpoint;
   core.membership.bulk_endpoint = kBulkEndpoint;
   return core;

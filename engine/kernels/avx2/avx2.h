@@ -18,7 +18,16 @@ bool accumulate(const float* y, uint32_t count, float weight, int32_t fraction_b
 void attention_chunk(const AttentionChunk& chunk, std::span<const AttentionQuery> queries,
                      float* scratch);
 
-inline constexpr KernelTable kTable = {"avx2",     matmul,  quantize,   rms_norm,       swiglu,
-                                       swiglu_oai, exp_sum, accumulate, attention_chunk};
+inline constexpr KernelTable kTable = {
+    .name = "avx2",
+    .matmul = matmul,
+    .quantize = quantize,
+    .rms_norm = rms_norm,
+    .swiglu = swiglu,
+    .swiglu_oai = swiglu_oai,
+    .exp_sum = exp_sum,
+    .accumulate = accumulate,
+    .attention_chunk = attention_chunk,
+};
 
 }  // namespace potluck::avx2

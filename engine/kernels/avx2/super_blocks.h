@@ -78,13 +78,11 @@ struct SignedSuperBlock : OnePanel {
 };
 
 template <class Format, uint32_t kBlocksPerScale>
-constexpr tiles::TileSet kTiles =
-    tiles::two_tiles(tiles::super_block_tile<Format, kBlocksPerScale, 1>,
-                     tiles::super_block_tile<Format, kBlocksPerScale, 0>);
-
-template <class Format>
-tiles::TileSet tiles_of(ActivationForm form) {
-  return form == ActivationForm::kQ8Block256 ? kTiles<Format, 8> : kTiles<Format, 1>;
+constexpr tiles::FormatTiles row(TensorType type) {
+  return {.type = type,
+          .form = tiles::form_of(kBlocksPerScale),
+          .one_panel = tiles::two_tiles(tiles::super_block_tile<Format, kBlocksPerScale, 1>,
+                                        tiles::super_block_tile<Format, kBlocksPerScale, 0>)};
 }
 
 }  // namespace

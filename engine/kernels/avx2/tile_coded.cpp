@@ -1,5 +1,4 @@
 // The formats of large codebooks (IQ1, IQ2, IQ3) and TQ1_0: codes are expanded to signed quants.
-#include "engine/base/check.h"
 #include "engine/kernels/avx2/code_vectors.h"
 #include "engine/kernels/avx2/super_blocks.h"
 
@@ -26,28 +25,29 @@ struct Format {
   };
 };
 
+constexpr tiles::FormatTiles kTiles[] = {
+    row<Format<Iq1S, 8>, 8>(TensorType::kIQ1_S),
+    row<Format<Iq1S, 8>, 1>(TensorType::kIQ1_S),
+    row<Format<Iq1M, 8>, 8>(TensorType::kIQ1_M),
+    row<Format<Iq1M, 8>, 1>(TensorType::kIQ1_M),
+    row<Format<Iq2Xxs, 8>, 8>(TensorType::kIQ2_XXS),
+    row<Format<Iq2Xxs, 8>, 1>(TensorType::kIQ2_XXS),
+    row<Format<Iq2Xs, 8>, 8>(TensorType::kIQ2_XS),
+    row<Format<Iq2Xs, 8>, 1>(TensorType::kIQ2_XS),
+    row<Format<Iq2S, 8>, 8>(TensorType::kIQ2_S),
+    row<Format<Iq2S, 8>, 1>(TensorType::kIQ2_S),
+    row<Format<Iq3Xxs, 4>, 8>(TensorType::kIQ3_XXS),
+    row<Format<Iq3Xxs, 4>, 1>(TensorType::kIQ3_XXS),
+    row<Format<Iq3S, 1>, 8>(TensorType::kIQ3_S),
+    row<Format<Iq3S, 1>, 1>(TensorType::kIQ3_S),
+    row<Format<Tq1, 1>, 8>(TensorType::kTQ1_0),
+    row<Format<Tq1, 1>, 1>(TensorType::kTQ1_0),
+};
+
 }  // namespace
 
-tiles::TileSet coded_tiles(TensorType type, ActivationForm form) {
-  switch (type) {
-    case TensorType::kIQ1_S:
-      return tiles_of<Format<Iq1S, 8>>(form);
-    case TensorType::kIQ1_M:
-      return tiles_of<Format<Iq1M, 8>>(form);
-    case TensorType::kIQ2_XXS:
-      return tiles_of<Format<Iq2Xxs, 8>>(form);
-    case TensorType::kIQ2_XS:
-      return tiles_of<Format<Iq2Xs, 8>>(form);
-    case TensorType::kIQ2_S:
-      return tiles_of<Format<Iq2S, 8>>(form);
-    case TensorType::kIQ3_XXS:
-      return tiles_of<Format<Iq3Xxs, 4>>(form);
-    case TensorType::kIQ3_S:
-      return tiles_of<Format<Iq3S, 1>>(form);
-    default:
-      CHECK(type == TensorType::kTQ1_0);
-      return tiles_of<Format<Tq1, 1>>(form);
-  }
+std::span<const tiles::FormatTiles> coded_tiles() {
+  return kTiles;
 }
 
 }  // namespace potluck::avx2

@@ -198,27 +198,20 @@ struct Tq2 {
   };
 };
 
+constexpr tiles::FormatTiles kTiles[] = {
+    row<Q2K, 8>(TensorType::kQ2_K),     row<Q2K, 1>(TensorType::kQ2_K),
+    row<Q3K, 8>(TensorType::kQ3_K),     row<Q3K, 1>(TensorType::kQ3_K),
+    row<Q4K, 8>(TensorType::kQ4_K),     row<Q4K, 1>(TensorType::kQ4_K),
+    row<Q5K, 8>(TensorType::kQ5_K),     row<Q5K, 1>(TensorType::kQ5_K),
+    row<Q6K, 8>(TensorType::kQ6_K),     row<Q6K, 1>(TensorType::kQ6_K),
+    row<Iq4Xs, 8>(TensorType::kIQ4_XS), row<Iq4Xs, 1>(TensorType::kIQ4_XS),
+    row<Tq2, 8>(TensorType::kTQ2_0),    row<Tq2, 1>(TensorType::kTQ2_0),
+};
+
 }  // namespace
 
-tiles::TileSet k_tiles(TensorType type, ActivationForm form) {
-  switch (type) {
-    case TensorType::kQ2_K:
-      return tiles_of<Q2K>(form);
-    case TensorType::kQ3_K:
-      return tiles_of<Q3K>(form);
-    case TensorType::kQ4_K:
-      return tiles_of<Q4K>(form);
-    case TensorType::kQ5_K:
-      return tiles_of<Q5K>(form);
-    case TensorType::kQ6_K:
-      return tiles_of<Q6K>(form);
-    case TensorType::kIQ4_XS:
-      return tiles_of<Iq4Xs>(form);
-    case TensorType::kTQ2_0:
-      return tiles_of<Tq2>(form);
-    default:
-      return coded_tiles(type, form);
-  }
+std::span<const tiles::FormatTiles> k_tiles() {
+  return kTiles;
 }
 
 }  // namespace potluck::avx2

@@ -1,14 +1,16 @@
-// The AVX2 tiles by format: one panel at a time. One file per family of formats makes them;
-// matmul.cpp chooses among them. Internal to engine/kernels; pure functions, any thread.
+// The AVX2 tiles by format: one panel at a time. One file per family of formats makes
+// them; matmul.cpp puts them together. Internal to engine/kernels; pure functions, any thread.
 #pragma once
 
-#include "engine/kernels/tiles.h"
+#include "engine/kernels/tile_table.h"
 
 namespace potluck::avx2 {
 
-tiles::TileSet block32_tiles(TensorType type);
-tiles::TileSet k_tiles(TensorType type, ActivationForm form);  // all super-blocks
-tiles::TileSet coded_tiles(TensorType type, ActivationForm form);
-void float_matmul(const tiles::Product& product, uint32_t tokens, tiles::PanelRange range);
+std::span<const tiles::FormatTiles> block32_tiles();
+std::span<const tiles::FormatTiles> k_tiles();
+std::span<const tiles::FormatTiles> coded_tiles();
+std::span<const tiles::FormatTiles> float_tiles();
+
+tiles::TileFamilies tile_families();  // all of them
 
 }  // namespace potluck::avx2

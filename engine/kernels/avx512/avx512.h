@@ -12,8 +12,16 @@ void matmul(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows,
 void attention_chunk(const AttentionChunk& chunk, std::span<const AttentionQuery> queries,
                      float* scratch);
 
-inline constexpr KernelTable kTable = {"avx512",       matmul,           avx2::quantize,
-                                       avx2::rms_norm, avx2::swiglu,     avx2::swiglu_oai,
-                                       avx2::exp_sum,  avx2::accumulate, attention_chunk};
+inline constexpr KernelTable kTable = {
+    .name = "avx512",
+    .matmul = matmul,
+    .quantize = avx2::quantize,
+    .rms_norm = avx2::rms_norm,
+    .swiglu = avx2::swiglu,
+    .swiglu_oai = avx2::swiglu_oai,
+    .exp_sum = avx2::exp_sum,
+    .accumulate = avx2::accumulate,
+    .attention_chunk = attention_chunk,
+};
 
 }  // namespace potluck::avx512

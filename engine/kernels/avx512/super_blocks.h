@@ -86,15 +86,12 @@ constexpr tiles::TileSet tile_set(std::integer_sequence<uint32_t, kBefore...>) {
 }
 
 template <template <uint32_t> class Format, uint32_t kBlocksPerScale>
-constexpr TileSets tile_sets() {
-  return {tiles::two_tiles(tiles::super_block_tile<Format<1>, kBlocksPerScale, 1>,
-                           tiles::super_block_tile<Format<1>, kBlocksPerScale, 0>),
-          tile_set<Format<2>, kBlocksPerScale>(Tokens{})};
-}
-
-template <template <uint32_t> class Format>
-TileSets tiles_of(ActivationForm form) {
-  return form == ActivationForm::kQ8Block256 ? tile_sets<Format, 8>() : tile_sets<Format, 1>();
+constexpr tiles::FormatTiles row(TensorType type) {
+  return {.type = type,
+          .form = tiles::form_of(kBlocksPerScale),
+          .one_panel = tiles::two_tiles(tiles::super_block_tile<Format<1>, kBlocksPerScale, 1>,
+                                        tiles::super_block_tile<Format<1>, kBlocksPerScale, 0>),
+          .two_panels = tile_set<Format<2>, kBlocksPerScale>(Tokens{})};
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // The formats of large codebooks (IQ1, IQ2, IQ3) and TQ1_0: codes are expanded to signed quants,
 // one panel at a time.
-#include "engine/base/check.h"
 #include "engine/kernels/avx2/code_vectors.h"
 #include "engine/kernels/avx512/super_blocks.h"
 
@@ -43,42 +42,33 @@ struct Format {
 };
 
 // Expanding takes far longer than a product: any number of tokens has the same tile.
-template <class Coded, int kDivisor>
-TileSets sets(ActivationForm form) {
+template <class Coded, int kDivisor, uint32_t kBlocksPerScale>
+constexpr tiles::FormatTiles coded_row(TensorType type) {
   using One = Format<Coded, kDivisor, 1>;
   using Two = Format<Coded, kDivisor, 2>;
-  constexpr auto tile_sets = []<uint32_t kBlocks>() -> TileSets {
-    return {tiles::two_tiles(tiles::super_block_tile<One, kBlocks, 1>,
-                             tiles::super_block_tile<One, kBlocks, 0>),
-            tiles::two_tiles(tiles::super_block_tile<Two, kBlocks, 1>,
-                             tiles::super_block_tile<Two, kBlocks, 0>)};
-  };
-  bool large = form == ActivationForm::kQ8Block256;
-  return large ? tile_sets.template operator()<8>() : tile_sets.template operator()<1>();
+  return {.type = type,
+          .form = tiles::form_of(kBlocksPerScale),
+          .one_panel = tiles::two_tiles(tiles::super_block_tile<One, kBlocksPerScale, 1>,
+                                        tiles::super_block_tile<One, kBlocksPerScale, 0>),
+          .two_panels = tiles::two_tiles(tiles::super_block_tile<Two, kBlocksPerScale, 1>,
+                                         tiles::super_block_tile<Two, kBlocksPerScale, 0>)};
 }
+
+constexpr tiles::FormatTiles kTiles[] = {
+    coded_row<Iq1S, 8, 8>(TensorType::kIQ1_S),     coded_row<Iq1S, 8, 1>(TensorType::kIQ1_S),
+    coded_row<Iq1M, 8, 8>(TensorType::kIQ1_M),     coded_row<Iq1M, 8, 1>(TensorType::kIQ1_M),
+    coded_row<Iq2Xxs, 8, 8>(TensorType::kIQ2_XXS), coded_row<Iq2Xxs, 8, 1>(TensorType::kIQ2_XXS),
+    coded_row<Iq2Xs, 8, 8>(TensorType::kIQ2_XS),   coded_row<Iq2Xs, 8, 1>(TensorType::kIQ2_XS),
+    coded_row<Iq2S, 8, 8>(TensorType::kIQ2_S),     coded_row<Iq2S, 8, 1>(TensorType::kIQ2_S),
+    coded_row<Iq3Xxs, 4, 8>(TensorType::kIQ3_XXS), coded_row<Iq3Xxs, 4, 1>(TensorType::kIQ3_XXS),
+    coded_row<Iq3S, 1, 8>(TensorType::kIQ3_S),     coded_row<Iq3S, 1, 1>(TensorType::kIQ3_S),
+    coded_row<Tq1, 1, 8>(TensorType::kTQ1_0),      coded_row<Tq1, 1, 1>(TensorType::kTQ1_0),
+};
 
 }  // namespace
 
-TileSets coded_tiles(TensorType type, ActivationForm form) {
-  switch (type) {
-    case TensorType::kIQ1_S:
-      return sets<Iq1S, 8>(form);
-    case TensorType::kIQ1_M:
-      return sets<Iq1M, 8>(form);
-    case TensorType::kIQ2_XXS:
-      return sets<Iq2Xxs, 8>(form);
-    case TensorType::kIQ2_XS:
-      return sets<Iq2Xs, 8>(form);
-    case TensorType::kIQ2_S:
-      return sets<Iq2S, 8>(form);
-    case TensorType::kIQ3_XXS:
-      return sets<Iq3Xxs, 4>(form);
-    case TensorType::kIQ3_S:
-      return sets<Iq3S, 1>(form);
-    default:
-      CHECK(type == TensorType::kTQ1_0);
-      return sets<Tq1, 1>(form);
-  }
+std::span<const tiles::FormatTiles> coded_tiles() {
+  return kTiles;
 }
 
 }  // namespace potluck::avx512

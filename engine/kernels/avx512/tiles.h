@@ -1,10 +1,11 @@
-// The AVX-512 tiles by format: two panels at a time for several tokens, one at a time for a single
-// token, which is a matter of streaming. Internal to engine/kernels; pure functions, any thread.
+// The AVX-512 tiles by format: two panels at a time for several tokens, one for a single
+// token, which is a matter of streaming. One file per family of formats makes
+// them; matmul.cpp puts them together. Internal to engine/kernels; pure functions, any thread.
 #pragma once
 
 #include <utility>
 
-#include "engine/kernels/tiles.h"
+#include "engine/kernels/tile_table.h"
 
 namespace potluck::avx512 {
 
@@ -12,16 +13,11 @@ namespace potluck::avx512 {
 // in them.
 using Tokens = std::make_integer_sequence<uint32_t, tiles::kTileTokens>;
 
-struct TileSets {
-  tiles::TileSet one_panel;
-  tiles::TileSet two_panels;
-};
+std::span<const tiles::FormatTiles> block32_tiles();
+std::span<const tiles::FormatTiles> k_tiles();
+std::span<const tiles::FormatTiles> coded_tiles();
+std::span<const tiles::FormatTiles> float_tiles();
 
-TileSets block32_tiles(TensorType type);
-TileSets k_tiles(TensorType type, ActivationForm form);  // all super-blocks
-TileSets coded_tiles(TensorType type, ActivationForm form);
-
-// Float weights, an even number of panels.
-void float_matmul(const tiles::Product& product, uint32_t tokens, tiles::PanelRange range);
+tiles::TileFamilies tile_families();  // all of them
 
 }  // namespace potluck::avx512

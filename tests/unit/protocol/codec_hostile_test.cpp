@@ -250,13 +250,49 @@ TEST(CodecHostile, DigestsAndKeysOfOtherLengths) {
     expect_refused("manifest", kCorrupt, [=](Root r) { r.initFetchManifest().initManifest(size); });
     expect_refused("secret", kCorrupt, [=](Root r) { r.initJoinRequest().initSecret(size); });
     expect_refused("digest", kCorrupt, [=](Root r) { r.initFetchGrain().initDigest(size); });
-    expect_refused("self-test", kCorrupt, [=](Root r) { r.initHello().initSelfTest(size); });
+    expect_refused("kernel digest", kCorrupt,
+                   [=](Root r) { r.initHello().initKernels(1)[0].initDigest(size); });
   }
   expect_refused("signature", kCorrupt, [](Root r) {
     auto bulk = r.initBulkData();
     bulk.initDigest(32);
     bulk.initSignature(63);
   });
+}
+
+TEST(CodecHostile, KernelDigestsOutOfRange) {
+  auto greet = [](Root r, std::initializer_list<uint32_t> parts) {
+    auto kernels = r.initHello().initKernels(static_cast<uint32_t>(parts.size()));
+    uint32_t i = 0;
+    for (uint32_t part : parts) {
+      kernels[i].setPart(part);
+      kernels[i++].initDigest(32);
+    }
+  };
+  EXPECT_TRUE(decode_header(header_of([&](Root r) { greet(r, {}); })).ok());
+  EXPECT_TRUE(decode_header(header_of([&](Root r) { greet(r, {0, 12, 70000}); })).ok());
+  expect_refused("kernel digests", kCorrupt, [&](Root r) { greet(r, {12, 12}); });
+  expect_refused("kernel digests", kCorrupt, [&](Root r) { greet(r, {13, 12}); });
+  expect_refused("kernel digests", kLimit, [](Root r) {
+    auto kernels = r.initHello().initKernels(limits::kKernelDigests + 1);
+    for (uint32_t i = 0; i < kernels.size(); ++i) {
+      kernels[i].setPart(i);
+      kernels[i].initDigest(32);
+    }
+  });
+}
+
+// A greeting of version 2, which had one digest of everything, is read far enough to be told so.
+TEST(CodecHostile, AGreetingOfVersion2HasNoKernelDigests) {
+  auto message = decode_header(header_of([](Root r) {
+    auto hello = r.initHello();
+    hello.setProtocolVersion(2);
+    hello.initSelfTest(32);
+  }));
+  ASSERT_TRUE(message.ok());
+  const auto& hello = std::get<Hello>(message.value());
+  EXPECT_EQ(hello.protocol_version, 2u);
+  EXPECT_TRUE(hello.kernels.empty());
 }
 
 TEST(CodecHostile, MembershipAndBulkOutOfRange) {
@@ -306,7 +342,6 @@ TEST(CodecHostile, RostersOutOfRange) {
     expect_refused("bulk endpoint", kCorrupt, [&](Root r) { roster(r, endpoint, 32, 3); });
     expect_refused("bulk endpoint", kCorrupt, [&](Root r) {
       auto hello = r.initHello();
-      hello.initSelfTest(32);
       hello.setBulkEndpoint(endpoint);
     });
   }

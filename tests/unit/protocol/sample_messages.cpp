@@ -1,5 +1,6 @@
 #include "tests/unit/protocol/sample_messages.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -21,6 +22,14 @@ Bytes filled(uint8_t first) {
 
 Digest digest(uint8_t first) {
   return Digest{filled<std::array<uint8_t, 32>>(first)};
+}
+
+std::vector<KernelDigest> kernels(uint32_t count) {
+  std::vector<KernelDigest> list;
+  for (uint32_t i = 0; i < count; ++i) {
+    list.push_back({KernelPart{kMax32 - count + 1 + i}, digest(static_cast<uint8_t>(i))});
+  }
+  return list;
 }
 
 std::vector<UnitId> units(uint32_t count) {
@@ -104,6 +113,11 @@ bool endpoint_fits(const std::string& endpoint) {
 }
 
 bool fits(const Hello& m) {
+  auto unordered = [](const KernelDigest& a, const KernelDigest& b) { return a.part >= b.part; };
+  if (m.kernels.size() > limits::kKernelDigests) return false;
+  if (std::adjacent_find(m.kernels.begin(), m.kernels.end(), unordered) != m.kernels.end()) {
+    return false;
+  }
   return endpoint_fits(m.bulk_endpoint) && m.name.size() <= limits::kTextBytes &&
          m.software.size() <= limits::kTextBytes;
 }
@@ -213,7 +227,16 @@ std::vector<Message> sample_messages() {
   const std::string longest(limits::kTextBytes, 'n');
   std::vector<Message> list = {
       Hello{},
-      Hello{kMax32, kMax32, digest(1), longest, longest, kMax64, kMax64, "tcp://worker.lan:7701"},
+      Hello{kMax32,
+            kMax32,
+            {{KernelPart{0}, digest(1)}, {KernelPart{kMax32}, digest(2)}},
+            "",
+            "",
+            0,
+            0,
+            ""},
+      Hello{kMax32, kMax32, kernels(limits::kKernelDigests), longest, longest, kMax64, kMax64,
+            "tcp://worker.lan:7701"},
       Welcome{},
       Welcome{kMax64, kMax32, digest(2), limits::kManifestBytes, kMax32},
       Refusal{RefusalReason::kVersion, ""},

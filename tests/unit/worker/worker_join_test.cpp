@@ -48,7 +48,7 @@ TEST_F(WorkerJoin, RedeemsAnInvitationAndGreets) {
   auto hello = worker.take_one<Hello>(coordinator.key());
   EXPECT_EQ(hello.message.protocol_version, kProtocolVersion);
   EXPECT_EQ(hello.message.arithmetic_version, kArithmeticVersion);
-  EXPECT_EQ(hello.message.self_test, kernel_self_test(*available_kernels().front()));
+  EXPECT_EQ(hello.message.kernels, kernel_self_test(*available_kernels().front()));
   EXPECT_EQ(hello.message.ram_bytes, 64 * kMiB);
   EXPECT_EQ(phase(), "greeting");
 

@@ -26,7 +26,7 @@ class MembershipTest : public testing::Test {
   explicit MembershipTest(uint32_t max_workers) {
     options_.epoch = kEpoch;
     options_.slices = 2;
-    options_.self_test = test::sample_digest(77);
+    options_.kernels = kernel_self_test(*available_kernels().front());
     options_.compute_endpoint = "tcp://127.0.0.1:5001";
     options_.bulk_endpoint = "tcp://127.0.0.1:5002";
     options_.max_workers = max_workers;
@@ -36,12 +36,19 @@ class MembershipTest : public testing::Test {
   Hello hello(uint8_t number) const {
     Hello hello;
     hello.arithmetic_version = kArithmeticVersion;
-    hello.self_test = options_.self_test;
+    hello.kernels = options_.kernels;
     hello.name = "worker-" + std::to_string(number);
     hello.software = "potluck test";
     hello.ram_bytes = kGiB;
     hello.disk_bytes = 10 * kGiB;
     return hello;
+  }
+
+  static Digest& digest_of(Hello& hello, KernelPart part) {
+    auto found = std::find_if(hello.kernels.begin(), hello.kernels.end(),
+                              [part](const KernelDigest& known) { return known.part == part; });
+    EXPECT_NE(found, hello.kernels.end());
+    return found->digest;
   }
 
   void tell(uint8_t number, const Message& message, Channel channel = Channel::kCompute) {
@@ -364,7 +371,7 @@ TEST_F(MembershipTest, RefusalsNameBothValues) {
   std::vector<Refusal> refusals = sent<Refusal>(1);
   ASSERT_EQ(refusals.size(), 1u);
   EXPECT_EQ(refusals[0].reason, RefusalReason::kVersion);
-  EXPECT_NE(refusals[0].message.find("expected 2, found 99"), std::string::npos);
+  EXPECT_NE(refusals[0].message.find("expected 3, found 99"), std::string::npos);
 
   wrong = hello(1);
   wrong.arithmetic_version = 98;
@@ -373,16 +380,57 @@ TEST_F(MembershipTest, RefusalsNameBothValues) {
   ASSERT_EQ(refusals.size(), 1u);
   EXPECT_EQ(refusals[0].reason, RefusalReason::kArithmetic);
   EXPECT_NE(refusals[0].message.find("expected 1, found 98"), std::string::npos);
-
-  wrong = hello(1);
-  wrong.self_test = test::sample_digest(78);
-  tell(1, wrong);
-  refusals = sent<Refusal>(1);
-  ASSERT_EQ(refusals.size(), 1u);
-  EXPECT_EQ(refusals[0].reason, RefusalReason::kArithmetic);
-  EXPECT_NE(refusals[0].message.find(options_.self_test.hex()), std::string::npos);
-  EXPECT_NE(refusals[0].message.find(wrong.self_test.hex()), std::string::npos);
   EXPECT_TRUE(membership_->state().workers().empty());
+}
+
+// The sample manifest has experts in F32 with SwiGLU: nothing is quantized.
+TEST_F(MembershipTest, OtherKernelsAreRefusedWhereTheModelNeedsThem) {
+  ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
+  for (KernelPart part :
+       {products_of(TensorType::kF32), KernelPart::kSwiGlu, KernelPart::kAccumulate}) {
+    Hello wrong = hello(1);
+    digest_of(wrong, part) = test::sample_digest(78);
+    tell(1, wrong);
+    std::vector<Refusal> refusals = sent<Refusal>(1);
+    ASSERT_EQ(refusals.size(), 1u);
+    EXPECT_EQ(refusals[0].reason, RefusalReason::kArithmetic);
+    EXPECT_EQ(refusals[0].message,
+              "kernels of worker-1 (" + peer(1).brief() + "): " + kernel_part_name(part) +
+                  ", which this model needs: expected digest " +
+                  find_digest(options_.kernels, part)->brief() + ", found 4e000000");
+    std::erase_if(wrong.kernels, [part](const KernelDigest& known) { return known.part == part; });
+    tell(1, wrong);
+    refusals = sent<Refusal>(1);
+    ASSERT_EQ(refusals.size(), 1u);
+    EXPECT_NE(refusals[0].message.find(", found none"), std::string::npos);
+  }
+  EXPECT_TRUE(membership_->state().workers().empty());
+  tell(1, hello(1));
+  EXPECT_TRUE(membership_->is_member(peer(1)));
+}
+
+TEST_F(MembershipTest, OlderAndNewerWorkersAreAdmittedIfTheyAgreeOnWhatTheModelNeeds) {
+  std::vector<KernelDigest> all = options_.kernels;
+  Hello fewer = hello(1);
+  std::erase_if(fewer.kernels, [](const KernelDigest& known) {
+    return known.part != products_of(TensorType::kF32) && known.part != KernelPart::kSwiGlu &&
+           known.part != KernelPart::kAccumulate;
+  });
+  EXPECT_EQ(fewer.kernels.size(), 3u);
+  Hello more = hello(2);
+  more.kernels.insert(more.kernels.begin() + 1, {KernelPart{5}, test::sample_digest(1)});
+  more.kernels.push_back({KernelPart{0x20000}, test::sample_digest(2)});
+  Hello other = hello(3);
+  digest_of(other, products_of(TensorType::kQ4_K)) = test::sample_digest(3);
+  digest_of(other, KernelPart::kSwiGluOai) = test::sample_digest(4);
+  digest_of(other, KernelPart::kRmsNorm) = test::sample_digest(5);
+  for (const auto& [number, greeting] : {std::pair{1, fewer}, {2, more}, {3, other}}) {
+    auto worker = static_cast<uint8_t>(number);
+    ASSERT_TRUE(allow_list_.add(peer(worker), "").ok());
+    tell(worker, greeting);
+    EXPECT_TRUE(membership_->is_member(peer(worker))) << number;
+    EXPECT_TRUE(sent<Refusal>(worker).empty()) << number;
+  }
 }
 
 TEST_F(MembershipTest, AMemberThatComesBackUnfitIsLost) {
@@ -390,7 +438,7 @@ TEST_F(MembershipTest, AMemberThatComesBackUnfitIsLost) {
   join(2);
   forget_sent();
   Hello wrong = hello(1);
-  wrong.self_test = test::sample_digest(78);
+  digest_of(wrong, KernelPart::kAccumulate) = test::sample_digest(78);
   tell(1, wrong);
   EXPECT_FALSE(membership_->is_member(peer(1)));
   EXPECT_EQ(sent<Refusal>(1).size(), 1u);

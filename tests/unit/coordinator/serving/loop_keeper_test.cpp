@@ -59,7 +59,7 @@ class LoopKeeperTest : public testing::Test {
     connect(Channel::kCompute, accept->compute_endpoint);
     Hello hello;
     hello.arithmetic_version = kArithmeticVersion;
-    hello.self_test = kernel_self_test(runtime_->kernels());
+    hello.kernels = kernel_self_test(runtime_->kernels());
     hello.name = "member";
     hello.disk_bytes = kGiB;
     say(Channel::kCompute, hello);

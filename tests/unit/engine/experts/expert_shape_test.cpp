@@ -221,6 +221,25 @@ TEST(ActivationForms, FollowTheFormats) {
   }
 }
 
+TEST(ExpertShape, NamesTheKernelsItIsComputedWith) {
+  using Parts = std::vector<KernelPart>;
+  ExpertShape shape{256, 256, TensorType::kQ4_K, TensorType::kQ4_K, TensorType::kQ6_K, false, {}};
+  EXPECT_EQ(shape.kernel_parts(),
+            (Parts{products_of(TensorType::kQ4_K), products_of(TensorType::kQ6_K),
+                   KernelPart::kQuantize32, KernelPart::kSwiGlu, KernelPart::kAccumulate}));
+  shape = {256, 256, TensorType::kF32, TensorType::kBF16, TensorType::kF16, true, {}};
+  shape.activation = ExpertActivation::kSwiGluOai;
+  EXPECT_EQ(
+      shape.kernel_parts(),
+      (Parts{products_of(TensorType::kF32), products_of(TensorType::kF16),
+             products_of(TensorType::kBF16), KernelPart::kSwiGluOai, KernelPart::kAccumulate}));
+  // The input arrives in floats, and gate reads blocks of 32.
+  shape = {256, 256, TensorType::kQ8_0, TensorType::kF32, TensorType::kF32, false, {}};
+  EXPECT_EQ(shape.kernel_parts(),
+            (Parts{products_of(TensorType::kF32), products_of(TensorType::kQ8_0),
+                   KernelPart::kQuantize32, KernelPart::kSwiGlu, KernelPart::kAccumulate}));
+}
+
 TEST(CheckExpertShape, RefusesWhatCannotBe) {
   const ExpertShape good = make_shape(256, 512, TensorType::kQ4_K);
   EXPECT_TRUE(check_expert_shape(good));

@@ -85,6 +85,15 @@ TEST(Manifest, AnswersAboutGrains) {
   EXPECT_EQ(manifest.largest_grain_bytes(), largest_grain_bytes(kQuantized, plan));
 }
 
+TEST(Manifest, NamesTheKernelsOfAllLayers) {
+  EXPECT_EQ(make_manifest().kernel_parts(),
+            (std::vector<KernelPart>{products_of(TensorType::kF32), products_of(TensorType::kF16),
+                                     products_of(TensorType::kQ4_K), products_of(TensorType::kQ6_K),
+                                     products_of(TensorType::kBF16), KernelPart::kQuantize32,
+                                     KernelPart::kSwiGlu, KernelPart::kAccumulate}));
+  EXPECT_TRUE(Manifest("none", {}).kernel_parts().empty());
+}
+
 TEST(Manifest, TruncationAtEveryByteIsAnError) {
   ByteVector bytes = make_manifest().encode();
   for (size_t size = 0; size < bytes.size(); ++size) {

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#if defined(__x86_64__)
+#include "engine/kernels/avx2/tiles.h"
+#include "engine/kernels/avx512/tiles.h"
+#endif
 #include "engine/kernels/kernels.h"
 #include "tests/support/block_scales.h"
 #include "tests/unit/engine/kernels/random_data.h"
@@ -255,6 +259,42 @@ TEST(Matmul, ErrorIsWhatEightBitActivationsExplain) {
     }
   }
 }
+
+// On x86-64 every format has vector tiles; one that had none would be computed all the same.
+#if defined(__x86_64__)
+TEST(Matmul, FormatsWithoutTilesFallBackToTheScalarKernel) {
+  struct Case {
+    std::string_view table;
+    tiles::TileFamilies families;
+  };
+  RandomDraws draws(7);
+  for (const Case& isa :
+       {Case{"avx2", avx2::tile_families()}, Case{"avx512", avx512::tile_families()}}) {
+    if (!select_kernels(isa.table).ok()) continue;
+    for (const BlockFormat& format : block_formats()) {
+      std::vector<tiles::FormatTiles> others;
+      for (std::span<const tiles::FormatTiles> family : isa.families) {
+        std::copy_if(family.begin(), family.end(), std::back_inserter(others),
+                     [&](const tiles::FormatTiles& known) { return known.type != format.type; });
+      }
+      tiles::TileFamilies without = {others};
+      for (ActivationForm form : forms_of(format)) {
+        EXPECT_NE(tiles::find_tiles(isa.families, format.type, form), nullptr)
+            << isa.table << " " << format.name;
+        EXPECT_EQ(tiles::find_tiles(without, format.type, form), nullptr);
+        Weights weights = make_weights(format.type, 21, 0, 256, draws);
+        ActivationBuffer x = make_activations(form, 256, random_floats(3 * 256, 3, draws));
+        std::vector<float> expected(3 * 21);
+        scalar_kernels().matmul(weights.matrix(), x.view(), nullptr, 3, 0, 3, expected.data(), 21);
+        std::vector<float> y(3 * 21);
+        tiles::multiply(without, weights.matrix(), x.view(), nullptr, 3, 0, 3, y.data(), 21);
+        EXPECT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0)
+            << isa.table << " " << format.name;
+      }
+    }
+  }
+}
+#endif
 
 // Threads split panels, batches split tokens: neither may show.
 TEST(Matmul, TokensDoNotDependOnTheirBatch) {

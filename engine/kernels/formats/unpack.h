@@ -1,0 +1,40 @@
+// Unpacking the quants of 32 columns from the planes in which panel.h stores them. Internal to
+// engine/kernels; pure functions, any thread.
+#pragma once
+
+#include "engine/kernels/panel_vectors.h"
+
+namespace potluck::tiles {
+
+// 4-bit quants, 0..15: four stored vectors to eight.
+template <PanelVectors V>
+static inline void unpack_nibbles(const std::byte* from, uint64_t stride,
+                                  typename V::Int quants[kBlockVectors]) {
+  for (uint32_t v = 0; v < 4; ++v) {
+    typename V::Int pairs = V::load_vector(from + kVectorBytes * v, stride);
+    quants[v] = pairs & 0x0f0f0f0f;
+    quants[v + 4] = (pairs >> 4) & 0x0f0f0f0f;
+  }
+}
+
+// One more bit of every quant, from one stored vector: bit j belongs to vector j.
+template <PanelVectors V, int kBit>
+static inline void add_bits(const std::byte* from, uint64_t stride,
+                            typename V::Int quants[kBlockVectors]) {
+  constexpr int32_t kMask = 0x01010101 << kBit;
+  typename V::Int bits = V::load_vector(from, stride);
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    quants[j] |= (j < kBit ? bits << (kBit - j) : bits >> (j - kBit)) & kMask;
+  }
+}
+
+// The entries of a codebook of 16 that 4-bit quants stand for, each plus kOffset.
+template <PanelVectors V, int kOffset>
+static inline void look_up(const int8_t codebook[16], typename V::Int quants[kBlockVectors]) {
+  for (uint32_t v = 0; v < kBlockVectors; ++v) {
+    quants[v] = V::template look_up<kOffset>(codebook, quants[v]);
+  }
+}
+
+}  // namespace potluck::tiles
