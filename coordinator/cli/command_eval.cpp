@@ -94,7 +94,7 @@ void print_report(const EvalFlags& flags, const Evaluation& evaluation,
               {"perplexity", evaluation.perplexity},
               {"workers", counters.workers},
               {"workers_lost", counters.workers_lost},
-              {"remote_expert_calls", counters.remote_expert_calls}});
+              {"remote_expert_calls", counters.dispatch.remote_unit_calls}});
     return;
   }
   out.line(fmt::format("tokens      {}", evaluation.prompt_tokens));
