@@ -197,7 +197,6 @@ class Dispatcher {
   void give_away(size_t index);
   void recycle(Calls calls);
   Calls spare_calls();
-  std::string describe(const PeerKey& worker) const;
 
   uint64_t epoch_;
   uint32_t slices_;

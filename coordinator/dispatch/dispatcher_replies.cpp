@@ -49,8 +49,8 @@ void Dispatcher::on_partial(const PeerKey& from, const Partial& partial, ByteSpa
   notices_.add(
       fmt::format("{} answered request {} of layer {} (epoch {}, attempt {}), which it "
                   "was not asked",
-                  describe(from), partial.work.request, partial.work.layer, partial.work.epoch,
-                  partial.work.attempt));
+                  cluster_.describe(from), partial.work.request, partial.work.layer,
+                  partial.work.epoch, partial.work.attempt));
 }
 
 std::optional<size_t> Dispatcher::find_piece(uint64_t request) const {
@@ -81,8 +81,8 @@ void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor
   } else if (Status accepted = timed_accept(pieces_[index], partial, tensor); !accepted) {
     ++statistics_.bad_replies;
     lane_of(worker).track.answered_badly(clock_.now());
-    notices_.add(fmt::format("{} answered badly, its work goes to others: {}", describe(worker),
-                             accepted.error().message));
+    notices_.add(fmt::format("{} answered badly, its work goes to others: {}",
+                             cluster_.describe(worker), accepted.error().message));
     give_away(index);
   } else {
     take_answer(index, partial);
