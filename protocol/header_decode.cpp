@@ -15,6 +15,7 @@
 #include "protocol/codec.h"
 #include "protocol/field_checks.h"
 #include "protocol/schema/wire.capnp.h"
+#include "protocol/work_counter_fields.h"
 
 namespace potluck {
 namespace {
@@ -203,14 +204,7 @@ Message read(wire::Partial::Reader in, FieldChecks& checks) {
   m.row_flags.resize(checks.at_most(flags.size(), limits::kRowsPerMessage, "row flags"));
   for (uint32_t i = 0; i < m.row_flags.size(); ++i) m.row_flags[i] = flags[i] ? 1 : 0;
   m.lost = checks.units(in.getLost(), limits::kSlices, "lost units");
-  m.timings = {.compute = in.getComputeNs(),
-               .disk = in.getDiskNs(),
-               .disk_bytes = in.getDiskBytes(),
-               .cache_hits = in.getCacheHits(),
-               .cache_misses = in.getCacheMisses(),
-               .guessed_bytes = in.getGuessedBytes(),
-               .guesses_used = in.getGuessesUsed(),
-               .guesses_wasted = in.getGuessesWasted()};
+  m.timings = read_work_counters(in);
   m.checksum = in.getChecksum();
   m.text = checks.text(in.getText(), "text");
   return m;

@@ -11,6 +11,7 @@
 #include "protocol/codec.h"
 #include "protocol/peer_text.h"
 #include "protocol/schema/wire.capnp.h"
+#include "protocol/work_counter_fields.h"
 
 namespace potluck {
 namespace {
@@ -229,14 +230,7 @@ void write(wire::Header::Builder root, const Partial& m) {
   auto flags = out.initRowFlags(static_cast<uint32_t>(m.row_flags.size()));
   for (uint32_t i = 0; i < m.row_flags.size(); ++i) flags.set(i, m.row_flags[i] != 0);
   write_units(out.initLost(unit_numbers(m.lost)), m.lost);
-  out.setComputeNs(m.timings.compute);
-  out.setDiskNs(m.timings.disk);
-  out.setDiskBytes(m.timings.disk_bytes);
-  out.setCacheHits(m.timings.cache_hits);
-  out.setCacheMisses(m.timings.cache_misses);
-  out.setGuessedBytes(m.timings.guessed_bytes);
-  out.setGuessesUsed(m.timings.guesses_used);
-  out.setGuessesWasted(m.timings.guesses_wasted);
+  write_work_counters(m.timings, out);
   out.setChecksum(m.checksum);
   out.setText(as_wire_text(m.text));
 }

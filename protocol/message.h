@@ -27,6 +27,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/signature.h"
 #include "engine/experts/unit_id.h"
+#include "engine/experts/work_counters.h"
 #include "engine/kernels/activations.h"
 #include "engine/kernels/self_test.h"
 #include "protocol/invitation.h"
@@ -152,20 +153,6 @@ enum class PartialStatus : uint8_t {
   kStale = 3,       // another epoch
 };
 
-// Nanoseconds, measured by the worker.
-struct WorkTimings {
-  uint64_t compute = 0;
-  uint64_t disk = 0;
-  uint64_t disk_bytes = 0;
-  uint32_t cache_hits = 0;
-  uint32_t cache_misses = 0;
-  uint64_t guessed_bytes = 0;   // read on a prediction, since the last answer
-  uint32_t guesses_used = 0;    // grains of those, wanted while they were there
-  uint32_t guesses_wasted = 0;  // dropped without having been wanted
-
-  bool operator==(const WorkTimings&) const = default;
-};
-
 // The tensor frame holds the packed sums (protocol/partial_sums.h), rows in the order of the
 // request.
 struct Partial {
@@ -173,7 +160,7 @@ struct Partial {
   PartialStatus status = PartialStatus::kOk;
   std::vector<uint8_t> row_flags;  // one per row: 1 where an addend left its range
   std::vector<UnitId> lost;
-  WorkTimings timings;
+  WorkCounters timings;   // measured by the worker; what became of guesses since its last answer
   uint64_t checksum = 0;  // checksum_of(work, row_flags, tensor frame); computed next to the kernel
   std::string text;       // for people, when status is not kOk
 

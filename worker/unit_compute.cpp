@@ -13,22 +13,6 @@
 namespace potluck {
 namespace {
 
-uint64_t nanoseconds(Duration duration) {
-  return static_cast<uint64_t>(std::max<Duration::rep>(duration.count(), 0));
-}
-
-void add_timings(const CacheStatistics& before, const CacheStatistics& now, Duration computed,
-                 WorkTimings* timings) {
-  timings->compute += nanoseconds(computed);
-  timings->disk += nanoseconds(now.waited - before.waited);
-  timings->disk_bytes += now.disk_bytes - before.disk_bytes;
-  timings->cache_hits += static_cast<uint32_t>(now.hits - before.hits);
-  timings->cache_misses += static_cast<uint32_t>(now.misses - before.misses);
-  timings->guessed_bytes += now.guessed_bytes - before.guessed_bytes;
-  timings->guesses_used += static_cast<uint32_t>(now.guesses_used - before.guesses_used);
-  timings->guesses_wasted += static_cast<uint32_t>(now.guesses_wasted - before.guesses_wasted);
-}
-
 auto unit_of(const ExpertCall& call) {
   return std::tuple(call.expert, call.grains.first, call.grains.count);
 }
@@ -221,7 +205,7 @@ size_t UnitCompute::fitting_calls(const UnitJob& job, const ManifestLayer& layer
 UnitCompute::Block UnitCompute::run_block(UnitJob& job, const ManifestLayer& layer,
                                           StoredSource& source, Duration budget) {
   TimePoint start = clock_.now();
-  CacheStatistics before = source.statistics();
+  WorkCounters before = source.statistics().work;
   if (job.rows_ == 0) {
     if (Status opened = open_range(job, layer); !opened) {
       return {clock_.now() - start, Failure{std::nullopt, opened.error()}};
@@ -232,14 +216,15 @@ UnitCompute::Block UnitCompute::run_block(UnitJob& job, const ManifestLayer& lay
   Status done = compute_.run(layer.layer, layer.shape, job.input_.view(), job.fraction_bits_, calls,
                              source, &job.range_sums_);
   if (!done) return {clock_.now() - start, Failure{source.failed_grain(), done.error()}};
-  const CacheStatistics& now = source.statistics();
-  Duration waited = now.waited - before.waited;
+  WorkCounters work = source.statistics().work - before;
+  auto waited = static_cast<Duration>(work.disk);
   Duration computed = clock_.now() - start - waited;
   if (processor_) {
     computed = simulated(*processor_, computed, calls, job.request_.slices, layer.plan);
   }
-  pace_.end(computed, waited, now.disk_bytes - before.disk_bytes);
-  add_timings(before, now, computed, &job.partial.timings);
+  pace_.end(computed, waited, work.disk_bytes);
+  work.compute = nanoseconds(computed);
+  job.partial.timings += work;
   job.next_ += count;
   if (job.next_ == job.calls_.size()) close_range(job);
   return {computed + waited, std::nullopt};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/tools.h"
+#include "engine/chat/prompt.h"
 
 namespace potluck {
 namespace {
@@ -62,10 +63,9 @@ Result<Answer> Answerer::answer(const std::string& message, const GenerationRequ
 Result<Answer> Answerer::complete(const std::string& prompt, GenerationRequest request,
                                   AnswerPrinter* printer) {
   const Tokenizer& tokenizer = *runtime_.model().tokenizer();
-  request.prompt = tokenizer.prompt_prefix();
-  auto encoded = tokenizer.encode(prompt, SpecialTokens::kAsText);
+  auto encoded = encode_plain_text(tokenizer, prompt);
   if (!encoded) return encoded.error().in("prompt");
-  request.prompt.insert(request.prompt.end(), encoded->begin(), encoded->end());
+  request.prompt = std::move(*encoded);
   StreamingDecoder decoder(tokenizer);
   Answer answer;
   answer.prompt_tokens = request.prompt.size();

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/counters_json.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
@@ -61,10 +62,7 @@ double rate(double amount, double time) {
 struct Measured {
   double prefill_seconds = 0;
   double decode_seconds = 0;
-  ExpertCounters before_decode;
-  ExpertCounters after_decode;
-  LayerTimes layers_before;
-  LayerTimes layers_after;
+  ExpertCounters decode;  // while decoding
 };
 
 Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock& clock) {
@@ -91,76 +89,67 @@ Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock&
   }
 
   CHECK(cache.rewind(flags.depth) == flags.depth);
-  measured.before_decode = runtime.counters();
-  if (runtime.pool() != nullptr) measured.layers_before = runtime.pool()->layer_times();
+  ExpertCounters before = runtime.counters();
   TimePoint start = clock.now();
   status = decode(context, std::span(tokens).last(flags.generate), &cache);
   if (!status) return status.error();
   measured.decode_seconds = seconds(clock.now() - start);
-  measured.after_decode = runtime.counters();
-  if (runtime.pool() != nullptr) measured.layers_after = runtime.pool()->layer_times();
+  measured.decode = runtime.counters() - before;
   return measured;
 }
 
 // Where the time of one MoE layer goes during decode, in microseconds: total = dispatch + wait; the
 // slowest worker's computing and the gathering of replies are parts of the wait.
-nlohmann::json layer_report(const Measured& measured) {
-  const LayerTimes& before = measured.layers_before;
-  const LayerTimes& after = measured.layers_after;
-  auto batches = static_cast<double>(after.batches - before.batches);
-  if (batches == 0) return nullptr;
-  auto per_batch = [batches](uint64_t from, uint64_t to) {
-    return static_cast<double>(to - from) / 1000 / batches;
+nlohmann::json layer_report(const ExpertCounters& decode) {
+  const LayerTimes& layers = decode.layers;
+  if (layers.batches == 0) return nullptr;
+  auto per_batch = [&layers](uint64_t nanoseconds) {
+    return static_cast<double>(nanoseconds) / 1000 / static_cast<double>(layers.batches);
   };
-  double dispatch = per_batch(before.dispatch, after.dispatch);
-  double wait = per_batch(before.wait, after.wait);
+  double dispatch = per_batch(layers.dispatch);
+  double wait = per_batch(layers.wait);
   return {{"total_us", dispatch + wait},
           {"dispatch_us", dispatch},
           {"wait_us", wait},
-          {"compute_us", per_batch(measured.before_decode.slowest_compute_nanoseconds,
-                                   measured.after_decode.slowest_compute_nanoseconds)},
-          {"gather_us", per_batch(measured.before_decode.gather_nanoseconds,
-                                  measured.after_decode.gather_nanoseconds)}};
+          {"compute_us", per_batch(decode.dispatch.slowest_compute)},
+          {"gather_us", per_batch(decode.dispatch.gather)}};
 }
 
 // What reading ahead of time was worth during decode: the share of would-be misses that it had on
 // the way or in memory, and what was read for nothing.
-void add_guess_report(const BenchFlags& flags, const ExpertCounters& before,
-                      const ExpertCounters& after, nlohmann::json* report) {
-  auto used = static_cast<double>(after.guesses_used - before.guesses_used);
-  auto wasted = static_cast<double>(after.guesses_wasted - before.guesses_wasted);
-  auto misses = static_cast<double>(after.cache_misses - before.cache_misses);
-  auto bytes = static_cast<double>(after.guessed_bytes - before.guessed_bytes);
+void add_guess_report(const WorkCounters& work, double tokens, nlohmann::json* report) {
+  auto used = static_cast<double>(work.guesses_used);
+  auto wasted = static_cast<double>(work.guesses_wasted);
+  auto misses = static_cast<double>(work.cache_misses);
+  auto bytes = static_cast<double>(work.guessed_bytes);
   (*report)["guess_recall"] = rate(used, used + misses);
-  (*report)["guessed_bytes_wasted_per_token"] =
-      rate(bytes * rate(wasted, used + wasted), flags.generate);
+  (*report)["guessed_bytes_wasted_per_token"] = rate(bytes * rate(wasted, used + wasted), tokens);
 }
 
 nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_t resident) {
-  const ExpertCounters& before = measured.before_decode;
-  const ExpertCounters& after = measured.after_decode;
+  const ExpertCounters& decode = measured.decode;
+  const WorkCounters& work = decode.dispatch.work;
   auto tokens = static_cast<double>(flags.generate);
-  auto difference = [](uint64_t from, uint64_t to) { return static_cast<double>(to - from); };
-  double hits = difference(before.cache_hits, after.cache_hits);
-  double lookups = hits + difference(before.cache_misses, after.cache_misses);
-  double disk = difference(before.disk_bytes, after.disk_bytes);
+  auto hits = static_cast<double>(work.cache_hits);
+  double lookups = hits + static_cast<double>(work.cache_misses);
+  auto disk = static_cast<double>(work.disk_bytes);
   nlohmann::json report = {
       {"prefill_tokens_per_s", rate(flags.prompt, measured.prefill_seconds)},
       {"decode_tokens_per_s", rate(tokens, measured.decode_seconds)},
       {"prompt_tokens", flags.prompt},
       {"generated_tokens", flags.generate},
       {"depth", flags.depth},
-      {"round_trips_per_token", rate(difference(before.round_trips, after.round_trips), tokens)},
-      {"wire_bytes_per_token", rate(difference(before.wire_bytes, after.wire_bytes), tokens)},
+      {"round_trips_per_token", rate(static_cast<double>(decode.dispatch.batches), tokens)},
+      {"wire_bytes_per_token", rate(static_cast<double>(decode.wire_bytes), tokens)},
       {"disk_bytes_per_token", rate(disk, tokens)},
       {"disk_bytes_per_s", rate(disk, measured.decode_seconds)},
       {"cache_hit_rate", lookups > 0 ? hits / lookups : 1.0},
       {"resident_bytes", resident},
-      {"workers", after.workers},
-      {"layer", layer_report(measured)}};
-  add_guess_report(flags, before, after, &report);
-  double reading =
-      difference(before.disk_reading_nanoseconds, after.disk_reading_nanoseconds) / 1e9;
+      {"workers", decode.workers},
+      {"layer", layer_report(decode)},
+      {"counters", json_of(decode)}};
+  add_guess_report(work, tokens, &report);
+  double reading = static_cast<double>(decode.disk_reading) / 1e9;
   if (reading > 0) report["disk_bytes_per_s_reading"] = disk / reading;
   return report;
 }

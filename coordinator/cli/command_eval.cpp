@@ -9,6 +9,7 @@
 #include "coordinator/cli/flags.h"
 #include "coordinator/serving/token_list.h"
 #include "engine/base/limits.h"
+#include "engine/chat/prompt.h"
 #include "engine/kernels/exact_math.h"
 #include "engine/model/scoring.h"
 
@@ -50,10 +51,8 @@ Result<std::vector<TokenId>> tokenize_file(const Model& model, Storage& storage,
   }
   Result<ByteVector> bytes = read_file(storage, path, limits::kPromptBytes);
   if (!bytes) return bytes.error();
-  std::vector<TokenId> tokens = model.tokenizer()->prompt_prefix();
-  auto encoded = model.tokenizer()->encode(as_text(*bytes), SpecialTokens::kAsText);
-  if (!encoded) return encoded.error().in(path);
-  tokens.insert(tokens.end(), encoded->begin(), encoded->end());
+  auto tokens = encode_plain_text(*model.tokenizer(), as_text(*bytes));
+  if (!tokens) return tokens.error().in(path);
   return tokens;
 }
 
@@ -96,7 +95,7 @@ void print_report(const EvalFlags& flags, const Evaluation& evaluation,
               {"perplexity", evaluation.perplexity},
               {"workers", counters.workers},
               {"workers_lost", counters.workers_lost},
-              {"remote_expert_calls", counters.remote_expert_calls}});
+              {"remote_expert_calls", counters.dispatch.remote_unit_calls}});
     return;
   }
   out.line(fmt::format("tokens      {}", evaluation.prompt_tokens));

@@ -66,7 +66,7 @@ std::string closing_line(const Answer& answer, const ExpertCounters& counters) {
   line += fmt::format(", {} workers", counters.workers);
   if (counters.workers_lost > 0) line += fmt::format(" ({} lost)", counters.workers_lost);
   return line + fmt::format(", {:.1f} round trips and {:.0f} bytes per token",
-                            static_cast<double>(counters.round_trips) / tokens,
+                            static_cast<double>(counters.dispatch.batches) / tokens,
                             static_cast<double>(counters.wire_bytes) / tokens);
 }
 
@@ -88,7 +88,7 @@ void print_json(const Answer& answer, const ExpertCounters& counters, Output& ou
                            {"finish_reason", answer.result.finish_reason},
                            {"workers", counters.workers},
                            {"workers_lost", counters.workers_lost},
-                           {"remote_expert_calls", counters.remote_expert_calls}};
+                           {"remote_expert_calls", counters.dispatch.remote_unit_calls}};
   if (!answer.text.reasoning.empty()) report["reasoning"] = answer.text.reasoning;
   if (!answer.calls.empty()) report["tool_calls"] = calls_of(answer);
   out.json(report);

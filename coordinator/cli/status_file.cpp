@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "coordinator/cli/counters_json.h"
 #include "coordinator/cli/json_text.h"
 #include "engine/base/process_identity.h"
 
@@ -65,9 +66,10 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
           {"units_assigned", cluster.units_assigned()},
           {"units_ready", cluster.units_ready()},
           {"bytes_delivered", delivered},
-          {"remote_expert_calls", counters.remote_expert_calls},
-          {"local_expert_calls", counters.local_expert_calls},
-          {"wire_bytes", counters.wire_bytes}};
+          {"remote_expert_calls", counters.dispatch.remote_unit_calls},
+          {"local_expert_calls", counters.dispatch.local_unit_calls},
+          {"wire_bytes", counters.wire_bytes},
+          {"counters", json_of(counters)}};
 }
 
 Status write_status(Storage& storage, const std::string& state_directory,

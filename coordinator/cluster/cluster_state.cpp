@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace potluck {
 
 void ClusterState::apply(const ClusterEvent& event) {
@@ -134,6 +136,12 @@ void ClusterState::remove_key(KeysByUnit& index, UnitId unit, const PeerKey& key
   if (found == index.end()) return;
   std::erase(found->second, key);
   if (found->second.empty()) index.erase(found);
+}
+
+std::string ClusterState::describe(const PeerKey& peer) const {
+  const WorkerRecord* record = worker(peer);
+  if (record == nullptr) return "peer " + peer.brief();
+  return fmt::format("worker {} ({}, {})", record->number, record->name, peer.brief());
 }
 
 }  // namespace potluck

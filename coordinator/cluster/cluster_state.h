@@ -94,6 +94,8 @@ class ClusterState {
 
   const std::map<PeerKey, WorkerRecord>& workers() const { return workers_; }
   const WorkerRecord* worker(const PeerKey& key) const;
+  // A peer as people know it: by number and name if it is a worker.
+  std::string describe(const PeerKey& peer) const;
   // Living workers that have the unit ready to compute, in order of their number.
   std::span<const PeerKey> holders(UnitId unit) const;
   // Living workers that have had the unit ready and said nothing of its loss: it is on their disk,

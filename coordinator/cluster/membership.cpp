@@ -111,7 +111,7 @@ void Membership::on_units_lost(const PeerKey& peer, const std::vector<UnitId>& u
   size_t before = record->ready.size();
   state_.apply(UnitsLost{peer, units});
   if (record->ready.size() == before) return;
-  notices_.add(fmt::format("{} lost {} of its units and fetches them again", describe(peer),
+  notices_.add(fmt::format("{} lost {} of its units and fetches them again", state_.describe(peer),
                            before - record->ready.size()));
 }
 
@@ -251,8 +251,8 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
   auto foreign = std::count_if(residency.ready.begin(), residency.ready.end(),
                                [&](UnitId unit) { return !record.assigned.contains(unit); });
   if (foreign > 0) {
-    notices_.add(
-        fmt::format("{} offered {} units that are not assigned to it", describe(from), foreign));
+    notices_.add(fmt::format("{} offered {} units that are not assigned to it",
+                             state_.describe(from), foreign));
   }
   state_.apply(UnitsReady{from, residency.ready});
   on_units_lost(from, residency.lost);
@@ -265,7 +265,7 @@ void Membership::update_room(const PeerKey& from, uint64_t room_bytes) {
   if (less && !room_changed_) {  // once for each time that units are placed
     notices_.add(
         fmt::format("{} has room for no more than {} at present: what it lacks goes elsewhere",
-                    describe(from), format_bytes(room_bytes)));
+                    state_.describe(from), format_bytes(room_bytes)));
   }
   state_.apply(RoomReported{from, room_bytes});
   room_changed_ = true;
@@ -286,7 +286,7 @@ void Membership::update_sources(const PeerKey& from, const SourceReport& report)
   for (const PeerKey& peer : event.accused) {
     if (known.contains(peer)) continue;
     notices_.add(fmt::format("{} says that {} sent it wrong bytes instead of experts",
-                             describe(from), describe(peer)));
+                             state_.describe(from), state_.describe(peer)));
   }
   state_.apply(std::move(event));
 }
@@ -310,7 +310,7 @@ void Membership::nudge(const PeerKey& peer) {
 
 void Membership::refuse(const PeerKey& peer, Channel channel, RefusalReason reason,
                         std::string message) {
-  notices_.add(fmt::format("refused {}: {}", describe(peer), message));
+  notices_.add(fmt::format("refused {}: {}", state_.describe(peer), message));
   send(peer, channel, Refusal{reason, std::move(message)});
 }
 
@@ -320,7 +320,7 @@ void Membership::lose(const std::vector<Loss>& losses) {
   std::vector<std::string> texts;
   std::vector<size_t> units;
   for (const Loss& loss : losses) {
-    texts.push_back(fmt::format("{} lost: {}", describe(loss.peer), loss.reason));
+    texts.push_back(fmt::format("{} lost: {}", state_.describe(loss.peer), loss.reason));
     units.push_back(state_.worker(loss.peer)->assigned.size());
     state_.apply(WorkerLost{loss.peer, loss.reason});
     clocks_.erase(loss.peer);
@@ -421,12 +421,6 @@ void Membership::send_heartbeat(const PeerKey& peer, bool reply_wanted) {
 uint32_t Membership::worker_limit() const {
   if (options_.max_workers == 0) return limits::kWorkers;
   return std::min(options_.max_workers, limits::kWorkers);
-}
-
-std::string Membership::describe(const PeerKey& peer) const {
-  const WorkerRecord* record = state_.worker(peer);
-  if (record == nullptr) return "peer " + peer.brief();
-  return fmt::format("worker {} ({}, {})", record->number, record->name, peer.brief());
 }
 
 }  // namespace potluck

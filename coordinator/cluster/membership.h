@@ -125,7 +125,6 @@ class Membership {
   void send(const PeerKey& peer, Channel channel, Message message);
   void send_heartbeat(const PeerKey& peer, bool reply_wanted);
   uint32_t worker_limit() const;
-  std::string describe(const PeerKey& peer) const;
 
   MembershipOptions options_;
   const Manifest& manifest_;

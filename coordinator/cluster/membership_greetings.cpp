@@ -77,7 +77,7 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
   clocks_.insert_or_assign(from, PeerClock(clock_.now()));
   nudged_at_.erase(from);
   remember_greeting(from, hello);
-  notices_.add(describe(from) + (greeted_before ? " greeted again" : " joined"));
+  notices_.add(state_.describe(from) + (greeted_before ? " greeted again" : " joined"));
   auto heartbeat_ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeatInterval).count();
   send(from, Channel::kCompute,

@@ -192,9 +192,9 @@ void Dispatcher::on_tick() {
     }
     PeerKey worker = pieces_[i].worker;
     lane_of(worker).track.missed_deadline(now);
-    notices_.add(
-        fmt::format("{} did not answer within {:.1f} s, its work goes to others", describe(worker),
-                    std::chrono::duration<double>(now - pieces_[i].asked.sent_at).count()));
+    notices_.add(fmt::format(
+        "{} did not answer within {:.1f} s, its work goes to others", cluster_.describe(worker),
+        std::chrono::duration<double>(now - pieces_[i].asked.sent_at).count()));
     give_away(i);
     settle_lane(worker);
   }
@@ -327,12 +327,6 @@ Dispatcher::Calls Dispatcher::spare_calls() {
 void Dispatcher::recycle(Calls calls) {
   calls.clear();
   if (spare_.size() < kSpareLists) spare_.push_back(std::move(calls));
-}
-
-std::string Dispatcher::describe(const PeerKey& worker) const {
-  const WorkerRecord* record = cluster_.worker(worker);
-  if (record == nullptr) return "peer " + worker.brief();
-  return fmt::format("worker {} ({}, {})", record->number, record->name, worker.brief());
 }
 
 }  // namespace potluck

@@ -22,6 +22,7 @@
 #include "coordinator/cluster/notices.h"
 #include "coordinator/dispatch/worker_track.h"
 #include "engine/base/clock.h"
+#include "engine/base/counters.h"
 #include "engine/experts/executor.h"
 #include "engine/experts/expert_compute.h"
 #include "engine/experts/manifest.h"
@@ -45,12 +46,23 @@ struct DispatchStatistics {
   uint64_t messages = 0;           // Compute messages sent
   uint64_t remote_unit_calls = 0;  // (row, unit) computed by workers and accepted
   uint64_t local_unit_calls = 0;   // left to the coordinator as the last resort
-  uint64_t retries = 0;            // pieces given to somebody else
+  uint64_t retries = 0;            // pieces given to other workers
   uint64_t late_replies = 0;       // came after that; dropped
   uint64_t bad_replies = 0;        // wrong sender, name, shape, checksum or status
-  WorkTimings worker_timings;      // summed over accepted replies
   uint64_t slowest_compute = 0;    // nanoseconds: per batch the slowest worker's, summed
   uint64_t gather = 0;             // nanoseconds spent checking and adding replies
+  WorkCounters work;               // of the workers, summed over accepted replies
+
+  static constexpr auto counters() {
+    using Set = DispatchStatistics;
+    return std::tuple(
+        Counter{"round_trips", &Set::batches}, Counter{"messages", &Set::messages},
+        Counter{"remote_expert_calls", &Set::remote_unit_calls},
+        Counter{"local_expert_calls", &Set::local_unit_calls}, Counter{"retries", &Set::retries},
+        Counter{"late_replies", &Set::late_replies}, Counter{"bad_replies", &Set::bad_replies},
+        Counter{"slowest_compute_ns", &Set::slowest_compute}, Counter{"gather_ns", &Set::gather},
+        CounterGroup{&Set::work});
+  }
 };
 
 class Dispatcher {
@@ -185,7 +197,6 @@ class Dispatcher {
   void give_away(size_t index);
   void recycle(Calls calls);
   Calls spare_calls();
-  std::string describe(const PeerKey& worker) const;
 
   uint64_t epoch_;
   uint32_t slices_;

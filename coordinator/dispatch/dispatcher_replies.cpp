@@ -23,17 +23,6 @@ uint32_t slice_chunks(const ChunkPlan& plan, uint32_t slice, uint32_t slices) {
   return std::min(end, plan.chunks) - std::min(first, plan.chunks);
 }
 
-void add_timings(WorkTimings& sum, const WorkTimings& timings) {
-  sum.compute += timings.compute;
-  sum.disk += timings.disk;
-  sum.disk_bytes += timings.disk_bytes;
-  sum.cache_hits += timings.cache_hits;
-  sum.cache_misses += timings.cache_misses;
-  sum.guessed_bytes += timings.guessed_bytes;
-  sum.guesses_used += timings.guesses_used;
-  sum.guesses_wasted += timings.guesses_wasted;
-}
-
 // Two's complement: a sum beyond 64 bits wraps, alike in every order.
 void add_row(std::span<const int64_t> from, std::span<int64_t> to) {
   for (size_t i = 0; i < from.size(); ++i) {
@@ -60,8 +49,8 @@ void Dispatcher::on_partial(const PeerKey& from, const Partial& partial, ByteSpa
   notices_.add(
       fmt::format("{} answered request {} of layer {} (epoch {}, attempt {}), which it "
                   "was not asked",
-                  describe(from), partial.work.request, partial.work.layer, partial.work.epoch,
-                  partial.work.attempt));
+                  cluster_.describe(from), partial.work.request, partial.work.layer,
+                  partial.work.epoch, partial.work.attempt));
 }
 
 std::optional<size_t> Dispatcher::find_piece(uint64_t request) const {
@@ -92,8 +81,8 @@ void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor
   } else if (Status accepted = timed_accept(pieces_[index], partial, tensor); !accepted) {
     ++statistics_.bad_replies;
     lane_of(worker).track.answered_badly(clock_.now());
-    notices_.add(fmt::format("{} answered badly, its work goes to others: {}", describe(worker),
-                             accepted.error().message));
+    notices_.add(fmt::format("{} answered badly, its work goes to others: {}",
+                             cluster_.describe(worker), accepted.error().message));
     give_away(index);
   } else {
     take_answer(index, partial);
@@ -104,7 +93,7 @@ void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor
 Status Dispatcher::timed_accept(const Piece& piece, const Partial& partial, ByteSpan tensor) {
   TimePoint start = clock_.now();
   Status accepted = accept(piece, partial, tensor);
-  statistics_.gather += static_cast<uint64_t>((clock_.now() - start).count());
+  statistics_.gather += nanoseconds(clock_.now() - start);
   return accepted;
 }
 
@@ -115,7 +104,7 @@ void Dispatcher::take_answer(size_t index, const Partial& partial) {
   track.measured(clock_.now(), piece.asked);
   track.answered_well();
   statistics_.remote_unit_calls += piece.calls.size();
-  add_timings(statistics_.worker_timings, partial.timings);
+  statistics_.work += partial.timings;
   if (partial.timings.cache_misses > 0 || partial.timings.guesses_used > 0) {
     last_disk_batch_ = statistics_.batches;
   }

@@ -8,13 +8,6 @@
 #include "engine/base/check.h"
 
 namespace potluck {
-namespace {
-
-uint64_t nanoseconds(Duration duration) {
-  return static_cast<uint64_t>(std::max<int64_t>(duration.count(), 0));
-}
-
-}  // namespace
 
 RemoteExecutor::RemoteExecutor(CoordinatorLoop& loop, const GrainCutter& cutter,
                                GrainSource& last_resort, ExpertCompute& compute, const Clock& clock,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "coordinator/dispatch/coordinator_loop.h"
+#include "engine/base/counters.h"
 #include "engine/experts/expert_compute.h"
 
 namespace potluck {
@@ -14,6 +15,13 @@ struct LayerTimes {
   uint64_t wait = 0;      // from then until the last answer
   uint64_t local = 0;     // computing as the last resort (part of wait)
   uint64_t batches = 0;
+
+  static constexpr auto counters() {
+    using Set = LayerTimes;
+    return std::tuple(Counter{"layer_dispatch_ns", &Set::dispatch},
+                      Counter{"layer_wait_ns", &Set::wait}, Counter{"layer_local_ns", &Set::local},
+                      Counter{"layer_batches", &Set::batches});
+  }
 };
 
 class RemoteExecutor final : public ExpertExecutor {

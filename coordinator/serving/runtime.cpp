@@ -125,45 +125,25 @@ Status Runtime::open_local(const StageProgress& progress) {
   return {};
 }
 
-void Runtime::add_stream_counters(ExpertCounters* counters) const {
-  const CacheStatistics cache = streamed_->stored().statistics();
-  counters->disk_bytes = cache.disk_bytes;
-  counters->disk_nanoseconds = static_cast<uint64_t>(cache.waited.count());
-  counters->disk_reading_nanoseconds = static_cast<uint64_t>(cache.reading.count());
-  counters->cache_hits = cache.hits;
-  counters->cache_misses = cache.misses;
-  counters->guessed_bytes = cache.guessed_bytes;
-  counters->guesses_used = cache.guesses_used;
-  counters->guesses_wasted = cache.guesses_wasted;
+void Runtime::add_pool_counters(ExpertCounters* counters) {
+  uint64_t dead_children = pool_->local_workers().started() - pool_->local_workers().running();
+  counters->workers_lost = std::max<uint64_t>(pool_->workers_lost(), dead_children);
+  counters->wire_bytes = pool_->compute_bytes();
+  counters->dispatch = pool_->statistics();
+  counters->layers = pool_->layer_times();
+  auto lock = pool_->lock();
+  const ClusterState& cluster = pool_->cluster();
+  counters->workers = cluster.workers().size() + cluster.workers_lost();
 }
 
 ExpertCounters Runtime::counters() {
   ExpertCounters counters;
-  if (streamed_ != nullptr) add_stream_counters(&counters);
-  if (pool_ == nullptr) return counters;
-  const DispatchStatistics dispatch = pool_->statistics();
-  counters.workers_lost = pool_->workers_lost();
-  auto dead_children =
-      static_cast<uint32_t>(pool_->local_workers().started() - pool_->local_workers().running());
-  counters.workers_lost = std::max(counters.workers_lost, dead_children);
-  {
-    auto lock = pool_->lock();
-    const ClusterState& cluster = pool_->cluster();
-    counters.workers = static_cast<uint32_t>(cluster.workers().size()) + cluster.workers_lost();
+  if (streamed_ != nullptr) {
+    StoreCounters store = streamed_->stored().statistics();
+    counters.dispatch.work = store.work;
+    counters.disk_reading = store.reading;
   }
-  counters.remote_expert_calls = dispatch.remote_unit_calls;
-  counters.local_expert_calls = dispatch.local_unit_calls;
-  counters.round_trips = dispatch.batches;
-  counters.wire_bytes = pool_->compute_bytes();
-  counters.disk_bytes = dispatch.worker_timings.disk_bytes;
-  counters.slowest_compute_nanoseconds = dispatch.slowest_compute;
-  counters.gather_nanoseconds = dispatch.gather;
-  counters.disk_nanoseconds = dispatch.worker_timings.disk;
-  counters.cache_hits = dispatch.worker_timings.cache_hits;
-  counters.cache_misses = dispatch.worker_timings.cache_misses;
-  counters.guessed_bytes = dispatch.worker_timings.guessed_bytes;
-  counters.guesses_used = dispatch.worker_timings.guesses_used;
-  counters.guesses_wasted = dispatch.worker_timings.guesses_wasted;
+  if (pool_ != nullptr) add_pool_counters(&counters);
   return counters;
 }
 

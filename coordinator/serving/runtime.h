@@ -36,22 +36,21 @@ using StageProgress = std::function<void(const std::string& stage, uint64_t done
 
 // What the expert side did since the start.
 struct ExpertCounters {
-  uint32_t workers = 0;  // that took part
-  uint32_t workers_lost = 0;
-  uint64_t remote_expert_calls = 0;  // (token row, unit) computed by workers
-  uint64_t local_expert_calls = 0;   // computed by the coordinator although there is a pool
-  uint64_t round_trips = 0;          // batches that went to workers
-  uint64_t wire_bytes = 0;           // compute channel, both ways
-  uint64_t disk_bytes = 0;           // read from stores by this process and its workers
-  uint64_t disk_nanoseconds = 0;
-  uint64_t slowest_compute_nanoseconds = 0;  // per batch the slowest worker's, summed
-  uint64_t gather_nanoseconds = 0;           // checking and adding the workers' replies
-  uint64_t cache_hits = 0;
-  uint64_t cache_misses = 0;
-  uint64_t disk_reading_nanoseconds = 0;  // solo: while reads of a layer were under way
-  uint64_t guessed_bytes = 0;             // read because the next layer was likely to need them
-  uint64_t guesses_used = 0;              // grains of those that it did need
-  uint64_t guesses_wasted = 0;            // grains dropped without having been needed
+  uint64_t workers = 0;  // that took part
+  uint64_t workers_lost = 0;
+  uint64_t wire_bytes = 0;      // compute channel, both ways
+  uint64_t disk_reading = 0;    // nanoseconds; solo: while reads of a layer were under way
+  DispatchStatistics dispatch;  // solo: the work alone, done by this process itself
+  LayerTimes layers;            // of batches that went to a pool
+
+  static constexpr auto counters() {
+    using Set = ExpertCounters;
+    return std::tuple(Counter{"workers", &Set::workers, CounterKind::kGauge},
+                      Counter{"workers_lost", &Set::workers_lost},
+                      Counter{"wire_bytes", &Set::wire_bytes},
+                      Counter{"disk_reading_ns", &Set::disk_reading}, CounterGroup{&Set::dispatch},
+                      CounterGroup{&Set::layers});
+  }
 };
 
 class Runtime {
@@ -81,7 +80,7 @@ class Runtime {
   Status open_parts(Storage& storage, Entropy& entropy, const StageProgress& progress);
   Status stream_experts(Storage& storage, const StageProgress& progress);
   Status open_local(const StageProgress& progress);
-  void add_stream_counters(ExpertCounters* counters) const;
+  void add_pool_counters(ExpertCounters* counters);
 
   RuntimeOptions options_;
   const Clock& clock_;

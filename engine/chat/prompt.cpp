@@ -27,4 +27,12 @@ Result<std::vector<TokenId>> encode_prompt(const Tokenizer& tokenizer, const Mar
   return tokens;
 }
 
+Result<std::vector<TokenId>> encode_plain_text(const Tokenizer& tokenizer, std::string_view text) {
+  auto encoded = tokenizer.encode(text, SpecialTokens::kAsText);
+  if (!encoded) return encoded.error();
+  std::vector<TokenId> tokens = tokenizer.prompt_prefix();
+  tokens.insert(tokens.end(), encoded->begin(), encoded->end());
+  return tokens;
+}
+
 }  // namespace potluck

@@ -84,8 +84,8 @@ void CachePolicy::use(Entries::value_type& entry) {
 bool CachePolicy::touch(const Digest& key) {
   auto found = entries_.find(key);
   if (found == entries_.end() || found->second.order == &history_) return false;
-  ++counters_.hits;
-  if (is_guess(found->second)) ++counters_.guesses_used;
+  ++counters_.work.cache_hits;
+  if (is_guess(found->second)) ++counters_.work.guesses_used;
   use(*found);
   return true;
 }
@@ -94,7 +94,7 @@ void CachePolicy::admit(const Digest& key, bool speculative) {
   CHECK(!contains(key));
   auto entry = entries_.try_emplace(key).first;
   if (!speculative) {
-    ++counters_.misses;
+    ++counters_.work.cache_misses;
     use(*entry);
     return;
   }
@@ -106,8 +106,7 @@ void CachePolicy::admit(const Digest& key, bool speculative) {
 void CachePolicy::erase(const Digest& key) {
   auto found = entries_.find(key);
   if (found == entries_.end() || found->second.order == &history_) return;
-  ++counters_.evictions;
-  if (is_guess(found->second)) ++counters_.guesses_wasted;
+  if (is_guess(found->second)) ++counters_.work.guesses_wasted;
   place(*found, &history_, 0);
   if (history_.size() <= capacity_) return;
   auto oldest = entries_.find(*std::get<const Digest*>(*history_.begin()));

@@ -21,17 +21,9 @@
 #include <unordered_map>
 
 #include "engine/base/hash.h"
+#include "engine/experts/work_counters.h"
 
 namespace potluck {
-
-struct CacheCounters {
-  uint64_t hits = 0;
-  uint64_t misses = 0;  // admitted on demand
-  uint64_t evictions = 0;
-  uint64_t guesses = 0;  // admitted as guesses
-  uint64_t guesses_used = 0;
-  uint64_t guesses_wasted = 0;  // left unused
-};
 
 class CachePolicy {
  public:
@@ -63,7 +55,8 @@ class CachePolicy {
   std::optional<Digest> victim(bool speculative, const Free& free);
 
   size_t size() const { return entries_.size() - history_.size(); }
-  const CacheCounters& counters() const { return counters_; }
+  // What the policy knows of them: hits, misses and what became of guesses.
+  const StoreCounters& counters() const { return counters_; }
 
  private:
   // First to leave first. Fame is log2 of the sum over the uses of 2^(turn / kHalfLife), a number
@@ -107,7 +100,7 @@ class CachePolicy {
   Entries entries_;
   Order guesses_;  // not used yet, in order of admission
   Order history_;  // evicted, in order of eviction
-  CacheCounters counters_;
+  StoreCounters counters_;
 };
 
 template <class Free>

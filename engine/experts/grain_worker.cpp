@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/base/scratch.h"
 
 namespace potluck {
 namespace {
@@ -16,11 +17,6 @@ constexpr uint32_t kBlock = 32;
 
 void add_bias(const std::byte* bias, uint32_t count, float* y) {
   for (uint32_t i = 0; i < count; ++i) y[i] += load<float>(bias + i * sizeof(float));
-}
-
-template <class T>
-void grow(std::vector<T>& values, uint64_t count) {
-  if (values.size() < count) values.resize(count);
 }
 
 }  // namespace

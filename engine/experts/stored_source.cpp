@@ -105,7 +105,7 @@ struct StoredSource::State {
   std::vector<std::shared_ptr<Slab>> slabs;
   std::vector<uint32_t> vacant;
   std::unordered_map<Digest, uint32_t> slab_of;
-  CacheStatistics statistics;  // without the policy's part
+  StoreCounters statistics;  // without the policy's part
 
   std::vector<GrainId> wave;
   std::vector<Arrival> ready;
@@ -322,14 +322,14 @@ void StoredSource::State::collect(bool wait) {
     spare_tags.push_back(result.tag);
     finish(read, result.status);
   }
-  if (reading && wave_complete()) statistics.reading += clock.now() - reading_since;
+  if (reading && wave_complete()) statistics.reading += nanoseconds(clock.now() - reading_since);
 }
 
 void StoredSource::State::finish(Read& read, const Status& status) {
   for (uint32_t slab : read.slabs) finish_slab(slab, status);
   if (!status) return;
-  statistics.disk_bytes += read.bytes;
-  if (read.guessed) statistics.guessed_bytes += read.bytes;
+  statistics.work.disk_bytes += read.bytes;
+  if (read.guessed) statistics.work.guessed_bytes += read.bytes;
 }
 
 // A grain has come: those who wait for it get it, if its bytes are what the store once took.
@@ -399,7 +399,7 @@ Status StoredSource::State::wait_for_some() {
     if (reader->outstanding() == 0) return no_room();
     TimePoint start = clock.now();
     collect(true);
-    statistics.waited += clock.now() - start;
+    statistics.work.disk += nanoseconds(clock.now() - start);
     start_reads();
   }
   return {};
@@ -441,10 +441,8 @@ std::optional<GrainId> StoredSource::failed_grain() const {
   return state_->failed;
 }
 
-CacheStatistics StoredSource::statistics() const {
-  CacheStatistics all = state_->statistics;
-  static_cast<CacheCounters&>(all) = state_->policy.counters();
-  return all;
+StoreCounters StoredSource::statistics() const {
+  return state_->statistics + state_->policy.counters();
 }
 
 uint64_t StoredSource::resident_bytes() const {

@@ -22,15 +22,6 @@
 
 namespace potluck {
 
-// The policy's counters and what the disk did. A hit may still be on its way, because of a guess.
-struct CacheStatistics : CacheCounters {
-  uint64_t disk_bytes = 0;
-  uint64_t guessed_bytes = 0;   // of them, read on a guess
-  uint64_t corrupt_grains = 0;  // found altered on disk
-  Duration waited{0};           // in take(), for the disk
-  Duration reading{0};          // from a wave's first read until its last one was done
-};
-
 struct StoredSourceOptions {
   uint64_t budget_bytes = 0;
   bool guess = true;  // read what expect() says; layers where that does not pay are left out
@@ -69,7 +60,7 @@ class StoredSource final : public GrainSource {
 
   // The grain that the last failed take() could not give.
   std::optional<GrainId> failed_grain() const;
-  CacheStatistics statistics() const;
+  StoreCounters statistics() const;
   uint64_t resident_bytes() const;  // slabs in use; never more than the budget
   std::string_view reader_name() const;
 

@@ -13,20 +13,9 @@
 namespace potluck {
 namespace {
 
-constexpr std::array kArchitectures = {
-    Architecture{"deepseek2", read_deepseek2_config},
-    Architecture{"glm4moe", read_glm4moe_config},
-    Architecture{"gpt-oss", read_gpt_oss_config},
-    Architecture{"granitemoe", read_granitemoe_config},
-    Architecture{"llama", read_llama_config},
-    Architecture{"minimax-m2", read_minimax_m2_config},
-    Architecture{"olmoe", read_olmoe_config},
-    Architecture{"qwen2moe", read_qwen2moe_config},
-    Architecture{"qwen3", read_qwen3_config},
-    Architecture{"qwen35moe", read_qwen35moe_config},
-    Architecture{"qwen3moe", read_qwen3moe_config},
-    Architecture{"qwen3next", read_qwen3next_config},
-};
+#define POTLUCK_FAMILY_ROW(name, read) Architecture{name, read},
+constexpr std::array kArchitectures = {POTLUCK_FAMILIES(POTLUCK_FAMILY_ROW)};
+#undef POTLUCK_FAMILY_ROW
 
 // Numbers of the attention kernels' lanes: they work on whole groups of 8.
 constexpr uint32_t kLanes = 8;

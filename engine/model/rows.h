@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/base/scratch.h"
 #include "engine/base/thread_pool.h"
 #include "engine/kernels/kernels.h"
 #include "engine/model/weights.h"
@@ -26,12 +27,6 @@ struct Machine {
 // sum += addend; an empty addend adds nothing.
 inline void add_to(float* sum, std::span<const float> addend) {
   for (size_t i = 0; i < addend.size(); ++i) sum[i] += addend[i];
-}
-
-// Scratch memory grows and is kept: a resize() to less would clear what is used again later.
-template <class T>
-void grow(std::vector<T>& values, uint64_t count) {
-  if (values.size() < count) values.resize(count);
 }
 
 // Calls body(row) for every row in [0, rows), neighbors in one task.

@@ -136,6 +136,8 @@ class SimulatedDevices(PotluckTest):
         arguments = ["--prompt", "4", "--generate", "4", "--workers", "2"]
         real = self.report("bench", TALETELLER, *arguments)
         self.assertIsNone(real["simulated"])
+        self.assertEqual(real["counters"]["workers"], 2)
+        self.assertEqual(real["counters"]["round_trips"], 4 * real["round_trips_per_token"])
         slow = self.report("bench", TALETELLER, *arguments, "--sim-link", "20ms,100MB/s",
                            "--sim-compute", "1.5", "--sim-disk", "200MB/s")
         self.assertEqual(slow["simulated"],

@@ -1,22 +1,30 @@
-// The model families: one function each, in a file of the family's name. Internal to engine/model;
-// pure functions, any thread.
+// The model families: one function each, in a file of the family's name, and one row here. Internal
+// to engine/model; pure functions, any thread.
 #pragma once
 
 #include "engine/model/config.h"
 
+// What the file says in general.architecture, and who reads such a file.
+// clang-format off
+#define POTLUCK_FAMILIES(ROW) \
+  ROW("deepseek2", read_deepseek2_config)   \
+  ROW("glm4moe", read_glm4moe_config)       \
+  ROW("gpt-oss", read_gpt_oss_config)       \
+  ROW("granitemoe", read_granitemoe_config) \
+  ROW("llama", read_llama_config)           \
+  ROW("minimax-m2", read_minimax_m2_config) \
+  ROW("olmoe", read_olmoe_config)           \
+  ROW("qwen2moe", read_qwen2moe_config)     \
+  ROW("qwen3", read_qwen3_config)           \
+  ROW("qwen35moe", read_qwen35moe_config)   \
+  ROW("qwen3moe", read_qwen3moe_config)     \
+  ROW("qwen3next", read_qwen3next_config)
+// clang-format on
+
 namespace potluck {
 
-Result<ModelConfig> read_deepseek2_config(const GgufModel& model);
-Result<ModelConfig> read_glm4moe_config(const GgufModel& model);
-Result<ModelConfig> read_gpt_oss_config(const GgufModel& model);
-Result<ModelConfig> read_granitemoe_config(const GgufModel& model);
-Result<ModelConfig> read_llama_config(const GgufModel& model);
-Result<ModelConfig> read_minimax_m2_config(const GgufModel& model);
-Result<ModelConfig> read_olmoe_config(const GgufModel& model);
-Result<ModelConfig> read_qwen2moe_config(const GgufModel& model);
-Result<ModelConfig> read_qwen3_config(const GgufModel& model);
-Result<ModelConfig> read_qwen35moe_config(const GgufModel& model);
-Result<ModelConfig> read_qwen3moe_config(const GgufModel& model);
-Result<ModelConfig> read_qwen3next_config(const GgufModel& model);
+#define POTLUCK_FAMILY_READER(name, read) Result<ModelConfig> read(const GgufModel& model);
+POTLUCK_FAMILIES(POTLUCK_FAMILY_READER)
+#undef POTLUCK_FAMILY_READER
 
 }  // namespace potluck

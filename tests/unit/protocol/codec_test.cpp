@@ -65,6 +65,18 @@ TEST(Codec, TextsAreCutAndCleanedOnTheWayOut) {
   EXPECT_EQ(std::get<Goodbye>(*decoded).text, expected);
 }
 
+// The schema's field is of 32 bits.
+TEST(Codec, ACountThatDoesNotFitBecomesTheLargestThatDoes) {
+  Partial partial;
+  partial.timings.cache_hits = uint64_t{1} << 32;
+  partial.timings.disk_bytes = uint64_t{1} << 32;
+  auto decoded = decode_header(encode_header(partial));
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+  const WorkCounters& work = std::get<Partial>(*decoded).timings;
+  EXPECT_EQ(work.cache_hits, std::numeric_limits<uint32_t>::max());
+  EXPECT_EQ(work.disk_bytes, uint64_t{1} << 32);
+}
+
 // --- checksum ------------------------------------------------------------------------------------
 
 TEST(Codec, ChecksumDependsOnEverythingItCovers) {

@@ -38,6 +38,12 @@ TEST(ClusterState, StartsEmpty) {
   EXPECT_EQ(state.units_ready(), 0u);
 }
 
+TEST(ClusterState, PeersAreNamedAsPeopleKnowThem) {
+  ClusterState state = two_workers();
+  EXPECT_EQ(state.describe(peer(3)), "worker 2 (second, " + peer(3).brief() + ")");
+  EXPECT_EQ(state.describe(peer(4)), "peer " + peer(4).brief());
+}
+
 TEST(ClusterState, AUnitHasHoldersOnceItIsReady) {
   ClusterState state = two_workers();
   EXPECT_EQ(state.units_assigned(), 4u);

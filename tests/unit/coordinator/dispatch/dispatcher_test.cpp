@@ -50,7 +50,7 @@ TEST(Dispatcher, OneWorkerThatHoldsEverythingGetsOneMessage) {
   EXPECT_EQ(f.statistics().messages, 1u);
   EXPECT_EQ(f.statistics().remote_unit_calls, work.unit_calls(2));
   EXPECT_EQ(f.statistics().local_unit_calls, 0u);
-  EXPECT_EQ(f.statistics().worker_timings.compute, 100u);
+  EXPECT_EQ(f.statistics().work.compute, 100u);
   f.dispatcher.forget(ticket);
 }
 

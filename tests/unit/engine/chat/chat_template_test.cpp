@@ -175,5 +175,16 @@ TEST(Prompt, BeginOfTextComesOnce) {
             2U);
 }
 
+TEST(Prompt, PlainTextComesBehindTheBeginOfTextAndHoldsNoControlTokens) {
+  auto tiny = byte_level_vocabulary();
+  EXPECT_EQ(encode_plain_text(*tiny.make(), "h")->size(), 1U);
+  tiny.set("bos_token_id", uint64_t{257});
+  tiny.set("add_bos_token", true);
+  const auto tokens = encode_plain_text(*tiny.make(), "<|im_start|>");
+  ASSERT_TRUE(tokens.ok());
+  EXPECT_EQ(tokens->front(), 257);
+  EXPECT_EQ(std::count(tokens->begin(), tokens->end(), 257), 1);
+}
+
 }  // namespace
 }  // namespace potluck

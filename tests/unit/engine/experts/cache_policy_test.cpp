@@ -98,9 +98,9 @@ TEST(CachePolicy, GuessesLeaveFirstUntilTheyAreUsed) {
   EXPECT_EQ(policy.victim(false, anything), key(2));
   policy.erase(key(2));
   EXPECT_EQ(policy.counters().guesses, 2u);
-  EXPECT_EQ(policy.counters().guesses_used, 1u);
-  EXPECT_EQ(policy.counters().guesses_wasted, 1u);
-  EXPECT_EQ(policy.counters().misses, 1u);
+  EXPECT_EQ(policy.counters().work.guesses_used, 1u);
+  EXPECT_EQ(policy.counters().work.guesses_wasted, 1u);
+  EXPECT_EQ(policy.counters().work.cache_misses, 1u);
 }
 
 TEST(CachePolicy, NothingTheLastTokenUsedLeavesForAGuess) {

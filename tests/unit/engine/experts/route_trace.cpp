@@ -118,8 +118,8 @@ double replay_policy(const RouteTrace& trace, uint64_t entries) {
       policy.admit(key, false);
     }
   }
-  const CacheCounters& counters = policy.counters();
-  return share(counters.hits, counters.hits + counters.misses);
+  const WorkCounters& work = policy.counters().work;
+  return share(work.cache_hits, work.cache_hits + work.cache_misses);
 }
 
 double replay_lru(const RouteTrace& trace, uint64_t entries) {

@@ -75,9 +75,9 @@ TEST_F(StoredSourceTest, HitsOnceItIsWarm) {
       if (round == 0) bytes += view->bytes.size();
     }
   }
-  EXPECT_EQ(source.statistics().misses, ids_.size());
-  EXPECT_EQ(source.statistics().hits, 2 * ids_.size());
-  EXPECT_EQ(source.statistics().disk_bytes, bytes);
+  EXPECT_EQ(source.statistics().work.cache_misses, ids_.size());
+  EXPECT_EQ(source.statistics().work.cache_hits, 2 * ids_.size());
+  EXPECT_EQ(source.statistics().work.disk_bytes, bytes);
 }
 
 TEST_F(StoredSourceTest, NeverExceedsItsBudgetAndKeepsViewsInPlace) {
@@ -115,19 +115,19 @@ TEST_F(StoredSourceTest, HeldGrainsAreNotTheOnesToGo) {
     for (size_t i = 1; i < 6; ++i) ASSERT_TRUE(source.get(ids_[i]));
   }
   EXPECT_TRUE(holds(held, ids_[0]));
-  uint64_t misses = source.statistics().misses;
+  uint64_t misses = source.statistics().work.cache_misses;
   EXPECT_EQ(source.get(ids_[0]).value().bytes.data(), place);
-  EXPECT_EQ(source.statistics().misses, misses);
+  EXPECT_EQ(source.statistics().work.cache_misses, misses);
 }
 
 TEST_F(StoredSourceTest, TheColdestGoesFirst) {
   StoredSource source(manifest_, *store_, reader(), clock_, {3 * slab_});
   for (size_t i : {0, 1, 2, 0, 3}) ASSERT_TRUE(source.get(ids_[i]));  // 1 goes for 3
-  EXPECT_EQ(source.statistics().misses, 4u);
+  EXPECT_EQ(source.statistics().work.cache_misses, 4u);
   for (size_t i : {0, 2, 3}) ASSERT_TRUE(source.get(ids_[i]));
-  EXPECT_EQ(source.statistics().misses, 4u);
+  EXPECT_EQ(source.statistics().work.cache_misses, 4u);
   ASSERT_TRUE(source.get(ids_[1]));
-  EXPECT_EQ(source.statistics().misses, 5u);
+  EXPECT_EQ(source.statistics().work.cache_misses, 5u);
 }
 
 TEST_F(StoredSourceTest, BudgetBelowOneGrainSaysSo) {
@@ -211,8 +211,8 @@ TEST_F(StoredSourceTest, HitsComeBeforeWhatIsRead) {
   EXPECT_EQ(first[1].index, 4u);
   std::vector<size_t> rest = take_all(source, 6 - first.size());
   EXPECT_EQ(first.size() + rest.size(), 6u);
-  EXPECT_EQ(source.statistics().hits, 2u);
-  EXPECT_EQ(source.statistics().misses, 6u);
+  EXPECT_EQ(source.statistics().work.cache_hits, 2u);
+  EXPECT_EQ(source.statistics().work.cache_misses, 6u);
 }
 
 TEST_F(StoredSourceTest, AWaveLargerThanTheCacheComesInParts) {
@@ -233,9 +233,9 @@ TEST_F(StoredSourceTest, GuessesAreReadAfterTheWaveAndUsedByTheNext) {
   source.request(next);
   take_all(source, 2);
   EXPECT_EQ(source.statistics().guesses, 2u);
-  EXPECT_EQ(source.statistics().guesses_used, 1u);
-  EXPECT_EQ(source.statistics().hits, 1u);
-  EXPECT_EQ(source.statistics().misses, 2u);
+  EXPECT_EQ(source.statistics().work.guesses_used, 1u);
+  EXPECT_EQ(source.statistics().work.cache_hits, 1u);
+  EXPECT_EQ(source.statistics().work.cache_misses, 2u);
 }
 
 TEST_F(StoredSourceTest, UnusedGuessesLeaveFirst) {
@@ -244,10 +244,10 @@ TEST_F(StoredSourceTest, UnusedGuessesLeaveFirst) {
   source.expect({&ids_[1], 1});
   take_all(source, 1);
   for (size_t i : {2, 3}) ASSERT_TRUE(source.get(ids_[i]));  // the second one needs a place
-  EXPECT_EQ(source.statistics().guesses_wasted, 1u);
-  uint64_t misses = source.statistics().misses;
+  EXPECT_EQ(source.statistics().work.guesses_wasted, 1u);
+  uint64_t misses = source.statistics().work.cache_misses;
   for (size_t i : {0, 2, 3}) ASSERT_TRUE(source.get(ids_[i]));
-  EXPECT_EQ(source.statistics().misses, misses);
+  EXPECT_EQ(source.statistics().work.cache_misses, misses);
 }
 
 TEST_F(StoredSourceTest, WithoutGuessingNothingIsReadAhead) {

@@ -74,7 +74,7 @@ TEST(WorkingSet, IsWhatASecondTokenNeedsToHit) {
       }
     }
   }
-  EXPECT_EQ(policy.counters().hits, set.grains);
+  EXPECT_EQ(policy.counters().work.cache_hits, set.grains);
 }
 
 }  // namespace
