@@ -38,8 +38,10 @@ QueueLengths queue_lengths(Channel channel, bool server) {
   // and what does not fit waits at the worker.
   if (channel == Channel::kCompute) return {512, server ? 8 : 512};
   if (channel == Channel::kJoin) return {16, 16};
-  // Parts of up to kBulkPartBytes one way, requests the other.
-  return server ? QueueLengths{16, 64} : QueueLengths{64, 4};
+  // Parts of up to kBulkPartBytes one way, requests the other. Twice as many as are ever asked for:
+  // libzmq learns only after half a queue what the other side has taken.
+  constexpr int kParts = 2 * limits::kBulkPartsAsked;
+  return server ? QueueLengths{kParts, 64} : QueueLengths{64, 4};
 }
 
 // What a peer may send in one frame.

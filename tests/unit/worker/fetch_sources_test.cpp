@@ -138,11 +138,15 @@ TEST_F(FetchSourcesTest, SilenceAndSlownessAreOverdue) {
   list({1});
   SourceId id = connect(1);
   sources.take(id, digest(1), kMiB, now);
-  EXPECT_TRUE(sources.overdue(now + FetchSources::kSilence - milliseconds(1)).empty());
-  EXPECT_EQ(sources.overdue(now + FetchSources::kSilence), std::vector{id});
-  for (TimePoint start = now; now < start + FetchSources::kSlowest; now += seconds(1)) {
+  PartWindow& window = sources.window(id);
+  window.asked(digest(1), 0, 8192, now);
+  EXPECT_TRUE(sources.overdue(now + PartWindow::kLeastPatience - milliseconds(1)).empty());
+  EXPECT_EQ(sources.overdue(now + PartWindow::kLeastPatience), std::vector{id});
+  TimePoint start = now;
+  Duration longest = FetchSources::kSlowest + seconds(kMiB / FetchSources::kLeastBytesPerSecond);
+  for (uint64_t offset = 0; now < start + longest; offset += 10, now += seconds(1)) {
     EXPECT_TRUE(sources.overdue(now).empty());
-    sources.heard(id, now);  // a few bytes come now and then
+    EXPECT_TRUE(window.arrived(digest(1), offset, 10, now));  // a few bytes come now and then
   }
   EXPECT_EQ(sources.overdue(now), std::vector{id});
 }
