@@ -132,8 +132,8 @@ std::optional<FetchOrder> GrainFetcher::next_part(TimePoint now) {
       Entry& entry = entries_.at(grain.digest);
       if (entry.assembly.all_asked()) continue;
       uint64_t offset = entry.assembly.asked();
-      auto length = static_cast<uint32_t>(
-          std::min<uint64_t>(room, entry.assembly.total() - offset));
+      auto length =
+          static_cast<uint32_t>(std::min<uint64_t>(room, entry.assembly.total() - offset));
       entry.assembly.ask(length);
       window.asked(grain.digest, offset, length, now);
       return FetchOrder{entry.grain, id, offset, length};
@@ -238,6 +238,7 @@ bool GrainFetcher::failed(const Digest& digest, TimePoint now) {
   auto found = entries_.find(digest);
   if (found == entries_.end()) return false;
   Entry& entry = found->second;
+  if (entry.state == State::kUnderWay) sources_.window(entry.source).give_up(digest);
   if (entry.failures + 1 >= kTries) {
     erase(found);
     return false;

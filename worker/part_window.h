@@ -26,7 +26,8 @@ class PartWindow {
 
   // How many bytes the next request may ask for; 0 while enough is under way.
   uint32_t room() const;
-  // Replaces earlier requests for the same or later bytes of the same whole, as it does at the sender.
+  // Replaces earlier requests for the same or later bytes of the same whole, as it does at the
+  // sender.
   void asked(const Digest& digest, uint64_t offset, uint32_t length, TimePoint now);
   // Bytes from the beginning of a range that was asked for; false for any others.
   bool arrived(const Digest& digest, uint64_t offset, uint64_t bytes, TimePoint now);

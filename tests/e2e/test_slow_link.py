@@ -1,5 +1,5 @@
 """A worker behind a slow, long, lossy link that breaks now and then: real TCP between two network
-namespaces, for root. POTLUCK_LONG_TESTS=1 adds the bundled model, which takes some minutes."""
+namespaces, for root. POTLUCK_SOAK=1 adds the bundled model, which takes some minutes."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 import unittest
 
 from pool_support import Lines, PoolTest
-from support import BINARY, FIXTURE, STORYTELLER
+from support import BINARY, FIXTURE, TALETELLER
 
 SHAPER = os.environ.get("POTLUCK_LINK_SHAPER",
                         str(pathlib.Path(BINARY).parent / "tests/link_shaper"))
@@ -89,10 +89,10 @@ class SlowLink(PoolTest):
         self.assertLess(everything, 3 * needed / RATE + 20)
         self.assertLess(sent, 1.5 * needed)  # a cut costs up to a second's bytes
 
-    @unittest.skipUnless(os.environ.get("POTLUCK_LONG_TESTS"), "POTLUCK_LONG_TESTS is not set")
+    @unittest.skipUnless(os.environ.get("POTLUCK_SOAK"), "POTLUCK_SOAK is not set")
     def test_the_bundled_model_over_a_link_that_breaks_every_half_minute(self):
         self.shape(loss=0.01, cut_every=30, cut_for=1)
-        first, everything, needed, sent, wire = self.deliver(STORYTELLER, 600)
+        first, everything, needed, sent, wire = self.deliver(TALETELLER, 600)
         self.assertLess(first, 20)
         # TCP slows down with losses, and a cut costs seconds until the worker is a member again.
         self.assertLess(everything, 3 * needed / RATE)

@@ -10,6 +10,7 @@
 #include "coordinator/cluster/delivery.h"
 #include "engine/base/memory_storage.h"
 #include "engine/model/model.h"
+#include "tests/support/test_files.h"
 #include "tests/unit/coordinator/cluster/sample_pool.h"
 #include "worker/worker_core.h"
 
@@ -187,7 +188,7 @@ class ManifestDelivery : public testing::TestWithParam<Case> {};
 
 TEST_P(ManifestDelivery, TakesTheTimeOfItsBytesAndSendsThemOnce) {
   auto storage = make_system_storage();
-  auto model = Model::load(*storage, POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf", {});
+  auto model = Model::load(*storage, test::data_path("arch/qwen3moe/model.gguf"), {});
   ASSERT_TRUE(model.ok());
   ManifestLink link(GetParam(), (*model)->cutter());
   auto bytes = static_cast<double>(link.manifest_bytes());

@@ -297,8 +297,7 @@ void SimPool::strike(const Fault& fault) {
 
 void SimPool::cut(size_t worker, Duration duration) {
   note(fmt::format("device-{} is cut off for {} ms", worker, duration.count() / 1'000'000));
-  network_.cut(workers_.at(worker)->key(), keys_.curve.public_key,
-               clock_.now() + duration);
+  network_.cut(workers_.at(worker)->key(), keys_.curve.public_key, clock_.now() + duration);
 }
 
 void SimPool::strike_served(const Delivery& delivery) {

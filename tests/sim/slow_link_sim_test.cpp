@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/sim/sim_pool.h"
+#include "tests/support/test_files.h"
 
 namespace potluck::sim {
 namespace {
@@ -29,7 +30,7 @@ double in_seconds(Duration duration) {
 
 // The bundled model: 39 MB, so that the link breaks several times on the way.
 TEST(SlowLinkSim, AWorkerBecomesUsefulWhileTheLinkBreaksEveryHalfMinute) {
-  SimModel model(POTLUCK_SOURCE_DIR "/demo/storyteller-Q4_K_M.gguf");
+  SimModel model(test::taleteller_path());
   for (Duration cut : {Duration(milliseconds(50)), Duration(seconds(1)), Duration(seconds(6))}) {
     SCOPED_TRACE(fmt::format("cut for {} s", in_seconds(cut)));
     SimPool pool(model, slow_link());
@@ -66,7 +67,7 @@ TEST(SlowLinkSim, AWorkerBecomesUsefulWhileTheLinkBreaksEveryHalfMinute) {
 
 // A worker that is behind the same link fetches from one that is not, over a link as slow.
 TEST(SlowLinkSim, WorkersServeEachOtherOverSlowLinks) {
-  SimModel model(POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf");
+  SimModel model(test::data_path("arch/qwen3moe/model.gguf"));
   SimPoolOptions options = slow_link();
   options.link.bytes_per_second = 50'000;
   SimPool pool(model, options);

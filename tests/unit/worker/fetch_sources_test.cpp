@@ -182,12 +182,14 @@ TEST_P(EndedLink, ReturnsWhatWasUnderWay) {
   SourceId id = connect(1);
   sources.take(id, digest(1), kMiB, now);
   sources.take(id, digest(2), 2 * kMiB, now);
+  sources.window(id).asked(digest(1), 0, 8192, now);
   ASSERT_TRUE(sources.validate());
   GetParam().apply(sources, id, now);
   EXPECT_EQ(sources.take_returned(), (std::vector{digest(1), digest(2)}));
   EXPECT_EQ(sources.under_way(), 0u);
   EXPECT_EQ(sources.under_way_bytes(), 0u);
   EXPECT_NE(sources.at(id).link, Link::kConnected);
+  EXPECT_TRUE(sources.at(id).window.idle());
   Status valid = sources.validate();
   EXPECT_TRUE(valid) << valid.error().message;
 }
@@ -216,14 +218,19 @@ TEST_F(FetchSourcesTest, AConnectionLastsAsLongAsSomethingIsUnderWay) {
   list({1});
   SourceId id = connect(1);
   sources.take(id, digest(1), kMiB, now);
+  EXPECT_FALSE(sources.validate());  // no part of it was asked for
+  sources.window(id).asked(digest(1), 0, 8192, now);
   sources.remove_unit(id);
   sources.update_links(now);
   EXPECT_EQ(sources.at(id).link, Link::kConnected);
   EXPECT_TRUE(sources.validate());
-  EXPECT_EQ(sources.overdue(now + FetchSources::kSilence), std::vector{id});
+  EXPECT_EQ(sources.overdue(now + PartWindow::kLeastPatience), std::vector{id});
   sources.release(id, digest(1));
+  // Parts that are still on their way are due, although nothing needs them any more.
+  EXPECT_EQ(sources.overdue(now + PartWindow::kLeastPatience), std::vector{id});
   EXPECT_TRUE(sources.update_links(now));
   EXPECT_EQ(sources.at(id).link, Link::kIdle);
+  EXPECT_TRUE(sources.at(id).window.idle());
 }
 
 }  // namespace
