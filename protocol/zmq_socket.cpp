@@ -94,7 +94,7 @@ Status set_options(void* socket, const ZmqSocketRole& role) {
   // A peer that does not finish its handshake holds nothing for long. The default is 30 s.
   options.set(ZMQ_HANDSHAKE_IVL, 5000);
   // Finds connections whose other end vanished without a word, so that a worker connects anew.
-  // Slow to judge: a part of 4 MiB may take its time on a bad link. Cores judge faster on their
+  // Slow to judge: a part of 512 KiB may take its time on a bad link. Cores judge faster on their
   // own (liveness.h).
   options.set(ZMQ_HEARTBEAT_IVL, 5000);
   options.set(ZMQ_HEARTBEAT_TIMEOUT, 30'000);
