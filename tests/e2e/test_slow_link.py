@@ -9,7 +9,7 @@ import time
 import unittest
 
 from pool_support import Lines, PoolTest
-from support import BINARY, FIXTURE, TALETELLER
+from support import BINARY, FIXTURE, TALETELLER, wait_for
 
 SHAPER = os.environ.get("POTLUCK_LINK_SHAPER",
                         str(pathlib.Path(BINARY).parent / "tests/link_shaper"))
@@ -73,7 +73,9 @@ class SlowLink(PoolTest):
         self.assertEqual(status["units_ready"], status["units_assigned"],
                          err.text + worker_err.text)
         time.sleep(2.5)  # a report a second, a status a second
-        grains = self.status()["workers"][0]["fetched"]["coordinator_bytes"]
+        # After a cut it is not a member for a moment.
+        worker, = wait_for(lambda: self.status().get("workers"), "the worker's return")
+        grains = worker["fetched"]["coordinator_bytes"]
         manifest, = (self.home / "store/manifests").iterdir()
         needed = grains + manifest.stat().st_size
         sent, wire = self.status()["bytes_delivered"], self.wire_bytes()
