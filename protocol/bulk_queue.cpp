@@ -2,65 +2,90 @@
 
 #include <algorithm>
 
-#include "engine/base/check.h"
 #include "engine/base/limits.h"
 
 namespace potluck {
 namespace {
 
-// A worker asks for a window of grains at a time; far more than that is no window.
-constexpr size_t kRequestsPerPeer = 256;
-constexpr size_t kRequestsInTotal = 16 * 1024;
+// Twice as many as can be members at a time. What more would ask for is dropped.
+constexpr size_t kMostPeers = size_t{2} * limits::kWorkers;
 
 }  // namespace
 
-bool BulkQueue::add(const PeerKey& peer, const FetchManifest& fetch) {
-  return add(BulkRequest{peer, fetch.manifest, std::nullopt, 0});
+BulkPart make_part(const BulkRequest& request, ByteSpan whole) {
+  uint64_t offset = std::min<uint64_t>(request.offset, whole.size());
+  uint64_t most = std::min<uint64_t>(request.length, limits::kBulkPartBytes);
+  ByteSpan bytes = whole.subspan(offset, std::min<uint64_t>(most, whole.size() - offset));
+  BulkPart part;
+  part.peer = request.peer;
+  // Beyond the end there is nothing to be found either.
+  part.data = {request.digest, !bytes.empty(), offset, whole.size(), {}};
+  part.bytes.assign(bytes.begin(), bytes.end());
+  return part;
 }
 
-bool BulkQueue::add(const PeerKey& peer, const FetchGrain& fetch) {
-  return add(BulkRequest{peer, fetch.digest, fetch, 0});
+void BulkQueue::add(const PeerKey& peer, const FetchManifest& fetch) {
+  add(BulkRequest{peer, fetch.manifest, std::nullopt, fetch.offset, fetch.length, 0});
 }
 
-bool BulkQueue::add(BulkRequest request) {
-  auto queued = queued_.find(request.peer);
-  if (queued != queued_.end() && queued->second >= kRequestsPerPeer) return false;
-  if (requests_.size() >= kRequestsInTotal) return false;
-  // Asked again before it was answered: one answer will do.
-  for (const BulkRequest& waiting : requests_) {
-    if (waiting.peer == request.peer && waiting.digest == request.digest) return true;
+void BulkQueue::add(const PeerKey& peer, const FetchGrain& fetch, uint64_t total) {
+  add(BulkRequest{peer, fetch.digest, fetch, fetch.offset, fetch.length, total});
+}
+
+void BulkQueue::add(BulkRequest request) {
+  auto found = waiting_.find(request.peer);
+  if (found == waiting_.end()) {
+    if (waiting_.size() >= kMostPeers) return;
+    found = waiting_.try_emplace(request.peer).first;
+    turns_.push_back(request.peer);
   }
-  ++queued_[request.peer];
-  requests_.push_back(std::move(request));
-  return true;
+  std::deque<BulkRequest>& requests = found->second.requests;
+  std::erase_if(requests, [&](const BulkRequest& older) {
+    return older.digest == request.digest && older.offset >= request.offset;
+  });
+  if (requests.size() >= limits::kBulkPartsAsked) requests.pop_front();
+  requests.push_back(std::move(request));
+  found->second.returned = 0;
 }
 
 void BulkQueue::forget(const PeerKey& peer) {
-  std::erase_if(requests_, [&](const BulkRequest& request) { return request.peer == peer; });
-  queued_.erase(peer);
+  if (waiting_.erase(peer) > 0) std::erase(turns_, peer);
 }
 
-BulkPart BulkQueue::next(const std::function<ByteSpan(const BulkRequest&)>& content) {
-  CHECK(!requests_.empty());
-  BulkRequest& request = requests_.front();
-  ByteSpan whole = content(request);
-  // The same grain is as long each time, or could not be had this time.
-  ByteSpan bytes = whole.subspan(std::min<uint64_t>(request.offset, whole.size()));
-  bytes = bytes.first(std::min<uint64_t>(bytes.size(), limits::kBulkPartBytes));
-  BulkPart part;
-  part.peer = request.peer;
-  part.manifest = !request.grain.has_value();
-  part.data = {request.digest,
-               !whole.empty(),
-               std::min<uint64_t>(request.offset, whole.size()),
-               whole.size(),
-               {}};
-  part.bytes.assign(bytes.begin(), bytes.end());
-  request.offset += bytes.size();
-  if (request.offset < whole.size()) return part;
-  if (--queued_[request.peer] == 0) queued_.erase(request.peer);
-  requests_.pop_front();
-  return part;
+std::optional<BulkRequest> BulkQueue::take(TimePoint now) {
+  for (size_t i = 0; i < turns_.size(); ++i) {
+    PeerKey peer = turns_.front();
+    turns_.pop_front();
+    turns_.push_back(peer);
+    auto waiting = waiting_.find(peer);
+    if (waiting->second.not_before > now) continue;
+    waiting->second.returned = 0;
+    BulkRequest request = std::move(waiting->second.requests.front());
+    waiting->second.requests.pop_front();
+    if (waiting->second.requests.empty()) {
+      waiting_.erase(waiting);
+      turns_.pop_back();
+    }
+    return request;
+  }
+  return std::nullopt;
+}
+
+void BulkQueue::put_back(BulkRequest request, TimePoint not_before) {
+  auto [waiting, fresh] = waiting_.try_emplace(request.peer);
+  if (fresh) turns_.push_back(request.peer);
+  Waiting& queue = waiting->second;
+  queue.not_before = not_before;
+  auto place = queue.requests.begin() + static_cast<ptrdiff_t>(queue.returned++);
+  queue.requests.insert(place, std::move(request));
+}
+
+std::optional<TimePoint> BulkQueue::next_turn() const {
+  std::optional<TimePoint> next;
+  for (const auto& [peer, waiting] : waiting_) {
+    if (!next || waiting.not_before < *next) next = waiting.not_before;
+  }
+  return next;
 }
 
 }  // namespace potluck

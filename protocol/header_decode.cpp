@@ -218,9 +218,18 @@ Message read(wire::Goodbye::Reader in, FieldChecks& checks) {
   return Goodbye{in.getEpoch(), checks.text(in.getText(), "text")};
 }
 
+// Offset and length of the part that is asked for.
+template <class Reader, class Fetch>
+void read_part(Reader in, FieldChecks& checks, Fetch* m) {
+  m->offset = checks.below(in.getOffset(), limits::kBulkBytes, "offset");
+  m->length = checks.at_most(in.getLength(), limits::kBulkPartBytes, "length");
+  if (m->length == 0) checks.corrupt("length", "expected at least 1, found 0");
+}
+
 Message read(wire::FetchManifest::Reader in, FieldChecks& checks) {
   FetchManifest m;
   checks.bytes(in.getManifest(), "manifest digest", &m.manifest.bytes);
+  read_part(in, checks, &m);
   return m;
 }
 
@@ -230,6 +239,7 @@ Message read(wire::FetchGrain::Reader in, FieldChecks& checks) {
   m.grain.layer = checks.below(in.getLayer(), limits::kLayers, "layer");
   m.grain.expert = checks.below(in.getExpert(), limits::kExperts, "expert");
   m.grain.grain = in.getGrain();
+  read_part(in, checks, &m);
   return m;
 }
 
@@ -237,7 +247,7 @@ Message read(wire::BulkData::Reader in, FieldChecks& checks) {
   BulkData m;
   checks.bytes(in.getDigest(), "digest", &m.digest.bytes);
   m.found = in.getFound();
-  m.total = checks.at_most(in.getTotal(), limits::kManifestBytes, "total size");
+  m.total = checks.at_most(in.getTotal(), limits::kBulkBytes, "total size");
   m.offset = checks.at_most(in.getOffset(), m.total, "offset");
   auto signature = in.getSignature();
   if (signature.size() != 0) checks.bytes(signature, "signature", &m.signature);

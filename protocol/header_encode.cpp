@@ -249,7 +249,10 @@ void write(wire::Header::Builder root, const Goodbye& m) {
 }
 
 void write(wire::Header::Builder root, const FetchManifest& m) {
-  root.initFetchManifest().setManifest(as_data(m.manifest.bytes));
+  auto out = root.initFetchManifest();
+  out.setManifest(as_data(m.manifest.bytes));
+  out.setOffset(m.offset);
+  out.setLength(m.length);
 }
 
 void write(wire::Header::Builder root, const FetchGrain& m) {
@@ -258,6 +261,8 @@ void write(wire::Header::Builder root, const FetchGrain& m) {
   out.setLayer(m.grain.layer);
   out.setExpert(m.grain.expert);
   out.setGrain(m.grain.grain);
+  out.setOffset(m.offset);
+  out.setLength(m.length);
 }
 
 void write(wire::Header::Builder root, const BulkData& m) {

@@ -6,11 +6,11 @@
 //   worker                                coordinator
 //     Hello ------------------------------>            who I am, what I can do, my kernels' digests
 //          <------------------------------ Welcome     or Refusal: epoch, name of the manifest
-//     FetchManifest --(bulk)-------------->
+//     FetchManifest --(bulk)-------------->            part by part
 //          <------------------------------ BulkData
 //          <------------------------------ Roster      the other workers: where they serve
 //          <------------------------------ Assignment  which units to hold, and who has them
-//     FetchGrain --(bulk)----------------->            for every grain that is missing on disk;
+//     FetchGrain --(bulk)----------------->            for every part of a grain that is missing;
 //          <------------------------------ BulkData    to other workers first, in the same words
 //     SourceReport ----------------------->            where the grains came from
 //     Residency -------------------------->            units that are ready to compute
@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "engine/base/hash.h"
+#include "engine/base/limits.h"
 #include "engine/base/signature.h"
 #include "engine/experts/unit_id.h"
 #include "engine/experts/work_counters.h"
@@ -183,9 +184,13 @@ struct Goodbye {
   bool operator==(const Goodbye&) const = default;
 };
 
-// --- bulk channel: requests are answered by one or more BulkData in order of offset ---
+// --- bulk channel: every request asks for one part and is answered by one BulkData. The receiver
+// decides how much is under way: it asks for more when something has arrived. Parts of one whole
+// are asked for in ascending order; a request replaces unanswered ones for the same or later parts.
 struct FetchManifest {
   Digest manifest;
+  uint64_t offset = 0;
+  uint32_t length = limits::kBulkPartBytes;  // cut off at the end of the whole
 
   bool operator==(const FetchManifest&) const = default;
 };
@@ -193,6 +198,8 @@ struct FetchManifest {
 struct FetchGrain {
   Digest digest;
   GrainId grain;  // where to cut it from; the digest decides
+  uint64_t offset = 0;
+  uint32_t length = limits::kBulkPartBytes;
 
   bool operator==(const FetchGrain&) const = default;
 };

@@ -12,7 +12,7 @@ void SimulatedLink::Way::push(Envelope envelope, TimePoint now) {
   uint64_t bytes = envelope.frames.bytes();
   held_bytes_ += bytes;
   TimePoint through = all_.through(now, bytes);
-  if (envelope.channel == Channel::kBulk) {
+  if (envelope.channel == Channel::kBulk || envelope.channel == Channel::kServe) {
     bulk_messages_.push_back({std::move(envelope), through + delay_});
   } else {
     through = urgent_.through(now, bytes);

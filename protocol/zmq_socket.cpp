@@ -38,8 +38,10 @@ QueueLengths queue_lengths(Channel channel, bool server) {
   // and what does not fit waits at the worker.
   if (channel == Channel::kCompute) return {512, server ? 8 : 512};
   if (channel == Channel::kJoin) return {16, 16};
-  // Parts of up to kBulkPartBytes one way, requests the other.
-  return server ? QueueLengths{16, 64} : QueueLengths{64, 4};
+  // Parts of up to kBulkPartBytes one way, requests the other. Twice as many as are ever asked for:
+  // libzmq learns only after half a queue what the other side has taken.
+  constexpr int kParts = 2 * limits::kBulkPartsAsked;
+  return server ? QueueLengths{kParts, 64} : QueueLengths{64, 4};
 }
 
 // What a peer may send in one frame.
@@ -92,7 +94,7 @@ Status set_options(void* socket, const ZmqSocketRole& role) {
   // A peer that does not finish its handshake holds nothing for long. The default is 30 s.
   options.set(ZMQ_HANDSHAKE_IVL, 5000);
   // Finds connections whose other end vanished without a word, so that a worker connects anew.
-  // Slow to judge: a part of 4 MiB may take its time on a bad link. Cores judge faster on their
+  // Slow to judge: a part of 512 KiB may take its time on a bad link. Cores judge faster on their
   // own (liveness.h).
   options.set(ZMQ_HEARTBEAT_IVL, 5000);
   options.set(ZMQ_HEARTBEAT_TIMEOUT, 30'000);

@@ -67,7 +67,7 @@ uint64_t FetchSources::share_of(uint64_t window_bytes) const {
 
 bool FetchSources::room(SourceId id, uint64_t bytes, uint64_t window_bytes, uint64_t share) const {
   const FetchSource& source = sources_[id];
-  if (source.under_way.size() >= kWindowGrains) return false;
+  if (source.under_way.size() >= kWindowGrains || source.window.room() == 0) return false;
   auto fits = [bytes](uint64_t taken, uint64_t window) {
     return taken == 0 || (taken <= window && bytes <= window - taken);
   };
@@ -104,7 +104,6 @@ std::optional<SourceId> FetchSources::choose(std::span<const SourceId> holders, 
 
 void FetchSources::take(SourceId id, const Digest& digest, uint64_t bytes, TimePoint now) {
   FetchSource& source = sources_[id];
-  if (source.under_way.empty()) source.last_heard = now;
   source.under_way.push_back({digest, bytes, now});
   source.under_way_bytes += bytes;
   ++under_way_;
@@ -129,6 +128,7 @@ void FetchSources::return_all(SourceId id) {
   under_way_bytes_ -= source.under_way_bytes;
   source.under_way.clear();
   source.under_way_bytes = 0;
+  source.window.reset();
 }
 
 // The only way from kConnected to kIdle.
@@ -185,18 +185,26 @@ bool FetchSources::update_links(TimePoint now) {
   return changed;
 }
 
+// Also parts of grains that are not wanted any more: as long as they are counted, fewer others are
+// asked for.
+bool FetchSources::owes(const FetchSource& source) {
+  return !source.under_way.empty() || !source.window.idle();
+}
+
 TimePoint FetchSources::overdue_at(SourceId id, const FetchSource& source) {
-  TimePoint at = source.last_heard + kSilence;
+  TimePoint at = source.window.overdue_at();
   // Behind the coordinator there is no other source.
-  if (id != kCoordinatorSource) at = std::min(at, source.under_way.front().asked_at + kSlowest);
-  return at;
+  if (id == kCoordinatorSource || source.under_way.empty()) return at;
+  const FetchSource::UnderWay& oldest = source.under_way.front();
+  Duration slowest = kSlowest + std::chrono::seconds(oldest.bytes / kLeastBytesPerSecond);
+  return std::min(at, oldest.asked_at + slowest);
 }
 
 std::vector<SourceId> FetchSources::overdue(TimePoint now) const {
   std::vector<SourceId> late;
   for (SourceId id = 0; id < sources_.size(); ++id) {
     const FetchSource& source = sources_[id];
-    if (!source.under_way.empty() && now >= overdue_at(id, source)) late.push_back(id);
+    if (owes(source) && now >= overdue_at(id, source)) late.push_back(id);
   }
   return late;
 }
@@ -205,7 +213,7 @@ std::optional<TimePoint> FetchSources::next_tick() const {
   TimePoint next = TimePoint::max();
   for (SourceId id = 0; id < sources_.size(); ++id) {
     const FetchSource& source = sources_[id];
-    if (!source.under_way.empty()) next = std::min(next, overdue_at(id, source));
+    if (owes(source)) next = std::min(next, overdue_at(id, source));
     if (id == kCoordinatorSource || !needed(source)) continue;
     if (source.trying) next = std::min(next, source.connecting_since + kPatience);
     if (source.link == Link::kIdle) next = std::min(next, source.not_before);
@@ -215,7 +223,7 @@ std::optional<TimePoint> FetchSources::next_tick() const {
 }
 
 void FetchSources::excuse_silence(TimePoint now) {
-  for (FetchSource& source : sources_) source.last_heard = now;
+  for (FetchSource& source : sources_) source.window.excuse_silence(now);
 }
 
 Status FetchSources::validate() const {
@@ -233,10 +241,13 @@ Status FetchSources::validate() const {
     grains += source.under_way.size();
     bytes += own;
     if (source.trying && source.link == Link::kConnected) return wrong(source, "connected, trying");
-    if (source.under_way.empty()) continue;
+    if (Status window = source.window.validate(); !window) return window;
+    if (!owes(source)) continue;
     if (source.link != Link::kConnected) return wrong(source, "under way without a connection");
-    if (id != kCoordinatorSource && !needed(source)) return wrong(source, "asked, but not to be");
     if (!next || *next > overdue_at(id, source)) return wrong(source, "under way and never due");
+    if (source.under_way.empty()) continue;
+    if (source.window.idle()) return wrong(source, "under way, and no part of it was asked for");
+    if (id != kCoordinatorSource && !needed(source)) return wrong(source, "asked, but not to be");
   }
   if (grains == under_way_ && bytes == under_way_bytes_ && returned_.empty()) return {};
   return Error{ErrorCode::kInvalidArgument, "what is under way is miscounted"};

@@ -1,5 +1,6 @@
 // FetchSources: from whom grains may be fetched: the coordinator, and other workers as the roster
-// names them; what each was asked for and has not sent yet; and who is to be asked next. The
+// names them; what is under way at each, and which parts of it were asked for and have not come
+// yet; and who is to be asked next. The
 // coordinator is asked only when no worker can be. Pure bookkeeping; one thread.
 //
 //   a worker:  kIdle --needed--> kConnecting --on_connected()--> kConnected
@@ -21,6 +22,7 @@
 
 #include "engine/base/clock.h"
 #include "protocol/message.h"
+#include "worker/part_window.h"
 
 namespace potluck {
 
@@ -46,7 +48,7 @@ struct FetchSource {
   TimePoint not_before{0};        // kIdle: when to try again
   bool trying = false;            // to connect, perhaps for the second time after a refusal
   TimePoint connecting_since{0};  // trying
-  TimePoint last_heard{0};        // or when the first request of a run went out
+  PartWindow window;              // parts of what is under way that were asked for
   std::vector<UnderWay> under_way;
   uint64_t under_way_bytes = 0;
   size_t units = 0;    // wanted units that it holds; asked for nothing more at 0
@@ -55,12 +57,12 @@ struct FetchSource {
 
 class FetchSources {
  public:
-  // Enough to keep a fast link busy while grains are hashed and written.
-  static constexpr size_t kWindowGrains = 8;
-  // Nothing at all from a source for so long: what it was asked for is lost.
-  static constexpr Duration kSilence = std::chrono::seconds(5);
-  // A worker that takes longer for one grain is no help, however regularly a few bytes come.
+  // As many as there are parts: enough to keep a long link busy with the smallest grains.
+  static constexpr size_t kWindowGrains = limits::kBulkPartsAsked;
+  // A worker that takes longer for one grain, after a while to begin with, is no help: however
+  // regularly a few bytes come.
   static constexpr Duration kSlowest = std::chrono::seconds(30);
+  static constexpr uint64_t kLeastBytesPerSecond = 16 * kKiB;
   // A connection that does not come about: a device behind NAT, or switched off.
   static constexpr Duration kPatience = std::chrono::seconds(2);
   // A worker that does not know us yet hears of us from the coordinator in a moment.
@@ -81,28 +83,27 @@ class FetchSources {
   // One more, or one less, of the wanted units is held by this worker.
   void add_unit(SourceId id) { ++sources_.at(id).units; }
   void remove_unit(SourceId id) { --sources_.at(id).units; }
-  void heard(SourceId id, TimePoint now) { sources_.at(id).last_heard = now; }
+  PartWindow& window(SourceId id) { return sources_.at(id).window; }
   // A grain from there was right.
   void delivered(SourceId id, uint64_t bytes);
 
   // The part of the window that each source has, so that one of several is not asked for
   // everything.
   uint64_t share_of(uint64_t window_bytes) const;
-  // Whether any source at all may be asked for more, with so many bytes under way in total.
+  // Whether any source at all may be asked for another grain, with so many bytes under way in
+  // total.
   bool any_room(uint64_t window_bytes, uint64_t share) const;
   // Whom to ask for a grain: of the holders the one with the fewest bytes under way, else the
   // coordinator; nothing while all who could be asked are busy or about to be connected.
   std::optional<SourceId> choose(std::span<const SourceId> holders, uint64_t bytes,
                                  uint64_t window_bytes, uint64_t share) const;
-  // The source, which choose() named, was asked for the grain.
+  // The grain is to be fetched from the source, which choose() named.
   void take(SourceId id, const Digest& digest, uint64_t bytes, TimePoint now);
   // The grain is no longer under way there.
   void release(SourceId id, const Digest& digest);
-  // What was under way at connections that have ended since the last call, and what
-  // return_all() took back; in the order in which it was asked for.
+  // What was under way at connections that have ended since the last call, in the order in which it
+  // was asked for.
   std::vector<Digest> take_returned() { return std::exchange(returned_, {}); }
-  // Takes back what this source was asked for; it stays connected.
-  void return_all(SourceId id);
 
   void on_connected(SourceId id);
   // It does not let us in: tried again at once for a while.
@@ -127,6 +128,9 @@ class FetchSources {
  private:
   // Worth a connection: it holds what is wanted, or is about to send what it was asked for.
   static bool needed(const FetchSource& source);
+  // Has something to send, or to be asked for.
+  static bool owes(const FetchSource& source);
+  void return_all(SourceId id);
   void end_link(SourceId id);
   bool room(SourceId id, uint64_t bytes, uint64_t window_bytes, uint64_t share) const;
   static TimePoint overdue_at(SourceId id, const FetchSource& source);

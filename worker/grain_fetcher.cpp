@@ -22,6 +22,7 @@ void GrainFetcher::append(const MissingGrain& grain, bool first) {
 void GrainFetcher::erase(Entries::iterator entry) {
   leave_state(entry->second);
   --queued_;
+  begin_from_start(entry->second);
   uncount_unit(entry->second.grain.unit);
   entries_.erase(entry);
 }
@@ -31,12 +32,27 @@ void GrainFetcher::leave_state(Entry& entry) {
   if (entry.state == State::kQueued) return;
   if (entry.state == State::kUnderWay) {
     sources_.release(entry.source, entry.grain.digest);
-    entry.assembly.restart();
+    keep_begun(entry);
   } else {
     paused_.erase({entry.not_before, entry.grain.digest});
   }
   entry.state = State::kQueued;
   ++queued_;
+}
+
+// It is no longer under way. What has come of it stays, if there is room for it.
+void GrainFetcher::keep_begun(Entry& entry) {
+  entry.assembly.ask_again();
+  bool keep = !entry.unmixed && entry.assembly.received() <= kKeptBytes - kept_bytes_;
+  kept_bytes_ += entry.assembly.received();
+  if (!keep) begin_from_start(entry);
+}
+
+// Of an entry that is not under way.
+void GrainFetcher::begin_from_start(Entry& entry) {
+  kept_bytes_ -= entry.assembly.received();
+  entry.assembly.restart();
+  entry.mixed = false;
 }
 
 void GrainFetcher::queue(Entry& entry, bool first) {
@@ -78,7 +94,8 @@ void GrainFetcher::restart(const std::function<bool(MissingGrain*)>& keep) {
   units_.clear();
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     MissingGrain& grain = entry->second.grain;
-    bool kept = entry->second.state == State::kUnderWay && keep(&grain);
+    bool begun = entry->second.state == State::kUnderWay || entry->second.assembly.received() > 0;
+    bool kept = begun && keep(&grain);
     ++units_[grain.unit].wanted;
     if (kept) {
       ++entry;
@@ -86,7 +103,10 @@ void GrainFetcher::restart(const std::function<bool(MissingGrain*)>& keep) {
       erase(entry++);
     }
   }
-  queue_.clear();
+  std::erase_if(queue_, [&](const Digest& digest) {
+    auto found = entries_.find(digest);
+    return found == entries_.end() || found->second.state != State::kQueued;
+  });
 }
 
 void GrainFetcher::clear() {
@@ -96,8 +116,36 @@ void GrainFetcher::clear() {
 // --- asking ---
 
 std::optional<FetchOrder> GrainFetcher::next(TimePoint now, uint64_t window_bytes) {
+  std::optional<FetchOrder> part = next_part(now);
+  if (!part && begin_next(now, window_bytes)) part = next_part(now);
+  return part;
+}
+
+// The next part of what is under way, from a source that may be asked for more.
+std::optional<FetchOrder> GrainFetcher::next_part(TimePoint now) {
+  for (SourceId id = 0; id < sources_.size(); ++id) {
+    PartWindow& window = sources_.window(id);
+    const std::vector<FetchSource::UnderWay>& grains = sources_.at(id).under_way;
+    uint32_t room = grains.empty() ? 0 : window.room();
+    if (room == 0) continue;
+    for (const FetchSource::UnderWay& grain : grains) {
+      Entry& entry = entries_.at(grain.digest);
+      if (entry.assembly.all_asked()) continue;
+      uint64_t offset = entry.assembly.asked();
+      auto length =
+          static_cast<uint32_t>(std::min<uint64_t>(room, entry.assembly.total() - offset));
+      entry.assembly.ask(length);
+      window.asked(grain.digest, offset, length, now);
+      return FetchOrder{entry.grain, id, offset, length};
+    }
+  }
+  return std::nullopt;
+}
+
+// Puts the next grain under way whose turn it is.
+bool GrainFetcher::begin_next(TimePoint now, uint64_t window_bytes) {
   uint64_t share = sources_.share_of(window_bytes);
-  if (queued_ == 0 || !sources_.any_room(window_bytes, share)) return std::nullopt;
+  if (queued_ == 0 || !sources_.any_room(window_bytes, share)) return false;
   size_t looked_at = 0;
   for (auto at = queue_.begin(); at != queue_.end() && looked_at < kLookAhead;) {
     auto found = entries_.find(*at);
@@ -115,12 +163,15 @@ std::optional<FetchOrder> GrainFetcher::next(TimePoint now, uint64_t window_byte
     }
     queue_.erase(at);
     --queued_;
+    uint64_t received = entry.assembly.received();
+    kept_bytes_ -= received;
+    entry.mixed = entry.mixed || (received > 0 && entry.source != *source);
     entry.state = State::kUnderWay;
     entry.source = *source;
     sources_.take(*source, entry.grain.digest, entry.grain.bytes, now);
-    return FetchOrder{entry.grain, *source};
+    return true;
   }
-  return std::nullopt;
+  return false;
 }
 
 std::optional<MissingGrain> GrainFetcher::first_queued() const {
@@ -137,23 +188,29 @@ std::optional<MissingGrain> GrainFetcher::first_queued() const {
 GrainFetcher::Outcome GrainFetcher::on_data(SourceId from, const BulkData& data, ByteSpan part,
                                             TimePoint now) {
   using Kind = Outcome::Kind;
-  sources_.heard(from, now);
+  PartWindow& window = sources_.window(from);
+  window.arrived(data.digest, data.offset, part.size(), now);
+  if (!data.found) window.give_up(data.digest);
   auto found = entries_.find(data.digest);
   if (found == entries_.end()) return {};
   Entry& entry = found->second;
   if (entry.state != State::kUnderWay || entry.source != from) return {};
-  if (!data.found) return {Kind::kNotFound, {}};
+  if (!data.found) return {Kind::kNotFound, {}, false};
   switch (entry.assembly.add(data, part)) {
     case BulkAssembly::Step::kTaken:
-      return {Kind::kPart, {}};
+      return {Kind::kPart, {}, false};
     case BulkAssembly::Step::kComplete:
-      return {Kind::kComplete, entry.assembly.take()};
+      return {Kind::kComplete, entry.assembly.take(), std::exchange(entry.mixed, false)};
+    case BulkAssembly::Step::kGap:
+      window.give_up(data.digest);
+      return {};
     case BulkAssembly::Step::kIgnored:
       return {};
     case BulkAssembly::Step::kBad:
+      window.give_up(data.digest);
       break;
   }
-  return {Kind::kBad, {}};
+  return {Kind::kBad, {}, false};
 }
 
 // --- what came of it ---
@@ -169,19 +226,26 @@ void GrainFetcher::stored(const Digest& digest) {
 
 void GrainFetcher::forget(const Digest& digest) {
   auto found = entries_.find(digest);
-  if (found != entries_.end()) erase(found);
+  if (found == entries_.end()) return;
+  // Its next part may have been counted as asked for without having been.
+  if (found->second.state == State::kUnderWay) {
+    sources_.window(found->second.source).give_up(digest);
+  }
+  erase(found);
 }
 
 bool GrainFetcher::failed(const Digest& digest, TimePoint now) {
   auto found = entries_.find(digest);
   if (found == entries_.end()) return false;
   Entry& entry = found->second;
+  if (entry.state == State::kUnderWay) sources_.window(entry.source).give_up(digest);
   if (entry.failures + 1 >= kTries) {
     erase(found);
     return false;
   }
   leave_state(entry);
   --queued_;
+  begin_from_start(entry);
   entry.state = State::kPaused;
   entry.not_before = now + kPause * (int64_t{1} << entry.failures);
   ++entry.failures;
@@ -200,12 +264,21 @@ void GrainFetcher::elsewhere(const Digest& digest) {
   queue(entry, true);
 }
 
+void GrainFetcher::begin_anew(const Digest& digest) {
+  auto found = entries_.find(digest);
+  if (found == entries_.end() || found->second.state != State::kUnderWay) return;
+  Entry& entry = found->second;
+  entry.unmixed = true;
+  leave_state(entry);
+  queue(entry, true);
+}
+
 // Everything that a source was asked for and will not send is queued again, in the old order.
 void GrainFetcher::queue_returned() {
   std::vector<Digest> grains = sources_.take_returned();
   for (auto grain = grains.rbegin(); grain != grains.rend(); ++grain) {
     Entry& entry = entries_.at(*grain);
-    entry.assembly.restart();
+    keep_begun(entry);
     entry.state = State::kQueued;
     ++queued_;
     queue(entry, true);
@@ -233,10 +306,16 @@ void GrainFetcher::drop(SourceId id) {
   queue_returned();
 }
 
-void GrainFetcher::ask_again(TimePoint now) {
-  sources_.return_all(kCoordinatorSource);
-  sources_.heard(kCoordinatorSource, now);
-  queue_returned();
+// What is under way there stays so.
+void GrainFetcher::ask_parts_again(SourceId id) {
+  for (const FetchSource::UnderWay& grain : sources_.at(id).under_way) {
+    entries_.at(grain.digest).assembly.ask_again();
+  }
+}
+
+void GrainFetcher::ask_again() {
+  sources_.window(kCoordinatorSource).reset();
+  ask_parts_again(kCoordinatorSource);
 }
 
 // --- time ---
@@ -250,7 +329,8 @@ bool GrainFetcher::on_tick(TimePoint now) {
   bool changed = false;
   for (SourceId id : sources_.overdue(now)) {
     if (id == kCoordinatorSource) {
-      ask_again(now);
+      sources_.window(id).timed_out();
+      ask_parts_again(id);
     } else {
       on_lost(id, now);
       changed = true;
@@ -290,6 +370,10 @@ Status GrainFetcher::validate() const {
     if (std::count_if(grains.begin(), grains.end(), is_it) != 1) {
       return wrong(digest, "under way at a source that does not know of it");
     }
+    bool awaited = entry.assembly.asked() > entry.assembly.received();
+    if (awaited && !sources_.at(entry.source).window.awaits(digest)) {
+      return wrong(digest, "parts of it are awaited that were not asked for");
+    }
   }
   if (entries_.empty() || next_tick()) return {};
   return Error{ErrorCode::kInvalidArgument,
@@ -299,16 +383,18 @@ Status GrainFetcher::validate() const {
 Status GrainFetcher::validate_counts() const {
   size_t queued = 0;
   size_t under_way = 0;
+  uint64_t kept_bytes = 0;
   std::unordered_map<UnitId, size_t> wanted;
   std::unordered_map<SourceId, size_t> units;
   for (const auto& [digest, entry] : entries_) {
     queued += entry.state == State::kQueued ? 1 : 0;
     under_way += entry.state == State::kUnderWay ? 1 : 0;
+    if (entry.state != State::kUnderWay) kept_bytes += entry.assembly.received();
     ++wanted[entry.grain.unit];
   }
   bool good = queued == queued_ && under_way == sources_.under_way() &&
               queued + under_way + paused_.size() == entries_.size() &&
-              wanted.size() == units_.size();
+              wanted.size() == units_.size() && kept_bytes == kept_bytes_;
   for (const auto& [unit, state] : units_) {
     good = good && state.wanted == wanted[unit];
     for (SourceId id : state.holders) ++units[id];

@@ -1,45 +1,66 @@
 #include "worker/grain_server.h"
 
+#include <algorithm>
+
 namespace potluck {
 
-void GrainServer::on_fetch(const PeerKey& peer, const FetchGrain& fetch, uint64_t grain_bytes) {
-  if (!queue_.add(peer, fetch)) return;
-  // Only what a manifest names, as long as it says, is remembered: a peer cannot fill the set.
-  if (store_.contains(fetch.digest, grain_bytes)) granted_.emplace(peer, fetch.digest);
-}
-
-void GrainServer::forget(const PeerKey& peer) {
-  queue_.forget(peer);
-  std::erase_if(granted_, [&](const auto& grant) { return grant.first == peer; });
-}
-
 ByteSpan GrainServer::content(const BulkRequest& request) {
-  if (!granted_.contains({request.peer, request.digest})) return {};
-  if (request.digest == loaded_ && !grain_.empty()) return grain_;
-  grain_.clear();
-  auto place = store_.find(request.digest);
-  if (!place) return {};
-  grain_.resize(place->bytes);
-  loaded_ = request.digest;
-  if (!store_.read(request.digest, grain_)) grain_.clear();
-  return grain_;
+  // Who may not have a grain is not given one that is in memory for another.
+  if (request.total == 0) return {};
+  auto found = std::find_if(loaded_.begin(), loaded_.end(),
+                            [&](const Loaded& grain) { return grain.digest == request.digest; });
+  if (found != loaded_.end()) {
+    loaded_.splice(loaded_.begin(), loaded_, found);
+    const ByteVector& bytes = loaded_.front().bytes;
+    return bytes.size() == request.total ? ByteSpan(bytes) : ByteSpan();
+  }
+  if (!store_.contains(request.digest, request.total)) return {};
+  ByteVector bytes(request.total);
+  if (!store_.read(request.digest, bytes)) return {};
+  while (!loaded_.empty() && loaded_bytes_ + bytes.size() > kLoadedBytes) {
+    loaded_bytes_ -= loaded_.back().bytes.size();
+    loaded_.pop_back();
+  }
+  loaded_bytes_ += bytes.size();
+  loaded_.push_front({request.digest, std::move(bytes)});
+  return loaded_.front().bytes;
+}
+
+// Between two parts of a transfer nobody waits for a moment.
+void GrainServer::drop_loaded(TimePoint now) {
+  if (loaded_.empty() || now - used_at_ < kLoadedFor) return;
+  loaded_.clear();
+  loaded_bytes_ = 0;
 }
 
 std::optional<BulkPart> GrainServer::next(TimePoint now) {
+  if (queue_.empty()) drop_loaded(now);
   if (queue_.empty() || !pacer_.may_send(now)) return std::nullopt;
-  BulkPart part = queue_.next([this](const BulkRequest& request) { return content(request); });
-  pacer_.sent(part.bytes.size(), now);
-  bytes_served_ += part.bytes.size();
-  if (queue_.empty()) {
-    granted_.clear();
-    grain_ = {};
-  }
+  last_ = queue_.take(now);
+  if (!last_) return std::nullopt;
+  BulkPart part = make_part(*last_, content(*last_));
+  last_bytes_ = part.bytes.size();
+  used_at_ = now;
+  pacer_.sent(last_bytes_, now);
+  bytes_served_ += last_bytes_;
   return part;
 }
 
+void GrainServer::not_sent(bool gone, TimePoint now) {
+  if (!last_) return;
+  bytes_served_ -= last_bytes_;
+  if (gone) {
+    queue_.forget(last_->peer);
+  } else {
+    queue_.put_back(std::move(*last_), now + BulkQueue::kFullPause);
+  }
+  last_.reset();
+}
+
 std::optional<TimePoint> GrainServer::next_tick(TimePoint now) const {
-  if (queue_.empty()) return std::nullopt;
-  return pacer_.next(now);
+  std::optional<TimePoint> turn = queue_.next_turn();
+  if (!turn) return std::nullopt;
+  return std::max(*turn, pacer_.next(now));
 }
 
 }  // namespace potluck

@@ -1,11 +1,11 @@
 // GrainServer: what this worker gives to the other workers of its pools: grains from its store, in
-// parts, not faster than the pacer allows. Who may ask for what is the caller's to decide. Every
-// grain is verified when it is read, so a bad disk never becomes a bad answer. One thread.
+// the parts that they ask for, not faster than the pacer allows. Who may ask for what is the
+// caller's to decide. Every grain is verified when it is read, so a bad disk never becomes a bad
+// answer. One thread.
 #pragma once
 
+#include <list>
 #include <optional>
-#include <set>
-#include <utility>
 
 #include "engine/experts/grain_store.h"
 #include "protocol/bulk_queue.h"
@@ -20,10 +20,13 @@ class GrainServer {
       : store_(store), pacer_(bytes_per_second) {}
 
   // `grain_bytes`: the length that a manifest gives; 0, or another one than the store's, answers
-  // that there is no such grain. What exceeds the queue is dropped: the peer asks another worker
-  // when nothing comes.
-  void on_fetch(const PeerKey& peer, const FetchGrain& fetch, uint64_t grain_bytes);
-  void forget(const PeerKey& peer);
+  // that there is no such grain.
+  void on_fetch(const PeerKey& peer, const FetchGrain& fetch, uint64_t grain_bytes) {
+    queue_.add(peer, fetch, grain_bytes);
+  }
+  void forget(const PeerKey& peer) { queue_.forget(peer); }
+  // The last part could not be sent: its peer is gone, or takes no more for the moment.
+  void not_sent(bool gone, TimePoint now);
   // Work has come: it goes first for a while.
   void work_seen(TimePoint now) { pacer_.work_seen(now); }
 
@@ -33,14 +36,26 @@ class GrainServer {
   uint64_t bytes_served() const { return bytes_served_; }
 
  private:
+  // Grains that several peers are sent at the same time; at least one. They are kept a while longer
+  // than anybody waits.
+  static constexpr uint64_t kLoadedBytes = 16 * kMiB;
+  static constexpr Duration kLoadedFor = std::chrono::seconds(2);
+  struct Loaded {
+    Digest digest;
+    ByteVector bytes;
+  };
+
   ByteSpan content(const BulkRequest& request);
+  void drop_loaded(TimePoint now);
 
   GrainStore& store_;
   BulkQueue queue_;
   ServePacer pacer_;
-  std::set<std::pair<PeerKey, Digest>> granted_;  // of the queue: those that may be sent
-  Digest loaded_;                                 // what grain_ holds
-  ByteVector grain_;                              // the one that is being sent
+  std::list<Loaded> loaded_;  // most recently used first
+  uint64_t loaded_bytes_ = 0;
+  TimePoint used_at_{0};
+  std::optional<BulkRequest> last_;  // what the last part answered
+  uint64_t last_bytes_ = 0;
   uint64_t bytes_served_ = 0;
 };
 

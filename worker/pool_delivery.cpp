@@ -27,8 +27,11 @@ bool replaces(const Assignment& assignment, const std::optional<Assignment>& ear
 }  // namespace
 
 void PoolSession::find_manifest() {
-  manifest_parts_.reset();
-  if (context_.manifests == nullptr) {
+  // Begun before the connection or the coordinator was lost: it goes on from there.
+  bool begun = manifest_parts_ && manifest_parts_of_ == welcome_->manifest &&
+               manifest_parts_->total() == welcome_->manifest_bytes;
+  if (!begun) manifest_parts_.reset();
+  if (begun || context_.manifests == nullptr) {
     request_manifest();
     return;
   }
@@ -43,25 +46,62 @@ void PoolSession::find_manifest() {
   request_manifest();
 }
 
+// All that is missing of it, as if nothing had been asked for.
 void PoolSession::request_manifest() {
   phase_ = Phase::kFetchingManifest;
-  manifest_parts_.emplace(welcome_->manifest_bytes);
-  manifest_signature_ = {};
-  manifest_retry_at_ = now() + FetchSources::kSilence;
-  send(FetchManifest{welcome_->manifest}, Channel::kBulk);
+  manifest_pause_.reset();
+  if (!manifest_parts_) {
+    manifest_parts_.emplace(welcome_->manifest_bytes);
+    manifest_parts_of_ = welcome_->manifest;
+    manifest_signature_ = {};
+  }
+  coordinator_window().reset();
+  manifest_parts_->ask_again();
+  request_manifest_parts();
+}
+
+void PoolSession::request_manifest_parts() {
+  if (phase_ != Phase::kFetchingManifest) return;  // asked for after the next Welcome
+  PartWindow& window = coordinator_window();
+  for (uint32_t room = window.room(); room > 0 && !manifest_parts_->all_asked();
+       room = window.room()) {
+    uint64_t offset = manifest_parts_->asked();
+    auto length =
+        static_cast<uint32_t>(std::min<uint64_t>(room, manifest_parts_->total() - offset));
+    manifest_parts_->ask(length);
+    window.asked(manifest_parts_of_, offset, length, now());
+    send(FetchManifest{manifest_parts_of_, offset, length}, Channel::kBulk);
+  }
+}
+
+// Asks again for what is overdue, or was not there a while ago.
+void PoolSession::tick_manifest() {
+  if (now() < manifest_due()) return;
+  if (!manifest_pause_) coordinator_window().timed_out();
+  request_manifest();
+}
+
+TimePoint PoolSession::manifest_due() const {
+  if (manifest_pause_) return *manifest_pause_;
+  return fetcher_.sources().at(kCoordinatorSource).window.overdue_at();
 }
 
 void PoolSession::on_manifest_part(const BulkData& data, ByteSpan part) {
+  PartWindow& window = coordinator_window();
+  window.arrived(data.digest, data.offset, part.size(), now());
   if (!data.found) {
     retry_manifest("the coordinator does not have the manifest it announced");
     return;
   }
   if (is_signature(data.signature)) manifest_signature_ = data.signature;
   switch (manifest_parts_->add(data, part)) {
-    case BulkAssembly::Step::kIgnored:
+    case BulkAssembly::Step::kGap:
+      window.give_up(data.digest);
+      request_manifest_parts();
       return;
+    case BulkAssembly::Step::kIgnored:
     case BulkAssembly::Step::kTaken:
-      manifest_retry_at_ = now() + FetchSources::kSilence;
+      request_manifest_parts();
       return;
     case BulkAssembly::Step::kBad:
       retry_manifest(fmt::format("wrong manifest: bytes {} to {} of {}, announced with {} bytes",
@@ -80,7 +120,8 @@ void PoolSession::retry_manifest(const std::string& reason) {
     end(reason, true);
     return;
   }
-  manifest_retry_at_ = now() + GrainFetcher::kPause;
+  coordinator_window().reset();
+  manifest_pause_ = now() + GrainFetcher::kPause;
 }
 
 // Nothing about the model is believed before the digest is the announced one and the signature is
@@ -113,7 +154,9 @@ void PoolSession::take_manifest(SignedManifest signed_manifest, bool from_disk) 
 
 void PoolSession::become_member() {
   phase_ = Phase::kMember;
-  units_.report_again();  // the coordinator may have forgotten
+  // The coordinator may have forgotten what is ready and what it was asked for.
+  units_.report_again();
+  fetcher_.ask_again();
   tick_sources();
   std::optional<Assignment> early = std::exchange(early_, std::nullopt);
   if (early && early->epoch == welcome_->epoch) apply(*early);
@@ -135,16 +178,17 @@ void PoolSession::on_assignment(Assignment assignment) {
   apply(assignment);
 }
 
-// After the bulk channel was connected anew.
+// After the bulk channel was connected anew: what was on its way is lost.
 void PoolSession::request_bulk_again() {
-  if (phase_ == Phase::kFetchingManifest) request_manifest();
-  fetcher_.ask_again(now());
+  if (phase_ == Phase::kFetchingManifest && !manifest_pause_) request_manifest();
+  if (phase_ == Phase::kFetchingManifest) return;
+  fetcher_.ask_again();
   request_grains();
 }
 
 void PoolSession::on_bulk_data(SourceId from, const BulkData& data, ByteSpan part) {
   bool from_peer = from != kCoordinatorSource;
-  if (!from_peer && manifest_parts_ && data.digest == welcome_->manifest) {
+  if (!from_peer && manifest_parts_ && data.digest == manifest_parts_of_) {
     on_manifest_part(data, part);
     return;
   }
@@ -153,7 +197,9 @@ void PoolSession::on_bulk_data(SourceId from, const BulkData& data, ByteSpan par
   if (outcome.kind == Kind::kPart || outcome.kind == Kind::kComplete) {
     bytes_fetched_ += part.size();
   }
-  if (outcome.kind == Kind::kComplete) store_grain(from, data.digest, outcome.bytes);
+  if (outcome.kind == Kind::kComplete) {
+    store_grain(from, data.digest, outcome.bytes, outcome.mixed);
+  }
   if (outcome.kind == Kind::kNotFound && from_peer) fetcher_.elsewhere(data.digest);
   if (outcome.kind == Kind::kNotFound && !from_peer) {
     grain_failed(data.digest, "the coordinator does not have it", false);

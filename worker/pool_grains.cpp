@@ -74,7 +74,7 @@ void PoolSession::request_grains() {
       feed_fetcher();
       continue;
     }
-    FetchGrain fetch{grain.digest, grain.grain};
+    FetchGrain fetch{grain.digest, grain.grain, order->offset, order->length};
     if (order->source == kCoordinatorSource) {
       send(fetch, Channel::kBulk);
     } else {
@@ -90,7 +90,7 @@ bool PoolSession::fetching() const {
   return !full_ && (fetcher_.wanted() > 0 || units_.any_waiting());
 }
 
-void PoolSession::store_grain(SourceId from, const Digest& digest, ByteSpan bytes) {
+void PoolSession::store_grain(SourceId from, const Digest& digest, ByteSpan bytes, bool mixed) {
   Status stored = context_.store.put(digest, bytes);
   if (!stored && stored.error().code == ErrorCode::kLimit && context_.make_room(bytes.size())) {
     stored = context_.store.put(digest, bytes);
@@ -101,6 +101,8 @@ void PoolSession::store_grain(SourceId from, const Digest& digest, ByteSpan byte
     sources_changed_ = true;
     told_sources_ = false;
     if (units_.all_ready() && !room_limited()) room_pause_ = Duration{0};
+  } else if (stored.error().code == ErrorCode::kCorrupt && mixed) {
+    fetcher_.begin_anew(digest);
   } else if (stored.error().code == ErrorCode::kCorrupt && from != kCoordinatorSource) {
     drop_peer(from, stored.error().message);
   } else if (stored.error().code == ErrorCode::kLimit) {

@@ -160,12 +160,12 @@ void PoolSession::on_welcome(const Welcome& welcome) {
   if (!same_epoch || !same_manifest) {
     drop_work();
     units_.clear();
-    fetcher_.clear();
     version_ = 0;
     full_ = false;
     room_bytes_ = Residency::kAnyRoom;
     room_pause_ = Duration{0};
   }
+  if (!same_manifest) fetcher_.clear();  // else what was begun goes on
   if (!same_epoch) on_roster({welcome.epoch, 0, {}});
   sources_changed_ = true;  // the coordinator may have forgotten
   room_changed_ = room_bytes_ != Residency::kAnyRoom;

@@ -67,7 +67,7 @@ void PoolSession::on_tick() {
       greet();
       return;
     case Phase::kFetchingManifest:
-      if (now() >= manifest_retry_at_) request_manifest();
+      tick_manifest();
       break;
     case Phase::kMember:
       if (report_again_at_ && now() >= *report_again_at_) {
@@ -88,7 +88,7 @@ TimePoint PoolSession::next_tick() const {
   if (phase_ == Phase::kJoining) return retry_at_;
   if (phase_ == Phase::kGreeting) return std::min(retry_at_, reconnect_at_);
   TimePoint next = peer_clock_.next_due();
-  if (phase_ == Phase::kFetchingManifest) return std::min(next, manifest_retry_at_);
+  if (phase_ == Phase::kFetchingManifest) return std::min(next, manifest_due());
   if (std::optional<TimePoint> fetch = fetcher_.next_tick()) next = std::min(next, *fetch);
   if (std::optional<TimePoint> retry = units_.next_tick()) next = std::min(next, *retry);
   if (room_limited()) next = std::min(next, look_for_room_at_);

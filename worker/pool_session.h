@@ -133,6 +133,9 @@ class PoolSession {
   // The manifest, and what comes on the bulk channel: pool_delivery.cpp.
   void find_manifest();
   void request_manifest();
+  void request_manifest_parts();
+  void tick_manifest();
+  TimePoint manifest_due() const;
   void on_manifest_part(const BulkData& data, ByteSpan part);
   void retry_manifest(const std::string& reason);
   void take_manifest(SignedManifest signed_manifest, bool from_disk);
@@ -146,7 +149,7 @@ class PoolSession {
   void feed_fetcher();
   void request_grains();
   bool fetching() const;
-  void store_grain(SourceId from, const Digest& digest, ByteSpan bytes);
+  void store_grain(SourceId from, const Digest& digest, ByteSpan bytes, bool mixed);
   void grain_failed(const Digest& digest, const std::string& reason, bool ours);
   void stop_fetching(const std::string& reason);
   void offer_room(uint64_t bytes);
@@ -195,6 +198,8 @@ class PoolSession {
   void end(const std::string& reason, bool tell, bool orderly = false);
   bool of_this_epoch(uint64_t epoch);
   TimePoint now() const { return context_.clock.now(); }
+  // Manifest and grains from the coordinator share one link.
+  PartWindow& coordinator_window() { return fetcher_.window(kCoordinatorSource); }
 
   PoolAddress address_;
   WorkerContext& context_;
@@ -211,11 +216,12 @@ class PoolSession {
   uint32_t protocol_refusals_ = 0;  // in a row
   uint64_t heartbeats_ = 0;
 
-  std::optional<Welcome> welcome_;  // the last one: epoch, name of the manifest
-  std::optional<BulkAssembly> manifest_parts_;
+  std::optional<Welcome> welcome_;              // the last one: epoch, name of the manifest
+  std::optional<BulkAssembly> manifest_parts_;  // of the manifest that is being fetched
+  Digest manifest_parts_of_;
   Signature manifest_signature_{};
   uint32_t manifest_failures_ = 0;
-  TimePoint manifest_retry_at_{0};
+  std::optional<TimePoint> manifest_pause_;  // after a failure: when to ask again
 
   std::unique_ptr<Manifest> manifest_;
   std::optional<Assignment> early_;  // came before the manifest

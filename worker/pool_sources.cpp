@@ -172,7 +172,7 @@ bool PoolSession::store_cut(const Digest& digest, ByteSpan grain) {
                              context_.options.model->path(), cut_.next.layer, cut_.next.expert));
     return false;
   }
-  store_grain(kCoordinatorSource, digest, grain);
+  store_grain(kCoordinatorSource, digest, grain, false);
   if (context_.store.contains(digest)) file_bytes_ += grain.size();
   return true;
 }

@@ -388,6 +388,10 @@ void WorkerCore::on_message(const PeerKey& from, Channel channel, Message messag
   });
 }
 
+void WorkerCore::on_not_served(bool gone) {
+  impl_->context.server.not_sent(gone, impl_->context.clock.now());
+}
+
 void WorkerCore::on_unreachable(const PeerKey& peer) {
   if (impl_->is_peer(peer)) {
     impl_->live_peers.erase(peer);

@@ -133,15 +133,18 @@ class WorkerCore {
   //
   // Memory: ram_bytes is divided evenly among the pools whose manifest is known; each has a cache
   // of its own, made anew (empty) when the number of such pools changes. Beyond it the core uses at
-  // most kFetchWindowBytes for grains under way, UnitCompute::kSumsBytes for sums and kKeptBytes
-  // for manifests and assignments; what these take beyond is taken from the caches, and a pool for
-  // which that leaves too little is refused.
+  // most kFetchWindowBytes for grains under way, GrainFetcher::kKeptBytes per pool for those that
+  // wait for another sender, GrainServer::kLoadedBytes for grains that it serves,
+  // UnitCompute::kSumsBytes for sums and kKeptBytes for manifests and assignments; what these take
+  // beyond is taken from the caches, and a pool for which that leaves too little is refused.
   WorkerCore(WorkerOptions options, GrainStore& store, const KernelTable& kernels, ThreadPool& pool,
              const Clock& clock, ManifestStore* manifests = nullptr);
   ~WorkerCore();
 
   void add_pool(const PoolAddress& address);
   void on_message(const PeerKey& from, Channel channel, Message message, ByteVector tensor);
+  // The last part that was to be served could not be sent: the worker is gone, or its queue full.
+  void on_not_served(bool gone);
   // The transport could not deliver to this coordinator, or to another worker on its bulk channel.
   void on_unreachable(const PeerKey& peer);
   // A channel was connected, for the first time or again: what was said before is lost, and what is

@@ -114,7 +114,9 @@ std::optional<SimulatedLink> make_simulated_link(const WorkerDaemonOptions& opti
                                                  ZmqClientTransport* transport) {
   if (!options.simulated_link) return std::nullopt;
   auto connected = [transport](const PeerKey& peer, Channel channel) {
-    return transport->link_state(peer, channel) == LinkState::kConnected;
+    // Those who fetch from here have come by themselves; sending tells whether they are gone.
+    return channel == Channel::kServe ||
+           transport->link_state(peer, channel) == LinkState::kConnected;
   };
   return std::optional<SimulatedLink>(std::in_place, *transport, *options.simulated_link, connected,
                                       clock);

@@ -113,6 +113,9 @@ void WorkerLoop::perform(SendMessage& message) {
   bool to_worker = message.channel == Channel::kBulk &&
                    (link == known_links_.end() || !link->second.coordinator);
   if (message.channel == Channel::kCompute || to_worker) core_.on_unreachable(message.peer);
+  if (message.channel == Channel::kServe) {
+    core_.on_not_served(sent.error().code != ErrorCode::kLimit);
+  }
 }
 
 void WorkerLoop::perform(const ConnectChannel& connection) {

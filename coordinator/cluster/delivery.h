@@ -1,6 +1,6 @@
-// Delivery: answers requests on the bulk channel: the signed manifest, and grains cut from the
-// model file. Only what the manifest names is ever cut, and only for members; not faster than the
-// pacer allows. One thread.
+// Delivery: answers requests on the bulk channel: parts of the signed manifest, and of grains cut
+// from the model file. Only what the manifest names is ever cut, and only for members; not faster
+// than the pacer allows, nor than the way to the peer takes it. One thread.
 #pragma once
 
 #include <memory>
@@ -22,10 +22,12 @@ class Delivery {
   ~Delivery();
 
   // FetchManifest and FetchGrain; false for anything else. `is_member`: whether the peer may ask.
-  // What exceeds a queue's bound is dropped: the peer asks again when nothing comes.
   bool on_message(const PeerKey& from, const Message& message, bool is_member);
   // At most `limit` parts to send now: bulk work is done in small pieces between compute messages.
   std::vector<Outgoing> take_outgoing(size_t limit);
+  // This one could not be sent: the peer is gone, or takes no more for the moment. To be called
+  // before the next take_outgoing().
+  void not_sent(const Outgoing& part, bool gone);
   // When there is something to send again; nothing while nobody waits.
   std::optional<TimePoint> next_part() const;
   bool idle() const { return queue_.empty(); }
@@ -37,7 +39,7 @@ class Delivery {
   std::vector<std::string> take_notices() { return notices_.take(); }
 
  private:
-  class ExpertCache;
+  class GrainCache;
 
   // The bytes that a request is about; empty when there is nothing of that name.
   ByteSpan content(const BulkRequest& request);
@@ -49,7 +51,9 @@ class Delivery {
   const Clock& clock_;
   BulkQueue queue_;
   ServePacer pacer_;
-  std::unique_ptr<ExpertCache> cache_;
+  std::unique_ptr<GrainCache> cache_;
+  std::vector<BulkRequest> taken_;        // answered by the last take_outgoing()
+  std::optional<PeerKey> last_stranger_;  // people were told of it
   uint64_t bytes_delivered_ = 0;
   Notices notices_;
 };

@@ -63,6 +63,9 @@ size_t CoordinatorLoop::send_outgoing(size_t bulk_parts) {
     if (!sent && outgoing.channel == Channel::kCompute) {
       core_.on_unreachable(outgoing.peer, sent.error().message);
     }
+    if (!sent && outgoing.channel == Channel::kBulk) {
+      core_.on_bulk_not_sent(outgoing, sent.error().code != ErrorCode::kLimit);
+    }
   }
   return messages.size();
 }

@@ -42,8 +42,9 @@ inline constexpr uint32_t kContext = 16 * 1024 * 1024;
 // A grain is aimed at 256 KiB to 1 MiB; a chunk of the widest layer we accept stays below this.
 inline constexpr uint64_t kGrainBytes = 64 * kMiB;
 inline constexpr uint32_t kSlices = 64;
-// 48 bytes a grain: the manifest of a 600 GB model has about a million grains.
-inline constexpr uint64_t kManifestBytes = 256 * kMiB;
+// 32 bytes a grain: DeepSeek V3 (58 layers of 256 experts) needs 7.3 MiB, Kimi K2 11.3 MiB. While
+// it is fetched, a worker holds it in memory on a coordinator's word alone.
+inline constexpr uint64_t kManifestBytes = 64 * kMiB;
 // Reads at the device at the same time, each with a thread where io_uring is not to be had. Fast
 // disks are busy with 8 to 32; more only makes each wait longer.
 inline constexpr uint32_t kReadDepth = 64;
@@ -91,8 +92,14 @@ inline constexpr uint64_t kGuestBytes = 4096;
 inline constexpr uint32_t kJoinStreamBytes = 64 * 1024;
 // Descriptors that connections leave for the store's files, libzmq and the rest.
 inline constexpr uint64_t kReservedDescriptors = 96;
-// Bulk data is sent in parts so that one large grain cannot hold a socket for long.
-inline constexpr uint64_t kBulkPartBytes = 4 * kMiB;
+// Bulk data is sent in parts so that one large grain cannot hold a socket for long. On slow links
+// receivers ask for smaller ones.
+inline constexpr uint64_t kBulkPartBytes = 512 * kKiB;
+// Parts that a receiver has asked one sender for and not received yet: enough to keep a fast, long
+// link busy. A sender remembers no more, and its queue holds as many.
+inline constexpr uint32_t kBulkPartsAsked = 16;
+// What can be asked for in parts.
+inline constexpr uint64_t kBulkBytes = kManifestBytes > kGrainBytes ? kManifestBytes : kGrainBytes;
 
 // --- Chat templates ----------------------------------------------------------------------------
 // A template is a program from a stranger: it gets what a real one needs many times over, and an

@@ -167,8 +167,14 @@ struct Goodbye {
   text  @1 :Text;  # for people
 }
 
+# A request asks for one part: bytes [offset, offset + length) of the whole, cut off at its end. It is
+# answered by one BulkData. A receiver asks for the parts of one whole in ascending order; a request
+# replaces those for the same or later parts of it that were not answered yet.
+
 struct FetchManifest {
-  manifest @0 :Data;  # 32 bytes
+  manifest @0 :Data;    # 32 bytes
+  offset   @1 :UInt64;
+  length   @2 :UInt32;  # at least 1
 }
 
 struct FetchGrain {
@@ -176,6 +182,8 @@ struct FetchGrain {
   layer  @1 :UInt16;  # where the grain stands in the model
   expert @2 :UInt16;
   grain  @3 :UInt16;
+  offset @4 :UInt64;
+  length @5 :UInt32;  # at least 1
 }
 
 struct BulkData {

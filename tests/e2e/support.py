@@ -89,11 +89,13 @@ class PotluckTest(unittest.TestCase):
         self.assertEqual(len(lines), 1, done.stdout)
         return json.loads(lines[0])
 
-    def start(self, *arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, **extra):
+    def start(self, *arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, namespace=None,
+              **extra):
         """Starts a process that is ended, with its children, after the test."""
-        process = subprocess.Popen([BINARY, *map(str, arguments)], env=self.environment(**extra),
-                                   stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
-                                   bufsize=0)
+        inside = ["ip", "netns", "exec", namespace] if namespace else []
+        process = subprocess.Popen([*inside, BINARY, *map(str, arguments)],
+                                   env=self.environment(**extra), stdin=stdin,
+                                   stdout=subprocess.PIPE, stderr=stderr, bufsize=0)
         self.addCleanup(self.end, process)
         return process
 

@@ -1,6 +1,6 @@
 """What strangers can cost a coordinator: memory, descriptors, log lines, and other devices' way in.
 
-The table that the test prints is the worst of each kind of attack. POTLUCK_LONG_TESTS=1 attacks for
+The table that the test prints is the worst of each kind of attack. POTLUCK_SOAK=1 attacks for
 longer and with more connections.
 """
 
@@ -13,7 +13,7 @@ from pool_support import PoolTest
 from strangers import GREETING, MIB, Watched, attack, command
 from support import wait_for
 
-LONG = bool(os.environ.get("POTLUCK_LONG_TESTS"))
+LONG = bool(os.environ.get("POTLUCK_SOAK"))
 SECONDS = 5 if LONG else 1.5
 
 # Sixteen guests at each of three sockets, with a frame of 4 MiB at one of them, and allocators.

@@ -60,6 +60,23 @@ bool SimNetwork::severed(const PeerKey& a, const PeerKey& b) const {
   return severed_.contains({std::min(a, b), std::max(a, b)});
 }
 
+SimNetwork::Cuts SimNetwork::cuts(const PeerKey& a, const PeerKey& b) const {
+  auto found = cuts_.find({std::min(a, b), std::max(a, b)});
+  return found == cuts_.end() ? Cuts{} : found->second;
+}
+
+void SimNetwork::cut(const PeerKey& worker, const PeerKey& server, TimePoint until) {
+  Cuts& cuts = cuts_[{std::min(worker, server), std::max(worker, server)}];
+  ++cuts.count;
+  cuts.until = until;
+  disconnect(worker, server);
+}
+
+uint64_t SimNetwork::bytes_sent(const PeerKey& from, const PeerKey& to) const {
+  auto found = ways_.find({from, to});
+  return found == ways_.end() ? 0 : found->second.bytes;
+}
+
 Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames) {
   const Endpoint& receiver = endpoints_[to];
   if (!receiver.listening && receiver.quiet) return {};
@@ -70,8 +87,10 @@ Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel,
   if (!receiver.listening || !link) {
     return Error{ErrorCode::kNotFound, "the simulated peer " + to.brief() + " is not connected"};
   }
-  Delivery delivery{{}, next_number_++, from, to, receiver.life, channel, std::move(frames)};
+  Delivery delivery{{},      next_number_++,   from, to, receiver.life, cuts(from, to).count,
+                    channel, std::move(frames)};
   if (tamper_) tamper_(delivery);
+  ways_[{from, to}].bytes += delivery.frames.bytes();
   TimePoint& last = last_due_[{from, to, channel}];
   delivery.due = std::max(last, clock_.now() + draw_delay(delivery));
   last = delivery.due;
@@ -79,12 +98,31 @@ Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel,
   return {};
 }
 
-Duration SimNetwork::draw_delay(const Delivery& delivery) const {
+// Every packet that is lost holds up what follows it on its stream for a round trip.
+Duration SimNetwork::resending(const Delivery& delivery) const {
+  if (options_.loss <= 0) return Duration{0};
+  constexpr uint64_t kPacketBytes = 1460;
+  Duration delay{0};
+  uint64_t packets = 1 + delivery.frames.bytes() / kPacketBytes;
+  for (uint64_t i = 0; i < packets; ++i) {
+    bool lost = random_.uniform(delivery.number, 1 + i) < options_.loss;
+    if (lost) delay += 2 * options_.least_delay;
+  }
+  return delay;
+}
+
+Duration SimNetwork::draw_delay(const Delivery& delivery) {
   double uniform = random_.uniform(delivery.number);
   double waited = -std::log1p(-uniform) * static_cast<double>(options_.mean_delay.count());
   uint64_t transfer = delivery.frames.bytes() * 1'000'000'000 / options_.bytes_per_second;
-  return options_.least_delay + Duration(static_cast<int64_t>(waited)) +
-         Duration(static_cast<int64_t>(transfer));
+  Duration carried(static_cast<int64_t>(transfer));
+  if (options_.one_wire) {
+    TimePoint& free_at = ways_[{delivery.from, delivery.to}].free_at;
+    free_at = std::max(free_at, clock_.now()) + carried;
+    carried = free_at - clock_.now();
+  }
+  return options_.least_delay + Duration(static_cast<int64_t>(waited)) + carried +
+         resending(delivery);
 }
 
 std::optional<TimePoint> SimNetwork::next_due() const {
@@ -98,6 +136,7 @@ std::optional<Delivery> SimNetwork::take_due() {
   queue_.pop();
   const Endpoint& receiver = endpoints_[delivery.to];
   if (!receiver.listening || receiver.life != delivery.life) return std::nullopt;
+  if (cuts(delivery.from, delivery.to).count != delivery.cuts) return std::nullopt;
   if (receiver.frozen_until > clock_.now()) {
     // The numbers keep the order among what waits for the thaw.
     delivery.due = receiver.frozen_until;

@@ -22,6 +22,11 @@ struct LinkOptions {
   Duration least_delay{std::chrono::microseconds(100)};
   Duration mean_delay{std::chrono::microseconds(400)};  // on top, exponential
   uint64_t bytes_per_second = 100'000'000;
+  // Whether what one endpoint sends another waits for what it sent before, on any channel: a wire
+  // with that rate. Otherwise every message has it for itself.
+  bool one_wire = false;
+  // Of packets, which are sent again a round trip later: streams know loss as delay.
+  double loss = 0;
 };
 
 struct Delivery {
@@ -30,6 +35,7 @@ struct Delivery {
   PeerKey from;
   PeerKey to;
   uint64_t life = 0;  // of the receiver, when it was sent
+  uint64_t cuts = 0;  // of the link until then
   Channel channel = Channel::kCompute;
   Frames frames;
 };
@@ -56,11 +62,18 @@ class SimNetwork {
     return connected_.contains({worker, server, channel});
   }
   bool listening(const PeerKey& key) const;
+  // The connections between these two break, and what is under way is lost. Until then none can be
+  // made; connecting again is up to the worker.
+  void cut(const PeerKey& worker, const PeerKey& server, TimePoint until);
+  bool is_cut(const PeerKey& a, const PeerKey& b) const { return clock_.now() < cuts(a, b).until; }
   // Nothing passes between these two any more, and neither is told.
   void sever(const PeerKey& a, const PeerKey& b);
   bool severed(const PeerKey& a, const PeerKey& b) const;
 
   Status send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames);
+
+  // Bytes sent from one to another on all channels, whatever became of them.
+  uint64_t bytes_sent(const PeerKey& from, const PeerKey& to) const;
 
   // Called with every message when it is sent; may alter it.
   void set_tampering(std::function<void(Delivery&)> tamper) { tamper_ = std::move(tamper); }
@@ -82,9 +95,21 @@ class SimNetwork {
     }
   };
   using Link = std::tuple<PeerKey, PeerKey, Channel>;
+  // Both ways between two endpoints: how often it was cut, and until when.
+  struct Cuts {
+    uint64_t count = 0;
+    TimePoint until{0};
+  };
+  // One way between two endpoints.
+  struct Way {
+    TimePoint free_at{0};
+    uint64_t bytes = 0;
+  };
 
   void drop_connections(const PeerKey& key);
-  Duration draw_delay(const Delivery& delivery) const;
+  Cuts cuts(const PeerKey& a, const PeerKey& b) const;
+  Duration draw_delay(const Delivery& delivery);
+  Duration resending(const Delivery& delivery) const;
 
   const ManualClock& clock_;
   CounterRandom random_;
@@ -94,6 +119,8 @@ class SimNetwork {
   std::set<Connection> connected_;
   std::set<std::pair<PeerKey, PeerKey>> severed_;  // the smaller key first
   std::map<Link, TimePoint> last_due_;
+  std::map<std::pair<PeerKey, PeerKey>, Cuts> cuts_;  // the smaller key first
+  std::map<std::pair<PeerKey, PeerKey>, Way> ways_;   // from, to
   std::priority_queue<Delivery, std::vector<Delivery>, Later> queue_;
   std::function<void(Delivery&)> tamper_;
   uint64_t next_number_ = 0;

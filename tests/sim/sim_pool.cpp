@@ -295,6 +295,11 @@ void SimPool::strike(const Fault& fault) {
   }
 }
 
+void SimPool::cut(size_t worker, Duration duration) {
+  note(fmt::format("device-{} is cut off for {} ms", worker, duration.count() / 1'000'000));
+  network_.cut(workers_.at(worker)->key(), keys_.curve.public_key, clock_.now() + duration);
+}
+
 void SimPool::strike_served(const Delivery& delivery) {
   if (delivery.channel != Channel::kServe) return;
   ++parts_served_;

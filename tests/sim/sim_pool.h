@@ -72,6 +72,8 @@ class SimPool final : private Transport {
   // The clock jumps; nobody did anything meanwhile (all devices were suspended).
   void jump(Duration duration) { clock_.advance(duration); }
   void run_for(Duration duration);
+  // Breaks the worker's connections to the coordinator for a while.
+  void cut(size_t worker, Duration duration);
   // Runs until the condition holds; false if it does not within so much virtual time.
   bool run_until(const std::function<bool()>& condition, Duration limit);
   // All running workers are members, and every unit is ready somewhere (if one worker runs).
@@ -84,6 +86,10 @@ class SimPool final : private Transport {
   CoordinatorCore& core() { return *core_; }
   bool coordinator_runs() const { return core_ != nullptr; }
   const ManualClock& clock() const { return clock_; }
+  // From the coordinator to this worker, headers and all.
+  uint64_t bytes_sent_to(size_t worker) const {
+    return network_.bytes_sent(keys_.curve.public_key, workers_.at(worker)->key());
+  }
   SimWorker& worker(size_t index) { return *workers_.at(index); }
   size_t workers() const { return workers_.size(); }
   // What must never happen and did.

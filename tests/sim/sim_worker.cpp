@@ -184,7 +184,8 @@ LinkState SimWorker::state(const PeerKey& peer, Channel channel) {
   if (network_.connected(key(), peer, channel)) return LinkState::kConnected;
   if (link.made) link = {false, false, 0, clock_.now() + kFirstReconnect};
   if (clock_.now() < link.not_before) return LinkState::kConnecting;
-  if (network_.severed(key(), peer) || !network_.listening(peer)) {
+  bool away = network_.severed(key(), peer) || network_.is_cut(key(), peer);
+  if (away || !network_.listening(peer)) {
     Duration pause = kFirstReconnect * (int64_t{1} << std::min(link.tries++, 5u));
     link.not_before = clock_.now() + std::min(pause, kLongestReconnect);
     return LinkState::kConnecting;

@@ -304,7 +304,7 @@ TEST(CodecHostile, MembershipAndBulkOutOfRange) {
     data.setOffset(offset);
     data.setTotal(total);
   };
-  expect_refused("total", kLimit, [&](Root r) { bulk(r, 0, limits::kManifestBytes + 1); });
+  expect_refused("total", kLimit, [&](Root r) { bulk(r, 0, limits::kBulkBytes + 1); });
   expect_refused("offset", kLimit, [&](Root r) { bulk(r, 11, 10); });
   expect_refused("manifest size", kLimit, [](Root r) {
     auto welcome = r.initWelcome();
@@ -315,7 +315,28 @@ TEST(CodecHostile, MembershipAndBulkOutOfRange) {
     auto fetch = r.initFetchGrain();
     fetch.initDigest(32);
     fetch.setLayer(limits::kLayers);
+    fetch.setLength(1);
   });
+  auto part = [](auto fetch, uint64_t offset, uint32_t length) {
+    fetch.setOffset(offset);
+    fetch.setLength(length);
+  };
+  for (auto [field, code, offset, length] :
+       {std::tuple("offset", kLimit, uint64_t{limits::kBulkBytes}, 1u),
+        std::tuple("length", kLimit, uint64_t{0},
+                   static_cast<uint32_t>(limits::kBulkPartBytes + 1)),
+        std::tuple("length", kCorrupt, uint64_t{0}, 0u)}) {
+    expect_refused(field, code, [&, offset = offset, length = length](Root r) {
+      auto fetch = r.initFetchManifest();
+      fetch.initManifest(32);
+      part(fetch, offset, length);
+    });
+    expect_refused(field, code, [&, offset = offset, length = length](Root r) {
+      auto fetch = r.initFetchGrain();
+      fetch.initDigest(32);
+      part(fetch, offset, length);
+    });
+  }
   for (const char* endpoint : {"", "tcp://", "tcp://a", "tcp://a:0", "tcp://a:65536", "ipc:///x",
                                "tcp://*:5", "tcp://a:5 ", "tcp://a;b:5", "tcp://[::1:5"}) {
     expect_refused("compute endpoint", kCorrupt, [=](Root r) {

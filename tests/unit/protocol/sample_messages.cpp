@@ -170,14 +170,18 @@ bool fits(const Heartbeat&) {
 bool fits(const Goodbye& m) {
   return m.text.size() <= limits::kTextBytes;
 }
-bool fits(const FetchManifest&) {
-  return true;
+bool part_fits(uint64_t offset, uint32_t length) {
+  return offset < limits::kBulkBytes && length >= 1 && length <= limits::kBulkPartBytes;
+}
+bool fits(const FetchManifest& m) {
+  return part_fits(m.offset, m.length);
 }
 bool fits(const FetchGrain& m) {
-  return m.grain.layer < limits::kLayers && m.grain.expert < limits::kExperts;
+  return m.grain.layer < limits::kLayers && m.grain.expert < limits::kExperts &&
+         part_fits(m.offset, m.length);
 }
 bool fits(const BulkData& m) {
-  return m.total <= limits::kManifestBytes && m.offset <= m.total;
+  return m.total <= limits::kBulkBytes && m.offset <= m.total;
 }
 bool fits(const JoinRequest& m) {
   return m.name.size() <= limits::kTextBytes;
@@ -251,8 +255,12 @@ std::vector<Message> sample_messages() {
       Goodbye{},
       Goodbye{kMax64, longest},
       FetchManifest{digest(3)},
+      FetchManifest{digest(3), limits::kBulkBytes - 1, 1},
       FetchGrain{},
-      FetchGrain{digest(4), {limits::kLayers - 1, limits::kExperts - 1, 65535}},
+      FetchGrain{digest(4),
+                 {limits::kLayers - 1, limits::kExperts - 1, 65535},
+                 limits::kBulkBytes - 1,
+                 limits::kBulkPartBytes},
       BulkData{},
       BulkData{digest(5), false, limits::kManifestBytes, limits::kManifestBytes,
                filled<Signature>(6)},

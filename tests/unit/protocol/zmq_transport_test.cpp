@@ -533,13 +533,14 @@ TEST_F(ZmqServingTest, AWorkerOnTheListAsksAndIsAnswered) {
   EXPECT_EQ(asked->peer, taker_keys_.public_key);
   EXPECT_EQ(asked->channel, Channel::kServe);
   ASSERT_TRUE(
-      giver_.send(taker_keys_.public_key, Channel::kServe, frames("answer", 3'000'000)).ok());
+      giver_.send(taker_keys_.public_key, Channel::kServe, frames("answer", limits::kBulkPartBytes))
+          .ok());
   std::optional<Envelope> answer;
   for (int i = 0; i < kAttempts && !answer; ++i) answer = taker_.receive(kStep);
   ASSERT_TRUE(answer.has_value());
   EXPECT_EQ(answer->peer, giver_keys_.public_key);
   EXPECT_EQ(answer->channel, Channel::kBulk);
-  EXPECT_EQ(answer->frames.tensor.size(), 3'000'000u);
+  EXPECT_EQ(answer->frames.tensor.size(), limits::kBulkPartBytes);
 }
 
 TEST_F(ZmqServingTest, NobodyElseGetsPastTheHandshake) {

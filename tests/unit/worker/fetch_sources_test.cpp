@@ -138,11 +138,15 @@ TEST_F(FetchSourcesTest, SilenceAndSlownessAreOverdue) {
   list({1});
   SourceId id = connect(1);
   sources.take(id, digest(1), kMiB, now);
-  EXPECT_TRUE(sources.overdue(now + FetchSources::kSilence - milliseconds(1)).empty());
-  EXPECT_EQ(sources.overdue(now + FetchSources::kSilence), std::vector{id});
-  for (TimePoint start = now; now < start + FetchSources::kSlowest; now += seconds(1)) {
+  PartWindow& window = sources.window(id);
+  window.asked(digest(1), 0, 8192, now);
+  EXPECT_TRUE(sources.overdue(now + PartWindow::kLeastPatience - milliseconds(1)).empty());
+  EXPECT_EQ(sources.overdue(now + PartWindow::kLeastPatience), std::vector{id});
+  TimePoint start = now;
+  Duration longest = FetchSources::kSlowest + seconds(kMiB / FetchSources::kLeastBytesPerSecond);
+  for (uint64_t offset = 0; now < start + longest; offset += 10, now += seconds(1)) {
     EXPECT_TRUE(sources.overdue(now).empty());
-    sources.heard(id, now);  // a few bytes come now and then
+    EXPECT_TRUE(window.arrived(digest(1), offset, 10, now));  // a few bytes come now and then
   }
   EXPECT_EQ(sources.overdue(now), std::vector{id});
 }
@@ -178,12 +182,14 @@ TEST_P(EndedLink, ReturnsWhatWasUnderWay) {
   SourceId id = connect(1);
   sources.take(id, digest(1), kMiB, now);
   sources.take(id, digest(2), 2 * kMiB, now);
+  sources.window(id).asked(digest(1), 0, 8192, now);
   ASSERT_TRUE(sources.validate());
   GetParam().apply(sources, id, now);
   EXPECT_EQ(sources.take_returned(), (std::vector{digest(1), digest(2)}));
   EXPECT_EQ(sources.under_way(), 0u);
   EXPECT_EQ(sources.under_way_bytes(), 0u);
   EXPECT_NE(sources.at(id).link, Link::kConnected);
+  EXPECT_TRUE(sources.at(id).window.idle());
   Status valid = sources.validate();
   EXPECT_TRUE(valid) << valid.error().message;
 }
@@ -212,14 +218,19 @@ TEST_F(FetchSourcesTest, AConnectionLastsAsLongAsSomethingIsUnderWay) {
   list({1});
   SourceId id = connect(1);
   sources.take(id, digest(1), kMiB, now);
+  EXPECT_FALSE(sources.validate());  // no part of it was asked for
+  sources.window(id).asked(digest(1), 0, 8192, now);
   sources.remove_unit(id);
   sources.update_links(now);
   EXPECT_EQ(sources.at(id).link, Link::kConnected);
   EXPECT_TRUE(sources.validate());
-  EXPECT_EQ(sources.overdue(now + FetchSources::kSilence), std::vector{id});
+  EXPECT_EQ(sources.overdue(now + PartWindow::kLeastPatience), std::vector{id});
   sources.release(id, digest(1));
+  // Parts that are still on their way are due, although nothing needs them any more.
+  EXPECT_EQ(sources.overdue(now + PartWindow::kLeastPatience), std::vector{id});
   EXPECT_TRUE(sources.update_links(now));
   EXPECT_EQ(sources.at(id).link, Link::kIdle);
+  EXPECT_TRUE(sources.at(id).window.idle());
 }
 
 }  // namespace

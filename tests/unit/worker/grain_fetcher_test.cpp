@@ -16,7 +16,9 @@ using std::chrono::seconds;
 using Kind = GrainFetcher::Outcome::Kind;
 using Link = FetchSource::Link;
 
-constexpr uint64_t kBytes = 8192;
+constexpr uint64_t kBytes = 4096;
+// Of four parts at first.
+constexpr uint64_t kLargeBytes = 56 * kKiB;
 constexpr uint64_t kWindow = 16 * kMiB;
 
 PeerKey key(uint64_t number) {
@@ -25,10 +27,10 @@ PeerKey key(uint64_t number) {
   return key;
 }
 
-MissingGrain grain(uint64_t unit, uint64_t number) {
+MissingGrain grain(uint64_t unit, uint64_t number, uint64_t bytes = kBytes) {
   UnitId id{0, static_cast<uint16_t>(unit), 0};
   Digest digest = sha256(as_bytes(std::to_string(unit) + "/" + std::to_string(number)));
-  return {digest, {0, id.expert, static_cast<uint16_t>(number)}, kBytes, id};
+  return {digest, {0, id.expert, static_cast<uint16_t>(number)}, bytes, id};
 }
 
 class GrainFetcherTest : public testing::Test {
@@ -81,7 +83,7 @@ TEST_F(GrainFetcherTest, ANotFoundLeavesTheOtherGrainsDue) {
   expect_valid();
   EXPECT_EQ(answer(orders[1]).kind, Kind::kComplete);
   fetcher.stored(orders[1].grain.digest);
-  now += FetchSources::kSilence;
+  now += PartWindow::kLeastPatience;
   ASSERT_LE(*fetcher.next_tick(), now);
   fetcher.on_tick(now);
   for (const FetchOrder& order : ask()) EXPECT_EQ(order.source, kCoordinatorSource);
@@ -104,11 +106,70 @@ TEST_F(GrainFetcherTest, ANewAssignmentWithoutTheHolderLeavesNothingBehind) {
   expect_valid();
   EXPECT_EQ(answer(orders[2]).kind, Kind::kComplete);
   fetcher.stored(orders[2].grain.digest);
-  now += FetchSources::kSilence;
+  now += PartWindow::kLeastPatience;
   fetcher.on_tick(now);
   for (const FetchOrder& order : ask()) EXPECT_EQ(order.source, kCoordinatorSource);
   expect_valid();
   EXPECT_GT(*fetcher.next_tick(), now);
+}
+
+// The next source is asked for the rest; if the whole is wrong then, neither is to blame.
+TEST_F(GrainFetcherTest, WhatHasArrivedStaysWhenTheSourceGoes) {
+  list({1});
+  fetcher.append(grain(0, 0, kLargeBytes));
+  fetcher.set_holders({0, 0, 0}, std::vector{source(1)});
+  connect(1);
+  FetchOrder first = ask().at(0);
+  BulkData data{first.grain.digest, true, 0, kLargeBytes, {}};
+  EXPECT_EQ(fetcher.on_data(source(1), data, ByteVector(first.length), now).kind, Kind::kPart);
+  fetcher.on_lost(source(1), now);
+  std::vector<FetchOrder> rest = ask();
+  ASSERT_EQ(rest.at(0).source, kCoordinatorSource);
+  EXPECT_EQ(rest[0].offset, first.length);
+  expect_valid();
+  data.offset = first.length;
+  auto whole =
+      fetcher.on_data(kCoordinatorSource, data, ByteVector(kLargeBytes - data.offset), now);
+  EXPECT_EQ(whole.kind, Kind::kComplete);
+  EXPECT_TRUE(whole.mixed);
+  fetcher.begin_anew(first.grain.digest);
+  EXPECT_EQ(ask().at(0).offset, 0u);
+}
+
+// A new assignment goes on with what was begun, wherever that is.
+TEST_F(GrainFetcherTest, ANewAssignmentKeepsWhatHasArrived) {
+  list({1});
+  fetcher.append(grain(0, 0, kLargeBytes));
+  fetcher.set_holders({0, 0, 0}, std::vector{source(1)});
+  connect(1);
+  FetchOrder first = ask().at(0);
+  BulkData data{first.grain.digest, true, 0, kLargeBytes, {}};
+  EXPECT_EQ(fetcher.on_data(source(1), data, ByteVector(first.length), now).kind, Kind::kPart);
+  list({});
+  fetcher.restart([](MissingGrain*) { return true; });
+  fetcher.append(grain(0, 0, kLargeBytes));
+  FetchOrder next = ask().at(0);
+  EXPECT_EQ(next.source, kCoordinatorSource);
+  EXPECT_EQ(next.offset, first.length);
+  expect_valid();
+  fetcher.clear();
+  expect_valid();
+}
+
+// What was asked for and will never come must not stand in the way of what is wanted next.
+TEST_F(GrainFetcherTest, PartsOfWhatIsNotWantedAnyMoreAreGivenUpInTheEnd) {
+  fetcher.append(grain(0, 0, kLargeBytes));
+  while (fetcher.next(now, kWindow)) {
+  }
+  fetcher.clear();
+  want(1, 1, {});
+  for (int tries = 0; ask().empty(); ++tries) {
+    ASSERT_LT(tries, 3);
+    ASSERT_TRUE(fetcher.next_tick().has_value());
+    now = *fetcher.next_tick();
+    fetcher.on_tick(now);
+  }
+  expect_valid();
 }
 
 TEST_F(GrainFetcherTest, AHolderNamedTwiceCountsOnce) {
@@ -215,7 +276,7 @@ class RandomCourse {
       case 9:
         return fetcher_.on_connected(worker());
       case 10:
-        return fetcher_.ask_again(now_);
+        return fetcher_.ask_again();
       case 11:
         now_ += milliseconds(pick(4000));
         return;
@@ -241,7 +302,8 @@ class RandomCourse {
   }
   void want() {
     uint64_t unit = pick(12);
-    for (uint64_t i = 0; i < 1 + pick(8); ++i) fetcher_.append(grain(unit, i), pick(4) == 0);
+    for (uint64_t i = 0; i < 1 + pick(8); ++i)
+      fetcher_.append(grain(unit, i, unit % 2 == 0 ? kLargeBytes : kBytes), pick(4) == 0);
     std::vector<SourceId> holders;
     for (uint64_t i = 0; i < pick(4); ++i) holders.push_back(any_source());
     fetcher_.set_holders({0, static_cast<uint16_t>(unit), 0}, holders);
@@ -252,8 +314,8 @@ class RandomCourse {
     fetcher_.restart([&](MissingGrain* grain) { return grain->grain.expert % 4 != kept; });
   }
   void finish(const FetchOrder& order) {
-    BulkData data{order.grain.digest, true, 0, kBytes, {}};
-    auto outcome = fetcher_.on_data(order.source, data, ByteVector(kBytes), now_);
+    BulkData data{order.grain.digest, true, order.offset, order.grain.bytes, {}};
+    auto outcome = fetcher_.on_data(order.source, data, ByteVector(order.length), now_);
     if (outcome.kind == Kind::kComplete) fetcher_.stored(order.grain.digest);
   }
   // One of the answers that are due, or a late one, in one of the ways there are.
@@ -264,8 +326,9 @@ class RandomCourse {
     if (pick(8) > 0) asked_.erase(asked_.begin() + static_cast<ptrdiff_t>(index));
     if (pick(3) > 0) return finish(order);
     uint64_t how = pick(4);
-    BulkData data{order.grain.digest, how != 0, 0, kBytes + (how == 1 ? 1 : 0), {}};
-    ByteVector part(how == 2 ? kBytes / 2 : kBytes);
+    uint64_t total = order.grain.bytes + (how == 1 ? 1 : 0);
+    BulkData data{order.grain.digest, how != 0, order.offset, total, {}};
+    ByteVector part(how == 2 ? order.length / 2 : order.length);
     auto outcome = fetcher_.on_data(order.source, data, part, now_);
     bool peer = order.source != kCoordinatorSource;
     bool over = outcome.kind != Kind::kPart && outcome.kind != Kind::kIgnored;
@@ -274,6 +337,8 @@ class RandomCourse {
       fetcher_.elsewhere(order.grain.digest);
     } else if (outcome.kind == Kind::kBad && peer && pick(4) == 0) {
       fetcher_.drop(order.source);
+    } else if (outcome.kind == Kind::kComplete && outcome.mixed) {
+      fetcher_.begin_anew(order.grain.digest);
     } else if (outcome.kind == Kind::kComplete && pick(2) == 0) {
       fetcher_.forget(order.grain.digest);
     } else {

@@ -234,7 +234,7 @@ TEST_F(HugeAssignment, AManifestBeyondTheMemoryIsRefusedWhenItIsAnnounced) {
   worker.options.ram_bytes = 64 * kMiB;
   worker.restart();
   Liar liar(worker);
-  liar.signed_manifest.body.resize(210 * kMiB);
+  liar.signed_manifest.body.resize(60 * kMiB);
   liar.join();
   EXPECT_EQ(worker.core().pools(), 0u);
   EXPECT_NE(worker.notices().find("--ram"), std::string::npos);

@@ -78,11 +78,12 @@ class SocketCoordinator {
       send(Channel::kCompute,
            Welcome{3, 1, model_.manifest().digest(), signed_manifest_.body.size(), 1000});
       send(Channel::kCompute, Assignment{3, hellos, 2, model_.units(2)});
-    } else if (std::holds_alternative<FetchManifest>(*message)) {
-      deliver(model_.manifest().digest(), signed_manifest_.body, signed_manifest_.signature);
+    } else if (auto* manifest = std::get_if<FetchManifest>(&*message)) {
+      deliver(*manifest, model_.manifest().digest(), signed_manifest_.body,
+              signed_manifest_.signature);
     } else if (auto* fetch = std::get_if<FetchGrain>(&*message)) {
-      ++grains;
-      deliver(fetch->digest, model_.grain(fetch->grain), {});
+      if (fetch->offset == 0) ++grains;
+      deliver(*fetch, fetch->digest, model_.grain(fetch->grain), {});
     } else if (auto* residency = std::get_if<Residency>(&*message)) {
       if (residency->version == hellos) ready += residency->ready.size();
     } else if (auto* answer = std::get_if<Partial>(&*message)) {
@@ -103,8 +104,13 @@ class SocketCoordinator {
     }
   }
 
-  void deliver(const Digest& digest, const ByteVector& whole, const Signature& signature) {
-    send(Channel::kBulk, BulkData{digest, true, 0, whole.size(), signature}, whole);
+  template <class Fetch>
+  void deliver(const Fetch& fetch, const Digest& digest, const ByteVector& whole,
+               const Signature& signature) {
+    ByteSpan rest = ByteSpan(whole).subspan(fetch.offset);
+    ByteSpan part = rest.first(std::min<uint64_t>(fetch.length, rest.size()));
+    send(Channel::kBulk, BulkData{digest, true, fetch.offset, whole.size(), signature},
+         {part.begin(), part.end()});
   }
 
   const SampleModel& model_;

@@ -76,10 +76,10 @@ TEST_F(WorkerFetch, AsksForAFewGrainsAtATime) {
   coordinator.assign(1, 1, model.units(1));
   size_t rounds = 0;
   for (size_t served = coordinator.serve_asked(); served > 0; served = coordinator.serve_asked()) {
-    EXPECT_LE(served, 8u);
+    EXPECT_LE(served, limits::kBulkPartsAsked);
     ++rounds;
   }
-  EXPECT_GE(rounds, grain_count(model.units(1)) / 8);
+  EXPECT_GE(rounds, grain_count(model.units(1)) / limits::kBulkPartsAsked);
   EXPECT_EQ(ready(), model.units(1).size());
 }
 
@@ -323,6 +323,122 @@ TEST_F(WorkerFetch, ANewConnectionAsksAtOnce) {
   EXPECT_EQ(worker.take<FetchGrain>(coordinator.key()).size(), under_way);
 }
 
+// Every byte of every grain counts once, however the connection and the coordinator behave.
+class WorkerResumes : public WorkerFetch {
+ protected:
+  WorkerResumes() {
+    coordinator.part_bytes = 1000;
+    coordinator.tamper = [this](BulkData&, ByteVector& bytes) {
+      if (left_ == 0) return false;
+      --left_;
+      taken_ += bytes.size();
+      return true;
+    };
+  }
+  // So many small pieces of what is asked for arrive, and the rest is lost.
+  void receive(size_t pieces) {
+    left_ = pieces;
+    coordinator.serve_asked();
+    left_ = 0;
+  }
+  // Requests that are under way are lost with the connection.
+  void reconnect() {
+    worker.forget_actions();
+    worker.core().on_connected(coordinator.key(), Channel::kBulk);
+  }
+  void restart_coordinator() {
+    worker.forget_actions();
+    ++coordinator.epoch;
+    coordinator.welcome();
+  }
+  void expect_everything_once(const std::vector<UnitId>& units) {
+    left_ = SIZE_MAX;
+    coordinator.serve_bulk();
+    live(seconds(70));
+    EXPECT_EQ(ready(), units.size());
+    EXPECT_EQ(taken_, worker.store().used_bytes() + extra_);
+    EXPECT_EQ(worker.notices().find("asking again"), std::string::npos);
+  }
+
+  size_t left_ = SIZE_MAX;
+  uint64_t taken_ = 0;
+  uint64_t extra_ = 0;  // besides grains
+};
+
+TEST_F(WorkerResumes, AfterASilence) {
+  left_ = SIZE_MAX;
+  coordinator.admit();
+  taken_ = 0;
+  coordinator.assign(1, 1, some_units(2));
+  for (int silence = 0; silence < 4; ++silence) {
+    receive(5);
+    live(seconds(70), false);
+  }
+  expect_everything_once(some_units(2));
+}
+
+TEST_F(WorkerResumes, AfterALostConnection) {
+  coordinator.admit();
+  taken_ = 0;
+  coordinator.assign(1, 1, some_units(2));
+  for (int cut = 0; cut < 4; ++cut) {
+    receive(5);
+    reconnect();
+  }
+  expect_everything_once(some_units(2));
+}
+
+TEST_F(WorkerResumes, AfterTheCoordinatorHasStartedAgain) {
+  coordinator.admit();
+  taken_ = 0;
+  for (int restart = 0; restart < 4; ++restart) {
+    coordinator.assign(1, 1, some_units(2));
+    receive(5);
+    restart_coordinator();
+  }
+  coordinator.assign(1, 1, some_units(2));
+  expect_everything_once(some_units(2));
+}
+
+TEST_F(WorkerResumes, AManifestAfterSilencesConnectionsAndRestarts) {
+  coordinator.part_bytes = 500;
+  worker.core().add_pool(coordinator.address());
+  coordinator.welcome();
+  ASSERT_GT(coordinator.signed_manifest.body.size(), 3000u);
+  receive(1);
+  live(seconds(70), false);
+  receive(1);
+  reconnect();
+  receive(1);
+  restart_coordinator();
+  receive(1);
+  worker.forget_actions();
+  coordinator.welcome();
+  EXPECT_EQ(taken_, 2000u);
+  left_ = SIZE_MAX;
+  coordinator.serve_bulk();
+  live(seconds(70));
+  EXPECT_EQ(worker.core().status().at(0).phase, "member");
+  EXPECT_EQ(taken_, coordinator.signed_manifest.body.size());
+}
+
+// A coordinator that says one byte every four seconds, or what nobody asked for, is not waited for.
+TEST_F(WorkerResumes, WhatNobodyAskedForIsNoProgress) {
+  coordinator.admit();
+  coordinator.assign(1, 1, some_units(1));
+  size_t asked = worker.take<FetchGrain>(coordinator.key()).size();
+  ASSERT_GT(asked, 0u);
+  Digest digest = model.manifest().digest_of({0, 0, 0});
+  uint64_t total = model.manifest().grain_bytes({0, 0, 0});
+  for (int i = 0; i < 5; ++i) {
+    left_ = SIZE_MAX;
+    worker.deliver(coordinator.key(), Channel::kBulk, BulkData{digest, true, total - 1, total, {}},
+                   ByteVector(1));
+    live(seconds(1), false);
+  }
+  EXPECT_GE(worker.take<FetchGrain>(coordinator.key()).size(), asked);
+}
+
 TEST_F(WorkerFetch, ATooSmallQuotaHoldsWhatFits) {
   worker.options.disk_bytes = 0;
   for (uint32_t g = 0; g < model.manifest().layer(0)->plan.grains; ++g) {
@@ -393,7 +509,8 @@ TEST_F(WorkerFetch, TwoPoolsFetchTheSameGrainsOnce) {
   coordinator.serve_bulk();
   second.serve_bulk();
   EXPECT_EQ(coordinator.grains_asked().size(), grain_count(model.units(1)));
-  EXPECT_LE(second.grains_asked().size(), 8u);  // under way before the others came
+  // Under way before the others came.
+  EXPECT_LE(second.grains_asked().size(), limits::kBulkPartsAsked);
   worker.pass(milliseconds(100));
   for (const MembershipStatus& status : worker.core().status()) {
     EXPECT_EQ(status.units_ready, model.units(1).size());

@@ -199,27 +199,34 @@ void FakeCoordinator::serve_bulk() {
 }
 
 size_t FakeCoordinator::serve_asked() {
-  size_t served = 0;
   for (auto& asked : worker_.take<FetchManifest>(key_)) {
     EXPECT_EQ(asked.channel, Channel::kBulk);
-    ++manifests_asked_;
-    send_whole(asked.message.manifest, signed_manifest.body, signed_manifest.signature);
-    ++served;
+    asked_.add(key_, asked.message);
   }
-  for (auto& request : worker_.take<FetchGrain>(key_)) {
-    EXPECT_EQ(request.channel, Channel::kBulk);
-    EXPECT_EQ(model_.manifest().digest_of(request.message.grain), request.message.digest);
-    grains_asked_.push_back(request.message.grain);
-    send_whole(request.message.digest, model_.grain(request.message.grain), {});
-    ++served;
+  for (auto& asked : worker_.take<FetchGrain>(key_)) {
+    EXPECT_EQ(asked.channel, Channel::kBulk);
+    EXPECT_EQ(model_.manifest().digest_of(asked.message.grain), asked.message.digest);
+    asked_.add(key_, asked.message);
+  }
+  size_t served = 0;
+  for (; auto request = asked_.take(worker_.clock.now()); ++served) {
+    if (request->grain) {
+      if (request->offset == 0) grains_asked_.push_back(request->grain->grain);
+      send_range(*request, model_.grain(request->grain->grain), {});
+    } else {
+      if (request->offset == 0) ++manifests_asked_;
+      send_range(*request, signed_manifest.body, signed_manifest.signature);
+    }
   }
   return served;
 }
 
-void FakeCoordinator::send_whole(const Digest& digest, const ByteVector& whole,
+void FakeCoordinator::send_range(const BulkRequest& request, const ByteVector& whole,
                                  const Signature& signature) {
-  for (uint64_t offset = 0; offset < whole.size(); offset += part_bytes) {
-    uint64_t end = std::min<uint64_t>(offset + part_bytes, whole.size());
+  const Digest& digest = request.digest;
+  uint64_t last = std::min<uint64_t>(request.offset + request.length, whole.size());
+  for (uint64_t offset = request.offset; offset < last; offset += part_bytes) {
+    uint64_t end = std::min<uint64_t>(offset + part_bytes, last);
     ByteVector part(whole.begin() + static_cast<ptrdiff_t>(offset),
                     whole.begin() + static_cast<ptrdiff_t>(end));
     say_bulk({digest, true, offset, whole.size(), signature}, std::move(part));

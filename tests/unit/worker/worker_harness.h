@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "protocol/bulk_queue.h"
 #include "protocol/codec.h"
 #include "tests/unit/worker/sample_model.h"
 #include "worker/worker_core.h"
@@ -134,7 +135,7 @@ class FakeCoordinator {
   ExpertSums compute(const SampleBatch& batch, uint32_t slices,
                      const std::function<bool(UnitId)>& filter = {});
 
-  // Grains asked for so far, in order.
+  // Grains asked for from their beginning so far, in order.
   const std::vector<GrainId>& grains_asked() const { return grains_asked_; }
   size_t manifests_asked() const { return manifests_asked_; }
 
@@ -146,12 +147,13 @@ class FakeCoordinator {
   std::function<bool(BulkData&, ByteVector&)> tamper;
 
  private:
-  void send_whole(const Digest& digest, const ByteVector& whole, const Signature& signature);
+  void send_range(const BulkRequest& request, const ByteVector& whole, const Signature& signature);
 
   WorkerHarness& worker_;
   const SampleModel& model_;
   PeerKey key_;
   SigningKey signing_;
+  BulkQueue asked_;  // as at a real one
   uint64_t next_request_ = 1;
   std::vector<GrainId> grains_asked_;
   size_t manifests_asked_ = 0;

@@ -255,7 +255,7 @@ TEST_F(WorkerJoin, AsksAtOnceWhenAConnectionIsMade) {
   coordinator.welcome();
   worker.forget_actions();
   worker.core().on_connected(coordinator.key(), Channel::kBulk);
-  worker.take_one<FetchManifest>(coordinator.key());
+  EXPECT_GE(worker.take<FetchManifest>(coordinator.key()).size(), 1u);
 }
 
 TEST_F(WorkerJoin, ARefusedKeyEndsTheMembership) {
@@ -364,7 +364,17 @@ TEST_F(WorkerManifest, ALostPartIsAskedForAgain) {
   int parts = 0;
   coordinator.tamper = [&](BulkData&, ByteVector&) { return ++parts != 2; };
   coordinator.part_bytes = 1000;
+  coordinator.admit();  // the parts after it show that it is missing
+  EXPECT_EQ(phase(), "member");
+  EXPECT_EQ(coordinator.manifests_asked(), 1u);
+}
+
+TEST_F(WorkerManifest, ALostLastPartIsAskedForAgain) {
+  int parts = 0;
+  coordinator.tamper = [&](BulkData&, ByteVector&) { return ++parts != 4; };
+  coordinator.part_bytes = 1000;
   coordinator.admit();
+  ASSERT_EQ(parts, 4);
   EXPECT_EQ(phase(), "fetching manifest");
   for (int i = 0; i < 5; ++i) {
     worker.pass(seconds(1));
@@ -372,14 +382,14 @@ TEST_F(WorkerManifest, ALostPartIsAskedForAgain) {
   }
   coordinator.serve_bulk();
   EXPECT_EQ(phase(), "member");
-  EXPECT_EQ(coordinator.manifests_asked(), 2u);
+  EXPECT_EQ(coordinator.manifests_asked(), 1u);
 }
 
 TEST_F(WorkerManifest, ACoordinatorWithoutItsManifestIsGivenUp) {
   worker.core().add_pool(coordinator.address());
   coordinator.welcome();
   for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(worker.take<FetchManifest>(coordinator.key()).size(), 1u) << i;
+    EXPECT_GE(worker.take<FetchManifest>(coordinator.key()).size(), 1u) << i;
     worker.deliver(coordinator.key(), Channel::kBulk, BulkData{coordinator.announced, false});
     worker.pass(seconds(2));
   }

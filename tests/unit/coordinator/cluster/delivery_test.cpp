@@ -164,9 +164,83 @@ TEST_F(DeliveryTest, OnePeerCannotFillTheQueueOfTheOthers) {
   }
   delivery_.on_message(peer(2), fetch({0, 0, 0}), true);
   std::vector<Outgoing> parts = delivery_.take_outgoing(20'000);
-  EXPECT_LT(parts.size(), 1000u);
-  EXPECT_EQ(parts.back().peer, peer(2));
-  EXPECT_TRUE(data(parts.back()).found);
+  EXPECT_EQ(parts.size(), limits::kBulkPartsAsked + 1);
+  EXPECT_EQ(parts[1].peer, peer(2));  // peers take turns
+  EXPECT_TRUE(data(parts[1]).found);
+  EXPECT_TRUE(delivery_.idle());
+}
+
+// Whatever is asked for, and however often: nothing is sent that was given up.
+TEST_F(DeliveryTest, RepeatedRequestsForAWholeAreAnsweredOnce) {
+  FetchGrain grain = fetch({0, 0, 0});
+  for (int round = 0; round < 100; ++round) {
+    for (uint64_t offset = 0; offset < 4; ++offset) {
+      grain.offset = offset * 100;
+      grain.length = round % 2 == 0 ? 100 : 50;
+      delivery_.on_message(peer(1), grain, true);
+    }
+  }
+  std::vector<Outgoing> parts = delivery_.take_outgoing(1000);
+  ASSERT_EQ(parts.size(), 4u);
+  for (uint64_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(data(parts[i]).offset, i * 100);
+    EXPECT_EQ(parts[i].tensor.size(), 50u);
+  }
+}
+
+TEST_F(DeliveryTest, PartsBeyondTheEndAreNotFound) {
+  FetchGrain grain = fetch({0, 0, 0});
+  uint64_t total = manifest_->grain_bytes({0, 0, 0});
+  for (uint64_t offset : {total, total + 1, uint64_t{limits::kBulkBytes - 1}, UINT64_MAX}) {
+    grain.offset = offset;
+    delivery_.on_message(peer(1), grain, true);
+    std::vector<Outgoing> parts = delivery_.take_outgoing(10);
+    ASSERT_EQ(parts.size(), 1u);
+    EXPECT_FALSE(data(parts[0]).found);
+    EXPECT_LE(data(parts[0]).offset, data(parts[0]).total);
+  }
+  grain.offset = total - 1;
+  delivery_.on_message(peer(1), grain, true);
+  std::vector<Outgoing> parts = delivery_.take_outgoing(10);
+  ASSERT_EQ(parts.size(), 1u);
+  EXPECT_EQ(parts[0].tensor.size(), 1u);
+}
+
+TEST_F(DeliveryTest, WhatTheWayToAPeerDoesNotTakeWaitsInOrder) {
+  FetchGrain grain = fetch({0, 0, 0});
+  for (uint64_t offset = 0; offset < 4; ++offset) {
+    grain.offset = offset * 100;
+    grain.length = 100;
+    delivery_.on_message(peer(1), grain, true);
+  }
+  delivery_.on_message(peer(2), grain, true);
+  std::vector<uint64_t> sent;
+  for (int turn = 0; turn < 10; ++turn) {
+    int taken = 0;  // the way takes one part a turn
+    for (Outgoing& part : delivery_.take_outgoing(3)) {
+      if (part.peer == peer(1) && taken++ > 0) {
+        delivery_.not_sent(part, false);
+      } else if (part.peer == peer(1)) {
+        sent.push_back(data(part).offset);
+      }
+    }
+    EXPECT_LE(delivery_.next_part().value_or(clock_.now()), clock_.now() + BulkQueue::kFullPause);
+    clock_.advance(BulkQueue::kFullPause);
+  }
+  EXPECT_EQ(sent, (std::vector<uint64_t>{0, 100, 200, 300}));
+  EXPECT_EQ(delivery_.bytes_delivered(), 500u);
+  EXPECT_TRUE(delivery_.idle());
+}
+
+TEST_F(DeliveryTest, APeerThatIsGoneIsForgotten) {
+  for (uint16_t expert = 0; expert < 5; ++expert) {
+    delivery_.on_message(peer(1), fetch({0, expert, 0}), true);
+  }
+  std::vector<Outgoing> parts = delivery_.take_outgoing(1);
+  ASSERT_EQ(parts.size(), 1u);
+  delivery_.not_sent(parts[0], true);
+  EXPECT_TRUE(delivery_.idle());
+  EXPECT_EQ(delivery_.bytes_delivered(), 0u);
 }
 
 TEST_F(DeliveryTest, KeepsToItsRateAndMakesWayForWork) {
@@ -204,17 +278,19 @@ TEST(DeliveryParts, LargeContentComesInParts) {
   ASSERT_TRUE(model);
   ManualClock clock;
   Delivery delivery(signed_manifest, large, (*model)->cutter(), clock, UINT64_MAX);
-  delivery.on_message(peer(1), FetchManifest{large.digest()}, true);
   ByteVector received;
-  while (!delivery.idle()) {
-    std::vector<Outgoing> parts = delivery.take_outgoing(1);
+  while (received.size() < signed_manifest.body.size()) {
+    delivery.on_message(peer(1), FetchManifest{large.digest(), received.size()}, true);
+    std::vector<Outgoing> parts = delivery.take_outgoing(9);
     ASSERT_EQ(parts.size(), 1u);
     const auto& part = std::get<BulkData>(parts[0].message);
     EXPECT_EQ(part.offset, received.size());
     EXPECT_EQ(part.total, signed_manifest.body.size());
     EXPECT_EQ(part.signature, signed_manifest.signature);
     EXPECT_LE(parts[0].tensor.size(), limits::kBulkPartBytes);
+    ASSERT_FALSE(parts[0].tensor.empty());
     received.insert(received.end(), parts[0].tensor.begin(), parts[0].tensor.end());
+    EXPECT_TRUE(delivery.idle());
   }
   EXPECT_EQ(received, signed_manifest.body);
 }

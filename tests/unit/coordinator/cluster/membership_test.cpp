@@ -1,5 +1,6 @@
 #include "coordinator/cluster/membership.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "engine/base/limits.h"
@@ -371,7 +372,8 @@ TEST_F(MembershipTest, RefusalsNameBothValues) {
   std::vector<Refusal> refusals = sent<Refusal>(1);
   ASSERT_EQ(refusals.size(), 1u);
   EXPECT_EQ(refusals[0].reason, RefusalReason::kVersion);
-  EXPECT_NE(refusals[0].message.find("expected 3, found 99"), std::string::npos);
+  EXPECT_NE(refusals[0].message.find(fmt::format("expected {}, found 99", kProtocolVersion)),
+            std::string::npos);
 
   wrong = hello(1);
   wrong.arithmetic_version = 98;

@@ -52,6 +52,30 @@ std::optional<ErrorCode> code_with(size_t offset, T value) {
   return decode_code(bytes);
 }
 
+// What a worker on a slow link has to wait for before its first unit.
+TEST(Manifest, StaysSmallForTheLargestModels) {
+  struct Large {
+    const char* name;
+    uint32_t layers, experts, hidden, width;
+    uint64_t most_bytes;
+  };
+  for (const Large& large : {Large{"DeepSeek V3", 58, 256, 7168, 2048, 8 * kMiB},
+                             Large{"Kimi K2", 60, 384, 7168, 2048, 12 * kMiB}}) {
+    for (TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kBF16}) {
+      ExpertShape shape{
+          large.hidden, large.width, type, type, type, false, ExpertActivation::kSwiGlu};
+      ASSERT_TRUE(check_expert_shape(shape).ok());
+      std::vector<ManifestLayer> layers;
+      for (uint32_t i = 0; i < large.layers; ++i) {
+        ManifestLayer layer{i + 3, large.experts, shape, {}, {}};
+        layer.grains.resize(uint64_t{large.experts} * plan_chunks(shape).grains);
+        layers.push_back(std::move(layer));
+      }
+      EXPECT_LE(Manifest(large.name, std::move(layers)).encode().size(), large.most_bytes);
+    }
+  }
+}
+
 TEST(Manifest, RoundTrip) {
   Manifest manifest = make_manifest();
   ByteVector bytes = manifest.encode();
