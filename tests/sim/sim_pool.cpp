@@ -14,8 +14,11 @@ constexpr uint64_t kFirstEpoch = 41;
 // Far more than any run needs: reaching one of them means that nothing moves on any more.
 constexpr uint64_t kMostSteps = 3'000'000;
 constexpr Duration kLongestRun = std::chrono::hours(3);
-// Turns of the coordinator at one moment: far more than it ever has to do.
-constexpr uint64_t kMostTurnsInPlace = 20'000;
+// Messages of the coordinator in a turn: of each kind one to every peer that it knows, work and
+// bulk.
+constexpr uint64_t kMostPerTurn = 2000;
+// Kept of the log.
+constexpr size_t kMostLines = 2000;
 constexpr Duration kTurn = std::chrono::milliseconds(50);
 constexpr int64_t kInvitationSeconds = 3600;
 const char* const kJoinEndpoint = "tcp://127.0.0.1:7001";
@@ -83,7 +86,8 @@ SimPool::SimPool(const SimModel& model, const SimPoolOptions& options)
       threads_(options.threads),
       last_resort_(model.model().cutter(), kMiB),
       compute_(model.kernels(), threads_),
-      epoch_(kFirstEpoch) {
+      epoch_(kFirstEpoch),
+      traffic_("the coordinator", kMostPerTurn) {
   network_.set_tampering([this](Delivery& delivery) { tamper(delivery); });
   start_coordinator();
 }
@@ -96,6 +100,7 @@ void SimPool::start_coordinator() {
       model_.model().cutter(), allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
   observer.notice = [this](const std::string& text) { note(text); };
+  observer.turned = [this] { after_turn(); };
   loop_ = std::make_unique<CoordinatorLoop>(*core_, static_cast<Transport&>(*this), clock_,
                                             std::move(observer));
   executor_ = std::make_unique<RemoteExecutor>(*loop_, model_.model().cutter(), last_resort_,
@@ -118,16 +123,36 @@ void SimPool::freeze_coordinator(Duration duration) {
   frozen_ = false;
 }
 
-void SimPool::add_worker(bool serves) {
+Invitation SimPool::invite() {
   Invitation blank;
   blank.coordinator = keys_.curve.public_key;
   blank.signing_key = keys_.signing.public_key();
   blank.join_endpoint = kJoinEndpoint;
+  return invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
+}
+
+void SimPool::allow(const PeerKey& key) {
+  CHECK(allow_list_.add(key, "puppet").ok());
+}
+
+void SimPool::add_actor(std::unique_ptr<SimActor> actor) {
+  actors_.push_back(std::move(actor));
+}
+
+// Actors let every peer in.
+bool SimPool::lets_in(const PeerKey& server, const PeerKey& peer) const {
+  for (const auto& worker : workers_) {
+    if (worker->key() == server) return worker->admits(peer);
+  }
+  return std::any_of(actors_.begin(), actors_.end(),
+                     [&](const auto& actor) { return actor->key() == server; });
+}
+
+void SimPool::add_worker(bool serves) {
   PoolAddress address;
-  address.coordinator = blank.coordinator;
-  address.signing_key = blank.signing_key;
-  address.invitation =
-      invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
+  address.invitation = invite();
+  address.coordinator = address.invitation->coordinator;
+  address.signing_key = address.invitation->signing_key;
   SimWorkerOptions options{device_key(entropy_),
                            fmt::format("device-{}", workers_.size()),
                            options_.worker_ram_bytes,
@@ -136,15 +161,14 @@ void SimPool::add_worker(bool serves) {
                            options_.worker_serve_rate,
                            options_.worker_model,
                            random_.bits(workers_.size(), 7),
-                           SimulatedProcessor(1, options_.worker_call_time)};
-  auto find = [this](const PeerKey& key) -> const SimWorker* {
-    for (const auto& worker : workers_) {
-      if (worker->key() == key) return worker.get();
-    }
-    return nullptr;
+                           SimulatedProcessor(1, options_.worker_call_time),
+                           options_.validate_workers,
+                           options_.observer};
+  auto lets_in = [this](const PeerKey& server, const PeerKey& peer) {
+    return this->lets_in(server, peer);
   };
   workers_.push_back(
-      std::make_unique<SimWorker>(options, model_.kernels(), clock_, network_, find));
+      std::make_unique<SimWorker>(options, model_.kernels(), clock_, network_, lets_in));
   workers_.back()->start(address);
   // At its next start it knows where to go, whether or not its invitation was taken.
   address.compute_endpoint = kComputeEndpoint;
@@ -163,17 +187,18 @@ void SimPool::turn() {
     step_until(clock_.now() + kTurn);
     return;
   }
-  bool moved = !inbox_.empty() || clock_.now() > last_turn_;
-  last_turn_ = clock_.now();
   loop_->turn(kTurn);
-  turns_in_place_ = moved || clock_.now() > last_turn_ ? 0 : turns_in_place_ + 1;
-  if (turns_in_place_ == kMostTurnsInPlace) {
-    violations_.push_back("the coordinator turns without end: what is due stays due");
-    clock_.advance(kTurn);
-  }
-  if (loop_->next_due() == TimePoint::max()) {
-    violations_.push_back("the coordinator waits for nothing");
-  }
+}
+
+// Also of the turns that the executor takes while it waits.
+void SimPool::after_turn() {
+  end_record();
+  bool moved = heard_ > 0 || clock_.now() > last_turn_;
+  last_turn_ = clock_.now();
+  heard_ = 0;
+  traffic_.end_turn();
+  progress_.after_turn(moved, loop_->next_due());
+  if (progress_.spins()) clock_.advance(kTurn);
 }
 
 bool SimPool::run_until(const std::function<bool()>& condition, Duration limit) {
@@ -191,8 +216,12 @@ void SimPool::run_for(Duration duration) {
 
 std::vector<std::string> SimPool::violations() const {
   std::vector<std::string> all = violations_;
+  for (const auto* more : {&progress_.violations(), &traffic_.violations()}) {
+    all.insert(all.end(), more->begin(), more->end());
+  }
   for (const auto& worker : workers_) {
-    all.insert(all.end(), worker->violations().begin(), worker->violations().end());
+    std::vector<std::string> more = worker->violations();
+    all.insert(all.end(), more.begin(), more.end());
   }
   return all;
 }
@@ -223,6 +252,7 @@ Status SimPool::send(const PeerKey& peer, Channel channel, Frames frames) {
   if (compute && core_->cluster().worker(peer) == nullptr) {
     violations_.push_back("work was sent to a worker that is known to be lost");
   }
+  if (message) count_sent(peer, channel, *message, frames);
   Status sent = network_.send(keys_.curve.public_key, peer, channel, std::move(frames));
   if (!compute) return sent;
   ++computes_sent_;
@@ -232,6 +262,45 @@ Status SimPool::send(const PeerKey& peer, Channel channel, Frames frames) {
   return sent;
 }
 
+void SimPool::count_sent(const PeerKey& peer, Channel channel, const Message& message,
+                         const Frames& frames) {
+  bool control =
+      !std::holds_alternative<Compute>(message) && !std::holds_alternative<BulkData>(message);
+  traffic_.sent(peer, clock_.now(), control, frames.bytes());
+  if (record_) record_->sent.push_back({peer, channel, message});
+}
+
+// What the core is about to handle. With more than one message in a turn nothing tells which of
+// them led to what.
+void SimPool::record_heard(const Envelope& envelope) {
+  const TurnObserver& observer = options_.observer;
+  bool first = ++heard_ == 1;
+  record_.reset();
+  if (!first || !observer.wants || !observer.wants(envelope.peer)) return;
+  Result<Message> message = decode_header(envelope.frames.header);
+  if (!message) return;
+  TurnRecord& record = record_.emplace();
+  record.from = envelope.peer;
+  record.channel = envelope.channel;
+  record.message = std::move(*message);
+  record.pool_before = known_of(envelope.peer);
+}
+
+void SimPool::end_record() {
+  if (!record_) return;
+  record_->pool_after = known_of(record_->from);
+  options_.observer.turned(*record_);
+  record_.reset();
+}
+
+TurnRecord::Pool SimPool::known_of(const PeerKey& sender) const {
+  TurnRecord::Pool known;
+  const WorkerRecord* record = core_->cluster().worker(sender);
+  if (record != nullptr) known.sender = *record;
+  known.statistics = core_->dispatcher().statistics();
+  return known;
+}
+
 // The coordinator waits: everything else goes on until something has come for it, or until it is
 // woken, some time after the moment for which it waits.
 std::optional<Envelope> SimPool::receive(Duration timeout) {
@@ -239,6 +308,7 @@ std::optional<Envelope> SimPool::receive(Duration timeout) {
   if (inbox_.empty()) return std::nullopt;
   Envelope envelope = std::move(inbox_.front());
   inbox_.pop_front();
+  record_heard(envelope);
   return envelope;
 }
 
@@ -328,6 +398,7 @@ TimePoint SimPool::next_event() const {
   for (const auto& worker : workers_) {
     next = std::min(next, worker->next_wake().value_or(TimePoint::max()));
   }
+  for (const auto& actor : actors_) next = std::min(next, actor->next_act());
   for (const Timer& restart : restarts_) next = std::min(next, restart.at);
   return next;
 }
@@ -346,17 +417,26 @@ void SimPool::run_due_events() {
   }
   while (network_.next_due() && *network_.next_due() <= now) {
     std::optional<Delivery> delivery = network_.take_due();
-    if (!delivery) continue;
-    for (const auto& worker : workers_) {
-      if (worker->key() == delivery->to) worker->deliver(*delivery);
-    }
-    if (delivery->to == keys_.curve.public_key && coordinator_runs()) {
-      inbox_.push_back({delivery->from, delivery->channel, std::move(delivery->frames)});
-    }
+    if (delivery) deliver(*delivery);
+  }
+  for (const auto& actor : actors_) {
+    if (actor->next_act() <= now) actor->act();
   }
   for (const auto& worker : workers_) {
     std::optional<TimePoint> wake = worker->next_wake();
     if (wake && *wake <= now) worker->wake();
+  }
+}
+
+void SimPool::deliver(const Delivery& delivery) {
+  for (const auto& actor : actors_) {
+    if (actor->key() == delivery.to) actor->hear(delivery);
+  }
+  for (const auto& worker : workers_) {
+    if (worker->key() == delivery.to) worker->deliver(delivery);
+  }
+  if (delivery.to == keys_.curve.public_key && coordinator_runs()) {
+    inbox_.push_back({delivery.from, delivery.channel, delivery.frames});
   }
 }
 
@@ -400,6 +480,8 @@ void SimPool::tamper(Delivery& delivery) {
 }
 
 void SimPool::note(const std::string& text) {
+  if (record_) record_->notices.push_back(text);
+  if (log_.size() == kMostLines) log_.erase(log_.begin(), log_.begin() + kMostLines / 2);
   log_.push_back(
       fmt::format("{:9.3f} s  {}", std::chrono::duration<double>(clock_.now()).count(), text));
 }

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "coordinator/dispatch/remote_executor.h"
+#include "tests/sim/session_checks.h"
+#include "tests/sim/sim_actor.h"
 #include "tests/sim/sim_model.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/sim_worker.h"
@@ -50,6 +52,8 @@ struct SimPoolOptions {
   Duration worker_call_time{0};             // a unit applied to a row keeps a worker busy so long
   int threads = 1;                          // of the coordinator
   uint32_t founding_workers = 0;            // units are placed once so many are there
+  bool validate_workers = false;            // after every turn of theirs
+  TurnObserver observer;                    // of turns with one message
 };
 
 class SimPool final : private Transport {
@@ -58,6 +62,13 @@ class SimPool final : private Transport {
 
   // A new device with a fresh invitation.
   void add_worker(bool serves = true);
+  // Another party on the network; from now on it is listened to and woken.
+  void add_actor(std::unique_ptr<SimActor> actor);
+  // As if the device had joined.
+  void allow(const PeerKey& key);
+  Invitation invite();
+  SimNetwork& network() { return network_; }
+  const PeerKey& key() const { return keys_.curve.public_key; }
   void add_fault(const Fault& fault) { faults_.push_back(fault); }
   // Faults that have not struck yet never will; what is altered ends now. Restarts still happen.
   void end_faults();
@@ -91,10 +102,12 @@ class SimPool final : private Transport {
     return network_.bytes_sent(keys_.curve.public_key, workers_.at(worker)->key());
   }
   SimWorker& worker(size_t index) { return *workers_.at(index); }
+  const SimWorker& worker(size_t index) const { return *workers_.at(index); }
   size_t workers() const { return workers_.size(); }
+  const TrafficCheck& traffic() const { return traffic_; }  // of the coordinator
   // What must never happen and did.
   std::vector<std::string> violations() const;
-  // Everything the coordinator told its people, and the faults, in order.
+  // What the coordinator told its people, and the faults, in order; the last part of it.
   const std::vector<std::string>& log() const { return log_; }
 
  private:
@@ -107,7 +120,15 @@ class SimPool final : private Transport {
   std::optional<Envelope> receive(Duration timeout) override;
   uint64_t compute_bytes() const override { return 0; }
   void turn();
+  void after_turn();
   Duration draw_lateness();
+  bool lets_in(const PeerKey& server, const PeerKey& peer) const;
+  void count_sent(const PeerKey& peer, Channel channel, const Message& message,
+                  const Frames& frames);
+  void record_heard(const Envelope& envelope);
+  void end_record();
+  TurnRecord::Pool known_of(const PeerKey& sender) const;
+  void deliver(const Delivery& delivery);
   void strike_served(const Delivery& delivery);
   void step_until(TimePoint deadline);
   TimePoint next_event() const;
@@ -134,6 +155,7 @@ class SimPool final : private Transport {
   std::unique_ptr<CoordinatorLoop> loop_;
   std::unique_ptr<RemoteExecutor> executor_;
   std::vector<std::unique_ptr<SimWorker>> workers_;
+  std::vector<std::unique_ptr<SimActor>> actors_;
   std::vector<PoolAddress> addresses_;  // of the workers, for their next start
   std::vector<Fault> faults_;
   std::vector<Timer> restarts_;
@@ -142,8 +164,11 @@ class SimPool final : private Transport {
   std::deque<Envelope> inbox_;  // of the coordinator
   bool frozen_ = false;         // what arrives for the coordinator wakes nobody
   uint64_t waits_ = 0;
-  uint64_t turns_in_place_ = 0;  // of the coordinator, without a message and at one moment
-  TimePoint last_turn_{0};
+  TimePoint last_turn_{0};  // of the coordinator
+  ProgressCheck progress_{"the coordinator"};
+  TrafficCheck traffic_;
+  std::optional<TurnRecord> record_;  // of this turn
+  uint64_t heard_ = 0;                // messages, in this turn
   uint64_t computes_sent_ = 0;
   uint64_t parts_served_ = 0;
   std::vector<Fault> due_faults_;  // they strike between two events

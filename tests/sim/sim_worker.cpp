@@ -3,14 +3,19 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/base/limits.h"
 #include "tests/support/grain_on_disk.h"
+#include "worker/fetch_sources.h"
 
 namespace potluck::sim {
 namespace {
 
 const char* const kStore = "/store";
-// Far more than there is to do at one moment: one grain is served or cut in a turn.
-constexpr uint64_t kMostTurnsInPlace = 20'000;
+// Messages in a turn: what one coordinator and all other workers may be asked for at once, a part
+// that is served, reports and answers.
+constexpr uint64_t kMostPerTurn = 64 + FetchSources::kWindowGrains * (1 + limits::kWorkers);
+// Kept of the notices.
+constexpr size_t kMostNotices = 2000;
 // As libzmq is told to try again in protocol/zmq_socket.cpp.
 constexpr Duration kFirstReconnect = std::chrono::milliseconds(100);
 constexpr Duration kLongestReconnect = std::chrono::seconds(2);
@@ -18,19 +23,21 @@ constexpr Duration kLongestReconnect = std::chrono::seconds(2);
 }  // namespace
 
 SimWorker::SimWorker(SimWorkerOptions options, const KernelTable& kernels, const ManualClock& clock,
-                     SimNetwork& network, FindWorker find_worker)
+                     SimNetwork& network, LetsIn lets_in)
     : options_(std::move(options)),
       kernels_(kernels),
       clock_(clock),
       network_(network),
-      find_worker_(std::move(find_worker)),
-      random_(options_.seed) {}
+      lets_in_(std::move(lets_in)),
+      random_(options_.seed),
+      progress_(options_.name),
+      traffic_(options_.name, kMostPerTurn) {}
 
 void SimWorker::start(const PoolAddress& address) {
   CHECK(!running());
   network_.attach(key());
   frozen_until_ = TimePoint{0};
-  coordinator_ = address.coordinator;
+  coordinators_ = {address.coordinator};
   auto store = GrainStore::open(disk_, kStore, options_.disk_bytes);
   CHECK(store.ok());
   store_ = std::move(*store);
@@ -47,13 +54,18 @@ void SimWorker::start(const PoolAddress& address) {
       std::make_unique<WorkerCore>(options, *store_, kernels_, threads_, clock_, manifests_.get());
   Transport& transport = *this;
   WorkerLinks& links = *this;
-  loop_ =
-      std::make_unique<WorkerLoop>(*core_, transport, links, clock_, [this](const Notice& notice) {
-        (notice.fatal ? fatal_notices_ : notices_).push_back(notice.text);
-      });
+  loop_ = std::make_unique<WorkerLoop>(*core_, transport, links, clock_,
+                                       [this](const Notice& notice) { note(notice); });
   PoolAddress own = address;
   if (options_.serves) own.serve_endpoint = "tcp://127.0.0.1:7100";  // the network goes by keys
   core_->add_pool(own);
+  turn();
+}
+
+void SimWorker::join(const PoolAddress& address) {
+  if (!running()) return;
+  coordinators_.insert(address.coordinator);
+  core_->add_pool(address);
   turn();
 }
 
@@ -88,7 +100,7 @@ bool SimWorker::flip_bit(uint64_t which) {
 
 void SimWorker::deliver(Delivery delivery) {
   if (!running()) return;
-  bool from_worker = delivery.from != coordinator_;
+  bool from_worker = !coordinators_.contains(delivery.from);
   Channel channel = delivery.channel;
   if (from_worker && channel == Channel::kBulk) {  // the other side of its channel
     if (silent_ || !admits(delivery.from)) return;
@@ -112,27 +124,90 @@ void SimWorker::wake() {
 // What the process does when its wait ends. The loop is told to wait no more: this is the end of
 // its wait already, at or after the moment it waited for.
 void SimWorker::turn() {
-  bool moved = !inbox_.empty() || clock_.now() > last_turn_;
-  last_turn_ = clock_.now();
-  loop_->turn(Duration::zero());
-  check(moved);
+  run_turn();
   TimePoint due = loop_->next_due();
   if (due <= clock_.now()) {
     // One that spins must not stop the clock.
-    wake_at_ = clock_.now() + (violations_.empty() ? Duration(0) : kFirstReconnect);
+    wake_at_ = clock_.now() + (progress_.spins() ? kFirstReconnect : Duration(0));
   } else {
     wake_at_ = std::min(due + draw_lateness(), clock_.now() + loop_->longest_wait());
   }
 }
 
-void SimWorker::check(bool moved) {
-  turns_in_place_ = moved ? 0 : turns_in_place_ + 1;
-  if (turns_in_place_ > kMostTurnsInPlace && violations_.empty()) {
-    violations_.push_back(name() + " turns without end: what is due stays due");
+void SimWorker::run_turn() {
+  bool moved = !inbox_.empty() || clock_.now() > last_turn_;
+  last_turn_ = clock_.now();
+  begin_record();
+  loop_->turn(Duration::zero());
+  end_record();
+  traffic_.end_turn();
+  progress_.after_turn(moved, loop_->next_due(), core_->pools() == 0);
+  check_budgets();
+}
+
+void SimWorker::begin_record() {
+  const TurnObserver& observer = options_.observer;
+  if (inbox_.empty() || !observer.wants || !observer.wants(inbox_.front().peer)) return;
+  Result<Message> message = decode_header(inbox_.front().frames.header);
+  if (!message) return;
+  TurnRecord& record = record_.emplace();
+  record.from = inbox_.front().peer;
+  record.channel = inbox_.front().channel;
+  record.message = std::move(*message);
+  record.at_worker = true;
+  record.worker_before = known_of(record.from);
+}
+
+void SimWorker::end_record() {
+  if (!record_) return;
+  record_->worker_after = known_of(record_->from);
+  options_.observer.turned(*record_);
+  record_.reset();
+}
+
+TurnRecord::Worker SimWorker::known_of(const PeerKey& sender) const {
+  TurnRecord::Worker known;
+  for (const MembershipStatus& membership : core_->status()) {
+    known.bytes_fetched += membership.bytes_fetched;
+    if (membership.coordinator == sender) known.membership = membership;
   }
-  if (core_->pools() > 0 && loop_->next_due() == TimePoint::max() && violations_.empty()) {
-    violations_.push_back(name() + " waits for nothing: nothing will ever be due again");
+  return known;
+}
+
+void SimWorker::note(const Notice& notice) {
+  if (record_) record_->notices.push_back(notice.text);
+  auto& kept = notice.fatal ? fatal_notices_ : notices_;
+  if (kept.size() == kMostNotices) kept.erase(kept.begin(), kept.begin() + kMostNotices / 2);
+  kept.push_back(notice.text);
+}
+
+void SimWorker::admit(const std::set<PeerKey>& peers) {
+  admitted_ = peers;
+  if (record_) record_->admitted = true;
+}
+
+std::vector<std::string> SimWorker::violations() const {
+  std::vector<std::string> all = violations_;
+  for (const auto* more : {&progress_.violations(), &traffic_.violations()}) {
+    all.insert(all.end(), more->begin(), more->end());
   }
+  return all;
+}
+
+// What the process may not keep, and what it leaves behind after its turn.
+void SimWorker::check_budgets() {
+  if (!violations_.empty()) return;
+  if (core_->resident_bytes() > options_.ram_bytes) {
+    violations_.push_back(name() + " keeps more experts in memory than it may");
+  }
+  if (store_->charged_bytes() > options_.disk_bytes) {
+    violations_.push_back(name() + " keeps more on its disk than it may");
+  }
+  if (!core_->take_actions().empty()) {
+    violations_.push_back(name() + " leaves actions behind that were not performed");
+  }
+  Status valid = options_.validate ? core_->validate() : Status();
+  if (!valid) violations_.push_back(name() + ": " + valid.error().message);
 }
 
 // An operating system wakes nobody early, and sometimes much too late.
@@ -144,11 +219,27 @@ Duration SimWorker::draw_lateness() {
 }
 
 MembershipStatus SimWorker::status() const {
-  auto all = running() ? core_->status() : std::vector<MembershipStatus>{};
+  auto all = memberships();
   return all.empty() ? MembershipStatus{} : all.front();
 }
 
+std::vector<MembershipStatus> SimWorker::memberships() const {
+  return running() ? core_->status() : std::vector<MembershipStatus>{};
+}
+
+bool SimWorker::belongs_to(const PeerKey& coordinator) const {
+  auto all = memberships();
+  return std::any_of(all.begin(), all.end(), [&](const MembershipStatus& membership) {
+    return membership.coordinator == coordinator;
+  });
+}
+
 Status SimWorker::send(const PeerKey& peer, Channel channel, Frames frames) {
+  traffic_.sent(peer, clock_.now(), false, frames.bytes());
+  if (record_) {
+    Result<Message> message = decode_header(frames.header);
+    if (message) record_->sent.push_back({peer, channel, std::move(*message)});
+  }
   return network_.send(key(), peer, channel, std::move(frames));
 }
 
@@ -190,8 +281,7 @@ LinkState SimWorker::state(const PeerKey& peer, Channel channel) {
     link.not_before = clock_.now() + std::min(pause, kLongestReconnect);
     return LinkState::kConnecting;
   }
-  const SimWorker* worker = peer == coordinator_ ? nullptr : find_worker_(peer);
-  if (peer != coordinator_ && (worker == nullptr || !worker->admits(key()))) {
+  if (!coordinators_.contains(peer) && !lets_in_(peer, key())) {
     link.refused = true;
     return LinkState::kRefused;
   }

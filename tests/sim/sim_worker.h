@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "engine/base/memory_storage.h"
+#include "tests/sim/session_checks.h"
 #include "tests/sim/sim_network.h"
+#include "tests/sim/turn_record.h"
 #include "worker/worker_loop.h"
 
 namespace potluck::sim {
@@ -28,23 +30,26 @@ struct SimWorkerOptions {
   const ModelCopy* model = nullptr;
   uint64_t seed = 0;  // of how late it is woken
   std::optional<SimulatedProcessor> processor = std::nullopt;
+  bool validate = false;  // after every turn; it takes time
+  TurnObserver observer = {};
 };
 
-class SimWorker;
-// The worker with this key, or null; by it a worker that connects finds out whether it is let in.
-using FindWorker = std::function<const SimWorker*(const PeerKey&)>;
+// Whether `server` lets `peer` fetch grains from it; by it a worker that connects finds out.
+using LetsIn = std::function<bool(const PeerKey& server, const PeerKey& peer)>;
 
 class SimWorker final : private Transport, private WorkerLinks {
  public:
   // References must outlive the object.
   SimWorker(SimWorkerOptions options, const KernelTable& kernels, const ManualClock& clock,
-            SimNetwork& network, FindWorker find_worker);
+            SimNetwork& network, LetsIn lets_in);
 
   const PeerKey& key() const { return options_.key; }
   const std::string& name() const { return options_.name; }
   bool running() const { return core_ != nullptr; }
 
   void start(const PoolAddress& address);
+  // Another pool that it belongs to, or shall belong to again; until the process ends.
+  void join(const PoolAddress& address);
   // The process ends at once, whatever it was doing.
   void kill(bool quietly);
   // It does nothing and hears nothing until then.
@@ -65,11 +70,14 @@ class SimWorker final : private Transport, private WorkerLinks {
   // The process has ended by itself: no pool is left that wants it.
   bool ended() const { return running() && core_->pools() == 0; }
   MembershipStatus status() const;
+  std::vector<MembershipStatus> memberships() const;
+  bool belongs_to(const PeerKey& coordinator) const;
   const std::vector<std::string>& notices() const { return notices_; }
   // Notices that ended a membership.
   const std::vector<std::string>& fatal_notices() const { return fatal_notices_; }
-  // What must never happen and did: it turned without end, or nothing was due any more.
-  const std::vector<std::string>& violations() const { return violations_; }
+  // What must never happen and did.
+  std::vector<std::string> violations() const;
+  const TrafficCheck& traffic() const { return traffic_; }
 
  private:
   // One channel to a peer, as ZeroMQ keeps it: it tries again by itself, less and less often.
@@ -87,16 +95,21 @@ class SimWorker final : private Transport, private WorkerLinks {
   void disconnect(const PeerKey& peer) override;
   void disconnect(const PeerKey& peer, Channel channel) override;
   LinkState state(const PeerKey& peer, Channel channel) override;
-  void admit(const std::set<PeerKey>& peers) override { admitted_ = peers; }
+  void admit(const std::set<PeerKey>& peers) override;
   void turn();
-  void check(bool moved);
+  void run_turn();
+  void begin_record();
+  void end_record();
+  void note(const Notice& notice);
+  TurnRecord::Worker known_of(const PeerKey& sender) const;
+  void check_budgets();
   Duration draw_lateness();
 
   SimWorkerOptions options_;
   const KernelTable& kernels_;
   const ManualClock& clock_;
   SimNetwork& network_;
-  FindWorker find_worker_;
+  LetsIn lets_in_;
   CounterRandom random_;
   uint64_t wakes_ = 0;
   std::set<PeerKey> admitted_;
@@ -107,12 +120,14 @@ class SimWorker final : private Transport, private WorkerLinks {
   std::unique_ptr<ManifestStore> manifests_;
   std::unique_ptr<WorkerCore> core_;
   std::unique_ptr<WorkerLoop> loop_;
-  PeerKey coordinator_;
+  std::set<PeerKey> coordinators_;
   std::map<std::pair<PeerKey, Channel>, Link> links_;
   std::deque<Envelope> inbox_;
   TimePoint wake_at_{0};
   TimePoint last_turn_{0};
-  uint64_t turns_in_place_ = 0;  // without a message, and without the clock moving
+  ProgressCheck progress_;
+  TrafficCheck traffic_;
+  std::optional<TurnRecord> record_;  // of this turn
   TimePoint frozen_until_{0};
   std::vector<std::string> notices_;
   std::vector<std::string> fatal_notices_;

@@ -1,0 +1,31 @@
+// HonestAnswers: what a true worker answers to a request for work on the small model. Owns scratch
+// memory; one thread.
+#pragma once
+
+#include "engine/experts/expert_compute.h"
+#include "protocol/message.h"
+#include "tests/sim/sim_model.h"
+
+namespace potluck::sim {
+
+struct Said {
+  Message message;
+  ByteVector tensor;
+};
+
+class HonestAnswers {
+ public:
+  // The model must outlive the object.
+  explicit HonestAnswers(const SimModel& model);
+
+  // The request must be the real coordinator's.
+  Said answer(const Compute& request, ByteSpan tensor);
+
+ private:
+  const SimModel& model_;
+  ThreadPool threads_{1};
+  GgufSource source_;
+  ExpertCompute compute_;
+};
+
+}  // namespace potluck::sim

@@ -1,0 +1,21 @@
+// SimActor: another party on the simulated network: a member, a stranger or a coordinator that says
+// what it likes. SimPool wakes it and hands it what is sent to it. One thread.
+#pragma once
+
+#include "tests/sim/sim_network.h"
+
+namespace potluck::sim {
+
+class SimActor {
+ public:
+  virtual ~SimActor() = default;
+
+  virtual const PeerKey& key() const = 0;
+  // When it wants act() to be called; max() for never.
+  virtual TimePoint next_act() const = 0;
+  virtual void act() = 0;
+  // Something was delivered to its key.
+  virtual void hear(const Delivery& delivery) = 0;
+};
+
+}  // namespace potluck::sim
