@@ -1,246 +1,248 @@
 #include "coordinator/dispatch/dispatcher.h"
 
 #include <algorithm>
-#include <tuple>
 
-#include <fmt/format.h>
-
+#include "coordinator/dispatch/reply_check.h"
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
 
 namespace potluck {
 namespace {
 
-// After this many holders have failed a piece, the coordinator computes it: an end is certain.
+// After this many holders have failed calls, the coordinator computes them: an end is certain.
 constexpr uint32_t kAttempts = 4;
-// Late answers are looked up among this many pieces that were given away lately.
-constexpr size_t kAbandonedKept = 256;
-// Calls handed out for local computation at once (whole experts, at least one): messages are
-// handled in between.
-constexpr size_t kLocalCallsAtOnce = 256;
-// So many batches after a worker last read its disk, its experts count as all in memory.
-constexpr uint64_t kDiskBatches = 256;
-// Call lists kept for reuse: one per worker and group of sessions in flight.
-constexpr size_t kSpareLists = 64;
 
 }  // namespace
 
 Dispatcher::Dispatcher(uint64_t epoch, uint32_t slices, const Manifest& manifest,
                        const ClusterState& cluster, const Clock& clock)
-    : epoch_(epoch), slices_(slices), manifest_(manifest), cluster_(cluster), clock_(clock) {
+    : terms_{epoch, slices, manifest}, cluster_(cluster), clock_(clock), log_(cluster) {
   CHECK(slices > 0 && slices <= limits::kSlices);
 }
 
 uint64_t Dispatcher::submit(const ExpertBatch& batch, ExpertSums* out) {
-  out->reset(batch.tokens(), layer_of(batch).shape.hidden);
-  uint64_t ticket = next_ticket_++;
-  Ticket& entry = tickets_[ticket];
-  entry.batch = &batch;
-  entry.out = out;
-  entry.local = spare_calls();
-  forecast_units(batch);
-  collect_calls(batch);
-  distribute(ticket, 0, calls_, nullptr);
-  forecast_.clear();
-  if (entry.pieces + entry.waiting > 0) ++statistics_.batches;
-  return ticket;
+  const ManifestLayer& layer = layer_of(batch);
+  out->reset(batch.tokens(), layer.shape.hidden);
+  uint64_t number = tickets_.open(batch, out, memory_.lists.take());
+  Forecast forecast = forecast_holders(batch, std::exchange(memory_.forecast, {}));
+  RowCalls calls = memory_.lists.take();
+  list_calls(batch, layer, terms_.slices, &calls);
+  distribute(number, 0, calls, nullptr, forecast);
+  memory_.lists.give_back(std::move(calls));
+  memory_.forecast = std::move(forecast);
+  const Ticket& ticket = tickets_.at(number);
+  if (ticket.owed + ticket.waiting > 0) ++log_.counts().batches;
+  return number;
 }
 
 const ManifestLayer& Dispatcher::layer_of(const ExpertBatch& batch) const {
-  const ManifestLayer* layer = manifest_.layer(batch.layer);
+  const ManifestLayer* layer = terms_.manifest.layer(batch.layer);
   CHECK(layer != nullptr && batch.input.columns == layer->shape.hidden);
   return *layer;
 }
 
-void Dispatcher::collect_calls(const ExpertBatch& batch) {
-  const ManifestLayer& layer = layer_of(batch);
-  calls_.clear();
-  for (uint32_t row = 0; row < batch.tokens(); ++row) {
-    for (uint32_t k = 0; k < batch.top_k; ++k) {
-      uint32_t expert = batch.experts[size_t{row} * batch.top_k + k];
-      float weight = batch.weights[size_t{row} * batch.top_k + k];
-      CHECK(expert < layer.experts);
-      for (uint32_t slice = 0; slice < slices_; ++slice) {
-        // With more slices than grains, some are empty.
-        if (slice_grains(layer.plan.grains, slice, slices_).count == 0) continue;
-        calls_.push_back(
-            {row, static_cast<uint16_t>(expert), static_cast<uint16_t>(slice), weight});
-      }
-    }
-  }
+HolderView Dispatcher::holders(const PeerKey* except) const {
+  return {cluster_, ledger_.tracks(), terms_.slices, clock_.now(), except};
 }
 
 // Chooses holders as the next batch will, should it be as forecast.
-void Dispatcher::forecast_units(const ExpertBatch& batch) {
-  const ManifestLayer* next = batch.forecast.empty() ? nullptr : manifest_.layer(batch.layer + 1);
-  if (next == nullptr) return;
-  calls_.clear();
-  for (uint32_t expert : batch.forecast) {
-    CHECK(expert < next->experts);
-    for (uint32_t slice = 0; slice < slices_; ++slice) {
-      if (slice_grains(next->plan.grains, slice, slices_).count == 0) continue;
-      calls_.push_back({0, static_cast<uint16_t>(expert), static_cast<uint16_t>(slice), 0});
-    }
+Dispatcher::Forecast Dispatcher::forecast_holders(const ExpertBatch& batch, Forecast memory) {
+  Forecast forecast = std::move(memory);
+  forecast.clear();
+  if (batch.forecast.empty()) return forecast;
+  const ManifestLayer* next = terms_.manifest.layer(batch.layer + 1);
+  if (next == nullptr) return forecast;
+  RowCalls calls = memory_.lists.take();
+  list_forecast(batch, *next, terms_.slices, &calls);
+  Distribution chosen =
+      choose_holders(holders(nullptr), next->layer, calls, std::exchange(memory_.distribution, {}));
+  for (const Distribution::Unit& unit : chosen.units()) {
+    if (unit.share == Distribution::kNobody) continue;
+    forecast.push_back({chosen.shares()[static_cast<size_t>(unit.share)].worker, unit.id});
   }
-  choose_holders(next->layer, calls_, nullptr);
-  for (uint32_t unit : touched_) {
-    if (unit_group_[unit] < 0) continue;
-    forecast_.emplace_back(
-        groups_[static_cast<size_t>(unit_group_[unit])].worker,
-        UnitId{static_cast<uint16_t>(next->layer), static_cast<uint16_t>(unit / slices_),
-               static_cast<uint16_t>(unit % slices_)});
-  }
+  memory_.distribution = std::move(chosen);
+  memory_.lists.give_back(std::move(calls));
+  return forecast;
 }
 
 // Gives the calls to holders of their units; what nobody can take becomes local work.
-void Dispatcher::distribute(uint64_t ticket, uint32_t attempt, const Calls& calls,
-                            const PeerKey* except) {
+void Dispatcher::distribute(uint64_t ticket, uint32_t attempt, const RowCalls& calls,
+                            const PeerKey* except, const Forecast& forecast) {
   Ticket& entry = tickets_.at(ticket);
   if (attempt >= kAttempts) {
-    entry.local.insert(entry.local.end(), calls.begin(), calls.end());
-    entry.local_sorted = false;
+    entry.local.add(calls);
     return;
   }
-  choose_holders(entry.batch->layer, calls, except);
-  for (const Call& call : calls) {
-    int32_t group = unit_group_[size_t{call.expert} * slices_ + call.slice];
-    if (group >= 0) {
-      groups_[static_cast<size_t>(group)].calls.push_back(call);
-    } else {
-      entry.local.push_back(call);
-      entry.local_sorted = false;
-    }
+  Distribution chosen = choose_holders(holders(except), entry.batch->layer, calls,
+                                       std::exchange(memory_.distribution, {}));
+  entry.local.add(chosen.held_by_nobody());
+  for (Distribution::Share& share : chosen.shares()) {
+    if (!share.calls.empty()) ask(share, ticket, attempt, forecast);
   }
-  for (size_t i = 0; i < groups_used_; ++i) {
-    if (!groups_[i].calls.empty()) ask(groups_[i], ticket, attempt);
+  memory_.distribution = std::move(chosen);
+}
+
+void Dispatcher::ask(Distribution::Share& share, uint64_t ticket, uint32_t attempt,
+                     const Forecast& forecast) {
+  Ticket& entry = tickets_.at(ticket);
+  WaitingCalls waiting{ticket, entry.batch, attempt, memory_.lists.take(), 0, 0};
+  std::swap(waiting.calls, share.calls);
+  waiting.rows = count_rows(waiting.calls);
+  queues_.add(share.worker, std::move(waiting));
+  ++entry.waiting;
+  settle(share.worker, forecast);
+}
+
+// Sends what the worker can take now. One that is not trusted with work any more loses what waits
+// for it; otherwise, if something still waits, the worker owes an answer that has a deadline.
+void Dispatcher::settle(const PeerKey& worker, const Forecast& forecast) {
+  if (queues_.front(worker) == nullptr) return;
+  if (!ledger_.track(worker).usable(clock_.now())) {
+    give_waiting_away(worker);
+    return;
+  }
+  while (send_next(worker, forecast)) {
   }
 }
 
-// One holder for all rows of a unit, so that it is read once.
-void Dispatcher::choose_holders(uint32_t layer, const Calls& calls, const PeerKey* except) {
-  groups_used_ = 0;
-  touched_.clear();
-  size_t units = size_t{manifest_.layer(layer)->experts} * slices_;
-  if (unit_calls_.size() < units) {
-    unit_calls_.resize(units, 0);
-    unit_group_.resize(units, -1);
-  }
-  for (const Call& call : calls) {
-    size_t unit = size_t{call.expert} * slices_ + call.slice;
-    if (unit_calls_[unit]++ == 0) touched_.push_back(static_cast<uint32_t>(unit));
-  }
-  for (uint32_t unit : touched_) {
-    UnitId id{static_cast<uint16_t>(layer), static_cast<uint16_t>(unit / slices_),
-              static_cast<uint16_t>(unit % slices_)};
-    unit_group_[unit] = choose_holder(id, unit_calls_[unit], except);
-    unit_calls_[unit] = 0;
+bool Dispatcher::send_next(const PeerKey& worker, const Forecast& forecast) {
+  const WaitingCalls* next = queues_.front(worker);
+  if (next == nullptr) return false;
+  const ExpertBatch& batch = *next->batch;
+  const WorkerTrack& track = ledger_.track(worker);
+  uint32_t rows = rows_of_next(*next, track.rows_per_message());
+  uint64_t row_bytes = activation_wire_bytes(batch.input.form, batch.input.columns);
+  if (!track.takes_more(rows, rows * row_bytes)) return false;
+  Debt debt;
+  debt.work = {terms_.epoch, ledger_.next_request(), batch.layer, next->attempt};
+  debt.worker = worker;
+  debt.ticket = next->ticket;
+  CallQueues::Cut cut = queues_.cut_front(worker, rows, &memory_.lists);
+  debt.calls = std::move(cut.calls);
+  debt.rows = cut.rows;
+  Ticket& ticket = tickets_.at(debt.ticket);
+  if (cut.last) --ticket.waiting;
+  ++ticket.owed;
+  ++log_.counts().messages;
+  outgoing_.push_back(
+      build_call({debt.work, worker, terms_.slices}, batch, debt.calls, debt.rows, forecast));
+  uint64_t bytes = outgoing_.back().tensor.size();
+  ledger_.add(std::move(debt), bytes, clock_.now());
+  return true;
+}
+
+void Dispatcher::give_waiting_away(const PeerKey& worker) {
+  for (WaitingCalls& waiting : queues_.take_all(worker)) {
+    ++log_.counts().retries;
+    --tickets_.at(waiting.ticket).waiting;
+    distribute(waiting.ticket, waiting.attempt + 1, waiting.calls, &worker, {});
+    memory_.lists.give_back(std::move(waiting.calls));
   }
 }
 
-// The usable holder with the fewest calls so far; the first of them, which has the lowest number.
-int32_t Dispatcher::choose_holder(UnitId unit, uint32_t calls, const PeerKey* except) {
-  int32_t best = -1;
-  for (const PeerKey& holder : cluster_.holders(unit)) {
-    if (except != nullptr && holder == *except) continue;
-    size_t group = group_of(holder);
-    if (!groups_[group].usable) continue;
-    if (best >= 0 && groups_[group].load >= groups_[static_cast<size_t>(best)].load) continue;
-    best = static_cast<int32_t>(group);
-  }
-  if (best >= 0) groups_[static_cast<size_t>(best)].load += calls;
-  return best;
+void Dispatcher::give_away(size_t index) {
+  Debt debt = ledger_.give_up(index);
+  ++log_.counts().retries;
+  --tickets_.at(debt.ticket).owed;
+  distribute(debt.ticket, debt.work.attempt + 1, debt.calls, &debt.worker, {});
+  memory_.lists.give_back(std::move(debt.calls));
 }
 
-size_t Dispatcher::group_of(const PeerKey& worker) {
-  for (size_t i = 0; i < groups_used_; ++i) {
-    if (groups_[i].worker == worker) return i;
-  }
-  if (groups_used_ == groups_.size()) groups_.emplace_back();
-  Group& group = groups_[groups_used_];
-  group.worker = worker;
-  group.usable = lane_of(worker).track.usable(clock_.now());
-  group.load = 0;
-  group.calls.clear();
-  return groups_used_++;
+// Of a debt that nobody else has to take over.
+void Dispatcher::end(Debt debt) {
+  --tickets_.at(debt.ticket).owed;
+  memory_.lists.give_back(std::move(debt.calls));
 }
 
-void Dispatcher::heard_from(const PeerKey& worker) {
-  auto lane = lanes_.find(worker);
-  if (lane != lanes_.end()) lane->second.track.heard();
+void Dispatcher::on_partial(const PeerKey& from, const Partial& partial, ByteSpan tensor) {
+  heard_from(from);
+  std::optional<size_t> debt = ledger_.find(partial.work.request);
+  if (!debt) {
+    ++log_.counts().late_replies;
+    ledger_.answered_late(from, partial.work.request, clock_.now());
+  } else if (is_owed(ledger_.debts()[*debt], from, partial.work)) {
+    on_answer(*debt, partial, tensor);
+  } else {
+    // The worker that was asked may still answer; if not, the deadline will tell.
+    log_.was_not_asked(from, partial.work);
+  }
+}
+
+void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor) {
+  const Debt& debt = ledger_.debts()[index];
+  PeerKey worker = debt.worker;
+  if (reports_missing_unit(debt, partial)) {
+    lost_units_.emplace_back(worker, partial.lost);
+    give_away(index);
+  } else if (Status accepted = accept(debt, partial, tensor); !accepted) {
+    log_.refused_answer(worker, accepted.error());
+    ledger_.answered_badly(worker, clock_.now());
+    give_away(index);
+  } else {
+    take_answer(index, partial);
+  }
+  settle(worker, {});
+}
+
+Status Dispatcher::accept(const Debt& debt, const Partial& partial, ByteSpan tensor) {
+  TimePoint start = clock_.now();
+  Status accepted = check_reply(debt, partial, tensor);
+  if (accepted) {
+    const ChunkPlan& plan = terms_.manifest.layer(debt.work.layer)->plan;
+    accepted = memory_.adder.add(debt.calls, partial, tensor,
+                                 largest_honest_sum(debt.calls, plan, terms_.slices),
+                                 tickets_.at(debt.ticket).out);
+  }
+  log_.counts().gather += nanoseconds(clock_.now() - start);
+  return accepted;
+}
+
+void Dispatcher::take_answer(size_t index, const Partial& partial) {
+  Debt debt = ledger_.pay(index, clock_.now());
+  log_.took_answer(debt, partial.timings);
+  uint64_t& slowest = tickets_.at(debt.ticket).slowest_compute;
+  slowest = std::max(slowest, partial.timings.compute);
+  end(std::move(debt));
 }
 
 void Dispatcher::on_worker_lost(const PeerKey& worker) {
   std::erase_if(outgoing_, [&](const Outgoing& message) { return message.peer == worker; });
-  for (size_t i = 0; i < pieces_.size();) {
-    if (pieces_[i].worker != worker) {
-      ++i;
-      continue;
-    }
-    give_away(i);  // the last piece takes its place: look at i again
-  }
-  auto lane = lanes_.find(worker);
-  if (lane != lanes_.end()) give_waiting_away(worker, lane->second);
-  forget_lanes();
+  auto owed = [&](const Debt& debt) { return debt.worker == worker; };
+  while (auto debt = ledger_.find_if(owed)) give_away(*debt);
+  give_waiting_away(worker);
+  forget_workers();
 }
 
 void Dispatcher::on_tick() {
   TimePoint now = clock_.now();
-  for (size_t i = 0; i < pieces_.size();) {
-    if (pieces_[i].deadline > now) {
-      ++i;
-      continue;
-    }
-    PeerKey worker = pieces_[i].worker;
-    lane_of(worker).track.missed_deadline(now);
-    notices_.add(fmt::format(
-        "{} did not answer within {:.1f} s, its work goes to others", cluster_.describe(worker),
-        std::chrono::duration<double>(now - pieces_[i].asked.sent_at).count()));
-    give_away(i);
-    settle_lane(worker);
+  auto overdue = [&](const Debt& debt) { return debt.deadline <= now; };
+  while (auto index = ledger_.find_if(overdue)) {
+    const Debt& debt = ledger_.debts()[*index];
+    PeerKey worker = debt.worker;
+    ledger_.missed_deadline(worker, now);
+    log_.missed_deadline(worker, now - debt.asked.sent_at);
+    give_away(*index);
+    settle(worker, {});
   }
 }
 
-Dispatcher::Piece Dispatcher::take_piece(size_t index) {
-  Piece piece = std::move(pieces_[index]);
-  if (index + 1 < pieces_.size()) pieces_[index] = std::move(pieces_.back());
-  pieces_.pop_back();
-  --tickets_.at(piece.ticket).pieces;
-  lane_of(piece.worker).track.settled(piece.asked);
-  return piece;
-}
-
-void Dispatcher::give_away(size_t index) {
-  Piece piece = take_piece(index);
-  ++statistics_.retries;
-  abandoned_.push_back({piece.work.request, piece.worker, piece.asked});
-  if (abandoned_.size() > kAbandonedKept) abandoned_.pop_front();
-  distribute(piece.ticket, piece.work.attempt + 1, piece.calls, &piece.worker);
-  recycle(std::move(piece.calls));
-}
-
-bool Dispatcher::done(uint64_t ticket) const {
-  const Ticket& entry = tickets_.at(ticket);
-  return entry.pieces == 0 && entry.waiting == 0 && entry.local.empty() && entry.local_running == 0;
-}
-
-void Dispatcher::forget(uint64_t ticket) {
-  for (size_t i = 0; i < pieces_.size();) {
-    if (pieces_[i].ticket == ticket) {
-      recycle(take_piece(i).calls);
-    } else {
-      ++i;
-    }
-  }
-  for (auto& [worker, lane] : lanes_) {
-    std::erase_if(lane.waiting, [&](const Waiting& next) { return next.ticket == ticket; });
-  }
-  auto entry = tickets_.find(ticket);
-  CHECK(entry != tickets_.end());
-  statistics_.slowest_compute += entry->second.slowest_compute;
-  recycle(std::move(entry->second.local));
-  tickets_.erase(entry);
+void Dispatcher::forget(uint64_t number) {
+  auto unwanted = [&](const Debt& debt) { return debt.ticket == number; };
+  while (auto debt = ledger_.find_if(unwanted)) end(ledger_.drop(*debt));
+  queues_.drop_ticket(number);
+  Ticket ticket = tickets_.close(number);
+  log_.counts().slowest_compute += ticket.slowest_compute;
+  memory_.lists.give_back(ticket.local.take_memory());
   // What waits behind it is next.
-  for (auto& [worker, lane] : lanes_) settle_lane(worker);
+  for (const auto& [worker, queue] : queues_.queues()) settle(worker, {});
+}
+
+void Dispatcher::forget_workers() {
+  auto member = [&](const PeerKey& worker) { return cluster_.worker(worker) != nullptr; };
+  ledger_.forget_others(
+      [&](const PeerKey& worker) { return member(worker) || queues_.front(worker) != nullptr; },
+      clock_.now());
+  queues_.forget_others(member);
 }
 
 std::vector<Outgoing> Dispatcher::take_outgoing() {
@@ -248,54 +250,29 @@ std::vector<Outgoing> Dispatcher::take_outgoing() {
 }
 
 std::optional<LocalWork> Dispatcher::take_local_work() {
-  auto found = std::find_if(tickets_.begin(), tickets_.end(),
-                            [](const auto& entry) { return !entry.second.local.empty(); });
-  if (found == tickets_.end()) return std::nullopt;
+  auto* found = tickets_.first_with_local_work();
+  if (found == nullptr) return std::nullopt;
   Ticket& ticket = found->second;
-  Calls& local = ticket.local;
-  if (!ticket.local_sorted) {
-    // Backwards, because work is taken from the end.
-    std::sort(local.begin(), local.end(), [](const Call& a, const Call& b) {
-      return std::tie(a.expert, a.row, a.slice) > std::tie(b.expert, b.row, b.slice);
-    });
-    ticket.local_sorted = true;
-  }
-  LocalWork work{found->first, ticket.batch, ticket.out, {}};
-  const ChunkPlan& plan = manifest_.layer(ticket.batch->layer)->plan;
-  uint32_t expert = local.back().expert;
-  while (!local.empty() &&
-         (local.back().expert == expert || work.calls.size() < kLocalCallsAtOnce)) {
-    Call call = local.back();
-    local.pop_back();
-    expert = call.expert;
-    ++statistics_.local_unit_calls;
-    GrainRange grains = slice_grains(plan.grains, call.slice, slices_);
-    ExpertCall* last = work.calls.empty() ? nullptr : &work.calls.back();
-    // Slices that stand side by side are one range of grains.
-    if (last != nullptr && last->row == call.row && last->expert == call.expert &&
-        last->grains.first + last->grains.count == grains.first) {
-      last->grains.count += grains.count;
-    } else {
-      work.calls.push_back({call.row, call.expert, grains, call.weight});
-    }
-  }
+  const ChunkPlan& plan = terms_.manifest.layer(ticket.batch->layer)->plan;
+  LocalCalls::Part part = ticket.local.take(plan, terms_.slices);
+  log_.counts().local_unit_calls += part.unit_calls;
   ++ticket.local_running;
-  return work;
+  return LocalWork{found->first, ticket.batch, ticket.out, std::move(part.calls)};
 }
 
-void Dispatcher::local_done(uint64_t ticket) {
-  Ticket& entry = tickets_.at(ticket);
-  CHECK(entry.local_running > 0);
-  --entry.local_running;
+void Dispatcher::local_done(uint64_t number) {
+  Ticket& ticket = tickets_.at(number);
+  CHECK(ticket.local_running > 0);
+  --ticket.local_running;
 }
 
 std::vector<PeerKey> Dispatcher::waiting_for() const {
   TimePoint now = clock_.now();
   std::vector<PeerKey> workers;
-  for (const Piece& piece : pieces_) {
-    if (now - piece.asked.sent_at < kWaitingAfter) continue;
-    if (std::find(workers.begin(), workers.end(), piece.worker) == workers.end()) {
-      workers.push_back(piece.worker);
+  for (const Debt& debt : ledger_.debts()) {
+    if (now - debt.asked.sent_at < kWaitingAfter) continue;
+    if (std::find(workers.begin(), workers.end(), debt.worker) == workers.end()) {
+      workers.push_back(debt.worker);
     }
   }
   return workers;
@@ -303,30 +280,6 @@ std::vector<PeerKey> Dispatcher::waiting_for() const {
 
 std::vector<std::pair<PeerKey, std::vector<UnitId>>> Dispatcher::take_lost_units() {
   return std::exchange(lost_units_, {});
-}
-
-bool Dispatcher::disks_in_use() const {
-  return last_disk_batch_ && statistics_.batches - *last_disk_batch_ < kDiskBatches;
-}
-
-std::optional<TimePoint> Dispatcher::next_deadline() const {
-  std::optional<TimePoint> next;
-  for (const Piece& piece : pieces_) {
-    if (!next || piece.deadline < *next) next = piece.deadline;
-  }
-  return next;
-}
-
-Dispatcher::Calls Dispatcher::spare_calls() {
-  if (spare_.empty()) return {};
-  Calls calls = std::move(spare_.back());
-  spare_.pop_back();
-  return calls;
-}
-
-void Dispatcher::recycle(Calls calls) {
-  calls.clear();
-  if (spare_.size() < kSpareLists) spare_.push_back(std::move(calls));
 }
 
 }  // namespace potluck

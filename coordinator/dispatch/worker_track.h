@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <optional>
 
 #include "engine/base/bytes.h"
 #include "engine/base/clock.h"
 #include "protocol/deadline_estimator.h"
+#include "protocol/keys.h"
 
 namespace potluck {
 
@@ -115,5 +117,7 @@ class WorkerTrack {
   TimePoint resting_until_{0};
   uint32_t failures_ = 0;  // since the last good answer
 };
+
+using WorkerTracks = std::map<PeerKey, WorkerTrack>;
 
 }  // namespace potluck

@@ -1,0 +1,42 @@
+#include "coordinator/dispatch/call_builder.h"
+
+#include "protocol/codec.h"
+
+namespace potluck {
+namespace {
+
+ComputeRow build_row(const ExpertBatch& batch, std::span<const RowCall> calls) {
+  ComputeRow row;
+  row.fraction_bits = batch.fraction_bits[calls.front().row];
+  row.calls.reserve(calls.size());
+  for (const RowCall& call : calls) row.calls.push_back({call.expert, call.slice, call.weight});
+  return row;
+}
+
+}  // namespace
+
+Outgoing build_call(const CallTerms& terms, const ExpertBatch& batch,
+                    std::span<const RowCall> calls, uint32_t rows,
+                    std::span<const ForecastUnit> forecast) {
+  Compute compute;
+  compute.work = terms.work;
+  compute.slices = terms.slices;
+  compute.form = batch.input.form;
+  compute.columns = batch.input.columns;
+  for (const ForecastUnit& likely : forecast) {
+    if (likely.worker == terms.worker) compute.predicted.push_back(likely.unit);
+  }
+  compute.rows.reserve(rows);
+  std::vector<uint32_t> batch_rows;
+  batch_rows.reserve(rows);
+  for (size_t begin = 0; begin < calls.size();) {
+    size_t end = end_of_row(calls, begin);
+    compute.rows.push_back(build_row(batch, calls.subspan(begin, end - begin)));
+    batch_rows.push_back(calls[begin].row);
+    begin = end;
+  }
+  ByteVector tensor = pack_activations(batch.input, batch_rows);
+  return {terms.worker, Channel::kCompute, std::move(compute), std::move(tensor)};
+}
+
+}  // namespace potluck

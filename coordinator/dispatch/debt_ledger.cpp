@@ -1,0 +1,76 @@
+#include "coordinator/dispatch/debt_ledger.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace potluck {
+
+void DebtLedger::add(Debt debt, uint64_t tensor_bytes, TimePoint now) {
+  WorkerTrack& track = tracks_[debt.worker];
+  debt.deadline = now + track.deadline(debt.rows);
+  debt.asked = track.asked(now, debt.rows, tensor_bytes);
+  debts_.push_back(std::move(debt));
+}
+
+std::optional<size_t> DebtLedger::find(uint64_t request) const {
+  return find_if([&](const Debt& debt) { return debt.work.request == request; });
+}
+
+std::optional<TimePoint> DebtLedger::next_deadline() const {
+  std::optional<TimePoint> next;
+  for (const Debt& debt : debts_) {
+    if (!next || debt.deadline < *next) next = debt.deadline;
+  }
+  return next;
+}
+
+// Only good answers say how fast a worker computes: a refusal takes no time.
+Debt DebtLedger::pay(size_t index, TimePoint now) {
+  WorkerTrack& track = tracks_[debts_[index].worker];
+  track.measured(now, debts_[index].asked);
+  track.answered_well();
+  return drop(index);
+}
+
+Debt DebtLedger::give_up(size_t index) {
+  Debt debt = drop(index);
+  given_up_.push_back({debt.work.request, debt.worker, debt.asked});
+  if (given_up_.size() > kGivenUpKept) given_up_.pop_front();
+  return debt;
+}
+
+// The last debt takes its place.
+Debt DebtLedger::drop(size_t index) {
+  Debt debt = std::move(debts_[index]);
+  if (index + 1 < debts_.size()) debts_[index] = std::move(debts_.back());
+  debts_.pop_back();
+  tracks_[debt.worker].settled(debt.asked);
+  return debt;
+}
+
+void DebtLedger::answered_late(const PeerKey& worker, uint64_t request, TimePoint now) {
+  auto found = std::find_if(given_up_.begin(), given_up_.end(), [&](const GivenUp& debt) {
+    return debt.request == request && debt.worker == worker;
+  });
+  if (found == given_up_.end()) return;
+  if (auto track = tracks_.find(worker); track != tracks_.end()) {
+    track->second.measured(now, found->asked);
+    track->second.answered_late();
+  }
+  given_up_.erase(found);
+}
+
+void DebtLedger::answered_badly(const PeerKey& worker, TimePoint now) {
+  tracks_[worker].answered_badly(now);
+}
+
+void DebtLedger::missed_deadline(const PeerKey& worker, TimePoint now) {
+  tracks_[worker].missed_deadline(now);
+}
+
+void DebtLedger::heard_from(const PeerKey& worker) {
+  auto track = tracks_.find(worker);
+  if (track != tracks_.end()) track->second.heard();
+}
+
+}  // namespace potluck

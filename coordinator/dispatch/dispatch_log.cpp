@@ -1,0 +1,42 @@
+#include "coordinator/dispatch/dispatch_log.h"
+
+#include <fmt/format.h>
+
+namespace potluck {
+namespace {
+
+// So many batches after a worker last read its disk, its experts count as all in memory.
+constexpr uint64_t kDiskBatches = 256;
+
+}  // namespace
+
+void DispatchLog::took_answer(const Debt& debt, const WorkTimings& timings) {
+  counts_.remote_unit_calls += debt.calls.size();
+  counts_.work += timings;
+  if (timings.cache_misses > 0 || timings.guesses_used > 0) last_disk_batch_ = counts_.batches;
+}
+
+void DispatchLog::refused_answer(const PeerKey& worker, const Error& why) {
+  ++counts_.bad_replies;
+  notices_.add(fmt::format("{} answered badly, its work goes to others: {}",
+                           cluster_.describe(worker), why.message));
+}
+
+void DispatchLog::was_not_asked(const PeerKey& from, const WorkId& work) {
+  ++counts_.bad_replies;
+  notices_.add(fmt::format(
+      "{} answered request {} of layer {} (epoch {}, attempt {}), which it was not asked",
+      cluster_.describe(from), work.request, work.layer, work.epoch, work.attempt));
+}
+
+void DispatchLog::missed_deadline(const PeerKey& worker, Duration waited) {
+  notices_.add(fmt::format("{} did not answer within {:.1f} s, its work goes to others",
+                           cluster_.describe(worker),
+                           std::chrono::duration<double>(waited).count()));
+}
+
+bool DispatchLog::disks_in_use() const {
+  return last_disk_batch_ && counts_.batches - *last_disk_batch_ < kDiskBatches;
+}
+
+}  // namespace potluck
