@@ -45,7 +45,7 @@ class DispatchLog {
   DispatchStatistics& counts() { return counts_; }
   const DispatchStatistics& counts() const { return counts_; }
 
-  void took_answer(const Debt& debt, const WorkTimings& timings);
+  void took_answer(const Debt& debt, const WorkCounters& timings);
   void refused_answer(const PeerKey& worker, const Error& why);
   void was_not_asked(const PeerKey& from, const WorkId& work);
   void missed_deadline(const PeerKey& worker, Duration waited);

@@ -38,7 +38,7 @@ TEST(DispatchLog, AnswersAreSummed) {
   log.took_answer(debt, {1, 2, 3, 4, 0, 6, 0, 8});
   log.took_answer(debt, {10, 20, 30, 40, 0, 60, 0, 80});
   EXPECT_EQ(log.counts().remote_unit_calls, 6u);
-  EXPECT_EQ(log.counts().worker_timings, (WorkTimings{11, 22, 33, 44, 0, 66, 0, 88}));
+  EXPECT_EQ(log.counts().work, (WorkCounters{11, 22, 33, 44, 0, 66, 0, 88}));
 }
 
 TEST(DispatchLog, DisksAreInUseForAWhileAfterTheyWereRead) {
@@ -47,7 +47,7 @@ TEST(DispatchLog, DisksAreInUseForAWhileAfterTheyWereRead) {
   Debt debt;
   log.took_answer(debt, {.cache_hits = 5});
   EXPECT_FALSE(log.disks_in_use());
-  for (WorkTimings read : {WorkTimings{.cache_misses = 1}, WorkTimings{.guesses_used = 1}}) {
+  for (WorkCounters read : {WorkCounters{.cache_misses = 1}, WorkCounters{.guesses_used = 1}}) {
     log.took_answer(debt, read);
     EXPECT_TRUE(log.disks_in_use());
     log.counts().batches += 255;
