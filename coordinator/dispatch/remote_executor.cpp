@@ -35,42 +35,49 @@ ExpertExecutor::Ticket RemoteExecutor::submit(const ExpertBatch& batch, ExpertSu
   return ticket;
 }
 
-bool RemoteExecutor::done(Ticket ticket) {
+std::optional<Status> RemoteExecutor::take_completed(Ticket ticket) {
+  if (auto failure = failures_.extract(ticket)) return Status(std::move(failure.mapped()));
   auto lock = loop_.lock();
-  return loop_.core().dispatcher().done(ticket);
+  Dispatcher& dispatcher = loop_.core().dispatcher();
+  if (!dispatcher.done(ticket)) return std::nullopt;
+  dispatcher.forget(ticket);
+  return Status();
 }
 
-Status RemoteExecutor::wait(Ticket ticket) {
+void RemoteExecutor::cancel(Ticket ticket) {
+  if (failures_.erase(ticket) > 0) return;
+  auto lock = loop_.lock();
+  loop_.core().dispatcher().forget(ticket);
+}
+
+void RemoteExecutor::turn(Duration longest) {
   TimePoint start = clock_.now();
   auto lock = loop_.lock();
   Dispatcher& dispatcher = loop_.core().dispatcher();
-  Status status = run_local_work(lock);
-  while (status && !dispatcher.done(ticket)) {
-    loop_.turn(CoordinatorLoop::kLongestWait);
-    status = run_local_work(lock);
+  if (auto work = dispatcher.take_local_work()) {
+    run_local_work(*work, lock);
+    // Messages are handled between two parts: workers must not wait for what became theirs
+    // meanwhile.
+    if (dispatcher.has_local_work()) loop_.turn(Duration::zero());
+  } else {
+    loop_.turn(longest);
   }
-  dispatcher.forget(ticket);
   times_.wait += nanoseconds(clock_.now() - start);
-  return status;
 }
 
-// Messages are handled between the pieces, too: workers must not wait for what became theirs
-// meanwhile.
-Status RemoteExecutor::run_local_work(std::unique_lock<std::mutex>& lock) {
-  bool first = true;
-  while (auto work = loop_.core().dispatcher().take_local_work()) {
-    if (!first) loop_.turn(Duration::zero());
-    first = false;
-    lock.unlock();
-    TimePoint start = clock_.now();
-    Status computed = compute(*work);
-    times_.local += nanoseconds(clock_.now() - start);
-    lock.lock();
-    add_local_sums(*work);
-    loop_.core().dispatcher().local_done(work->ticket);
-    if (!computed) return computed;
-  }
-  return {};
+// What fails is a batch: the others are under way as before.
+void RemoteExecutor::run_local_work(const LocalWork& work, std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  TimePoint start = clock_.now();
+  Status computed = compute(work);
+  times_.local += nanoseconds(clock_.now() - start);
+  lock.lock();
+  add_local_sums(work);
+  Dispatcher& dispatcher = loop_.core().dispatcher();
+  dispatcher.local_done(work.ticket);
+  if (computed) return;
+  dispatcher.forget(work.ticket);
+  failures_.emplace(work.ticket, computed.error());
 }
 
 Status RemoteExecutor::compute(const LocalWork& work) {

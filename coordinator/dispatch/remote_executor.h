@@ -1,7 +1,9 @@
 // RemoteExecutor: the ExpertExecutor of a pool. It hands batches to the core of a CoordinatorLoop
-// and takes turns of that loop while it waits; the last resort is a GrainSource over the model
-// file. One thread; it takes the loop's lock itself, and never holds it while it computes.
+// and takes turns of that loop; the last resort is a GrainSource over the model file. One thread;
+// it takes the loop's lock itself, and never holds it while it computes.
 #pragma once
+
+#include <unordered_map>
 
 #include "coordinator/dispatch/coordinator_loop.h"
 #include "engine/base/counters.h"
@@ -12,7 +14,7 @@ namespace potluck {
 // Where the time of a layer goes, summed; nanoseconds. For `potluck bench`.
 struct LayerTimes {
   uint64_t dispatch = 0;  // building and queueing messages
-  uint64_t wait = 0;      // from then until the last answer
+  uint64_t wait = 0;      // in turns, with nothing else to do until an answer comes
   uint64_t local = 0;     // computing as the last resort (part of wait)
   uint64_t batches = 0;
 
@@ -32,14 +34,16 @@ class RemoteExecutor final : public ExpertExecutor {
 
   bool wants_forecast() const override;
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
-  bool done(Ticket ticket) override;
-  // Fails only if the last resort does: the model file cannot be read.
-  Status wait(Ticket ticket) override;
+  // A batch fails only if the last resort does: the model file cannot be read.
+  std::optional<Status> take_completed(Ticket ticket) override;
+  // A few experts of local work if there is any, else a turn of the loop.
+  void turn(Duration longest) override;
+  void cancel(Ticket ticket) override;
 
   const LayerTimes& times() const { return times_; }
 
  private:
-  Status run_local_work(std::unique_lock<std::mutex>& lock);
+  void run_local_work(const LocalWork& work, std::unique_lock<std::mutex>& lock);
   Status compute(const LocalWork& work);
   void add_local_sums(const LocalWork& work);
 
@@ -52,6 +56,7 @@ class RemoteExecutor final : public ExpertExecutor {
   // What was computed here, before it is added to the answer: the core may add a worker's part to
   // that at any time. [rows, hidden], zero between pieces of work.
   ExpertSums local_sums_;
+  std::unordered_map<Ticket, Error> failures_;  // of open tickets; the core has forgotten them
   LayerTimes times_;
 };
 

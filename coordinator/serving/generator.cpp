@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "engine/model/step_run.h"
 
 namespace potluck {
 namespace {

@@ -1,12 +1,18 @@
-// The border between the layer loop and whoever computes experts. `forward` yields an ExpertBatch,
-// an ExpertExecutor takes it and answers later with ExpertSums. Solo, simulator and pool differ
-// only in which executor is passed in.
+// The border between the layer loop and the devices that compute experts. `forward` yields an
+// ExpertBatch, an ExpertExecutor takes it and answers later with ExpertSums. Solo, simulator and
+// pool differ only in which executor is passed in.
+//
+// Nothing here waits for one answer: batches of several steps may be under way at once, and their
+// answers are fetched as they come, in any order. Where there is nothing else to do, turn() lets
+// time pass (engine/model/step_run.h). An executor belongs to one thread.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "engine/base/clock.h"
 #include "engine/base/result.h"
 #include "engine/kernels/activations.h"
 
@@ -49,12 +55,19 @@ class ExpertExecutor {
   // Whether a forecast of the next layer's experts in the batches is of any use here and now.
   virtual bool wants_forecast() const { return false; }
 
-  // Takes the batch. `out` is written until the ticket is done; both must stay alive and in place.
+  // Takes the batch. `out` is written until the ticket ends; both must stay alive and in place. No
+  // ticket is given twice.
   virtual Ticket submit(const ExpertBatch& batch, ExpertSums* out) = 0;
-  // True once wait() would not block; lets work go on meanwhile.
-  virtual bool done(Ticket ticket) = 0;
-  // Returns when `out` is complete, or with the reason why it never will be. Ends the ticket.
-  virtual Status wait(Ticket ticket) = 0;
+  // How the batch came out, as soon as that is known: `out` is complete, or why it never will be.
+  // Ends the ticket. Only looks: neither waits nor computes. Asked by ticket, so that two users of
+  // one executor do not take each other's answers.
+  virtual std::optional<Status> take_completed(Ticket ticket) = 0;
+  // Moves what is under way on, in the caller's thread: sends, handles what has come, computes what
+  // is left to this device. If there is nothing to do, waits for news, but not longer than
+  // `longest`. Only of use while take_completed() has nothing.
+  virtual void turn(Duration longest) = 0;
+  // Ends a ticket whose answer is not wanted any more.
+  virtual void cancel(Ticket ticket) = 0;
 };
 
 }  // namespace potluck

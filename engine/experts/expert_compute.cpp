@@ -248,10 +248,10 @@ LocalExecutor::Ticket LocalExecutor::submit(const ExpertBatch& batch, ExpertSums
   return ticket;
 }
 
-Status LocalExecutor::wait(Ticket ticket) {
+std::optional<Status> LocalExecutor::take_completed(Ticket ticket) {
   auto failure = failures_.extract(ticket);
-  if (failure.empty()) return {};
-  return std::move(failure.mapped());
+  if (failure.empty()) return Status();
+  return Status(std::move(failure.mapped()));
 }
 
 }  // namespace potluck

@@ -59,8 +59,9 @@ class LocalExecutor final : public ExpertExecutor {
 
   bool wants_forecast() const override { return source_.wants_guesses(); }
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
-  bool done(Ticket) override { return true; }
-  Status wait(Ticket ticket) override;
+  std::optional<Status> take_completed(Ticket ticket) override;
+  void turn(Duration) override {}  // submit() has done everything
+  void cancel(Ticket ticket) override { failures_.erase(ticket); }
 
  private:
   void expect(const ExpertBatch& batch);
@@ -71,7 +72,7 @@ class LocalExecutor final : public ExpertExecutor {
   std::vector<ExpertCall> calls_;
   std::vector<GrainId> guesses_;
   Ticket next_ticket_ = 1;
-  std::unordered_map<Ticket, Error> failures_;  // until wait() asks
+  std::unordered_map<Ticket, Error> failures_;  // of open tickets
 };
 
 }  // namespace potluck

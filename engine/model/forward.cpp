@@ -10,21 +10,6 @@
 #include "engine/model/token_mixer.h"
 
 namespace potluck {
-namespace {
-
-Status run_to_end(Forward& forward, ExpertExecutor& executor) {
-  forward.set_forecast(executor.wants_forecast());
-  while (forward.advance() == ForwardState::kNeedsExperts) {
-    ExpertExecutor::Ticket ticket = executor.submit(forward.batch(), &forward.sums());
-    forward.meanwhile();
-    Status answered = executor.wait(ticket);
-    if (!answered) return answered;
-    forward.supply(forward.sums());
-  }
-  return {};
-}
-
-}  // namespace
 
 // All state of a step. "Rows" below are the rows still computed: all of them up to what the last
 // layer remembers, from there on those that want logits.
@@ -385,21 +370,6 @@ std::span<const float> Forward::logits(uint32_t i) const {
 Status Forward::row_status(uint32_t row) const {
   CHECK(row < step_->faults.size());
   return fault_status(step_->faults[row], step_->positions[row]);
-}
-
-Status run_step(Forward& forward, std::span<const ForwardRow> rows, ExpertExecutor& executor) {
-  forward.begin(rows);
-  Status computed = run_to_end(forward, executor);
-  if (!computed) return computed;
-  for (uint32_t row = 0; row < rows.size(); ++row) {
-    Status status = forward.row_status(row);
-    if (!status) return status;
-  }
-  for (size_t i = 0; i < rows.size(); ++i) {
-    bool last_of_session = i + 1 == rows.size() || rows[i + 1].cache != rows[i].cache;
-    if (last_of_session) rows[i].cache->set_length(rows[i].position + 1);
-  }
-  return {};
 }
 
 }  // namespace potluck

@@ -1,6 +1,7 @@
 // Forward: the layer loop as a resumable step. begin() takes token rows of any number of sessions;
 // advance() computes until experts are needed or all is done; supply() brings the routed sums.
-// Nothing blocks, so two steps can be in flight and a simulator can own the clock.
+// Nothing blocks, so two steps can be in flight and a simulator can own the clock; step_run.h
+// carries a step over an executor.
 //
 //   embed -> [ norm, mix tokens (token_mixer.h), residual,
 //              norm, router, (experts, elsewhere), shared expert, residual ] x layers
@@ -66,10 +67,4 @@ class Forward {
   struct Step;
   std::unique_ptr<Step> step_;
 };
-
-// Runs a whole step with one executor, waiting for every answer. On success the caches' lengths
-// include the rows. An error of the executor, or of any row, is returned (caches keep their
-// lengths).
-Status run_step(Forward& forward, std::span<const ForwardRow> rows, ExpertExecutor& executor);
-
 }  // namespace potluck

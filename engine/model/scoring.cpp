@@ -6,6 +6,7 @@
 
 #include "engine/kernels/exact_math.h"
 #include "engine/model/sampler.h"
+#include "engine/model/step_run.h"
 
 namespace potluck {
 namespace {

@@ -6,6 +6,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include "engine/model/step_run.h"
 #include "tests/support/solo_engine.h"
 #include "tests/support/test_files.h"
 

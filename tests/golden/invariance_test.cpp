@@ -5,6 +5,7 @@
 
 #include "engine/base/random.h"
 #include "engine/model/sampler.h"
+#include "engine/model/step_run.h"
 #include "tests/golden/digests.h"
 #include "tests/golden/golden_support.h"
 
@@ -238,8 +239,11 @@ TEST_P(Invariance, FailedSteps) {
   class Refusing final : public ExpertExecutor {
    public:
     Ticket submit(const ExpertBatch&, ExpertSums*) override { return 0; }
-    bool done(Ticket) override { return true; }
-    Status wait(Ticket) override { return Error{ErrorCode::kTimeout, "nobody is there"}; }
+    std::optional<Status> take_completed(Ticket) override {
+      return Error{ErrorCode::kTimeout, "nobody is there"};
+    }
+    void turn(Duration) override {}
+    void cancel(Ticket) override {}
   } refusing;
   SoloEngine engine(GetParam().path, {});
   if (engine.model().banks().empty()) GTEST_SKIP() << "a dense model asks nobody";

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/model/step_run.h"
 #include "tests/golden/golden_support.h"
 
 namespace potluck::test {

@@ -54,8 +54,11 @@ class Recorder final : public ExpertExecutor {
     batches.push_back(std::move(record));
     return ticket;
   }
-  bool done(Ticket ticket) override { return executor_.done(ticket); }
-  Status wait(Ticket ticket) override { return executor_.wait(ticket); }
+  std::optional<Status> take_completed(Ticket ticket) override {
+    return executor_.take_completed(ticket);
+  }
+  void turn(Duration longest) override { executor_.turn(longest); }
+  void cancel(Ticket ticket) override { executor_.cancel(ticket); }
 
   std::vector<std::unique_ptr<RecordedBatch>> batches;
 

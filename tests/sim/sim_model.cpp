@@ -7,6 +7,7 @@
 #include "engine/base/random.h"
 #include "engine/experts/manifest_builder.h"
 #include "engine/model/sampler.h"
+#include "engine/model/step_run.h"
 
 namespace potluck::sim {
 namespace {

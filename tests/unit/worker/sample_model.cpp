@@ -5,6 +5,7 @@
 #include "engine/base/check.h"
 #include "engine/base/random.h"
 #include "engine/experts/manifest_builder.h"
+#include "tests/support/finish_batch.h"
 #include "tests/support/gguf_builder.h"
 
 namespace potluck::test {
@@ -168,7 +169,7 @@ ExpertSums SampleModel::solo(const SampleBatch& batch) const {
   LocalExecutor executor(*cutter_, *source_, compute);
   ExpertSums sums;
   ExpertBatch view = batch.view();
-  CHECK(executor.wait(executor.submit(view, &sums)).ok());
+  CHECK(finish(executor, executor.submit(view, &sums)).ok());
   return sums;
 }
 

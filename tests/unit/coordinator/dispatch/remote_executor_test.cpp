@@ -7,6 +7,7 @@
 #include "engine/experts/manifest_builder.h"
 #include "engine/kernels/kernels.h"
 #include "engine/model/model.h"
+#include "tests/support/finish_batch.h"
 #include "tests/support/test_files.h"
 #include "tests/unit/coordinator/cluster/sample_pool.h"
 #include "tests/unit/coordinator/dispatch/sample_work.h"
@@ -15,6 +16,7 @@ namespace potluck {
 namespace {
 
 using std::chrono::milliseconds;
+using test::finish;
 using test::peer;
 using test::SampleBatch;
 
@@ -121,7 +123,7 @@ class RemoteExecutorTest : public testing::Test {
     GgufSource source(model_->cutter(), kMiB);
     LocalExecutor executor(model_->cutter(), source, compute);
     ExpertSums sums;
-    EXPECT_TRUE(executor.wait(executor.submit(batch, &sums)).ok());
+    EXPECT_TRUE(finish(executor, executor.submit(batch, &sums)).ok());
     return sums;
   }
 
@@ -146,8 +148,8 @@ class RemoteExecutorTest : public testing::Test {
 TEST_F(RemoteExecutorTest, WithoutWorkersTheLastResortComputesTheSame) {
   SampleBatch work(manifest_, 1, 3, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
-  EXPECT_FALSE(executor_.done(ticket));
-  ASSERT_TRUE(executor_.wait(ticket).ok());
+  EXPECT_FALSE(executor_.take_completed(ticket));
+  ASSERT_TRUE(finish(executor_, ticket).ok());
   ExpertSums expected = solo(work.batch());
   EXPECT_EQ(work.sums.sums, expected.sums);
   EXPECT_EQ(work.sums.flags, expected.flags);
@@ -162,7 +164,7 @@ TEST_F(RemoteExecutorTest, MessagesLeaveBeforeLocalWorkBegins) {
   EXPECT_EQ(events_, Events{"send"});
   // The worker dies at the first opportunity: everything is then computed here.
   transport_.on_listen = [&] { core_.on_unreachable(peer(1), "test"); };
-  ASSERT_TRUE(executor_.wait(ticket).ok());
+  ASSERT_TRUE(finish(executor_, ticket).ok());
   EXPECT_EQ(events_[1], "read");
   EXPECT_EQ(work.sums.sums, solo(work.batch()).sums);
 }
@@ -171,7 +173,7 @@ TEST_F(RemoteExecutorTest, WaitsNoLongerThanToTheNextTick) {
   join(false);
   SampleBatch work(manifest_, 0, 1, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
-  ASSERT_TRUE(executor_.wait(ticket).ok());  // the worker never answers: deadline, then local
+  ASSERT_TRUE(finish(executor_, ticket).ok());  // the worker never answers: deadline, then local
   EXPECT_EQ(work.sums.sums, solo(work.batch()).sums);
   for (Duration timeout : transport_.timeouts) EXPECT_LE(timeout, milliseconds(100));
   size_t probes = 0;
@@ -186,21 +188,21 @@ TEST_F(RemoteExecutorTest, AnErrorOfTheLastResortIsReturned) {
   source_.broken = true;
   SampleBatch work(manifest_, 0, 2, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
-  Status status = executor_.wait(ticket);
+  Status status = finish(executor_, ticket);
   ASSERT_FALSE(status.ok());
   EXPECT_NE(status.error().message.find("the model file has gone"), std::string::npos);
   EXPECT_NE(status.error().message.find("layer 0"), std::string::npos);
   // The next batch is not troubled by what is left of this one.
   source_.broken = false;
   ticket = executor_.submit(work.batch(), &work.sums);
-  ASSERT_TRUE(executor_.wait(ticket).ok());
+  ASSERT_TRUE(finish(executor_, ticket).ok());
   EXPECT_EQ(work.sums.sums, solo(work.batch()).sums);
 }
 
 TEST_F(RemoteExecutorTest, MessagesAreHandledBetweenPiecesOfLocalWork) {
   SampleBatch work(manifest_, 0, 400, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
-  ASSERT_TRUE(executor_.wait(ticket).ok());
+  ASSERT_TRUE(finish(executor_, ticket).ok());
   EXPECT_GE(transport_.timeouts.size(), 2u);
   EXPECT_EQ(work.sums.sums, solo(work.batch()).sums);
 }
@@ -210,11 +212,58 @@ TEST_F(RemoteExecutorTest, TwoBatchesMayBeInFlight) {
   SampleBatch second(manifest_, 1, 3, 2, 2);
   ExpertExecutor::Ticket one = executor_.submit(first.batch(), &first.sums);
   ExpertExecutor::Ticket two = executor_.submit(second.batch(), &second.sums);
-  ASSERT_TRUE(executor_.wait(two).ok());
-  EXPECT_TRUE(executor_.done(one));  // done on the way
-  ASSERT_TRUE(executor_.wait(one).ok());
+  ASSERT_TRUE(finish(executor_, two).ok());
+  std::optional<Status> first_outcome = executor_.take_completed(one);
+  ASSERT_TRUE(first_outcome);  // done on the way
+  ASSERT_TRUE(first_outcome->ok());
   EXPECT_EQ(first.sums.sums, solo(first.batch()).sums);
   EXPECT_EQ(second.sums.sums, solo(second.batch()).sums);
+}
+
+// An error belongs to its batch: the one that was asked for meanwhile comes out right.
+TEST_F(RemoteExecutorTest, AFailureOfOneBatchIsNoneOfTheOther) {
+  SampleBatch first(manifest_, 0, 2, 2, 1);
+  SampleBatch second(manifest_, 1, 3, 2, 2);
+  source_.broken = true;
+  ExpertExecutor::Ticket one = executor_.submit(first.batch(), &first.sums);
+  ExpertExecutor::Ticket two = executor_.submit(second.batch(), &second.sums);
+  executor_.turn(Duration::zero());  // the older batch is first
+  source_.broken = false;
+  ASSERT_TRUE(finish(executor_, two).ok());
+  EXPECT_EQ(second.sums.sums, solo(second.batch()).sums);
+  std::optional<Status> failed = executor_.take_completed(one);
+  ASSERT_TRUE(failed);
+  ASSERT_FALSE(failed->ok());
+  EXPECT_NE(failed->error().message.find("the model file has gone"), std::string::npos);
+}
+
+TEST_F(RemoteExecutorTest, ACancelledBatchIsLeftAlone) {
+  SampleBatch dropped(manifest_, 0, 2, 2, 1);
+  SampleBatch wanted(manifest_, 1, 3, 2, 2);
+  executor_.cancel(executor_.submit(dropped.batch(), &dropped.sums));
+  std::vector<int64_t> before = dropped.sums.sums;
+  ASSERT_TRUE(finish(executor_, executor_.submit(wanted.batch(), &wanted.sums)).ok());
+  EXPECT_EQ(dropped.sums.sums, before);
+  EXPECT_EQ(wanted.sums.sums, solo(wanted.batch()).sums);
+  // Also one that has failed, and whose outcome was not fetched.
+  source_.broken = true;
+  ExpertExecutor::Ticket failed = executor_.submit(dropped.batch(), &dropped.sums);
+  executor_.turn(Duration::zero());
+  executor_.cancel(failed);
+}
+
+// A turn with nothing to do waits as long as it may, one with local work not at all.
+TEST_F(RemoteExecutorTest, ATurnWaitsNoLongerThanItMay) {
+  join(false);
+  SampleBatch work(manifest_, 0, 1, 2);
+  ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
+  executor_.turn(milliseconds(7));
+  executor_.turn(Duration::zero());
+  EXPECT_EQ(transport_.timeouts, (std::vector<Duration>{milliseconds(7), Duration::zero()}));
+  core_.on_unreachable(peer(1), "test");
+  executor_.turn(milliseconds(7));
+  EXPECT_EQ(transport_.timeouts.size(), 2u);
+  EXPECT_TRUE(executor_.take_completed(ticket));
 }
 
 }  // namespace

@@ -204,8 +204,9 @@ TEST(LocalExecutor, ComputesWholeBatches) {
   ExpertSums sums;  // sized by the executor
   ExpertExecutor::Ticket ticket = executor.submit(
       {layer.layer, 2, batch.input.view(), batch.fraction_bits, experts, weights}, &sums);
-  EXPECT_TRUE(executor.done(ticket));
-  ASSERT_TRUE(executor.wait(ticket));
+  std::optional<Status> outcome = executor.take_completed(ticket);
+  ASSERT_TRUE(outcome);  // at once
+  ASSERT_TRUE(*outcome);
   EXPECT_TRUE(same_sums(sums, compute(batch, batch.calls, scalar(), 1, **source)));
 }
 
@@ -227,8 +228,8 @@ TEST(LocalExecutor, EachTicketHasItsOwnOutcome) {
   auto good = executor.submit(asked, &first);
   auto bad = executor.submit(asked, &second);
   EXPECT_NE(good, bad);
-  EXPECT_FALSE(executor.wait(bad));
-  EXPECT_TRUE(executor.wait(good));
+  EXPECT_FALSE(*executor.take_completed(bad));
+  EXPECT_TRUE(*executor.take_completed(good));
 }
 
 }  // namespace

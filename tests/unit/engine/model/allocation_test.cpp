@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/model/forward.h"
+#include "engine/model/step_run.h"
 #include "tests/unit/engine/model/tiny_model.h"
 
 namespace {
@@ -42,8 +42,9 @@ class EmptyExecutor final : public ExpertExecutor {
     out->reset(batch.tokens(), batch.input.columns);
     return 0;
   }
-  bool done(Ticket) override { return true; }
-  Status wait(Ticket) override { return {}; }
+  std::optional<Status> take_completed(Ticket) override { return Status(); }
+  void turn(Duration) override {}
+  void cancel(Ticket) override {}
 };
 
 TEST(Allocation, NoneInAStepAfterTheFirst) {

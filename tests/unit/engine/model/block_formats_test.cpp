@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/experts/expert_compute.h"
-#include "engine/model/forward.h"
+#include "engine/model/step_run.h"
 #include "tests/unit/engine/model/tiny_model.h"
 
 namespace potluck {

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/model/step_run.h"
 #include "tests/support/solo_engine.h"
 #include "tests/support/test_files.h"
 
@@ -31,8 +32,11 @@ class Critic final : public ExpertExecutor {
     longest = std::max(longest, forecast_.size());
     return inner_.submit(batch, out);
   }
-  bool done(Ticket ticket) override { return inner_.done(ticket); }
-  Status wait(Ticket ticket) override { return inner_.wait(ticket); }
+  std::optional<Status> take_completed(Ticket ticket) override {
+    return inner_.take_completed(ticket);
+  }
+  void turn(Duration most) override { inner_.turn(most); }
+  void cancel(Ticket ticket) override { inner_.cancel(ticket); }
 
   uint64_t asked = 0;
   uint64_t forecast_right = 0;

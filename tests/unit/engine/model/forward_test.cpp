@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/experts/expert_compute.h"
+#include "engine/model/step_run.h"
 #include "tests/unit/engine/model/tiny_model.h"
 
 namespace potluck {
@@ -52,8 +53,9 @@ class ScriptedExecutor final : public ExpertExecutor {
     if (flag_row) out->flags[*flag_row] = 1;
     return 0;
   }
-  bool done(Ticket) override { return true; }
-  Status wait(Ticket) override { return answer; }
+  std::optional<Status> take_completed(Ticket) override { return answer; }
+  void turn(Duration) override {}
+  void cancel(Ticket) override {}
 
   std::function<void(const ExpertBatch&)> inspect = [](const ExpertBatch&) {};
   std::optional<uint32_t> flag_row;

@@ -8,6 +8,7 @@
 
 #include "engine/experts/expert_compute.h"
 #include "engine/model/sampler.h"
+#include "engine/model/step_run.h"
 #include "tests/unit/engine/model/tiny_model.h"
 
 namespace potluck {

@@ -7,8 +7,8 @@
 #include <malloc.h>
 
 #include "engine/experts/expert_compute.h"
-#include "engine/model/forward.h"
 #include "engine/model/model.h"
+#include "engine/model/step_run.h"
 #include "tests/support/test_files.h"
 
 namespace potluck {

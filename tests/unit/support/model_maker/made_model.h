@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/model/step_run.h"
 #include "tests/support/model_maker/writer.h"
 #include "tests/support/solo_engine.h"
 #include "tests/support/temporary_directory.h"
@@ -54,8 +55,11 @@ class CountingExecutor final : public ExpertExecutor {
     for (uint32_t expert : batch.experts) ++uses_[batch.layer][expert];
     return next_.submit(batch, out);
   }
-  bool done(Ticket ticket) override { return next_.done(ticket); }
-  Status wait(Ticket ticket) override { return next_.wait(ticket); }
+  std::optional<Status> take_completed(Ticket ticket) override {
+    return next_.take_completed(ticket);
+  }
+  void turn(Duration longest) override { next_.turn(longest); }
+  void cancel(Ticket ticket) override { next_.cancel(ticket); }
 
   // Layer -> expert -> uses.
   std::map<uint32_t, std::map<uint32_t, uint64_t>>& uses() { return uses_; }

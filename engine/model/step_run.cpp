@@ -1,0 +1,76 @@
+#include "engine/model/step_run.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace potluck {
+namespace {
+
+// An answer ends a turn at once; this bounds how long one without any may be.
+constexpr Duration kLongestTurn = std::chrono::milliseconds(100);
+
+}  // namespace
+
+StepRun::StepRun(Forward& forward, std::span<const ForwardRow> rows, ExpertExecutor& executor)
+    : forward_(forward), rows_(rows), executor_(executor) {
+  forward_.begin(rows_);
+  forward_.set_forecast(executor_.wants_forecast());
+  go_on();
+}
+
+StepRun::~StepRun() {
+  if (ticket_) executor_.cancel(*ticket_);
+}
+
+bool StepRun::poll() {
+  if (!ticket_) return false;
+  std::optional<Status> answered = executor_.take_completed(*ticket_);
+  if (!answered) return false;
+  ticket_.reset();
+  if (*answered) {
+    forward_.supply(forward_.sums());
+    go_on();
+  } else {
+    status_ = *std::move(answered);
+  }
+  return true;
+}
+
+void StepRun::go_on() {
+  if (forward_.advance() == ForwardState::kDone) {
+    status_ = end();
+    return;
+  }
+  ticket_ = executor_.submit(forward_.batch(), &forward_.sums());
+  forward_.meanwhile();
+}
+
+Status StepRun::end() {
+  for (uint32_t row = 0; row < rows_.size(); ++row) {
+    Status status = forward_.row_status(row);
+    if (!status) return status;
+  }
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    bool last_of_session = i + 1 == rows_.size() || rows_[i + 1].cache != rows_[i].cache;
+    if (last_of_session) rows_[i].cache->set_length(rows_[i].position + 1);
+  }
+  return {};
+}
+
+void run_to_end(std::span<StepRun* const> runs, ExpertExecutor& executor) {
+  auto unfinished = [](const StepRun* run) { return !run->finished(); };
+  while (std::any_of(runs.begin(), runs.end(), unfinished)) {
+    bool moved = false;
+    for (StepRun* run : runs) moved = run->poll() || moved;
+    if (!moved) executor.turn(kLongestTurn);
+  }
+}
+
+Status run_step(Forward& forward, std::span<const ForwardRow> rows, ExpertExecutor& executor) {
+  StepRun run(forward, rows, executor);
+  StepRun* const runs[] = {&run};
+  run_to_end(runs, executor);
+  return run.status();
+}
+
+}  // namespace potluck

@@ -1,0 +1,195 @@
+// Steps on their way over an executor: one after the other, several at once, and given up.
+#include "engine/model/step_run.h"
+
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "engine/experts/expert_compute.h"
+#include "tests/support/stepping_session.h"
+#include "tests/unit/engine/model/tiny_model.h"
+
+namespace potluck {
+namespace {
+
+using test::SteppingSession;
+using test::TinyModel;
+
+// Holds the answers of another executor back: each turn lets one out, the last one first. What is
+// held back is not in its place either.
+class ReluctantExecutor final : public ExpertExecutor {
+ public:
+  explicit ReluctantExecutor(ExpertExecutor& executor) : executor_(executor) {}
+
+  Ticket submit(const ExpertBatch& batch, ExpertSums* out) override {
+    Held held;
+    held.out = out;
+    Ticket ticket = executor_.submit(batch, &held.sums);
+    held_.emplace(ticket, std::move(held));
+    most_under_way = std::max(most_under_way, held_.size());
+    return ticket;
+  }
+  std::optional<Status> take_completed(Ticket ticket) override {
+    auto held = held_.find(ticket);
+    EXPECT_NE(held, held_.end()) << "the ticket has ended";
+    if (!held->second.let_out) return std::nullopt;
+    *held->second.out = std::move(held->second.sums);
+    held_.erase(held);
+    if (fails && *fails == ticket) return Error{ErrorCode::kIo, "as the test wants"};
+    return executor_.take_completed(ticket);
+  }
+  void turn(Duration) override {
+    ++turns;
+    for (auto held = held_.rbegin(); held != held_.rend(); ++held) {
+      if (std::exchange(held->second.let_out, true)) continue;
+      return;
+    }
+    ADD_FAILURE() << "a turn with nothing under way";
+  }
+  void cancel(Ticket ticket) override {
+    EXPECT_EQ(held_.erase(ticket), 1u);
+    executor_.cancel(ticket);
+  }
+  size_t under_way() const { return held_.size(); }
+
+  std::optional<Ticket> fails;
+  size_t most_under_way = 0;
+  size_t turns = 0;
+
+ private:
+  struct Held {
+    ExpertSums sums;
+    ExpertSums* out = nullptr;
+    bool let_out = false;
+  };
+
+  ExpertExecutor& executor_;
+  std::map<Ticket, Held> held_;
+};
+
+class StepRunTest : public testing::Test {
+ protected:
+  StepRunTest()
+      : model_(std::move(*TinyModel("qwen3moe").load())),
+        source_(std::move(*ResidentSource::load(model_->cutter(), {}))),
+        compute_(kernels_, pool_),
+        local_(model_->cutter(), *source_, compute_),
+        reluctant_(local_) {}
+
+  SteppingSession session(std::vector<TokenId> prompt, uint32_t tokens, uint32_t chunk) {
+    return SteppingSession(*model_, kernels_, pool_, std::move(prompt), tokens, chunk);
+  }
+  KvCache cache() const { return KvCache(model_->config(), KvType::kF32, 64); }
+  std::vector<float> logits_alone(TokenId token) {
+    KvCache own = cache();
+    Forward forward(*model_, kernels_, pool_);
+    ForwardRow row{token, 0, &own, true};
+    EXPECT_TRUE(run_step(forward, {&row, 1}, local_));
+    return {forward.logits(0).begin(), forward.logits(0).end()};
+  }
+
+  const KernelTable& kernels_ = *available_kernels().front();
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<GrainSource> source_;
+  ThreadPool pool_{1};
+  ExpertCompute compute_;
+  LocalExecutor local_;
+  ReluctantExecutor reluctant_;
+};
+
+// Two sessions of different lengths, each prefilling while the other one decodes at times.
+TEST_F(StepRunTest, InterleavedSessionsGiveTheBitsOfOneAfterTheOther) {
+  auto run = [&](ExpertExecutor& executor, bool together) {
+    SteppingSession first = session({3, 9, 27, 40, 11, 2, 7}, 20, 3);
+    SteppingSession second = session({40, 1, 5}, 30, 2);
+    SteppingSession* const both[] = {&first, &second};
+    if (together) {
+      test::run_interleaved(both, executor);
+    } else {
+      for (SteppingSession* one : both) test::run_interleaved({&one, 1}, executor);
+    }
+    EXPECT_EQ(first.tokens().size(), 20u);
+    EXPECT_EQ(second.tokens().size(), 30u);
+    return std::pair(first.logits(), second.logits());
+  };
+  auto expected = run(local_, false);
+  EXPECT_NE(expected.first, expected.second);
+  EXPECT_EQ(run(local_, true), expected);
+  EXPECT_EQ(run(reluctant_, false), expected);
+  EXPECT_EQ(reluctant_.most_under_way, 1u);
+  EXPECT_EQ(run(reluctant_, true), expected);
+  EXPECT_EQ(reluctant_.most_under_way, 2u);
+}
+
+TEST_F(StepRunTest, NothingWaitsButTheDriver) {
+  KvCache own = cache();
+  Forward forward(*model_, kernels_, pool_);
+  ForwardRow row{7, 0, &own, true};
+  StepRun run(forward, {&row, 1}, reluctant_);
+  EXPECT_FALSE(run.finished());
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(run.poll());
+  EXPECT_EQ(reluctant_.turns, 0u);
+  StepRun* const runs[] = {&run};
+  run_to_end(runs, reluctant_);
+  EXPECT_TRUE(run.finished());
+  EXPECT_TRUE(run.status());
+  EXPECT_EQ(reluctant_.turns, TinyModel::kLayers);
+  EXPECT_EQ(own.length(), 1u);
+  EXPECT_FALSE(run.poll());
+  EXPECT_TRUE(std::ranges::equal(forward.logits(0), logits_alone(7)));
+}
+
+TEST_F(StepRunTest, AFailureEndsItsOwnStepOnly) {
+  KvCache bad_cache = cache();
+  KvCache good_cache = cache();
+  Forward bad_forward(*model_, kernels_, pool_);
+  Forward good_forward(*model_, kernels_, pool_);
+  ForwardRow bad_row{7, 0, &bad_cache, true};
+  ForwardRow good_row{8, 0, &good_cache, true};
+  reluctant_.fails = 1;
+  StepRun bad(bad_forward, {&bad_row, 1}, reluctant_);
+  StepRun good(good_forward, {&good_row, 1}, reluctant_);
+  StepRun* const runs[] = {&bad, &good};
+  run_to_end(runs, reluctant_);
+  ASSERT_FALSE(bad.status());
+  EXPECT_EQ(bad.status().error().message, "as the test wants");
+  EXPECT_EQ(bad_cache.length(), 0u);
+  ASSERT_TRUE(good.status());
+  EXPECT_EQ(good_cache.length(), 1u);
+  EXPECT_TRUE(std::ranges::equal(good_forward.logits(0), logits_alone(8)));
+}
+
+TEST_F(StepRunTest, ARunThatIsGivenUpLeavesExecutorCacheAndForwardUsable) {
+  KvCache own = cache();
+  Forward forward(*model_, kernels_, pool_);
+  ForwardRow row{7, 0, &own, true};
+  {
+    StepRun run(forward, {&row, 1}, reluctant_);
+    EXPECT_EQ(reluctant_.under_way(), 1u);
+  }
+  EXPECT_EQ(reluctant_.under_way(), 0u);
+  EXPECT_EQ(own.length(), 0u);
+  ASSERT_TRUE(run_step(forward, {&row, 1}, reluctant_));
+  EXPECT_TRUE(std::ranges::equal(forward.logits(0), logits_alone(7)));
+}
+
+// A step that is run to its end does not take the answers of one that is under way.
+TEST_F(StepRunTest, AStepMayRunWhileAnotherOneIsUnderWay) {
+  KvCache first_cache = cache();
+  KvCache second_cache = cache();
+  Forward first(*model_, kernels_, pool_);
+  Forward second(*model_, kernels_, pool_);
+  ForwardRow first_row{7, 0, &first_cache, true};
+  ForwardRow second_row{8, 0, &second_cache, true};
+  StepRun run(first, {&first_row, 1}, reluctant_);
+  ASSERT_TRUE(run_step(second, {&second_row, 1}, reluctant_));
+  EXPECT_FALSE(run.finished());
+  StepRun* const runs[] = {&run};
+  run_to_end(runs, reluctant_);
+  ASSERT_TRUE(run.status());
+  EXPECT_TRUE(std::ranges::equal(first.logits(0), logits_alone(7)));
+  EXPECT_TRUE(std::ranges::equal(second.logits(0), logits_alone(8)));
+}
+
+}  // namespace
+}  // namespace potluck
