@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <zmq.h>
+#include <zmq.h>  // zmq.hpp has no calls for keys
 
 #include "engine/base/check.h"
 #include "engine/base/hash.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <zmq.h>
 
 namespace potluck {
 namespace {
@@ -16,30 +15,23 @@ enum RequestPart : size_t { kVersion, kRequestId, kDomain, kAddress, kRoute, kMe
 constexpr size_t kRequestParts = 7;
 
 // The parts of the next request; none if there is no request.
-std::vector<std::string> receive_request(void* socket) {
+std::vector<std::string> receive_request(zmq::socket_ref socket) {
   std::vector<std::string> parts;
-  bool more = true;
-  while (more) {
-    zmq_msg_t part;
-    zmq_msg_init(&part);
-    more = zmq_msg_recv(&part, socket, ZMQ_DONTWAIT) >= 0;
-    if (more) {
-      parts.emplace_back(static_cast<const char*>(zmq_msg_data(&part)), zmq_msg_size(&part));
-      more = zmq_msg_more(&part) != 0;
-    }
-    zmq_msg_close(&part);
+  zmq::message_t part;
+  while (zmq_receive_part(socket, part)) {
+    parts.push_back(part.to_string());
+    if (!part.more()) break;
   }
   return parts;
 }
 
-void send_reply(void* socket, const std::string& request_id, HandshakeVerdict verdict,
+void send_reply(zmq::socket_ref socket, const std::string& request_id, HandshakeVerdict verdict,
                 const std::string& user_id) {
   const std::string status = std::to_string(static_cast<int>(verdict));
   const std::string_view parts[] = {kZapVersion, request_id, status, "", user_id, ""};
   for (const std::string_view& part : parts) {
-    int flags = &part == &parts[std::size(parts) - 1] ? 0 : ZMQ_SNDMORE;
     // If the peer is gone already, nobody misses the answer.
-    zmq_send(socket, part.data(), part.size(), flags | ZMQ_DONTWAIT);
+    (void)zmq_send_part(socket, part, &part != &parts[std::size(parts) - 1]);
   }
 }
 
@@ -59,26 +51,25 @@ HandshakeVerdict HandshakePolicy::judge(std::string_view domain, const PeerKey& 
   return HandshakeVerdict::kAccept;
 }
 
-Result<ZapHandler> ZapHandler::start(void* context) {
+Result<ZapHandler> ZapHandler::start(zmq::context_t& context) {
   if (Status threads = check_zmq_threads(); !threads) return threads.error();
-  ZmqSocket socket(zmq_socket(context, ZMQ_REP));
-  if (socket == nullptr) return zmq_error("authentication handler");
-  int no_linger = 0;
-  if (zmq_setsockopt(socket.get(), ZMQ_LINGER, &no_linger, sizeof no_linger) != 0 ||
-      zmq_bind(socket.get(), kZapEndpoint) != 0) {
-    return zmq_error("authentication handler");
-  }
+  zmq::socket_t socket;
+  Status started = zmq_attempt("authentication handler", [&] {
+    socket = zmq::socket_t(context, zmq::socket_type::rep);
+    socket.set(zmq::sockopt::linger, 0);
+    socket.bind(kZapEndpoint);
+  });
+  if (!started) return started.error();
   return ZapHandler(std::move(socket));
 }
 
 void ZapHandler::serve(HandshakePolicy& policy, TimePoint now) {
   for (;;) {
-    std::vector<std::string> request = receive_request(socket_.get());
+    std::vector<std::string> request = receive_request(socket_);
     if (request.empty()) return;
     std::string user_id;
     HandshakeVerdict verdict = answer(request, policy, now, &user_id);
-    send_reply(socket_.get(), request.size() > kRequestId ? request[kRequestId] : "", verdict,
-               user_id);
+    send_reply(socket_, request.size() > kRequestId ? request[kRequestId] : "", verdict, user_id);
   }
 }
 

@@ -38,9 +38,9 @@ class HandshakePolicy {
 class ZapHandler {
  public:
   // Must run before any socket of the context is bound.
-  static Result<ZapHandler> start(void* context);
+  static Result<ZapHandler> start(zmq::context_t& context);
 
-  void* socket() const { return socket_.get(); }
+  zmq::socket_ref socket() { return socket_; }
   // Answers all requests that wait.
   void serve(HandshakePolicy& policy, TimePoint now);
 
@@ -49,11 +49,11 @@ class ZapHandler {
   const std::string& last_refusal() const { return last_refusal_; }
 
  private:
-  explicit ZapHandler(ZmqSocket socket) : socket_(std::move(socket)) {}
+  explicit ZapHandler(zmq::socket_t socket) : socket_(std::move(socket)) {}
   HandshakeVerdict answer(const std::vector<std::string>& request, HandshakePolicy& policy,
                           TimePoint now, std::string* user_id);
 
-  ZmqSocket socket_;
+  zmq::socket_t socket_;
   uint64_t refused_ = 0;
   std::string last_refusal_;
 };

@@ -2,7 +2,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <zmq.h>
 
 #include "protocol/listen_address.h"
 #include "protocol/peer_text.h"
@@ -27,7 +26,7 @@ struct ZmqClientTransport::State {
   struct Link {
     PeerKey server;
     Channel channel = Channel::kCompute;
-    ZmqSocket socket;
+    zmq::socket_t socket;
     ZmqWatch watch;
     std::unique_ptr<ZmqMonitor> monitor;
     LinkState state = LinkState::kConnecting;
@@ -51,7 +50,7 @@ struct ZmqClientTransport::State {
 
   SystemClock clock;
   CurveKeyPair keys;
-  ZmqContext context;
+  zmq::context_t context;
   Links links;
   std::unique_ptr<ZmqServerTransport> serving;  // or null
   size_t next_link = 0;  // where the next look begins: nobody is served twice in a row
@@ -72,7 +71,7 @@ void ZmqClientTransport::State::note_events(Link& link) {
 
 std::optional<Envelope> ZmqClientTransport::State::take(Link& link) {
   for (int i = 0; i < kSkipped && link.watch.may_have_message; ++i) {
-    auto received = zmq_receive(link.socket.get(), false);
+    auto received = zmq_receive(link.socket, false);
     link.watch.may_have_message = received.has_value();
     if (!received) return std::nullopt;
     if (!received->two_frames) continue;
@@ -143,19 +142,19 @@ Status ZmqClientTransport::connect(const PeerKey& server, Channel channel,
   if (!fits) return fits;
   disconnect(server, channel);
   bool ipv6 = endpoint.find('[') != std::string::npos;
-  auto socket = open_zmq_socket(state_->context.get(), {channel, ipv6, state_->keys, server});
+  auto socket = open_zmq_socket(state_->context, {channel, ipv6, state_->keys, server});
   if (!socket) return socket.error();
-  auto monitor = ZmqMonitor::watch(state_->context.get(), socket->get(),
+  auto monitor = ZmqMonitor::watch(state_->context, *socket,
                                    fmt::format("link-monitor-{}", state_->opened++), kLinkEvents);
   if (!monitor) return monitor.error();
-  if (zmq_connect(socket->get(), endpoint.c_str()) != 0) {
-    return zmq_error("cannot connect to " + endpoint);
-  }
+  Status connected =
+      zmq_attempt("cannot connect to " + endpoint, [&] { socket->connect(endpoint); });
+  if (!connected) return connected;
   auto link = std::make_unique<State::Link>();
   link->server = server;
   link->channel = channel;
   link->socket = std::move(*socket);
-  link->watch = ZmqWatch(link->socket.get());
+  link->watch = ZmqWatch(link->socket);
   link->monitor = std::move(*monitor);
   state_->links.push_back(std::move(link));
   return {};
@@ -192,7 +191,7 @@ Status ZmqClientTransport::send(const PeerKey& peer, Channel channel, Frames fra
   auto link = state_->find(peer, channel);
   if (link == state_->links.end()) return gone;
   uint64_t bytes = frames.bytes();
-  ZmqSent sent = zmq_send_frames((*link)->socket.get(), {}, frames);
+  ZmqSent sent = zmq_send_frames((*link)->socket, {}, frames);
   (*link)->watch.may_have_message = true;
   if (sent == ZmqSent::kYes) {
     if (channel == Channel::kCompute) state_->compute_bytes += bytes;

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <zmq.h>
 
 #include "engine/base/descriptor_limit.h"
 #include "engine/base/limits.h"
@@ -73,17 +72,17 @@ Result<GateLimits> gate_limits(Channel channel, size_t listeners) {
 struct ZmqServerTransport::State {
   // One channel's socket.
   struct Listener {
-    ZmqSocket socket;
+    zmq::socket_t socket;
     std::shared_ptr<ConnectionGate> gate;
     std::unique_ptr<GuardedListener> guard;  // ends before the socket
     ZmqWatch watch;
     std::string endpoint;
     PeerRoutes routes{kRememberedPeers};
 
-    bool open() const { return socket != nullptr; }
+    bool open() const { return socket.handle() != nullptr; }
   };
 
-  State(ZmqContext zmq_context, ZapHandler handler, const AllowList& list)
+  State(zmq::context_t zmq_context, ZapHandler handler, const AllowList& list)
       : context(std::move(zmq_context)),
         zap(std::move(handler)),
         zap_watch(zap.socket()),
@@ -104,7 +103,7 @@ struct ZmqServerTransport::State {
   bool wait(TimePoint deadline, std::optional<Envelope>* envelope);
 
   SystemClock clock;
-  ZmqContext context;
+  zmq::context_t context;
   ZapHandler zap;
   ZmqWatch zap_watch;
   const AllowList& allow_list;
@@ -134,11 +133,11 @@ Status ZmqServerTransport::State::open_channel(const Options& options, Channel c
   auto limits = gate_limits(channel, options.only_bulk ? 1 : kChannels.size());
   if (!limits) return limits.error();
   ZmqSocketRole role{channel, options.listen_host.front() == '[', options.keys, std::nullopt};
-  auto socket = open_zmq_socket(context.get(), role);
+  auto socket = open_zmq_socket(context, role);
   if (!socket) return socket.error();
   Listener& opened = listener(channel);
   opened.socket = std::move(*socket);
-  opened.watch = ZmqWatch(opened.socket.get());
+  opened.watch = ZmqWatch(opened.socket);
   opened.gate = std::make_shared<ConnectionGate>(*limits);
   return bind(options, channel, &opened);
 }
@@ -157,11 +156,11 @@ Status ZmqServerTransport::State::bind(const Options& options, Channel channel, 
   opened->guard = std::make_unique<GuardedListener>(descriptor, opened->gate);
   // libzmq takes the socket over as it is; the address is for its own records.
   std::string where = fmt::format("tcp://{}:{}", options.listen_host, socket->port());
-  void* raw = opened->socket.get();
-  if (zmq_setsockopt(raw, ZMQ_USE_FD, &descriptor, sizeof descriptor) != 0 ||
-      zmq_bind(raw, where.c_str()) != 0) {
-    return zmq_error("cannot listen on " + where);
-  }
+  Status bound = zmq_attempt("cannot listen on " + where, [&] {
+    opened->socket.set(zmq::sockopt::use_fd, descriptor);
+    opened->socket.bind(where);
+  });
+  if (!bound) return bound;
   opened->endpoint = fmt::format("tcp://{}:{}", advertised_host, socket->port());
   (void)socket->release();
   return {};
@@ -202,7 +201,7 @@ std::optional<PeerKey> ZmqServerTransport::State::sender(Channel channel,
 std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
   Listener& from = listener(channel);
   for (int i = 0; from.open() && i < kSkipped && from.watch.may_have_message; ++i) {
-    auto received = zmq_receive(from.socket.get(), true);
+    auto received = zmq_receive(from.socket, true);
     from.watch.may_have_message = received.has_value();
     if (!received) return std::nullopt;
     from.gate->delivered(received->descriptor, received->frames.bytes());
@@ -254,9 +253,9 @@ bool ZmqServerTransport::State::wait(TimePoint deadline, std::optional<Envelope>
 
 Result<std::unique_ptr<ZmqServerTransport>> ZmqServerTransport::listen(
     const Options& options, const AllowList& allow_list) {
-  ZmqContext context = make_zmq_context();
+  zmq::context_t context = make_zmq_context();
   // Before any socket: without its handler nothing may listen.
-  auto zap = ZapHandler::start(context.get());
+  auto zap = ZapHandler::start(context);
   if (!zap) return zap.error();
   auto state = std::make_unique<State>(std::move(context), std::move(*zap), allow_list);
   Status opened = state->open(options);
@@ -274,7 +273,7 @@ Status ZmqServerTransport::send(const PeerKey& peer, Channel channel, Frames fra
   State::Listener& listener = state_->listener(channel);
   uint64_t bytes = frames.bytes();
   while (const std::string* route = listener.routes.best(peer)) {
-    ZmqSent sent = zmq_send_frames(listener.socket.get(), *route, frames);
+    ZmqSent sent = zmq_send_frames(listener.socket, *route, frames);
     listener.watch.may_have_message = true;
     if (sent == ZmqSent::kYes) {
       if (channel == Channel::kCompute) state_->compute_bytes += bytes;

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <zmq.h>
 
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
@@ -16,7 +15,7 @@ namespace {
 
 // zmq.h calls it a draft and hides it; the released library has it. With it, a socket whose domain
 // has no authentication handler refuses everybody. Without it, such a socket lets everybody in.
-constexpr int kZapEnforceDomain = 93;
+using ZapEnforceDomain = zmq::sockopt::integral_option<93, int, true>;
 
 // CURVE wraps every frame: a command name, a nonce, flags and an authenticator.
 constexpr uint64_t kCurveOverhead = 64;
@@ -52,114 +51,67 @@ uint64_t frame_limit(Channel channel, bool server) {
   return kSmallFrameBytes;
 }
 
-// Collects the first failure of a row of zmq_setsockopt calls.
-class OptionSetter {
- public:
-  explicit OptionSetter(void* socket) : socket_(socket) {}
-
-  void set(int option, int value) { set_raw(option, &value, sizeof value); }
-  void set64(int option, uint64_t value) { set_raw(option, &value, sizeof value); }
-  void set_key(int option, const std::array<uint8_t, 32>& key) {
-    set_raw(option, key.data(), key.size());
-  }
-  void set_text(int option, std::string_view text) { set_raw(option, text.data(), text.size()); }
-  Status status() const { return status_; }
-
- private:
-  void set_raw(int option, const void* value, size_t size) {
-    if (status_.ok() && zmq_setsockopt(socket_, option, value, size) != 0) {
-      status_ = zmq_error(fmt::format("socket option {}", option));
-    }
-  }
-
-  void* socket_;
-  Status status_;
-};
-
 // The one function: every option of every socket that faces the network, with its reason.
-Status set_options(void* socket, const ZmqSocketRole& role) {
-  OptionSetter options(socket);
+void set_options(zmq::socket_t& socket, const ZmqSocketRole& role) {
+  namespace option = zmq::sockopt;
   bool server = !role.server_key.has_value();
   QueueLengths queues = queue_lengths(role.channel, server);
 
   // Bounded queues: a slow peer costs memory up to here, then send() says so. The default is 1000.
-  options.set(ZMQ_SNDHWM, queues.send);
-  options.set(ZMQ_RCVHWM, queues.receive);
+  socket.set(option::sndhwm, queues.send);
+  socket.set(option::rcvhwm, queues.receive);
   // A larger frame ends the connection. The default is no limit.
-  options.set64(ZMQ_MAXMSGSIZE, frame_limit(role.channel, server) + kCurveOverhead);
+  socket.set(option::maxmsgsize,
+             static_cast<int64_t>(frame_limit(role.channel, server) + kCurveOverhead));
   // Closing must not hang (the default waits forever), but a last Goodbye may leave.
-  options.set(ZMQ_LINGER, role.channel == Channel::kCompute ? 200 : 0);
+  socket.set(option::linger, role.channel == Channel::kCompute ? 200 : 0);
   // Encryption of bulk data has a thread of its own, so that it never delays compute messages.
-  options.set64(ZMQ_AFFINITY, role.channel == Channel::kBulk ? 2 : 1);
+  socket.set(option::affinity, uint64_t{role.channel == Channel::kBulk ? 2U : 1U});
   // A peer that does not finish its handshake holds nothing for long. The default is 30 s.
-  options.set(ZMQ_HANDSHAKE_IVL, 5000);
+  socket.set(option::handshake_ivl, 5000);
   // Finds connections whose other end vanished without a word, so that a worker connects anew.
   // Slow to judge: a part of 512 KiB may take its time on a bad link. Cores judge faster on their
   // own (liveness.h).
-  options.set(ZMQ_HEARTBEAT_IVL, 5000);
-  options.set(ZMQ_HEARTBEAT_TIMEOUT, 30'000);
-  options.set(ZMQ_HEARTBEAT_TTL, 30'000);
-  options.set(ZMQ_TCP_KEEPALIVE, 1);
-  options.set(ZMQ_TCP_KEEPALIVE_IDLE, 30);
-  options.set(ZMQ_TCP_KEEPALIVE_INTVL, 10);
-  options.set(ZMQ_TCP_KEEPALIVE_CNT, 3);
-  options.set(ZMQ_IPV6, role.ipv6 ? 1 : 0);
-  options.set_key(ZMQ_CURVE_SECRETKEY, role.keys.secret);
+  socket.set(option::heartbeat_ivl, 5000);
+  socket.set(option::heartbeat_timeout, 30'000);
+  socket.set(option::heartbeat_ttl, 30'000);
+  socket.set(option::tcp_keepalive, 1);
+  socket.set(option::tcp_keepalive_idle, 30);
+  socket.set(option::tcp_keepalive_intvl, 10);
+  socket.set(option::tcp_keepalive_cnt, 3);
+  socket.set(option::ipv6, role.ipv6);
+  socket.set(option::curve_secretkey, zmq::buffer(role.keys.secret));
   if (server) {
-    options.set(ZMQ_CURVE_SERVER, 1);
+    socket.set(option::curve_server, true);
     // CURVE alone lets any client key in: the handler behind the domain decides, and without a
     // handler nobody comes in.
-    options.set_text(ZMQ_ZAP_DOMAIN, role.channel == Channel::kJoin ? kJoinDomain : kMemberDomain);
-    options.set(kZapEnforceDomain, 1);
+    socket.set(option::zap_domain, role.channel == Channel::kJoin ? kJoinDomain : kMemberDomain);
+    socket.set(ZapEnforceDomain{}, true);
     // Sending to a vanished peer is an error. The default drops the message without a word.
-    options.set(ZMQ_ROUTER_MANDATORY, 1);
+    socket.set(option::router_mandatory, true);
     // A second connection with the same routing id never takes over the first one's work.
-    options.set(ZMQ_ROUTER_HANDOVER, 0);
+    socket.set(option::router_handover, false);
   } else {
-    options.set_key(ZMQ_CURVE_PUBLICKEY, role.keys.public_key.bytes);
-    options.set_key(ZMQ_CURVE_SERVERKEY, role.server_key->bytes);
+    socket.set(option::curve_publickey, zmq::buffer(role.keys.public_key.bytes));
+    socket.set(option::curve_serverkey, zmq::buffer(role.server_key->bytes));
     // Queue for finished connections only: a message for nobody is an error, not a promise.
-    options.set(ZMQ_IMMEDIATE, 1);
-    options.set(ZMQ_CONNECT_TIMEOUT, 5000);
+    socket.set(option::immediate, true);
+    socket.set(option::connect_timeout, 5000);
     // From 0.1 s, doubling: a coordinator that restarts finds its workers back within seconds.
-    options.set(ZMQ_RECONNECT_IVL, 100);
-    options.set(ZMQ_RECONNECT_IVL_MAX, 2000);
+    socket.set(option::reconnect_ivl, 100);
+    socket.set(option::reconnect_ivl_max, 2000);
   }
-  return options.status();
 }
 
-// A libzmq message that is closed in any case.
-class ZmqMessage {
- public:
-  ZmqMessage() { zmq_msg_init(&message_); }
-  explicit ZmqMessage(ByteSpan copied) {
-    CHECK(zmq_msg_init_size(&message_, copied.size()) == 0);
-    std::copy(copied.begin(), copied.end(), static_cast<std::byte*>(zmq_msg_data(&message_)));
-  }
-  ~ZmqMessage() { zmq_msg_close(&message_); }
-  ZmqMessage(const ZmqMessage&) = delete;
-  ZmqMessage& operator=(const ZmqMessage&) = delete;
-
-  zmq_msg_t* get() { return &message_; }
-  bool more() { return zmq_msg_more(&message_) != 0; }
-  ByteSpan bytes() {
-    return {static_cast<const std::byte*>(zmq_msg_data(&message_)), zmq_msg_size(&message_)};
-  }
-  bool receive(void* socket) { return zmq_msg_recv(&message_, socket, ZMQ_DONTWAIT) >= 0; }
-
- private:
-  zmq_msg_t message_;
-};
-
-ByteVector copy_of(ZmqMessage& message) {
-  ByteSpan bytes = message.bytes();
-  return {bytes.begin(), bytes.end()};
+ByteVector copy_of(const zmq::message_t& message) {
+  const auto* bytes = message.data<std::byte>();
+  return {bytes, bytes + message.size()};
 }
 
-void drop_rest(void* socket, bool more) {
+void drop_rest(zmq::socket_ref socket, bool more) {
   while (more) {
-    ZmqMessage part;
-    if (!part.receive(socket)) return;
+    zmq::message_t part;
+    if (!zmq_receive_part(socket, part)) return;
     more = part.more();
   }
 }
@@ -168,43 +120,50 @@ void free_frame(void*, void* hint) {
   delete static_cast<ByteVector*>(hint);
 }
 
-// Sends a frame, moving it away on success.
-bool send_frame(void* socket, ByteVector& frame, int flags) {
-  if (frame.size() < kCopiedBytes) {
-    ZmqMessage message(frame);
-    return zmq_msg_send(message.get(), socket, flags | ZMQ_DONTWAIT) >= 0;
+zmq::send_flags send_flags(bool more) {
+  return more ? zmq::send_flags::sndmore | zmq::send_flags::dontwait : zmq::send_flags::dontwait;
+}
+
+ZmqSent send_message(zmq::socket_ref socket, zmq::message_t& message, bool more) {
+  try {
+    return socket.send(message, send_flags(more)) ? ZmqSent::kYes : ZmqSent::kFull;
+  } catch (const zmq::error_t& error) {
+    return error.num() == EHOSTUNREACH ? ZmqSent::kNoPeer : ZmqSent::kFull;
   }
+}
+
+// Sends a frame, moving it away on success.
+ZmqSent send_frame(zmq::socket_ref socket, ByteVector& frame, bool more) {
+  if (frame.size() < kCopiedBytes) return zmq_send_part(socket, as_text(frame), more);
   auto owner = std::make_unique<ByteVector>(std::move(frame));
-  ByteVector* owned = owner.release();  // free_frame() deletes it
-  zmq_msg_t message;
-  CHECK(zmq_msg_init_data(&message, owned->data(), owned->size(), free_frame, owned) == 0);
-  if (zmq_msg_send(&message, socket, flags | ZMQ_DONTWAIT) >= 0) return true;
-  frame = std::move(*owned);
-  zmq_msg_close(&message);
-  return false;
+  try {
+    zmq::message_t message(owner->data(), owner->size(), free_frame, owner.get());
+    ByteVector* owned = owner.release();  // free_frame() deletes it
+    ZmqSent sent = send_message(socket, message, more);
+    if (sent != ZmqSent::kYes) frame = std::move(*owned);
+    return sent;
+  } catch (const zmq::error_t&) {  // no memory for the message
+    frame = std::move(*owner);
+    return ZmqSent::kFull;
+  }
 }
 
 }  // namespace
 
-void CloseZmqSocket::operator()(void* socket) const {
-  zmq_close(socket);
+zmq::context_t make_zmq_context() {
+  constexpr int kIoThreads = 2;  // one for compute and join, one for bulk; see the affinity above
+  std::optional<zmq::context_t> context;
+  CHECK(zmq_attempt("messages between devices", [&] { context.emplace(kIoThreads); }).ok());
+  return std::move(*context);
 }
 
-void TerminateZmqContext::operator()(void* context) const {
-  while (zmq_ctx_term(context) != 0 && errno == EINTR) {
+Status zmq_attempt(const std::string& what, const std::function<void()>& calls) {
+  try {
+    calls();
+    return {};
+  } catch (const zmq::error_t& error) {
+    return Error{ErrorCode::kIo, fmt::format("{}: {}", what, error.what())};
   }
-}
-
-ZmqContext make_zmq_context() {
-  ZmqContext context(zmq_ctx_new());
-  CHECK(context != nullptr);
-  // One thread for compute and join, one for bulk; see ZMQ_AFFINITY above.
-  CHECK(zmq_ctx_set(context.get(), ZMQ_IO_THREADS, 2) == 0);
-  return context;
-}
-
-Error zmq_error(const std::string& what) {
-  return {ErrorCode::kIo, fmt::format("{}: {}", what, zmq_strerror(zmq_errno()))};
 }
 
 Status check_zmq_threads() {
@@ -218,31 +177,52 @@ uint64_t zmq_backlog_bytes(Channel channel) {
   return messages * kFrames * frame_limit(channel, true);
 }
 
-Result<ZmqSocket> open_zmq_socket(void* context, const ZmqSocketRole& role) {
+Result<zmq::socket_t> open_zmq_socket(zmq::context_t& context, const ZmqSocketRole& role) {
   if (Status threads = check_zmq_threads(); !threads) return threads.error();
-  ZmqSocket socket(zmq_socket(context, role.server_key ? ZMQ_DEALER : ZMQ_ROUTER));
-  if (socket == nullptr) return zmq_error("opening a socket");
-  Status set = set_options(socket.get(), role);
-  if (!set) return set.error();
+  zmq::socket_t socket;
+  Status opened = zmq_attempt("opening a socket", [&] {
+    bool dealer = role.server_key.has_value();
+    socket = zmq::socket_t(context, dealer ? zmq::socket_type::dealer : zmq::socket_type::router);
+    set_options(socket, role);
+  });
+  if (!opened) return opened.error();
   return socket;
 }
 
-std::optional<ZmqReceived> zmq_receive(void* socket, bool from_router) {
+bool zmq_receive_part(zmq::socket_ref socket, zmq::message_t& part) {
+  try {
+    return socket.recv(part, zmq::recv_flags::dontwait).has_value();
+  } catch (const zmq::error_t&) {
+    return false;
+  }
+}
+
+ZmqSent zmq_send_part(zmq::socket_ref socket, std::string_view part, bool more) {
+  try {
+    zmq::message_t message(part);
+    return send_message(socket, message, more);
+  } catch (const zmq::error_t&) {  // no memory for the message
+    return ZmqSent::kFull;
+  }
+}
+
+std::optional<ZmqReceived> zmq_receive(zmq::socket_ref socket, bool from_router) {
   ZmqReceived received;
   if (from_router) {
-    ZmqMessage route;
-    if (!route.receive(socket)) return std::nullopt;
-    received.route = as_text(route.bytes());
+    zmq::message_t route;
+    if (!zmq_receive_part(socket, route)) return std::nullopt;
+    received.route = route.to_string();
     if (!route.more()) return received;
   }
-  ZmqMessage header;
-  if (!header.receive(socket)) return std::nullopt;
-  const char* user_id = zmq_msg_gets(header.get(), "User-Id");
+  zmq::message_t header;
+  if (!zmq_receive_part(socket, header)) return std::nullopt;
+  // cppzmq throws where a property is not set, and at a DEALER no message has a User-Id.
+  const char* user_id = zmq_msg_gets(header.handle(), "User-Id");
   if (user_id != nullptr) received.user_id = user_id;
-  received.descriptor = zmq_msg_get(header.get(), ZMQ_SRCFD);
+  received.descriptor = zmq_msg_get(header.handle(), ZMQ_SRCFD);
   if (!header.more()) return received;
-  ZmqMessage tensor;
-  if (!tensor.receive(socket)) return received;
+  zmq::message_t tensor;
+  if (!zmq_receive_part(socket, tensor)) return received;
   if (tensor.more()) {
     drop_rest(socket, true);
     return received;
@@ -252,51 +232,52 @@ std::optional<ZmqReceived> zmq_receive(void* socket, bool from_router) {
   return received;
 }
 
-ZmqSent zmq_send_frames(void* socket, const std::string& route, Frames& frames) {
-  auto failure = [] { return zmq_errno() == EHOSTUNREACH ? ZmqSent::kNoPeer : ZmqSent::kFull; };
+ZmqSent zmq_send_frames(zmq::socket_ref socket, const std::string& route, Frames& frames) {
   if (!route.empty()) {
-    ZmqMessage address(as_bytes(route));
-    if (zmq_msg_send(address.get(), socket, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) return failure();
+    ZmqSent addressed = zmq_send_part(socket, route, true);
+    if (addressed != ZmqSent::kYes) return addressed;
   }
-  if (!send_frame(socket, frames.header, ZMQ_SNDMORE)) return failure();
-  if (!send_frame(socket, frames.tensor, 0)) return failure();
-  return ZmqSent::kYes;
+  ZmqSent header = send_frame(socket, frames.header, true);
+  return header == ZmqSent::kYes ? send_frame(socket, frames.tensor, false) : header;
 }
 
-Result<std::unique_ptr<ZmqMonitor>> ZmqMonitor::watch(void* context, void* socket,
+Result<std::unique_ptr<ZmqMonitor>> ZmqMonitor::watch(zmq::context_t& context,
+                                                      zmq::socket_ref socket,
                                                       const std::string& name, int events) {
-  ZmqSocket pair(zmq_socket(context, ZMQ_PAIR));
-  if (pair == nullptr) return zmq_error("opening a monitor");
-  OptionSetter options(pair.get());
-  options.set(ZMQ_LINGER, 0);
-  // No bound: libzmq's thread would wait at a full queue, and with it all traffic.
-  options.set(ZMQ_RCVHWM, 0);
-  if (!options.status()) return options.status().error();
   std::string address = "inproc://" + name;
-  if (zmq_socket_monitor(socket, address.c_str(), events) != 0) return zmq_error("socket monitor");
-  std::unique_ptr<ZmqMonitor> monitor(new ZmqMonitor(socket, std::move(pair)));
-  if (zmq_connect(monitor->pair_.get(), address.c_str()) != 0) return zmq_error("socket monitor");
+  std::unique_ptr<ZmqMonitor> monitor;
+  Status watched = zmq_attempt("opening a monitor", [&] {
+    zmq::socket_t pair(context, zmq::socket_type::pair);
+    pair.set(zmq::sockopt::linger, 0);
+    // No bound: libzmq's thread would wait at a full queue, and with it all traffic.
+    pair.set(zmq::sockopt::rcvhwm, 0);
+    if (zmq_socket_monitor(socket.handle(), address.c_str(), events) != 0) throw zmq::error_t();
+    monitor.reset(new ZmqMonitor(socket, std::move(pair)));
+    monitor->pair_.connect(address);
+  });
+  if (!watched) return watched.error();
   return monitor;
 }
 
 // Stops the events first: libzmq's thread would wait forever to tell a closed socket of one.
 ZmqMonitor::~ZmqMonitor() {
-  zmq_socket_monitor(watched_, nullptr, 0);
+  zmq_socket_monitor(watched_.handle(), nullptr, 0);
 }
 
 std::optional<uint16_t> ZmqMonitor::next() {
   if (!watch_.may_have_message) return std::nullopt;
-  ZmqMessage event;  // 16 bits of event, 32 bits of value; the endpoint follows
-  watch_.may_have_message = event.receive(pair_.get());
+  zmq::message_t event;  // 16 bits of event, 32 bits of value; the endpoint follows
+  watch_.may_have_message = zmq_receive_part(pair_, event);
   if (!watch_.may_have_message) return std::nullopt;
-  drop_rest(pair_.get(), event.more());
-  ByteSpan bytes = event.bytes();
-  return bytes.size() < sizeof(uint16_t) ? uint16_t{0} : load<uint16_t>(bytes.data());
+  drop_rest(pair_, event.more());
+  if (event.size() < sizeof(uint16_t)) return uint16_t{0};
+  return load<uint16_t>(event.data<std::byte>());
 }
 
-ZmqWatch::ZmqWatch(void* socket) {
-  size_t size = sizeof file_descriptor;
-  CHECK(zmq_getsockopt(socket, ZMQ_FD, &file_descriptor, &size) == 0);
+ZmqWatch::ZmqWatch(zmq::socket_ref socket) {
+  Status asked = zmq_attempt("file descriptor of a socket",
+                             [&] { file_descriptor = socket.get(zmq::sockopt::fd); });
+  CHECK(asked.ok());
 }
 
 bool zmq_wait(std::span<ZmqWatch* const> watches, TimePoint now, TimePoint deadline) {

@@ -1,29 +1,22 @@
-// What both ZeroMQ transports are made of: owned contexts and sockets, the one function that sets
-// socket options, and moving two-frame messages in and out. Internal to the transports. A socket
-// belongs to the thread of its transport.
+// What both ZeroMQ transports are made of, over cppzmq: the one function that sets socket options,
+// moving two-frame messages in and out, waiting and monitor events. Internal to the transports. A
+// socket belongs to the thread of its transport; it must be closed before its context ends: declare
+// it after the context. Exceptions of cppzmq end in zmq_socket.cpp.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <zmq.hpp>
 
 #include "protocol/keys.h"
 #include "protocol/transport.h"
 
 namespace potluck {
 
-struct CloseZmqSocket {
-  void operator()(void* socket) const;
-};
-struct TerminateZmqContext {
-  void operator()(void* context) const;
-};
-// Sockets must be closed before their context ends: declare them after it.
-using ZmqSocket = std::unique_ptr<void, CloseZmqSocket>;
-using ZmqContext = std::unique_ptr<void, TerminateZmqContext>;
-
-ZmqContext make_zmq_context();
+zmq::context_t make_zmq_context();
 
 // The ZAP domains: what the authentication handler tells sockets apart by.
 inline constexpr std::string_view kMemberDomain = "potluck.member";
@@ -41,13 +34,13 @@ struct ZmqSocketRole {
 Status check_zmq_threads();
 
 // An encrypted ROUTER (listening) or DEALER with all its options.
-Result<ZmqSocket> open_zmq_socket(void* context, const ZmqSocketRole& role);
+Result<zmq::socket_t> open_zmq_socket(zmq::context_t& context, const ZmqSocketRole& role);
 
 // What a listening socket may hold of one connection at most: full queues of the largest messages.
 uint64_t zmq_backlog_bytes(Channel channel);
 
-// The error of the last libzmq call that failed, after `what`.
-Error zmq_error(const std::string& what);
+// Runs calls of cppzmq; what they throw becomes an error, after `what`. Not for every message.
+Status zmq_attempt(const std::string& what, const std::function<void()>& calls);
 
 // --- messages ------------------------------------------------------------------------------------
 
@@ -61,13 +54,17 @@ struct ZmqReceived {
 };
 
 // Takes one message if there is one, whatever it looks like; never waits.
-std::optional<ZmqReceived> zmq_receive(void* socket, bool from_router);
+std::optional<ZmqReceived> zmq_receive(zmq::socket_ref socket, bool from_router);
 
 enum class ZmqSent { kYes, kFull, kNoPeer };
 
 // Never waits. An empty route means a DEALER, where kFull may also mean that nobody is connected.
 // The frames are moved away when they were sent, and only then.
-ZmqSent zmq_send_frames(void* socket, const std::string& route, Frames& frames);
+ZmqSent zmq_send_frames(zmq::socket_ref socket, const std::string& route, Frames& frames);
+
+// One part of a message; neither waits.
+bool zmq_receive_part(zmq::socket_ref socket, zmq::message_t& part);
+ZmqSent zmq_send_part(zmq::socket_ref socket, std::string_view part, bool more);
 
 // --- waiting -------------------------------------------------------------------------------------
 
@@ -76,7 +73,7 @@ ZmqSent zmq_send_frames(void* socket, const std::string& route, Frames& frames);
 // that found nothing; then only its file descriptor can tell of news.
 struct ZmqWatch {
   ZmqWatch() = default;
-  explicit ZmqWatch(void* socket);
+  explicit ZmqWatch(zmq::socket_ref socket);
 
   int file_descriptor = -1;
   bool may_have_message = true;
@@ -88,11 +85,12 @@ bool zmq_wait(std::span<ZmqWatch* const> watches, TimePoint now, TimePoint deadl
 
 // --- monitor events ------------------------------------------------------------------------------
 
-// Tells of events on a socket. Must be destroyed before that socket is closed.
+// Tells of events on a socket. Must be destroyed before that socket is closed. zmq::monitor_t waits
+// with a poll of its own and bounds its queue; this one is waited for with everything else.
 class ZmqMonitor {
  public:
   // `events` is a set of ZMQ_EVENT_*; `name` is unique within the context.
-  static Result<std::unique_ptr<ZmqMonitor>> watch(void* context, void* socket,
+  static Result<std::unique_ptr<ZmqMonitor>> watch(zmq::context_t& context, zmq::socket_ref socket,
                                                    const std::string& name, int events);
   ~ZmqMonitor();
   ZmqMonitor(const ZmqMonitor&) = delete;
@@ -103,11 +101,11 @@ class ZmqMonitor {
   ZmqWatch& watch() { return watch_; }
 
  private:
-  ZmqMonitor(void* watched, ZmqSocket pair)
-      : watched_(watched), pair_(std::move(pair)), watch_(pair_.get()) {}
+  ZmqMonitor(zmq::socket_ref watched, zmq::socket_t pair)
+      : watched_(watched), pair_(std::move(pair)), watch_(pair_) {}
 
-  void* watched_;
-  ZmqSocket pair_;
+  zmq::socket_ref watched_;
+  zmq::socket_t pair_;
   ZmqWatch watch_;
 };
 

@@ -9,11 +9,11 @@
 #include <cstdlib>
 #include <string>
 #include <vector>
+#include <zmq.hpp>
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "engine/base/check.h"
 #include "engine/base/clock.h"
@@ -32,38 +32,34 @@ Keys make_keys() {
   return keys;
 }
 
-void set_text(void* socket, int option, const char* text) {
-  CHECK(zmq_setsockopt(socket, option, text, 41) == 0);
-}
-
 // A child: says hello once, then answers every request with `reply_bytes`.
 [[noreturn]] void answer_forever(const std::string& endpoint, const Keys& server,
                                  size_t reply_bytes) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  void* context = zmq_ctx_new();
-  void* socket = zmq_socket(context, ZMQ_DEALER);
+  zmq::context_t context;
+  zmq::socket_t socket(context, zmq::socket_type::dealer);
   Keys own = make_keys();
-  set_text(socket, ZMQ_CURVE_SERVERKEY, server.public_key);
-  set_text(socket, ZMQ_CURVE_PUBLICKEY, own.public_key);
-  set_text(socket, ZMQ_CURVE_SECRETKEY, own.secret_key);
-  CHECK(zmq_connect(socket, endpoint.c_str()) == 0);
+  socket.set(zmq::sockopt::curve_serverkey, server.public_key);
+  socket.set(zmq::sockopt::curve_publickey, own.public_key);
+  socket.set(zmq::sockopt::curve_secretkey, own.secret_key);
+  socket.connect(endpoint);
   std::vector<char> reply(reply_bytes, 'r');
-  CHECK(zmq_send(socket, "h", 1, 0) == 1);
+  CHECK(socket.send(zmq::str_buffer("h")).has_value());
   std::vector<char> request(1 << 20);
   for (;;) {
-    CHECK(zmq_recv(socket, request.data(), request.size(), 0) >= 0);
-    CHECK(zmq_send(socket, reply.data(), reply.size(), 0) == static_cast<int>(reply.size()));
+    CHECK(socket.recv(zmq::buffer(request)).has_value());
+    CHECK(socket.send(zmq::buffer(reply)) == reply.size());
   }
 }
 
 class Gatherer {
  public:
-  Gatherer(const Keys& keys, const std::string& endpoint) : context_(zmq_ctx_new()) {
-    socket_ = zmq_socket(context_, ZMQ_ROUTER);
-    int as_server = 1;
-    CHECK(zmq_setsockopt(socket_, ZMQ_CURVE_SERVER, &as_server, sizeof as_server) == 0);
-    set_text(socket_, ZMQ_CURVE_SECRETKEY, keys.secret_key);
-    CHECK(zmq_bind(socket_, endpoint.c_str()) == 0);
+  Gatherer(const Keys& keys, const std::string& endpoint)
+      : socket_(context_, zmq::socket_type::router) {
+    socket_.set(zmq::sockopt::linger, 0);
+    socket_.set(zmq::sockopt::curve_server, true);
+    socket_.set(zmq::sockopt::curve_secretkey, keys.secret_key);
+    socket_.bind(endpoint);
   }
 
   void wait_for_hellos(int workers) {
@@ -72,8 +68,8 @@ class Gatherer {
 
   void round(const std::vector<char>& request) {
     for (const std::string& peer : peers_) {
-      CHECK(zmq_send(socket_, peer.data(), peer.size(), ZMQ_SNDMORE) >= 0);
-      CHECK(zmq_send(socket_, request.data(), request.size(), 0) >= 0);
+      CHECK(socket_.send(zmq::buffer(peer), zmq::send_flags::sndmore).has_value());
+      CHECK(socket_.send(zmq::buffer(request)).has_value());
     }
     for (size_t i = 0; i < peers_.size(); ++i) receive_one();
   }
@@ -81,14 +77,14 @@ class Gatherer {
  private:
   std::string receive_one() {
     char identity[256];
-    int length = zmq_recv(socket_, identity, sizeof identity, 0);
-    CHECK(length > 0);
-    CHECK(zmq_recv(socket_, body_.data(), body_.size(), 0) >= 0);
-    return {identity, static_cast<size_t>(length)};
+    auto length = socket_.recv(zmq::buffer(identity));
+    CHECK(length.has_value());
+    CHECK(socket_.recv(zmq::buffer(body_)).has_value());
+    return {identity, length->size};
   }
 
-  void* context_;
-  void* socket_;
+  zmq::context_t context_;
+  zmq::socket_t socket_;
   std::vector<std::string> peers_;
   std::vector<char> body_ = std::vector<char>(1 << 20);
 };

@@ -2,12 +2,12 @@
 // were seen. Time is bounded by attempts.
 #include <array>
 #include <fstream>
+#include <zmq.hpp>
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "engine/base/descriptor_limit.h"
 #include "engine/base/limits.h"
@@ -181,28 +181,26 @@ TEST_F(StrangersTest, LargeCommandsBeforeTheHandshakeCostNothing) {
 class ManyParts {
  public:
   ManyParts(const CurveKeyPair& keys, const PeerKey& server, const std::string& endpoint)
-      : context_(zmq_ctx_new()), socket_(zmq_socket(context_.get(), ZMQ_DEALER)) {
-    int no_linger = 0;
-    int one_message = 1;
-    zmq_setsockopt(socket_.get(), ZMQ_LINGER, &no_linger, sizeof no_linger);
-    zmq_setsockopt(socket_.get(), ZMQ_SNDHWM, &one_message, sizeof one_message);
-    zmq_setsockopt(socket_.get(), ZMQ_CURVE_SERVERKEY, server.bytes.data(), 32);
-    zmq_setsockopt(socket_.get(), ZMQ_CURVE_PUBLICKEY, keys.public_key.bytes.data(), 32);
-    zmq_setsockopt(socket_.get(), ZMQ_CURVE_SECRETKEY, keys.secret.data(), 32);
-    EXPECT_EQ(zmq_connect(socket_.get(), endpoint.c_str()), 0);
+      : socket_(context_, zmq::socket_type::dealer) {
+    socket_.set(zmq::sockopt::linger, 0);
+    socket_.set(zmq::sockopt::sndhwm, 1);
+    socket_.set(zmq::sockopt::curve_serverkey, zmq::buffer(server.bytes));
+    socket_.set(zmq::sockopt::curve_publickey, zmq::buffer(keys.public_key.bytes));
+    socket_.set(zmq::sockopt::curve_secretkey, zmq::buffer(keys.secret));
+    socket_.connect(endpoint);
   }
   // One message, if it can be sent now.
   void send(uint64_t bytes) {
     std::string part(8000, 'x');
     for (uint64_t sent = 0; sent < bytes; sent += part.size()) {
-      if (zmq_send(socket_.get(), part.data(), part.size(), ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0) return;
+      if (zmq_send_part(socket_, part, true) != ZmqSent::kYes) return;
     }
-    zmq_send(socket_.get(), "", 0, ZMQ_DONTWAIT);
+    (void)zmq_send_part(socket_, "", false);
   }
 
  private:
-  ZmqContext context_;
-  ZmqSocket socket_;
+  zmq::context_t context_;
+  zmq::socket_t socket_;
 };
 
 // libzmq keeps all parts of a message until its last one came, and counts whole messages only.

@@ -4,9 +4,9 @@
 
 #include <memory>
 #include <set>
+#include <zmq.hpp>
 
 #include <gtest/gtest.h>
-#include <zmq.h>
 
 #include "engine/base/limits.h"
 #include "protocol/zmq_auth.h"
@@ -386,32 +386,28 @@ class ZmqRawPeer {
  public:
   ZmqRawPeer(const CurveKeyPair& keys, const PeerKey& server, const std::string& routing_id,
              const std::string& endpoint)
-      : context_(zmq_ctx_new()), socket_(zmq_socket(context_.get(), ZMQ_DEALER)) {
-    void* raw = socket_.get();
-    int no_linger = 0;
-    zmq_setsockopt(raw, ZMQ_LINGER, &no_linger, sizeof no_linger);
-    zmq_setsockopt(raw, ZMQ_CURVE_SERVERKEY, server.bytes.data(), 32);
-    zmq_setsockopt(raw, ZMQ_CURVE_PUBLICKEY, keys.public_key.bytes.data(), 32);
-    zmq_setsockopt(raw, ZMQ_CURVE_SECRETKEY, keys.secret.data(), 32);
-    zmq_setsockopt(raw, ZMQ_ROUTING_ID, routing_id.data(), routing_id.size());
-    EXPECT_EQ(zmq_connect(raw, endpoint.c_str()), 0);
+      : socket_(context_, zmq::socket_type::dealer) {
+    socket_.set(zmq::sockopt::linger, 0);
+    socket_.set(zmq::sockopt::curve_serverkey, zmq::buffer(server.bytes));
+    socket_.set(zmq::sockopt::curve_publickey, zmq::buffer(keys.public_key.bytes));
+    socket_.set(zmq::sockopt::curve_secretkey, zmq::buffer(keys.secret));
+    socket_.set(zmq::sockopt::routing_id, routing_id);
+    socket_.connect(endpoint);
   }
 
   void send(const std::vector<std::string>& parts) {
     for (size_t i = 0; i < parts.size(); ++i) {
-      int flags = ZMQ_DONTWAIT | (i + 1 < parts.size() ? ZMQ_SNDMORE : 0);
-      zmq_send(socket_.get(), parts[i].data(), parts[i].size(), flags);
+      (void)zmq_send_part(socket_, parts[i], i + 1 < parts.size());
     }
   }
   std::string receive() {
-    char buffer[64];
-    int size = zmq_recv(socket_.get(), buffer, sizeof buffer, ZMQ_DONTWAIT);
-    return size < 0 ? "" : std::string(buffer, static_cast<size_t>(size));
+    zmq::message_t part;
+    return zmq_receive_part(socket_, part) ? part.to_string() : "";
   }
 
  private:
-  ZmqContext context_;
-  ZmqSocket socket_;
+  zmq::context_t context_;
+  zmq::socket_t socket_;
 };
 
 TEST_F(ZmqTransportTest, AnImpostorWithTheSameRoutingIdTakesNothingOver) {
@@ -463,21 +459,19 @@ bool gets_through(bool with_handler) {
   AllowList allowed;
   EXPECT_TRUE(allowed.add(peer_keys.public_key, "").ok());
   HandshakePolicy policy(allowed);
-  ZmqContext context = make_zmq_context();
+  zmq::context_t context = make_zmq_context();
   std::optional<ZapHandler> handler;
-  if (with_handler) handler.emplace(std::move(*ZapHandler::start(context.get())));
-  auto socket = open_zmq_socket(context.get(), {Channel::kCompute, false, keys, std::nullopt});
+  if (with_handler) handler.emplace(std::move(*ZapHandler::start(context)));
+  auto socket = open_zmq_socket(context, {Channel::kCompute, false, keys, std::nullopt});
   EXPECT_TRUE(socket.ok());
-  EXPECT_EQ(zmq_bind(socket->get(), "tcp://127.0.0.1:*"), 0);
-  char endpoint[64];
-  size_t size = sizeof endpoint;
-  EXPECT_EQ(zmq_getsockopt(socket->get(), ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
-  ZmqRawPeer peer(peer_keys, keys.public_key, "w", endpoint);
+  socket->bind("tcp://127.0.0.1:*");
+  ZmqRawPeer peer(peer_keys, keys.public_key, "w", socket->get(zmq::sockopt::last_endpoint));
   peer.send({"hello", ""});
   for (int i = 0; i < (with_handler ? kAttempts : kFewAttempts); ++i) {
     if (handler) handler->serve(policy, TimePoint(0));
-    zmq_pollitem_t item{socket->get(), 0, ZMQ_POLLIN, 0};
-    if (zmq_poll(&item, 1, 5) > 0) return zmq_receive(socket->get(), true).has_value();
+    zmq::pollitem_t item{socket->handle(), 0, ZMQ_POLLIN, 0};
+    if (zmq::poll(&item, 1, std::chrono::milliseconds(5)) > 0)
+      return zmq_receive(*socket, true).has_value();
   }
   return false;
 }
@@ -488,10 +482,10 @@ TEST(ZmqClosedByDefault, NobodyComesInWithoutAHandler) {
 }
 
 TEST(ZmqClosedByDefault, ASecondHandlerInOneContextIsAnError) {
-  ZmqContext context = make_zmq_context();
-  auto first = ZapHandler::start(context.get());
+  zmq::context_t context = make_zmq_context();
+  auto first = ZapHandler::start(context);
   ASSERT_TRUE(first.ok());
-  EXPECT_FALSE(ZapHandler::start(context.get()).ok());
+  EXPECT_FALSE(ZapHandler::start(context).ok());
 }
 
 // --- workers that serve each other ---
