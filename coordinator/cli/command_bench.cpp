@@ -9,6 +9,7 @@
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/serving/generator.h"
 #include "engine/base/limits.h"
 
 namespace potluck {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/serving/generator.h"
 #include "coordinator/serving/runtime.h"
 #include "engine/chat/chat_template.h"
 

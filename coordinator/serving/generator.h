@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/clock.h"
-#include "engine/model/forward.h"
+#include "coordinator/serving/generation_context.h"
 #include "engine/model/sampler.h"
 
 namespace potluck {
@@ -37,14 +36,6 @@ struct GenerationResult {
 
 // Told every token as it is chosen; false ends the generation ("stop").
 using TokenSink = std::function<bool(TokenId token)>;
-
-// What a generation works with; all of it outlives the call.
-struct GenerationContext {
-  const Model& model;
-  Forward& forward;
-  ExpertExecutor& executor;
-  const Clock& clock;
-};
 
 // Runs tokens through the model in steps of at most `chunk` rows, starting at the cache's length;
 // afterwards forward.logits(0) are those that follow the last token. Stops between two steps once

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "coordinator/serving/generator.h"
+#include "coordinator/serving/generation_context.h"
 #include "coordinator/serving/pool.h"
 #include "coordinator/serving/streamed_experts.h"
 #include "engine/base/process_limits.h"

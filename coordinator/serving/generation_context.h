@@ -1,0 +1,17 @@
+// GenerationContext: what a generation works with. The runtime owns all of it; it outlives every
+// generation. Used by the runtime's thread.
+#pragma once
+
+#include "engine/base/clock.h"
+#include "engine/model/forward.h"
+
+namespace potluck {
+
+struct GenerationContext {
+  const Model& model;
+  Forward& forward;
+  ExpertExecutor& executor;
+  const Clock& clock;
+};
+
+}  // namespace potluck
