@@ -26,6 +26,7 @@ TEST(CountersJson, EveryCounterStandsUnderItsName) {
 }
 
 TEST(CountersJson, NoTwoCountersShareAName) {
+  const ExpertCounters none;
   std::set<std::string> names;
   size_t counters = 0;
   visit_counters(
@@ -33,9 +34,9 @@ TEST(CountersJson, NoTwoCountersShareAName) {
         names.insert(counter.name);
         ++counters;
       },
-      ExpertCounters{});
+      none);
   EXPECT_EQ(names.size(), counters);
-  EXPECT_EQ(json_of(ExpertCounters{}).size(), counters);
+  EXPECT_EQ(json_of(none).size(), counters);
 }
 
 }  // namespace
