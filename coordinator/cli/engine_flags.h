@@ -7,7 +7,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/device_flags.h"
 #include "coordinator/cli/number_text.h"
-#include "coordinator/serving/runtime.h"
+#include "coordinator/runtime/runtime.h"
 
 namespace potluck {
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "coordinator/serving/runtime.h"
+#include "coordinator/runtime/runtime.h"
 #include "engine/base/storage.h"
 
 namespace potluck {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/cluster/delivery.h"
 #include "coordinator/cluster/membership.h"
+#include "coordinator/delivery/delivery.h"
 #include "coordinator/dispatch/dispatcher.h"
 
 namespace potluck {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/runtime/runtime.h"
 #include "coordinator/serving/generator.h"
-#include "coordinator/serving/runtime.h"
 #include "engine/chat/chat_template.h"
 
 namespace potluck {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/serving/generation_context.h"
+#include "coordinator/runtime/generation_context.h"
 #include "engine/model/sampler.h"
 
 namespace potluck {

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "coordinator/cluster/delivery.h"
+#include "coordinator/delivery/delivery.h"
 #include "engine/base/memory_storage.h"
 #include "engine/model/model.h"
 #include "tests/support/test_files.h"

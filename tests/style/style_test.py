@@ -52,7 +52,7 @@ SEAMS = {
         {
             "engine/base/storage.cpp",
             "engine/base/process_limits.cpp",  # /proc, whose files have no size
-            "coordinator/serving/local_workers.cpp",  # /dev/null between fork() and exec()
+            "coordinator/runtime/local_workers.cpp",  # /dev/null between fork() and exec()
             "coordinator/cli/standard_streams.cpp",  # /dev/null before there is a Storage
         },
         "take a Storage",

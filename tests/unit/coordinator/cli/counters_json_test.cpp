@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "coordinator/serving/runtime.h"
+#include "coordinator/runtime/runtime.h"
 
 namespace potluck {
 namespace {

@@ -1,4 +1,4 @@
-#include "coordinator/serving/streamed_experts.h"
+#include "coordinator/runtime/streamed_experts.h"
 
 #include <algorithm>
 #include <filesystem>

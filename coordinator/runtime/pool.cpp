@@ -1,10 +1,10 @@
-#include "coordinator/serving/pool.h"
+#include "coordinator/runtime/pool.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 
-#include "coordinator/serving/epoch.h"
+#include "coordinator/runtime/epoch.h"
 #include "engine/base/limits.h"
 #include "engine/experts/manifest_builder.h"
 

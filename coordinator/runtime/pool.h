@@ -9,8 +9,8 @@
 #include <string>
 
 #include "coordinator/dispatch/remote_executor.h"
-#include "coordinator/serving/local_workers.h"
-#include "coordinator/serving/loop_keeper.h"
+#include "coordinator/runtime/local_workers.h"
+#include "coordinator/runtime/loop_keeper.h"
 #include "engine/base/notice_limiter.h"
 #include "engine/model/model.h"
 #include "protocol/listen_address.h"

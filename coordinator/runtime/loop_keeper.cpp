@@ -1,4 +1,4 @@
-#include "coordinator/serving/loop_keeper.h"
+#include "coordinator/runtime/loop_keeper.h"
 
 #include <algorithm>
 

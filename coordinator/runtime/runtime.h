@@ -8,9 +8,9 @@
 #include <optional>
 #include <string>
 
-#include "coordinator/serving/generation_context.h"
-#include "coordinator/serving/pool.h"
-#include "coordinator/serving/streamed_experts.h"
+#include "coordinator/runtime/generation_context.h"
+#include "coordinator/runtime/pool.h"
+#include "coordinator/runtime/streamed_experts.h"
 #include "engine/base/process_limits.h"
 
 namespace potluck {

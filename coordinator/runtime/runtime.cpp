@@ -1,10 +1,10 @@
-#include "coordinator/serving/runtime.h"
+#include "coordinator/runtime/runtime.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 
-#include "coordinator/serving/memory_plan.h"
+#include "coordinator/runtime/memory_plan.h"
 #include "engine/base/format_bytes.h"
 #include "engine/base/out_of_resources.h"
 

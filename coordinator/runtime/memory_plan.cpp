@@ -1,4 +1,4 @@
-#include "coordinator/serving/memory_plan.h"
+#include "coordinator/runtime/memory_plan.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "coordinator/serving/local_workers.h"
+#include "coordinator/runtime/local_workers.h"
 
 #include <cerrno>
 #include <cstring>

@@ -1,5 +1,5 @@
 // What is decided about memory before a model is read.
-#include "coordinator/serving/memory_plan.h"
+#include "coordinator/runtime/memory_plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "coordinator/cluster/delivery.h"
+#include "coordinator/delivery/delivery.h"
 
 #include <gtest/gtest.h>
 

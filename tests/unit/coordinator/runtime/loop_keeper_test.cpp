@@ -1,9 +1,9 @@
 // A pool whose owner computes, or waits, and does nothing for its network: over real sockets.
-#include "coordinator/serving/loop_keeper.h"
+#include "coordinator/runtime/loop_keeper.h"
 
 #include <gtest/gtest.h>
 
-#include "coordinator/serving/runtime.h"
+#include "coordinator/runtime/runtime.h"
 #include "engine/base/random.h"
 #include "tests/support/test_files.h"
 

@@ -1,4 +1,4 @@
-#include "coordinator/serving/epoch.h"
+#include "coordinator/runtime/epoch.h"
 
 #include <charconv>
 

@@ -1,6 +1,6 @@
 // Streaming on one machine: what is said before a build that cannot succeed, and that a second
 // start finds what the first has built.
-#include "coordinator/serving/streamed_experts.h"
+#include "coordinator/runtime/streamed_experts.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
