@@ -4,6 +4,7 @@
 
 #include "tests/sim/sim_pool.h"
 #include "tests/support/stepping_session.h"
+#include "tests/support/test_files.h"
 
 namespace potluck::sim {
 namespace {
@@ -32,7 +33,7 @@ struct TwoSessions {
 class InterleavedSteps : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    model_ = std::make_unique<SimModel>(POTLUCK_SOURCE_DIR "/tests/data/arch/qwen3moe/model.gguf");
+    model_ = std::make_unique<SimModel>(test::data_path("arch/qwen3moe/model.gguf"));
   }
   static void TearDownTestSuite() { model_.reset(); }
 

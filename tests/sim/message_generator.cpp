@@ -164,12 +164,21 @@ WorkId MessageGenerator::work() {
   return work;
 }
 
+// One digest differs; parts are missing, unknown, out of order or too many.
+void MessageGenerator::spoil_self_test(std::vector<KernelDigest>* kernels) {
+  if (wrong()) (*kernels)[pick(kernels->size())].digest = digest();
+  if (wrong()) kernels->pop_back();
+  if (wrong()) kernels->push_back({static_cast<KernelPart>(near32(~0u, ~0u)), digest()});
+  if (wrong()) kernels->push_back(kernels->front());
+  if (wrong()) kernels->resize(near32(limits::kKernelDigests, 2 * limits::kKernelDigests));
+}
+
 Message MessageGenerator::hello() {
   Hello hello{kProtocolVersion, kArithmeticVersion, self_test_, text(), text(), kGiB, kGiB,
               endpoint()};
   if (wrong()) hello.protocol_version = near32(kProtocolVersion, ~0u);
   if (wrong()) hello.arithmetic_version = near32(kArithmeticVersion, ~0u);
-  if (wrong()) hello.self_test = digest();
+  spoil_self_test(&hello.kernels);
   if (wrong()) hello.ram_bytes = near(kMiB);
   if (wrong()) hello.disk_bytes = near(kMiB);
   return hello;

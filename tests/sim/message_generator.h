@@ -35,7 +35,7 @@ class MessageGenerator {
   // Values from elsewhere that are worth trying.
   void learn_key(const PeerKey& key) { keys_.push_back(key); }
   void learn_secret(const InvitationSecret& secret) { secrets_.push_back(secret); }
-  void learn_self_test(const Digest& digest) { self_test_ = digest; }
+  void learn_self_test(std::vector<KernelDigest> kernels) { self_test_ = std::move(kernels); }
   // One field in so many is wrong, and one answer in so many is spoiled.
   void set_care(uint64_t care) { care_ = care; }
   // As a coordinator of its own: its epoch.
@@ -73,6 +73,7 @@ class MessageGenerator {
   const ManifestLayer& layer();
   const ManifestOffer& offer();
 
+  void spoil_self_test(std::vector<KernelDigest>* kernels);
   Message hello();
   Message welcome();
   Message assignment();
@@ -106,7 +107,7 @@ class MessageGenerator {
   uint64_t last_beat_ = 0;
   uint32_t slices_ = 1;
   uint64_t next_request_ = 1;
-  Digest self_test_;
+  std::vector<KernelDigest> self_test_;
   std::vector<UnitId> assigned_;
   std::vector<PeerKey> keys_;
   std::vector<InvitationSecret> secrets_;
