@@ -18,6 +18,19 @@
 namespace potluck {
 namespace {
 
+constexpr const char* kComponent = "worker";
+
+void log_status(LogSink* log, const MembershipStatus& status) {
+  if (log == nullptr || !log->wants(LogLevel::kDebug)) return;
+  log->write({LogLevel::kDebug,
+              kComponent,
+              status.phase,
+              {{"coordinator", status.coordinator.brief()},
+               {"units_assigned", int64_t{status.units_assigned}},
+               {"units_ready", int64_t{status.units_ready}},
+               {"bytes_fetched", static_cast<int64_t>(status.bytes_fetched)}}});
+}
+
 using std::chrono::milliseconds;
 
 constexpr Duration kTurn = milliseconds(100);  // how soon `stop` is noticed
@@ -267,15 +280,18 @@ void WorkerDaemon::remember(const PoolAddress& pool) {
 
 void WorkerDaemon::observe(const Notice& what) {
   if (what.fatal) last_end_ = what;
-  notice(fmt::format("{}: {}", what.coordinator.brief(), what.text));
+  log_to(observer_.log, {LogLevel::kInfo,
+                         kComponent,
+                         fmt::format("{}: {}", what.coordinator.brief(), what.text),
+                         {{"coordinator", what.coordinator.brief()}}});
 }
 
 void WorkerDaemon::notice(const std::string& text) const {
-  if (observer_.notice) observer_.notice(text);
+  log_to(observer_.log, {LogLevel::kWarning, kComponent, text});
 }
 
 void WorkerDaemon::report_status() {
-  if (!observer_.status || clock_.now() < status_at_ + kStatusInterval) return;
+  if (clock_.now() < status_at_ + kStatusInterval) return;
   status_at_ = clock_.now();
   auto progress = [](const MembershipStatus& status) {
     return std::tuple(status.phase, status.units_assigned, status.units_ready,
@@ -285,7 +301,8 @@ void WorkerDaemon::report_status() {
     auto [last, fresh] = reported_.try_emplace(status.coordinator, status);
     if (!fresh && progress(last->second) == progress(status)) continue;
     last->second = status;
-    observer_.status(status);
+    log_status(observer_.log, status);
+    if (observer_.status) observer_.status(status);
   }
 }
 
@@ -302,7 +319,7 @@ Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& c
   if (!kernels) return kernels.error();
   // Fewer threads compute the same, only slower.
   Status threads = check_threads("--threads", options.threads - 1);
-  if (!threads && observer.notice) observer.notice(threads.error().message);
+  if (!threads) log_to(observer.log, {LogLevel::kWarning, kComponent, threads.error().message});
   Status made = storage.make_directories(options.store_directory);
   if (!made) return made;
   // The store's lock comes first: two processes must not make keys for one directory.
@@ -311,7 +328,7 @@ Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& c
   Result<DeviceKeys> keys = load_or_create_keys(storage, options.store_directory, entropy);
   if (!keys) return keys.error();
   for (const std::string& text : (*store)->take_notices()) {
-    if (observer.notice) observer.notice(text);
+    log_to(observer.log, {LogLevel::kWarning, "store", text});
   }
   Result<ReaderSettings> reader = fit_reader(options.reader, **store, clock);
   if (!reader) return reader.error();

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/base/block_reader.h"
+#include "engine/base/log_sink.h"
 #include "engine/base/random.h"
 #include "protocol/simulated_link.h"
 #include "worker/worker_core.h"
@@ -38,7 +39,7 @@ struct WorkerDaemonOptions {
 
 // Told what happens; never called from another thread than run_worker()'s. Either may be empty.
 struct WorkerObserver {
-  std::function<void(const std::string& text)> notice;
+  LogSink* log = nullptr;  // must outlive the call
   // When phase, units or bytes fetched have changed; at most a few times a second.
   std::function<void(const MembershipStatus& status)> status;
 };

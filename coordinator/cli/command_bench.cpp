@@ -156,7 +156,7 @@ nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_
 }
 
 Status bench(const BenchFlags& flags, const Environment& environment) {
-  Terminal terminal(environment.clock, flags.engine.quiet);
+  Terminal& terminal = environment.terminal;
   auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
   if (!options) return options.error();
   options->context =
@@ -165,6 +165,7 @@ Status bench(const BenchFlags& flags, const Environment& environment) {
   if (!runtime) return runtime.error();
   auto measured = measure(flags, **runtime, environment.clock);
   if (!measured) return measured.error();
+  if (Status traced = (*runtime)->finish_trace(); !traced) return traced;
   nlohmann::json result = report(flags, *measured, resident_bytes());
   result["simulated"] = describe_simulation(*device_options(flags.engine.device));
   if (flags.json) {

@@ -120,7 +120,10 @@ Status size_context(const EvalFlags& flags, uint64_t tokens, RuntimeOptions* opt
 }
 
 Status evaluate(const EvalFlags& flags, const Environment& environment) {
-  Terminal terminal(environment.clock, flags.engine.quiet);
+  Terminal& terminal = environment.terminal;
+  if (!flags.engine.trace.empty() && !flags.activations_file.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "--trace: not with --activations"};
+  }
   auto options = runtime_options(flags.engine, KvType::kF32, environment, &terminal);
   if (!options) return options.error();
   std::vector<TokenId> tokens;
@@ -165,6 +168,7 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
     context.forward.set_observer(nullptr);
     if (Status written = dump->finish(); !written) return written;
   }
+  if (Status traced = (*runtime)->finish_trace(); !traced) return traced;
   terminal.end_progress();
   print_report(flags, *evaluation, (*runtime)->counters(), environment.out);
   return {};

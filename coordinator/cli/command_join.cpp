@@ -7,7 +7,6 @@
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
 #include "engine/base/limits.h"
-#include "engine/base/notice_limiter.h"
 #include "worker/worker_daemon.h"
 
 namespace potluck {
@@ -32,6 +31,7 @@ struct JoinFlags {
   int threads = 0;
   bool no_remember = false;
   bool quiet = false;
+  LogFlags log;
   DeviceFlags device;
 };
 
@@ -112,15 +112,11 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environ
 }
 
 Status join(const JoinFlags& flags, const Environment& environment) {
-  Terminal terminal(environment.clock, flags.quiet);
+  Terminal& terminal = environment.terminal;
   Result<WorkerDaemonOptions> options = daemon_options(flags, environment);
   if (!options) return options.error();
   WorkerObserver observer;
-  NoticeLimiter limiter(environment.clock);
-  observer.notice = [&terminal, &limiter](const std::string& text) {
-    if (limiter.admit(text)) terminal.notice(text);
-    for (const std::string& summary : limiter.take_summaries()) terminal.notice(summary);
-  };
+  observer.log = &terminal;
   observer.status = [&terminal](const MembershipStatus& status) {
     if (status.units_assigned == 0) return;
     terminal.progress("fetching units", status.units_ready, status.units_assigned);
@@ -172,6 +168,7 @@ Command add_join(CLI::App& app, Environment& environment) {
       ->envname("POTLUCK_MODEL");
   add_switch(parser, "--no-remember", &flags->no_remember, "forget the pool when it ends");
   add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");
+  add_log_flags(parser, &flags->log);
   add_device_flags(parser, &flags->device);
   return {parser, [flags, &environment] { return join(*flags, environment); }};
 }

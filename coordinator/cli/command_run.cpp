@@ -206,7 +206,7 @@ Status check_flags(const RunFlags& flags) {
 }
 
 Status run(const RunFlags& flags, const Environment& environment) {
-  Terminal terminal(environment.clock, flags.engine.quiet);
+  Terminal& terminal = environment.terminal;
   if (Status status = check_flags(flags); !status) return status;
   auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
   if (!options) return options.error();
@@ -230,7 +230,10 @@ Status run(const RunFlags& flags, const Environment& environment) {
     hint_at_typing(flags, (*answerer)->chats(), &terminal);
     if (Status status = read_prompt(); !status) return status;
   }
-  return talk(flags, std::move(prompt), **runtime, **answerer, environment, &terminal);
+  Status talked = talk(flags, std::move(prompt), **runtime, **answerer, environment, &terminal);
+  // Also of an answer that was interrupted.
+  Status traced = (*runtime)->finish_trace();
+  return talked ? traced : talked;
 }
 
 void add_sampling_flags(CLI::App* parser, RunFlags* flags) {

@@ -96,6 +96,7 @@ class Housekeeping {
 
   void look() {
     door_.look(*runtime_.pool(), terminal_);
+    terminal_.sum_up();
     const TimePoint now = environment_.clock.now();
     if (status_at_ && now < *status_at_ + kStatusInterval) return;
     status_at_ = now;
@@ -133,7 +134,7 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, const Environment
 }
 
 Status serve(const ServeFlags& flags, const Environment& environment) {
-  Terminal terminal(environment.clock, flags.engine.quiet);
+  Terminal& terminal = environment.terminal;
   if (Status status = check_chat_flags(flags.chat); !status) return status;
   auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
   if (!options) return options.error();
@@ -160,7 +161,7 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
     print_invitation(*(*runtime)->pool(), environment.out);
   }
   serve_until_stopped(**runtime, **answerer, environment, pool.state_directory, terminal);
-  return {};
+  return (*runtime)->finish_trace();
 }
 
 }  // namespace

@@ -126,7 +126,7 @@ Status show(const ShowFlags& flags, const Environment& environment) {
   // Vocabulary and tensors are described even where no text can be made into tokens.
   auto tokenizer = make_tokenizer(model->metadata());
   const std::vector<std::string> notes = notes_of(*model, tokenizer ? tokenizer->get() : nullptr);
-  Terminal terminal(environment.clock, false);
+  Terminal& terminal = environment.terminal;
   for (const std::string& note : notes) terminal.notice(note);
   nlohmann::json report = describe(*model, *config, *banks);
   if (flags.json) {

@@ -34,7 +34,7 @@ Status tokenize(const TokenizeFlags& flags, const Environment& environment) {
   if (!model) return model.error();
   auto tokenizer = make_tokenizer(model->metadata());
   if (!tokenizer) return tokenizer.error().in(flags.model);
-  Terminal terminal(environment.clock, false);
+  Terminal& terminal = environment.terminal;
   for (const std::string& note : notes_of(*model, tokenizer->get())) terminal.notice(note);
   auto ids =
       (*tokenizer)->encode(*text, flags.special ? SpecialTokens::kParse : SpecialTokens::kAsText);

@@ -26,6 +26,7 @@ struct Environment {
   Output& out;          // standard output: results
   std::string program;  // path of this binary, to start worker processes
   StopSignal& stop;     // Ctrl-C and SIGTERM
+  Terminal& terminal;   // standard error and the log
 };
 
 using CommandAction = std::function<Status()>;

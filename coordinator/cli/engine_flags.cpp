@@ -83,6 +83,10 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   add_switch(parser, "--share-model", &flags->share_model,
              "let the worker processes cut their experts from MODEL instead of fetching them");
   add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");
+  add_log_flags(parser, &flags->log);
+  add_text(parser, "--trace", &flags->trace,
+           "a file for a trace of every layer, for chrome://tracing or ui.perfetto.dev")
+      ->envname("POTLUCK_TRACE");
   add_device_flags(parser, &flags->device);
 }
 
@@ -108,17 +112,18 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.stream.ram_bytes = ram;
   options.stream.store_directory = flags.store.empty() ? flags.model + ".potluck" : flags.store;
   options.stream.prefetch = flags.prefetch == "on";
-  options.stream.notice = [terminal](const std::string& text) { terminal->notice(text); };
+  options.stream.log = terminal;
   options.slices = flags.slices;
   options.prefill_chunk = flags.prefill_chunk;
   options.isa = flags.isa;
   options.stream.reader = device->reader;
   options.pool = flags.workers > 0;
+  options.trace_path = flags.trace;
   PoolOptions& pool = options.pool_options;
   pool.slices = flags.slices;
   pool.local_workers = flags.workers;
   pool.last_resort_bytes = kLastResortBytes;
-  pool.notice = options.stream.notice;
+  pool.log = terminal;
   pool.prefetch = flags.prefetch != "off";
   pool.records_directory = home_directory() + "/layers";
   pool.local.program = environment.program;

@@ -23,6 +23,8 @@ struct EngineFlags {
   std::string isa;
   std::string prefetch = "auto";
   bool quiet = false;
+  LogFlags log;
+  std::string trace;
   uint32_t workers = 0;
   DeviceFlags device;  // of the local workers, or of this process if it streams experts itself
   bool share_model = false;

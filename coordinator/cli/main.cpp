@@ -53,8 +53,9 @@ int potluck_main(int argc, char** argv) {
   SystemEntropy entropy;
   std::unique_ptr<Storage> storage = make_system_storage();
   Output out(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
-  Environment environment{*storage, clock, entropy, system_files(), out, own_path(), stop};
-  Terminal terminal(clock, false);
+  Terminal terminal(clock);
+  Environment environment{*storage, clock,      entropy, system_files(),
+                          out,      own_path(), stop,    terminal};
   CommandLineParser parser(environment);
   if (argc < 2) {
     terminal.text(parser.help());
@@ -74,9 +75,9 @@ int potluck_main(int argc, char** argv) {
                        }};
     return run_command(help, out, stop, terminal);
   }
-  if (!is_quiet(*line->command->parser)) {
-    for (const std::string& notice : line->notices) terminal.notice(notice);
-  }
+  const CLI::App& chosen = *line->command->parser;
+  terminal.configure(given_log_flags(chosen), is_quiet(chosen));
+  for (const std::string& notice : line->notices) terminal.notice(notice);
   return run_command(*line->command, out, stop, terminal);
 }
 

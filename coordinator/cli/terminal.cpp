@@ -1,5 +1,7 @@
 #include "coordinator/cli/terminal.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -12,39 +14,96 @@ constexpr Duration kSilence = std::chrono::seconds(1);
 constexpr Duration kRedraw = std::chrono::milliseconds(100);
 constexpr Duration kPlainLine = std::chrono::seconds(5);
 constexpr uint64_t kBarWidth = 32;
+constexpr const char* kCommand = "command";  // the component of what a command itself says
 
 }  // namespace
 
-Terminal::Terminal(const Clock& clock, bool quiet)
-    : clock_(clock), quiet_(quiet), is_terminal_(isatty(STDERR_FILENO) == 1) {}
+Terminal::Terminal(const Clock& clock)
+    : clock_(clock), is_terminal_(isatty(STDERR_FILENO) == 1), limiter_(clock) {}
 
 Terminal::~Terminal() {
   end_progress();
 }
 
+void Terminal::configure(const LogFlags& flags, bool quiet) {
+  quiet_ = quiet;
+  shown_level_ = flags.file.empty() ? log_level(flags) : LogLevel::kInfo;
+  if (quiet) shown_level_ = LogLevel::kError;
+  shows_json_ = flags.json() && flags.file.empty();
+  wanted_level_ = shown_level_;
+  if (flags.file.empty()) return;
+  auto file = LogFile::open(flags, clock_);
+  if (!file) {
+    error(file.error().message + "; there is no log");
+    return;
+  }
+  file_ = std::move(*file);
+  wanted_level_ = std::min(shown_level_, log_level(flags));
+}
+
+bool Terminal::wants(LogLevel level) const {
+  return level >= wanted_level_;
+}
+
+void Terminal::write(const LogEvent& event) {
+  if (!wants(event.level)) return;
+  std::lock_guard lock(mutex_);
+  if (event.component == kCommand || limiter_.admit(event.message)) record(event);
+  record_summaries();
+}
+
+void Terminal::sum_up() {
+  std::lock_guard lock(mutex_);
+  record_summaries();
+}
+
+void Terminal::record_summaries() {
+  for (std::string& summary : limiter_.take_summaries()) {
+    record({LogLevel::kWarning, "log", std::move(summary)});
+  }
+}
+
+void Terminal::record(const LogEvent& event) {
+  if (event.level >= shown_level_) show(event);
+  if (file_ == nullptr) return;
+  Status written = file_->write(event);
+  if (written) return;
+  file_ = nullptr;
+  show({LogLevel::kError, kCommand, written.error().message + "; the log ends here"});
+}
+
+void Terminal::show(const LogEvent& event) {
+  close_line();
+  if (shows_json_) {
+    print(json_line(event, clock_.unix_seconds()) + "\n");
+  } else if (event.level == LogLevel::kDebug) {
+    print(event.component + ": " + text_with_fields(event) + "\n");
+  } else {
+    print(terminal_line(event.message) + "\n");
+  }
+}
+
 void Terminal::notice(const std::string& text) {
-  if (!quiet_) error(text);
+  write({LogLevel::kInfo, kCommand, text});
 }
 
 void Terminal::error(const std::string& text) {
-  std::lock_guard lock(mutex_);
-  close_line();
-  write(terminal_line(text) + "\n");
+  write({LogLevel::kError, kCommand, text});
 }
 
 void Terminal::text(std::string_view piece) {
   std::lock_guard lock(mutex_);
   close_line();
-  write(is_terminal_ ? shown_.push(piece) : std::string(piece));
+  print(is_terminal_ ? shown_.push(piece) : std::string(piece));
 }
 
 void Terminal::end_text() {
   std::lock_guard lock(mutex_);
-  if (is_terminal_) write(shown_.finish());
+  if (is_terminal_) print(shown_.finish());
 }
 
 void Terminal::progress(const std::string& stage, uint64_t done, uint64_t total) {
-  if (quiet_) return;
+  if (quiet_ || shows_json_) return;
   std::lock_guard lock(mutex_);
   TimePoint now = clock_.now();
   if (stage != stage_) {
@@ -65,11 +124,11 @@ void Terminal::progress(const std::string& stage, uint64_t done, uint64_t total)
 void Terminal::draw(uint64_t done, uint64_t total) {
   uint64_t percent = total > 0 ? done * 100 / total : 0;
   if (!is_terminal_) {
-    write(fmt::format("{}: {} %\n", terminal_line(stage_), percent));
+    print(fmt::format("{}: {} %\n", terminal_line(stage_), percent));
     return;
   }
   uint64_t filled = total > 0 ? done * kBarWidth / total : 0;
-  write(fmt::format("\r{}: [{}{}] {:3} %", terminal_line(stage_), std::string(filled, '#'),
+  print(fmt::format("\r{}: [{}{}] {:3} %", terminal_line(stage_), std::string(filled, '#'),
                     std::string(kBarWidth - filled, ' '), percent));
   line_open_ = true;
 }
@@ -80,13 +139,13 @@ void Terminal::end_progress() {
 }
 
 void Terminal::close_line() {
-  if (line_open_) write("\n");
+  if (line_open_) print("\n");
   line_open_ = false;
   stage_.clear();
 }
 
 // Nothing can be said about messages that cannot be written, and nothing depends on them.
-void Terminal::write(std::string_view text) {
+void Terminal::print(std::string_view text) {
   (void)write_all(STDERR_FILENO, text);
 }
 

@@ -1,26 +1,40 @@
-// What people see on standard error: notices, and progress of anything that takes longer than a
-// second (a bar on a terminal, plain lines otherwise). Names of models, peers and files in it are
-// made harmless here (terminal_line). Standard error may be full or closed: messages are then lost,
-// the work goes on. Standard output is not touched here. Any thread: a pool's network thread has
-// notices, too.
+// What people see on standard error: events of the log, and progress of anything that takes longer
+// than a second (a bar on a terminal, plain lines otherwise). Names of models, peers and files in
+// it are made harmless here (terminal_line). Standard error may be full or closed: messages are
+// then lost, the work goes on; a log file that cannot be written is given up, which is said once.
+// Standard output is not touched here. Any thread: a pool's network thread has events, too.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 
+#include "coordinator/cli/log_file.h"
 #include "engine/base/clock.h"
 #include "engine/base/format_bytes.h"
+#include "engine/base/notice_limiter.h"
 #include "engine/base/terminal_text.h"
 
 namespace potluck {
 
-class Terminal {
+class Terminal final : public LogSink {
  public:
-  Terminal(const Clock& clock, bool quiet);
-  ~Terminal();
+  explicit Terminal(const Clock& clock);
+  ~Terminal() override;
 
-  // A line for people; not shown when quiet.
+  // Before anything else is called; at first events of kInfo and above are shown as text. Quiet
+  // shows errors only. With a file the level and the format are the file's.
+  void configure(const LogFlags& flags, bool quiet);
+
+  bool wants(LogLevel level) const override;
+  // Others than the command itself may say so much of a kind and no more (NoticeLimiter).
+  void write(const LogEvent& event) override;
+
+  // Says what the limits left out lately, if it is time.
+  void sum_up();
+
+  // A line of the command itself for people; not shown when quiet.
   void notice(const std::string& text);
   // A line that is shown always.
   void error(const std::string& text);
@@ -34,14 +48,22 @@ class Terminal {
   void end_progress();
 
  private:
+  void record_summaries();
+  void record(const LogEvent& event);
+  void show(const LogEvent& event);
   void draw(uint64_t done, uint64_t total);
-  void write(std::string_view text);
+  void print(std::string_view text);
   void close_line();
 
   const Clock& clock_;
-  bool quiet_;
+  bool quiet_ = false;
   bool is_terminal_;
+  LogLevel shown_level_ = LogLevel::kInfo;
+  LogLevel wanted_level_ = LogLevel::kInfo;
+  bool shows_json_ = false;
   std::mutex mutex_;  // of all below, and of standard error
+  NoticeLimiter limiter_;
+  std::unique_ptr<LogFile> file_;  // or null
   std::string stage_;
   TimePoint stage_start_{0};
   TimePoint last_drawn_{0};

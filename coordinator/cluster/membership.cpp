@@ -360,6 +360,9 @@ void Membership::rebalance(const PeerKey* greeted) {
 
 void Membership::assign(const PeerKey& peer, std::vector<UnitId> units) {
   uint64_t version = next_version_++;
+  notices_.add(fmt::format("{} is assigned {} units", state_.describe(peer), units.size()),
+               LogLevel::kDebug,
+               {{"worker", peer.brief()}, {"units", static_cast<int64_t>(units.size())}});
   state_.apply(UnitsAssigned{peer, version, units});
   outbox_.add_assignment(peer);
 }

@@ -80,7 +80,7 @@ class Membership {
   // Workers that were lost or have started anew: they will not answer what they were asked.
   std::vector<PeerKey> take_reset_workers();
   // What people should read: admissions, refusals, losses.
-  std::vector<std::string> take_notices() { return notices_.take(); }
+  std::vector<LogEvent> take_notices() { return notices_.take(); }
 
  private:
   struct Loss {
@@ -147,7 +147,7 @@ class Membership {
   uint64_t roster_version_ = 0;  // of the last roster, the same for all
   ControlOutbox outbox_;
   std::vector<PeerKey> reset_workers_;
-  Notices notices_;
+  Notices notices_{"membership"};
 };
 
 }  // namespace potluck

@@ -1,34 +1,38 @@
-// Notices: what people should read, gathered until somebody takes it. Bounded, because peers can
-// cause notices: what does not fit is counted. Plain value; one thread.
+// Notices: events of one component, gathered until they are taken. Bounded, because peers can cause
+// notices: what does not fit is counted. Plain value; one thread.
 #pragma once
 
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/base/log_sink.h"
+
 namespace potluck {
 
 class Notices {
  public:
-  void add(std::string text) {
-    if (texts_.size() < kCapacity) {
-      texts_.push_back(std::move(text));
+  explicit Notices(std::string component) : component_(std::move(component)) {}
+
+  void add(std::string text, LogLevel level = LogLevel::kInfo, std::vector<LogField> fields = {}) {
+    bool debug = level == LogLevel::kDebug;
+    if (debug && debug_events_ >= kDebugCapacity) return;
+    if (debug) ++debug_events_;
+    if (events_.size() < kCapacity + debug_events_) {
+      events_.push_back({level, component_, std::move(text), std::move(fields)});
     } else {
       ++dropped_;
     }
   }
 
-  // Moves everything to the end of `out`.
-  void take_into(std::vector<std::string>* out) {
-    for (std::string& text : texts_) out->push_back(std::move(text));
-    if (dropped_ > 0) out->push_back(std::to_string(dropped_) + " more notices were left out");
-    texts_.clear();
+  std::vector<LogEvent> take() {
+    std::vector<LogEvent> taken = std::exchange(events_, {});
+    if (dropped_ > 0) {
+      taken.push_back({LogLevel::kWarning, component_,
+                       std::to_string(dropped_) + " more notices were left out"});
+    }
     dropped_ = 0;
-  }
-
-  std::vector<std::string> take() {
-    std::vector<std::string> taken;
-    take_into(&taken);
+    debug_events_ = 0;
     return taken;
   }
 
@@ -36,7 +40,12 @@ class Notices {
   // A screen or two: more than a person reads at once.
   static constexpr size_t kCapacity = 256;
 
-  std::vector<std::string> texts_;
+  // Beside those: what developers read leaves no less room for what people read.
+  static constexpr size_t kDebugCapacity = 64;
+
+  std::string component_;
+  std::vector<LogEvent> events_;
+  size_t debug_events_ = 0;  // of them
   size_t dropped_ = 0;
 };
 

@@ -36,7 +36,7 @@ class Delivery {
   void work_seen() { pacer_.work_seen(clock_.now()); }
 
   uint64_t bytes_delivered() const { return bytes_delivered_; }
-  std::vector<std::string> take_notices() { return notices_.take(); }
+  std::vector<LogEvent> take_notices() { return notices_.take(); }
 
  private:
   class GrainCache;
@@ -55,7 +55,7 @@ class Delivery {
   std::vector<BulkRequest> taken_;        // answered by the last take_outgoing()
   std::optional<PeerKey> last_stranger_;  // people were told of it
   uint64_t bytes_delivered_ = 0;
-  Notices notices_;
+  Notices notices_{"delivery"};
 };
 
 }  // namespace potluck

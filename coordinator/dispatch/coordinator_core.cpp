@@ -140,8 +140,8 @@ std::vector<Outgoing> CoordinatorCore::take_outgoing(size_t bulk_limit) {
   return outgoing;
 }
 
-std::vector<std::string> CoordinatorCore::take_notices() {
-  std::vector<std::string> notices = notices_.take();
+std::vector<LogEvent> CoordinatorCore::take_notices() {
+  std::vector<LogEvent> notices = notices_.take();
   for (auto& more :
        {membership_.take_notices(), dispatcher_.take_notices(), delivery_.take_notices()}) {
     notices.insert(notices.end(), more.begin(), more.end());

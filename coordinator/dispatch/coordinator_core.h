@@ -59,7 +59,7 @@ class CoordinatorCore {
   Liveness liveness(const PeerKey& peer) const { return membership_.liveness(peer); }
   uint64_t bytes_delivered() const { return delivery_.bytes_delivered(); }
   const IntakeStatistics& intake() const { return intake_; }
-  std::vector<std::string> take_notices();
+  std::vector<LogEvent> take_notices();
 
  private:
   void route(const PeerKey& from, Channel channel, const Message& message, ByteSpan tensor);
@@ -75,7 +75,7 @@ class CoordinatorCore {
   Dispatcher dispatcher_;
   std::map<PeerKey, TimePoint> probed_at_;
   IntakeStatistics intake_;
-  Notices notices_;
+  Notices notices_{"pool"};
 };
 
 }  // namespace potluck

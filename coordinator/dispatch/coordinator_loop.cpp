@@ -75,8 +75,8 @@ TimePoint CoordinatorLoop::next_due() const {
 }
 
 void CoordinatorLoop::report_notices() {
-  for (const std::string& text : core_.take_notices()) {
-    if (observer_.notice) observer_.notice(text);
+  for (const LogEvent& event : core_.take_notices()) {
+    if (observer_.notice) observer_.notice(event);
   }
 }
 

@@ -21,8 +21,8 @@ namespace potluck {
 
 // What a loop tells its owner, in the thread that holds the lock. Any may be empty.
 struct CoordinatorLoopObserver {
-  std::function<void(const std::string& text)> notice;  // what people should read
-  std::function<void()> turned;                         // after each turn
+  std::function<void(const LogEvent& event)> notice;
+  std::function<void()> turned;  // after each turn
   // Before a device is told where to connect: the owner knows by which network it came.
   std::function<void(const PeerKey& peer, JoinAccept* accept)> accepting;
 };

@@ -16,6 +16,12 @@ void DispatchLog::took_answer(const Debt& debt, const WorkCounters& timings) {
   if (timings.cache_misses > 0 || timings.guesses_used > 0) last_disk_batch_ = counts_.batches;
 }
 
+void DispatchLog::keep(const Debt& debt, const WorkCounters& timings, TimePoint now) {
+  constexpr size_t kMost = 4096;  // far more than one layer has; what takes them has stopped
+  if (!keeps_answers_ || answers_.size() >= kMost) return;
+  answers_.push_back({debt.worker, debt.work.layer, debt.rows, debt.asked.sent_at, now, timings});
+}
+
 void DispatchLog::refused_answer(const PeerKey& worker, const Error& why) {
   ++counts_.bad_replies;
   notices_.add(fmt::format("{} answered badly, its work goes to others: {}",

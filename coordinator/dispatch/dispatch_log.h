@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "coordinator/cluster/cluster_state.h"
@@ -36,6 +37,16 @@ struct DispatchStatistics {
   }
 };
 
+// One accepted answer, for a trace.
+struct WorkerAnswer {
+  PeerKey worker;
+  uint32_t layer = 0;
+  uint32_t rows = 0;
+  TimePoint asked_at{0};
+  TimePoint taken_at{0};
+  WorkCounters work;
+};
+
 class DispatchLog {
  public:
   // `cluster` must outlive the object: it knows the workers' names.
@@ -46,19 +57,25 @@ class DispatchLog {
   const DispatchStatistics& counts() const { return counts_; }
 
   void took_answer(const Debt& debt, const WorkCounters& timings);
+  // Keeps every accepted answer until it is taken; at first off.
+  void keep_answers(bool keep) { keeps_answers_ = keep; }
+  void keep(const Debt& debt, const WorkCounters& timings, TimePoint now);
+  std::vector<WorkerAnswer> take_answers() { return std::exchange(answers_, {}); }
   void refused_answer(const PeerKey& worker, const Error& why);
   void was_not_asked(const PeerKey& from, const WorkId& work);
   void missed_deadline(const PeerKey& worker, Duration waited);
 
   // Whether a worker had to read an expert from its disk lately.
   bool disks_in_use() const;
-  std::vector<std::string> take_notices() { return notices_.take(); }
+  std::vector<LogEvent> take_notices() { return notices_.take(); }
 
  private:
   const ClusterState& cluster_;
   DispatchStatistics counts_;
   std::optional<uint64_t> last_disk_batch_;  // counts_.batches when a worker last read its disk
-  Notices notices_;
+  bool keeps_answers_ = false;
+  std::vector<WorkerAnswer> answers_;
+  Notices notices_{"dispatch"};
 };
 
 }  // namespace potluck

@@ -93,7 +93,10 @@ class Dispatcher {
   std::optional<TimePoint> next_deadline() const { return ledger_.next_deadline(); }
 
   const DispatchStatistics& statistics() const { return log_.counts(); }
-  std::vector<std::string> take_notices() { return log_.take_notices(); }
+  // For a trace: dispatch_log.h.
+  void keep_answers(bool keep) { log_.keep_answers(keep); }
+  std::vector<WorkerAnswer> take_answers() { return log_.take_answers(); }
+  std::vector<LogEvent> take_notices() { return log_.take_notices(); }
 
  private:
   using Forecast = std::vector<ForecastUnit>;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/runtime/epoch.h"
+#include "engine/base/format_bytes.h"
 #include "engine/base/limits.h"
 #include "engine/experts/manifest_builder.h"
 
@@ -30,8 +31,7 @@ Pool::Pool(PoolOptions options, const Model& model, ThreadPool& threads, Storage
       storage_(storage),
       clock_(clock),
       entropy_(entropy),
-      keys_(std::move(keys)),
-      limiter_(clock) {}
+      keys_(std::move(keys)) {}
 
 Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model,
                                          const KernelTable& kernels, ThreadPool& threads,
@@ -105,9 +105,7 @@ void Pool::make_core(const KernelTable& kernels) {
   core_ = std::make_unique<CoordinatorCore>(core, signed_manifest_, *manifest_, model_.cutter(),
                                             allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
-  observer.notice = [this](const std::string& text) {
-    if (limiter_.admit(text)) report(text);
-  };
+  observer.notice = [this](const LogEvent& event) { log(event); };
   observer.turned = [this] { look_after_strangers(); };
   observer.accepting = [this](const PeerKey& peer, JoinAccept* accept) {
     fit_to_network(peer, accept);
@@ -157,19 +155,62 @@ void Pool::look_after_strangers() {
   if (now < strangers_seen_at_ + kStrangerLook) return;  // there are several turns to a layer
   strangers_seen_at_ = now;
   transport_->open_join(invitations_.open_count(clock_.unix_seconds()) > 0);
-  for (const std::string& text : limiter_.take_summaries()) report(text);
+  log_counts();
   uint64_t now_away = transport_->turned_away() + transport_->refused_handshakes();
   if (now_away == strangers_told_ || now - strangers_told_at_ < kStrangerInterval) return;
   std::string last = transport_->last_refusal();
   uint64_t count = now_away - strangers_told_;
-  report(fmt::format("turned {} connection{} of strangers away{}{}", count, count == 1 ? "" : "s",
-                     last.empty() ? "" : "; the last: ", last));
+  log({LogLevel::kWarning,
+       "pool",
+       fmt::format("turned {} connection{} of strangers away{}{}", count, count == 1 ? "" : "s",
+                   last.empty() ? "" : "; the last: ", last),
+       {{"connections", static_cast<int64_t>(count)}}});
   strangers_told_ = now_away;
   strangers_told_at_ = now;
 }
 
-void Pool::report(const std::string& text) {
-  if (options_.notice) options_.notice(text);
+// For developers: what has changed since the last look.
+void Pool::log_counts() {
+  if (options_.log == nullptr || !options_.log->wants(LogLevel::kDebug)) return;
+  const DispatchStatistics now = core_->dispatcher().statistics();
+  if (now.retries != logged_.retries || now.late_replies != logged_.late_replies ||
+      now.bad_replies != logged_.bad_replies) {
+    log({LogLevel::kDebug,
+         "dispatch",
+         "work was given to others",
+         {{"retries", static_cast<int64_t>(now.retries)},
+          {"late_replies", static_cast<int64_t>(now.late_replies)},
+          {"bad_replies", static_cast<int64_t>(now.bad_replies)}}});
+  }
+  logged_ = now;
+  const ClusterState& state = cluster();
+  const PoolCounts counts{state.workers().size(), state.units_assigned(), state.units_ready(),
+                          core_->bytes_delivered()};
+  if (counts == logged_counts_) return;
+  logged_counts_ = counts;
+  log({LogLevel::kDebug,
+       "pool",
+       fmt::format("{} workers, {} of {} units ready, {} delivered", counts.workers,
+                   counts.units_ready, counts.units_assigned, format_bytes(counts.bytes_delivered)),
+       {{"workers", static_cast<int64_t>(counts.workers)},
+        {"units_assigned", static_cast<int64_t>(counts.units_assigned)},
+        {"units_ready", static_cast<int64_t>(counts.units_ready)},
+        {"bytes_delivered", static_cast<int64_t>(counts.bytes_delivered)}}});
+}
+
+void Pool::keep_answers(bool keep) {
+  auto lock = loop_->lock();
+  core_->dispatcher().keep_answers(keep);
+}
+
+void Pool::take_answers(std::vector<WorkerAnswer>* answers) {
+  auto lock = loop_->lock();
+  *answers = core_->dispatcher().take_answers();
+}
+
+std::string Pool::describe(const PeerKey& worker) {
+  auto lock = loop_->lock();
+  return cluster().describe(worker);
 }
 
 DispatchStatistics Pool::statistics() {

@@ -4,14 +4,13 @@
 // does meanwhile. One thread calls it; notices come from both.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "coordinator/dispatch/remote_executor.h"
 #include "coordinator/runtime/local_workers.h"
 #include "coordinator/runtime/loop_keeper.h"
-#include "engine/base/notice_limiter.h"
+#include "engine/base/log_sink.h"
 #include "engine/model/model.h"
 #include "protocol/listen_address.h"
 #include "protocol/zmq_transport.h"
@@ -31,7 +30,17 @@ struct PoolOptions {
   std::string records_directory;  // for the digests of the model's experts; empty: kept nowhere
   uint64_t serve_rate = kDefaultServeRate;  // bytes per second of delivered grains
   uint64_t last_resort_bytes = 0;  // memory for experts that the coordinator lays out itself
-  std::function<void(const std::string&)> notice;  // what people should read
+  LogSink* log = nullptr;          // must outlive the pool, and take any thread; or null
+};
+
+// What a pool has, as its log tells it.
+struct PoolCounts {
+  uint64_t workers = 0;
+  uint64_t units_assigned = 0;
+  uint64_t units_ready = 0;
+  uint64_t bytes_delivered = 0;
+
+  bool operator==(const PoolCounts&) const = default;
 };
 
 class Pool {
@@ -58,6 +67,11 @@ class Pool {
   std::string join_endpoint() const { return transport_->join_endpoint(); }
   const PeerKey& key() const { return keys_.curve.public_key; }
 
+  // For a trace: the accepted answers of workers since the last call.
+  void keep_answers(bool keep);
+  void take_answers(std::vector<WorkerAnswer>* answers);
+  std::string describe(const PeerKey& worker);
+
   // As of now.
   DispatchStatistics statistics();
   uint64_t compute_bytes();
@@ -78,7 +92,8 @@ class Pool {
   Status start_local_workers();
   void fit_to_network(const PeerKey& peer, JoinAccept* accept) const;
   void look_after_strangers();
-  void report(const std::string& text);
+  void log_counts();
+  void log(LogEvent event) const { log_to(options_.log, std::move(event)); }
   Status describe_stall(uint32_t workers);
 
   PoolOptions options_;
@@ -91,7 +106,9 @@ class Pool {
   uint64_t epoch_ = 0;
   AllowList allow_list_;
   InvitationBook invitations_;
-  NoticeLimiter limiter_;
+  // What the log was last told.
+  DispatchStatistics logged_;
+  PoolCounts logged_counts_;
   uint64_t strangers_told_ = 0;  // how many were turned away, when that was last said
   TimePoint strangers_told_at_{0};
   TimePoint strangers_seen_at_{0};

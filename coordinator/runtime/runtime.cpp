@@ -33,7 +33,22 @@ Result<std::unique_ptr<Runtime>> Runtime::open(const RuntimeOptions& options, St
   Status opened = guard_memory(options.model_path,
                                [&] { return runtime->open_parts(storage, entropy, progress); });
   if (!opened) return opened.error();
+  if (Status traced = runtime->start_trace(storage); !traced) return traced.error();
   return runtime;
+}
+
+Status Runtime::start_trace(Storage& storage) {
+  if (options_.trace_path.empty()) return {};
+  auto file = TraceFile::open(storage, options_.trace_path);
+  if (!file) return file.error();
+  trace_ = std::make_unique<RequestTrace>(*executor_, pool_.get(), clock_, std::move(*file));
+  forward_->set_observer(trace_.get());
+  executor_ = trace_.get();
+  return {};
+}
+
+Status Runtime::finish_trace() {
+  return trace_ == nullptr ? Status() : trace_->finish();
 }
 
 // Results do not depend on the number of threads: one that nobody asked for may be smaller.
@@ -41,7 +56,7 @@ Status Runtime::check_threads() const {
   if (threads_.started()) return {};
   Error error = threads_.started().error().in("--threads");
   if (options_.threads_given) return error;
-  if (options_.stream.notice) options_.stream.notice(error.message);
+  log_to(options_.stream.log, {LogLevel::kWarning, "runtime", error.message});
   return {};
 }
 

@@ -10,6 +10,7 @@
 
 #include "coordinator/runtime/generation_context.h"
 #include "coordinator/runtime/pool.h"
+#include "coordinator/runtime/request_trace.h"
 #include "coordinator/runtime/streamed_experts.h"
 #include "engine/base/process_limits.h"
 
@@ -29,6 +30,7 @@ struct RuntimeOptions {
   const SystemFiles* system = nullptr;  // tells what this process may use; must be set
   bool pool = false;                    // experts are computed by workers
   PoolOptions pool_options;
+  std::string trace_path;  // where to write what each layer's time went to; empty: nowhere
 };
 
 // Told about long pieces of work: what is done ("loading", "delivering units"), how far it is.
@@ -64,6 +66,8 @@ class Runtime {
 
   const Model& model() const { return *model_; }
   const KernelTable& kernels() const { return *kernels_; }
+  // After the last use of generation(): ends the trace, if there is one.
+  Status finish_trace();
   GenerationContext generation() { return {*model_, *forward_, *executor_, clock_}; }
   uint32_t context() const { return context_; }
   KvType kv_type() const { return options_.kv_type; }
@@ -79,6 +83,7 @@ class Runtime {
   Status plan();
   Status open_parts(Storage& storage, Entropy& entropy, const StageProgress& progress);
   Status stream_experts(Storage& storage, const StageProgress& progress);
+  Status start_trace(Storage& storage);
   Status open_local(const StageProgress& progress);
   void add_pool_counters(ExpertCounters* counters);
 
@@ -95,6 +100,7 @@ class Runtime {
   std::unique_ptr<LocalExecutor> local_executor_;
   std::unique_ptr<Pool> pool_;
   std::unique_ptr<Forward> forward_;
+  std::unique_ptr<RequestTrace> trace_;  // or null
   ExpertExecutor* executor_ = nullptr;
 };
 

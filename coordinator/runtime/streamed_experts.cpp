@@ -14,6 +14,12 @@
 namespace potluck {
 namespace {
 
+constexpr const char* kComponent = "store";
+
+void warn(const StreamOptions& options, const std::string& text) {
+  log_to(options.log, {LogLevel::kWarning, kComponent, text});
+}
+
 // A cache of less than one token's experts is not an error: it works, as slowly as the disk is.
 Status check_budget(const Manifest& manifest, uint32_t top_k, const StreamOptions& options) {
   uint64_t needed = working_set(manifest, top_k, 1, 1).slab_bytes(manifest);
@@ -24,11 +30,13 @@ Status check_budget(const Manifest& manifest, uint32_t top_k, const StreamOption
                              format_bytes(options.ram_bytes),
                              format_bytes(manifest.largest_grain_bytes()), format_bytes(needed))};
   }
-  if (options.ram_bytes >= needed || !options.notice) return {};
-  options.notice(fmt::format(
-      "--ram: {} hold less than the {} of experts that one token uses, so every expert is read "
-      "from disk every time; with more than that, some stay in memory",
-      format_bytes(options.ram_bytes), format_bytes(needed)));
+  if (options.ram_bytes >= needed) return {};
+  warn(
+      options,
+      fmt::format(
+          "--ram: {} hold less than the {} of experts that one token uses, so every expert is read "
+          "from disk every time; with more than that, some stay in memory",
+          format_bytes(options.ram_bytes), format_bytes(needed)));
   return {};
 }
 
@@ -88,11 +96,13 @@ Status StreamedExperts::build(const Model& model, const StreamOptions& options, 
   if (!store) return store.error().in("--store");
   store_ = std::move(*store);
   for (const std::string& text : store_->take_notices()) {
-    if (options.notice) options.notice(text);
+    warn(options, text);
   }
   Status room = check_room(model.cutter(), store_->used_bytes(), storage, options.store_directory);
   if (!room) return room;
-  if (options.notice && !options.announcement.empty()) options.notice(options.announcement);
+  if (!options.announcement.empty()) {
+    log_to(options.log, {LogLevel::kInfo, kComponent, options.announcement});
+  }
   auto fingerprint = model.file().fingerprint();
   if (!fingerprint) return fingerprint.error();
   LayerRecords records(storage, options.store_directory + "/layers", *fingerprint);
@@ -112,8 +122,10 @@ Status StreamedExperts::open_source(const Model& model, const StreamOptions& opt
   stored_ = std::make_unique<StoredSource>(
       *manifest_, *store_, std::move(*reader), clock,
       StoredSourceOptions{.budget_bytes = options.ram_bytes, .guess = options.prefetch});
-  source_ =
-      std::make_unique<MendedSource>(*stored_, *store_, *manifest_, model.cutter(), options.notice);
+  source_ = std::make_unique<MendedSource>(*stored_, *store_, *manifest_, model.cutter(),
+                                           [log = options.log](const std::string& text) {
+                                             log_to(log, {LogLevel::kWarning, kComponent, text});
+                                           });
   return {};
 }
 

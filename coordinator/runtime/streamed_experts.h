@@ -4,11 +4,11 @@
 // thread.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "engine/base/block_reader.h"
+#include "engine/base/log_sink.h"
 #include "engine/base/thread_pool.h"
 #include "engine/experts/grain_store.h"
 #include "engine/experts/mended_source.h"
@@ -21,9 +21,9 @@ struct StreamOptions {
   std::string store_directory;
   uint64_t ram_bytes = 0;
   ReaderSettings reader;
-  bool prefetch = false;                           // read what the next layer is likely to need
-  std::function<void(const std::string&)> notice;  // what people should read; or empty
-  std::string announcement{};                      // to be noticed before a long build; or empty
+  bool prefetch = false;       // read what the next layer is likely to need
+  LogSink* log = nullptr;      // must outlive the experts; or null
+  std::string announcement{};  // to be logged before a long build; or empty
 };
 
 class StreamedExperts {

@@ -99,7 +99,7 @@ void SimPool::start_coordinator() {
       core_options(options_, model_.kernels(), epoch_++), signed_manifest_, model_.manifest(),
       model_.model().cutter(), allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
-  observer.notice = [this](const std::string& text) { note(text); };
+  observer.notice = [this](const LogEvent& event) { note(event.message); };
   observer.turned = [this] { after_turn(); };
   loop_ = std::make_unique<CoordinatorLoop>(*core_, static_cast<Transport&>(*this), clock_,
                                             std::move(observer));

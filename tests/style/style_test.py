@@ -54,6 +54,7 @@ SEAMS = {
             "engine/base/process_limits.cpp",  # /proc, whose files have no size
             "coordinator/runtime/local_workers.cpp",  # /dev/null between fork() and exec()
             "coordinator/cli/standard_streams.cpp",  # /dev/null before there is a Storage
+            "coordinator/cli/log_file.cpp",  # appends beside other programs, also to devices
         },
         "take a Storage",
     ),
@@ -93,6 +94,7 @@ CATCH_ALLOWED = {
     "protocol/zmq_socket.cpp",     # cppzmq
     "coordinator/cli/command_line.cpp",  # CLI11
     "coordinator/cli/flags.cpp",         # CLI11
+    "coordinator/cli/log_file.cpp",      # spdlog
 }
 
 def source_files(root, folders=("engine", "protocol", "worker", "coordinator")):

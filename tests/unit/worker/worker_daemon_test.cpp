@@ -9,6 +9,7 @@
 #include "engine/base/memory_storage.h"
 #include "protocol/partial_sums.h"
 #include "protocol/zmq_transport.h"
+#include "tests/support/recorded_log.h"
 #include "tests/unit/worker/sample_model.h"
 #include "worker/known_pools.h"
 
@@ -144,13 +145,17 @@ class WorkerThread {
     return result_;
   }
   // After the end.
-  const std::string& notices() const { return notices_; }
+  std::string notices() const {
+    std::string text;
+    for (const LogEvent& event : log_.events) text += event.message + "\n";
+    return text;
+  }
   const MembershipStatus& last_status() const { return last_status_; }
 
  private:
   void run() {
     WorkerObserver observer;
-    observer.notice = [this](const std::string& text) { notices_ += text + "\n"; };
+    observer.log = &log_;
     observer.status = [this](const MembershipStatus& status) { last_status_ = status; };
     SystemClock clock;
     SystemEntropy entropy;
@@ -162,7 +167,7 @@ class WorkerThread {
   WorkerDaemonOptions options_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> ended_{false};
-  std::string notices_;
+  test::RecordedLog log_;
   MembershipStatus last_status_;
   Status result_;
   std::thread thread_;

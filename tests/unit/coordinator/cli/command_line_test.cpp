@@ -73,7 +73,10 @@ class CommandLines : public testing::Test {
   SeededEntropy entropy_{1};
   Output out_{-1, false};
   StopSignal stop_;
-  Environment environment_{storage_, clock_, entropy_, system_files(), out_, "potluck", stop_};
+  Terminal terminal_{clock_};
+  Environment environment_{storage_, clock_,    entropy_, system_files(),
+                           out_,     "potluck", stop_,    terminal_};
+
   std::unique_ptr<CommandLineParser> parser_;
   CommandLine line_;
 };

@@ -2,10 +2,12 @@
 // Plain functions; any thread.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/base/log_sink.h"
 #include "engine/experts/manifest.h"
 #include "protocol/keys.h"
 
@@ -44,6 +46,12 @@ inline Manifest sample_manifest(uint32_t layers, uint32_t experts, uint32_t hidd
     list.push_back(std::move(layer));
   }
   return Manifest("sample", std::move(list));
+}
+
+inline bool any_contains(const std::vector<LogEvent>& events, const std::string& part) {
+  return std::any_of(events.begin(), events.end(), [&part](const LogEvent& event) {
+    return event.message.find(part) != std::string::npos;
+  });
 }
 
 inline bool any_contains(const std::vector<std::string>& texts, const std::string& part) {

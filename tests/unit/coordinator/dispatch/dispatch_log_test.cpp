@@ -17,7 +17,7 @@ TEST(DispatchLog, PeersAreNamedAsPeopleKnowThem) {
   cluster.apply(WorkerJoined{peer(1), 4, "attic", "", 0, 0});
   DispatchLog log(cluster);
   log.refused_answer(peer(1), Error{ErrorCode::kCorrupt, "the checksum does not match"});
-  std::vector<std::string> notices = log.take_notices();
+  std::vector<LogEvent> notices = log.take_notices();
   EXPECT_TRUE(any_contains(notices, "worker 4 (attic, "));
   EXPECT_TRUE(any_contains(notices, "its work goes to others: the checksum does not match"));
   log.was_not_asked(peer(2), {1, 9, 3, 2});

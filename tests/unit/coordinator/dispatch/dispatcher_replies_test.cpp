@@ -222,7 +222,7 @@ TEST_F(RepliesTest, AnUnwillingWorkerIsReplaced) {
   answer.tensor.clear();
   fix_checksum(&answer);
   deliver(answer);
-  std::vector<std::string> notices = f_.dispatcher.take_notices();
+  std::vector<LogEvent> notices = f_.dispatcher.take_notices();
   EXPECT_TRUE(any_contains(notices, "I do not like"));
   EXPECT_FALSE(any_contains(notices, "\x1b"));
   f_.run_local_work();

@@ -7,6 +7,7 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/memory_storage.h"
+#include "tests/support/recorded_log.h"
 #include "tests/support/test_files.h"
 
 namespace potluck {
@@ -25,7 +26,7 @@ class StreamedExpertsTest : public testing::Test {
     options_.store_directory = "store";
     options_.ram_bytes = 64 * kMiB;
     options_.reader.depth = 2;
-    options_.notice = [this](const std::string& text) { notices_.push_back(text); };
+    options_.log = &log_;
   }
 
   uint64_t expert_bytes() const { return model_->cutter().total_bytes(); }
@@ -39,7 +40,7 @@ class StreamedExpertsTest : public testing::Test {
   SystemClock clock_;
   ThreadPool threads_{2};
   StreamOptions options_;
-  std::vector<std::string> notices_;
+  test::RecordedLog log_;
 };
 
 TEST_F(StreamedExpertsTest, SaysBeforeBuildingThatTheDiskIsTooSmall) {
@@ -64,8 +65,8 @@ TEST_F(StreamedExpertsTest, RefusesABudgetThatHoldsNothing) {
 TEST_F(StreamedExpertsTest, WarnsOfABudgetBelowOneToken) {
   options_.ram_bytes = 40 * kKiB;
   ASSERT_TRUE(open());
-  ASSERT_EQ(notices_.size(), 1u);
-  EXPECT_THAT(notices_[0], HasSubstr("of experts that one token uses"));
+  ASSERT_EQ(log_.events.size(), 1u);
+  EXPECT_THAT(log_.events[0].message, HasSubstr("of experts that one token uses"));
 }
 
 TEST_F(StreamedExpertsTest, FindsWhatWasBuilt) {
