@@ -198,9 +198,10 @@ Status Dispatcher::accept(const Debt& debt, const Partial& partial, ByteSpan ten
 }
 
 void Dispatcher::take_answer(size_t index, const Partial& partial) {
-  Debt debt = ledger_.pay(index, clock_.now());
+  TimePoint now = clock_.now();
+  Debt debt = ledger_.pay(index, now);
   log_.took_answer(debt, partial.timings);
-  log_.keep(debt, partial.timings, clock_.now());
+  log_.keep(debt, partial.timings, now);
   uint64_t& slowest = tickets_.at(debt.ticket).slowest_compute;
   slowest = std::max(slowest, partial.timings.compute);
   end(std::move(debt));

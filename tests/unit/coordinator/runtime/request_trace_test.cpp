@@ -5,6 +5,7 @@
 
 #include "engine/base/memory_storage.h"
 #include "engine/template/json.h"
+#include "tests/support/faulty_storage.h"
 
 namespace potluck {
 namespace {
@@ -90,9 +91,19 @@ TEST(RequestTrace, EveryLayerOfAStepIsThereAndSpansNest) {
   EXPECT_EQ(names, expected);
 }
 
-TEST(RequestTrace, AFullDiskIsAnErrorInTheEnd) {
+TEST(RequestTrace, AFolderThatIsNotThereIsAnError) {
   MemoryStorage storage;
   EXPECT_FALSE(TraceFile::open(storage, "no/such/folder/trace.json").ok());
+}
+
+TEST(RequestTrace, AFullDiskIsAnErrorInTheEnd) {
+  MemoryStorage memory;
+  test::FaultyStorage storage(memory);
+  auto file = TraceFile::open(storage, "trace.json");
+  ASSERT_TRUE(file.ok());
+  storage.fail_writes("trace.json", 1);
+  (*file)->name_process(1, "coordinator");
+  EXPECT_FALSE((*file)->finish().ok());
 }
 
 }  // namespace
