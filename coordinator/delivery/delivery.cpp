@@ -141,16 +141,18 @@ std::vector<Outgoing> Delivery::take_outgoing(size_t limit) {
   return parts;
 }
 
-void Delivery::not_sent(const Outgoing& part, bool gone) {
-  const auto& data = std::get<BulkData>(part.message);
+void Delivery::not_sent(const Outgoing& message, bool gone) {
+  const auto* data = std::get_if<BulkData>(&message.message);
+  if (data == nullptr) return;
   auto request = std::find_if(taken_.begin(), taken_.end(), [&](const BulkRequest& taken) {
-    return taken.peer == part.peer && taken.digest == data.digest && taken.offset == data.offset;
+    return taken.peer == message.peer && taken.digest == data->digest &&
+           taken.offset == data->offset;
   });
   if (request == taken_.end()) return;
   bytes_delivered_ -= std::min<uint64_t>(
-      bytes_delivered_, std::min<uint64_t>(request->length, data.total - data.offset));
+      bytes_delivered_, std::min<uint64_t>(request->length, data->total - data->offset));
   if (gone) {
-    queue_.forget(part.peer);
+    queue_.forget(message.peer);
   } else {
     queue_.put_back(std::move(*request), clock_.now() + BulkQueue::kFullPause);
   }

@@ -38,9 +38,9 @@ class CoordinatorCore {
   // A frame that does not decode is counted, noticed and dropped.
   void on_frames(const Envelope& envelope);
   void on_unreachable(const PeerKey& peer, const std::string& reason);
-  // A bulk part that take_outgoing() gave could not be sent: the peer is gone, or its queue is
-  // full.
-  void on_bulk_not_sent(const Outgoing& part, bool gone) { delivery_.not_sent(part, gone); }
+  // A message on the bulk channel that take_outgoing() gave could not be sent: the peer is gone, or
+  // its queue is full.
+  void on_bulk_not_sent(const Outgoing& message, bool gone) { delivery_.not_sent(message, gone); }
   // Hand in the frames that have arrived before calling this: silence and lateness are judged here.
   void on_tick();
   // We did not listen for a while: nobody's silence until now proves anything.

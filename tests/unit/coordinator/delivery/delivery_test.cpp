@@ -243,6 +243,15 @@ TEST_F(DeliveryTest, APeerThatIsGoneIsForgotten) {
   EXPECT_EQ(delivery_.bytes_delivered(), 0u);
 }
 
+// Refusals go out on the bulk channel, too.
+TEST_F(DeliveryTest, ARefusalThatCouldNotBeSentIsNoPart) {
+  delivery_.on_message(peer(1), fetch({0, 0, 0}), true);
+  ASSERT_EQ(delivery_.take_outgoing(10).size(), 1u);
+  uint64_t delivered = delivery_.bytes_delivered();
+  delivery_.not_sent({peer(1), Channel::kBulk, Refusal{}, {}}, true);
+  EXPECT_EQ(delivery_.bytes_delivered(), delivered);
+}
+
 TEST_F(DeliveryTest, KeepsToItsRateAndMakesWayForWork) {
   constexpr uint64_t kRate = 80 * kKiB;
   Delivery delivery(signed_, *manifest_, model_->cutter(), clock_, kRate);
