@@ -27,7 +27,7 @@ class Logging(PotluckTest):
                                "--log-file", log)
         self.assertEqual(logged.stdout, plain.stdout)
         self.assertIn("context of ", logged.stderr)
-        self.assertNotIn("{", logged.stderr)
+        self.assertNotIn('{"component"', logged.stderr)
         events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         for event in events:
             self.assertEqual(sorted(event), ["component", "fields", "level", "message", "time"])
