@@ -14,7 +14,7 @@ namespace potluck {
 namespace {
 
 // zmq.h calls it a draft and hides it; the released library has it. With it, a socket whose domain
-// has no authentication handler refuses everybody. Without it, such a socket lets everybody in.
+// has no authentication handler refuses every client. Without it, such a socket admits them all.
 using ZapEnforceDomain = zmq::sockopt::integral_option<93, int, true>;
 
 // CURVE wraps every frame: a command name, a nonce, flags and an authenticator.
