@@ -1,4 +1,4 @@
-// The place between accept() and libzmq. libzmq accepts whatever comes and offers no hook there, so
+// A hook between accept() and libzmq. libzmq accepts every connection and offers no such hook, so
 // this program brings its own accept4(), which libzmq's calls reach as the linker resolves them: it
 // accepts, and asks the gate of that listening socket. Sockets without a gate are not affected.
 // Any thread.

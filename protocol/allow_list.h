@@ -1,4 +1,4 @@
-// AllowList: the keys that may speak to us. Closed by default: an empty list admits nobody. Kept in
+// AllowList: the keys that may speak to us. Closed by default: an empty list admits no one. Kept in
 // a text file, one Z85 key and an optional name per line. One thread.
 #pragma once
 

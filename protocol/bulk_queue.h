@@ -63,7 +63,7 @@ class BulkQueue {
   void add(BulkRequest request);
 
   std::map<PeerKey, Waiting> waiting_;
-  std::deque<PeerKey> turns_;  // everybody in waiting_, once
+  std::deque<PeerKey> turns_;  // every peer in waiting_, once
 };
 
 }  // namespace potluck

@@ -130,7 +130,7 @@ Admission judge_arrival(std::span<const GuestConnection> guests, const AddressGr
 
 bool ConnectionGate::admit(int descriptor, const sockaddr_storage& from, TimePoint now) {
   std::lock_guard lock(mutex_);
-  // Whoever had this descriptor before has gone.
+  // The previous connection with this descriptor is gone.
   auto gone = [&](const Connection& old) { return old.descriptor == descriptor; };
   std::erase_if(guests_, gone);
   std::erase_if(members_, gone);

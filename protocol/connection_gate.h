@@ -1,9 +1,9 @@
-// ConnectionGate: which TCP connections a listening socket keeps. Anybody can open connections, and
-// each costs a descriptor and memory before we know who it is; so those that have not authenticated
-// yet are few, shared fairly between the addresses that want them, and cut off when they send more
-// than a handshake needs. Those that have are cut off when libzmq holds more of theirs than whole
-// messages can explain: it bounds the number of messages, but not of what one consists. Asks the
-// kernel about sockets and changes no data. Any thread.
+// ConnectionGate: which TCP connections a listening socket keeps. Any host can open connections,
+// and each costs a descriptor and memory before we know who it is; so those that have not
+// authenticated yet are few, shared fairly between the addresses that want them, and cut off when
+// they send more than a handshake needs. Those that have are cut off when libzmq holds more of
+// theirs than whole messages can explain: it bounds the number of messages, but not of what one
+// consists. Asks the kernel about sockets and changes no data. Any thread.
 #pragma once
 
 #include <array>

@@ -14,7 +14,7 @@ constexpr uint32_t kEnoughCalls = 8;
 constexpr int64_t kMargin = 3;
 // Shorter measurements tell nothing; and what is not zero can grow by a factor.
 constexpr Duration kShortest = std::chrono::microseconds(50);
-// Beyond what is asked of anybody, and the arithmetic cannot overflow.
+// More than any peer is asked for, and the arithmetic cannot overflow.
 constexpr uint32_t kMostRows = 64 * 1024;
 
 }  // namespace

@@ -1,5 +1,5 @@
 // DeadlineEstimator: what a peer's calls cost, by their size, learned from its answers, and how
-// long a call may take before somebody else is asked as well. Pure; owns no clock. One thread.
+// long a call may take before another worker is asked as well. Pure; owns no clock. One thread.
 //
 // A call of n rows costs something per call (a round trip, reading experts) and something per row
 // (multiplying). Both follow from what calls of different sizes took: for each power of two of rows
@@ -22,10 +22,10 @@ class DeadlineEstimator {
   // One answer changes an estimate at most by this factor.
   static constexpr int64_t kLargestStep = 4;
   // No deadline is shorter: a call that met a cold disk, a thread that was scheduled late or a
-  // phone's radio that slept is no reason to ask somebody else.
+  // phone's radio that slept is no reason to ask another worker.
   static constexpr Duration kFloor = std::chrono::milliseconds(100);
-  // No deadline is longer, whatever the peer's answers took: it cannot teach us to wait for it.
-  // Apart for the call as such (a cold expert on a slow disk) and for each row of it.
+  // No deadline is longer, no matter how slow the peer's answers were: a peer cannot teach us to
+  // wait for it. Separate caps for the call itself (a cold expert on a slow disk) and for each row.
   static constexpr Duration kCallCap = std::chrono::seconds(10);
   static constexpr Duration kRowCap = std::chrono::milliseconds(250);
   static constexpr Duration kCap = std::chrono::seconds(20);
@@ -39,8 +39,8 @@ class DeadlineEstimator {
   bool knows_nothing() const { return count_ == 0; }
   // What a call of so many rows is likely to take; nothing as long as nothing is known.
   std::optional<Duration> estimate(uint32_t rows) const;
-  // After how long to ask somebody else as well, if `backlog` is the estimate of what the peer has
-  // been asked before and not answered yet. Between kFloor and kCap, and never less for more rows.
+  // After how long to ask another worker as well, if `backlog` is the estimate of what the peer was
+  // asked before and has not answered yet. Between kFloor and kCap, and never less for more rows.
   Duration deadline(uint32_t rows, Duration backlog = Duration::zero()) const;
   // How many rows a call should have so that its rows take about `target`; at least 1. Grows in
   // steps: at most four times what was ever asked.

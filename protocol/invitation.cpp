@@ -99,7 +99,7 @@ Digest hash_of(const InvitationSecret& secret) {
   return sha256(std::as_bytes(std::span(secret)));
 }
 
-// Looks at every entry and every byte, whatever is found.
+// Looks at every entry and every byte, even after a match.
 std::map<Digest, int64_t>::iterator find_constant_time(std::map<Digest, int64_t>& entries,
                                                        const Digest& wanted) {
   auto found = entries.end();

@@ -1,4 +1,4 @@
-// Invitations: how a device that nobody knows becomes a member. The coordinator makes a token with
+// Invitations: how an unknown device becomes a member. The coordinator makes a token with
 // a secret that works once and expires; the worker proves that it has it over the join socket, and
 // its key goes on the allow list. Tokens carry the coordinator's keys, so a worker cannot be lured
 // elsewhere.

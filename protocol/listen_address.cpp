@@ -146,7 +146,7 @@ Result<ListenPlace> find_by_name(const std::string& name, const MachineNames& ma
     return std::find(addresses.begin(), addresses.end(), a.address) != addresses.end();
   });
   if (!own.empty()) return one_address(endpoint_host(own.front().address), own.front().loopback);
-  // All of 127.0.0.0/8 is this machine, whatever its interfaces list.
+  // All of 127.0.0.0/8 is this machine, regardless of what its interfaces list.
   for (const std::string& address : addresses) {
     if (address.starts_with("127.")) return one_address(address, true);
   }

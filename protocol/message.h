@@ -233,7 +233,7 @@ struct JoinAccept {
 // --- delivery from worker to worker; on the compute channel ---
 struct RosterPeer {
   PeerKey key;
-  std::string bulk_endpoint;  // empty: it serves nobody
+  std::string bulk_endpoint;  // empty: it serves no peers
   std::string name;           // for people
 
   bool operator==(const RosterPeer&) const = default;

@@ -13,7 +13,7 @@ namespace potluck {
 
 inline constexpr uint32_t kSumGroup = 32;
 
-// The most bytes that so many values take, whatever they are.
+// The most bytes that so many values can take.
 constexpr uint64_t largest_packed_bytes(uint64_t values) {
   return values * sizeof(int64_t) + (values + kSumGroup - 1) / kSumGroup;
 }

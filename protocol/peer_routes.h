@@ -1,5 +1,5 @@
 // PeerRoutes: by which connection a peer is reached. Identity is the key; a routing id only names
-// one connection, and a peer that connects anew gets a new one. Whatever connection a key spoke on
+// one connection, and a peer that connects anew gets a new one. The connection a key spoke on
 // last is the one to answer on, under the authority of that key and no other. One thread.
 #pragma once
 

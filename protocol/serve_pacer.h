@@ -10,7 +10,7 @@
 
 namespace potluck {
 
-// Beyond what the links of a home carry: nothing is held back while nobody generates.
+// More than home networks carry: nothing is held back while no pool is generating.
 inline constexpr uint64_t kDefaultServeRate = kGiB;  // bytes per second
 
 class ServePacer {

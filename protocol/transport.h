@@ -1,5 +1,5 @@
 // The transport seam. Carries two-frame messages between authenticated peers on three channels. The
-// cores never see it: whoever owns a core moves frames between the two. An implementation belongs
+// cores never see it: the owner of a core moves frames between the two. An implementation belongs
 // to one thread.
 #pragma once
 

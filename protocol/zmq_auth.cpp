@@ -30,7 +30,7 @@ void send_reply(zmq::socket_ref socket, const std::string& request_id, Handshake
   const std::string status = std::to_string(static_cast<int>(verdict));
   const std::string_view parts[] = {kZapVersion, request_id, status, "", user_id, ""};
   for (const std::string_view& part : parts) {
-    // If the peer is gone already, nobody misses the answer.
+    // If the peer is already gone, a lost answer does no harm.
     (void)zmq_send_part(socket, part, &part != &parts[std::size(parts) - 1]);
   }
 }

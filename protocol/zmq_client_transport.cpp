@@ -53,7 +53,7 @@ struct ZmqClientTransport::State {
   zmq::context_t context;
   Links links;
   std::unique_ptr<ZmqServerTransport> serving;  // or null
-  size_t next_link = 0;  // where the next look begins: nobody is served twice in a row
+  size_t next_link = 0;  // where the next look begins: no link is served twice in a row
   uint64_t receives = 0;
   uint64_t opened = 0;  // gives every monitor its own name
   uint64_t compute_bytes = 0;
@@ -119,7 +119,7 @@ std::optional<Envelope> ZmqClientTransport::State::look_around() {
 bool ZmqClientTransport::State::wait(TimePoint deadline) {
   std::vector<ZmqWatch*> watches;
   for (const auto& link : links) {
-    note_events(*link);  // a monitor that nobody reads would block libzmq's thread in the end
+    note_events(*link);  // an unread monitor would eventually block libzmq's thread
     watches.push_back(&link->watch);
     watches.push_back(&link->monitor->watch());
   }

@@ -60,7 +60,7 @@ Result<GateLimits> gate_limits(Channel channel, size_t listeners) {
   gate.guest_bytes = limits::kGuestBytes;
   gate.backlog_bytes = zmq_backlog_bytes(channel);
   if (channel != Channel::kJoin) return gate;
-  // Whoever joins is a stranger until it has, and then has no more to say here.
+  // A joining device is a stranger until it has joined, and then has nothing more to say here.
   gate.members = 0;
   gate.guest_bytes = limits::kJoinStreamBytes;
   gate.lifetime_bytes = limits::kJoinStreamBytes;

@@ -14,7 +14,7 @@ namespace potluck {
 namespace {
 
 // zmq.h calls it a draft and hides it; the released library has it. With it, a socket whose domain
-// has no authentication handler refuses everybody. Without it, such a socket lets everybody in.
+// has no authentication handler refuses every client. Without it, such a socket admits them all.
 using ZapEnforceDomain = zmq::sockopt::integral_option<93, int, true>;
 
 // CURVE wraps every frame: a command name, a nonce, flags and an authenticator.
@@ -84,7 +84,7 @@ void set_options(zmq::socket_t& socket, const ZmqSocketRole& role) {
   if (server) {
     socket.set(option::curve_server, true);
     // CURVE alone lets any client key in: the handler behind the domain decides, and without a
-    // handler nobody comes in.
+    // handler no client is let in.
     socket.set(option::zap_domain, role.channel == Channel::kJoin ? kJoinDomain : kMemberDomain);
     socket.set(ZapEnforceDomain{}, true);
     // Sending to a vanished peer is an error. The default drops the message without a word.
@@ -94,7 +94,7 @@ void set_options(zmq::socket_t& socket, const ZmqSocketRole& role) {
   } else {
     socket.set(option::curve_publickey, zmq::buffer(role.keys.public_key.bytes));
     socket.set(option::curve_serverkey, zmq::buffer(role.server_key->bytes));
-    // Queue for finished connections only: a message for nobody is an error, not a promise.
+    // Queue for finished connections only: a message without a recipient is an error.
     socket.set(option::immediate, true);
     socket.set(option::connect_timeout, 5000);
     // From 0.1 s, doubling: a coordinator that restarts finds its workers back within seconds.

@@ -44,7 +44,7 @@ Status zmq_attempt(const std::string& what, const std::function<void()>& calls);
 
 // --- messages ------------------------------------------------------------------------------------
 
-// A message as it came, before anybody trusts it.
+// A message as it arrived, not yet checked.
 struct ZmqReceived {
   std::string route;    // routing id of the connection; empty at a DEALER
   std::string user_id;  // what the authentication handler said about the peer
@@ -53,13 +53,13 @@ struct ZmqReceived {
   bool two_frames = false;  // false: the frames were dropped
 };
 
-// Takes one message if there is one, whatever it looks like; never waits.
+// Takes one message if there is one, well-formed or not; never waits.
 std::optional<ZmqReceived> zmq_receive(zmq::socket_ref socket, bool from_router);
 
 enum class ZmqSent { kYes, kFull, kNoPeer };
 
-// Never waits. An empty route means a DEALER, where kFull may also mean that nobody is connected.
-// The frames are moved away when they were sent, and only then.
+// Never waits. An empty route means a DEALER, where kFull may also mean that no peer is connected.
+// The frames are moved from only if they were sent.
 ZmqSent zmq_send_frames(zmq::socket_ref socket, const std::string& route, Frames& frames);
 
 // One part of a message; neither waits.

@@ -16,8 +16,8 @@ struct ZmqWatch;
 
 // The listening side: the coordinator, and workers towards each other. Fails to start if the
 // address is taken, or if the authentication handler cannot run: closed, never open. Handshakes are
-// answered inside receive(): no peer can connect while nobody calls it. What strangers can cost is
-// bounded: see ConnectionGate.
+// answered inside receive(): no peer can connect unless the owner calls it. What strangers can cost
+// is bounded: see ConnectionGate.
 class ZmqServerTransport final : public Transport {
  public:
   struct Options {
@@ -83,7 +83,7 @@ class ZmqClientTransport final : public Transport {
   void disconnect(const PeerKey& server);
   void disconnect(const PeerKey& server, Channel channel);
 
-  // Opens the socket for kServe; whoever is on the list may connect. Returns its endpoint, with the
+  // Opens the socket for kServe; peers on the list may connect. Returns its endpoint, with the
   // advertised host if there is one. The list must outlive the transport and belong to its thread.
   Result<std::string> serve(const std::string& host, uint16_t port, const AllowList& allow_list,
                             const std::string& advertised_host = {});

@@ -12,8 +12,9 @@ namespace potluck {
 
 class BlockPace {
  public:
-  // What a block has of its time for the disk beyond its time for computing: reads of one small
-  // message start together, as disks like it, and a disk makes nobody deaf for a second.
+  // Time that a block may wait for the disk, as a multiple of its time for computing: the reads of
+  // one small message start together, which suits disks, and a slow disk does not keep the worker
+  // from listening for a second.
   static constexpr double kDiskShare = 2.5;
 
   // Adds a call of so many bytes of weights, which the call before may have had as well, to the

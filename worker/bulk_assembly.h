@@ -1,7 +1,7 @@
 // BulkAssembly: puts the parts of one bulk answer together. Its length is known beforehand from
 // something that was verified (the manifest) or bounded (limits.h); a part that says otherwise is
-// never stored. What has arrived stays, whatever happens to the sender or to the connection: the
-// rest is asked for from there on. Plain value; one thread.
+// never stored. What has arrived stays even if the sender or the connection is lost: only the rest
+// is asked for. Plain value; one thread.
 #pragma once
 
 #include <cstdint>

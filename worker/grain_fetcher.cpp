@@ -27,7 +27,7 @@ void GrainFetcher::erase(Entries::iterator entry) {
   entries_.erase(entry);
 }
 
-// Whatever it was, it is queued now, without a place in the queue yet.
+// Moves an entry from any state to kQueued, without a place in the queue yet.
 void GrainFetcher::leave_state(Entry& entry) {
   if (entry.state == State::kQueued) return;
   if (entry.state == State::kUnderWay) {

@@ -26,7 +26,7 @@ ByteSpan GrainServer::content(const BulkRequest& request) {
   return loaded_.front().bytes;
 }
 
-// Between two parts of a transfer nobody waits for a moment.
+// The queue is empty for a moment between two parts of a transfer, so grains are kept for a while.
 void GrainServer::drop_loaded(TimePoint now) {
   if (loaded_.empty() || now - used_at_ < kLoadedFor) return;
   loaded_.clear();

@@ -36,8 +36,8 @@ class GrainServer {
   uint64_t bytes_served() const { return bytes_served_; }
 
  private:
-  // Grains that several peers are sent at the same time; at least one. They are kept a while longer
-  // than anybody waits.
+  // Grains that are being sent to several peers at the same time; at least one. They are kept a
+  // while after the last part was sent.
   static constexpr uint64_t kLoadedBytes = 16 * kMiB;
   static constexpr Duration kLoadedFor = std::chrono::seconds(2);
   struct Loaded {

@@ -1,5 +1,5 @@
-// IdleScrub: reads the worker's store, bit by bit, while there is nothing else to do, so that what
-// has rotted is fetched again before somebody waits for it. One thread.
+// IdleScrub: reads the worker's store, bit by bit, while there is nothing else to do, so that
+// rotten grains are fetched again before a request waits for them. One thread.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ class IdleScrub {
   IdleScrub(GrainStore& store, const Clock& clock)
       : store_(store), clock_(clock), next_(clock.now() + kQuiet) {}
 
-  // Somebody asked for something.
+  // A peer asked for something.
   void worked() { next_ = std::max(next_, clock_.now() + kQuiet); }
 
   TimePoint next_tick() const { return next_; }

@@ -11,7 +11,7 @@ namespace potluck {
 namespace {
 
 constexpr Duration kRetry = std::chrono::seconds(1);
-// Nobody answers: time to say so to the person who waits, and to say it again.
+// When to tell the user that the coordinator does not answer, and when to repeat it.
 constexpr Duration kTellAfter = std::chrono::seconds(5);
 constexpr Duration kTellAtLeast = std::chrono::seconds(60);
 // A connection that was refused in the handshake is not tried again by itself.

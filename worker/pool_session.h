@@ -76,11 +76,11 @@ class PoolSession {
                      std::set<PeerKey>* admitted) const;
   // We did not listen for a while (computing): silence until now proves nothing.
   void excuse_silence();
-  // We were away: the same, and nobody has had the chance to answer us.
+  // We were away: the same, and the coordinator has had no chance to answer us.
   void excuse_absence();
   TimePoint next_tick() const;
 
-  // --- work; whoever owns the sessions decides whose turn it is ---
+  // --- work; the owner of the sessions decides whose turn it is ---
   // Something is being computed, or waits to be, or is to be answered.
   bool has_work() const { return !ended_ && (job_state_ != JobState::kNone || !waiting_.empty()); }
   // Computes a part of the oldest request, about as much as the budget. Returns what it took.
@@ -210,7 +210,7 @@ class PoolSession {
   TimePoint retry_at_{0};      // kJoining, kGreeting: when to ask again
   TimePoint asking_since_{0};  // kJoining, kGreeting
   TimePoint reconnect_at_{0};  // kGreeting
-  TimePoint tell_at_{0};       // when to say again that nobody answers
+  TimePoint tell_at_{0};       // when to repeat that the coordinator is silent
   Duration tell_interval_{0};
   std::string refused_join_;        // why the invitation was refused, if it was
   uint32_t protocol_refusals_ = 0;  // in a row

@@ -50,7 +50,7 @@ struct WorkerCore::Impl {
     event(*found->second);
     after_event();
   }
-  // Nobody's silence counts while we did not listen.
+  // Silence does not count for the time in which we did not listen.
   template <class Work>
   void timed(const Work& work) {
     TimePoint start = context.clock.now();
@@ -156,7 +156,7 @@ bool WorkerCore::Impl::has_work() const {
                      [](const auto& entry) { return entry.second->has_work(); });
 }
 
-// Computes for at most one block's time, and whatever small requests fit into it.
+// Computes for at most one block's time: several small requests if they fit.
 void WorkerCore::Impl::compute() {
   TimePoint start = context.clock.now();
   TimePoint end = start + block_time();

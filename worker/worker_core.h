@@ -61,8 +61,8 @@ struct WorkerOptions {
   std::optional<SimulatedProcessor> processor = std::nullopt;
 };
 
-// What the surroundings have to do. ConnectChannel for a channel that is connected already means:
-// close it and connect anew.
+// What the owner of the core has to do. ConnectChannel for a channel that is connected already
+// means: close it and connect anew.
 struct SendMessage {
   PeerKey peer;
   Channel channel = Channel::kCompute;
@@ -82,7 +82,7 @@ struct ConnectPeer {
   PeerKey peer;
   std::string endpoint;
 };
-// Who may fetch grains from this worker: from now on these and nobody else.
+// Which peers may fetch grains from this worker: from now on only these.
 struct AdmitPeers {
   std::set<PeerKey> peers;
 };
@@ -147,13 +147,13 @@ class WorkerCore {
   void on_not_served(bool gone);
   // The transport could not deliver to this coordinator, or to another worker on its bulk channel.
   void on_unreachable(const PeerKey& peer);
-  // A channel was connected, for the first time or again: what was said before is lost, and what is
-  // waited for is asked for at once. Surroundings that cannot tell need not call it.
+  // A channel was connected, for the first time or again: earlier messages are lost, and what is
+  // still needed is asked for at once. An owner that cannot tell need not call it.
   void on_connected(const PeerKey& peer, Channel channel);
   // The other side does not let our key in on this channel.
   void on_refused(const PeerKey& peer, Channel channel);
   void on_tick();
-  // We were away (a suspended machine): nobody's silence until now proves anything.
+  // We were away (a suspended machine): the silence of peers until now proves nothing.
   void excuse_silence();
   void leave_all();  // says goodbye
 

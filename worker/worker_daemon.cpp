@@ -75,7 +75,7 @@ class WorkerDaemon final : private WorkerLinks {
   std::optional<SimulatedLink> simulated_link_;
   WorkerCore core_;
   WorkerLoop loop_;
-  std::string serve_host_;  // empty: this worker serves nobody
+  std::string serve_host_;  // empty: this worker serves no peers
   std::string serve_endpoint_;
   std::map<PeerKey, PoolAddress> addresses_;
   std::optional<Notice> last_end_;

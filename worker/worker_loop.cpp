@@ -11,10 +11,10 @@ namespace potluck {
 namespace {
 
 constexpr Duration kLongestWait = std::chrono::milliseconds(100);
-// A connection that is being made tells nobody when it is done: looked at so often, for so long.
+// A connection attempt does not report completion: it is polled this often, for this long.
 constexpr Duration kConnectingWait = std::chrono::milliseconds(5);
 constexpr Duration kConnectingTime = std::chrono::seconds(3);
-// A peer that sends nonsense is reported, not quoted without end.
+// A peer that sends nonsense is reported, not quoted endlessly.
 constexpr uint32_t kNonsenseNotices = 5;
 
 }  // namespace
@@ -39,7 +39,7 @@ void WorkerLoop::turn(Duration longest) {
   bool look = !envelope || connecting_ || clock_.now() - looked_at_ >= kLongestWait;
   if (look) watch_links();
   if (envelope) deliver(std::move(*envelope));
-  // The moment that was waited for has passed, whatever the core would say now.
+  // The awaited moment has passed, even if the core would now name a later one.
   TimePoint now = clock_.now();
   if (now >= due || now >= next_due()) core_.on_tick();
   perform_actions();

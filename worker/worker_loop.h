@@ -52,7 +52,7 @@ class WorkerLoop {
 
   // When the core wants a turn though no message comes.
   TimePoint next_due() const;
-  // How long a turn waits at most: connections tell nobody when they are made or lost.
+  // How long a turn waits at most: connections do not report when they are made or lost.
   Duration longest_wait() const;
 
  private:

@@ -29,8 +29,8 @@ struct Setting {
   std::vector<std::string> values;  // one, except for lists and heads; always as text
 };
 
-// All settings of a file, heads of tables included, in the order of its lines. Whatever is not a
-// setting in a table is an error that names the file and the line.
+// All settings of a file, table headers included, in the order of its lines. Anything that is not
+// a setting in a table is an error that names the file and the line.
 Result<std::vector<Setting>> parse_config(const std::string& path, std::string_view text);
 
 // Fails with kNotFound where there is no file.

@@ -36,8 +36,8 @@ Result<DeviceOptions> device_options(const DeviceFlags& flags);
 // The same flags for the command line of a `potluck join`.
 std::vector<std::string> join_arguments(const DeviceFlags& flags);
 
-// What is simulated, for reports: nobody should take such figures for real ones. Null when nothing
-// is.
+// What is simulated, for reports: such figures must not be mistaken for real ones. Null if nothing
+// is simulated.
 nlohmann::json describe_simulation(const DeviceOptions& options);
 
 }  // namespace potluck

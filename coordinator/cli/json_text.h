@@ -1,6 +1,6 @@
 // JSON documents as this program writes and reads them. Writing never fails and gives one line of
-// valid UTF-8 that does nothing to a terminal, whatever bytes the texts hold; reading never throws,
-// whatever the document holds. Pure functions; any thread.
+// valid UTF-8 that does nothing to a terminal, for any bytes in the texts; reading never throws,
+// for any document. Pure functions; any thread.
 #pragma once
 
 #include <nlohmann/json.hpp>

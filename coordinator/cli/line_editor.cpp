@@ -45,7 +45,7 @@ std::wstring plain_paste(std::wstring_view pasted) {
 }  // namespace
 
 std::unique_ptr<LineEditor> LineEditor::open() {
-  // What is typed is UTF-8 here whatever the environment says; numbers stay as they are.
+  // Input is UTF-8 here regardless of the environment; the format of numbers does not change.
   if (std::setlocale(LC_CTYPE, "C.UTF-8") == nullptr) return nullptr;
   EditLine* editor = el_init("potluck", stdin, stderr, stderr);
   if (editor == nullptr) return nullptr;

@@ -58,7 +58,7 @@ class ControlOutbox {
   uint64_t next_sequence() { return next_sequence_++; }
   // Peers that were asked long ago and took nothing.
   std::vector<PeerKey> stuck(TimePoint now) const;
-  // When take() has something to say that nobody has just asked for.
+  // When take() next has a message that no peer has just asked for.
   std::optional<TimePoint> next_change() const;
 
  private:

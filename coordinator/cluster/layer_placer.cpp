@@ -58,7 +58,7 @@ void LayerPlacer::keep_holdings() {
   }
 }
 
-// The largest level to which everybody's quota can be filled (or to the end of its disk) without
+// The largest level to which every worker's quota can be filled (or until its disk is full) without
 // using more units than there are.
 uint32_t LayerPlacer::fair_level() const {
   uint64_t low = 0;
@@ -76,8 +76,8 @@ uint32_t LayerPlacer::fair_level() const {
   return static_cast<uint32_t>(low);
 }
 
-// Everybody gets the level; the units that are then left over go, one each, first to those who hold
-// more than the level already, then to those who got least in earlier layers.
+// Every worker gets the level; the units left over go, one each, first to workers that already hold
+// more than the level, then to those that got least in earlier layers.
 void LayerPlacer::set_quotas() {
   uint32_t level = fair_level();
   uint64_t left = owners_.size();
@@ -155,7 +155,7 @@ int64_t LayerPlacer::best_worker(uint32_t expert, uint32_t sibling_limit) {
   return chosen;
 }
 
-// Everybody who may take the unit is full, and who has room holds its siblings: looks for the
+// Every worker that may take the unit is full, and those with room hold its siblings: looks for the
 // shortest chain of moves (an augmenting path) that ends where there is room, and makes them.
 bool LayerPlacer::make_room(uint32_t unit) {
   std::vector<Step> steps(workers_.size());

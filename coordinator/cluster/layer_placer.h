@@ -1,6 +1,6 @@
-// LayerPlacer: the units of one layer onto workers, as numbers. Everybody gets the same count (give
-// or take one, less where the disk ends), slices of one expert go to different workers, and what
-// somebody holds already stays where the first two allow it. One object per layer; one thread.
+// LayerPlacer: places the units of one layer on workers, as numbers. Workers get equal counts (give
+// or take one, less where the disk is full), slices of one expert go to different workers, and what
+// a worker already holds stays where the first two allow it. One object per layer; one thread.
 #pragma once
 
 #include <cstdint>

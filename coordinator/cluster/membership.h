@@ -37,7 +37,7 @@ struct MembershipOptions {
   std::string compute_endpoint{};  // what JoinAccept says
   std::string bulk_endpoint{};
   // Units are placed once so many workers are there: the same workers then hold the same units in
-  // every run, whoever came first, and find them in their stores.
+  // every run, in whatever order they came, and find them in their stores.
   uint32_t founding_workers = 0;
   uint32_t max_workers = 0;  // 0: as many as limits.h allows
 };
@@ -55,7 +55,7 @@ class Membership {
   // Any message at all came from this peer. A key that we allow but do not count as a member gets a
   // heartbeat of epoch 0, so that it says Hello again: we were restarted, or had given it up.
   void heard_from(const PeerKey& peer);
-  // Something was sent to it by somebody else: no need to beat soon.
+  // Another component sent it a message: no heartbeat is needed soon.
   void sent_to(const PeerKey& peer);
   // Sending failed, or the peer is known to be gone.
   void on_unreachable(const PeerKey& peer, const std::string& reason);
@@ -67,7 +67,7 @@ class Membership {
   void refuse(const PeerKey& peer, Channel channel, RefusalReason reason, std::string message);
   // Hand in what has arrived before calling this: silence is judged here.
   void on_tick();
-  // We did not listen for a while: nobody's silence until now proves anything.
+  // We did not listen for a while: the silence of peers until now proves nothing.
   void excuse_silence();
   // When on_tick() may have something to do.
   TimePoint next_tick() const;
@@ -112,11 +112,11 @@ class Membership {
   void answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat);
   void nudge(const PeerKey& peer);
   void lose(const std::vector<Loss>& losses);
-  // Units go where place_units() says; whoever is to hold something else now gets an Assignment,
-  // and so does `greeted` in any case.
+  // Units go where place_units() says; workers whose units change get an Assignment, and so does
+  // `greeted` in any case.
   void rebalance(const PeerKey* greeted = nullptr);
   void assign(const PeerKey& peer, std::vector<UnitId> units);
-  // Tells everybody who the others are.
+  // Tells every worker who the others are.
   void announce_roster();
   Roster roster_for(const PeerKey& receiver) const;
   Assignment assignment_of(const PeerKey& peer) const;

@@ -69,7 +69,7 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
   bool same_roster =
       known != nullptr && known->name == name && known->bulk_endpoint == hello.bulk_endpoint;
   bool same_place = known != nullptr && known->disk_bytes == hello.disk_bytes;
-  // Whoever says Hello knows nothing of what it was asked before.
+  // A worker that says Hello knows nothing of what it was asked before.
   if (known != nullptr) reset_workers_.push_back(from);
   state_.apply(WorkerJoined{from, number, std::move(name),
                             clean_text(hello.software, kSoftwareBytes), hello.ram_bytes,

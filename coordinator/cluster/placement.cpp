@@ -63,7 +63,7 @@ struct Remaining {
 };
 
 // How many units of this layer the disk has room for, when the later layers are to get their share
-// as well. Every unit counts as the largest: whatever moves within the layer then still fits.
+// as well. Every unit counts as the largest: any move within the layer then still fits.
 uint32_t room_for(uint64_t disk_left, const Remaining& remaining, uint64_t largest_unit,
                   uint32_t units) {
   if (disk_left >= remaining.model_bytes) return units;

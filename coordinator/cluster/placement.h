@@ -1,6 +1,6 @@
 // Placement: which worker shall hold which units. Pure and deterministic; any thread. Balanced per
 // layer (a layer waits for its slowest worker), slices of one expert on different workers, and as
-// little movement as possible when somebody joins or leaves.
+// little movement as possible when a worker joins or leaves.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@ namespace potluck {
 namespace {
 
 // Experts kept laid out: workers that hold slices of the same experts ask for them at about the
-// same time. At least one is kept, whatever its size.
+// same time. At least one is kept, regardless of its size.
 constexpr uint64_t kExpertBytes = 32 * kMiB;
 // Grains that are being sent, part by part, to workers of which each is in another expert: laying
 // out an expert anew for every part would cost far more than sending it. At least one is kept.

@@ -26,10 +26,10 @@ class Delivery {
   // At most `limit` parts to send now: bulk work is done in small pieces between compute messages.
   std::vector<Outgoing> take_outgoing(size_t limit);
   // This message on the bulk channel could not be sent: the peer is gone, or takes no more for the
-  // moment. To be called before the next take_outgoing(). A refusal, which is no part, is left out:
-  // a peer that missed it asks again.
+  // moment. To be called before the next take_outgoing(). A refusal, which is not a part, is left
+  // out: a peer that missed it asks again.
   void not_sent(const Outgoing& message, bool gone);
-  // When there is something to send again; nothing while nobody waits.
+  // When there is something to send again; nothing while no request is waiting.
   std::optional<TimePoint> next_part() const;
   bool idle() const { return queue_.empty(); }
   void forget(const PeerKey& peer) { queue_.forget(peer); }  // drops what it still wants

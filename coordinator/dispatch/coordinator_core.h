@@ -43,7 +43,7 @@ class CoordinatorCore {
   void on_bulk_not_sent(const Outgoing& message, bool gone) { delivery_.not_sent(message, gone); }
   // Hand in the frames that have arrived before calling this: silence and lateness are judged here.
   void on_tick();
-  // We did not listen for a while: nobody's silence until now proves anything.
+  // We did not listen for a while: the silence of peers until now proves nothing.
   void excuse_silence() { membership_.excuse_silence(); }
 
   // Messages to send now, in order. At most `bulk_limit` bulk parts among them, and only one while
@@ -51,7 +51,7 @@ class CoordinatorCore {
   std::vector<Outgoing> take_outgoing(size_t bulk_limit);
   TimePoint next_tick() const;
   bool bulk_idle() const { return delivery_.idle(); }
-  // When there is bulk to send; nothing while nobody waits for any.
+  // When there is bulk to send; nothing while no request for it is waiting.
   std::optional<TimePoint> next_bulk() const { return delivery_.next_part(); }
 
   Dispatcher& dispatcher() { return dispatcher_; }

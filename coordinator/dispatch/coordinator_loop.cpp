@@ -29,7 +29,7 @@ bool CoordinatorLoop::turn(Duration longest) {
   if (now - looked_at_ >= kAway) core_.excuse_silence();
   looked_at_ = now;
   moved += handle(std::move(envelope));
-  // The moment that was waited for has passed, whatever the core would say now.
+  // The awaited moment has passed, even if the core would now name a later one.
   now = clock_.now();
   if (now >= due || now >= core_.next_tick()) core_.on_tick();
   moved += send_outgoing(kBulkPartsPerTurn);

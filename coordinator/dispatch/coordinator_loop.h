@@ -7,7 +7,7 @@
 // answer crosses no thread; while it computes, LoopKeeper takes them.
 //
 // The rule of ticks is the worker's (worker/worker_loop.h): a moment that passed while the loop
-// waited is done then, whatever the core would say now.
+// waited is acted on then, even if the core would now name a later one.
 #pragma once
 
 #include <functional>
@@ -33,10 +33,10 @@ class CoordinatorLoop {
   // one. A flood of messages thus delays ticks and sends, and never stops them.
   static constexpr size_t kMessagesPerTurn = 64;
   static constexpr Duration kHandlingPerTurn = std::chrono::milliseconds(20);
-  // No turn waits longer, whatever the core says: nothing is lost by a look.
+  // No turn waits longer, even if the core allows it: an extra look costs nothing.
   static constexpr Duration kLongestWait = std::chrono::milliseconds(100);
   // After so long a gap between two looks the loop was away (its machine was suspended, perhaps):
-  // what others sent meanwhile is still in a queue, so nobody's silence counts.
+  // what peers sent meanwhile is still in a queue, so their silence does not count.
   static constexpr Duration kAway = std::chrono::seconds(2);
 
   // References must outlive the loop.

@@ -65,7 +65,7 @@ Dispatcher::Forecast Dispatcher::forecast_holders(const ExpertBatch& batch, Fore
   return forecast;
 }
 
-// Gives the calls to holders of their units; what nobody can take becomes local work.
+// Gives the calls to holders of their units; what no worker can take becomes local work.
 void Dispatcher::distribute(uint64_t ticket, uint32_t attempt, const RowCalls& calls,
                             const PeerKey* except, const Forecast& forecast) {
   Ticket& entry = tickets_.at(ticket);
@@ -148,7 +148,7 @@ void Dispatcher::give_away(size_t index) {
   memory_.lists.give_back(std::move(debt.calls));
 }
 
-// Of a debt that nobody else has to take over.
+// Ends a debt that no other worker has to take over.
 void Dispatcher::end(Debt debt) {
   --tickets_.at(debt.ticket).owed;
   memory_.lists.give_back(std::move(debt.calls));

@@ -4,7 +4,7 @@
 // out. One thread.
 //
 //   submit -> one Compute per worker concerned, or several of about a second's work each, sent as
-//             the worker answers; units that nobody holds -> local work
+//             the worker answers; units that no worker holds -> local work
 //   reply  -> checked against the outstanding debt, then added (integers: order does not matter)
 //   late   -> the debt, and what the worker was not asked yet, is given to other holders, or
 //             becomes local work; a reply that comes after that finds no debt, is counted, dropped

@@ -1,5 +1,5 @@
 // WorkerTrack: what the dispatcher has learned about one worker: how long its calls take, what it
-// owes, and whether it failed lately. It is kept by key, whatever becomes of the membership: a
+// owes, and whether it failed lately. It is kept by key, independent of membership: a
 // worker that is lost and comes back, or says Hello again, is the same worker. Pure; owns no clock.
 // One thread.
 #pragma once

@@ -32,8 +32,8 @@ void LoopKeeper::run() {
   }
 }
 
-// Takes a turn if it is time for one and nobody else has the loop. Never waits with the loop in
-// hand: the thread that generates may want it. Returns how long to pause.
+// Takes a turn if it is time for one and no other thread holds the loop. Never waits while holding
+// the loop: the thread that generates may want it. Returns how long to pause.
 Duration LoopKeeper::look() {
   auto lock = loop_.try_lock();
   if (!lock.owns_lock()) return kInterval;

@@ -85,8 +85,8 @@ Result<MemoryPlan> plan_given_ram(const ModelConfig& config, const MemoryNeeds& 
   return MemoryPlan{*context, wish.ram_bytes, {}};
 }
 
-// The experts stay on disk although nobody asked: a quarter of what the weights leave is for the
-// context, unless one was asked for, and most of the rest for a cache of experts.
+// The experts stay on disk without --ram: a quarter of what the weights leave is for the context,
+// unless the user gave one, and most of the rest for a cache of experts.
 Result<MemoryPlan> plan_streaming(const ModelConfig& config, const MemoryNeeds& needs,
                                   const MemoryWish& wish, const MemoryBound& available) {
   uint64_t fixed = needs.weights + needs.scratch;

@@ -36,7 +36,7 @@ struct MemoryWish {
 struct MemoryPlan {
   uint32_t context = 0;
   uint64_t ram_bytes = 0;  // of the cache experts are streamed through; 0: they stay in memory
-  std::string reason;      // why they are streamed although nobody asked; else empty
+  std::string reason;      // why they are streamed without --ram; else empty
 };
 
 // For a process that computes the experts itself. kLimit: names the flag, or says how much memory

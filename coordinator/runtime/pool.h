@@ -1,7 +1,7 @@
 // Pool: the coordinator's side of a pool as a process sees it: keys, allow list, signed manifest,
 // sockets, the core and its loop, the local worker processes, and the executor that `forward` is
-// given. The pool looks after its network by itself, in a thread of its own, whatever its owner
-// does meanwhile. One thread calls it; notices come from both.
+// given. The pool looks after its network by itself, in a thread of its own, even while its owner
+// is busy. One thread calls it; notices come from both.
 #pragma once
 
 #include <memory>
@@ -23,8 +23,8 @@ struct PoolOptions {
   LocalWorkersOptions local;
   ListenPlace listen{"127.0.0.1", {"127.0.0.1"}, false, true};
   uint16_t port = 0;
-  // Where keys, the allow list and the epoch are kept; empty: fresh keys that nobody will see
-  // again.
+  // Where keys, the allow list and the epoch are kept; empty: fresh keys, discarded at
+  // the end.
   std::string state_directory;
   bool prefetch = true;           // tell workers what the next layer is likely to need
   std::string records_directory;  // for the digests of the model's experts; empty: kept nowhere

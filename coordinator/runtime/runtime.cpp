@@ -51,7 +51,7 @@ Status Runtime::finish_trace() {
   return trace_ == nullptr ? Status() : trace_->finish();
 }
 
-// Results do not depend on the number of threads: one that nobody asked for may be smaller.
+// Results do not depend on the number of threads: unless the user gave it, it may be smaller.
 Status Runtime::check_threads() const {
   if (threads_.started()) return {};
   Error error = threads_.started().error().in("--threads");

@@ -19,7 +19,7 @@ namespace potluck {
 struct RuntimeOptions {
   std::string model_path;
   int threads = 1;
-  bool threads_given = false;  // somebody asked for this number: fewer will not do
+  bool threads_given = false;  // the user asked for this number: fewer will not do
   uint32_t context = 0;        // 0: the model's own, or less if memory is short: see plan_memory()
   KvType kv_type = KvType::kF16;
   StreamOptions stream;  // ram_bytes 0: solo, everything in memory if it fits there
@@ -92,7 +92,7 @@ class Runtime {
   ThreadPool threads_;
   const KernelTable* kernels_ = nullptr;
   uint32_t context_ = 0;
-  std::string streaming_reason_;  // why experts are streamed although nobody asked; or empty
+  std::string streaming_reason_;  // why experts are streamed without --ram; or empty
   std::unique_ptr<Model> model_;
   std::unique_ptr<ResidentSource> resident_;   // solo, everything in memory
   std::unique_ptr<StreamedExperts> streamed_;  // solo, from a store

@@ -9,7 +9,7 @@
 namespace potluck {
 
 // At least one id below limits::kVocabulary. The error names the entry and what was found there.
-// Time and memory are linear in the text, whatever it holds.
+// Time and memory are linear in the length of the text, regardless of its content.
 Result<std::vector<TokenId>> parse_token_list(std::string_view json);
 
 }  // namespace potluck

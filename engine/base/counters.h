@@ -1,6 +1,6 @@
 // Sets of counters, each stated once: a struct of uint64_t members and of other sets that lists
-// them all in counters(). From that list come the sum and the difference of two sets, and whatever
-// else visits counters: JSON, the wire, metrics. A member that is not listed does not compile.
+// them all in counters(). From that list come the sum and the difference of two sets, and all
+// other uses: JSON, the wire, metrics. A member that is not listed does not compile.
 //
 // The list is a static constexpr function that returns a tuple, in which a row of the type Counter
 // gives a member its name, and a row of the type CounterGroup takes in all counters of another set:

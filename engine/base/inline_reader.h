@@ -1,5 +1,5 @@
-// InlineBlockReader: a BlockReader without threads: collect() reads whatever was asked for, in
-// order. For simulations and tests, where the course of events must not depend on threads. Belongs
+// InlineBlockReader: a BlockReader without threads: collect() reads what was requested, in
+// order. For simulations and tests, where the order of events must not depend on threads. Belongs
 // to one thread.
 #pragma once
 

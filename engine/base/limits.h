@@ -66,9 +66,8 @@ inline constexpr uint32_t kCallsPerMessage = 128 * 1024;
 // keep to it, so the receiver knows what a message can be at most.
 inline constexpr uint64_t kTensorBytes = 4 * kMiB;
 // Largest frame that a worker may send on the compute channel: packed sums, with a byte for every
-// 32 of them, or what it holds (6 bytes a unit). Anybody who opens a connection may send one, of
-// any content, before we know who it is, so it is small enough to be had as often as there are
-// guests (below).
+// 32 of them, or what it holds (6 bytes a unit). Any client that connects may send one, with
+// any content, before it is authenticated, so it is small enough to hold one per guest (below).
 inline constexpr uint64_t kFrameBytes = kTensorBytes + 256 * kKiB;
 // The header of a control message; compute headers are bounded by kCallsPerMessage.
 inline constexpr uint64_t kHeaderBytes = 32 * kMiB;

@@ -37,7 +37,7 @@ std::string no_thread(const std::system_error& error) {
   _exit(1);
 }
 
-// Whatever is not about resources is a mistake of ours, and aborts as before.
+// Any other exception is a bug in this program, and aborts as before.
 [[noreturn]] void on_terminate() {
   try {
     if (std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);

@@ -45,10 +45,10 @@ struct ProcessLimits {
 // (sched_setaffinity and cpusets), or what the quota of every group is worth, rounded up.
 ProcessLimits process_limits(const SystemFiles& files);
 
-// Threads where nobody asked for a number: one per usable processor, within limits::kThreads.
+// Threads when the user gave no number: one per usable processor, within limits::kThreads.
 int default_threads(const ProcessLimits& limits);
 
-// Memory that a device lends to a pool where nobody asked for a size: half of what the process
+// Memory that a device lends to a pool when the user gave no size: half of what the process
 // could have, so that the device stays usable, and no more than three quarters of what is available
 // now. 0 where nothing is known.
 uint64_t default_lent_memory(const ProcessLimits& limits);

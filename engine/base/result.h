@@ -1,6 +1,6 @@
 // Result<T>: a value, or an Error that says what was expected and what was found. Everything that
 // can fail for a reason outside the program returns one; exceptions do not cross module borders.
-// A Result is a plain value and belongs to whoever holds it.
+// A Result is a plain value and belongs to its holder.
 #pragma once
 
 #include <string>

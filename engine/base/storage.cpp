@@ -172,7 +172,7 @@ class SystemLock final : public StorageLock {
   explicit SystemLock(FileDescriptor fd) : fd_(std::move(fd)) {}
 
  private:
-  FileDescriptor fd_;  // closing it releases the lock; the file stays, so that nobody locks a ghost
+  FileDescriptor fd_;  // closing it unlocks; the file stays, so no process locks a deleted one
 };
 
 // Errors name `path`, the file that the caller asked for, though the data go to a temporary one.

@@ -2,7 +2,7 @@
 // It never decides what a task computes: results do not depend on the number of threads. Built for
 // many short jobs in a row (one matrix of one token): idle threads spin briefly, then sleep.
 //
-// Owned by whoever owns the engine; run() is called by one thread at a time and is not reentrant.
+// Owned by the engine's owner; run() is called by one thread at a time and is not reentrant.
 #pragma once
 
 #include <atomic>

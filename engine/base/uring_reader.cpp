@@ -89,7 +89,7 @@ void UringBlockReader::State::wake_up() {
   CHECK(written == sizeof one);
 }
 
-// A read of the event that ends when somebody calls wake_up().
+// A read of the event that completes when a thread calls wake_up().
 void UringBlockReader::State::listen() {
   io_uring_sqe* entry = io_uring_get_sqe(&ring);
   CHECK(entry != nullptr);

@@ -16,7 +16,7 @@ inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
 enum class Utf8Kind {
   kCharacter,   // a whole character
   kUnfinished,  // the text ends inside of what may still become a character
-  kInvalid,     // can never become a character, whatever follows
+  kInvalid,     // can never become a character, no matter what follows
 };
 
 struct Utf8Step {

@@ -8,8 +8,8 @@
 namespace potluck {
 namespace {
 
-// Templates build control tokens from these ("<|" + role + "|>"), so they must be trusted; and they
-// may be: whoever chooses among them chooses nothing that a message could not have had.
+// Templates build control tokens from these ("<|" + role + "|>"), so they must be trusted. They can
+// be: a client that picks one of them picks nothing that a message could not have had.
 constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
                                                  "assistant", "tool",      "function"};
 

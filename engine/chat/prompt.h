@@ -16,7 +16,7 @@ TemplateSetting template_setting(const Tokenizer& tokenizer, int64_t local_secon
 Result<std::vector<TokenId>> encode_prompt(const Tokenizer& tokenizer, const MarkedText& text);
 
 // Text that no template wrote: behind the begin-of-text token that the vocabulary asks for, and
-// itself without control tokens, whatever it spells.
+// itself without control tokens, no matter what it spells.
 Result<std::vector<TokenId>> encode_plain_text(const Tokenizer& tokenizer, std::string_view text);
 
 }  // namespace potluck

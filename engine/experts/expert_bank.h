@@ -1,6 +1,6 @@
-// ExpertBank: where the experts of one layer stand in the GGUF file. Filled by the architecture
-// (engine/model), read by whatever cuts grains. Refers to tensors of a GgufModel that must outlive
-// it; immutable; any thread.
+// ExpertBank: where the experts of one layer are in the GGUF file. Filled by the architecture
+// (engine/model), read by the code that cuts grains. Refers to tensors of a GgufModel that must
+// outlive it; immutable; any thread.
 #pragma once
 
 #include <cstdint>

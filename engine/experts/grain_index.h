@@ -9,7 +9,7 @@
 //
 // An entry that is damaged is left out; damaged entries at the end (a torn write) are cut off. An
 // entry may outlive what it describes (the space was used again, or a power cut took the data):
-// whoever reads a grain compares its checksum. Little-endian. One thread.
+// readers of a grain compare its checksum. Little-endian. One thread.
 #pragma once
 
 #include <memory>

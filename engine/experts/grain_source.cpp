@@ -160,7 +160,7 @@ Result<GgufSource::State::Expert*> GgufSource::State::find(GrainId id) {
   return &experts.front();
 }
 
-// Drops the coldest experts that nobody views until `bytes` more fit. One expert is always allowed.
+// Drops the coldest experts without views until `bytes` more fit. One expert is always allowed.
 bool GgufSource::State::make_room(uint64_t bytes) {
   auto expert = experts.end();
   while (used_bytes + bytes > budget_bytes && expert != experts.begin()) {

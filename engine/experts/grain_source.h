@@ -31,8 +31,8 @@ class GrainSource {
 
   virtual ~GrainSource() = default;
 
-  // Asks for the grains of a wave, each named once. Whatever the last wave still waited for is not
-  // wanted any more; its views stay valid.
+  // Asks for the grains of a wave, each named once. Grains of the last wave that have not arrived
+  // are no longer wanted; its views stay valid.
   virtual void request(std::span<const GrainId> wave) = 0;
   // Appends grains of the wave that are there, each once: at least one while some have not come; it
   // waits for the disk if it must. After an error the wave is over.

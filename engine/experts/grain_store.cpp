@@ -74,7 +74,7 @@ std::vector<std::string> GrainStore::take_notices() {
 }
 
 void GrainStore::notice(std::string text) {
-  constexpr size_t kMostNotices = 100;  // nobody reads more, and nobody may be there to take them
+  constexpr size_t kMostNotices = 100;  // the caller reads no more, and may never take them
   if (notices_.size() < kMostNotices) notices_.push_back(std::move(text));
 }
 
@@ -157,7 +157,7 @@ void GrainStore::distrust(const Digest& digest) {
   quarantine(digest);
 }
 
-// Whose units lack it finds out at the next look, should more be lost than anybody asks about.
+// Losses beyond the limit are not listed: the owner of the units notices them at its next check.
 void GrainStore::report_loss(const Digest& digest) {
   constexpr size_t kMostLost = 64 * 1024;
   if (lost_.size() < kMostLost) lost_.push_back(digest);

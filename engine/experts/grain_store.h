@@ -7,8 +7,8 @@
 //   DIR/index                    where each grain lies (grain_index.h)
 //   DIR/manifests/HEX            signed manifests of the pools this worker belongs to
 //
-// What lies on disk is not trusted: whoever reads a grain compares the XXH3 in its record before
-// the bytes are used, and the digest itself is compared when a grain enters and by the scrub. (One
+// What lies on disk is not trusted: readers of a grain compare the XXH3 in its record before they
+// use the bytes, and the digest itself is compared when a grain enters and by the scrub. (One
 // core of an AMD Zen 4: XXH3 19 GB/s, SHA-256 1.8 GB/s with SHA instructions, which old processors
 // do not have.) After a crash of the process all grains are there but the one that was being
 // written; a power cut takes what was not flushed.
@@ -54,7 +54,7 @@ class GrainStore {
  public:
   // Opens or creates the store. What the index says and the segments cannot hold is dropped, see
   // take_notices(). `quota_bytes` bounds charged_bytes(); a store that holds more keeps it and
-  // takes nothing new. kRefused when somebody else holds the store.
+  // takes nothing new. kRefused if the store is already open elsewhere.
   static Result<std::unique_ptr<GrainStore>> open(Storage& storage, std::string directory,
                                                   uint64_t quota_bytes);
   // Flushes.

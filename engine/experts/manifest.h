@@ -57,8 +57,8 @@ class Manifest {
 };
 
 // Whether every digest stands for one length: a grain that is shared by two layers is as long in
-// both. Lengths follow from shapes, so a manifest could claim otherwise; whatever reads a grain in
-// the name of one layer and hands it to another would read past its end. The error names both
+// both. Lengths follow from shapes, so a manifest could claim otherwise; code that read a grain
+// for one layer and handed it to another would then read past its end. The error names both
 // places. Takes n log n for n grains, and nothing where all lengths are equal.
 Status check_grain_lengths(std::span<const ManifestLayer> layers);
 

@@ -115,7 +115,7 @@ struct StoredSource::State {
   std::vector<uint32_t> awaited_slabs;
   std::vector<GrainId> guesses;
   size_t next_guess = 0;
-  std::vector<Failure> failures;  // of the wave, as far as nobody has taken them
+  std::vector<Failure> failures;  // of the wave, not yet returned by take()
   std::optional<GrainId> failed;  // the first of those that take() returned
   TimePoint reading_since{0};
 
@@ -348,7 +348,7 @@ void StoredSource::State::finish_slab(uint32_t index, const Status& status) {
   for (size_t waiter : waiters) ready.push_back({waiter, {slab->grain(), slab}});
 }
 
-// A vacant slab, or that of the coldest grain that nobody views.
+// A vacant slab, or that of the coldest grain without views.
 std::optional<uint32_t> StoredSource::State::take_slab(const Digest& digest, bool guessed) {
   if (vacant.empty()) {
     auto victim =

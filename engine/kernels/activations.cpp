@@ -38,7 +38,7 @@ void ActivationBuffer::reset(ActivationForm form, uint32_t tokens, uint32_t colu
 }
 
 ActivationView ActivationBuffer::view() const {
-  // Memory of the other form may still be there from an earlier use; nobody must see it.
+  // Memory of the other form may remain from an earlier use; the view must not expose it.
   if (form_ == ActivationForm::kF32) {
     return {form_, tokens_, columns_, values_.data(), nullptr, nullptr, nullptr};
   }

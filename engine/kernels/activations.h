@@ -13,7 +13,7 @@ namespace potluck {
 
 // `tokens` rows of `columns` values. Quantized rows are padded to a multiple of 32 (kQ8Block32)
 // with zeros; kQ8Block256 needs columns that are a multiple of 256. Quants lie in [-127, 127]: a
-// vector kernel may take -128 for something else, so whoever gets quants from a peer refuses it.
+// vector kernel may misread -128, so code that receives quants from a peer refuses it.
 struct ActivationView {
   ActivationForm form = ActivationForm::kF32;
   uint32_t tokens = 0;

@@ -33,7 +33,7 @@ inline constexpr int32_t kMaxFractionBits = 512;
 inline constexpr uint32_t kAttentionChunk = 256;
 
 // One KV head's keys and values of a chunk, laid out as kv_format.h says. All kAttentionChunk
-// positions can be read, whatever is in those that no query sees.
+// positions are readable; those that no query sees may hold anything.
 struct AttentionChunk {
   KvType type = KvType::kF32;
   uint32_t head_dim = 0;              // of keys; a multiple of 8

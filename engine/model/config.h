@@ -133,7 +133,7 @@ struct ModelConfig {
 
   // Multipliers; 1 where the architecture has none.
   float embedding_scale = 1;
-  float residual_scale = 1;  // of whatever is added to the residual
+  float residual_scale = 1;  // of everything that is added to the residual
   float logit_divisor = 1;
 
   uint32_t query_columns() const { return heads * head_dim; }

@@ -162,8 +162,8 @@ void Forward::Step::mix_tokens() {
   if (row_count() > 0) mixer.mix(layer, rows, mixed);
 }
 
-// After what the last layer remembers only rows whose logits are wanted matter: the others' would
-// be computed for nobody.
+// Once the last layer has stored what it remembers, only rows whose logits are wanted matter: the
+// results of the others would go unused.
 void Forward::Step::keep_wanted_rows() {
   TokenMixer& mixer = mixers.of(config.mixer(layer));
   uint32_t kept = 0;
@@ -203,7 +203,7 @@ void Forward::Step::add_to_residual(uint32_t row, const float* addend) {
 }
 
 // Adds what was mixed in to the residual and norms it, for router and experts or a dense
-// feed-forward part. A row that failed goes on as zeros: harmless, whoever computes it.
+// feed-forward part. A row that failed continues as zeros, which are harmless on any device.
 void Forward::Step::normalize_for_ffn() {
   const LayerWeights& w = weights();
   forms.clear();
@@ -268,7 +268,7 @@ void Forward::Step::make_batch(ActivationForm form) {
   batch.forecast = forecast.experts();
 }
 
-// The shared expert needs nobody's answer.
+// The shared expert does not depend on the answers of the other experts.
 void Forward::Step::meanwhile() {
   CHECK(waiting);
   if (!shared_done && !weights().shared.empty()) ffn.run(weights().shared, normed, row_count());

@@ -54,7 +54,7 @@ class KvCache {
   // sets which are visible, and the scale.
   AttentionChunk chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const;
 
-  // What a position takes, and what a conversation takes whatever its length.
+  // What a position takes, and what a conversation takes regardless of length.
   static uint64_t bytes_per_position(const ModelConfig& config, KvType type);
   static uint64_t fixed_bytes(const ModelConfig& config);
   // All of it, when `positions` are filled: whole chunks.

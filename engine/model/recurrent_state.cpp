@@ -154,7 +154,7 @@ void RecurrentState::replay(uint32_t task) {
                 value.data());
     DeltaStep step{
         config_.key_dim, config_.value_dim, inputs.decays[head], inputs.betas[head], key, key,
-        value.data()};  // nobody queries
+        value.data()};  // there is no query
     step.run(before, after, out.data());
     before = after;
   }

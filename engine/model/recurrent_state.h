@@ -3,7 +3,7 @@
 //
 //   - any position of the last step, if it had at most kLoggedRows tokens: what each of them put
 //     in is logged, and the state is computed again from the one before the step;
-//   - the position before the last step, whatever its length;
+//   - the position before the last step, regardless of its length;
 //   - the last kCheckpoints positions at which checkpoint() was called; and 0.
 //
 // So the tokens that a speculative step got wrong can be dropped. A step that fails leaves the
@@ -19,7 +19,7 @@
 
 namespace potluck {
 
-// What one token puts into the state of one layer. Null pointers: nobody wants to know.
+// What one token puts into the state of one layer. Null pointers: not logged.
 struct RecurrentInputs {
   float* mixed = nullptr;   // [channels]: the convolution's input
   float* keys = nullptr;    // [key_heads, key_dim]

@@ -1,6 +1,6 @@
 // TensorLoader: loads a model's tensors one after the other, or only looks at their shapes and adds
-// up what they would take; keeps the first error and which tensors have been asked for, so that
-// what nobody asked for can be named. Internal to engine/model; lives on the stack of
+// up what they would take; keeps the first error and the names of the requested tensors, so that
+// it can name a tensor that was never requested. Internal to engine/model; lives on the stack of
 // load_weights() and measure_weights().
 #pragma once
 
@@ -28,16 +28,16 @@ class TensorLoader {
   std::vector<float> table(const std::string& name, uint32_t rows, uint32_t columns);
   bool has(const std::string& name) const { return model_.find(name) != nullptr; }
 
-  // Tensors that somebody else loads, or nobody.
+  // Tensors that other code loads, or that are not needed.
   void leave(const std::string& name);
   void leave_all(const std::string& prefix);
   // Refuses the tensor with a reason, unless something was wrong before.
   void refuse(const std::string& name, std::string_view why);
 
-  // Of everything that was asked for, in memory.
+  // Of all requested tensors, in memory.
   uint64_t memory_bytes() const { return memory_bytes_; }
 
-  // The first error; else one that names a tensor nobody asked for.
+  // The first error; else one that names a tensor that was never requested.
   Status finish(const std::string& architecture) const;
 
  private:

@@ -211,8 +211,8 @@ Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& con
 }
 
 Result<uint64_t> measure_weights(const GgufModel& model, const ModelConfig& config) {
-  const Progress nobody;
-  TensorLoader loader(model, nobody, TensorLoader::Purpose::kMeasure);
+  const Progress no_progress;
+  TensorLoader loader(model, no_progress, TensorLoader::Purpose::kMeasure);
   (void)ask_for_all(loader, config);
   Status finished = loader.finish(config.architecture);
   if (!finished) return finished.error().in(model.path());

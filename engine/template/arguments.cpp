@@ -29,7 +29,7 @@ Result<Arguments> bind_arguments(std::string_view callee, std::string_view param
       bound.push_back(named == nullptr ? Value() : *named);
     }
   }
-  // Whoever reads the parameters relies on their number.
+  // Code that reads the parameters relies on their number.
   if (bound.size() < wanted) return bound.budget()->check().error();
   if (arguments.positional.size() > bound.size() || used_names < arguments.named.size()) {
     return Error{ErrorCode::kInvalidArgument,

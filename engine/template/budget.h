@@ -1,5 +1,5 @@
-// Budget: what one rendering of a template may still take, in steps and in memory. Whatever takes
-// memory asks first (take()); what is refused is not taken, and the rendering ends with the error
+// Budget: what one rendering of a template may still take, in steps and in memory. Code that takes
+// memory calls take() first; what is refused is not taken, and the rendering ends with the error
 // of check(). Once something was refused, or too many steps were spent, all further memory is
 // refused: what is under way comes to its end soon. Belongs to one rendering; one thread.
 #pragma once
@@ -30,7 +30,7 @@ class Budget {
   }
   void spend_text(uint64_t bytes) { spend(1 + bytes / kBytesPerStep); }
 
-  // False where the memory may not be taken. What was taken is given back by whoever took it.
+  // False if the memory may not be taken. The code that took memory gives it back.
   [[nodiscard]] bool take(uint64_t bytes) {
     if (exceeded()) return false;
     if (bytes > limits_.memory - memory_) {

@@ -1,6 +1,6 @@
 // BudgetVector: a sequence of which every byte is taken from a budget before it is allocated. What
-// the budget refuses is not added; the budget knows, and ends the rendering. Whoever relies on what
-// was added asks the budget, or reserve(), first. Copies take from the same budget. Values.
+// the budget refuses is not added; the budget knows, and ends the rendering. Code that relies on
+// what was added asks the budget, or reserve(), first. Copies take from the same budget. Values.
 #pragma once
 
 #include <algorithm>
@@ -37,7 +37,7 @@ class BudgetVector {
   ~BudgetVector() { give_back(taken_); }
 
   Budget* budget() const { return budget_; }
-  // Whoever holds the vector longer than the budget lives lets go of it first.
+  // A holder that keeps the vector longer than the budget lives calls this first.
   void leave_budget() {
     give_back(taken_);
     taken_ = 0;

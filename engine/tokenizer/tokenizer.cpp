@@ -123,7 +123,7 @@ class ModelTokenizer final : public Tokenizer {
     size_t done = 0;  // everything before it is encoded
     const auto encode_until = [&](size_t end) {
       if (end == done) return Status();
-      // Whatever precedes the fragment is a name, or nothing.
+      // The fragment is preceded by a name, or by nothing.
       return encoder_->encode(text.substr(done, end - done), true, tokens);
     };
     size_t from = 0;

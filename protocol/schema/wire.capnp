@@ -214,7 +214,7 @@ struct Roster {
 
 struct RosterPeer {
   key          @0 :Data;  # 32 bytes
-  bulkEndpoint @1 :Text;  # "tcp://HOST:PORT"; empty: it serves nobody
+  bulkEndpoint @1 :Text;  # "tcp://HOST:PORT"; empty: it serves no peers
   name         @2 :Text;  # for people
 }
 

@@ -1,5 +1,5 @@
-"""A coordinator that ends and starts again, a worker that is stopped and goes on: whoever was away
-is back within seconds. POTLUCK_SOAK=1 tries long absences, too."""
+"""A coordinator that ends and starts again, a worker that is stopped and continues: both
+are back within seconds. POTLUCK_SOAK=1 tries long absences, too."""
 
 import concurrent.futures
 import os

@@ -1,4 +1,4 @@
-"""How commands end: by Ctrl-C and SIGTERM, whatever they are doing; and how prompts are read."""
+"""How commands end: by Ctrl-C and SIGTERM, at any point; and how prompts are read."""
 
 import json
 import os

@@ -64,7 +64,7 @@ class Pool(PoolTest):
         wait_for(lambda: not self.units_ready(), "the status without the worker")
         segments = list(pathlib.Path(self.home / "a").rglob("segments/*.grains"))
         self.assertTrue(segments)
-        for segment in segments:  # a bit in every page, whatever grain it belongs to
+        for segment in segments:  # a bit in every page, in all grains
             data = bytearray(segment.read_bytes())
             for page in range(0, len(data), 4096):
                 data[page + 1234] ^= 0x10

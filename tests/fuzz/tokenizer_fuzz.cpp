@@ -1,4 +1,4 @@
-// Arbitrary text through every pre-tokenizer and both kinds of vocabulary: whatever is accepted
+// Arbitrary text through every pre-tokenizer and both kinds of vocabulary: accepted text
 // comes back byte for byte (or composed, where the model composes), streaming agrees, and no
 // control token comes out of text. Arbitrary bytes as names, types and merges of a vocabulary: an
 // error, or a tokenizer that works.

@@ -1,6 +1,6 @@
-// Workers that fetch from each other, in virtual time: whoever lies, falls silent, dies or cannot
-// be reached, everybody gets what it is to hold, and the text is the same. POTLUCK_SIM_SEED=n runs
-// the seeded scenario n alone; POTLUCK_SIM_RUNS=n runs seeds 1 to n.
+// Workers that fetch from each other, in virtual time: even if some lie, fall silent, die or
+// cannot be reached, every worker gets what it is to hold, and the text is the same.
+// POTLUCK_SIM_SEED=n runs the seeded scenario n alone; POTLUCK_SIM_RUNS=n runs seeds 1 to n.
 #include <cstdlib>
 
 #include <fmt/format.h>
@@ -135,7 +135,7 @@ TEST_F(DeliverySim, ALiarIsNamedAndEverythingArrivesAllTheSame) {
   PeerKey liar = pool->worker(1).key();
   EXPECT_EQ(record.accused, std::set<PeerKey>{liar});
   EXPECT_EQ(pool->core().cluster().accusers(liar), 1u);
-  EXPECT_NE(pool->core().cluster().worker(liar), nullptr);  // nobody is banned on one word
+  EXPECT_NE(pool->core().cluster().worker(liar), nullptr);  // one accusation bans no worker
   EXPECT_NE(notices(*pool, 3).find("device-1"), std::string::npos) << notices(*pool, 3);
   EXPECT_NE(text(*pool).find("sent it wrong bytes"), std::string::npos);
   expect_the_same_text(*pool);

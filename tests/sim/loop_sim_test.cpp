@@ -1,4 +1,4 @@
-// The loops of coordinator and workers, in virtual time: whoever was away, for however long, comes
+// The loops of coordinator and workers, in virtual time: a device that was away for any time comes
 // back; no timer is forgotten, and none is due for ever. POTLUCK_SIM_SEED=n runs the seeded
 // scenario n alone; POTLUCK_SIM_RUNS=n runs seeds 1 to n.
 #include <cstdlib>
@@ -122,7 +122,7 @@ TEST_F(LoopSim, DevicesThatWereAllSuspendedGoOn) {
     pool->jump(seconds(away));
     expect_back(*pool);
     generate(*pool, 2);
-    // Nobody was given up for a silence that nobody could break.
+    // No worker was given up for a silence that it could not break.
     EXPECT_EQ(pool->core().cluster().workers_lost(), 0u) << text(*pool);
   }
 }

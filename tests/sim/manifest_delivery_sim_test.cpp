@@ -1,6 +1,6 @@
 // Large manifests over links of every kind, in virtual time: the real Delivery on one side, the
 // real WorkerCore on the other, between them a wire with a rate and a delay that breaks now and
-// then. Whatever happens, the worker becomes a member in about the time that the bytes take, and
+// then. Even so, the worker becomes a member in about the time that the bytes take, and
 // they are sent hardly more than once.
 #include <deque>
 

@@ -1,4 +1,4 @@
-// Pools under faults, in virtual time: whatever dies, stalls or lies, the text is the same.
+// Pools under faults, in virtual time: devices die, stall or lie, and the text is the same.
 // POTLUCK_SIM_SEED=n runs the seeded scenario n alone; POTLUCK_SIM_RUNS=n runs seeds 1 to n.
 #include <cstdlib>
 

@@ -1,5 +1,5 @@
-// What is checked of every loop in a simulation, whatever is said to it: it goes on, it says no
-// more than it may, and memory comes back. Each check is fed with what was seen and keeps what must
+// What is checked of every loop in a simulation, for any input: it keeps running, it sends no more
+// than it may, and it frees memory. Each check is fed with what was seen and keeps what must
 // not be. Plain values; one thread.
 #pragma once
 

@@ -81,7 +81,7 @@ TEST(MemoryCheck, FindsWhatEachMessageLeavesBehind) {
   EXPECT_FALSE(leaks.violations().empty());
 }
 
-// A loop that throws all messages away, and one that takes whatever comes.
+// A loop that throws all messages away, and one that accepts everything.
 TEST(MessageOutcomes, FindKindsThatAreNeverTakenOrNeverRefused) {
   MessageOutcomes outcomes;
   for (size_t kind = 0; kind < kMessageKinds; ++kind) {

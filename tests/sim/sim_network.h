@@ -72,7 +72,7 @@ class SimNetwork {
 
   Status send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames);
 
-  // Bytes sent from one to another on all channels, whatever became of them.
+  // Bytes sent from one peer to another on all channels, delivered or not.
   uint64_t bytes_sent(const PeerKey& from, const PeerKey& to) const;
 
   // Called with every message when it is sent; may alter it.

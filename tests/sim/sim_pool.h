@@ -22,7 +22,7 @@ namespace potluck::sim {
 
 enum class FaultKind {
   kKill,       // the process ends, and senders are told (kill -9)
-  kVanish,     // the device loses power: nobody is told
+  kVanish,     // the device loses power: no peer is told
   kRestart,    // killed, and started again after `duration` with its disk
   kFreeze,     // nothing happens there for `duration` (kill -STOP)
   kCorrupt,    // half of its answers, and of the grains sent to it, are altered for `duration`
@@ -80,7 +80,7 @@ class SimPool final : private Transport {
   void start_coordinator();
   // It does nothing for so long (kill -STOP); everything else goes on.
   void freeze_coordinator(Duration duration);
-  // The clock jumps; nobody did anything meanwhile (all devices were suspended).
+  // The clock jumps; no device did anything meanwhile (all devices were suspended).
   void jump(Duration duration) { clock_.advance(duration); }
   void run_for(Duration duration);
   // Breaks the worker's connections to the coordinator for a while.
@@ -162,7 +162,7 @@ class SimPool final : private Transport {
   std::map<PeerKey, TimePoint> corrupt_until_;
   std::map<PeerKey, TimePoint> lies_until_;
   std::deque<Envelope> inbox_;  // of the coordinator
-  bool frozen_ = false;         // what arrives for the coordinator wakes nobody
+  bool frozen_ = false;         // arriving messages do not wake the coordinator
   uint64_t waits_ = 0;
   TimePoint last_turn_{0};  // of the coordinator
   ProgressCheck progress_{"the coordinator"};

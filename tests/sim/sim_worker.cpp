@@ -210,7 +210,7 @@ void SimWorker::check_budgets() {
   if (!valid) violations_.push_back(name() + ": " + valid.error().message);
 }
 
-// An operating system wakes nobody early, and sometimes much too late.
+// An operating system never wakes a process early, and sometimes much too late.
 Duration SimWorker::draw_lateness() {
   uint64_t draw = random_.bits(++wakes_);
   if (draw % 4 == 0) return Duration::zero();

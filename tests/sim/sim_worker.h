@@ -50,7 +50,7 @@ class SimWorker final : private Transport, private WorkerLinks {
   void start(const PoolAddress& address);
   // Another pool that it belongs to, or shall belong to again; until the process ends.
   void join(const PoolAddress& address);
-  // The process ends at once, whatever it was doing.
+  // The process ends at once, even in the middle of work.
   void kill(bool quietly);
   // It does nothing and hears nothing until then.
   void freeze(TimePoint until);

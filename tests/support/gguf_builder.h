@@ -128,7 +128,7 @@ class GgufBuilder {
     for (const T& element : values) pair.put(element);
     return raw_pair(pair.bytes());
   }
-  // Counts as one pair, whatever the bytes are.
+  // Counts as one pair, regardless of the bytes.
   GgufBuilder& raw_pair(const Bytes& bytes) {
     pairs_.push_back(bytes);
     return *this;
@@ -148,7 +148,7 @@ class GgufBuilder {
                       const std::vector<float>& values) {
     return tensor({name, 0, dimensions, bytes_of(values), std::nullopt});
   }
-  // Counts as one tensor, whatever the bytes of its entry are.
+  // Counts as one tensor, regardless of the bytes of its entry.
   GgufBuilder& raw_tensor(const Bytes& entry_bytes) {
     tensors_.push_back({entry_bytes, {}, next_offset()});
     return *this;

@@ -132,8 +132,8 @@ constexpr TileSet block_tiles(std::integer_sequence<uint32_t, kBefore...>) {
   return {{block_tile<Block, kBefore + 1>...}};
 }
 
-// Two panels have a tile for every number of tokens: whoever has vectors for two also has the
-// registers for all accumulators.
+// Two panels have a tile for every number of tokens: an instruction set with vectors for two also
+// has registers for all accumulators.
 template <template <class> class Block, PanelVectors One, class Two>
 constexpr FormatTiles block32_row(TensorType type) {
   FormatTiles row{.type = type,

@@ -1,5 +1,6 @@
 // ModelPlan: all that will stand in a made model's file: metadata, and every tensor with the recipe
-// for its values. It is small whatever the model's size. Immutable after plan_model(); any thread.
+// for its values. It is small regardless of the model's size. Immutable after plan_model(); any
+// thread.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// Writes a planned model to a sink, piece by piece: a few MiB of memory, whatever the model's size.
-// One thread.
+// Writes a planned model to a sink, piece by piece: a few MiB of memory, for a model
+// of any size. One thread.
 #pragma once
 
 #include "engine/base/storage.h"

@@ -87,7 +87,7 @@ TEST(BulkQueue, ForgettingAPeerLeavesTheOthers) {
   EXPECT_TRUE(queue.empty());
 }
 
-// Peers that do anything at all: what waits is bounded, everybody gets a turn, nothing is left
+// Peers that do anything at all: the queue is bounded, every peer gets a turn, nothing is left
 // over.
 TEST(BulkQueue, HoldsItsBoundsWhateverIsAsked) {
   CounterRandom random(5);

@@ -78,7 +78,7 @@ TEST(DeadlineEstimator, OddMeasurementsDoNoHarm) {
 
 TEST(DeadlineEstimator, RowsGrowInStepsBeyondWhatWasTried) {
   DeadlineEstimator estimator;
-  // Disk-bound: whatever the rows, the experts have to be read.
+  // Disk-bound: the experts have to be read for any number of rows.
   for (int i = 0; i < 4; ++i) {
     uint32_t rows = estimator.rows_for(seconds(1));
     estimator.record(seconds(2) + microseconds(rows), rows);

@@ -158,7 +158,7 @@ TEST(ListenPlaces, WhatIsNotHereIsNamedWithWhatIs) {
   }
 }
 
-// Whatever is typed: an error, or a place whose hosts fit into an endpoint.
+// Any input gives an error, or a place whose hosts fit into an endpoint.
 TEST(ListenPlaces, AnythingTypedIsAnErrorOrFitsIntoAnInvitation) {
   constexpr std::string_view kPieces[] = {
       "127.0.0.1", "[",    "]", "::", "1",        "%",     "eth0", "localhost", ":",

@@ -41,7 +41,7 @@ TEST(PeerRoutes, ALateMessageOfAnOldConnectionLosesNobody) {
   routes.heard(key(1), "old");
   routes.heard(key(1), "new");
   routes.heard(key(1), "old");  // it was still queued
-  routes.drop_best(key(1));     // nobody is there
+  routes.drop_best(key(1));     // that connection is gone
   EXPECT_EQ(best(routes, key(1)), "new");
   routes.drop_best(key(1));
   EXPECT_EQ(best(routes, key(1)), "none");

@@ -307,7 +307,7 @@ TEST_F(ZmqTransportTest, AFullQueueIsAnErrorAndNotAWait) {
   connect(client_, Channel::kBulk);
   expect_passes(client_, client_keys_.public_key, Channel::kBulk);
   Status sent;
-  for (int i = 0; i < 1000 && sent.ok(); ++i) {  // nobody reads
+  for (int i = 0; i < 1000 && sent.ok(); ++i) {  // the client does not read
     sent = server_->send(client_keys_.public_key, Channel::kBulk,
                          frames("part", limits::kBulkPartBytes / 4));
   }
@@ -324,7 +324,7 @@ TEST_F(ZmqTransportTest, WorkersFindACoordinatorThatRestartsOnItsPort) {
   std::string join = server_->join_endpoint();
   auto port = static_cast<uint16_t>(std::stoi(join.substr(join.rfind(':') + 1)));
   server_.reset();
-  // Notices that nobody is there.
+  // Notices that the server is gone.
   for (int i = 0; i < kAttempts; ++i) {
     if (!client_.send(server_keys_.public_key, Channel::kJoin, frames("anybody?")).ok()) break;
     client_.receive(kStep);

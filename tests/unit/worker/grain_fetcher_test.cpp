@@ -207,7 +207,7 @@ TEST_F(GrainFetcherTest, FailuresAreTriedAgainLaterAndLaterAndThenHandedBack) {
   ASSERT_EQ(ask().size(), 1u);
   EXPECT_FALSE(fetcher.failed(digest, now));
   EXPECT_EQ(fetcher.wanted(), 0u);
-  EXPECT_FALSE(fetcher.failed(digest, now));  // it is nobody's any more
+  EXPECT_FALSE(fetcher.failed(digest, now));  // it is no longer wanted
   fetcher.elsewhere(digest);
   expect_valid();
 }

@@ -422,7 +422,8 @@ TEST_F(WorkerResumes, AManifestAfterSilencesConnectionsAndRestarts) {
   EXPECT_EQ(taken_, coordinator.signed_manifest.body.size());
 }
 
-// A coordinator that says one byte every four seconds, or what nobody asked for, is not waited for.
+// A coordinator that says one byte every four seconds, or sends what was not asked for, is not
+// waited for.
 TEST_F(WorkerResumes, WhatNobodyAskedForIsNoProgress) {
   coordinator.admit();
   coordinator.assign(1, 1, some_units(1));

@@ -300,7 +300,7 @@ TEST_F(WorkerPeers, SilenceMovesTheGrainsToAnother) {
   EXPECT_EQ(status().units_ready, 2u);
 }
 
-// What one peer has begun another one finishes; if the bytes are wrong then, nobody is to blame,
+// What one peer has begun another one finishes; if the bytes are wrong then, neither is blamed,
 // and the grain is fetched from one of them alone.
 TEST_F(WorkerPeers, AGrainIsFinishedByAnotherWithoutBlame) {
   for (bool lies : {false, true}) {
@@ -354,7 +354,7 @@ TEST_F(WorkerPeers, WhatAPeerWasNotAskedForIsNotTaken) {
   ASSERT_FALSE(asked.empty());
   size_t before = worker.store().count();
   answer(12, asked[0].message, model.grain(asked[0].message.grain));  // it is not its turn
-  answer(77, asked[0].message, model.grain(asked[0].message.grain));  // nobody knows it
+  answer(77, asked[0].message, model.grain(asked[0].message.grain));  // an unknown peer
   EXPECT_EQ(worker.store().count(), before);
 }
 

@@ -279,7 +279,7 @@ TEST(WorkerQueue, AMessageOrAnswerOfTooManyBytesIsRefused) {
   }
 }
 
-// The coordinator has started anew: what its former life asked for is of no use to anybody.
+// The coordinator has restarted: the answers to its earlier requests are of no use.
 TEST(WorkerQueue, ANewEpochEndsTheOldWork) {
   SampleModel model{1};
   WorkerHarness worker(slow_processor());

@@ -1,5 +1,5 @@
-// Random messages of every kind, most of them nearly right: whatever a coordinator says, the worker
-// keeps its footing, and afterwards it still computes what a solo run computes.
+// Random messages of every kind, most of them nearly right: no matter what a coordinator says, the
+// worker keeps running, and afterwards it still computes what a solo run computes.
 #include <array>
 
 #include "tests/unit/worker/worker_harness.h"

@@ -117,7 +117,7 @@ TEST(ClusterState, EventsAboutStrangersChangeNothing) {
   EXPECT_EQ(state, before);
 }
 
-// Whatever happens, the holders are exactly the workers that have the unit ready.
+// After any event, the holders are exactly the workers that have the unit ready.
 TEST(ClusterState, HoldersAgreeWithRecordsAfterRandomEvents) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

@@ -134,7 +134,7 @@ TEST_F(MembershipTest, WelcomesAWorkerAndTellsItWhatToHold) {
   EXPECT_EQ(welcome.manifest, manifest_.digest());
   EXPECT_EQ(welcome.manifest_bytes, manifest_.encode().size());
   EXPECT_EQ(welcome.heartbeat_ms, 1000u);
-  EXPECT_EQ(std::get<Roster>(outgoing[1].message).peers.size(), 0u);  // nobody else is there
+  EXPECT_EQ(std::get<Roster>(outgoing[1].message).peers.size(), 0u);  // there are no other workers
   const auto& assignment = std::get<Assignment>(outgoing[2].message);
   EXPECT_EQ(assignment.epoch, kEpoch);
   EXPECT_EQ(assignment.slices, 2u);

@@ -170,7 +170,7 @@ TEST_F(DeliveryTest, OnePeerCannotFillTheQueueOfTheOthers) {
   EXPECT_TRUE(delivery_.idle());
 }
 
-// Whatever is asked for, and however often: nothing is sent that was given up.
+// No matter what is asked for, or how often: nothing is sent that was given up.
 TEST_F(DeliveryTest, RepeatedRequestsForAWholeAreAnsweredOnce) {
   FetchGrain grain = fetch({0, 0, 0});
   for (int round = 0; round < 100; ++round) {

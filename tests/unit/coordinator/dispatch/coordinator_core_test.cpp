@@ -54,7 +54,7 @@ class CoordinatorCoreTest : public testing::Test {
     core_->on_frames({peer(number), channel, {encode_header(message), std::move(tensor)}});
   }
 
-  // Everything sent since the last call, to anybody.
+  // Everything sent to any peer since the last call.
   std::vector<Outgoing> sent() { return core_->take_outgoing(100); }
 
   template <class T>

@@ -131,7 +131,7 @@ TEST_F(CoordinatorLoopTest, AMomentThatPassesWhileItWaitsIsNotForgotten) {
     for (int beats : hear()) EXPECT_GE(beats, 3);
   }
   lateness_ = milliseconds(1);
-  run(seconds(5));  // nobody says anything any more
+  run(seconds(5));  // all workers are silent
   for (uint8_t number = 1; number <= kMembers; ++number) EXPECT_FALSE(is_member(number));
 }
 

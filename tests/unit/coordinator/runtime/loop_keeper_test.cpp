@@ -77,7 +77,8 @@ class LoopKeeperTest : public testing::Test {
   uint64_t epoch_ = 0;
 };
 
-// Nobody calls the pool from the invitation on: its owner may be in the middle of a long step.
+// The test does not call the pool after the invitation: its owner may be in the middle of a long
+// step.
 TEST_F(LoopKeeperTest, InvitationsAreRedeemedAndHeartbeatsAnsweredMeanwhile) {
   TimePoint start = clock_.now();
   join();

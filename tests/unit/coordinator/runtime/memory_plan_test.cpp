@@ -106,8 +106,7 @@ TEST(PlanMemory, RefusesADenseModelThatDoesNotFit) {
   EXPECT_THAT(refused.error().message, HasSubstr("3.0 GiB can be had (the test)"));
 }
 
-// Whatever the sizes: a plan stays within the memory, and a refusal comes only where the least does
-// not fit.
+// For all sizes: a plan stays within the memory, and is refused only if the minimum does not fit.
 TEST(PlanMemory, NeverPlansMoreThanThereIs) {
   for (uint64_t seed = 0; seed < 20'000; ++seed) {
     CounterRandom random(seed);

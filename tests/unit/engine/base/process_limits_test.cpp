@@ -1,5 +1,5 @@
-// What a process may use, from the files of a made-up system: memory and processors, whatever
-// bounds them.
+// What a process may use, from the files of a made-up system: memory and processors, under
+// every kind of limit.
 #include "engine/base/process_limits.h"
 
 #include <map>
@@ -95,7 +95,7 @@ TEST(ProcessLimits, CountTheGroupsOfVersion1) {
   EXPECT_EQ(process_limits(fake).total.bytes, 300000u);
 }
 
-// Version 1 for memory, version 2 for the rest, mounted where nobody would look.
+// Version 1 for memory, version 2 for the rest, mounted in unusual places.
 TEST(ProcessLimits, FindTheGroupsWhereverTheyAreMounted) {
   FakeFiles fake = machine();
   fake.files["/proc/self/cgroup"] = "4:memory:/a/b\n2:cpu,cpuacct:/a\n0::/a\n";
@@ -294,7 +294,7 @@ class RandomFiles final : public SystemFiles {
   mutable uint64_t drawn_ = 0;
 };
 
-// Whatever the files say: an answer, in time, and what is available is never more than all.
+// Any files give an answer, in time, and what is available never exceeds the total.
 TEST(ProcessLimits, SurviveAnyFiles) {
   for (uint64_t seed = 0; seed < 3000; ++seed) {
     RandomFiles files(seed);

@@ -202,7 +202,7 @@ TEST(SystemLocks, SayWhoHoldsThem) {
   EXPECT_TRUE(second.error().message.starts_with(expected)) << second.error().message;
   EXPECT_NE(second.error().message.find("end that process or use another directory"),
             std::string::npos);
-  // Whatever stands in the file.
+  // Regardless of what the file contains.
   for (std::string_view content : {"", "\n", "-5\n", "99999999999999999999\n", "x\x1b[31m\n"}) {
     std::ofstream(path) << content;
     second = storage->lock(path);

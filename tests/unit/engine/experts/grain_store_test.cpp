@@ -286,7 +286,7 @@ TEST_F(GrainStoreTest, FullDiskIsAnErrorAndChangesNothing) {
 
 TEST_F(GrainStoreTest, ADiskThatFillsWhileWritingIsAnError) {
   Digest first = put(1);
-  // Space is checked before writing; here somebody else takes it in between.
+  // Space is checked before writing; here another process takes it in between.
   for (uint64_t left = 0; left < 2 * kPage + 64; left += 32) {
     test::ShrinkingDisk disk(storage_, disk_used() + left);
     store_.reset();

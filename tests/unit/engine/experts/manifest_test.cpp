@@ -154,8 +154,8 @@ TEST(Manifest, EveryFieldIsChecked) {
   EXPECT_EQ(code_with(kLayer + 29, uint8_t{2}), ErrorCode::kUnsupported);
 }
 
-// Whatever single byte changes: the decoder refuses it, or reads something else than before that
-// it writes back unchanged.
+// When any single byte changes, the decoder refuses it, or reads a different value that it writes
+// back unchanged.
 TEST(Manifest, ChangedBytesAreNoticedOrKept) {
   const ByteVector bytes = make_manifest().encode();
   for (size_t i = 0; i < bytes.size(); ++i) {

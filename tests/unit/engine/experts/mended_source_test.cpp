@@ -156,7 +156,7 @@ TEST_F(MendedSourceTest, AFullDiskIsNoReasonToStop) {
   EXPECT_THAT(notices_[0], HasSubstr("but not stored"));
 }
 
-// Each grain that cannot be read costs one read, whatever else is in the wave.
+// Each grain that cannot be read costs one read, regardless of the rest of the wave.
 TEST_F(MendedSourceTest, ADyingDiskIsReadOnce) {
   auto counting = std::make_unique<CountingReader>(clock_);
   const uint64_t& reads = counting->reads;

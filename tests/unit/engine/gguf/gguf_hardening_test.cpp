@@ -92,7 +92,7 @@ TEST(GgufHardening, TruncatedAtEveryByte) {
   }
 }
 
-// Whatever one flipped bit does, it is an error or a model that can be used without harm.
+// Every flipped bit gives an error, or a model that can be used without harm.
 TEST(GgufHardening, EveryBitFlipped) {
   Bytes whole = small_valid().build();
   int errors = 0;

@@ -91,8 +91,8 @@ TEST(Attention, EveryTableGivesTheScalarBits) {
   }
 }
 
-// Whoever shares a call, whatever the others see: each query gets what it gets alone. Some see the
-// same, some a growing end, some a window that moves on, some nothing in common.
+// Regardless of the other queries in a call and what they see, each query gets what it gets alone.
+// Some see the same positions, some a growing end, some a moving window, some nothing in common.
 TEST(Attention, QueriesDoNotShowInEachOther) {
   RandomDraws draws(6);
   for (KvType type : kTypes) {
@@ -158,7 +158,7 @@ TEST(Attention, AgreesWithFloat64) {
   }
 }
 
-// What is outside [begin, end) must not show, whatever it is, and whoever else sees it.
+// Positions outside [begin, end) must not affect a query, even if other queries see them.
 TEST(Attention, IgnoresInvisiblePositions) {
   RandomDraws draws(3);
   for (KvType type : kTypes) {

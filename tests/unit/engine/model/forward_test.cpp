@@ -166,7 +166,7 @@ TEST(Forward, AsksOncePerMoeLayerWithWhatItsExpertsNeed) {
   }
   EXPECT_EQ(rig.forward.advance(), ForwardState::kDone);
   EXPECT_EQ(rig.forward.logits(2).size(), TinyModel::kVocabulary);
-  EXPECT_EQ(cache.length(), 0u);  // whoever runs the step says when it counts
+  EXPECT_EQ(cache.length(), 0u);  // the caller of the step decides when it counts
 }
 
 // The scale follows from the residual, which on the first layer of zero attention is the embedding.
@@ -230,7 +230,7 @@ TEST(Forward, ComputesTheLastLayerOnlyForRowsThatWantLogits) {
   EXPECT_EQ(executor.tokens, (std::vector<uint32_t>{5, 2}));
   EXPECT_EQ(cache.length(), 5u);
 
-  // A part of a prompt that nobody wants logits of: keys and values are all there is to it.
+  // A part of a prompt without wanted logits: only keys and values are computed.
   rows.clear();
   for (uint32_t p = 5; p < 8; ++p) rows.push_back({7, p, &cache, false});
   ASSERT_TRUE(run_step(rig.forward, rows, executor).ok());

@@ -1,6 +1,6 @@
-// Whatever a template asks for, a rendering takes no more memory than its budget, and no more work
-// than its steps allow. This file replaces operator new for the whole test program, in order to
-// count; a sanitizer has a replacement of its own, so there only the work is bounded.
+// No matter what a template asks for, a rendering takes no more memory than its budget, and no more
+// work than its steps allow. This file replaces operator new for the whole test program, in order
+// to count; a sanitizer has a replacement of its own, so there only the work is bounded.
 #include <atomic>
 #include <chrono>
 #include <cstdlib>

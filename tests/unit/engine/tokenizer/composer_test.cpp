@@ -27,7 +27,7 @@ void expect_all(const nlohmann::json& cases) {
     std::string buffer;
     EXPECT_EQ(composer.compose(text, &buffer), expected);
     EXPECT_EQ(composer.compose(expected, &buffer), expected) << "composing twice";
-    // Surroundings that join nothing change nothing.
+    // Neighbors that do not compose change nothing.
     EXPECT_EQ(composer.compose("x\n" + text + "\nx", &buffer), "x\n" + expected + "\nx");
   }
 }

@@ -1,5 +1,5 @@
 // Vocabularies of wrong or careless conversions: what can do no harm becomes a note, and markers
-// are markers whatever their type.
+// are markers regardless of type.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

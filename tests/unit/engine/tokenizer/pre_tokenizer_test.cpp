@@ -78,7 +78,7 @@ INSTANTIATE_TEST_SUITE_P(
             "x12345 \xE3\x81\x82\xE3\x81\x84 .net (foo)\n",
             {"x", "123", "45", " ", "\xE3\x81\x82\xE3\x81\x84", " .", "net", " (", "foo", ")\n"}}));
 
-// U+180E is a space to PCRE2 and to nobody else; U+0085 and U+3000 are spaces to all.
+// U+180E is a space only in PCRE2; U+0085 and U+3000 are spaces everywhere.
 TEST(PreTokenizer, SpacesAreThoseOfUnicode) {
   EXPECT_EQ(split("gpt-2", "a\xE1\xA0\x8E\xE1\xA0\x8E!"),
             (Words{"a", "\xE1\xA0\x8E\xE1\xA0\x8E!"}));

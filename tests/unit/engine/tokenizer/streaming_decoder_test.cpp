@@ -11,7 +11,7 @@ namespace {
 
 const std::string kBad = "\xEF\xBF\xBD";
 
-// Tokens whose bytes are these strings, whatever they are.
+// Tokens whose bytes are these strings, valid UTF-8 or not.
 class PieceTokenizer final : public Tokenizer {
  public:
   explicit PieceTokenizer(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
