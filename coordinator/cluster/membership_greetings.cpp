@@ -56,7 +56,7 @@ void Membership::admit(const PeerKey& from, const Hello& hello) {
     welcome(from, hello);
     return;
   }
-  if (is_member(from)) lose({{from, "it came back as somebody we cannot use"}});
+  if (is_member(from)) lose({{from, "it came back as a worker that cannot be used"}});
   refuse(from, Channel::kCompute, refusal->reason, std::move(refusal->message));
 }
 

@@ -72,7 +72,7 @@ Result<MemoryPlan> plan_given_ram(const ModelConfig& config, const MemoryNeeds& 
   if (others + ram > available.bytes) {
     uint64_t fitting = minus(available.bytes, others + needs.scratch) / kMiB;
     std::string advice = fitting > 0 ? fmt::format("--ram {}MiB would fit", fitting)
-                                     : "the model does not fit this memory whatever --ram";
+                                     : "the model does not fit this memory with any --ram";
     return Error{ErrorCode::kLimit,
                  fmt::format("--ram: {} of experts and {} of weights and KV cache take {}, but {}; "
                              "{}",
