@@ -17,6 +17,11 @@ constexpr Duration kShortest = std::chrono::microseconds(50);
 // More than any peer is asked for, and the arithmetic cannot overflow.
 constexpr uint32_t kMostRows = 64 * 1024;
 
+// took * rows / own. What was extrapolated already may take days: the plain product overflows.
+Duration scaled(Duration took, int64_t rows, int64_t own) {
+  return took / own * rows + took % own * rows / own;
+}
+
 }  // namespace
 
 size_t DeadlineEstimator::size_of(uint32_t rows) {
@@ -59,7 +64,7 @@ std::optional<Duration> DeadlineEstimator::estimate(uint32_t rows) const {
     if (sizes_[i].count == 0) continue;
     uint32_t own = uint32_t{1} << i;
     if (own <= rows) least = std::max(least, sizes_[i].took);
-    most = std::min(most, own >= rows ? sizes_[i].took : sizes_[i].took * rows / own);
+    most = std::min(most, own >= rows ? sizes_[i].took : scaled(sizes_[i].took, rows, own));
   }
   return std::max(least, most);
 }

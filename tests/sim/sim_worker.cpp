@@ -130,7 +130,8 @@ void SimWorker::turn() {
     // One that spins must not stop the clock.
     wake_at_ = clock_.now() + (progress_.spins() ? kFirstReconnect : Duration(0));
   } else {
-    wake_at_ = std::min(due + draw_lateness(), clock_.now() + loop_->longest_wait());
+    TimePoint latest = clock_.now() + loop_->longest_wait();
+    wake_at_ = std::min(std::min(due, latest) + draw_lateness(), latest);
   }
 }
 
