@@ -240,13 +240,13 @@ TEST_P(Invariance, FailedSteps) {
    public:
     Ticket submit(const ExpertBatch&, ExpertSums*) override { return 0; }
     std::optional<Status> take_completed(Ticket) override {
-      return Error{ErrorCode::kTimeout, "nobody is there"};
+      return Error{ErrorCode::kTimeout, "no worker answered"};
     }
     void turn(Duration) override {}
     void cancel(Ticket) override {}
   } refusing;
   SoloEngine engine(GetParam().path, {});
-  if (engine.model().banks().empty()) GTEST_SKIP() << "a dense model asks nobody";
+  if (engine.model().banks().empty()) GTEST_SKIP() << "a dense model calls no experts";
   std::vector<TokenId> prompt = random_prompt(engine.config(), 60, 5);
   GoldenRun fresh = run_golden(engine, prompt, 1, 512);
   KvCache cache(engine.config(), KvType::kF32, 512);

@@ -146,7 +146,7 @@ TEST_F(InvitationBookTest, AnInvitationWorksOnce) {
 TEST_F(InvitationBookTest, AnInvitationExpires) {
   Invitation issued = book_.issue(sample(), 1000, entropy_);
   EXPECT_EQ(book_.open_count(999), 1u);
-  EXPECT_EQ(book_.open_count(1000), 0u) << "without anybody having tried it";
+  EXPECT_EQ(book_.open_count(1000), 0u) << "although it was never tried";
   expect_refused(issued.secret, 1000, "expired");
   expect_refused(issued.secret, 1, "unknown");
 }

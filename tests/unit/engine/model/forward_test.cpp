@@ -352,11 +352,11 @@ TEST(Forward, PassesOnTheExecutorsError) {
   Rig rig((TinyModel("qwen3moe")));
   KvCache cache = rig.cache();
   ScriptedExecutor executor;
-  executor.answer = Error{ErrorCode::kTimeout, "nobody answered"};
+  executor.answer = Error{ErrorCode::kTimeout, "no worker answered"};
   const ForwardRow row{1, 0, &cache, true};
   Status step = run_step(rig.forward, {&row, 1}, executor);
   ASSERT_FALSE(step.ok());
-  EXPECT_EQ(step.error().message, "nobody answered");
+  EXPECT_EQ(step.error().message, "no worker answered");
   EXPECT_EQ(cache.length(), 0u);
   // The step that was left in the middle does not disturb the next.
   EXPECT_TRUE(run_step(rig.forward, {&row, 1}, rig.executor).ok());
