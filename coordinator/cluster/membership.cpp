@@ -111,8 +111,10 @@ void Membership::on_units_lost(const PeerKey& peer, const std::vector<UnitId>& u
   size_t before = record->ready.size();
   state_.apply(UnitsLost{peer, units});
   if (record->ready.size() == before) return;
-  notices_.add(fmt::format("{} lost {} of its units and fetches them again", state_.describe(peer),
-                           before - record->ready.size()));
+  size_t lost = before - record->ready.size();
+  notices_.add(
+      fmt::format("{} lost {} of its units and fetches them again", state_.describe(peer), lost),
+      LogLevel::kWarning, {{"worker", peer.brief()}, {"units", lost}});
 }
 
 void Membership::probe(const PeerKey& peer) {
@@ -229,7 +231,10 @@ void Membership::accept_join(const PeerKey& from, const JoinRequest& request) {
     refuse(from, Channel::kJoin, RefusalReason::kInvitation, redeemed.error().message);
     return;
   }
-  if (!known) notices_.add(fmt::format("invitation redeemed by {} ({})", name, from.brief()));
+  if (!known) {
+    notices_.add(fmt::format("invitation redeemed by {} ({})", name, from.brief()), LogLevel::kInfo,
+                 {{"worker", from.brief()}, {"name", name}});
+  }
   send(from, Channel::kJoin, JoinAccept{options_.compute_endpoint, options_.bulk_endpoint});
 }
 
@@ -252,7 +257,8 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
                                [&](UnitId unit) { return !record.assigned.contains(unit); });
   if (foreign > 0) {
     notices_.add(fmt::format("{} offered {} units that are not assigned to it",
-                             state_.describe(from), foreign));
+                             state_.describe(from), foreign),
+                 LogLevel::kWarning, {{"worker", from.brief()}, {"units", foreign}});
   }
   state_.apply(UnitsReady{from, residency.ready});
   on_units_lost(from, residency.lost);
@@ -265,7 +271,8 @@ void Membership::update_room(const PeerKey& from, uint64_t room_bytes) {
   if (less && !room_changed_) {  // once for each time that units are placed
     notices_.add(
         fmt::format("{} has room for no more than {} at present: what it lacks goes elsewhere",
-                    state_.describe(from), format_bytes(room_bytes)));
+                    state_.describe(from), format_bytes(room_bytes)),
+        LogLevel::kInfo, {{"worker", from.brief()}, {"room_bytes", room_bytes}});
   }
   state_.apply(RoomReported{from, room_bytes});
   room_changed_ = true;
@@ -286,7 +293,8 @@ void Membership::update_sources(const PeerKey& from, const SourceReport& report)
   for (const PeerKey& peer : event.accused) {
     if (known.contains(peer)) continue;
     notices_.add(fmt::format("{} says that {} sent it wrong bytes instead of experts",
-                             state_.describe(from), state_.describe(peer)));
+                             state_.describe(from), state_.describe(peer)),
+                 LogLevel::kWarning, {{"worker", from.brief()}, {"accused", peer.brief()}});
   }
   state_.apply(std::move(event));
 }
@@ -310,7 +318,8 @@ void Membership::nudge(const PeerKey& peer) {
 
 void Membership::refuse(const PeerKey& peer, Channel channel, RefusalReason reason,
                         std::string message) {
-  notices_.add(fmt::format("refused {}: {}", state_.describe(peer), message));
+  notices_.add(fmt::format("refused {}: {}", state_.describe(peer), message), LogLevel::kWarning,
+               {{"peer", peer.brief()}, {"reason", message}});
   send(peer, channel, Refusal{reason, std::move(message)});
 }
 
@@ -329,10 +338,15 @@ void Membership::lose(const std::vector<Loss>& losses) {
   }
   size_t left = state_.workers().size();
   for (size_t i = 0; i < losses.size(); ++i) {
-    notices_.add(left == 0 ? fmt::format("{}; the coordinator computes its {} units itself",
-                                         texts[i], units[i])
-                           : fmt::format("{}; its {} units move to {} worker{}", texts[i], units[i],
-                                         left, left == 1 ? "" : "s"));
+    std::string next =
+        left == 0
+            ? fmt::format("the coordinator computes its {} units itself", units[i])
+            : fmt::format("its {} units move to {} worker{}", units[i], left, left == 1 ? "" : "s");
+    notices_.add(texts[i] + "; " + next, LogLevel::kWarning,
+                 {{"worker", losses[i].peer.brief()},
+                  {"reason", losses[i].reason},
+                  {"units", units[i]},
+                  {"workers_left", left}});
   }
   announce_roster();
   rebalance();
@@ -361,8 +375,7 @@ void Membership::rebalance(const PeerKey* greeted) {
 void Membership::assign(const PeerKey& peer, std::vector<UnitId> units) {
   uint64_t version = next_version_++;
   notices_.add(fmt::format("{} is assigned {} units", state_.describe(peer), units.size()),
-               LogLevel::kDebug,
-               {{"worker", peer.brief()}, {"units", static_cast<int64_t>(units.size())}});
+               LogLevel::kDebug, {{"worker", peer.brief()}, {"units", units.size()}});
   state_.apply(UnitsAssigned{peer, version, units});
   outbox_.add_assignment(peer);
 }

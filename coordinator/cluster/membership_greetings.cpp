@@ -77,7 +77,12 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
   clocks_.insert_or_assign(from, PeerClock(clock_.now()));
   nudged_at_.erase(from);
   remember_greeting(from, hello);
-  notices_.add(state_.describe(from) + (greeted_before ? " greeted again" : " joined"));
+  notices_.add(state_.describe(from) + (greeted_before ? " greeted again" : " joined"),
+               LogLevel::kInfo,
+               {{"worker", from.brief()},
+                {"name", state_.worker(from)->name},
+                {"ram_bytes", hello.ram_bytes},
+                {"disk_bytes", hello.disk_bytes}});
   auto heartbeat_ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeatInterval).count();
   send(from, Channel::kCompute,

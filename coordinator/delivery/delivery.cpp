@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/limits.h"
+#include "engine/experts/grain_source.h"
 
 namespace potluck {
 namespace {
@@ -17,80 +18,60 @@ constexpr uint64_t kExpertBytes = 32 * kMiB;
 // out an expert anew for every part would cost far more than sending it. At least one is kept.
 constexpr uint64_t kGrainCacheBytes = 32 * kMiB;
 
-// Things by name, the most recently used first; those beyond a number of bytes are dropped, but for
-// the first.
-template <class Name, class Value>
-class RecentlyUsed {
+// Grains, the most recently used first; those beyond kGrainCacheBytes are dropped, but for the
+// first.
+class RecentGrains {
  public:
-  explicit RecentlyUsed(uint64_t most_bytes) : most_bytes_(most_bytes) {}
-
-  Value* find(const Name& name) {
+  ByteVector* find(GrainId id) {
     auto found = std::find_if(entries_.begin(), entries_.end(),
-                              [&](const Entry& entry) { return entry.name == name; });
+                              [&](const Entry& entry) { return entry.id == id; });
     if (found == entries_.end()) return nullptr;
     entries_.splice(entries_.begin(), entries_, found);
-    return &entries_.front().value;
+    return &entries_.front().bytes;
   }
-  Value* add(const Name& name, Value value, uint64_t bytes) {
-    while (!entries_.empty() && bytes_ + bytes > most_bytes_) {
-      bytes_ -= entries_.back().bytes;
+  ByteVector* add(GrainId id, ByteVector bytes) {
+    while (!entries_.empty() && used_bytes_ + bytes.size() > kGrainCacheBytes) {
+      used_bytes_ -= entries_.back().bytes.size();
       entries_.pop_back();
     }
-    bytes_ += bytes;
-    entries_.push_front({name, std::move(value), bytes});
-    return &entries_.front().value;
+    used_bytes_ += bytes.size();
+    entries_.push_front({id, std::move(bytes)});
+    return &entries_.front().bytes;
   }
 
  private:
   struct Entry {
-    Name name;
-    Value value;
-    uint64_t bytes = 0;
+    GrainId id;
+    ByteVector bytes;
   };
-  uint64_t most_bytes_;
   std::list<Entry> entries_;
-  uint64_t bytes_ = 0;
+  uint64_t used_bytes_ = 0;
 };
 
 }  // namespace
 
-// What was laid out and verified most recently.
+// Grains cut from the model file and verified, those asked for most recently.
 class Delivery::GrainCache {
  public:
   GrainCache(const Manifest& manifest, const GrainCutter& cutter)
-      : manifest_(manifest), cutter_(cutter) {}
+      : manifest_(manifest), experts_(cutter, kExpertBytes) {}
 
   // The grain, which the manifest must contain; verified against it. Until the next call.
   Result<ByteSpan> grain(GrainId id) {
     if (ByteVector* known = grains_.find(id)) return ByteSpan(*known);
-    Result<ByteSpan> laid_out = expert(id.layer, id.expert);
-    if (!laid_out) return laid_out.error();
-    const ManifestLayer& layer = *manifest_.layer(id.layer);
-    uint64_t offset = 0;
-    for (uint32_t i = 0; i < id.grain; ++i) {
-      offset += grain_layout(layer.shape, layer.plan, i).bytes;
-    }
-    ByteSpan bytes = laid_out->subspan(offset, manifest_.grain_bytes(id));
-    if (sha256(bytes) != manifest_.digest_of(id)) {
+    Result<GrainView> cut = experts_.fetch(id);
+    if (!cut) return cut.error();
+    if (sha256(cut->bytes) != manifest_.digest_of(id)) {
       return Error{ErrorCode::kCorrupt, "the model file was altered since its manifest was made"};
     }
-    return ByteSpan(*grains_.add(id, ByteVector(bytes.begin(), bytes.end()), bytes.size()));
+    ByteVector copy(cut->bytes.begin(), cut->bytes.end());
+    return ByteSpan(*grains_.add(id, std::move(copy)));
   }
 
  private:
-  Result<ByteSpan> expert(uint16_t layer, uint16_t expert) {
-    std::pair name(layer, expert);
-    if (ByteVector* known = experts_.find(name)) return ByteSpan(*known);
-    ByteVector bytes(cutter_.expert_bytes(layer));
-    if (Status cut = cutter_.cut_expert(layer, expert, bytes); !cut) return cut.error();
-    uint64_t size = bytes.size();
-    return ByteSpan(*experts_.add(name, std::move(bytes), size));
-  }
-
   const Manifest& manifest_;
-  const GrainCutter& cutter_;
-  RecentlyUsed<std::pair<uint16_t, uint16_t>, ByteVector> experts_{kExpertBytes};
-  RecentlyUsed<GrainId, ByteVector> grains_{kGrainCacheBytes};
+  GgufSource experts_;
+  RecentGrains grains_;
 };
 
 Delivery::Delivery(const SignedManifest& signed_manifest, const Manifest& manifest,
@@ -111,8 +92,8 @@ bool Delivery::on_message(const PeerKey& from, const Message& message, bool is_m
   if (!is_member) {
     // One that was given up and does not know it yet asks many times before it greets.
     if (last_stranger_ != from) {
-      notices_.add(
-          fmt::format("peer {} asked for model data without being a member", from.brief()));
+      notices_.add(fmt::format("peer {} asked for model data without being a member", from.brief()),
+                   LogLevel::kWarning, {{"peer", from.brief()}});
     }
     last_stranger_ = from;
     return true;
@@ -134,11 +115,26 @@ std::vector<Outgoing> Delivery::take_outgoing(size_t limit) {
     BulkPart part = make_part(*request, content(*request));
     if (!request->grain && part.data.found) part.data.signature = signed_manifest_.signature;
     bytes_delivered_ += part.bytes.size();
+    if (part.data.found && part.data.offset + part.bytes.size() == part.data.total) {
+      tell_delivered(*request, part.data.total);
+    }
     pacer_.sent(part.bytes.size(), clock_.now());
     parts.push_back({part.peer, Channel::kBulk, std::move(part.data), std::move(part.bytes)});
     taken_.push_back(std::move(*request));
   }
   return parts;
+}
+
+// For developers: the last part of a manifest or grain goes out.
+void Delivery::tell_delivered(const BulkRequest& request, uint64_t bytes) {
+  std::vector<LogField> fields{
+      {"worker", request.peer.brief()}, {"digest", request.digest.hex()}, {"bytes", bytes}};
+  if (request.grain) {
+    const GrainId& id = request.grain->grain;
+    fields.insert(fields.end(), {{"layer", id.layer}, {"expert", id.expert}, {"grain", id.grain}});
+  }
+  notices_.add(request.grain ? "delivered a grain" : "delivered the manifest", LogLevel::kDebug,
+               std::move(fields));
 }
 
 void Delivery::not_sent(const Outgoing& message, bool gone) {
@@ -169,7 +165,9 @@ ByteSpan Delivery::content(const BulkRequest& request) {
   if (request.grain) return grain_content(*request.grain);
   if (request.digest == manifest_digest_) return signed_manifest_.body;
   notices_.add(fmt::format("peer {} asked for manifest {}, this pool's is {}", request.peer.brief(),
-                           request.digest.hex(), manifest_digest_.hex()));
+                           request.digest.hex(), manifest_digest_.hex()),
+               LogLevel::kInfo,
+               {{"worker", request.peer.brief()}, {"digest", request.digest.hex()}});
   return {};
 }
 
@@ -179,12 +177,15 @@ ByteSpan Delivery::grain_content(const FetchGrain& fetch) {
       fmt::format("grain {} of expert {} in layer {}", id.grain, id.expert, id.layer);
   if (!manifest_.contains(id) || manifest_.digest_of(id) != fetch.digest) {
     notices_.add(fmt::format("{} was asked for as {}, which the manifest does not say", name,
-                             fetch.digest.hex()));
+                             fetch.digest.hex()),
+                 LogLevel::kWarning, {{"digest", fetch.digest.hex()}});
     return {};
   }
   Result<ByteSpan> grain = cache_->grain(id);
   if (grain) return *grain;
-  notices_.add(fmt::format("{} cannot be delivered: {}", name, grain.error().message));
+  notices_.add(fmt::format("{} cannot be delivered: {}", name, grain.error().message),
+               LogLevel::kWarning,
+               {{"layer", id.layer}, {"expert", id.expert}, {"grain", id.grain}});
   return {};
 }
 

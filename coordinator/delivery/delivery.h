@@ -45,6 +45,7 @@ class Delivery {
   // The bytes that a request is about; empty when there is nothing of that name.
   ByteSpan content(const BulkRequest& request);
   ByteSpan grain_content(const FetchGrain& fetch);
+  void tell_delivered(const BulkRequest& request, uint64_t bytes);
 
   const SignedManifest& signed_manifest_;
   Digest manifest_digest_;

@@ -24,7 +24,9 @@ void CoordinatorCore::on_frames(const Envelope& envelope) {
   if (!message) {
     ++intake_.undecodable;
     notices_.add(fmt::format("dropped a message of peer {}: {}", envelope.peer.brief(),
-                             message.error().message));
+                             message.error().message),
+                 LogLevel::kWarning,
+                 {{"peer", envelope.peer.brief()}, {"reason", message.error().message}});
     return;
   }
   route(envelope.peer, envelope.channel, *message, envelope.frames.tensor);

@@ -25,20 +25,25 @@ void DispatchLog::keep(const Debt& debt, const WorkCounters& timings, TimePoint 
 void DispatchLog::refused_answer(const PeerKey& worker, const Error& why) {
   ++counts_.bad_replies;
   notices_.add(fmt::format("{} answered badly, its work goes to others: {}",
-                           cluster_.describe(worker), why.message));
+                           cluster_.describe(worker), why.message),
+               LogLevel::kWarning, {{"worker", worker.brief()}, {"reason", why.message}});
 }
 
 void DispatchLog::was_not_asked(const PeerKey& from, const WorkId& work) {
   ++counts_.bad_replies;
-  notices_.add(fmt::format(
-      "{} answered request {} of layer {} (epoch {}, attempt {}), which it was not asked",
-      cluster_.describe(from), work.request, work.layer, work.epoch, work.attempt));
+  notices_.add(
+      fmt::format(
+          "{} answered request {} of layer {} (epoch {}, attempt {}), which it was not asked",
+          cluster_.describe(from), work.request, work.layer, work.epoch, work.attempt),
+      LogLevel::kWarning,
+      {{"worker", from.brief()}, {"request", work.request}, {"layer", work.layer}});
 }
 
 void DispatchLog::missed_deadline(const PeerKey& worker, Duration waited) {
+  double seconds = std::chrono::duration<double>(waited).count();
   notices_.add(fmt::format("{} did not answer within {:.1f} s, its work goes to others",
-                           cluster_.describe(worker),
-                           std::chrono::duration<double>(waited).count()));
+                           cluster_.describe(worker), seconds),
+               LogLevel::kWarning, {{"worker", worker.brief()}, {"waited_s", seconds}});
 }
 
 bool DispatchLog::disks_in_use() const {

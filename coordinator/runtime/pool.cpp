@@ -164,7 +164,7 @@ void Pool::look_after_strangers() {
        "pool",
        fmt::format("turned {} connection{} of strangers away{}{}", count, count == 1 ? "" : "s",
                    last.empty() ? "" : "; the last: ", last),
-       {{"connections", static_cast<int64_t>(count)}}});
+       {{"connections", count}}});
   strangers_told_ = now_away;
   strangers_told_at_ = now;
 }
@@ -178,9 +178,9 @@ void Pool::log_counts() {
     log({LogLevel::kDebug,
          "dispatch",
          "work was given to others",
-         {{"retries", static_cast<int64_t>(now.retries)},
-          {"late_replies", static_cast<int64_t>(now.late_replies)},
-          {"bad_replies", static_cast<int64_t>(now.bad_replies)}}});
+         {{"retries", now.retries},
+          {"late_replies", now.late_replies},
+          {"bad_replies", now.bad_replies}}});
   }
   logged_ = now;
   const ClusterState& state = cluster();
@@ -192,10 +192,10 @@ void Pool::log_counts() {
        "pool",
        fmt::format("{} workers, {} of {} units ready, {} delivered", counts.workers,
                    counts.units_ready, counts.units_assigned, format_bytes(counts.bytes_delivered)),
-       {{"workers", static_cast<int64_t>(counts.workers)},
-        {"units_assigned", static_cast<int64_t>(counts.units_assigned)},
-        {"units_ready", static_cast<int64_t>(counts.units_ready)},
-        {"bytes_delivered", static_cast<int64_t>(counts.bytes_delivered)}}});
+       {{"workers", counts.workers},
+        {"units_assigned", counts.units_assigned},
+        {"units_ready", counts.units_ready},
+        {"bytes_delivered", counts.bytes_delivered}}});
 }
 
 void Pool::keep_answers(bool keep) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -22,8 +23,25 @@ enum class LogLevel : uint8_t {
 using LogValue = std::variant<bool, int64_t, double, std::string>;
 
 struct LogField {
+  // Counts and ids of every type are int64 here; true and false stay themselves.
+  template <class Value>
+  LogField(std::string field, Value given)
+      : name(std::move(field)), value(kept(std::move(given))) {}
+
   std::string name;
   LogValue value;
+
+ private:
+  template <class Value>
+  static LogValue kept(Value given) {
+    if constexpr (std::is_integral_v<Value> && !std::is_same_v<Value, bool>) {
+      return static_cast<int64_t>(given);
+    } else if constexpr (std::is_convertible_v<Value, std::string>) {
+      return std::string(std::move(given));
+    } else {
+      return given;
+    }
+  }
 };
 
 struct LogEvent {

@@ -96,9 +96,9 @@ class GgufSource final : public ImmediateSource {
   GgufSource(const GrainCutter& cutter, uint64_t budget_bytes);
   ~GgufSource() override;
 
- private:
   Result<GrainView> fetch(GrainId id) override;
 
+ private:
   struct State;
   std::unique_ptr<State> state_;
 };
