@@ -29,6 +29,22 @@ bool FieldChecks::within(uint64_t value, uint64_t limit, const char* field) {
   return false;
 }
 
+uint32_t FieldChecks::one_to(uint32_t value, uint64_t limit, uint32_t step, const char* field) {
+  value = at_most(value, limit, field);
+  if (value == 0) corrupt(field, "expected at least 1, found 0");
+  if (value % step != 0) {
+    corrupt(field, fmt::format("expected a multiple of {}, found {}", step, value));
+  }
+  return value;
+}
+
+int32_t FieldChecks::between(int32_t value, int32_t least, int32_t most, const char* field) {
+  if (value < least || value > most) {
+    corrupt(field, fmt::format("expected {} to {}, found {}", least, most, value));
+  }
+  return value;
+}
+
 void FieldChecks::equal(uint64_t value, uint64_t expected, const char* field) {
   if (value != expected) corrupt(field, fmt::format("expected {}, found {}", expected, value));
 }
@@ -49,21 +65,6 @@ std::string FieldChecks::endpoint(capnp::Text::Reader text, const char* field) {
 
 std::string FieldChecks::endpoint_or_nothing(capnp::Text::Reader text, const char* field) {
   return text.size() == 0 ? std::string() : endpoint(text, field);
-}
-
-std::vector<UnitId> FieldChecks::units(capnp::List<uint16_t>::Reader numbers, uint32_t slices,
-                                       const char* field) {
-  if (numbers.size() % 3 != 0) {
-    corrupt(field, fmt::format("expected three numbers each, found {}", numbers.size()));
-    return {};
-  }
-  std::vector<UnitId> units(numbers.size() / 3);  // no more than the header has room for
-  for (uint32_t i = 0; i < units.size(); ++i) {
-    units[i].layer = below(numbers[3 * i], limits::kLayers, field);
-    units[i].expert = below(numbers[3 * i + 1], limits::kExperts, field);
-    units[i].slice = below(numbers[3 * i + 2], slices, field);
-  }
-  return units;
 }
 
 }  // namespace potluck

@@ -1,4 +1,4 @@
-// FieldChecks: the checks of header_decode.cpp. Remembers the first field of a message that does
+// FieldChecks: the checks that decoding makes. Remembers the first field of a message that does
 // not fit; the functions then still return harmless values, so that decoding reads straight down.
 // Internal to the codec; one thread.
 #pragma once
@@ -7,13 +7,10 @@
 #include <concepts>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include <capnp/blob.h>
-#include <capnp/list.h>
 
 #include "engine/base/result.h"
-#include "engine/experts/unit_id.h"
 
 namespace potluck {
 
@@ -36,6 +33,9 @@ class FieldChecks {
   T below(T value, uint64_t bound, const char* field) {
     return bound != 0 && within(value, bound - 1, field) ? value : T{0};
   }
+  // At least 1 and a multiple of `step`.
+  uint32_t one_to(uint32_t value, uint64_t limit, uint32_t step, const char* field);
+  int32_t between(int32_t value, int32_t least, int32_t most, const char* field);
   void equal(uint64_t value, uint64_t expected, const char* field);
 
   // A wire enum as the enum of the same order whose last value is `last`.
@@ -57,9 +57,6 @@ class FieldChecks {
   std::string text(capnp::Text::Reader text, const char* field);
   std::string endpoint(capnp::Text::Reader text, const char* field);
   std::string endpoint_or_nothing(capnp::Text::Reader text, const char* field);
-  // Triples of layer, expert and slice, the last below `slices`.
-  std::vector<UnitId> units(capnp::List<uint16_t>::Reader numbers, uint32_t slices,
-                            const char* field);
 
  private:
   bool within(uint64_t value, uint64_t limit, const char* field);

@@ -5,9 +5,10 @@
 #
 # Rules. The verb set is closed. Shapes are stated only to be compared with the manifest. Lists are
 # flat columns of plain numbers: compact, and quick to walk. Fields are only ever added at the end
-# of a struct; a change of meaning raises protocolVersion. Every bound is in engine/base/limits.h
-# and is checked in protocol/header_decode.cpp before a value is used. The values of enums stand
-# beside the enums of protocol/message.h and kernels/block_format.h, in the same order.
+# of a struct; a change of meaning raises protocolVersion. Every bound is in engine/base/limits.h,
+# stands in the field's row in protocol/message_fields.h, and is checked before a value is used. The
+# values of enums stand beside the enums of protocol/message.h and kernels/block_format.h, in the
+# same order.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("potluck::wire");

@@ -76,6 +76,34 @@ TEST(Manifest, StaysSmallForTheLargestModels) {
   }
 }
 
+// limits::kManifestBytes says so.
+TEST(Manifest, OfDeepSeekV3TakesSevenAndAQuarterMiB) {
+  ExpertShape shape{7168,
+                    2048,
+                    TensorType::kQ4_K,
+                    TensorType::kQ4_K,
+                    TensorType::kQ6_K,
+                    false,
+                    ExpertActivation::kSwiGlu};
+  CounterRandom random(58 * 256);
+  uint64_t position = 0;
+  std::vector<ManifestLayer> layers;
+  for (uint32_t i = 0; i < 58; ++i) {
+    ManifestLayer layer{i + 3, 256, shape, {}, {}};
+    layer.grains.resize(uint64_t{256} * plan_chunks(shape).grains);
+    for (Digest& digest : layer.grains) {
+      for (uint8_t& byte : digest.bytes) byte = static_cast<uint8_t>(random.bits(position++));
+    }
+    layers.push_back(std::move(layer));
+  }
+  ByteVector bytes = Manifest("DeepSeek V3", std::move(layers)).encode();
+  EXPECT_LT(bytes.size(), 16 * kMiB);
+  EXPECT_NEAR(static_cast<double>(bytes.size()) / kMiB, 7.25, 0.01);
+  Result<Manifest> decoded = Manifest::decode(bytes);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->encode(), bytes);
+}
+
 TEST(Manifest, RoundTrip) {
   Manifest manifest = make_manifest();
   ByteVector bytes = manifest.encode();

@@ -1,0 +1,57 @@
+// SHA-256 of the header of each message of sample_messages(), in that order. What a change of one
+// kind of message does to the others' bytes shows here: nothing. A row is replaced only with the
+// schema of its message, and what that means for older peers (docs/PROTOCOL.md, versions).
+#pragma once
+
+#include <string_view>
+
+namespace potluck::test {
+
+struct WireDigest {
+  std::string_view message;
+  std::string_view digest;
+};
+
+inline constexpr WireDigest kWireDigests[] = {
+    {"Hello", "781bb15154f1fd172db3636bd838962abd14be59f54eb259d0f233d562ea167c"},
+    {"Hello", "4ec7ede3e124f8b42dbce0d6b11606d995cf7bc7d99e1d80693ac9db6099b7bb"},
+    {"Hello", "3f3a27a4bbff784d6012ea84d5e6221199ce23d078e9ef55d4411019503c5611"},
+    {"Welcome", "ab4427b60f0b5d045f3437e136ccb91fc43e1443484717d50e8a16e28ab57bc2"},
+    {"Welcome", "04f16144f40ebfbca59a6793beacdba6ef01637900f9c17e8ef921561aa75f30"},
+    {"Refusal", "9636c41529f907ca7ea2a69af0143a998196d5c1cab8a0e778c592877b7d1d45"},
+    {"Refusal", "9da1e2b49d994c2c2eddde353e56f07f5905462642374c7a75469fc7dcb2aa5e"},
+    {"Assignment", "30aa19e0795e0af5cb7b052357926ebfdab9450538e8419c5e7d9b41a45e9173"},
+    {"Assignment", "089ab25aa1131f9282bd04c22b2686616ff58e819f685607d57722a2da86ae54"},
+    {"Residency", "e8a80e09c1314994b4e90b7a4c4110787efd9c327e203eeb3b6310dbf1aa174a"},
+    {"Residency", "5a39e21489b7eda901433d4bc56713e0e70230bc32d6f1774c65b0cfdfd0b121"},
+    {"Residency", "dd9ace4463e9bdd1ea3458793b386e323807d29a1c43c198b115ea7c0c988e19"},
+    {"Heartbeat", "89fe06a981a1c2ccba8d76c8988aa83bc9c29f27c23a780af2f5b667df8e5509"},
+    {"Heartbeat", "07a98fead91aa4ef670627f619528c4b220e4a0d3c1db088b8ba485ed0822360"},
+    {"Goodbye", "74b0ba5c29077d250d378219d5d46ca6c016f6597543b48b5a41ff4ae18d4733"},
+    {"Goodbye", "366662d718b8c7d4754a61aa18e2e090b6e656cba7f24abf559e173300f44dd8"},
+    {"FetchManifest", "a60f54a2310a61ef253bb9febad02283a62c52414dfb93f31b41012c94a072d8"},
+    {"FetchManifest", "fdf5ba50037fab00f97347c970b26fecaa77306fd2e08f3de8fd4116c915f978"},
+    {"FetchGrain", "37e1b170bfb533582df5124695487c6fb85cc7c7b3dd87ba9980d30e0dca23ba"},
+    {"FetchGrain", "0fca6ca8aa69ceb7ab4bdacd2777b1cad986d8283c6d516b1faa55c903b674a6"},
+    {"BulkData", "504e9537ca3803159513387949003be92ba513aa5f9107578933fb89913a3422"},
+    {"BulkData", "170548981e41948112cd727dbb33949f0cf1b991053d6d284468f75a27c8dd00"},
+    {"JoinRequest", "e1efb042750173019016a067269ce181368020c3e4e4b5ace88bb3610cfc14aa"},
+    {"JoinRequest", "cf936be614a050e17c464b6200b0c5b542133f8984caff1350fd1936e9c3bd12"},
+    {"JoinAccept", "0e49466c3e1cb4802e4a5413623ad07fc8f2109fbf02cb8a7b2adf1b77b062f6"},
+    {"Compute", "33f19c5879321c4b3d8449b7daa109c05b63067f6e8fcd8004685857deb08a48"},
+    {"Compute", "d112798d685ac454f03dc6ae957be4886aa4498a56848b7efbd3e51174c27871"},
+    {"Compute", "dbea8e92b2ff2be3bc3da4819e766c3a4b532630fc90bff3e0d1f092a9d23067"},
+    {"Compute", "09bb3f988aafe7b8449422715fbef13d044e0e297cb71ad122443f1184fa80c7"},
+    {"Partial", "d83c283d78dc8931ce8067318b09a486e5c94d73a28af433c29db460cc081426"},
+    {"Partial", "93ca175d878a3a6277db9aa626c31838ddc8b020227f307f34eebea8afe1cc65"},
+    {"Roster", "2dc03caf9679680e60551a7db690be8e69d48730cdd201da41e9bb25c8350550"},
+    {"Roster", "13f8fcf0f2f63619ea0ecb97a2aa5fb0af55270e93211e8f2bbdf7e5955744f7"},
+    {"Roster", "e08e918a7bfe04ba4d625b97be272da9a37313163bd005e90c047bf1e83fcf89"},
+    {"Assignment", "ec4596c14780dc0c9a758ddeece138ca032b2533f1182c11a2dd41e800ee0389"},
+    {"Assignment", "c95485fc34cb69268aeedbb70bc07d09bda6f46ad85bd1c35bbf77b50076cd07"},
+    {"SourceReport", "116176c5c5d640eea6f7a166f9815030fd9d26ffd80aa2c5335abd13a4001cf0"},
+    {"SourceReport", "d1a9375fb69c43153fc1d26d21e8c6657ebcf5c5e280991fc8d43084b71a29c2"},
+    {"SourceReport", "4ece8c9fb6113d198cff8f21e32166450c82ca0c338fb3a472331f7ead1a45f7"},
+};
+
+}  // namespace potluck::test
