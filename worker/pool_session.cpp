@@ -1,4 +1,3 @@
-// The door of a session: what comes in, when something is due, and how it ends.
 #include "worker/pool_session.h"
 
 #include <algorithm>
@@ -7,185 +6,297 @@
 #include <fmt/format.h>
 
 namespace potluck {
-namespace {
-
-// Ready units are reported together: a store that fills sends a few messages a second.
-constexpr Duration kReportInterval = std::chrono::milliseconds(50);
-
-}  // namespace
 
 PoolSession::PoolSession(const PoolAddress& address, WorkerContext& context)
-    : address_(address), context_(context), peer_clock_(context.clock.now()) {}
+    : context_(context),
+      link_(address.coordinator, context.clock, context.actions),
+      greeting_(address, context.options, context.kernels, link_),
+      manifest_fetch_(address.signing_key, context.manifests, context.save_manifest, link_),
+      delivery_(context.store, context.make_room, context.options.disk_bytes, link_),
+      sources_(delivery_, context.options.model, link_),
+      answering_(context.compute, context.store, context.options, link_) {}
 
 void PoolSession::start() {
-  start_asking();
-  if (!address_.invitation) {
-    go_to_endpoints();
-    return;
-  }
-  phase_ = Phase::kJoining;
-  context_.actions.emplace_back(
-      ConnectChannel{address_.coordinator, Channel::kJoin, address_.invitation->join_endpoint});
-  send_join_request();
+  greeting_.start();
 }
 
+std::optional<uint64_t> PoolSession::member_epoch() const {
+  bool member = greeting_.welcomed() && manifest_ != nullptr && !manifest_fetch_.wanted();
+  return member ? std::optional(greeting_.epoch()) : std::nullopt;
+}
+
+// --- what comes ---
+
 void PoolSession::on_message(Channel channel, Message& message, ByteVector& tensor) {
-  if (phase_ == Phase::kJoining) {
-    if (channel == Channel::kJoin) on_join(message);
+  if (greeting_.joining()) {
+    if (channel == Channel::kJoin) greeting_.on_join_answer(message);
     return;
   }
   if (channel == Channel::kJoin) return;  // a late answer to a repeated question
-  peer_clock_.heard(now());
+  link_.heard();
   if (channel == Channel::kBulk) {
     const auto* data = std::get_if<BulkData>(&message);
-    if (data != nullptr) on_bulk_data(kCoordinatorSource, *data, tensor);
+    if (data != nullptr) on_bulk_data(*data, tensor);
     return;
   }
+  on_compute_channel(message, tensor);
+}
+
+void PoolSession::on_compute_channel(Message& message, ByteVector& tensor) {
   if (auto* request = std::get_if<Compute>(&message)) {
-    on_compute(std::move(*request), std::move(tensor));
+    answering_.on_compute(std::move(*request), std::move(tensor));
   } else if (const auto* welcome = std::get_if<Welcome>(&message)) {
     on_welcome(*welcome);
   } else if (auto* assignment = std::get_if<Assignment>(&message)) {
     on_assignment(std::move(*assignment));
   } else if (const auto* roster = std::get_if<Roster>(&message)) {
-    on_roster(*roster);
+    if (greeting_.is_current(roster->epoch)) on_roster(*roster);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
-    on_heartbeat(*heartbeat);
+    greeting_.on_heartbeat(*heartbeat);
   } else if (const auto* refusal = std::get_if<Refusal>(&message)) {
-    on_refusal(*refusal);
+    greeting_.on_refusal(*refusal);
   } else if (const auto* goodbye = std::get_if<Goodbye>(&message)) {
-    on_goodbye(*goodbye);
+    greeting_.on_goodbye(*goodbye);
   }
+}
+
+void PoolSession::on_link(const PeerKey& peer, Channel channel, LinkEvent event) {
+  if (peer != link_.coordinator()) {
+    on_peer_link(peer, event);
+  } else if (event == LinkEvent::kLost) {
+    greeting_.on_unreachable();
+  } else if (event == LinkEvent::kRefused) {
+    greeting_.on_refused(channel);
+  } else {
+    greeting_.on_connected(channel);
+    if (channel == Channel::kBulk) ask_bulk_again();
+  }
+}
+
+void PoolSession::on_peer_link(const PeerKey& peer, LinkEvent event) {
+  if (!sources_.on_peer_link(peer, event)) return;
+  if (event == LinkEvent::kLost) tick_sources();
+  request_grains();
+}
+
+// What was on its way is lost with the connection.
+void PoolSession::ask_bulk_again() {
+  if (fetching_manifest()) {
+    manifest_fetch_.ask_again(sources_.coordinator_window());
+    return;
+  }
+  sources_.ask_again();
+  request_grains();
+}
+
+void PoolSession::on_peer_data(const PeerKey& peer, const BulkData& data, ByteSpan part) {
+  if (sources_.on_data(peer, data, part)) carry_on();
+}
+
+void PoolSession::on_welcome(const Welcome& welcome) {
+  std::optional<Welcome> before = greeting_.welcome();
+  if (!greeting_.accept(welcome)) return;
+  bool same_epoch = before && before->epoch == welcome.epoch;
+  bool same_manifest = manifest_ != nullptr && before->manifest == welcome.manifest;
+  bool same = same_epoch && same_manifest;
+  if (!same) answering_.drop_work();
+  delivery_.on_welcome(same);
+  if (!same_manifest) sources_.clear();  // else what was begun goes on
+  if (!same_epoch) on_roster({welcome.epoch, 0, {}});
+  sources_.on_welcome();
+  if (same_manifest) {
+    become_member();
+  } else {
+    begin_manifest();
+  }
+}
+
+void PoolSession::begin_manifest() {
+  answering_.drop_cache();
+  manifest_.reset();
+  greeting_.settle();
+  take_manifest(manifest_fetch_.begin(*greeting_.welcome(), sources_.coordinator_window()));
+}
+
+// A manifest may come late, while the coordinator is greeted again: then it is read, but nothing
+// more of it is asked for before the next Welcome.
+void PoolSession::on_bulk_data(const BulkData& data, ByteSpan part) {
+  if (manifest_fetch_.awaits(data.digest)) {
+    PartWindow& window = sources_.coordinator_window();
+    std::unique_ptr<Manifest> manifest = manifest_fetch_.on_part(data, part, window);
+    if (greeting_.welcomed()) manifest_fetch_.ask(window);
+    take_manifest(std::move(manifest));
+    return;
+  }
+  on_peer_data(link_.coordinator(), data, part);
+}
+
+void PoolSession::take_manifest(std::unique_ptr<Manifest> manifest) {
+  if (manifest == nullptr) return;
+  manifest_ = std::move(manifest);
+  sources_.use_manifest(*manifest_);
+  become_member();
+}
+
+// The coordinator may have forgotten what is ready and what it was asked for.
+void PoolSession::become_member() {
+  greeting_.settle();
+  std::optional<Assignment> early = delivery_.become_member(greeting_.epoch());
+  sources_.ask_again();
+  tick_sources();
+  if (early) assign(*early);
+  request_grains();
+  report();
+}
+
+void PoolSession::on_assignment(Assignment assignment) {
+  sources_.resolve_holders(&assignment);
+  bool current = greeting_.is_current(assignment.epoch);
+  if (current && manifest_ != nullptr) {
+    assign(assignment);
+  } else {
+    delivery_.keep_early(std::move(assignment));
+  }
+}
+
+void PoolSession::assign(const Assignment& assignment) {
+  if (!delivery_.assign(assignment, *manifest_)) return;
+  sources_.restart();
+  memory_changed_ = true;
+  carry_on();
+}
+
+void PoolSession::on_roster(const Roster& roster) {
+  sources_.set_roster(roster);
+  tick_sources();
+  request_grains();
+}
+
+void PoolSession::on_grain_lost(const Digest& digest, const std::string& finding) {
+  if (manifest_ == nullptr || delivery_.grain_lost(digest).empty()) return;
+  if (!finding.empty()) link_.notice(finding + "; fetching it again");
+  request_grains();
+  report();
+}
+
+// --- what follows from it ---
+
+void PoolSession::tick_sources() {
+  sources_.on_tick(member_epoch());
+}
+
+void PoolSession::request_grains() {
+  if (member_epoch()) sources_.request();
+}
+
+void PoolSession::report() {
+  if (std::optional<uint64_t> epoch = member_epoch()) delivery_.report(*epoch);
+}
+
+void PoolSession::carry_on() {
+  tick_sources();
+  request_grains();
+  report();
 }
 
 void PoolSession::on_tick() {
-  switch (phase_) {
-    case Phase::kJoining:
-      if (now() >= retry_at_) send_join_request();
-      return;
-    case Phase::kGreeting:
-      greet();
-      return;
-    case Phase::kFetchingManifest:
-      tick_manifest();
-      break;
-    case Phase::kMember:
-      if (report_again_at_ && now() >= *report_again_at_) {
-        report_again_at_.reset();
-        units_.report_again();
-      }
-      units_.on_tick(now());
-      look_for_room();
-      tick_sources();
-      request_grains();
-      report_residency();
-      break;
+  if (fetching_manifest()) {
+    manifest_fetch_.on_tick(sources_.coordinator_window());
+  } else if (member_epoch()) {
+    delivery_.on_tick(*manifest_);
+    carry_on();
   }
-  keep_alive();
+  greeting_.on_tick();
 }
 
 TimePoint PoolSession::next_tick() const {
-  if (phase_ == Phase::kJoining) return retry_at_;
-  if (phase_ == Phase::kGreeting) return std::min(retry_at_, reconnect_at_);
-  TimePoint next = peer_clock_.next_due();
-  if (phase_ == Phase::kFetchingManifest) return std::min(next, manifest_due());
-  if (std::optional<TimePoint> fetch = fetcher_.next_tick()) next = std::min(next, *fetch);
-  if (std::optional<TimePoint> retry = units_.next_tick()) next = std::min(next, *retry);
-  if (room_limited()) next = std::min(next, look_for_room_at_);
-  if (report_again_at_) next = std::min(next, *report_again_at_);
-  if (units_.report_due()) next = std::min(next, reported_at_ + kReportInterval);
-  if (sources_changed_) next = std::min(next, sources_reported_at_ + kSourcesInterval);
-  if (cuts_from_model()) next = now();
+  TimePoint next = greeting_.next_tick();
+  if (fetching_manifest()) {
+    return std::min(next, manifest_fetch_.next_tick(sources_.coordinator_window()));
+  }
+  if (!member_epoch()) return next;
+  if (std::optional<TimePoint> due = delivery_.next_tick()) next = std::min(next, *due);
+  if (std::optional<TimePoint> due = sources_.next_tick()) next = std::min(next, *due);
   return next;
 }
 
-void PoolSession::report_residency() {
-  if (phase_ != Phase::kMember || !(units_.report_due() || room_changed_)) return;
-  bool at_once = units_.all_ready() || units_.loss_unreported() || room_changed_;
-  if (!at_once && now() < reported_at_ + kReportInterval) return;
-  reported_at_ = now();
-  while (units_.report_due() || room_changed_) {
-    Residency report;
-    report.epoch = welcome_->epoch;
-    report.version = version_;
-    report.room_bytes = room_bytes_;
-    units_.take_report(&report);
-    bool news = std::exchange(room_changed_, false);
-    if (news || !report.ready.empty() || !report.lost.empty()) send(std::move(report));
-  }
-}
-
 void PoolSession::excuse_silence() {
-  peer_clock_.heard(now());
-  fetcher_.excuse_silence(now());
+  link_.heard();
+  sources_.excuse_silence();
 }
 
 void PoolSession::excuse_absence() {
   excuse_silence();
-  asking_since_ = now();
+  greeting_.excuse_absence();
 }
+
+// --- work ---
+
+Duration PoolSession::work(Duration budget) {
+  context_.server.work_seen(link_.now());
+  if (const Compute* next = answering_.next()) {
+    bool current = greeting_.is_current(next->work.epoch);
+    answering_.begin(current, manifest_.get(), delivery_.units());
+  }
+  if (!answering_.computing()) return Duration::zero();
+  return answering_.compute(budget, *manifest_, delivery_);
+}
+
+void PoolSession::answer() {
+  answering_.answer();
+  request_grains();
+  report();
+}
+
+// --- for the worker as a whole ---
 
 void PoolSession::leave(const std::string& reason) {
-  if (welcome_) send(Goodbye{welcome_->epoch, reason});
-  context_.actions.emplace_back(DisconnectPeer{address_.coordinator});
-  ended_ = true;
-}
-
-void PoolSession::end(const std::string& reason, bool tell, bool orderly) {
-  if (tell) send(Goodbye{welcome_ ? welcome_->epoch : 0, reason});
-  context_.actions.emplace_back(DisconnectPeer{address_.coordinator});
-  context_.actions.emplace_back(Notice{address_.coordinator, reason, true, orderly});
-  ended_ = true;
-}
-
-void PoolSession::send(Message message, Channel channel, ByteVector tensor) {
-  if (channel == Channel::kCompute) peer_clock_.sent(now());
-  context_.actions.emplace_back(
-      SendMessage{address_.coordinator, channel, std::move(message), std::move(tensor)});
-}
-
-void PoolSession::notice(std::string text) {
-  context_.actions.emplace_back(Notice{address_.coordinator, std::move(text)});
-}
-
-void PoolSession::set_shares(uint64_t cache_bytes, uint64_t window_bytes) {
-  window_bytes_ = window_bytes;
-  if (cache_bytes == cache_bytes_) return;
-  cache_bytes_ = cache_bytes;
-  source_.reset();
+  if (greeting_.welcome()) link_.send(Goodbye{greeting_.epoch(), reason});
+  link_.leave();
 }
 
 void PoolSession::refuse_memory(uint64_t cache_bytes) {
-  end(fmt::format("this worker's part of --ram is {} bytes, and one grain of {} takes up to {}",
-                  cache_bytes, manifest_->model_name(), manifest_->largest_grain_bytes()),
-      true);
+  std::string reason =
+      fmt::format("this worker's part of --ram is {} bytes, and one grain of {} takes up to {}",
+                  cache_bytes, manifest_->model_name(), manifest_->largest_grain_bytes());
+  link_.send(Goodbye{greeting_.epoch(), reason});
+  link_.end(reason);
 }
 
-uint64_t PoolSession::resident_bytes() const {
-  return source_ == nullptr ? 0 : source_->resident_bytes();
+void PoolSession::set_shares(uint64_t cache_bytes, uint64_t window_bytes) {
+  sources_.set_window(window_bytes);
+  answering_.set_cache(cache_bytes);
+}
+
+PoolSession::Changes PoolSession::take_changes() {
+  return {sources_.take_links_changed(), std::exchange(memory_changed_, false)};
 }
 
 std::optional<Digest> PoolSession::manifest_name() const {
-  if (!welcome_) return std::nullopt;
-  return welcome_->manifest;
+  if (!greeting_.welcome()) return std::nullopt;
+  return greeting_.welcome()->manifest;
 }
 
 uint64_t PoolSession::kept_bytes() const {
-  return (manifest_ == nullptr ? 0 : manifest_->memory_bytes()) + units_.memory_bytes();
+  return (manifest_ == nullptr ? 0 : manifest_->memory_bytes()) + units().memory_bytes();
 }
 
 MembershipStatus PoolSession::status() const {
-  constexpr std::array kPhases = {"joining", "greeting", "fetching manifest", "member"};
   MembershipStatus status;
-  status.coordinator = address_.coordinator;
-  status.phase = kPhases[static_cast<size_t>(phase_)];
-  status.units_assigned = static_cast<uint32_t>(units_.assigned_count());
-  status.units_ready = static_cast<uint32_t>(units_.ready_count());
-  status.bytes_fetched = bytes_fetched_;
-  status.sources = source_bytes();
-  status.rows_computed = rows_computed_;
-  status.units_computed = units_computed_;
+  status.coordinator = coordinator();
+  status.phase = greeting_.joining()     ? "joining"
+                 : !greeting_.welcomed() ? "greeting"
+                 : fetching_manifest()   ? "fetching manifest"
+                                         : "member";
+  status.units_assigned = static_cast<uint32_t>(units().assigned_count());
+  status.units_ready = static_cast<uint32_t>(units().ready_count());
+  sources_.describe(&status);
+  answering_.describe(&status);
   return status;
+}
+
+Status PoolSession::validate() const {
+  return member_epoch() ? sources_.validate() : Status{};
 }
 
 }  // namespace potluck

@@ -10,6 +10,7 @@
 #include "worker/idle_scrub.h"
 #include "worker/pool_session.h"
 #include "worker/work_turns.h"
+#include "worker/worker_context.h"
 
 namespace potluck {
 namespace {
@@ -58,6 +59,7 @@ struct WorkerCore::Impl {
     if (context.clock.now() - start < kBusy) return;
     for (auto& [key, session] : sessions) session->excuse_silence();
   }
+  PoolSession::Changes take_changes();
   void after_event();
   bool memory_divided() const;
   void divide_memory();
@@ -71,7 +73,8 @@ struct WorkerCore::Impl {
   void scrub_store();
   bool is_peer(const PeerKey& key) const { return !sessions.contains(key); }
   template <class Event>
-  void with_peer(const PeerKey& peer, const Event& event);
+  void with_all_sessions(const Event& event);
+  void on_link(const PeerKey& peer, Channel channel, LinkEvent event);
   uint64_t servable_bytes(const PeerKey& peer, const FetchGrain& fetch) const;
   void serve();
   void update_peers();
@@ -97,9 +100,18 @@ struct WorkerCore::Impl {
 
 // Something about another worker: every session looks whether it is one of its sources.
 template <class Event>
-void WorkerCore::Impl::with_peer(const PeerKey& peer, const Event& event) {
-  for (const auto& [key, session] : sessions) event(*session, peer);
+void WorkerCore::Impl::with_all_sessions(const Event& event) {
+  for (const auto& [key, session] : sessions) event(*session);
   after_event();
+}
+
+void WorkerCore::Impl::on_link(const PeerKey& peer, Channel channel, LinkEvent event) {
+  auto tell = [&](PoolSession& session) { session.on_link(peer, channel, event); };
+  if (is_peer(peer)) {
+    with_all_sessions(tell);
+  } else {
+    with_session(peer, tell);
+  }
 }
 
 // The length of the grain if this peer may have it: a pool that names the peer has the grain in its
@@ -107,7 +119,7 @@ void WorkerCore::Impl::with_peer(const PeerKey& peer, const Event& event) {
 uint64_t WorkerCore::Impl::servable_bytes(const PeerKey& peer, const FetchGrain& fetch) const {
   for (const auto& [key, session] : sessions) {
     const Manifest* manifest = session->manifest();
-    if (manifest == nullptr || !session->has_peer(peer)) continue;
+    if (manifest == nullptr || !session->sources().has_peer(peer)) continue;
     if (!manifest->contains(fetch.grain)) continue;
     if (manifest->digest_of(fetch.grain) == fetch.digest) return manifest->grain_bytes(fetch.grain);
   }
@@ -125,10 +137,9 @@ void WorkerCore::Impl::serve() {
 // Connections to other workers, and who of them may connect to us, are those of all sessions. A
 // coordinator's key is never taken for a worker's.
 void WorkerCore::Impl::update_peers() {
-  if (!std::exchange(context.peers_changed, false)) return;
   std::map<PeerKey, std::string> wanted;
   std::set<PeerKey> admitted;
-  for (const auto& [key, session] : sessions) session->collect_peers(&wanted, &admitted);
+  for (const auto& [key, session] : sessions) session->sources().collect_peers(&wanted, &admitted);
   std::erase_if(wanted, [&](const auto& peer) { return !is_peer(peer.first); });
   for (const auto& [peer, endpoint] : connected_peers) {
     if (wanted.contains(peer)) continue;
@@ -172,7 +183,7 @@ void WorkerCore::Impl::compute() {
 
 void WorkerCore::Impl::answer_done() {
   for (const auto& [key, session] : sessions) {
-    if (session->work_done()) session->answer_job();
+    if (session->answering().done()) session->answer();
   }
 }
 
@@ -191,7 +202,7 @@ PoolSession* WorkerCore::Impl::next_in_turn() {
 Duration WorkerCore::Impl::block_time() const {
   TimePoint now = context.clock.now();
   auto asking = std::count_if(sessions.begin(), sessions.end(), [&](const auto& entry) {
-    return entry.second->asked_at() > now - kSharing;
+    return entry.second->answering().asked_at() > now - kSharing;
   });
   return asking > 1 ? kSharedBlockTime : kBlockTime;
 }
@@ -208,7 +219,8 @@ void WorkerCore::Impl::tell_of_connections(const std::map<PeerKey, std::string>&
   for (const auto& [peer, endpoint] : wanted) {
     if (!live_peers.contains(peer)) continue;
     for (const auto& [key, session] : sessions) {
-      if (session->is_connecting(peer)) session->on_peer_connected(peer);
+      if (!session->sources().is_connecting(peer)) continue;
+      session->on_link(peer, Channel::kBulk, LinkEvent::kConnected);
     }
   }
 }
@@ -221,18 +233,28 @@ void WorkerCore::Impl::pass_on_losses() {
   }
 }
 
+PoolSession::Changes WorkerCore::Impl::take_changes() {
+  PoolSession::Changes all;
+  for (const auto& [key, session] : sessions) {
+    PoolSession::Changes changes = session->take_changes();
+    all.links = all.links || changes.links;
+    all.memory = all.memory || changes.memory;
+  }
+  return all;
+}
+
 // Sessions end and manifests come and go inside an event; what follows from that is done after
 // it.
 void WorkerCore::Impl::after_event() {
   auto ended = [](const auto& entry) { return entry.second->ended(); };
   pass_on_losses();
+  PoolSession::Changes changes = take_changes();
   size_t ended_sessions = std::erase_if(sessions, ended);
-  if (std::exchange(context.memory_changed, false) || !memory_divided()) {
+  if (changes.memory || !memory_divided()) {
     divide_memory();
     ended_sessions += std::erase_if(sessions, ended);
   }
-  context.peers_changed = context.peers_changed || ended_sessions > 0;
-  update_peers();
+  if (changes.links || ended_sessions > 0) update_peers();
 }
 
 // Whether exactly the pools whose manifest is known have a part.
@@ -374,8 +396,8 @@ void WorkerCore::on_message(const PeerKey& from, Channel channel, Message messag
   if (impl_->is_peer(from)) {
     const auto* data = std::get_if<BulkData>(&message);
     if (channel != Channel::kBulk || data == nullptr) return;
-    impl_->with_peer(from, [&](PoolSession& session, const PeerKey& peer) {
-      impl_->timed([&] { session.on_peer_data(peer, *data, tensor); });
+    impl_->with_all_sessions([&](PoolSession& session) {
+      impl_->timed([&] { session.on_peer_data(from, *data, tensor); });
     });
     return;
   }
@@ -393,30 +415,20 @@ void WorkerCore::on_not_served(bool gone) {
 }
 
 void WorkerCore::on_unreachable(const PeerKey& peer) {
-  if (impl_->is_peer(peer)) {
-    impl_->live_peers.erase(peer);
-    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_lost(key); });
-    return;
-  }
-  impl_->with_session(peer, [](PoolSession& session) { session.on_unreachable(); });
+  if (impl_->is_peer(peer)) impl_->live_peers.erase(peer);
+  impl_->on_link(peer, Channel::kBulk, LinkEvent::kLost);
 }
 
 void WorkerCore::on_connected(const PeerKey& peer, Channel channel) {
-  if (impl_->is_peer(peer)) {
-    if (impl_->connected_peers.contains(peer)) impl_->live_peers.insert(peer);
-    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_connected(key); });
-    return;
+  if (impl_->is_peer(peer) && impl_->connected_peers.contains(peer)) {
+    impl_->live_peers.insert(peer);
   }
-  impl_->with_session(peer, [=](PoolSession& session) { session.on_connected(channel); });
+  impl_->on_link(peer, channel, LinkEvent::kConnected);
 }
 
 void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
-  if (impl_->is_peer(peer)) {
-    impl_->live_peers.erase(peer);
-    impl_->with_peer(peer, [](PoolSession& s, const PeerKey& key) { s.on_peer_refused(key); });
-    return;
-  }
-  impl_->with_session(peer, [=](PoolSession& session) { session.on_refused(channel); });
+  if (impl_->is_peer(peer)) impl_->live_peers.erase(peer);
+  impl_->on_link(peer, channel, LinkEvent::kRefused);
 }
 
 void WorkerCore::on_tick() {
@@ -475,7 +487,7 @@ uint64_t WorkerCore::bytes_served() const {
 
 uint64_t WorkerCore::resident_bytes() const {
   uint64_t bytes = 0;
-  for (const auto& [key, session] : impl_->sessions) bytes += session->resident_bytes();
+  for (const auto& [key, session] : impl_->sessions) bytes += session->answering().resident_bytes();
   return bytes;
 }
 

@@ -7,7 +7,7 @@
 #include "engine/base/limits.h"
 #include "protocol/liveness.h"
 #include "tests/unit/worker/worker_harness.h"
-#include "worker/pool_session.h"
+#include "worker/answering.h"
 
 namespace potluck::test {
 namespace {
@@ -251,7 +251,7 @@ TEST(WorkerQueue, WhatWaitsIsBounded) {
     coordinator.say(coordinator.compute_message(batch, 1), FakeCoordinator::frame_of(batch));
   }
   auto refused = worker.take<Partial>(coordinator.key());
-  EXPECT_EQ(refused.size(), 100 - 1 - PoolSession::kRequestsWaiting);
+  EXPECT_EQ(refused.size(), 100 - 1 - Answering::kRequestsWaiting);
   for (const auto& answer : refused) {
     EXPECT_EQ(answer.message.status, PartialStatus::kBadRequest);
     EXPECT_NE(answer.message.text.find("wait here already"), std::string::npos);

@@ -1,147 +1,22 @@
 #include "coordinator/cluster/membership.h"
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "engine/base/limits.h"
 #include "engine/base/memory_storage.h"
-#include "engine/kernels/kernels.h"
 #include "tests/support/faulty_storage.h"
-#include "tests/unit/coordinator/cluster/sample_pool.h"
+#include "tests/unit/coordinator/cluster/membership_fixture.h"
 
 namespace potluck {
 namespace {
 
 using std::chrono::milliseconds;
 using test::any_contains;
+using test::MembershipTest;
 using test::peer;
-using test::sample_manifest;
 
-constexpr uint64_t kEpoch = 17;
 constexpr uint8_t kTwo[] = {1, 2};
 constexpr uint8_t kThree[] = {1, 2, 3};
-
-class MembershipTest : public testing::Test {
- protected:
-  MembershipTest() : MembershipTest(0) {}
-  explicit MembershipTest(uint32_t max_workers) {
-    options_.epoch = kEpoch;
-    options_.slices = 2;
-    options_.kernels = kernel_self_test(*available_kernels().front());
-    options_.compute_endpoint = "tcp://127.0.0.1:5001";
-    options_.bulk_endpoint = "tcp://127.0.0.1:5002";
-    options_.max_workers = max_workers;
-    membership_.emplace(options_, manifest_, allow_list_, invitations_, clock_);
-  }
-
-  Hello hello(uint8_t number) const {
-    Hello hello;
-    hello.arithmetic_version = kArithmeticVersion;
-    hello.kernels = options_.kernels;
-    hello.name = "worker-" + std::to_string(number);
-    hello.software = "potluck test";
-    hello.ram_bytes = kGiB;
-    hello.disk_bytes = 10 * kGiB;
-    return hello;
-  }
-
-  static Digest& digest_of(Hello& hello, KernelPart part) {
-    auto found = std::find_if(hello.kernels.begin(), hello.kernels.end(),
-                              [part](const KernelDigest& known) { return known.part == part; });
-    EXPECT_NE(found, hello.kernels.end());
-    return found->digest;
-  }
-
-  void tell(uint8_t number, const Message& message, Channel channel = Channel::kCompute) {
-    membership_->on_message(peer(number), channel, message);
-  }
-
-  // What was sent to this peer since the last call to sent().
-  template <class T>
-  std::vector<T> sent(uint8_t number) {
-    collect();
-    std::vector<T> found;
-    std::erase_if(outbox_, [&](const Outgoing& outgoing) {
-      const T* message = std::get_if<T>(&outgoing.message);
-      if (outgoing.peer != peer(number) || message == nullptr) return false;
-      found.push_back(*message);
-      return true;
-    });
-    return found;
-  }
-
-  void collect() {
-    for (Outgoing& outgoing : membership_->take_outgoing()) outbox_.push_back(std::move(outgoing));
-  }
-
-  // Long enough that a greeting is answered at once again.
-  void pause() { clock_.advance(kGreetingPause); }
-
-  void forget_sent() {
-    membership_->take_outgoing();
-    outbox_.clear();
-  }
-
-  // Admits the worker and returns its newest assignment.
-  Assignment join(uint8_t number) {
-    EXPECT_TRUE(allow_list_.add(peer(number), "test").ok());
-    tell(number, hello(number));
-    std::vector<Assignment> assignments = sent<Assignment>(number);
-    EXPECT_FALSE(assignments.empty());
-    return assignments.empty() ? Assignment{} : assignments.back();
-  }
-
-  void make_ready(uint8_t number) {
-    const WorkerRecord& record = *membership_->state().worker(peer(number));
-    tell(number, Residency{kEpoch,
-                           record.assignment_version,
-                           {record.assigned.begin(), record.assigned.end()},
-                           {}});
-  }
-
-  // Time passes in small steps, as ticks come in a real program.
-  void pass(Duration duration, const std::function<void()>& each = {}) {
-    constexpr Duration kStep = milliseconds(250);
-    for (Duration done{0}; done < duration; done += kStep) {
-      clock_.advance(kStep);
-      if (each) each();
-      membership_->on_tick();
-      collect();
-    }
-  }
-
-  size_t assigned_units() const { return membership_->state().units_assigned(); }
-
-  static constexpr size_t kUnits = 3 * 6 * 2;  // layers, experts, slices
-
-  Manifest manifest_ = sample_manifest(3, 6);
-  AllowList allow_list_;
-  InvitationBook invitations_;
-  ManualClock clock_;
-  MembershipOptions options_;
-  std::optional<Membership> membership_;
-  std::vector<Outgoing> outbox_;
-};
-
-TEST_F(MembershipTest, WelcomesAWorkerAndTellsItWhatToHold) {
-  ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
-  tell(1, hello(1));
-  std::vector<Outgoing> outgoing = membership_->take_outgoing();
-  ASSERT_EQ(outgoing.size(), 3u);
-  const auto& welcome = std::get<Welcome>(outgoing[0].message);
-  EXPECT_EQ(welcome.epoch, kEpoch);
-  EXPECT_EQ(welcome.worker_number, 1u);
-  EXPECT_EQ(welcome.manifest, manifest_.digest());
-  EXPECT_EQ(welcome.manifest_bytes, manifest_.encode().size());
-  EXPECT_EQ(welcome.heartbeat_ms, 1000u);
-  EXPECT_EQ(std::get<Roster>(outgoing[1].message).peers.size(), 0u);  // there are no other workers
-  const auto& assignment = std::get<Assignment>(outgoing[2].message);
-  EXPECT_EQ(assignment.epoch, kEpoch);
-  EXPECT_EQ(assignment.slices, 2u);
-  EXPECT_EQ(assignment.units.size(), kUnits);
-  EXPECT_EQ(membership_->state().units_ready(), 0u);
-  EXPECT_TRUE(any_contains(membership_->take_notices(), "worker 1 (worker-1, "));
-}
 
 TEST_F(MembershipTest, UnitsBecomeReadyByResidency) {
   Assignment assignment = join(1);
@@ -237,38 +112,6 @@ TEST_F(MembershipTest, AllUnitsAreAssignedOnceHoweverManyJoin) {
   }
 }
 
-TEST_F(MembershipTest, OnlyThoseWhoseUnitsChangeGetAnAssignment) {
-  join(1);
-  join(2);
-  make_ready(1);
-  make_ready(2);
-  forget_sent();
-  pause();
-  tell(1, hello(1));  // again
-  EXPECT_EQ(sent<Assignment>(1).size(), 1u);
-  EXPECT_EQ(sent<Assignment>(2).size(), 0u);
-}
-
-TEST_F(MembershipTest, HelloAgainIsIdempotentButForgetsWhatWasReady) {
-  Assignment first = join(1);
-  make_ready(1);
-  EXPECT_EQ(membership_->state().units_ready(), kUnits);
-  EXPECT_TRUE(membership_->take_reset_workers().empty());
-  pause();
-  tell(1, hello(1));
-  ASSERT_EQ(sent<Welcome>(1).size(), 2u);
-  std::vector<Assignment> again = sent<Assignment>(1);
-  ASSERT_EQ(again.size(), 1u);
-  EXPECT_EQ(again[0].units, first.units);
-  EXPECT_GT(again[0].version, first.version);
-  EXPECT_EQ(membership_->state().units_ready(), 0u);
-  EXPECT_EQ(membership_->state().worker(peer(1))->number, 1u);
-  EXPECT_EQ(membership_->state().workers_lost(), 0u);
-  EXPECT_EQ(membership_->take_reset_workers(), std::vector{peer(1)});
-  make_ready(1);
-  EXPECT_EQ(membership_->state().units_ready(), kUnits);
-}
-
 // --- delivery from worker to worker ---
 
 TEST_F(MembershipTest, EverybodyLearnsWhoTheOthersAre) {
@@ -355,99 +198,6 @@ TEST_F(MembershipTest, SourcesAreShownAndNobodyIsBannedForThem) {
   EXPECT_EQ(membership_->state().worker(peer(1))->sources.coordinator_bytes, 10u);
   tell(1, Goodbye{kEpoch, ""});  // what a worker says counts while it is there
   EXPECT_EQ(membership_->state().accusers(peer(2)), 1u);
-}
-
-TEST_F(MembershipTest, AKeyThatIsOnNoListIsRefused) {
-  tell(1, hello(1));
-  std::vector<Refusal> refusals = sent<Refusal>(1);
-  ASSERT_EQ(refusals.size(), 1u);
-  EXPECT_EQ(refusals[0].reason, RefusalReason::kInvitation);
-  EXPECT_TRUE(membership_->state().workers().empty());
-  EXPECT_TRUE(any_contains(membership_->take_notices(), "refused peer"));
-}
-
-TEST_F(MembershipTest, RefusalsNameBothValues) {
-  ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
-  Hello wrong = hello(1);
-  wrong.protocol_version = 99;
-  tell(1, wrong);
-  std::vector<Refusal> refusals = sent<Refusal>(1);
-  ASSERT_EQ(refusals.size(), 1u);
-  EXPECT_EQ(refusals[0].reason, RefusalReason::kVersion);
-  EXPECT_NE(refusals[0].message.find(fmt::format("expected {}, found 99", kProtocolVersion)),
-            std::string::npos);
-
-  wrong = hello(1);
-  wrong.arithmetic_version = 98;
-  tell(1, wrong);
-  refusals = sent<Refusal>(1);
-  ASSERT_EQ(refusals.size(), 1u);
-  EXPECT_EQ(refusals[0].reason, RefusalReason::kArithmetic);
-  EXPECT_NE(refusals[0].message.find("expected 1, found 98"), std::string::npos);
-  EXPECT_TRUE(membership_->state().workers().empty());
-}
-
-// The sample manifest has experts in F32 with SwiGLU: nothing is quantized.
-TEST_F(MembershipTest, OtherKernelsAreRefusedWhereTheModelNeedsThem) {
-  ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
-  for (KernelPart part :
-       {products_of(TensorType::kF32), KernelPart::kSwiGlu, KernelPart::kAccumulate}) {
-    Hello wrong = hello(1);
-    digest_of(wrong, part) = test::sample_digest(78);
-    tell(1, wrong);
-    std::vector<Refusal> refusals = sent<Refusal>(1);
-    ASSERT_EQ(refusals.size(), 1u);
-    EXPECT_EQ(refusals[0].reason, RefusalReason::kArithmetic);
-    EXPECT_EQ(refusals[0].message,
-              "kernels of worker-1 (" + peer(1).brief() + "): " + kernel_part_name(part) +
-                  ", which this model needs: expected digest " +
-                  find_digest(options_.kernels, part)->brief() + ", found 4e000000");
-    std::erase_if(wrong.kernels, [part](const KernelDigest& known) { return known.part == part; });
-    tell(1, wrong);
-    refusals = sent<Refusal>(1);
-    ASSERT_EQ(refusals.size(), 1u);
-    EXPECT_NE(refusals[0].message.find(", found none"), std::string::npos);
-  }
-  EXPECT_TRUE(membership_->state().workers().empty());
-  tell(1, hello(1));
-  EXPECT_TRUE(membership_->is_member(peer(1)));
-}
-
-TEST_F(MembershipTest, OlderAndNewerWorkersAreAdmittedIfTheyAgreeOnWhatTheModelNeeds) {
-  std::vector<KernelDigest> all = options_.kernels;
-  Hello fewer = hello(1);
-  std::erase_if(fewer.kernels, [](const KernelDigest& known) {
-    return known.part != products_of(TensorType::kF32) && known.part != KernelPart::kSwiGlu &&
-           known.part != KernelPart::kAccumulate;
-  });
-  EXPECT_EQ(fewer.kernels.size(), 3u);
-  Hello more = hello(2);
-  more.kernels.insert(more.kernels.begin() + 1, {KernelPart{5}, test::sample_digest(1)});
-  more.kernels.push_back({KernelPart{0x20000}, test::sample_digest(2)});
-  Hello other = hello(3);
-  digest_of(other, products_of(TensorType::kQ4_K)) = test::sample_digest(3);
-  digest_of(other, KernelPart::kSwiGluOai) = test::sample_digest(4);
-  digest_of(other, KernelPart::kRmsNorm) = test::sample_digest(5);
-  for (const auto& [number, greeting] : {std::pair{1, fewer}, {2, more}, {3, other}}) {
-    auto worker = static_cast<uint8_t>(number);
-    ASSERT_TRUE(allow_list_.add(peer(worker), "").ok());
-    tell(worker, greeting);
-    EXPECT_TRUE(membership_->is_member(peer(worker))) << number;
-    EXPECT_TRUE(sent<Refusal>(worker).empty()) << number;
-  }
-}
-
-TEST_F(MembershipTest, AMemberThatComesBackUnfitIsLost) {
-  join(1);
-  join(2);
-  forget_sent();
-  Hello wrong = hello(1);
-  digest_of(wrong, KernelPart::kAccumulate) = test::sample_digest(78);
-  tell(1, wrong);
-  EXPECT_FALSE(membership_->is_member(peer(1)));
-  EXPECT_EQ(sent<Refusal>(1).size(), 1u);
-  ASSERT_EQ(sent<Assignment>(2).size(), 1u);
-  EXPECT_EQ(membership_->state().worker(peer(2))->assigned.size(), kUnits);
 }
 
 TEST_F(MembershipTest, SilenceMakesSuspectsAndThenLosses) {
@@ -583,18 +333,6 @@ TEST_F(MembershipTest, AMemberOfAnotherEpochIsToldOurs) {
   EXPECT_EQ(beats[0].epoch, kEpoch);
 }
 
-TEST_F(MembershipTest, ALostWorkerMayComeBackUnderAFreshNumber) {
-  join(1);
-  join(2);
-  membership_->on_unreachable(peer(1), "connection closed");
-  EXPECT_FALSE(membership_->is_member(peer(1)));
-  pause();
-  tell(1, hello(1));
-  ASSERT_TRUE(membership_->is_member(peer(1)));
-  EXPECT_EQ(membership_->state().worker(peer(1))->number, 3u);
-  EXPECT_EQ(assigned_units(), kUnits);
-}
-
 TEST_F(MembershipTest, GoodbyeEndsAMembership) {
   join(1);
   join(2);
@@ -716,26 +454,6 @@ TEST_F(MembershipTest, NoticesAreBounded) {
   std::vector<LogEvent> notices = membership_->take_notices();
   EXPECT_LT(notices.size(), 1000u);
   EXPECT_TRUE(any_contains(notices, "more notices"));
-}
-
-class SmallPoolTest : public MembershipTest {
- protected:
-  SmallPoolTest() : MembershipTest(2) {}
-};
-
-TEST_F(SmallPoolTest, IsFullAtItsLimit) {
-  join(1);
-  join(2);
-  ASSERT_TRUE(allow_list_.add(peer(3), "").ok());
-  tell(3, hello(3));
-  std::vector<Refusal> refusals = sent<Refusal>(3);
-  ASSERT_EQ(refusals.size(), 1u);
-  EXPECT_EQ(refusals[0].reason, RefusalReason::kFull);
-  tell(2, hello(2));  // members may greet again
-  EXPECT_EQ(sent<Refusal>(2).size(), 0u);
-  membership_->on_unreachable(peer(1), "gone");
-  tell(3, hello(3));
-  EXPECT_TRUE(membership_->is_member(peer(3)));
 }
 
 }  // namespace

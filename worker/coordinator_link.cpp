@@ -1,0 +1,36 @@
+#include "worker/coordinator_link.h"
+
+#include <utility>
+
+namespace potluck {
+
+void CoordinatorLink::connect(Channel channel, const std::string& endpoint) {
+  actions_.emplace_back(ConnectChannel{coordinator_, channel, endpoint});
+}
+
+// The coordinator judges by the compute channel whether a worker is alive, so that a bulk transfer
+// replaces no heartbeat.
+void CoordinatorLink::send(Message message, Channel channel, ByteVector tensor) {
+  if (channel == Channel::kCompute) peer_clock_.sent(now());
+  actions_.emplace_back(SendMessage{coordinator_, channel, std::move(message), std::move(tensor)});
+}
+
+void CoordinatorLink::send_to_worker(const PeerKey& worker, Message message) {
+  actions_.emplace_back(SendMessage{worker, Channel::kBulk, std::move(message), {}});
+}
+
+void CoordinatorLink::notice(std::string text) {
+  actions_.emplace_back(Notice{coordinator_, std::move(text)});
+}
+
+void CoordinatorLink::end(const std::string& reason, bool orderly) {
+  leave();
+  actions_.emplace_back(Notice{coordinator_, reason, true, orderly});
+}
+
+void CoordinatorLink::leave() {
+  actions_.emplace_back(DisconnectPeer{coordinator_});
+  ended_ = true;
+}
+
+}  // namespace potluck

@@ -1,0 +1,97 @@
+// Greeting: how a session comes to be welcomed by its coordinator and stays so: redeems the
+// invitation, says Hello until it is answered, beats, and greets again after silence, a lost
+// connection or a sign that the coordinator has started again. It knows the last Welcome; what
+// follows from one is the session's to do. Owned by PoolSession. One thread.
+//
+//   joining --JoinAccept, or refused but known from before--> greeting --Welcome--> welcomed
+//                                                                ^                     |
+//                                                                +---- greet_again() --+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "worker/coordinator_link.h"
+
+namespace potluck {
+
+class Greeting {
+ public:
+  // All references must outlive the object.
+  Greeting(const PoolAddress& address, const WorkerOptions& options,
+           const std::vector<KernelDigest>& kernels, CoordinatorLink& link);
+
+  void start();
+  // The answer to a JoinRequest: JoinAccept or Refusal. Nothing else counts on the join channel.
+  void on_join_answer(const Message& message);
+  // False if a worker like this one cannot be a member: the session has ended then.
+  bool accept(const Welcome& welcome);
+  // What a welcomed worker gets has come: nothing is asked any more.
+  void settle() { state_ = Welcomed{}; }
+  void on_refusal(const Refusal& refusal);
+  void on_goodbye(const Goodbye& goodbye);
+  void on_heartbeat(const Heartbeat& heartbeat);
+  void on_unreachable() { greet_again(); }
+  void on_connected(Channel channel);
+  void on_refused(Channel channel);
+  // Whether a message is of the epoch that was welcomed last. Another one means that the
+  // coordinator has started again and forgot us: then it is greeted.
+  bool is_current(uint64_t epoch);
+  // We were away: the coordinator has had no chance to answer us.
+  void excuse_absence();
+
+  void on_tick();
+  TimePoint next_tick() const;
+
+  bool joining() const { return std::holds_alternative<Joining>(state_); }
+  bool welcomed() const { return std::holds_alternative<Welcomed>(state_); }
+  // The last one; it stands while the coordinator is greeted again.
+  const std::optional<Welcome>& welcome() const { return welcome_; }
+  // Of the last Welcome; 0 before the first.
+  uint64_t epoch() const { return welcome_ ? welcome_->epoch : 0; }
+
+ private:
+  // How long an answer has been waited for, and when the user is told of it next.
+  struct Wait {
+    TimePoint since;
+    TimePoint tell_at;
+    Duration tell_interval;
+  };
+  struct Joining {
+    Wait wait;
+    TimePoint ask_at;
+  };
+  struct Asking {
+    Wait wait;
+    TimePoint reconnect_at;
+  };
+  struct Welcomed {};
+
+  Wait wait_from_now() const;
+  void redeem(Joining& joining);
+  void tell_waiting(Wait& wait, const std::string& endpoint);
+  void invitation_refused(const std::string& reason);
+  void go_to_endpoints();
+  void connect_channels(Asking& asking);
+  void greet_again();
+  void greet(Asking& asking);
+  void say_hello();
+  void keep_alive();
+  void end_unanswered(Duration waited);
+  void refuse_welcome(const Welcome& welcome, const std::string& reason);
+
+  PoolAddress address_;
+  const WorkerOptions& options_;
+  const std::vector<KernelDigest>& kernels_;
+  CoordinatorLink& link_;
+  std::variant<Joining, Asking, Welcomed> state_;
+  TimePoint hello_at_{0};  // not before, also when the coordinator is greeted again meanwhile
+  std::optional<Welcome> welcome_;
+  std::string refused_invitation_;  // why, if it was
+  uint32_t protocol_refusals_ = 0;  // in a row
+  uint64_t heartbeats_ = 0;
+};
+
+}  // namespace potluck

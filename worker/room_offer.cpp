@@ -1,0 +1,41 @@
+#include "worker/room_offer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "worker/unit_table.h"
+
+namespace potluck {
+
+bool RoomOffer::take_changed() {
+  return std::exchange(changed_, false);
+}
+
+void RoomOffer::stop(TimePoint now) {
+  full_ = true;
+  pause_ = std::clamp(2 * pause_, UnitTable::kFirstRetry, UnitTable::kLongestRetry);
+  look_at_ = now + pause_;
+}
+
+void RoomOffer::offer(uint64_t bytes) {
+  if (bytes == bytes_) return;
+  bytes_ = bytes;
+  changed_ = true;
+}
+
+void RoomOffer::enough() {
+  if (!limited()) pause_ = Duration{0};
+}
+
+std::optional<TimePoint> RoomOffer::next_look() const {
+  if (!limited()) return std::nullopt;
+  return look_at_;
+}
+
+void RoomOffer::looked(bool found, TimePoint now) {
+  if (!found) pause_ = std::min(2 * pause_, UnitTable::kLongestRetry);
+  look_at_ = now + pause_;
+  if (found) full_ = false;
+}
+
+}  // namespace potluck
