@@ -142,7 +142,7 @@ struct Compute {
   ActivationForm form = ActivationForm::kF32;
   uint32_t columns = 0;  // compared with the manifest's hidden
   std::vector<ComputeRow> rows;
-  std::vector<UnitId> predicted;  // likely in the next layer: a hint, may be ignored
+  std::vector<UnitId> prefetch;  // likely in the next layer: a hint, may be ignored
 
   bool operator==(const Compute&) const = default;
 };
@@ -154,14 +154,14 @@ enum class PartialStatus : uint8_t {
   kStale = 3,       // another epoch
 };
 
-// The tensor frame holds the packed sums (protocol/partial_sums.h), rows in the order of the
+// The tensor frame holds the packed sums (protocol/packed_sums.h), rows in the order of the
 // request.
 struct Partial {
   WorkId work;
   PartialStatus status = PartialStatus::kOk;
   std::vector<uint8_t> row_flags;  // one per row: 1 where an addend left its range
   std::vector<UnitId> lost;
-  WorkCounters timings;   // measured by the worker; what became of guesses since its last answer
+  WorkCounters timings;   // measured by the worker; what became of prefetches since its last answer
   uint64_t checksum = 0;  // checksum_of(work, row_flags, tensor frame); computed next to the kernel
   std::string text;       // for people, when status is not kOk
 

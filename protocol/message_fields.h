@@ -40,9 +40,9 @@ constexpr void visit_timings(Visitor& v, As<Visitor, WorkCounters>& work) {
   v(work.disk_bytes, WIRE(DiskBytes), Count{});
   v(work.cache_hits, WIRE(CacheHits), Count{});
   v(work.cache_misses, WIRE(CacheMisses), Count{});
-  v(work.guessed_bytes, WIRE(GuessedBytes), Count{});
-  v(work.guesses_used, WIRE(GuessesUsed), Count{});
-  v(work.guesses_wasted, WIRE(GuessesWasted), Count{});
+  v(work.prefetched_bytes, WIRE(PrefetchedBytes), Count{});
+  v(work.prefetches_used, WIRE(PrefetchesUsed), Count{});
+  v(work.prefetches_wasted, WIRE(PrefetchesWasted), Count{});
 }
 
 struct RowCount {
@@ -171,7 +171,7 @@ void visit(Visitor& v, As<Visitor, Compute>& m) {
   v(m.form, WIRE(Form), Enumeration{ActivationForm::kQ8Block256, "activation form"});
   v(m.columns, WIRE(Columns), OneTo{limits::kHidden, "columns", column_step(m.form)});
   v(m.rows, CallTable{m.slices});
-  v(m.predicted, WIRE_LIST(Predicted), Units{m.slices, "predicted units"});
+  v(m.prefetch, WIRE_LIST(Prefetch), Units{m.slices, "units to prefetch"});
 }
 
 template <class Visitor>

@@ -104,7 +104,7 @@ void Answering::begin(bool current, const Manifest* manifest, const UnitTable& u
   if (refused) {
     refuse_job(std::move(*refused));
   } else {
-    expect(job_.request().predicted, *manifest, units);
+    prefetch(job_.request().prefetch, *manifest, units);
   }
 }
 
@@ -168,18 +168,18 @@ StoredSource& Answering::source(const Manifest& manifest) {
   return *source_;
 }
 
-void Answering::expect(std::span<const UnitId> units, const Manifest& manifest,
-                       const UnitTable& held) {
-  guesses_.clear();
+void Answering::prefetch(std::span<const UnitId> units, const Manifest& manifest,
+                         const UnitTable& held) {
+  prefetch_.clear();
   for (UnitId unit : units) {
     const ManifestLayer* layer = manifest.layer(unit.layer);
     if (layer == nullptr || !held.ready(unit)) continue;
     GrainRange grains = slice_grains(layer->plan.grains, unit.slice, held.slices());
     for (uint32_t i = 0; i < grains.count; ++i) {
-      guesses_.push_back({unit.layer, unit.expert, static_cast<uint16_t>(grains.first + i)});
+      prefetch_.push_back({unit.layer, unit.expert, static_cast<uint16_t>(grains.first + i)});
     }
   }
-  source(manifest).expect(guesses_);
+  source(manifest).prefetch(prefetch_);
 }
 
 // Nothing was computed. A grain that the store lost or found altered is fetched again, and its

@@ -69,7 +69,7 @@ class Answering {
   void send(const WorkId& work, Partial partial, ByteVector sums);
   StoredSource& source(const Manifest& manifest);
   // A hint from outside: what does not exist here, or is not held, is left out.
-  void expect(std::span<const UnitId> units, const Manifest& manifest, const UnitTable& held);
+  void prefetch(std::span<const UnitId> units, const Manifest& manifest, const UnitTable& held);
   Partial after_failure(const UnitCompute::Failure& failure, const Manifest& manifest,
                         UnitDelivery& delivery);
 
@@ -84,7 +84,7 @@ class Answering {
   TimePoint asked_at_ = TimePoint::min();
   uint64_t cache_bytes_ = 0;
   std::unique_ptr<StoredSource> source_;  // made at the first use
-  std::vector<GrainId> guesses_;
+  std::vector<GrainId> prefetch_;
   uint64_t rows_computed_ = 0;
   uint64_t units_computed_ = 0;
 };

@@ -8,7 +8,7 @@
 
 #include "engine/base/limits.h"
 #include "protocol/codec.h"
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 
 namespace potluck {
 namespace {

@@ -118,13 +118,14 @@ nlohmann::json layer_report(const ExpertCounters& decode) {
 
 // What reading ahead of time was worth during decode: the share of would-be misses that it had on
 // the way or in memory, and what was read for nothing.
-void add_guess_report(const WorkCounters& work, double tokens, nlohmann::json* report) {
-  auto used = static_cast<double>(work.guesses_used);
-  auto wasted = static_cast<double>(work.guesses_wasted);
+void add_prefetch_report(const WorkCounters& work, double tokens, nlohmann::json* report) {
+  auto used = static_cast<double>(work.prefetches_used);
+  auto wasted = static_cast<double>(work.prefetches_wasted);
   auto misses = static_cast<double>(work.cache_misses);
-  auto bytes = static_cast<double>(work.guessed_bytes);
-  (*report)["guess_recall"] = rate(used, used + misses);
-  (*report)["guessed_bytes_wasted_per_token"] = rate(bytes * rate(wasted, used + wasted), tokens);
+  auto bytes = static_cast<double>(work.prefetched_bytes);
+  (*report)["prefetch_recall"] = rate(used, used + misses);
+  (*report)["prefetched_bytes_wasted_per_token"] =
+      rate(bytes * rate(wasted, used + wasted), tokens);
 }
 
 nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_t resident) {
@@ -149,7 +150,7 @@ nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_
       {"workers", decode.workers},
       {"layer", layer_report(decode)},
       {"counters", json_of(decode)}};
-  add_guess_report(work, tokens, &report);
+  add_prefetch_report(work, tokens, &report);
   double reading = static_cast<double>(decode.disk_reading) / 1e9;
   if (reading > 0) report["disk_bytes_per_s_reading"] = disk / reading;
   return report;

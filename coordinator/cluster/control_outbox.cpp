@@ -51,8 +51,9 @@ void ControlOutbox::drop(const PeerKey& peer) {
   found->second.roster = found->second.assignment = false;
 }
 
-std::vector<Outgoing> ControlOutbox::take(TimePoint now, uint64_t epoch, const Makers& makers) {
-  std::vector<Outgoing> out;
+std::vector<OutgoingMessage> ControlOutbox::take(TimePoint now, uint64_t epoch,
+                                                 const Makers& makers) {
+  std::vector<OutgoingMessage> out;
   for (auto entry = peers_.begin(); entry != peers_.end();) {
     auto& [key, peer] = *entry;
     take_small(key, peer, true, &out);
@@ -65,7 +66,7 @@ std::vector<Outgoing> ControlOutbox::take(TimePoint now, uint64_t epoch, const M
 }
 
 void ControlOutbox::take_small(const PeerKey& key, Peer& peer, bool welcome,
-                               std::vector<Outgoing>* out) {
+                               std::vector<OutgoingMessage>* out) {
   for (auto entry = peer.small.begin(); entry != peer.small.end();) {
     auto& [kind, message] = *entry;
     if ((kind.second == kWelcome) != welcome) {
@@ -79,7 +80,7 @@ void ControlOutbox::take_small(const PeerKey& key, Peer& peer, bool welcome,
 
 // An assignment names its holders by their place in the roster: it never goes before that.
 void ControlOutbox::take_large(const PeerKey& key, Peer& peer, const Makers& makers,
-                               std::vector<Outgoing>* out) {
+                               std::vector<OutgoingMessage>* out) {
   auto room = [&] { return peer.asked == 0 && peer.unconfirmed < kUnconfirmedBytes; };
   if (peer.roster && room()) {
     Roster roster = makers.roster(key);
@@ -97,7 +98,7 @@ void ControlOutbox::take_large(const PeerKey& key, Peer& peer, const Makers& mak
 
 // Again and again: one that starts anew never heard the first beat.
 void ControlOutbox::ask(const PeerKey& key, Peer& peer, TimePoint now, uint64_t epoch,
-                        std::vector<Outgoing>* out) {
+                        std::vector<OutgoingMessage>* out) {
   if (peer.asked != 0 && now < peer.asked_at + kAskAgain) return;
   uint64_t sequence = next_sequence();
   if (peer.asked == 0) {

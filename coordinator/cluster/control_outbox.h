@@ -20,7 +20,7 @@
 
 namespace potluck {
 
-struct Outgoing {
+struct OutgoingMessage {
   PeerKey peer;
   Channel channel = Channel::kCompute;
   Message message;
@@ -51,7 +51,7 @@ class ControlOutbox {
 
   // What is to be sent now, peer by peer, in the order in which it is understood: Welcome, Roster,
   // Assignment, anything else.
-  std::vector<Outgoing> take(TimePoint now, uint64_t epoch, const Makers& makers);
+  std::vector<OutgoingMessage> take(TimePoint now, uint64_t epoch, const Makers& makers);
   // The peer has answered this beat.
   void on_answered(const PeerKey& peer, uint64_t sequence);
   // Of a beat to send; no two are alike, and none is like those that peers count themselves.
@@ -78,10 +78,11 @@ class ControlOutbox {
     bool empty() const { return nothing_to_say() && unconfirmed == 0; }
   };
 
-  void take_small(const PeerKey& key, Peer& peer, bool welcome, std::vector<Outgoing>* out);
-  void take_large(const PeerKey& key, Peer& peer, const Makers& makers, std::vector<Outgoing>* out);
+  void take_small(const PeerKey& key, Peer& peer, bool welcome, std::vector<OutgoingMessage>* out);
+  void take_large(const PeerKey& key, Peer& peer, const Makers& makers,
+                  std::vector<OutgoingMessage>* out);
   void ask(const PeerKey& key, Peer& peer, TimePoint now, uint64_t epoch,
-           std::vector<Outgoing>* out);
+           std::vector<OutgoingMessage>* out);
 
   std::map<PeerKey, Peer> peers_;
   // Peers count their own beats from 1.

@@ -164,7 +164,7 @@ Liveness Membership::liveness(const PeerKey& peer) const {
   return known == clocks_.end() ? Liveness::kDead : known->second.liveness(clock_.now());
 }
 
-std::vector<Outgoing> Membership::take_outgoing() {
+std::vector<OutgoingMessage> Membership::take_outgoing() {
   return outbox_.take(clock_.now(), options_.epoch,
                       {[this](const PeerKey& peer) { return roster_for(peer); },
                        [this](const PeerKey& peer) { return assignment_of(peer); }});

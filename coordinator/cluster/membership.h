@@ -76,7 +76,7 @@ class Membership {
   bool is_member(const PeerKey& peer) const { return state_.worker(peer) != nullptr; }
   // kDead for a peer that is no member.
   Liveness liveness(const PeerKey& peer) const;
-  std::vector<Outgoing> take_outgoing();
+  std::vector<OutgoingMessage> take_outgoing();
   // Workers that were lost or have started anew: they will not answer what they were asked.
   std::vector<PeerKey> take_reset_workers();
   // What people should read: admissions, refusals, losses.

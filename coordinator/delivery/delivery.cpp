@@ -106,8 +106,8 @@ bool Delivery::on_message(const PeerKey& from, const Message& message, bool is_m
   return true;
 }
 
-std::vector<Outgoing> Delivery::take_outgoing(size_t limit) {
-  std::vector<Outgoing> parts;
+std::vector<OutgoingMessage> Delivery::take_outgoing(size_t limit) {
+  std::vector<OutgoingMessage> parts;
   taken_.clear();
   while (parts.size() < limit && pacer_.may_send(clock_.now())) {
     std::optional<BulkRequest> request = queue_.take(clock_.now());
@@ -137,7 +137,7 @@ void Delivery::tell_delivered(const BulkRequest& request, uint64_t bytes) {
                std::move(fields));
 }
 
-void Delivery::not_sent(const Outgoing& message, bool gone) {
+void Delivery::not_sent(const OutgoingMessage& message, bool gone) {
   const auto* data = std::get_if<BulkData>(&message.message);
   if (data == nullptr) return;
   auto request = std::find_if(taken_.begin(), taken_.end(), [&](const BulkRequest& taken) {

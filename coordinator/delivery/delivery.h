@@ -24,11 +24,11 @@ class Delivery {
   // FetchManifest and FetchGrain; false for anything else. `is_member`: whether the peer may ask.
   bool on_message(const PeerKey& from, const Message& message, bool is_member);
   // At most `limit` parts to send now: bulk work is done in small pieces between compute messages.
-  std::vector<Outgoing> take_outgoing(size_t limit);
+  std::vector<OutgoingMessage> take_outgoing(size_t limit);
   // This message on the bulk channel could not be sent: the peer is gone, or takes no more for the
   // moment. To be called before the next take_outgoing(). A refusal, which is not a part, is left
   // out: a peer that missed it asks again.
-  void not_sent(const Outgoing& message, bool gone);
+  void not_sent(const OutgoingMessage& message, bool gone);
   // When there is something to send again; nothing while no request is waiting.
   std::optional<TimePoint> next_part() const;
   bool idle() const { return queue_.empty(); }

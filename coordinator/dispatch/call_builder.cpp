@@ -15,16 +15,16 @@ ComputeRow build_row(const ExpertBatch& batch, std::span<const RowCall> calls) {
 
 }  // namespace
 
-Outgoing build_call(const CallTerms& terms, const ExpertBatch& batch,
-                    std::span<const RowCall> calls, uint32_t rows,
-                    std::span<const ForecastUnit> forecast) {
+OutgoingMessage build_call(const CallTerms& terms, const ExpertBatch& batch,
+                           std::span<const RowCall> calls, uint32_t rows,
+                           std::span<const PrefetchUnit> prefetch) {
   Compute compute;
   compute.work = terms.work;
   compute.slices = terms.slices;
   compute.form = batch.input.form;
   compute.columns = batch.input.columns;
-  for (const ForecastUnit& likely : forecast) {
-    if (likely.worker == terms.worker) compute.predicted.push_back(likely.unit);
+  for (const PrefetchUnit& likely : prefetch) {
+    if (likely.worker == terms.worker) compute.prefetch.push_back(likely.unit);
   }
   compute.rows.reserve(rows);
   std::vector<uint32_t> batch_rows;

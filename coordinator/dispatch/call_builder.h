@@ -10,7 +10,7 @@
 namespace potluck {
 
 // A unit that the next layer is likely to need, and the worker that would be asked for it now.
-struct ForecastUnit {
+struct PrefetchUnit {
   PeerKey worker;
   UnitId unit;
 };
@@ -22,10 +22,10 @@ struct CallTerms {
   uint32_t slices = 1;
 };
 
-// `calls` are calls of the batch, grouped by `rows` rows. Of the forecast, the message carries what
+// `calls` are calls of the batch, grouped by `rows` rows. Of the prefetch, the message carries what
 // is this worker's.
-Outgoing build_call(const CallTerms& terms, const ExpertBatch& batch,
-                    std::span<const RowCall> calls, uint32_t rows,
-                    std::span<const ForecastUnit> forecast);
+OutgoingMessage build_call(const CallTerms& terms, const ExpertBatch& batch,
+                           std::span<const RowCall> calls, uint32_t rows,
+                           std::span<const PrefetchUnit> prefetch);
 
 }  // namespace potluck

@@ -5,7 +5,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 
 namespace potluck {
 namespace {

@@ -126,11 +126,11 @@ TimePoint CoordinatorCore::next_tick() const {
   return next;
 }
 
-std::vector<Outgoing> CoordinatorCore::take_outgoing(size_t bulk_limit) {
+std::vector<OutgoingMessage> CoordinatorCore::take_outgoing(size_t bulk_limit) {
   // Work first: everything else can wait the microseconds.
-  std::vector<Outgoing> outgoing = dispatcher_.take_outgoing();
-  for (const Outgoing& message : outgoing) membership_.sent_to(message.peer);
-  auto append = [&](std::vector<Outgoing> more) {
+  std::vector<OutgoingMessage> outgoing = dispatcher_.take_outgoing();
+  for (const OutgoingMessage& message : outgoing) membership_.sent_to(message.peer);
+  auto append = [&](std::vector<OutgoingMessage> more) {
     std::move(more.begin(), more.end(), std::back_inserter(outgoing));
   };
   append(membership_.take_outgoing());

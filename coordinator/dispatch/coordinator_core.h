@@ -40,7 +40,9 @@ class CoordinatorCore {
   void on_unreachable(const PeerKey& peer, const std::string& reason);
   // A message on the bulk channel that take_outgoing() gave could not be sent: the peer is gone, or
   // its queue is full.
-  void on_bulk_not_sent(const Outgoing& message, bool gone) { delivery_.not_sent(message, gone); }
+  void on_bulk_not_sent(const OutgoingMessage& message, bool gone) {
+    delivery_.not_sent(message, gone);
+  }
   // Hand in the frames that have arrived before calling this: silence and lateness are judged here.
   void on_tick();
   // We did not listen for a while: the silence of peers until now proves nothing.
@@ -48,7 +50,7 @@ class CoordinatorCore {
 
   // Messages to send now, in order. At most `bulk_limit` bulk parts among them, and only one while
   // work is under way.
-  std::vector<Outgoing> take_outgoing(size_t bulk_limit);
+  std::vector<OutgoingMessage> take_outgoing(size_t bulk_limit);
   TimePoint next_tick() const;
   bool bulk_idle() const { return delivery_.idle(); }
   // When there is bulk to send; nothing while no request for it is waiting.

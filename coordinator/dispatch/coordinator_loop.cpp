@@ -54,8 +54,8 @@ void CoordinatorLoop::send() {
 }
 
 size_t CoordinatorLoop::send_outgoing(size_t bulk_parts) {
-  std::vector<Outgoing> messages = core_.take_outgoing(bulk_parts);
-  for (Outgoing& outgoing : messages) {
+  std::vector<OutgoingMessage> messages = core_.take_outgoing(bulk_parts);
+  for (OutgoingMessage& outgoing : messages) {
     auto* accept = std::get_if<JoinAccept>(&outgoing.message);
     if (accept != nullptr && observer_.accepting) observer_.accepting(outgoing.peer, accept);
     Frames frames{encode_header(outgoing.message), std::move(outgoing.tensor)};

@@ -13,7 +13,7 @@ constexpr uint64_t kDiskBatches = 256;
 void DispatchLog::took_answer(const Debt& debt, const WorkCounters& timings) {
   counts_.remote_unit_calls += debt.calls.size();
   counts_.work += timings;
-  if (timings.cache_misses > 0 || timings.guesses_used > 0) last_disk_batch_ = counts_.batches;
+  if (timings.cache_misses > 0 || timings.prefetches_used > 0) last_disk_batch_ = counts_.batches;
 }
 
 void DispatchLog::keep(const Debt& debt, const WorkCounters& timings, TimePoint now) {

@@ -24,12 +24,12 @@ uint64_t Dispatcher::submit(const ExpertBatch& batch, ExpertSums* out) {
   const ManifestLayer& layer = layer_of(batch);
   out->reset(batch.tokens(), layer.shape.hidden);
   uint64_t number = tickets_.open(batch, out, memory_.lists.take());
-  Forecast forecast = forecast_holders(batch, std::exchange(memory_.forecast, {}));
+  Prefetch prefetch = prefetch_holders(batch, std::exchange(memory_.prefetch, {}));
   RowCalls calls = memory_.lists.take();
   list_calls(batch, layer, terms_.slices, &calls);
-  distribute(number, 0, calls, nullptr, forecast);
+  distribute(number, 0, calls, nullptr, prefetch);
   memory_.lists.give_back(std::move(calls));
-  memory_.forecast = std::move(forecast);
+  memory_.prefetch = std::move(prefetch);
   const Ticket& ticket = tickets_.at(number);
   if (ticket.owed + ticket.waiting > 0) ++log_.counts().batches;
   return number;
@@ -45,29 +45,29 @@ HolderView Dispatcher::holders(const PeerKey* except) const {
   return {cluster_, ledger_.tracks(), terms_.slices, clock_.now(), except};
 }
 
-// Chooses holders as the next batch will, should it be as forecast.
-Dispatcher::Forecast Dispatcher::forecast_holders(const ExpertBatch& batch, Forecast memory) {
-  Forecast forecast = std::move(memory);
-  forecast.clear();
-  if (batch.forecast.empty()) return forecast;
+// Chooses holders as the next batch will, should its experts be the likely ones.
+Dispatcher::Prefetch Dispatcher::prefetch_holders(const ExpertBatch& batch, Prefetch memory) {
+  Prefetch prefetch = std::move(memory);
+  prefetch.clear();
+  if (batch.prefetch.empty()) return prefetch;
   const ManifestLayer* next = terms_.manifest.layer(batch.layer + 1);
-  if (next == nullptr) return forecast;
+  if (next == nullptr) return prefetch;
   RowCalls calls = memory_.lists.take();
-  list_forecast(batch, *next, terms_.slices, &calls);
+  list_prefetch(batch, *next, terms_.slices, &calls);
   Distribution chosen =
       choose_holders(holders(nullptr), next->layer, calls, std::exchange(memory_.distribution, {}));
   for (const Distribution::Unit& unit : chosen.units()) {
     if (unit.share == Distribution::kNobody) continue;
-    forecast.push_back({chosen.shares()[static_cast<size_t>(unit.share)].worker, unit.id});
+    prefetch.push_back({chosen.shares()[static_cast<size_t>(unit.share)].worker, unit.id});
   }
   memory_.distribution = std::move(chosen);
   memory_.lists.give_back(std::move(calls));
-  return forecast;
+  return prefetch;
 }
 
 // Gives the calls to holders of their units; what no worker can take becomes local work.
 void Dispatcher::distribute(uint64_t ticket, uint32_t attempt, const RowCalls& calls,
-                            const PeerKey* except, const Forecast& forecast) {
+                            const PeerKey* except, const Prefetch& prefetch) {
   Ticket& entry = tickets_.at(ticket);
   if (attempt >= kAttempts) {
     entry.local.add(calls);
@@ -77,35 +77,35 @@ void Dispatcher::distribute(uint64_t ticket, uint32_t attempt, const RowCalls& c
                                        std::exchange(memory_.distribution, {}));
   entry.local.add(chosen.held_by_nobody());
   for (Distribution::Share& share : chosen.shares()) {
-    if (!share.calls.empty()) ask(share, ticket, attempt, forecast);
+    if (!share.calls.empty()) ask(share, ticket, attempt, prefetch);
   }
   memory_.distribution = std::move(chosen);
 }
 
 void Dispatcher::ask(Distribution::Share& share, uint64_t ticket, uint32_t attempt,
-                     const Forecast& forecast) {
+                     const Prefetch& prefetch) {
   Ticket& entry = tickets_.at(ticket);
   WaitingCalls waiting{ticket, entry.batch, attempt, memory_.lists.take(), 0, 0};
   std::swap(waiting.calls, share.calls);
   waiting.rows = count_rows(waiting.calls);
   queues_.add(share.worker, std::move(waiting));
   ++entry.waiting;
-  settle(share.worker, forecast);
+  settle(share.worker, prefetch);
 }
 
 // Sends what the worker can take now. One that is not trusted with work any more loses what waits
 // for it; otherwise, if something still waits, the worker owes an answer that has a deadline.
-void Dispatcher::settle(const PeerKey& worker, const Forecast& forecast) {
+void Dispatcher::settle(const PeerKey& worker, const Prefetch& prefetch) {
   if (queues_.front(worker) == nullptr) return;
   if (!ledger_.track(worker).usable(clock_.now())) {
     give_waiting_away(worker);
     return;
   }
-  while (send_next(worker, forecast)) {
+  while (send_next(worker, prefetch)) {
   }
 }
 
-bool Dispatcher::send_next(const PeerKey& worker, const Forecast& forecast) {
+bool Dispatcher::send_next(const PeerKey& worker, const Prefetch& prefetch) {
   const WaitingCalls* next = queues_.front(worker);
   if (next == nullptr) return false;
   const ExpertBatch& batch = *next->batch;
@@ -125,7 +125,7 @@ bool Dispatcher::send_next(const PeerKey& worker, const Forecast& forecast) {
   ++ticket.owed;
   ++log_.counts().messages;
   outgoing_.push_back(
-      build_call({debt.work, worker, terms_.slices}, batch, debt.calls, debt.rows, forecast));
+      build_call({debt.work, worker, terms_.slices}, batch, debt.calls, debt.rows, prefetch));
   uint64_t bytes = outgoing_.back().tensor.size();
   ledger_.add(std::move(debt), bytes, clock_.now());
   return true;
@@ -208,7 +208,7 @@ void Dispatcher::take_answer(size_t index, const Partial& partial) {
 }
 
 void Dispatcher::on_worker_lost(const PeerKey& worker) {
-  std::erase_if(outgoing_, [&](const Outgoing& message) { return message.peer == worker; });
+  std::erase_if(outgoing_, [&](const OutgoingMessage& message) { return message.peer == worker; });
   auto owed = [&](const Debt& debt) { return debt.worker == worker; };
   while (auto debt = ledger_.find_if(owed)) give_away(*debt);
   give_waiting_away(worker);
@@ -247,7 +247,7 @@ void Dispatcher::forget_workers() {
   queues_.forget_others(member);
 }
 
-std::vector<Outgoing> Dispatcher::take_outgoing() {
+std::vector<OutgoingMessage> Dispatcher::take_outgoing() {
   return std::exchange(outgoing_, {});
 }
 

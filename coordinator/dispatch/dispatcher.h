@@ -70,7 +70,7 @@ class Dispatcher {
   bool done(uint64_t ticket) const { return tickets_.at(ticket).done(); }
   void forget(uint64_t ticket);  // ends a done (or abandoned) ticket
 
-  std::vector<Outgoing> take_outgoing();
+  std::vector<OutgoingMessage> take_outgoing();
   // The caller computes it into `out` and then calls local_done(). A few experts at a time, so that
   // messages can be handled in between.
   std::optional<LocalWork> take_local_work();
@@ -99,7 +99,7 @@ class Dispatcher {
   std::vector<LogEvent> take_notices() { return log_.take_notices(); }
 
  private:
-  using Forecast = std::vector<ForecastUnit>;
+  using Prefetch = std::vector<PrefetchUnit>;
   // What every message says, and what it is compared with.
   struct Terms {
     uint64_t epoch;
@@ -110,18 +110,18 @@ class Dispatcher {
   struct Memory {
     CallLists lists;
     Distribution distribution;
-    Forecast forecast;
+    Prefetch prefetch;
     ReplyAdder adder;
   };
 
   const ManifestLayer& layer_of(const ExpertBatch& batch) const;
   HolderView holders(const PeerKey* except) const;
-  Forecast forecast_holders(const ExpertBatch& batch, Forecast memory);
+  Prefetch prefetch_holders(const ExpertBatch& batch, Prefetch memory);
   void distribute(uint64_t ticket, uint32_t attempt, const RowCalls& calls, const PeerKey* except,
-                  const Forecast& forecast);
-  void ask(Distribution::Share& share, uint64_t ticket, uint32_t attempt, const Forecast& forecast);
-  void settle(const PeerKey& worker, const Forecast& forecast);
-  bool send_next(const PeerKey& worker, const Forecast& forecast);
+                  const Prefetch& prefetch);
+  void ask(Distribution::Share& share, uint64_t ticket, uint32_t attempt, const Prefetch& prefetch);
+  void settle(const PeerKey& worker, const Prefetch& prefetch);
+  bool send_next(const PeerKey& worker, const Prefetch& prefetch);
   void give_waiting_away(const PeerKey& worker);
   void give_away(size_t debt);
   void end(Debt debt);
@@ -138,7 +138,7 @@ class Dispatcher {
   TicketBook tickets_;
   CallQueues queues_;
   DebtLedger ledger_;
-  std::vector<Outgoing> outgoing_;
+  std::vector<OutgoingMessage> outgoing_;
   std::vector<std::pair<PeerKey, std::vector<UnitId>>> lost_units_;
   Memory memory_;
 };

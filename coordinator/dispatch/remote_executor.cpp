@@ -19,7 +19,7 @@ RemoteExecutor::RemoteExecutor(CoordinatorLoop& loop, const GrainCutter& cutter,
       clock_(clock),
       prefetch_(prefetch) {}
 
-bool RemoteExecutor::wants_forecast() const {
+bool RemoteExecutor::wants_prefetch() const {
   auto lock = loop_.lock();
   return prefetch_ && loop_.core().dispatcher().disks_in_use();
 }

@@ -1,6 +1,6 @@
 #include "coordinator/dispatch/reply_adder.h"
 
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 
 namespace potluck {
 namespace {

@@ -40,10 +40,10 @@ void list_calls(const ExpertBatch& batch, const ManifestLayer& layer, uint32_t s
   }
 }
 
-void list_forecast(const ExpertBatch& batch, const ManifestLayer& next, uint32_t slices,
+void list_prefetch(const ExpertBatch& batch, const ManifestLayer& next, uint32_t slices,
                    RowCalls* calls) {
   calls->clear();
-  for (uint32_t expert : batch.forecast) add_slices(next, slices, 0, expert, 0, calls);
+  for (uint32_t expert : batch.prefetch) add_slices(next, slices, 0, expert, 0, calls);
 }
 
 RowCalls CallLists::take() {

@@ -30,8 +30,8 @@ uint32_t count_rows(std::span<const RowCall> calls);
 // Everything that the batch asks of `layer`; its experts exist (CHECK). Replaces what `calls` held.
 void list_calls(const ExpertBatch& batch, const ManifestLayer& layer, uint32_t slices,
                 RowCalls* calls);
-// The same for what the batch forecasts of `next`, the layer after its own, as calls of one row.
-void list_forecast(const ExpertBatch& batch, const ManifestLayer& next, uint32_t slices,
+// The same for what the batch expects of `next`, the layer after its own, as calls of one row.
+void list_prefetch(const ExpertBatch& batch, const ManifestLayer& next, uint32_t slices,
                    RowCalls* calls);
 
 // Empty lists that have memory.

@@ -121,7 +121,7 @@ Status StreamedExperts::open_source(const Model& model, const StreamOptions& opt
   if (!reader) return reader.error().in("--reader");
   stored_ = std::make_unique<StoredSource>(
       *manifest_, *store_, std::move(*reader), clock,
-      StoredSourceOptions{.budget_bytes = options.ram_bytes, .guess = options.prefetch});
+      StoredSourceOptions{.budget_bytes = options.ram_bytes, .prefetch = options.prefetch});
   source_ = std::make_unique<MendedSource>(*stored_, *store_, *manifest_, model.cutter(),
                                            [log = options.log](const std::string& text) {
                                              log_to(log, {LogLevel::kWarning, kComponent, text});

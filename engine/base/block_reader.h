@@ -1,5 +1,5 @@
 // BlockReader: reads blocks of files without making its owner wait for the device. Requests beyond
-// `depth` queue inside; those marked speculative wait behind all others. Two implementations behind
+// `depth` queue inside; prefetches wait behind all others. Two implementations behind
 // one interface: a pool of threads, and io_uring, which takes less processor time.
 //
 // Belongs to one thread, which makes all calls; the files and the memory named in a request must
@@ -47,7 +47,7 @@ struct BlockRead {
   uint64_t offset = 0;  // with the parts' lengths and addresses, obeys file->direct_alignment()
   BlockParts parts{};   // at least one
   uint64_t tag = 0;     // the caller's name for the request; unique among those outstanding
-  bool speculative = false;
+  bool prefetch = false;
 };
 
 struct BlockReadDone {
@@ -64,7 +64,7 @@ class BlockReader {
   // Never waits for the device.
   virtual void submit(std::span<const BlockRead> reads) = 0;
 
-  // A speculative read that is still queued takes its place behind the other reads that are not.
+  // A prefetch that is still queued takes its place behind the other reads that are not.
   // Nothing happens when it is at the device or done already.
   virtual void promote(uint64_t tag) = 0;
 

@@ -7,19 +7,19 @@ namespace potluck {
 
 void ReadQueue::push(const BlockRead& read) {
   CHECK(read.file != nullptr && read.parts.size() > 0);
-  (read.speculative ? speculative_ : demand_).push_back(read);
+  (read.prefetch ? prefetches_ : demand_).push_back(read);
 }
 
 void ReadQueue::promote(uint64_t tag) {
-  auto found = std::find_if(speculative_.begin(), speculative_.end(),
+  auto found = std::find_if(prefetches_.begin(), prefetches_.end(),
                             [tag](const BlockRead& read) { return read.tag == tag; });
-  if (found == speculative_.end()) return;
+  if (found == prefetches_.end()) return;
   demand_.push_back(*found);
-  speculative_.erase(found);
+  prefetches_.erase(found);
 }
 
 std::optional<BlockRead> ReadQueue::pop() {
-  std::deque<BlockRead>& first = demand_.empty() ? speculative_ : demand_;
+  std::deque<BlockRead>& first = demand_.empty() ? prefetches_ : demand_;
   if (first.empty()) return std::nullopt;
   BlockRead read = first.front();
   first.pop_front();
@@ -28,7 +28,7 @@ std::optional<BlockRead> ReadQueue::pop() {
 
 void ReadQueue::clear() {
   demand_.clear();
-  speculative_.clear();
+  prefetches_.clear();
 }
 
 void hand_over(std::vector<BlockReadDone>* from, std::vector<BlockReadDone>* to) {

@@ -1,5 +1,5 @@
 // ReadQueue: the requests of a BlockReader that are not at the device yet, in the order in which
-// they go there: first come, first served, speculative ones behind all others. Internal to the
+// they go there: first come, first served, prefetches behind all others. Internal to the
 // readers, which guard it by their own lock.
 #pragma once
 
@@ -15,12 +15,12 @@ class ReadQueue {
   void push(const BlockRead& read);
   void promote(uint64_t tag);
   std::optional<BlockRead> pop();
-  bool empty() const { return demand_.empty() && speculative_.empty(); }
+  bool empty() const { return demand_.empty() && prefetches_.empty(); }
   void clear();
 
  private:
   std::deque<BlockRead> demand_;
-  std::deque<BlockRead> speculative_;
+  std::deque<BlockRead> prefetches_;
 };
 
 // Moves all of `from` to the end of `to`.

@@ -43,9 +43,9 @@ bool CachePolicy::contains(const Digest& key) const {
   return found != entries_.end() && found->second.order != &history_;
 }
 
-bool CachePolicy::is_guess(const Digest& key) const {
+bool CachePolicy::is_prefetched(const Digest& key) const {
   auto found = entries_.find(key);
-  return found != entries_.end() && is_guess(found->second);
+  return found != entries_.end() && is_prefetched(found->second);
 }
 
 // Moves the entry without allocating where it was in an order before.
@@ -85,28 +85,28 @@ bool CachePolicy::touch(const Digest& key) {
   auto found = entries_.find(key);
   if (found == entries_.end() || found->second.order == &history_) return false;
   ++counters_.work.cache_hits;
-  if (is_guess(found->second)) ++counters_.work.guesses_used;
+  if (is_prefetched(found->second)) ++counters_.work.prefetches_used;
   use(*found);
   return true;
 }
 
-void CachePolicy::admit(const Digest& key, bool speculative) {
+void CachePolicy::admit(const Digest& key, bool prefetch) {
   CHECK(!contains(key));
   auto entry = entries_.try_emplace(key).first;
-  if (!speculative) {
+  if (!prefetch) {
     ++counters_.work.cache_misses;
     use(*entry);
     return;
   }
-  ++counters_.guesses;
+  ++counters_.prefetches;
   entry->second.admitted_step = steps_;
-  place(*entry, &guesses_, 0);
+  place(*entry, &prefetched_, 0);
 }
 
 void CachePolicy::erase(const Digest& key) {
   auto found = entries_.find(key);
   if (found == entries_.end() || found->second.order == &history_) return;
-  if (is_guess(found->second)) ++counters_.work.guesses_wasted;
+  if (is_prefetched(found->second)) ++counters_.work.prefetches_wasted;
   place(*found, &history_, 0);
   if (history_.size() <= capacity_) return;
   auto oldest = entries_.find(*std::get<const Digest*>(*history_.begin()));

@@ -9,7 +9,7 @@
 // computed. Least recently used gives the opposite of that last part: the next layers are those
 // that were used longest ago. Uses are remembered for as many evicted grains as there are entries.
 //
-// A guess (speculative entry) is the first to leave until it is used, and for its sake nothing
+// A prefetched entry is the first to leave until it is used, and for its sake nothing
 // leaves that the last token used.
 #pragma once
 
@@ -40,22 +40,22 @@ class CachePolicy {
   void begin_step(uint32_t layer);
 
   bool contains(const Digest& key) const;
-  // In on a guess, and not used since.
-  bool is_guess(const Digest& key) const;
+  // Prefetched, and not used since.
+  bool is_prefetched(const Digest& key) const;
   // True if the grain is in; it is used in this step.
   bool touch(const Digest& key);
   // Takes in a grain that is not in.
-  void admit(const Digest& key, bool speculative);
+  void admit(const Digest& key, bool prefetch);
   void erase(const Digest& key);
 
   // The entry to erase for another one, among those that `free` (a predicate on Digest) allows.
-  // Nothing if there is none; for a guess also if all that could leave was used by the last token.
-  // Takes time in proportion to the number of layers and of the entries that are not free.
+  // Nothing if there is none; for a prefetch also if all that could leave was used by the last
+  // token. Takes time in proportion to the number of layers and of the entries that are not free.
   template <class Free>
-  std::optional<Digest> victim(bool speculative, const Free& free);
+  std::optional<Digest> victim(bool prefetch, const Free& free);
 
   size_t size() const { return entries_.size() - history_.size(); }
-  // What the policy knows of them: hits, misses and what became of guesses.
+  // What the policy knows of them: hits, misses and what became of prefetches.
   const StoreCounters& counters() const { return counters_; }
 
  private:
@@ -74,7 +74,7 @@ class CachePolicy {
     Rank rank;
     Layer* layer = nullptr;  // none: never used
     double fame = 0;
-    uint64_t admitted_step = 0;  // guesses
+    uint64_t admitted_step = 0;  // prefetched ones
   };
   using Entries = std::unordered_map<Digest, Entry>;
   struct Candidate {
@@ -82,7 +82,7 @@ class CachePolicy {
     double wait = 0;  // in turns
   };
 
-  bool is_guess(const Entry& entry) const { return entry.order == &guesses_; }
+  bool is_prefetched(const Entry& entry) const { return entry.order == &prefetched_; }
   void use(Entries::value_type& entry);
   void place(Entries::value_type& entry, Order* order, double heat);
   bool forgotten(const Layer& layer) const;
@@ -90,7 +90,7 @@ class CachePolicy {
   template <class Free>
   const Digest* first_free(const Order& order, const Free& free) const;
   template <class Free>
-  const Digest* spare_guess(bool speculative, const Free& free) const;
+  const Digest* spare_prefetch(bool prefetch, const Free& free) const;
 
   uint64_t capacity_;
   uint64_t steps_ = 0;
@@ -98,8 +98,8 @@ class CachePolicy {
   std::map<uint32_t, Layer> layers_;
   std::map<uint32_t, Layer>::iterator current_ = layers_.end();
   Entries entries_;
-  Order guesses_;  // not used yet, in order of admission
-  Order history_;  // evicted, in order of eviction
+  Order prefetched_;  // not used yet, in order of admission
+  Order history_;     // evicted, in order of eviction
   StoreCounters counters_;
 };
 
@@ -111,17 +111,17 @@ const Digest* CachePolicy::first_free(const Order& order, const Free& free) cons
   return nullptr;
 }
 
-// A guess gives way to another one when its layer has had its turn.
+// A prefetched entry gives way to another one when its layer has had its turn.
 template <class Free>
-const Digest* CachePolicy::spare_guess(bool speculative, const Free& free) const {
-  return first_free(guesses_, [&](const Digest& key) {
-    return (!speculative || entries_.at(key).admitted_step < steps_) && free(key);
+const Digest* CachePolicy::spare_prefetch(bool prefetch, const Free& free) const {
+  return first_free(prefetched_, [&](const Digest& key) {
+    return (!prefetch || entries_.at(key).admitted_step < steps_) && free(key);
   });
 }
 
 template <class Free>
-std::optional<Digest> CachePolicy::victim(bool speculative, const Free& free) {
-  if (const Digest* guess = spare_guess(speculative, free)) return *guess;
+std::optional<Digest> CachePolicy::victim(bool prefetch, const Free& free) {
+  if (const Digest* spare = spare_prefetch(prefetch, free)) return *spare;
   Candidate latest;
   auto consider = [&](const Layer& layer, double distance, const Order& order) {
     const Digest* key = first_free(order, free);
@@ -130,7 +130,7 @@ std::optional<Digest> CachePolicy::victim(bool speculative, const Free& free) {
     if (latest.key == nullptr || until > latest.wait) latest = {key, until};
   };
   for (bool idle : {true, false}) {
-    if (latest.key != nullptr || (speculative && !idle)) break;
+    if (latest.key != nullptr || (prefetch && !idle)) break;
     double distance = 0;
     auto layer = current_;
     for (size_t i = 0; i < layers_.size(); ++i) {  // the next layer first, the current one last
@@ -141,7 +141,7 @@ std::optional<Digest> CachePolicy::victim(bool speculative, const Free& free) {
       if (used) consider(layer->second, distance, layer->second.used);
     }
   }
-  if (latest.key == nullptr && !speculative && !layers_.empty()) {
+  if (latest.key == nullptr && !prefetch && !layers_.empty()) {
     latest.key = first_free(current_->second.used, free);
   }
   if (latest.key == nullptr) return std::nullopt;

@@ -29,7 +29,7 @@ struct ExpertBatch {
   std::span<const float> weights;          // [tokens, top_k]: the router's gate weights
   // Experts that layer + 1 is likely to ask for, perhaps several times; often empty. A hint for
   // disks.
-  std::span<const uint32_t> forecast = {};
+  std::span<const uint32_t> prefetch = {};
 
   uint32_t tokens() const { return input.tokens; }
 };
@@ -52,8 +52,8 @@ class ExpertExecutor {
 
   virtual ~ExpertExecutor() = default;
 
-  // Whether a forecast of the next layer's experts in the batches is of any use here and now.
-  virtual bool wants_forecast() const { return false; }
+  // Whether to name the next layer's likely experts in the batches is of any use here and now.
+  virtual bool wants_prefetch() const { return false; }
 
   // Takes the batch. `out` is written until the ticket ends; both must stay alive and in place. No
   // ticket is given twice.

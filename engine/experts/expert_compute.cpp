@@ -6,7 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
-#include "engine/experts/grain_worker.h"
+#include "engine/experts/grain_compute.h"
 
 namespace potluck {
 namespace {
@@ -53,9 +53,9 @@ struct ExpertCompute::Scratch {
   std::vector<uint32_t> first_job;  // of each grain, and the end
   std::vector<GrainSource::Arrival> arrivals;
   std::vector<ReadyJob> ready;
-  ActivationBuffer quantized;        // the input, for a quantized matrix beside a float one
-  std::vector<GrainWorker> workers;  // one per thread
-  std::vector<PartialSums> sums;     // one per thread
+  ActivationBuffer quantized;         // the input, for a quantized matrix beside a float one
+  std::vector<GrainCompute> workers;  // one per thread
+  std::vector<PartialSums> sums;      // one per thread
 
   const ShapeTables& tables_for(const ExpertShape& shape);
   void plan_jobs(uint32_t layer, std::span<const ExpertCall> unsorted);
@@ -213,18 +213,18 @@ Status ExpertCompute::run(uint32_t layer, const ExpertShape& shape, const Activa
   return {};
 }
 
-// Hands the forecast on, each grain once. It is short: a few rows' experts.
-void LocalExecutor::expect(const ExpertBatch& batch) {
-  guesses_.clear();
-  for (size_t i = 0; i < batch.forecast.size(); ++i) {
-    auto before = batch.forecast.first(i);
-    if (std::find(before.begin(), before.end(), batch.forecast[i]) != before.end()) continue;
+// Hands the prefetch on, each grain once. It is short: a few rows' experts.
+void LocalExecutor::prefetch(const ExpertBatch& batch) {
+  prefetch_.clear();
+  for (size_t i = 0; i < batch.prefetch.size(); ++i) {
+    auto before = batch.prefetch.first(i);
+    if (std::find(before.begin(), before.end(), batch.prefetch[i]) != before.end()) continue;
     for (uint32_t grain = 0; grain < cutter_.plan(batch.layer + 1).grains; ++grain) {
-      guesses_.push_back({static_cast<uint16_t>(batch.layer + 1),
-                          static_cast<uint16_t>(batch.forecast[i]), static_cast<uint16_t>(grain)});
+      prefetch_.push_back({static_cast<uint16_t>(batch.layer + 1),
+                           static_cast<uint16_t>(batch.prefetch[i]), static_cast<uint16_t>(grain)});
     }
   }
-  source_.expect(guesses_);
+  source_.prefetch(prefetch_);
 }
 
 LocalExecutor::Ticket LocalExecutor::submit(const ExpertBatch& batch, ExpertSums* out) {
@@ -240,7 +240,7 @@ LocalExecutor::Ticket LocalExecutor::submit(const ExpertBatch& batch, ExpertSums
     calls_.push_back({row, batch.experts[i], all, batch.weights[i]});
   }
   out->reset(batch.tokens(), bank->shape.hidden);
-  expect(batch);
+  prefetch(batch);
   Status done = compute_.run(batch.layer, bank->shape, batch.input, batch.fraction_bits, calls_,
                              source_, out);
   Ticket ticket = next_ticket_++;

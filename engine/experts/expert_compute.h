@@ -57,20 +57,20 @@ class LocalExecutor final : public ExpertExecutor {
   LocalExecutor(const GrainCutter& cutter, GrainSource& source, ExpertCompute& compute)
       : cutter_(cutter), source_(source), compute_(compute) {}
 
-  bool wants_forecast() const override { return source_.wants_guesses(); }
+  bool wants_prefetch() const override { return source_.wants_prefetch(); }
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
   std::optional<Status> take_completed(Ticket ticket) override;
   void turn(Duration) override {}  // submit() has done everything
   void cancel(Ticket ticket) override { failures_.erase(ticket); }
 
  private:
-  void expect(const ExpertBatch& batch);
+  void prefetch(const ExpertBatch& batch);
 
   const GrainCutter& cutter_;
   GrainSource& source_;
   ExpertCompute& compute_;
   std::vector<ExpertCall> calls_;
-  std::vector<GrainId> guesses_;
+  std::vector<GrainId> prefetch_;
   Ticket next_ticket_ = 1;
   std::unordered_map<Ticket, Error> failures_;  // of open tickets
 };

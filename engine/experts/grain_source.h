@@ -40,9 +40,9 @@ class GrainSource {
   // none alive, the budget cannot hold a grain at all.
   virtual Status take(std::vector<Arrival>* arrivals) = 0;
   // Grains that a later wave may ask for: a hint, which takes the place of the last one.
-  virtual void expect(std::span<const GrainId> guesses) = 0;
+  virtual void prefetch(std::span<const GrainId> grains) = 0;
   // Whether such hints do anything.
-  virtual bool wants_guesses() const = 0;
+  virtual bool wants_prefetch() const = 0;
 
   // A wave of one.
   Result<GrainView> get(GrainId id);
@@ -53,8 +53,8 @@ class ImmediateSource : public GrainSource {
  public:
   void request(std::span<const GrainId> wave) final;
   Status take(std::vector<Arrival>* arrivals) final;
-  void expect(std::span<const GrainId>) final {}
-  bool wants_guesses() const final { return false; }
+  void prefetch(std::span<const GrainId>) final {}
+  bool wants_prefetch() const final { return false; }
 
  protected:
   virtual Result<GrainView> fetch(GrainId id) = 0;  // errors as in take()

@@ -32,8 +32,8 @@ class MendedSource final : public GrainSource {
   // Also fails as the model file's reads do, and with kCorrupt when the file is not the one any
   // more that the manifest was made of.
   Status take(std::vector<Arrival>* arrivals) override;
-  void expect(std::span<const GrainId> guesses) override { stored_.expect(guesses); }
-  bool wants_guesses() const override { return stored_.wants_guesses(); }
+  void prefetch(std::span<const GrainId> grains) override { stored_.prefetch(grains); }
+  bool wants_prefetch() const override { return stored_.wants_prefetch(); }
 
   uint64_t mended() const { return mended_; }
 

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
-#include "engine/experts/guess_gate.h"
+#include "engine/experts/prefetch_gate.h"
 
 namespace potluck {
 namespace {
@@ -46,7 +46,7 @@ struct Read {
   const ReadableFile* file = nullptr;
   uint64_t end = 0;  // offset behind it
   uint64_t bytes = 0;
-  bool guessed = false;
+  bool is_prefetch = false;
 };
 
 uint64_t slab_bytes_of(const Manifest& manifest) {
@@ -77,10 +77,10 @@ struct StoredSource::State {
   bool find_planned(size_t index, const Digest& digest);
   void give(size_t index, uint32_t slab);
   void start_reads();
-  void start_guesses();
+  void start_prefetches();
   enum class Plan { kReading, kNoSlab, kFailed };
   Plan plan_read(size_t index, GrainId id, const Digest& digest);
-  Plan plan_read(GrainId id, const Digest& digest, bool guessed, const GrainPlace& place);
+  Plan plan_read(GrainId id, const Digest& digest, bool is_prefetch, const GrainPlace& place);
   Result<GrainPlace> find_place(GrainId id, const Digest& digest);
   void submit_planned(size_t kept = 0);
   void collect(bool wait);
@@ -88,7 +88,7 @@ struct StoredSource::State {
   void finish_slab(uint32_t slab, const Status& status);
   Status wait_for_some();
   void fail(size_t index, Error error) { failures.push_back({index, std::move(error)}); }
-  std::optional<uint32_t> take_slab(const Digest& digest, bool guessed);
+  std::optional<uint32_t> take_slab(const Digest& digest, bool is_prefetch);
   void release(uint32_t slab);
   bool in_use(uint32_t slab) const { return slabs[slab].use_count() > 1 || slabs[slab]->reading; }
   Error no_room() const;
@@ -101,7 +101,7 @@ struct StoredSource::State {
   uint64_t slab_bytes;
   uint64_t all_grains;  // of the model
   CachePolicy policy;   // in units of whole slabs
-  GuessGate gate;
+  PrefetchGate gate;
   std::vector<std::shared_ptr<Slab>> slabs;
   std::vector<uint32_t> vacant;
   std::unordered_map<Digest, uint32_t> slab_of;
@@ -113,8 +113,8 @@ struct StoredSource::State {
   size_t next_missing = 0;      // the first whose read has not started
   size_t awaited = 0;           // grains of the wave being read
   std::vector<uint32_t> awaited_slabs;
-  std::vector<GrainId> guesses;
-  size_t next_guess = 0;
+  std::vector<GrainId> prefetch;
+  size_t next_prefetch = 0;
   std::vector<Failure> failures;  // of the wave, not yet returned by take()
   std::optional<GrainId> failed;  // the first of those that take() returned
   TimePoint reading_since{0};
@@ -186,7 +186,7 @@ bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
     fail(index, other_length(digest, slab.grain_bytes, wanted));
     return true;
   }
-  if (policy.is_guess(digest)) {
+  if (policy.is_prefetched(digest)) {
     gate.used(slab.id.layer);
     if (slab.reading) reader->promote(slab.tag);
   }
@@ -235,12 +235,13 @@ bool StoredSource::State::find_planned(size_t index, const Digest& digest) {
   return true;
 }
 
-// Guesses are read while the disk would have nothing to do, and no more of them than it takes at
+// Prefetches are read while the disk would have nothing to do, and no more of them than it takes at
 // once: those that wait would be in the way of what comes next.
-void StoredSource::State::start_guesses() {
-  while (next_guess < guesses.size() && reader->outstanding() + planned.size() < reader->depth()) {
-    GrainId id = guesses[next_guess];
-    ++next_guess;
+void StoredSource::State::start_prefetches() {
+  while (next_prefetch < prefetch.size() &&
+         reader->outstanding() + planned.size() < reader->depth()) {
+    GrainId id = prefetch[next_prefetch];
+    ++next_prefetch;
     if (!manifest.contains(id) || !gate.open(id.layer)) continue;
     const Digest& digest = manifest.digest_of(id);
     if (slab_of.contains(digest) || !store.contains(digest)) continue;
@@ -267,8 +268,9 @@ StoredSource::State::Plan StoredSource::State::plan_read(size_t index, GrainId i
 
 // Gives the grain a slab and adds it to the planned reads: to the last one, if it continues it.
 StoredSource::State::Plan StoredSource::State::plan_read(GrainId id, const Digest& digest,
-                                                         bool guessed, const GrainPlace& place) {
-  std::optional<uint32_t> taken = take_slab(digest, guessed);
+                                                         bool is_prefetch,
+                                                         const GrainPlace& place) {
+  std::optional<uint32_t> taken = take_slab(digest, is_prefetch);
   if (!taken) return Plan::kNoSlab;
   Slab& slab = *slabs[*taken];
   slab.grain_bytes = place.bytes;
@@ -287,7 +289,7 @@ StoredSource::State::Plan StoredSource::State::plan_read(GrainId id, const Diges
     planned.push_back(spare_tags.back());
     spare_tags.pop_back();
     last = &reads[planned.back()];
-    *last = {{}, place.file, place.offset, 0, guessed};
+    *last = {{}, place.file, place.offset, 0, is_prefetch};
   }
   slab.tag = planned.back();
   last->slabs.push_back(*taken);
@@ -303,7 +305,7 @@ void StoredSource::State::submit_planned(size_t kept) {
   auto end = planned.end() - static_cast<ptrdiff_t>(kept);
   for (auto tag = planned.begin(); tag != end; ++tag) {
     const Read& read = reads[*tag];
-    BlockRead request{read.file, read.end - read.bytes, {}, *tag, read.guessed};
+    BlockRead request{read.file, read.end - read.bytes, {}, *tag, read.is_prefetch};
     for (uint32_t slab : read.slabs) {
       request.parts.push_back({slabs[slab]->data, slabs[slab]->grain_bytes});
     }
@@ -329,7 +331,7 @@ void StoredSource::State::finish(Read& read, const Status& status) {
   for (uint32_t slab : read.slabs) finish_slab(slab, status);
   if (!status) return;
   statistics.work.disk_bytes += read.bytes;
-  if (read.guessed) statistics.work.guessed_bytes += read.bytes;
+  if (read.is_prefetch) statistics.work.prefetched_bytes += read.bytes;
 }
 
 // A grain has come: those who wait for it get it, if its bytes are what the store once took.
@@ -349,19 +351,19 @@ void StoredSource::State::finish_slab(uint32_t index, const Status& status) {
 }
 
 // A vacant slab, or that of the coldest grain without views.
-std::optional<uint32_t> StoredSource::State::take_slab(const Digest& digest, bool guessed) {
+std::optional<uint32_t> StoredSource::State::take_slab(const Digest& digest, bool is_prefetch) {
   if (vacant.empty()) {
     auto victim =
-        policy.victim(guessed, [this](const Digest& key) { return !in_use(slab_of.at(key)); });
+        policy.victim(is_prefetch, [this](const Digest& key) { return !in_use(slab_of.at(key)); });
     if (!victim) return std::nullopt;
     uint32_t slab = slab_of.at(*victim);
-    if (policy.is_guess(*victim)) gate.wasted(slabs[slab]->id.layer);
+    if (policy.is_prefetched(*victim)) gate.wasted(slabs[slab]->id.layer);
     release(slab);
   }
   uint32_t slab = vacant.back();
   vacant.pop_back();
   slab_of[digest] = slab;
-  policy.admit(digest, guessed);
+  policy.admit(digest, is_prefetch);
   return slab;
 }
 
@@ -395,7 +397,7 @@ Status StoredSource::State::wait_for_some() {
   collect(false);
   start_reads();
   while (failures.empty() && ready.empty() && !wave_complete()) {
-    // Guesses under way hold slabs, too.
+    // Prefetches under way hold slabs, too.
     if (reader->outstanding() == 0) return no_room();
     TimePoint start = clock.now();
     collect(true);
@@ -412,7 +414,7 @@ Status StoredSource::take_each(std::vector<Arrival>* arrivals, std::vector<Failu
   std::move(state.failures.begin(), state.failures.end(), std::back_inserter(*failures));
   state.ready.clear();
   state.failures.clear();
-  if (state.wave_complete()) state.start_guesses();
+  if (state.wave_complete()) state.start_prefetches();
   return {};
 }
 
@@ -426,15 +428,15 @@ Status StoredSource::take(std::vector<Arrival>* arrivals) {
   return failures.front().error;
 }
 
-void StoredSource::expect(std::span<const GrainId> guesses) {
-  if (!state_->options.guess) return;
-  state_->guesses.assign(guesses.begin(), guesses.end());
-  state_->next_guess = 0;
+void StoredSource::prefetch(std::span<const GrainId> grains) {
+  if (!state_->options.prefetch) return;
+  state_->prefetch.assign(grains.begin(), grains.end());
+  state_->next_prefetch = 0;
 }
 
 // Without a disk in the way of a single grain there is nothing to gain.
-bool StoredSource::wants_guesses() const {
-  return state_->options.guess && state_->slabs.size() < state_->all_grains;
+bool StoredSource::wants_prefetch() const {
+  return state_->options.prefetch && state_->slabs.size() < state_->all_grains;
 }
 
 std::optional<GrainId> StoredSource::failed_grain() const {

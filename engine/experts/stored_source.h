@@ -5,7 +5,7 @@
 //   request(wave): what is in memory is ready at once; all reads that there is room for start
 //                  together, neighbors on disk as one
 //   take():        what has come since; waits for the disk only if that is nothing
-//   expect():      guesses for a later wave, read while the disk has nothing else to do
+//   prefetch():    grains of a later wave, read while the disk has nothing else to do
 //
 // One thread.
 #pragma once
@@ -24,7 +24,7 @@ namespace potluck {
 
 struct StoredSourceOptions {
   uint64_t budget_bytes = 0;
-  bool guess = true;  // read what expect() says; layers where that does not pay are left out
+  bool prefetch = true;  // do what prefetch() says; layers where that does not pay are left out
 };
 
 class StoredSource final : public GrainSource {
@@ -55,8 +55,8 @@ class StoredSource final : public GrainSource {
   // once in `failures`, with the error that take() would return. At least one arrives or fails.
   Status take_each(std::vector<Arrival>* arrivals, std::vector<Failure>* failures);
 
-  void expect(std::span<const GrainId> guesses) override;
-  bool wants_guesses() const override;
+  void prefetch(std::span<const GrainId> grains) override;
+  bool wants_prefetch() const override;
 
   // The grain that the last failed take() could not give.
   std::optional<GrainId> failed_grain() const;

@@ -1,7 +1,7 @@
 // What computing experts took: counted by the cache, the store and the kernels, carried by every
 // reply of a worker, summed by the coordinator. A counter is a member and its row in counters();
 // one that a worker is to report is also a field of the schema and a row of
-// protocol/work_counter_fields.h.
+// visit_timings() in protocol/message_fields.h.
 #pragma once
 
 #include <cstdint>
@@ -15,35 +15,36 @@ struct WorkCounters {
   uint64_t compute = 0;  // nanoseconds
   uint64_t disk = 0;     // nanoseconds spent waiting for it
   uint64_t disk_bytes = 0;
-  uint64_t cache_hits = 0;  // grains; one may still be on its way, because of a guess
+  uint64_t cache_hits = 0;  // grains; one may still be on its way, prefetched
   uint64_t cache_misses = 0;
-  uint64_t guessed_bytes = 0;   // read because a later layer was likely to need them
-  uint64_t guesses_used = 0;    // grains of those that it did need
-  uint64_t guesses_wasted = 0;  // grains dropped without having been needed
+  uint64_t prefetched_bytes = 0;   // read because a later layer was likely to need them
+  uint64_t prefetches_used = 0;    // grains of those that it did need
+  uint64_t prefetches_wasted = 0;  // grains dropped without having been needed
 
   bool operator==(const WorkCounters&) const = default;
 
   static constexpr auto counters() {
     using Set = WorkCounters;
-    return std::tuple(
-        Counter{"compute_ns", &Set::compute}, Counter{"disk_ns", &Set::disk},
-        Counter{"disk_bytes", &Set::disk_bytes}, Counter{"cache_hits", &Set::cache_hits},
-        Counter{"cache_misses", &Set::cache_misses}, Counter{"guessed_bytes", &Set::guessed_bytes},
-        Counter{"guesses_used", &Set::guesses_used},
-        Counter{"guesses_wasted", &Set::guesses_wasted});
+    return std::tuple(Counter{"compute_ns", &Set::compute}, Counter{"disk_ns", &Set::disk},
+                      Counter{"disk_bytes", &Set::disk_bytes},
+                      Counter{"cache_hits", &Set::cache_hits},
+                      Counter{"cache_misses", &Set::cache_misses},
+                      Counter{"prefetched_bytes", &Set::prefetched_bytes},
+                      Counter{"prefetches_used", &Set::prefetches_used},
+                      Counter{"prefetches_wasted", &Set::prefetches_wasted});
   }
 };
 
 // Of one store and its cache.
 struct StoreCounters {
   WorkCounters work;
-  uint64_t guesses = 0;         // grains admitted on a guess
+  uint64_t prefetches = 0;      // grains read ahead of time
   uint64_t corrupt_grains = 0;  // found altered on disk
   uint64_t reading = 0;         // nanoseconds from a wave's first read until its last one was done
 
   static constexpr auto counters() {
     using Set = StoreCounters;
-    return std::tuple(CounterGroup{&Set::work}, Counter{"guesses", &Set::guesses},
+    return std::tuple(CounterGroup{&Set::work}, Counter{"prefetches", &Set::prefetches},
                       Counter{"corrupt_grains", &Set::corrupt_grains},
                       Counter{"disk_reading_ns", &Set::reading});
   }

@@ -12,11 +12,11 @@ namespace {
 
 class AttentionMixer final : public TokenMixer {
  public:
-  AttentionMixer(const Model& model, const Machine& machine)
+  AttentionMixer(const Model& model, const ComputeContext& compute)
       : model_(model),
         config_(model.config()),
-        machine_(machine),
-        attention_(config_, machine.kernels, machine.pool) {}
+        compute_(compute),
+        attention_(config_, compute.kernels, compute.threads) {}
 
   void input_forms(uint32_t layer, std::vector<ActivationForm>* forms) const override {
     const AttentionWeights& w = weights(layer);
@@ -40,7 +40,7 @@ class AttentionMixer final : public TokenMixer {
 
   const Model& model_;
   const ModelConfig& config_;
-  Machine machine_;
+  ComputeContext compute_;
   Attention attention_;
   std::vector<float> projected_;  // [rows, heads, queries then gates], gated attention only
   std::vector<float> gates_;      // [rows, heads * head_dim], likewise
@@ -56,12 +56,12 @@ void AttentionMixer::remember(uint32_t layer, const StepRows& rows, const Activa
   const Product inputs[] = {project(w.query, input, rows.count(), gated ? projected_ : queries_),
                             project(w.key, input, rows.count(), keys_),
                             project(w.value, input, rows.count(), values_)};
-  run_products(machine_.pool, machine_.kernels, inputs);
+  run_products(compute_.threads, compute_.kernels, inputs);
   if (gated) {
     grow(queries_, rows.count() * columns());
     grow(gates_, rows.count() * columns());
   }
-  for_rows(machine_.pool, rows.count(), [&](uint32_t row) {
+  for_rows(compute_.threads, rows.count(), [&](uint32_t row) {
     if (gated) split_gates(row);
     store_row(layer, rows, row);
   });
@@ -82,7 +82,7 @@ void AttentionMixer::split_gates(uint32_t row) {
 void AttentionMixer::finish_heads(const std::vector<float>& norm, const StepRows& rows,
                                   uint32_t row, uint32_t heads, float* values) const {
   uint32_t size = config_.head_dim;
-  const KernelTable& kernels = machine_.kernels;
+  const KernelTable& kernels = compute_.kernels;
   if (config_.head_norm == HeadNorm::kFullWidth) {
     kernels.rms_norm(values, norm.data(), heads * size, config_.norm_epsilon, values);
   }
@@ -124,14 +124,14 @@ void AttentionMixer::mix(uint32_t layer, const StepRows& rows, std::vector<float
   attended_.reset(form, rows.count(), config_.attention_columns());
   attention_.run({layer, config_.window(layer), w.sinks}, rows.rows, queries_.data(),
                  attended_.row(0));
-  for_rows(machine_.pool, rows.count(), [&](uint32_t row) {
+  for_rows(compute_.threads, rows.count(), [&](uint32_t row) {
     if (config_.gated_attention) apply_gates(row);
-    attended_.quantize_row(machine_.kernels, row);
+    attended_.quantize_row(compute_.kernels, row);
   });
   const Product output[] = {project(w.output, attended_, rows.count(), out)};
-  run_products(machine_.pool, machine_.kernels, output);
+  run_products(compute_.threads, compute_.kernels, output);
   if (w.output_bias.empty()) return;
-  for_rows(machine_.pool, rows.count(), [&](uint32_t row) {
+  for_rows(compute_.threads, rows.count(), [&](uint32_t row) {
     add_to(out.data() + uint64_t{row} * config_.hidden, w.output_bias);
   });
 }
@@ -144,8 +144,9 @@ void AttentionMixer::apply_gates(uint32_t row) {
 
 }  // namespace
 
-std::unique_ptr<TokenMixer> make_attention_mixer(const Model& model, const Machine& machine) {
-  return std::make_unique<AttentionMixer>(model, machine);
+std::unique_ptr<TokenMixer> make_attention_mixer(const Model& model,
+                                                 const ComputeContext& compute) {
+  return std::make_unique<AttentionMixer>(model, compute);
 }
 
 }  // namespace potluck

@@ -29,8 +29,8 @@ float softplus(float x) {
 
 class DeltaNetMixer final : public TokenMixer {
  public:
-  DeltaNetMixer(const Model& model, const Machine& machine)
-      : model_(model), config_(model.config()), delta_(config_.delta), machine_(machine) {}
+  DeltaNetMixer(const Model& model, const ComputeContext& compute)
+      : model_(model), config_(model.config()), delta_(config_.delta), compute_(compute) {}
 
   void input_forms(uint32_t layer, std::vector<ActivationForm>* forms) const override {
     const DeltaNetWeights& w = weights(layer);
@@ -68,7 +68,7 @@ class DeltaNetMixer final : public TokenMixer {
   const Model& model_;
   const ModelConfig& config_;
   const DeltaNetConfig& delta_;
-  Machine machine_;
+  ComputeContext compute_;
   std::vector<Run> runs_;
   std::vector<uint32_t> run_of_row_;  // [rows]
   std::vector<float> mixed_;          // [rows, channels]: inputs of the convolution
@@ -89,7 +89,7 @@ void DeltaNetMixer::run_projections(const DeltaNetWeights& w, const ActivationRo
                             joined ? project(w.beta_alpha, input, rows, beta_alpha_)
                                    : project(w.beta, input, rows, beta_),
                             joined ? Product{} : project(w.alpha, input, rows, alpha_)};
-  run_products(machine_.pool, machine_.kernels, std::span(inputs).first(joined ? 3 : 4));
+  run_products(compute_.threads, compute_.kernels, std::span(inputs).first(joined ? 3 : 4));
 }
 
 void DeltaNetMixer::plan_runs(uint32_t layer, const StepRows& rows) {
@@ -102,7 +102,7 @@ void DeltaNetMixer::plan_runs(uint32_t layer, const StepRows& rows) {
   }
   for (Run& run : runs_) {
     KvCache& cache = *rows.caches[run.first];
-    cache.settle(machine_.pool);
+    cache.settle(compute_.threads);
     run.state = cache.advance(layer, rows.rows[run.end - 1].position + 1);
   }
 }
@@ -130,7 +130,7 @@ void DeltaNetMixer::convolve(const DeltaNetWeights& w, const Run& run, uint32_t 
   float to_length = 1.0F / std::sqrt(size);
   for (uint32_t head = 0; head < 2 * delta_.key_heads; ++head) {
     float* values = y + uint64_t{head} * delta_.key_dim;
-    machine_.kernels.rms_norm(values, nullptr, delta_.key_dim, kLengthEpsilon / size, values);
+    compute_.kernels.rms_norm(values, nullptr, delta_.key_dim, kLengthEpsilon / size, values);
     float factor = head < delta_.key_heads ? 1.0F / size : to_length;
     for (uint32_t i = 0; i < delta_.key_dim; ++i) values[i] *= factor;
   }
@@ -193,11 +193,11 @@ void DeltaNetMixer::remember(uint32_t layer, const StepRows& rows, const Activat
   plan_runs(layer, rows);
   grow(convolved_, uint64_t{rows.count()} * delta_.channels());
   grow(outputs_, uint64_t{rows.count()} * delta_.value_columns());
-  for_rows(machine_.pool, rows.count(),
+  for_rows(compute_.threads, rows.count(),
            [&](uint32_t row) { convolve(w, runs_[run_of_row_[row]], row); });
   for (const Run& run : runs_) keep_history(run);
   auto tasks = static_cast<uint32_t>(runs_.size()) * delta_.value_heads;
-  for_rows(machine_.pool, tasks, [&](uint32_t task) {
+  for_rows(compute_.threads, tasks, [&](uint32_t task) {
     advance_head(w, runs_[task / delta_.value_heads], task % delta_.value_heads);
   });
 }
@@ -214,24 +214,25 @@ void DeltaNetMixer::mix(uint32_t layer, const StepRows& rows, std::vector<float>
   uint32_t columns = delta_.value_columns();
   const ActivationForm form[] = {w.output.form()};
   gated_.reset(form, rows.count(), columns);
-  for_rows(machine_.pool, rows.count(), [&](uint32_t row) {
+  for_rows(compute_.threads, rows.count(), [&](uint32_t row) {
     float* o = outputs_.data() + uint64_t{row} * columns;
     for (uint32_t head = 0; head < delta_.value_heads; ++head) {
       float* values = o + uint64_t{head} * delta_.value_dim;
-      machine_.kernels.rms_norm(values, w.norm.data(), delta_.value_dim, config_.norm_epsilon,
+      compute_.kernels.rms_norm(values, w.norm.data(), delta_.value_dim, config_.norm_epsilon,
                                 values);
     }
-    machine_.kernels.swiglu(gates_.data() + uint64_t{row} * columns, o, columns, gated_.row(row));
-    gated_.quantize_row(machine_.kernels, row);
+    compute_.kernels.swiglu(gates_.data() + uint64_t{row} * columns, o, columns, gated_.row(row));
+    gated_.quantize_row(compute_.kernels, row);
   });
   const Product output[] = {project(w.output, gated_, rows.count(), out)};
-  run_products(machine_.pool, machine_.kernels, output);
+  run_products(compute_.threads, compute_.kernels, output);
 }
 
 }  // namespace
 
-std::unique_ptr<TokenMixer> make_delta_net_mixer(const Model& model, const Machine& machine) {
-  return std::make_unique<DeltaNetMixer>(model, machine);
+std::unique_ptr<TokenMixer> make_delta_net_mixer(const Model& model,
+                                                 const ComputeContext& compute) {
+  return std::make_unique<DeltaNetMixer>(model, compute);
 }
 
 }  // namespace potluck

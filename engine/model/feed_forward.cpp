@@ -19,18 +19,18 @@ void FeedForward::run(const FeedForwardWeights& weights, const ActivationRows& i
   const Product inputs[] = {
       project(weights.gate, input, rows, gate_), project(weights.up, input, rows, up_),
       has_gate ? project(weights.output_gate, input, rows, output_gate_) : Product{}};
-  run_products(machine_.pool, machine_.kernels, std::span(inputs).first(has_gate ? 3 : 2));
+  run_products(compute_.threads, compute_.kernels, std::span(inputs).first(has_gate ? 3 : 2));
   const ActivationForm form[] = {weights.down.form()};
   gated_.reset(form, rows, width);
-  for_rows(machine_.pool, rows, [&](uint32_t row) {
+  for_rows(compute_.threads, rows, [&](uint32_t row) {
     uint64_t first = uint64_t{row} * width;
-    machine_.kernels.swiglu(gate_.data() + first, up_.data() + first, width, gated_.row(row));
-    gated_.quantize_row(machine_.kernels, row);
+    compute_.kernels.swiglu(gate_.data() + first, up_.data() + first, width, gated_.row(row));
+    gated_.quantize_row(compute_.kernels, row);
   });
   const Product output[] = {project(weights.down, gated_, rows, output_)};
-  run_products(machine_.pool, machine_.kernels, output);
+  run_products(compute_.threads, compute_.kernels, output);
   if (!has_gate) return;
-  for_rows(machine_.pool, rows, [&](uint32_t row) {
+  for_rows(compute_.threads, rows, [&](uint32_t row) {
     float factor = exact_sigmoid(output_gate_[row]);
     float* y = output_.data() + uint64_t{row} * hidden_;
     for (uint32_t i = 0; i < hidden_; ++i) y[i] *= factor;

@@ -11,7 +11,7 @@ namespace potluck {
 
 class FeedForward {
  public:
-  explicit FeedForward(const Machine& machine) : machine_(machine) {}
+  explicit FeedForward(const ComputeContext& compute) : compute_(compute) {}
 
   // Adds the forms in which run() reads its input.
   static void input_forms(const FeedForwardWeights& weights, std::vector<ActivationForm>* forms);
@@ -21,7 +21,7 @@ class FeedForward {
   const float* output(uint32_t row) const { return output_.data() + uint64_t{row} * hidden_; }
 
  private:
-  Machine machine_;
+  ComputeContext compute_;
   uint32_t hidden_ = 0;
   std::vector<float> gate_;         // [rows, width]
   std::vector<float> up_;           // [rows, width]

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "engine/model/expert_forecast.h"
+#include "engine/model/expert_prefetch.h"
 #include "engine/model/feed_forward.h"
 #include "engine/model/fixed_scale.h"
 #include "engine/model/router.h"
@@ -40,14 +40,14 @@ struct Forward::Step {
 
   const Model& model;
   const ModelConfig& config;
-  Machine machine;
+  ComputeContext compute;
   const KernelTable& kernels;
   ThreadPool& pool;
   RopeFrequencies rope;
   TokenMixers mixers;
   FeedForward ffn;
-  ExpertForecast forecast;
-  bool wants_forecast = false;
+  ExpertPrefetch prefetch;
+  bool wants_prefetch = false;
   LayerObserver* observer = nullptr;
 
   uint32_t layer = 0;
@@ -76,13 +76,13 @@ struct Forward::Step {
 Forward::Step::Step(const Model& from, const KernelTable& table, ThreadPool& threads)
     : model(from),
       config(from.config()),
-      machine{table, threads},
+      compute{table, threads},
       kernels(table),
       pool(threads),
       rope(config.rope, from.weights().rope_divisors),
-      mixers(from, machine),
-      ffn(machine),
-      forecast(from, machine) {}
+      mixers(from, compute),
+      ffn(compute),
+      prefetch(from, compute) {}
 
 void Forward::Step::begin(std::span<const ForwardRow> wanted) {
   CHECK(!wanted.empty());
@@ -254,7 +254,7 @@ void Forward::Step::choose_experts() {
     std::ranges::fill(chosen, 0.0F);
     fail(row, RowFault::kRouter);
   });
-  if (wants_forecast) forecast.run(layer, row_count(), residual.data());
+  if (wants_prefetch) prefetch.run(layer, row_count(), residual.data());
   make_batch(model.bank(layer)->shape.input_form());
 }
 
@@ -265,7 +265,7 @@ void Forward::Step::make_batch(ActivationForm form) {
   batch.fraction_bits = fraction_bits;
   batch.experts = experts;
   batch.weights = expert_weights;
-  batch.forecast = forecast.experts();
+  batch.prefetch = prefetch.experts();
 }
 
 // The shared expert does not depend on the answers of the other experts.
@@ -327,9 +327,9 @@ Forward::Forward(const Model& model, const KernelTable& kernels, ThreadPool& poo
 
 Forward::~Forward() = default;
 
-void Forward::set_forecast(bool on) {
-  step_->wants_forecast = on;
-  step_->forecast.clear();
+void Forward::set_prefetch(bool on) {
+  step_->wants_prefetch = on;
+  step_->prefetch.clear();
 }
 
 void Forward::set_observer(LayerObserver* observer) {

@@ -39,9 +39,9 @@ class Forward {
   Forward(const Model& model, const KernelTable& kernels, ThreadPool& pool);
   ~Forward();
 
-  // Whether batches carry a forecast of the next layer's experts: worth its small price where
+  // Whether batches name the likely experts of the next layer: worth its small price where
   // experts come from disks. Off at first; changes nothing that is computed.
-  void set_forecast(bool on);
+  void set_prefetch(bool on);
   // Shows every residual to the observer, which must outlive its use; null, as at first: to none.
   void set_observer(LayerObserver* observer);
 

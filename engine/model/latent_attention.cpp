@@ -15,12 +15,12 @@ namespace {
 
 class LatentAttentionMixer final : public TokenMixer {
  public:
-  LatentAttentionMixer(const Model& model, const Machine& machine)
+  LatentAttentionMixer(const Model& model, const ComputeContext& compute)
       : model_(model),
         config_(model.config()),
         latent_(config_.latent),
-        machine_(machine),
-        attention_(config_, machine.kernels, machine.pool) {}
+        compute_(compute),
+        attention_(config_, compute.kernels, compute.threads) {}
 
   void input_forms(uint32_t layer, std::vector<ActivationForm>* forms) const override {
     const LatentWeights& w = weights(layer);
@@ -46,7 +46,7 @@ class LatentAttentionMixer final : public TokenMixer {
   const Model& model_;
   const ModelConfig& config_;
   const LatentConfig& latent_;
-  Machine machine_;
+  ComputeContext compute_;
   Attention attention_;
   std::vector<float> query_down_out_;  // [rows, query_rank]
   ActivationRows query_down_;          // [rows, query_rank]: normed
@@ -65,21 +65,21 @@ void LatentAttentionMixer::project_queries(const LatentWeights& w, const Activat
   if (latent_.query_rank == 0) {
     const Product inputs[] = {project(w.compress, input, rows, compressed_),
                               project(w.query, input, rows, projected_)};
-    return run_products(machine_.pool, machine_.kernels, inputs);
+    return run_products(compute_.threads, compute_.kernels, inputs);
   }
   const Product inputs[] = {project(w.compress, input, rows, compressed_),
                             project(w.query_down, input, rows, query_down_out_)};
-  run_products(machine_.pool, machine_.kernels, inputs);
+  run_products(compute_.threads, compute_.kernels, inputs);
   const ActivationForm form[] = {w.query.form()};
   query_down_.reset(form, rows, latent_.query_rank);
-  for_rows(machine_.pool, rows, [&](uint32_t row) {
-    machine_.kernels.rms_norm(query_down_out_.data() + uint64_t{row} * latent_.query_rank,
+  for_rows(compute_.threads, rows, [&](uint32_t row) {
+    compute_.kernels.rms_norm(query_down_out_.data() + uint64_t{row} * latent_.query_rank,
                               w.query_down_norm.data(), latent_.query_rank, config_.norm_epsilon,
                               query_down_.row(row));
-    query_down_.quantize_row(machine_.kernels, row);
+    query_down_.quantize_row(compute_.kernels, row);
   });
   const Product queries[] = {project(w.query, query_down_, rows, projected_)};
-  run_products(machine_.pool, machine_.kernels, queries);
+  run_products(compute_.threads, compute_.kernels, queries);
 }
 
 // One product per head, all as one job: rows row * heads + head of x times the head's matrix, to
@@ -95,7 +95,7 @@ void LatentAttentionMixer::run_heads(const WeightMatrix& matrices, const Activat
                          y + uint64_t{head} * head_stride, uint64_t{config_.heads} * head_stride,
                          std::span<const uint32_t>(indices, rows)});
   }
-  run_products(machine_.pool, machine_.kernels, products_);
+  run_products(compute_.threads, compute_.kernels, products_);
 }
 
 void LatentAttentionMixer::remember(uint32_t layer, const StepRows& rows,
@@ -105,7 +105,7 @@ void LatentAttentionMixer::remember(uint32_t layer, const StepRows& rows,
   const ActivationForm form[] = {w.key_up.form()};
   plain_.reset(form, rows.count() * config_.heads, latent_.plain_dimensions);
   grow(queries_, uint64_t{rows.count()} * config_.query_columns());
-  for_rows(machine_.pool, rows.count(), [&](uint32_t row) {
+  for_rows(compute_.threads, rows.count(), [&](uint32_t row) {
     store_row(layer, rows, row);
     split_heads(rows, row);
   });
@@ -114,7 +114,7 @@ void LatentAttentionMixer::remember(uint32_t layer, const StepRows& rows,
 
 void LatentAttentionMixer::store_row(uint32_t layer, const StepRows& rows, uint32_t row) {
   float* key = compressed_.data() + uint64_t{row} * config_.head_dim;
-  machine_.kernels.rms_norm(key, weights(layer).compress_norm.data(), latent_.rank,
+  compute_.kernels.rms_norm(key, weights(layer).compress_norm.data(), latent_.rank,
                             config_.norm_epsilon, key);
   rows.turn(config_.rope.pairs, row, key + latent_.rank);
   rows.caches[row]->put(layer, 0, rows.rows[row].position, key, key);
@@ -128,7 +128,7 @@ void LatentAttentionMixer::split_heads(const StepRows& rows, uint32_t row) {
     float* turned = from + latent_.plain_dimensions;
     rows.turn(config_.rope.pairs, row, turned);
     std::copy_n(from, latent_.plain_dimensions, plain_.row(index));
-    plain_.quantize_row(machine_.kernels, index);
+    plain_.quantize_row(compute_.kernels, index);
     std::copy_n(turned, config_.rope.dimensions,
                 queries_.data() + uint64_t{index} * config_.head_dim + latent_.rank);
   }
@@ -145,22 +145,22 @@ void LatentAttentionMixer::mix(uint32_t layer, const StepRows& rows, std::vector
   const ActivationForm form[] = {w.value_up.form()};
   attended_.reset(form, rows.count() * heads, latent_.rank);
   attention_.run({layer, 0, {}}, rows.rows, queries_.data(), attended_.row(0));
-  for_rows(machine_.pool, rows.count() * heads,
-           [&](uint32_t index) { attended_.quantize_row(machine_.kernels, index); });
+  for_rows(compute_.threads, rows.count() * heads,
+           [&](uint32_t index) { attended_.quantize_row(compute_.kernels, index); });
   const ActivationForm output_form[] = {w.output.form()};
   values_.reset(output_form, rows.count(), heads * latent_.value_dimensions);
   run_heads(w.value_up, attended_, rows.count(), values_.row(0), latent_.value_dimensions);
-  for_rows(machine_.pool, rows.count(),
-           [&](uint32_t row) { values_.quantize_row(machine_.kernels, row); });
+  for_rows(compute_.threads, rows.count(),
+           [&](uint32_t row) { values_.quantize_row(compute_.kernels, row); });
   const Product output[] = {project(w.output, values_, rows.count(), out)};
-  run_products(machine_.pool, machine_.kernels, output);
+  run_products(compute_.threads, compute_.kernels, output);
 }
 
 }  // namespace
 
 std::unique_ptr<TokenMixer> make_latent_attention_mixer(const Model& model,
-                                                        const Machine& machine) {
-  return std::make_unique<LatentAttentionMixer>(model, machine);
+                                                        const ComputeContext& compute) {
+  return std::make_unique<LatentAttentionMixer>(model, compute);
 }
 
 }  // namespace potluck

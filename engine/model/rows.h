@@ -19,9 +19,9 @@ namespace potluck {
 inline constexpr uint32_t kTasksPerThread = 4;
 
 // What a step computes with.
-struct Machine {
+struct ComputeContext {
   const KernelTable& kernels;
-  ThreadPool& pool;
+  ThreadPool& threads;
 };
 
 // sum += addend; an empty addend adds nothing.

@@ -42,7 +42,7 @@ uint64_t feed_forward_row(const ModelConfig& config) {
   return width * (2 * kFloat + kActivation) + config.hidden * kFloat;
 }
 
-// Probabilities, scores and logits of the router and of the forecast; the calls; the sums, for the
+// Probabilities, scores and logits of the router and of the prefetch; the calls; the sums, for the
 // answer and for every thread.
 uint64_t expert_row(const ModelConfig& config, uint32_t threads) {
   if (config.router.experts == 0) return 0;

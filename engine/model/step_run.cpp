@@ -14,7 +14,7 @@ constexpr Duration kLongestTurn = std::chrono::milliseconds(100);
 StepRun::StepRun(Forward& forward, std::span<const ForwardRow> rows, ExpertExecutor& executor)
     : forward_(forward), rows_(rows), executor_(executor) {
   forward_.begin(rows_);
-  forward_.set_forecast(executor_.wants_forecast());
+  forward_.set_prefetch(executor_.wants_prefetch());
   go_on();
 }
 

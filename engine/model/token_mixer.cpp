@@ -3,25 +3,26 @@
 namespace potluck {
 namespace {
 
-std::unique_ptr<TokenMixer> make_mixer(MixerKind kind, const Model& model, const Machine& machine) {
+std::unique_ptr<TokenMixer> make_mixer(MixerKind kind, const Model& model,
+                                       const ComputeContext& compute) {
   switch (kind) {
     case MixerKind::kAttention:
       break;
     case MixerKind::kLatentAttention:
-      return make_latent_attention_mixer(model, machine);
+      return make_latent_attention_mixer(model, compute);
     case MixerKind::kDeltaNet:
-      return make_delta_net_mixer(model, machine);
+      return make_delta_net_mixer(model, compute);
   }
-  return make_attention_mixer(model, machine);
+  return make_attention_mixer(model, compute);
 }
 
 }  // namespace
 
-TokenMixers::TokenMixers(const Model& model, const Machine& machine) {
+TokenMixers::TokenMixers(const Model& model, const ComputeContext& compute) {
   for (uint32_t layer = 0; layer < model.config().layers; ++layer) {
     MixerKind kind = model.config().mixer(layer);
     std::unique_ptr<TokenMixer>& mixer = mixers[static_cast<size_t>(kind)];
-    if (!mixer) mixer = make_mixer(kind, model, machine);
+    if (!mixer) mixer = make_mixer(kind, model, compute);
   }
 }
 

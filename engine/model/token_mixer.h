@@ -52,15 +52,16 @@ class TokenMixer {
 
 // The mixers that the model's layers need, [kinds]; null where no layer is of that kind.
 struct TokenMixers {
-  TokenMixers(const Model& model, const Machine& machine);
+  TokenMixers(const Model& model, const ComputeContext& compute);
 
   TokenMixer& of(MixerKind kind) const { return *mixers[static_cast<size_t>(kind)]; }
 
   std::unique_ptr<TokenMixer> mixers[3];
 };
 
-std::unique_ptr<TokenMixer> make_attention_mixer(const Model& model, const Machine& machine);
-std::unique_ptr<TokenMixer> make_latent_attention_mixer(const Model& model, const Machine& machine);
-std::unique_ptr<TokenMixer> make_delta_net_mixer(const Model& model, const Machine& machine);
+std::unique_ptr<TokenMixer> make_attention_mixer(const Model& model, const ComputeContext& compute);
+std::unique_ptr<TokenMixer> make_latent_attention_mixer(const Model& model,
+                                                        const ComputeContext& compute);
+std::unique_ptr<TokenMixer> make_delta_net_mixer(const Model& model, const ComputeContext& compute);
 
 }  // namespace potluck

@@ -125,7 +125,7 @@ struct Compute {
   unitSlices        @11 :List(UInt8);
   weights           @12 :List(Float32);  # the router's gate weights
   # Units that the next layer is likely to need; a hint.
-  predicted         @13 :List(UInt16);
+  prefetch          @13 :List(UInt16);
 }
 
 enum PartialStatus {
@@ -151,10 +151,10 @@ struct Partial {
   cacheMisses       @12 :UInt32;
   checksum          @13 :UInt64;        # XXH3 of the work's name, the row flags and the tensor frame
   text              @14 :Text;          # for people, when the status is not ok
-  # What became of predicted units, since the last answer:
-  guessedBytes      @15 :UInt64;        # read ahead of time
-  guessesUsed       @16 :UInt32;        # grains read ahead and then wanted
-  guessesWasted     @17 :UInt32;        # grains read ahead and dropped without having been wanted
+  # What became of units to prefetch, since the last answer:
+  prefetchedBytes      @15 :UInt64;        # read ahead of time
+  prefetchesUsed       @16 :UInt32;        # grains read ahead and then wanted
+  prefetchesWasted     @17 :UInt32;        # grains read ahead and dropped without having been wanted
 }
 
 struct Heartbeat {

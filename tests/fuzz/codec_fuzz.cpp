@@ -6,7 +6,7 @@
 #include "engine/kernels/kernels.h"
 #include "protocol/codec.h"
 #include "protocol/invitation.h"
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 
 namespace potluck {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "engine/base/storage.h"
 #include "protocol/codec.h"
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 #include "tests/unit/protocol/sample_messages.h"
 
 namespace potluck {

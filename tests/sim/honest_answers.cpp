@@ -2,7 +2,7 @@
 
 #include "engine/base/check.h"
 #include "protocol/codec.h"
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 
 namespace potluck::sim {
 

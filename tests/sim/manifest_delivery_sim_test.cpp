@@ -85,7 +85,7 @@ class ManifestLink {
     TimePoint now = clock_.now();
     while (!up_.empty() && up_.front().due <= now) to_coordinator(pop(up_));
     if (case_.generating) delivery_->work_seen();
-    for (Outgoing& part : delivery_->take_outgoing(4)) {
+    for (OutgoingMessage& part : delivery_->take_outgoing(4)) {
       bytes_sent_ += part.tensor.size();
       send_down(std::move(part.message), std::move(part.tensor), Channel::kBulk);
     }

@@ -278,8 +278,8 @@ void MessageGenerator::spoil(Compute* request, ByteVector* tensor) {
 
 Said MessageGenerator::compute() {
   Compute request = valid_compute(layer());
-  if (one_in(4)) request.predicted = units();
-  std::erase_if(request.predicted, [&](UnitId id) { return id.slice >= slices_; });
+  if (one_in(4)) request.prefetch = units();
+  std::erase_if(request.prefetch, [&](UnitId id) { return id.slice >= slices_; });
   ByteVector tensor(request.rows.size() * activation_wire_bytes(request.form, request.columns));
   for (std::byte& byte : tensor) byte = static_cast<std::byte>(pick(100));
   if (wrong()) spoil(&request, &tensor);

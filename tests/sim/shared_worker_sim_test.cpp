@@ -182,7 +182,7 @@ class SharedWorker final : private Transport {
   void exchange() {
     for (bool said = true; said;) {
       said = false;
-      for (Outgoing& out : second.core.take_outgoing(4)) {
+      for (OutgoingMessage& out : second.core.take_outgoing(4)) {
         auto message = decode_header(encode_header(out.message));
         worker_->on_message(second.key, out.channel, std::move(*message), std::move(out.tensor));
         said = true;

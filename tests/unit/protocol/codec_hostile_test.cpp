@@ -213,8 +213,8 @@ TEST(CodecHostile, ComputeCallsOutOfRange) {
     expect_refused("fraction bits", kCorrupt,
                    [=](Root r) { valid_compute(r).getFractionBits().set(0, bits); });
   }
-  expect_refused("predicted", kLimit, [](Root r) {
-    set_numbers(valid_compute(r).initPredicted(3), {0, 0, 2});
+  expect_refused("units to prefetch", kLimit, [](Root r) {
+    set_numbers(valid_compute(r).initPrefetch(3), {0, 0, 2});
   });
 }
 

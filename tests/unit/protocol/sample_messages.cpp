@@ -72,7 +72,7 @@ void add_compute(std::vector<Message>& list) {
   Compute usual = compute(8, 4);
   usual.form = ActivationForm::kQ8Block256;
   usual.columns = 2048;
-  usual.predicted = units(17);
+  usual.prefetch = units(17);
   list.emplace_back(usual);
   list.emplace_back(
       compute(limits::kRowsPerMessage, limits::kCallsPerMessage / limits::kRowsPerMessage));
@@ -154,7 +154,7 @@ bool fits(const Compute& m) {
   return whole && m.form <= ActivationForm::kQ8Block256 && slices_fit(m.slices) && m.columns >= 1 &&
          m.columns <= limits::kHidden && m.work.layer < limits::kLayers && !m.rows.empty() &&
          m.rows.size() <= limits::kRowsPerMessage && calls <= limits::kCallsPerMessage &&
-         units_fit(m.predicted, m.slices);
+         units_fit(m.prefetch, m.slices);
 }
 bool fits(const Partial& m) {
   for (uint8_t flag : m.row_flags) {

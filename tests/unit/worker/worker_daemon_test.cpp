@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/memory_storage.h"
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 #include "protocol/zmq_transport.h"
 #include "tests/support/recorded_log.h"
 #include "tests/unit/worker/sample_model.h"

@@ -6,7 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/inline_reader.h"
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 
 namespace potluck::test {
 namespace {

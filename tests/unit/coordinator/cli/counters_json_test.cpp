@@ -15,12 +15,12 @@ TEST(CountersJson, EveryCounterStandsUnderItsName) {
   ExpertCounters counters;
   counters.workers = 3;
   counters.dispatch.batches = 5;
-  counters.dispatch.work.guesses_wasted = 7;
+  counters.dispatch.work.prefetches_wasted = 7;
   counters.layers.wait = uint64_t{1} << 63;
   nlohmann::json object = json_of(counters);
   EXPECT_EQ(object["workers"], 3);
   EXPECT_EQ(object["round_trips"], 5);
-  EXPECT_EQ(object["guesses_wasted"], 7);
+  EXPECT_EQ(object["prefetches_wasted"], 7);
   EXPECT_EQ(object["layer_wait_ns"], uint64_t{1} << 63);
   EXPECT_EQ(object["disk_bytes"], 0);
 }

@@ -56,7 +56,7 @@ class FloodTest : public testing::Test {
 
   // Sends what is to be sent; beats that want it are answered by those who take what they are sent.
   void take() {
-    for (const Outgoing& outgoing : membership_->take_outgoing()) {
+    for (const OutgoingMessage& outgoing : membership_->take_outgoing()) {
       uint64_t bytes = encode_header(outgoing.message).size();
       sent_bytes_ += bytes;
       bytes_to_[outgoing.peer] += bytes;
@@ -222,7 +222,7 @@ TEST_F(FloodTest, AReportOfMoreUnitsThanAnyWorkerHoldsIsRefused) {
   report.ready.assign(limits::kUnitsPerReport + 1, UnitId{0, 0, 0});
   tell(1, report);
   bool refused = false;
-  for (const Outgoing& outgoing : membership_->take_outgoing()) {
+  for (const OutgoingMessage& outgoing : membership_->take_outgoing()) {
     refused = refused || std::holds_alternative<Refusal>(outgoing.message);
   }
   EXPECT_TRUE(refused);

@@ -60,7 +60,7 @@ class MembershipTest : public testing::Test {
   std::vector<T> sent(uint8_t number) {
     collect();
     std::vector<T> found;
-    std::erase_if(outbox_, [&](const Outgoing& outgoing) {
+    std::erase_if(outbox_, [&](const OutgoingMessage& outgoing) {
       const T* message = std::get_if<T>(&outgoing.message);
       if (outgoing.peer != peer(number) || message == nullptr) return false;
       found.push_back(*message);
@@ -70,7 +70,8 @@ class MembershipTest : public testing::Test {
   }
 
   void collect() {
-    for (Outgoing& outgoing : membership_->take_outgoing()) outbox_.push_back(std::move(outgoing));
+    for (OutgoingMessage& outgoing : membership_->take_outgoing())
+      outbox_.push_back(std::move(outgoing));
   }
 
   // Long enough that a greeting is answered at once again.
@@ -119,7 +120,7 @@ class MembershipTest : public testing::Test {
   ManualClock clock_;
   MembershipOptions options_;
   std::optional<Membership> membership_;
-  std::vector<Outgoing> outbox_;
+  std::vector<OutgoingMessage> outbox_;
 };
 
 }  // namespace potluck::test

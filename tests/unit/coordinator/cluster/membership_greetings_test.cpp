@@ -17,7 +17,7 @@ class MembershipGreetings : public MembershipTest {};
 TEST_F(MembershipGreetings, WelcomesAWorkerAndTellsItWhatToHold) {
   ASSERT_TRUE(allow_list_.add(peer(1), "").ok());
   tell(1, hello(1));
-  std::vector<Outgoing> outgoing = membership_->take_outgoing();
+  std::vector<OutgoingMessage> outgoing = membership_->take_outgoing();
   ASSERT_EQ(outgoing.size(), 3u);
   const auto& welcome = std::get<Welcome>(outgoing[0].message);
   EXPECT_EQ(welcome.epoch, kEpoch);

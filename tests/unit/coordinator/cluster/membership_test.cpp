@@ -367,7 +367,7 @@ TEST_F(MembershipTest, AnInvitationAdmitsAKeyOnce) {
   SeededEntropy entropy(4);
   Invitation invitation = invitations_.issue(Invitation{}, clock_.unix_seconds() + 100, entropy);
   tell(1, JoinRequest{invitation.secret, "a\nphone"}, Channel::kJoin);
-  std::vector<Outgoing> outgoing = membership_->take_outgoing();
+  std::vector<OutgoingMessage> outgoing = membership_->take_outgoing();
   ASSERT_EQ(outgoing.size(), 1u);
   EXPECT_EQ(outgoing[0].channel, Channel::kJoin);
   const auto& accept = std::get<JoinAccept>(outgoing[0].message);

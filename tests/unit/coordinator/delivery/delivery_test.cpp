@@ -39,7 +39,9 @@ class DeliveryTest : public testing::Test {
 
   FetchGrain fetch(GrainId id) const { return {manifest_->digest_of(id), id}; }
 
-  static BulkData data(const Outgoing& outgoing) { return std::get<BulkData>(outgoing.message); }
+  static BulkData data(const OutgoingMessage& outgoing) {
+    return std::get<BulkData>(outgoing.message);
+  }
 
   static std::unique_ptr<Storage> storage_;
   static std::unique_ptr<Model> model_;
@@ -60,7 +62,7 @@ TEST_F(DeliveryTest, DeliversTheSignedManifest) {
   EXPECT_TRUE(delivery_.idle());
   EXPECT_TRUE(delivery_.on_message(peer(1), FetchManifest{manifest_->digest()}, true));
   EXPECT_FALSE(delivery_.idle());
-  std::vector<Outgoing> parts = delivery_.take_outgoing(10);
+  std::vector<OutgoingMessage> parts = delivery_.take_outgoing(10);
   ASSERT_EQ(parts.size(), 1u);
   EXPECT_EQ(parts[0].peer, peer(1));
   EXPECT_EQ(parts[0].channel, Channel::kBulk);
@@ -75,7 +77,7 @@ TEST_F(DeliveryTest, DeliversTheSignedManifest) {
 
 TEST_F(DeliveryTest, AnotherManifestIsNotFound) {
   delivery_.on_message(peer(1), FetchManifest{test::sample_digest(5)}, true);
-  std::vector<Outgoing> parts = delivery_.take_outgoing(10);
+  std::vector<OutgoingMessage> parts = delivery_.take_outgoing(10);
   ASSERT_EQ(parts.size(), 1u);
   EXPECT_FALSE(data(parts[0]).found);
   EXPECT_EQ(data(parts[0]).digest, test::sample_digest(5));
@@ -89,7 +91,7 @@ TEST_F(DeliveryTest, DeliversEveryGrainAsTheManifestNamesIt) {
       for (uint16_t grain = 0; grain < layer.plan.grains; ++grain) {
         GrainId id{static_cast<uint16_t>(layer.layer), expert, grain};
         delivery_.on_message(peer(1), fetch(id), true);
-        std::vector<Outgoing> parts = delivery_.take_outgoing(2);
+        std::vector<OutgoingMessage> parts = delivery_.take_outgoing(2);
         ASSERT_EQ(parts.size(), 1u);
         EXPECT_TRUE(data(parts[0]).found);
         EXPECT_EQ(data(parts[0]).offset, 0u);
@@ -109,7 +111,7 @@ TEST_F(DeliveryTest, OnlyWhatTheManifestNamesIsCut) {
                      GrainId{65535, 65535, 65535}, GrainId{0, 1, 0}}) {
     // The last one exists, but is not what the digest names.
     delivery_.on_message(peer(1), FetchGrain{manifest_->digest_of(good), id}, true);
-    std::vector<Outgoing> parts = delivery_.take_outgoing(10);
+    std::vector<OutgoingMessage> parts = delivery_.take_outgoing(10);
     ASSERT_EQ(parts.size(), 1u);
     EXPECT_FALSE(data(parts[0]).found);
     EXPECT_EQ(data(parts[0]).digest, manifest_->digest_of(good));
@@ -153,7 +155,7 @@ TEST_F(DeliveryTest, ForgetsWhatALostPeerWanted) {
   delivery_.on_message(peer(2), fetch({0, 0, 1}), true);
   delivery_.on_message(peer(1), fetch({0, 1, 0}), true);
   delivery_.forget(peer(1));
-  std::vector<Outgoing> parts = delivery_.take_outgoing(10);
+  std::vector<OutgoingMessage> parts = delivery_.take_outgoing(10);
   ASSERT_EQ(parts.size(), 1u);
   EXPECT_EQ(parts[0].peer, peer(2));
 }
@@ -163,7 +165,7 @@ TEST_F(DeliveryTest, OnePeerCannotFillTheQueueOfTheOthers) {
     delivery_.on_message(peer(1), FetchGrain{test::sample_digest(i), {0, 0, 0}}, true);
   }
   delivery_.on_message(peer(2), fetch({0, 0, 0}), true);
-  std::vector<Outgoing> parts = delivery_.take_outgoing(20'000);
+  std::vector<OutgoingMessage> parts = delivery_.take_outgoing(20'000);
   EXPECT_EQ(parts.size(), limits::kBulkPartsAsked + 1);
   EXPECT_EQ(parts[1].peer, peer(2));  // peers take turns
   EXPECT_TRUE(data(parts[1]).found);
@@ -180,7 +182,7 @@ TEST_F(DeliveryTest, RepeatedRequestsForAWholeAreAnsweredOnce) {
       delivery_.on_message(peer(1), grain, true);
     }
   }
-  std::vector<Outgoing> parts = delivery_.take_outgoing(1000);
+  std::vector<OutgoingMessage> parts = delivery_.take_outgoing(1000);
   ASSERT_EQ(parts.size(), 4u);
   for (uint64_t i = 0; i < 4; ++i) {
     EXPECT_EQ(data(parts[i]).offset, i * 100);
@@ -194,14 +196,14 @@ TEST_F(DeliveryTest, PartsBeyondTheEndAreNotFound) {
   for (uint64_t offset : {total, total + 1, uint64_t{limits::kBulkBytes - 1}, UINT64_MAX}) {
     grain.offset = offset;
     delivery_.on_message(peer(1), grain, true);
-    std::vector<Outgoing> parts = delivery_.take_outgoing(10);
+    std::vector<OutgoingMessage> parts = delivery_.take_outgoing(10);
     ASSERT_EQ(parts.size(), 1u);
     EXPECT_FALSE(data(parts[0]).found);
     EXPECT_LE(data(parts[0]).offset, data(parts[0]).total);
   }
   grain.offset = total - 1;
   delivery_.on_message(peer(1), grain, true);
-  std::vector<Outgoing> parts = delivery_.take_outgoing(10);
+  std::vector<OutgoingMessage> parts = delivery_.take_outgoing(10);
   ASSERT_EQ(parts.size(), 1u);
   EXPECT_EQ(parts[0].tensor.size(), 1u);
 }
@@ -217,7 +219,7 @@ TEST_F(DeliveryTest, WhatTheWayToAPeerDoesNotTakeWaitsInOrder) {
   std::vector<uint64_t> sent;
   for (int turn = 0; turn < 10; ++turn) {
     int taken = 0;  // the way takes one part a turn
-    for (Outgoing& part : delivery_.take_outgoing(3)) {
+    for (OutgoingMessage& part : delivery_.take_outgoing(3)) {
       if (part.peer == peer(1) && taken++ > 0) {
         delivery_.not_sent(part, false);
       } else if (part.peer == peer(1)) {
@@ -236,7 +238,7 @@ TEST_F(DeliveryTest, APeerThatIsGoneIsForgotten) {
   for (uint16_t expert = 0; expert < 5; ++expert) {
     delivery_.on_message(peer(1), fetch({0, expert, 0}), true);
   }
-  std::vector<Outgoing> parts = delivery_.take_outgoing(1);
+  std::vector<OutgoingMessage> parts = delivery_.take_outgoing(1);
   ASSERT_EQ(parts.size(), 1u);
   delivery_.not_sent(parts[0], true);
   EXPECT_TRUE(delivery_.idle());
@@ -290,7 +292,7 @@ TEST(DeliveryParts, LargeContentComesInParts) {
   ByteVector received;
   while (received.size() < signed_manifest.body.size()) {
     delivery.on_message(peer(1), FetchManifest{large.digest(), received.size()}, true);
-    std::vector<Outgoing> parts = delivery.take_outgoing(9);
+    std::vector<OutgoingMessage> parts = delivery.take_outgoing(9);
     ASSERT_EQ(parts.size(), 1u);
     const auto& part = std::get<BulkData>(parts[0].message);
     EXPECT_EQ(part.offset, received.size());
@@ -319,7 +321,7 @@ TEST(DeliveryParts, AnAlteredModelFileIsNoticed) {
   Delivery delivery(signed_manifest, manifest, (*model)->cutter(), clock);
   auto layer = static_cast<uint16_t>(layers[0].layer);
   delivery.on_message(peer(1), FetchGrain{test::sample_digest(6), {layer, 0, 1}}, true);
-  std::vector<Outgoing> parts = delivery.take_outgoing(5);
+  std::vector<OutgoingMessage> parts = delivery.take_outgoing(5);
   ASSERT_EQ(parts.size(), 1u);
   EXPECT_FALSE(std::get<BulkData>(parts[0].message).found);
   EXPECT_TRUE(any_contains(delivery.take_notices(), "altered"));

@@ -20,7 +20,7 @@ TEST(CallBuilder, AMessageHasTheRowsOfItsCallsOnly) {
   SampleBatch work(manifest, 0, 5, 2);
   RowCalls calls = {{1, 6, 0, 0.5F}, {1, 6, 1, 0.5F}, {4, 3, 1, 0.25F}};
   CallTerms terms{{23, 9, 0, 2}, peer(3), 2};
-  Outgoing message = build_call(terms, work.batch(), calls, 2, {});
+  OutgoingMessage message = build_call(terms, work.batch(), calls, 2, {});
   EXPECT_EQ(message.peer, peer(3));
   EXPECT_EQ(message.channel, Channel::kCompute);
   Compute expected;
@@ -36,14 +36,14 @@ TEST(CallBuilder, AMessageHasTheRowsOfItsCallsOnly) {
   EXPECT_EQ(std::memcmp(message.tensor.data() + row_bytes, values + 4 * 64, row_bytes), 0);
 }
 
-TEST(CallBuilder, OfTheForecastAMessageCarriesItsWorkersPart) {
+TEST(CallBuilder, OfThePrefetchAMessageCarriesItsWorkersPart) {
   Manifest manifest = test::sample_manifest(1, 8);
   SampleBatch work(manifest, 0, 1, 1);
   RowCalls calls = {{0, 1, 0, 1}};
-  std::vector<ForecastUnit> forecast = {
+  std::vector<PrefetchUnit> prefetch = {
       {peer(1), {1, 7, 0}}, {peer(2), {1, 3, 0}}, {peer(1), {1, 2, 0}}};
-  Outgoing message = build_call({{}, peer(1), 1}, work.batch(), calls, 1, forecast);
-  EXPECT_EQ(compute_of(message).predicted, (std::vector<UnitId>{{1, 7, 0}, {1, 2, 0}}));
+  OutgoingMessage message = build_call({{}, peer(1), 1}, work.batch(), calls, 1, prefetch);
+  EXPECT_EQ(compute_of(message).prefetch, (std::vector<UnitId>{{1, 7, 0}, {1, 2, 0}}));
 }
 
 }  // namespace

@@ -55,12 +55,12 @@ class CoordinatorCoreTest : public testing::Test {
   }
 
   // Everything sent to any peer since the last call.
-  std::vector<Outgoing> sent() { return core_->take_outgoing(100); }
+  std::vector<OutgoingMessage> sent() { return core_->take_outgoing(100); }
 
   template <class T>
-  static std::vector<T> only(const std::vector<Outgoing>& outgoing, uint8_t number) {
+  static std::vector<T> only(const std::vector<OutgoingMessage>& outgoing, uint8_t number) {
     std::vector<T> found;
-    for (const Outgoing& message : outgoing) {
+    for (const OutgoingMessage& message : outgoing) {
       const T* wanted = std::get_if<T>(&message.message);
       if (message.peer == peer(number) && wanted != nullptr) found.push_back(*wanted);
     }
@@ -89,12 +89,12 @@ class CoordinatorCoreTest : public testing::Test {
   }
 
   // One worker, everything ready, one batch submitted; returns its Compute.
-  Outgoing submit_to_one(SampleBatch& work) {
+  OutgoingMessage submit_to_one(SampleBatch& work) {
     join(1);
     make_ready(1);
     sent();
     ticket_ = core_->dispatcher().submit(work.batch(), &work.sums);
-    std::vector<Outgoing> outgoing = sent();
+    std::vector<OutgoingMessage> outgoing = sent();
     EXPECT_EQ(outgoing.size(), 1u);
     return outgoing.at(0);
   }
@@ -200,7 +200,7 @@ TEST_F(CoordinatorCoreTest, AWorkerJoinsFetchesAndComputes) {
   tell(1, JoinRequest{invitation.secret, "phone"}, Channel::kJoin);
   EXPECT_EQ(only<JoinAccept>(sent(), 1).size(), 1u);
   tell(1, hello());
-  std::vector<Outgoing> outgoing = sent();
+  std::vector<OutgoingMessage> outgoing = sent();
   ASSERT_EQ(only<Welcome>(outgoing, 1).size(), 1u);
   Assignment assignment = only<Assignment>(outgoing, 1).at(0);
   EXPECT_EQ(assignment.units.size(), 3u * 8 * 2);
@@ -248,7 +248,7 @@ TEST_F(CoordinatorCoreTest, StrangersAreServedNothing) {
 
 TEST_F(CoordinatorCoreTest, WorkOfAVanishedWorkerIsDoneElsewhereAtOnce) {
   SampleBatch work(*manifest_, 0, 2, 2);
-  Outgoing compute = submit_to_one(work);
+  OutgoingMessage compute = submit_to_one(work);
   core_->on_unreachable(peer(1), "connection closed");
   EXPECT_TRUE(core_->dispatcher().take_local_work());
   EXPECT_EQ(core_->cluster().workers_lost(), 1u);
@@ -267,7 +267,7 @@ TEST_F(CoordinatorCoreTest, WhatWasQueuedForALostWorkerIsNotSent) {
 
 TEST_F(CoordinatorCoreTest, AWorkerThatStartsAnewOwesNothing) {
   SampleBatch work(*manifest_, 0, 2, 2);
-  Outgoing compute = submit_to_one(work);
+  OutgoingMessage compute = submit_to_one(work);
   clock_.advance(kGreetingPause);
   tell(1, hello());
   EXPECT_TRUE(core_->dispatcher().take_local_work());
@@ -288,7 +288,7 @@ TEST_F(CoordinatorCoreTest, DeliveryEndsWithTheMembership) {
 
 TEST_F(CoordinatorCoreTest, UnitsLostWhileComputingAreNoLongerReady) {
   SampleBatch work(*manifest_, 0, 1, 2);
-  Outgoing compute = submit_to_one(work);
+  OutgoingMessage compute = submit_to_one(work);
   uint64_t ready = core_->cluster().units_ready();
   const UnitCall& call = test::compute_of(compute).rows[0].calls[0];
   Partial partial;
@@ -302,7 +302,7 @@ TEST_F(CoordinatorCoreTest, UnitsLostWhileComputingAreNoLongerReady) {
 
 TEST_F(CoordinatorCoreTest, ASilentWorkerIsProbedWhileItOwesAnAnswer) {
   SampleBatch work(*manifest_, 0, 1, 2);
-  Outgoing compute = submit_to_one(work);
+  OutgoingMessage compute = submit_to_one(work);
   TimePoint start = clock_.now();
   std::vector<Duration> probes;
   while (clock_.now() < start + milliseconds(300)) {
@@ -352,7 +352,7 @@ TEST_F(CoordinatorCoreTest, WorkGoesOutBeforeEverythingElse) {
   tell(1, Heartbeat{kEpoch, 1, true});
   SampleBatch work(*manifest_, 0, 1, 2);
   core_->dispatcher().submit(work.batch(), &work.sums);
-  std::vector<Outgoing> outgoing = sent();
+  std::vector<OutgoingMessage> outgoing = sent();
   ASSERT_EQ(outgoing.size(), 3u);
   EXPECT_TRUE(std::holds_alternative<Compute>(outgoing[0].message));
   EXPECT_TRUE(std::holds_alternative<Heartbeat>(outgoing[1].message));

@@ -48,12 +48,14 @@ class DispatchFixture {
   void deliver(const PeerKey& from, const Answer& answer) {
     dispatcher.on_partial(from, answer.partial, answer.tensor);
   }
-  void answer(const Outgoing& outgoing) { deliver(outgoing.peer, answer_to(manifest, outgoing)); }
+  void answer(const OutgoingMessage& outgoing) {
+    deliver(outgoing.peer, answer_to(manifest, outgoing));
+  }
   // Also what is asked because of the answers.
   void answer_all() {
     for (auto asked = dispatcher.take_outgoing(); !asked.empty();
          asked = dispatcher.take_outgoing()) {
-      for (const Outgoing& outgoing : asked) answer(outgoing);
+      for (const OutgoingMessage& outgoing : asked) answer(outgoing);
     }
   }
   void run_local_work() {

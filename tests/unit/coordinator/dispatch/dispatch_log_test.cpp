@@ -47,7 +47,7 @@ TEST(DispatchLog, DisksAreInUseForAWhileAfterTheyWereRead) {
   Debt debt;
   log.took_answer(debt, {.cache_hits = 5});
   EXPECT_FALSE(log.disks_in_use());
-  for (WorkCounters read : {WorkCounters{.cache_misses = 1}, WorkCounters{.guesses_used = 1}}) {
+  for (WorkCounters read : {WorkCounters{.cache_misses = 1}, WorkCounters{.prefetches_used = 1}}) {
     log.took_answer(debt, read);
     EXPECT_TRUE(log.disks_in_use());
     log.counts().batches += 255;

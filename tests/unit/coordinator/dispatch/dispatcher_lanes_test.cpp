@@ -49,12 +49,12 @@ class SlowWorkers {
 
  private:
   struct Asked {
-    Outgoing message;
+    OutgoingMessage message;
     TimePoint due;
   };
 
   void take() {
-    for (Outgoing& message : f_.dispatcher.take_outgoing()) {
+    for (OutgoingMessage& message : f_.dispatcher.take_outgoing()) {
       size_t rows = compute_of(message).rows.size();
       rows_asked.push_back(rows);
       most_bytes = std::max<uint64_t>(most_bytes, message.tensor.size());
@@ -67,7 +67,7 @@ class SlowWorkers {
 
   void answer_due() {
     while (!queue_.empty() && queue_.front().due <= f_.clock.now()) {
-      Outgoing message = std::move(queue_.front().message);
+      OutgoingMessage message = std::move(queue_.front().message);
       queue_.pop_front();
       f_.answer(message);
       take();
@@ -190,7 +190,7 @@ TEST(DispatcherLanes, AForgottenTicketMakesRoomForWhatWaitsBehindIt) {
   uint64_t two = f.dispatcher.submit(second.batch(), &second.sums);
   ASSERT_EQ(f.dispatcher.take_outgoing().size(), 1u);
   f.dispatcher.forget(one);
-  std::vector<Outgoing> next = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> next = f.dispatcher.take_outgoing();
   ASSERT_EQ(next.size(), 1u);
   EXPECT_EQ(compute_of(next[0]).work.layer, 2u);
   f.answer(next[0]);
@@ -242,7 +242,7 @@ TEST(DispatcherLanes, WhatIsKnownAboutAWorkersSpeedOutlivesItsLoss) {
   f.lose(1);
   f.add_worker(1, f.all_units());
   f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> asked = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> asked = f.dispatcher.take_outgoing();
   ASSERT_FALSE(asked.empty());
   EXPECT_LE(compute_of(asked[0]).rows.size(), 12u) << "about a second of its work";
 }

@@ -70,7 +70,7 @@ class RepliesTest : public testing::Test {
   DispatchFixture f_;
   SampleBatch work_;
   uint64_t ticket_ = 0;
-  std::vector<Outgoing> outgoing_;
+  std::vector<OutgoingMessage> outgoing_;
   Answer good_;
 };
 
@@ -273,7 +273,7 @@ TEST_F(RepliesTest, MissingWithoutSayingWhatIsABadAnswer) {
 TEST_F(RepliesTest, AWorkerThatAnswersBadlyRestsLongerEachTime) {
   auto asked = [&] {
     uint64_t ticket = f_.dispatcher.submit(work_.batch(), &work_.sums);
-    std::vector<Outgoing> outgoing = f_.dispatcher.take_outgoing();
+    std::vector<OutgoingMessage> outgoing = f_.dispatcher.take_outgoing();
     if (outgoing.empty()) {
       f_.dispatcher.forget(ticket);
       return false;
@@ -309,12 +309,12 @@ TEST(Replies, ABadAnswerSendsThePieceToTheOtherHolder) {
   f.add_worker(2, f.all_units());
   SampleBatch work(f.manifest, 0, 1, 1);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 1u);
   Answer bad = answer_to(f.manifest, outgoing[0]);
   bad.partial.checksum ^= 1;
   f.deliver(outgoing[0].peer, bad);
-  std::vector<Outgoing> again = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> again = f.dispatcher.take_outgoing();
   ASSERT_EQ(again.size(), 1u);
   EXPECT_EQ(again[0].peer, peer(2));
   EXPECT_EQ(compute_of(again[0]).work.attempt, 1u);

@@ -29,7 +29,7 @@ TEST(Dispatcher, OneWorkerThatHoldsEverythingGetsOneMessage) {
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   EXPECT_FALSE(f.dispatcher.done(ticket));
   EXPECT_FALSE(f.dispatcher.take_local_work());
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 1u);
   EXPECT_EQ(outgoing[0].peer, peer(1));
   EXPECT_EQ(outgoing[0].channel, Channel::kCompute);
@@ -73,10 +73,10 @@ TEST(Dispatcher, EveryWorkerConcernedGetsOneMessageWithItsRowsOnly) {
   f.add_worker(3, f.units(6, 8));
   SampleBatch work(f.manifest, 0, 20, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 3u);
   uint64_t calls = 0;
-  for (const Outgoing& message : outgoing) {
+  for (const OutgoingMessage& message : outgoing) {
     for (const ComputeRow& row : compute_of(message).rows) {
       EXPECT_FALSE(row.calls.empty());
       calls += row.calls.size();
@@ -85,7 +85,7 @@ TEST(Dispatcher, EveryWorkerConcernedGetsOneMessageWithItsRowsOnly) {
   EXPECT_EQ(calls, work.unit_calls(2));
   // In any order.
   std::reverse(outgoing.begin(), outgoing.end());
-  for (const Outgoing& message : outgoing) {
+  for (const OutgoingMessage& message : outgoing) {
     EXPECT_FALSE(f.dispatcher.done(ticket));
     f.answer(message);
   }
@@ -153,9 +153,9 @@ TEST(Dispatcher, ReplicasShareTheWork) {
   for (uint8_t number : std::vector<uint8_t>{1, 2, 3}) f.add_worker(number, f.all_units());
   SampleBatch work(f.manifest, 0, 1, 6);
   f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 3u);
-  for (const Outgoing& message : outgoing) {
+  for (const OutgoingMessage& message : outgoing) {
     EXPECT_EQ(compute_of(message).rows[0].calls.size(), 2u);
   }
 }
@@ -166,7 +166,7 @@ TEST(Dispatcher, AmongEqualsTheLowestNumberIsChosen) {
   f.add_worker(2, f.all_units());
   SampleBatch work(f.manifest, 0, 1, 1);
   f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 1u);
   EXPECT_EQ(outgoing[0].peer, peer(2));
 }
@@ -179,7 +179,7 @@ TEST(Dispatcher, AUnitGoesToOneWorkerWithAllItsRows) {
   std::map<std::pair<uint16_t, uint16_t>, PeerKey> owner;
   for (auto asked = f.dispatcher.take_outgoing(); !asked.empty();
        asked = f.dispatcher.take_outgoing()) {
-    for (const Outgoing& message : asked) {
+    for (const OutgoingMessage& message : asked) {
       for (const ComputeRow& row : compute_of(message).rows) {
         for (const UnitCall& call : row.calls) {
           auto [entry, first] = owner.emplace(std::pair{call.expert, call.slice}, message.peer);
@@ -211,7 +211,7 @@ TEST(Dispatcher, SeveralBatchesAreInFlightAtOnce) {
   uint64_t one = f.dispatcher.submit(first.batch(), &first.sums);
   uint64_t two = f.dispatcher.submit(second.batch(), &second.sums);
   EXPECT_NE(one, two);
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 4u);
   for (size_t i : {3, 0, 2, 1}) f.answer(outgoing[i]);
   EXPECT_TRUE(f.dispatcher.done(one));
@@ -227,7 +227,7 @@ TEST(Dispatcher, RequestsAreNeverReused) {
   SampleBatch work(f.manifest, 0, 1, 1);
   for (int i = 0; i < 20; ++i) {
     uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
-    std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+    std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
     ASSERT_EQ(outgoing.size(), 1u);
     EXPECT_TRUE(seen.insert(compute_of(outgoing[0]).work.request).second);
     f.answer(outgoing[0]);
@@ -241,14 +241,14 @@ TEST(Dispatcher, WorkOfALostWorkerGoesToAnotherHolderAtOnce) {
   f.add_worker(2, f.units(0, 4));
   SampleBatch work(f.manifest, 0, 8, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 2u);
   f.lose(1);
-  std::vector<Outgoing> again = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> again = f.dispatcher.take_outgoing();
   ASSERT_EQ(again.size(), 1u);
   EXPECT_EQ(again[0].peer, peer(2));
   EXPECT_EQ(compute_of(again[0]).work.attempt, 1u);
-  for (const Outgoing& message : outgoing) {
+  for (const OutgoingMessage& message : outgoing) {
     if (message.peer == peer(2)) f.answer(message);
   }
   f.answer(again[0]);
@@ -264,7 +264,7 @@ TEST(Dispatcher, AnAnswerOfALostWorkerIsDropped) {
   f.add_worker(1, f.all_units());
   SampleBatch work(f.manifest, 0, 3, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   f.lose(1);
   f.answer(outgoing[0]);
   EXPECT_EQ(f.statistics().late_replies, 1u);
@@ -295,7 +295,7 @@ TEST(Dispatcher, AMissedDeadlineGivesTheWorkToSomebodyElse) {
   f.add_worker(2, f.all_units());
   SampleBatch work(f.manifest, 0, 1, 1);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> first = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> first = f.dispatcher.take_outgoing();
   ASSERT_EQ(first.size(), 2u);  // a slice each
   f.answer(first[1]);
   ASSERT_TRUE(f.dispatcher.next_deadline());
@@ -306,7 +306,7 @@ TEST(Dispatcher, AMissedDeadlineGivesTheWorkToSomebodyElse) {
   EXPECT_TRUE(f.dispatcher.take_outgoing().empty());
   f.clock.set(deadline);
   f.dispatcher.on_tick();
-  std::vector<Outgoing> second = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> second = f.dispatcher.take_outgoing();
   ASSERT_EQ(second.size(), 1u);
   EXPECT_EQ(second[0].peer, peer(2));
   EXPECT_EQ(compute_of(second[0]).work.attempt, 1u);
@@ -343,7 +343,7 @@ TEST(Dispatcher, ALateAnswerIsASignOfLifeAndTeachesPatience) {
   f.add_worker(1, f.all_units());
   SampleBatch work(f.manifest, 0, 1, 1);
   f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   f.clock.advance(seconds(7));
   f.dispatcher.on_tick();
   f.run_local_work();
@@ -360,7 +360,7 @@ TEST(Dispatcher, EveryAttemptAtAPieceFailsAndTheCoordinatorEndsIt) {
   SampleBatch work(f.manifest, 0, 1, 1);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   uint32_t attempts = 0;
-  for (std::vector<Outgoing> out = f.dispatcher.take_outgoing(); !out.empty();
+  for (std::vector<OutgoingMessage> out = f.dispatcher.take_outgoing(); !out.empty();
        out = f.dispatcher.take_outgoing()) {
     ASSERT_EQ(out.size(), 1u);
     EXPECT_EQ(compute_of(out[0]).work.attempt, attempts++);
@@ -379,7 +379,7 @@ TEST(Dispatcher, AForgottenTicketLeavesNothingBehind) {
   f.add_worker(1, f.units(0, 4));
   SampleBatch work(f.manifest, 0, 6, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 1u);
   f.dispatcher.forget(ticket);
   EXPECT_FALSE(f.dispatcher.next_deadline());
@@ -403,7 +403,7 @@ TEST(Dispatcher, WhoOwesAnAnswerForAWhileIsWaitedFor) {
   EXPECT_EQ(next_waiting(), TimePoint::max());
   SampleBatch work(f.manifest, 0, 16, 2);
   f.dispatcher.submit(work.batch(), &work.sums);
-  std::vector<Outgoing> outgoing = f.dispatcher.take_outgoing();
+  std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 2u);
   EXPECT_TRUE(f.dispatcher.waiting_for().empty());
   EXPECT_EQ(next_waiting(), f.clock.now() + kWaitingAfter);
@@ -428,7 +428,7 @@ TEST(Dispatcher, AnyCourseOfEventsEndsWithTheExactAnswer) {
       f.add_worker(number, f.units(first, static_cast<uint16_t>(first + 3)));
     };
     for (uint8_t number = 1; number <= 5; ++number) join(number);
-    std::vector<Outgoing> in_flight;
+    std::vector<OutgoingMessage> in_flight;
     for (uint64_t round = 0; round < 6; ++round) {
       SampleBatch work(f.manifest, round % 2 == 0 ? 0 : 2, static_cast<uint32_t>(1 + round), 2,
                        seed * 10 + round);
@@ -436,7 +436,8 @@ TEST(Dispatcher, AnyCourseOfEventsEndsWithTheExactAnswer) {
       uint64_t step = 0;
       for (; !f.dispatcher.done(ticket) && step < 2000; ++step) {
         uint64_t position = 1000 + round * 10'000 + step;
-        for (Outgoing& out : f.dispatcher.take_outgoing()) in_flight.push_back(std::move(out));
+        for (OutgoingMessage& out : f.dispatcher.take_outgoing())
+          in_flight.push_back(std::move(out));
         uint64_t which = random.bits(position);
         auto number = static_cast<uint8_t>(1 + random.bits(position, 1) % 5);
         switch (random.bits(position, 2) % 16) {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 
 namespace potluck {
 namespace {

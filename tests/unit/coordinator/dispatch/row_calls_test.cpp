@@ -33,13 +33,13 @@ TEST(RowCalls, SlicesWithoutGrainsAreLeftOut) {
   EXPECT_EQ(calls.size(), 8u);  // as many as there are grains
 }
 
-TEST(RowCalls, AForecastIsOneRowOfTheNextLayer) {
+TEST(RowCalls, APrefetchIsOneRowOfTheNextLayer) {
   Manifest manifest = test::sample_manifest(2, 8);
   SampleBatch work(manifest, 0, 2, 1);
-  std::vector<uint32_t> forecast = {5, 1, 5};
-  work.batch().forecast = forecast;
+  std::vector<uint32_t> prefetch = {5, 1, 5};
+  work.batch().prefetch = prefetch;
   RowCalls calls;
-  list_forecast(work.batch(), *manifest.layer(2), 1, &calls);
+  list_prefetch(work.batch(), *manifest.layer(2), 1, &calls);
   EXPECT_EQ(calls, (RowCalls{{0, 5, 0, 0}, {0, 1, 0, 0}, {0, 5, 0, 0}}));
 }
 

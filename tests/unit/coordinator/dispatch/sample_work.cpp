@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "protocol/codec.h"
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 
 namespace potluck::test {
 namespace {
@@ -75,11 +75,11 @@ uint64_t SampleBatch::unit_calls(uint32_t slices) const {
   return uint64_t{batch_.tokens()} * batch_.top_k * std::min(slices, grains);
 }
 
-const Compute& compute_of(const Outgoing& outgoing) {
+const Compute& compute_of(const OutgoingMessage& outgoing) {
   return std::get<Compute>(outgoing.message);
 }
 
-Answer answer_to(const Manifest& manifest, const Outgoing& outgoing) {
+Answer answer_to(const Manifest& manifest, const OutgoingMessage& outgoing) {
   const Compute& compute = compute_of(outgoing);
   const ManifestLayer& layer = *manifest.layer(compute.work.layer);
   std::vector<float> values(outgoing.tensor.size() / sizeof(float));

@@ -45,11 +45,11 @@ struct Answer {
 };
 
 // What an honest worker answers.
-Answer answer_to(const Manifest& manifest, const Outgoing& outgoing);
+Answer answer_to(const Manifest& manifest, const OutgoingMessage& outgoing);
 // Replaces the tensor frame by these sums, with a checksum that fits.
 void replace_sums(Answer* answer, std::span<const int64_t> sums);
 void fix_checksum(Answer* answer);
-const Compute& compute_of(const Outgoing& outgoing);
+const Compute& compute_of(const OutgoingMessage& outgoing);
 
 // Does the work as the coordinator's last resort would.
 void compute_locally(const Manifest& manifest, const LocalWork& work);

@@ -101,7 +101,7 @@ struct ScatteredReads {
       return value % bound;
     };
     for (size_t i = 0; i < count; ++i) {
-      BlockRead read{.file = &file, .tag = 1000 + i, .speculative = random(2) == 1};
+      BlockRead read{.file = &file, .tag = 1000 + i, .prefetch = random(2) == 1};
       MutableByteSpan space = memory.span().subspan(i * kMostBytes, kMostBytes);
       for (uint64_t parts = 1 + random(3); parts > 0; --parts) {
         uint64_t bytes = (1 + random(32 * kKiB / grid)) * grid;
@@ -169,7 +169,7 @@ TEST_P(AnyBlockReader, ServesDemandFirstAndPromotes) {
     reads.push_back({.file = pipes.back().get(),
                      .parts = MutableByteSpan(memory).subspan(i, 1),
                      .tag = i,
-                     .speculative = i == 1 || i == 3 || i == 4});
+                     .prefetch = i == 1 || i == 3 || i == 4});
   }
   reader_->submit(std::span(reads).first(1));
   reader_->submit(std::span(reads).subspan(1));

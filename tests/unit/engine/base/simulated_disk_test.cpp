@@ -52,13 +52,13 @@ class SimulatedDiskTest : public ::testing::Test {
   void open(uint32_t depth) {
     disk_ = std::make_unique<SimulatedDisk>(std::make_unique<InstantReader>(depth), kRate, clock_);
   }
-  BlockRead read(uint64_t tag, bool speculative = false) {
+  BlockRead read(uint64_t tag, bool prefetch = false) {
     MutableByteSpan part(memory_);
     return {.file = file_.get(),
             .offset = tag % 10 * kRecord,
             .parts = part.subspan(tag * kRecord, kRecord),
             .tag = tag,
-            .speculative = speculative};
+            .prefetch = prefetch};
   }
   void submit(std::vector<BlockRead> reads) { disk_->submit(reads); }
   std::vector<uint64_t> collect() {

@@ -99,7 +99,7 @@ TEST(ToolCallSyntax, IsFoundInWhatATemplateWrites) {
             (ToolCallSyntax{"<call>", "<end>", "function", "parameters"}));
 }
 
-TEST(ToolCallSyntax, IsNotGuessed) {
+TEST(ToolCallSyntax, IsNotPrefetched) {
   EXPECT_EQ(syntax_of(with_calls("")), std::nullopt);
   EXPECT_EQ(syntax_of("{{ messages[0].content }}"), std::nullopt);
   EXPECT_EQ(

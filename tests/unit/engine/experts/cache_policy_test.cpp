@@ -86,7 +86,7 @@ TEST(CachePolicy, HeldEntriesAreSkipped) {
   EXPECT_EQ(policy.victim(false, [](const Digest&) { return false; }), std::nullopt);
 }
 
-TEST(CachePolicy, GuessesLeaveFirstUntilTheyAreUsed) {
+TEST(CachePolicy, PrefetchesLeaveFirstUntilTheyAreUsed) {
   CachePolicy policy(4);
   policy.begin_step(0);
   policy.admit(key(0), false);
@@ -97,13 +97,13 @@ TEST(CachePolicy, GuessesLeaveFirstUntilTheyAreUsed) {
   EXPECT_TRUE(policy.touch(key(1)));
   EXPECT_EQ(policy.victim(false, anything), key(2));
   policy.erase(key(2));
-  EXPECT_EQ(policy.counters().guesses, 2u);
-  EXPECT_EQ(policy.counters().work.guesses_used, 1u);
-  EXPECT_EQ(policy.counters().work.guesses_wasted, 1u);
+  EXPECT_EQ(policy.counters().prefetches, 2u);
+  EXPECT_EQ(policy.counters().work.prefetches_used, 1u);
+  EXPECT_EQ(policy.counters().work.prefetches_wasted, 1u);
   EXPECT_EQ(policy.counters().work.cache_misses, 1u);
 }
 
-TEST(CachePolicy, NothingTheLastTokenUsedLeavesForAGuess) {
+TEST(CachePolicy, NothingTheLastTokenUsedLeavesForAPrefetch) {
   CachePolicy policy(4);
   for (uint32_t layer = 0; layer < 2; ++layer) {
     policy.begin_step(layer);
@@ -111,7 +111,8 @@ TEST(CachePolicy, NothingTheLastTokenUsedLeavesForAGuess) {
   }
   EXPECT_EQ(policy.victim(true, anything), std::nullopt);
   policy.admit(key(5), true);
-  EXPECT_EQ(policy.victim(true, anything), std::nullopt) << "guesses of one step bear each other";
+  EXPECT_EQ(policy.victim(true, anything), std::nullopt)
+      << "prefetches of one step bear each other";
   policy.begin_step(0);
   EXPECT_EQ(policy.victim(true, anything), key(5)) << "its layer has come";
   policy.erase(key(5));
@@ -165,7 +166,7 @@ TEST(CachePolicy, HoldsWhatItWasGivenOnRandomTraces) {
         policy.begin_step(0);
       }
       Digest name = key(random.bits(step, 2) % 30);
-      bool speculative = random.bits(step, 3) % 4 == 0;
+      bool prefetch = random.bits(step, 3) % 4 == 0;
       ASSERT_EQ(policy.contains(name), held.contains(name));
       if (random.bits(step, 4) % 10 == 0) {
         policy.erase(name);
@@ -175,13 +176,13 @@ TEST(CachePolicy, HoldsWhatItWasGivenOnRandomTraces) {
       } else {
         ASSERT_FALSE(policy.touch(name));
         if (held.size() == entries) {
-          auto victim = policy.victim(speculative, anything);
-          ASSERT_TRUE(victim || speculative);
+          auto victim = policy.victim(prefetch, anything);
+          ASSERT_TRUE(victim || prefetch);
           if (!victim) continue;
           ASSERT_EQ(held.erase(*victim), 1u);
           policy.erase(*victim);
         }
-        policy.admit(name, speculative);
+        policy.admit(name, prefetch);
         held.insert(name);
       }
       ASSERT_EQ(policy.size(), held.size());

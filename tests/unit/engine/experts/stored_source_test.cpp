@@ -224,40 +224,40 @@ TEST_F(StoredSourceTest, AWaveLargerThanTheCacheComesInParts) {
   EXPECT_LE(source.resident_bytes(), 3 * slab_);
 }
 
-TEST_F(StoredSourceTest, GuessesAreReadAfterTheWaveAndUsedByTheNext) {
+TEST_F(StoredSourceTest, PrefetchesAreReadAfterTheWaveAndUsedByTheNext) {
   StoredSource source(manifest_, *store_, reader(), clock_, {8 * slab_});
-  source.expect(std::span(ids_).subspan(1, 2));
+  source.prefetch(std::span(ids_).subspan(1, 2));
   source.request({&ids_[0], 1});
   EXPECT_EQ(take_all(source, 1).size(), 1u);
   std::vector<GrainId> next{ids_[1], ids_[3]};
   source.request(next);
   take_all(source, 2);
-  EXPECT_EQ(source.statistics().guesses, 2u);
-  EXPECT_EQ(source.statistics().work.guesses_used, 1u);
+  EXPECT_EQ(source.statistics().prefetches, 2u);
+  EXPECT_EQ(source.statistics().work.prefetches_used, 1u);
   EXPECT_EQ(source.statistics().work.cache_hits, 1u);
   EXPECT_EQ(source.statistics().work.cache_misses, 2u);
 }
 
-TEST_F(StoredSourceTest, UnusedGuessesLeaveFirst) {
+TEST_F(StoredSourceTest, UnusedPrefetchesLeaveFirst) {
   StoredSource source(manifest_, *store_, reader(), clock_, {3 * slab_});
   source.request({&ids_[0], 1});
-  source.expect({&ids_[1], 1});
+  source.prefetch({&ids_[1], 1});
   take_all(source, 1);
   for (size_t i : {2, 3}) ASSERT_TRUE(source.get(ids_[i]));  // the second one needs a place
-  EXPECT_EQ(source.statistics().work.guesses_wasted, 1u);
+  EXPECT_EQ(source.statistics().work.prefetches_wasted, 1u);
   uint64_t misses = source.statistics().work.cache_misses;
   for (size_t i : {0, 2, 3}) ASSERT_TRUE(source.get(ids_[i]));
   EXPECT_EQ(source.statistics().work.cache_misses, misses);
 }
 
-TEST_F(StoredSourceTest, WithoutGuessingNothingIsReadAhead) {
-  StoredSourceOptions options{.budget_bytes = 8 * slab_, .guess = false};
+TEST_F(StoredSourceTest, WithoutPrefetchNothingIsReadAhead) {
+  StoredSourceOptions options{.budget_bytes = 8 * slab_, .prefetch = false};
   StoredSource source(manifest_, *store_, reader(), clock_, options);
-  EXPECT_FALSE(source.wants_guesses());
-  source.expect(std::span(ids_).subspan(1, 2));
+  EXPECT_FALSE(source.wants_prefetch());
+  source.prefetch(std::span(ids_).subspan(1, 2));
   ASSERT_TRUE(source.get(ids_[0]));
   ASSERT_TRUE(source.get(ids_[5]));
-  EXPECT_EQ(source.statistics().guesses, 0u);
+  EXPECT_EQ(source.statistics().prefetches, 0u);
 }
 
 TEST_F(StoredSourceTest, AReadErrorNamesTheGrainAndLosesNothingElse) {
@@ -336,7 +336,7 @@ TEST_F(StoredSourceTest, ThreadsReadTheSame) {
       if (mix64(round * 1000 + i) % 3 == 0) wave.push_back(ids_[i]);
     }
     if (wave.empty()) continue;
-    source.expect(std::span(ids_).first(2));
+    source.prefetch(std::span(ids_).first(2));
     source.request(wave);
     size_t seen = 0;
     while (seen < wave.size()) {

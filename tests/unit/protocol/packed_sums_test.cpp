@@ -1,4 +1,4 @@
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 
 #include <limits>
 

@@ -1,4 +1,4 @@
-// ExpertForecast: guesses which experts the next layer will ask for, so that disks can begin to
+// ExpertPrefetch: predicts which experts the next layer will ask for, so that disks can begin to
 // read them: the next layer's own norm and router, applied to this layer's residual before its
 // experts were added. It costs a router's product and changes nothing that is computed. Owns its
 // scratch memory; one thread (and its pool).
@@ -12,15 +12,17 @@
 
 namespace potluck {
 
-class ExpertForecast {
+class ExpertPrefetch {
  public:
-  // Beyond so many rows most experts are wanted anyway: no guess is made.
+  // Beyond so many rows most experts are wanted anyway: nothing is named.
   static constexpr uint32_t kMostRows = 4;
 
-  ExpertForecast(const Model& model, const Machine& machine) : model_(model), machine_(machine) {}
+  ExpertPrefetch(const Model& model, const ComputeContext& compute)
+      : model_(model), compute_(compute) {}
 
   // `residual` is [rows, hidden], as layer `layer`'s router saw it before the norm. Afterwards
-  // experts() is empty if there is nothing to guess: too many rows, or no router in the next layer.
+  // experts() is empty if there is nothing to predict: too many rows, or no router in the next
+  // layer.
   void run(uint32_t layer, uint32_t rows, const float* residual);
   void clear() { experts_.clear(); }
 
@@ -28,7 +30,7 @@ class ExpertForecast {
 
  private:
   const Model& model_;
-  Machine machine_;
+  ComputeContext compute_;
   ActivationRows normed_;             // [rows, hidden]
   std::vector<float> logits_;         // [rows, experts]
   std::vector<float> probabilities_;  // [experts]

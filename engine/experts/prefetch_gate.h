@@ -1,6 +1,6 @@
-// GuessGate: whether reading experts ahead of time pays, layer by layer, judged by what became of
-// the guesses so far. A layer whose guesses are mostly wasted rests for a while and is then tried
-// again, because texts change. Pure; one thread.
+// PrefetchGate: whether reading experts ahead of time pays, layer by layer, judged by what became
+// of the prefetches so far. A layer whose prefetches are mostly wasted rests for a while and is
+// then tried again, because texts change. Pure; one thread.
 #pragma once
 
 #include <cstddef>
@@ -9,20 +9,21 @@
 
 namespace potluck {
 
-class GuessGate {
+class PrefetchGate {
  public:
   // Outcomes before a layer is judged, and how many waves it rests when it was found wanting.
   static constexpr uint32_t kSample = 64;
   static constexpr uint32_t kRest = 512;
-  // Below this share of guesses used, reading them costs more than it brings: a wasted read takes
-  // the place of nothing in idle time, but one under way makes the next demand wait for its end.
+  // Below this share of prefetches used, reading them costs more than it brings: a wasted read
+  // takes the place of nothing in idle time, but one under way makes the next demand wait for its
+  // end.
   static constexpr double kLeastUsed = 0.4;
 
   // A wave of this layer begins: a resting layer comes closer to being tried again.
   void begin_wave(uint32_t layer);
-  // Whether guesses for this layer should be read.
+  // Whether to prefetch for this layer.
   bool open(uint32_t layer) const;
-  // A grain that was read on a guess was wanted, or left the cache without having been.
+  // A prefetched grain was wanted, or left the cache without having been.
   void used(uint32_t layer);
   void wasted(uint32_t layer);
 

@@ -1,4 +1,4 @@
-#include "engine/experts/grain_worker.h"
+#include "engine/experts/grain_compute.h"
 
 #include <gtest/gtest.h>
 

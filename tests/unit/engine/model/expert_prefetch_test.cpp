@@ -1,6 +1,6 @@
-// What the forecast of the next layer's experts is worth on a trained model, and that asking for it
+// What predicting the next layer's experts is worth on a trained model, and that asking for it
 // changes nothing.
-#include "engine/model/expert_forecast.h"
+#include "engine/model/expert_prefetch.h"
 
 #include <algorithm>
 #include <optional>
@@ -16,20 +16,20 @@ namespace {
 
 const std::string kTaleteller = test::taleteller_path();
 
-// Passes batches on and compares each with what the one before it forecast.
+// Passes batches on and compares each with what the one before it named.
 class Critic final : public ExpertExecutor {
  public:
   explicit Critic(ExpertExecutor& inner, bool wants) : inner_(inner), wants_(wants) {}
 
-  bool wants_forecast() const override { return wants_; }
+  bool wants_prefetch() const override { return wants_; }
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override {
     for (uint32_t expert : batch.experts) {
-      if (forecast_.empty()) break;
+      if (prefetch_.empty()) break;
       ++asked;
-      forecast_right += std::find(forecast_.begin(), forecast_.end(), expert) != forecast_.end();
+      prefetch_right += std::find(prefetch_.begin(), prefetch_.end(), expert) != prefetch_.end();
     }
-    forecast_.assign(batch.forecast.begin(), batch.forecast.end());
-    longest = std::max(longest, forecast_.size());
+    prefetch_.assign(batch.prefetch.begin(), batch.prefetch.end());
+    longest = std::max(longest, prefetch_.size());
     return inner_.submit(batch, out);
   }
   std::optional<Status> take_completed(Ticket ticket) override {
@@ -39,13 +39,13 @@ class Critic final : public ExpertExecutor {
   void cancel(Ticket ticket) override { inner_.cancel(ticket); }
 
   uint64_t asked = 0;
-  uint64_t forecast_right = 0;
+  uint64_t prefetch_right = 0;
   size_t longest = 0;
 
  private:
   ExpertExecutor& inner_;
   bool wants_;
-  std::vector<uint32_t> forecast_;
+  std::vector<uint32_t> prefetch_;
 };
 
 struct Outcome {
@@ -69,23 +69,23 @@ Outcome run(bool wants, uint32_t tokens, uint32_t rows_per_step) {
   std::span<const float> logits = engine.forward().logits(0);
   double asked = static_cast<double>(std::max<uint64_t>(critic.asked, 1));
   return {{logits.begin(), logits.end()},
-          static_cast<double>(critic.forecast_right) / asked,
+          static_cast<double>(critic.prefetch_right) / asked,
           critic.longest};
 }
 
-TEST(ExpertForecast, FindsMostExpertsOfATrainedModel) {
-  Outcome forecast = run(true, 48, 1);
+TEST(ExpertPrefetch, FindsMostExpertsOfATrainedModel) {
+  Outcome prefetch = run(true, 48, 1);
   Outcome plain = run(false, 48, 1);
   EXPECT_EQ(plain.longest, 0u);
-  EXPECT_GT(forecast.longest, 0u);
-  EXPECT_GT(forecast.recall, 0.5);  // guessing at random finds a sixth
-  EXPECT_EQ(forecast.logits, plain.logits);
+  EXPECT_GT(prefetch.longest, 0u);
+  EXPECT_GT(prefetch.recall, 0.5);  // guessing at random finds a sixth
+  EXPECT_EQ(prefetch.logits, plain.logits);
 }
 
-TEST(ExpertForecast, IsNotMadeForManyRows) {
-  Outcome few = run(true, 8, ExpertForecast::kMostRows);
+TEST(ExpertPrefetch, IsNotMadeForManyRows) {
+  Outcome few = run(true, 8, ExpertPrefetch::kMostRows);
   EXPECT_GT(few.longest, 0u);
-  Outcome many = run(true, 10, ExpertForecast::kMostRows + 1);
+  Outcome many = run(true, 10, ExpertPrefetch::kMostRows + 1);
   EXPECT_EQ(many.longest, 0u);
 }
 

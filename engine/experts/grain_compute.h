@@ -1,5 +1,6 @@
-// GrainWorker: the arithmetic of one grain over some token rows, in one thread; ExpertCompute gives
-// each of its threads one. Owns scratch memory that is sized once. Internal to engine/experts.
+// GrainCompute: the arithmetic of one grain over some token rows, in one thread; ExpertCompute
+// gives each of its threads one. Owns scratch memory that is sized once. Internal to
+// engine/experts.
 #pragma once
 
 #include <span>
@@ -58,9 +59,9 @@ class PartialSums {
   std::vector<uint8_t> touched_;    // [tokens]; empty where the sums are out's
 };
 
-class GrainWorker {
+class GrainCompute {
  public:
-  explicit GrainWorker(const KernelTable& kernels) : kernels_(&kernels) {}
+  explicit GrainCompute(const KernelTable& kernels) : kernels_(&kernels) {}
 
   // Adds weight * expert(row) for the columns of this grain to the rows' sums. `grain` holds
   // layouts[index].used_bytes at least.

@@ -1,35 +1,35 @@
-#include "engine/experts/guess_gate.h"
+#include "engine/experts/prefetch_gate.h"
 
 namespace potluck {
 
-GuessGate::Layer& GuessGate::at(uint32_t layer) {
+PrefetchGate::Layer& PrefetchGate::at(uint32_t layer) {
   if (layer >= layers_.size()) layers_.resize(layer + size_t{1});
   return layers_[layer];
 }
 
-void GuessGate::begin_wave(uint32_t layer) {
+void PrefetchGate::begin_wave(uint32_t layer) {
   Layer& entry = at(layer);
   if (entry.rest > 0) --entry.rest;
 }
 
-bool GuessGate::open(uint32_t layer) const {
+bool PrefetchGate::open(uint32_t layer) const {
   return layer >= layers_.size() || layers_[layer].rest == 0;
 }
 
-void GuessGate::used(uint32_t layer) {
+void PrefetchGate::used(uint32_t layer) {
   Layer& entry = at(layer);
   ++entry.used;
   judge(entry);
 }
 
-void GuessGate::wasted(uint32_t layer) {
+void PrefetchGate::wasted(uint32_t layer) {
   Layer& entry = at(layer);
   ++entry.wasted;
   judge(entry);
 }
 
 // Older outcomes count half, so that the judgment follows the text.
-void GuessGate::judge(Layer& layer) {
+void PrefetchGate::judge(Layer& layer) {
   uint32_t outcomes = layer.used + layer.wasted;
   if (outcomes < kSample) return;
   if (layer.used < kLeastUsed * outcomes) {

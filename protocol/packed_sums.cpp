@@ -1,6 +1,6 @@
 // 2048 values are packed or added in a few microseconds: the width of a group comes from an OR over
 // its values, writing goes through a 64-bit buffer, reading is one unaligned load per value.
-#include "protocol/partial_sums.h"
+#include "protocol/packed_sums.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "engine/experts/grain_worker.h"
+#include "engine/experts/grain_compute.h"
 
 #include <algorithm>
 
@@ -64,7 +64,7 @@ void PartialSums::add_row_to(uint32_t row, ExpertSums* out) const {
   out->flags[row] |= flags_[row];
 }
 
-struct GrainWorker::Tile {
+struct GrainCompute::Tile {
   const ShapeTables& tables;
   const GrainLayout& layout;
   const std::byte* grain;
@@ -72,8 +72,8 @@ struct GrainWorker::Tile {
   WeightedRows rows;
 };
 
-void GrainWorker::run(const ShapeTables& tables, uint32_t index, ByteSpan grain,
-                      const GrainInput& input, const WeightedRows& rows, PartialSums& sums) {
+void GrainCompute::run(const ShapeTables& tables, uint32_t index, ByteSpan grain,
+                       const GrainInput& input, const WeightedRows& rows, PartialSums& sums) {
   const GrainLayout& layout = tables.layouts[index];
   CHECK(grain.size() >= layout.used_bytes);
   for (uint32_t begin = 0; begin < rows.count; begin += kTokenTile) {
@@ -92,8 +92,8 @@ void GrainWorker::run(const ShapeTables& tables, uint32_t index, ByteSpan grain,
 
 // y = W x + bias for the columns of the grain: [tile, columns]. Offset 0 means no bias: the gate
 // panels stand there.
-void GrainWorker::project(const Tile& tile, const PanelShape& shape, uint64_t offset,
-                          uint64_t bias_offset, const ActivationView& x, std::vector<float>* y) {
+void GrainCompute::project(const Tile& tile, const PanelShape& shape, uint64_t offset,
+                           uint64_t bias_offset, const ActivationView& x, std::vector<float>* y) {
   grow(*y, uint64_t{kTokenTile} * shape.rows);
   PanelMatrix matrix{shape, tile.grain + offset};
   kernels_->matmul(matrix, x, tile.rows.rows, tile.rows.count, 0, shape.panels(), y->data(),
@@ -105,7 +105,7 @@ void GrainWorker::project(const Tile& tile, const PanelShape& shape, uint64_t of
 }
 
 // h = activation(gate, up) for the columns of one chunk, as down reads it: [tile, chunk columns].
-void GrainWorker::activate(const Tile& tile, const DownChunk& chunk) {
+void GrainCompute::activate(const Tile& tile, const DownChunk& chunk) {
   ActivationForm form = tile.tables.shape.down_form();
   uint32_t columns = chunk.shape.columns;
   activated_.reset(form, tile.rows.count, columns);
@@ -130,8 +130,8 @@ void GrainWorker::activate(const Tile& tile, const DownChunk& chunk) {
 }
 
 // sums += llrint((down h + bias) * weight * 2^F), some rows of down at a time.
-void GrainWorker::add_down(const Tile& tile, const DownChunk& chunk, uint64_t bias_offset,
-                           PartialSums& sums) {
+void GrainCompute::add_down(const Tile& tile, const DownChunk& chunk, uint64_t bias_offset,
+                            PartialSums& sums) {
   uint32_t hidden = chunk.shape.rows;
   uint32_t step = kOutputTile / tile.rows.count / kPanelRows * kPanelRows;
   grow(output_, kOutputTile);

@@ -1,4 +1,4 @@
-#include "engine/model/expert_forecast.h"
+#include "engine/model/expert_prefetch.h"
 
 #include <cmath>
 
@@ -6,7 +6,7 @@
 
 namespace potluck {
 
-void ExpertForecast::run(uint32_t layer, uint32_t rows, const float* residual) {
+void ExpertPrefetch::run(uint32_t layer, uint32_t rows, const float* residual) {
   clear();
   const ModelConfig& config = model_.config();
   if (rows == 0 || rows > kMostRows || layer + 1 >= config.layers) return;
@@ -15,12 +15,12 @@ void ExpertForecast::run(uint32_t layer, uint32_t rows, const float* residual) {
   const ActivationForm form[] = {next.router.matrix.form()};
   normed_.reset(form, rows, config.hidden);
   for (uint32_t row = 0; row < rows; ++row) {
-    machine_.kernels.rms_norm(residual + uint64_t{row} * config.hidden, next.ffn_norm.data(),
+    compute_.kernels.rms_norm(residual + uint64_t{row} * config.hidden, next.ffn_norm.data(),
                               config.hidden, config.norm_epsilon, normed_.row(row));
-    normed_.quantize_row(machine_.kernels, row);
+    normed_.quantize_row(compute_.kernels, row);
   }
   const Product product[] = {project(next.router.matrix, normed_, rows, logits_)};
-  run_products(machine_.pool, machine_.kernels, product);
+  run_products(compute_.threads, compute_.kernels, product);
   const RouterConfig& router = config.router;
   grow(probabilities_, router.experts);
   grow(scores_, router.experts);
@@ -29,7 +29,7 @@ void ExpertForecast::run(uint32_t layer, uint32_t rows, const float* residual) {
   for (uint32_t row = 0; row < rows; ++row) {
     RouterScratch scratch{{probabilities_.data(), router.experts},
                           {scores_.data(), router.experts}};
-    route(router, machine_.kernels,
+    route(router, compute_.kernels,
           {logits_.data() + uint64_t{row} * router.experts, router.experts},
           {next.router.bias, next.router.selection_bias}, scratch,
           {experts_.data() + uint64_t{row} * router.top_k, router.top_k}, weights_);
