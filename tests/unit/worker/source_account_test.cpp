@@ -55,12 +55,13 @@ TEST_F(SourceAccountTest, TellsTheUserOnceWhatCameFromWhere) {
   EXPECT_TRUE(notices().empty());
 }
 
-// A Welcome in between makes it known all the same.
-TEST_F(SourceAccountTest, TellsNothingWhileThereIsNoMembership) {
+TEST_F(SourceAccountTest, WithoutAMembershipItWaitsAndAWelcomeHearsItAgain) {
   stored(worker, 100);
   account.tell_at_once();
   account.report(std::nullopt, sources, true);
   EXPECT_TRUE(actions.empty());
+  EXPECT_EQ(reports(true), 1u);
+  EXPECT_EQ(reports(true), 0u);
   account.tell_again();
   EXPECT_EQ(reports(true), 1u);
 }
