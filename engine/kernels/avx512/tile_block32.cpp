@@ -5,7 +5,7 @@
 namespace potluck::avx512 {
 
 std::span<const tiles::FormatTiles> block32_tiles() {
-  return tiles::kBlock32Tiles<Panels<1>, Panels<2>>;
+  return tiles::kBlock32Tiles<Panel, TwoPanels>;
 }
 
 }  // namespace potluck::avx512

@@ -5,7 +5,7 @@
 namespace potluck::avx512 {
 
 std::span<const tiles::FormatTiles> float_tiles() {
-  return tiles::kFloatTiles<Panels<1>, Panels<2>>;
+  return tiles::kFloatTiles<Panel, TwoPanels>;
 }
 
 }  // namespace potluck::avx512
