@@ -136,7 +136,10 @@ concept OnePanelVectors = PanelVectors<V> && V::kPanels == 1 &&
   { V::largest_lane(a) } -> std::same_as<int32_t>;
   // 32 integers that fit int8, in four vectors, and their two sums of 16.
   V::store_quants(four, quants, sums);
-  { V::kRegisterBytes } -> std::convertible_to<uint32_t>;
+  // A register of doubles and one of 64-bit integers, of the compiler's vector types: so many
+  // floats, each times a number and rounded to float.
+  typename V::Longs;
+  { V::products(floats, 1.0F) } -> std::same_as<typename V::Doubles>;
 };
 
 // What the tiles are made for: vectors of one panel, and of two or void. Those of two name their

@@ -126,10 +126,11 @@ struct Panel {
   using OnePanel = Panel;
   static constexpr uint32_t kPanels = 1;
   static constexpr uint32_t kRegisters = 16;
-  static constexpr uint32_t kRegisterBytes = 32;
   static constexpr int kSignedBias = 0;
   using Int = avx2::Int;
   using Float = avx2::Float;
+  typedef double Doubles __attribute__((vector_size(32)));
+  typedef int64_t Longs __attribute__((vector_size(32)));
   template <int kMost, int kOffset>
   using Quants = UnsignedQuants<kMost, kOffset>;
   using SignedQuants = avx2::SignedQuants;
@@ -167,6 +168,10 @@ struct Panel {
   }
   static Float keep_first(Float values, uint32_t count) {
     return as_float(as_int(values) & lanes(lane_mask(count)));
+  }
+
+  static Doubles products(const float* from, float factor) {
+    return _mm256_cvtps_pd(_mm_mul_ps(_mm_loadu_ps(from), _mm_set1_ps(factor)));
   }
 
   static Float to_float(Int value) { return __builtin_convertvector(value, Float); }
