@@ -1,11 +1,10 @@
 #include "engine/kernels/kernels.h"
 #if defined(__x86_64__)
 #include <cpuid.h>
-
-#include "engine/kernels/avx2/avx2.h"
-#include "engine/kernels/avx512/avx512.h"
 #endif
+
 #include "engine/kernels/scalar/scalar.h"
+#include "engine/kernels/vector_kernels.h"
 
 namespace potluck {
 namespace {
@@ -36,8 +35,8 @@ bool runs_avx512() {
 constexpr Candidate kCandidates[] = {
     {&scalar::kTable, [] { return true; }},
 #if defined(__x86_64__)
-    {&avx2::kTable, runs_avx2},
-    {&avx512::kTable, runs_avx512},
+    {&avx2::kKernels.table, runs_avx2},
+    {&avx512::kKernels.table, runs_avx512},
 #endif
 };
 

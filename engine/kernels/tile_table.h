@@ -1,6 +1,6 @@
 // Which tiles an instruction set has for which format, and products that go by it: a format without
-// tiles is computed by the scalar kernels. Each instruction set lists its tiles by family of
-// formats, one file each. This header and its .cpp hold no code for special processors. Internal to
+// tiles is computed by the scalar kernels. formats/ lists the tiles by family of formats, for any
+// instruction set. This header and its .cpp hold no code for special processors. Internal to
 // engine/kernels; constants and pure functions, any thread.
 #pragma once
 

@@ -24,7 +24,7 @@ def main():
     checked = 0
     findings = []
     for line in pathlib.Path(sys.argv[1]).read_text().splitlines():
-        match = re.search(r"/kernels/(avx\w+)/[^/]+\.o(bj)?$", line)
+        match = re.search(r"/kernels/(?!scalar/)(\w+)/[^/]+\.o(bj)?$", line)
         if not match:
             continue
         checked += 1

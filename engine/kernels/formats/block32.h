@@ -5,7 +5,6 @@
 
 #include <array>
 #include <type_traits>
-#include <utility>
 
 #include "engine/kernels/codebooks.h"
 #include "engine/kernels/formats/unpack.h"
@@ -81,7 +80,7 @@ struct Mxfp4Block : ScaledBlock<V, typename V::template Quants<24, 12>> {
   static constexpr uint32_t kBytes = 8 + 128;
 
   Mxfp4Block(const std::byte* from, uint64_t stride)
-      : ScaledBlock<V, typename V::template Quants<24, 12>>(V::load_exponents(from, stride)) {
+      : ScaledBlock<V, typename V::template Quants<24, 12>>(load_exponents<V>(from, stride)) {
     unpack_nibbles<V>(from + 8, stride, this->quants.vector);
     look_up<V, 12>(codebooks::kE2M1, this->quants.vector);
   }
@@ -127,26 +126,21 @@ struct Q5_1Block : MinimumBlock<V, typename V::template Quants<31, 0>> {
   }
 };
 
-template <Block32Tile Block, uint32_t... kBefore>
-constexpr TileSet block_tiles(std::integer_sequence<uint32_t, kBefore...>) {
-  return {{block_tile<Block, kBefore + 1>...}};
-}
-
 // Two panels have a tile for every number of tokens: an instruction set with vectors for two also
 // has registers for all accumulators.
-template <template <class> class Block, PanelVectors One, class Two>
+template <template <class> class Block, PanelVectors One, TwoPanelVectors Two>
 constexpr FormatTiles block32_row(TensorType type) {
   FormatTiles row{.type = type,
                   .form = ActivationForm::kQ8Block32,
                   .one_panel = two_tiles(block_tile<Block<One>, 1>, block_tile<Block<One>, 0>)};
   if constexpr (!std::is_void_v<Two>) {
-    row.two_panels = block_tiles<Block<Two>>(std::make_integer_sequence<uint32_t, kTileTokens>{});
+    row.two_panels = tile_set([]<uint32_t kTokens>() { return block_tile<Block<Two>, kTokens>; });
   }
   return row;
 }
 
 // For an instruction set with vectors of one panel, and perhaps of two.
-template <PanelVectors One, class Two = void>
+template <PanelVectors One, TwoPanelVectors Two = void>
 constexpr std::array kBlock32Tiles = {
     block32_row<Q4_0Block, One, Two>(TensorType::kQ4_0),
     block32_row<Q4_1Block, One, Two>(TensorType::kQ4_1),

@@ -22,7 +22,7 @@ template <PanelVectors V>
 struct F32Columns : FloatColumns<V> {
   static constexpr uint32_t kBytes = 32;
   static typename V::Float load(const std::byte* from, uint64_t stride) {
-    return reinterpret_cast<typename V::Float>(V::load_vector(from, stride));
+    return V::as_float(V::load_vector(from, stride));
   }
 };
 
@@ -42,7 +42,7 @@ struct Bf16Columns : FloatColumns<V> {
   }
 };
 
-template <template <class> class Columns, PanelVectors One, class Two>
+template <template <class> class Columns, PanelVectors One, TwoPanelVectors Two>
 constexpr FormatTiles float_row(TensorType type) {
   FormatTiles row{
       .type = type, .form = ActivationForm::kF32, .float_one_panel = run_float<Columns<One>>};
@@ -51,7 +51,7 @@ constexpr FormatTiles float_row(TensorType type) {
 }
 
 // For an instruction set with vectors of one panel, and perhaps of two.
-template <PanelVectors One, class Two = void>
+template <PanelVectors One, TwoPanelVectors Two = void>
 constexpr std::array kFloatTiles = {
     float_row<F32Columns, One, Two>(TensorType::kF32),
     float_row<F16Columns, One, Two>(TensorType::kF16),

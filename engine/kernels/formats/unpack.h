@@ -17,6 +17,17 @@ static inline void unpack_nibbles(const std::byte* from, uint64_t stride,
   }
 }
 
+// 2-bit quants, 0..3: two stored vectors to eight.
+template <PanelVectors V>
+static inline void unpack_pairs(const std::byte* from, uint64_t stride,
+                                typename V::Int quants[kBlockVectors]) {
+  for (uint32_t v = 0; v < 2; ++v) {
+    typename V::Int pairs = V::load_vector(from + kVectorBytes * v, stride);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) quants[4 * v + j] = (pairs >> 2 * j) & 0x03030303;
+  }
+}
+
 // One more bit of every quant, from one stored vector: bit j belongs to vector j.
 template <PanelVectors V, int kBit>
 static inline void add_bits(const std::byte* from, uint64_t stride,
@@ -29,12 +40,34 @@ static inline void add_bits(const std::byte* from, uint64_t stride,
   }
 }
 
+// Two more bits of quants of 4, from two stored vectors.
+template <PanelVectors V>
+static inline void add_pairs_of_bits(const std::byte* from, uint64_t stride,
+                                     typename V::Int quants[kBlockVectors]) {
+  constexpr int32_t kMask = 0x30303030;
+  for (uint32_t v = 0; v < 2; ++v) {
+    typename V::Int pairs = V::load_vector(from + kVectorBytes * v, stride);
+    typename V::Int* four = quants + 4 * v;
+    four[0] |= (pairs << 4) & kMask;
+    four[1] |= (pairs << 2) & kMask;
+    four[2] |= pairs & kMask;
+    four[3] |= (pairs >> 2) & kMask;
+  }
+}
+
 // The entries of a codebook of 16 that 4-bit quants stand for, each plus kOffset.
 template <PanelVectors V, int kOffset>
 static inline void look_up(const int8_t codebook[16], typename V::Int quants[kBlockVectors]) {
   for (uint32_t v = 0; v < kBlockVectors; ++v) {
     quants[v] = V::template look_up<kOffset>(codebook, quants[v]);
   }
+}
+
+// Eight exponents of MXFP4 of each panel: exponent_to_float() of each.
+template <PanelVectors V>
+static inline typename V::Float load_exponents(const std::byte* from, uint64_t stride) {
+  typename V::Int e = V::load_unsigned(from, stride);
+  return V::as_float(V::max((e - 1) << 2, e + 1) << 21);
 }
 
 }  // namespace potluck::tiles

@@ -3,11 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#if defined(__x86_64__)
-#include "engine/kernels/avx2/tiles.h"
-#include "engine/kernels/avx512/tiles.h"
-#endif
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/vector_kernels.h"
 #include "tests/support/block_scales.h"
 #include "tests/unit/engine/kernels/random_data.h"
 
@@ -269,7 +266,7 @@ TEST(Matmul, FormatsWithoutTilesFallBackToTheScalarKernel) {
   };
   RandomDraws draws(7);
   for (const Case& isa :
-       {Case{"avx2", avx2::tile_families()}, Case{"avx512", avx512::tile_families()}}) {
+       {Case{"avx2", avx2::kKernels.tiles}, Case{"avx512", avx512::kKernels.tiles}}) {
     if (!select_kernels(isa.table).ok()) continue;
     for (const BlockFormat& format : block_formats()) {
       std::vector<tiles::FormatTiles> others;

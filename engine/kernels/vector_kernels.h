@@ -1,0 +1,23 @@
+// The kernels of one instruction set: the table, and the tiles behind its products. Made from the
+// instruction set's vectors by make_vector_kernels(), in a file of its own that is compiled for the
+// instruction set. Entered only after the processor was asked (select.cpp). Internal to
+// engine/kernels; constants, any thread.
+#pragma once
+
+#include "engine/kernels/tile_table.h"
+
+namespace potluck {
+
+struct VectorKernels {
+  KernelTable table;
+  tiles::TileFamilies tiles;
+};
+
+namespace avx2 {
+extern const VectorKernels kKernels;
+}  // namespace avx2
+namespace avx512 {
+extern const VectorKernels kKernels;
+}  // namespace avx512
+
+}  // namespace potluck
