@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/base/thread_annotations.h"
+
 namespace potluck {
 namespace {
 
@@ -14,22 +16,22 @@ namespace {
 class GateTable {
  public:
   void set(int listener, std::shared_ptr<ConnectionGate> gate) {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     gates_[listener] = std::move(gate);
   }
   void remove(int listener) {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     gates_.erase(listener);
   }
   std::shared_ptr<ConnectionGate> find(int listener) {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     auto found = gates_.find(listener);
     return found == gates_.end() ? nullptr : found->second;
   }
 
  private:
-  std::mutex mutex_;
-  std::map<int, std::shared_ptr<ConnectionGate>> gates_;
+  Mutex mutex_;
+  std::map<int, std::shared_ptr<ConnectionGate>> gates_ GUARDED_BY(mutex_);
 };
 
 // One for the process, as descriptors and accept4() are; never destroyed, since libzmq's threads

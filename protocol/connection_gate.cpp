@@ -129,7 +129,7 @@ Admission judge_arrival(std::span<const GuestConnection> guests, const AddressGr
 }
 
 bool ConnectionGate::admit(int descriptor, const sockaddr_storage& from, TimePoint now) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   // The previous connection with this descriptor is gone.
   auto gone = [&](const Connection& old) { return old.descriptor == descriptor; };
   std::erase_if(guests_, gone);
@@ -153,7 +153,7 @@ bool ConnectionGate::admit(int descriptor, const sockaddr_storage& from, TimePoi
 }
 
 void ConnectionGate::delivered(int descriptor, uint64_t bytes) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   for (std::vector<Connection>* connections : {&members_, &guests_}) {
     for (Connection& connection : *connections) {
       if (connection.descriptor != descriptor) continue;
@@ -164,13 +164,13 @@ void ConnectionGate::delivered(int descriptor, uint64_t bytes) {
 }
 
 void ConnectionGate::sweep(TimePoint now) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   refresh_guests();
   if (now - members_seen_at_ >= kMemberInterval) refresh_members(now);
 }
 
 GateCounts ConnectionGate::counts() const {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   return {guests_.size(), members_.size(), turned_away_};
 }
 

@@ -8,7 +8,6 @@
 
 #include <array>
 #include <compare>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -16,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 
@@ -90,16 +90,16 @@ class ConnectionGate {
     uint64_t delivered = 0;
   };
 
-  void refresh_guests();
-  void refresh_members(TimePoint now);
-  void cut_off(std::vector<Connection>* connections, size_t index);
+  void refresh_guests() REQUIRES(mutex_);
+  void refresh_members(TimePoint now) REQUIRES(mutex_);
+  void cut_off(std::vector<Connection>* connections, size_t index) REQUIRES(mutex_);
 
   GateLimits limits_;
-  mutable std::mutex mutex_;
-  std::vector<Connection> guests_;
-  std::vector<Connection> members_;
-  uint64_t turned_away_ = 0;
-  TimePoint members_seen_at_{0};
+  mutable Mutex mutex_;
+  std::vector<Connection> guests_ GUARDED_BY(mutex_);
+  std::vector<Connection> members_ GUARDED_BY(mutex_);
+  uint64_t turned_away_ GUARDED_BY(mutex_) = 0;
+  TimePoint members_seen_at_ GUARDED_BY(mutex_){0};
 };
 
 }  // namespace potluck

@@ -37,7 +37,10 @@ void Terminal::configure(const LogFlags& flags, bool quiet) {
     error(file.error().message + "; there is no log");
     return;
   }
-  file_ = std::move(*file);
+  {
+    MutexLock lock(mutex_);
+    file_ = std::move(*file);
+  }
   wanted_level_ = std::min(shown_level_, log_level(flags));
 }
 
@@ -47,13 +50,13 @@ bool Terminal::wants(LogLevel level) const {
 
 void Terminal::write(const LogEvent& event) {
   if (!wants(event.level)) return;
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (event.component == kCommand || limiter_.admit(event.message)) record(event);
   record_summaries();
 }
 
 void Terminal::sum_up() {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   record_summaries();
 }
 
@@ -92,19 +95,19 @@ void Terminal::error(const std::string& text) {
 }
 
 void Terminal::text(std::string_view piece) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   close_line();
   print(is_terminal_ ? shown_.push(piece) : std::string(piece));
 }
 
 void Terminal::end_text() {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (is_terminal_) print(shown_.finish());
 }
 
 void Terminal::progress(const std::string& stage, uint64_t done, uint64_t total) {
   if (quiet_ || shows_json_) return;
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   TimePoint now = clock_.now();
   if (stage != stage_) {
     close_line();
@@ -134,7 +137,7 @@ void Terminal::draw(uint64_t done, uint64_t total) {
 }
 
 void Terminal::end_progress() {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   close_line();
 }
 

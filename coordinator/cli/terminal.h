@@ -6,7 +6,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -15,6 +14,7 @@
 #include "engine/base/format_bytes.h"
 #include "engine/base/notice_limiter.h"
 #include "engine/base/terminal_text.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 
@@ -48,12 +48,12 @@ class Terminal final : public LogSink {
   void end_progress();
 
  private:
-  void record_summaries();
-  void record(const LogEvent& event);
-  void show(const LogEvent& event);
-  void draw(uint64_t done, uint64_t total);
-  void print(std::string_view text);
-  void close_line();
+  void record_summaries() REQUIRES(mutex_);
+  void record(const LogEvent& event) REQUIRES(mutex_);
+  void show(const LogEvent& event) REQUIRES(mutex_);
+  void draw(uint64_t done, uint64_t total) REQUIRES(mutex_);
+  void print(std::string_view text) REQUIRES(mutex_);
+  void close_line() REQUIRES(mutex_);
 
   const Clock& clock_;
   bool quiet_ = false;
@@ -61,14 +61,14 @@ class Terminal final : public LogSink {
   LogLevel shown_level_ = LogLevel::kInfo;
   LogLevel wanted_level_ = LogLevel::kInfo;
   bool shows_json_ = false;
-  std::mutex mutex_;  // of all below, and of standard error
-  NoticeLimiter limiter_;
-  std::unique_ptr<LogFile> file_;  // or null
-  std::string stage_;
-  TimePoint stage_start_{0};
-  TimePoint last_drawn_{0};
-  bool line_open_ = false;
-  TerminalText shown_;
+  Mutex mutex_;  // of standard error, too
+  NoticeLimiter limiter_ GUARDED_BY(mutex_);
+  std::unique_ptr<LogFile> file_ GUARDED_BY(mutex_);  // or null
+  std::string stage_ GUARDED_BY(mutex_);
+  TimePoint stage_start_ GUARDED_BY(mutex_){0};
+  TimePoint last_drawn_ GUARDED_BY(mutex_){0};
+  bool line_open_ GUARDED_BY(mutex_) = false;
+  TerminalText shown_ GUARDED_BY(mutex_);
 };
 
 }  // namespace potluck

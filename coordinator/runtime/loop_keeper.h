@@ -3,11 +3,10 @@
 // answered, invitations redeemed and experts delivered all the same.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
 #include "coordinator/dispatch/coordinator_loop.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 
@@ -29,9 +28,9 @@ class LoopKeeper {
 
   CoordinatorLoop& loop_;
   const Clock& clock_;
-  std::mutex mutex_;
-  std::condition_variable stopped_;
-  bool stop_ = false;
+  Mutex mutex_;
+  Condition stopped_;
+  bool stop_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <utility>
@@ -12,6 +11,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/random.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 
@@ -64,21 +64,21 @@ void Content::resize(uint64_t size) {
 }  // namespace
 
 struct MemoryStorage::State {
-  std::mutex mutex;
-  std::map<std::string, std::shared_ptr<Content>> files;
-  std::set<std::string> directories;
-  std::set<std::string> locks;
-  uint64_t capacity = UINT64_MAX;
-  uint64_t reads_to_fail = 0;
-  uint64_t opens_to_fail = 0;
-  uint64_t direct_alignment = 1;
-  bool punching = true;
-  uint64_t process = 0;  // files and locks of an earlier one are dead
+  Mutex mutex;
+  std::map<std::string, std::shared_ptr<Content>> files GUARDED_BY(mutex);
+  std::set<std::string> directories GUARDED_BY(mutex);
+  std::set<std::string> locks GUARDED_BY(mutex);
+  uint64_t capacity GUARDED_BY(mutex) = UINT64_MAX;
+  uint64_t reads_to_fail GUARDED_BY(mutex) = 0;
+  uint64_t opens_to_fail GUARDED_BY(mutex) = 0;
+  uint64_t direct_alignment GUARDED_BY(mutex) = 1;
+  bool punching GUARDED_BY(mutex) = true;
+  uint64_t process GUARDED_BY(mutex) = 0;  // files and locks of an earlier one are dead
 
-  bool is_directory(const std::string& path) const;
-  uint64_t available() const;
-  Status check_parent(const std::string& path) const;
-  Content& existing(const std::string& path);
+  bool is_directory(const std::string& path) const REQUIRES(mutex);
+  uint64_t available() const REQUIRES(mutex);
+  Status check_parent(const std::string& path) const REQUIRES(mutex);
+  Content& existing(const std::string& path) REQUIRES(mutex);
 };
 
 namespace {
@@ -147,7 +147,7 @@ class MemoryFile final : public ReadableFile {
 Status MemoryFile::read_at(uint64_t offset, MutableByteSpan out) const {
   CHECK(offset % alignment_ == 0 && out.size() % alignment_ == 0);
   CHECK(reinterpret_cast<uintptr_t>(out.data()) % alignment_ == 0);
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   if (state_->reads_to_fail > 0) {
     --state_->reads_to_fail;
     return Error{ErrorCode::kIo, path_ + ": cannot read: injected fault"};
@@ -187,7 +187,7 @@ class MemoryWritableFile final : public WritableFile {
   Status resize(uint64_t bytes) override;
 
  private:
-  Status check_alive() const;
+  Status check_alive() const REQUIRES(state_->mutex);
   Error full() const { return {ErrorCode::kLimit, path_ + ": cannot write: no space left"}; }
 
   std::shared_ptr<MemoryStorage::State> state_;
@@ -203,14 +203,14 @@ Status MemoryWritableFile::check_alive() const {
 }
 
 uint64_t MemoryWritableFile::size() const {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   return content_->bytes.size();
 }
 
 // As on a real disk, what fits is written before the rest fails.
 Status MemoryWritableFile::write_at(uint64_t offset, ByteSpan data) {
   CHECK(!direct_ || (offset % kDirectAlignment == 0 && data.size() % kDirectAlignment == 0));
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   if (Status alive = check_alive(); !alive) return alive;
   content_->before_change();
   uint64_t available = state_->available();
@@ -228,14 +228,14 @@ Status MemoryWritableFile::write_at(uint64_t offset, ByteSpan data) {
 }
 
 Status MemoryWritableFile::sync() {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   if (Status alive = check_alive(); !alive) return alive;
   content_->synced.reset();
   return {};
 }
 
 Status MemoryWritableFile::allocate(uint64_t offset, uint64_t bytes) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   if (Status alive = check_alive(); !alive) return alive;
   if (content_->missing(offset, offset + bytes) > state_->available()) return full();
   content_->before_change();
@@ -244,7 +244,7 @@ Status MemoryWritableFile::allocate(uint64_t offset, uint64_t bytes) {
 }
 
 Status MemoryWritableFile::punch(uint64_t offset, uint64_t bytes) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   if (Status alive = check_alive(); !alive) return alive;
   if (!state_->punching) return Error{ErrorCode::kUnsupported, path_ + ": cannot punch holes"};
   content_->before_change();
@@ -258,7 +258,7 @@ Status MemoryWritableFile::punch(uint64_t offset, uint64_t bytes) {
 }
 
 Status MemoryWritableFile::resize(uint64_t bytes) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   if (Status alive = check_alive(); !alive) return alive;
   content_->before_change();
   content_->resize(bytes);
@@ -270,7 +270,7 @@ class MemoryLock final : public StorageLock {
   MemoryLock(std::shared_ptr<MemoryStorage::State> state, std::string path)
       : state_(std::move(state)), path_(std::move(path)), process_(state_->process) {}
   ~MemoryLock() override {
-    std::lock_guard guard(state_->mutex);
+    MutexLock guard(state_->mutex);
     if (process_ == state_->process) state_->locks.erase(path_);
   }
 
@@ -284,7 +284,7 @@ MemoryStorage::MemoryStorage() : state_(std::make_shared<State>()) {}
 MemoryStorage::~MemoryStorage() = default;
 
 Result<std::unique_ptr<ReadableFile>> MemoryStorage::open(const std::string& path, ReadMode mode) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   auto file = state_->files.find(normalize(path));
   if (file == state_->files.end()) return not_found(path);
   if (state_->opens_to_fail > 0) {
@@ -297,7 +297,7 @@ Result<std::unique_ptr<ReadableFile>> MemoryStorage::open(const std::string& pat
 }
 
 Status MemoryStorage::write_atomic(const std::string& path, ByteSpan data, uint32_t /*mode*/) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   std::string normal = normalize(path);
   if (Status valid = state_->check_parent(normal); !valid) return valid;
   if (data.size() > state_->available()) {
@@ -309,7 +309,7 @@ Status MemoryStorage::write_atomic(const std::string& path, ByteSpan data, uint3
 
 Result<std::unique_ptr<WritableFile>> MemoryStorage::open_writable(const std::string& path,
                                                                    WriteMode mode) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   std::string normal = normalize(path);
   if (Status valid = state_->check_parent(normal); !valid) return valid.error();
   std::shared_ptr<Content>& content = state_->files[normal];
@@ -319,7 +319,7 @@ Result<std::unique_ptr<WritableFile>> MemoryStorage::open_writable(const std::st
 }
 
 Status MemoryStorage::make_directories(const std::string& path) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   std::string normal = normalize(path);
   for (std::string part = normal; !state_->is_directory(part); part = parent_of(part)) {
     if (state_->files.count(part) > 0) {
@@ -333,19 +333,19 @@ Status MemoryStorage::make_directories(const std::string& path) {
 }
 
 Status MemoryStorage::remove(const std::string& path) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   if (state_->files.erase(normalize(path)) == 0) return not_found(path);
   return {};
 }
 
 bool MemoryStorage::exists(const std::string& path) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   std::string normal = normalize(path);
   return state_->files.count(normal) > 0 || state_->is_directory(normal);
 }
 
 Result<std::vector<std::string>> MemoryStorage::list(const std::string& directory) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   std::string normal = normalize(directory);
   if (!state_->is_directory(normal)) return not_found(directory);
   if (normal == ".") normal.clear();
@@ -362,13 +362,13 @@ Result<std::vector<std::string>> MemoryStorage::list(const std::string& director
 }
 
 Result<uint64_t> MemoryStorage::free_bytes(const std::string& directory) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   if (!state_->is_directory(normalize(directory))) return not_found(directory);
   return state_->available();
 }
 
 Result<std::unique_ptr<StorageLock>> MemoryStorage::lock(const std::string& path) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   std::string normal = normalize(path);
   if (Status valid = state_->check_parent(normal); !valid) return valid.error();
   if (!state_->locks.insert(normal).second) {
@@ -379,29 +379,29 @@ Result<std::unique_ptr<StorageLock>> MemoryStorage::lock(const std::string& path
 }
 
 void MemoryStorage::set_capacity(uint64_t bytes) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   state_->capacity = bytes;
 }
 
 void MemoryStorage::fail_opens(uint64_t count) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   state_->opens_to_fail = count;
 }
 
 void MemoryStorage::fail_reads(uint64_t count) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   state_->reads_to_fail = count;
 }
 
 void MemoryStorage::flip_bit(const std::string& path, uint64_t byte_offset) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   ByteVector& content = state_->existing(path).bytes;
   CHECK(byte_offset < content.size());
   content[byte_offset] ^= std::byte{1};
 }
 
 void MemoryStorage::truncate(const std::string& path, uint64_t size) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   Content& content = state_->existing(path);
   CHECK(size <= content.bytes.size());
   content.resize(size);
@@ -409,24 +409,24 @@ void MemoryStorage::truncate(const std::string& path, uint64_t size) {
 
 void MemoryStorage::set_direct_alignment(uint64_t bytes) {
   CHECK(std::has_single_bit(bytes));
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   state_->direct_alignment = bytes;
 }
 
 void MemoryStorage::refuse_punching() {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   state_->punching = false;
 }
 
 void MemoryStorage::end_process() {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   ++state_->process;
   state_->locks.clear();
 }
 
 void MemoryStorage::cut_power(uint64_t seed) {
   end_process();
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   CounterRandom random(seed);
   uint64_t draw = 0;
   for (auto& [path, content] : state_->files) {

@@ -1,12 +1,10 @@
 #include "engine/base/out_of_resources.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <mutex>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -16,6 +14,8 @@
 #include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 namespace {
@@ -59,7 +59,7 @@ class ThreadProbe {
  public:
   ~ThreadProbe() {
     {
-      std::lock_guard guard(mutex_);
+      MutexLock guard(mutex_);
       done_ = true;
     }
     released_.notify_all();
@@ -69,8 +69,8 @@ class ThreadProbe {
     threads_.reserve(static_cast<size_t>(count));
     for (int i = 0; i < count; ++i) {
       Result<std::thread> thread = start_thread([this] {
-        std::unique_lock lock(mutex_);
-        released_.wait(lock, [this] { return done_; });
+        MutexLock lock(mutex_);
+        while (!done_) released_.wait(lock);
       });
       if (!thread) return thread.error();
       threads_.push_back(std::move(*thread));
@@ -79,9 +79,9 @@ class ThreadProbe {
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable released_;
-  bool done_ = false;
+  Mutex mutex_;
+  Condition released_;
+  bool done_ GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };
 

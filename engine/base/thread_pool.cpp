@@ -71,6 +71,11 @@ void ThreadPool::run_erased(size_t tasks, const void* body, Call call) {
        left = busy_.load(std::memory_order_acquire)) {
     wait_for_change(busy_, left);
   }
+  rethrow_exception();
+}
+
+// After the job: reading busy_ == 0 orders this after what the helpers did, without a lock per job.
+void ThreadPool::rethrow_exception() NO_THREAD_SAFETY_ANALYSIS {
   if (exception_) std::rethrow_exception(std::exchange(exception_, nullptr));
 }
 
@@ -89,7 +94,7 @@ void ThreadPool::work(int thread) {
 
 void ThreadPool::note_exception() {
   next_task_.store(job_.tasks, std::memory_order_relaxed);  // the rest is not worth doing
-  std::lock_guard guard(mutex_);
+  MutexLock guard(mutex_);
   if (!exception_) exception_ = std::current_exception();
 }
 

@@ -10,11 +10,11 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "engine/base/result.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 
@@ -53,14 +53,15 @@ class ThreadPool {
   void helper_loop(int thread);
   void work(int thread);
   void note_exception();
+  void rethrow_exception();
 
   Job job_;
   std::atomic<size_t> next_task_{0};
   std::atomic<uint32_t> generation_{0};  // one more for every job; helpers wait for it to change
   std::atomic<int> busy_{0};             // helpers still inside the current job
   std::atomic<bool> stopping_{false};
-  std::mutex mutex_;              // guards the following
-  std::exception_ptr exception_;  // the first one of the current job
+  Mutex mutex_;
+  std::exception_ptr exception_ GUARDED_BY(mutex_);  // the first one of the current job
   Status started_;
   std::vector<std::thread> helpers_;
 };

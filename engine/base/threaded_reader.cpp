@@ -19,7 +19,7 @@ ThreadedBlockReader::ThreadedBlockReader(uint32_t depth, const Clock& clock) : c
 
 ThreadedBlockReader::~ThreadedBlockReader() {
   {
-    std::lock_guard guard(mutex_);
+    MutexLock guard(mutex_);
     stopping_ = true;
     queue_.clear();
   }
@@ -28,9 +28,9 @@ ThreadedBlockReader::~ThreadedBlockReader() {
 }
 
 void ThreadedBlockReader::read_loop() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
-    work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    while (!stopping_ && queue_.empty()) work_.wait(lock);
     if (stopping_) return;
     BlockRead read = *queue_.pop();
     lock.unlock();
@@ -47,21 +47,21 @@ void ThreadedBlockReader::submit(std::span<const BlockRead> reads) {
   if (reads.empty()) return;
   outstanding_ += reads.size();
   {
-    std::lock_guard guard(mutex_);
+    MutexLock guard(mutex_);
     for (const BlockRead& read : reads) queue_.push(read);
   }
   for (size_t i = 0; i < std::min(reads.size(), threads_.size()); ++i) work_.notify_one();
 }
 
 void ThreadedBlockReader::promote(uint64_t tag) {
-  std::lock_guard guard(mutex_);
+  MutexLock guard(mutex_);
   queue_.promote(tag);
 }
 
 void ThreadedBlockReader::collect(std::vector<BlockReadDone>* done, bool wait) {
   if (outstanding_ == 0) return;
-  std::unique_lock lock(mutex_);
-  if (wait) finished_.wait(lock, [this] { return !done_.empty(); });
+  MutexLock lock(mutex_);
+  while (wait && done_.empty()) finished_.wait(lock);
   outstanding_ -= done_.size();
   hand_over(&done_, done);
 }

@@ -3,12 +3,11 @@
 // seldom the owner looks. Works with every Storage.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
 #include "engine/base/block_reader.h"
 #include "engine/base/read_queue.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 
@@ -31,12 +30,12 @@ class ThreadedBlockReader final : public BlockReader {
 
   const Clock& clock_;
   size_t outstanding_ = 0;  // the owner's
-  std::mutex mutex_;        // guards the following
-  std::condition_variable work_;
-  std::condition_variable finished_;
-  ReadQueue queue_;
-  std::vector<BlockReadDone> done_;
-  bool stopping_ = false;
+  Mutex mutex_;
+  Condition work_;
+  Condition finished_;
+  ReadQueue queue_ GUARDED_BY(mutex_);
+  std::vector<BlockReadDone> done_ GUARDED_BY(mutex_);
+  bool stopping_ GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };
 

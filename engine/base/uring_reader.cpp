@@ -1,9 +1,7 @@
 #include "engine/base/uring_reader.h"
 
 #include <cerrno>
-#include <condition_variable>
 #include <future>
-#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -15,6 +13,7 @@
 #include "engine/base/io_parts.h"
 #include "engine/base/out_of_resources.h"
 #include "engine/base/read_queue.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 namespace {
@@ -64,12 +63,13 @@ struct UringBlockReader::State {
   const Clock& clock;
   const int wake_event;
 
-  std::mutex mutex;  // guards the following
-  std::condition_variable finished;
-  ReadQueue queue;
-  std::vector<BlockReadDone> done;
-  bool listening = false;  // there are vacant slots: the thread wants to hear of new requests
-  bool stopping = false;
+  Mutex mutex;
+  Condition finished;
+  ReadQueue queue GUARDED_BY(mutex);
+  std::vector<BlockReadDone> done GUARDED_BY(mutex);
+  // There are vacant slots: the thread wants to hear of new requests.
+  bool listening GUARDED_BY(mutex) = false;
+  bool stopping GUARDED_BY(mutex) = false;
 
   io_uring ring{};  // from here on: the ring's thread alone
   uint64_t wake_count = 0;
@@ -118,7 +118,7 @@ void UringBlockReader::State::run(std::promise<int> ready) {
 // is time to end.
 bool UringBlockReader::State::exchange() {
   taken.clear();
-  std::lock_guard guard(mutex);
+  MutexLock guard(mutex);
   if (!unpublished.empty()) finished.notify_one();
   hand_over(&unpublished, &done);
   if (stopping) return vacant.size() < slots.size();
@@ -225,7 +225,7 @@ UringBlockReader::UringBlockReader(std::unique_ptr<State> state) : state_(std::m
 
 UringBlockReader::~UringBlockReader() {
   {
-    std::lock_guard guard(state_->mutex);
+    MutexLock guard(state_->mutex);
     state_->stopping = true;
   }
   state_->wake_up();
@@ -241,7 +241,7 @@ void UringBlockReader::submit(std::span<const BlockRead> reads) {
   outstanding_ += reads.size();
   bool wake = false;
   {
-    std::lock_guard guard(state_->mutex);
+    MutexLock guard(state_->mutex);
     for (const BlockRead& read : reads) state_->queue.push(read);
     wake = std::exchange(state_->listening, false);
   }
@@ -249,14 +249,14 @@ void UringBlockReader::submit(std::span<const BlockRead> reads) {
 }
 
 void UringBlockReader::promote(uint64_t tag) {
-  std::lock_guard guard(state_->mutex);
+  MutexLock guard(state_->mutex);
   state_->queue.promote(tag);
 }
 
 void UringBlockReader::collect(std::vector<BlockReadDone>* done, bool wait) {
   if (outstanding_ == 0) return;
-  std::unique_lock lock(state_->mutex);
-  if (wait) state_->finished.wait(lock, [this] { return !state_->done.empty(); });
+  MutexLock lock(state_->mutex);
+  while (wait && state_->done.empty()) state_->finished.wait(lock);
   outstanding_ -= state_->done.size();
   hand_over(&state_->done, done);
 }

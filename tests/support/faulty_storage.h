@@ -4,12 +4,12 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/base/storage.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck::test {
 
@@ -20,27 +20,27 @@ class FaultyStorage final : public Storage {
 
   // After `passing` more reads of such files, the next `count` fail.
   void fail_reads(const std::string& part, uint64_t count, uint64_t passing = 0) {
-    std::lock_guard guard(faults_->mutex);
+    MutexLock guard(faults_->mutex);
     faults_->failing_reads = {part, count, passing};
   }
   // Writes likewise, as on a full disk.
   void fail_writes(const std::string& part, uint64_t count, uint64_t passing = 0) {
-    std::lock_guard guard(faults_->mutex);
+    MutexLock guard(faults_->mutex);
     faults_->failing_writes = {part, count, passing};
   }
   // Flips the lowest bit of the byte at `offset` in everything that is read from now on.
   void flip_bit(const std::string& part, uint64_t offset) {
-    std::lock_guard guard(faults_->mutex);
+    MutexLock guard(faults_->mutex);
     faults_->flips.push_back({part, offset});
   }
   // Reads that reach beyond `size` fail, as of a file that was cut after it was opened.
   void cut(const std::string& part, uint64_t size) {
-    std::lock_guard guard(faults_->mutex);
+    MutexLock guard(faults_->mutex);
     faults_->cuts.push_back({part, size});
   }
   // No faults from now on.
   void heal() {
-    std::lock_guard guard(faults_->mutex);
+    MutexLock guard(faults_->mutex);
     faults_->failing_reads = {};
     faults_->failing_writes = {};
     faults_->flips.clear();
@@ -48,7 +48,7 @@ class FaultyStorage final : public Storage {
   }
   // Reads so far, those that failed included.
   uint64_t reads() const {
-    std::lock_guard guard(faults_->mutex);
+    MutexLock guard(faults_->mutex);
     return faults_->reads;
   }
 
@@ -104,15 +104,15 @@ class FaultyStorage final : public Storage {
     uint64_t offset = 0;
   };
   struct Faults {
-    mutable std::mutex mutex;
-    Countdown failing_reads;
-    Countdown failing_writes;
-    std::vector<Place> flips;
-    std::vector<Place> cuts;
-    uint64_t reads = 0;
+    mutable Mutex mutex;
+    Countdown failing_reads GUARDED_BY(mutex);
+    Countdown failing_writes GUARDED_BY(mutex);
+    std::vector<Place> flips GUARDED_BY(mutex);
+    std::vector<Place> cuts GUARDED_BY(mutex);
+    uint64_t reads GUARDED_BY(mutex) = 0;
 
     Status admit_write(const std::string& path) {
-      std::lock_guard guard(mutex);
+      MutexLock guard(mutex);
       if (!failing_writes.hits(path)) return {};
       return Error{ErrorCode::kLimit, path + ": cannot write: no space left on device"};
     }
@@ -142,7 +142,7 @@ class FaultyStorage final : public Storage {
 
    private:
     Status admit(uint64_t end) const {
-      std::lock_guard guard(faults_->mutex);
+      MutexLock guard(faults_->mutex);
       ++faults_->reads;
       if (faults_->failing_reads.hits(path_)) {
         return Error{ErrorCode::kIo, path_ + ": cannot read: injected fault"};
@@ -154,7 +154,7 @@ class FaultyStorage final : public Storage {
       return {};
     }
     void flip(uint64_t offset, MutableByteSpan out) const {
-      std::lock_guard guard(faults_->mutex);
+      MutexLock guard(faults_->mutex);
       for (const Place& flip : faults_->flips) {
         if (path_.find(flip.part) == std::string::npos) continue;
         if (flip.offset < offset || flip.offset - offset >= out.size()) continue;
