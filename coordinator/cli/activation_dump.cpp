@@ -1,6 +1,7 @@
 #include "coordinator/cli/activation_dump.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "coordinator/cli/json_text.h"
 #include "engine/base/hash.h"

@@ -182,7 +182,7 @@ Status bench(const BenchFlags& flags, const Environment& environment) {
 
 Command add_bench(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<BenchFlags>();
-  CLI::App* parser = app.add_subcommand("bench", "measure speed");
+  CLI::App* parser = add_command(app, "bench", "measure speed");
   add_engine_flags(parser, &flags->engine);
   add_whole(parser, "--prompt", &flags->prompt, {0, kMostTokens},
             "tokens of prefill (default 128)");

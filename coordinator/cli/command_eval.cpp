@@ -1,5 +1,6 @@
 // `potluck eval`: score given tokens or a text.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
 
@@ -178,12 +179,11 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
 
 Command add_eval(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<EvalFlags>();
-  CLI::App* parser = app.add_subcommand("eval", "score tokens or a text");
+  CLI::App* parser = add_command(app, "eval", "score tokens or a text");
   add_engine_flags(parser, &flags->engine);
-  auto* source = parser->add_option_group("source");
+  CLI::App* source = add_one_of(parser, "source");
   add_text(source, "--tokens", &flags->tokens_file, "a JSON array of token ids, taken as they are");
   add_text(source, "--text", &flags->text_file, "a text: perplexity in windows of --ctx (512)");
-  source->require_option(1);
   add_whole(parser, "--greedy", &flags->greedy, {0, limits::kContext},
             "tokens to continue with (with --tokens)");
   add_text(parser, "--dump-activations", &flags->activations_file,

@@ -1,4 +1,6 @@
 // `potluck join`: become a worker.
+#include <nlohmann/json.hpp>
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -135,37 +137,37 @@ Status join(const JoinFlags& flags, const Environment& environment) {
 
 Command add_join(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<JoinFlags>();
-  CLI::App* parser = app.add_subcommand("join", "become a worker of a pool");
+  CLI::App* parser = add_command(app, "join", "become a worker of a pool");
   add_text(parser, "TOKEN", &flags->token,
            "the invitation that `potluck serve` prints, as it was copied; without one, the pools "
            "this worker already belongs to")
-      ->expected(0, kTokenWords)
-      ->envname("POTLUCK_TOKEN");
+      .expected(0, kTokenWords)
+      .envname("POTLUCK_TOKEN");
   add_text(parser, "--store", &flags->store, "directory for keys and experts (~/.potluck/worker)")
-      ->envname("POTLUCK_STORE");
+      .envname("POTLUCK_STORE");
   add_size(parser, "--ram", &flags->ram,
            "memory for experts, such as 2GiB (default: half of what there is)")
-      ->envname("POTLUCK_RAM");
+      .envname("POTLUCK_RAM");
   add_size(parser, "--disk", &flags->disk,
            "disk for experts (default: 80 % of what is free or held)")
-      ->envname("POTLUCK_DISK");
+      .envname("POTLUCK_DISK");
   add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
             "threads (default, 0: one per processor that may be used)")
-      ->envname("POTLUCK_THREADS");
+      .envname("POTLUCK_THREADS");
   add_text(parser, "--name", &flags->name, "what people call this device (default: its host name)");
   add_text(parser, "--isa", &flags->isa, "instruction set of the kernels: scalar, avx2 ..")
-      ->envname("POTLUCK_ISA");
+      .envname("POTLUCK_ISA");
   add_text(parser, "--listen", &flags->listen,
            "HOST:PORT where other workers fetch experts from this one, or off (default: the "
            "address towards the coordinator, any port)")
-      ->envname("POTLUCK_LISTEN");
+      .envname("POTLUCK_LISTEN");
   add_rate(parser, "--serve-rate", &flags->serve_rate,
            "bytes per second sent to other workers, such as 20MiB/s; an eighth of it while there "
            "is work (default 1GiB/s)")
-      ->envname("POTLUCK_SERVE_RATE");
+      .envname("POTLUCK_SERVE_RATE");
   add_text(parser, "--model", &flags->model,
            "a copy of the model on this device: experts are cut from it, not fetched")
-      ->envname("POTLUCK_MODEL");
+      .envname("POTLUCK_MODEL");
   add_switch(parser, "--no-remember", &flags->no_remember, "forget the pool when it ends");
   add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");
   add_log_flags(parser, &flags->log);

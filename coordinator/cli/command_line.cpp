@@ -1,5 +1,6 @@
 #include "coordinator/cli/command_line.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <sstream>
 
@@ -240,15 +241,22 @@ std::map<std::string, std::string> own_variables() {
 }
 
 CommandLineParser::CommandLineParser(Environment& environment)
-    : app_("Potluck: old devices together run Mixture-of-Experts models", "potluck") {
-  app_.require_subcommand(1);
-  add_text(&app_, "--config", &config_,
+    : app_(std::make_unique<CLI::App>("Potluck: old devices together run Mixture-of-Experts models",
+                                      "potluck")) {
+  app_->require_subcommand(1);
+  add_text(app_.get(), "--config", &config_,
            "a file with defaults of flags (default: ~/.potluck/potluck.toml)");
-  add_switch(&app_, "--no-config", &no_config_, "read no such file");
+  add_switch(app_.get(), "--no-config", &no_config_, "read no such file");
   for (auto* add : {add_run, add_serve, add_join, add_eval, add_bench, add_tokenize, add_show,
                     add_status, add_version}) {
-    commands_.push_back(add(app_, environment));
+    commands_.push_back(add(*app_, environment));
   }
+}
+
+CommandLineParser::~CommandLineParser() = default;
+
+std::string CommandLineParser::help() const {
+  return app_->help();
 }
 
 Result<CommandLine> CommandLineParser::parse(const CommandLineInput& input, Storage& storage) {
@@ -260,7 +268,7 @@ Result<CommandLine> CommandLineParser::parse(const CommandLineInput& input, Stor
                                  suggestion(arguments[0], names_of(commands_))));
   }
   CommandLine line;
-  Result<std::string> help = parse_arguments(app_, commands_, arguments);
+  Result<std::string> help = parse_arguments(*app_, commands_, arguments);
   if (!help) return help.error();
   line.help = std::move(*help);
   if (!line.help.empty()) return line;
@@ -270,7 +278,7 @@ Result<CommandLine> CommandLineParser::parse(const CommandLineInput& input, Stor
   line.command = &*chosen;
   if (Status taken = take_variables(input.variables, *chosen); !taken) return taken.error();
   if (!no_config_) {
-    const bool named = app_.get_option("--config")->count() > 0;
+    const bool named = app_->get_option("--config")->count() > 0;
     Status taken =
         take_config(named ? config_ : input.config_path, named, commands_, *chosen, storage);
     if (!taken) return taken.error();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,17 +31,18 @@ class CommandLineParser {
  public:
   // The environment must outlive the parser.
   explicit CommandLineParser(Environment& environment);
+  ~CommandLineParser();
   CommandLineParser(const CommandLineParser&) = delete;
   CommandLineParser& operator=(const CommandLineParser&) = delete;
 
   // Once. What is returned points into the parser. Errors are wrong use (kInvalidArgument).
   Result<CommandLine> parse(const CommandLineInput& input, Storage& storage);
 
-  std::string help() const { return app_.help(); }
+  std::string help() const;
   const std::vector<Command>& commands() const { return commands_; }
 
  private:
-  CLI::App app_;
+  std::unique_ptr<CLI::App> app_;
   std::string config_;
   bool no_config_ = false;
   std::vector<Command> commands_;

@@ -255,7 +255,7 @@ void add_sampling_flags(CLI::App* parser, RunFlags* flags) {
 
 Command add_run(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<RunFlags>();
-  CLI::App* parser = app.add_subcommand("run", "generate text in the terminal");
+  CLI::App* parser = add_command(app, "run", "generate text in the terminal");
   add_engine_flags(parser, &flags->engine);
   add_text(parser, "-p,--prompt", &flags->prompt,
            "the prompt (default: standard input; at a terminal, a conversation)");

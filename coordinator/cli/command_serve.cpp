@@ -1,6 +1,8 @@
 // `potluck serve`: the coordinator of a pool of remote workers. Until the HTTP API is there, every
 // line typed on standard input is a message of one conversation, as in `potluck run`, except one
 // that asks for an invitation.
+#include <nlohmann/json.hpp>
+
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
@@ -168,19 +170,19 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
 
 Command add_serve(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ServeFlags>();
-  CLI::App* parser = app.add_subcommand("serve", "coordinate a pool of workers");
+  CLI::App* parser = add_command(app, "serve", "coordinate a pool of workers");
   add_engine_flags(parser, &flags->engine);
   add_text(parser, "--listen", &flags->listen,
            "where workers reach this machine, HOST:PORT: an address, a host name, a network "
            "interface, or * for all interfaces (*:7700)")
-      ->envname("POTLUCK_LISTEN");
+      .envname("POTLUCK_LISTEN");
   add_whole(parser, "--invitations", &flags->invitations, {0, kInvitationsAtOnce},
             "devices to invite at the start; type \"invite\" for more later (default 1)")
-      ->envname("POTLUCK_INVITATIONS");
+      .envname("POTLUCK_INVITATIONS");
   add_rate(parser, "--serve-rate", &flags->serve_rate,
            "bytes per second of experts sent to workers, such as 20MiB/s; an eighth of it while "
            "generating (default 1GiB/s)")
-      ->envname("POTLUCK_SERVE_RATE");
+      .envname("POTLUCK_SERVE_RATE");
   add_chat_flags(parser, &flags->chat);
   return {parser, [flags, &environment] { return serve(*flags, environment); }};
 }

@@ -142,8 +142,8 @@ Status show(const ShowFlags& flags, const Environment& environment) {
 
 Command add_show(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ShowFlags>();
-  CLI::App* parser = app.add_subcommand("show", "describe a model file");
-  add_text(parser, "MODEL", &flags->model, "a GGUF file")->required();
+  CLI::App* parser = add_command(app, "show", "describe a model file");
+  add_text(parser, "MODEL", &flags->model, "a GGUF file").required();
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return show(*flags, environment); }};
 }

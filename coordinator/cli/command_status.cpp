@@ -1,5 +1,6 @@
 // `potluck status`: the pool of the coordinator that runs on this machine.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
 
@@ -70,7 +71,7 @@ Status show_status(bool json, const Environment& environment) {
 
 Command add_status(CLI::App& app, Environment& environment) {
   auto json = std::make_shared<bool>(false);
-  CLI::App* parser = app.add_subcommand("status", "show the pool of this machine's coordinator");
+  CLI::App* parser = add_command(app, "status", "show the pool of this machine's coordinator");
   add_switch(parser, "--json", json.get(), "one JSON object");
   return {parser, [json, &environment] { return show_status(*json, environment); }};
 }

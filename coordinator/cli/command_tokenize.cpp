@@ -51,13 +51,11 @@ Status tokenize(const TokenizeFlags& flags, const Environment& environment) {
 
 Command add_tokenize(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<TokenizeFlags>();
-  CLI::App* parser = app.add_subcommand("tokenize", "show the token ids of a text");
-  add_text(parser, "MODEL", &flags->model, "a GGUF file, vocabulary-only ones included")
-      ->required();
-  auto* source = parser->add_option_group("source");
+  CLI::App* parser = add_command(app, "tokenize", "show the token ids of a text");
+  add_text(parser, "MODEL", &flags->model, "a GGUF file, vocabulary-only ones included").required();
+  CLI::App* source = add_one_of(parser, "source");
   add_text(source, "--text", &flags->text, "the text");
   add_text(source, "--file", &flags->file, "a file with the text");
-  source->require_option(1);
   add_switch(parser, "--special", &flags->special, "names of special tokens become those tokens");
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return tokenize(*flags, environment); }};

@@ -31,7 +31,7 @@ Status version(bool json, Output& out) {
 
 Command add_version(CLI::App& app, Environment& environment) {
   auto json = std::make_shared<bool>(false);
-  CLI::App* parser = app.add_subcommand("version", "show versions");
+  CLI::App* parser = add_command(app, "version", "show versions");
   add_switch(parser, "--json", json.get(), "one JSON object");
   return {parser, [json, &environment] { return version(*json, environment.out); }};
 }

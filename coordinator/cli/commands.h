@@ -3,10 +3,10 @@
 // use, 130 and 143 ended by Ctrl-C and SIGTERM, 141 the reader of standard output has gone.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 
+#include "coordinator/cli/cli11_fwd.h"
 #include "coordinator/cli/output.h"
 #include "coordinator/cli/stop_signal.h"
 #include "coordinator/cli/terminal.h"

@@ -1,5 +1,7 @@
 #include "coordinator/cli/device_flags.h"
 
+#include <nlohmann/json.hpp>
+
 #include <fmt/format.h>
 
 #include "coordinator/cli/flags.h"
@@ -17,19 +19,19 @@ double seconds(Duration time) {
 void add_device_flags(CLI::App* parser, DeviceFlags* flags) {
   add_choice(parser, "--reader", &flags->reader, {"auto", "threads", "io_uring"},
              "how experts are read from disk (default auto)")
-      ->envname("POTLUCK_READER");
+      .envname("POTLUCK_READER");
   add_whole(parser, "--read-depth", &flags->read_depth, {0, limits::kReadDepth},
             "reads at the same time (default, 0: what a short measurement finds best)")
-      ->envname("POTLUCK_READ_DEPTH");
+      .envname("POTLUCK_READ_DEPTH");
   const char* group = "Simulated devices (real bytes are moved, the rest is waited for)";
   add_rate(parser, "--sim-disk", &flags->sim_disk, "read as from a disk of RATE, such as 200MB/s")
-      ->group(group);
+      .group(group);
   add_link(parser, "--sim-link", &flags->sim_link,
            "talk as over a link of DELAY,RATE, such as 3ms,30MB/s (workers)")
-      ->group(group);
+      .group(group);
   add_decimal(parser, "--sim-compute", &flags->sim_compute, {1, limits::kSimulatedFactor},
               "compute as on a processor so many times slower (workers)")
-      ->group(group);
+      .group(group);
 }
 
 Result<DeviceOptions> device_options(const DeviceFlags& flags) {

@@ -3,12 +3,12 @@
 // `serve` pass them on to their local workers. Plain values.
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "coordinator/cli/cli11_fwd.h"
 #include "engine/base/block_reader.h"
 #include "protocol/simulated_link.h"
 

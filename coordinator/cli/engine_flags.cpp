@@ -47,46 +47,46 @@ std::string describe_context(const Runtime& runtime) {
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   add_text(parser, "MODEL", &flags->model, "a GGUF file; of a split model, its first part")
-      ->required();
+      .required();
   add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
             "threads (default, 0: one per processor that may be used)")
-      ->envname("POTLUCK_THREADS");
+      .envname("POTLUCK_THREADS");
   add_whole(parser, "--ctx", &flags->context, {0, limits::kContext},
             "positions of context (default, 0: the model's, or what half the memory holds)")
-      ->envname("POTLUCK_CTX");
+      .envname("POTLUCK_CTX");
   add_choice(parser, "--kv", &flags->kv, {"f16", "f32", "q8_0"}, "type of the KV cache")
-      ->envname("POTLUCK_KV");
+      .envname("POTLUCK_KV");
   add_size(parser, "--ram", &flags->ram,
            "memory for experts, such as 4GiB: of each worker with --workers, else of this "
            "process, which then streams the rest from its store (default: all of them if they "
            "fit, else what fits)")
-      ->envname("POTLUCK_RAM");
+      .envname("POTLUCK_RAM");
   add_text(parser, "--store", &flags->store,
            "directory for experts on disk (default: beside the model; of local workers: in "
            "~/.potluck)")
-      ->envname("POTLUCK_STORE");
+      .envname("POTLUCK_STORE");
   add_whole(parser, "--slices", &flags->slices, {1, limits::kSlices},
             "slices each expert is cut into (default 1)")
-      ->envname("POTLUCK_SLICES");
+      .envname("POTLUCK_SLICES");
   add_whole(parser, "--prefill-chunk", &flags->prefill_chunk, {1, limits::kPrefillChunk},
             "prompt tokens per step (default 512)")
-      ->envname("POTLUCK_PREFILL_CHUNK");
+      .envname("POTLUCK_PREFILL_CHUNK");
   add_text(parser, "--isa", &flags->isa, "instruction set of the kernels: scalar, avx2 ..")
-      ->envname("POTLUCK_ISA");
+      .envname("POTLUCK_ISA");
   add_whole(parser, "--workers", &flags->workers, {0, limits::kWorkers},
             "worker processes on this machine")
-      ->envname("POTLUCK_WORKERS");
+      .envname("POTLUCK_WORKERS");
   add_choice(parser, "--prefetch", &flags->prefetch, {"auto", "on", "off"},
              "read experts ahead of the layer that needs them: auto (workers do; alone, where "
              "the disk is never idle, it costs more than it brings), on or off")
-      ->envname("POTLUCK_PREFETCH");
+      .envname("POTLUCK_PREFETCH");
   add_switch(parser, "--share-model", &flags->share_model,
              "let the worker processes cut their experts from MODEL instead of fetching them");
   add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");
   add_log_flags(parser, &flags->log);
   add_text(parser, "--trace", &flags->trace,
            "a file for a trace of every layer, for chrome://tracing or ui.perfetto.dev")
-      ->envname("POTLUCK_TRACE");
+      .envname("POTLUCK_TRACE");
   add_device_flags(parser, &flags->device);
 }
 

@@ -1,5 +1,6 @@
 #include "coordinator/cli/flags.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iterator>
 
@@ -28,7 +29,32 @@ bool is_one_of(const std::string& kind, std::initializer_list<const char*> kinds
   return std::any_of(kinds.begin(), kinds.end(), [&](const char* known) { return kind == known; });
 }
 
+template <class T>
+Flag add_any_text(CLI::App* parser, const std::string& names, T* target, const std::string& help) {
+  return Flag(parser->add_option(names, *target, help)->type_name(kTextKind));
+}
+
 }  // namespace
+
+Flag Flag::required() const {
+  option_->required();
+  return *this;
+}
+
+Flag Flag::envname(const std::string& variable) const {
+  option_->envname(variable);
+  return *this;
+}
+
+Flag Flag::group(const std::string& heading) const {
+  option_->group(heading);
+  return *this;
+}
+
+Flag Flag::expected(int least, int most) const {
+  option_->expected(least, most);
+  return *this;
+}
 
 bool is_number_flag(const CLI::Option& option) {
   return is_one_of(option.get_type_name(),
@@ -48,15 +74,15 @@ std::string find_fault(CLI::Option& option, const std::string& text) {
   }
 }
 
-CLI::Option* add_checked(CLI::App* parser, const std::string& names, const char* kind,
-                         TextCheck check, TextSink sink, const std::string& help) {
-  return parser->add_option_function<std::string>(names, sink, help)
-      ->type_name(kind)
-      ->check(std::move(check), "", kCheck);
+Flag add_checked(CLI::App* parser, const std::string& names, const char* kind, TextCheck check,
+                 TextSink sink, const std::string& help) {
+  return Flag(parser->add_option_function<std::string>(names, sink, help)
+                  ->type_name(kind)
+                  ->check(std::move(check), "", kCheck));
 }
 
-CLI::Option* add_decimal(CLI::App* parser, const std::string& names, double* target,
-                         DecimalRange range, const std::string& help) {
+Flag add_decimal(CLI::App* parser, const std::string& names, double* target, DecimalRange range,
+                 const std::string& help) {
   auto check = [range](const std::string& text) {
     Result<double> value = read_decimal(text, range);
     return value ? std::string() : value.error().message;
@@ -65,23 +91,23 @@ CLI::Option* add_decimal(CLI::App* parser, const std::string& names, double* tar
   return add_checked(parser, names, kDecimalKind, check, sink, help);
 }
 
-CLI::Option* add_size(CLI::App* parser, const std::string& names, std::string* target,
-                      const std::string& help) {
+Flag add_size(CLI::App* parser, const std::string& names, std::string* target,
+              const std::string& help) {
   return add_checked(parser, names, kSizeKind, check_with(read_size), keep_in(target), help);
 }
 
-CLI::Option* add_rate(CLI::App* parser, const std::string& names, std::string* target,
-                      const std::string& help) {
+Flag add_rate(CLI::App* parser, const std::string& names, std::string* target,
+              const std::string& help) {
   return add_checked(parser, names, kRateKind, check_with(read_rate), keep_in(target), help);
 }
 
-CLI::Option* add_link(CLI::App* parser, const std::string& names, std::string* target,
-                      const std::string& help) {
+Flag add_link(CLI::App* parser, const std::string& names, std::string* target,
+              const std::string& help) {
   return add_checked(parser, names, kLinkKind, check_with(read_link), keep_in(target), help);
 }
 
-CLI::Option* add_choice(CLI::App* parser, const std::string& names, std::string* target,
-                        std::vector<std::string> choices, const std::string& help) {
+Flag add_choice(CLI::App* parser, const std::string& names, std::string* target,
+                std::vector<std::string> choices, const std::string& help) {
   auto check = [choices](const std::string& text) {
     if (std::find(choices.begin(), choices.end(), text) != choices.end()) return std::string();
     return fmt::format("expected {}, found '{}'", fmt::join(choices, ", "), printable(text));
@@ -90,9 +116,48 @@ CLI::Option* add_choice(CLI::App* parser, const std::string& names, std::string*
   return add_checked(parser, names, kind.c_str(), check, keep_in(target), help);
 }
 
-CLI::Option* add_switch(CLI::App* parser, const std::string& names, bool* target,
-                        const std::string& help) {
-  return parser->add_flag(names, *target, help);
+Flag add_text(CLI::App* parser, const std::string& names, std::string* target,
+              const std::string& help) {
+  return add_any_text(parser, names, target, help);
+}
+
+Flag add_text(CLI::App* parser, const std::string& names, std::optional<std::string>* target,
+              const std::string& help) {
+  return add_any_text(parser, names, target, help);
+}
+
+Flag add_text(CLI::App* parser, const std::string& names, std::vector<std::string>* target,
+              const std::string& help) {
+  return add_any_text(parser, names, target, help);
+}
+
+Flag add_switch(CLI::App* parser, const std::string& names, bool* target, const std::string& help) {
+  return Flag(parser->add_flag(names, *target, help));
+}
+
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& help) {
+  return app.add_subcommand(name, help);
+}
+
+CLI::App* add_one_of(CLI::App* parser, const std::string& name) {
+  CLI::App* group = parser->add_option_group(name);
+  group->require_option(1);
+  return group;
+}
+
+std::string name_of(const CLI::App& parser) {
+  return parser.get_name();
+}
+
+std::optional<std::string> given_text(const CLI::App& parser, const std::string& name) {
+  const CLI::Option* option = parser.get_option_no_throw(name);
+  if (option == nullptr || option->count() == 0) return std::nullopt;
+  return option->as<std::string>();
+}
+
+bool is_switched_on(const CLI::App& parser, const std::string& name) {
+  const CLI::Option* option = parser.get_option_no_throw(name);
+  return option != nullptr && option->count() > 0 && option->as<bool>();
 }
 
 }  // namespace potluck

@@ -4,12 +4,13 @@
 // variable and of the configuration file alike. One thread.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "coordinator/cli/cli11_fwd.h"
 #include "coordinator/cli/number_text.h"
 
 namespace potluck {
@@ -30,16 +31,30 @@ bool is_bare_number_flag(const CLI::Option& option);
 // What is wrong with this value for the flag; empty if nothing is.
 std::string find_fault(CLI::Option& option, const std::string& text);
 
+// A flag that was declared, for what only some of them are. The parser owns what it refers to.
+class Flag {
+ public:
+  explicit Flag(CLI::Option* option) : option_(option) {}
+
+  Flag required() const;
+  Flag envname(const std::string& variable) const;  // the environment variable that sets it too
+  Flag group(const std::string& heading) const;     // where the help shows it
+  Flag expected(int least, int most) const;         // how many words it takes
+
+ private:
+  CLI::Option* option_;
+};
+
 using TextCheck = std::function<std::string(const std::string&)>;  // what is wrong; empty: nothing
 using TextSink = std::function<void(const std::string&)>;          // gets checked text
 
-CLI::Option* add_checked(CLI::App* parser, const std::string& names, const char* kind,
-                         TextCheck check, TextSink sink, const std::string& help);
+Flag add_checked(CLI::App* parser, const std::string& names, const char* kind, TextCheck check,
+                 TextSink sink, const std::string& help);
 
 // T: an integer type that holds all of `range`, or a std::optional of one.
 template <class T>
-CLI::Option* add_whole(CLI::App* parser, const std::string& names, T* target, WholeRange range,
-                       const std::string& help) {
+Flag add_whole(CLI::App* parser, const std::string& names, T* target, WholeRange range,
+               const std::string& help) {
   auto check = [range](const std::string& text) {
     Result<uint64_t> value = read_whole(text, range);
     return value ? std::string() : value.error().message;
@@ -55,31 +70,40 @@ CLI::Option* add_whole(CLI::App* parser, const std::string& names, T* target, Wh
   return add_checked(parser, names, kWholeKind, check, sink, help);
 }
 
-CLI::Option* add_decimal(CLI::App* parser, const std::string& names, double* target,
-                         DecimalRange range, const std::string& help);
+Flag add_decimal(CLI::App* parser, const std::string& names, double* target, DecimalRange range,
+                 const std::string& help);
 
 // These keep the text, which was checked: local workers get the flags as they were written.
-CLI::Option* add_size(CLI::App* parser, const std::string& names, std::string* target,
-                      const std::string& help);
-CLI::Option* add_rate(CLI::App* parser, const std::string& names, std::string* target,
-                      const std::string& help);
-CLI::Option* add_link(CLI::App* parser, const std::string& names, std::string* target,
-                      const std::string& help);
+Flag add_size(CLI::App* parser, const std::string& names, std::string* target,
+              const std::string& help);
+Flag add_rate(CLI::App* parser, const std::string& names, std::string* target,
+              const std::string& help);
+Flag add_link(CLI::App* parser, const std::string& names, std::string* target,
+              const std::string& help);
 
 // One of a few words.
-CLI::Option* add_choice(CLI::App* parser, const std::string& names, std::string* target,
-                        std::vector<std::string> choices, const std::string& help);
+Flag add_choice(CLI::App* parser, const std::string& names, std::string* target,
+                std::vector<std::string> choices, const std::string& help);
 
-// Any text. T: std::string, a std::optional of it, or a std::vector of it for flags that may be
-// given several times.
-template <class T>
-CLI::Option* add_text(CLI::App* parser, const std::string& names, T* target,
-                      const std::string& help) {
-  return parser->add_option(names, *target, help)->type_name(kTextKind);
-}
+// Any text; a list for flags that may be given several times.
+Flag add_text(CLI::App* parser, const std::string& names, std::string* target,
+              const std::string& help);
+Flag add_text(CLI::App* parser, const std::string& names, std::optional<std::string>* target,
+              const std::string& help);
+Flag add_text(CLI::App* parser, const std::string& names, std::vector<std::string>* target,
+              const std::string& help);
 
 // On when given.
-CLI::Option* add_switch(CLI::App* parser, const std::string& names, bool* target,
-                        const std::string& help);
+Flag add_switch(CLI::App* parser, const std::string& names, bool* target, const std::string& help);
+
+// A command, to whose parser its flags are added.
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& help);
+// A group of flags of which each call gives exactly one.
+CLI::App* add_one_of(CLI::App* parser, const std::string& name);
+
+// After parsing. Nothing and false for commands that have no such flag.
+std::string name_of(const CLI::App& parser);
+std::optional<std::string> given_text(const CLI::App& parser, const std::string& name);
+bool is_switched_on(const CLI::App& parser, const std::string& name);
 
 }  // namespace potluck

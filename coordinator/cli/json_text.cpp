@@ -1,5 +1,7 @@
 #include "coordinator/cli/json_text.h"
 
+#include <nlohmann/json.hpp>
+
 #include <fmt/format.h>
 
 #include "engine/base/terminal_text.h"

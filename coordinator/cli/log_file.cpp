@@ -1,6 +1,7 @@
 #include "coordinator/cli/log_file.h"
 
 #include <cerrno>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include <fcntl.h>
@@ -55,20 +56,19 @@ std::string reason(int error) {
 void add_log_flags(CLI::App* parser, LogFlags* flags) {
   add_choice(parser, "--log-level", &flags->level, {"debug", "info", "warning", "error"},
              "what is logged: debug, info (default), warning or error")
-      ->envname("POTLUCK_LOG_LEVEL");
+      .envname("POTLUCK_LOG_LEVEL");
   add_choice(parser, "--log-format", &flags->format, {"text", "json"},
              "form of the log: text (default) or json, one object a line")
-      ->envname("POTLUCK_LOG_FORMAT");
+      .envname("POTLUCK_LOG_FORMAT");
   add_text(parser, "--log-file", &flags->file,
            "a file to append the log to; standard error then shows what it always shows")
-      ->envname("POTLUCK_LOG_FILE");
+      .envname("POTLUCK_LOG_FILE");
 }
 
 LogFlags given_log_flags(const CLI::App& parser) {
   LogFlags flags;
   auto take = [&parser](const char* name, std::string* target) {
-    const CLI::Option* option = parser.get_option_no_throw(name);
-    if (option != nullptr && option->count() > 0) *target = option->as<std::string>();
+    if (std::optional<std::string> given = given_text(parser, name)) *target = std::move(*given);
   };
   take("--log-level", &flags.level);
   take("--log-format", &flags.format);

@@ -3,10 +3,10 @@
 // programs may share a file. One thread at a time.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
+#include "coordinator/cli/cli11_fwd.h"
 #include "engine/base/clock.h"
 #include "engine/base/log_sink.h"
 #include "engine/base/result.h"

@@ -7,6 +7,7 @@
 
 #include "coordinator/cli/command_line.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/flags.h"
 #include "coordinator/cli/standard_streams.h"
 #include "coordinator/cli/stop_signal.h"
 #include "engine/base/descriptor_limit.h"
@@ -27,12 +28,11 @@ std::string own_path() {
 
 // Only errors for the ones that ask for quiet.
 bool is_quiet(const CLI::App& parser) {
-  const CLI::Option* quiet = parser.get_option_no_throw("--quiet");
-  return quiet != nullptr && quiet->count() > 0 && quiet->as<bool>();
+  return is_switched_on(parser, "--quiet");
 }
 
 int run_command(const Command& command, Output& out, const StopSignal& stop, Terminal& terminal) {
-  const std::string what = command.parser == nullptr ? "help" : command.parser->get_name();
+  const std::string what = command.parser == nullptr ? "help" : name_of(*command.parser);
   Status done = guard_memory(what, command.run);
   Status written = out.finish();
   if (done && out.reader_gone()) return kExitBrokenPipe;

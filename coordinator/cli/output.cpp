@@ -1,6 +1,7 @@
 #include "coordinator/cli/output.h"
 
 #include <cerrno>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include <fmt/format.h>

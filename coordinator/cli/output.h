@@ -3,7 +3,7 @@
 // the program with an error, or, where the reader of a pipe has gone, without a word. One thread.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 

@@ -1,5 +1,7 @@
 #include "coordinator/cli/status_file.h"
 
+#include <nlohmann/json.hpp>
+
 #include <unistd.h>
 
 #include "coordinator/cli/counters_json.h"

@@ -2,7 +2,7 @@
 // by `status`. One thread each.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "coordinator/runtime/runtime.h"

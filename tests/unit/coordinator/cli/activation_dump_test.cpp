@@ -1,6 +1,7 @@
 #include "coordinator/cli/activation_dump.h"
 
 #include <bit>
+#include <nlohmann/json.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,7 @@
 #include "coordinator/cli/command_line.h"
 
+#include <CLI/CLI.hpp>
+
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

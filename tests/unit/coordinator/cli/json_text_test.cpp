@@ -1,5 +1,7 @@
 #include "coordinator/cli/json_text.h"
 
+#include <nlohmann/json.hpp>
+
 #include <gtest/gtest.h>
 
 #include "engine/base/random.h"

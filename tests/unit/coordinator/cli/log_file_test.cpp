@@ -1,6 +1,8 @@
 // The forms of a log line, and a file that cannot be written.
 #include "coordinator/cli/log_file.h"
 
+#include <nlohmann/json.hpp>
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 

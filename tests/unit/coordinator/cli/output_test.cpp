@@ -1,5 +1,6 @@
 #include "coordinator/cli/output.h"
 
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include <fcntl.h>
