@@ -24,20 +24,20 @@ constexpr size_t kSpareManifests = 8;
 }  // namespace
 
 struct WorkerCore::Impl {
-  Impl(WorkerOptions options, GrainStore& store, const KernelTable& kernels, ThreadPool& threads,
-       const Clock& clock, ManifestStore* manifests)
-      : context{std::move(options),
+  Impl(const WorkerOptions& options, GrainStore& store, const KernelTable& kernels,
+       ThreadPool& threads, const Clock& clock, ManifestStore* manifests)
+      : context{options,
                 kernel_self_test(kernels),
                 store,
                 manifests,
                 clock,
-                UnitCompute(kernels, threads, clock, context.options.processor),
+                UnitCompute(kernels, threads, clock, options.processor),
                 {},
                 [this](uint64_t bytes) { return make_room(bytes); },
                 [this](const Digest& digest, const SignedManifest& manifest) {
                   return save_manifest(digest, manifest);
                 },
-                GrainServer(store, context.options.serve_rate)},
+                GrainServer(store, options.serve_rate)},
         scrub(store, clock) {
     if (manifests != nullptr) store.set_other_bytes(manifests->bytes());
   }
@@ -119,7 +119,7 @@ void WorkerCore::Impl::serve() {
   std::optional<BulkPart> part = context.server.next(context.clock.now());
   if (!part) return;
   context.actions.emplace_back(
-      SendMessage{part->peer, Channel::kServe, std::move(part->data), std::move(part->bytes)});
+      SendMessage{part->peer, Channel::kServe, part->data, std::move(part->bytes)});
 }
 
 // Connections to other workers, and who of them may connect to us, are those of all sessions. A
@@ -347,9 +347,9 @@ void WorkerCore::Impl::scrub_store() {
   }
 }
 
-WorkerCore::WorkerCore(WorkerOptions options, GrainStore& store, const KernelTable& kernels,
+WorkerCore::WorkerCore(const WorkerOptions& options, GrainStore& store, const KernelTable& kernels,
                        ThreadPool& pool, const Clock& clock, ManifestStore* manifests)
-    : impl_(std::make_unique<Impl>(std::move(options), store, kernels, pool, clock, manifests)) {}
+    : impl_(std::make_unique<Impl>(options, store, kernels, pool, clock, manifests)) {}
 
 WorkerCore::~WorkerCore() = default;
 

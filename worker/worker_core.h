@@ -137,8 +137,8 @@ class WorkerCore {
   // wait for another sender, GrainServer::kLoadedBytes for grains that it serves,
   // UnitCompute::kSumsBytes for sums and kKeptBytes for manifests and assignments; what these take
   // beyond is taken from the caches, and a pool for which that leaves too little is refused.
-  WorkerCore(WorkerOptions options, GrainStore& store, const KernelTable& kernels, ThreadPool& pool,
-             const Clock& clock, ManifestStore* manifests = nullptr);
+  WorkerCore(const WorkerOptions& options, GrainStore& store, const KernelTable& kernels,
+             ThreadPool& pool, const Clock& clock, ManifestStore* manifests = nullptr);
   ~WorkerCore();
 
   void add_pool(const PoolAddress& address);

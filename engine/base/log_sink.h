@@ -43,7 +43,7 @@ class LogSink {
 };
 
 // Without a sink, nothing happens.
-inline void log_to(LogSink* sink, LogEvent event) {
+inline void log_to(LogSink* sink, const LogEvent& event) {
   if (sink != nullptr) sink->write(event);
 }
 

@@ -140,7 +140,7 @@ class GgufBuilder {
   }
 
   // --- Tensors ---
-  GgufBuilder& tensor(Tensor tensor) {
+  GgufBuilder& tensor(const Tensor& tensor) {
     tensors_.push_back({entry(tensor, next_offset()), tensor.data, next_offset()});
     return *this;
   }
