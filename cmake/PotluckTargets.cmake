@@ -17,7 +17,7 @@ set(potluck_precompiled <algorithm> <array> <chrono> <cmath> <cstdint> <deque> <
 if(POTLUCK_PCH)  # ccache needs these
   target_compile_options(potluck_options INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
-    $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)
+    "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
 endif()
 
 # potluck_precompile(TARGET OWNER [HEADER...]): OWNER compiles the headers, the others share them.
