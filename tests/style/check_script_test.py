@@ -113,6 +113,14 @@ class RunSteps(unittest.TestCase):
         self.run_steps([step("suite", 1000, limit=60 * MINUTE), step("a", 1000)], ci_gone=10 * MINUTE)
         self.assertLess(self.fake.now, 55 * MINUTE)
 
+    def test_ci_leaves_out_what_is_not_done_in_time_but_not_the_suite(self):
+        steps = [step("suite", 1, essential=True), step("clang", 30), step("fuzz", 1, needs=["clang"])]
+        runner = self.run_steps(steps, ci_gone=0)
+        self.assertEqual(self.results(runner), [check.PASSED, check.LEFT_OUT, check.LEFT_OUT])
+        self.assertFalse(runner.failed())
+        runner = self.run_steps([step("suite", 90, limit=60 * MINUTE, essential=True)], ci_gone=0)
+        self.assertTrue(runner.failed())
+
     def test_ci_leaves_out_what_needs_tools_that_cannot_be_installed(self):
         steps = [step("tools", 1, 100, optional=True), step("tidy", 1, needs=["tools"])]
         runner = self.run_steps(steps, ci_gone=0)
