@@ -22,9 +22,12 @@ using CompletionPrompt = std::variant<Conversation, std::string, std::vector<Tok
 
 struct CompletionRequest {
   CompletionPrompt prompt;
-  uint32_t max_tokens = 0;  // 0: as many as the context has room for
+  uint32_t max_tokens = 0;   // 0: as many as the context has room for
+  bool prompt_only = false;  // nothing is answered; the prompt is there for the next request
   SamplingSettings sampling;
-  std::vector<std::string> stop;         // the text ends before the first of them
+  // The text ends before the first of them; reasoning and tool calls are not looked into. Empty
+  // ones are ignored.
+  std::vector<std::string> stop;
   std::optional<uint32_t> top_logprobs;  // log-probabilities are wanted, with so many alternatives
   bool ignore_end = false;               // goes on after an end-of-text token
   bool background = false;               // waits for those that are not
@@ -52,6 +55,7 @@ enum class FinishReason : uint8_t { kStop, kStopString, kLength, kToolCalls, kCa
 // The prompt was encoded and fits; it is computed from now on, or soon.
 struct CompletionAdmitted {
   uint32_t prompt_tokens = 0;
+  uint32_t waiting = 0;  // requests that come first
 };
 
 // So much of the prompt is computed.
@@ -60,10 +64,12 @@ struct CompletionProgress {
   uint32_t total = 0;
 };
 
-// What has been added to the answer. The text is whole UTF-8. Calls are whole and have ids.
+// What has been added to the answer. The text is whole UTF-8. Calls are whole and have ids. The
+// last one may have tokens without any text.
 struct CompletionDelta {
   AnswerPiece piece;
-  std::vector<ChosenLogprob> logprobs;  // of the tokens whose text this is, if wanted
+  std::vector<ChosenLogprob> logprobs = {};  // of the tokens whose text this is, if wanted
+  std::vector<TokenId> tokens = {};          // chosen since the one before
 };
 
 struct CompletionFinished {
@@ -72,6 +78,7 @@ struct CompletionFinished {
   CompletionUsage usage;
   double prefill_seconds = 0;
   double decode_seconds = 0;
+  uint32_t decode_steps = 0;  // tokens of the answer that were computed
 };
 
 enum class CompletionFault : uint8_t {
