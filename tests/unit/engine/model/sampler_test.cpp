@@ -223,10 +223,10 @@ TEST(Sampler, AddsTheBiasLast) {
   EXPECT_EQ(sample(logits, {}, 0, settings), 2);
   settings.logit_bias = {{0, 4.5}};
   EXPECT_EQ(sample(logits, {}, 0, settings), 0);
-  // Behind the repeat penalty, which would turn 5 - 5.5 into -0.5 * 4.
+  // Behind the repeat penalty: 5 / 4 - 5.5, not (5 - 5.5) * 4.
   settings.repeat_penalty = 4;
-  settings.logit_bias = {{1, -0.5}};
-  EXPECT_EQ(sample(std::vector<float>{0.5F, 5.0F}, std::vector<TokenId>{1}, 1, settings), 1);
+  settings.logit_bias = {{1, -5.5}};
+  EXPECT_EQ(sample(std::vector<float>{-3.0F, 5.0F}, std::vector<TokenId>{1}, 1, settings), 0);
   settings = neutral();
   settings.logit_bias = {{1, -100}};
   for (uint64_t p = 0; p < 100; ++p) EXPECT_NE(sample(logits, {}, p, settings), 1);
