@@ -116,7 +116,7 @@ void Scheduler::plan_answers(bool with_background, std::vector<PlannedRows>* pla
       std::min(ceil_div(answering(with_background), options_.steps), options_.prefill_chunk);
   for (Entry* entry : ready) {
     if (planned->size() >= most) return;
-    if (reserve(*entry, entry->position + 1)) add(*entry, 1, planned);
+    if (reserve(*entry)) add(*entry, 1, planned);
   }
 }
 
@@ -152,14 +152,24 @@ void Scheduler::add(Entry& entry, uint32_t rows, std::vector<PlannedRows>* plann
   planned->push_back({entry.request.id, rows});
 }
 
-bool Scheduler::reserve(Entry& entry, uint32_t positions) {
-  if (positions <= entry.reserved) return true;
-  // Memory is taken in whole chunks.
-  uint32_t wanted = std::max(positions, std::min(round_up<uint32_t>(positions, kAttentionChunk),
-                                                 entry.request.most_positions));
+// What it has to have reserved for its next row. Memory is taken in whole chunks.
+uint32_t Scheduler::next_positions(const Entry& entry) const {
+  uint32_t positions = entry.position + 1;
+  if (positions <= entry.reserved) return entry.reserved;
+  return std::max(positions, std::min(round_up<uint32_t>(positions, kAttentionChunk),
+                                      entry.request.most_positions));
+}
+
+bool Scheduler::can_reserve(const Entry& entry, uint32_t positions) const {
+  if (positions <= entry.reserved || active() <= 1) return true;
   uint64_t others = reserved_bytes() - options_.price.of(entry.reserved);
-  entry.is_starved = active() > 1 && others + options_.price.of(wanted) > options_.budget;
-  if (!entry.is_starved) entry.reserved = wanted;
+  return others + options_.price.of(positions) <= options_.budget;
+}
+
+bool Scheduler::reserve(Entry& entry) {
+  uint32_t positions = next_positions(entry);
+  entry.is_starved = !can_reserve(entry, positions);
+  if (!entry.is_starved) entry.reserved = positions;
   return !entry.is_starved;
 }
 
@@ -179,8 +189,9 @@ void Scheduler::go_on(CompletionId id, uint32_t rows, bool is_answer) {
 }
 
 std::optional<CompletionId> Scheduler::victim() const {
-  bool is_needed =
-      std::ranges::any_of(entries_, [](const auto& entry) { return entry.second.is_starved; });
+  bool is_needed = std::ranges::any_of(entries_, [this](const auto& entry) {
+    return entry.second.is_starved && !can_reserve(entry.second, next_positions(entry.second));
+  });
   const Entry* last = nullptr;
   bool background_needed = false;
   for (const auto& [id, entry] : entries_) {

@@ -99,7 +99,9 @@ class Scheduler {
   bool comes_first(const Entry& a, const Entry& b) const;
   bool fits(const Entry& entry) const;
   uint32_t starting_positions(const QueuedRequest& request) const;
-  bool reserve(Entry& entry, uint32_t positions);
+  bool reserve(Entry& entry);
+  bool can_reserve(const Entry& entry, uint32_t positions) const;
+  uint32_t next_positions(const Entry& entry) const;
   bool takes_background();
   bool is_ready(const Entry& entry, bool with_background) const;
   void plan_answers(bool with_background, std::vector<PlannedRows>* planned);

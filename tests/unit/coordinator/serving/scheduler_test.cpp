@@ -225,7 +225,7 @@ TEST_F(SchedulerTest, TheLastOneGivesItsMemoryBack) {
 // Random requests against the promises: the budget holds, what runs never stops for good, and the
 // one that started first is never sent back.
 TEST_F(SchedulerTest, EveryRequestEndsWithinTheBudget) {
-  for (uint64_t seed = 0; seed < 50; ++seed) {
+  for (uint64_t seed = 0; seed < 25; ++seed) {
     CounterRandom random(seed);
     uint64_t draws = 0;
     auto draw = [&](uint64_t below) { return static_cast<uint32_t>(random.bits(++draws) % below); };
