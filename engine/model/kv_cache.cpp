@@ -1,5 +1,7 @@
 #include "engine/model/kv_cache.h"
 
+#include <algorithm>
+
 #include "engine/base/check.h"
 
 namespace potluck {
@@ -68,6 +70,21 @@ uint32_t KvCache::rewind(uint32_t length) {
   CHECK(length <= length_);
   set_length(recurrent_.reachable(length));
   return length_;
+}
+
+uint32_t KvCache::copy_prefix(const KvCache& from, uint32_t length) {
+  CHECK(length_ == 0 && type_ == from.type_ && attention_layers_ == from.attention_layers_ &&
+        key_bytes_ == from.key_bytes_ && value_bytes_ == from.value_bytes_);
+  uint32_t copied = from.copyable(length);
+  CHECK(copied <= capacity_);
+  // Chunk by chunk, whole, as all of a chunk lies together: what is beyond the length is written
+  // again before it is read.
+  uint64_t chunks = (uint64_t{copied} + kAttentionChunk - 1) / kAttentionChunk;
+  uint64_t chunk_bytes = uint64_t{attention_layers_} * kv_heads_ * (key_bytes_ + value_bytes_);
+  std::copy_n(from.memory_.data(), chunks * chunk_bytes, memory_.data());
+  recurrent_.copy_from(from.recurrent_, copied);
+  length_ = copied;
+  return copied;
 }
 
 void KvCache::put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,

@@ -35,6 +35,17 @@ class KvCache {
   // before it where it is (recurrent_state.h says which those are). Returns the new length: tokens
   // from there on must be computed again.
   uint32_t rewind(uint32_t length);
+  // Where rewind() would stop.
+  uint32_t reachable(uint32_t length) const { return recurrent_.reachable(length); }
+  // Makes this cache, which must be empty (CHECK), hold the first positions of another one of the
+  // same model and type: up to `length`, or to where copyable() stops. Returns the new length. A
+  // step may be under way in the other one.
+  uint32_t copy_prefix(const KvCache& from, uint32_t length);
+  // The nearest position up to `length` from which a copy can go on. Without recurrent layers that
+  // is any that is filled.
+  uint32_t copyable(uint32_t length) const {
+    return recurrent_.copyable(length < length_ ? length : length_);
+  }
   // Keeps what is needed for a rewind() to the current length: worth calling where a prompt or a
   // message ends. Costs nothing in a model without recurrent layers.
   void checkpoint() { recurrent_.checkpoint(); }

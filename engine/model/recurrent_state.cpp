@@ -85,6 +85,40 @@ uint32_t RecurrentState::reachable(uint32_t length) const {
   return best;
 }
 
+uint32_t RecurrentState::copyable(uint32_t length) const {
+  if (empty()) return length;
+  uint32_t best = 0;
+  auto consider = [&](const Version& version) {
+    if (version.position > length || version.position <= best) return;
+    if (version_at(version.position) != nullptr) best = version.position;
+  };
+  for (const Version& version : versions_) consider(version);
+  for (const Version& version : checkpoints_) consider(version);
+  return best;
+}
+
+const RecurrentState::Version* RecurrentState::version_at(uint32_t position) const {
+  const Version& current = versions_[current_];
+  const Version& other = versions_[1 - current_];
+  if (current.position == position && !unsettled_) return &current;
+  if (other.position == position) return &other;
+  for (const Version& checkpoint : checkpoints_) {
+    if (checkpoint.position == position) return &checkpoint;
+  }
+  return nullptr;
+}
+
+void RecurrentState::copy_from(const RecurrentState& from, uint32_t position) {
+  CHECK(length_ == 0 && layers_ == from.layers_ && values_per_layer_ == from.values_per_layer_);
+  length_ = position;
+  if (empty() || position == 0) return;
+  const Version* version = from.version_at(position);
+  CHECK(version != nullptr);
+  Version& current = versions_[current_];
+  current.position = position;
+  std::copy_n(version->values.as<float>().data(), values(), values_of(current, 0));
+}
+
 void RecurrentState::set_length(uint32_t length) {
   uint32_t ended = pending_end_;
   pending_end_ = kNowhere;

@@ -45,6 +45,11 @@ class RecurrentState {
   void set_length(uint32_t length);
   // The largest position up to `length` that set_length() can go back to.
   uint32_t reachable(uint32_t length) const;
+  // The largest position up to `length`, at most this length, whose values are there as they are.
+  uint32_t copyable(uint32_t length) const;
+  // Takes over the values of another one at a position that is copyable(); this one must be at
+  // length 0 (CHECK).
+  void copy_from(const RecurrentState& from, uint32_t position);
   // Keeps the version at the length.
   void checkpoint();
   // Does what going back into the last step has left to do. Needed before advance().
@@ -84,6 +89,8 @@ class RecurrentState {
   };
 
   bool empty() const { return layers_ == 0; }
+  // The version at a position below or at the length, if its values are there; or null.
+  const Version* version_at(uint32_t position) const;
   uint64_t values() const { return layers_ * values_per_layer_; }
   float* values_of(Version& version, uint32_t layer);
   void copy(Version& from, Version& to);

@@ -29,22 +29,65 @@ Error bad_setting(std::string_view name, std::string_view allowed, double found)
           fmt::format("{} must be {}, but is {}", name, allowed, found)};
 }
 
-// The logits with the penalty on each token that stands in the window (once, however often it
-// does).
-std::vector<float> penalize(std::span<const float> logits, std::span<const TokenId> history,
-                            const SamplingSettings& settings) {
-  std::vector<float> penalized(logits.begin(), logits.end());
+// OpenAI's API allows these for either penalty, and for a bias.
+constexpr double kLargestPenalty = 2;
+constexpr double kLargestBias = 100;
+
+bool changes_logits(const SamplingSettings& settings) {
+  return (settings.repeat_penalty != 1 && settings.repeat_window > 0) ||
+         settings.presence_penalty != 0 || settings.frequency_penalty != 0 ||
+         !settings.logit_bias.empty();
+}
+
+bool is_in(std::span<const float> logits, TokenId token) {
+  return token >= 0 && static_cast<size_t>(token) < logits.size();
+}
+
+// On each token that stands in the window, once, however often it does.
+void apply_repeat_penalty(std::span<const TokenId> history, const SamplingSettings& settings,
+                          std::span<float> penalized) {
   size_t count = std::min<size_t>(history.size(), settings.repeat_window);
   std::vector<TokenId> recent(history.end() - static_cast<ptrdiff_t>(count), history.end());
   std::ranges::sort(recent);
   recent.erase(std::unique(recent.begin(), recent.end()), recent.end());
   auto penalty = static_cast<float>(settings.repeat_penalty);
   for (TokenId token : recent) {
-    if (token < 0 || static_cast<size_t>(token) >= penalized.size()) continue;
+    if (!is_in(penalized, token)) continue;
     float& logit = penalized[static_cast<size_t>(token)];
     logit = logit > 0 ? logit / penalty : logit * penalty;
   }
-  return penalized;
+}
+
+void apply_count_penalties(std::span<const TokenId> answer, const SamplingSettings& settings,
+                           std::span<float> penalized) {
+  std::vector<TokenId> sorted(answer.begin(), answer.end());
+  std::ranges::sort(sorted);
+  for (auto first = sorted.begin(); first != sorted.end();) {
+    auto last = std::upper_bound(first, sorted.end(), *first);
+    if (is_in(penalized, *first)) {
+      auto count = static_cast<double>(last - first);
+      double penalty = settings.presence_penalty + settings.frequency_penalty * count;
+      float& logit = penalized[static_cast<size_t>(*first)];
+      logit = static_cast<float>(double{logit} - penalty);
+    }
+    first = last;
+  }
+}
+
+std::vector<float> change_logits(std::span<const float> logits, std::span<const TokenId> history,
+                                 const SamplingSettings& settings, size_t answer_begin) {
+  std::vector<float> changed(logits.begin(), logits.end());
+  if (settings.repeat_penalty != 1) apply_repeat_penalty(history, settings, changed);
+  if (settings.presence_penalty != 0 || settings.frequency_penalty != 0) {
+    apply_count_penalties(history.subspan(std::min(answer_begin, history.size())), settings,
+                          changed);
+  }
+  for (const LogitBias& entry : settings.logit_bias) {
+    if (!is_in(changed, entry.token)) continue;
+    float& logit = changed[static_cast<size_t>(entry.token)];
+    logit = static_cast<float>(double{logit} + entry.bias);
+  }
+  return changed;
 }
 
 // Everything that may be drawn, in order of id, not yet weighed.
@@ -171,16 +214,32 @@ Status check_sampling(const SamplingSettings& settings) {
   if (!(settings.repeat_penalty > 0) || !std::isfinite(settings.repeat_penalty)) {
     return bad_setting("the repeat penalty", "above 0", settings.repeat_penalty);
   }
+  if (!(std::abs(settings.presence_penalty) <= kLargestPenalty)) {
+    return bad_setting("the presence penalty", "between -2 and 2", settings.presence_penalty);
+  }
+  if (!(std::abs(settings.frequency_penalty) <= kLargestPenalty)) {
+    return bad_setting("the frequency penalty", "between -2 and 2", settings.frequency_penalty);
+  }
+  if (settings.logit_bias.size() > kMostLogitBiases) {
+    return Error{ErrorCode::kLimit,
+                 fmt::format("the logit bias has {} tokens, at most {} are accepted",
+                             settings.logit_bias.size(), kMostLogitBiases)};
+  }
+  for (const LogitBias& entry : settings.logit_bias) {
+    if (std::abs(entry.bias) <= kLargestBias) continue;
+    return bad_setting(fmt::format("the logit bias of token {}", entry.token),
+                       "between -100 and 100", entry.bias);
+  }
   return {};
 }
 
 TokenId sample(std::span<const float> logits, std::span<const TokenId> history, uint64_t position,
-               const SamplingSettings& settings) {
+               const SamplingSettings& settings, size_t answer_begin) {
   CHECK(!logits.empty());
-  std::vector<float> penalized;
-  if (settings.repeat_penalty != 1 && settings.repeat_window > 0) {
-    penalized = penalize(logits, history, settings);
-    logits = penalized;
+  std::vector<float> changed;
+  if (changes_logits(settings)) {
+    changed = change_logits(logits, history, settings, answer_begin);
+    logits = changed;
   }
   if (settings.temperature == 0) return argmax(logits);
   return draw_with_temperature(logits, position, settings);

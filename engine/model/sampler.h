@@ -8,11 +8,20 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "engine/base/result.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace potluck {
+
+struct LogitBias {
+  TokenId token = 0;
+  double bias = 0;  // added to its logit
+};
+
+// As many as OpenAI's API accepts.
+inline constexpr size_t kMostLogitBiases = 1024;
 
 struct SamplingSettings {
   double temperature = 0.8;   // 0: greedy
@@ -23,17 +32,22 @@ struct SamplingSettings {
                               // tokens among the last `repeat_window`
   uint32_t repeat_window = 64;
   uint64_t seed = 0;
+  double presence_penalty = 0;   // 0: off; taken from the logits of tokens that the answer has
+  double frequency_penalty = 0;  // 0: off; the same, once for each time that the answer has them
+  std::vector<LogitBias> logit_bias = {};  // tokens that the vocabulary does not have are ignored
 };
 
 // An error names the setting, what is allowed and what was found.
 Status check_sampling(const SamplingSettings& settings);
 
-// The order is fixed: repeat penalty, greedy or temperature, top-k, top-p, min-p, draw. Top-k and
-// top-p take candidates by logit, ties by the lower id; the draw walks those left in order of id.
-// `position` is that of the token being chosen; `history` holds the tokens before it. The settings
-// must have been checked; logits that are not numbers are never chosen while there are others.
+// The order is fixed: repeat penalty, presence and frequency penalty, bias, greedy or temperature,
+// top-k, top-p, min-p, draw. The bias comes last of those that change logits, so that none of the
+// others can lift what it bans. Top-k and top-p take candidates by logit, ties by the lower id; the
+// draw walks those left in order of id. `position` is that of the token being chosen; `history`
+// holds the tokens before it, from `answer_begin` on those of the answer. The settings must have
+// been checked; logits that are not numbers are never chosen while there are others.
 TokenId sample(std::span<const float> logits, std::span<const TokenId> history, uint64_t position,
-               const SamplingSettings& settings);
+               const SamplingSettings& settings, size_t answer_begin = 0);
 
 // The largest logit; ties to the lower id.
 TokenId argmax(std::span<const float> logits);

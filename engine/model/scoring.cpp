@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/kernels/exact_math.h"
+#include "engine/model/log_probabilities.h"
 #include "engine/model/sampler.h"
 #include "engine/model/step_run.h"
 
@@ -65,10 +66,7 @@ void report(const ScoringRun& run, uint64_t done, uint64_t total) {
 }  // namespace
 
 double negative_log_likelihood(std::span<const float> logits, TokenId token) {
-  double largest = logits[static_cast<size_t>(argmax(logits))];
-  double sum = 0;
-  for (float logit : logits) sum += exact_exp64(logit - largest);
-  return exact_log64(sum) - (logits[static_cast<size_t>(token)] - largest);
+  return -LogProbabilities(logits).of(token);
 }
 
 Result<TokenScore> score_tokens(const ScoringRun& run, std::span<const TokenId> tokens) {

@@ -46,15 +46,25 @@ void StepRun::go_on() {
 }
 
 Status StepRun::end() {
+  reached_end_ = true;
   for (uint32_t row = 0; row < rows_.size(); ++row) {
     Status status = forward_.row_status(row);
     if (!status) return status;
   }
-  for (size_t i = 0; i < rows_.size(); ++i) {
-    bool last_of_session = i + 1 == rows_.size() || rows_[i + 1].cache != rows_[i].cache;
-    if (last_of_session) rows_[i].cache->set_length(rows_[i].position + 1);
-  }
+  fill_good_caches();
   return {};
+}
+
+void StepRun::fill_good_caches() {
+  if (!reached_end_) return;
+  bool is_good = true;  // so far, of this session
+  for (uint32_t row = 0; row < rows_.size(); ++row) {
+    is_good = is_good && forward_.row_status(row).ok();
+    bool last_of_session = row + 1 == rows_.size() || rows_[row + 1].cache != rows_[row].cache;
+    if (!last_of_session) continue;
+    if (is_good) rows_[row].cache->set_length(rows_[row].position + 1);
+    is_good = true;
+  }
 }
 
 void run_to_end(std::span<StepRun* const> runs, ExpertExecutor& executor) {

@@ -25,6 +25,10 @@ class StepRun {
   // Valid when finished. On success the caches' lengths include the rows. Otherwise the error of
   // the executor, or of the first row that has one; the caches keep their lengths.
   const Status& status() const { return status_; }
+  // Whether only rows have errors: Forward::row_status() says which.
+  bool reached_end() const { return reached_end_; }
+  // After errors of rows: lets the caches of sessions without one include their rows all the same.
+  void fill_good_caches();
 
  private:
   void go_on();
@@ -35,6 +39,7 @@ class StepRun {
   ExpertExecutor& executor_;
   std::optional<ExpertExecutor::Ticket> ticket_;  // of the batch under way
   Status status_;
+  bool reached_end_ = false;
 };
 
 // Carries all of them on to their ends; they run over this executor.

@@ -164,6 +164,38 @@ TEST_P(Invariance, Rewinding) {
   EXPECT_EQ(*tokens, fresh.tokens);
 }
 
+// A copy of the first positions continues like a cache of its own, and the source like before. A
+// recurrent state can be copied where it is known.
+TEST_P(Invariance, CopiedPrefix) {
+  SoloEngine engine(GetParam().path, {});
+  std::vector<TokenId> first = random_prompt(engine.config(), 290, 3);
+  std::vector<TokenId> second = random_prompt(engine.config(), 300, 4);
+  std::copy_n(first.begin(), 270, second.begin());
+  GoldenRun first_alone = run_golden(engine, first, 10, 512);
+  GoldenRun second_alone = run_golden(engine, second, 10, 512);
+  auto go_on = [&](KvCache& cache, std::span<const TokenId> tokens) {
+    std::vector<ForwardRow> rows;
+    for (uint32_t p = cache.length(); p < tokens.size(); ++p) {
+      rows.push_back({tokens[p], p, &cache, p + 1 == tokens.size()});
+    }
+    EXPECT_TRUE(run_step(engine.forward(), rows, engine.executor()).ok());
+    std::span<const float> logits = engine.forward().logits(0);
+    return std::vector<float>(logits.begin(), logits.end());
+  };
+  KvCache source(engine.config(), KvType::kF32, 512);
+  go_on(source, std::span(first).first(260));
+  source.checkpoint();
+  go_on(source, std::span(first).first(280));
+  bool recurrent = engine.config().delta.key_heads > 0;
+  EXPECT_EQ(source.copyable(270), recurrent ? 260u : 270u);
+  KvCache copy(engine.config(), KvType::kF32, 512);
+  EXPECT_EQ(copy.copy_prefix(source, 270), recurrent ? 260u : 270u);
+  EXPECT_EQ(go_on(copy, second), second_alone.logits);
+  EXPECT_EQ(go_on(source, first), first_alone.logits);
+  KvCache whole(engine.config(), KvType::kF32, 512);
+  EXPECT_EQ(whole.copy_prefix(source, 290), 290u);
+}
+
 // With a checkpoint nothing before it is computed again.
 TEST_P(Invariance, RewindingToACheckpoint) {
   SoloEngine engine(GetParam().path, {});

@@ -36,6 +36,10 @@ class SoloEngine {
   const Model& model() const { return *model_; }
   const ModelConfig& config() const { return model_->config(); }
   Forward& forward() { return forward_; }
+  // Another one, for a step beside one of the first.
+  std::unique_ptr<Forward> new_forward() {
+    return std::make_unique<Forward>(*model_, kernels_, pool_);
+  }
   ExpertExecutor& executor() { return executor_; }
 
   ScoringRun scoring(KvCache& cache, uint32_t prefill_chunk) {

@@ -1,6 +1,8 @@
 // Where keys and values lie, in every type.
 #include "engine/model/kv_cache.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "engine/base/random.h"
@@ -73,6 +75,37 @@ TEST(KvCache, GrowsChunkByChunk) {
   }
 }
 
+// Across a border of chunks, into a shorter cache, and nothing of the source changes.
+TEST(KvCache, CopiesWhatTwoConversationsShare) {
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    KvCache from(shape(), type, 1024);
+    std::vector<float> values(16);
+    for (uint32_t p = 0; p < 600; ++p) {
+      std::ranges::fill(values, static_cast<float>(p % 100));
+      for (uint32_t layer = 0; layer < 3; ++layer) {
+        for (uint32_t head = 0; head < 2; ++head) {
+          from.put(layer, head, p, values.data(), values.data());
+        }
+      }
+    }
+    from.set_length(600);
+    EXPECT_EQ(from.copyable(500), 500u);
+    EXPECT_EQ(from.copyable(700), 600u);
+    KvCache to(shape(), type, 512);
+    EXPECT_EQ(to.copy_prefix(from, 500), 500u);
+    EXPECT_EQ(to.length(), 500u);
+    EXPECT_EQ(from.length(), 600u);
+    for (uint32_t p = 0; p < 500; ++p) {
+      AttentionChunk chunk = to.chunk(2, 1, p / kAttentionChunk);
+      AttentionChunk source = from.chunk(2, 1, p / kAttentionChunk);
+      uint32_t q = p % kAttentionChunk;
+      ASSERT_EQ(key_at(type, 16, chunk.keys, q, 15), key_at(type, 16, source.keys, q, 15));
+      ASSERT_EQ(value_at(type, 8, chunk.values, q, 7), value_at(type, 8, source.values, q, 7));
+    }
+    EXPECT_NEAR(key_at(type, 16, to.chunk(0, 0, 1).keys, 499 % 256, 3), 99, 1);
+  }
+}
+
 TEST(KvCache, KnowsItsSize) {
   // 3 layers x 2 heads x (16 + 8) values x 512 positions.
   EXPECT_EQ(KvCache::bytes_for(shape(), KvType::kF32, 257), 3u * 2 * 24 * 512 * 4);
@@ -95,6 +128,10 @@ TEST(KvCacheDeathTest, RefusesPositionsBeyondItsEnd) {
   KvCache cache(shape(), KvType::kF32, 256);
   std::vector<float> values(16);
   EXPECT_DEATH(cache.set_length(257), "length");
+  KvCache other(shape(), KvType::kF32, 512);
+  other.set_length(300);
+  EXPECT_DEATH((void)cache.copy_prefix(other, 300), "capacity");
+  EXPECT_DEATH((void)other.copy_prefix(cache, 1), "length");
   EXPECT_DEATH(cache.put(0, 0, 256, values.data(), values.data()), "position");
   EXPECT_DEATH((void)cache.chunk(0, 0, 1), "capacity");
 }

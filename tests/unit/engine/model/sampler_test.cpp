@@ -196,6 +196,42 @@ TEST(Sampler, PenalizesRecentTokensOnce) {
   EXPECT_EQ(sample(logits, std::vector<TokenId>{0}, 0, settings), 0);
 }
 
+// 3 stands in the prompt alone, 0 once and 1 three times in the answer.
+TEST(Sampler, PenalizesWhatTheAnswerHas) {
+  const std::vector<TokenId> history = {3, 3, 0, 1, 1, 1};
+  SamplingSettings settings;
+  settings.temperature = 0;
+  settings.presence_penalty = 0.5;
+  EXPECT_EQ(sample(std::vector<float>{1.0F, 1.2F, 0.6F, 0.4F}, history, 6, settings, 2), 1);
+  EXPECT_EQ(sample(std::vector<float>{1.0F, 1.2F, 0.8F, 0.4F}, history, 6, settings, 2), 2);
+  EXPECT_EQ(sample(std::vector<float>{1.0F, 1.2F, 0.6F, 0.75F}, history, 6, settings, 2), 3);
+  EXPECT_EQ(sample(std::vector<float>{1.0F, 1.2F, 0.6F, 0.75F}, history, 6, settings, 0), 1);
+  settings.presence_penalty = 0;
+  settings.frequency_penalty = 0.2;
+  EXPECT_EQ(sample(std::vector<float>{1.0F, 1.2F, 0.6F, 0.4F}, history, 6, settings, 2), 0);
+  settings.frequency_penalty = -2;
+  EXPECT_EQ(sample(std::vector<float>{1.0F, 1.2F, 0.6F, 6.0F}, history, 6, settings, 2), 1);
+  settings.frequency_penalty = 2;
+  EXPECT_EQ(sample(std::vector<float>{0}, std::vector<TokenId>{-5, 99}, 2, settings, 9), 0);
+}
+
+TEST(Sampler, AddsTheBiasLast) {
+  const std::vector<float> logits = {1.0F, 5.0F, 3.0F};
+  SamplingSettings settings;
+  settings.temperature = 0;
+  settings.logit_bias = {{1, -100}, {7, 100}, {-1, 100}};
+  EXPECT_EQ(sample(logits, {}, 0, settings), 2);
+  settings.logit_bias = {{0, 4.5}};
+  EXPECT_EQ(sample(logits, {}, 0, settings), 0);
+  // Behind the repeat penalty: 5 / 4 - 5.5, not (5 - 5.5) * 4.
+  settings.repeat_penalty = 4;
+  settings.logit_bias = {{1, -5.5}};
+  EXPECT_EQ(sample(std::vector<float>{-3.0F, 5.0F}, std::vector<TokenId>{1}, 1, settings), 0);
+  settings = neutral();
+  settings.logit_bias = {{1, -100}};
+  for (uint64_t p = 0; p < 100; ++p) EXPECT_NE(sample(logits, {}, p, settings), 1);
+}
+
 TEST(Sampler, ChecksSettings) {
   EXPECT_TRUE(check_sampling({}).ok());
   auto expect_refused = [](auto change, const std::string& name) {
@@ -211,10 +247,16 @@ TEST(Sampler, ChecksSettings) {
     expect_refused([&](auto& s) { s.top_p = bad; }, "top-p");
     expect_refused([&](auto& s) { s.min_p = bad; }, "min-p");
     expect_refused([&](auto& s) { s.repeat_penalty = bad; }, "repeat penalty");
+    expect_refused([&](auto& s) { s.presence_penalty = bad - 2; }, "presence penalty");
+    expect_refused([&](auto& s) { s.frequency_penalty = bad - 2; }, "frequency penalty");
+    expect_refused([&](auto& s) { s.logit_bias = {{5, bad - 100}}; }, "logit bias of token 5");
   }
   expect_refused([](auto& s) { s.top_p = 1.1; }, "top-p");
   expect_refused([](auto& s) { s.min_p = 1.1; }, "min-p");
   expect_refused([](auto& s) { s.repeat_penalty = 0; }, "repeat penalty");
+  SamplingSettings crowded;
+  crowded.logit_bias.resize(1025);
+  EXPECT_EQ(check_sampling(crowded).error().code, ErrorCode::kLimit);
 }
 
 }  // namespace

@@ -1,71 +1,21 @@
 // Steps on their way over an executor: one after the other, several at once, and given up.
 #include "engine/model/step_run.h"
 
-#include <map>
+#include <limits>
 
 #include <gtest/gtest.h>
 
 #include "engine/experts/expert_compute.h"
+#include "tests/support/reluctant_executor.h"
 #include "tests/support/stepping_session.h"
 #include "tests/unit/engine/model/tiny_model.h"
 
 namespace potluck {
 namespace {
 
+using test::ReluctantExecutor;
 using test::SteppingSession;
 using test::TinyModel;
-
-// Holds the answers of another executor back: each turn lets one out, the last one first. What is
-// held back is not in its place either.
-class ReluctantExecutor final : public ExpertExecutor {
- public:
-  explicit ReluctantExecutor(ExpertExecutor& executor) : executor_(executor) {}
-
-  Ticket submit(const ExpertBatch& batch, ExpertSums* out) override {
-    Held held;
-    held.out = out;
-    Ticket ticket = executor_.submit(batch, &held.sums);
-    held_.emplace(ticket, std::move(held));
-    most_under_way = std::max(most_under_way, held_.size());
-    return ticket;
-  }
-  std::optional<Status> take_completed(Ticket ticket) override {
-    auto held = held_.find(ticket);
-    EXPECT_NE(held, held_.end()) << "the ticket has ended";
-    if (!held->second.let_out) return std::nullopt;
-    *held->second.out = std::move(held->second.sums);
-    held_.erase(held);
-    if (fails && *fails == ticket) return Error{ErrorCode::kIo, "as the test wants"};
-    return executor_.take_completed(ticket);
-  }
-  void turn(Duration) override {
-    ++turns;
-    for (auto held = held_.rbegin(); held != held_.rend(); ++held) {
-      if (std::exchange(held->second.let_out, true)) continue;
-      return;
-    }
-    ADD_FAILURE() << "a turn with nothing under way";
-  }
-  void cancel(Ticket ticket) override {
-    EXPECT_EQ(held_.erase(ticket), 1u);
-    executor_.cancel(ticket);
-  }
-  size_t under_way() const { return held_.size(); }
-
-  std::optional<Ticket> fails;
-  size_t most_under_way = 0;
-  size_t turns = 0;
-
- private:
-  struct Held {
-    ExpertSums sums;
-    ExpertSums* out = nullptr;
-    bool let_out = false;
-  };
-
-  ExpertExecutor& executor_;
-  std::map<Ticket, Held> held_;
-};
 
 class StepRunTest : public testing::Test {
  protected:
@@ -153,10 +103,39 @@ TEST_F(StepRunTest, AFailureEndsItsOwnStepOnly) {
   run_to_end(runs, reluctant_);
   ASSERT_FALSE(bad.status());
   EXPECT_EQ(bad.status().error().message, "as the test wants");
+  EXPECT_FALSE(bad.reached_end());
+  bad.fill_good_caches();
   EXPECT_EQ(bad_cache.length(), 0u);
   ASSERT_TRUE(good.status());
   EXPECT_EQ(good_cache.length(), 1u);
   EXPECT_TRUE(std::ranges::equal(good_forward.logits(0), logits_alone(8)));
+}
+
+// Of three sessions the one in the middle has a row that fails.
+TEST_F(StepRunTest, ABadRowCostsItsOwnSessionOnly) {
+  constexpr TokenId kBadToken = 5;
+  TinyModel tiny("qwen3moe");
+  tiny.tensors["token_embd.weight"].values[kBadToken * TinyModel::kHidden] =
+      std::numeric_limits<float>::infinity();
+  std::unique_ptr<Model> model = std::move(*tiny.load());
+  std::unique_ptr<ResidentSource> source = std::move(*ResidentSource::load(model->cutter(), {}));
+  LocalExecutor executor(model->cutter(), *source, compute_);
+  Forward forward(*model, kernels_, pool_);
+  KvCache caches[] = {cache(), cache(), cache()};
+  const ForwardRow rows[] = {{7, 0, &caches[0], false}, {8, 1, &caches[0], true},
+                             {7, 0, &caches[1], false}, {kBadToken, 1, &caches[1], false},
+                             {8, 2, &caches[1], true},  {9, 0, &caches[2], true}};
+  StepRun run(forward, rows, executor);
+  StepRun* const runs[] = {&run};
+  run_to_end(runs, executor);
+  ASSERT_FALSE(run.status());
+  ASSERT_TRUE(run.reached_end());
+  for (const KvCache& one : caches) EXPECT_EQ(one.length(), 0u);
+  run.fill_good_caches();
+  EXPECT_EQ(caches[0].length(), 2u);
+  EXPECT_EQ(caches[1].length(), 0u);
+  EXPECT_EQ(caches[2].length(), 1u);
+  EXPECT_TRUE(std::ranges::equal(forward.logits(2), logits_alone(9)));
 }
 
 TEST_F(StepRunTest, ARunThatIsGivenUpLeavesExecutorCacheAndForwardUsable) {

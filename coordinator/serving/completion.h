@@ -1,0 +1,147 @@
+// Completion: what every API asks of the model, and what it is told: one request, one stream of
+// events. The HTTP APIs translate to and from these types and know nothing of steps, caches or
+// workers; a CompletionService knows nothing of HTTP.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/chat/answer_stream.h"
+#include "engine/chat/conversation_values.h"
+#include "engine/model/sampler.h"
+
+namespace potluck {
+
+// What is continued: a conversation through the model's chat template, or text or tokens as they
+// stand.
+using CompletionPrompt = std::variant<Conversation, std::string, std::vector<TokenId>>;
+
+struct CompletionRequest {
+  CompletionPrompt prompt;
+  uint32_t max_tokens = 0;   // 0: as many as the context has room for
+  bool prompt_only = false;  // nothing is answered; the prompt is there for the next request
+  SamplingSettings sampling;
+  // The text ends before the first of them; reasoning and tool calls are not looked into. Empty
+  // ones are ignored.
+  std::vector<std::string> stop;
+  std::optional<uint32_t> top_logprobs;  // log-probabilities are wanted, with so many alternatives
+  bool ignore_end = false;               // goes on after an end-of-text token
+  bool background = false;               // waits for those that are not
+  std::string user;                      // requests of one user share a turn; may be empty
+};
+
+struct TokenLogprob {
+  std::string bytes;  // of the token; need not be whole UTF-8
+  double logprob = 0;
+};
+
+struct ChosenLogprob {
+  TokenLogprob chosen;
+  std::vector<TokenLogprob> top;  // the likeliest first
+};
+
+struct CompletionUsage {
+  uint32_t prompt_tokens = 0;
+  uint32_t cached_tokens = 0;  // of the prompt: not computed again
+  uint32_t completion_tokens = 0;
+};
+
+enum class FinishReason : uint8_t { kStop, kStopString, kLength, kToolCalls, kCancelled };
+
+// The prompt was encoded and fits; it is computed from now on, or soon.
+struct CompletionAdmitted {
+  uint32_t prompt_tokens = 0;
+  uint32_t waiting = 0;  // requests that come first
+};
+
+// So much of the prompt is computed.
+struct CompletionProgress {
+  uint32_t done = 0;
+  uint32_t total = 0;
+};
+
+// What has been added to the answer. The text is whole UTF-8. Calls are whole and have ids. The
+// last one may have tokens without any text.
+struct CompletionDelta {
+  AnswerPiece piece;
+  std::vector<ChosenLogprob> logprobs = {};  // of the tokens whose text this is, if wanted
+  std::vector<TokenId> tokens = {};          // chosen since the one before
+};
+
+struct CompletionFinished {
+  FinishReason reason = FinishReason::kStop;
+  std::string stop_string;  // the one that was met, for kStopString
+  CompletionUsage usage;
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+  uint32_t decode_steps = 0;  // tokens of the answer that were computed
+};
+
+enum class CompletionFault : uint8_t {
+  kInvalid,      // the request cannot be answered as it is: message says why
+  kTooLong,      // the prompt does not fit into the context
+  kOverloaded,   // too many wait; try again later
+  kUnavailable,  // loading, draining, or experts are missing
+  kInternal,
+};
+
+struct CompletionFailed {
+  CompletionFault fault = CompletionFault::kInternal;
+  std::string message;
+  uint32_t prompt_tokens = 0;        // kTooLong: of the prompt,
+  uint32_t context = 0;              // and what there is room for
+  uint32_t retry_after_seconds = 0;  // 0: unknown
+};
+
+// Admitted, then progress and deltas, then finished. Failed may take the place of any of them and
+// is the last, as finished is.
+using CompletionEvent = std::variant<CompletionAdmitted, CompletionProgress, CompletionDelta,
+                                     CompletionFinished, CompletionFailed>;
+
+// Told the events of one request, in order, by the service's thread. Must not block.
+class CompletionSink {
+ public:
+  virtual ~CompletionSink() = default;
+  virtual void on_event(const CompletionEvent& event) = 0;
+};
+
+struct ServedModel {
+  std::string id;           // what clients call it
+  int64_t created = 0;      // unix seconds
+  uint64_t parameters = 0;  // elements of all tensors
+  uint64_t file_bytes = 0;
+  uint32_t context = 0;  // positions of a conversation here
+  uint32_t trained_context = 0;
+  std::string architecture;
+  std::string quantization;
+  bool has_template = false;
+  bool calls_tools = false;  // its template writes tool calls in a known syntax
+  bool reasons = false;      // its template marks reasoning
+};
+
+enum class ServiceState : uint8_t { kLoading, kReady, kDraining, kFailed };
+
+using CompletionId = uint64_t;
+
+// Any thread may call.
+class CompletionService {
+ public:
+  virtual ~CompletionService() = default;
+
+  // Answers at once; everything else, refusals included, is told to the sink.
+  virtual CompletionId submit(CompletionRequest request, std::shared_ptr<CompletionSink> sink) = 0;
+  // Ends the request within a step; the sink is told "cancelled" unless it has ended already.
+  virtual void cancel(CompletionId id) = 0;
+
+  virtual ServiceState state() const = 0;
+  virtual const ServedModel& model() const = 0;
+  // For /tokenize and /v1/messages/count_tokens.
+  virtual Result<std::vector<TokenId>> encode(const CompletionPrompt& prompt) const = 0;
+  virtual Result<std::string> decode(const std::vector<TokenId>& tokens) const = 0;
+};
+
+}  // namespace potluck

@@ -1,0 +1,124 @@
+// CompletionEngine: answers many requests at once with one model. Any thread submits and cancels;
+// one thread, which owns the model's Forward objects and the executor, takes the turns in which
+// everything happens, and in which sinks are told. A request's tokens do not depend on the company
+// it keeps, on what was cancelled, or on where its prefix came from.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+
+#include "coordinator/serving/cache_supply.h"
+#include "coordinator/serving/completion_intake.h"
+#include "coordinator/serving/prefill_pace.h"
+#include "coordinator/serving/scheduler.h"
+#include "coordinator/serving/step_driver.h"
+
+namespace potluck {
+
+// What the engine works with; all of it outlives the engine.
+struct EngineParts {
+  const Model& model;
+  std::span<Forward* const> forwards;  // as many steps may be under way
+  ExpertExecutor& executor;
+  const Clock& clock;
+  const ChatTemplate* chat_template = nullptr;  // or null: conversations are refused
+};
+
+struct EngineOptions {
+  ServedModel served;  // what it says of itself; the context is filled in
+  KvType kv_type = KvType::kF16;
+  uint32_t context = 0;   // positions of a conversation, at least 1
+  uint64_t kv_bytes = 0;  // for the caches of all of them; 0: for one as long as the context
+  uint32_t prefill_chunk = 512;
+  uint32_t most_active = 16;
+  uint32_t most_waiting = 64;
+  CompletionIntake::LocalSeconds local_seconds;
+  std::function<std::string()> new_call_id;  // null: call_1, call_2 ..
+};
+
+class CompletionEngine final : public CompletionService {
+ public:
+  // A context that the bytes do not hold is cut down to what they do, one chunk of positions at
+  // least.
+  CompletionEngine(const EngineParts& parts, EngineOptions options);
+  ~CompletionEngine() override;
+
+  CompletionId submit(CompletionRequest request, std::shared_ptr<CompletionSink> sink) override;
+  void cancel(CompletionId id) override;
+  ServiceState state() const override { return state_; }
+  const ServedModel& model() const override { return options_.served; }
+  Result<std::vector<TokenId>> encode(const CompletionPrompt& prompt) const override;
+  Result<std::string> decode(const std::vector<TokenId>& tokens) const override;
+
+  // Any thread: from now on new requests are refused; those that are here are answered.
+  void drain() { state_ = ServiceState::kDraining; }
+
+  // The engine's thread: moves everything on by one piece; waits for experts, so long at most, if
+  // nothing else can be done. Returns whether any request is left.
+  bool turn(Duration longest);
+  // Takes turns until the flag is set; sleeps while there is no request.
+  void run_until(const std::atomic<bool>& stop);
+
+  // The engine's thread: what is kept for later requests, and what those at work have reserved.
+  uint64_t kept_bytes() const { return supply_.kept().bytes(); }
+  uint64_t reserved_bytes() const { return scheduler_.reserved_bytes(); }
+
+ private:
+  // What other threads ask for, in order.
+  struct Message {
+    CompletionId id = 0;
+    std::optional<CompletionRequest> request;  // nothing: it is cancelled
+    std::shared_ptr<CompletionSink> sink;
+  };
+  struct Request;
+
+  void take_messages();
+  void accept(Message message);
+  void enqueue(Message message, PreparedRequest prepared);
+  void cancel_now(CompletionId id);
+
+  bool take_ended_parts();
+  void apply(const EndedPart& part);
+  void go_on(Request& request, const EndedPart& part);
+  void choose(Request& request, std::span<const float> logits);
+  void note_pace(Request& request);
+  void make_room();
+  void start_waiting();
+  void start(Request& request);
+  bool begin_steps();
+
+  std::vector<RunningPrefix> running(CompletionId but) const;
+  uint64_t free_bytes() const;  // of the budget, what requests have not reserved
+  void report(Request& request, CompletionDelta delta);
+  void report_progress(Request& request);
+  void finish(Request& request, CompletionDelta delta);
+  void fail(Request& request, CompletionFault fault, const std::string& message);
+  void end(Request& request);
+  void remove(CompletionId id);
+  void remove_ended();
+  void keep_cache(Request& request);
+
+  const EngineParts parts_;
+  EngineOptions options_;
+  CompletionIntake intake_;
+  CacheSupply supply_;
+  Scheduler scheduler_;
+  StepDriver driver_;
+  PrefillPace pace_;
+  uint64_t prompt_parts_ = 0;  // begun so far
+  std::map<CompletionId, std::unique_ptr<Request>> requests_;
+  bool may_start_ = false;      // something changed for those that wait
+  uint64_t calls_ = 0;          // tool calls so far, for their ids
+  double request_seconds_ = 0;  // how long one takes, smoothed; 0: unknown
+
+  std::atomic<ServiceState> state_{ServiceState::kReady};
+  std::atomic<CompletionId> last_id_{0};
+  std::mutex mutex_;
+  std::condition_variable has_messages_;
+  std::deque<Message> messages_;  // under the mutex
+};
+
+}  // namespace potluck

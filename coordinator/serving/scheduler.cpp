@@ -1,0 +1,267 @@
+#include "coordinator/serving/scheduler.h"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+
+#include "engine/base/check.h"
+
+namespace potluck {
+namespace {
+
+// One step in so many goes on with background requests, too.
+constexpr uint32_t kBackgroundEvery = 8;
+
+}  // namespace
+
+std::optional<uint32_t> Scheduler::enqueue(QueuedRequest request) {
+  if (waiting() >= options_.most_waiting) return std::nullopt;
+  // A new user begins where the least served one stands: waiting earns nothing.
+  uint64_t least = std::numeric_limits<uint64_t>::max();
+  for (const auto& [user, rows] : served_) least = std::min(least, rows);
+  served_.try_emplace(request.user, served_.empty() ? 0 : least);
+  Entry added;
+  added.request = std::move(request);
+  uint32_t before = 0;
+  for (const auto& [id, entry] : entries_) {
+    if (!entry.is_active && comes_first(entry, added)) ++before;
+  }
+  CompletionId id = added.request.id;
+  entries_.emplace(id, std::move(added));
+  return before;
+}
+
+bool Scheduler::comes_first(const Entry& a, const Entry& b) const {
+  auto rank = [this](const Entry& entry) {
+    const QueuedRequest& request = entry.request;
+    return std::tuple(!entry.is_requeued, request.background, active_of(request.user),
+                      served(request.user), request.id);
+  };
+  return rank(a) < rank(b);
+}
+
+std::optional<CompletionId> Scheduler::next(
+    const std::function<bool(CompletionId)>& may_start) const {
+  const Entry* first = nullptr;
+  for (const auto& [id, entry] : entries_) {
+    // What was given back is for those that lack it.
+    if (entry.is_starved) return std::nullopt;
+    if (entry.is_active || !may_start(id)) continue;
+    if (first == nullptr || comes_first(entry, *first)) first = &entry;
+  }
+  // Smaller ones do not overtake: what is large would wait for ever.
+  if (first == nullptr || !fits(*first)) return std::nullopt;
+  return first->request.id;
+}
+
+bool Scheduler::fits(const Entry& entry) const {
+  if (active() >= options_.most_active) return false;
+  uint64_t bytes = options_.price.of(starting_positions(entry.request));
+  return active() == 0 || reserved_bytes() + bytes <= options_.budget;
+}
+
+uint32_t Scheduler::starting_positions(const QueuedRequest& request) const {
+  return std::max(request.tokens,
+                  std::min(request.tokens + kAttentionChunk, request.most_positions));
+}
+
+uint64_t Scheduler::starting_bytes(CompletionId id) const {
+  return options_.price.of(starting_positions(entries_.at(id).request));
+}
+
+void Scheduler::start(CompletionId id, uint32_t cached, uint32_t held, uint32_t due) {
+  Entry& entry = entries_.at(id);
+  CHECK(!entry.is_active && due > 0);
+  entry.is_active = true;
+  entry.is_requeued = false;
+  entry.is_answering = false;
+  entry.position = cached;
+  entry.due = due;
+  entry.reserved = std::max(starting_positions(entry.request), held);
+  entry.started = ++starts_;
+}
+
+std::vector<PlannedRows> Scheduler::plan() {
+  bool with_background = takes_background();
+  std::vector<PlannedRows> planned;
+  ++plans_;
+  plan_answers(with_background, &planned);
+  plan_prompts(with_background, &planned);
+  if (planned.empty()) return planned;
+  plans_without_background_ = with_background ? 0 : plans_without_background_ + 1;
+  return planned;
+}
+
+bool Scheduler::takes_background() {
+  return !any_interactive(true) || plans_without_background_ + 1 >= kBackgroundEvery;
+}
+
+bool Scheduler::is_ready(const Entry& entry, bool with_background) const {
+  return entry.is_active && !entry.is_under_way && entry.due > 0 &&
+         (with_background || !entry.request.background);
+}
+
+// Where several steps are under way, each takes an equal part of the answers: while the experts of
+// one part are away, the other part is attended to.
+void Scheduler::plan_answers(bool with_background, std::vector<PlannedRows>* planned) {
+  Order ready;
+  for (auto& [id, entry] : entries_) {
+    entry.is_starved = false;
+    if (entry.is_answering && is_ready(entry, with_background)) ready.push_back(&entry);
+  }
+  std::ranges::sort(ready, [](const Entry* a, const Entry* b) {
+    return std::tuple(a->last_plan, a->request.id) < std::tuple(b->last_plan, b->request.id);
+  });
+  uint32_t most =
+      std::min(ceil_div(answering(with_background), options_.steps), options_.prefill_chunk);
+  for (Entry* entry : ready) {
+    if (planned->size() >= most) return;
+    if (reserve(*entry)) add(*entry, 1, planned);
+  }
+}
+
+void Scheduler::plan_prompts(bool with_background, std::vector<PlannedRows>* planned) {
+  uint32_t answers = answering(with_background);
+  // Another step is free for the prompts: these answers need not wait for them.
+  if (!planned->empty() && answers < options_.steps) return;
+  Order ready;
+  for (auto& [id, entry] : entries_) {
+    if (!entry.is_answering && is_ready(entry, with_background)) ready.push_back(&entry);
+  }
+  std::ranges::sort(ready, [this](const Entry* a, const Entry* b) {
+    auto rank = [this](const Entry* entry) {
+      return std::tuple(entry->request.background, served(entry->request.user), entry->started);
+    };
+    return rank(a) < rank(b);
+  });
+  auto taken = static_cast<uint32_t>(planned->size());
+  uint32_t left = options_.prefill_chunk - std::min(options_.prefill_chunk, taken);
+  if (answers > 0) left = std::min(left, options_.prefill_beside);
+  for (Entry* entry : ready) {
+    uint32_t rows = std::min(left, entry->due);
+    if (rows == 0) return;
+    served_[entry->request.user] += rows;
+    add(*entry, rows, planned);
+    left -= rows;
+  }
+}
+
+void Scheduler::add(Entry& entry, uint32_t rows, std::vector<PlannedRows>* planned) {
+  entry.is_under_way = true;
+  entry.last_plan = plans_;
+  planned->push_back({entry.request.id, rows});
+}
+
+// What it has to have reserved for its next row. Memory is taken in whole chunks.
+uint32_t Scheduler::next_positions(const Entry& entry) const {
+  uint32_t positions = entry.position + 1;
+  if (positions <= entry.reserved) return entry.reserved;
+  return std::max(positions, std::min(round_up<uint32_t>(positions, kAttentionChunk),
+                                      entry.request.most_positions));
+}
+
+bool Scheduler::can_reserve(const Entry& entry, uint32_t positions) const {
+  if (positions <= entry.reserved || active() <= 1) return true;
+  uint64_t others = reserved_bytes() - options_.price.of(entry.reserved);
+  return others + options_.price.of(positions) <= options_.budget;
+}
+
+bool Scheduler::reserve(Entry& entry) {
+  uint32_t positions = next_positions(entry);
+  entry.is_starved = !can_reserve(entry, positions);
+  if (!entry.is_starved) entry.reserved = positions;
+  return !entry.is_starved;
+}
+
+void Scheduler::apply(CompletionId id, uint32_t rows) {
+  Entry& entry = entries_.at(id);
+  CHECK(entry.is_under_way && rows <= entry.due);
+  entry.is_under_way = false;
+  entry.position += rows;
+  entry.due -= rows;
+}
+
+void Scheduler::go_on(CompletionId id, uint32_t rows, bool is_answer) {
+  Entry& entry = entries_.at(id);
+  CHECK(entry.due == 0);
+  entry.due = rows;
+  entry.is_answering = is_answer;
+}
+
+std::optional<CompletionId> Scheduler::victim() const {
+  bool is_needed = std::ranges::any_of(entries_, [this](const auto& entry) {
+    return entry.second.is_starved && !can_reserve(entry.second, next_positions(entry.second));
+  });
+  const Entry* last = nullptr;
+  bool background_needed = false;
+  for (const auto& [id, entry] : entries_) {
+    bool waits = !entry.is_active && !entry.request.background;
+    background_needed = background_needed || (waits && !fits(entry));
+  }
+  for (const auto& [id, entry] : entries_) {
+    if (!entry.is_active || (!is_needed && !entry.request.background)) continue;
+    auto rank = [](const Entry& of) { return std::tuple(of.request.background, of.started); };
+    if (last == nullptr || rank(entry) > rank(*last)) last = &entry;
+  }
+  if (last == nullptr || last->is_under_way) return std::nullopt;
+  if (!is_needed && !background_needed) return std::nullopt;
+  return last->request.id;
+}
+
+void Scheduler::requeue(CompletionId id, uint32_t tokens) {
+  Entry& entry = entries_.at(id);
+  CHECK(entry.is_active && !entry.is_under_way);
+  entry.is_active = false;
+  entry.is_requeued = !entry.request.background;
+  entry.is_starved = false;
+  entry.request.tokens = tokens;
+  entry.due = 0;
+  entry.reserved = 0;
+}
+
+void Scheduler::remove(CompletionId id) {
+  auto removed = entries_.extract(id);
+  const std::string& user = removed.mapped().request.user;
+  bool is_last = std::ranges::none_of(
+      entries_, [&](const auto& entry) { return entry.second.request.user == user; });
+  if (is_last) served_.erase(user);
+}
+
+uint64_t Scheduler::reserved_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [id, entry] : entries_) {
+    if (entry.is_active) bytes += options_.price.of(entry.reserved);
+  }
+  return bytes;
+}
+
+size_t Scheduler::waiting() const {
+  return static_cast<size_t>(
+      std::ranges::count_if(entries_, [](const auto& entry) { return !entry.second.is_active; }));
+}
+
+uint32_t Scheduler::answering(bool with_background) const {
+  return static_cast<uint32_t>(std::ranges::count_if(entries_, [&](const auto& entry) {
+    bool counts = with_background || !entry.second.request.background;
+    return counts && entry.second.is_active && entry.second.is_answering;
+  }));
+}
+
+uint32_t Scheduler::active_of(const std::string& user) const {
+  return static_cast<uint32_t>(std::ranges::count_if(entries_, [&](const auto& entry) {
+    return entry.second.is_active && entry.second.request.user == user;
+  }));
+}
+
+uint64_t Scheduler::served(const std::string& user) const {
+  auto found = served_.find(user);
+  return found == served_.end() ? 0 : found->second;
+}
+
+bool Scheduler::any_interactive(bool active) const {
+  return std::ranges::any_of(entries_, [active](const auto& entry) {
+    return entry.second.is_active == active && !entry.second.request.background;
+  });
+}
+
+}  // namespace potluck

@@ -1,0 +1,123 @@
+#include "coordinator/serving/session.h"
+
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/model/log_probabilities.h"
+
+namespace potluck {
+namespace {
+
+bool says_anything(const AnswerPiece& piece) {
+  return !piece.reasoning.empty() || !piece.content.empty() || !piece.calls.empty();
+}
+
+}  // namespace
+
+Session::Session(const Tokenizer* tokenizer, SessionTask task, AnswerReader reader)
+    : tokenizer_(tokenizer),
+      task_(std::move(task)),
+      prompt_tokens_(static_cast<uint32_t>(task_.prompt.size())),
+      tokens_(std::move(task_.prompt)),
+      reader_(std::move(reader)),
+      stop_(std::move(task_.stop)) {
+  CHECK(!tokens_.empty());
+}
+
+void Session::start(std::unique_ptr<KvCache> cache) {
+  CHECK(phase_ == SessionPhase::kWaiting && cache->length() < tokens_.size());
+  cache_ = std::move(cache);
+  phase_ = SessionPhase::kPrefill;
+}
+
+std::unique_ptr<KvCache> Session::release() {
+  if (phase_ != SessionPhase::kDone) phase_ = SessionPhase::kWaiting;
+  return std::move(cache_);
+}
+
+CompletionDelta Session::choose(std::span<const float> logits) {
+  CHECK(due().empty());
+  CompletionDelta delta;
+  phase_ = SessionPhase::kDecode;
+  if (answer_tokens() >= task_.max_tokens) {
+    finish(FinishReason::kLength, &delta);
+    return delta;
+  }
+  // A token's position alone decides its random number: it does not matter in whose company, or for
+  // which time, the logits were computed.
+  TokenId token = sample(logits, tokens_, tokens_.size(), task_.sampling, prompt_tokens_);
+  if (!task_.ignore_end && tokenizer_ != nullptr && tokenizer_->is_end(token)) {
+    finish(FinishReason::kStop, &delta);
+    return delta;
+  }
+  tokens_.push_back(token);
+  pending_tokens_.push_back(token);
+  if (task_.top_logprobs) note_logprob(logits, token);
+  take(reader_.push(token), &delta);
+  bool is_full = answer_tokens() == task_.max_tokens || cache_->length() == cache_->capacity();
+  if (phase_ != SessionPhase::kDone && is_full) finish(FinishReason::kLength, &delta);
+  if (phase_ == SessionPhase::kDone || says_anything(delta.piece)) hand_over(&delta);
+  return delta;
+}
+
+CompletionDelta Session::end(FinishReason reason) {
+  CompletionDelta delta;
+  if (phase_ != SessionPhase::kDone) finish(reason, &delta);
+  return delta;
+}
+
+void Session::take(AnswerPiece piece, CompletionDelta* delta) {
+  delta->piece.reasoning += piece.reasoning;
+  take_content(piece.content, delta);
+  if (piece.calls.empty() || phase_ == SessionPhase::kDone) return;
+  // Text and calls keep their order: what was held back comes before the call.
+  delta->piece.content += stop_.finish();
+  has_calls_ = true;
+  for (ToolCall& call : piece.calls) delta->piece.calls.push_back(std::move(call));
+}
+
+void Session::take_content(std::string_view text, CompletionDelta* delta) {
+  StopStrings::Passed passed = stop_.push(text);
+  delta->piece.content += passed.text;
+  if (!passed.met) return;
+  met_ = stop_.string(*passed.met);
+  reason_ = FinishReason::kStopString;
+  phase_ = SessionPhase::kDone;
+  // Tokens that begin behind the end of the text are no part of the answer.
+  std::erase_if(pending_,
+                [&](const Pending& pending) { return pending.held >= passed.text.size(); });
+}
+
+void Session::finish(FinishReason reason, CompletionDelta* delta) {
+  take(reader_.finish(), delta);
+  if (phase_ != SessionPhase::kDone) {
+    delta->piece.content += stop_.finish();
+    bool calls = reason == FinishReason::kStop && has_calls_;
+    reason_ = calls ? FinishReason::kToolCalls : reason;
+    phase_ = SessionPhase::kDone;
+  }
+  hand_over(delta);
+}
+
+void Session::note_logprob(std::span<const float> logits, TokenId token) {
+  LogProbabilities probabilities(logits);
+  Pending pending;
+  pending.logprob.chosen = {bytes_of(token), probabilities.of(token)};
+  for (const auto& [other, logprob] : probabilities.likeliest(*task_.top_logprobs)) {
+    pending.logprob.top.push_back({bytes_of(other), logprob});
+  }
+  pending.held = stop_.held_bytes();
+  pending_.push_back(std::move(pending));
+}
+
+void Session::hand_over(CompletionDelta* delta) {
+  for (Pending& pending : pending_) delta->logprobs.push_back(std::move(pending.logprob));
+  pending_.clear();
+  for (TokenId token : std::exchange(pending_tokens_, {})) delta->tokens.push_back(token);
+}
+
+std::string Session::bytes_of(TokenId token) const {
+  return tokenizer_ == nullptr ? std::string() : std::string(tokenizer_->bytes_of(token));
+}
+
+}  // namespace potluck
