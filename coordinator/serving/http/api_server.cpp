@@ -1,0 +1,38 @@
+#include "coordinator/serving/http/api_server.h"
+
+#include <utility>
+
+namespace potluck {
+
+Result<std::unique_ptr<ApiServer>> ApiServer::start(const ApiServerOptions& options,
+                                                    CompletionService* service, Storage& storage,
+                                                    const Clock* clock, Entropy* entropy,
+                                                    LogSink* log) {
+  ApiOptions api;
+  if (!options.api_key_file.empty()) {
+    auto keys = ApiKeys::load(storage, options.api_key_file);
+    if (!keys) return keys.error().in("--api-key-file");
+    api.keys = std::move(*keys);
+  }
+  const bool open = api.keys.empty();
+  api.cors = CorsPolicy(options.cors_origins);
+  api.sampling = options.sampling;
+  api.fingerprint = options.version.empty() ? "potluck" : "potluck-" + options.version;
+  std::unique_ptr<ApiServer> server(new ApiServer(service, std::move(api), clock, entropy));
+  auto http = HttpServer::start(options.http, &server->routes_, log);
+  if (!http) return http.error();
+  server->http_ = std::move(*http);
+  if (open && !server->http_->is_loopback()) {
+    log_to(log, {LogLevel::kWarning, "http",
+                 "everyone who reaches " + server->http_->address() +
+                     " may use the model: give a list of keys with --api-key-file"});
+  }
+  return server;
+}
+
+bool ApiServer::drain(Duration at_most) {
+  http_->drain();
+  return http_->wait_drained(at_most);
+}
+
+}  // namespace potluck

@@ -1,0 +1,219 @@
+#include "coordinator/serving/http/openai_chat.h"
+
+#include <utility>
+
+#include "coordinator/serving/http/openai_messages.h"
+#include "engine/base/limits.h"
+
+namespace potluck {
+namespace {
+
+constexpr int64_t kTopLogprobs = 20;
+
+void read_logprobs(JsonFields& fields, CompletionRequest* request) {
+  const bool wanted = fields.flag("logprobs").value_or(false);
+  const auto top = fields.whole("top_logprobs", 0, kTopLogprobs);
+  if (top && !wanted) fields.fail("top_logprobs", "'top_logprobs' needs 'logprobs': true");
+  if (wanted) request->top_logprobs = static_cast<uint32_t>(top.value_or(0));
+}
+
+void check_response_format(JsonFields& fields) {
+  const JsonValue* format = fields.object("response_format");
+  if (format == nullptr) return;
+  JsonFields inner(*format, "response_format", fields.error());
+  if (inner.text("type").value_or("") == "text") return;
+  fields.fail(not_supported("response_format",
+                            "of 'response_format', only the type 'text' is supported yet"));
+}
+
+// A model that answers tools with prose would be taken for one that chose not to call.
+void check_abilities(JsonFields& fields, const Conversation& conversation,
+                     const RequestSetting& setting) {
+  if (!setting.model_known || conversation.tools.empty() || setting.model.calls_tools) return;
+  fields.fail(not_supported("tools", "the chat template of '" + setting.model.id +
+                                         "' has no tool calls in a known form"));
+}
+
+// The text of a call's arguments, broken or not.
+std::string arguments_text(const JsonValue& arguments) {
+  return arguments.text() != nullptr ? *arguments.text() : write_json(arguments);
+}
+
+void add_reasoning(JsonObject* into, const std::string& text) {
+  // Two names for the same: clients read the one or the other.
+  into->add("reasoning_content", text).add("reasoning", text);
+}
+
+void append(const AnswerPiece& piece, AnswerPiece* to) {
+  to->reasoning += piece.reasoning;
+  to->content += piece.content;
+  to->calls.insert(to->calls.end(), piece.calls.begin(), piece.calls.end());
+}
+
+}  // namespace
+
+OpenAiParsed parse_chat_request(const JsonValue& body, const RequestSetting& setting) {
+  std::optional<ApiError> error;
+  JsonFields fields(body, "", &error);
+  OpenAiCommon common = read_common(fields, setting);
+  // The newer name counts.
+  if (const auto most = fields.whole("max_completion_tokens", 1, limits::kContext)) {
+    common.request.max_tokens = static_cast<uint32_t>(*most);
+  }
+  read_logprobs(fields, &common.request);
+  check_response_format(fields);
+  Conversation conversation = read_conversation(fields);
+  check_abilities(fields, conversation, setting);
+  if (error) return *std::move(error);
+  common.request.prompt = std::move(conversation);
+  OpenAiRequest request;
+  request.logprobs = common.request.top_logprobs.has_value();
+  request.choices = repeat_with_seeds(common.request, common.choices);
+  request.choices_per_prompt = common.choices;
+  request.stream = common.stream;
+  request.include_usage = common.include_usage;
+  return request;
+}
+
+JsonValue tool_calls_json(const std::vector<ToolCall>& calls, std::optional<size_t> first_index) {
+  JsonValue::Array list;
+  for (const ToolCall& call : calls) {
+    JsonObject object;
+    if (first_index) object.add("index", *first_index + list.size());
+    object.add("id", call.id)
+        .add("type", "function")
+        .add("function", JsonObject()
+                             .add("name", call.name)
+                             .add("arguments", arguments_text(call.arguments))
+                             .take());
+    list.push_back(object.take());
+  }
+  return JsonValue{std::move(list)};
+}
+
+ChatBodyWriter::ChatBodyWriter(AnswerIdentity identity, const OpenAiRequest& request)
+    : identity_(std::move(identity)),
+      logprobs_(request.logprobs),
+      choices_(request.choices.size()),
+      finished_(request.choices.size()) {}
+
+std::string ChatBodyWriter::take(size_t choice, const CompletionEvent& event) {
+  if (const auto* delta = std::get_if<CompletionDelta>(&event)) {
+    Choice& to = choices_[choice];
+    append(delta->piece, &to.said);
+    to.logprobs.insert(to.logprobs.end(), delta->logprobs.begin(), delta->logprobs.end());
+  }
+  const auto* finished = std::get_if<CompletionFinished>(&event);
+  if (finished == nullptr) return {};
+  finished_.add(choice, *finished);
+  if (!finished_.all()) return {};
+  JsonValue::Array choices;
+  for (size_t i = 0; i < choices_.size(); ++i) choices.push_back(choice_json(i));
+  return write_json(begin_answer(identity_, "chat.completion")
+                        .add("choices", std::move(choices))
+                        .add("usage", finished_.usage(choices_.size()))
+                        .add("timings", finished_.timings())
+                        .take());
+}
+
+JsonValue ChatBodyWriter::choice_json(size_t index) const {
+  const Choice& choice = choices_[index];
+  const AnswerPiece& said = choice.said;
+  const bool called = !said.calls.empty();
+  JsonObject message;
+  message.add("role", "assistant");
+  if (called && said.content.empty()) {
+    message.add("content", nullptr);
+  } else {
+    message.add("content", said.content);
+  }
+  message.add("refusal", nullptr);
+  if (!said.reasoning.empty()) add_reasoning(&message, said.reasoning);
+  if (called) message.add("tool_calls", tool_calls_json(said.calls, std::nullopt));
+  TokenTexts texts;
+  return JsonObject()
+      .add("index", index)
+      .add("message", message.take())
+      .add("logprobs", logprobs_ ? chat_logprobs(choice.logprobs, &texts) : JsonValue{})
+      .add("finish_reason", finish_reason_name(finished_[index].reason, called))
+      .take();
+}
+
+ChatStreamWriter::ChatStreamWriter(AnswerIdentity identity, const OpenAiRequest& request)
+    : identity_(std::move(identity)),
+      include_usage_(request.include_usage),
+      logprobs_(request.logprobs),
+      choices_(request.choices.size()),
+      finished_(request.choices.size()) {}
+
+std::string ChatStreamWriter::take(size_t choice, const CompletionEvent& event) {
+  std::string bytes = begin(choice);
+  if (const auto* delta = std::get_if<CompletionDelta>(&event)) bytes += say(choice, *delta);
+  if (const auto* finished = std::get_if<CompletionFinished>(&event)) {
+    bytes += finish(choice, *finished);
+  }
+  return bytes;
+}
+
+std::string ChatStreamWriter::begin(size_t index) {
+  if (std::exchange(choices_[index].begun, true)) return {};
+  return chunk(index, JsonObject().add("role", "assistant").add("content", "").take(), {}, {});
+}
+
+std::string ChatStreamWriter::say(size_t index, const CompletionDelta& delta) {
+  Choice& choice = choices_[index];
+  const AnswerPiece& piece = delta.piece;
+  JsonValue logprobs;
+  if (logprobs_ && !delta.logprobs.empty()) logprobs = chat_logprobs(delta.logprobs, &choice.texts);
+  std::string bytes;
+  if (!piece.reasoning.empty()) {
+    JsonObject said;
+    add_reasoning(&said, piece.reasoning);
+    bytes += chunk(index, said.take(), std::exchange(logprobs, {}), {});
+  }
+  // Also for tokens whose text is still held back.
+  if (!piece.content.empty() || (piece.calls.empty() && !logprobs.is_null())) {
+    bytes += chunk(index, JsonObject().add("content", piece.content).take(),
+                   std::exchange(logprobs, {}), {});
+  }
+  if (!piece.calls.empty()) {
+    JsonValue calls = tool_calls_json(piece.calls, choice.calls);
+    choice.calls += piece.calls.size();
+    bytes += chunk(index, JsonObject().add("tool_calls", std::move(calls)).take(),
+                   std::exchange(logprobs, {}), {});
+  }
+  return bytes;
+}
+
+std::string ChatStreamWriter::finish(size_t index, const CompletionFinished& finished) {
+  finished_.add(index, finished);
+  const std::string_view reason = finish_reason_name(finished.reason, choices_[index].calls > 0);
+  std::string bytes = chunk(index, JsonObject().take(), {}, as_json(reason), finished_.all());
+  if (!finished_.all()) return bytes;
+  if (include_usage_) {
+    bytes += sse_data(begin_answer(identity_, "chat.completion.chunk")
+                          .add("choices", JsonValue::Array())
+                          .add("usage", finished_.usage(choices_.size()))
+                          .take());
+  }
+  bytes += kSseDone;
+  return bytes;
+}
+
+std::string ChatStreamWriter::chunk(size_t index, JsonValue delta, JsonValue logprobs,
+                                    JsonValue finish_reason, bool timings) const {
+  JsonValue::Array choices;
+  choices.push_back(JsonObject()
+                        .add("index", index)
+                        .add("delta", std::move(delta))
+                        .add("logprobs", std::move(logprobs))
+                        .add("finish_reason", std::move(finish_reason))
+                        .take());
+  JsonObject answer = begin_answer(identity_, "chat.completion.chunk");
+  answer.add("choices", std::move(choices));
+  if (include_usage_) answer.add("usage", nullptr);
+  if (timings) answer.add("timings", finished_.timings());
+  return sse_data(answer.take());
+}
+
+}  // namespace potluck

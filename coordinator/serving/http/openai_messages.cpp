@@ -1,0 +1,188 @@
+#include "coordinator/serving/http/openai_messages.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+namespace potluck {
+namespace {
+
+constexpr size_t kMessages = 100'000;
+constexpr size_t kTools = 1024;
+constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
+                                                 "assistant", "tool",      "function"};
+
+// Parts other than text would be lost without a word.
+void check_part(const JsonValue& part, const std::string& path, std::optional<ApiError>* error) {
+  JsonFields fields(part, path, error);
+  if (fields.failed()) return;
+  const std::string type = fields.text("type").value_or("");
+  if (type == "text") {
+    if (!fields.text("text")) fields.fail("text", fmt::format("'{}.text' must be a text", path));
+  } else if (!fields.failed()) {
+    fields.fail(not_supported(fields.path("type"),
+                              fmt::format("content of type '{}' is not supported: this model "
+                                          "reads text",
+                                          type)));
+  }
+}
+
+JsonValue read_content(JsonFields& message) {
+  const JsonValue* content = message.find("content");
+  if (content == nullptr || content->text() != nullptr) {
+    return content == nullptr ? JsonValue{} : *content;
+  }
+  const JsonValue::Array* parts = content->array();
+  if (parts == nullptr) {
+    message.fail("content", fmt::format("'{}' must be a text, an array of parts or null",
+                                        message.path("content")));
+    return {};
+  }
+  for (size_t i = 0; i < parts->size() && !message.failed(); ++i) {
+    check_part((*parts)[i], fmt::format("{}[{}]", message.path("content"), i), message.error());
+  }
+  return *content;
+}
+
+// Arguments stay the text that they are: models write broken ones, and clients send them back.
+ToolCall read_call(const JsonValue& value, const std::string& path,
+                   std::optional<ApiError>* error) {
+  JsonFields fields(value, path, error);
+  ToolCall call;
+  call.id = fields.text("id").value_or("");
+  const JsonValue* function = fields.object("function");
+  if (function == nullptr) {
+    fields.fail("function", fmt::format("'{}.function' is missing", path));
+    return call;
+  }
+  JsonFields inner(*function, path + ".function", error);
+  call.name = inner.text("name").value_or("");
+  if (call.name.empty()) inner.fail("name", fmt::format("'{}.function.name' is missing", path));
+  const JsonValue* arguments = inner.find("arguments");
+  call.arguments = arguments == nullptr ? JsonValue{JsonValue::Object{}} : *arguments;
+  if (const std::string* text = call.arguments.text(); text != nullptr && text->empty()) {
+    call.arguments = JsonValue{JsonValue::Object{}};
+  }
+  return call;
+}
+
+std::string read_role(JsonFields& fields) {
+  const auto role = fields.text("role");
+  if (role && std::ranges::find(kRoles, *role) != kRoles.end()) {
+    // What OpenAI's API calls now what templates know under the older names.
+    if (*role == "developer") return "system";
+    return *role == "function" ? "tool" : *role;
+  }
+  fields.fail("role", fmt::format("'{}' must be one of system, developer, user, assistant and tool",
+                                  fields.path("role")));
+  return {};
+}
+
+ChatMessage read_message(const JsonValue& value, const std::string& path,
+                         std::optional<ApiError>* error) {
+  JsonFields fields(value, path, error);
+  ChatMessage message;
+  message.role = read_role(fields);
+  message.content = read_content(fields);
+  message.reasoning_content = fields.text("reasoning_content");
+  if (!message.reasoning_content) message.reasoning_content = fields.text("reasoning");
+  message.tool_call_id = fields.text("tool_call_id");
+  message.name = fields.text("name");
+  if (const auto* calls = fields.array("tool_calls")) {
+    for (size_t i = 0; i < calls->size() && !fields.failed(); ++i) {
+      message.tool_calls.push_back(
+          read_call((*calls)[i], fmt::format("{}[{}]", fields.path("tool_calls"), i), error));
+    }
+  }
+  if (message.content.is_null() && message.role != "assistant") {
+    fields.fail("content", fmt::format("'{}' is missing", fields.path("content")));
+  }
+  return message;
+}
+
+void read_messages(JsonFields& fields, Conversation* conversation) {
+  const JsonValue::Array* messages = fields.array("messages");
+  if (messages == nullptr || messages->empty() || messages->size() > kMessages) {
+    fields.fail("messages",
+                fmt::format("'messages' must be an array of 1 to {} messages", kMessages));
+    return;
+  }
+  for (size_t i = 0; i < messages->size() && !fields.failed(); ++i) {
+    conversation->messages.push_back(
+        read_message((*messages)[i], fmt::format("messages[{}]", i), fields.error()));
+  }
+}
+
+void check_tool(const JsonValue& tool, const std::string& path, std::optional<ApiError>* error) {
+  JsonFields fields(tool, path, error);
+  const std::string type = fields.text("type").value_or("");
+  if (type != "function") {
+    fields.fail(
+        not_supported(fields.path("type"),
+                      fmt::format("tools of type '{}' are not supported, only functions", type)));
+    return;
+  }
+  const JsonValue* function = fields.object("function");
+  if (function == nullptr) {
+    fields.fail("function", fmt::format("'{}.function' is missing", path));
+    return;
+  }
+  JsonFields inner(*function, path + ".function", error);
+  if (inner.text("name").value_or("").empty()) {
+    inner.fail("name", fmt::format("'{}.function.name' is missing", path));
+  }
+}
+
+// Whether the model may call tools.
+bool read_tool_choice(JsonFields& fields) {
+  const JsonValue* choice = fields.find("tool_choice");
+  if (choice == nullptr) return true;
+  const std::string* name = choice->text();
+  if (name != nullptr && *name == "auto") return true;
+  if (name != nullptr && *name == "none") return false;
+  if ((name != nullptr && *name == "required") || choice->object() != nullptr) {
+    fields.fail(not_supported("tool_choice",
+                              "of 'tool_choice', 'auto' and 'none' are supported; calls cannot be "
+                              "required yet"));
+  }
+  fields.fail("tool_choice", "'tool_choice' must be auto, none, required or a named function");
+  return true;
+}
+
+void read_tools(JsonFields& fields, Conversation* conversation) {
+  const bool wanted = read_tool_choice(fields);
+  const JsonValue::Array* tools = fields.array("tools");
+  if (tools == nullptr) return;
+  if (tools->size() > kTools) {
+    fields.fail("tools", fmt::format("'tools' may hold at most {}", kTools));
+  }
+  for (size_t i = 0; i < tools->size() && !fields.failed(); ++i) {
+    check_tool((*tools)[i], fmt::format("tools[{}]", i), fields.error());
+  }
+  if (wanted) conversation->tools = *tools;
+}
+
+void read_arguments(JsonFields& fields, Conversation* conversation) {
+  if (const auto effort = fields.text("reasoning_effort")) {
+    conversation->arguments.emplace_back("reasoning_effort", JsonValue{*effort});
+    if (*effort == "none") {
+      conversation->arguments.emplace_back("enable_thinking", JsonValue{false});
+    }
+  }
+  if (const JsonValue* given = fields.object("chat_template_kwargs")) {
+    for (const auto& argument : *given->object()) conversation->arguments.push_back(argument);
+  }
+}
+
+}  // namespace
+
+Conversation read_conversation(JsonFields& fields) {
+  Conversation conversation;
+  read_messages(fields, &conversation);
+  read_tools(fields, &conversation);
+  read_arguments(fields, &conversation);
+  return conversation;
+}
+
+}  // namespace potluck

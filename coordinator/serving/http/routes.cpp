@@ -1,0 +1,257 @@
+#include "coordinator/serving/http/routes.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "coordinator/serving/http/completion_run.h"
+#include "coordinator/serving/http/openai_chat.h"
+#include "coordinator/serving/http/openai_completions.h"
+#include "coordinator/serving/http/openai_messages.h"
+#include "coordinator/serving/http/openai_models.h"
+#include "engine/base/limits.h"
+
+namespace potluck {
+namespace {
+
+constexpr std::string_view kModelPrefix = "/models/";
+
+// Many paste the address without /v1, or with a slash at its end.
+std::string bare_path(std::string_view path) {
+  while (path.starts_with("//")) path.remove_prefix(1);
+  if (path.starts_with("/v1/")) path.remove_prefix(3);
+  while (path.starts_with("//")) path.remove_prefix(1);
+  if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  return std::string(path);
+}
+
+ApiError not_ready(ServiceState state) {
+  switch (state) {
+    case ServiceState::kLoading:
+      return unavailable("Loading model", 0);
+    case ServiceState::kDraining:
+      return unavailable("The server is stopping", 0);
+    case ServiceState::kReady:
+    case ServiceState::kFailed:
+      break;
+  }
+  ApiError error = unavailable("The model could not be loaded", 0);
+  error.retry_after_seconds = 0;
+  error.retry_helps = false;
+  return error;
+}
+
+ApiError from_encoding(const Error& error) {
+  return invalid_request("", error.message);
+}
+
+JsonValue token_array(const std::vector<TokenId>& tokens) {
+  JsonValue::Array array;
+  array.reserve(tokens.size());
+  for (const TokenId token : tokens) array.push_back(as_json(token));
+  return JsonValue{std::move(array)};
+}
+
+}  // namespace
+
+struct ApiRoutes::Route {
+  std::string_view path;
+  std::string_view method;
+  bool open;  // answered without a key
+  void (ApiRoutes::*answer)(const Call& call);
+};
+
+const ApiRoutes::Route* ApiRoutes::find_route(std::string_view path) {
+  static constexpr Route kModel{kModelPrefix, "GET", true, &ApiRoutes::one_model};
+  static constexpr Route kRoutes[] = {
+      {"/health", "GET", true, &ApiRoutes::health},
+      {"/ready", "GET", true, &ApiRoutes::ready},
+      {"/models", "GET", true, &ApiRoutes::models},
+      {"/chat/completions", "POST", false, &ApiRoutes::chat},
+      {"/completions", "POST", false, &ApiRoutes::completions},
+      {"/embeddings", "POST", false, &ApiRoutes::embeddings},
+      {"/tokenize", "POST", false, &ApiRoutes::tokenize},
+      {"/detokenize", "POST", false, &ApiRoutes::detokenize},
+  };
+  if (path.starts_with(kModelPrefix)) return &kModel;
+  const auto* found = std::ranges::find(kRoutes, path, &Route::path);
+  return found == std::end(kRoutes) ? nullptr : found;
+}
+
+void ApiRoutes::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
+  HttpHeaders headers = options_.cors.headers(request.headers);
+  headers.emplace_back("x-request-id", random_id("req-"));
+  Call call{
+      request, bare_path(request.path), ApiReply(std::move(exchange), std::move(headers)), {}};
+  if (request.method == "OPTIONS") {
+    return call.reply.respond(options_.cors.preflight(request.headers));
+  }
+  const Route* route = find_route(call.path);
+  if (route == nullptr) {
+    return call.reply.error(
+        not_found(fmt::format("there is nothing at {}", request.path), "unknown_url"));
+  }
+  if (request.method != route->method) {
+    ApiError error =
+        from_status(405, fmt::format("{} is answered for {} alone", request.path, route->method));
+    HttpResponse response = error_response(error);
+    response.headers.emplace_back("Allow", fmt::format("{}, OPTIONS", route->method));
+    return call.reply.respond(std::move(response));
+  }
+  answer(*route, std::move(call));
+}
+
+void ApiRoutes::answer(const Route& route, Call call) {
+  if (!options_.keys.empty() && !route.open) {
+    auto name = options_.keys.find(call.request.headers);
+    if (!name) {
+      ApiError error{401, "authentication_error",
+                     "this server needs a key that it knows: 'Authorization: Bearer KEY'"};
+      error.code = "invalid_api_key";
+      return call.reply.error(error);
+    }
+    call.user = *std::move(name);
+  }
+  (this->*route.answer)(call);
+}
+
+HttpResponse ApiRoutes::refuse(int status, const std::string& message) {
+  HttpResponse response = error_response(from_status(status, message));
+  response.headers.emplace_back("x-request-id", random_id("req-"));
+  return response;
+}
+
+void ApiRoutes::health(const Call& call) {
+  const ServiceState state = service_.state();
+  if (state == ServiceState::kReady)
+    return call.reply.json(JsonObject().add("status", "ok").take());
+  call.reply.error(not_ready(state));
+}
+
+void ApiRoutes::ready(const Call& call) {
+  health(call);
+}
+
+void ApiRoutes::models(const Call& call) {
+  call.reply.json(model_list_json(service_.model()));
+}
+
+void ApiRoutes::one_model(const Call& call) {
+  const std::string id = call.path.substr(kModelPrefix.size());
+  if (id == service_.model().id) return call.reply.json(model_json(service_.model()));
+  call.reply.error(
+      not_found(fmt::format("there is no model '{}' here, but '{}'", id, service_.model().id),
+                "model_not_found"));
+}
+
+void ApiRoutes::chat(const Call& call) {
+  const auto body = body_of(call);
+  if (!body) return;
+  auto request = accepted(call, parse_chat_request(*body, setting()));
+  if (!request) return;
+  std::unique_ptr<AnswerWriter> writer;
+  if (request->stream) {
+    writer = std::make_unique<ChatStreamWriter>(identity("chatcmpl-"), *request);
+  } else {
+    writer = std::make_unique<ChatBodyWriter>(identity("chatcmpl-"), *request);
+  }
+  CompletionRun::start(&service_, call.reply, std::move(request->choices), std::move(writer));
+}
+
+void ApiRoutes::completions(const Call& call) {
+  const auto body = body_of(call);
+  if (!body) return;
+  auto request = accepted(call, parse_completions_request(*body, setting()));
+  if (!request) return;
+  auto writer = std::make_unique<TextWriter>(identity("cmpl-"), *request);
+  CompletionRun::start(&service_, call.reply, std::move(request->choices), std::move(writer));
+}
+
+void ApiRoutes::embeddings(const Call& call) {
+  call.reply.error(from_status(501, "this server makes no embeddings"));
+}
+
+void ApiRoutes::tokenize(const Call& call) {
+  const auto body = body_of(call);
+  if (!body) return;
+  std::optional<ApiError> error;
+  JsonFields fields(*body, "", &error);
+  CompletionPrompt prompt;
+  if (fields.find("messages") != nullptr) {
+    prompt = read_conversation(fields);
+  } else {
+    // llama.cpp's name for it, and vLLM's.
+    auto text = fields.text("content");
+    if (!text) text = fields.text("prompt");
+    if (!text) fields.fail("content", "'content' or 'messages' is missing");
+    prompt = text.value_or("");
+  }
+  if (error) return call.reply.error(*error);
+  const auto tokens = service_.encode(prompt);
+  if (!tokens) return call.reply.error(from_encoding(tokens.error()));
+  call.reply.json(JsonObject()
+                      .add("tokens", token_array(*tokens))
+                      .add("count", tokens->size())
+                      .add("max_model_len", service_.model().context)
+                      .take());
+}
+
+void ApiRoutes::detokenize(const Call& call) {
+  const auto body = body_of(call);
+  if (!body) return;
+  std::optional<ApiError> error;
+  JsonFields fields(*body, "", &error);
+  std::vector<TokenId> tokens;
+  const JsonValue::Array* list = fields.array("tokens");
+  if (list == nullptr) fields.fail("tokens", "'tokens' is missing");
+  for (size_t i = 0; list != nullptr && i < list->size() && !error; ++i) {
+    const auto id = whole_number((*list)[i]);
+    if (id && *id >= 0 && *id < limits::kVocabulary) {
+      tokens.push_back(static_cast<TokenId>(*id));
+    } else {
+      fields.fail("tokens", fmt::format("'tokens[{}]' is no token id", i));
+    }
+  }
+  if (error) return call.reply.error(*error);
+  const auto text = service_.decode(tokens);
+  if (!text) return call.reply.error(from_encoding(text.error()));
+  // The one name is llama.cpp's, the other vLLM's.
+  call.reply.json(JsonObject().add("content", *text).add("prompt", *text).take());
+}
+
+std::optional<JsonValue> ApiRoutes::body_of(const Call& call) const {
+  JsonValue body;
+  const auto error = parse_body(call.request.body, &body);
+  if (!error) return body;
+  call.reply.error(*error);
+  return std::nullopt;
+}
+
+std::optional<OpenAiRequest> ApiRoutes::accepted(const Call& call, OpenAiParsed parsed) const {
+  if (const auto* error = std::get_if<ApiError>(&parsed)) {
+    call.reply.error(*error);
+    return std::nullopt;
+  }
+  auto& request = std::get<OpenAiRequest>(parsed);
+  // Where there are keys, whose it is decides who shares a turn, not what clients write.
+  for (CompletionRequest& choice : request.choices) {
+    if (!call.user.empty()) choice.user = call.user;
+  }
+  return std::move(request);
+}
+
+RequestSetting ApiRoutes::setting() {
+  return {service_.model(), service_.state() == ServiceState::kReady, options_.sampling,
+          entropy_.next64()};
+}
+
+AnswerIdentity ApiRoutes::identity(std::string_view prefix) {
+  return {random_id(prefix), clock_.unix_seconds(), service_.model().id, options_.fingerprint};
+}
+
+std::string ApiRoutes::random_id(std::string_view prefix) {
+  return fmt::format("{}{:016x}{:08x}", prefix, entropy_.next64(),
+                     static_cast<uint32_t>(entropy_.next64()));
+}
+
+}  // namespace potluck

@@ -1,0 +1,47 @@
+"""The npm clients of tests/e2e/clients, installed once beside the binaries under test."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import unittest
+
+from support import ROOT
+
+SOURCES = ROOT / "tests/e2e/clients"
+SCRIPTED_SERVER = pathlib.Path(os.environ.get(
+    "POTLUCK_SCRIPTED_SERVER", ROOT / "build/release/tests/scripted_server"))
+OLDEST_NODE = 20  # what the clients ask for
+INSTALL_SECONDS = 300
+
+
+def node_version():
+    """The major version, or 0 where there is no node."""
+    if shutil.which("node") is None:
+        return 0
+    said = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout
+    return int(said.lstrip("v").split(".")[0] or 0)
+
+
+def install_clients():
+    """Returns the folder with the clients and what they need. Skips the test where that cannot be had."""
+    if node_version() < OLDEST_NODE or shutil.which("npm") is None:
+        raise unittest.SkipTest(f"needs node {OLDEST_NODE} or newer, and npm")
+    folder = SCRIPTED_SERVER.parent / "clients"
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in SOURCES.iterdir():
+        shutil.copy(source, folder / source.name)
+    lock = (SOURCES / "package-lock.json").read_text()
+    stamp = folder / "installed.json"
+    if stamp.exists() and json.loads(stamp.read_text()) == lock:
+        return folder
+    try:
+        done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder,
+                              capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise unittest.SkipTest("npm did not fetch the clients in time") from None
+    if done.returncode != 0:
+        raise unittest.SkipTest(f"npm cannot fetch the clients: {done.stderr.strip()[-300:]}")
+    stamp.write_text(json.dumps(lock))
+    return folder

@@ -1,0 +1,28 @@
+// What the scripted service says to clients in the end-to-end tests: it does what the last message
+// of a conversation, or the prompt, asks for. One object per service.
+//
+//   "fail now"     fails before it begins        "weather"     calls the first tool, if there is
+//   one "fail later"   fails after three words       "weather" and "both"  calls it twice "too
+//   long"     does not fit                  "think"       reasons before it answers "overload"
+//   refuses every other time      "forever"     does not stop
+//
+// Everything else is repeated, word by word.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "coordinator/serving/completion.h"
+
+namespace potluck::test {
+
+class ScriptedAnswers {
+ public:
+  std::vector<CompletionEvent> operator()(const CompletionRequest& request);
+
+ private:
+  uint32_t overloads_ = 0;
+  uint32_t calls_ = 0;
+};
+
+}  // namespace potluck::test

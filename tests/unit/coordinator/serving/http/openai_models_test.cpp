@@ -1,0 +1,19 @@
+#include "coordinator/serving/http/openai_models.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/coordinator/serving/http/api_samples.h"
+
+namespace potluck {
+namespace {
+
+TEST(OpenAiModels, ListsTheOneModel) {
+  const auto list = nlohmann::json::parse(write_json(model_list_json(test::sample_model())));
+  EXPECT_EQ(list, nlohmann::json::parse(R"({"object": "list", "data": [{"id": "taleteller",
+      "object": "model", "created": 1700000000, "owned_by": "potluck", "max_model_len": 4096,
+      "meta": {"n_ctx": 4096, "n_ctx_train": 2048, "n_params": 26, "size": 15,
+               "architecture": "qwen3moe", "quantization": "Q4_K_M"}}]})"));
+}
+
+}  // namespace
+}  // namespace potluck

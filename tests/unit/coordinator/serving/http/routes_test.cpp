@@ -1,0 +1,289 @@
+// Requests through the routes to a scripted service, without sockets.
+#include "coordinator/serving/http/routes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/recorded_exchange.h"
+#include "tests/support/scripted_service/scripted_service.h"
+#include "tests/unit/coordinator/serving/http/api_samples.h"
+
+namespace potluck {
+namespace {
+
+using nlohmann::json;
+using test::RecordedExchange;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr const char* kChat = R"({"messages": [{"role": "user", "content": "hi"}]})";
+constexpr const char* kChatStream =
+    R"({"stream": true, "messages": [{"role": "user", "content": "hi"}]})";
+
+class RoutesTest : public testing::Test {
+ protected:
+  std::shared_ptr<RecordedExchange> ask(const std::string& method, const std::string& path,
+                                        const std::string& body = "", HttpHeaders headers = {}) {
+    if (!routes_) routes_.emplace(&service_, options_, &clock_, &entropy_);
+    auto exchange = std::make_shared<RecordedExchange>();
+    routes_->handle({method, path, "", std::move(headers), body}, exchange);
+    return exchange;
+  }
+  static json body_of(const RecordedExchange& exchange) {
+    EXPECT_EQ(exchange.header("content-type"), "application/json");
+    return json::parse(exchange.body);
+  }
+
+  test::ScriptedService service_;
+  ManualClock clock_;
+  SeededEntropy entropy_{1};
+  ApiOptions options_;
+  std::optional<ApiRoutes> routes_;
+};
+
+TEST_F(RoutesTest, AnswersAChatAsAWhole) {
+  const auto exchange = ask("POST", "/v1/chat/completions", kChat);
+  ASSERT_EQ(service_.submitted(), 1U);
+  service_.tell(0, CompletionAdmitted{2});
+  service_.tell(0, test::said("hello"));
+  EXPECT_EQ(exchange->responses, 0);
+  service_.tell(0, test::finished(FinishReason::kStop));
+  EXPECT_EQ(exchange->responses, 1);
+  EXPECT_EQ(exchange->head.status, 200);
+  const json answer = body_of(*exchange);
+  EXPECT_THAT(answer["id"].get<std::string>(), StartsWith("chatcmpl-"));
+  EXPECT_EQ(answer["created"], clock_.unix_seconds());
+  EXPECT_EQ(answer["model"], "taleteller");
+  EXPECT_EQ(answer["choices"][0]["message"]["content"], "hello");
+  EXPECT_THAT(exchange->header("x-request-id"), StartsWith("req-"));
+}
+
+TEST_F(RoutesTest, SendsTheHeadOfAStreamAtAdmission) {
+  const auto exchange = ask("POST", "/v1/chat/completions", kChatStream);
+  EXPECT_FALSE(exchange->streaming);
+  service_.tell(0, CompletionAdmitted{2});
+  EXPECT_TRUE(exchange->streaming);
+  EXPECT_EQ(exchange->header("content-type"), "text/event-stream");
+  EXPECT_EQ(exchange->header("cache-control"), "no-cache");
+  EXPECT_EQ(exchange->idle_comment, ": keep-alive\n\n");
+  EXPECT_THAT(exchange->body, HasSubstr("assistant"));
+  service_.tell(0, test::said("hello"));
+  EXPECT_THAT(exchange->body, HasSubstr("hello"));
+  EXPECT_FALSE(exchange->ended);
+  service_.tell(0, test::finished(FinishReason::kStop));
+  EXPECT_TRUE(exchange->ended);
+  EXPECT_THAT(exchange->body, testing::EndsWith("data: [DONE]\n\n"));
+}
+
+TEST_F(RoutesTest, AFailureBeforeAdmissionIsAStatus) {
+  const auto exchange = ask("POST", "/v1/chat/completions", kChatStream);
+  service_.tell(0, CompletionFailed{CompletionFault::kOverloaded, "8 are waiting", 0, 0, 3});
+  EXPECT_EQ(exchange->head.status, 429);
+  EXPECT_EQ(exchange->header("retry-after"), "3");
+  EXPECT_EQ(body_of(*exchange)["error"]["message"], "8 are waiting");
+}
+
+TEST_F(RoutesTest, AFailureInAStreamIsItsLastEvent) {
+  const auto exchange = ask("POST", "/v1/chat/completions", kChatStream);
+  service_.tell(0, CompletionAdmitted{2});
+  service_.tell(0, CompletionFailed{CompletionFault::kInternal, "it broke"});
+  EXPECT_EQ(exchange->head.status, 200);
+  EXPECT_TRUE(exchange->ended);
+  const auto events = test::stream_events(exchange->body);
+  EXPECT_EQ(events.back()["error"]["message"], "it broke");
+  EXPECT_EQ(exchange->body.find("[DONE]"), std::string::npos);
+}
+
+TEST_F(RoutesTest, AFailureWithoutAStreamIsAStatusEvenLate) {
+  const auto exchange = ask("POST", "/v1/chat/completions", kChat);
+  service_.tell(0, CompletionAdmitted{2});
+  service_.tell(0, test::said("he"));
+  service_.tell(0, CompletionFailed{CompletionFault::kInternal, "it broke"});
+  EXPECT_EQ(exchange->head.status, 500);
+  EXPECT_EQ(exchange->responses, 1);
+}
+
+TEST_F(RoutesTest, AClientThatLeavesCancelsAllItsChoices) {
+  const auto exchange =
+      ask("POST", "/v1/chat/completions",
+          R"({"n": 2, "stream": true, "messages": [{"role": "user", "content": "hi"}]})");
+  ASSERT_EQ(service_.submitted(), 2U);
+  service_.tell(0, CompletionAdmitted{2});
+  const std::string before = exchange->body;
+  exchange->closed();
+  EXPECT_TRUE(service_.cancelled(0));
+  EXPECT_TRUE(service_.cancelled(1));
+  EXPECT_EQ(exchange->body, before);
+}
+
+TEST_F(RoutesTest, WhenOneChoiceFailsTheOthersAreCancelled) {
+  const auto exchange = ask("POST", "/v1/chat/completions",
+                            R"({"n": 3, "messages": [{"role": "user", "content": "hi"}]})");
+  service_.tell(1, CompletionFailed{CompletionFault::kInternal, "it broke"});
+  EXPECT_EQ(exchange->head.status, 500);
+  EXPECT_FALSE(service_.cancelled(0));  // not while the service is telling
+  exchange->run_all();
+  EXPECT_TRUE(service_.cancelled(0));
+  EXPECT_TRUE(service_.cancelled(2));
+  EXPECT_EQ(exchange->responses, 1);
+}
+
+TEST_F(RoutesTest, ARefusalInsideOfSubmitEndsTheRequest) {
+  test::ScriptedService refusing([](const CompletionRequest&) {
+    return std::vector<CompletionEvent>{CompletionFailed{CompletionFault::kUnavailable, "loading"}};
+  });
+  ApiRoutes routes(&refusing, {}, &clock_, &entropy_);
+  const auto exchange = std::make_shared<RecordedExchange>();
+  routes.handle({"POST",
+                 "/v1/chat/completions",
+                 "",
+                 {},
+                 R"({"n": 4, "messages": [{"role": "user", "content": "hi"}]})"},
+                exchange);
+  EXPECT_EQ(exchange->responses, 1);
+  EXPECT_EQ(exchange->head.status, 503);
+  EXPECT_EQ(refusing.submitted(), 1U);
+}
+
+TEST_F(RoutesTest, ACancelledRequestWhoseClientIsThereIsToldSo) {
+  const auto whole = ask("POST", "/v1/chat/completions", kChat);
+  service_.tell(0, test::finished(FinishReason::kCancelled));
+  EXPECT_EQ(whole->head.status, 503);
+  const auto stream = ask("POST", "/v1/chat/completions", kChatStream);
+  service_.tell(1, CompletionAdmitted{2});
+  service_.tell(1, test::finished(FinishReason::kCancelled));
+  EXPECT_TRUE(test::stream_events(stream->body).back().contains("error"));
+}
+
+TEST_F(RoutesTest, ARequestThatTheServiceForgetsIsAnswered) {
+  const auto exchange = ask("POST", "/v1/chat/completions", kChat);
+  service_.forget(0);
+  EXPECT_EQ(exchange->head.status, 500);
+}
+
+TEST_F(RoutesTest, AnswersCompletions) {
+  const auto exchange = ask("POST", "/v1/completions", R"({"prompt": "Once"})");
+  ASSERT_EQ(service_.submitted(), 1U);
+  EXPECT_EQ(std::get<std::string>(service_.request(0).prompt), "Once");
+  service_.tell(0, test::said(" upon"));
+  service_.tell(0, test::finished(FinishReason::kLength));
+  const json answer = body_of(*exchange);
+  EXPECT_THAT(answer["id"].get<std::string>(), StartsWith("cmpl-"));
+  EXPECT_EQ(answer["choices"][0]["text"], " upon");
+}
+
+TEST_F(RoutesTest, RefusesBodiesThatAreNoRequests) {
+  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/tokenize", "/detokenize"}) {
+    for (const char* body : {"", "{", "[]", "{\"a\": \"\xFF\"}", "{}"}) {
+      const auto exchange = ask("POST", path, body);
+      EXPECT_EQ(exchange->head.status, 400) << path << " " << body;
+      EXPECT_EQ(body_of(*exchange)["error"]["type"], "invalid_request_error");
+    }
+  }
+  EXPECT_EQ(service_.submitted(), 0U);
+}
+
+TEST_F(RoutesTest, ModelsAnswerWhileLoading) {
+  service_.set_state(ServiceState::kLoading);
+  for (const char* path : {"/v1/models", "/models", "/v1/models/", "//v1/models", "/v1//models"}) {
+    const auto exchange = ask("GET", path);
+    EXPECT_EQ(exchange->head.status, 200) << path;
+    EXPECT_EQ(body_of(*exchange)["data"][0]["id"], "taleteller");
+  }
+}
+
+TEST_F(RoutesTest, FindsAModelWhoseIdHasSlashes) {
+  service_.served_model().id = "user/repo:Q4";
+  EXPECT_EQ(body_of(*ask("GET", "/v1/models/user/repo:Q4"))["id"], "user/repo:Q4");
+  EXPECT_EQ(body_of(*ask("GET", "/models/user/repo:Q4"))["object"], "model");
+  const auto other = ask("GET", "/v1/models/other");
+  EXPECT_EQ(other->head.status, 404);
+  EXPECT_EQ(body_of(*other)["error"]["code"], "model_not_found");
+}
+
+TEST_F(RoutesTest, HealthSaysWhatTheServiceIsDoing) {
+  for (const char* path : {"/health", "/ready", "/v1/health"}) {
+    service_.set_state(ServiceState::kReady);
+    EXPECT_EQ(ask("GET", path)->head.status, 200) << path;
+    service_.set_state(ServiceState::kLoading);
+    const auto loading = ask("GET", path);
+    EXPECT_EQ(loading->head.status, 503);
+    EXPECT_EQ(body_of(*loading)["error"]["message"], "Loading model");
+    EXPECT_EQ(body_of(*loading)["error"]["type"], "unavailable_error");
+    EXPECT_NE(loading->header("retry-after"), "");
+    service_.set_state(ServiceState::kFailed);
+    const auto failed = ask("GET", path);
+    EXPECT_EQ(failed->head.status, 503);
+    EXPECT_EQ(failed->header("x-should-retry"), "false");
+  }
+  service_.set_state(ServiceState::kReady);
+  EXPECT_EQ(body_of(*ask("GET", "/health"))["status"], "ok");
+}
+
+TEST_F(RoutesTest, TurnsTextIntoTokensAndBack) {
+  const json tokens = body_of(*ask("POST", "/tokenize", R"({"content": "AB"})"));
+  EXPECT_EQ(tokens["tokens"], json::parse("[65, 66]"));
+  EXPECT_EQ(tokens["count"], 2);
+  EXPECT_EQ(body_of(*ask("POST", "/tokenize", kChat))["tokens"], json::parse("[104, 105]"));
+  EXPECT_EQ(body_of(*ask("POST", "/v1/tokenize", R"({"prompt": "A"})"))["count"], 1);
+  EXPECT_EQ(body_of(*ask("POST", "/detokenize", R"({"tokens": [65, 66]})"))["content"], "AB");
+  for (const char* bad : {R"({"tokens": [300]})", R"({"tokens": [-1]})", R"({"tokens": "AB"})",
+                          R"({"tokens": ["A"]})"}) {
+    EXPECT_EQ(ask("POST", "/detokenize", bad)->head.status, 400) << bad;
+  }
+}
+
+TEST_F(RoutesTest, SaysWhatIsNotThere) {
+  const auto unknown = ask("GET", "/v1/nothing");
+  EXPECT_EQ(unknown->head.status, 404);
+  EXPECT_EQ(body_of(*unknown)["error"]["type"], "not_found_error");
+  const auto embeddings = ask("POST", "/v1/embeddings", "{}");
+  EXPECT_EQ(embeddings->head.status, 501);
+  EXPECT_EQ(body_of(*embeddings)["error"]["type"], "not_supported_error");
+  EXPECT_EQ(embeddings->header("x-should-retry"), "false");
+  const auto method = ask("GET", "/v1/chat/completions");
+  EXPECT_EQ(method->head.status, 405);
+  EXPECT_EQ(method->header("allow"), "POST, OPTIONS");
+  EXPECT_EQ(ask("DELETE", "/v1/models/taleteller")->head.status, 405);
+}
+
+TEST_F(RoutesTest, AsksForKeysWhereThereAreAny) {
+  const std::string digest = sha256(as_bytes("secret")).hex();
+  options_.keys = *ApiKeys::parse(digest + " ann");
+  const auto refused = ask("POST", "/v1/chat/completions", kChat);
+  EXPECT_EQ(refused->head.status, 401);
+  EXPECT_EQ(body_of(*refused)["error"]["type"], "authentication_error");
+  EXPECT_EQ(body_of(*refused)["error"]["code"], "invalid_api_key");
+  EXPECT_EQ(ask("POST", "/tokenize", kChat)->head.status, 401);
+  EXPECT_EQ(service_.submitted(), 0U);
+  for (const char* open : {"/health", "/ready", "/v1/models", "/v1/models/taleteller"}) {
+    EXPECT_EQ(ask("GET", open)->head.status, 200) << open;
+  }
+  EXPECT_EQ(ask("OPTIONS", "/v1/chat/completions")->head.status, 204);
+  ask("POST", "/v1/chat/completions", kChat, {{"Authorization", "Bearer secret"}});
+  ASSERT_EQ(service_.submitted(), 1U);
+  EXPECT_EQ(service_.request(0).user, "ann");  // not what the request says
+}
+
+TEST_F(RoutesTest, PagesOfThisMachineMayReadAnswers) {
+  const auto local = ask("GET", "/v1/models", "", {{"Origin", "http://localhost:3000"}});
+  EXPECT_EQ(local->header("access-control-allow-origin"), "http://localhost:3000");
+  const auto other = ask("GET", "/v1/models", "", {{"Origin", "https://example.org"}});
+  EXPECT_EQ(other->header("access-control-allow-origin"), "");
+  const auto error = ask("GET", "/nothing", "", {{"Origin", "http://localhost:3000"}});
+  EXPECT_EQ(error->header("access-control-allow-origin"), "http://localhost:3000");
+  const auto preflight =
+      ask("OPTIONS", "/v1/chat/completions", "", {{"Origin", "http://localhost:3000"}});
+  EXPECT_EQ(preflight->header("access-control-allow-origin"), "http://localhost:3000");
+  EXPECT_NE(preflight->header("access-control-allow-methods"), "");
+}
+
+TEST_F(RoutesTest, RefusesWithABodyOfItsForm) {
+  ask("GET", "/health");
+  const HttpResponse response = routes_->refuse(413, "the body is too large");
+  EXPECT_EQ(response.status, 413);
+  EXPECT_EQ(json::parse(response.body)["error"]["code"], "request_too_large");
+}
+
+}  // namespace
+}  // namespace potluck
