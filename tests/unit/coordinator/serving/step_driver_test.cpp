@@ -73,13 +73,16 @@ TEST_F(StepDriverTest, TwoStepsAreUnderWayAtATime) {
 }
 
 TEST_F(StepDriverTest, WhatIsGivenUpCostsTheOthersNothing) {
+  // The one Forward is busy later.
+  const TokenId alone_b = alone(b_);
+  const TokenId alone_c = alone(c_);
   Forward* const forwards[] = {&engine_.forward()};
   StepDriver driver(forwards, reluctant_);
   const StepPart parts[] = {part(0, a_), part(1, b_)};
   driver.begin(parts);
   EXPECT_FALSE(driver.give_up(0)) << "the step goes on for the other one";
   EXPECT_TRUE(driver.is_under_way(0));
-  EXPECT_EQ(run(driver), (std::map<CompletionId, TokenId>{{1, alone(b_)}}));
+  EXPECT_EQ(run(driver), (std::map<CompletionId, TokenId>{{1, alone_b}}));
 
   const StepPart last[] = {part(2, c_)};
   driver.begin(last);
@@ -89,7 +92,7 @@ TEST_F(StepDriverTest, WhatIsGivenUpCostsTheOthersNothing) {
   EXPECT_EQ(caches_[2].length(), 0u);
   EXPECT_TRUE(driver.give_up(9));
   driver.begin(last);
-  EXPECT_EQ(run(driver), (std::map<CompletionId, TokenId>{{2, alone(c_)}}));
+  EXPECT_EQ(run(driver), (std::map<CompletionId, TokenId>{{2, alone_c}}));
 }
 
 TEST_F(StepDriverTest, AnExecutorThatFailsFailsItsStep) {
