@@ -445,9 +445,9 @@ void Connection::send(std::string_view bytes) {
 }
 
 void Connection::pump() {
+  outgoing_->queued = out_.size() - sent_ + pending_.size();  // also while the client takes nothing
   if (writing_ || phase_ == Phase::kClosed) return;
   if (out_.empty()) out_.swap(pending_);
-  outgoing_->queued = out_.size() - sent_ + pending_.size();
   if (out_.empty()) {
     if (phase_ != Phase::kAnswer) return;
     disarm();

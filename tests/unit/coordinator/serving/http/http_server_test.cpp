@@ -265,6 +265,7 @@ TEST_F(HttpServerTest, DeadlinesEndHeadsBodiesAndIdleConnections) {
 TEST_F(HttpServerTest, ASlowReaderCostsMemoryUpToABoundAndThenItsConnection) {
   HttpLimits limits;
   limits.outgoing_bytes = 256 * 1024;
+  limits.write_time = std::chrono::minutes(10);  // the bound alone closes it
   start(limits);
   RawClient slow(port(), 4096);
   slow.send(kLater);
