@@ -95,7 +95,7 @@ CompletionEngine::~CompletionEngine() = default;
 
 CompletionId CompletionEngine::submit(CompletionRequest request,
                                       std::shared_ptr<CompletionSink> sink) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   CompletionId id = ++last_id_;
   messages_.push_back({id, std::move(request), std::move(sink)});
   has_messages_.notify_one();
@@ -103,7 +103,7 @@ CompletionId CompletionEngine::submit(CompletionRequest request,
 }
 
 void CompletionEngine::cancel(CompletionId id) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   messages_.push_back({id, std::nullopt, nullptr});
   has_messages_.notify_one();
 }
@@ -129,15 +129,15 @@ bool CompletionEngine::turn(Duration longest) {
 void CompletionEngine::run_until(const std::atomic<bool>& stop) {
   while (!stop) {
     if (turn(kLongestTurn)) continue;
-    std::unique_lock lock(mutex_);
-    has_messages_.wait_for(lock, kIdleTurn, [&] { return !messages_.empty() || stop; });
+    MutexLock lock(mutex_);
+    if (messages_.empty() && !stop) has_messages_.wait_for(lock, kIdleTurn);
   }
 }
 
 void CompletionEngine::take_messages() {
   std::deque<Message> taken;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     taken.swap(messages_);
   }
   for (Message& message : taken) {

@@ -5,16 +5,15 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <map>
-#include <mutex>
 
 #include "coordinator/serving/cache_supply.h"
 #include "coordinator/serving/completion_intake.h"
 #include "coordinator/serving/prefill_pace.h"
 #include "coordinator/serving/scheduler.h"
 #include "coordinator/serving/step_driver.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 
@@ -116,9 +115,9 @@ class CompletionEngine final : public CompletionService {
 
   std::atomic<ServiceState> state_{ServiceState::kReady};
   std::atomic<CompletionId> last_id_{0};
-  std::mutex mutex_;
-  std::condition_variable has_messages_;
-  std::deque<Message> messages_;  // under the mutex
+  Mutex mutex_;
+  Condition has_messages_;
+  std::deque<Message> messages_ GUARDED_BY(mutex_);
 };
 
 }  // namespace potluck

@@ -50,8 +50,9 @@ class POTLUCK_THREAD_ATTRIBUTE(scoped_lockable) MutexLock {
 class Condition {
  public:
   void wait(MutexLock& lock) { condition_.wait(lock.lock_); }
-  void wait_for(MutexLock& lock, std::chrono::nanoseconds time) {
-    condition_.wait_for(lock.lock_, time);
+  // Returns false when the time is over.
+  bool wait_for(MutexLock& lock, std::chrono::nanoseconds time) {
+    return condition_.wait_for(lock.lock_, time) == std::cv_status::no_timeout;
   }
   void notify_one() { condition_.notify_one(); }
   void notify_all() { condition_.notify_all(); }

@@ -42,14 +42,14 @@ CompletionRun::~CompletionRun() {
 void CompletionRun::submit(std::vector<CompletionRequest> choices) {
   for (size_t i = 0; i < choices.size(); ++i) {
     {
-      std::lock_guard guard(mutex_);
+      MutexLock lock(mutex_);
       if (over_) return;
     }
     const CompletionId id =
         service_.submit(std::move(choices[i]), std::make_shared<Sink>(shared_from_this(), i));
     bool too_late = false;
     {
-      std::lock_guard guard(mutex_);
+      MutexLock lock(mutex_);
       ids_.push_back(id);
       too_late = cancelled_;
     }
@@ -58,7 +58,7 @@ void CompletionRun::submit(std::vector<CompletionRequest> choices) {
 }
 
 void CompletionRun::on_event(size_t choice, const CompletionEvent& event) {
-  std::lock_guard guard(mutex_);
+  MutexLock lock(mutex_);
   if (over_) return;
   const auto error = error_of(event);
   if (!error) return advance(choice, event);
@@ -93,7 +93,7 @@ void CompletionRun::fail(const ApiError& error) {
 
 void CompletionRun::abandon() {
   {
-    std::lock_guard guard(mutex_);
+    MutexLock lock(mutex_);
     over_ = true;
   }
   cancel_all();
@@ -102,7 +102,7 @@ void CompletionRun::abandon() {
 void CompletionRun::cancel_all() {
   std::vector<CompletionId> ids;
   {
-    std::lock_guard guard(mutex_);
+    MutexLock lock(mutex_);
     cancelled_ = true;
     ids = ids_;
   }

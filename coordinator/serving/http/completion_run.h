@@ -4,12 +4,12 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "coordinator/serving/completion.h"
 #include "coordinator/serving/http/answer_writer.h"
 #include "coordinator/serving/http/api_reply.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 
@@ -28,19 +28,19 @@ class CompletionRun : public std::enable_shared_from_this<CompletionRun> {
 
   void submit(std::vector<CompletionRequest> choices);
   void on_event(size_t choice, const CompletionEvent& event);
-  void advance(size_t choice, const CompletionEvent& event);
-  void fail(const ApiError& error);
+  void advance(size_t choice, const CompletionEvent& event) REQUIRES(mutex_);
+  void fail(const ApiError& error) REQUIRES(mutex_);
   void abandon();
   void cancel_all();
 
   CompletionService& service_;
   const ApiReply reply_;
-  std::mutex mutex_;  // guards the following; never held while the service is called
+  Mutex mutex_;  // never held while the service is called
   const std::unique_ptr<AnswerWriter> writer_;
-  bool begun_ = false;  // the head of the stream was sent
-  bool over_ = false;
-  bool cancelled_ = false;
-  std::vector<CompletionId> ids_;
+  bool begun_ GUARDED_BY(mutex_) = false;  // the head of the stream was sent
+  bool over_ GUARDED_BY(mutex_) = false;
+  bool cancelled_ GUARDED_BY(mutex_) = false;
+  std::vector<CompletionId> ids_ GUARDED_BY(mutex_);
 };
 
 }  // namespace potluck

@@ -10,15 +10,14 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <condition_variable>
 #include <map>
-#include <mutex>
 #include <thread>
 
 #include <fmt/format.h>
 
 #include "coordinator/serving/http/request_reader.h"
 #include "engine/base/out_of_resources.h"
+#include "engine/base/thread_annotations.h"
 
 namespace potluck {
 namespace {
@@ -48,7 +47,7 @@ struct Core {
     log_to(log, {level, "http", std::move(message)});
   }
   void remove(uint64_t id) {
-    std::lock_guard guard(mutex);
+    MutexLock lock(mutex);
     connections.erase(id);
     if (connections.empty()) changed.notify_all();
   }
@@ -61,8 +60,8 @@ struct Core {
   uint64_t bodies = 0;  // bytes of bodies that are being received
   uint64_t next_id = 1;
   // The map is changed by the server's thread alone; the mutex is for wait_drained().
-  std::mutex mutex;
-  std::condition_variable changed;
+  Mutex mutex;
+  Condition changed;
   std::map<uint64_t, std::shared_ptr<Connection>> connections;
 };
 
@@ -585,7 +584,7 @@ void HttpServer::Parts::on_accepted(tcp::socket socket) {
   const uint64_t id = core->next_id++;
   const auto connection = std::make_shared<Connection>(core, id, std::move(socket));
   {
-    std::lock_guard guard(core->mutex);
+    MutexLock lock(core->mutex);
     core->connections.emplace(id, connection);
   }
   full ? connection->turn_away() : connection->start();
@@ -671,8 +670,11 @@ void HttpServer::drain() {
 
 bool HttpServer::wait_drained(Duration at_most) {
   Core& core = *parts_->core;
-  std::unique_lock lock(core.mutex);
-  return core.changed.wait_for(lock, at_most, [&] { return core.connections.empty(); });
+  MutexLock lock(core.mutex);
+  while (!core.connections.empty()) {
+    if (!core.changed.wait_for(lock, at_most)) break;  // told only once all are gone
+  }
+  return core.connections.empty();
 }
 
 }  // namespace potluck
