@@ -50,22 +50,11 @@ std::vector<std::pair<TokenId, double>> read_logit_bias(JsonFields& fields) {
   return {by_id.begin(), by_id.end()};
 }
 
-// The settings have a place for these from the version on that samples by them.
-template <class Settings>
-void set_penalties(const Penalties& penalties, JsonFields& fields, Settings* settings) {
-  if constexpr (requires { settings->logit_bias; }) {
-    settings->presence_penalty = penalties.presence;
-    settings->frequency_penalty = penalties.frequency;
-    for (const auto& [token, bias] : penalties.logit_bias) {
-      settings->logit_bias.push_back({token, bias});
-    }
-  } else {
-    const auto refuse = [&](bool used, const char* key) {
-      if (used) fields.fail(not_supported(key, fmt::format("'{}' is not supported yet", key)));
-    };
-    refuse(penalties.presence != 0, "presence_penalty");
-    refuse(penalties.frequency != 0, "frequency_penalty");
-    refuse(!penalties.logit_bias.empty(), "logit_bias");
+void set_penalties(const Penalties& penalties, SamplingSettings* settings) {
+  settings->presence_penalty = penalties.presence;
+  settings->frequency_penalty = penalties.frequency;
+  for (const auto& [token, bias] : penalties.logit_bias) {
+    settings->logit_bias.push_back({token, bias});
   }
 }
 
@@ -95,7 +84,7 @@ void read_sampling(JsonFields& fields, SamplingSettings* settings) {
   take(fields.number("presence_penalty", -kHighestPenalty, kHighestPenalty), &penalties.presence);
   take(fields.number("frequency_penalty", -kHighestPenalty, kHighestPenalty), &penalties.frequency);
   penalties.logit_bias = read_logit_bias(fields);
-  set_penalties(penalties, fields, settings);
+  set_penalties(penalties, settings);
 }
 
 }  // namespace potluck

@@ -34,6 +34,13 @@ class ApiServerTest : public testing::Test {
            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
 
+  template <class... Arguments>
+  test::ScriptedService& make_service(Arguments&&... arguments) {
+    service_ = std::make_unique<test::ScriptedService>(std::forward<Arguments>(arguments)...);
+    return *service_;
+  }
+
+  std::unique_ptr<test::ScriptedService> service_;  // outlives the server
   ApiServerOptions options_;
   MemoryStorage storage_;
   SystemClock clock_;
@@ -43,7 +50,8 @@ class ApiServerTest : public testing::Test {
 };
 
 TEST_F(ApiServerTest, StreamsAChat) {
-  test::ScriptedService service(test::ScriptedAnswers{}, std::chrono::milliseconds(1));
+  test::ScriptedService& service =
+      make_service(test::ScriptedAnswers{}, std::chrono::milliseconds(1));
   start(&service);
   RawClient client(server_->port());
   client.send(post("/v1/chat/completions",
@@ -57,7 +65,8 @@ TEST_F(ApiServerTest, StreamsAChat) {
 }
 
 TEST_F(ApiServerTest, AClientThatLeavesIsNotWorkedFor) {
-  test::ScriptedService service(test::ScriptedAnswers{}, std::chrono::milliseconds(1));
+  test::ScriptedService& service =
+      make_service(test::ScriptedAnswers{}, std::chrono::milliseconds(1));
   start(&service);
   RawClient client(server_->port());
   client.send(post("/v1/chat/completions",
@@ -69,7 +78,7 @@ TEST_F(ApiServerTest, AClientThatLeavesIsNotWorkedFor) {
 
 TEST_F(ApiServerTest, ASlowReaderIsNotWorkedForEither) {
   options_.http.limits.outgoing_bytes = 64 * 1024;
-  test::ScriptedService service;
+  test::ScriptedService& service = make_service();
   start(&service);
   RawClient slow(server_->port(), 4096);
   slow.send(post("/v1/chat/completions",
@@ -81,7 +90,7 @@ TEST_F(ApiServerTest, ASlowReaderIsNotWorkedForEither) {
 }
 
 TEST_F(ApiServerTest, DrainingWaitsForWhatRuns) {
-  test::ScriptedService service;
+  test::ScriptedService& service = make_service();
   start(&service);
   RawClient client(server_->port());
   client.send(post("/v1/completions", R"({"prompt": "a"})", "Connection: close\r\n"));
@@ -94,7 +103,7 @@ TEST_F(ApiServerTest, DrainingWaitsForWhatRuns) {
 }
 
 TEST_F(ApiServerTest, MalformedHttpIsAnsweredInJson) {
-  test::ScriptedService service;
+  test::ScriptedService& service = make_service();
   start(&service);
   RawClient client(server_->port());
   client.send("nonsense\r\n\r\n");
@@ -105,7 +114,7 @@ TEST_F(ApiServerTest, MalformedHttpIsAnsweredInJson) {
 }
 
 TEST_F(ApiServerTest, ReadsKeysAndNamesTheFlagWhenItCannot) {
-  test::ScriptedService service;
+  test::ScriptedService& service = make_service();
   options_.api_key_file = "keys";
   auto failed = ApiServer::start(options_, &service, storage_, &clock_, &entropy_, &log_);
   ASSERT_FALSE(failed.ok());
@@ -118,7 +127,7 @@ TEST_F(ApiServerTest, ReadsKeysAndNamesTheFlagWhenItCannot) {
 }
 
 TEST_F(ApiServerTest, WarnsWhereOthersReachItWithoutAKey) {
-  test::ScriptedService service;
+  test::ScriptedService& service = make_service();
   start(&service);
   EXPECT_TRUE(log_.events.empty());
   server_.reset();
