@@ -37,7 +37,8 @@ class Pool(PoolTest):
         _, out, err = self.serve()
         token = self.next_token(out)
         self.join(token, "a")
-        self.next_token(out, known=[token])
+        err.wait_for("invitation redeemed")  # else the thief may be first
+        self.next_token(out, known=[token])  # keeps the door open
         thief, thief_err = self.join(token, "b")
         self.assertEqual(thief.wait(60), 1)
         thief_err.wait_for("(?i)refused")
