@@ -366,7 +366,9 @@ Status GrainFetcher::validate() const {
     }
     if (entry.state != State::kUnderWay) continue;
     const auto& grains = sources_.at(entry.source).under_way;
-    auto is_it = [&](const FetchSource::UnderWay& grain) { return grain.digest == digest; };
+    auto is_it = [&wanted = digest](const FetchSource::UnderWay& grain) {
+      return grain.digest == wanted;
+    };
     if (std::count_if(grains.begin(), grains.end(), is_it) != 1) {
       return wrong(digest, "under way at a source that does not know of it");
     }

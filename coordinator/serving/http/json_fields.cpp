@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 
 #include <fmt/format.h>
 
@@ -40,10 +39,9 @@ JsonFields::JsonFields(const JsonValue& value, std::string path, std::optional<A
 
 const JsonValue* JsonFields::find(std::string_view key) const {
   if (members_ == nullptr) return nullptr;
-  for (const auto& [name, value] : std::views::reverse(*members_)) {
-    if (name == key) return value.is_null() ? nullptr : &value;
-  }
-  return nullptr;
+  const auto last = std::find_if(members_->rbegin(), members_->rend(),
+                                 [&](const auto& member) { return member.first == key; });
+  return last == members_->rend() || last->second.is_null() ? nullptr : &last->second;
 }
 
 std::optional<bool> JsonFields::flag(std::string_view key) {

@@ -43,8 +43,8 @@ TEST(PeerText, CutsAtTheBorderOfACharacter) {
                              "a",
                              "a",
                              "a\xf0\x9f\x8d\xb2",
-                             "a\xf0\x9f\x8d\xb2"
-                             "b"};
+                             ("a\xf0\x9f\x8d\xb2"
+                              "b")};
   for (size_t limit = 0; limit < std::size(kExpected); ++limit) {
     EXPECT_EQ(clean_text(text, limit), kExpected[limit]);
   }
