@@ -17,6 +17,10 @@ namespace {
 constexpr Duration kTurn = std::chrono::milliseconds(100);
 constexpr Duration kStatusInterval = std::chrono::seconds(1);
 
+// While the experts of one step are away, the attention of another one is computed.
+constexpr uint32_t kSteps = 2;
+constexpr uint32_t kAnswersAtOnce = 16;
+
 constexpr uint32_t kInvitationsAtOnce = 64;
 // On a line of its own, this is no prompt.
 constexpr std::string_view kInvite = "invite";
@@ -141,6 +145,8 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
   if (!options) return options.error();
   options->pool = true;
+  options->steps = kSteps;
+  options->logit_rows = kAnswersAtOnce;
   PoolOptions& pool = options->pool_options;
   if (Status status = set_listen(flags.listen, &pool); !status) return status;
   if (!flags.serve_rate.empty()) {
