@@ -166,8 +166,8 @@ void Runtime::add_pool_counters(ExpertCounters* counters) {
   counters->workers_lost = std::max<uint64_t>(pool_->workers_lost(), dead_children);
   counters->wire_bytes = pool_->compute_bytes();
   counters->dispatch = pool_->statistics();
-  counters->layers = pool_->layer_times();
   auto lock = pool_->lock();
+  counters->layers = pool_->layer_times();
   const ClusterState& cluster = pool_->cluster();
   counters->workers = cluster.workers().size() + cluster.workers_lost();
 }

@@ -1,8 +1,11 @@
 #include "coordinator/serving/generator.h"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
+#include <utility>
 
+#include "engine/base/thread_annotations.h"
 #include "engine/model/step_run.h"
 
 namespace potluck {
@@ -94,18 +97,47 @@ class Gatherer final : public CompletionSink {
   bool wants_more_ = true;
 };
 
-}  // namespace
+// Events on their way from the engine's thread to the one that waits for them: what that one does
+// with a piece, such as writing it into a full pipe, holds nothing up.
+class Mailbox final : public CompletionSink {
+ public:
+  void on_event(const CompletionEvent& event) override {
+    MutexLock lock(mutex_);
+    events_.push_back(event);
+    has_events_.notify_one();
+  }
 
-Result<GeneratedAnswer> generate(CompletionEngine& engine, CompletionPrompt prompt,
-                                 const GenerationRequest& request, const PieceSink& sink) {
+  std::deque<CompletionEvent> take(Duration longest) {
+    MutexLock lock(mutex_);
+    if (events_.empty()) has_events_.wait_for(lock, longest);
+    return std::exchange(events_, {});
+  }
+
+ private:
+  Mutex mutex_;
+  Condition has_events_;
+  std::deque<CompletionEvent> events_ GUARDED_BY(mutex_);
+};
+
+CompletionRequest request_for(CompletionPrompt prompt, const GenerationRequest& request) {
   CompletionRequest asked;
   asked.prompt = std::move(prompt);
   asked.max_tokens = request.max_tokens;
   asked.prompt_only = request.max_tokens == 0;
   asked.sampling = request.sampling;
   asked.ignore_end = request.ignore_end;
+  return asked;
+}
+
+}  // namespace
+
+Result<GeneratedAnswer> generate(CompletionEngine& engine, CompletionPrompt prompt,
+                                 const GenerationRequest& request, const PieceSink& sink) {
   auto gatherer = std::make_shared<Gatherer>(sink);
-  CompletionId id = engine.submit(std::move(asked), gatherer);
+  auto mailbox = std::make_shared<Mailbox>();
+  std::shared_ptr<CompletionSink> told = gatherer;
+  if (request.engine_runs) told = mailbox;
+  CompletionId id = engine.submit(request_for(std::move(prompt), request), std::move(told));
   bool is_cancelled = false;
   while (!gatherer->is_done()) {
     bool is_stopped = request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed);
@@ -113,7 +145,11 @@ Result<GeneratedAnswer> generate(CompletionEngine& engine, CompletionPrompt prom
       engine.cancel(id);
       is_cancelled = true;
     }
-    engine.turn(kLongestTurn);
+    if (request.engine_runs) {
+      for (const auto& event : mailbox->take(kLongestTurn)) gatherer->on_event(event);
+    } else {
+      engine.turn(kLongestTurn);
+    }
   }
   return gatherer->answer();
 }

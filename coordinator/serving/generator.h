@@ -1,5 +1,6 @@
 // Generation for those who want one answer and wait for it: the terminal and measurements. Plain
-// functions; called by the thread that owns the engine, or the forward step and the executor.
+// functions; called by the thread that owns the engine (unless another one runs it), or the forward
+// step and the executor.
 #pragma once
 
 #include <atomic>
@@ -18,6 +19,7 @@ struct GenerationRequest {
   bool ignore_end = false;  // go on after an end-of-text token
   // Ends the generation within a step once it is true ("interrupted"), in the prefill as well.
   const std::atomic<bool>* cancel = nullptr;
+  bool engine_runs = false;  // an EngineThread takes the engine's turns; the caller only waits
 };
 
 struct GenerationResult {
@@ -35,10 +37,10 @@ struct GeneratedAnswer {
   CompletionUsage usage;
 };
 
-// Told every piece as it comes; false ends the answer ("stop").
+// Told every piece as it comes, by the thread that waits; false ends the answer ("stop").
 using PieceSink = std::function<bool(const AnswerPiece& piece)>;
 
-// Takes turns of the engine until the prompt is answered.
+// Takes turns of the engine, or waits, until the prompt is answered.
 Result<GeneratedAnswer> generate(CompletionEngine& engine, CompletionPrompt prompt,
                                  const GenerationRequest& request, const PieceSink& sink);
 
