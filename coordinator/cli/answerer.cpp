@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/tools.h"
+#include "coordinator/serving/engine_setup.h"
 #include "engine/chat/prompt.h"
 
 namespace potluck {
@@ -27,11 +28,18 @@ Result<std::unique_ptr<Answerer>> Answerer::open(Runtime& runtime, const ChatFla
   return made;
 }
 
+void Answerer::start_engine() {
+  EngineOptions options;
+  options.local_seconds = [this] { return local_seconds(environment_.clock); };
+  engine_ = make_engine(runtime_, template_ ? &*template_ : nullptr, std::move(options));
+}
+
 Status Answerer::start_chat(Terminal& terminal) {
   auto chosen =
       choose_chat_template(flags_, runtime_.model().file().metadata(), environment_.storage);
   if (!chosen) return chosen.error();
   template_ = std::move(*chosen);
+  start_engine();
   if (!template_) return {};
   if (!flags_.tools_file.empty()) {
     auto tools = load_tools(environment_.storage, flags_.tools_file);
@@ -49,7 +57,7 @@ Status Answerer::start_chat(Terminal& terminal) {
 
 void Answerer::begin_again() {
   if (!template_) return;
-  session_.emplace(&runtime_, &*template_);
+  session_.emplace(engine_.get());
   session_->conversation() = begin_conversation(flags_);
   session_->conversation().tools = tools_;
 }
@@ -60,26 +68,24 @@ Result<Answer> Answerer::answer(const std::string& message, const GenerationRequ
 }
 
 // Without a template: the prompt goes on, as it stands.
-Result<Answer> Answerer::complete(const std::string& prompt, GenerationRequest request,
+Result<Answer> Answerer::complete(const std::string& prompt, const GenerationRequest& request,
                                   AnswerPrinter* printer) {
-  const Tokenizer& tokenizer = *runtime_.model().tokenizer();
-  auto encoded = encode_plain_text(tokenizer, prompt);
-  if (!encoded) return encoded.error().in("prompt");
-  request.prompt = std::move(*encoded);
-  StreamingDecoder decoder(tokenizer);
+  auto generated = generate(*engine_, prompt, request,
+                            [&](const AnswerPiece& piece) { return printer->print(piece); });
+  if (!generated) return generated.error();
   Answer answer;
-  answer.prompt_tokens = request.prompt.size();
-  KvCache cache = runtime_.new_cache();
-  const auto take = [&](std::string text) {
-    answer.text.content += text;
-    return printer->print({{}, std::move(text), {}});
-  };
-  auto result = generate(runtime_.generation(), request, &cache,
-                         [&](TokenId token) { return take(decoder.push(token)); });
-  if (!result) return result.error();
-  answer.result = std::move(*result);
-  take(decoder.finish());
+  answer.result = std::move(generated->result);
+  answer.text = std::move(generated->text);
+  answer.prompt_tokens = generated->usage.prompt_tokens - generated->usage.cached_tokens;
   return answer;
+}
+
+// Whether the template can write the conversation as it is.
+Status Answerer::check_template() const {
+  const Tokenizer& tokenizer = *runtime_.model().tokenizer();
+  auto written = template_->render(session_->conversation(),
+                                   template_setting(tokenizer, local_seconds(environment_.clock)));
+  return written ? Status() : Status(written.error().in("chat template"));
 }
 
 Result<Answer> Answerer::chat(const std::string& message, const GenerationRequest& request,
@@ -97,11 +103,12 @@ Result<Answer> Answerer::chat(const std::string& message, const GenerationReques
 Result<Answer> Answerer::take_turns(const GenerationRequest& request, AnswerPrinter* printer) {
   Answer answer;
   for (size_t turn = 0; turn < kMostTurns; ++turn) {
-    auto written = session_->write_prompt(local_seconds(environment_.clock));
-    if (!written) return with_way_out(written.error());
-    auto said = session_->answer(*written, request,
-                                 [&](const AnswerPiece& piece) { return printer->print(piece); });
-    if (!said) return said.error();
+    auto said =
+        session_->answer(request, [&](const AnswerPiece& piece) { return printer->print(piece); });
+    if (!said) {
+      Status written = check_template();
+      return written ? said.error() : with_way_out(written.error());
+    }
     answer.result = std::move(said->result);
     answer.text = std::move(said->text);
     answer.prompt_tokens = said->prompt_tokens - said->cached_tokens;

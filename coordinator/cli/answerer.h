@@ -12,6 +12,7 @@
 #include "coordinator/cli/answer_printer.h"
 #include "coordinator/cli/chat_flags.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/runtime/runtime.h"
 #include "coordinator/serving/chat_session.h"
 
 namespace potluck {
@@ -40,11 +41,12 @@ class Answerer {
                                                 const Environment& environment, Terminal& terminal);
 
   bool chats() const { return session_.has_value(); }
+  CompletionEngine& engine() { return *engine_; }
   // Calls are then answered, and the model goes on with the results.
   void set_tool_answerer(ToolAnswerer answerer) { answer_tool_ = std::move(answerer); }
 
-  // `request` comes without a prompt. After an error, and when it was interrupted before the first
-  // token, the conversation is as it was.
+  // After an error, and when it was interrupted before the first token, the conversation is as it
+  // was.
   Result<Answer> answer(const std::string& message, const GenerationRequest& request,
                         AnswerPrinter* printer);
   // Forgets all turns.
@@ -54,7 +56,9 @@ class Answerer {
   Answerer(Runtime& runtime, const ChatFlags& flags, const Environment& environment)
       : runtime_(runtime), flags_(flags), environment_(environment) {}
   Status start_chat(Terminal& terminal);
-  Result<Answer> complete(const std::string& prompt, GenerationRequest request,
+  void start_engine();
+  Status check_template() const;
+  Result<Answer> complete(const std::string& prompt, const GenerationRequest& request,
                           AnswerPrinter* printer);
   Result<Answer> chat(const std::string& message, const GenerationRequest& request,
                       AnswerPrinter* printer);
@@ -66,6 +70,7 @@ class Answerer {
   ChatFlags flags_;
   const Environment& environment_;
   std::optional<ChatTemplate> template_;
+  std::unique_ptr<CompletionEngine> engine_;
   std::vector<JsonValue> tools_;
   std::optional<ChatSession> session_;
   ToolAnswerer answer_tool_;

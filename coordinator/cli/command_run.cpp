@@ -101,7 +101,6 @@ GenerationRequest base_request(const RunFlags& flags, const Environment& environ
   request.sampling = flags.sampling;
   request.sampling.seed = flags.seed.value_or(environment.entropy.next64() >> 32);
   request.ignore_end = flags.ignore_end;
-  request.prefill_chunk = flags.engine.prefill_chunk;
   request.cancel = &environment.stop.requested();
   if (!flags.seed.has_value() && request.sampling.temperature > 0) {
     terminal->notice(fmt::format("seed {}", request.sampling.seed));

@@ -1,21 +1,27 @@
-// `potluck serve`: the coordinator of a pool of remote workers. Until the HTTP API is there, every
-// line typed on standard input is a message of one conversation, as in `potluck run`, except one
-// that asks for an invitation.
+// `potluck serve`: the coordinator of a pool of remote workers, and the HTTP API of its model.
+// Every line typed on standard input is a message of one conversation, as in `potluck run`, except
+// one that asks for an invitation.
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/api_flags.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/conversation.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/status_file.h"
+#include "coordinator/serving/engine_thread.h"
 
 namespace potluck {
 namespace {
 
 constexpr Duration kTurn = std::chrono::milliseconds(100);
 constexpr Duration kStatusInterval = std::chrono::seconds(1);
+
+// While the experts of one step are away, the attention of another one is computed.
+constexpr uint32_t kSteps = 2;
+constexpr uint32_t kAnswersAtOnce = 16;
 
 constexpr uint32_t kInvitationsAtOnce = 64;
 // On a line of its own, this is no prompt.
@@ -26,6 +32,7 @@ struct ServeFlags {
   std::string listen = "*:7700";
   uint32_t invitations = 1;
   std::string serve_rate;
+  ApiFlags api;
   ChatFlags chat;
 };
 
@@ -122,6 +129,7 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, const Environment
   ConversationOptions options;
   options.request.sampling.seed = environment.entropy.next64() >> 32;
   options.request.cancel = &environment.stop.requested();
+  options.request.engine_runs = true;
   options.meanwhile = [&] { housekeeping.look(); };
   options.commands[std::string(kInvite)] = [&] {
     print_invitation(*runtime.pool(), environment.out);
@@ -135,34 +143,71 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, const Environment
   }
 }
 
-Status serve(const ServeFlags& flags, const Environment& environment) {
+// Those who wait for the engine: clients of the API, and whoever types. The engine is its thread's
+// meanwhile.
+Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answerer,
+                       const RuntimeOptions& options, const Environment& environment) {
   Terminal& terminal = environment.terminal;
-  if (Status status = check_chat_flags(flags.chat); !status) return status;
-  auto options = runtime_options(flags.engine, KvType::kF16, environment, &terminal);
+  CompletionEngine& engine = answerer.engine();
+  auto thread = EngineThread::start(&engine);
+  if (!thread) return thread.error();
+  auto api = ApiServer::start(api_options(flags.api), &engine, environment.storage,
+                              &environment.clock, &environment.entropy, &terminal);
+  if (!api) return api.error();
+  // Before anything is said: who reads a line may answer it with a signal.
+  StopSignal::Watch watch(environment.stop);
+  terminal.notice("listening on " + (*api)->url());
+  const PoolOptions& pool = options.pool_options;
+  explain_invitations(*runtime.pool(), pool.listen, flags.invitations, terminal);
+  for (uint32_t i = 0; i < flags.invitations; ++i) {
+    print_invitation(*runtime.pool(), environment.out);
+  }
+  serve_until_stopped(runtime, answerer, environment, pool.state_directory, terminal);
+  engine.drain();
+  if (!(*api)->drain(std::chrono::seconds(flags.api.drain_seconds))) {
+    terminal.notice(
+        fmt::format("requests were cut off that were not answered {} s after the end "
+                    "was asked for (--drain-timeout)",
+                    flags.api.drain_seconds));
+  }
+  return {};
+}
+
+Result<RuntimeOptions> serve_options(const ServeFlags& flags, const Environment& environment) {
+  if (Status status = check_chat_flags(flags.chat); !status) return status.error();
+  if (Status status = check_api_flags(flags.api, environment.storage); !status) {
+    return status.error();
+  }
+  auto options = runtime_options(flags.engine, KvType::kF16, environment, &environment.terminal);
   if (!options) return options.error();
   options->pool = true;
+  options->steps = kSteps;
+  options->logit_rows = kAnswersAtOnce;
   PoolOptions& pool = options->pool_options;
-  if (Status status = set_listen(flags.listen, &pool); !status) return status;
+  if (Status status = set_listen(flags.listen, &pool); !status) return status.error();
   if (!flags.serve_rate.empty()) {
     Result<uint64_t> rate = parse_rate("--serve-rate", flags.serve_rate);
     if (!rate) return rate.error();
     pool.serve_rate = *rate;
   }
   pool.state_directory = home_directory() + "/coordinator";
-  if (Status made = environment.storage.make_directories(pool.state_directory); !made) return made;
-  auto lock = environment.storage.lock(pool.state_directory + "/lock");
+  return options;
+}
+
+Status serve(const ServeFlags& flags, const Environment& environment) {
+  Terminal& terminal = environment.terminal;
+  auto options = serve_options(flags, environment);
+  if (!options) return options.error();
+  const std::string& state = options->pool_options.state_directory;
+  if (Status made = environment.storage.make_directories(state); !made) return made;
+  auto lock = environment.storage.lock(state + "/lock");
   if (!lock) return lock.error().in("another coordinator runs with this POTLUCK_HOME");
   auto runtime = open_runtime(*options, environment, &terminal);
   if (!runtime) return runtime.error();
   auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal);
   if (!answerer) return answerer.error();
-  // Before anything is said: who reads a line may answer it with a signal.
-  StopSignal::Watch watch(environment.stop);
-  explain_invitations(*(*runtime)->pool(), pool.listen, flags.invitations, terminal);
-  for (uint32_t i = 0; i < flags.invitations; ++i) {
-    print_invitation(*(*runtime)->pool(), environment.out);
-  }
-  serve_until_stopped(**runtime, **answerer, environment, pool.state_directory, terminal);
+  Status answered = answer_everyone(flags, **runtime, **answerer, *options, environment);
+  if (!answered) return answered;
   return (*runtime)->finish_trace();
 }
 
@@ -183,6 +228,7 @@ Command add_serve(CLI::App& app, Environment& environment) {
            "bytes per second of experts sent to workers, such as 20MiB/s; an eighth of it while "
            "generating (default 1GiB/s)")
       .envname("POTLUCK_SERVE_RATE");
+  add_api_flags(parser, &flags->api);
   add_chat_flags(parser, &flags->chat);
   return {parser, [flags, &environment] { return serve(*flags, environment); }};
 }

@@ -11,9 +11,9 @@
 namespace potluck {
 
 struct ConversationOptions {
-  GenerationRequest request;  // without a prompt
-  std::string prompt;         // what a person is asked with; "" for none
-  bool quiet = false;         // no reasoning
+  GenerationRequest request;
+  std::string prompt;  // what a person is asked with; "" for none
+  bool quiet = false;  // no reasoning
   // What else has to be done while a message is awaited.
   std::function<void()> meanwhile;
   // Messages that are for the program and not for the model.

@@ -70,8 +70,9 @@ void RemoteExecutor::run_local_work(const LocalWork& work, std::unique_lock<std:
   lock.unlock();
   TimePoint start = clock_.now();
   Status computed = compute(work);
-  times_.local += nanoseconds(clock_.now() - start);
+  const TimePoint end = clock_.now();
   lock.lock();
+  times_.local += nanoseconds(end - start);
   add_local_sums(work);
   Dispatcher& dispatcher = loop_.core().dispatcher();
   dispatcher.local_done(work.ticket);

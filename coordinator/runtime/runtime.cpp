@@ -14,6 +14,8 @@ namespace {
 // Besides the pool's: those of readers, sockets and signals; and what each reserves.
 constexpr uint32_t kOtherThreads = 12;
 constexpr uint64_t kStackBytes = 8 * kMiB;
+// What a worker process on this machine may take beside its --ram.
+constexpr uint64_t kWorkerBytes = 64 * kMiB;
 
 Progress stage(const StageProgress& progress, const std::string& name) {
   if (!progress) return nullptr;
@@ -42,7 +44,8 @@ Status Runtime::start_trace(Storage& storage) {
   auto file = TraceFile::open(storage, options_.trace_path);
   if (!file) return file.error();
   trace_ = std::make_unique<RequestTrace>(*executor_, pool_.get(), clock_, std::move(*file));
-  forward_->set_observer(trace_.get());
+  // A trace shows one step at a time: there is one Forward then.
+  forwards_.front()->set_observer(trace_.get());
   executor_ = trace_.get();
   return {};
 }
@@ -70,7 +73,10 @@ Status Runtime::open_parts(Storage& storage, Entropy& entropy, const StageProgre
     if (Status opened = stream_experts(storage, progress); !opened) return opened;
   }
   if (Status loaded = model_->load_weights(stage(progress, "loading")); !loaded) return loaded;
-  forward_ = std::make_unique<Forward>(*model_, *kernels_, threads_);
+  for (uint32_t i = 0; i < steps(); ++i) {
+    owned_forwards_.push_back(std::make_unique<Forward>(*model_, *kernels_, threads_));
+    forwards_.push_back(owned_forwards_.back().get());
+  }
   if (!options_.pool) return open_local(progress);
   auto pool = Pool::open(options_.pool_options, *model_, *kernels_, threads_, storage, clock_,
                          entropy, stage(progress, "hashing"));
@@ -80,12 +86,17 @@ Status Runtime::open_parts(Storage& storage, Entropy& entropy, const StageProgre
   return {};
 }
 
+uint32_t Runtime::steps() const {
+  return options_.trace_path.empty() ? std::max<uint32_t>(1, options_.steps) : 1;
+}
+
 // Before anything of the model but its description is read.
 Status Runtime::plan() {
   uint32_t positions = options_.context > 0 ? options_.context : options_.prefill_chunk;
   StepSize step{std::min(options_.prefill_chunk, positions), options_.logit_rows,
                 static_cast<uint32_t>(threads_.threads())};
   MemoryNeeds needs = memory_needs(*model_, step);
+  needs.scratch *= steps();
   MemoryBound available = process_limits(*options_.system).available;
   if (available.source == kAddressSpaceLimit) {
     uint64_t stacks = (step.threads + kOtherThreads) * kStackBytes;
@@ -105,7 +116,17 @@ Status Runtime::plan() {
   context_ = plan->context;
   streaming_reason_ = plan->reason;
   (options_.pool ? pool.local.ram_bytes : options_.stream.ram_bytes) = plan->ram_bytes;
+  uint64_t workers = pool.local_workers * (std::min(plan->ram_bytes, needs.stored) + kWorkerBytes);
+  kv_bytes_ = plan_kv_bytes(needs.weights + needs.scratch + coordinator + workers, available);
   return {};
+}
+
+// Several conversations at a time are worth half of the memory that is left; the rest is for the
+// kernel's buffers and for other programs.
+uint64_t Runtime::plan_kv_bytes(uint64_t others, const MemoryBound& available) const {
+  uint64_t one = KvCache::bytes_for(model_->config(), options_.kv_type, context_);
+  if (options_.steps <= 1 || !options_.pool || available.source.empty()) return one;
+  return std::max(one, (available.bytes - std::min(available.bytes, others)) / 2);
 }
 
 Status Runtime::stream_experts(Storage& storage, const StageProgress& progress) {
@@ -145,8 +166,8 @@ void Runtime::add_pool_counters(ExpertCounters* counters) {
   counters->workers_lost = std::max<uint64_t>(pool_->workers_lost(), dead_children);
   counters->wire_bytes = pool_->compute_bytes();
   counters->dispatch = pool_->statistics();
-  counters->layers = pool_->layer_times();
   auto lock = pool_->lock();
+  counters->layers = pool_->layer_times();
   const ClusterState& cluster = pool_->cluster();
   counters->workers = cluster.workers().size() + cluster.workers_lost();
 }

@@ -6,7 +6,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "coordinator/runtime/generation_context.h"
 #include "coordinator/runtime/pool.h"
@@ -26,6 +28,7 @@ struct RuntimeOptions {
   uint32_t slices = 1;
   uint32_t prefill_chunk = 512;
   uint32_t logit_rows = 1;  // tokens of a step whose logits are wanted, at most
+  uint32_t steps = 1;       // under way at the same time, at most
   std::string isa;
   const SystemFiles* system = nullptr;  // tells what this process may use; must be set
   bool pool = false;                    // experts are computed by workers
@@ -68,7 +71,15 @@ class Runtime {
   const KernelTable& kernels() const { return *kernels_; }
   // After the last use of generation(): ends the trace, if there is one.
   Status finish_trace();
-  GenerationContext generation() { return {*model_, *forward_, *executor_, clock_}; }
+  GenerationContext generation() { return {*model_, *forwards_.front(), *executor_, clock_}; }
+  // As many as steps may be under way; all over this executor.
+  std::span<Forward* const> forwards() const { return forwards_; }
+  ExpertExecutor& executor() { return *executor_; }
+  const Clock& clock() const { return clock_; }
+  uint32_t prefill_chunk() const { return options_.prefill_chunk; }
+  // What the caches of all conversations may take together: enough for one as long as the context,
+  // and more where several steps are wanted and there is memory.
+  uint64_t kv_bytes() const { return kv_bytes_; }
   uint32_t context() const { return context_; }
   KvType kv_type() const { return options_.kv_type; }
   KvCache new_cache() const { return {model_->config(), options_.kv_type, context_}; }
@@ -80,6 +91,8 @@ class Runtime {
   Runtime(const RuntimeOptions& options, const Clock& clock)
       : options_(options), clock_(clock), threads_(options.threads) {}
   Status check_threads() const;
+  uint32_t steps() const;
+  uint64_t plan_kv_bytes(uint64_t others, const MemoryBound& available) const;
   Status plan();
   Status open_parts(Storage& storage, Entropy& entropy, const StageProgress& progress);
   Status stream_experts(Storage& storage, const StageProgress& progress);
@@ -92,6 +105,7 @@ class Runtime {
   ThreadPool threads_;
   const KernelTable* kernels_ = nullptr;
   uint32_t context_ = 0;
+  uint64_t kv_bytes_ = 0;
   std::string streaming_reason_;  // why experts are streamed without --ram; or empty
   std::unique_ptr<Model> model_;
   std::unique_ptr<ResidentSource> resident_;   // solo, everything in memory
@@ -99,7 +113,8 @@ class Runtime {
   std::unique_ptr<ExpertCompute> compute_;
   std::unique_ptr<LocalExecutor> local_executor_;
   std::unique_ptr<Pool> pool_;
-  std::unique_ptr<Forward> forward_;
+  std::vector<std::unique_ptr<Forward>> owned_forwards_;
+  std::vector<Forward*> forwards_;
   std::unique_ptr<RequestTrace> trace_;  // or null
   ExpertExecutor* executor_ = nullptr;
 };

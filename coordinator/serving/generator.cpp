@@ -1,53 +1,163 @@
 #include "coordinator/serving/generator.h"
 
 #include <algorithm>
+#include <deque>
+#include <optional>
+#include <utility>
 
-#include <fmt/format.h>
-
-#include "engine/base/check.h"
+#include "engine/base/thread_annotations.h"
 #include "engine/model/step_run.h"
 
 namespace potluck {
 namespace {
 
-Status check_request(const GenerationContext& context, const GenerationRequest& request,
-                     const KvCache& cache) {
-  CHECK(request.cached_tokens == 0 ||
-        (request.cached_tokens == cache.length() && cache.length() < request.prompt.size()));
-  if (request.prompt.empty()) {
-    return Error{ErrorCode::kInvalidArgument, "the prompt is empty: at least one token is needed"};
+// An answer of experts ends a turn at once; this bounds how long one without any may be.
+constexpr Duration kLongestTurn = std::chrono::milliseconds(100);
+
+ErrorCode code_of(CompletionFault fault) {
+  switch (fault) {
+    case CompletionFault::kInvalid:
+      return ErrorCode::kInvalidArgument;
+    case CompletionFault::kTooLong:
+      return ErrorCode::kLimit;
+    case CompletionFault::kOverloaded:
+    case CompletionFault::kUnavailable:
+      return ErrorCode::kRefused;
+    case CompletionFault::kInternal:
+      break;
   }
-  uint32_t vocabulary = context.model.config().vocabulary;
-  for (TokenId token : request.prompt) {
-    if (token < 0 || static_cast<uint32_t>(token) >= vocabulary) {
-      return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("token {} is not in the vocabulary of {}", token, vocabulary)};
+  return ErrorCode::kIo;
+}
+
+std::string reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+    case FinishReason::kStopString:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kToolCalls:
+      return "tool_calls";
+    case FinishReason::kCancelled:
+      break;
+  }
+  return "interrupted";
+}
+
+Duration duration(double seconds) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+// Gathers the answer. The engine may keep it beyond generate(): what it refers to is then not used
+// any more.
+class Gatherer final : public CompletionSink {
+ public:
+  explicit Gatherer(const PieceSink& sink) : sink_(sink) {}
+
+  void on_event(const CompletionEvent& event) override {
+    if (const auto* delta = std::get_if<CompletionDelta>(&event)) take(*delta);
+    if (const auto* finished = std::get_if<CompletionFinished>(&event)) finish(*finished);
+    if (const auto* failed = std::get_if<CompletionFailed>(&event)) {
+      error_ = Error{code_of(failed->fault), failed->message};
     }
   }
-  uint64_t room = cache.capacity() - cache.length() + request.cached_tokens;
-  if (request.prompt.size() > room) {
-    return Error{ErrorCode::kLimit, fmt::format("the prompt has {} tokens, the context has room "
-                                                "for {}: see --ctx",
-                                                request.prompt.size(), room)};
+
+  bool is_done() const { return is_finished_ || error_.has_value(); }
+  bool wants_more() const { return wants_more_; }
+  Result<GeneratedAnswer> answer() {
+    if (error_) return *error_;
+    return std::move(answer_);
   }
-  return check_sampling(request.sampling);
-}
 
-bool is_cancelled(const std::atomic<bool>* cancel) {
-  return cancel != nullptr && cancel->load(std::memory_order_relaxed);
-}
+ private:
+  void take(const CompletionDelta& delta) {
+    AnswerPiece& text = answer_.text;
+    text.reasoning += delta.piece.reasoning;
+    text.content += delta.piece.content;
+    text.calls.insert(text.calls.end(), delta.piece.calls.begin(), delta.piece.calls.end());
+    std::vector<TokenId>& tokens = answer_.result.tokens;
+    tokens.insert(tokens.end(), delta.tokens.begin(), delta.tokens.end());
+    wants_more_ = sink_(delta.piece) && wants_more_;
+  }
 
-bool is_end(const Model& model, TokenId token) {
-  return model.tokenizer() != nullptr && model.tokenizer()->is_end(token);
+  void finish(const CompletionFinished& finished) {
+    is_finished_ = true;
+    bool was_enough = finished.reason == FinishReason::kCancelled && !wants_more_;
+    answer_.result.finish_reason = was_enough ? "stop" : reason_name(finished.reason);
+    answer_.result.prefill_time = duration(finished.prefill_seconds);
+    answer_.result.decode_time = duration(finished.decode_seconds);
+    answer_.result.decode_steps = finished.decode_steps;
+    answer_.usage = finished.usage;
+  }
+
+  const PieceSink& sink_;
+  GeneratedAnswer answer_;
+  std::optional<Error> error_;
+  bool is_finished_ = false;
+  bool wants_more_ = true;
+};
+
+// Events on their way from the engine's thread to the one that waits for them: what that one does
+// with a piece, such as writing it into a full pipe, holds nothing up.
+class Mailbox final : public CompletionSink {
+ public:
+  void on_event(const CompletionEvent& event) override {
+    MutexLock lock(mutex_);
+    events_.push_back(event);
+    has_events_.notify_one();
+  }
+
+  std::deque<CompletionEvent> take(Duration longest) {
+    MutexLock lock(mutex_);
+    if (events_.empty()) has_events_.wait_for(lock, longest);
+    return std::exchange(events_, {});
+  }
+
+ private:
+  Mutex mutex_;
+  Condition has_events_;
+  std::deque<CompletionEvent> events_ GUARDED_BY(mutex_);
+};
+
+CompletionRequest request_for(CompletionPrompt prompt, const GenerationRequest& request) {
+  CompletionRequest asked;
+  asked.prompt = std::move(prompt);
+  asked.max_tokens = request.max_tokens;
+  asked.prompt_only = request.max_tokens == 0;
+  asked.sampling = request.sampling;
+  asked.ignore_end = request.ignore_end;
+  return asked;
 }
 
 }  // namespace
 
+Result<GeneratedAnswer> generate(CompletionEngine& engine, CompletionPrompt prompt,
+                                 const GenerationRequest& request, const PieceSink& sink) {
+  auto gatherer = std::make_shared<Gatherer>(sink);
+  auto mailbox = std::make_shared<Mailbox>();
+  std::shared_ptr<CompletionSink> told = gatherer;
+  if (request.engine_runs) told = mailbox;
+  CompletionId id = engine.submit(request_for(std::move(prompt), request), std::move(told));
+  bool is_cancelled = false;
+  while (!gatherer->is_done()) {
+    bool is_stopped = request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed);
+    if ((is_stopped || !gatherer->wants_more()) && !is_cancelled) {
+      engine.cancel(id);
+      is_cancelled = true;
+    }
+    if (request.engine_runs) {
+      for (const auto& event : mailbox->take(kLongestTurn)) gatherer->on_event(event);
+    } else {
+      engine.turn(kLongestTurn);
+    }
+  }
+  return gatherer->answer();
+}
+
 Status prefill(const GenerationContext& context, std::span<const TokenId> tokens, uint32_t chunk,
-               KvCache* cache, const std::atomic<bool>* cancel) {
+               KvCache* cache) {
   std::vector<ForwardRow> rows;
   for (size_t begin = 0; begin < tokens.size(); begin += chunk) {
-    if (is_cancelled(cancel)) return Error{ErrorCode::kCancelled, "the prefill was cancelled"};
     size_t end = std::min(tokens.size(), begin + chunk);
     rows.clear();
     for (size_t i = begin; i < end; ++i) {
@@ -57,52 +167,6 @@ Status prefill(const GenerationContext& context, std::span<const TokenId> tokens
     if (Status status = run_step(context.forward, rows, context.executor); !status) return status;
   }
   return {};
-}
-
-Result<GenerationResult> generate(const GenerationContext& context,
-                                  const GenerationRequest& request, KvCache* cache,
-                                  const TokenSink& sink) {
-  if (Status status = check_request(context, request, *cache); !status) return status.error();
-  GenerationResult result;
-  result.finish_reason = "length";
-  TimePoint start = context.clock.now();
-  const auto fresh = std::span(request.prompt).subspan(request.cached_tokens);
-  Status prefilled_prompt = prefill(context, fresh, request.prefill_chunk, cache, request.cancel);
-  if (!prefilled_prompt && prefilled_prompt.error().code == ErrorCode::kCancelled) {
-    result.finish_reason = "interrupted";
-    return result;
-  }
-  if (!prefilled_prompt) return prefilled_prompt.error();
-  cache->checkpoint();  // the next turn of a conversation goes on from here
-  TimePoint prefilled = context.clock.now();
-  result.prefill_time = prefilled - start;
-
-  std::vector<TokenId> history = request.prompt;
-  while (result.tokens.size() < request.max_tokens) {
-    if (is_cancelled(request.cancel)) {
-      result.finish_reason = "interrupted";
-      break;
-    }
-    TokenId token = sample(context.forward.logits(0), history, history.size(), request.sampling);
-    if (!request.ignore_end && is_end(context.model, token)) {
-      result.finish_reason = "stop";
-      break;
-    }
-    result.tokens.push_back(token);
-    history.push_back(token);
-    if (!sink(token)) {
-      result.finish_reason = "stop";
-      break;
-    }
-    if (result.tokens.size() == request.max_tokens || cache->length() == cache->capacity()) break;
-    ForwardRow row{token, cache->length(), cache, true};
-    if (Status status = run_step(context.forward, {&row, 1}, context.executor); !status) {
-      return status.error();
-    }
-    ++result.decode_steps;
-  }
-  result.decode_time = context.clock.now() - prefilled;
-  return result;
 }
 
 }  // namespace potluck

@@ -72,6 +72,7 @@ class PotluckTest(unittest.TestCase):
     def environment(self, **extra):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("POTLUCK_")}
         environment["POTLUCK_HOME"] = str(self.home)
+        environment["POTLUCK_PORT"] = "0"  # of the HTTP API: several coordinators run side by side
         environment.update(extra)
         return environment
 

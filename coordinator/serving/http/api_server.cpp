@@ -20,7 +20,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(const ApiServerOptions& opti
   api.fingerprint = options.version.empty() ? "potluck" : "potluck-" + options.version;
   std::unique_ptr<ApiServer> server(new ApiServer(service, std::move(api), clock, entropy));
   auto http = HttpServer::start(options.http, &server->routes_, log);
-  if (!http) return http.error();
+  if (!http) return http.error().in("--host and --port");
   server->http_ = std::move(*http);
   if (open && !server->http_->is_loopback()) {
     log_to(log, {LogLevel::kWarning, "http",

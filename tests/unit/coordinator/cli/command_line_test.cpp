@@ -267,6 +267,8 @@ TEST_F(CommandLines, BoundariesAreAccepted) {
       {{"eval", "--greedy"}, {"0", "16777216"}},
       {{"run", "--ram"}, {"0", "1000000TB"}},
       {{"serve", "--serve-rate"}, {"1000", "1TB/s"}},
+      {{"serve", "--port"}, {"0", "65535"}},
+      {{"serve", "--drain-timeout"}, {"0", "86400"}},
   };
   for (const auto& [flag, range] : kRanges) {
     for (const char* text : {range.first, range.second}) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "coordinator/serving/engine_setup.h"
 #include "engine/base/random.h"
 #include "tests/support/test_files.h"
 
@@ -40,9 +41,7 @@ class ChatSessionTest : public testing::Test {
     request.max_tokens = max_tokens;
     request.sampling.seed = 11;
     request.ignore_end = true;
-    auto written = session->write_prompt(0);
-    if (!written) return written.error();
-    return session->answer(*written, request, [](const AnswerPiece&) { return true; });
+    return session->answer(request, [](const AnswerPiece&) { return true; });
   }
 
   ChatAnswer answer(ChatSession* session) {
@@ -51,15 +50,22 @@ class ChatSessionTest : public testing::Test {
     return std::move(*answered);
   }
 
+  // One that knows nothing of other sessions.
+  CompletionEngine* new_engine() {
+    engines_.push_back(make_engine(*runtime_, &template_, {}));
+    return engines_.back().get();
+  }
+
   std::unique_ptr<Storage> storage_;
   SystemClock clock_;
   SystemEntropy entropy_;
   ChatTemplate template_;
   std::unique_ptr<Runtime> runtime_;
+  std::vector<std::unique_ptr<CompletionEngine>> engines_;
 };
 
 TEST_F(ChatSessionTest, LaterTurnsReuseTheCacheAndAnswerAlike) {
-  ChatSession session(runtime_.get(), &template_);
+  ChatSession session(new_engine());
   say(&session, "Tell me about the old man and the sea");
   const ChatAnswer first = answer(&session);
   EXPECT_EQ(first.cached_tokens, 0U);
@@ -68,7 +74,7 @@ TEST_F(ChatSessionTest, LaterTurnsReuseTheCacheAndAnswerAlike) {
   EXPECT_GE(second.cached_tokens, first.prompt_tokens);
   EXPECT_LT(second.cached_tokens, second.prompt_tokens);
 
-  ChatSession fresh(runtime_.get(), &template_);
+  ChatSession fresh(new_engine());
   fresh.conversation() = session.conversation();
   fresh.conversation().messages.pop_back();
   const ChatAnswer again = answer(&fresh);
@@ -79,7 +85,7 @@ TEST_F(ChatSessionTest, LaterTurnsReuseTheCacheAndAnswerAlike) {
 }
 
 TEST_F(ChatSessionTest, AChangedBeginningIsComputedAgain) {
-  ChatSession session(runtime_.get(), &template_);
+  ChatSession session(new_engine());
   say(&session, "Tell me a story");
   const ChatAnswer first = answer(&session);
   session.conversation().messages.clear();
@@ -93,7 +99,7 @@ TEST_F(ChatSessionTest, AChangedBeginningIsComputedAgain) {
 }
 
 TEST_F(ChatSessionTest, AnErrorLeavesTheConversationAsItWas) {
-  ChatSession session(runtime_.get(), &template_);
+  ChatSession session(new_engine());
   std::string long_text;
   for (int i = 0; i < 300; ++i) long_text += "word ";
   say(&session, long_text);

@@ -1,0 +1,62 @@
+#include "coordinator/serving/engine_setup.h"
+
+#include <algorithm>
+#include <map>
+
+namespace potluck {
+namespace {
+
+constexpr std::string_view kModelSuffix = ".gguf";
+
+// "models/taleteller-Q4_K_M.gguf": "taleteller-Q4_K_M".
+std::string model_id(const std::string& path) {
+  std::string name = path.substr(path.find_last_of('/') + 1);
+  if (name.ends_with(kModelSuffix)) name.resize(name.size() - kModelSuffix.size());
+  return name;
+}
+
+// The block format that most bytes are in.
+std::string quantization(const GgufModel& file) {
+  std::map<std::string, uint64_t> bytes;
+  for (const GgufTensor& tensor : file.tensors()) {
+    bytes[std::string(block_format(tensor.type).name)] += tensor.bytes;
+  }
+  auto most = std::ranges::max_element(bytes, {}, [](const auto& entry) { return entry.second; });
+  return most == bytes.end() ? std::string() : most->first;
+}
+
+}  // namespace
+
+ServedModel describe_served_model(const Model& model, const ChatTemplate* chat_template,
+                                  int64_t created) {
+  const GgufModel& file = model.file();
+  ServedModel served;
+  served.id = model_id(file.path());
+  served.created = created;
+  for (const GgufTensor& tensor : file.tensors()) served.parameters += tensor.count();
+  served.file_bytes = file.file_bytes();
+  auto architecture = file.metadata().text("general.architecture");
+  if (architecture) served.architecture = *architecture;
+  served.quantization = quantization(file);
+  served.trained_context = model.config().trained_context;
+  if (chat_template == nullptr) return served;
+  served.has_template = true;
+  served.calls_tools = chat_template->answer_syntax().calls.has_value();
+  served.reasons = chat_template->answer_syntax().reasoning.has_value();
+  return served;
+}
+
+std::unique_ptr<CompletionEngine> make_engine(Runtime& runtime, const ChatTemplate* chat_template,
+                                              EngineOptions options) {
+  options.served =
+      describe_served_model(runtime.model(), chat_template, runtime.clock().unix_seconds());
+  options.kv_type = runtime.kv_type();
+  options.context = runtime.context();
+  options.kv_bytes = runtime.kv_bytes();
+  options.prefill_chunk = runtime.prefill_chunk();
+  EngineParts parts{runtime.model(), runtime.forwards(), runtime.executor(), runtime.clock(),
+                    chat_template};
+  return std::make_unique<CompletionEngine>(parts, std::move(options));
+}
+
+}  // namespace potluck

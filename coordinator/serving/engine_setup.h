@@ -1,0 +1,20 @@
+// The CompletionEngine of a runtime. Plain functions; the runtime's thread.
+#pragma once
+
+#include <memory>
+
+#include "coordinator/runtime/runtime.h"
+#include "coordinator/serving/completion_engine.h"
+
+namespace potluck {
+
+// What the model file says of itself. The template may be null; `created` in unix seconds.
+ServedModel describe_served_model(const Model& model, const ChatTemplate* chat_template,
+                                  int64_t created);
+
+// `options` comes without what the runtime knows: the served model, type and size of the caches,
+// the prefill chunk. The runtime and the template, which may be null, must outlive the engine.
+std::unique_ptr<CompletionEngine> make_engine(Runtime& runtime, const ChatTemplate* chat_template,
+                                              EngineOptions options);
+
+}  // namespace potluck

@@ -1,0 +1,125 @@
+// Many requests over a pool in virtual time, while workers die, vanish and answer nonsense: every
+// request gets the tokens that it gets alone.
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "coordinator/serving/completion_engine.h"
+#include "engine/base/random.h"
+#include "tests/sim/sim_pool.h"
+#include "tests/support/test_files.h"
+
+namespace potluck::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Gathered final : public CompletionSink {
+ public:
+  void on_event(const CompletionEvent& event) override {
+    if (const auto* delta = std::get_if<CompletionDelta>(&event)) {
+      tokens.insert(tokens.end(), delta->tokens.begin(), delta->tokens.end());
+    }
+    if (const auto* end = std::get_if<CompletionFinished>(&event)) finished = *end;
+  }
+
+  std::vector<TokenId> tokens;
+  std::optional<CompletionFinished> finished;
+};
+
+struct Asked {
+  GenerateOptions task;
+  CompletionId id = 0;
+  std::shared_ptr<Gathered> told = std::make_shared<Gathered>();
+};
+
+class ServingSim : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    model_ = std::make_unique<SimModel>(test::data_path("arch/qwen3moe/model.gguf"));
+  }
+  static void TearDownTestSuite() { model_.reset(); }
+
+  static std::unique_ptr<SimPool> pool_at_rest(uint64_t seed) {
+    SimPoolOptions options;
+    options.seed = seed;
+    options.slices = 2;
+    options.worker_call_time = milliseconds(2);
+    auto pool = std::make_unique<SimPool>(*model_, options);
+    for (int i = 0; i < 3; ++i) pool->add_worker();
+    EXPECT_TRUE(pool->run_until([&] { return pool->at_rest(); }, seconds(600)));
+    return pool;
+  }
+
+  // Six that begin alike to different lengths.
+  static std::vector<Asked> some_tasks(uint64_t seed) {
+    CounterRandom random(seed);
+    std::vector<Asked> asked(6);
+    for (size_t i = 0; i < asked.size(); ++i) {
+      GenerateOptions& task = asked[i].task;
+      task.prompt = model_->prompt(2 + static_cast<uint32_t>(random.bits(i) % 80));
+      task.prompt.push_back(static_cast<TokenId>(1 + i % 3));
+      task.tokens = 3 + static_cast<uint32_t>(random.bits(i, 1) % 8);
+    }
+    return asked;
+  }
+
+  static CompletionRequest request_for(const Asked& one) {
+    CompletionRequest request;
+    request.prompt = one.task.prompt;
+    request.max_tokens = one.task.tokens;
+    request.sampling.temperature = 0;
+    request.ignore_end = true;
+    return request;
+  }
+
+  static std::unique_ptr<SimModel> model_;
+};
+
+std::unique_ptr<SimModel> ServingSim::model_;
+
+TEST_F(ServingSim, TokensDependOnNoFaultAndNoCompany) {
+  size_t cancelled = 0;
+  size_t cached = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::unique_ptr<SimPool> pool = pool_at_rest(seed);
+    const FaultKind kinds[] = {FaultKind::kKill, FaultKind::kVanish, FaultKind::kFreeze,
+                               FaultKind::kCorrupt, FaultKind::kRestart};
+    for (size_t i = 0; i < 2 + seed % 2; ++i) {
+      pool->add_fault({kinds[(seed + i) % 5], 3 + 11 * i + seed, i, seconds(2)});
+    }
+    Forward first(model_->model(), model_->kernels(), pool->threads());
+    Forward second(model_->model(), model_->kernels(), pool->threads());
+    Forward* const forwards[] = {&first, &second};
+    EngineOptions options;
+    options.kv_type = KvType::kF32;
+    options.context = 256;
+    options.kv_bytes = 3 * KvCache::bytes_for(model_->model().config(), KvType::kF32, 256);
+    options.prefill_chunk = 16;
+    CompletionEngine engine({model_->model(), forwards, pool->executor(), pool->clock(), nullptr},
+                            options);
+    std::vector<Asked> asked = some_tasks(seed);
+    for (Asked& one : asked) one.id = engine.submit(request_for(one), one.told);
+    CounterRandom random(seed);
+    for (uint64_t turn = 0; engine.turn(milliseconds(100)); ++turn) {
+      if (random.bits(turn) % 200 == 0) engine.cancel(asked[turn % asked.size()].id);
+    }
+    for (const Asked& one : asked) {
+      ASSERT_TRUE(one.told->finished);
+      std::vector<TokenId> expected = model_->solo(one.task).tokens;
+      bool was_cancelled = one.told->finished->reason == FinishReason::kCancelled;
+      if (was_cancelled) expected.resize(one.told->tokens.size());
+      EXPECT_EQ(one.told->tokens, expected);
+      cancelled += was_cancelled ? 1 : 0;
+      cached += one.told->finished->usage.cached_tokens;
+    }
+    EXPECT_TRUE(pool->violations().empty());
+  }
+  EXPECT_GT(cancelled, 0u);
+  EXPECT_GT(cached, 100u);
+}
+
+}  // namespace
+}  // namespace potluck::sim
