@@ -27,6 +27,7 @@ bool any_impossible(std::span<const int8_t> quants) {
 
 void unpack_row(const std::byte* from, uint32_t row, ActivationBuffer* out) {
   ActivationView view = out->view();
+  if (view.columns == 0) return;  // there is no memory to copy to
   if (view.form == ActivationForm::kF32) {
     std::memcpy(out->values().data() + uint64_t{row} * view.columns, from,
                 view.columns * sizeof(float));
