@@ -109,8 +109,7 @@ struct Side {
 class SharedWorker final : private Transport {
  public:
   SharedWorker(const SimModel& model, Duration call_time)
-      : model_(model),
-        first(model, clock, 1),
+      : first(model, clock, 1),
         second(model, clock, 2),
         loop(first.core, static_cast<Transport&>(*this), clock, {}) {
     auto store = GrainStore::open(disk_, "/store", kGiB);
@@ -142,10 +141,6 @@ class SharedWorker final : private Transport {
   Duration longest_step{0};
   uint64_t locally = 0;  // calls that the second coordinator had to compute itself
 
- private:
-  const SimModel& model_;
-
- public:
   Side first;
   Side second;
   CoordinatorLoop loop;  // of the first
