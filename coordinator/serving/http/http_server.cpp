@@ -319,9 +319,10 @@ void Connection::on_end_of_input(const error_code& error) {
 
 void Connection::process() {
   while (phase_ == Phase::kIdle || phase_ == Phase::kHead || phase_ == Phase::kBody) {
-    // An empty line before a request is allowed; some clients send one after a body.
-    if (phase_ == Phase::kIdle && in_.starts_with("\r\n")) in_.erase(0, 2);
-    if (in_.empty() || !take_request()) return read_more();
+    // Empty lines before a request are allowed; some clients send one after a body.
+    while (phase_ == Phase::kIdle && in_.starts_with("\r\n")) in_.erase(0, 2);
+    const bool may_be_empty_line = phase_ == Phase::kIdle && in_ == "\r";
+    if (in_.empty() || may_be_empty_line || !take_request()) return read_more();
   }
   if (phase_ == Phase::kAnswer && in_.size() < kPipelinedBytes) read_more();
 }

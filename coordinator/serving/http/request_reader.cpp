@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <iterator>
 #include <utility>
 
 namespace potluck {
@@ -35,7 +36,7 @@ struct RequestReader::Parser {
 };
 
 RequestReader::RequestReader(uint32_t head_bytes, uint64_t body_bytes)
-    : parser_(std::make_unique<Parser>()) {
+    : head_bytes_(head_bytes), parser_(std::make_unique<Parser>()) {
   parser_->beast.header_limit(head_bytes);
   parser_->beast.body_limit(body_bytes);
 }
@@ -44,20 +45,60 @@ RequestReader::RequestReader(RequestReader&&) noexcept = default;
 RequestReader& RequestReader::operator=(RequestReader&&) noexcept = default;
 
 size_t RequestReader::take(std::string_view bytes) {
-  auto& beast = parser_->beast;
   size_t used = 0;
-  while (!refusal_ && !beast.is_done()) {
-    const bool had_head = beast.is_header_done();
-    boost::system::error_code error;
-    const boost::asio::const_buffer rest(bytes.data() + used, bytes.size() - used);
-    const size_t taken = beast.put(rest, error);
+  if (!refusal_ && !head_done()) used = take_head(bytes);
+  while (!refusal_ && head_done() && !done() && used < bytes.size()) {
+    const size_t taken = take_body(bytes.substr(used));
     used += taken;
-    if (error == http::error::need_more) break;
-    if (error) refusal_ = describe(error);
-    if (!had_head && !refusal_ && beast.is_header_done()) refusal_ = check_head();
     if (taken == 0) break;
   }
   return used;
+}
+
+// Beast gets a head once it is whole. Given pieces, it would hold each of them alone to the limit,
+// and what it finds wrong, and when, would depend on how the network had cut them.
+size_t RequestReader::take_head(std::string_view bytes) {
+  constexpr std::string_view kEnd = "\r\n\r\n";
+  if (!bytes.empty() && (bytes[0] <= ' ' || bytes[0] > '~')) {  // no method: TLS, for instance
+    refusal_ = HttpRefusal{400, "not an HTTP request"};
+    return 0;
+  }
+  const size_t end = bytes.substr(0, head_bytes_).find(kEnd);
+  if (end == bytes.npos) {
+    if (bytes.size() >= head_bytes_) refusal_ = describe(http::error::header_limit);
+    return 0;
+  }
+  boost::system::error_code error;
+  const size_t taken =
+      parser_->beast.put(boost::asio::const_buffer(bytes.data(), end + kEnd.size()), error);
+  // An error where more is wanted as well: nothing of the head is to come.
+  refusal_ = error ? describe(error) : check_head();
+  head_fields_ = count_fields();
+  return taken;
+}
+
+size_t RequestReader::take_body(std::string_view bytes) {
+  auto& beast = parser_->beast;
+  const size_t before = body_bytes();
+  boost::system::error_code error;
+  const size_t taken = beast.put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
+  const bool wants_more = error == http::error::need_more;
+  // Beast has no limit for what stands around chunks: here it is that of a head.
+  const size_t around = wants_more ? bytes.size() - taken : taken - (body_bytes() - before);
+  if (error && !wants_more) {
+    refusal_ = describe(error);
+  } else if (around > head_bytes_) {
+    refusal_ = describe(http::error::body_limit);
+  } else if (beast.is_done() && count_fields() != head_fields_) {
+    // They came too late for check_head() (RFC 9110, 6.5.1).
+    refusal_ = HttpRefusal{400, "header fields behind the body"};
+  }
+  return wants_more ? 0 : taken;
+}
+
+size_t RequestReader::count_fields() const {
+  const auto& message = parser_->beast.get();
+  return static_cast<size_t>(std::distance(message.begin(), message.end()));
 }
 
 std::optional<HttpRefusal> RequestReader::check_head() const {
@@ -82,7 +123,7 @@ bool RequestReader::head_done() const {
 }
 
 bool RequestReader::done() const {
-  return parser_->beast.is_done();
+  return !refusal_ && parser_->beast.is_done();
 }
 
 size_t RequestReader::body_bytes() const {

@@ -45,9 +45,14 @@ class RequestReader {
 
  private:
   struct Parser;
+  size_t take_head(std::string_view bytes);
+  size_t take_body(std::string_view bytes);
   std::optional<HttpRefusal> check_head() const;
+  size_t count_fields() const;
 
+  uint32_t head_bytes_;
   std::unique_ptr<Parser> parser_;
+  size_t head_fields_ = 0;
   std::optional<HttpRefusal> refusal_;
 };
 

@@ -35,6 +35,11 @@ std::optional<TokenId> token_id(std::string_view text) {
 std::vector<std::pair<TokenId, double>> read_logit_bias(JsonFields& fields) {
   const JsonValue* object = fields.object("logit_bias");
   if (object == nullptr) return {};
+  // First: each of them is looked for among all.
+  if (object->object()->size() > kBiases) {
+    fields.fail("logit_bias", fmt::format("'logit_bias' may name at most {} tokens", kBiases));
+    return {};
+  }
   JsonFields biases(*object, "logit_bias", fields.error());
   std::map<TokenId, double> by_id;
   for (const auto& [name, value] : *object->object()) {
@@ -43,9 +48,6 @@ std::vector<std::pair<TokenId, double>> read_logit_bias(JsonFields& fields) {
     if (!id) biases.fail(name, fmt::format("'{}' in 'logit_bias' is no token id", name));
     if (id && bias) by_id[*id] = *bias;
     if (fields.failed()) return {};
-  }
-  if (by_id.size() > kBiases) {
-    fields.fail("logit_bias", fmt::format("'logit_bias' may name at most {} tokens", kBiases));
   }
   return {by_id.begin(), by_id.end()};
 }

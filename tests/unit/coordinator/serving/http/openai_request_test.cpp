@@ -209,6 +209,14 @@ TEST_F(OpenAiRequestTest, NamesWhatIsOutOfRange) {
               HasSubstr("'temperature' must be between 0 and 2, but is 3"));
 }
 
+TEST_F(OpenAiRequestTest, ManyBiasesAreRefusedBeforeAnyIsRead) {
+  std::string members;
+  for (int i = 0; i <= 1024; ++i) {
+    members += (i == 0 ? "\"" : ", \"") + std::to_string(i) + "\": \"no number\"";
+  }
+  EXPECT_EQ(bad("\"logit_bias\": {" + members + "}").param, "logit_bias");
+}
+
 TEST_F(OpenAiRequestTest, TheLastOfTwoMembersOfANameCounts) {
   EXPECT_EQ(first(R"("max_tokens": 1, "max_tokens": 2)").max_tokens, 2U);
 }

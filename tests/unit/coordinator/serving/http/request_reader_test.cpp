@@ -1,5 +1,8 @@
 #include "coordinator/serving/http/request_reader.h"
 
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace potluck {
@@ -14,6 +17,25 @@ int outcome(std::string_view bytes) {
   reader.take(bytes);
   if (reader.refusal()) return reader.refusal()->status;
   return reader.done() ? 200 : 0;
+}
+
+// As a connection does.
+int outcome_in_pieces(const std::vector<std::string>& pieces, uint32_t head_bytes = kHeadBytes) {
+  RequestReader reader(head_bytes, kBodyBytes);
+  std::string waiting;
+  for (const std::string& piece : pieces) {
+    if (reader.refusal() || reader.done()) break;
+    waiting += piece;
+    waiting.erase(0, reader.take(waiting));
+  }
+  if (reader.refusal()) return reader.refusal()->status;
+  return reader.done() ? 200 : 0;
+}
+
+std::vector<std::string> single_bytes(std::string_view text) {
+  std::vector<std::string> bytes;
+  for (const char byte : text) bytes.emplace_back(1, byte);
+  return bytes;
 }
 
 std::string post(std::string_view headers, std::string_view body = "") {
@@ -124,6 +146,39 @@ TEST(RequestReader, AFoldedHeaderIsOneHeader) {
   reader.take("GET / HTTP/1.1\r\nHost: a\r\nX-A: one\r\n two\r\n\r\n");
   ASSERT_TRUE(reader.done());
   EXPECT_EQ(*find_header(reader.request().headers, "X-A"), "one two");
+}
+
+TEST(RequestReader, PiecesMakeNoDifferenceToAHead) {
+  const std::string broken = "POST /v1/.0\r\nX-A: one\r\n";  // without a version
+  EXPECT_EQ(outcome(broken), 0);
+  EXPECT_EQ(outcome_in_pieces({"PO", "ST", broken.substr(4)}), 0);
+  EXPECT_EQ(outcome(broken + "\r\n"), 400);
+  EXPECT_EQ(outcome_in_pieces({"PO", "ST", broken.substr(4), "\r\n"}), 400);
+  EXPECT_EQ(outcome("GET / HT\r\n\r\n"), 400);
+  EXPECT_EQ(outcome("\x16\x03\x01"), 400);
+  const std::string head = "GET / HTTP/1.1\r\nHost: a\r\nA: " + std::string(90, 'x') + "\r\n\r\n";
+  const auto size = static_cast<uint32_t>(head.size());
+  EXPECT_EQ(outcome_in_pieces({head}, size), 200);
+  EXPECT_EQ(outcome_in_pieces(single_bytes(head), size), 200);
+  EXPECT_EQ(outcome_in_pieces({head}, size - 1), 431);
+  EXPECT_EQ(outcome_in_pieces(single_bytes(head), size - 1), 431);
+}
+
+TEST(RequestReader, AHeadThatComesFieldByFieldHasTheSameLimit) {
+  std::vector<std::string> pieces{"GET / HTTP/1.1\r\nX"};
+  for (int i = 0; i < 1000; ++i) pieces.push_back(": " + std::string(30, 'x') + "\r\nX");
+  EXPECT_EQ(outcome_in_pieces(pieces), 431);
+}
+
+TEST(RequestReader, WhatStandsAroundChunksIsLimited) {
+  const std::string head = post("Transfer-Encoding: chunked\r\n");
+  const std::string much(17 * 1024, 'x');
+  for (const std::string& tail :
+       {"1;" + much, "1;" + much + "\r\na", "0\r\nA: " + much, "0\r\nA: " + much + "\r\n\r\n"}) {
+    EXPECT_EQ(outcome(head + tail), 413) << tail.substr(0, 8);
+  }
+  EXPECT_EQ(outcome(head + "0\r\nHost: b\r\n\r\n"), 400);
+  EXPECT_EQ(outcome(head + "1\r\na\r\n0\r\n\r\n"), 200);
 }
 
 }  // namespace
