@@ -57,6 +57,19 @@ Utf8Step first_utf8_step(std::string_view text) {
   return {Utf8Kind::kCharacter, available};
 }
 
+std::string take_characters(std::string* bytes) {
+  std::string text;
+  std::string_view rest = *bytes;
+  while (!rest.empty()) {
+    const Utf8Step step = first_utf8_step(rest);
+    if (step.kind == Utf8Kind::kUnfinished) break;
+    text += step.kind == Utf8Kind::kCharacter ? rest.substr(0, step.bytes) : kReplacementCharacter;
+    rest.remove_prefix(step.bytes);
+  }
+  bytes->erase(0, bytes->size() - rest.size());
+  return text;
+}
+
 std::optional<size_t> find_invalid_utf8(std::string_view text) {
   size_t offset = 0;
   while (true) {

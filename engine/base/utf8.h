@@ -30,6 +30,10 @@ Utf8Step first_utf8_step(std::string_view text);
 // Offset of the first byte that does not belong to a whole character; nothing for valid text.
 std::optional<size_t> find_invalid_utf8(std::string_view text);
 
+// Takes the whole characters from the front of `bytes`, with U+FFFD for what can never become one.
+// What may still become a character stays.
+std::string take_characters(std::string* bytes);
+
 // Bytes of the character that begins with `lead`, in text that is known to be valid.
 inline size_t utf8_length(char lead) {
   const auto byte = static_cast<unsigned char>(lead);

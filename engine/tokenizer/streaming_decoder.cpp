@@ -14,17 +14,7 @@ std::string StreamingDecoder::push(TokenId token) {
   }
   at_start_ = false;
   pending_ += bytes;
-
-  std::string text;
-  std::string_view rest = pending_;
-  while (!rest.empty()) {
-    const Utf8Step step = first_utf8_step(rest);
-    if (step.kind == Utf8Kind::kUnfinished) break;
-    text += step.kind == Utf8Kind::kCharacter ? rest.substr(0, step.bytes) : kReplacementCharacter;
-    rest.remove_prefix(step.bytes);
-  }
-  pending_.erase(0, pending_.size() - rest.size());
-  return text;
+  return take_characters(&pending_);
 }
 
 std::string StreamingDecoder::finish() {

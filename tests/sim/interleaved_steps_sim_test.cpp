@@ -62,18 +62,6 @@ class InterleavedSteps : public testing::Test {
     return run(threads, executor, false);
   }
 
-  // A pool of three workers at rest.
-  static std::unique_ptr<SimPool> pool_at_rest(uint64_t seed) {
-    SimPoolOptions options;
-    options.seed = seed;
-    options.slices = 2;
-    options.worker_call_time = milliseconds(2);
-    auto pool = std::make_unique<SimPool>(*model_, options);
-    for (int i = 0; i < 3; ++i) pool->add_worker();
-    EXPECT_TRUE(pool->run_until([&] { return pool->at_rest(); }, seconds(600)));
-    return pool;
-  }
-
   static std::unique_ptr<SimModel> model_;
 };
 
@@ -83,7 +71,7 @@ TEST_F(InterleavedSteps, GiveTheBitsOfOneAfterTheOther) {
   TwoSessions alone = solo();
   ASSERT_EQ(alone.first.tokens.size(), 8u);
   ASSERT_EQ(alone.second.tokens.size(), 12u);
-  std::unique_ptr<SimPool> pool = pool_at_rest(1);
+  std::unique_ptr<SimPool> pool = pool_at_rest(*model_, 1);
   TimePoint start = pool->clock().now();
   EXPECT_TRUE(run(pool->threads(), pool->executor(), false).same_bits(alone));
   Duration apart = pool->clock().now() - start;
@@ -102,7 +90,7 @@ TEST_F(InterleavedSteps, GiveTheSameBitsUnderFaults) {
   uint64_t locally = 0;
   for (uint64_t seed = 1; seed <= 24; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    std::unique_ptr<SimPool> pool = pool_at_rest(seed);
+    std::unique_ptr<SimPool> pool = pool_at_rest(*model_, seed);
     const FaultKind kinds[] = {FaultKind::kKill, FaultKind::kVanish, FaultKind::kFreeze,
                                FaultKind::kCorrupt, FaultKind::kRestart};
     for (size_t i = 0; i < 2 + seed % 2; ++i) {

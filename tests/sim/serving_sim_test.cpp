@@ -41,17 +41,6 @@ class ServingSim : public testing::Test {
   }
   static void TearDownTestSuite() { model_.reset(); }
 
-  static std::unique_ptr<SimPool> pool_at_rest(uint64_t seed) {
-    SimPoolOptions options;
-    options.seed = seed;
-    options.slices = 2;
-    options.worker_call_time = milliseconds(2);
-    auto pool = std::make_unique<SimPool>(*model_, options);
-    for (int i = 0; i < 3; ++i) pool->add_worker();
-    EXPECT_TRUE(pool->run_until([&] { return pool->at_rest(); }, seconds(600)));
-    return pool;
-  }
-
   // Six that begin alike to different lengths.
   static std::vector<Asked> some_tasks(uint64_t seed) {
     CounterRandom random(seed);
@@ -84,7 +73,7 @@ TEST_F(ServingSim, TokensDependOnNoFaultAndNoCompany) {
   size_t cached = 0;
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    std::unique_ptr<SimPool> pool = pool_at_rest(seed);
+    std::unique_ptr<SimPool> pool = pool_at_rest(*model_, seed);
     const FaultKind kinds[] = {FaultKind::kKill, FaultKind::kVanish, FaultKind::kFreeze,
                                FaultKind::kCorrupt, FaultKind::kRestart};
     for (size_t i = 0; i < 2 + seed % 2; ++i) {

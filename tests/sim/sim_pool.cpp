@@ -486,4 +486,15 @@ void SimPool::note(const std::string& text) {
       fmt::format("{:9.3f} s  {}", std::chrono::duration<double>(clock_.now()).count(), text));
 }
 
+std::unique_ptr<SimPool> pool_at_rest(const SimModel& model, uint64_t seed) {
+  SimPoolOptions options;
+  options.seed = seed;
+  options.slices = 2;
+  options.worker_call_time = std::chrono::milliseconds(2);
+  auto pool = std::make_unique<SimPool>(model, options);
+  for (int i = 0; i < 3; ++i) pool->add_worker();
+  CHECK(pool->run_until([&] { return pool->at_rest(); }, std::chrono::seconds(600)));
+  return pool;
+}
+
 }  // namespace potluck::sim

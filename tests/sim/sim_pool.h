@@ -177,4 +177,8 @@ class SimPool final : private Transport {
   std::vector<std::string> log_;
 };
 
+// Three workers that hold everything, in two slices, with some time for each call: how several
+// sessions share a pool.
+std::unique_ptr<SimPool> pool_at_rest(const SimModel& model, uint64_t seed);
+
 }  // namespace potluck::sim

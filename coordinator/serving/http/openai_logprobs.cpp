@@ -33,12 +33,9 @@ JsonObject item(std::string text, const TokenLogprob& token) {
 
 // Alternatives stand alone: bytes that are no characters become U+FFFD.
 std::string text_alone(std::string_view bytes) {
-  std::string text;
-  while (!bytes.empty()) {
-    const Utf8Step step = first_utf8_step(bytes);
-    text += step.kind == Utf8Kind::kCharacter ? bytes.substr(0, step.bytes) : kReplacementCharacter;
-    bytes.remove_prefix(step.bytes);
-  }
+  std::string rest(bytes);
+  std::string text = take_characters(&rest);
+  if (!rest.empty()) text += kReplacementCharacter;
   return text;
 }
 
@@ -51,16 +48,7 @@ size_t count_characters(std::string_view text) {
 
 std::string TokenTexts::next(std::string_view bytes) {
   pending_ += bytes;
-  std::string text;
-  std::string_view rest = pending_;
-  while (!rest.empty()) {
-    const Utf8Step step = first_utf8_step(rest);
-    if (step.kind == Utf8Kind::kUnfinished) break;
-    text += step.kind == Utf8Kind::kCharacter ? rest.substr(0, step.bytes) : kReplacementCharacter;
-    rest.remove_prefix(step.bytes);
-  }
-  pending_ = std::string(rest);
-  return text;
+  return take_characters(&pending_);
 }
 
 JsonValue chat_logprobs(const std::vector<ChosenLogprob>& tokens, TokenTexts* texts) {

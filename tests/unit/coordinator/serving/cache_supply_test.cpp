@@ -3,17 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/coordinator/serving/small_cache.h"
+
 namespace potluck {
 namespace {
-
-ModelConfig shape() {
-  ModelConfig config;
-  config.layers = 1;
-  config.kv_heads = 1;
-  config.head_dim = 8;
-  config.value_dim = 8;
-  return config;
-}
 
 std::vector<TokenId> tokens(uint32_t shared, TokenId other, uint32_t length) {
   std::vector<TokenId> made(shared, 7);
@@ -42,7 +35,7 @@ class CacheSupplyTest : public testing::Test {
     return std::move(*started);
   }
 
-  ModelConfig config_ = shape();
+  ModelConfig config_ = test::small_cache_shape();
   KvPrice price_{config_, KvType::kF32};
   CacheSupply supply_{config_, KvType::kF32, 4096};
 };

@@ -5,17 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/coordinator/serving/small_cache.h"
+
 namespace potluck {
 namespace {
-
-ModelConfig shape() {
-  ModelConfig config;
-  config.layers = 1;
-  config.kv_heads = 1;
-  config.head_dim = 8;
-  config.value_dim = 8;
-  return config;
-}
 
 class PrefixCacheTest : public testing::Test {
  protected:
@@ -38,7 +31,7 @@ class PrefixCacheTest : public testing::Test {
     return match ? match->common : 0;
   }
 
-  ModelConfig config_ = shape();
+  ModelConfig config_ = test::small_cache_shape();
   KvPrice price_{config_, KvType::kF32};
   PrefixCache kept_{price_};
 };

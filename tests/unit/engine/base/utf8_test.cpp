@@ -73,5 +73,15 @@ TEST(Utf8, TheEndMayCutACharacter) {
   EXPECT_EQ(steps_of("\xE0\x80"), "11");  // no longer possible: E0 asks for A0 to BF
 }
 
+TEST(Utf8, WholeCharactersAreTakenFromAStream) {
+  std::string pending = "a\xC3\xA9\xFF\xE2\x82";
+  EXPECT_EQ(take_characters(&pending), "a\xC3\xA9\xEF\xBF\xBD");
+  EXPECT_EQ(pending, "\xE2\x82");
+  EXPECT_EQ(take_characters(&pending), "");
+  pending += "\xAC!";
+  EXPECT_EQ(take_characters(&pending), "\xE2\x82\xAC!");
+  EXPECT_EQ(pending, "");
+}
+
 }  // namespace
 }  // namespace potluck
