@@ -74,9 +74,7 @@ Result<Answer> Answerer::complete(const std::string& prompt, const GenerationReq
                             [&](const AnswerPiece& piece) { return printer->print(piece); });
   if (!generated) return generated.error();
   Answer answer;
-  answer.result = std::move(generated->result);
-  answer.text = std::move(generated->text);
-  answer.prompt_tokens = generated->usage.prompt_tokens - generated->usage.cached_tokens;
+  answer.take(std::move(*generated));
   return answer;
 }
 
@@ -109,9 +107,7 @@ Result<Answer> Answerer::take_turns(const GenerationRequest& request, AnswerPrin
       Status written = check_template();
       return written ? said.error() : with_way_out(written.error());
     }
-    answer.result = std::move(said->result);
-    answer.text = std::move(said->text);
-    answer.prompt_tokens = said->prompt_tokens - said->cached_tokens;
+    answer.take(std::move(*said));
     if (answer.text.calls.empty() || answer.result.finish_reason == "interrupted") break;
     auto goes_on = answer_calls(answer.text.calls, &answer, printer);
     if (!goes_on) return goes_on.error();

@@ -1,6 +1,6 @@
 // Answerer: one way of answering for `run` and `serve`. With a chat template a message is a turn of
-// a conversation, tools included; without one it is completed as it stands. One thread, which owns
-// the runtime.
+// a conversation, tools included; without one it is completed as it stands. One thread; it takes
+// the engine's turns itself unless an EngineThread does (GenerationRequest::engine_runs).
 #pragma once
 
 #include <functional>
@@ -28,6 +28,12 @@ struct Answer {
   AnswerPiece text;          // of the last turn
   size_t prompt_tokens = 0;  // computed for it: what the cache held already is not counted
   std::vector<AnsweredCall> calls;
+
+  void take(GeneratedAnswer turn) {
+    result = std::move(turn.result);
+    text = std::move(turn.text);
+    prompt_tokens = turn.usage.prompt_tokens - turn.usage.cached_tokens;
+  }
 };
 
 // Answers a call; nothing if that is left to the reader of the output.

@@ -21,7 +21,6 @@ constexpr Duration kStatusInterval = std::chrono::seconds(1);
 
 // While the experts of one step are away, the attention of another one is computed.
 constexpr uint32_t kSteps = 2;
-constexpr uint32_t kAnswersAtOnce = 16;
 
 constexpr uint32_t kInvitationsAtOnce = 64;
 // On a line of its own, this is no prompt.
@@ -143,8 +142,8 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, const Environment
   }
 }
 
-// Those who wait for the engine: clients of the API, and whoever types. The engine is its thread's
-// meanwhile.
+// Answers API clients and the terminal until the user stops the program. The engine runs on a
+// thread of its own.
 Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answerer,
                        const RuntimeOptions& options, const Environment& environment) {
   Terminal& terminal = environment.terminal;
@@ -182,7 +181,7 @@ Result<RuntimeOptions> serve_options(const ServeFlags& flags, const Environment&
   if (!options) return options.error();
   options->pool = true;
   options->steps = kSteps;
-  options->logit_rows = kAnswersAtOnce;
+  options->logit_rows = EngineOptions().most_active;
   PoolOptions& pool = options->pool_options;
   if (Status status = set_listen(flags.listen, &pool); !status) return status.error();
   if (!flags.serve_rate.empty()) {

@@ -1,5 +1,5 @@
 // GenerationContext: what a generation works with. The runtime owns all of it; it outlives every
-// generation. Used by the runtime's thread.
+// generation. Used by the thread that takes its steps.
 #pragma once
 
 #include "engine/base/clock.h"

@@ -1,7 +1,8 @@
 // Pool: the coordinator's side of a pool as a process sees it: keys, allow list, signed manifest,
 // sockets, the core and its loop, the local worker processes, and the executor that `forward` is
 // given. The pool looks after its network by itself, in a thread of its own, even while its owner
-// is busy. One thread calls it; notices come from both.
+// is busy. Called by its owner and by the thread that has the executor: each call takes the loop's
+// lock. Notices come from any of them.
 #pragma once
 
 #include <memory>

@@ -1,7 +1,8 @@
 // Runtime: everything one process needs to run a model, put together: model, kernels, threads, and
 // the executor that computes its experts: in this process (all in memory, or streamed from a store
 // when a memory budget is set) or in a pool. This is where the parts get their dependencies. One
-// thread.
+// thread; in `serve`, forwards() and the executor belong to the EngineThread while it runs, the
+// rest to the owner.
 #pragma once
 
 #include <memory>

@@ -56,12 +56,12 @@ Result<StartingCache> CacheSupply::start(std::span<const TokenId> tokens,
   Status made = guard_memory("the KV cache of a request", [&]() -> Status {
     started =
         takes_over(source, free_bytes, bytes) ? take_over(source) : copy(source, free_bytes, bytes);
+    started.cache->checkpoint();  // a recurrent state takes its memory here
     return {};
   });
   if (!made) return made.error();
   uint32_t length = started.cache->length();
   if (is_recurrent(config_) && source.fork >= length + kFewTokens) started.fork = source.fork;
-  started.cache->checkpoint();
   return started;
 }
 

@@ -1,6 +1,6 @@
 // ChatSession: a conversation with a model through its chat template. Each answer prefills only
 // what the engine does not know yet; the tokens are those that a fresh engine would give. One
-// thread, which owns the engine.
+// thread; see generate() for who takes the engine's turns.
 #pragma once
 
 #include <string>
@@ -8,13 +8,6 @@
 #include "coordinator/serving/generator.h"
 
 namespace potluck {
-
-struct ChatAnswer {
-  GenerationResult result;
-  AnswerPiece text;            // all of it; calls have ids
-  uint32_t prompt_tokens = 0;  // of the whole conversation
-  uint32_t cached_tokens = 0;  // of these, computed before
-};
 
 class ChatSession {
  public:
@@ -26,7 +19,7 @@ class ChatSession {
   const Conversation& conversation() const { return conversation_; }
 
   // Answers the conversation as it is. An error leaves it as it was.
-  Result<ChatAnswer> answer(const GenerationRequest& request, const PieceSink& sink);
+  Result<GeneratedAnswer> answer(const GenerationRequest& request, const PieceSink& sink);
 
  private:
   CompletionEngine& engine_;

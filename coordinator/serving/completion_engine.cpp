@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
@@ -33,6 +34,7 @@ EngineOptions with_fitting_context(const ModelConfig& config, EngineOptions opti
   while (options.context > kAttentionChunk && price.of(options.context) > options.kv_bytes) {
     options.context = (options.context - 1) / kAttentionChunk * kAttentionChunk;
   }
+  options.kv_bytes = std::max(options.kv_bytes, price.of(options.context));
   options.served.context = options.context;
   options.served.trained_context = config.trained_context;
   return options;
@@ -47,7 +49,7 @@ SchedulerOptions scheduler_options(const EngineOptions& options, const KvPrice& 
   made.most_waiting = std::max<uint32_t>(1, options.most_waiting);
   made.steps = static_cast<uint32_t>(steps);
   made.price = price;
-  made.budget = std::max(options.kv_bytes, price.of(options.context));
+  made.budget = options.kv_bytes;
   return made;
 }
 
@@ -86,10 +88,7 @@ CompletionEngine::CompletionEngine(const EngineParts& parts, EngineOptions optio
       supply_(parts.model.config(), options_.kv_type, options_.context),
       scheduler_(scheduler_options(options_, supply_.price(), parts.forwards.size())),
       driver_(parts.forwards, parts.executor),
-      pace_(std::max<uint32_t>(1, options_.prefill_chunk)) {
-  if (options_.new_call_id) return;
-  options_.new_call_id = [this] { return fmt::format("call_{}", ++calls_); };
-}
+      pace_(std::max<uint32_t>(1, options_.prefill_chunk)) {}
 
 CompletionEngine::~CompletionEngine() = default;
 
@@ -155,7 +154,14 @@ void CompletionEngine::accept(Message message) {
         CompletionFault::kUnavailable, "the server is shutting down: no new requests", 0, 0, 0});
     return;
   }
-  auto prepared = intake_.prepare(*message.request);
+  std::variant<PreparedRequest, CompletionFailed> prepared;
+  Status memory = guard_memory("a request", [&]() -> Status {
+    prepared = intake_.prepare(*message.request);
+    return {};
+  });
+  if (!memory) {
+    prepared = CompletionFailed{CompletionFault::kOverloaded, memory.error().message, 0, 0, 0};
+  }
   if (auto* failed = std::get_if<CompletionFailed>(&prepared)) {
     message.sink->on_event(std::move(*failed));
     return;
@@ -264,6 +270,7 @@ void CompletionEngine::make_room() {
   Request& request = *requests_.at(*victim);
   scheduler_.requeue(*victim, static_cast<uint32_t>(request.session.tokens().size()));
   keep_cache(request);
+  request.last_token.reset();  // a pause is not the pace of tokens
   may_start_ = true;
 }
 
@@ -280,13 +287,13 @@ void CompletionEngine::start(Request& request) {
   Session& session = request.session;
   auto started = supply_.start(session.tokens(), running(request.id), free_bytes(),
                                scheduler_.starting_bytes(request.id));
-  if (!started) return fail(request, CompletionFault::kInternal, started.error().message);
+  if (!started) return fail(request, CompletionFault::kOverloaded, started.error().message);
   uint32_t length = started->cache->length();
   auto all = static_cast<uint32_t>(session.tokens().size());
   request.held = started->held;
   request.uses = started->uses;
   session.start(std::move(started->cache));
-  uint32_t due_until = started->fork > length && started->fork < all ? started->fork : all;
+  uint32_t due_until = started->fork > 0 ? started->fork : all;
   scheduler_.start(request.id, length, request.held, due_until - length);
   // What was taken over may hold more memory than what it starts with.
   supply_.shrink(free_bytes());
@@ -327,12 +334,11 @@ std::vector<RunningPrefix> CompletionEngine::running(CompletionId but) const {
 }
 
 uint64_t CompletionEngine::free_bytes() const {
-  uint64_t budget = std::max(options_.kv_bytes, supply_.price().of(options_.context));
-  return budget - std::min(budget, scheduler_.reserved_bytes());
+  return options_.kv_bytes - std::min(options_.kv_bytes, scheduler_.reserved_bytes());
 }
 
 void CompletionEngine::report(Request& request, CompletionDelta delta) {
-  for (ToolCall& call : delta.piece.calls) call.id = options_.new_call_id();
+  for (ToolCall& call : delta.piece.calls) call.id = fmt::format("call_{}", ++calls_);
   if (!is_empty(delta)) request.sink->on_event(std::move(delta));
 }
 
@@ -356,7 +362,9 @@ void CompletionEngine::finish(Request& request, CompletionDelta delta) {
   finished.decode_seconds = seconds(now - prefilled);
   finished.decode_steps = request.decode_steps;
   double whole = seconds(now - request.accepted);
-  request_seconds_ = request_seconds_ == 0 ? whole : 0.8 * request_seconds_ + 0.2 * whole;
+  if (finished.reason != FinishReason::kCancelled) {
+    request_seconds_ = request_seconds_ == 0 ? whole : 0.8 * request_seconds_ + 0.2 * whole;
+  }
   request.sink->on_event(std::move(finished));
   end(request);
 }

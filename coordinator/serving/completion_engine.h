@@ -35,7 +35,6 @@ struct EngineOptions {
   uint32_t most_active = 16;
   uint32_t most_waiting = 64;
   CompletionIntake::LocalSeconds local_seconds;
-  std::function<std::string()> new_call_id;  // null: call_1, call_2 ..
 };
 
 class CompletionEngine final : public CompletionService {
@@ -114,9 +113,9 @@ class CompletionEngine final : public CompletionService {
   double request_seconds_ = 0;  // how long one takes, smoothed; 0: unknown
 
   std::atomic<ServiceState> state_{ServiceState::kReady};
-  std::atomic<CompletionId> last_id_{0};
   Mutex mutex_;
   Condition has_messages_;
+  CompletionId last_id_ GUARDED_BY(mutex_) = 0;
   std::deque<Message> messages_ GUARDED_BY(mutex_);
 };
 

@@ -29,7 +29,7 @@ CompletionIntake::CompletionIntake(const Model& model, const ChatTemplate* chat_
       local_seconds_(std::move(local_seconds)) {}
 
 std::variant<PreparedRequest, CompletionFailed> CompletionIntake::prepare(
-    CompletionRequest request) const {
+    const CompletionRequest& request) const {
   Result<Encoded> encoded = encode_any(request.prompt);
   if (!encoded) return invalid(encoded.error());
   size_t prompt_tokens = encoded->tokens.size();
@@ -47,8 +47,8 @@ std::variant<PreparedRequest, CompletionFailed> CompletionIntake::prepare(
   SessionTask& task = prepared.task;
   task.prompt = std::move(encoded->tokens);
   task.max_tokens = answer_room(request, prompt_tokens);
-  task.sampling = std::move(request.sampling);
-  task.stop = std::move(request.stop);
+  task.sampling = request.sampling;
+  task.stop = request.stop;
   task.top_logprobs = request.top_logprobs;
   task.ignore_end = request.ignore_end;
   return prepared;

@@ -25,7 +25,7 @@ class CompletionIntake {
   CompletionIntake(const Model& model, const ChatTemplate* chat_template, uint32_t context,
                    LocalSeconds local_seconds);
 
-  std::variant<PreparedRequest, CompletionFailed> prepare(CompletionRequest request) const;
+  std::variant<PreparedRequest, CompletionFailed> prepare(const CompletionRequest& request) const;
   Result<std::vector<TokenId>> encode(const CompletionPrompt& prompt) const;
   Result<std::string> decode(const std::vector<TokenId>& tokens) const;
 

@@ -11,8 +11,8 @@
 namespace potluck {
 namespace {
 
-// An answer of experts ends a turn at once; this bounds how long one without any may be.
-constexpr Duration kLongestTurn = std::chrono::milliseconds(100);
+// How soon it is noticed that the generation is to end.
+constexpr Duration kLongestWait = std::chrono::milliseconds(100);
 
 ErrorCode code_of(CompletionFault fault) {
   switch (fault) {
@@ -48,13 +48,12 @@ Duration duration(double seconds) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
-// Gathers the answer. The engine may keep it beyond generate(): what it refers to is then not used
-// any more.
-class Gatherer final : public CompletionSink {
+// Puts the answer together.
+class Gatherer {
  public:
   explicit Gatherer(const PieceSink& sink) : sink_(sink) {}
 
-  void on_event(const CompletionEvent& event) override {
+  void on_event(const CompletionEvent& event) {
     if (const auto* delta = std::get_if<CompletionDelta>(&event)) take(*delta);
     if (const auto* finished = std::get_if<CompletionFinished>(&event)) finish(*finished);
     if (const auto* failed = std::get_if<CompletionFailed>(&event)) {
@@ -97,8 +96,9 @@ class Gatherer final : public CompletionSink {
   bool wants_more_ = true;
 };
 
-// Events on their way from the engine's thread to the one that waits for them: what that one does
-// with a piece, such as writing it into a full pipe, holds nothing up.
+// Events on their way from the engine to the caller of generate(). Where the engine has a thread of
+// its own, what the caller does with a piece, such as writing it into a full pipe, holds nothing
+// up.
 class Mailbox final : public CompletionSink {
  public:
   void on_event(const CompletionEvent& event) override {
@@ -109,7 +109,7 @@ class Mailbox final : public CompletionSink {
 
   std::deque<CompletionEvent> take(Duration longest) {
     MutexLock lock(mutex_);
-    if (events_.empty()) has_events_.wait_for(lock, longest);
+    if (events_.empty() && longest > Duration::zero()) has_events_.wait_for(lock, longest);
     return std::exchange(events_, {});
   }
 
@@ -133,25 +133,21 @@ CompletionRequest request_for(CompletionPrompt prompt, const GenerationRequest& 
 
 Result<GeneratedAnswer> generate(CompletionEngine& engine, CompletionPrompt prompt,
                                  const GenerationRequest& request, const PieceSink& sink) {
-  auto gatherer = std::make_shared<Gatherer>(sink);
+  Gatherer gatherer(sink);
   auto mailbox = std::make_shared<Mailbox>();
-  std::shared_ptr<CompletionSink> told = gatherer;
-  if (request.engine_runs) told = mailbox;
-  CompletionId id = engine.submit(request_for(std::move(prompt), request), std::move(told));
+  CompletionId id = engine.submit(request_for(std::move(prompt), request), mailbox);
   bool is_cancelled = false;
-  while (!gatherer->is_done()) {
+  while (!gatherer.is_done()) {
     bool is_stopped = request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed);
-    if ((is_stopped || !gatherer->wants_more()) && !is_cancelled) {
+    if ((is_stopped || !gatherer.wants_more()) && !is_cancelled) {
       engine.cancel(id);
       is_cancelled = true;
     }
-    if (request.engine_runs) {
-      for (const auto& event : mailbox->take(kLongestTurn)) gatherer->on_event(event);
-    } else {
-      engine.turn(kLongestTurn);
-    }
+    if (!request.engine_runs) engine.turn(kLongestWait);
+    const Duration wait = request.engine_runs ? kLongestWait : Duration::zero();
+    for (const auto& event : mailbox->take(wait)) gatherer.on_event(event);
   }
-  return gatherer->answer();
+  return gatherer.answer();
 }
 
 Status prefill(const GenerationContext& context, std::span<const TokenId> tokens, uint32_t chunk,

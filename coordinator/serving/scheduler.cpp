@@ -42,12 +42,14 @@ bool Scheduler::comes_first(const Entry& a, const Entry& b) const {
 
 std::optional<CompletionId> Scheduler::next(
     const std::function<bool(CompletionId)>& may_start) const {
+  // may_start() compares prompts: it is asked as seldom as can be.
+  if (active() >= options_.most_active) return std::nullopt;
   const Entry* first = nullptr;
   for (const auto& [id, entry] : entries_) {
     // What was given back is for those that lack it.
     if (entry.is_starved) return std::nullopt;
-    if (entry.is_active || !may_start(id)) continue;
-    if (first == nullptr || comes_first(entry, *first)) first = &entry;
+    if (entry.is_active || (first != nullptr && !comes_first(entry, *first))) continue;
+    if (may_start(id)) first = &entry;
   }
   // Smaller ones do not overtake: what is large would wait for ever.
   if (first == nullptr || !fits(*first)) return std::nullopt;

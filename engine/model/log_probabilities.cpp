@@ -20,6 +20,7 @@ double LogProbabilities::of(TokenId token) const {
 }
 
 std::vector<std::pair<TokenId, double>> LogProbabilities::likeliest(uint32_t count) const {
+  if (count == 0) return {};
   std::vector<TokenId> ids(logits_.size());
   std::iota(ids.begin(), ids.end(), 0);
   auto end = ids.begin() + static_cast<ptrdiff_t>(std::min<size_t>(count, ids.size()));

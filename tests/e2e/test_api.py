@@ -1,5 +1,5 @@
 """The HTTP API of `potluck serve`, over a pool of two workers: the texts are those of `potluck run`,
-whoever else asks at the same time."""
+also when several clients ask at once."""
 
 import hashlib
 import http.client
@@ -127,7 +127,7 @@ class Texts(ApiTest):
         self.assertGreater(chunks[-1]["usage"]["completion_tokens"], 10)
 
     def test_requests_at_the_same_time(self):
-        """Three clients and whoever types: each is told what it is told alone."""
+        """Three clients and the terminal at once: each gets the text that it gets alone."""
         alone = {message: self.told(message) for message in (STORY, SEA)}
         self.assertNotEqual(alone[STORY], alone[SEA])
         got = {}

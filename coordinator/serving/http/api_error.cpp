@@ -17,7 +17,6 @@ JsonValue text_or_null(const std::optional<std::string>& text) {
 
 ApiError too_long(const CompletionFailed& failed) {
   ApiError error{400, "exceed_context_size_error", failed.message};
-  error.param = "messages";
   error.code = "context_length_exceeded";
   error.prompt_tokens = failed.prompt_tokens;
   error.context = failed.context;

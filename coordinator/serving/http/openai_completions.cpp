@@ -124,7 +124,7 @@ std::string TextWriter::take(size_t choice, const CompletionEvent& event) {
 }
 
 void TextWriter::keep(size_t index, const CompletionDelta& delta) {
-  choices_[index].text += delta.piece.reasoning + delta.piece.content;
+  choices_[index].text += delta.piece.content;
   if (logprobs_) choices_[index].logprobs.add(delta.logprobs);
 }
 

@@ -1,10 +1,14 @@
 // What the scripted service says to clients in the end-to-end tests: it does what the last message
 // of a conversation, or the prompt, asks for. One object per service.
 //
-//   "fail now"     fails before it begins        "weather"     calls the first tool, if there is
-//   one "fail later"   fails after three words       "weather" and "both"  calls it twice "too
-//   long"     does not fit                  "think"       reasons before it answers "overload"
-//   refuses every other time      "forever"     does not stop
+// - "fail now": fails before it begins
+// - "fail later": fails after three words
+// - "too long": does not fit
+// - "overload": refuses every other time
+// - "weather": calls the first tool, if there is one
+// - "weather" and "both": calls it twice
+// - "think": reasons before it answers
+// - "forever": does not stop
 //
 // Everything else is repeated, word by word.
 #pragma once

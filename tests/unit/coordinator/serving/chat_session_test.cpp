@@ -36,7 +36,7 @@ class ChatSessionTest : public testing::Test {
     session->conversation().messages.push_back({"user", JsonValue{text}, {}, {}, {}, {}});
   }
 
-  Result<ChatAnswer> try_answer(ChatSession* session, uint32_t max_tokens = 12) {
+  Result<GeneratedAnswer> try_answer(ChatSession* session, uint32_t max_tokens = 12) {
     GenerationRequest request;
     request.max_tokens = max_tokens;
     request.sampling.seed = 11;
@@ -44,7 +44,7 @@ class ChatSessionTest : public testing::Test {
     return session->answer(request, [](const AnswerPiece&) { return true; });
   }
 
-  ChatAnswer answer(ChatSession* session) {
+  GeneratedAnswer answer(ChatSession* session) {
     auto answered = try_answer(session);
     CHECK(answered.ok());
     return std::move(*answered);
@@ -67,19 +67,19 @@ class ChatSessionTest : public testing::Test {
 TEST_F(ChatSessionTest, LaterTurnsReuseTheCacheAndAnswerAlike) {
   ChatSession session(new_engine());
   say(&session, "Tell me about the old man and the sea");
-  const ChatAnswer first = answer(&session);
-  EXPECT_EQ(first.cached_tokens, 0U);
+  const GeneratedAnswer first = answer(&session);
+  EXPECT_EQ(first.usage.cached_tokens, 0U);
   say(&session, "And then?");
-  const ChatAnswer second = answer(&session);
-  EXPECT_GE(second.cached_tokens, first.prompt_tokens);
-  EXPECT_LT(second.cached_tokens, second.prompt_tokens);
+  const GeneratedAnswer second = answer(&session);
+  EXPECT_GE(second.usage.cached_tokens, first.usage.prompt_tokens);
+  EXPECT_LT(second.usage.cached_tokens, second.usage.prompt_tokens);
 
   ChatSession fresh(new_engine());
   fresh.conversation() = session.conversation();
   fresh.conversation().messages.pop_back();
-  const ChatAnswer again = answer(&fresh);
-  EXPECT_EQ(again.cached_tokens, 0U);
-  EXPECT_EQ(again.prompt_tokens, second.prompt_tokens);
+  const GeneratedAnswer again = answer(&fresh);
+  EXPECT_EQ(again.usage.cached_tokens, 0U);
+  EXPECT_EQ(again.usage.prompt_tokens, second.usage.prompt_tokens);
   EXPECT_EQ(again.result.tokens, second.result.tokens);
   EXPECT_EQ(again.text.content, second.text.content);
 }
@@ -87,15 +87,16 @@ TEST_F(ChatSessionTest, LaterTurnsReuseTheCacheAndAnswerAlike) {
 TEST_F(ChatSessionTest, AChangedBeginningIsComputedAgain) {
   ChatSession session(new_engine());
   say(&session, "Tell me a story");
-  const ChatAnswer first = answer(&session);
+  const GeneratedAnswer first = answer(&session);
   session.conversation().messages.clear();
   say(&session, "Tell me a story");
-  const ChatAnswer same = answer(&session);
-  EXPECT_EQ(same.cached_tokens, first.prompt_tokens - 1);  // the last one gives the logits
+  const GeneratedAnswer same = answer(&session);
+  EXPECT_EQ(same.usage.cached_tokens,
+            first.usage.prompt_tokens - 1);  // the last one gives the logits
   EXPECT_EQ(same.result.tokens, first.result.tokens);
   session.conversation().messages.clear();
   say(&session, "Sing");
-  EXPECT_LT(answer(&session).cached_tokens, 6U);
+  EXPECT_LT(answer(&session).usage.cached_tokens, 6U);
 }
 
 TEST_F(ChatSessionTest, AnErrorLeavesTheConversationAsItWas) {

@@ -246,7 +246,7 @@ TEST(CompletionEngine, LaterRequestsBeginWhereEarlierOnesWere) {
   }
 }
 
-// Whoever asks the same at the same time waits for the one prefill, and copies it.
+// Concurrent requests with a common prefix share one prefill: the later ones wait and copy it.
 TEST(CompletionEngine, RequestsThatBeginAlikeShareThePrefill) {
   Rig rig("qwen3moe");
   EngineOptions options = some_options();
