@@ -15,6 +15,7 @@ namespace {
 constexpr int8_t kImpossibleQuant = -128;  // quantizers are symmetric: -127 to 127
 
 void append(ByteVector& out, const void* from, size_t bytes, size_t& position) {
+  if (bytes == 0) return;  // there may be no memory to copy from
   std::memcpy(out.data() + position, from, bytes);
   position += bytes;
 }

@@ -29,6 +29,12 @@ struct HttpResponse {
   std::string body;
 };
 
+// Why there is no request to answer.
+struct HttpRefusal {
+  int status = 400;
+  std::string message;
+};
+
 // "Not Found" and the like; never empty.
 std::string_view reason_phrase(int status);
 

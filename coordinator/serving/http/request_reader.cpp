@@ -1,11 +1,12 @@
-// Boost.Beast is known to this file alone.
+// Boost.Beast is known to this file alone. It reads heads only; chunked_body.h says why.
 #include "coordinator/serving/http/request_reader.h"
 
 #include <algorithm>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <iterator>
 #include <utility>
+
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
@@ -32,11 +33,11 @@ std::string_view without_authority(std::string_view target) {
 }  // namespace
 
 struct RequestReader::Parser {
-  http::request_parser<http::string_body> beast;
+  http::request_parser<http::empty_body> beast;
 };
 
 RequestReader::RequestReader(uint32_t head_bytes, uint64_t body_bytes)
-    : head_bytes_(head_bytes), parser_(std::make_unique<Parser>()) {
+    : head_bytes_(head_bytes), parser_(std::make_unique<Parser>()), body_bytes_(body_bytes) {
   parser_->beast.header_limit(head_bytes);
   parser_->beast.body_limit(body_bytes);
 }
@@ -47,11 +48,7 @@ RequestReader& RequestReader::operator=(RequestReader&&) noexcept = default;
 size_t RequestReader::take(std::string_view bytes) {
   size_t used = 0;
   if (!refusal_ && !head_done()) used = take_head(bytes);
-  while (!refusal_ && head_done() && !done() && used < bytes.size()) {
-    const size_t taken = take_body(bytes.substr(used));
-    used += taken;
-    if (taken == 0) break;
-  }
+  if (!refusal_ && head_done() && !done()) used += take_body(bytes.substr(used));
   return used;
 }
 
@@ -73,32 +70,29 @@ size_t RequestReader::take_head(std::string_view bytes) {
       parser_->beast.put(boost::asio::const_buffer(bytes.data(), end + kEnd.size()), error);
   // An error where more is wanted as well: nothing of the head is to come.
   refusal_ = error ? describe(error) : check_head();
-  head_fields_ = count_fields();
+  if (refusal_) return taken;
+  if (parser_->beast.chunked()) {
+    chunks_.emplace(head_bytes_, body_bytes_);
+  } else {
+    length_ = parser_->beast.content_length().value_or(0);
+  }
   return taken;
 }
 
 size_t RequestReader::take_body(std::string_view bytes) {
-  auto& beast = parser_->beast;
-  const size_t before = body_bytes();
-  boost::system::error_code error;
-  const size_t taken = beast.put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
-  const bool wants_more = error == http::error::need_more;
-  // Beast has no limit for what stands around chunks: here it is that of a head.
-  const size_t around = wants_more ? bytes.size() - taken : taken - (body_bytes() - before);
-  if (error && !wants_more) {
-    refusal_ = describe(error);
-  } else if (around > head_bytes_) {
-    refusal_ = describe(http::error::body_limit);
-  } else if (beast.is_done() && count_fields() != head_fields_) {
-    // They came too late for check_head() (RFC 9110, 6.5.1).
-    refusal_ = HttpRefusal{400, "header fields behind the body"};
-  }
-  return wants_more ? 0 : taken;
-}
-
-size_t RequestReader::count_fields() const {
-  const auto& message = parser_->beast.get();
-  return static_cast<size_t>(std::distance(message.begin(), message.end()));
+  size_t taken = 0;
+  Status memory = guard_memory("the body of a request", [&]() -> Status {
+    if (chunks_) {
+      taken = chunks_->take(bytes, &body_);
+      refusal_ = chunks_->refusal();
+    } else {
+      taken = std::min<uint64_t>(bytes.size(), length_ - body_.size());
+      body_.append(bytes.substr(0, taken));
+    }
+    return {};
+  });
+  if (!memory) refusal_ = HttpRefusal{503, memory.error().message};
+  return taken;
 }
 
 std::optional<HttpRefusal> RequestReader::check_head() const {
@@ -123,11 +117,12 @@ bool RequestReader::head_done() const {
 }
 
 bool RequestReader::done() const {
-  return !refusal_ && parser_->beast.is_done();
+  if (refusal_ || !head_done()) return false;
+  return chunks_ ? chunks_->done() : body_.size() == length_;
 }
 
 size_t RequestReader::body_bytes() const {
-  return parser_->beast.get().body().size();
+  return body_.size();
 }
 
 bool RequestReader::keep_alive() const {
@@ -147,7 +142,7 @@ bool RequestReader::expects_continue() const {
 }
 
 HttpRequest RequestReader::request() {
-  auto& message = parser_->beast.get();
+  const auto& message = parser_->beast.get();
   HttpRequest request;
   request.method = is_head() ? "GET" : std::string(message.method_string());
   const std::string_view target =
@@ -158,7 +153,7 @@ HttpRequest RequestReader::request() {
   for (const auto& field : message) {
     request.headers.emplace_back(field.name_string(), field.value());
   }
-  request.body = std::move(message.body());
+  request.body = std::move(body_);
   return request;
 }
 

@@ -8,14 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "coordinator/serving/http/http_message.h"
+#include "coordinator/serving/http/chunked_body.h"
 
 namespace potluck {
-
-struct HttpRefusal {
-  int status = 400;
-  std::string message;
-};
 
 class RequestReader {
  public:
@@ -48,11 +43,13 @@ class RequestReader {
   size_t take_head(std::string_view bytes);
   size_t take_body(std::string_view bytes);
   std::optional<HttpRefusal> check_head() const;
-  size_t count_fields() const;
 
   uint32_t head_bytes_;
-  std::unique_ptr<Parser> parser_;
-  size_t head_fields_ = 0;
+  std::unique_ptr<Parser> parser_;  // of the head
+  std::optional<ChunkedBody> chunks_;
+  uint64_t length_ = 0;  // of a body without chunks
+  uint64_t body_bytes_;  // at most
+  std::string body_;
   std::optional<HttpRefusal> refusal_;
 };
 
