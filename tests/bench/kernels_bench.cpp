@@ -131,7 +131,7 @@ void register_attention(const KernelTable* table) {
     for (Shape s : {Shape{64, 64, 1}, {64, 64, 4}, {128, 128, 1}, {128, 128, 8}, {576, 512, 16}}) {
       benchmark::RegisterBenchmark(
           fmt::format("attention/{}/{}/{}/{}", name, s.head_dim, s.heads, table->name).c_str(),
-          [=](benchmark::State& state) {
+          [=, type = type](benchmark::State& state) {
             attend(state, *table, type, s.head_dim, s.value_dim, s.heads);
           });
     }
