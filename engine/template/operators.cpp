@@ -438,6 +438,7 @@ std::optional<size_t> length_of(const Value& value, Budget* budget) {
 std::optional<size_t> find_text(std::string_view text, std::string_view needle, size_t from) {
   if (from > text.size()) return std::nullopt;
   if (needle.empty()) return from;
+  if (text.empty()) return std::nullopt;  // memmem() must not be given null
   const void* found = memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
   if (found == nullptr) return std::nullopt;
   return static_cast<size_t>(static_cast<const char*>(found) - text.data());

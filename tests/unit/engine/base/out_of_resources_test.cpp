@@ -15,17 +15,12 @@
 #include "engine/base/block_reader.h"
 #include "engine/base/buffer.h"
 #include "engine/base/thread_pool.h"
+#include "tests/support/sanitizers.h"
 
 namespace potluck {
 namespace {
 
 using ::testing::HasSubstr;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kLimitsWork = false;  // sanitizers reserve terabytes of address space
-#else
-constexpr bool kLimitsWork = true;
-#endif
 
 // The exit code of a child that may take `bytes` of address space more than it has and runs `body`.
 int in_child(uint64_t bytes, const std::function<bool()>& body) {
@@ -58,6 +53,7 @@ TEST(OutOfResources, NamesWhatMemoryWasFor) {
 }
 
 TEST(OutOfResources, GuardsVectorsToo) {
+  if (POTLUCK_SANITIZED) GTEST_SKIP() << "a sanitizer ends the program at such a size";
   for (size_t size : {size_t{1} << 50, SIZE_MAX / 2}) {
     Status status = guard_memory("x", [size]() -> Status {
       std::vector<char> values(size);
@@ -75,7 +71,7 @@ TEST(OutOfResources, PassesResultsThrough) {
 }
 
 TEST(OutOfResources, BuffersOfEverySizeFailWithoutAnAbort) {
-  if (!kLimitsWork) GTEST_SKIP() << "no address space limit under a sanitizer";
+  if (POTLUCK_SANITIZED) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   EXPECT_EQ(in_child(64 << 20,
                      [] {
                        std::vector<Buffer> kept;
@@ -89,7 +85,7 @@ TEST(OutOfResources, BuffersOfEverySizeFailWithoutAnAbort) {
 }
 
 TEST(OutOfResources, APoolWorksWithTheThreadsItGets) {
-  if (!kLimitsWork) GTEST_SKIP() << "no address space limit under a sanitizer";
+  if (POTLUCK_SANITIZED) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   EXPECT_EQ(in_child(40 << 20,
                      [] {  // room for a few stacks
                        ThreadPool pool(64);
@@ -102,7 +98,7 @@ TEST(OutOfResources, APoolWorksWithTheThreadsItGets) {
 }
 
 TEST(OutOfResources, ReadersWithoutThreadsAreRefused) {
-  if (!kLimitsWork) GTEST_SKIP() << "no address space limit under a sanitizer";
+  if (POTLUCK_SANITIZED) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   for (ReaderChoice choice : {ReaderChoice::kAuto, ReaderChoice::kThreads, ReaderChoice::kUring}) {
     EXPECT_EQ(in_child(2 << 20,
                        [choice] {
@@ -123,12 +119,12 @@ TEST(OutOfResources, ReadersWithoutThreadsAreRefused) {
 TEST(OutOfResources, ThreadsCanBeAskedForBefore) {
   EXPECT_TRUE(check_threads("x", 3));
   EXPECT_TRUE(check_threads("x", 0));
-  if (!kLimitsWork) GTEST_SKIP() << "no address space limit under a sanitizer";
+  if (POTLUCK_SANITIZED) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   EXPECT_EQ(in_child(40 << 20, [] { return !check_threads("x", 64) && check_threads("x", 1); }), 0);
 }
 
 TEST(OutOfResources, WhatNothingCaughtEndsWithExitCodeOne) {
-  if (!kLimitsWork) GTEST_SKIP() << "no address space limit under a sanitizer";
+  if (POTLUCK_SANITIZED) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   EXPECT_EQ(in_child(64 << 20,
                      [] {
                        prepare_for_scarcity();

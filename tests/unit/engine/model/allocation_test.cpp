@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/model/step_run.h"
+#include "tests/support/sanitizers.h"
 #include "tests/unit/engine/model/tiny_model.h"
 
 namespace {
@@ -16,7 +17,7 @@ std::atomic<uint64_t> allocations{0};
 
 }  // namespace
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !POTLUCK_SANITIZED
 // Not inlined: GCC would take each pair apart and find malloc() freed by delete.
 [[gnu::noinline]] void* operator new(size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);

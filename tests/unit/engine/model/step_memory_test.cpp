@@ -9,16 +9,11 @@
 #include "engine/experts/expert_compute.h"
 #include "engine/model/model.h"
 #include "engine/model/step_run.h"
+#include "tests/support/sanitizers.h"
 #include "tests/support/test_files.h"
 
 namespace potluck {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kHeapIsCounted = false;
-#else
-constexpr bool kHeapIsCounted = true;
-#endif
 
 uint64_t heap_bytes() {
   struct mallinfo2 heap = mallinfo2();
@@ -51,7 +46,7 @@ uint64_t taken_by_step(const Model& model, GrainSource& source, KvCache& cache, 
 }
 
 TEST(StepMemory, BoundsWhatAStepTakes) {
-  if (!kHeapIsCounted) GTEST_SKIP() << "a sanitizer has a heap of its own";
+  if (POTLUCK_SANITIZED) GTEST_SKIP() << "a sanitizer has a heap of its own";
   auto storage = make_system_storage();
   constexpr uint32_t kFew = 32;
   constexpr uint32_t kMany = 192;
@@ -90,7 +85,7 @@ TEST(StepMemory, GrowsWithEverything) {
 }
 
 TEST(MeasureWeights, SaysWhatLoadingTakes) {
-  if (!kHeapIsCounted) GTEST_SKIP() << "a sanitizer has a heap of its own";
+  if (POTLUCK_SANITIZED) GTEST_SKIP() << "a sanitizer has a heap of its own";
   auto storage = make_system_storage();
   for (const std::string& path : families()) {
     auto model = Model::open(*storage, path);

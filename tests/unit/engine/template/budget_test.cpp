@@ -11,6 +11,7 @@
 #include <malloc.h>
 
 #include "engine/base/random.h"
+#include "tests/support/sanitizers.h"
 #include "tests/unit/engine/template/rendering.h"
 
 namespace {
@@ -20,7 +21,7 @@ std::atomic<int64_t> most_bytes{0};
 
 }  // namespace
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !POTLUCK_SANITIZED
 void* operator new(size_t size) {
   void* memory = std::malloc(size);
   if (memory == nullptr) throw std::bad_alloc();
