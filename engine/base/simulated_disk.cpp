@@ -1,3 +1,6 @@
+// A read gets its due time when it is begun, from the shared rate, and goes to the real reader at
+// the same moment. It is handed over when both are done: the simulated time has come, and the bytes
+// are there.
 #include "engine/base/simulated_disk.h"
 
 #include <utility>
@@ -15,7 +18,8 @@ void SimulatedDisk::begin(const BlockRead& read, TimePoint start) {
 }
 
 // Lives through the time since the last call: whenever a read was due, the next in the queue took
-// its place at that moment.
+// its place at that moment. Reads that are due stay at the front of begun_ until they are
+// delivered; the last `running_` are not due yet.
 void SimulatedDisk::advance(TimePoint now) {
   while (running_ > 0) {
     TimePoint due = begun_[begun_.size() - running_].due;
@@ -78,6 +82,8 @@ void SimulatedDisk::collect(std::vector<BlockReadDone>* done, bool wait) {
     advance(now);
     take_real(false);
     if (deliver(now, done) > 0 || !wait) return;
+    // Nothing is ready. Waiting for the real reader blocks until a read ends; for a due time, until
+    // then.
     bool late = begun_.front().due <= now;  // the real disk is slower than the simulated one
     if (late) {
       take_real(true);
