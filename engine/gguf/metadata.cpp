@@ -1,3 +1,6 @@
+// Writers disagree on types: the same key is a uint32 in one file and an int64 or a float in the
+// next. So every getter takes any type whose value converts without loss, and refuses the rest by
+// name.
 #include <cmath>
 #include <string_view>
 #include <type_traits>
@@ -39,6 +42,7 @@ std::optional<double> exact_double(double value) {
 template <class Integer>
 std::optional<double> exact_double(Integer value) {
   auto converted = static_cast<double>(value);
+  // Converted back, not compared with 2^53: many larger integers are exact too.
   if (exact_integer<Integer>(converted) != value) return std::nullopt;
   return converted;
 }
