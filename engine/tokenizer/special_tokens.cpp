@@ -1,3 +1,5 @@
+// A trie of first child and next sibling. Most bytes of a text begin no name, so the first byte has
+// a table of its own.
 #include "engine/tokenizer/special_tokens.h"
 
 #include "engine/base/check.h"

@@ -1,3 +1,5 @@
+// Bytes of tokens are collected and given out up to the last whole character: a character may take
+// up to four tokens.
 #include <utility>
 
 #include "engine/base/utf8.h"

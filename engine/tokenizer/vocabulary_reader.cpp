@@ -1,3 +1,6 @@
+// The steps depend on each other's order: texts are checked before anything decodes them, kinds and
+// roles are settled before store_bytes() decides how a text is to be read, and only then can bytes
+// be looked up.
 #include "engine/tokenizer/vocabulary_reader.h"
 
 #include <algorithm>
@@ -15,6 +18,7 @@
 namespace potluck {
 namespace {
 
+// The numbers are those of SentencePiece's types, as llama.cpp wrote them into GGUF.
 std::optional<TokenKind> kind_of_type(int64_t type) {
   switch (type) {
     case 0:  // undefined
@@ -127,6 +131,8 @@ Status VocabularyReader::check_texts() {
     if (!is_new && !text(token).empty() && repeated++ == 0) {
       example = fmt::format("{} and {} are \"{}\"", first->second, token, printable(text(token)));
     }
+    // Only names are bounded: they become nodes of a trie, one per byte. Texts are bounded by the
+    // header.
     const bool is_name = kind(token) != TokenKind::kText;
     if (is_name && text(token).size() > limits::kNameBytes) {
       return token_error(token, fmt::format("a special token's name has at most {} bytes, found {}",
@@ -299,6 +305,7 @@ std::unordered_set<std::string> VocabularyReader::merged_candidates() const {
   const auto* merges = array == nullptr ? nullptr : std::get_if<std::vector<std::string>>(array);
   if (merges == nullptr) return merged;
   for (std::string whole : *merges) {
+    // A merge "a b" makes the token "ab".
     std::erase(whole, ' ');
     if (candidates.contains(whole)) merged.insert(std::move(whole));
   }
@@ -316,6 +323,8 @@ Result<std::string> VocabularyReader::decode(TokenId token) {
       const bool is_byte_pair = model_ == TokenizerModel::kBytePair;
       auto bytes =
           is_byte_pair ? decode_byte_alphabet(text(token)) : decode_visible_spaces(text(token));
+      // A text that is not in the alphabet was added to the vocabulary as it is: it can be shown,
+      // but no text becomes it.
       reachable_[static_cast<size_t>(token)] = bytes.has_value() && !bytes->empty();
       return bytes ? std::move(*bytes) : text(token);
     }
@@ -345,6 +354,8 @@ void VocabularyReader::index_bytes() {
       TokenId& known = vocabulary_.byte_tokens_[static_cast<uint8_t>(bytes[0])];
       if (known == kNoToken) known = token;
     } else if (reachable_[static_cast<size_t>(token)]) {
+      // emplace(), not assignment: of two tokens with the same text the first one counts, as the
+      // note says. The views stay valid since bytes_ does not grow any more.
       vocabulary_.by_bytes_.emplace(bytes, token);
       vocabulary_.longest_text_ = std::max(vocabulary_.longest_text_, bytes.size());
     }
