@@ -3,6 +3,7 @@
 namespace potluck {
 
 const Value* Arguments::find(std::string_view name) const {
+  // A search through many arguments is work of the template like any other.
   if (positional.budget() != nullptr) positional.budget()->spend(named.size() / 8);
   for (const Named& argument : named) {
     if (argument.name == name) return &argument.value;

@@ -1,3 +1,5 @@
+// Each filter takes the parameters, in the order and with the defaults, of its counterpart in
+// Jinja2.
 #include "engine/template/filters.h"
 
 #include <algorithm>
@@ -29,6 +31,8 @@ Result<Value> on_text(Context context, In subject, const Operation& operation) {
   return finish(context, operation(**text));
 }
 
+// The parameters and the result are those of the filter that the transformers library puts in place
+// of Jinja2's own, which would write <, > and & as escapes: models were trained on the former.
 Result<Value> filter_tojson(Context context, In subject, Given given) {
   JsonStyle style;
   style.ascii_only = is_true(nth(given, 0));
@@ -50,6 +54,7 @@ Result<Value> filter_tojson(Context context, In subject, Given given) {
 Result<Value> filter_from_json(Context context, In subject, Given) {
   auto text = text_of(subject, "from_json");
   if (!text) return text.error();
+  // One byte of a user in the JSON, and everything read from it is a user's.
   const Trust trust = (*text)->is_trusted() ? Trust::kTemplate : Trust::kUser;
   return context.heap.parse_json((*text)->bytes(), trust);
 }
@@ -143,6 +148,7 @@ Result<Value> filter_int(Context context, In subject, Given given) {
     if (digits.starts_with('+')) digits.remove_prefix(1);
     int64_t whole = 0;
     const char* end = digits.data() + digits.size();
+    // from_chars() and not strtoll(): no locale, no leading blanks, and the end is known.
     const auto [stop, failure] = std::from_chars(digits.data(), end, whole);
     if (failure == std::errc() && stop == end) return Value::of(whole);
     const auto [real_stop, real_failure] = std::from_chars(digits.data(), end, real);
@@ -152,6 +158,7 @@ Result<Value> filter_int(Context context, In subject, Given given) {
   } else {
     return otherwise;
   }
+  // A conversion beyond 64 bits is undefined behavior; NaN fails the comparison as well.
   if (!(std::abs(real) < 9.2e18)) return otherwise;
   return Value::of(static_cast<int64_t>(real));
 }

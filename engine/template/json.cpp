@@ -1,3 +1,5 @@
+// The library's event parser (SAX) builds our own tree: it keeps the order of members, which
+// decides what a model reads, and nesting is bounded while the text is parsed, not after.
 #include "engine/template/json.h"
 
 #include <nlohmann/json.hpp>

@@ -58,6 +58,7 @@ struct Keyed {
   Value item;
 };
 
+// Keys are computed once per element and not once per comparison.
 Result<BudgetVector<Keyed>> with_keys(Context context, In subject, In attribute,
                                       bool case_sensitive) {
   auto items = elements_of(subject, &context.heap);
@@ -72,7 +73,8 @@ Result<BudgetVector<Keyed>> with_keys(Context context, In subject, In attribute,
   return keyed;
 }
 
-// Merge sort of our own: the comparison may fail, which no algorithm of the library expects.
+// A merge sort of our own: the comparison may fail, which no algorithm of the library expects, and
+// one that contradicts itself would be undefined behavior there. Stable, as Python's is.
 Status sort_keyed(BudgetVector<Keyed>* items, bool descending, Budget* budget) {
   BudgetVector<Keyed> merged(budget);
   if (!merged.reserve(items->size())) return budget->check();
@@ -196,6 +198,8 @@ Result<Value> mapped(Context context, In item, Given given) {
   }
   const MarkedText* name = given.positional.empty() ? nullptr : given.positional[0].text();
   const FilterRow* filter = name == nullptr ? nullptr : find_filter(name->bytes());
+  // A "map" within a map would recurse once per argument without passing enter(), which bounds the
+  // nesting.
   if (filter == nullptr || filter->name == "map") {
     return Error{ErrorCode::kUnsupported,
                  fmt::format("map: the filter '{}' is not supported",
@@ -283,6 +287,8 @@ Result<Value> filter_unique(Context context, In subject, Given given) {
   Values kept = context.heap.values();
   Values seen = context.heap.values();
   for (Keyed& entry : *keyed) {
+    // Quadratic, because values have no hash here; are_equal() spends from the budget, which ends
+    // it.
     const bool known = std::any_of(seen.begin(), seen.end(), [&](const Value& other) {
       return are_equal(entry.key, other, &context.budget());
     });

@@ -1,3 +1,5 @@
+// Recursive descent over statements. A block ends at a tag that closes something; the statement
+// that opened the block checks that it is the right one.
 #include "engine/template/parser.h"
 
 #include "engine/base/limits.h"
@@ -224,6 +226,8 @@ class TemplateParser {
     if (!name) return name.error();
     made->targets.push_back(std::move(*name));
     if (Status status = read_parameters(&made->parameters); !status) return status.error();
+    // A macro runs where it is called, so a `break` in it cannot leave the loop around its
+    // definition.
     const uint32_t loops_around = std::exchange(loops_, 0);
     if (Status status = read_body("macro", &made->body); !status) return status.error();
     loops_ = loops_around;

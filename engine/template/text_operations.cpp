@@ -83,6 +83,7 @@ Ranges split_at_spaces_from_right(std::string_view text, int64_t count, Budget* 
 // Each character through `change`, which must keep its length; marks stay where they are.
 template <class Change>
 MarkedText map_characters(const MarkedText& text, const Change& change, Budget* budget) {
+  // Appended in pieces: a call per character would spend a step for each.
   constexpr size_t kPieceBytes = 1024;
   MarkedText out(budget);
   out.reserve(text.size());
@@ -165,6 +166,7 @@ Result<Value> split(const MarkedText& text, const MarkedText* separator, int64_t
   } else if (separator->empty()) {
     return Error{ErrorCode::kInvalidArgument, "split: the separator is empty"};
   } else if (from_right && count >= 0) {
+    // rfind() compares at every place, so the work is the product of both lengths.
     if (separator->size() > 64) {
       return Error{ErrorCode::kLimit, "rsplit: a separator of more than 64 bytes"};
     }
