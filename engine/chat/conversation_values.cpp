@@ -50,6 +50,7 @@ class Converter {
   }
 
  private:
+  // Through from_json(), which checks that it is UTF-8.
   Result<Value> text(const std::string& bytes) {
     return heap_.from_json(JsonValue{bytes}, Trust::kUser);
   }
@@ -115,6 +116,8 @@ class Converter {
     Result<Value> value = heap_.from_json(json, Trust::kUser);
     if (const std::string* written = json.text(); written != nullptr && !form_.text_arguments) {
       auto object = heap_.parse_json(*written, Trust::kUser);
+      // Clients of OpenAI's API send arguments as JSON text; templates mostly go through an object.
+      // What is no object stays a text.
       if (object && object->map() != nullptr) value = std::move(object);
     }
     if (!value || !form_.text_arguments || value->text() != nullptr) return value;

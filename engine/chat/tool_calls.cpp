@@ -1,3 +1,5 @@
+// The syntax of calls is learned from the template: it writes one conversation with a call and the
+// same one with a plain answer, and what only the first has is the call and its marks.
 #include "engine/chat/tool_calls.h"
 
 #include <algorithm>
@@ -21,6 +23,7 @@ const JsonValue* member(const JsonValue::Object& object, std::string_view key) {
 
 bool is_probe_arguments(const JsonValue& value) {
   if (value.text() != nullptr) {
+    // Some templates write the arguments as a text that holds JSON.
     auto inner = parse_json(*value.text());
     return inner && inner->object() != nullptr && is_probe_arguments(*inner);
   }
@@ -132,6 +135,8 @@ bool ToolCallSplitter::advance(SplitCalls* split) {
       pending_.erase(0, certain);
       return false;
     }
+    // The white space in front of a mark is kept aside: if what follows is no call, it belongs to
+    // the text again.
     const size_t before = without_space_at_end(std::string_view(pending_).substr(0, open)).size();
     emit(std::string_view(pending_).substr(0, before), split);
     space_before_ = pending_.substr(before, open - before);
@@ -147,6 +152,7 @@ bool ToolCallSplitter::advance(SplitCalls* split) {
     split->calls.push_back(std::move(*call));
     skips_space_ = true;
   } else {
+    // Nothing that the model wrote is lost: what does not parse is text.
     emit(space_before_ + std::string(whole), split);
   }
   pending_.erase(0, whole.size());
