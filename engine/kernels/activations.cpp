@@ -5,6 +5,8 @@
 namespace potluck {
 namespace {
 
+// Offsets and minimums of weights meet the activations as sums: sum((q - o) * x) = sum(q * x) - o *
+// sum(x). Blocks of 16, since Q2_K has a minimum for each.
 constexpr uint32_t kSumBlock = 16;
 
 }  // namespace
@@ -47,6 +49,7 @@ ActivationView ActivationBuffer::view() const {
 
 void ActivationBuffer::compute_sums() {
   for (size_t i = 0; i < sums_.size(); ++i) {
+    // At most 16 * 127, which fits an int16.
     int32_t sum = 0;
     for (size_t j = 0; j < kSumBlock; ++j) sum += quants_[kSumBlock * i + j];
     sums_[i] = static_cast<int16_t>(sum);

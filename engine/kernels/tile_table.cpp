@@ -13,7 +13,8 @@ const FormatTiles* find_tiles(const TileFamilies& families, TensorType type, Act
   return nullptr;
 }
 
-// A single token is a matter of streaming: one panel after the other.
+// A single token is a matter of streaming: one panel after the other, as fast as memory gives them.
+// With more tokens two panels side by side share the loads of the activations.
 void multiply(const TileFamilies& families, const PanelMatrix& w, const ActivationView& x,
               const uint32_t* rows, uint32_t tokens, uint32_t panel_begin, uint32_t panel_end,
               float* y, uint64_t y_stride) {
