@@ -1,3 +1,6 @@
+// Each layer has two ordered sets, of what its last turn used and of the rest; both are ordered by
+// fame, so a victim is found by looking at the first entries of every layer. Fame is a logarithm
+// that never has to be aged: time passes for all entries of a layer alike.
 #include "engine/experts/cache_policy.h"
 
 #include <algorithm>
@@ -23,6 +26,8 @@ void CachePolicy::begin_step(uint32_t layer) {
   Layer& now = current_->second;
   ++now.turns;
   now.last_step = steps_;
+  // What was used in the last turn is the last token's no more. merge() moves the nodes and copies
+  // nothing.
   for (const Rank& rank : now.used) entries_.at(*std::get<const Digest*>(rank)).order = &now.idle;
   now.idle.merge(now.used);
 }
@@ -32,6 +37,8 @@ bool CachePolicy::forgotten(const Layer& layer) const {
 }
 
 // 1/p, where p = (1 - 2^(-1 / kHalfLife)) * the sum over the uses of 2^(-turns since / kHalfLife).
+// Layers that are asked for no more (another model's, an ended request's) never come to the end of
+// that wait.
 double CachePolicy::turns_until_use(const Layer& layer, double fame) const {
   static const double kScale = 1 - std::exp2(-1 / kHalfLife);
   if (forgotten(layer)) return HUGE_VAL;
@@ -74,6 +81,7 @@ void CachePolicy::use(Entries::value_type& entry) {
   }
   double fame = turn_weight(now.turns);
   if (what.layer != nullptr) {
+    // log2(2^a + 2^b), written so that it cannot overflow after many turns.
     fame += std::log2(1 + std::exp2(what.fame - turn_weight(what.layer->turns)));
   }
   what.layer = &now;
@@ -107,6 +115,8 @@ void CachePolicy::erase(const Digest& key) {
   auto found = entries_.find(key);
   if (found == entries_.end() || found->second.order == &history_) return;
   if (is_prefetched(found->second)) ++counters_.work.prefetches_wasted;
+  // Evicted grains keep their fame: without it, one that is used every few tokens would come back
+  // as a stranger each time.
   place(*found, &history_, 0);
   if (history_.size() <= capacity_) return;
   auto oldest = entries_.find(*std::get<const Digest*>(*history_.begin()));

@@ -1,3 +1,6 @@
+// Calls are sorted into jobs, one per grain and group of rows. Jobs run as their grains arrive, so
+// what is in memory is computed while the disk reads the rest. No order shows in the result:
+// addends are integers.
 #include "engine/experts/expert_compute.h"
 
 #include <algorithm>
@@ -11,7 +14,9 @@
 namespace potluck {
 namespace {
 
-// Grains asked for at once: more than a token ever needs, and a bound on what a long prompt pins.
+// Grains asked for at once: more than a token ever needs, and a bound on what a long prompt pins. A
+// prompt of thousands of rows uses every expert of a layer, which no cache of a streamed model
+// holds.
 constexpr size_t kWaveGrains = 1024;
 
 // Calls of one expert with the same grains: [begin, end) of the sorted calls.
@@ -36,6 +41,8 @@ struct ReadyJob {
   ByteSpan grain;
 };
 
+// Rows of a group meet every grain together: the weights of a grain are unpacked once for all of
+// them.
 auto group_key(const ExpertCall& call) {
   return std::tuple(call.expert, call.grains.first, call.grains.count);
 }
@@ -200,6 +207,7 @@ Status ExpertCompute::run(uint32_t layer, const ExpertShape& shape, const Activa
   prepared.fraction_bits = fraction_bits;
   for (size_t i = 0; i < scratch.sums.size(); ++i) {
     if (i == 0) {
+      // Saves one addition of all sums; with a single thread, every one.
       scratch.sums[i].begin_in(out, shape.hidden);
     } else {
       scratch.sums[i].begin(input.tokens, shape.hidden);

@@ -53,6 +53,8 @@ Result<ExpertSource> read_expert(const GgufModel& model, const ExpertBank& bank,
   auto up = read_rows(model, *bank.up, row, columns);
   if (!up) return up.error();
   source.up = std::move(*up);
+  // The columns of a grain are strewn over all rows of down, so for a single grain as much is read
+  // as for the whole expert.
   auto down = read_rows(model, *bank.down, uint64_t{expert} * shape.hidden, shape.hidden);
   if (!down) return down.error();
   source.down = std::move(*down);
@@ -82,6 +84,7 @@ void lay_out(const ExpertBank& bank, const ChunkPlan& plan, const GrainLayout& l
              const ExpertSource& source, MutableByteSpan out) {
   const ExpertShape& shape = bank.shape;
   CHECK(out.size() == layout.bytes);
+  // The padding is hashed with the rest: it has to be the same on every machine.
   std::memset(out.data(), 0, out.size());
   uint64_t skipped = layout.first_column - source.first_column;
   const std::byte* gate = source.gate.data() + skipped * bank.gate->row_bytes();

@@ -53,6 +53,8 @@ Status ImmediateSource::take(std::vector<Arrival>* arrivals) {
   size_t first = taken_;
   for (; taken_ < wave_.size(); ++taken_) {
     Result<GrainView> view = fetch(wave_[taken_]);
+    // No room while earlier views are alive is no failure yet: the caller computes those, drops
+    // them, and asks again.
     if (!view && view.error().code == ErrorCode::kLimit && taken_ > first) return {};
     if (!view) return view.error();
     arrivals->push_back({taken_, std::move(*view)});
@@ -81,6 +83,8 @@ Status ResidentSource::load_all(const GrainCutter& cutter, const Progress& progr
     layer.expert_bytes = layer.offsets.back();
     layer.grains = Buffer(bank.experts * layer.expert_bytes,
                           fmt::format("the experts of layer {}", bank.layer));
+    // Grains are padded to pages for disks; in memory the padding would take room for nothing, so
+    // each expert goes through one buffer.
     Buffer cut(padded.back(), "one expert");
     for (uint32_t expert = 0; expert < bank.experts; ++expert) {
       Status status = cutter.cut_expert(bank.layer, expert, cut.span());
@@ -151,6 +155,7 @@ Result<GgufSource::State::Expert*> GgufSource::State::find(GrainId id) {
                  fmt::format("{} bytes of laid-out experts are in use, the budget is {}",
                              used_bytes, budget_bytes)};
   }
+  // Shared with the views: an expert that leaves the list stays alive while it is computed with.
   auto grains = std::make_shared<Buffer>(bytes);
   if (Status cut = cutter.cut_expert(id.layer, id.expert, grains->span()); !cut) {
     return cut.error();

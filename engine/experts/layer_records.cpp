@@ -34,6 +34,8 @@ std::optional<std::vector<Digest>> LayerRecords::load(uint32_t layer, size_t gra
     std::memcpy(digests[i].bytes.data(), bytes->data() + i * kDigestBytes, kDigestBytes);
   }
   Digest own = sha256(ByteSpan(*bytes).first(grains * kDigestBytes));
+  // A digest that was altered here would name every grain of the model wrongly, and no check behind
+  // it could tell.
   if (own != digests.back()) return std::nullopt;
   digests.pop_back();
   return digests;

@@ -129,6 +129,7 @@ Result<ManifestLayer> read_layer(FieldReader& reader) {
   if (Status shape = read_shape(reader, &layer); !shape) return shape.error();
   layer.plan = plan_chunks(layer.shape);
   uint64_t digests = grains_of(layer);  // at most 2^12 experts x 2^13 grains
+  // Taken before memory is: 2^25 digests have to be there to be made room for.
   ByteSpan bytes = reader.take(digests * sizeof(Digest));
   if (!reader.status()) return reader.status().error();
   layer.grains.resize(digests);
@@ -162,6 +163,7 @@ uint64_t length_of(const ManifestLayer& layer, uint32_t grain) {
   return grain_layout(layer.shape, layer.plan, grain % layer.plan.grains).bytes;
 }
 
+// The usual case: all grains of a model are alike, and no sorting is needed.
 bool one_length(std::span<const ManifestLayer> layers) {
   std::optional<uint64_t> length;
   for (const ManifestLayer& layer : layers) {
@@ -312,7 +314,8 @@ uint64_t Manifest::memory_bytes() const {
   return bytes;
 }
 
-// The body's magic keeps a signature of a manifest from passing for one of anything else.
+// The body's magic keeps a signature of a manifest from passing for one of anything else that the
+// key may ever sign.
 SignedManifest sign_manifest(const Manifest& manifest, const SigningKey& key) {
   ByteVector body = manifest.encode();
   Signature signature = key.sign(body);
@@ -320,6 +323,7 @@ SignedManifest sign_manifest(const Manifest& manifest, const SigningKey& key) {
 }
 
 Result<Manifest> verify_manifest(const SignedManifest& manifest, const SigningPublicKey& key) {
+  // Before decoding: a stranger does not even reach the parser.
   if (!verify_signature(key, manifest.body, manifest.signature)) {
     return Error{ErrorCode::kRefused, "manifest: its signature is not the pool's"};
   }

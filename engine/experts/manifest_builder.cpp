@@ -1,3 +1,6 @@
+// Layer by layer, with as many experts at a time as there are threads: cutting and hashing run in
+// parallel, the store is written by one thread, in order, so that the grains of an expert lie one
+// after another.
 #include "engine/experts/manifest_builder.h"
 
 #include <algorithm>
@@ -105,6 +108,7 @@ Status ManifestBuilder::take(const CutExpert& expert, ManifestLayer* layer) {
     if (store_ == nullptr) continue;
     uint64_t length =
         cutter_.grain_bytes({static_cast<uint16_t>(layer->layer), 0, static_cast<uint16_t>(grain)});
+    // The digest was computed from these very bytes a moment ago.
     if (Status put = store_->put_trusted(digest, rest.first(length)); !put) return put;
     rest = rest.subspan(length);
   }

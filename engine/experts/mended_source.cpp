@@ -29,6 +29,8 @@ Result<GrainView> MendedSource::cut(GrainId id, const Error& reason) {
   auto grain = std::make_shared<Buffer>(cutter_.grain_bytes(id));
   if (Status cut = cutter_.cut(id, grain->span()); !cut) return cut.error();
   const Digest& digest = manifest_.digest_of(id);
+  // Compared with the manifest, not with the store: a model file that was replaced meanwhile must
+  // not mend a store of the old one.
   if (sha256(grain->span()) != digest) {
     return Error{ErrorCode::kCorrupt,
                  fmt::format("{}; the model file, too, was altered since the store was built",
@@ -40,6 +42,7 @@ Result<GrainView> MendedSource::cut(GrainId id, const Error& reason) {
 
 // A store that takes nothing more is no reason to stop.
 void MendedSource::put_back(const Digest& digest, ByteSpan grain, const Error& reason) {
+  // Its pages go into quarantine, so that the new copy is not written to the bad place.
   store_.distrust(digest);
   Status put = store_.put_trusted(digest, grain);
   ++mended_;

@@ -33,6 +33,7 @@ void PrefetchGate::judge(Layer& layer) {
   uint32_t outcomes = layer.used + layer.wasted;
   if (outcomes < kSample) return;
   if (layer.used < kLeastUsed * outcomes) {
+    // Counted anew after the rest: what the old text did says nothing about the new one.
     layer = {0, 0, kRest};
     return;
   }

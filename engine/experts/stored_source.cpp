@@ -1,3 +1,6 @@
+// The life of a slab: vacant, then being read (waiters are told when it has come), then resident
+// and perhaps viewed, then a victim of the policy. A wave first takes what is resident, plans reads
+// for the rest as far as there are slabs, and goes on as views are dropped.
 #include "engine/experts/stored_source.h"
 
 #include <algorithm>
@@ -11,7 +14,9 @@ namespace potluck {
 namespace {
 
 constexpr uint64_t kSlabAlignment = 4096;  // direct reads ask for it
-constexpr size_t kReadsPlanned = 4;        // then they go out: planning a wave takes a while
+// So many planned reads go out at once: planning a whole wave takes a while, in which the disk
+// would have nothing to do.
+constexpr size_t kReadsPlanned = 4;
 
 // Memory for `slabs` slabs. Buffer aligns small blocks to 64 bytes only, so it asks for a little
 // more and starts at the next multiple.
@@ -40,7 +45,8 @@ struct Slab {
   ByteSpan grain() const { return {data, grain_bytes}; }
 };
 
-// One request to the reader: the slabs it fills, in order.
+// One request to the reader: the slabs it fills, in order. Several grains make one request where
+// they are neighbors on disk: requests of about 1 MiB reach a disk's full rate.
 struct Read {
   std::vector<uint32_t> slabs;
   const ReadableFile* file = nullptr;
@@ -188,6 +194,7 @@ bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
   }
   if (policy.is_prefetched(digest)) {
     gate.used(slab.id.layer);
+    // What was a guess is wanted now: it must not wait behind the reads of this wave.
     if (slab.reading) reader->promote(slab.tag);
   }
   policy.touch(digest);
@@ -242,6 +249,7 @@ void StoredSource::State::start_prefetches() {
          reader->outstanding() + planned.size() < reader->depth()) {
     GrainId id = prefetch[next_prefetch];
     ++next_prefetch;
+    // Prefetches come from another machine's guess: they may name anything.
     if (!manifest.contains(id) || !gate.open(id.layer)) continue;
     const Digest& digest = manifest.digest_of(id);
     if (slab_of.contains(digest) || !store.contains(digest)) continue;
@@ -338,6 +346,7 @@ void StoredSource::State::finish(Read& read, const Status& status) {
 void StoredSource::State::finish_slab(uint32_t index, const Status& status) {
   const std::shared_ptr<Slab>& slab = slabs[index];
   slab->reading = false;
+  // Compared once per read and not per use: what is in memory was right when it came.
   Status good = status ? store.verify(slab->digest, slab->grain()) : status;
   std::vector<size_t> waiters = std::exchange(slab->waiters, {});
   awaited -= waiters.size();
@@ -398,6 +407,7 @@ Status StoredSource::State::wait_for_some() {
   start_reads();
   while (failures.empty() && ready.empty() && !wave_complete()) {
     // Prefetches under way hold slabs, too.
+    // Nothing is on its way and no slab is free: all of them are held by views.
     if (reader->outstanding() == 0) return no_room();
     TimePoint start = clock.now();
     collect(true);
