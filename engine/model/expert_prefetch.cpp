@@ -33,6 +33,7 @@ void ExpertPrefetch::run(uint32_t layer, uint32_t rows, const float* residual) {
           {logits_.data() + uint64_t{row} * router.experts, router.experts},
           {next.router.bias, next.router.selection_bias}, scratch,
           {experts_.data() + uint64_t{row} * router.top_k, router.top_k}, weights_);
+    // A broken row is reported where it is computed; here it only makes the guess worthless.
     if (!std::isfinite(weights_[0])) return clear();
   }
 }

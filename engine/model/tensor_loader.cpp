@@ -1,3 +1,5 @@
+// Errors are kept, not returned, so that loading a layer reads like a list of its tensors; after
+// the first one nothing is read any more.
 #include "engine/model/tensor_loader.h"
 
 #include <algorithm>
@@ -10,7 +12,8 @@
 namespace potluck {
 namespace {
 
-// How much of a tensor is in memory twice while it is laid out.
+// How much of a tensor is in memory twice while it is laid out: an output matrix of 600 MB must not
+// need 1.2 GB for a moment.
 constexpr uint64_t kPieceBytes = 4 * kMiB;
 
 Result<const GgufTensor*> find_tensor(const GgufModel& model, const std::string& name,
@@ -141,6 +144,7 @@ void TensorLoader::refuse(const std::string& name, std::string_view why) {
 
 Status TensorLoader::finish(const std::string& architecture) const {
   if (error_) return *error_;
+  // A tensor that was not asked for means that this model computes something that we do not.
   for (const GgufTensor& tensor : model_.tensors()) {
     if (known_.contains(tensor.name)) continue;
     return Error{ErrorCode::kUnsupported,

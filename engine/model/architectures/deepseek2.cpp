@@ -27,6 +27,7 @@ void read_latent(ConfigReader& reader, ModelConfig* config) {
   config->kv_heads = 1;
   config->head_dim = latent.rank + config->rope.dimensions;
   config->value_dim = latent.rank;
+  // By the size of a head as it was trained, not by that of the latent vector that is compared.
   config->attention_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(key)));
 }
 
@@ -54,6 +55,7 @@ Result<ModelConfig> read_deepseek2_config(const GgufModel& model) {
   config.router.normalize_weights = false;
   reader.read_router(&config.router);
   config.leading_dense_layers = reader.count_or_zero("leading_dense_block_count", config.layers);
+  // No key says it. The first layer with experts has the tensor, or none has.
   std::string bias = "blk." + std::to_string(config.leading_dense_layers) + ".exp_probs_b.bias";
   config.router.selection_bias = reader.has_tensor(bias);
   // V2 ranks groups by their best expert.
