@@ -26,8 +26,8 @@ void CachePolicy::begin_step(uint32_t layer) {
   Layer& now = current_->second;
   ++now.turns;
   now.last_step = steps_;
-  // What was used in the last turn is the last token's no more. merge() moves the nodes and copies
-  // nothing.
+  // A new turn: what the last token used is idle until it is used again. merge() moves the nodes
+  // and copies nothing.
   for (const Rank& rank : now.used) entries_.at(*std::get<const Digest*>(rank)).order = &now.idle;
   now.idle.merge(now.used);
 }
@@ -37,8 +37,8 @@ bool CachePolicy::forgotten(const Layer& layer) const {
 }
 
 // 1/p, where p = (1 - 2^(-1 / kHalfLife)) * the sum over the uses of 2^(-turns since / kHalfLife).
-// Layers that are asked for no more (another model's, an ended request's) never come to the end of
-// that wait.
+// A layer that is asked for no more never has another turn, so its entries would stay for ever:
+// they count as never used again.
 double CachePolicy::turns_until_use(const Layer& layer, double fame) const {
   static const double kScale = 1 - std::exp2(-1 / kHalfLife);
   if (forgotten(layer)) return HUGE_VAL;

@@ -14,9 +14,8 @@
 namespace potluck {
 namespace {
 
-// Grains asked for at once: more than a token ever needs, and a bound on what a long prompt pins. A
-// prompt of thousands of rows uses every expert of a layer, which no cache of a streamed model
-// holds.
+// Grains asked for at once: more than a token ever needs, and a bound on what a long prompt, which
+// may use every expert of a layer, pins in the cache.
 constexpr size_t kWaveGrains = 1024;
 
 // Calls of one expert with the same grains: [begin, end) of the sorted calls.

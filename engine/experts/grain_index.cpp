@@ -65,7 +65,7 @@ Result<std::unique_ptr<GrainIndex>> GrainIndex::open(Storage& storage, std::stri
   index->file_ = std::move(*file);
   uint64_t end = index->entries_ * kEntryBytes;
   // Damage at the end is a write that a crash interrupted: new entries go there. Damage in the
-  // middle stays, as moving what follows would be a risk for nothing.
+  // middle is counted and left where it is.
   if (uint64_t size = index->file_->size(); size > end) {
     if (Status cut = index->file_->resize(end); !cut) return cut.error();
     notices->push_back(

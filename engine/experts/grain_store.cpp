@@ -268,8 +268,7 @@ Status GrainStore::write(const Digest& digest, ByteSpan grain, const PageRun& ru
   if (!file) return file.error();
   Segment& segment = segments_.at(run.segment);
   segment.unsynced = true;
-  // Space is reserved first: then a full disk shows before the first byte, and the grain is in one
-  // piece on the disk.
+  // Space is reserved first: a full disk shows before the first byte.
   if (Status space = (*file)->allocate(run.offset(), run.bytes()); !space) return space;
   if (Status written = (*file)->write_at(run.offset(), grain); !written) return written;
   GrainRecord record{run, 0, grain_checksum(grain)};

@@ -249,7 +249,7 @@ void StoredSource::State::start_prefetches() {
          reader->outstanding() + planned.size() < reader->depth()) {
     GrainId id = prefetch[next_prefetch];
     ++next_prefetch;
-    // Prefetches come from another machine's guess: they may name anything.
+    // A prefetch may be the guess of another machine, and name anything.
     if (!manifest.contains(id) || !gate.open(id.layer)) continue;
     const Digest& digest = manifest.digest_of(id);
     if (slab_of.contains(digest) || !store.contains(digest)) continue;

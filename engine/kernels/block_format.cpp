@@ -29,8 +29,9 @@ void decode_bf16(const std::byte* values, uint64_t count, float* out) {
   for (uint64_t i = 0; i < count; ++i) out[i] = bfloat16_to_float(load<uint16_t>(values + 2 * i));
 }
 
-// ggml writes d * (0.5 + s) / 4, or / 2: with d divided beforehand that is an odd integer 2 s + 1
-// times a number. Exact: halves of 2^-24 and more become normal numbers of float32.
+// IQ2 and IQ3_XXS: ggml computes d * (0.5 + s) / 4, or / 2. With d divided beforehand that is an
+// odd integer 2 s + 1 times a number. Exact: halves of 2^-24 and more become normal numbers of
+// float32.
 float quarter_of_half(uint16_t bits) {
   return half_to_float(bits) * 0.25F;
 }
