@@ -82,8 +82,7 @@ void SimulatedDisk::collect(std::vector<BlockReadDone>* done, bool wait) {
     advance(now);
     take_real(false);
     if (deliver(now, done) > 0 || !wait) return;
-    // Nothing is ready. Waiting for the real reader blocks until a read ends; for a due time, until
-    // then.
+    // Nothing is ready: wait for whichever is later, the real read or the simulated time.
     bool late = begun_.front().due <= now;  // the real disk is slower than the simulated one
     if (late) {
       take_real(true);

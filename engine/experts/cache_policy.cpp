@@ -115,8 +115,8 @@ void CachePolicy::erase(const Digest& key) {
   auto found = entries_.find(key);
   if (found == entries_.end() || found->second.order == &history_) return;
   if (is_prefetched(found->second)) ++counters_.work.prefetches_wasted;
-  // Evicted grains keep their fame: without it, one that is used every few tokens would come back
-  // as a stranger each time.
+  // Evicted grains keep their fame: without it, a grain that is used every few tokens would count
+  // as new each time.
   place(*found, &history_, 0);
   if (history_.size() <= capacity_) return;
   auto oldest = entries_.find(*std::get<const Digest*>(*history_.begin()));

@@ -206,7 +206,8 @@ Status ExpertCompute::run(uint32_t layer, const ExpertShape& shape, const Activa
   prepared.fraction_bits = fraction_bits;
   for (size_t i = 0; i < scratch.sums.size(); ++i) {
     if (i == 0) {
-      // Saves one addition of all sums; with a single thread, every one.
+      // The first thread adds into the result itself: one addition of all sums less, and none at
+      // all with a single thread.
       scratch.sums[i].begin_in(out, shape.hidden);
     } else {
       scratch.sums[i].begin(input.tokens, shape.hidden);

@@ -92,8 +92,7 @@ std::string GgufTensor::shape_text() const {
 Result<GgufModel> GgufModel::open(Storage& storage, const std::string& path) {
   GgufModel model;
   if (Status added = model.add_files(storage, path); !added) return added.error();
-  // Only the first part has the total: a part that is missing tensors, or one of another model,
-  // shows here.
+  // The total over all parts: a part that lacks tensors, or is one of another model, shows here.
   if (model.metadata_.contains("split.tensors.count")) {
     Status total = expect_integer(model.metadata_, "split.tensors.count", model.tensors_.size());
     if (!total) return total.error().in(path);

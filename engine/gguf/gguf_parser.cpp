@@ -37,8 +37,8 @@ Error corrupt(std::string message) {
 
 Status check_version(uint32_t version) {
   if (version >= kOldestVersion && version <= kNewestVersion) return {};
-  // The magic is four single bytes and reads alike in both orders; a small version with its bytes
-  // swapped has zeros below.
+  // The magic is four single bytes and reads alike in both orders. A small version with its bytes
+  // swapped has its low 16 bits clear.
   if (version != 0 && (version & 0xffff) == 0) {
     return Error{ErrorCode::kUnsupported, "expected a little-endian file, found a big-endian one"};
   }

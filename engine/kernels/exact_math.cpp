@@ -118,7 +118,7 @@ double exact_log64(double x) {
   if (!(x > 0)) return std::numeric_limits<double>::quiet_NaN();
   if (x == kInfinity) return x;
   int64_t e = 0;
-  // A subnormal number has its exponent nowhere: scaled up, it has.
+  // Subnormal numbers have no exponent of their own; times 2^54 they are normal.
   if (x < 0x1p-1022) {
     x *= 0x1p54;
     e = -54;

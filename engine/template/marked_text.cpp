@@ -1,5 +1,5 @@
-// Bytes in one sequence and, beside it, the ends of runs of equal trust: most texts have one to
-// three runs, so marks cost almost nothing.
+// Bytes in one sequence and, beside it, the ends of runs of equal trust: a text has few runs, so
+// marks cost almost nothing.
 #include "engine/template/marked_text.h"
 
 #include <algorithm>

@@ -10,7 +10,7 @@ namespace {
 
 using block_fields::kBlock;
 
-// Unpacking a block takes longer than a product with it: eight tokens share it.
+// A block is unpacked once for so many tokens.
 constexpr uint32_t kTileTokens = 8;
 
 // The sums of one panel's rows.
