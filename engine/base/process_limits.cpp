@@ -35,7 +35,7 @@ class RealFiles final : public SystemFiles {
   }
 
  private:
-  // Where /proc is not mounted the kernel still tells the two figures that matter.
+  // Where /proc is not mounted, sysinfo() still gives the two figures that matter.
   static std::optional<std::string> without_proc() {
     struct sysinfo info = {};
     if (sysinfo(&info) != 0) return std::nullopt;
@@ -50,8 +50,8 @@ uint64_t saturated_product(uint64_t a, uint64_t b) {
   return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
 }
 
-// The number at the start of a text; nothing for "max", "-1" and what else is not one. What is
-// beyond 64 bits is as good as the largest number. So "max" and a missing file are alike: no limit.
+// The number at the start of a text; nothing for "max", "-1" and other texts, so these are alike
+// with a missing file: no limit. Beyond 64 bits it is the largest number.
 std::optional<uint64_t> number(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   uint64_t value = 0;
@@ -106,7 +106,7 @@ bool lists(std::string_view controllers, std::string_view name) {
   return std::find(parts.begin(), parts.end(), name) != parts.end();
 }
 
-// Where one hierarchy of control groups is mounted, and which of its groups is to be seen there.
+// Where a hierarchy of control groups is mounted, and which of its groups is visible there.
 struct Mount {
   std::string root;
   std::string point;
@@ -126,8 +126,8 @@ std::string unescaped(std::string_view text) {
   return result;
 }
 
-// The mounts of the hierarchy with `controller`, of version 2 if that is empty; the usual place if
-// the list of mounts does not say.
+// The mounts of the hierarchy of `controller`, or of version 2 if that is empty. If the list of
+// mounts does not say, the usual place.
 std::vector<Mount> mounts_of(std::string_view mountinfo, const std::string& controller) {
   std::vector<Mount> mounts;
   for_lines(mountinfo, [&](std::string_view line) {

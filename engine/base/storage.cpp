@@ -246,7 +246,7 @@ Error SystemWritableFile::failed(const char* action, int number) const {
   return error;
 }
 
-// One pwrite, over interrupts. As with reading, O_DIRECT may be refused only now.
+// One pwrite, over interruptions. As with reading, O_DIRECT may be refused only now.
 ssize_t SystemWritableFile::write_some(uint64_t offset, ByteSpan data) {
   for (;;) {
     ssize_t written = ::pwrite(fd_.get(), data.data(), data.size(), static_cast<off_t>(offset));
@@ -367,7 +367,8 @@ Result<std::unique_ptr<ReadableFile>> SystemStorage::open(const std::string& pat
   if (!fd.valid()) return os_error(path, "open", errno);
   Result<struct stat> status = regular_status(fd, path);
   if (!status) return status.error();
-  // From here on reads may wait; io_uring takes the flag for a wish to fail rather than to wait.
+  // From here on reads may wait. io_uring would take O_NONBLOCK as a request to fail instead of
+  // waiting.
   if (int flags = ::fcntl(fd.get(), F_GETFL); flags >= 0) {
     (void)::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK);
   }

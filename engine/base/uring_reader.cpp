@@ -50,10 +50,10 @@ struct UringBlockReader::State {
   }
   ~State() { ::close(wake_event); }
 
-  // Of any thread.
+  // Any thread.
   void wake_up();
 
-  // Of the thread of the ring.
+  // The thread of the ring.
   void run(std::promise<int> ready);
   bool exchange();
   void listen();
@@ -170,8 +170,8 @@ void UringBlockReader::State::request_rest(uint32_t index) {
   entry->user_data = index;
 }
 
-// For files without a descriptor, and whenever something is unusual: the file knows what to do
-// about it and what to call it. The other reads wait meanwhile.
+// For files without a descriptor, and for everything unusual: the file knows how to handle it and
+// how to word the error. Other reads wait meanwhile.
 void UringBlockReader::State::read_through_file(uint32_t index) {
   const BlockRead& read = slots[index].read;
   finish(index, read.file->read_parts_at(read.offset, read.parts.span()));

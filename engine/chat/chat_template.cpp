@@ -55,8 +55,8 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source) {
   return made;
 }
 
-// Contents as texts and arguments as objects are what most templates take. Where the probe does not
-// come out that way but does in the other form, the other form it is.
+// Most templates take contents as texts and arguments as objects. Where the probe gets lost in that
+// form but shows in the other one, the other form is used.
 void ChatTemplate::find_form() {
   const auto needs = [this](const Conversation& probe, ConversationForm other) {
     return !shows_needle(render(probe, {}, form_)) && shows_needle(render(probe, {}, other));

@@ -8,8 +8,8 @@
 namespace potluck {
 namespace {
 
-// Templates build control tokens from these ("<|" + role + "|>"), so they must be trusted. They can
-// be: a client that picks one of them picks nothing that a message could not have had.
+// Templates build control tokens from these ("<|" + role + "|>"), so they must be trusted. That is
+// safe: a client that picks one of them gains nothing that an ordinary message does not have.
 constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
                                                  "assistant", "tool",      "function"};
 
@@ -55,7 +55,8 @@ class Converter {
     return heap_.from_json(JsonValue{bytes}, Trust::kUser);
   }
 
-  // A list of nothing but text parts is the text of them all, and the other way round.
+  // A list of text parts alone becomes one text, or a text becomes a list, as the template takes
+  // it.
   Result<Value> content(const JsonValue& content) {
     const std::string* whole = content.text();
     if (form_.parts && whole != nullptr) return one_part(*whole);

@@ -45,7 +45,7 @@ bool is_probe_call(std::string_view text, ToolCallSyntax* syntax) {
   return !syntax->name_key.empty() && !syntax->arguments_key.empty();
 }
 
-// What the first text has and the second has not.
+// The part of the first text that the second does not have.
 std::string_view difference(std::string_view first, std::string_view second) {
   const size_t shorter = std::min(first.size(), second.size());
   size_t front = 0;
@@ -79,8 +79,8 @@ Conversation tool_call_counterprobe() {
   return probe_conversation({"assistant", {std::string(kCounterprobe)}, {}, {}, {}, {}});
 }
 
-// The object begins at the last brace before the name, and ends at the first one behind it, that
-// make it whole: marks may hold braces of their own.
+// The object begins at the last brace before the name and ends at the first brace behind it with
+// which it is whole JSON: marks may hold braces of their own.
 std::optional<ToolCallSyntax> find_tool_call_syntax(std::string_view probe,
                                                     std::string_view counterprobe) {
   const std::string_view call = difference(probe, counterprobe);
@@ -96,7 +96,7 @@ std::optional<ToolCallSyntax> find_tool_call_syntax(std::string_view probe,
       if (!is_probe_call(call.substr(begin, end + 1 - begin), &syntax)) continue;
       syntax.open = trimmed(call.substr(0, begin));
       syntax.close = trimmed(call.substr(end + 1));
-      // Lists of calls, and calls that end with the answer, are other syntaxes.
+      // Lists of calls, and calls without a closing mark, are other syntaxes.
       const bool marked = !syntax.open.empty() && !syntax.close.empty() &&
                           !syntax.open.ends_with('[') && !syntax.close.starts_with(']');
       return marked ? std::optional(syntax) : std::nullopt;

@@ -11,7 +11,7 @@
 namespace potluck {
 namespace {
 
-// A layer that has had no turn for so many times the usual distance is in use no more.
+// A layer that had no turn for this many rounds of all layers is no longer in use.
 constexpr uint64_t kForgottenRounds = 16;
 
 double turn_weight(uint64_t turn) {

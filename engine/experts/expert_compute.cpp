@@ -116,8 +116,8 @@ void ExpertCompute::Scratch::plan_jobs(uint32_t layer, std::span<const ExpertCal
   first_job.push_back(static_cast<uint32_t>(jobs.size()));
 }
 
-// A quantized matrix that gets float activations (its partner is a float matrix) has them quantized
-// here, once for the batch.
+// Where one of gate and up has float weights, activations come as floats. The other one's are
+// quantized here, once for the batch.
 GrainInput ExpertCompute::Scratch::prepare_input(const ExpertShape& shape,
                                                  const ActivationView& input,
                                                  const KernelTable& kernels, ThreadPool& pool) {

@@ -82,7 +82,8 @@ ActivationForm ExpertShape::down_form() const {
   return is_float(down) ? ActivationForm::kF32 : ActivationForm::kQ8Block32;
 }
 
-// The hidden vector arrives quantized, unless it is to be in floats and one matrix is not.
+// The hidden vector arrives quantized, except that it comes as floats where only one of gate and up
+// is quantized; then it is quantized where it is used.
 std::vector<KernelPart> ExpertShape::kernel_parts() const {
   std::set<KernelPart> parts = {products_of(gate), products_of(up), products_of(down),
                                 KernelPart::kAccumulate};

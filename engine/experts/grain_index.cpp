@@ -17,7 +17,7 @@ constexpr uint32_t kPut = 0x31504750;     // "PGP1"
 constexpr uint32_t kRemove = 0x31524750;  // "PGR1"
 // 4 MiB of the log at a time.
 constexpr uint64_t kReadEntries = 64 * kKiB;
-// Shorter logs are not worth writing anew.
+// A shorter log is not worth rewriting.
 constexpr uint64_t kCompactFrom = 1024;
 
 using Entry = std::array<std::byte, kEntryBytes>;
@@ -126,7 +126,8 @@ void GrainIndex::replay(ByteSpan entry, GrainRecords* records) {
   }
 }
 
-// The end moves only when the whole entry is written: what a failed write left is written over.
+// The end moves only once the whole entry is written: the next entry overwrites what a failed write
+// left.
 Status GrainIndex::append(ByteSpan entry) {
   if (Status written = file_->write_at(entries_ * kEntryBytes, entry); !written) return written;
   ++entries_;

@@ -26,7 +26,7 @@ std::vector<uint64_t> grain_offsets(const ExpertShape& shape, const ChunkPlan& p
   return offsets;
 }
 
-// One expert as it was cut, without the padding of its grains.
+// Copies one expert without the padding of its grains.
 void pack_expert(ByteSpan cut, std::span<const uint64_t> from, std::span<const uint64_t> to,
                  MutableByteSpan out) {
   for (size_t grain = 0; grain + 1 < to.size(); ++grain) {

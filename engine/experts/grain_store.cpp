@@ -135,7 +135,7 @@ Status GrainStore::verify(const Digest& digest, ByteSpan bytes) {
   return drop_altered(digest, "its checksum is not what it was");
 }
 
-// Names what was asked for and what there is; the grain itself is as good as it was.
+// The caller asked for the wrong length. The grain itself is not damaged.
 Error GrainStore::wrong_length(const Digest& digest, uint64_t wanted) const {
   return {ErrorCode::kInvalidArgument,
           fmt::format("{}: grain {} was asked for with {} bytes, it has {}", directory_,
@@ -161,7 +161,7 @@ void GrainStore::distrust(const Digest& digest) {
   quarantine(digest);
 }
 
-// Losses beyond the limit are not listed: the owner of the units notices them at its next check.
+// Losses beyond the limit are not listed: the owner of the units finds them at its next check.
 void GrainStore::report_loss(const Digest& digest) {
   constexpr size_t kMostLost = 64 * 1024;
   if (lost_.size() < kMostLost) lost_.push_back(digest);
@@ -287,8 +287,8 @@ void GrainStore::remove(const Digest& digest) {
   give_back(run);
 }
 
-// Where the index cannot take the news, the grain comes back when the store is opened again; its
-// checksum tells whether it is still there.
+// If the removal cannot be logged, the grain comes back when the store is next opened; its checksum
+// tells whether it is still there.
 void GrainStore::forget(const Digest& digest) {
   Digest name = digest;  // may live in the record
   auto found = records_.find(name);
@@ -327,8 +327,8 @@ ScrubResult GrainStore::scrub(uint64_t most_bytes) {
   return result;
 }
 
-// Lists the grains of the next segment; false after the last. Altered grains that were in
-// quarantine for a whole round are so no more.
+// Lists the grains of the next segment; false after the last one. Pages that were in quarantine for
+// a whole round are given back then.
 bool GrainStore::next_scrubbed_segment() {
   auto next = segments_.lower_bound(next_scrubbed_);
   if (next == segments_.end()) {
@@ -352,7 +352,7 @@ bool GrainStore::next_scrubbed_segment() {
   return true;
 }
 
-// A place that cannot be read twice in a row will not heal by waiting: the grain is dropped, too.
+// A place that cannot be read twice in a row will not heal by waiting: that grain is dropped, too.
 void GrainStore::scrub_grain(const Place& place, ScrubResult* result) {
   PageBuffer buffer(place.run.bytes());
   result->bytes_read += place.run.bytes();

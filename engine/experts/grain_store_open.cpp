@@ -69,8 +69,8 @@ std::vector<Claim> sorted_claims(const GrainRecords& records) {
   return claims;
 }
 
-// Takes those out of `claims` that reach beyond their segment, and of two that overlap the older:
-// that it was removed was lost. Returns them.
+// Takes out of `claims`, and returns, those that reach beyond their segment, and the older one of
+// two that overlap: the entry that removed it was lost.
 std::vector<Digest> take_unsound(const SegmentSizes& sizes, std::vector<Claim>* claims) {
   std::vector<Digest> lost;
   std::vector<Claim> sound;
@@ -150,7 +150,7 @@ Status GrainStore::adopt_segments() {
   return {};
 }
 
-// What lies behind the last grain was never finished.
+// Behind the last grain there are only holes and writes that never finished.
 Status GrainStore::cut_or_remove(uint32_t segment, uint32_t pages, uint32_t used_pages) {
   if (used_pages == 0) {
     segments_.erase(segment);

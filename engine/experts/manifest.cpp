@@ -25,7 +25,7 @@ bool is_control(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
-// What a file calls itself ends up on terminals: no control characters, no endless names.
+// The name of a model is shown on terminals: no control characters, bounded length.
 std::string clean_name(std::string name) {
   if (name.size() > limits::kNameBytes) name.resize(limits::kNameBytes);
   std::replace_if(name.begin(), name.end(), is_control, '_');
@@ -41,7 +41,7 @@ uint64_t grains_of(const ManifestLayer& layer) {
 }
 
 // Reads fields one after the other; the first failure is kept, and zeros are read after it. The
-// caller looks at ok() before it uses what was read.
+// caller looks at status() before it uses what was read.
 class FieldReader {
  public:
   explicit FieldReader(ByteSpan bytes) : reader_(bytes) {}
@@ -151,8 +151,8 @@ void write_layer(const ManifestLayer& layer, ByteWriter& writer) {
   writer.write(std::as_bytes(std::span(layer.grains)));
 }
 
-// A grain of a manifest that is being checked: where it stands, and the first part of its digest,
-// by which nearly all are told apart.
+// A grain of a manifest that is being checked: its place, and the first bytes of its digest, which
+// tell nearly all apart.
 struct NamedGrain {
   uint64_t prefix;
   uint32_t layer;  // index

@@ -9,14 +9,14 @@ void MendedSource::request(std::span<const GrainId> wave) {
   stored_.request(wave);
 }
 
-// The store names all it cannot give of a wave, and goes on with the rest: each such grain costs
-// one failed read and one cut.
+// The store names every grain of a wave that it cannot give and goes on with the rest, so each such
+// grain costs one failed read and one cut.
 Status MendedSource::take(std::vector<Arrival>* arrivals) {
   failures_.clear();
   if (Status taken = stored_.take_each(arrivals, &failures_); !taken) return taken;
   for (const StoredSource::Failure& failure : failures_) {
     GrainId id = wave_[failure.index];
-    // Without descriptors or memory nothing is wrong with the store.
+    // A lack of descriptors or memory says nothing about the store.
     if (failure.error.code == ErrorCode::kLimit || !manifest_.contains(id)) return failure.error;
     auto view = cut(id, failure.error);
     if (!view) return view.error();

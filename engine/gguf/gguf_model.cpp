@@ -46,13 +46,13 @@ std::span<const GgufTensor::Piece> places_of(const GgufTensor& tensor, GgufTenso
   return tensor.pieces.empty() ? std::span<const GgufTensor::Piece>(whole, 1) : tensor.pieces;
 }
 
-// A model that was never split says nothing of it, or 0, or 1.
+// A model that was never split has no such key, or says 0 or 1.
 bool says_whole(const GgufMetadata& metadata) {
   const auto count = metadata.integer("split.count");
   return count ? *count <= 1 : count.error().code == ErrorCode::kNotFound;
 }
 
-// What a file says about the split must agree with its name: part `part` (0-based) of `parts`.
+// What a file says about the split must agree with its name. `part` counts from 0.
 Status check_split_keys(const GgufMetadata& metadata, uint32_t part, uint32_t parts) {
   if (parts > 1) {
     if (Status count = expect_integer(metadata, "split.count", parts); !count) return count;

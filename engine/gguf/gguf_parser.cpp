@@ -61,7 +61,7 @@ Status check_value_count(const GgufTensor& tensor) {
   return {};
 }
 
-// The format of a tensor, which makes its size computable and its rows whole blocks.
+// Sets the format of a tensor, from which its size follows; rows must be whole blocks.
 Status set_format(GgufTensor& tensor, uint32_t type) {
   const BlockFormat* format = find_block_format(type);
   if (format == nullptr) {
@@ -83,7 +83,7 @@ Status set_format(GgufTensor& tensor, uint32_t type) {
   return {};
 }
 
-// Moves the tensor from `offset` in the data section to its place in the file.
+// Turns the offset within the data section into one in the file.
 Status place_tensor(GgufTensor& tensor, uint64_t data_start, uint64_t file_size) {
   uint64_t begin = 0;
   uint64_t end = 0;

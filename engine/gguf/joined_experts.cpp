@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kParts{"gate", "up", "down"};
 
-// Of which bank a tensor is a piece, and of which expert.
+// Which bank and which expert a tensor belongs to.
 struct PieceName {
   uint32_t layer;
   std::string_view part;

@@ -5,7 +5,7 @@
 namespace potluck::block_fields {
 namespace {
 
-// What a part has unless its format says otherwise.
+// Fills in what most formats lack: sub-scales and minimums of 1.
 void start(uint16_t d, uint16_t dmin, BlockPart& out) {
   out.d = d;
   out.dmin = dmin;

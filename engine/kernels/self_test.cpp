@@ -137,7 +137,7 @@ class PartTest {
     }
   }
 
-  // Its tail fills no block.
+  // The tail of the row does not fill a block.
   void quantize(uint32_t block) {
     constexpr uint32_t kCount = 3 * 256 + 41;
     std::vector<float> values = draws_.floats(kCount, 4);

@@ -21,9 +21,9 @@ constexpr std::array kArchitectures = {POTLUCK_FAMILIES(POTLUCK_FAMILY_ROW)};
 
 // The attention kernels work on whole groups of 8 positions or dimensions.
 constexpr uint32_t kLanes = 8;
-// What rope may multiply by; published models use less than 2.
+// A bound on what sines and cosines are multiplied by; published models use less than 2.
 constexpr double kRopeMagnitude = 1e6;
-// Tokens that the delta net's convolution may see; published models use 4.
+// A bound on the tokens that the delta net's convolution sees; published models use 4.
 constexpr uint32_t kConvolution = 64;
 
 std::string known_architectures() {
@@ -116,7 +116,7 @@ Status check_rope(const ModelConfig& config) {
     return unsupported(
         fmt::format("YaRN needs the original context, but it is {}", rope.original_context));
   }
-  // Numbers that are good one by one may be of no use together.
+  // Numbers that are valid one by one may be useless together.
   if (!RopeFrequencies(rope).in_range() || std::abs(rope.magnitude) > kRopeMagnitude) {
     return unsupported(fmt::format(
         "rope's base {}, factor {}, fast {}, slow {} and magnitude {} make no frequencies",

@@ -7,7 +7,7 @@
 namespace potluck {
 namespace {
 
-// Where every expert has tensors of its own, there is one for each and none beyond.
+// Where every expert has a tensor of its own, there must be exactly one for each.
 Status check_pieces(const GgufTensor& tensor, uint32_t layer, std::string_view part,
                     uint32_t experts) {
   const size_t found = tensor.pieces.size();

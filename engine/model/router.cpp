@@ -18,8 +18,8 @@ namespace {
 constexpr float kSmallestSum = 6.103515625e-5F;
 constexpr float kTaken = -std::numeric_limits<float>::infinity();
 
-// Logits that no order can be made of: the router's weights or input are broken. The experts are
-// any; the weights say that they must not be used.
+// For logits that have no order: the router's weights or input are broken. Which experts are named
+// does not matter; the weights of NaN fail the row.
 void route_nowhere(std::span<uint32_t> experts, std::span<float> weights) {
   for (uint32_t i = 0; i < experts.size(); ++i) experts[i] = i;
   std::fill(weights.begin(), weights.end(), std::numeric_limits<float>::quiet_NaN());
@@ -46,7 +46,7 @@ bool softmax(const KernelTable& kernels, std::span<float> values) {
   return true;
 }
 
-// Logits, in place, to what experts are chosen by before the selection bias.
+// Turns logits, in place, into the values that experts are chosen by before the selection bias.
 bool gate(Gating gating, const KernelTable& kernels, std::span<float> values) {
   if (gating == Gating::kSoftmax) return softmax(kernels, values);
   for (float& value : values) {
@@ -56,7 +56,7 @@ bool gate(Gating gating, const KernelTable& kernels, std::span<float> values) {
   return true;
 }
 
-// What a group counts as: its best score, or the sum of its best two.
+// The score of a group: its best score, or the sum of its best two.
 float group_score(std::span<const float> scores, bool best_two) {
   float best = kTaken;
   float second = kTaken;
@@ -67,7 +67,7 @@ float group_score(std::span<const float> scores, bool best_two) {
   return best_two && scores.size() > 1 ? best + second : best;
 }
 
-// Takes the experts of all groups but the best out of the choice.
+// Takes the experts of all but the best groups out of the choice.
 void keep_best_groups(const RouterConfig& config, std::span<float> scores) {
   uint32_t size = config.experts / config.groups;
   for (uint32_t dropped = config.groups_used; dropped < config.groups; ++dropped) {

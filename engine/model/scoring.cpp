@@ -97,7 +97,7 @@ Result<std::vector<TokenId>> continue_greedily(const ScoringRun& run, std::vecto
                                                uint32_t count) {
   std::vector<TokenId> tokens;
   if (count == 0) return tokens;
-  // The last token need not be computed, only chosen.
+  // The last token is only chosen, not computed.
   Status fits = check_room(run, uint64_t{run.cache.length()} + count - 1);
   if (!fits) return fits.error();
   for (;;) {

@@ -172,7 +172,7 @@ void leave_experts(TensorLoader& loader, const ModelConfig& config) {
   }
 }
 
-// Frequencies of rope may be stretched one by one, by a tensor that all layers share.
+// A tensor that all layers share may stretch the frequencies of rope one by one (Llama 3.1).
 std::vector<float> load_rope_divisors(TensorLoader& loader, const ModelConfig& config) {
   constexpr const char* kName = "rope_freqs.weight";
   if (!loader.has(kName)) return {};

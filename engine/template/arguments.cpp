@@ -30,7 +30,7 @@ Result<Arguments> bind_arguments(std::string_view callee, std::string_view param
       bound.push_back(named == nullptr ? Value() : *named);
     }
   }
-  // Code that reads the parameters relies on their number.
+  // Filters index the parameters without asking how many there are.
   if (bound.size() < wanted) return bound.budget()->check().error();
   if (arguments.positional.size() > bound.size() || used_names < arguments.named.size()) {
     return Error{ErrorCode::kInvalidArgument,

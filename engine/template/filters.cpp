@@ -23,7 +23,7 @@ Result<Value> finish(Context context, Result<MarkedText> text) {
   return context.heap.text(std::move(*text));
 }
 
-// A filter of text: what is no text is written as one first.
+// A filter of text: other values are written as text first.
 template <class Operation>
 Result<Value> on_text(Context context, In subject, const Operation& operation) {
   auto text = to_text(subject, &context.heap);
@@ -130,7 +130,7 @@ Result<Value> filter_indent(Context context, In subject, Given given) {
   });
 }
 
-// Without automatic escaping a text is as safe as it was.
+// There is no automatic escaping that could be switched off.
 Result<Value> filter_safe(Context context, In subject, Given given) {
   return filter_string(context, subject, given);
 }

@@ -113,7 +113,7 @@ class TemplateParser {
     return {};
   }
 
-  // "{% name" of the tag that has stopped a block.
+  // Takes "{% name" of the tag that has ended a block.
   bool skip_tag(std::string_view name) {
     if (!tokens_.at(Lexeme::kTagBegin) || tokens_.peek(1).text != name) return false;
     tokens_.take();
@@ -237,7 +237,7 @@ class TemplateParser {
 
   Parsed parse_filter_block(SourcePosition at) {
     Made made = make(StatementKind::kFilterBlock, at);
-    // In this place the first filter stands without its bar.
+    // Here the first filter has no bar in front.
     auto filters = expressions_.parse_filter_chain(at);
     if (!filters) return filters.error();
     made->expression = std::move(*filters);

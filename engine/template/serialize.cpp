@@ -21,7 +21,7 @@ bool is_atom(const Value& value) {
   return value.list() == nullptr && value.map() == nullptr;
 }
 
-// What both writers share: where the text goes, and how far it may go.
+// What both writers share: the output and its bounds.
 class Writer {
  public:
   explicit Writer(Budget* budget) : out_(budget), budget_(*budget) {}
@@ -209,7 +209,7 @@ class JsonWriter : public Writer {
     return fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10), 0xDC00 + (rest & 0x3FF));
   }
 
-  // JSON knows texts only as keys.
+  // Keys of JSON are texts.
   void write_key(const Value& key) {
     if (key.text() != nullptr) return write_text(*key.text());
     put("\"");
@@ -218,7 +218,7 @@ class JsonWriter : public Writer {
     put("\"");
   }
 
-  // A line of its own for what follows, where the style asks for it.
+  // Begins a new line where the style asks for it.
   Status new_line(uint32_t depth) {
     if (style_.indent < 0) return {};
     put("\n");

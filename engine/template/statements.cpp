@@ -52,7 +52,7 @@ void Interpreter::set_variable(std::string_view name, Value value) {
 Result<MarkedText> Interpreter::run(const Block& block) {
   MarkedText out = heap_.blank();
   auto done = execute(block, &out);
-  // What was refused may have led to other errors.
+  // Asked first: what was refused may have led to other errors, which would only confuse.
   if (Status status = check_budget(); !status) return status.error();
   if (!done) return done.error();
   // The budget ends with the heap; the prompt lives on.
@@ -66,7 +66,8 @@ Status Interpreter::check_budget() const {
 }
 
 void Interpreter::open_scope(Scope* outer) {
-  // Where it is refused the rendering ends before many scopes are open: nesting is bounded.
+  // If the budget refuses memory, the rendering ends before many scopes are open, since nesting is
+  // bounded.
   scope_ = &scopes_.emplace_back(outer, &heap_.budget());
 }
 
@@ -142,8 +143,8 @@ Result<Interpreter::Flow> Interpreter::execute(const Statement& statement, Marke
   return Flow::kContinue;
 }
 
-// The value of a statement's expression; where it has a body, its expression's filters applied to
-// what the body writes.
+// The value of a statement's expression. If the statement has a body, the expression is the chain
+// of filters for what the body writes.
 Result<Value> Interpreter::block_value(const Statement& statement) {
   const bool has_body =
       statement.kind != StatementKind::kSet && statement.kind != StatementKind::kPrint;

@@ -53,7 +53,7 @@ Ranges split_at(std::string_view text, std::string_view separator, int64_t count
   return pieces;
 }
 
-// From the right, `count` cuts: all cuts that a search from the right finds, the rest joined again.
+// Makes at most `count` cuts, searching from the right; the rest stays whole.
 Ranges split_at_from_right(std::string_view text, std::string_view separator, int64_t count,
                            Budget* budget) {
   Ranges pieces(budget);
@@ -207,7 +207,7 @@ Result<MarkedText> indent(const MarkedText& text, const MarkedText& prefix, bool
   size_t end = 0;  // of the line before
   for (size_t i = 0;; ++i) {
     auto line = lines.next();
-    // As if one more line end stood there: the last line of "a\n" is an empty one.
+    // Treats the text as if one more line end followed: the last line of "a\n" is an empty one.
     const bool is_last = !line;
     if (is_last) {
       const bool ends_open = end == text.size() || text.bytes().back() == '\r';

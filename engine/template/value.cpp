@@ -207,7 +207,7 @@ Result<Value> Heap::from_json(const JsonValue& json, Trust trust) {
 Result<Value> Heap::from_json(const JsonValue& json, Trust trust, uint32_t depth) {
   budget_.spend(1);
   if (Status status = budget_.check(); !status) return status.error();
-  // Trees may also be built by hand.
+  // Parsed trees are bounded already; this is for trees that were built by hand.
   if (depth > limits::kJsonDepth) {
     return Error{ErrorCode::kLimit, fmt::format("JSON nests deeper than {}", limits::kJsonDepth)};
   }

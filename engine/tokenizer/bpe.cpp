@@ -25,7 +25,8 @@ Error merge_error(size_t rank, const std::string& what) {
   return {ErrorCode::kCorrupt, fmt::format("{}: entry {}: {}", kMergesKey, rank, what)};
 }
 
-// Names of tokens that no text becomes. A merge into or out of one is left out: it can never apply.
+// Names of tokens that text never becomes. Merges with such a name can never apply and are left
+// out.
 std::unordered_set<std::string_view> names_of(const Vocabulary& vocabulary) {
   std::unordered_set<std::string_view> names;
   for (TokenId token = 0; vocabulary.contains(token); ++token) {

@@ -63,7 +63,7 @@ Result<Pattern> compile(std::string_view text) {
         ErrorCode::kUnsupported,
         fmt::format("PCRE2 refuses a pre-tokenizer pattern at byte {} (error {})", offset, error)};
   }
-  // Without a JIT for this processor matching is slower and finds the same.
+  // Without a JIT for this processor, matching is slower and finds the same.
   (void)pcre2_jit_compile(pattern.get(), PCRE2_JIT_COMPLETE);
   return pattern;
 }

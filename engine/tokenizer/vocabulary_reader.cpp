@@ -148,7 +148,7 @@ Status VocabularyReader::check_texts() {
   return {};
 }
 
-// Nothing where the file does not say, or says what cannot be: the model can do without.
+// Nothing if the file does not say, or says something impossible: the model can do without.
 std::optional<TokenId> VocabularyReader::role(const std::string& key) {
   if (!metadata_.contains(key)) return std::nullopt;
   const auto token = metadata_.integer(key);
@@ -190,10 +190,10 @@ void VocabularyReader::read_roles() {
   }
 }
 
-// Files mark some tokens that control the conversation as text. Where the file gives such a token
-// that role it is a control token, so that text cannot forge it. A token of a single character
-// stays text: there the role is a wrong default (1 and 2 are common), and without it text would
-// break.
+// Files type some tokens that control the conversation as text. Where the file also gives such a
+// token a role, it is taken as a control token, so that text cannot forge it. A token of a single
+// character stays text: such a role is a wrong default (1 and 2 are common), and without the token
+// text would break.
 void VocabularyReader::make_control(TokenId token) {
   if (kind(token) == TokenKind::kUserDefined ||
       (kind(token) == TokenKind::kText && !is_one_character(text(token)))) {
@@ -201,8 +201,9 @@ void VocabularyReader::make_control(TokenId token) {
   }
 }
 
-// Some files type the markers of a conversation as ordinary text. What has such a name is a marker
-// all the same, unless merges make it of smaller tokens: then it may be text that was learned.
+// Some files type the markers of a conversation as ordinary text. A token with such a name is a
+// marker all the same, unless merges make it of smaller tokens: then it may be text that was
+// learned.
 void VocabularyReader::find_named_roles() {
   const std::unordered_set<std::string> merged = merged_candidates();
   const std::unordered_set<std::string> typed_names = names_of_markers();
@@ -216,7 +217,7 @@ void VocabularyReader::find_named_roles() {
     const bool ends = is_end_name(name) && !is_html;
     const bool is_known = ends || (is_text && is_turn_name(name) && !is_html);
     const bool learned = is_text && merged.contains(text(token));
-    // The token that the file types rightly is the one that the template's text becomes.
+    // Template text becomes the token that the file types rightly; the other one stays text.
     const bool is_double = is_text && typed_names.contains(name);
     if (is_double) {
       if (ends) vocabulary_.ends_.push_back(token);
@@ -240,7 +241,7 @@ void VocabularyReader::find_named_roles() {
   }
 }
 
-// The rules of families in which a name does not say it all.
+// Rules for families in which names alone are not enough.
 void VocabularyReader::settle_ends(const std::unordered_map<std::string, TokenId>& named) {
   std::vector<TokenId>& ends = vocabulary_.ends_;
   // In the Harmony format (gpt-oss), and in one like it, <|end|> closes a message of a turn that
@@ -256,7 +257,7 @@ void VocabularyReader::settle_ends(const std::unordered_map<std::string, TokenId
   ends.push_back(named.at("<|user|>"));
 }
 
-// Takes a token for what its name says, and remembers what the user should know of it.
+// Gives a token the kind that its name says, and notes it if the user should know.
 void VocabularyReader::take_as(TokenKind taken, TokenId token, const std::string& name, bool ends) {
   const TokenKind typed = kind(token);
   kind(token) = taken;

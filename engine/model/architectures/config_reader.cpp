@@ -74,7 +74,7 @@ Result<T> ConfigReader::same_for_layers(std::string_view key, const Result<std::
 Result<uint64_t> ConfigReader::integer(std::string_view key, uint32_t layers) const {
   if (!is_array(key)) return model_.metadata().integer(full_key(key));
   auto values = model_.metadata().integers(full_key(key));
-  // In models of two kinds of layers, those without heads have none.
+  // In models with recurrent layers, an array has 0 for the layers without attention.
   if (values && key.starts_with("attention.") && has("ssm.inner_size")) std::erase(*values, 0);
   auto same = same_for_layers<int64_t>(key, values, layers);
   if (!same) return same.error();

@@ -31,7 +31,8 @@ void read_latent(ConfigReader& reader, ModelConfig* config) {
   config->attention_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(key)));
 }
 
-// With YaRN the whole scores grow by the square of a magnitude, not queries and keys by it.
+// Where others multiply queries and keys by a magnitude for YaRN, DeepSeek multiplies the scores by
+// its square.
 void read_yarn_magnitude(ConfigReader& reader, ModelConfig* config) {
   if (config->rope.scaling != RopeScaling::kYarn) return;
   if (!reader.has("rope.scaling.yarn_log_multiplier")) return;
