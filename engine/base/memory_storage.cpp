@@ -1,3 +1,5 @@
+// A file is a vector of bytes, the set of its blocks that are holes, and the content at its last
+// sync. Open files share it, so they outlive a replacement or removal, as on Unix.
 #include "engine/base/memory_storage.h"
 
 #include <algorithm>
@@ -31,6 +33,7 @@ struct Content {
   uint64_t missing(uint64_t begin, uint64_t end) const;
   void fill(uint64_t begin, uint64_t end);
   void resize(uint64_t size);
+  // Only the first change after a sync is copied: that copy is what a power cut goes back to.
   void before_change() {
     if (!synced) synced = bytes;
   }

@@ -1,3 +1,5 @@
+// Files through system calls. Three things are done everywhere: interrupted calls go on, partial
+// reads and writes are continued, and O_DIRECT is given up where a file system refuses it.
 #include "engine/base/storage.h"
 
 #include <algorithm>

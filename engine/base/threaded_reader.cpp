@@ -1,3 +1,5 @@
+// Each thread takes one request, reads without the lock, and puts the result down: while there are
+// requests, as many reads are at the device as there are threads.
 #include "engine/base/threaded_reader.h"
 
 #include <algorithm>

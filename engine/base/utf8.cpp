@@ -35,6 +35,7 @@ LeadByte describe_lead(uint8_t lead) {
 size_t ascii_run(std::string_view text) {
   constexpr uint64_t kHighBits = 0x8080808080808080u;
   size_t length = 0;
+  // Eight bytes at a time: most text is ASCII, and a whole prompt is checked here.
   while (text.size() - length >= 8 && (load<uint64_t>(text.data() + length) & kHighBits) == 0) {
     length += 8;
   }
