@@ -33,6 +33,7 @@ AnswerPiece AnswerStream::push(TokenId token) {
   return split(reasoning_.push(decoder_.push(token)));
 }
 
+// In the order of the stages: what one gives up at the end still passes the next.
 AnswerPiece AnswerStream::finish() {
   SplitReasoning last = reasoning_.push(decoder_.finish());
   SplitReasoning rest = reasoning_.finish();

@@ -38,6 +38,7 @@ class Converter {
       if (!value) return value.error();
       heap_.set(map, name, *value);
     }
+    // Left undefined, as for `tools`: templates ask "message.tool_calls is defined".
     if (message.tool_calls.empty()) return Value::of(map);
     Values calls = heap_.values();
     for (const ToolCall& call : message.tool_calls) {
@@ -121,6 +122,8 @@ class Converter {
       // What is no object stays a text.
       if (object && object->map() != nullptr) value = std::move(object);
     }
+    // A template that takes text would print an object in Python's form, with single quotes, which
+    // is no JSON.
     if (!value || !form_.text_arguments || value->text() != nullptr) return value;
     auto written = to_json(*value, {}, &heap_.budget());
     if (!written) return written.error();

@@ -30,6 +30,7 @@ Result<std::vector<TokenId>> encode_prompt(const Tokenizer& tokenizer, const Mar
 }
 
 Result<std::vector<TokenId>> encode_plain_text(const Tokenizer& tokenizer, std::string_view text) {
+  // A plain prompt may come from a client; the markers in it are text.
   auto encoded = tokenizer.encode(text, SpecialTokens::kAsText);
   if (!encoded) return encoded.error();
   std::vector<TokenId> tokens = tokenizer.prompt_prefix();
