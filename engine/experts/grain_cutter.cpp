@@ -1,3 +1,5 @@
+// A grain is made of rows of gate and up, which lie together in the file, and of columns of down,
+// which do not. All are repacked from GGUF's blocks into panels; no number changes.
 #include "engine/experts/grain_cutter.h"
 
 #include <algorithm>
@@ -71,6 +73,7 @@ Result<ExpertSource> read_expert(const GgufModel& model, const ExpertBank& bank,
 
 void lay_out_biases(const ExpertShape& shape, const GrainLayout& layout, const ExpertSource& source,
                     std::byte* out) {
+  // The source may hold a whole expert, of which the grain is a part.
   uint32_t skipped = layout.first_column - source.first_column;
   uint64_t column_bytes = uint64_t{layout.columns} * sizeof(float);
   std::memcpy(out + layout.gate_bias_offset, source.gate_bias.data() + skipped, column_bytes);

@@ -1,3 +1,5 @@
+// The sources that have a grain at once: all experts in memory, and the model file itself. Waves
+// are mere lists here; the source that waits for a disk is in stored_source.cpp.
 #include "engine/experts/grain_source.h"
 
 #include <cstring>

@@ -1,3 +1,5 @@
+// One file per layer and not one for all: an interrupted run keeps the layers that are done, and
+// each file is replaced as a whole.
 #include "engine/experts/layer_records.h"
 
 #include <fmt/format.h>
