@@ -89,6 +89,7 @@ Status check_pieces(const BankKey& key, const std::vector<NumberedTensor>& piece
                       expert_tensor_name(key.first, key.second, expert), pieces.back().expert)};
     }
     const GgufTensor& tensor = tensors[pieces[expert].index];
+    // Equal pieces only: a reader finds the piece of a byte by division.
     const bool alike =
         tensor.rank == 2 && tensor.type == first.type && tensor.dimensions == first.dimensions;
     if (alike) continue;

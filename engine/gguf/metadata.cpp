@@ -32,6 +32,7 @@ std::optional<Integer> exact_integer(double value) {
 }
 template <class Integer, class Other>
 std::optional<Integer> exact_integer(Other value) {
+  // Also between signed and unsigned, where a cast would turn -1 into a huge number.
   if (!std::in_range<Integer>(value)) return std::nullopt;
   return static_cast<Integer>(value);
 }
