@@ -34,6 +34,7 @@ void ActivationBuffer::reset(ActivationForm form, uint32_t tokens, uint32_t colu
     return;
   }
   uint64_t padded = round_up(columns, activation_block(form));
+  // Whole blocks, also of the last one: kernels read them without asking where the columns end.
   quants_.resize(tokens * padded);
   scales_.resize(tokens * padded / activation_block(form));
   sums_.resize(tokens * padded / kSumBlock);

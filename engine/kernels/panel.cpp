@@ -1,3 +1,5 @@
+// Packing moves numbers and computes none: what a GGUF block says about a row is what the panel
+// says. Rows are packed one by one, so the source is read in order.
 #include "engine/kernels/panel.h"
 
 #include <algorithm>

@@ -25,6 +25,7 @@ void multiply(const TileFamilies& families, const PanelMatrix& w, const Activati
   check_matmul(w, x, panel_begin, panel_end);
   Product product(w, x, rows, y, y_stride);
   uint32_t paired_end = panel_begin;
+  // An odd panel at the end goes alone.
   if (tokens > 1 && found->pairs()) paired_end = panel_end - (panel_end - panel_begin) % 2;
   PanelRange pairs{panel_begin, paired_end};
   PanelRange rest{paired_end, panel_end};
