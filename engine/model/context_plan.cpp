@@ -1,3 +1,5 @@
+// Memory for a context is linear in its positions, in whole chunks, beside a fixed part for
+// recurrent layers: both ways of the plan are one division.
 #include "engine/model/context_plan.h"
 
 #include <algorithm>

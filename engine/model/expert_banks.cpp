@@ -68,6 +68,8 @@ Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& c
   bank.shape.down = bank.down->type;
   bank.shape.biases = config.expert_biases;
   bank.shape.activation = config.expert_activation;
+  // The formats were taken from the tensors; whether the sizes agree with the configuration is
+  // checked here.
   Status checked = check_expert_bank(bank);
   if (!checked) return checked.error();
   return bank;

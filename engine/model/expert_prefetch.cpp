@@ -1,3 +1,5 @@
+// The next layer's router sees the residual before this layer's experts and the next attention have
+// added to it. That changes the residual so little that most of the choice is right already.
 #include "engine/model/expert_prefetch.h"
 
 #include <cmath>

@@ -1,3 +1,5 @@
+// down(silu(gate x) * up x), for a dense layer or a shared expert. Routed experts go another way,
+// because their sums are integers (engine/experts).
 #include "engine/model/feed_forward.h"
 
 #include "engine/kernels/exact_math.h"

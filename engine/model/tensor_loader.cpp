@@ -24,6 +24,7 @@ Result<const GgufTensor*> find_tensor(const GgufModel& model, const std::string&
   }
   if (tensor->dimensions == dimensions) return tensor;
   GgufTensor expected;
+  // Only for the message.
   expected.rank = dimensions[2] > 1 ? 3 : dimensions[1] > 1 ? 2 : 1;
   expected.dimensions = dimensions;
   return Error{ErrorCode::kUnsupported, fmt::format("tensor {} should be {}, but is {}", name,
@@ -129,6 +130,7 @@ std::vector<float> TensorLoader::table(const std::string& name, uint32_t rows, u
 
 void TensorLoader::leave(const std::string& name) {
   const GgufTensor* tensor = model_.find(name);
+  // Known, but not loaded here: its bytes are no part of this progress.
   if (tensor != nullptr && known_.insert(name).second) total_bytes_ -= tensor->bytes;
 }
 
