@@ -32,6 +32,7 @@ Result<Arguments> bind_arguments(std::string_view callee, std::string_view param
   }
   // Filters index the parameters without asking how many there are.
   if (bound.size() < wanted) return bound.budget()->check().error();
+  // An argument without a place is an error: ignored, it would change the result in silence.
   if (arguments.positional.size() > bound.size() || used_names < arguments.named.size()) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("'{}' takes the arguments ({}), found others", callee, parameters)};

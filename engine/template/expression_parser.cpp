@@ -117,6 +117,8 @@ Result<ExpressionPtr> ExpressionParser::parse_tuple() {
 }
 
 Result<ExpressionPtr> ExpressionParser::parse() {
+  // Every nesting in brackets comes through here. After an error the counter does not matter any
+  // more: parsing ends.
   if (++nesting_ > limits::kTemplateDepth) return too_deep(tokens_.peek().at);
   auto chosen = parse_or();
   while (chosen && tokens_.at_name("if")) {
@@ -431,6 +433,7 @@ Status ExpressionParser::parse_arguments(Made* call) {
     auto value = parse();
     if (!value) return value.error();
     if (named) {
+      // Keywords are no operands, so adopt() does not see them.
       (*call)->depth = std::max((*call)->depth, (*value)->depth + 1);
       (*call)->keywords.push_back({std::move(name), std::move(*value)});
     } else {

@@ -244,6 +244,7 @@ const FilterRow* find_filter(std::string_view name) {
 
 Result<Value> run_filter(const FilterRow& filter, const CallContext& context, const Value& subject,
                          const Arguments& arguments) {
+  // These pass arguments on to a filter or test that is not known before.
   if (filter.parameters == "*") return filter.run(context, subject, arguments);
   auto bound = bind_arguments(filter.name, filter.parameters, arguments);
   if (!bound) return bound.error();

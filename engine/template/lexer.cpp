@@ -23,6 +23,8 @@ constexpr std::array<std::string_view, 27> kOperators{
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
+// Any letter beyond ASCII begins a name, too: which ones Python allows does not matter for
+// templates that run there.
 bool starts_name(char c) {
   return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_' || (c & 0x80) != 0;
 }

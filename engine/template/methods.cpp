@@ -126,6 +126,7 @@ Result<Value> text_count(Context context, In subject, Given given) {
 Result<Value> text_join(Context context, In subject, Given given) {
   auto items = elements_of(nth(given, 0), &context.heap);
   if (!items) return items.error();
+  // Unlike the filter, Python's method takes texts only.
   for (const Value& item : *items) {
     if (auto text = text_of(item, "join"); !text) return text.error();
   }
@@ -206,6 +207,7 @@ Result<Value> list_pop(Context context, In subject, Given given) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("pop: no element {} in a list of {}", *index, size)};
   }
+  // What is behind the element moves up.
   context.budget().spend(static_cast<uint64_t>(size - at));
   Value taken = items[static_cast<size_t>(at)];
   items.erase(static_cast<size_t>(at));
@@ -355,6 +357,7 @@ Result<Value> make_range(Context context, Given given) {
     }
     items.push_back(Value::of(i));
     if (Status status = context.budget().check(); !status) return status.error();
+    // range(2**63 - 2, 2**63 - 1, 5) ends, as it does in Python.
     if (__builtin_add_overflow(i, step, &i)) break;
   }
   return context.heap.list(std::move(items));

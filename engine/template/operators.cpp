@@ -143,6 +143,7 @@ Result<Value> add(const Value& left, const Value& right, Heap* heap) {
   if (left.text() != nullptr && right.text() != nullptr) return concatenate(left, right, heap);
   const List* a = left.list();
   const List* b = right.list();
+  // A new list, as in Python: the operands may be used elsewhere.
   if (a != nullptr && b != nullptr && a->is_tuple == b->is_tuple) {
     Values items = heap->values();
     if (!items.reserve(a->items.size() + b->items.size())) return heap->budget().check().error();
@@ -171,6 +172,7 @@ Result<Value> divide_whole(BinaryOperation operation, int64_t a, int64_t b) {
 
 Result<Value> power(int64_t base, int64_t exponent) {
   int64_t result = 1;
+  // The bases that never overflow: their loop would run as long as the exponent says.
   if (base == 0 || base == 1) return Value::of(exponent == 0 ? result : base);
   if (base == -1) return Value::of(exponent % 2 == 0 ? result : base);
   for (; exponent > 0; --exponent) {  // ends by overflow within 64 rounds

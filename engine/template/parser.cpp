@@ -43,12 +43,15 @@ class TemplateParser {
   // Statements up to a tag that closes something, which is left where it is. `opener` names the
   // statement that the block belongs to, for the message when the template ends first.
   Result<Block> parse_block(std::string_view opener) {
+    // The parser recurses here, and so does everything that walks the tree later.
     if (++nesting_ > limits::kTemplateDepth) {
       return error_at(tokens_.peek().at, ErrorCode::kLimit,
                       fmt::format("statements nest deeper than {}", limits::kTemplateDepth));
     }
     Block block;
     while (!tokens_.at(Lexeme::kEnd)) {
+      // Left where it is: only the statement that opened the block knows whether it is the right
+      // one.
       if (tokens_.at(Lexeme::kTagBegin) && is_closing(tokens_.peek(1).text)) break;
       Parsed statement = parse_next();
       if (!statement) return statement.error();
@@ -254,6 +257,7 @@ class TemplateParser {
   }
 
   Parsed parse_jump(StatementKind kind, SourcePosition at) {
+    // Checked here, so the interpreter never carries a `break` out of a macro or the template.
     if (loops_ == 0) {
       return error_at(at, ErrorCode::kCorrupt, "'break' and 'continue' belong into a loop");
     }

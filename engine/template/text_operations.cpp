@@ -1,3 +1,5 @@
+// Python's operations on text, on bytes with marks. Positions are found in plain bytes and then cut
+// out of the marked text, so each byte keeps its mark.
 #include "engine/template/text_operations.h"
 
 #include <algorithm>
@@ -136,6 +138,7 @@ Result<MarkedText> replace(const MarkedText& text, const MarkedText& from, const
   MarkedText out(budget);
   size_t done = 0;
   size_t search = 0;
+  // Charged before the work: what a search costs does not depend on what it finds.
   budget->spend_text(text.size() + from.size());
   for (int64_t replaced = 0; count < 0 || replaced < count; ++replaced) {
     const auto found = find_text(text.bytes(), from.bytes(), search);
