@@ -71,6 +71,7 @@ bool is_one_character(std::string_view text) {
 VocabularyReader::VocabularyReader(const GgufMetadata& metadata, TokenizerModel model)
     : metadata_(metadata), model_(model) {
   const auto source = metadata.text("tokenizer.chat_template");
+  // Only to tell which mistyped markers matter to the user: those that the template writes.
   if (source) chat_template_ = *source;
 }
 
