@@ -218,7 +218,8 @@ Result<ExpressionPtr> ExpressionParser::parse_level(size_t level) {
   return left;
 }
 
-// A sign takes a bare primary; filters come after it: "-x | abs" is the absolute value of -x.
+// A sign takes a primary without filters; these come after it: "-x | abs" is the absolute value of
+// -x.
 Result<ExpressionPtr> ExpressionParser::parse_unary(bool with_filters) {
   Result<ExpressionPtr> subject = Error{};
   if (tokens_.at_symbol("-") || tokens_.at_symbol("+")) {

@@ -15,7 +15,7 @@ namespace {
 
 using namespace calls;
 
-// Follows a path such as "function.name" or "0"; undefined where a step is missing.
+// Follows a path such as "function.name" or "0"; undefined where its last step finds nothing.
 Result<Value> attribute_of(Context context, In value, In path) {
   if (path.whole_number()) return subscript(value, path, &context.heap);
   if (path.text() == nullptr) {
