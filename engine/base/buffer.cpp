@@ -1,3 +1,5 @@
+// Small buffers come from the heap. From the size of a huge page on, each is a mapping of its own,
+// aligned so that the kernel can back it with huge pages.
 #include "engine/base/buffer.h"
 
 #include <cstdlib>
@@ -10,7 +12,11 @@
 namespace potluck {
 namespace {
 
+// Measured with O_DIRECT reads of 0.5 to 6 MB on a virtual disk: memory in huge pages takes 1.5 to
+// 2 times the rate of 4 KiB pages and a fraction of the processor time, probably because the device
+// gets fewer, longer segments.
 constexpr size_t kHugePage = 2 * kMiB;
+// A cache line, and a vector of AVX-512.
 constexpr size_t kAlignment = 64;
 
 // Maps `size` bytes aligned to a huge page: maps one page more, then gives back both ends. Null
@@ -33,9 +39,11 @@ std::byte* map_huge(size_t size) {
 
 Buffer::Buffer(size_t size, std::string_view purpose) : size_(size) {
   if (size == 0) return;
+  // The rounding below must not wrap: a size near 2^64 would become a tiny mapping.
   if (size > SIZE_MAX - 2 * kHugePage) throw_out_of_memory(size, purpose);
   if (size >= kHugePage) {
     size_t mapped = round_up<size_t>(size, 4096);
+    // No memset: a fresh mapping reads as zeros and takes memory only where it is touched.
     std::byte* memory = map_huge(mapped);
     if (memory == nullptr) throw_out_of_memory(size, purpose);
     data_ = {memory, Free{mapped}};

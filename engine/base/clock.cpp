@@ -2,6 +2,7 @@
 
 namespace potluck {
 
+// Steady, not wall time: deadlines must not fire or hang when the system's time is set.
 TimePoint SystemClock::now() const {
   return std::chrono::steady_clock::now().time_since_epoch();
 }

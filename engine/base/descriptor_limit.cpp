@@ -11,7 +11,8 @@ namespace {
 
 // Two connections per worker of a full pool, the store's segments, and room for more.
 constexpr rlim_t kUseful = 65'536;
-// Descriptors are given out from 0 on: of what lies beyond so many, few are in use.
+// POSIX gives out the lowest free descriptor, so hardly any above this one are in use, and asking
+// for each up to a limit of a million would take as many system calls.
 constexpr uint64_t kCounted = 8192;
 
 rlimit current_limit() {

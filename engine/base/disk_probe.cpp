@@ -1,3 +1,5 @@
+// For each record size and depth, the probe keeps `depth` random reads in flight for an equal share
+// of the time and divides bytes by seconds. The smallest depth near the best rate wins.
 #include "engine/base/disk_probe.h"
 
 #include <algorithm>
@@ -12,13 +14,15 @@
 namespace potluck {
 namespace {
 
-// Grains are read in one request with their neighbors: about 1 MiB is the usual size.
+// Grains are read in one request with their neighbors: about 1 MiB is the usual size. The usual
+// size comes first, since a slow disk runs out of time before the last.
 constexpr uint64_t kRecordSizes[] = {kMiB, 256 * kKiB, 4 * kMiB};
 constexpr uint32_t kDepths[] = {1, 2, 4, 8, 16};
 constexpr uint64_t kPointCount = std::size(kRecordSizes) * std::size(kDepths);
 constexpr uint64_t kMostInFlight = 32 * kMiB;  // more hides no latency that any device has
 constexpr double kGoodEnough = 0.95;
-// While tokens are computed the processor is late to ask for more than it is here.
+// While tokens are computed, the owner asks for more later than the loop here does; with fewer
+// reads queued the disk would run dry between two looks.
 constexpr uint32_t kLeastDepth = 4;
 
 class Probe {
@@ -39,7 +43,8 @@ class Probe {
   const ReadableFile& file_;
   const Clock& clock_;
   const ProbeLimits& limits_;
-  // Other records each time: a cache between here and the disk may hold those of the last time.
+  // Seeded by the time: a cache between here and the disk may still hold the records of an earlier
+  // probe.
   CounterRandom random_;
   Buffer memory_;  // [depth, record]
   uint64_t reads_ = 0;
@@ -64,6 +69,8 @@ Result<ProbePoint> Probe::measure(BlockReader& reader, uint64_t record_bytes) {
     reader.submit({&read, 1});
     submitted += record_bytes;
   };
+  // The depth that the reader has, which is less than what was asked for where the system gave
+  // fewer threads.
   for (uint32_t place = 0; place < reader.depth(); ++place) submit(place);
   std::vector<BlockReadDone> done;
   while (reader.outstanding() > 0) {
@@ -74,6 +81,7 @@ Result<ProbePoint> Probe::measure(BlockReader& reader, uint64_t record_bytes) {
       if (clock_.now() < deadline && submitted + record_bytes <= most_bytes) submit(read.tag);
     }
   }
+  // What was in flight at the deadline has been waited for, so bytes and seconds match.
   double seconds = std::chrono::duration<double>(clock_.now() - start).count();
   return ProbePoint{record_bytes, reader.depth(),
                     static_cast<double>(submitted) / std::max(seconds, 1e-9)};
@@ -112,6 +120,7 @@ double DiskProbe::best_bytes_per_second() const {
 }
 
 uint32_t DiskProbe::depth_for(uint64_t record_bytes) const {
+  // Sizes compare by their ratio: 512 KiB lies as near to 256 KiB as to 1 MiB.
   auto distance = [record_bytes](const ProbePoint& point) {
     return std::abs(std::log(static_cast<double>(point.record_bytes)) -
                     std::log(static_cast<double>(std::max<uint64_t>(record_bytes, 1))));
@@ -140,6 +149,7 @@ Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& se
       return open_block_reader(settings.choice, tried, clock);
     };
     auto probe = probe_disk(*sample, make_reader, clock);
+    // A failed probe is not an error here: a file that cannot be read says so when it is needed.
     if (probe) depth = std::max(probe->depth_for(record_bytes), kLeastDepth);
   }
   auto reader = open_block_reader(settings.choice, depth == 0 ? kUnmeasuredDepth : depth, clock);

@@ -1,3 +1,5 @@
+// SHA-256 (FIPS 180-4) through OpenSSL, which uses the SHA instructions of processors that have
+// them.
 #include "engine/base/hash.h"
 
 #include <fmt/format.h>
@@ -59,6 +61,8 @@ std::string Digest::brief() const {
 
 Result<Digest> parse_digest(std::string_view hex) {
   Digest digest;
+  // The length is exact, so signs, blanks and "0x", which strtoul() would take, are refused with
+  // the rest.
   if (hex.size() != 2 * digest.bytes.size()) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("a digest has 64 hexadecimal digits, found {}", hex.size())};

@@ -7,6 +7,8 @@ void InlineBlockReader::submit(std::span<const BlockRead> reads) {
   outstanding_ += reads.size();
 }
 
+// Reads happen here and not in submit(), so that promote() finds something to move, as with a real
+// disk.
 void InlineBlockReader::collect(std::vector<BlockReadDone>* done, bool) {
   while (std::optional<BlockRead> read = queue_.pop()) {
     TimePoint start = clock_.now();

@@ -1,3 +1,5 @@
+// A file is a vector of bytes, the set of its blocks that are holes, and the content at its last
+// sync. Open files share it, so they outlive a replacement or removal, as on Unix.
 #include "engine/base/memory_storage.h"
 
 #include <algorithm>
@@ -31,6 +33,7 @@ struct Content {
   uint64_t missing(uint64_t begin, uint64_t end) const;
   void fill(uint64_t begin, uint64_t end);
   void resize(uint64_t size);
+  // Only the first change after a sync is copied: that copy is what a power cut goes back to.
   void before_change() {
     if (!synced) synced = bytes;
   }
@@ -144,6 +147,8 @@ class MemoryFile final : public ReadableFile {
   uint64_t alignment_;
 };
 
+// Follows SystemFile::read_parts_at rule by rule, messages included: what a test shows with this
+// storage then holds for files.
 Status MemoryFile::read_at(uint64_t offset, MutableByteSpan out) const {
   CHECK(offset % alignment_ == 0 && out.size() % alignment_ == 0);
   CHECK(reinterpret_cast<uintptr_t>(out.data()) % alignment_ == 0);
@@ -271,6 +276,8 @@ class MemoryLock final : public StorageLock {
       : state_(std::move(state)), path_(std::move(path)), process_(state_->process) {}
   ~MemoryLock() override {
     MutexLock guard(state_->mutex);
+    // After end_process() the lock was gone already, and the path may be locked by the next
+    // process.
     if (process_ == state_->process) state_->locks.erase(path_);
   }
 
@@ -303,6 +310,8 @@ Status MemoryStorage::write_atomic(const std::string& path, ByteSpan data, uint3
   if (data.size() > state_->available()) {
     return Error{ErrorCode::kIo, path + ": cannot write: no space left"};
   }
+  // A new Content, not new bytes in the old one: open files go on reading what they opened, as
+  // after rename(). Until then both take room, which is why the old one counted above.
   state_->files[normal] = std::make_shared<Content>(data);
   return {};
 }
@@ -321,6 +330,7 @@ Result<std::unique_ptr<WritableFile>> MemoryStorage::open_writable(const std::st
 Status MemoryStorage::make_directories(const std::string& path) {
   MutexLock guard(state_->mutex);
   std::string normal = normalize(path);
+  // Two passes: a file in the way leaves no directory half made.
   for (std::string part = normal; !state_->is_directory(part); part = parent_of(part)) {
     if (state_->files.count(part) > 0) {
       return Error{ErrorCode::kIo, path + ": cannot make directories: " + part + " is a file"};
@@ -348,6 +358,7 @@ Result<std::vector<std::string>> MemoryStorage::list(const std::string& director
   MutexLock guard(state_->mutex);
   std::string normal = normalize(directory);
   if (!state_->is_directory(normal)) return not_found(directory);
+  // The parent of a bare name is "", not ".".
   if (normal == ".") normal.clear();
   std::vector<std::string> names;
   auto add = [&](const std::string& path) {
@@ -432,6 +443,8 @@ void MemoryStorage::cut_power(uint64_t seed) {
   for (auto& [path, content] : state_->files) {
     if (!content->synced) continue;
     ByteVector old = *std::exchange(content->synced, std::nullopt);
+    // Size and data are drawn separately: a file system that journals metadata alone may keep the
+    // new size with old blocks, or new blocks in a file that is short again.
     if (random.bits(++draw) % 2 == 0) content->resize(old.size());
     old.resize(content->bytes.size());
     for (uint64_t begin = 0; begin < old.size(); begin += kBlock) {

@@ -8,12 +8,15 @@
 namespace potluck {
 namespace {
 
-// Our own lines have some dozens of kinds; more must come from names that others chose.
+// Our own lines have some dozens of kinds. If there are more, they come from names that others
+// chose, and a map of those would grow without bound: they share one kind.
 constexpr size_t kKinds = 64;
 constexpr const char* kOtherKinds = "others";
 constexpr size_t kWords = 3;
 
-// The first words that consist of lower-case letters, outside parentheses and quotes.
+// The first words that consist of lower-case letters, outside parentheses and quotes. Names,
+// numbers and quoted text are left out because peers choose them: each would be a kind of its own,
+// with an allowance of its own.
 std::string first_words(const std::string& text) {
   std::string kind;
   std::string word;
@@ -67,6 +70,8 @@ NoticeLimiter::Kind& NoticeLimiter::kind_of(const std::string& text) {
 bool NoticeLimiter::admit(const std::string& text) {
   TimePoint now = clock_.now();
   Kind& kind = kind_of(text);
+  // The allowance of the kind is asked first, so a flood of one kind takes nothing from what all
+  // share once its own is used up.
   bool admitted =
       kind.allowance.take(kOfAKind, kKindInterval, now) && all_.take(kInAll, kAllInterval, now);
   if (!admitted) ++kind.left_out;

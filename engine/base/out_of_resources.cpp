@@ -30,7 +30,8 @@ std::string no_thread(const std::system_error& error) {
       error.code().message());
 }
 
-// Nothing here may need memory.
+// Nothing here may need memory. _exit() instead of exit(): destructors of statics may allocate, or
+// join threads that will never end.
 [[noreturn]] void end_process(const char* message) {
   std::fprintf(stderr, "potluck: %s\n", message);
   std::fflush(stdout);
@@ -54,7 +55,8 @@ std::string no_thread(const std::system_error& error) {
   std::abort();
 }
 
-// Keeps its threads alive until all are there.
+// Keeps its threads alive until all are there: one after the other would only show that one can be
+// had.
 class ThreadProbe {
  public:
   ~ThreadProbe() {
@@ -125,8 +127,13 @@ Status check_threads(const std::string& what, int count) {
 }
 
 void prepare_for_scarcity() {
+  // A handler, since threads of libraries have no frame of ours in which an exception could be
+  // caught.
   std::set_terminate(on_terminate);
+  // Ignored, the write fails with EFBIG and is reported like a full disk.
   (void)std::signal(SIGXFSZ, SIG_IGN);
+  // glibc reserves 64 MiB of address space for every arena and makes up to eight arenas per
+  // processor: a limit of a few GiB (ulimit -v) would be used up by memory that is never touched.
   rlimit space = {};
   bool limited = getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY;
   if (limited) mallopt(M_ARENA_MAX, 1);

@@ -9,6 +9,7 @@ constexpr size_t kLongest = 64;
 
 }  // namespace
 
+// Byte by byte: what stands where a magic number or a name should be need not be UTF-8.
 std::string printable(std::string_view text) {
   std::string out;
   for (char c : text.substr(0, kLongest)) {

@@ -6,8 +6,9 @@
 
 namespace potluck {
 
-// "PID (NAME) STATE ...": NAME may hold anything, parentheses and blanks included, so fields are
-// counted from its end. The start is the twentieth behind it; Z is a process that has ended.
+// proc(5): "PID (NAME) STATE ...". NAME may hold anything, parentheses and blanks included, so
+// fields are counted from the last parenthesis. `starttime` is field 22, and STATE, the first one
+// behind the name, is field 3. Z and X are processes that have ended.
 std::optional<uint64_t> process_start(const SystemFiles& files, int64_t process) {
   constexpr int kFieldsBefore = 19;
   if (process <= 0) return std::nullopt;

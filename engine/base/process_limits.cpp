@@ -1,3 +1,5 @@
+// Everything here is a minimum over what was found: each source may lower a bound and name itself
+// as the reason, none may raise it. What cannot be read or parsed bounds nothing.
 #include "engine/base/process_limits.h"
 
 #include <algorithm>
@@ -25,6 +27,7 @@ class RealFiles final : public SystemFiles {
   std::optional<std::string> read(const std::string& path) const override {
     std::ifstream file(path, std::ios::binary);
     if (!file) return path == kMemoryInformation ? without_proc() : std::nullopt;
+    // Files of /proc report a size of 0: read until they end, or as much as is sensible.
     std::string content(kMostBytes, '\0');
     file.read(content.data(), static_cast<std::streamsize>(content.size()));
     content.resize(static_cast<size_t>(file.gcount()));
@@ -32,7 +35,7 @@ class RealFiles final : public SystemFiles {
   }
 
  private:
-  // Where /proc is not mounted the kernel still tells the two figures that matter.
+  // Where /proc is not mounted, sysinfo() still gives the two figures that matter.
   static std::optional<std::string> without_proc() {
     struct sysinfo info = {};
     if (sysinfo(&info) != 0) return std::nullopt;
@@ -47,8 +50,8 @@ uint64_t saturated_product(uint64_t a, uint64_t b) {
   return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
 }
 
-// The number at the start of a text; nothing for "max", "-1" and what else is not one. What is
-// beyond 64 bits is as good as the largest number.
+// The number at the start of a text; nothing for "max", "-1" and other texts, so these are alike
+// with a missing file: no limit. Beyond 64 bits it is the largest number.
 std::optional<uint64_t> number(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   uint64_t value = 0;
@@ -103,13 +106,13 @@ bool lists(std::string_view controllers, std::string_view name) {
   return std::find(parts.begin(), parts.end(), name) != parts.end();
 }
 
-// Where one hierarchy of control groups is mounted, and which of its groups is to be seen there.
+// Where a hierarchy of control groups is mounted, and which of its groups is visible there.
 struct Mount {
   std::string root;
   std::string point;
 };
 
-// Paths in mountinfo have blanks and backslashes as octal numbers.
+// proc(5): paths in mountinfo have blanks, tabs, newlines and backslashes as \ooo, in octal.
 std::string unescaped(std::string_view text) {
   std::string result;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -123,8 +126,8 @@ std::string unescaped(std::string_view text) {
   return result;
 }
 
-// The mounts of the hierarchy with `controller`, of version 2 if that is empty; the usual place if
-// the list of mounts does not say.
+// The mounts of the hierarchy of `controller`, or of version 2 if that is empty. If the list of
+// mounts does not say, the usual place.
 std::vector<Mount> mounts_of(std::string_view mountinfo, const std::string& controller) {
   std::vector<Mount> mounts;
   for_lines(mountinfo, [&](std::string_view line) {
@@ -142,7 +145,8 @@ std::vector<Mount> mounts_of(std::string_view mountinfo, const std::string& cont
 }
 
 // The folder of a group below a mount. In a container the group may be named as the host sees it,
-// and lie beyond what is mounted: then only the mount itself is known.
+// and lie beyond what is mounted: then only the mount itself is known. A group outside of the
+// namespace of control groups shows as "/../name" (cgroup_namespaces(7)).
 std::string folder_of(const Mount& mount, std::string_view group) {
   std::string_view root = mount.root == "/" ? std::string_view() : std::string_view(mount.root);
   bool below = group.starts_with(root) &&
@@ -183,7 +187,7 @@ class GroupWalk {
     if (lists(controllers, "cpu")) walk("cpu", &GroupWalk::look_at_quota);
   }
 
-  // The group and all above it.
+  // The group and all above it: a limit of any ancestor holds for the process too.
   void climb(const Mount& mount, std::string_view group,
              void (GroupWalk::*look)(const std::string&)) {
     std::string folder = folder_of(mount, group);
@@ -197,6 +201,8 @@ class GroupWalk {
   void look_at_version2(const std::string& folder) {
     std::string statistics = read(folder + "/memory.stat");
     uint64_t used = in_use(folder + "/memory.current", statistics, "");
+    // Beyond memory.high the kernel does not kill but reclaims and stalls the process, which is as
+    // bad for a program that plans its memory.
     for (const char* name : {"/memory.max", "/memory.high"}) consider(folder + name, used);
     std::string path = folder + "/cpu.max";  // "quota period", or "max period"
     std::string text = read(path);
@@ -207,9 +213,11 @@ class GroupWalk {
 
   void look_at_memory(const std::string& folder) {
     std::string statistics = read(folder + "/memory.stat");
+    // In version 1 the plain fields are of this group alone; "total_" includes those below it.
     uint64_t used = in_use(folder + "/memory.usage_in_bytes", statistics, "total_");
     consider(folder + "/memory.limit_in_bytes", used);
-    // Of groups above what a container sees.
+    // The smallest limit of this group and all its ancestors, including those that a container
+    // cannot see.
     auto hidden = field(statistics, "hierarchical_memory_limit ");
     if (hidden) consider_bytes(*hidden, used, folder + "/memory.stat");
   }
@@ -219,8 +227,9 @@ class GroupWalk {
     consider_quota(number(read(path)), number(read(folder + "/cpu.cfs_period_us")), path);
   }
 
-  // Usage without the pages of files that can be dropped: neither those that are mapped, such as
-  // programs, nor what lies in memory file systems.
+  // Usage less the page cache that the kernel drops before it refuses memory. Without that, a
+  // process that has just read a model file would seem to have nothing left. Mapped files, such as
+  // programs, and memory file systems stay counted.
   uint64_t in_use(const std::string& path, std::string_view statistics, const std::string& prefix) {
     uint64_t usage = number(read(path)).value_or(0);
     auto value = [&](const char* name) {
@@ -250,6 +259,8 @@ class GroupWalk {
     constexpr uint64_t kUsualPeriod = 100'000;
     if (!quota || *quota == 0) return;
     uint64_t divisor = std::max<uint64_t>(period.value_or(kUsualPeriod), 1);
+    // Rounded up: the last thread of a quota of 1.5 processors is worth half a thread, which beats
+    // none.
     uint64_t worth = *quota / divisor + (*quota % divisor > 0 ? 1 : 0);
     if (found_->processors.count != 0 && worth >= found_->processors.count) return;
     found_->processors = {static_cast<uint32_t>(std::min<uint64_t>(worth, UINT32_MAX)), source};
@@ -271,7 +282,8 @@ void consider_machine(const SystemFiles& files, ProcessLimits* found) {
   std::string memory = files.read(kMemoryInformation).value_or("");
   consider(&found->total, kibibytes(memory, "MemTotal:"), kMemoryInformation);
   consider(&found->available, kibibytes(memory, "MemAvailable:"), kMemoryInformation);
-  // Only where set so the kernel refuses what is beyond its commit limit.
+  // Only with overcommit_memory 2 does the kernel refuse what is beyond its commit limit; otherwise
+  // the figure means nothing.
   const std::string policy = "/proc/sys/vm/overcommit_memory";
   if (number(files.read(policy).value_or("")) != 2) return;
   auto limit = kibibytes(memory, "CommitLimit:");
@@ -287,6 +299,7 @@ void consider_resource_limits(const SystemFiles& files, ProcessLimits* found) {
     const char* usage;
     const char* source;
   };
+  // The first number behind the name is the soft limit, which is what the kernel enforces.
   constexpr Resource kResources[] = {{"Max address space", "VmSize:", kAddressSpaceLimit},
                                      {"Max data size", "VmData:", "ulimit -d"}};
   std::string limits = files.read("/proc/self/limits").value_or("");

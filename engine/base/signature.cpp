@@ -53,6 +53,8 @@ SigningKey::SigningKey(const Secret& secret) : secret_(secret) {
 Signature SigningKey::sign(ByteSpan message) const {
   KeyHandle key = load_secret(secret_);
   ContextHandle context = make_context();
+  // Ed25519 names its own hash and needs the whole message twice (RFC 8032, 5.1.6): no digest is
+  // given, and signing is one call.
   CHECK(EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1);
   Signature signature;
   size_t length = signature.size();
@@ -63,6 +65,8 @@ Signature SigningKey::sign(ByteSpan message) const {
 }
 
 bool verify_signature(const SigningPublicKey& key, ByteSpan message, const Signature& signature) {
+  // Any 32 bytes are taken for a key here; those that are no point of the curve fail in
+  // EVP_DigestVerify.
   KeyHandle handle(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.data(), key.size()));
   if (handle == nullptr) return false;
   ContextHandle context = make_context();

@@ -1,3 +1,6 @@
+// A read gets its due time when it is begun, from the shared rate, and goes to the real reader at
+// the same moment. It is handed over when both are done: the simulated time has come, and the bytes
+// are there.
 #include "engine/base/simulated_disk.h"
 
 #include <utility>
@@ -14,8 +17,9 @@ void SimulatedDisk::begin(const BlockRead& read, TimePoint start) {
   real_->submit({&read, 1});
 }
 
-// Lives through the time since the last call: whenever a read was due, the next in the queue took
-// its place at that moment.
+// Catches up with the time since the last call: whenever a read became due, the next one in the
+// queue took its place at that moment. Reads that are due stay at the front of begun_ until they
+// are delivered; the last `running_` are not due yet.
 void SimulatedDisk::advance(TimePoint now) {
   while (running_ > 0) {
     TimePoint due = begun_[begun_.size() - running_].due;
@@ -50,8 +54,8 @@ void SimulatedDisk::take_real(bool wait) {
   }
 }
 
-// Hands over what is due and really there; returns how many. What is due and not there yet holds up
-// nothing behind it.
+// Hands over reads that are due and really done; returns how many. A read that is due but not done
+// does not hold up those behind it.
 size_t SimulatedDisk::deliver(TimePoint now, std::vector<BlockReadDone>* done) {
   auto ready = [now](const Begun& read) { return read.due <= now && read.status.has_value(); };
   size_t count = 0;
@@ -78,6 +82,7 @@ void SimulatedDisk::collect(std::vector<BlockReadDone>* done, bool wait) {
     advance(now);
     take_real(false);
     if (deliver(now, done) > 0 || !wait) return;
+    // Nothing is ready: wait for whichever is later, the real read or the simulated time.
     bool late = begun_.front().due <= now;  // the real disk is slower than the simulated one
     if (late) {
       take_real(true);

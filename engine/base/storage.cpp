@@ -1,3 +1,5 @@
+// Files through system calls. Three things are done everywhere: interrupted calls go on, partial
+// reads and writes are continued, and O_DIRECT is given up where a file system refuses it.
 #include "engine/base/storage.h"
 
 #include <algorithm>
@@ -71,6 +73,8 @@ Error os_error(const std::string& path, const char* action, int number) {
 FileDescriptor open_retrying(const std::string& path, int flags, mode_t mode = 0) {
   int fd;
   do {
+    // O_CLOEXEC: `--workers` starts processes. With an inherited descriptor a worker would keep the
+    // flock() of its parent after that one's end.
     fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
   } while (fd < 0 && errno == EINTR);
   return FileDescriptor(fd);
@@ -106,7 +110,8 @@ class SystemFile final : public ReadableFile {
   uint64_t alignment_;
 };
 
-// The size for a read that ends at `end`: asked anew when that lies beyond what is known.
+// The size for a read that ends at `end`: asked anew when that lies beyond what is known. Segments
+// of the store grow while they are open for reading.
 uint64_t SystemFile::size_for(uint64_t end) const {
   uint64_t known = size_.load(std::memory_order_relaxed);
   struct stat status = {};
@@ -118,6 +123,7 @@ uint64_t SystemFile::size_for(uint64_t end) const {
 
 Status SystemFile::check_range(uint64_t offset, uint64_t size, uint64_t bytes) const {
   uint64_t readable = round_up(size, alignment_);
+  // As a difference: offset + bytes may wrap.
   if (offset > readable || bytes > readable - offset) {
     return Error{ErrorCode::kIo, fmt::format("{}: cannot read {} bytes at {}, the file has {}",
                                              path_, bytes, offset, size)};
@@ -197,6 +203,9 @@ Status sync_directory(const std::string& directory) {
 
 Status fill_and_close(FileDescriptor fd, const std::string& path, ByteSpan data, uint32_t mode) {
   if (Status written = write_all(fd.get(), path, data); !written) return written;
+  // mkostemp() gave 0600, so a secret key is at no time readable by others. The fsync() has to come
+  // before the rename(): with delayed allocation a crash can otherwise leave the new name and no
+  // data.
   if (::fchmod(fd.get(), mode) != 0) return os_error(path, "set the mode", errno);
   if (::fsync(fd.get()) != 0) return os_error(path, "sync", errno);
   if (!fd.close()) return os_error(path, "close", errno);
@@ -239,7 +248,7 @@ Error SystemWritableFile::failed(const char* action, int number) const {
   return error;
 }
 
-// One pwrite, over interrupts. As with reading, O_DIRECT may be refused only now.
+// One pwrite, over interruptions. As with reading, O_DIRECT may be refused only now.
 ssize_t SystemWritableFile::write_some(uint64_t offset, ByteSpan data) {
   for (;;) {
     ssize_t written = ::pwrite(fd_.get(), data.data(), data.size(), static_cast<off_t>(offset));
@@ -286,6 +295,7 @@ Status SystemWritableFile::write_at(uint64_t offset, ByteSpan data) {
 }
 
 Status SystemWritableFile::sync() {
+  // It writes the size as well, and leaves out only times, which are not needed after a crash.
   if (::fdatasync(fd_.get()) != 0) return failed("sync", errno);
   return {};
 }
@@ -354,11 +364,13 @@ Result<std::unique_ptr<ReadableFile>> SystemStorage::open(const std::string& pat
   constexpr int kFlags = O_RDONLY | O_NONBLOCK;
   bool direct = mode == ReadMode::kDirect;
   FileDescriptor fd = open_retrying(path, direct ? kFlags | O_DIRECT : kFlags);
+  // Some file systems, such as tmpfs before Linux 6.6, know no O_DIRECT.
   if (!fd.valid() && direct && errno == EINVAL) return open(path, ReadMode::kBuffered);
   if (!fd.valid()) return os_error(path, "open", errno);
   Result<struct stat> status = regular_status(fd, path);
   if (!status) return status.error();
-  // From here on reads may wait; io_uring takes the flag for a wish to fail rather than to wait.
+  // From here on reads may wait. io_uring would take O_NONBLOCK as a request to fail instead of
+  // waiting.
   if (int flags = ::fcntl(fd.get(), F_GETFL); flags >= 0) {
     (void)::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK);
   }
@@ -376,6 +388,8 @@ Result<std::unique_ptr<WritableFile>> SystemStorage::open_writable(const std::st
   if (!fd.valid()) return os_error(path, "open", errno);
   Result<struct stat> status = regular_status(fd, path);
   if (!status) return status.error();
+  // The name has to last before the data do: a log synced in a file that a power cut removes is
+  // lost all the same.
   if (fresh) {
     if (Status synced = sync_directory(directory_of(path)); !synced) return synced.error();
   }
@@ -384,6 +398,7 @@ Result<std::unique_ptr<WritableFile>> SystemStorage::open_writable(const std::st
 }
 
 Status SystemStorage::write_atomic(const std::string& path, ByteSpan data, uint32_t mode) {
+  // In the same directory, since rename() does not cross file systems.
   std::string temporary = path + ".tmp.XXXXXX";
   FileDescriptor fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd.valid()) return os_error(path, "create", errno);
@@ -436,6 +451,7 @@ Result<uint64_t> SystemStorage::free_bytes(const std::string& directory) {
     return os_error(directory, "ask for the free space", errno);
   }
   uint64_t bytes = 0;
+  // Not f_bfree, which includes what is reserved for the superuser.
   if (!checked_multiply(status.f_bavail, status.f_frsize, &bytes)) return UINT64_MAX;
   return bytes;
 }
@@ -445,6 +461,8 @@ Result<std::unique_ptr<StorageLock>> SystemStorage::lock(const std::string& path
   if (!fd.valid()) return os_error(path, "open", errno);
   int locked;
   do {
+    // flock() and not fcntl(): a lock of fcntl() goes as soon as any descriptor of the file is
+    // closed in this process.
     locked = ::flock(fd.get(), LOCK_EX | LOCK_NB);
   } while (locked != 0 && errno == EINTR);
   if (locked != 0 && errno == EWOULDBLOCK) {

@@ -35,6 +35,9 @@ size_t append_shown(std::string_view text, std::string_view kept, std::string* o
 
 }  // namespace
 
+// C1 controls count because a terminal may take U+009B for the start of an escape sequence.
+// Overrides of the direction show text in another order than it is executed or copied in ("Trojan
+// Source", CVE-2021-42574).
 bool is_terminal_control(uint32_t code_point) {
   if (code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0)) return true;
   const bool separates = code_point == 0x2028 || code_point == 0x2029;
@@ -55,6 +58,7 @@ std::string TerminalText::push(std::string_view piece) {
   std::string out;
   std::string_view rest = pending_;
   while (!rest.empty()) {
+    // What it is depends on the next piece: the first half of "\r\n", or a control.
     const bool ends_in_return = rest == "\r";
     if (ends_in_return || first_utf8_step(rest).kind == Utf8Kind::kUnfinished) break;
     if (rest.starts_with("\r\n")) rest.remove_prefix(1);

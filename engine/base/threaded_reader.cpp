@@ -1,3 +1,5 @@
+// Each thread takes one request, reads without the lock, and puts the result down: while there are
+// requests, as many reads are at the device as there are threads.
 #include "engine/base/threaded_reader.h"
 
 #include <algorithm>
@@ -33,6 +35,7 @@ void ThreadedBlockReader::read_loop() {
     while (!stopping_ && queue_.empty()) work_.wait(lock);
     if (stopping_) return;
     BlockRead read = *queue_.pop();
+    // The read itself is what runs in parallel; only queue and results are shared.
     lock.unlock();
     TimePoint start = clock_.now();
     Status status = read.file->read_parts_at(read.offset, read.parts.span());
@@ -50,6 +53,7 @@ void ThreadedBlockReader::submit(std::span<const BlockRead> reads) {
     MutexLock guard(mutex_);
     for (const BlockRead& read : reads) queue_.push(read);
   }
+  // One wake-up per read and not notify_all(), which would wake all threads for a single read.
   for (size_t i = 0; i < std::min(reads.size(), threads_.size()); ++i) work_.notify_one();
 }
 

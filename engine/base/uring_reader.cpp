@@ -1,3 +1,6 @@
+// Requests cross from the owner to the thread of the ring through a queue under a mutex, results go
+// back the same way. The thread waits in one place for both, the device and the owner: a read of an
+// eventfd is always in the ring.
 #include "engine/base/uring_reader.h"
 
 #include <cerrno>
@@ -21,7 +24,8 @@ namespace {
 constexpr uint64_t kWakeUp = UINT64_MAX;  // user data of the read that ends when the owner calls
 
 // Completions are delivered when the thread of the ring asks for them, not by interrupting it: less
-// work for the kernel. Both flags came with Linux 6.1.
+// work for the kernel. Both flags came with Linux 6.1. With them the thread that made the ring must
+// be the one that uses it, so run() makes it, not open().
 int set_up_ring(uint32_t entries, io_uring* ring) {
   int result =
       io_uring_queue_init(entries, ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
@@ -46,10 +50,10 @@ struct UringBlockReader::State {
   }
   ~State() { ::close(wake_event); }
 
-  // Of any thread.
+  // Any thread.
   void wake_up();
 
-  // Of the thread of the ring.
+  // The thread of the ring.
   void run(std::promise<int> ready);
   bool exchange();
   void listen();
@@ -106,6 +110,8 @@ void UringBlockReader::State::run(std::promise<int> ready) {
   while (exchange()) {
     for (const BlockRead& read : taken) start(read);
     // What could be finished at once is published before anything is waited for.
+    // EINTR, EAGAIN and EBUSY are passing: what was not submitted stays in the ring and goes with
+    // the next round.
     int submitted =
         unpublished.empty() ? io_uring_submit_and_wait(&ring, 1) : io_uring_submit(&ring);
     CHECK(submitted >= 0 || submitted == -EINTR || submitted == -EAGAIN || submitted == -EBUSY);
@@ -121,12 +127,16 @@ bool UringBlockReader::State::exchange() {
   MutexLock guard(mutex);
   if (!unpublished.empty()) finished.notify_one();
   hand_over(&unpublished, &done);
+  // Not before every slot is vacant: the kernel writes into the owner's memory until a read has
+  // ended.
   if (stopping) return vacant.size() < slots.size();
   while (taken.size() < vacant.size()) {
     std::optional<BlockRead> read = queue.pop();
     if (!read) break;
     taken.push_back(*read);
   }
+  // With all slots taken no wake-up is needed: the next completion brings the thread here anyway,
+  // and a write to the event per request is saved.
   listening = taken.size() < vacant.size();
   return true;
 }
@@ -160,8 +170,8 @@ void UringBlockReader::State::request_rest(uint32_t index) {
   entry->user_data = index;
 }
 
-// For files without a descriptor, and whenever something is unusual: the file knows what to do
-// about it and what to call it. The other reads wait meanwhile.
+// For files without a descriptor, and for everything unusual: the file knows how to handle it and
+// how to word the error. Other reads wait meanwhile.
 void UringBlockReader::State::read_through_file(uint32_t index) {
   const BlockRead& read = slots[index].read;
   finish(index, read.file->read_parts_at(read.offset, read.parts.span()));
@@ -183,10 +193,12 @@ void UringBlockReader::State::take_completions() {
 
 void UringBlockReader::State::on_result(uint32_t index, int result) {
   Slot& slot = slots[index];
+  // Passing refusals such as EAGAIN, and those of O_DIRECT, are settled there once and for all.
   if (result < 0) return read_through_file(index);
   uint64_t next = next_position(slot.position, static_cast<uint64_t>(result), slot.end,
                                 slot.read.file->direct_alignment());
   if (next >= slot.end) return finish(index, {});
+  // No progress: the file was cut. The file itself words that error.
   if (next <= slot.position) return read_through_file(index);
   slot.position = next;
   request_rest(index);
@@ -208,6 +220,7 @@ Result<std::unique_ptr<BlockReader>> UringBlockReader::open(uint32_t depth, cons
   auto state = std::make_unique<State>(depth, clock, event);
   std::promise<int> promise;
   std::future<int> ready = promise.get_future();
+  // std::function has to be copied, which a promise cannot be.
   auto shared_promise = std::make_shared<std::promise<int>>(std::move(promise));
   Result<std::thread> thread =
       start_thread([ring = state.get(), shared_promise] { ring->run(std::move(*shared_promise)); });

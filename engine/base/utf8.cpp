@@ -10,7 +10,8 @@ namespace potluck {
 namespace {
 
 // What a lead byte promises: the length of its character, and the range of the second byte, which
-// is narrower than 80..BF where overlong forms, surrogates and values above U+10FFFF must go.
+// is narrower than 80..BF where overlong forms, surrogates and values above U+10FFFF must go
+// (Unicode Standard, table 3-7: well-formed byte sequences).
 struct LeadByte {
   size_t bytes;  // 0: no character begins like this
   uint8_t second_low;
@@ -19,6 +20,7 @@ struct LeadByte {
 
 LeadByte describe_lead(uint8_t lead) {
   if (lead < 0x80) return {1, 0, 0};
+  // 80..BF continue a character; C0 and C1 could only begin overlong forms of ASCII.
   if (lead < 0xC2) return {0, 0, 0};
   if (lead < 0xE0) return {2, 0x80, 0xBF};
   if (lead == 0xE0) return {3, 0xA0, 0xBF};
@@ -33,6 +35,7 @@ LeadByte describe_lead(uint8_t lead) {
 size_t ascii_run(std::string_view text) {
   constexpr uint64_t kHighBits = 0x8080808080808080u;
   size_t length = 0;
+  // Eight bytes at a time: most text is ASCII, and a whole prompt is checked here.
   while (text.size() - length >= 8 && (load<uint64_t>(text.data() + length) & kHighBits) == 0) {
     length += 8;
   }
@@ -51,6 +54,8 @@ Utf8Step first_utf8_step(std::string_view text) {
     const auto byte = static_cast<uint8_t>(text[i]);
     const uint8_t low = i == 1 ? lead.second_low : 0x80;
     const uint8_t high = i == 1 ? lead.second_high : 0xBF;
+    // The bytes before this one are the maximal subpart that one U+FFFD replaces; this one may
+    // begin the next character.
     if (byte < low || byte > high) return {Utf8Kind::kInvalid, i};
   }
   if (available < lead.bytes) return {Utf8Kind::kUnfinished, available};

@@ -1,3 +1,5 @@
+// Tokens pass three stages: bytes to whole characters, reasoning out of the text, calls out of what
+// is left. Each stage holds back what it cannot decide yet.
 #include "engine/chat/answer_stream.h"
 
 namespace potluck {
@@ -24,13 +26,14 @@ AnswerPiece AnswerStream::split(SplitReasoning piece) {
 
 AnswerPiece AnswerStream::push(TokenId token) {
   const std::string_view name = tokenizer_.bytes_of(token);
-  // The decoder shows no control tokens.
+  // The decoder shows no control tokens, and what it holds back came before this one.
   if (tokenizer_.is_control(token) && is_mark(name)) {
     return split(reasoning_.push(decoder_.finish() + std::string(name)));
   }
   return split(reasoning_.push(decoder_.push(token)));
 }
 
+// In the order of the stages: what one gives up at the end still passes the next.
 AnswerPiece AnswerStream::finish() {
   SplitReasoning last = reasoning_.push(decoder_.finish());
   SplitReasoning rest = reasoning_.finish();

@@ -1,3 +1,6 @@
+// What a template expects and how its model answers is found by rendering small conversations and
+// looking at the result: nothing in a model file says it, and a list of known models would always
+// be behind.
 #include "engine/chat/chat_template.h"
 
 #include "engine/template/interpreter.h"
@@ -6,7 +9,8 @@
 namespace potluck {
 namespace {
 
-// Stands in the small conversations of find_form() where the template should show it.
+// Stands in the small conversations of find_form() where the template should show it. No template
+// writes this by itself.
 constexpr const char* kNeedle = "needle-7f3a";
 
 bool shows_needle(const Result<MarkedText>& rendered) {
@@ -24,6 +28,7 @@ Conversation call_conversation() {
   conversation.messages.push_back({"user", {std::string("Hello")}, {}, {}, {}, {}});
   ChatMessage call{"assistant", {std::string()}, {}, {}, {}, {}};
   JsonValue::Object arguments{{"key", JsonValue{std::string(kNeedle)}}};
+  // Nine letters and digits: Mistral's templates refuse ids of another form.
   call.tool_calls.push_back({"call12345", "look", JsonValue{std::move(arguments)}});
   conversation.messages.push_back(std::move(call));
   return conversation;
@@ -50,8 +55,8 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source) {
   return made;
 }
 
-// Contents as texts and arguments as objects are what most templates take. Where the probe does not
-// come out that way but does in the other form, the other form it is.
+// Most templates take contents as texts and arguments as objects. Where the probe gets lost in that
+// form but shows in the other one, the other form is used.
 void ChatTemplate::find_form() {
   const auto needs = [this](const Conversation& probe, ConversationForm other) {
     return !shows_needle(render(probe, {}, form_)) && shows_needle(render(probe, {}, other));
@@ -84,6 +89,8 @@ Result<MarkedText> ChatTemplate::render(const Conversation& conversation,
   auto messages = messages_value(conversation.messages, form, &heap);
   if (!messages) return messages.error();
   interpreter.set_variable("messages", *messages);
+  // Left undefined without tools: templates ask "tools is defined", and an empty list would make
+  // some of them write a heading.
   if (!conversation.tools.empty()) {
     Values tools = heap.values();
     for (const JsonValue& tool : conversation.tools) {

@@ -8,8 +8,8 @@
 namespace potluck {
 namespace {
 
-// Templates build control tokens from these ("<|" + role + "|>"), so they must be trusted. They can
-// be: a client that picks one of them picks nothing that a message could not have had.
+// Templates build control tokens from these ("<|" + role + "|>"), so they must be trusted. That is
+// safe: a client that picks one of them gains nothing that an ordinary message does not have.
 constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
                                                  "assistant", "tool",      "function"};
 
@@ -38,6 +38,7 @@ class Converter {
       if (!value) return value.error();
       heap_.set(map, name, *value);
     }
+    // Left undefined, as for `tools`: templates ask "message.tool_calls is defined".
     if (message.tool_calls.empty()) return Value::of(map);
     Values calls = heap_.values();
     for (const ToolCall& call : message.tool_calls) {
@@ -50,11 +51,13 @@ class Converter {
   }
 
  private:
+  // Through from_json(), which checks that it is UTF-8.
   Result<Value> text(const std::string& bytes) {
     return heap_.from_json(JsonValue{bytes}, Trust::kUser);
   }
 
-  // A list of nothing but text parts is the text of them all, and the other way round.
+  // A list of text parts alone becomes one text, or a text becomes a list, as the template takes
+  // it.
   Result<Value> content(const JsonValue& content) {
     const std::string* whole = content.text();
     if (form_.parts && whole != nullptr) return one_part(*whole);
@@ -115,8 +118,12 @@ class Converter {
     Result<Value> value = heap_.from_json(json, Trust::kUser);
     if (const std::string* written = json.text(); written != nullptr && !form_.text_arguments) {
       auto object = heap_.parse_json(*written, Trust::kUser);
+      // Clients of OpenAI's API send arguments as JSON text; templates mostly go through an object.
+      // What is no object stays a text.
       if (object && object->map() != nullptr) value = std::move(object);
     }
+    // A template that takes text would print an object in Python's form, with single quotes, which
+    // is no JSON.
     if (!value || !form_.text_arguments || value->text() != nullptr) return value;
     auto written = to_json(*value, {}, &heap_.budget());
     if (!written) return written.error();

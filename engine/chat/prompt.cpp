@@ -21,6 +21,8 @@ Result<std::vector<TokenId>> encode_prompt(const Tokenizer& tokenizer, const Mar
   auto tokens = tokenizer.encode(segments);
   if (!tokens) return tokens.error().in("prompt");
   const std::vector<TokenId> prefix = tokenizer.prompt_prefix();
+  // Twice the token is what no model was trained on. Many templates write bos_token, and many files
+  // ask for it as well.
   const bool written =
       tokens->size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), tokens->begin());
   if (!written) tokens->insert(tokens->begin(), prefix.begin(), prefix.end());
@@ -28,6 +30,7 @@ Result<std::vector<TokenId>> encode_prompt(const Tokenizer& tokenizer, const Mar
 }
 
 Result<std::vector<TokenId>> encode_plain_text(const Tokenizer& tokenizer, std::string_view text) {
+  // A plain prompt may come from a client; the markers in it are text.
   auto encoded = tokenizer.encode(text, SpecialTokens::kAsText);
   if (!encoded) return encoded.error();
   std::vector<TokenId> tokens = tokenizer.prompt_prefix();

@@ -1,3 +1,5 @@
+// A state machine over text that comes in any pieces. The same pieces cut differently give the same
+// parts: what may still become a mark waits in pending_.
 #include "engine/chat/reasoning.h"
 
 #include <algorithm>
@@ -14,6 +16,8 @@ constexpr ReasoningMarks kKnownMarks[] = {
 
 std::optional<ReasoningMarks> find_reasoning_marks(std::string_view template_source) {
   for (const ReasoningMarks& marks : kKnownMarks) {
+    // The closing mark: every template of such a model looks for it, to cut the reasoning out of
+    // earlier answers; not every one writes the opening one.
     if (template_source.find(marks.close) != std::string_view::npos) return marks;
   }
   return std::nullopt;
@@ -23,6 +27,8 @@ ReasoningSplitter::ReasoningSplitter(std::optional<ReasoningMarks> marks, std::s
     : marks_(marks) {
   if (!marks_) {
     state_ = State::kContent;
+    // Templates of models that always think write the opening mark themselves; the answer never
+    // shows it.
   } else if (without_space_at_end(prompt).ends_with(marks_->open)) {
     state_ = State::kReasoning;
     skips_space_ = true;

@@ -1,3 +1,5 @@
+// The syntax of calls is learned from the template: it writes one conversation with a call and the
+// same one with a plain answer, and what only the first has is the call and its marks.
 #include "engine/chat/tool_calls.h"
 
 #include <algorithm>
@@ -21,6 +23,7 @@ const JsonValue* member(const JsonValue::Object& object, std::string_view key) {
 
 bool is_probe_arguments(const JsonValue& value) {
   if (value.text() != nullptr) {
+    // Some templates write the arguments as a text that holds JSON.
     auto inner = parse_json(*value.text());
     return inner && inner->object() != nullptr && is_probe_arguments(*inner);
   }
@@ -42,7 +45,7 @@ bool is_probe_call(std::string_view text, ToolCallSyntax* syntax) {
   return !syntax->name_key.empty() && !syntax->arguments_key.empty();
 }
 
-// What the first text has and the second has not.
+// The part of the first text that the second does not have.
 std::string_view difference(std::string_view first, std::string_view second) {
   const size_t shorter = std::min(first.size(), second.size());
   size_t front = 0;
@@ -76,8 +79,8 @@ Conversation tool_call_counterprobe() {
   return probe_conversation({"assistant", {std::string(kCounterprobe)}, {}, {}, {}, {}});
 }
 
-// The object begins at the last brace before the name, and ends at the first one behind it, that
-// make it whole: marks may hold braces of their own.
+// The object begins at the last brace before the name and ends at the first brace behind it with
+// which it is whole JSON: marks may hold braces of their own.
 std::optional<ToolCallSyntax> find_tool_call_syntax(std::string_view probe,
                                                     std::string_view counterprobe) {
   const std::string_view call = difference(probe, counterprobe);
@@ -93,7 +96,7 @@ std::optional<ToolCallSyntax> find_tool_call_syntax(std::string_view probe,
       if (!is_probe_call(call.substr(begin, end + 1 - begin), &syntax)) continue;
       syntax.open = trimmed(call.substr(0, begin));
       syntax.close = trimmed(call.substr(end + 1));
-      // Lists of calls, and calls that end with the answer, are other syntaxes.
+      // Lists of calls, and calls without a closing mark, are other syntaxes.
       const bool marked = !syntax.open.empty() && !syntax.close.empty() &&
                           !syntax.open.ends_with('[') && !syntax.close.starts_with(']');
       return marked ? std::optional(syntax) : std::nullopt;
@@ -132,6 +135,8 @@ bool ToolCallSplitter::advance(SplitCalls* split) {
       pending_.erase(0, certain);
       return false;
     }
+    // The white space in front of a mark is kept aside: if what follows is no call, it belongs to
+    // the text again.
     const size_t before = without_space_at_end(std::string_view(pending_).substr(0, open)).size();
     emit(std::string_view(pending_).substr(0, before), split);
     space_before_ = pending_.substr(before, open - before);
@@ -147,6 +152,7 @@ bool ToolCallSplitter::advance(SplitCalls* split) {
     split->calls.push_back(std::move(*call));
     skips_space_ = true;
   } else {
+    // Nothing that the model wrote is lost: what does not parse is text.
     emit(space_before_ + std::string(whole), split);
   }
   pending_.erase(0, whole.size());

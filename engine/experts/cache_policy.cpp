@@ -1,3 +1,6 @@
+// Each layer has two ordered sets, of what its last turn used and of the rest; both are ordered by
+// fame, so a victim is found by looking at the first entries of every layer. Fame is a logarithm
+// that never has to be aged: time passes for all entries of a layer alike.
 #include "engine/experts/cache_policy.h"
 
 #include <algorithm>
@@ -8,7 +11,7 @@
 namespace potluck {
 namespace {
 
-// A layer that has had no turn for so many times the usual distance is in use no more.
+// A layer that had no turn for this many rounds of all layers is no longer in use.
 constexpr uint64_t kForgottenRounds = 16;
 
 double turn_weight(uint64_t turn) {
@@ -23,6 +26,8 @@ void CachePolicy::begin_step(uint32_t layer) {
   Layer& now = current_->second;
   ++now.turns;
   now.last_step = steps_;
+  // A new turn: what the last token used is idle until it is used again. merge() moves the nodes
+  // and copies nothing.
   for (const Rank& rank : now.used) entries_.at(*std::get<const Digest*>(rank)).order = &now.idle;
   now.idle.merge(now.used);
 }
@@ -32,6 +37,8 @@ bool CachePolicy::forgotten(const Layer& layer) const {
 }
 
 // 1/p, where p = (1 - 2^(-1 / kHalfLife)) * the sum over the uses of 2^(-turns since / kHalfLife).
+// A layer that is asked for no more never has another turn, so its entries would stay for ever:
+// they count as never used again.
 double CachePolicy::turns_until_use(const Layer& layer, double fame) const {
   static const double kScale = 1 - std::exp2(-1 / kHalfLife);
   if (forgotten(layer)) return HUGE_VAL;
@@ -74,6 +81,7 @@ void CachePolicy::use(Entries::value_type& entry) {
   }
   double fame = turn_weight(now.turns);
   if (what.layer != nullptr) {
+    // log2(2^a + 2^b), written so that it cannot overflow after many turns.
     fame += std::log2(1 + std::exp2(what.fame - turn_weight(what.layer->turns)));
   }
   what.layer = &now;
@@ -107,6 +115,8 @@ void CachePolicy::erase(const Digest& key) {
   auto found = entries_.find(key);
   if (found == entries_.end() || found->second.order == &history_) return;
   if (is_prefetched(found->second)) ++counters_.work.prefetches_wasted;
+  // Evicted grains keep their fame: without it, a grain that is used every few tokens would count
+  // as new each time.
   place(*found, &history_, 0);
   if (history_.size() <= capacity_) return;
   auto oldest = entries_.find(*std::get<const Digest*>(*history_.begin()));

@@ -1,3 +1,5 @@
+// Grains are cut by the shape that the manifest names, so what the tensors really hold is compared
+// with that shape before the first is cut.
 #include "engine/experts/expert_bank.h"
 
 #include <fmt/format.h>
@@ -31,6 +33,7 @@ Status check_matrix(const ExpertBank& bank, const char* what, const GgufTensor* 
 
 Status check_bias(const ExpertBank& bank, const char* what, const GgufTensor* tensor,
                   uint32_t columns) {
+  // A bias that is there and not used would change the model in silence.
   if (!bank.shape.biases) {
     if (tensor == nullptr) return {};
     return Error{ErrorCode::kUnsupported,

@@ -1,3 +1,6 @@
+// Calls are sorted into jobs, one per grain and group of rows. Jobs run as their grains arrive, so
+// what is in memory is computed while the disk reads the rest. No order shows in the result:
+// addends are integers.
 #include "engine/experts/expert_compute.h"
 
 #include <algorithm>
@@ -11,7 +14,8 @@
 namespace potluck {
 namespace {
 
-// Grains asked for at once: more than a token ever needs, and a bound on what a long prompt pins.
+// Grains asked for at once: more than a token ever needs, and a bound on what a long prompt, which
+// may use every expert of a layer, pins in the cache.
 constexpr size_t kWaveGrains = 1024;
 
 // Calls of one expert with the same grains: [begin, end) of the sorted calls.
@@ -36,6 +40,8 @@ struct ReadyJob {
   ByteSpan grain;
 };
 
+// Rows of a group meet every grain together: the weights of a grain are unpacked once for all of
+// them.
 auto group_key(const ExpertCall& call) {
   return std::tuple(call.expert, call.grains.first, call.grains.count);
 }
@@ -110,8 +116,8 @@ void ExpertCompute::Scratch::plan_jobs(uint32_t layer, std::span<const ExpertCal
   first_job.push_back(static_cast<uint32_t>(jobs.size()));
 }
 
-// A quantized matrix that gets float activations (its partner is a float matrix) has them quantized
-// here, once for the batch.
+// Where one of gate and up has float weights, activations come as floats. The other one's are
+// quantized here, once for the batch.
 GrainInput ExpertCompute::Scratch::prepare_input(const ExpertShape& shape,
                                                  const ActivationView& input,
                                                  const KernelTable& kernels, ThreadPool& pool) {
@@ -200,6 +206,8 @@ Status ExpertCompute::run(uint32_t layer, const ExpertShape& shape, const Activa
   prepared.fraction_bits = fraction_bits;
   for (size_t i = 0; i < scratch.sums.size(); ++i) {
     if (i == 0) {
+      // The first thread adds into the result itself: one addition of all sums less, and none at
+      // all with a single thread.
       scratch.sums[i].begin_in(out, shape.hidden);
     } else {
       scratch.sums[i].begin(input.tokens, shape.hidden);

@@ -1,3 +1,5 @@
+// All of this is part of the arithmetic contract or of hashes that are published in manifests
+// (docs/ARITHMETIC.md, section 8): another number here is another set of grains.
 #include "engine/experts/expert_shape.h"
 
 #include <algorithm>
@@ -25,6 +27,7 @@ bool is_float(TensorType type) {
 
 uint32_t chunk_width(uint32_t width) {
   for (uint32_t chunk = kLargestChunk; chunk > kChunkStep; chunk -= kChunkStep) {
+    // Equal chunks, so that slices of an expert cost the same on every worker.
     if (width % chunk == 0 && width / chunk >= kFewestGrains) return chunk;
   }
   return kChunkStep;
@@ -37,6 +40,8 @@ ChunkPlan with_run(const ChunkPlan& plan, uint32_t chunks_per_grain) {
 PanelShape down_shape(const ExpertShape& shape, const ChunkPlan& plan, uint32_t chunk) {
   uint32_t first = chunk * plan.chunk_width;
   uint32_t columns = std::min(plan.chunk_width, shape.width - first);
+  // A chunk may begin inside a super-block: the phase says where, and the panel carries the head of
+  // that super-block again.
   bool super_blocks = block_format(shape.down).block_elements == kSuperBlock;
   return {shape.down, shape.hidden, columns, super_blocks ? first % kSuperBlock : 0};
 }
@@ -77,7 +82,8 @@ ActivationForm ExpertShape::down_form() const {
   return is_float(down) ? ActivationForm::kF32 : ActivationForm::kQ8Block32;
 }
 
-// The hidden vector arrives quantized, unless it is to be in floats and one matrix is not.
+// The hidden vector arrives quantized, except that it comes as floats where only one of gate and up
+// is quantized; then it is quantized where it is used.
 std::vector<KernelPart> ExpertShape::kernel_parts() const {
   std::set<KernelPart> parts = {products_of(gate), products_of(up), products_of(down),
                                 KernelPart::kAccumulate};
@@ -135,6 +141,7 @@ ChunkPlan plan_chunks(const ExpertShape& shape) {
 
 GrainRange slice_grains(uint32_t grains, uint32_t slice, uint32_t slices) {
   CHECK(slice < slices);
+  // In 64 bits: i * grains of large shapes leaves 32.
   auto bound = [&](uint64_t i) { return static_cast<uint32_t>(i * grains / slices); };
   return {bound(slice), bound(uint64_t{slice} + 1) - bound(slice)};
 }
@@ -165,6 +172,7 @@ GrainLayout grain_layout(const ExpertShape& shape, const ChunkPlan& plan, uint32
     }
   }
   layout.used_bytes = next_part(end);
+  // Padded, so that every grain can be read with O_DIRECT straight to where it is used.
   layout.bytes = round_up(end, kGrainAlignment);
   return layout;
 }

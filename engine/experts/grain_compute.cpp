@@ -1,3 +1,6 @@
+// One grain, up to 64 rows at a time: gate and up for all columns of the grain, then chunk by chunk
+// activation, quantizing and the down-projection, whose outputs become integers at once. Nothing
+// larger than a tile is kept in floats.
 #include "engine/experts/grain_compute.h"
 
 #include <algorithm>
@@ -85,6 +88,7 @@ void GrainCompute::run(const ShapeTables& tables, uint32_t index, ByteSpan grain
     for (uint32_t i = 0; i < layout.chunks; ++i) {
       const DownChunk& chunk = tables.down_chunks[layout.first_chunk + i];
       activate(tile, chunk);
+      // The bias of down counts once, wherever the expert is cut: with chunk 0.
       add_down(tile, chunk, layout.first_chunk + i == 0 ? layout.down_bias_offset : 0, sums);
     }
   }
@@ -133,6 +137,7 @@ void GrainCompute::activate(const Tile& tile, const DownChunk& chunk) {
 void GrainCompute::add_down(const Tile& tile, const DownChunk& chunk, uint64_t bias_offset,
                             PartialSums& sums) {
   uint32_t hidden = chunk.shape.rows;
+  // Whole panels: a panel has 8 rows of down.
   uint32_t step = kOutputTile / tile.rows.count / kPanelRows * kPanelRows;
   grow(output_, kOutputTile);
   ActivationView h = activated_.view();
@@ -147,6 +152,8 @@ void GrainCompute::add_down(const Tile& tile, const DownChunk& chunk, uint64_t b
         add_bias(tile.grain + bias_offset + uint64_t{first} * sizeof(float), part.shape.rows, y);
       }
       uint32_t row = tile.rows.rows[t];
+      // Per chunk, not per grain: the addend of a chunk is what the contract rounds, so any split
+      // of an expert gives the same sum.
       bool bad = kernels_->accumulate(y, part.shape.rows, tile.rows.weights[t],
                                       tile.input.fraction_bits[row], sums.row(row) + first);
       if (bad) sums.set_flag(row);

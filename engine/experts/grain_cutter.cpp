@@ -1,3 +1,5 @@
+// A grain is made of rows of gate and up, which lie together in the file, and of columns of down,
+// which do not. All are repacked from GGUF's blocks into panels; no number changes.
 #include "engine/experts/grain_cutter.h"
 
 #include <algorithm>
@@ -53,6 +55,8 @@ Result<ExpertSource> read_expert(const GgufModel& model, const ExpertBank& bank,
   auto up = read_rows(model, *bank.up, row, columns);
   if (!up) return up.error();
   source.up = std::move(*up);
+  // The columns of a grain are strewn over all rows of down, so for a single grain as much is read
+  // as for the whole expert.
   auto down = read_rows(model, *bank.down, uint64_t{expert} * shape.hidden, shape.hidden);
   if (!down) return down.error();
   source.down = std::move(*down);
@@ -69,6 +73,7 @@ Result<ExpertSource> read_expert(const GgufModel& model, const ExpertBank& bank,
 
 void lay_out_biases(const ExpertShape& shape, const GrainLayout& layout, const ExpertSource& source,
                     std::byte* out) {
+  // The source may hold a whole expert, of which the grain is a part.
   uint32_t skipped = layout.first_column - source.first_column;
   uint64_t column_bytes = uint64_t{layout.columns} * sizeof(float);
   std::memcpy(out + layout.gate_bias_offset, source.gate_bias.data() + skipped, column_bytes);
@@ -82,6 +87,7 @@ void lay_out(const ExpertBank& bank, const ChunkPlan& plan, const GrainLayout& l
              const ExpertSource& source, MutableByteSpan out) {
   const ExpertShape& shape = bank.shape;
   CHECK(out.size() == layout.bytes);
+  // The padding is hashed with the rest: it has to be the same on every machine.
   std::memset(out.data(), 0, out.size());
   uint64_t skipped = layout.first_column - source.first_column;
   const std::byte* gate = source.gate.data() + skipped * bank.gate->row_bytes();

@@ -1,3 +1,5 @@
+// An append-only log of fixed-size entries. A torn or flipped entry costs itself: its neighbors
+// have checksums and places of their own.
 #include "engine/experts/grain_index.h"
 
 #include <algorithm>
@@ -13,8 +15,9 @@ constexpr size_t kEntryBytes = 64;
 constexpr size_t kSummed = kEntryBytes - sizeof(uint64_t);
 constexpr uint32_t kPut = 0x31504750;     // "PGP1"
 constexpr uint32_t kRemove = 0x31524750;  // "PGR1"
+// 4 MiB of the log at a time.
 constexpr uint64_t kReadEntries = 64 * kKiB;
-// Shorter logs are not worth writing anew.
+// A shorter log is not worth rewriting.
 constexpr uint64_t kCompactFrom = 1024;
 
 using Entry = std::array<std::byte, kEntryBytes>;
@@ -43,7 +46,8 @@ GrainRecord record_of(ByteSpan entry, uint64_t serial) {
   return record;
 }
 
-// The checksum proves that we wrote the entry, not that we were right.
+// The checksum proves that we wrote the entry, not that we were right: an older version or a bug
+// may have written what sizes and indexes memory here.
 bool possible(const PageRun& run) {
   return run.pages > 0 && run.bytes() <= limits::kGrainBytes && run.segment < kMostSegments &&
          run.page < kSegmentPages && run.pages <= kSegmentPages - run.page;
@@ -60,6 +64,8 @@ Result<std::unique_ptr<GrainIndex>> GrainIndex::open(Storage& storage, std::stri
   if (!file) return file.error();
   index->file_ = std::move(*file);
   uint64_t end = index->entries_ * kEntryBytes;
+  // Damage at the end is a write that a crash interrupted: new entries go there. Damage in the
+  // middle is counted and left where it is.
   if (uint64_t size = index->file_->size(); size > end) {
     if (Status cut = index->file_->resize(end); !cut) return cut.error();
     notices->push_back(
@@ -98,6 +104,7 @@ Status GrainIndex::read_entries(const ReadableFile& file, GrainRecords* records)
         continue;
       }
       entries_ = first + i;
+      // Only now is it known that the bad ones were not the end.
       damaged_ += std::exchange(bad, 0);
       replay(entry, records);
       ++entries_;
@@ -119,7 +126,8 @@ void GrainIndex::replay(ByteSpan entry, GrainRecords* records) {
   }
 }
 
-// The end moves only when the whole entry is written: what a failed write left is written over.
+// The end moves only once the whole entry is written: the next entry overwrites what a failed write
+// left.
 Status GrainIndex::append(ByteSpan entry) {
   if (Status written = file_->write_at(entries_ * kEntryBytes, entry); !written) return written;
   ++entries_;
@@ -143,6 +151,8 @@ Status GrainIndex::compact(const GrainRecords& records) {
     Entry entry = make_entry(kPut, digest, record);
     out = std::copy(entry.begin(), entry.end(), out);
   }
+  // The old log stays until the new one is on the disk. The open file would go on writing into the
+  // old one, so it is opened anew.
   if (Status written = storage_.write_atomic(path_, log); !written) return written;
   auto file = storage_.open_writable(path_, WriteMode::kBuffered);
   if (!file) return file.error();

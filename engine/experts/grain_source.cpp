@@ -1,3 +1,5 @@
+// The sources that have a grain at once: all experts in memory, and the model file itself. Waves
+// are mere lists here; the source that waits for a disk is in stored_source.cpp.
 #include "engine/experts/grain_source.h"
 
 #include <cstring>
@@ -26,7 +28,7 @@ std::vector<uint64_t> grain_offsets(const ExpertShape& shape, const ChunkPlan& p
   return offsets;
 }
 
-// One expert as it was cut, without the padding of its grains.
+// Copies one expert without the padding of its grains.
 void pack_expert(ByteSpan cut, std::span<const uint64_t> from, std::span<const uint64_t> to,
                  MutableByteSpan out) {
   for (size_t grain = 0; grain + 1 < to.size(); ++grain) {
@@ -53,6 +55,8 @@ Status ImmediateSource::take(std::vector<Arrival>* arrivals) {
   size_t first = taken_;
   for (; taken_ < wave_.size(); ++taken_) {
     Result<GrainView> view = fetch(wave_[taken_]);
+    // No room while earlier views are alive is no failure yet: the caller computes those, drops
+    // them, and asks again.
     if (!view && view.error().code == ErrorCode::kLimit && taken_ > first) return {};
     if (!view) return view.error();
     arrivals->push_back({taken_, std::move(*view)});
@@ -81,6 +85,8 @@ Status ResidentSource::load_all(const GrainCutter& cutter, const Progress& progr
     layer.expert_bytes = layer.offsets.back();
     layer.grains = Buffer(bank.experts * layer.expert_bytes,
                           fmt::format("the experts of layer {}", bank.layer));
+    // Grains are padded to pages for disks; in memory the padding would take room for nothing, so
+    // each expert goes through one buffer.
     Buffer cut(padded.back(), "one expert");
     for (uint32_t expert = 0; expert < bank.experts; ++expert) {
       Status status = cutter.cut_expert(bank.layer, expert, cut.span());
@@ -151,6 +157,7 @@ Result<GgufSource::State::Expert*> GgufSource::State::find(GrainId id) {
                  fmt::format("{} bytes of laid-out experts are in use, the budget is {}",
                              used_bytes, budget_bytes)};
   }
+  // Shared with the views: an expert that leaves the list stays alive while it is computed with.
   auto grains = std::make_shared<Buffer>(bytes);
   if (Status cut = cutter.cut_expert(id.layer, id.expert, grains->span()); !cut) {
     return cut.error();

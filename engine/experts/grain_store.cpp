@@ -1,3 +1,6 @@
+// The order of writing decides what a crash can leave: first the grain, then its entry in the
+// index. At worst an entry names bytes that did not reach the disk, and the checksum in the entry
+// finds that out.
 #include "engine/experts/grain_store.h"
 
 #include <algorithm>
@@ -57,6 +60,7 @@ Result<std::unique_ptr<GrainStore>> GrainStore::open(Storage& storage, std::stri
 }
 
 Status GrainStore::flush() {
+  // Segments before the index, so that entries which survive a power cut name bytes that do.
   for (auto& [number, segment] : segments_) {
     if (!segment.unsynced) continue;
     auto file = writer(number);
@@ -131,7 +135,7 @@ Status GrainStore::verify(const Digest& digest, ByteSpan bytes) {
   return drop_altered(digest, "its checksum is not what it was");
 }
 
-// Names what was asked for and what there is; the grain itself is as good as it was.
+// The caller asked for the wrong length. The grain itself is not damaged.
 Error GrainStore::wrong_length(const Digest& digest, uint64_t wanted) const {
   return {ErrorCode::kInvalidArgument,
           fmt::format("{}: grain {} was asked for with {} bytes, it has {}", directory_,
@@ -157,13 +161,14 @@ void GrainStore::distrust(const Digest& digest) {
   quarantine(digest);
 }
 
-// Losses beyond the limit are not listed: the owner of the units notices them at its next check.
+// Losses beyond the limit are not listed: the owner of the units finds them at its next check.
 void GrainStore::report_loss(const Digest& digest) {
   constexpr size_t kMostLost = 64 * 1024;
   if (lost_.size() < kMostLost) lost_.push_back(digest);
 }
 
-// The pages are not given back: it is not known what is wrong with them.
+// The pages are not given back: it is not known what is wrong with them. A bad sector would spoil
+// the next grain as well.
 void GrainStore::quarantine(const Digest& digest) {
   PageRun run = records_.at(digest).run;
   quarantine_.push_back(run);
@@ -225,6 +230,8 @@ Status GrainStore::put(const Digest& digest, ByteSpan grain) {
 Status GrainStore::put_trusted(const Digest& digest, ByteSpan grain) {
   if (Status valid = check_size(digest, grain); !valid) return valid;
   if (contains(digest)) return {};
+  // Asked before anything is written: a disk that is filled to the brim hurts every program on the
+  // machine.
   if (Status room = check_room(grain.size()); !room) return room;
   auto run = find_space(static_cast<uint32_t>(grain.size() / kPageBytes));
   if (!run) return run.error();
@@ -261,6 +268,7 @@ Status GrainStore::write(const Digest& digest, ByteSpan grain, const PageRun& ru
   if (!file) return file.error();
   Segment& segment = segments_.at(run.segment);
   segment.unsynced = true;
+  // Space is reserved first: a full disk shows before the first byte.
   if (Status space = (*file)->allocate(run.offset(), run.bytes()); !space) return space;
   if (Status written = (*file)->write_at(run.offset(), grain); !written) return written;
   GrainRecord record{run, 0, grain_checksum(grain)};
@@ -279,8 +287,8 @@ void GrainStore::remove(const Digest& digest) {
   give_back(run);
 }
 
-// Where the index cannot take the news, the grain comes back when the store is opened again; its
-// checksum tells whether it is still there.
+// If the removal cannot be logged, the grain comes back when the store is next opened; its checksum
+// tells whether it is still there.
 void GrainStore::forget(const Digest& digest) {
   Digest name = digest;  // may live in the record
   auto found = records_.find(name);
@@ -296,6 +304,7 @@ void GrainStore::give_back(const PageRun& run) {
   if (!file || run.offset() >= (*file)->size()) return;
   segments_.at(run.segment).unsynced = true;
   Status punched = (*file)->punch(run.offset(), run.bytes());
+  // Holes take room here, so waiting for a long one would waste the disk.
   if (!punched && punched.error().code == ErrorCode::kUnsupported) space_.reuse_every_hole();
 }
 
@@ -318,8 +327,8 @@ ScrubResult GrainStore::scrub(uint64_t most_bytes) {
   return result;
 }
 
-// Lists the grains of the next segment; false after the last. Altered grains that were in
-// quarantine for a whole round are so no more.
+// Lists the grains of the next segment; false after the last one. Pages that were in quarantine for
+// a whole round are given back then.
 bool GrainStore::next_scrubbed_segment() {
   auto next = segments_.lower_bound(next_scrubbed_);
   if (next == segments_.end()) {
@@ -337,12 +346,13 @@ bool GrainStore::next_scrubbed_segment() {
   for (const auto& [digest, record] : records_) {
     if (record.run.segment == next->first) to_scrub_.push_back({record.run, digest});
   }
+  // Last first, since they are taken from the end: the disk is read in ascending order.
   std::sort(to_scrub_.begin(), to_scrub_.end(),
             [](const Place& a, const Place& b) { return a.run.page > b.run.page; });
   return true;
 }
 
-// A place that cannot be read twice in a row will not heal by waiting: the grain is dropped, too.
+// A place that cannot be read twice in a row will not heal by waiting: that grain is dropped, too.
 void GrainStore::scrub_grain(const Place& place, ScrubResult* result) {
   PageBuffer buffer(place.run.bytes());
   result->bytes_read += place.run.bytes();
@@ -350,6 +360,7 @@ void GrainStore::scrub_grain(const Place& place, ScrubResult* result) {
   if (!found) return;
   Status read = found->file->read_at(found->offset, buffer.pages);
   if (!read) read = found->file->read_at(found->offset, buffer.pages);
+  // SHA-256 and not the checksum: the scrub also finds what was wrong before the checksum was made.
   if (read && sha256(buffer.pages) == place.digest) return;
   std::string why = read ? "its SHA-256 is not its name" : read.error().message;
   result->findings.push_back(drop_altered(place.digest, why).message);

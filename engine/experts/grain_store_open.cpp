@@ -22,6 +22,7 @@ std::string segment_name(uint32_t number) {
 std::optional<uint32_t> segment_number(const std::string& name) {
   uint32_t number = 0;
   (void)std::from_chars(name.data(), name.data() + name.size(), number);
+  // Printed back and compared: files of other programs are neither read nor removed.
   if (segment_name(number) != name || number >= kMostSegments) return std::nullopt;
   return number;
 }
@@ -39,6 +40,8 @@ struct Claim {
 
 using SegmentSizes = std::map<uint32_t, uint32_t>;  // in whole pages
 
+// Sizes tell what the file system kept of each segment; nothing else in them is believed without a
+// checksum.
 Result<SegmentSizes> segment_sizes(Storage& storage, const std::string& directory) {
   auto names = storage.list(directory);
   if (!names) return names.error();
@@ -66,8 +69,8 @@ std::vector<Claim> sorted_claims(const GrainRecords& records) {
   return claims;
 }
 
-// Takes those out of `claims` that reach beyond their segment, and of two that overlap the older:
-// that it was removed was lost. Returns them.
+// Takes out of `claims`, and returns, those that reach beyond their segment, and the older one of
+// two that overlap: the entry that removed it was lost.
 std::vector<Digest> take_unsound(const SegmentSizes& sizes, std::vector<Claim>* claims) {
   std::vector<Digest> lost;
   std::vector<Claim> sound;
@@ -75,6 +78,8 @@ std::vector<Digest> take_unsound(const SegmentSizes& sizes, std::vector<Claim>* 
   for (const Claim& claim : *claims) {
     auto size = sizes.find(claim.run.segment);
     bool valid = size != sizes.end() && claim.run.end() <= size->second;
+    // Sorted by place, so only the last sound ones can overlap. The higher serial number was
+    // written later, and its bytes are the ones there.
     while (valid && !sound.empty() && sound.back().overlaps(claim)) {
       valid = sound.back().serial < claim.serial;
       if (!valid) break;
@@ -101,6 +106,7 @@ Status GrainStore::open_files() {
   for (const char* part : {"/segments", "/manifests"}) {
     if (Status made = storage_.make_directories(directory_ + part); !made) return made;
   }
+  // Before anything is read: the other owner may be writing the index this very moment.
   auto lock = storage_.lock(directory_ + "/lock");
   if (!lock) return lock.error();
   lock_ = std::move(*lock);
@@ -144,7 +150,7 @@ Status GrainStore::adopt_segments() {
   return {};
 }
 
-// What lies behind the last grain was never finished.
+// Behind the last grain there are only holes and writes that never finished.
 Status GrainStore::cut_or_remove(uint32_t segment, uint32_t pages, uint32_t used_pages) {
   if (used_pages == 0) {
     segments_.erase(segment);

@@ -1,3 +1,5 @@
+// One file per layer and not one for all: an interrupted run keeps the layers that are done, and
+// each file is replaced as a whole.
 #include "engine/experts/layer_records.h"
 
 #include <fmt/format.h>
@@ -34,6 +36,8 @@ std::optional<std::vector<Digest>> LayerRecords::load(uint32_t layer, size_t gra
     std::memcpy(digests[i].bytes.data(), bytes->data() + i * kDigestBytes, kDigestBytes);
   }
   Digest own = sha256(ByteSpan(*bytes).first(grains * kDigestBytes));
+  // A digest that was altered here would name every grain of the model wrongly, and no check behind
+  // it could tell.
   if (own != digests.back()) return std::nullopt;
   digests.pop_back();
   return digests;

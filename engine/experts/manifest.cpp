@@ -25,7 +25,7 @@ bool is_control(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
-// What a file calls itself ends up on terminals: no control characters, no endless names.
+// The name of a model is shown on terminals: no control characters, bounded length.
 std::string clean_name(std::string name) {
   if (name.size() > limits::kNameBytes) name.resize(limits::kNameBytes);
   std::replace_if(name.begin(), name.end(), is_control, '_');
@@ -41,7 +41,7 @@ uint64_t grains_of(const ManifestLayer& layer) {
 }
 
 // Reads fields one after the other; the first failure is kept, and zeros are read after it. The
-// caller looks at ok() before it uses what was read.
+// caller looks at status() before it uses what was read.
 class FieldReader {
  public:
   explicit FieldReader(ByteSpan bytes) : reader_(bytes) {}
@@ -129,6 +129,7 @@ Result<ManifestLayer> read_layer(FieldReader& reader) {
   if (Status shape = read_shape(reader, &layer); !shape) return shape.error();
   layer.plan = plan_chunks(layer.shape);
   uint64_t digests = grains_of(layer);  // at most 2^12 experts x 2^13 grains
+  // Taken before memory is: 2^25 digests have to be there to be made room for.
   ByteSpan bytes = reader.take(digests * sizeof(Digest));
   if (!reader.status()) return reader.status().error();
   layer.grains.resize(digests);
@@ -150,8 +151,8 @@ void write_layer(const ManifestLayer& layer, ByteWriter& writer) {
   writer.write(std::as_bytes(std::span(layer.grains)));
 }
 
-// A grain of a manifest that is being checked: where it stands, and the first part of its digest,
-// by which nearly all are told apart.
+// A grain of a manifest that is being checked: its place, and the first bytes of its digest, which
+// tell nearly all apart.
 struct NamedGrain {
   uint64_t prefix;
   uint32_t layer;  // index
@@ -162,6 +163,7 @@ uint64_t length_of(const ManifestLayer& layer, uint32_t grain) {
   return grain_layout(layer.shape, layer.plan, grain % layer.plan.grains).bytes;
 }
 
+// The usual case: all grains of a model are alike, and no sorting is needed.
 bool one_length(std::span<const ManifestLayer> layers) {
   std::optional<uint64_t> length;
   for (const ManifestLayer& layer : layers) {
@@ -312,7 +314,8 @@ uint64_t Manifest::memory_bytes() const {
   return bytes;
 }
 
-// The body's magic keeps a signature of a manifest from passing for one of anything else.
+// The body's magic keeps a signature of a manifest from passing for one of anything else that the
+// key may ever sign.
 SignedManifest sign_manifest(const Manifest& manifest, const SigningKey& key) {
   ByteVector body = manifest.encode();
   Signature signature = key.sign(body);
@@ -320,6 +323,7 @@ SignedManifest sign_manifest(const Manifest& manifest, const SigningKey& key) {
 }
 
 Result<Manifest> verify_manifest(const SignedManifest& manifest, const SigningPublicKey& key) {
+  // Before decoding: a stranger does not even reach the parser.
   if (!verify_signature(key, manifest.body, manifest.signature)) {
     return Error{ErrorCode::kRefused, "manifest: its signature is not the pool's"};
   }

@@ -1,3 +1,6 @@
+// Layer by layer, with as many experts at a time as there are threads: cutting and hashing run in
+// parallel, the store is written by one thread, in order, so that the grains of an expert lie one
+// after another.
 #include "engine/experts/manifest_builder.h"
 
 #include <algorithm>
@@ -30,14 +33,15 @@ Result<Manifest> ManifestBuilder::build(const std::string& model_name, const Pro
   }
   std::sort(layers.begin(), layers.end(),
             [](const ManifestLayer& a, const ManifestLayer& b) { return a.layer < b.layer; });
-  // Recorded digests are as little trusted as any file.
+  // The digests may come from records, which are as little trusted as any file.
   if (Status lengths = check_grain_lengths(layers); !lengths) {
     return lengths.error().in("what the store's records say; remove it to build it anew");
   }
   return Manifest(model_name, std::move(layers));
 }
 
-// Cuts what is not known, or not in the store: some experts at a time, one per thread.
+// Cuts the experts whose digests are not known or whose grains are not in the store, one per thread
+// at a time.
 Status ManifestBuilder::build_layer(const ExpertBank& bank, const Progress& progress,
                                     ManifestLayer* layer) {
   size_t grains = size_t{bank.experts} * layer->plan.grains;
@@ -68,7 +72,7 @@ Status ManifestBuilder::build_layer(const ExpertBank& bank, const Progress& prog
   return records_->save(bank.layer, layer->grains);
 }
 
-// Whether the expert's grains are known and where they are wanted.
+// Whether the digests of the expert are known and, with a store, its grains are in it.
 bool ManifestBuilder::complete(const ManifestLayer& layer, uint32_t expert) const {
   if (store_ == nullptr) return true;
   auto first = layer.grains.begin() + static_cast<ptrdiff_t>(expert * layer.plan.grains);
@@ -105,6 +109,7 @@ Status ManifestBuilder::take(const CutExpert& expert, ManifestLayer* layer) {
     if (store_ == nullptr) continue;
     uint64_t length =
         cutter_.grain_bytes({static_cast<uint16_t>(layer->layer), 0, static_cast<uint16_t>(grain)});
+    // The digest was computed from these very bytes a moment ago.
     if (Status put = store_->put_trusted(digest, rest.first(length)); !put) return put;
     rest = rest.subspan(length);
   }

@@ -9,14 +9,14 @@ void MendedSource::request(std::span<const GrainId> wave) {
   stored_.request(wave);
 }
 
-// The store names all it cannot give of a wave, and goes on with the rest: each such grain costs
-// one failed read and one cut.
+// The store names every grain of a wave that it cannot give and goes on with the rest, so each such
+// grain costs one failed read and one cut.
 Status MendedSource::take(std::vector<Arrival>* arrivals) {
   failures_.clear();
   if (Status taken = stored_.take_each(arrivals, &failures_); !taken) return taken;
   for (const StoredSource::Failure& failure : failures_) {
     GrainId id = wave_[failure.index];
-    // Without descriptors or memory nothing is wrong with the store.
+    // A lack of descriptors or memory says nothing about the store.
     if (failure.error.code == ErrorCode::kLimit || !manifest_.contains(id)) return failure.error;
     auto view = cut(id, failure.error);
     if (!view) return view.error();
@@ -29,6 +29,8 @@ Result<GrainView> MendedSource::cut(GrainId id, const Error& reason) {
   auto grain = std::make_shared<Buffer>(cutter_.grain_bytes(id));
   if (Status cut = cutter_.cut(id, grain->span()); !cut) return cut.error();
   const Digest& digest = manifest_.digest_of(id);
+  // Compared with the manifest, not with the store: a model file that was replaced meanwhile must
+  // not mend a store of the old one.
   if (sha256(grain->span()) != digest) {
     return Error{ErrorCode::kCorrupt,
                  fmt::format("{}; the model file, too, was altered since the store was built",
@@ -40,6 +42,7 @@ Result<GrainView> MendedSource::cut(GrainId id, const Error& reason) {
 
 // A store that takes nothing more is no reason to stop.
 void MendedSource::put_back(const Digest& digest, ByteSpan grain, const Error& reason) {
+  // Its pages go into quarantine, so that the new copy is not written to the bad place.
   store_.distrust(digest);
   Status put = store_.put_trusted(digest, grain);
   ++mended_;

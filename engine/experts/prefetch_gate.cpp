@@ -28,11 +28,12 @@ void PrefetchGate::wasted(uint32_t layer) {
   judge(entry);
 }
 
-// Older outcomes count half, so that the judgment follows the text.
+// Older outcomes are halved again and again, so the judgment follows the text.
 void PrefetchGate::judge(Layer& layer) {
   uint32_t outcomes = layer.used + layer.wasted;
   if (outcomes < kSample) return;
   if (layer.used < kLeastUsed * outcomes) {
+    // Counted anew after the rest: what the old text did says nothing about the new one.
     layer = {0, 0, kRest};
     return;
   }

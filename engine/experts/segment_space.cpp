@@ -1,3 +1,4 @@
+// Free runs are kept twice, by place to join neighbors and by length to find the longest.
 #include "engine/experts/segment_space.h"
 
 #include <algorithm>
@@ -56,6 +57,8 @@ std::optional<PageRun> SegmentSpace::allocate(uint32_t pages) {
   if (next != free_.end() && next->second >= pages) return take_front(next, pages);
   if (by_length_.empty()) return std::nullopt;
   auto [longest, place] = *by_length_.rbegin();
+  // The longest, not the best fit: the next grains follow into the same run and can be read
+  // together.
   if (longest < std::max(pages, least_reused_)) return std::nullopt;
   return take_front(free_.find(place), pages);
 }

@@ -1,3 +1,6 @@
+// The life of a slab: vacant, then being read (waiters are told when it has come), then resident
+// and perhaps viewed, then a victim of the policy. A wave first takes what is resident, plans reads
+// for the rest as far as there are slabs, and goes on as views are dropped.
 #include "engine/experts/stored_source.h"
 
 #include <algorithm>
@@ -11,7 +14,9 @@ namespace potluck {
 namespace {
 
 constexpr uint64_t kSlabAlignment = 4096;  // direct reads ask for it
-constexpr size_t kReadsPlanned = 4;        // then they go out: planning a wave takes a while
+// So many planned reads go out at once: planning a whole wave takes a while, in which the disk
+// would have nothing to do.
+constexpr size_t kReadsPlanned = 4;
 
 // Memory for `slabs` slabs. Buffer aligns small blocks to 64 bytes only, so it asks for a little
 // more and starts at the next multiple.
@@ -25,8 +30,8 @@ struct Arena {
   std::byte* begin;
 };
 
-// The place of one grain. Views hold it by its shared_ptr: it is free to be overwritten when the
-// source's own reference is the last and nothing is being read into it.
+// The place of one grain. Views share it: it may be overwritten when the source's own reference is
+// the only one and nothing is being read into it.
 struct Slab {
   std::shared_ptr<Arena> arena;
   std::byte* data;
@@ -40,7 +45,8 @@ struct Slab {
   ByteSpan grain() const { return {data, grain_bytes}; }
 };
 
-// One request to the reader: the slabs it fills, in order.
+// One request to the reader: the slabs it fills, in order. Several grains make one request where
+// they are neighbors on disk: requests of about 1 MiB reach a disk's full rate.
 struct Read {
   std::vector<uint32_t> slabs;
   const ReadableFile* file = nullptr;
@@ -177,7 +183,7 @@ void StoredSource::State::want(size_t index) {
   if (!find_in_memory(index, manifest.digest_of(id))) missing.push_back(index);
 }
 
-// True if the grain is in memory or on its way there, or can never be.
+// True if the grain is in memory, is on its way there, or has failed for good.
 bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
   auto found = slab_of.find(digest);
   if (found == slab_of.end()) return false;
@@ -188,6 +194,7 @@ bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
   }
   if (policy.is_prefetched(digest)) {
     gate.used(slab.id.layer);
+    // What was a guess is wanted now: it must not wait behind the reads of this wave.
     if (slab.reading) reader->promote(slab.tag);
   }
   policy.touch(digest);
@@ -195,7 +202,7 @@ bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
   return true;
 }
 
-// The grain of this slab is what the wave asked for at `index`: now, or once it was read.
+// Hands the grain of this slab to the wave at `index`: now, or once it was read.
 void StoredSource::State::give(size_t index, uint32_t slab) {
   const std::shared_ptr<Slab>& from = slabs[slab];
   if (from->reading) {
@@ -211,12 +218,12 @@ void StoredSource::State::start_reads() {
   for (; next_missing < missing.size(); ++next_missing) {
     size_t index = missing[next_missing];
     const Digest& digest = manifest.digest_of(wave[index]);
-    // An equal grain of this wave may have been planned meanwhile.
+    // An equal grain earlier in this wave may have been planned meanwhile.
     if (find_planned(index, digest)) continue;
     Plan plan = plan_read(index, wave[index], digest);
     if (plan == Plan::kNoSlab) break;
     if (plan == Plan::kFailed) continue;
-    // The last one may still grow.
+    // The last planned read is kept back: the next grain may continue it.
     if (planned.size() > kReadsPlanned) submit_planned(1);
     give(index, slab_of.at(digest));
   }
@@ -235,13 +242,14 @@ bool StoredSource::State::find_planned(size_t index, const Digest& digest) {
   return true;
 }
 
-// Prefetches are read while the disk would have nothing to do, and no more of them than it takes at
-// once: those that wait would be in the way of what comes next.
+// Prefetches are read while the disk would be idle, and only as many as it takes at once: queued
+// ones would delay the next wave.
 void StoredSource::State::start_prefetches() {
   while (next_prefetch < prefetch.size() &&
          reader->outstanding() + planned.size() < reader->depth()) {
     GrainId id = prefetch[next_prefetch];
     ++next_prefetch;
+    // A prefetch may be the guess of another machine, and name anything.
     if (!manifest.contains(id) || !gate.open(id.layer)) continue;
     const Digest& digest = manifest.digest_of(id);
     if (slab_of.contains(digest) || !store.contains(digest)) continue;
@@ -334,10 +342,11 @@ void StoredSource::State::finish(Read& read, const Status& status) {
   if (read.is_prefetch) statistics.work.prefetched_bytes += read.bytes;
 }
 
-// A grain has come: those who wait for it get it, if its bytes are what the store once took.
+// A grain has come. The waiting places of the wave get it if its bytes match its checksum.
 void StoredSource::State::finish_slab(uint32_t index, const Status& status) {
   const std::shared_ptr<Slab>& slab = slabs[index];
   slab->reading = false;
+  // Compared once per read and not per use: what is in memory was right when it came.
   Status good = status ? store.verify(slab->digest, slab->grain()) : status;
   std::vector<size_t> waiters = std::exchange(slab->waiters, {});
   awaited -= waiters.size();
@@ -392,12 +401,13 @@ void StoredSource::request(std::span<const GrainId> wave) {
   state_->request(wave);
 }
 
-// Until something has come or failed, or nothing more can.
+// Waits until something has come or failed, or nothing more can come.
 Status StoredSource::State::wait_for_some() {
   collect(false);
   start_reads();
   while (failures.empty() && ready.empty() && !wave_complete()) {
     // Prefetches under way hold slabs, too.
+    // Nothing is on its way and no slab is free: all of them are held by views.
     if (reader->outstanding() == 0) return no_room();
     TimePoint start = clock.now();
     collect(true);
@@ -434,7 +444,7 @@ void StoredSource::prefetch(std::span<const GrainId> grains) {
   state_->next_prefetch = 0;
 }
 
-// Without a disk in the way of a single grain there is nothing to gain.
+// If every grain has a slab, the whole model is in memory soon and there is nothing to gain.
 bool StoredSource::wants_prefetch() const {
   return state_->options.prefetch && state_->slabs.size() < state_->all_grains;
 }

@@ -1,3 +1,5 @@
+// A window slides over the file: values are decoded from memory, and a long string stretches the
+// window over itself.
 #include "engine/gguf/file_reader.h"
 
 #include <algorithm>
@@ -27,6 +29,8 @@ Error FileReader::beyond_end(uint64_t wanted) const {
 
 Status FileReader::expect_entries(std::string_view what, uint64_t count,
                                   uint64_t least_bytes) const {
+  // Divided, not multiplied: count is the file's and the product may wrap. What passes is small
+  // enough to reserve memory for.
   if (count <= remaining() / least_bytes) return {};
   return Error{limited() ? ErrorCode::kLimit : ErrorCode::kCorrupt,
                fmt::format("expected {} {} of at least {} bytes each, found {} bytes", count, what,
@@ -45,6 +49,7 @@ Status FileReader::move_window(uint64_t wanted) {
 Result<std::string> FileReader::read_string(uint64_t limit) {
   auto length = read<uint64_t>();
   if (!length) return length.error();
+  // Before the limit, so a cut file is called truncated and not hostile.
   if (*length > remaining()) return beyond_end(*length);
   if (*length > limit) {
     return Error{ErrorCode::kLimit,

@@ -1,3 +1,5 @@
+// Opening reads the headers of all parts, compares what each says about the split, and lists the
+// tensors of all files as one model. Tensor data stay in the files and are read by range.
 #include <algorithm>
 #include <utility>
 
@@ -44,13 +46,13 @@ std::span<const GgufTensor::Piece> places_of(const GgufTensor& tensor, GgufTenso
   return tensor.pieces.empty() ? std::span<const GgufTensor::Piece>(whole, 1) : tensor.pieces;
 }
 
-// A model that was never split says nothing of it, or 0, or 1.
+// A model that was never split has no such key, or says 0 or 1.
 bool says_whole(const GgufMetadata& metadata) {
   const auto count = metadata.integer("split.count");
   return count ? *count <= 1 : count.error().code == ErrorCode::kNotFound;
 }
 
-// What a file says about the split must agree with its name: part `part` (0-based) of `parts`.
+// What a file says about the split must agree with its name. `part` counts from 0.
 Status check_split_keys(const GgufMetadata& metadata, uint32_t part, uint32_t parts) {
   if (parts > 1) {
     if (Status count = expect_integer(metadata, "split.count", parts); !count) return count;
@@ -90,17 +92,21 @@ std::string GgufTensor::shape_text() const {
 Result<GgufModel> GgufModel::open(Storage& storage, const std::string& path) {
   GgufModel model;
   if (Status added = model.add_files(storage, path); !added) return added.error();
+  // The total over all parts: a part that lacks tensors, or is one of another model, shows here.
   if (model.metadata_.contains("split.tensors.count")) {
     Status total = expect_integer(model.metadata_, "split.tensors.count", model.tensors_.size());
     if (!total) return total.error().in(path);
   }
+  // Twice: joining needs names that are known to be unique, and moves the tensors that the index
+  // points at.
   if (Status indexed = model.index_tensors(); !indexed) return indexed.error().in(path);
   if (Status joined = join_experts(&model.tensors_); !joined) return joined.error().in(path);
   if (Status indexed = model.index_tensors(); !indexed) return indexed.error().in(path);
   return model;
 }
 
-// The file that was asked for decides how many there are.
+// The file that was asked for decides how many there are. The name alone does not: a whole model
+// may have been saved under the name of a part.
 Status GgufModel::add_files(Storage& storage, const std::string& path) {
   const std::optional<SplitName> split = parse_split_name(path);
   uint32_t parts = 1;
@@ -111,6 +117,7 @@ Status GgufModel::add_files(Storage& storage, const std::string& path) {
     auto file = storage.open(part_path, ReadMode::kBuffered);
     if (!file) {
       if (!split) return file.error();
+      // A name like "-00002-of-00003" explains more than the file that is missing because of it.
       if (auto checked = check_split_name(path, *split); !checked) return checked.error();
       return split->parts == 1 ? file.error() : file.error().in(place);
     }
@@ -177,6 +184,7 @@ Status GgufModel::read(const GgufTensor& tensor, uint64_t begin, MutableByteSpan
   CHECK(begin <= tensor.bytes && out.size() <= tensor.bytes - begin);
   GgufTensor::Piece whole;
   const std::span<const GgufTensor::Piece> pieces = places_of(tensor, &whole);
+  // join_experts() lets only equal pieces together, so a byte's piece is found by division.
   const uint64_t piece_bytes = tensor.bytes / pieces.size();
   while (!out.empty()) {
     const GgufTensor::Piece& piece = pieces[begin / piece_bytes];
@@ -238,6 +246,7 @@ Status hash_bytes(const ReadableFile& file, uint64_t begin, uint64_t end, Sha256
 
 Result<Digest> GgufModel::fingerprint() const {
   GgufTensor::Piece whole;
+  // A header ends where the first tensor of its file begins. A file without tensors is all header.
   std::vector<uint64_t> header_ends;
   for (const auto& file : files_) header_ends.push_back(file->size());
   for (const GgufTensor& tensor : tensors_) {
@@ -245,8 +254,12 @@ Result<Digest> GgufModel::fingerprint() const {
       header_ends[piece.file] = std::min(header_ends[piece.file], piece.offset);
     }
   }
+  // A digest of all bytes would take minutes at a cold start: a 400 GB model at 2 GB/s needs more
+  // than three.
   Sha256Stream hash;
   for (size_t i = 0; i < files_.size(); ++i) {
+    // Size and time tell files apart whose headers are the same, such as two trainings of one
+    // model; they also change when a download replaces the file.
     hash_number(files_[i]->size(), &hash);
     hash_number(static_cast<uint64_t>(files_[i]->modified_ns()), &hash);
     if (Status done = hash_bytes(*files_[i], 0, header_ends[i], &hash); !done) return done.error();

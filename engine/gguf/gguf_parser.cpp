@@ -1,3 +1,5 @@
+// The layout is that of the GGUF specification in ggml's repository. Parsing stops at the first
+// byte that contradicts it: no later step has to doubt what an earlier one has let through.
 #include "engine/gguf/gguf_parser.h"
 
 #include <algorithm>
@@ -17,13 +19,17 @@ namespace potluck {
 namespace {
 
 constexpr uint32_t kMagic = 0x46554747;  // "GGUF", little-endian
+// Version 1 had 32-bit counts and was replaced within weeks; version 3 only added big-endian files.
 constexpr uint32_t kOldestVersion = 2;
 constexpr uint32_t kNewestVersion = 3;
-// Key length, one byte of key, value type, one byte of value.
+// The least that an entry can take. Counts are compared with the file by these, so no loop runs
+// longer and no vector is larger than a file of that size allows. Here: key length, one byte of
+// key, value type, one byte of value.
 constexpr uint64_t kLeastPairBytes = 8 + 1 + 4 + 1;
 // Name length, one byte of name, rank, one dimension, type, offset.
 constexpr uint64_t kLeastTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;
-constexpr uint64_t kLargestInteger = INT64_MAX;  // ggml's sizes are signed
+// ggml keeps sizes in signed 64-bit integers, so a larger value was not written for it.
+constexpr uint64_t kLargestInteger = INT64_MAX;
 
 Error corrupt(std::string message) {
   return {ErrorCode::kCorrupt, std::move(message)};
@@ -31,6 +37,8 @@ Error corrupt(std::string message) {
 
 Status check_version(uint32_t version) {
   if (version >= kOldestVersion && version <= kNewestVersion) return {};
+  // The magic is four single bytes and reads alike in both orders. A small version with its bytes
+  // swapped has its low 16 bits clear.
   if (version != 0 && (version & 0xffff) == 0) {
     return Error{ErrorCode::kUnsupported, "expected a little-endian file, found a big-endian one"};
   }
@@ -53,7 +61,7 @@ Status check_value_count(const GgufTensor& tensor) {
   return {};
 }
 
-// The format of a tensor, which makes its size computable and its rows whole blocks.
+// Sets the format of a tensor, from which its size follows; rows must be whole blocks.
 Status set_format(GgufTensor& tensor, uint32_t type) {
   const BlockFormat* format = find_block_format(type);
   if (format == nullptr) {
@@ -62,6 +70,7 @@ Status set_format(GgufTensor& tensor, uint32_t type) {
                              tensor_type_name(type))};
   }
   tensor.type = format->type;
+  // A block never spans two rows. Everything that cuts matrices into rows relies on that.
   if (tensor.dimensions[0] % format->block_elements != 0) {
     return corrupt(fmt::format("expected rows of whole {} blocks of {} values, found {} values",
                                format->name, format->block_elements, tensor.dimensions[0]));
@@ -74,7 +83,7 @@ Status set_format(GgufTensor& tensor, uint32_t type) {
   return {};
 }
 
-// Moves the tensor from `offset` in the data section to its place in the file.
+// Turns the offset within the data section into one in the file.
 Status place_tensor(GgufTensor& tensor, uint64_t data_start, uint64_t file_size) {
   uint64_t begin = 0;
   uint64_t end = 0;
@@ -89,7 +98,8 @@ Status place_tensor(GgufTensor& tensor, uint64_t data_start, uint64_t file_size)
   return {};
 }
 
-// No two tensors may share bytes: a small file could otherwise describe a huge model.
+// No two tensors may share bytes: a small file could otherwise describe a huge model, and each
+// tensor would be loaded. Sorted by offset, only neighbors can overlap.
 Status check_overlaps(const std::vector<GgufTensor>& tensors) {
   std::vector<const GgufTensor*> ordered;
   ordered.reserve(tensors.size());
@@ -138,6 +148,8 @@ Status GgufParser::parse_preamble() {
   if (!pair_count) return pair_count.error();
   tensor_count_ = *tensor_count;
   pair_count_ = *pair_count;
+  // Both counts before the first pair: a count of 2^60 is the first thing that is wrong with such a
+  // file.
   Status pairs = reader_.expect_entries("metadata pairs", pair_count_, kLeastPairBytes);
   if (!pairs) return pairs;
   return reader_.expect_entries("tensors", tensor_count_, kLeastTensorBytes);
@@ -159,10 +171,13 @@ Status GgufParser::parse_metadata() {
 }
 
 Status GgufParser::parse_alignment() {
+  // The key may stand anywhere among the metadata, hence a step of its own before the first offset
+  // is compared with it.
   const std::string key = "general.alignment";
   if (!header_.metadata.contains(key)) return {};
   auto alignment = header_.metadata.integer(key);
   if (!alignment) return alignment.error();
+  // round_up() works for powers of two alone, and 0 would divide by zero.
   if (!std::has_single_bit(*alignment) || *alignment > limits::kAlignment) {
     return corrupt(fmt::format("key \"{}\": expected a power of two up to {}, found {}", key,
                                limits::kAlignment, *alignment));
@@ -172,6 +187,7 @@ Status GgufParser::parse_alignment() {
 }
 
 Status GgufParser::parse_tensors() {
+  // Again: the metadata have taken their part of the file since, and now memory is reserved.
   Status fits = reader_.expect_entries("tensors", tensor_count_, kLeastTensorBytes);
   if (!fits) return fits;
   header_.tensors.reserve(tensor_count_);
@@ -226,6 +242,8 @@ Status GgufParser::parse_dimensions(GgufTensor& tensor) {
 }
 
 Status GgufParser::place_tensors() {
+  // Offsets count from the end of the padded header, which is known only when the whole tensor list
+  // was read.
   uint64_t data_start = round_up(reader_.position(), alignment_);
   for (GgufTensor& tensor : header_.tensors) {
     Status placed = place_tensor(tensor, data_start, file_.size());

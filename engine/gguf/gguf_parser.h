@@ -3,8 +3,8 @@
 // thread.
 //
 //   magic "GGUF" | version | tensor count | pair count | pairs | tensor entries | padding | data
-//   pair:   key | value type | value            tensor entry: name | rank | dimensions | type |
-//   offset
+//   pair:          key | value type | value
+//   tensor entry:  name | rank | dimensions | type | offset
 #pragma once
 
 #include <cstdint>

@@ -1,3 +1,5 @@
+// Tensors whose names say "expert e of part p in layer l" are grouped by (l, p). Each group becomes
+// one tensor that lists where its experts lie; not a byte is moved or copied.
 #include "engine/gguf/joined_experts.h"
 
 #include <algorithm>
@@ -16,7 +18,7 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kParts{"gate", "up", "down"};
 
-// Of which bank a tensor is a piece, and of which expert.
+// Which bank and which expert a tensor belongs to.
 struct PieceName {
   uint32_t layer;
   std::string_view part;
@@ -31,7 +33,8 @@ struct NumberedTensor {
 using BankKey = std::pair<uint32_t, std::string_view>;  // layer, part
 using Banks = std::map<BankKey, std::vector<NumberedTensor>>;
 
-// The number at the beginning of `rest`, written as a printer would; it is taken away.
+// The number at the beginning of `rest`, written as a printer would; it is taken away. "03" is no
+// number here: with "3" it would be a second name of one expert.
 std::optional<uint32_t> take_number(std::string_view* rest) {
   uint32_t number = 0;
   const char* begin = rest->data();
@@ -70,6 +73,7 @@ std::string describe(const GgufTensor& tensor) {
 // One piece per expert, without gaps, all alike.
 Status check_pieces(const BankKey& key, const std::vector<NumberedTensor>& pieces,
                     const std::vector<GgufTensor>& tensors) {
+  // The pieces are sorted, so the last one has the highest number.
   if (pieces.back().expert >= limits::kExperts) {
     return Error{ErrorCode::kLimit,
                  fmt::format("tensor {}: expected experts below {}",
@@ -85,6 +89,7 @@ Status check_pieces(const BankKey& key, const std::vector<NumberedTensor>& piece
                       expert_tensor_name(key.first, key.second, expert), pieces.back().expert)};
     }
     const GgufTensor& tensor = tensors[pieces[expert].index];
+    // Equal pieces only: a reader finds the piece of a byte by division.
     const bool alike =
         tensor.rank == 2 && tensor.type == first.type && tensor.dimensions == first.dimensions;
     if (alike) continue;
@@ -134,6 +139,7 @@ Status join_experts(std::vector<GgufTensor>* tensors) {
   std::vector<GgufTensor> joined;
   std::vector<bool> joins(tensors->size(), false);
   for (auto& [key, pieces] : banks) {
+    // Two sources for one bank: which is right cannot be told, and by_name_ would keep either.
     if (names.contains(joined_name(key))) {
       return Error{ErrorCode::kCorrupt,
                    fmt::format("tensor {} is there, and {} too: expected one of them",

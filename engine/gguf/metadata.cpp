@@ -1,3 +1,6 @@
+// Writers disagree on types: the same key is a uint32 in one file and an int64 or a float in the
+// next. So every getter takes any type whose value converts without loss, and refuses the rest by
+// name.
 #include <cmath>
 #include <string_view>
 #include <type_traits>
@@ -29,6 +32,7 @@ std::optional<Integer> exact_integer(double value) {
 }
 template <class Integer, class Other>
 std::optional<Integer> exact_integer(Other value) {
+  // Also between signed and unsigned, where a cast would turn -1 into a huge number.
   if (!std::in_range<Integer>(value)) return std::nullopt;
   return static_cast<Integer>(value);
 }
@@ -39,6 +43,7 @@ std::optional<double> exact_double(double value) {
 template <class Integer>
 std::optional<double> exact_double(Integer value) {
   auto converted = static_cast<double>(value);
+  // Converted back, not compared with 2^53: many larger integers are exact too.
   if (exact_integer<Integer>(converted) != value) return std::nullopt;
   return converted;
 }

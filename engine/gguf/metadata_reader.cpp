@@ -1,3 +1,5 @@
+// Integers are widened to 64 bits and floats to double while they are read, so no caller sees
+// GGUF's thirteen types.
 #include "engine/gguf/metadata_reader.h"
 
 #include <fmt/format.h>
@@ -56,6 +58,7 @@ uint64_t least_bytes(uint32_t type) {
 Result<bool> read_bool(FileReader& reader) {
   auto byte = reader.read<uint8_t>();
   if (!byte) return byte.error();
+  // A bool whose byte is neither 0 nor 1 has no defined value in C++.
   if (*byte > 1) {
     return Error{ErrorCode::kCorrupt, fmt::format("expected a boolean 0 or 1, found {}", *byte)};
   }
@@ -159,9 +162,12 @@ Result<MetadataValue> read_array(FileReader& reader) {
   if (!type) return type.error();
   auto count = reader.read<uint64_t>();
   if (!count) return count.error();
+  // The format allows arrays of arrays. No known key has one, and refusing them bounds the depth
+  // without a counter.
   if (*type == kArray) return Error{ErrorCode::kUnsupported, "nested arrays are not supported"};
   uint64_t least = least_bytes(*type);
   if (least == 0) return unknown_type(*type);
+  // Before anything is reserved: a count of 2^60 must cost nothing.
   if (Status fits = reader.expect_entries("array elements", *count, least); !fits) {
     return fits.error();
   }

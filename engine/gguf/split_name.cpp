@@ -1,3 +1,4 @@
+// Names as llama.cpp's gguf-split writes them: PREFIX-00001-of-00003.gguf, five digits each.
 #include "engine/gguf/split_name.h"
 
 #include <string_view>

@@ -15,7 +15,8 @@ struct NamedType {
   std::string_view name;
 };
 
-// The numbers of ggml_type. Those left out (4, 5, 31 to 33, 36 to 38) were withdrawn.
+// The numbers of ggml_type. Those left out (4, 5, 31 to 33, 36 to 38) were withdrawn. Types that
+// cannot be loaded are here as well, so the error can name what was found.
 constexpr std::array kNamedTypes = {
     NamedType{0, "F32"},     NamedType{1, "F16"},      NamedType{2, "Q4_0"},
     NamedType{3, "Q4_1"},    NamedType{6, "Q5_0"},     NamedType{7, "Q5_1"},

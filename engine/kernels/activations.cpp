@@ -5,6 +5,8 @@
 namespace potluck {
 namespace {
 
+// Offsets and minimums of weights meet the activations as sums: sum((q - o) * x) = sum(q * x) - o *
+// sum(x). Blocks of 16, since Q2_K has a minimum for each.
 constexpr uint32_t kSumBlock = 16;
 
 }  // namespace
@@ -32,6 +34,7 @@ void ActivationBuffer::reset(ActivationForm form, uint32_t tokens, uint32_t colu
     return;
   }
   uint64_t padded = round_up(columns, activation_block(form));
+  // Whole blocks, also of the last one: kernels read them without asking where the columns end.
   quants_.resize(tokens * padded);
   scales_.resize(tokens * padded / activation_block(form));
   sums_.resize(tokens * padded / kSumBlock);
@@ -47,6 +50,7 @@ ActivationView ActivationBuffer::view() const {
 
 void ActivationBuffer::compute_sums() {
   for (size_t i = 0; i < sums_.size(); ++i) {
+    // At most 16 * 127, which fits an int16.
     int32_t sum = 0;
     for (size_t j = 0; j < kSumBlock; ++j) sum += quants_[kSumBlock * i + j];
     sums_[i] = static_cast<int16_t>(sum);

@@ -6,8 +6,7 @@
 //
 //   kLanes                                numbers in a vector
 //   KeyScale key_scale(block, group)      from the first byte of a block of keys; groups of keys
-//   are
-//                                         `group` bytes apart
+//                                         are `group` bytes apart
 //   keys(block, group, d, scale)          kLanes positions of dimension d of a block
 //   ValuePlace value_place(d)             of dimension d in any position
 //   values(row, place)                    kLanes dimensions of one position

@@ -1,9 +1,11 @@
+// The layouts are those of ggml's block structs, which published files are written in. The fixture
+// of block formats holds the values that every block has to decode to.
 #include "engine/kernels/block_fields.h"
 
 namespace potluck::block_fields {
 namespace {
 
-// What a part has unless its format says otherwise.
+// Fills in what most formats lack: sub-scales and minimums of 1.
 void start(uint16_t d, uint16_t dmin, BlockPart& out) {
   out.d = d;
   out.dmin = dmin;
@@ -42,7 +44,8 @@ void add_bits(const std::byte* bytes, uint32_t shift, uint32_t bits, uint32_t to
   }
 }
 
-// 12 bytes with 6-bit scales and minimums of 8 blocks of 32 columns (Q4_K, Q5_K).
+// 12 bytes with 6-bit scales and minimums of 8 blocks of 32 columns (Q4_K, Q5_K; ggml's
+// get_scale_min_k4).
 void read_scale_and_minimum(const std::byte* packed, uint32_t part, BlockPart& out) {
   uint32_t scale = byte_at(packed, part) & 63;
   uint32_t minimum = byte_at(packed, part + 4) & 63;
@@ -101,7 +104,9 @@ void read_q8_0(const std::byte* block, uint32_t, BlockPart& out) {
   std::memcpy(out.q, block + 2, kBlock);
 }
 
-// One byte of exponent; nibbles. Value 2^(e - 128) * codebook[q].
+// One byte of exponent; nibbles. Value 2^(e - 128) * codebook[q]: the elements of the OCP
+// Microscaling specification (E2M1, with an E8M0 scale) are multiples of a half, so the codebook
+// holds them doubled, as integers.
 void read_mxfp4(const std::byte* block, uint32_t, BlockPart& out) {
   start(byte_at(block, 0), 0, out);
   read_nibbles(block + 1, out.q);

@@ -1,7 +1,6 @@
 // Where the numbers stand inside GGUF's blocks: one reader per format, shared by the decoders and
 // the panel packers so that a layout is written down once. The formats whose quants are entries of
-// a large codebook stand in codebook_fields.h. Internal to engine/kernels; pure functions, any
-// thread.
+// a large codebook stand in coded_blocks.h. Internal to engine/kernels; pure functions, any thread.
 #pragma once
 
 #include <cstddef>

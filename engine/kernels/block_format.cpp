@@ -29,7 +29,9 @@ void decode_bf16(const std::byte* values, uint64_t count, float* out) {
   for (uint64_t i = 0; i < count; ++i) out[i] = bfloat16_to_float(load<uint16_t>(values + 2 * i));
 }
 
-// Exact: halves of 2^-24 and more become normal numbers of float32.
+// IQ2 and IQ3_XXS: ggml computes d * (0.5 + s) / 4, or / 2. With d divided beforehand that is an
+// odd integer 2 s + 1 times a number. Exact: halves of 2^-24 and more become normal numbers of
+// float32.
 float quarter_of_half(uint16_t bits) {
   return half_to_float(bits) * 0.25F;
 }
@@ -98,6 +100,8 @@ constexpr std::array kFormats = {
 void BlockFormat::decode_part(const BlockPart& part, float* out) const {
   float d = numbers.d(part.d);
   for (uint32_t i = 0; i < kBlock; ++i) {
+    // The order is that of ggml's dequantization: rounding twice in another order gives other last
+    // bits.
     float scale = d * static_cast<float>(part.scale[i / 16]);
     out[i] = scale * static_cast<float>(numbers.weight(part.q[i]));
   }
@@ -150,6 +154,8 @@ uint16_t float_to_half(float value) {
     float sum = std::bit_cast<float>(magnitude) + 0.5F;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(sum) - 0x3f000000u));
   }
+  // To nearest even: half of the last place less one, plus the bit that decides a tie. A carry into
+  // the exponent is right as it is.
   uint32_t odd = (magnitude >> 13) & 1u;
   uint32_t rounded = magnitude - (112u << 23) + 0xfffu + odd;
   return static_cast<uint16_t>(sign | (rounded >> 13));

@@ -1,3 +1,6 @@
+// The grids of ggml's IQ1, IQ2 and IQ3 formats. Their entries are sorted, so a grid is a set of
+// numbers and its index the rank; a bit for each possible number is far shorter than the entries.
+// Everything is expanded at compile time.
 #include "engine/kernels/codebooks.h"
 
 #include <array>
@@ -110,12 +113,14 @@ constexpr Grid<kCount, kLength> expand(std::string_view set,
       ++count;
     }
   }
+  // In a constant expression this stops the compiler: a set with one bit wrong does not build.
   CHECK(count == kCount);
   return grid;
 }
 
 constexpr std::array<int8_t, 3> kThreeMagnitudes = {8, 25, 43};
 constexpr std::array<int8_t, 3> kThreeEighths = {-8, 0, 8};
+// The last one is 62 and not 60: ggml's table has it so.
 constexpr std::array<int8_t, 8> kXxsMagnitudes = {4, 12, 20, 28, 36, 44, 52, 62};
 constexpr std::array<int8_t, 8> kOddMagnitudes = {1, 3, 5, 7, 9, 11, 13, 15};
 

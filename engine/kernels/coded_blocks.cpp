@@ -20,7 +20,8 @@ void start(const CodedPart& in, uint32_t scale_low, uint32_t scale_high, BlockPa
   out.minimum[0] = out.minimum[1] = 1;
 }
 
-// Seven signs; the eighth makes their number even.
+// Seven signs; the eighth makes their number even. The formats save a bit that way: the quantizer
+// flips the sign that costs least.
 uint32_t eight_signs(uint32_t seven) {
   uint32_t parity = seven ^ seven >> 4;
   parity ^= parity >> 2;
@@ -37,7 +38,8 @@ void put_signed(const int8_t (&entry)[kCount], uint32_t signs, uint8_t* q) {
   }
 }
 
-// Eight times the entry plus or minus an eighth.
+// Eight times the entry, plus or minus one: IQ1 shifts its grid of -1, 0 and 1 by an eighth either
+// way.
 void put_shifted(const int8_t (&entry)[8], bool minus, uint8_t* q) {
   for (uint32_t i = 0; i < 8; ++i) q[i] = static_cast<uint8_t>(entry[i] + (minus ? -1 : 1));
 }
@@ -45,7 +47,7 @@ void put_shifted(const int8_t (&entry)[8], bool minus, uint8_t* q) {
 constexpr uint32_t kPower[5] = {1, 3, 9, 27, 81};
 
 // TQ1_0 keeps a number below 243 as a fraction of 256: the digit after n others is read off the
-// top.
+// top, by multiplications instead of divisions.
 uint32_t digit_of_fraction(uint8_t fraction, uint32_t n) {
   return (fraction * kPower[n] & 255) * 3 >> 8;
 }
@@ -174,6 +176,8 @@ void Iq1M::expand(const CodedPart& in, BlockPart& out) {
 
 void Tq1::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block + 52);
+  // In GGUF the digits of a byte are 32 or 16 columns apart, across the borders of chunks. Packed
+  // anew, 32 neighboring columns have seven bytes of their own.
   uint8_t bytes[7] = {};
   for (uint32_t i = 0; i < kBlock; ++i) {
     bytes[i / 5] += static_cast<uint8_t>(tq1_digit(block, kBlock * part + i) * kPower[i % 5]);

@@ -1,3 +1,6 @@
+// Range reduction after Cody and Waite: the constant comes in parts of few bits, so the first
+// products and differences are exact. Then a polynomial in Horner form. Only operations that IEEE
+// 754 rounds in one way, in written order.
 #include "engine/kernels/exact_math.h"
 
 #include <bit>
@@ -9,7 +12,10 @@
 namespace potluck {
 namespace {
 
-constexpr double kRound64 = 0x1.8p+52;  // adding and subtracting it rounds to an integer
+// 1.5 * 2^52. Adding it leaves no bits behind the point, so the addition itself rounds to nearest
+// even; subtracting it gives that integer. The half on top keeps negative numbers in the same
+// binade.
+constexpr double kRound64 = 0x1.8p+52;
 
 // 2^n for n in [-126, 127]; other n give some float, which only a NaN's path reaches.
 float power_of_two(int32_t n) {
@@ -79,6 +85,8 @@ float exact_exp(float x) {
   float q = (((kQ[4] * r + kQ[3]) * r + kQ[2]) * r + kQ[1]) * r + kQ[0];
   float p = (q * (r * r) + r) + 1.0F;
   int32_t exponent = static_cast<int32_t>(std::bit_cast<uint32_t>(shifted) - kRoundBits);
+  // 2^128 is no float32 although exp(88.5) is p * 2^128 with a smaller p: two factors reach where
+  // one cannot.
   int32_t half = exponent >> 1;
   return (p * power_of_two(half)) * power_of_two(exponent - half);
 }
@@ -110,6 +118,7 @@ double exact_log64(double x) {
   if (!(x > 0)) return std::numeric_limits<double>::quiet_NaN();
   if (x == kInfinity) return x;
   int64_t e = 0;
+  // Subnormal numbers have no exponent of their own; times 2^54 they are normal.
   if (x < 0x1p-1022) {
     x *= 0x1p54;
     e = -54;
@@ -117,6 +126,7 @@ double exact_log64(double x) {
   auto bits = std::bit_cast<uint64_t>(x);
   e += static_cast<int64_t>(bits >> 52) - 1023;
   double m = std::bit_cast<double>((bits & 0xfffffffffffffu) | 0x3ff0000000000000u);
+  // Centered around 1, so that near x = 1 no two large terms cancel.
   if (m > 0x1.6a09e667f3bcdp+0) {
     m *= 0.5;
     e += 1;
@@ -140,6 +150,8 @@ double exact_cos64(double x) {
   return a.quadrant == 1 || a.quadrant == 2 ? -magnitude : magnitude;
 }
 
+// The tree that adding the upper to the lower half of a vector gives, three times: fast with any
+// width of vectors.
 float sum_lanes(const float lanes[8]) {
   return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
          ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));

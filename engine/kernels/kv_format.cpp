@@ -42,6 +42,8 @@ Place value_place(KvType type, uint32_t dimensions, std::byte* values, uint32_t 
 uint16_t block_scale(const float* x, uint32_t count) {
   float amax = 0;
   for (uint32_t i = 0; i < count; ++i) {
+    // Not clamped: the NaN reaches the scores of every later token, and the rows fail instead of
+    // going wrong in silence.
     if (!std::isfinite(x[i])) return kHalfNan;
     amax = std::max(amax, std::fabs(x[i]));
   }
@@ -53,6 +55,7 @@ void store_block(const float* x, uint32_t first, uint32_t count, const Place& pl
   uint16_t half = block_scale(x + first, count);
   store(place.start + place.scale(first), half);
   float scale = half_to_float(half);
+  // The inverse of the rounded scale, which is the one that the kernels multiply by.
   float inverse = scale > 0 ? 1.0F / scale : 0.0F;
   for (uint32_t d = first; d < first + count; ++d) {
     // A NaN times the inverse would have no integer.

@@ -1,3 +1,5 @@
+// Packing moves numbers and computes none: what a GGUF block says about a row is what the panel
+// says. Rows are packed one by one, so the source is read in order.
 #include "engine/kernels/panel.h"
 
 #include <algorithm>
@@ -70,6 +72,8 @@ void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t sour
   CHECK(column_begin % layout.block_columns == 0);
   CHECK(layout.head_bytes == 0 || shape.phase == column_begin % layout.group_columns);
   uint64_t row_bytes = uint64_t{source_columns} / format.block_elements * format.block_bytes;
+  // The rows and columns that pad the last panel and block are zeros: the bytes are hashed, and
+  // kernels compute them without asking.
   std::memset(out, 0, shape.bytes());
   for (uint32_t row = 0; row < shape.rows; ++row) {
     std::byte* panel = out + row / kPanelRows * shape.panel_bytes();
@@ -95,6 +99,7 @@ void unpack_row(const PanelMatrix& matrix, uint32_t row, float* out) {
     float values[block_fields::kBlock];
     format.decode_part(part, values);
     uint32_t column = block * layout.block_columns;
+    // A matrix that ends inside a block keeps the block's other quants.
     uint32_t count = std::min(layout.block_columns, shape.columns - column);
     std::copy_n(values, count, out + column);
   });

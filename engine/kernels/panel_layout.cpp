@@ -1,3 +1,6 @@
+// A layout is put together from three kinds of parts: numbers in front (halves or exponents),
+// sub-scales, and planes of quants. put() and get() of a part stand side by side, and the table at
+// the end says which format has which.
 #include "engine/kernels/panel_layout.h"
 
 #include <array>
@@ -17,7 +20,8 @@ constexpr uint32_t kVector = 4 * kPanelRows;  // bytes of 8 rows x 4 columns
 // --- Quants: planes of vectors of 8 rows x 4 columns --------------------------------------------
 
 // A plane holds kBits of each quant, taken from `shift` on. A vector has several groups of 4
-// columns on top of each other: those of nibbles stand 16 columns apart, the others are neighbors.
+// columns on top of each other: a shift and a mask turn it into vectors ready for a product. Groups
+// of nibbles stand 16 columns apart, as in GGUF's blocks of 32; the others are neighbors.
 template <uint32_t kBits>
 struct Plane {
   static constexpr uint32_t kVectors = kBits;     // 256 quants in 32 bytes of kBits each
@@ -50,7 +54,8 @@ struct Plane {
   }
 };
 
-// Calls body(plane, shift, offset) for the planes of quants of kBits bits.
+// Calls body(plane, shift, offset) for the planes of quants of kBits bits. 3, 5 and 6 bits are two
+// planes each: no quant crosses a byte.
 template <uint32_t kBits, class Body>
 void for_planes(const Body& body) {
   constexpr uint32_t kLow = std::bit_floor(kBits);
@@ -314,6 +319,7 @@ uint32_t panel_blocks(const PanelShape& shape, const PanelLayout& layout) {
 
 uint32_t panel_heads(const PanelShape& shape, const PanelLayout& layout) {
   if (layout.head_bytes == 0 || shape.columns == 0) return 0;
+  // A matrix that begins inside a super-block has the head of that one, too.
   uint64_t end = shape.phase + uint64_t{panel_blocks(shape, layout)} * layout.block_columns;
   return static_cast<uint32_t>(ceil_div(end, uint64_t{layout.group_columns}));
 }

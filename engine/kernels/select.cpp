@@ -17,7 +17,8 @@ struct Candidate {
 
 #if defined(__x86_64__)
 // The compiler's own question about AVX2 covers the operating system's part; not every compiler can
-// ask for F16C.
+// ask for F16C. The vector kernels are compiled without -mfma on purpose: a fused multiply-add
+// would round once where the contract rounds twice.
 bool runs_avx2() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   bool f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
@@ -31,7 +32,8 @@ bool runs_avx512() {
 }
 #endif
 
-// The best one last.
+// The best one last. Every one gives the same bits, so the choice is a matter of speed alone, and
+// tests run them all.
 constexpr Candidate kCandidates[] = {
     {&scalar::kTable, [] { return true; }},
 #if defined(__x86_64__)

@@ -55,7 +55,8 @@ class PartTest {
     hash_.update(std::as_bytes(std::span(values)));
   }
 
-  // Random bytes whose every block decodes to ordinary numbers.
+  // Random bytes whose every block decodes to ordinary numbers. Random scales would be NaN or
+  // overflow now and then, and which NaN comes out is not part of the contract.
   ByteVector weights(const BlockFormat& format, uint32_t rows, uint32_t columns) {
     uint64_t blocks = uint64_t{rows} * columns / format.block_elements;
     ByteVector bytes(blocks * format.block_bytes);
@@ -80,6 +81,8 @@ class PartTest {
   }
 
   void products(const BlockFormat& format) {
+    // Five panels, the last with five rows: kernels that take two panels at a time have one left
+    // over. 768 columns are three super-blocks; the cut begins and ends inside of one.
     constexpr uint32_t kRows = 37;
     constexpr uint32_t kColumns = 768;
     ByteVector source = weights(format, kRows, kColumns);
@@ -96,6 +99,7 @@ class PartTest {
     PanelShape shape{format.type, kRows, columns, phase};
     ByteVector packed(shape.bytes());
     pack_panels(shape, source.data(), source_columns, begin, packed.data());
+    // A single token and several take different tiles.
     for (uint32_t tokens : {1u, 3u}) {
       ActivationBuffer x;
       fill(x, form, tokens, columns);
@@ -133,7 +137,7 @@ class PartTest {
     }
   }
 
-  // Its tail fills no block.
+  // The tail of the row does not fill a block.
   void quantize(uint32_t block) {
     constexpr uint32_t kCount = 3 * 256 + 41;
     std::vector<float> values = draws_.floats(kCount, 4);
@@ -190,6 +194,7 @@ class PartTest {
     std::vector<float> query = draws_.floats(kHead, 1);
     std::vector<float> scores(kAttentionScratch);
     std::vector<float> out(kValue);
+    // A whole chunk, a single position, and a window that begins and ends inside a group of keys.
     for (auto [begin, end] : {std::pair{0u, 256u}, {0u, 1u}, {77u, 201u}}) {
       AttentionChunk chunk{type, kHead, kValue, keys.data(), values.data(), 0.25F};
       AttentionPartial partial;

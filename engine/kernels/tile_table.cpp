@@ -13,7 +13,8 @@ const FormatTiles* find_tiles(const TileFamilies& families, TensorType type, Act
   return nullptr;
 }
 
-// A single token is a matter of streaming: one panel after the other.
+// A single token is a matter of streaming: one panel after the other, as fast as memory gives them.
+// With more tokens two panels side by side share the loads of the activations.
 void multiply(const TileFamilies& families, const PanelMatrix& w, const ActivationView& x,
               const uint32_t* rows, uint32_t tokens, uint32_t panel_begin, uint32_t panel_end,
               float* y, uint64_t y_stride) {
@@ -24,6 +25,7 @@ void multiply(const TileFamilies& families, const PanelMatrix& w, const Activati
   check_matmul(w, x, panel_begin, panel_end);
   Product product(w, x, rows, y, y_stride);
   uint32_t paired_end = panel_begin;
+  // An odd panel at the end goes alone.
   if (tokens > 1 && found->pairs()) paired_end = panel_end - (panel_end - panel_begin) % 2;
   PanelRange pairs{panel_begin, paired_end};
   PanelRange rest{paired_end, panel_end};

@@ -1,3 +1,5 @@
+// A file describes its own model, so every number is a stranger's. The checks go from single
+// numbers to what numbers must be together; later ones divide by what earlier ones have bounded.
 #include "engine/model/config.h"
 
 #include <array>
@@ -17,11 +19,11 @@ namespace {
 constexpr std::array kArchitectures = {POTLUCK_FAMILIES(POTLUCK_FAMILY_ROW)};
 #undef POTLUCK_FAMILY_ROW
 
-// Numbers of the attention kernels' lanes: they work on whole groups of 8.
+// The attention kernels work on whole groups of 8 positions or dimensions.
 constexpr uint32_t kLanes = 8;
-// What rope may multiply by; published models use less than 2.
+// A bound on what sines and cosines are multiplied by; published models use less than 2.
 constexpr double kRopeMagnitude = 1e6;
-// Tokens that the delta net's convolution may see; published models use 4.
+// A bound on the tokens that the delta net's convolution sees; published models use 4.
 constexpr uint32_t kConvolution = 64;
 
 std::string known_architectures() {
@@ -52,6 +54,7 @@ Status check_ranges(std::span<const Range> ranges) {
 Status check_sizes(const ModelConfig& config) {
   bool dense = config.router.experts == 0;
   bool has_dense_layers = dense || config.leading_dense_layers > 0;
+  // A dense model has no experts, and a model with experts in every layer no dense width.
   const Range ranges[] = {
       {"layers", config.layers, 1, limits::kLayers},
       {"hidden size", config.hidden, 1, limits::kHidden},
@@ -86,6 +89,7 @@ Status check_attention(const ModelConfig& config) {
     return unsupported(fmt::format("head sizes must be multiples of {}, but are {} and {}", kLanes,
                                    config.head_dim, config.value_dim));
   }
+  // A gate has a value for each value of a head, and stands where queries do in attn_q.
   if (config.gated_attention && config.head_dim != config.value_dim) {
     return unsupported(
         fmt::format("heads of {} values cannot be gated by {}", config.value_dim, config.head_dim));
@@ -112,7 +116,7 @@ Status check_rope(const ModelConfig& config) {
     return unsupported(
         fmt::format("YaRN needs the original context, but it is {}", rope.original_context));
   }
-  // Numbers that are good one by one may be of no use together.
+  // Numbers that are valid one by one may be useless together.
   if (!RopeFrequencies(rope).in_range() || std::abs(rope.magnitude) > kRopeMagnitude) {
     return unsupported(fmt::format(
         "rope's base {}, factor {}, fast {}, slow {} and magnitude {} make no frequencies",
@@ -163,6 +167,7 @@ Status check_router(const RouterConfig& router) {
     return unsupported(fmt::format("{} experts cannot be chosen from {} of {} groups",
                                    router.experts, router.groups_used, router.groups));
   }
+  // Fewer than top_k candidates would leave the last choice to experts that were taken out.
   uint32_t in_reach = router.experts / router.groups * router.groups_used;
   if (router.top_k > in_reach) {
     return unsupported(
@@ -181,6 +186,7 @@ Status check_scales(const ModelConfig& config) {
     return unsupported(
         fmt::format("the norm's epsilon must be above 0, but is {}", config.norm_epsilon));
   }
+  // A scale of 0 would silence a part of the model, and the logits are divided by one.
   for (float scale : {config.attention_scale, config.embedding_scale, config.residual_scale,
                       config.logit_divisor}) {
     if (std::isfinite(scale) && scale != 0) continue;

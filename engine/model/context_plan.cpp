@@ -1,3 +1,5 @@
+// Memory for a context is linear in its positions, in whole chunks, beside a fixed part for
+// recurrent layers: both ways of the plan are one division.
 #include "engine/model/context_plan.h"
 
 #include <algorithm>
@@ -55,6 +57,7 @@ Result<uint32_t> plan_context(const ModelConfig& config, const ContextWish& wish
   std::string way_out = fitting > 0 ? fmt::format("--ctx {} would fit", fitting)
                                     : std::string("not even one chunk of positions would fit");
   if (wish.type != KvType::kQ8_0) {
+    // An error about memory should name the flag that helps.
     uint64_t smaller = positions_in(config, KvType::kQ8_0, free);
     if (smaller > fitting) way_out += fmt::format(", with --kv q8_0 --ctx {}", smaller);
   }

@@ -21,7 +21,7 @@ namespace {
 
 constexpr float kLengthEpsilon = 1e-6F;
 
-// log(1 + exp(x)).
+// log(1 + exp(x)). Above 20 the 1 is lost in float32 anyway.
 float softplus(float x) {
   if (x > 20.0F) return x;
   return static_cast<float>(exact_log64(1.0 + exact_exp64(x)));
@@ -95,6 +95,7 @@ void DeltaNetMixer::run_projections(const DeltaNetWeights& w, const ActivationRo
 void DeltaNetMixer::plan_runs(uint32_t layer, const StepRows& rows) {
   runs_.clear();
   run_of_row_.resize(rows.count());
+  // Rows of one session are neighbors and in order of position: each run advances one state.
   for (uint32_t row = 0; row < rows.count(); ++row) {
     if (row == 0 || rows.caches[row] != rows.caches[row - 1]) runs_.push_back({row, row, {}});
     runs_.back().end = row + 1;
@@ -119,6 +120,8 @@ void DeltaNetMixer::convolve(const DeltaNetWeights& w, const Run& run, uint32_t 
   uint32_t channels = delta_.channels();
   float* y = convolved_row(row);
   std::fill_n(y, channels, 0.0F);
+  // Oldest token first, as the contract adds them; channels are independent, so they may be
+  // vectors.
   for (uint32_t tap = 0; tap < delta_.convolution; ++tap) {
     const float* x = past_input(run, row, delta_.convolution - 1 - tap);
     const float* factors = w.convolution.data() + uint64_t{tap} * channels;
@@ -151,6 +154,7 @@ void DeltaNetMixer::keep_history(const Run& run) {
 
 float DeltaNetMixer::beta(uint32_t row, uint32_t head) const {
   if (!delta_.joined_beta_alpha) return beta_[uint64_t{row} * delta_.value_heads + head];
+  // ssm_ba of Qwen3-Next: per key head the betas of its value heads, then their alphas.
   uint32_t group = delta_.value_heads / delta_.key_heads;
   uint64_t first = uint64_t{row} * 2 * delta_.value_heads + head / group * 2 * group;
   return beta_alpha_[first + head % group];
@@ -183,6 +187,8 @@ void DeltaNetMixer::advance_head(const DeltaNetWeights& w, const Run& run, uint3
     }
     step.run(before, after,
              outputs_.data() + uint64_t{row} * delta_.value_columns() + head * delta_.value_dim);
+    // The first token reads the version before the step, which stays for a rewind; from then on it
+    // works in place.
     before = after;
   }
 }

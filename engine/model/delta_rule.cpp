@@ -1,3 +1,6 @@
+// The delta rule of Schlag et al. (2021), gated as in Gated DeltaNet (Yang et al., 2024). Rows of S
+// are keys: both loops run over a row, so lanes are values and every sum over the keys is in
+// sequence.
 #include "engine/model/delta_rule.h"
 
 #include <algorithm>
@@ -11,6 +14,8 @@ void DeltaStep::run(const float* before, float* after, float* out) const {
     float* to = after + uint64_t{k} * value_dim;
     float factor = key[k];
     for (uint32_t v = 0; v < value_dim; ++v) {
+      // Two passes over S, by far the largest thing here, instead of one for each of the four
+      // steps.
       float decayed = from[v] * decay;
       to[v] = decayed;
       out[v] += decayed * factor;

@@ -7,7 +7,7 @@
 namespace potluck {
 namespace {
 
-// Where every expert has tensors of its own, there is one for each and none beyond.
+// Where every expert has a tensor of its own, there must be exactly one for each.
 Status check_pieces(const GgufTensor& tensor, uint32_t layer, std::string_view part,
                     uint32_t experts) {
   const size_t found = tensor.pieces.size();
@@ -68,6 +68,8 @@ Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& c
   bank.shape.down = bank.down->type;
   bank.shape.biases = config.expert_biases;
   bank.shape.activation = config.expert_activation;
+  // The formats were taken from the tensors; whether the sizes agree with the configuration is
+  // checked here.
   Status checked = check_expert_bank(bank);
   if (!checked) return checked.error();
   return bank;

@@ -1,3 +1,5 @@
+// The next layer's router sees the residual before this layer's experts and the next attention have
+// added to it. That changes the residual so little that most of the choice is right already.
 #include "engine/model/expert_prefetch.h"
 
 #include <cmath>
@@ -33,6 +35,7 @@ void ExpertPrefetch::run(uint32_t layer, uint32_t rows, const float* residual) {
           {logits_.data() + uint64_t{row} * router.experts, router.experts},
           {next.router.bias, next.router.selection_bias}, scratch,
           {experts_.data() + uint64_t{row} * router.top_k, router.top_k}, weights_);
+    // A broken row is reported where it is computed; here it only makes the guess worthless.
     if (!std::isfinite(weights_[0])) return clear();
   }
 }

@@ -1,3 +1,5 @@
+// down(silu(gate x) * up x), for a dense layer or a shared expert. Routed experts go another way,
+// because their sums are integers (engine/experts).
 #include "engine/model/feed_forward.h"
 
 #include "engine/kernels/exact_math.h"
@@ -19,6 +21,8 @@ void FeedForward::run(const FeedForwardWeights& weights, const ActivationRows& i
   const Product inputs[] = {
       project(weights.gate, input, rows, gate_), project(weights.up, input, rows, up_),
       has_gate ? project(weights.output_gate, input, rows, output_gate_) : Product{}};
+  // One job for all matrices that read the same input: handing a job to the threads costs more than
+  // a small product.
   run_products(compute_.threads, compute_.kernels, std::span(inputs).first(has_gate ? 3 : 2));
   const ActivationForm form[] = {weights.down.form()};
   gated_.reset(form, rows, width);
@@ -31,6 +35,7 @@ void FeedForward::run(const FeedForwardWeights& weights, const ActivationRows& i
   run_products(compute_.threads, compute_.kernels, output);
   if (!has_gate) return;
   for_rows(compute_.threads, rows, [&](uint32_t row) {
+    // Qwen2-MoE and its successors gate the shared expert as a whole, by one number per token.
     float factor = exact_sigmoid(output_gate_[row]);
     float* y = output_.data() + uint64_t{row} * hidden_;
     for (uint32_t i = 0; i < hidden_; ++i) y[i] *= factor;

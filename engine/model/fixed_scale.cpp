@@ -13,7 +13,9 @@ constexpr uint32_t kLanes = 8;
 
 }  // namespace
 
-// Magnitudes are ordered like their bits taken as integers, NaN above infinity.
+// Magnitudes are ordered like their bits taken as integers, NaN above infinity: a NaN thus wins and
+// is noticed, where std::max() would lose it. Integer lanes become vectors; a maximum of floats
+// would not, because of NaN.
 float largest_magnitude(std::span<const float> values) {
   uint32_t lanes[kLanes] = {};
   size_t i = 0;
@@ -39,6 +41,7 @@ int32_t fraction_bits_for(float magnitude) {
 }
 
 void add_fixed_point(std::span<const int64_t> sums, int32_t fraction_bits, float scale, float* x) {
+  // 2^-F as bits: exact, and no pow() that differs between C libraries.
   double unit = std::bit_cast<double>(static_cast<uint64_t>(1023 - fraction_bits) << 52);
   for (size_t i = 0; i < sums.size(); ++i) {
     x[i] += static_cast<float>(static_cast<double>(sums[i]) * unit) * scale;

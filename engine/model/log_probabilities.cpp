@@ -10,6 +10,7 @@ namespace potluck {
 
 LogProbabilities::LogProbabilities(std::span<const float> logits)
     : logits_(logits), largest_(logits[static_cast<size_t>(argmax(logits))]) {
+  // Relative to the largest logit, so no exponential overflows and the sum is at least 1.
   double sum = 0;
   for (float logit : logits_) sum += exact_exp64(logit - largest_);
   log_of_sum_ = exact_log64(sum);

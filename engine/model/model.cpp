@@ -35,6 +35,8 @@ Result<std::unique_ptr<Model>> Model::open(Storage& storage, const std::string& 
   if (!banks) return banks.error();
   model->banks_ = std::move(*banks);
   model->cutter_ = std::make_unique<GrainCutter>(model->file_, model->banks_);
+  // Before a byte of the weights is read: a tensor that is missing, and memory that will not
+  // suffice, are known at once.
   Result<uint64_t> weight_bytes = measure_weights(model->file_, model->config_);
   if (!weight_bytes) return weight_bytes.error();
   model->weight_bytes_ = *weight_bytes;
@@ -42,6 +44,7 @@ Result<std::unique_ptr<Model>> Model::open(Storage& storage, const std::string& 
   if (tokenizer) {
     model->tokenizer_ = std::move(*tokenizer);
   } else {
+    // A model without a usable tokenizer still computes tokens: `eval --tokens` needs no text.
     model->tokenizer_error_ = tokenizer.error().message;
   }
   model->notes_ = notes_of(model->file_, model->tokenizer_.get());

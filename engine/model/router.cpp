@@ -1,3 +1,6 @@
+// The order of steps is that of the published models: the bias for choosing never reaches the
+// weights (DeepSeek-V3, auxiliary-loss-free balancing), and groups are dropped before experts are
+// chosen.
 #include "engine/model/router.h"
 
 #include <algorithm>
@@ -10,18 +13,20 @@
 namespace potluck {
 namespace {
 
-// The smallest sum the chosen probabilities are divided by: the least normal half-precision number.
+// The smallest sum the chosen probabilities are divided by: the least normal half-precision number,
+// which llama.cpp uses as well.
 constexpr float kSmallestSum = 6.103515625e-5F;
 constexpr float kTaken = -std::numeric_limits<float>::infinity();
 
-// Logits that no order can be made of: the router's weights or input are broken. The experts are
-// any; the weights say that they must not be used.
+// For logits that have no order: the router's weights or input are broken. Which experts are named
+// does not matter; the weights of NaN fail the row.
 void route_nowhere(std::span<uint32_t> experts, std::span<float> weights) {
   for (uint32_t i = 0; i < experts.size(); ++i) experts[i] = i;
   std::fill(weights.begin(), weights.end(), std::numeric_limits<float>::quiet_NaN());
 }
 
-// The first of the largest; taken ones are below all others.
+// The first of the largest, so ties go to the lower id; taken ones are below all others. top_k is
+// at most 64: a scan for each beats a sort.
 uint32_t largest_of(std::span<const float> scores) {
   uint32_t best = 0;
   for (uint32_t i = 1; i < scores.size(); ++i) {
@@ -35,12 +40,13 @@ bool softmax(const KernelTable& kernels, std::span<float> values) {
   float largest = values[0];
   for (float value : values) largest = std::max(largest, value);
   float total = kernels.exp_sum(values.data(), static_cast<uint32_t>(values.size()), largest);
+  // The largest value alone gives exp(0) = 1; less, or NaN, means that there was no largest one.
   if (!(total >= 1.0F)) return false;
   for (float& value : values) value /= total;
   return true;
 }
 
-// Logits, in place, to what experts are chosen by before the selection bias.
+// Turns logits, in place, into the values that experts are chosen by before the selection bias.
 bool gate(Gating gating, const KernelTable& kernels, std::span<float> values) {
   if (gating == Gating::kSoftmax) return softmax(kernels, values);
   for (float& value : values) {
@@ -50,7 +56,7 @@ bool gate(Gating gating, const KernelTable& kernels, std::span<float> values) {
   return true;
 }
 
-// What a group counts as: its best score, or the sum of its best two.
+// The score of a group: its best score, or the sum of its best two.
 float group_score(std::span<const float> scores, bool best_two) {
   float best = kTaken;
   float second = kTaken;
@@ -61,7 +67,7 @@ float group_score(std::span<const float> scores, bool best_two) {
   return best_two && scores.size() > 1 ? best + second : best;
 }
 
-// Takes the experts of all groups but the best out of the choice.
+// Takes the experts of all but the best groups out of the choice.
 void keep_best_groups(const RouterConfig& config, std::span<float> scores) {
   uint32_t size = config.experts / config.groups;
   for (uint32_t dropped = config.groups_used; dropped < config.groups; ++dropped) {
@@ -69,6 +75,7 @@ void keep_best_groups(const RouterConfig& config, std::span<float> scores) {
     float worst_score = std::numeric_limits<float>::infinity();
     for (uint32_t group = 0; group < config.groups; ++group) {
       std::span<float> members = scores.subspan(uint64_t{group} * size, size);
+      // Groups are taken out as a whole, and no score that counts is -inf.
       if (members[0] == kTaken) continue;
       float score = group_score(members, config.groups_by_best_two);
       if (score > worst_score) continue;  // ties: the higher group goes

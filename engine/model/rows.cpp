@@ -1,3 +1,5 @@
+// Threads split rows of matrices and rows of tokens, never a sum: the number of tasks cannot show
+// in a result.
 #include "engine/model/rows.h"
 
 #include "engine/base/check.h"
@@ -88,6 +90,8 @@ void run_products(ThreadPool& pool, const KernelTable& kernels, std::span<const 
   }
   if (panels == 0) return;
   auto threads = static_cast<uint64_t>(pool.threads());
+  // All products of the job share one numbering of panels, so a task may end in one matrix and
+  // begin in the next.
   uint64_t tasks = std::min({threads * kTasksPerThread, panels, 1 + bytes / kTaskBytes});
   if (threads == 1) tasks = 1;
   pool.run(tasks, [&](size_t task, int) {

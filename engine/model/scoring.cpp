@@ -41,6 +41,7 @@ uint32_t step_tokens(const ScoringRun& run) {
 template <class Use>
 Status run_window(const ScoringRun& run, std::span<const TokenId> tokens, uint32_t first_wanted,
                   const Use& use) {
+  // Windows must not see each other, nor what was computed before.
   run.cache.set_length(0);
   std::vector<ForwardRow> rows;
   auto end = static_cast<uint32_t>(tokens.size());
@@ -96,7 +97,7 @@ Result<std::vector<TokenId>> continue_greedily(const ScoringRun& run, std::vecto
                                                uint32_t count) {
   std::vector<TokenId> tokens;
   if (count == 0) return tokens;
-  // The last token need not be computed, only chosen.
+  // The last token is only chosen, not computed.
   Status fits = check_room(run, uint64_t{run.cache.length()} + count - 1);
   if (!fits) return fits.error();
   for (;;) {
@@ -107,6 +108,7 @@ Result<std::vector<TokenId>> continue_greedily(const ScoringRun& run, std::vecto
     Status done = run_step(run.forward, {&row, 1}, run.executor);
     if (!done) return done.error();
     std::span<const float> next = run.forward.logits(0);
+    // A copy: the view ends with the next step.
     logits.assign(next.begin(), next.end());
   }
 }
@@ -132,6 +134,7 @@ Result<PerplexityScore> score_perplexity(const ScoringRun& run, std::span<const 
   for (uint64_t i = 0; i < windows; ++i) {
     auto from = tokens.subspan(i * context, context);
     std::vector<TokenId> window(from.begin(), from.end());
+    // As llama.cpp does it, so that perplexities can be compared with published ones.
     if (begin) window.front() = *begin;
     // The last token is only predicted.
     Status done = run_window(run, std::span(window).first(context - 1), context / 2,

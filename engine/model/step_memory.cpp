@@ -1,3 +1,6 @@
+// Each term is the size of vectors that the named part keeps per row. Too low a bound would let a
+// process be killed in the middle of an answer; one that is too high only makes it stream a little
+// earlier.
 #include "engine/model/step_memory.h"
 
 #include <algorithm>

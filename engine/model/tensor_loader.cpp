@@ -1,3 +1,5 @@
+// Errors are kept, not returned, so that loading a layer reads like a list of its tensors; after
+// the first one nothing is read any more.
 #include "engine/model/tensor_loader.h"
 
 #include <algorithm>
@@ -10,7 +12,8 @@
 namespace potluck {
 namespace {
 
-// How much of a tensor is in memory twice while it is laid out.
+// How much of a tensor is in memory twice while it is laid out: an output matrix of 600 MB must not
+// need 1.2 GB for a moment.
 constexpr uint64_t kPieceBytes = 4 * kMiB;
 
 Result<const GgufTensor*> find_tensor(const GgufModel& model, const std::string& name,
@@ -21,6 +24,7 @@ Result<const GgufTensor*> find_tensor(const GgufModel& model, const std::string&
   }
   if (tensor->dimensions == dimensions) return tensor;
   GgufTensor expected;
+  // Only for the message.
   expected.rank = dimensions[2] > 1 ? 3 : dimensions[1] > 1 ? 2 : 1;
   expected.dimensions = dimensions;
   return Error{ErrorCode::kUnsupported, fmt::format("tensor {} should be {}, but is {}", name,
@@ -126,6 +130,7 @@ std::vector<float> TensorLoader::table(const std::string& name, uint32_t rows, u
 
 void TensorLoader::leave(const std::string& name) {
   const GgufTensor* tensor = model_.find(name);
+  // Known, but not loaded here: its bytes are no part of this progress.
   if (tensor != nullptr && known_.insert(name).second) total_bytes_ -= tensor->bytes;
 }
 
@@ -141,6 +146,7 @@ void TensorLoader::refuse(const std::string& name, std::string_view why) {
 
 Status TensorLoader::finish(const std::string& architecture) const {
   if (error_) return *error_;
+  // A tensor that was not asked for means that this model computes something that we do not.
   for (const GgufTensor& tensor : model_.tensors()) {
     if (known_.contains(tensor.name)) continue;
     return Error{ErrorCode::kUnsupported,

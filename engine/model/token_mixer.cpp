@@ -21,6 +21,7 @@ std::unique_ptr<TokenMixer> make_mixer(MixerKind kind, const Model& model,
 TokenMixers::TokenMixers(const Model& model, const ComputeContext& compute) {
   for (uint32_t layer = 0; layer < model.config().layers; ++layer) {
     MixerKind kind = model.config().mixer(layer);
+    // One per kind and not per layer: layers run one after the other and share its scratch memory.
     std::unique_ptr<TokenMixer>& mixer = mixers[static_cast<size_t>(kind)];
     if (!mixer) mixer = make_mixer(kind, model, compute);
   }

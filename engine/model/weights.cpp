@@ -1,3 +1,5 @@
+// Which tensors a model has follows from its configuration alone. Loading and measuring are one
+// walk with another loader, so they cannot disagree.
 #include "engine/model/weights.h"
 
 #include <algorithm>
@@ -80,6 +82,8 @@ LatentWeights LayerLoader::latent() {
   }
   w.compress = matrix("attn_kv_a_mqa", latent.rank + rope, config_.hidden);
   w.compress_norm = vector("attn_kv_a_norm", latent.rank);
+  // Per head: queries are turned into the latent space by these, so keys of single heads are never
+  // unfolded (the absorbed form of DeepSeek-V2).
   w.key_up = matrix("attn_k_b", latent.rank, latent.plain_dimensions, config_.heads);
   w.value_up = matrix("attn_v_b", latent.value_dimensions, latent.rank, config_.heads);
   w.output = matrix("attn_output", config_.hidden, config_.heads * latent.value_dimensions);
@@ -101,6 +105,7 @@ DeltaNetWeights LayerLoader::delta() {
       loader_.table(name("ssm_conv1d.weight"), delta.channels(), delta.convolution);
   w.convolution.resize(by_channel.size());
   for (size_t i = 0; i < by_channel.size(); ++i) {
+    // The file has [channels, tokens]; transposed, one tap of all channels is one vector.
     w.convolution[i % delta.convolution * delta.channels() + i / delta.convolution] = by_channel[i];
   }
   w.decay = loader_.vector(name("ssm_a"), delta.value_heads);
@@ -125,6 +130,7 @@ RouterWeights LayerLoader::router() {
   if (config_.router.bias) w.bias = bias("ffn_gate_inp", experts);
   if (!config_.router.selection_bias) return w;
   w.selection_bias = bias("exp_probs_b", experts);
+  // An infinite bias would put one expert first in every choice, and NaN would break the order.
   bool finite = std::ranges::all_of(w.selection_bias, [](float b) { return std::isfinite(b); });
   if (!finite) loader_.refuse(name("exp_probs_b.bias"), "its values must be finite");
   return w;
@@ -166,7 +172,7 @@ void leave_experts(TensorLoader& loader, const ModelConfig& config) {
   }
 }
 
-// Frequencies of rope may be stretched one by one, by a tensor that all layers share.
+// A tensor that all layers share may stretch the frequencies of rope one by one (Llama 3.1).
 std::vector<float> load_rope_divisors(TensorLoader& loader, const ModelConfig& config) {
   constexpr const char* kName = "rope_freqs.weight";
   if (!loader.has(kName)) return {};
@@ -183,6 +189,7 @@ std::vector<float> load_rope_divisors(TensorLoader& loader, const ModelConfig& c
 // Asks the loader for every tensor of the model.
 ModelWeights ask_for_all(TensorLoader& loader, const ModelConfig& config) {
   leave_experts(loader, config);
+  // They only propose tokens that the model would check: leaving them out changes no token.
   for (uint32_t layer = 0; layer < config.next_token_layers; ++layer) {
     loader.leave_all(fmt::format("blk.{}.", config.layers + layer));
   }

@@ -3,6 +3,7 @@
 namespace potluck {
 
 const Value* Arguments::find(std::string_view name) const {
+  // A search through many arguments is work of the template like any other.
   if (positional.budget() != nullptr) positional.budget()->spend(named.size() / 8);
   for (const Named& argument : named) {
     if (argument.name == name) return &argument.value;
@@ -29,8 +30,9 @@ Result<Arguments> bind_arguments(std::string_view callee, std::string_view param
       bound.push_back(named == nullptr ? Value() : *named);
     }
   }
-  // Code that reads the parameters relies on their number.
+  // Filters index the parameters without asking how many there are.
   if (bound.size() < wanted) return bound.budget()->check().error();
+  // An argument without a place is an error: ignored, it would change the result in silence.
   if (arguments.positional.size() > bound.size() || used_names < arguments.named.size()) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("'{}' takes the arguments ({}), found others", callee, parameters)};

@@ -2,6 +2,7 @@
 
 namespace potluck {
 
+// Texts and memory are named first: what they refuse ends the rendering while steps are left.
 Status Budget::check() const {
   if (!exceeded()) return {};
   if (refused_ == Refused::kText) {

@@ -1,3 +1,5 @@
+// Characters as Python's str sees them, since templates were written for Jinja2 and models were
+// trained on what it wrote.
 #include "engine/template/characters.h"
 
 #include <algorithm>
@@ -12,6 +14,7 @@ bool is_between(uint32_t value, uint32_t first, uint32_t last) {
   return value >= first && value <= last;
 }
 
+// The line ends of str.splitlines(), which are more than those of files.
 bool ends_line(uint32_t c) {
   return is_between(c, 0x0A, 0x0D) || is_between(c, 0x1C, 0x1E) || c == 0x85 || c == 0x2028 ||
          c == 0x2029;
@@ -75,7 +78,8 @@ std::optional<ByteRange> Lines::next() {
 }
 
 // Distance from the small letter to the capital one, for scripts in which it is the same for many
-// and both take the same number of bytes.
+// and both take the same number of bytes. Left out within the runs: the signs of multiplication and
+// division, and the final sigma, whose capital would be U+03A2, which does not exist.
 uint32_t to_upper(uint32_t c) {
   if (is_between(c, 'a', 'z')) return c - 32;
   if (is_between(c, 0xE0, 0xFE) && c != 0xF7) return c - 32;     // Latin-1

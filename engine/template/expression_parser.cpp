@@ -1,3 +1,5 @@
+// Recursive descent, one function per level of precedence, in the order of Jinja2's own parser.
+// Where that differs from Python, Jinja2 counts: templates were tested with it.
 #include "engine/template/expression_parser.h"
 
 #include <charconv>
@@ -20,7 +22,8 @@ struct OperatorRow {
   BinaryOperation operation;
 };
 
-// Binary operators that associate to the left, by level; the last binds most tightly.
+// Binary operators that associate to the left, by level; the last binds most tightly. Unlike in
+// Python, "**" associates to the left as well, and a sign binds more tightly: -2 ** 2 is 4.
 const std::vector<std::vector<OperatorRow>>& operator_levels() {
   static const std::vector<std::vector<OperatorRow>> levels{
       {{"+", BinaryOperation::kAdd}, {"-", BinaryOperation::kSubtract}},
@@ -72,7 +75,8 @@ void ExpressionParser::adopt(Made* parent, ExpressionPtr operand) {
   (*parent)->operands.push_back(std::move(operand));
 }
 
-// Chains grow without recursion of the parser, so the depth is looked at in every node.
+// Chains such as a.b.c.d grow without recursion of the parser, so the depth is looked at in every
+// node: the interpreter and the destructor do recurse.
 Result<ExpressionPtr> ExpressionParser::finish(Made made) {
   if (made->depth > limits::kTemplateDepth) return too_deep(made->at);
   return ExpressionPtr(std::move(made));
@@ -101,6 +105,7 @@ Result<ExpressionPtr> ExpressionParser::parse_tuple() {
   Made made = make(ExpressionKind::kTuple, at);
   adopt(&made, std::move(*first));
   while (tokens_.skip_symbol(",")) {
+    // A comma at the end makes a tuple of one.
     if (tokens_.at(Lexeme::kTagEnd) || tokens_.at(Lexeme::kPrintEnd) || tokens_.at_symbol(")")) {
       break;
     }
@@ -112,6 +117,8 @@ Result<ExpressionPtr> ExpressionParser::parse_tuple() {
 }
 
 Result<ExpressionPtr> ExpressionParser::parse() {
+  // Every nesting in brackets comes through here. After an error the counter does not matter any
+  // more: parsing ends.
   if (++nesting_ > limits::kTemplateDepth) return too_deep(tokens_.peek().at);
   auto chosen = parse_or();
   while (chosen && tokens_.at_name("if")) {
@@ -134,6 +141,7 @@ Result<ExpressionPtr> ExpressionParser::parse() {
   return chosen;
 }
 
+// In "for x in items if x" the `if` belongs to the loop.
 Result<ExpressionPtr> ExpressionParser::parse_without_condition() {
   return parse_or();
 }
@@ -179,6 +187,7 @@ Result<ExpressionPtr> ExpressionParser::parse_compare() {
   while (const auto comparison = take_comparison(&tokens_)) {
     auto next = parse_level(0);
     if (!next) return next.error();
+    // A chain "a < b < c" is one node, so that b is evaluated once.
     if (made == nullptr) {
       made = make(ExpressionKind::kCompare, at);
       adopt(&made, std::move(*first));
@@ -209,6 +218,8 @@ Result<ExpressionPtr> ExpressionParser::parse_level(size_t level) {
   return left;
 }
 
+// A sign takes a primary without filters; these come after it: "-x | abs" is the absolute value of
+// -x.
 Result<ExpressionPtr> ExpressionParser::parse_unary(bool with_filters) {
   Result<ExpressionPtr> subject = Error{};
   if (tokens_.at_symbol("-") || tokens_.at_symbol("+")) {
@@ -423,6 +434,7 @@ Status ExpressionParser::parse_arguments(Made* call) {
     auto value = parse();
     if (!value) return value.error();
     if (named) {
+      // Keywords are no operands, so adopt() does not see them.
       (*call)->depth = std::max((*call)->depth, (*value)->depth + 1);
       (*call)->keywords.push_back({std::move(name), std::move(*value)});
     } else {
@@ -468,6 +480,8 @@ Result<ExpressionPtr> ExpressionParser::parse_filter(ExpressionPtr subject) {
   auto name = tokens_.take_name("the name of a filter");
   if (!name) return name.error();
   Made made = make(ExpressionKind::kFilter, at);
+  // Looked up now and not when it runs: a template that needs what is not here is refused as the
+  // model is loaded, not in the middle of a conversation.
   made->filter = find_filter(*name);
   if (made->filter == nullptr) {
     return error_at(at, ErrorCode::kUnsupported,
@@ -497,6 +511,8 @@ Result<ExpressionPtr> ExpressionParser::parse_test(ExpressionPtr subject) {
   if (tokens_.at_symbol("(")) {
     if (Status status = parse_arguments(&made); !status) return status.error();
   } else if (made->test->takes_argument) {  // "x is divisibleby 3"
+    // A primary, not an expression: in "x is divisibleby 3 and y" the `and` is not part of the
+    // argument.
     auto argument = parse_primary();
     if (!argument) return argument.error();
     auto whole = parse_postfix(std::move(*argument));

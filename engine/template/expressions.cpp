@@ -30,6 +30,8 @@ Status Interpreter::enter(SourcePosition at) {
   heap_.budget().spend(1);
   at_ = at;
   if (heap_.budget().exceeded()) return check_budget();
+  // Counted over macros and expressions together, because they share one stack: a macro that calls
+  // itself would end the process.
   if (nesting_ < limits::kTemplateNesting) return {};
   return error_at(
       at, ErrorCode::kLimit,
@@ -79,6 +81,8 @@ Result<Value> Interpreter::evaluate_kind(const Expression& expression) {
 }
 
 Result<Value> Interpreter::evaluate_name(const Expression& expression) {
+  // A name that is not set is undefined and no error, as in Jinja2: templates ask "tools is
+  // defined" or just "if tools".
   const Value* value = scope_->find(expression.name);
   return value == nullptr ? Value() : *value;
 }
@@ -122,6 +126,7 @@ Result<Value> Interpreter::evaluate_attribute(const Expression& expression) {
   if (const Loop* loop = subject->loop()) {
     return loop_attribute(*loop, expression.name, expression.at);
   }
+  // Attributes and keys are one: message.content and message["content"] mean the same.
   const Map* map = subject->map();
   const Value* found = map == nullptr ? nullptr : map->find(expression.name);
   return found == nullptr ? Value() : *found;
@@ -189,6 +194,8 @@ Result<Value> Interpreter::evaluate_call(const Expression& expression) {
   const Expression& callee = *expression.operands[0];
   Value subject;
   const MethodRow* method = nullptr;
+  // Methods exist only where they are called, and win over a key of the same name, as attributes do
+  // in Jinja2.
   if (callee.kind == ExpressionKind::kAttribute) {
     auto value = evaluate(*callee.operands[0]);
     if (!value) return value.error();
@@ -267,6 +274,7 @@ Result<Value> Interpreter::evaluate_logic(const Expression& expression) {
     default:
       break;
   }
+  // As in Python, the result is the operand itself: "name or 'you'" is a text.
   const bool stops = is_true(*operand) == (expression.kind == ExpressionKind::kOr);
   return stops ? std::move(operand) : evaluate(*expression.operands[1]);
 }
@@ -289,6 +297,7 @@ Result<Value> Interpreter::evaluate_conditional(const Expression& expression) {
   auto condition = evaluate(*expression.operands[1]);
   if (!condition) return condition.error();
   if (is_true(*condition)) return evaluate(*expression.operands[0]);
+  // Without `else` the value is undefined, which prints as nothing.
   return expression.operands[2] == nullptr ? Value() : evaluate(*expression.operands[2]);
 }
 
@@ -304,6 +313,7 @@ Status Interpreter::bind_parameters(const Macro& macro, const Arguments& argumen
     } else if (named != nullptr) {
       scope_->set(parameters[i].name, *named);
     } else if (parameters[i].otherwise != nullptr) {
+      // In the scope of the call: a default may use the parameters before it.
       auto value = evaluate(*parameters[i].otherwise);
       if (!value) return value.error();
       scope_->set(parameters[i].name, std::move(*value));
@@ -322,6 +332,8 @@ Status Interpreter::bind_parameters(const Macro& macro, const Arguments& argumen
 Result<Value> Interpreter::call_macro(const Macro& macro, const Arguments& arguments,
                                       SourcePosition at) {
   Scope* caller = scope_;
+  // Inside the scope of the definition, not of the caller: macros see no loop variables of their
+  // callers.
   open_scope(macro.scope);
   MarkedText out = heap_.blank();
   Status bound = bind_parameters(macro, arguments, at);

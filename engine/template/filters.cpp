@@ -1,3 +1,5 @@
+// Each filter takes the parameters, in the order and with the defaults, of its counterpart in
+// Jinja2.
 #include "engine/template/filters.h"
 
 #include <algorithm>
@@ -21,7 +23,7 @@ Result<Value> finish(Context context, Result<MarkedText> text) {
   return context.heap.text(std::move(*text));
 }
 
-// A filter of text: what is no text is written as one first.
+// A filter of text: other values are written as text first.
 template <class Operation>
 Result<Value> on_text(Context context, In subject, const Operation& operation) {
   auto text = to_text(subject, &context.heap);
@@ -29,6 +31,8 @@ Result<Value> on_text(Context context, In subject, const Operation& operation) {
   return finish(context, operation(**text));
 }
 
+// The parameters and the result are those of the filter that the transformers library puts in place
+// of Jinja2's own, which would write <, > and & as escapes: models were trained on the former.
 Result<Value> filter_tojson(Context context, In subject, Given given) {
   JsonStyle style;
   style.ascii_only = is_true(nth(given, 0));
@@ -50,6 +54,7 @@ Result<Value> filter_tojson(Context context, In subject, Given given) {
 Result<Value> filter_from_json(Context context, In subject, Given) {
   auto text = text_of(subject, "from_json");
   if (!text) return text.error();
+  // One byte of a user in the JSON, and everything read from it is a user's.
   const Trust trust = (*text)->is_trusted() ? Trust::kTemplate : Trust::kUser;
   return context.heap.parse_json((*text)->bytes(), trust);
 }
@@ -125,7 +130,7 @@ Result<Value> filter_indent(Context context, In subject, Given given) {
   });
 }
 
-// Without automatic escaping a text is as safe as it was.
+// There is no automatic escaping that could be switched off.
 Result<Value> filter_safe(Context context, In subject, Given given) {
   return filter_string(context, subject, given);
 }
@@ -143,6 +148,7 @@ Result<Value> filter_int(Context context, In subject, Given given) {
     if (digits.starts_with('+')) digits.remove_prefix(1);
     int64_t whole = 0;
     const char* end = digits.data() + digits.size();
+    // from_chars() and not strtoll(): no locale, no leading blanks, and the end is known.
     const auto [stop, failure] = std::from_chars(digits.data(), end, whole);
     if (failure == std::errc() && stop == end) return Value::of(whole);
     const auto [real_stop, real_failure] = std::from_chars(digits.data(), end, real);
@@ -152,6 +158,7 @@ Result<Value> filter_int(Context context, In subject, Given given) {
   } else {
     return otherwise;
   }
+  // A conversion beyond 64 bits is undefined behavior; NaN fails the comparison as well.
   if (!(std::abs(real) < 9.2e18)) return otherwise;
   return Value::of(static_cast<int64_t>(real));
 }
@@ -237,6 +244,7 @@ const FilterRow* find_filter(std::string_view name) {
 
 Result<Value> run_filter(const FilterRow& filter, const CallContext& context, const Value& subject,
                          const Arguments& arguments) {
+  // These pass arguments on to a filter or test that is not known before.
   if (filter.parameters == "*") return filter.run(context, subject, arguments);
   auto bound = bind_arguments(filter.name, filter.parameters, arguments);
   if (!bound) return bound.error();

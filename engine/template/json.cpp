@@ -1,3 +1,5 @@
+// The library's event parser (SAX) builds our own tree: it keeps the order of members, which
+// decides what a model reads, and nesting is bounded while the text is parsed, not after.
 #include "engine/template/json.h"
 
 #include <nlohmann/json.hpp>
@@ -20,6 +22,7 @@ class TreeBuilder {
   bool boolean(bool value) { return add(value); }
   bool number_integer(Json::number_integer_t value) { return add(value); }
   bool number_unsigned(Json::number_unsigned_t value) {
+    // Larger than any integer here; clients in JavaScript take it for a double as well.
     if (value > INT64_MAX) return add(static_cast<double>(value));
     return add(static_cast<int64_t>(value));
   }
@@ -51,6 +54,7 @@ class TreeBuilder {
 
   template <class Container>
   bool open() {
+    // The values are freed and written by recursion, which a depth from outside must not drive.
     if (open_.size() == limits::kJsonDepth) {
       error_ = fmt::format("JSON nests deeper than {}", limits::kJsonDepth);
       return false;

@@ -1,3 +1,5 @@
+// White space follows trim_blocks and lstrip_blocks, which the transformers library switches on for
+// every chat template: a newline too many is a token that the model has never seen there.
 #include "engine/template/lexer.h"
 
 #include <algorithm>
@@ -13,7 +15,7 @@
 namespace potluck {
 namespace {
 
-// Longer ones first.
+// Longer ones first, so "//" is not read as two divisions.
 constexpr std::array<std::string_view, 27> kOperators{
     "//", "**", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">",
     "=",  "|",  ".",  ",",  ":",  "(",  ")", "[", "]", "{", "}", ";", "!"};
@@ -21,6 +23,8 @@ constexpr std::array<std::string_view, 27> kOperators{
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
+// Any letter beyond ASCII begins a name, too: which ones Python allows does not matter for
+// templates that run there.
 bool starts_name(char c) {
   return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_' || (c & 0x80) != 0;
 }
@@ -28,7 +32,8 @@ bool continues_name(char c) {
   return starts_name(c) || is_digit(c);
 }
 
-// Every kind of line end becomes "\n", and a single one at the end of the template goes.
+// Every kind of line end becomes "\n", and a single one at the end of the template goes, as with
+// Jinja2's defaults.
 std::string normalize_lines(std::string_view source) {
   std::string out;
   for (size_t i = 0; i < source.size(); ++i) {
@@ -77,6 +82,8 @@ class Lexer {
     const size_t tag = find_tag();
     std::string_view text = source_.substr(at_, tag - at_);
     if (tag < source_.size()) {
+      // A "-" takes all white space, a "+" keeps all; "{{" keeps indentation, as it writes text
+      // into a line.
       const char sign = tag + 2 < source_.size() ? source_[tag + 2] : ' ';
       if (sign == '-') {
         text = strip_right(text);
@@ -137,6 +144,7 @@ class Lexer {
         move_to(at_ + blank.size());
         continue;
       }
+      // Inside brackets "}}" closes two dicts: {{ {"a": {}} }}.
       if (brackets_.empty() && end_tag(is_statement)) return {};
       if (Status status = read_token(); !status) return status;
     }
@@ -193,6 +201,7 @@ class Lexer {
   bool digit_at(size_t i) const { return i < source_.size() && is_digit(source_[i]); }
 
   Status read_number() {
+    // "list.0.1" are two subscripts, not the number 0.1.
     const bool after_dot =
         !tokens_.empty() && tokens_.back().kind == Lexeme::kOperator && tokens_.back().text == ".";
     size_t end = digits_end(at_);

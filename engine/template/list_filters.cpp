@@ -15,7 +15,7 @@ namespace {
 
 using namespace calls;
 
-// "function.name" or "0": the attribute of an attribute; undefined where one is missing.
+// Follows a path such as "function.name" or "0"; undefined where its last step finds nothing.
 Result<Value> attribute_of(Context context, In value, In path) {
   if (path.whole_number()) return subscript(value, path, &context.heap);
   if (path.text() == nullptr) {
@@ -40,8 +40,8 @@ Result<Value> attribute_of(Context context, In value, In path) {
   return at;
 }
 
-// What an element is compared by: itself or an attribute, texts in small letters unless case
-// counts.
+// The key that an element is compared by: itself or an attribute; texts in small letters unless
+// case counts.
 Result<Value> sort_key(Context context, In item, In attribute, bool case_sensitive) {
   Value key = item;
   if (!attribute.is_undefined() && !attribute.is_none()) {
@@ -58,6 +58,7 @@ struct Keyed {
   Value item;
 };
 
+// Keys are computed once per element and not once per comparison.
 Result<BudgetVector<Keyed>> with_keys(Context context, In subject, In attribute,
                                       bool case_sensitive) {
   auto items = elements_of(subject, &context.heap);
@@ -72,7 +73,8 @@ Result<BudgetVector<Keyed>> with_keys(Context context, In subject, In attribute,
   return keyed;
 }
 
-// Merge sort of our own: the comparison may fail, which no algorithm of the library expects.
+// A merge sort of our own: the comparison may fail, which no algorithm of the library expects, and
+// one that contradicts itself would be undefined behavior there. Stable, as Python's is.
 Status sort_keyed(BudgetVector<Keyed>* items, bool descending, Budget* budget) {
   BudgetVector<Keyed> merged(budget);
   if (!merged.reserve(items->size())) return budget->check();
@@ -139,13 +141,13 @@ Result<Value> extreme(Context context, In subject, Given given, bool largest) {
   return best->item;
 }
 
-// What select(), map() and their sisters go through: of nothing, nothing.
+// The elements that select(), map() and the like go through: none where the subject is false.
 Result<Values> candidates(Context context, In subject) {
   return is_true(subject) ? elements_of(subject, &context.heap)
                           : Result<Values>(context.heap.values());
 }
 
-// The arguments of what a filter calls: those that come after the first `skipped`.
+// The arguments for the filter or test that is called: those behind the first `skipped`.
 Arguments arguments_after(Context context, Given given, size_t skipped) {
   Arguments rest(&context.budget());
   const size_t count = given.positional.size();
@@ -154,7 +156,8 @@ Arguments arguments_after(Context context, Given given, size_t skipped) {
   return rest;
 }
 
-// The test that follows in the arguments from `first` on, or truth; for select() and its sisters.
+// Runs the test that the arguments name from `first` on, or takes the truth of the value; for
+// select() and the like.
 Result<bool> passes(Context context, In value, Given given, size_t first) {
   if (given.positional.size() <= first) return is_true(value);
   const MarkedText* name = given.positional[first].text();
@@ -187,7 +190,7 @@ Result<Value> choose(Context context, In subject, Given given, bool by_attribute
   return context.heap.list(std::move(chosen));
 }
 
-// What map() makes of one element.
+// The element that map() makes of one element.
 Result<Value> mapped(Context context, In item, Given given) {
   if (const Value* attribute = given.find("attribute")) {
     auto value = attribute_of(context, item, *attribute);
@@ -196,6 +199,8 @@ Result<Value> mapped(Context context, In item, Given given) {
   }
   const MarkedText* name = given.positional.empty() ? nullptr : given.positional[0].text();
   const FilterRow* filter = name == nullptr ? nullptr : find_filter(name->bytes());
+  // A "map" within a map would recurse once per argument without passing enter(), which bounds the
+  // nesting.
   if (filter == nullptr || filter->name == "map") {
     return Error{ErrorCode::kUnsupported,
                  fmt::format("map: the filter '{}' is not supported",
@@ -283,6 +288,8 @@ Result<Value> filter_unique(Context context, In subject, Given given) {
   Values kept = context.heap.values();
   Values seen = context.heap.values();
   for (Keyed& entry : *keyed) {
+    // Quadratic, because values have no hash here; are_equal() spends from the budget, which ends
+    // it.
     const bool known = std::any_of(seen.begin(), seen.end(), [&](const Value& other) {
       return are_equal(entry.key, other, &context.budget());
     });

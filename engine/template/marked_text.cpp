@@ -1,3 +1,5 @@
+// Bytes in one sequence and, beside it, the ends of runs of equal trust: a text has few runs, so
+// marks cost almost nothing.
 #include "engine/template/marked_text.h"
 
 #include <algorithm>
@@ -14,6 +16,8 @@ bool MarkedText::allows(uint64_t more) const {
 void MarkedText::append(std::string_view bytes, Trust trust) {
   if (bytes.empty() || !allows(bytes.size())) return;
   const size_t before = bytes_.size();
+  // A run is added before its bytes and taken back if they are refused: at no time do bytes stand
+  // outside of all runs.
   const bool goes_on = !runs_.empty() && runs_.back().trust == trust;
   if (!goes_on) {
     const size_t runs = runs_.size();
@@ -34,6 +38,7 @@ void MarkedText::append(const MarkedText& other) {
 
 void MarkedText::append(const MarkedText& other, size_t begin, size_t end) {
   CHECK(begin <= end && end <= other.size());
+  // The views into the other text would dangle while this one grows.
   CHECK(&other != this);
   if (begin == end) return;
   for (size_t run = other.run_at(begin); begin < end; ++run) {

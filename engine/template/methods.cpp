@@ -1,3 +1,5 @@
+// Methods of text, lists and mappings as Python has them, and the functions that every template
+// knows.
 #include "engine/template/methods.h"
 
 #include <algorithm>
@@ -111,6 +113,7 @@ Result<Value> text_find(Context context, In subject, Given given) {
   const std::string_view text = subject.text()->bytes();
   context.budget().spend_text(text.size());
   const auto found = find_text(text, (*wanted)->bytes(), 0);
+  // Python counts characters, not bytes.
   return found ? Value::of(count_characters(text.substr(0, *found))) : Value::of(int64_t{-1});
 }
 
@@ -123,6 +126,7 @@ Result<Value> text_count(Context context, In subject, Given given) {
 Result<Value> text_join(Context context, In subject, Given given) {
   auto items = elements_of(nth(given, 0), &context.heap);
   if (!items) return items.error();
+  // Unlike the filter, Python's method takes texts only.
   for (const Value& item : *items) {
     if (auto text = text_of(item, "join"); !text) return text.error();
   }
@@ -203,6 +207,7 @@ Result<Value> list_pop(Context context, In subject, Given given) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("pop: no element {} in a list of {}", *index, size)};
   }
+  // What is behind the element moves up.
   context.budget().spend(static_cast<uint64_t>(size - at));
   Value taken = items[static_cast<size_t>(at)];
   items.erase(static_cast<size_t>(at));
@@ -335,6 +340,7 @@ Result<Value> make_range(Context context, Given given) {
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("range: expected whole numbers, found {}", bound_value.kind_name())};
     }
+    // A single argument is the stop, not the start.
     numbers[count == 1 ? 1 : i] = *whole;
   }
   const auto [start, stop, step] = numbers;
@@ -351,12 +357,15 @@ Result<Value> make_range(Context context, Given given) {
     }
     items.push_back(Value::of(i));
     if (Status status = context.budget().check(); !status) return status.error();
+    // range(2**63 - 2, 2**63 - 1, 5) ends, as it does in Python.
     if (__builtin_add_overflow(i, step, &i)) break;
   }
   return context.heap.list(std::move(items));
 }
 
-// Each conversion by itself, without flags and widths: no format can ask for much text.
+// Each conversion by itself, without flags and widths: no format can ask for much text. The seconds
+// are local ones already, so gmtime_r() is right and no database of time zones is read. Names are
+// English: the program leaves LC_TIME as it is.
 Result<Value> format_time(Context context, Given given) {
   if (given.positional.size() != 1 || given.positional[0].text() == nullptr) {
     return Error{ErrorCode::kInvalidArgument, "strftime_now: expected a format"};
@@ -392,6 +401,7 @@ Result<Value> format_time(Context context, Given given) {
 Error raised(Given given) {
   const MarkedText* text = given.positional.empty() ? nullptr : given.positional[0].text();
   std::string message(text == nullptr ? "" : text->bytes().substr(0, 300));
+  // The message may quote a user, and must not begin a line of its own in a log.
   std::replace_if(
       message.begin(), message.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; },
       ' ');
@@ -405,6 +415,7 @@ const MethodRow* find_method(const Value& subject, std::string_view name) {
   if (subject.text() != nullptr) rows = kTextMethods;
   if (subject.list() != nullptr) rows = kListMethods;
   if (subject.map() != nullptr && !subject.map()->is_namespace) rows = kMapMethods;
+  // Tuples do not change, in Python and in templates that rely on it.
   const auto changes = [](std::string_view method) {
     return method == "append" || method == "extend" || method == "pop";
   };

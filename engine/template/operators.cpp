@@ -1,3 +1,6 @@
+// Python's rules for values: what equals what, what sorts before what, and arithmetic with exact
+// 64-bit integers. Every loop spends from the budget, because the length of its operands is the
+// template's to choose.
 #include "engine/template/operators.h"
 
 #include <algorithm>
@@ -20,6 +23,7 @@ Error overflow() {
   return {ErrorCode::kInvalidArgument, "a whole number leaves the range of 64 bits"};
 }
 
+// Values may contain themselves, so the depth is bounded; what lies deeper counts as unequal.
 bool equal(const Value& left, const Value& right, uint32_t depth, Budget* budget) {
   budget->spend(1);
   if (depth > limits::kJsonDepth * 2 || budget->exceeded()) return false;
@@ -28,6 +32,8 @@ bool equal(const Value& left, const Value& right, uint32_t depth, Budget* budget
     budget->spend_text(text->size());
     return text->bytes() == right.text()->bytes();
   }
+  // Integers are compared as such: above 2^53 two different ones may be the same double. True
+  // equals 1.
   if (left.number() && right.number()) {
     const auto a = left.whole_number();
     const auto b = right.whole_number();
@@ -99,6 +105,7 @@ Result<Value> repeat(const Value& value, int64_t times, Heap* heap) {
   uint64_t size = 0;
   if (const MarkedText* text = value.text()) {
     if (text->empty()) return value;
+    // Before anything is written: "a" * 10**12 must cost nothing.
     if (!checked_multiply(text->size(), count, &size)) size = UINT64_MAX;
     if (!heap->budget().allows_text(size)) return heap->budget().check().error();
     MarkedText out = heap->blank();
@@ -136,6 +143,7 @@ Result<Value> add(const Value& left, const Value& right, Heap* heap) {
   if (left.text() != nullptr && right.text() != nullptr) return concatenate(left, right, heap);
   const List* a = left.list();
   const List* b = right.list();
+  // A new list, as in Python: the operands may be used elsewhere.
   if (a != nullptr && b != nullptr && a->is_tuple == b->is_tuple) {
     Values items = heap->values();
     if (!items.reserve(a->items.size() + b->items.size())) return heap->budget().check().error();
@@ -146,10 +154,13 @@ Result<Value> add(const Value& left, const Value& right, Heap* heap) {
   return mismatch("'+'", left, right);
 }
 
-// Python rounds quotients down, so that a remainder has the sign of the divisor.
+// Python rounds quotients down, so that a remainder has the sign of the divisor; C++ rounds toward
+// zero.
 Result<Value> divide_whole(BinaryOperation operation, int64_t a, int64_t b) {
   if (b == 0) return Error{ErrorCode::kInvalidArgument, "division by zero"};
-  if (b == -1) {  // the one quotient that may not fit
+  // The one divisor with a quotient that may not fit: the processor traps on INT64_MIN / -1, and on
+  // the remainder too.
+  if (b == -1) {
     if (operation == BinaryOperation::kModulo) return Value::of(int64_t{0});
     return negate(Value::of(a));
   }
@@ -161,6 +172,7 @@ Result<Value> divide_whole(BinaryOperation operation, int64_t a, int64_t b) {
 
 Result<Value> power(int64_t base, int64_t exponent) {
   int64_t result = 1;
+  // The bases that never overflow: their loop would run as long as the exponent says.
   if (base == 0 || base == 1) return Value::of(exponent == 0 ? result : base);
   if (base == -1) return Value::of(exponent % 2 == 0 ? result : base);
   for (; exponent > 0; --exponent) {  // ends by overflow within 64 rounds
@@ -218,6 +230,7 @@ Result<int64_t> slice_bound(const Value& value, int64_t otherwise, int64_t low, 
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("slices take whole numbers, found {}", value.kind_name())};
   }
+  // Only negative numbers get the size added, so the sum cannot overflow.
   const int64_t from_start = *whole < 0 ? *whole + size : *whole;
   return std::clamp(from_start, low, low + size);
 }
@@ -249,6 +262,7 @@ Result<Value> slice_text(const MarkedText& text, const SliceRange& range, Heap* 
   Budget* budget = &heap->budget();
   const std::string_view bytes = text.bytes();
   budget->spend_text(bytes.size());
+  // The usual case needs no table of offsets.
   if (range.step == 1) {
     const size_t begin = character_offset(bytes, static_cast<size_t>(range.start));
     const auto count = static_cast<size_t>(std::max<int64_t>(range.stop - range.start, 0));
@@ -439,6 +453,8 @@ std::optional<size_t> find_text(std::string_view text, std::string_view needle, 
   if (from > text.size()) return std::nullopt;
   if (needle.empty()) return from;
   if (text.empty()) return std::nullopt;  // memmem() must not be given null
+  // memmem() takes time linear in both (two-way search in glibc); string_view::find() takes the
+  // product of both lengths on a text such as "aaaa", which a user may send.
   const void* found = memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
   if (found == nullptr) return std::nullopt;
   return static_cast<size_t>(static_cast<const char*>(found) - text.data());

@@ -1,3 +1,5 @@
+// Recursive descent over statements. A block ends at a tag that closes something; the statement
+// that opened the block checks that it is the right one.
 #include "engine/template/parser.h"
 
 #include "engine/base/limits.h"
@@ -41,12 +43,15 @@ class TemplateParser {
   // Statements up to a tag that closes something, which is left where it is. `opener` names the
   // statement that the block belongs to, for the message when the template ends first.
   Result<Block> parse_block(std::string_view opener) {
+    // The parser recurses here, and so does everything that walks the tree later.
     if (++nesting_ > limits::kTemplateDepth) {
       return error_at(tokens_.peek().at, ErrorCode::kLimit,
                       fmt::format("statements nest deeper than {}", limits::kTemplateDepth));
     }
     Block block;
     while (!tokens_.at(Lexeme::kEnd)) {
+      // Left where it is: only the statement that opened the block knows whether it is the right
+      // one.
       if (tokens_.at(Lexeme::kTagBegin) && is_closing(tokens_.peek(1).text)) break;
       Parsed statement = parse_next();
       if (!statement) return statement.error();
@@ -111,7 +116,7 @@ class TemplateParser {
     return {};
   }
 
-  // "{% name" of the tag that has stopped a block.
+  // Takes "{% name" of the tag that has ended a block.
   bool skip_tag(std::string_view name) {
     if (!tokens_.at(Lexeme::kTagBegin) || tokens_.peek(1).text != name) return false;
     tokens_.take();
@@ -224,6 +229,8 @@ class TemplateParser {
     if (!name) return name.error();
     made->targets.push_back(std::move(*name));
     if (Status status = read_parameters(&made->parameters); !status) return status.error();
+    // A macro runs where it is called, so a `break` in it cannot leave the loop around its
+    // definition.
     const uint32_t loops_around = std::exchange(loops_, 0);
     if (Status status = read_body("macro", &made->body); !status) return status.error();
     loops_ = loops_around;
@@ -233,7 +240,7 @@ class TemplateParser {
 
   Parsed parse_filter_block(SourcePosition at) {
     Made made = make(StatementKind::kFilterBlock, at);
-    // In this place the first filter stands without its bar.
+    // Here the first filter has no bar in front.
     auto filters = expressions_.parse_filter_chain(at);
     if (!filters) return filters.error();
     made->expression = std::move(*filters);
@@ -250,6 +257,7 @@ class TemplateParser {
   }
 
   Parsed parse_jump(StatementKind kind, SourcePosition at) {
+    // Checked here, so the interpreter never carries a `break` out of a macro or the template.
     if (loops_ == 0) {
       return error_at(at, ErrorCode::kCorrupt, "'break' and 'continue' belong into a loop");
     }

@@ -1,3 +1,5 @@
+// Two writers over one base: repr(), which prompts show where a template prints a list or a dict,
+// and json.dumps(). Both must give Python's text to the byte, since models were trained on it.
 #include "engine/template/serialize.h"
 
 #include <algorithm>
@@ -19,7 +21,7 @@ bool is_atom(const Value& value) {
   return value.list() == nullptr && value.map() == nullptr;
 }
 
-// What both writers share: where the text goes, and how far it may go.
+// What both writers share: the output and its bounds.
 class Writer {
  public:
   explicit Writer(Budget* budget) : out_(budget), budget_(*budget) {}
@@ -36,6 +38,7 @@ class Writer {
 
   // Writes each character as `escape` says, or as it is where that gives nothing.
   template <class Escape>
+  // Segment by segment, so escapes get the mark of the character that they stand for.
   void put_escaped(const MarkedText& text, const Escape& escape) {
     for (size_t i = 0; i < text.segment_count() && !budget_.exceeded(); ++i) {
       const TextSegment segment = text.segment(i);
@@ -90,6 +93,7 @@ class ReprWriter : public Writer {
   void write_text(const MarkedText& text) {
     const bool has_single = text.bytes().find('\'') != std::string_view::npos;
     const bool has_double = text.bytes().find('"') != std::string_view::npos;
+    // Python prefers single quotes, and takes double ones where that saves escapes.
     const char quote = has_single && !has_double ? '"' : '\'';
     put({&quote, 1});
     put_escaped(text, [quote](uint32_t c) { return escape(c, static_cast<uint32_t>(quote)); });
@@ -136,6 +140,7 @@ class JsonWriter : public Writer {
  public:
   JsonWriter(const JsonStyle& style, Budget* budget) : Writer(budget), style_(style) {
     item_separator_ = style.item_separator;
+    // With an indentation Python drops the blank, which would stand at the end of a line.
     if (item_separator_.empty()) item_separator_ = style.indent < 0 ? ", " : ",";
     key_separator_ = style.key_separator;
     if (key_separator_.empty()) key_separator_ = ": ";
@@ -161,6 +166,7 @@ class JsonWriter : public Writer {
     } else if (const bool* truth = value.boolean()) {
       put(*truth ? "true" : "false");
     } else if (const double* real = value.floating(); real != nullptr && !std::isfinite(*real)) {
+      // No JSON, but what json.dumps() writes.
       put(std::isnan(*real) ? "NaN" : *real > 0 ? "Infinity" : "-Infinity");
     } else if (value.number()) {
       put(ReprWriter::atom_text(value));
@@ -203,7 +209,7 @@ class JsonWriter : public Writer {
     return fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10), 0xDC00 + (rest & 0x3FF));
   }
 
-  // JSON knows texts only as keys.
+  // Keys of JSON are texts.
   void write_key(const Value& key) {
     if (key.text() != nullptr) return write_text(*key.text());
     put("\"");
@@ -212,7 +218,7 @@ class JsonWriter : public Writer {
     put("\"");
   }
 
-  // A line of its own for what follows, where the style asks for it.
+  // Begins a new line where the style asks for it.
   Status new_line(uint32_t depth) {
     if (style_.indent < 0) return {};
     put("\n");
@@ -240,7 +246,8 @@ class JsonWriter : public Writer {
     return {};
   }
 
-  // Names differ, so a sort that takes no memory gives the one order there is.
+  // Names differ, so a sort that takes no memory gives the one order there is. std::stable_sort()
+  // would allocate outside of the budget.
   void sort_by_name(BudgetVector<const Map::Entry*>* entries) {
     uint64_t bytes = 0;
     for (const Map::Entry* entry : *entries) bytes += 1 + entry->name->size();
@@ -288,6 +295,8 @@ std::string float_text(double value) {
                        .ptr;
   const std::string_view text(scientific, static_cast<size_t>(end - scientific));
   const int exponent = std::atoi(std::string(text.substr(text.find('e') + 1)).c_str());
+  // repr() changes to an exponent at these two borders. to_chars() gives the fewest digits that
+  // read back, as repr() does.
   if (exponent < -4 || exponent >= 16) return std::string(text);
   char fixed[64];
   const auto fixed_end =

@@ -9,7 +9,8 @@
 namespace potluck {
 namespace {
 
-// Variables that are compared with a name in one step.
+// Variables that are compared with a name in one step. A search is linear, which is fastest for the
+// few that templates have; a template that sets thousands pays.
 constexpr uint64_t kComparedPerStep = 16;
 
 }  // namespace
@@ -51,9 +52,10 @@ void Interpreter::set_variable(std::string_view name, Value value) {
 Result<MarkedText> Interpreter::run(const Block& block) {
   MarkedText out = heap_.blank();
   auto done = execute(block, &out);
-  // What was refused may have led to other errors.
+  // Asked first: what was refused may have led to other errors, which would only confuse.
   if (Status status = check_budget(); !status) return status.error();
   if (!done) return done.error();
+  // The budget ends with the heap; the prompt lives on.
   out.leave_budget();
   return out;
 }
@@ -64,11 +66,14 @@ Status Interpreter::check_budget() const {
 }
 
 void Interpreter::open_scope(Scope* outer) {
-  // Where it is refused the rendering ends before many scopes are open: nesting is bounded.
+  // If the budget refuses memory, the rendering ends before many scopes are open, since nesting is
+  // bounded.
   scope_ = &scopes_.emplace_back(outer, &heap_.budget());
 }
 
 void Interpreter::close_scope(Scope* before) {
+  // A scope that a macro refers to stays. The deque never moves its elements, so pointers to scopes
+  // stay valid.
   if (!scope_->is_kept && scope_ == &scopes_.back()) {
     scopes_.pop_back();
   }
@@ -76,6 +81,8 @@ void Interpreter::close_scope(Scope* before) {
 }
 
 void Interpreter::define_macro(const Statement& statement) {
+  // Charged, since all of it stays until the rendering ends: a loop that defines a macro would keep
+  // a scope per round.
   uint64_t bytes = sizeof(Macro);
   for (const Scope* scope = scope_; scope != nullptr && !scope->is_kept; scope = scope->outer()) {
     bytes += sizeof(Scope);
@@ -136,8 +143,8 @@ Result<Interpreter::Flow> Interpreter::execute(const Statement& statement, Marke
   return Flow::kContinue;
 }
 
-// The value of a statement's expression; where it has a body, its expression's filters applied to
-// what the body writes.
+// The value of a statement's expression. If the statement has a body, the expression is the chain
+// of filters for what the body writes.
 Result<Value> Interpreter::block_value(const Statement& statement) {
   const bool has_body =
       statement.kind != StatementKind::kSet && statement.kind != StatementKind::kPrint;
@@ -164,6 +171,7 @@ Result<Interpreter::Flow> Interpreter::print(const Statement& statement, MarkedT
   return Flow::kNext;
 }
 
+// No scope of its own: what a branch sets stays set, as in Jinja2.
 Result<Interpreter::Flow> Interpreter::execute_if(const Statement& statement, MarkedText* out) {
   for (const Branch& branch : statement.branches) {
     auto condition = evaluate(*branch.condition);
@@ -187,6 +195,7 @@ Result<Values> Interpreter::loop_items(const Statement& statement) {
   if (!iterable) return iterable.error();
   auto items = elements_of(*iterable, &heap_);
   if (!items) return located(statement.expression->at, items.error());
+  // Filtered before the loop begins: loop.length and loop.last count only what passes.
   if (statement.condition == nullptr) return items;
   Values chosen = heap_.values();
   Scope* outer = scope_;
@@ -207,6 +216,7 @@ Result<Interpreter::Flow> Interpreter::execute_for(const Statement& statement, M
   if (items->empty()) return execute_in_scope(statement.otherwise, out);
   Loop* loop = heap_.loop(std::move(*items));
   auto flow = execute_loop(statement, loop, out);
+  // `loop` may have been stored somewhere; its memory is given back all the same.
   loop->items.clear();
   return flow;
 }
@@ -214,6 +224,8 @@ Result<Interpreter::Flow> Interpreter::execute_for(const Statement& statement, M
 Result<Interpreter::Flow> Interpreter::execute_loop(const Statement& statement, Loop* loop,
                                                     MarkedText* out) {
   Scope* outer = scope_;
+  // A scope per round: what the body sets is gone in the next one. Templates use namespaces for
+  // what has to last.
   for (loop->index = 0; loop->index < loop->items.size(); ++loop->index) {
     open_scope(outer);
     scope_->set("loop", Value::of(loop));

@@ -1,3 +1,5 @@
+// Python's operations on text, on bytes with marks. Positions are found in plain bytes and then cut
+// out of the marked text, so each byte keeps its mark.
 #include "engine/template/text_operations.h"
 
 #include <algorithm>
@@ -53,7 +55,7 @@ Ranges split_at(std::string_view text, std::string_view separator, int64_t count
   return pieces;
 }
 
-// From the right, `count` cuts: all cuts that a search from the right finds, the rest joined again.
+// Makes at most `count` cuts, searching from the right; the rest stays whole.
 Ranges split_at_from_right(std::string_view text, std::string_view separator, int64_t count,
                            Budget* budget) {
   Ranges pieces(budget);
@@ -83,6 +85,7 @@ Ranges split_at_spaces_from_right(std::string_view text, int64_t count, Budget* 
 // Each character through `change`, which must keep its length; marks stay where they are.
 template <class Change>
 MarkedText map_characters(const MarkedText& text, const Change& change, Budget* budget) {
+  // Appended in pieces: a call per character would spend a step for each.
   constexpr size_t kPieceBytes = 1024;
   MarkedText out(budget);
   out.reserve(text.size());
@@ -135,6 +138,7 @@ Result<MarkedText> replace(const MarkedText& text, const MarkedText& from, const
   MarkedText out(budget);
   size_t done = 0;
   size_t search = 0;
+  // Charged before the work: what a search costs does not depend on what it finds.
   budget->spend_text(text.size() + from.size());
   for (int64_t replaced = 0; count < 0 || replaced < count; ++replaced) {
     const auto found = find_text(text.bytes(), from.bytes(), search);
@@ -165,6 +169,7 @@ Result<Value> split(const MarkedText& text, const MarkedText* separator, int64_t
   } else if (separator->empty()) {
     return Error{ErrorCode::kInvalidArgument, "split: the separator is empty"};
   } else if (from_right && count >= 0) {
+    // rfind() compares at every place, so the work is the product of both lengths.
     if (separator->size() > 64) {
       return Error{ErrorCode::kLimit, "rsplit: a separator of more than 64 bytes"};
     }
@@ -205,7 +210,7 @@ Result<MarkedText> indent(const MarkedText& text, const MarkedText& prefix, bool
   size_t end = 0;  // of the line before
   for (size_t i = 0;; ++i) {
     auto line = lines.next();
-    // As if one more line end stood there: the last line of "a\n" is an empty one.
+    // Treats the text as if one more line end followed: the last line of "a\n" is an empty one.
     const bool is_last = !line;
     if (is_last) {
       const bool ends_open = end == text.size() || text.bytes().back() == '\r';

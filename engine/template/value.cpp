@@ -1,3 +1,5 @@
+// Values and the heap that owns them. Nothing is freed before the rendering ends: values may refer
+// to each other in circles, and the budget bounds what they take in all.
 #include "engine/template/value.h"
 
 #include <algorithm>
@@ -22,6 +24,7 @@ constexpr uint64_t kNumberNameBytes = 256;
 }  // namespace
 
 std::optional<int64_t> Value::whole_number() const {
+  // In Python a boolean is an integer.
   if (const bool* truth = boolean()) return *truth ? 1 : 0;
   if (const int64_t* whole = integer()) return *whole;
   return std::nullopt;
@@ -49,7 +52,8 @@ std::optional<TextPtr> Map::name_of(const Value& key) {
   if (key.text() != nullptr) return key.shared_text();
   const auto whole = key.whole_number();
   if (!whole) return std::nullopt;
-  // Texts are UTF-8 and never hold this byte.
+  // Texts are UTF-8 and never hold this byte, so the key 1 is not the key "1". True is the key 1,
+  // as in Python.
   const std::string name = "\xFF" + std::to_string(*whole);
   return std::make_shared<const MarkedText>(name, Trust::kTemplate, nullptr);
 }
@@ -119,6 +123,7 @@ bool Map::remove(const Value& key, Value* removed) {
   *removed = entries_[*at].value;
   if (entries_.size() > kIndexFrom) {
     index_.erase(entries_[*at].name->bytes());
+    // The order of entries is what templates see, so those behind move up and their places change.
     for (auto& [known, position] : index_) position -= position > *at ? 1 : 0;
   } else {
     index_.clear();  // it is built again when it is needed again
@@ -130,6 +135,8 @@ bool Map::remove(const Value& key, Value* removed) {
   return true;
 }
 
+// The spare ones stand in for what is refused: callers get something to write into and need no
+// check; the budget ends the rendering soon after.
 Heap::Heap(BudgetLimits limits)
     : budget_(limits),
       spare_text_(std::make_shared<const MarkedText>(nullptr)),
@@ -200,7 +207,7 @@ Result<Value> Heap::from_json(const JsonValue& json, Trust trust) {
 Result<Value> Heap::from_json(const JsonValue& json, Trust trust, uint32_t depth) {
   budget_.spend(1);
   if (Status status = budget_.check(); !status) return status.error();
-  // Trees may also be built by hand.
+  // Parsed trees are bounded already; this is for trees that were built by hand.
   if (depth > limits::kJsonDepth) {
     return Error{ErrorCode::kLimit, fmt::format("JSON nests deeper than {}", limits::kJsonDepth)};
   }

@@ -27,6 +27,7 @@ class ValueBuilder {
   bool number_float(Json::number_float_t value, const Json::string_t&) {
     return add(Value::of(value));
   }
+  // The parser has checked that it is UTF-8.
   bool string(Json::string_t& value) { return add(heap_.text(value, trust_)); }
   bool binary(Json::binary_t&) { return false; }
   bool key(Json::string_t& name) {

@@ -17,6 +17,7 @@ Result<bool> remainder_is(In value, In divisor, int64_t expected) {
                  fmt::format("a divisibility test works on whole numbers, found {} and {}",
                              value.kind_name(), divisor.kind_name())};
   }
+  // INT64_MIN % -1 traps.
   return *by == -1 ? expected == 0 : *number % *by == expected;
 }
 

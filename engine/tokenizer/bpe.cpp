@@ -1,3 +1,5 @@
+// Byte-pair encoding after Sennrich et al. (2016), on bytes as in GPT-2. The work per word is a
+// linked list of symbols and a heap of possible merges; memory is kept from word to word.
 #include "engine/tokenizer/bpe.h"
 
 #include <algorithm>
@@ -23,7 +25,8 @@ Error merge_error(size_t rank, const std::string& what) {
   return {ErrorCode::kCorrupt, fmt::format("{}: entry {}: {}", kMergesKey, rank, what)};
 }
 
-// Names of tokens that no text becomes. A merge into or out of one is left out: it can never apply.
+// Names of tokens that text never becomes. Merges with such a name can never apply and are left
+// out.
 std::unordered_set<std::string_view> names_of(const Vocabulary& vocabulary) {
   std::unordered_set<std::string_view> names;
   for (TokenId token = 0; vocabulary.contains(token); ++token) {
@@ -47,6 +50,8 @@ class MergeReader {
     const std::string found =
         fmt::format("{} of {} entries name what is not a token, the first of them entry {}: \"{}\"",
                     unknown_, texts.size(), first_unknown_, printable(texts[first_unknown_]));
+    // Not one fits: these are the merges of another vocabulary, and text would fall apart into
+    // bytes.
     if (unknown_ == texts.size()) {
       return Error{ErrorCode::kCorrupt, fmt::format("{}: {}", kMergesKey, found)};
     }
@@ -105,7 +110,9 @@ Result<MergeTable> read_merges(const GgufMetadata& metadata, const Vocabulary& v
 
 // Merges one word after another, on memory that is kept between them. The symbols of a word form a
 // linked list; a heap holds the merges that neighbors allow. A merge leaves outdated candidates in
-// the heap: they are known by symbols that have changed since. O(n log n) for a word of n bytes.
+// the heap: they are known by symbols that have changed since. O(n log n) for a word of n bytes;
+// looking for the best pair after each merge would be O(n^2), and a megabyte without a space is one
+// word.
 class BytePairEncoder::WordMerger {
  public:
   WordMerger(const BytePairEncoder& encoder, std::vector<TokenId>* out)
@@ -115,6 +122,7 @@ class BytePairEncoder::WordMerger {
         out_(*out) {}
 
   Status encode(std::string_view word) {
+    // Llama 3 ("ignore_merges"): some of its tokens are words that no sequence of merges makes.
     if (keeps_whole_tokens_) {
       const TokenId whole = vocabulary_.find_text(word);
       if (whole != kNoToken) {
@@ -144,7 +152,8 @@ class BytePairEncoder::WordMerger {
     TokenId left_token;
     TokenId right_token;
 
-    // Order of the heap, whose top is its greatest: lowest rank, then leftmost.
+    // Order of the heap, whose top is its greatest: lowest rank, then leftmost. Leftmost among
+    // equals is what the reference implementations do: in "aaa" the first two merge.
     bool operator<(const Candidate& other) const {
       if (merge.rank != other.merge.rank) return merge.rank > other.merge.rank;
       return left > other.left;
@@ -156,6 +165,8 @@ class BytePairEncoder::WordMerger {
     for (uint32_t i = 0; i < word.size(); ++i) {
       const auto byte = static_cast<uint8_t>(word[i]);
       TokenId token = vocabulary_.byte_token(byte);
+      // Published vocabularies have all 256 bytes. A cut one may lack some, and then the unknown
+      // token has to do.
       if (token == kNoToken) token = vocabulary_.unknown_token().value_or(kNoToken);
       if (token == kNoToken) {
         return Error{ErrorCode::kUnsupported,
@@ -191,6 +202,7 @@ class BytePairEncoder::WordMerger {
     right.token = kNoToken;
     left.next = right.next;
     if (left.next != kEnd) symbols_[left.next].previous = best.left;
+    // Only the merged symbol has new neighbors, so only these two pairs are new.
     if (left.previous != kEnd) add_candidate(left.previous);
     add_candidate(best.left);
   }
@@ -207,6 +219,7 @@ Result<std::unique_ptr<TextEncoder>> BytePairEncoder::make(const GgufMetadata& m
                                                            const Vocabulary& vocabulary,
                                                            std::vector<std::string>* notes) {
   constexpr const char* kPreKey = "tokenizer.ggml.pre";
+  // Files from before April 2024 lack the key; their converter knew only this rule set.
   std::string name = "default";
   if (metadata.contains(kPreKey)) {
     auto text = metadata.text(kPreKey);

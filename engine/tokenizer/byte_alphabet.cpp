@@ -1,3 +1,6 @@
+// GPT-2's bytes_to_unicode(): printable bytes stand for themselves, all others, in their order, for
+// U+0100 and up. So any text of bytes can be written into a vocabulary as visible characters
+// without blanks.
 #include "engine/tokenizer/byte_alphabet.h"
 
 #include <array>
@@ -10,6 +13,7 @@ namespace {
 constexpr uint32_t kAlphabetEnd = 0x144;
 constexpr int16_t kNotInAlphabet = -1;
 
+// 0xAD is the soft hyphen, which is not visible.
 constexpr bool stands_for_itself(uint32_t byte) {
   return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xFF && byte != 0xAD);
 }

@@ -1,3 +1,6 @@
+// NFC as Unicode Standard Annex 15 defines it. Text is cut at characters that nothing can join, and
+// only segments of more than one character, or of one that changes, go through decomposition; most
+// text passes by a look at its bytes.
 #include "engine/tokenizer/composer.h"
 
 #include <algorithm>
@@ -7,8 +10,8 @@
 namespace potluck {
 namespace {
 
-// Hangul syllables are composed by arithmetic: leading consonant, vowel, optional trailing
-// consonant.
+// Hangul syllables are composed by arithmetic (Unicode Standard, section 3.12): leading consonant,
+// vowel, optional trailing consonant. A table of all 11,172 would say the same.
 constexpr uint32_t kSyllableBase = 0xAC00;
 constexpr uint32_t kLeadBase = 0x1100;
 constexpr uint32_t kVowelBase = 0x1161;
@@ -34,6 +37,8 @@ constexpr bool in_run(uint32_t value, uint32_t base, uint32_t count) {
 }  // namespace
 
 Composer::Composer() {
+  // Tables by code point, up to the last one that matters: one look per character beats a search in
+  // ranges.
   uint32_t end = kTrailBase + kTrails;
   for (const Decomposition& one : one_way_decompositions()) end = std::max(end, one.character + 1);
   for (const Decomposition& pair : composing_pairs()) end = std::max(end, pair.second + 1);
@@ -132,6 +137,7 @@ void Composer::compose_segment(std::string_view segment, std::string* out) const
   for (auto begin = characters.begin(); begin != characters.end();) {
     const auto is_starter = [](const Character& c) { return c.combining_class == 0; };
     const auto end = std::find_if(begin, characters.end(), is_starter);
+    // Stable: marks of the same class keep their order, which is part of their meaning.
     std::stable_sort(begin, end, [](const Character& a, const Character& b) {
       return a.combining_class < b.combining_class;
     });

@@ -1,3 +1,5 @@
+// Names collected from published vocabularies. An end that is missing here makes a model talk on
+// past its turn; a text that is taken for one would cut answers short.
 #include "engine/tokenizer/marker_names.h"
 
 #include <algorithm>
@@ -97,6 +99,7 @@ bool looks_like_control(std::string_view name) {
   return is_between(name, "<|", "|>") || is_between(name, "<｜", "｜>");
 }
 
+// A letter is asked for, so "[1]" and "<>" stay text.
 bool looks_added(std::string_view name) {
   if (!is_between(name, "<", ">") && !is_between(name, "[", "]")) return false;
   const std::string_view inside = name.substr(1, name.size() - 2);

@@ -1,3 +1,6 @@
+// The patterns are those of the models' published tokenizers, some rewritten where they would be
+// slow. One wrong class shifts words, and the model gets tokens that it has never seen in such a
+// place: fluent, but worse.
 #include "engine/tokenizer/pre_tokenizer_table.h"
 
 namespace potluck {
@@ -6,6 +9,7 @@ namespace {
 constexpr std::string_view kGpt2 =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))";
 
+// Digits in groups of up to three from the left; qwen2 takes each digit alone.
 constexpr std::string_view kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|)"
     R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
@@ -14,10 +18,12 @@ constexpr std::string_view kQwen2 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
     R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+// Marks belong to words here, so combining accents and Indic vowel signs do not break them.
 constexpr std::string_view kQwen35 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|)"
     R"( ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+// o200k: words are also cut where a small letter is followed by a capital one.
 constexpr std::string_view kGpt4o =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
@@ -27,7 +33,8 @@ constexpr std::string_view kGpt4o =
 
 constexpr std::string_view kLineBreak = R"([\r\n])";
 
-// The published pattern is "\s+$"; this form finds the same and is linear in a run of spaces.
+// The published pattern is "\s+$"; this form finds the same and is linear in a run of spaces. The
+// published one tries again at every space of a run that does not reach the end.
 constexpr std::string_view kTrailingSpace = R"((?<!\s)\s++\z)";
 
 // CJK ideographs and Hangul as DeepSeek's first models have them: U+0800 to U+9FA5 in one run.

@@ -1,3 +1,5 @@
+// The algorithm of SentencePiece's BPE mode as llama.cpp has it: merge the pair whose token has the
+// best score. Any two neighbors whose text is a token may merge; there is no list of merges.
 #include "engine/tokenizer/sentencepiece.h"
 
 #include <algorithm>
@@ -25,6 +27,7 @@ Result<std::vector<float>> read_scores(const GgufMetadata& metadata, const Vocab
   std::vector<float> scores;
   scores.reserve(numbers->size());
   for (double number : *numbers) {
+    // Written so that NaN is refused too. A NaN in the heap would break its order.
     if (!(std::abs(number) <= std::numeric_limits<float>::max())) {
       return Error{ErrorCode::kCorrupt,
                    fmt::format("{}: entry {}: expected a finite number, found {}", kKey,
@@ -36,7 +39,8 @@ Result<std::vector<float>> read_scores(const GgufMetadata& metadata, const Vocab
 }
 
 // Where the word at the beginning of `text` ends: before the first space that follows another
-// character.
+// character. Merging word by word keeps the heap small, but is right only if no token crosses such
+// a border; words_are_separate() looks.
 size_t word_length(std::string_view text) {
   const size_t first = text.find_first_not_of(' ');
   return first == std::string_view::npos ? text.size()
@@ -55,7 +59,8 @@ bool words_are_separate(const Vocabulary& vocabulary) {
 }  // namespace
 
 // Merges one word after another, on memory that is kept between them; see BytePairEncoder's merger
-// for the principle. Here a pair is known by its bytes and outdated candidates by their length.
+// for the principle. Here a pair is known by its bytes, and outdated candidates by their length:
+// from the same start, the same length is the same text.
 class SentencePieceEncoder::Merger {
  public:
   Merger(const SentencePieceEncoder& encoder, std::vector<TokenId>* out)
@@ -115,6 +120,7 @@ class SentencePieceEncoder::Merger {
     const Symbol& symbol = symbols_[left];
     if (symbol.next == kEnd) return;
     const uint32_t bytes = symbol.bytes + symbols_[symbol.next].bytes;
+    // Without this, hashing ever longer symbols would make a long word quadratic.
     if (bytes > vocabulary_.longest_text()) return;
     const TokenId token = vocabulary_.find_text(word_.substr(symbol.begin, bytes));
     if (token == kNoToken) return;
@@ -144,6 +150,7 @@ class SentencePieceEncoder::Merger {
       out_.push_back(token);
       return {};
     }
+    // All bytes of a character or none: half a character would decode to garbage.
     const size_t before = out_.size();
     for (char c : text) {
       const TokenId byte_token = vocabulary_.byte_token(static_cast<uint8_t>(c));

@@ -1,3 +1,5 @@
+// A trie of first child and next sibling. Most bytes of a text begin no name, so the first byte has
+// a table of its own.
 #include "engine/tokenizer/special_tokens.h"
 
 #include "engine/base/check.h"
@@ -39,6 +41,7 @@ std::optional<SpecialTokenMatcher::Match> SpecialTokenMatcher::longest_at(std::s
   std::optional<Match> longest;
   uint32_t node = roots_[static_cast<uint8_t>(text[begin])];
   for (size_t end = begin + 1; node != kNone; ++end) {
+    // The longest wins: "<|im_start|>" must not be cut at a shorter name that it begins with.
     if (nodes_[node].token != kInner) longest = Match{begin, end, nodes_[node].token};
     if (end == text.size()) break;
     node = find_child(nodes_[node].child, text[end]);

@@ -1,3 +1,5 @@
+// Bytes of tokens are collected and given out up to the last whole character: a character may take
+// up to four tokens.
 #include <utility>
 
 #include "engine/base/utf8.h"
@@ -18,7 +20,7 @@ std::string StreamingDecoder::push(TokenId token) {
 }
 
 std::string StreamingDecoder::finish() {
-  // What is pending is always the beginning of one character that never came.
+  // What is pending is the beginning of one character whose rest never came.
   return std::exchange(pending_, {}).empty() ? std::string() : std::string(kReplacementCharacter);
 }
 

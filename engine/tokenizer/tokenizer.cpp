@@ -17,7 +17,9 @@
 namespace potluck {
 namespace {
 
-// A vocabulary, the names that text is cut at, and the encoder for what lies between them.
+// A vocabulary, the names that text is cut at, and the encoder for what lies between them. Two
+// matchers exist because of prompt injection: user text is searched only for names that may stand
+// in it, so it can never become a control token.
 class ModelTokenizer final : public Tokenizer {
  public:
   ModelTokenizer(std::unique_ptr<const Vocabulary> vocabulary,
@@ -41,6 +43,7 @@ class ModelTokenizer final : public Tokenizer {
     std::vector<Range> ranges;
     for (const TextSegment& segment : segments) {
       text += segment.text;
+      // Merged, so that a name written in two pieces by the template is still found.
       if (!ranges.empty() && ranges.back().trust == segment.trust) {
         ranges.back().end = text.size();
       } else {
@@ -96,6 +99,8 @@ class ModelTokenizer final : public Tokenizer {
       return Error{ErrorCode::kLimit, fmt::format("text: at most {} bytes, found {}",
                                                   limits::kPromptBytes, text.size())};
     }
+    // The one check that everything behind relies on: PCRE2, the composer and the mergers decode
+    // without looking.
     if (const auto offset = find_invalid_utf8(text)) {
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("text: expected UTF-8, found something else at byte {}", *offset)};
@@ -113,6 +118,8 @@ class ModelTokenizer final : public Tokenizer {
     const auto any = all_names_.find(text.substr(0, range.end), from);
     const auto user = user_names_.find(text, from, any ? any->begin + 1 : range.end);
     if (!any || !user) return any ? any : user;
+    // The leftmost wins, then the longest, as if one matcher had looked; a user's name may end
+    // beyond the template text.
     const bool user_first = user->begin < any->begin || user->end > any->end;
     return user_first ? user : any;
   }

@@ -1,3 +1,6 @@
+// The steps depend on each other's order: texts are checked before anything decodes them, kinds and
+// roles are settled before store_bytes() decides how a text is to be read, and only then can bytes
+// be looked up.
 #include "engine/tokenizer/vocabulary_reader.h"
 
 #include <algorithm>
@@ -15,6 +18,7 @@
 namespace potluck {
 namespace {
 
+// The numbers are those of SentencePiece's types, as llama.cpp wrote them into GGUF.
 std::optional<TokenKind> kind_of_type(int64_t type) {
   switch (type) {
     case 0:  // undefined
@@ -67,6 +71,7 @@ bool is_one_character(std::string_view text) {
 VocabularyReader::VocabularyReader(const GgufMetadata& metadata, TokenizerModel model)
     : metadata_(metadata), model_(model) {
   const auto source = metadata.text("tokenizer.chat_template");
+  // Only to tell which mistyped markers matter to the user: those that the template writes.
   if (source) chat_template_ = *source;
 }
 
@@ -127,6 +132,8 @@ Status VocabularyReader::check_texts() {
     if (!is_new && !text(token).empty() && repeated++ == 0) {
       example = fmt::format("{} and {} are \"{}\"", first->second, token, printable(text(token)));
     }
+    // Only names are bounded: they become nodes of a trie, one per byte. Texts are bounded by the
+    // header.
     const bool is_name = kind(token) != TokenKind::kText;
     if (is_name && text(token).size() > limits::kNameBytes) {
       return token_error(token, fmt::format("a special token's name has at most {} bytes, found {}",
@@ -142,7 +149,7 @@ Status VocabularyReader::check_texts() {
   return {};
 }
 
-// Nothing where the file does not say, or says what cannot be: the model can do without.
+// Nothing if the file does not say, or says something impossible: the model can do without.
 std::optional<TokenId> VocabularyReader::role(const std::string& key) {
   if (!metadata_.contains(key)) return std::nullopt;
   const auto token = metadata_.integer(key);
@@ -184,10 +191,10 @@ void VocabularyReader::read_roles() {
   }
 }
 
-// Files mark some tokens that control the conversation as text. Where the file gives such a token
-// that role it is a control token, so that text cannot forge it. A token of a single character
-// stays text: there the role is a wrong default (1 and 2 are common), and without it text would
-// break.
+// Files type some tokens that control the conversation as text. Where the file also gives such a
+// token a role, it is taken as a control token, so that text cannot forge it. A token of a single
+// character stays text: such a role is a wrong default (1 and 2 are common), and without the token
+// text would break.
 void VocabularyReader::make_control(TokenId token) {
   if (kind(token) == TokenKind::kUserDefined ||
       (kind(token) == TokenKind::kText && !is_one_character(text(token)))) {
@@ -195,8 +202,9 @@ void VocabularyReader::make_control(TokenId token) {
   }
 }
 
-// Some files type the markers of a conversation as ordinary text. What has such a name is a marker
-// all the same, unless merges make it of smaller tokens: then it may be text that was learned.
+// Some files type the markers of a conversation as ordinary text. A token with such a name is a
+// marker all the same, unless merges make it of smaller tokens: then it may be text that was
+// learned.
 void VocabularyReader::find_named_roles() {
   const std::unordered_set<std::string> merged = merged_candidates();
   const std::unordered_set<std::string> typed_names = names_of_markers();
@@ -210,7 +218,7 @@ void VocabularyReader::find_named_roles() {
     const bool ends = is_end_name(name) && !is_html;
     const bool is_known = ends || (is_text && is_turn_name(name) && !is_html);
     const bool learned = is_text && merged.contains(text(token));
-    // The token that the file types rightly is the one that the template's text becomes.
+    // Template text becomes the token that the file types rightly; the other one stays text.
     const bool is_double = is_text && typed_names.contains(name);
     if (is_double) {
       if (ends) vocabulary_.ends_.push_back(token);
@@ -234,7 +242,7 @@ void VocabularyReader::find_named_roles() {
   }
 }
 
-// The rules of families in which a name does not say it all.
+// Rules for families in which names alone are not enough.
 void VocabularyReader::settle_ends(const std::unordered_map<std::string, TokenId>& named) {
   std::vector<TokenId>& ends = vocabulary_.ends_;
   // In the Harmony format (gpt-oss), and in one like it, <|end|> closes a message of a turn that
@@ -250,7 +258,7 @@ void VocabularyReader::settle_ends(const std::unordered_map<std::string, TokenId
   ends.push_back(named.at("<|user|>"));
 }
 
-// Takes a token for what its name says, and remembers what the user should know of it.
+// Gives a token the kind that its name says, and notes it if the user should know.
 void VocabularyReader::take_as(TokenKind taken, TokenId token, const std::string& name, bool ends) {
   const TokenKind typed = kind(token);
   kind(token) = taken;
@@ -299,6 +307,7 @@ std::unordered_set<std::string> VocabularyReader::merged_candidates() const {
   const auto* merges = array == nullptr ? nullptr : std::get_if<std::vector<std::string>>(array);
   if (merges == nullptr) return merged;
   for (std::string whole : *merges) {
+    // A merge "a b" makes the token "ab".
     std::erase(whole, ' ');
     if (candidates.contains(whole)) merged.insert(std::move(whole));
   }
@@ -316,6 +325,8 @@ Result<std::string> VocabularyReader::decode(TokenId token) {
       const bool is_byte_pair = model_ == TokenizerModel::kBytePair;
       auto bytes =
           is_byte_pair ? decode_byte_alphabet(text(token)) : decode_visible_spaces(text(token));
+      // A text that is not in the alphabet was added to the vocabulary as it is: it can be shown,
+      // but no text becomes it.
       reachable_[static_cast<size_t>(token)] = bytes.has_value() && !bytes->empty();
       return bytes ? std::move(*bytes) : text(token);
     }
@@ -345,6 +356,8 @@ void VocabularyReader::index_bytes() {
       TokenId& known = vocabulary_.byte_tokens_[static_cast<uint8_t>(bytes[0])];
       if (known == kNoToken) known = token;
     } else if (reachable_[static_cast<size_t>(token)]) {
+      // emplace(), not assignment: of two tokens with the same text the first one counts, as the
+      // note says. The views stay valid since bytes_ does not grow any more.
       vocabulary_.by_bytes_.emplace(bytes, token);
       vocabulary_.longest_text_ = std::max(vocabulary_.longest_text_, bytes.size());
     }

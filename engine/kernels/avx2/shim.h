@@ -54,9 +54,10 @@ inline __m256i raw(Int vector) {
   return reinterpret_cast<__m256i>(vector);
 }
 
-// Products of unsigned bytes of at most kMost with activations: pairs of int16 hold sums of 8, 4 or
-// 2 vectors, of at most 15 * 127, 31 * 127 or 63 * 127 each. Quants stand for themselves less
-// kOffset.
+// Products of unsigned bytes of at most kMost with activations. maddubs adds two products in an
+// int16 and saturates, so kFit is the number of vectors whose sum cannot: 8 * 2 * 15 * 127 = 30480,
+// 4 * 2 * 31 * 127 = 31496, 2 * 2 * 63 * 127 = 32004, all below 32768. Quants stand for themselves
+// less kOffset.
 template <int kMost, int kOffset>
 struct UnsignedQuants {
   static_assert(kMost <= 63);
@@ -71,6 +72,7 @@ struct UnsignedQuants {
   }
   Int scaled(const int8_t* x, Int factor) const { return sum_of<kFit>(x, factor, factor); }
   Int scaled(const int8_t* x, Int first, Int second) const {
+    // A sum must not mix columns of both factors, and four vectors are 16 columns.
     return sum_of < kFit == 8 ? 4 : kFit > (x, first, second);
   }
 
@@ -95,7 +97,8 @@ struct UnsignedQuants {
 };
 
 // Signed bytes with their magnitudes: |w| * (x with w's sign) is unsigned by signed, as the
-// instruction wants it. |w| may be 128; two products of at most 128 * 127 fit an int16.
+// instruction wants it. |w| may be 128; two products of at most 128 * 127 fit an int16. x must not
+// be -128, which has no negative: quantizers give none, and the protocol refuses it.
 struct SignedQuants {
   Int vector[tiles::kBlockVectors];
   __m256i magnitudes[tiles::kBlockVectors];
@@ -177,6 +180,7 @@ struct Panel {
   static Float to_float(Int value) { return __builtin_convertvector(value, Float); }
   static Float as_float(Int value) { return reinterpret_cast<Float>(value); }
   static Int as_int(Float value) { return reinterpret_cast<Int>(value); }
+  // By the rounding mode of the thread: to nearest even.
   static Int round(Float value) { return lanes(_mm256_cvtps_epi32(value)); }
   static Int max(Int a, Int b) { return lanes(_mm256_max_epi32(raw(a), raw(b))); }
   static Float max(Float a, Float b) { return _mm256_max_ps(a, b); }

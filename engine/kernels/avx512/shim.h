@@ -23,6 +23,7 @@ struct UnsignedQuants {
 
   Int dot(const int8_t* x, [[maybe_unused]] const int16_t* sums, Int start = Int{}) const {
     if constexpr (kOffset != 0) {
+      // Two int16 of -kOffset, so one instruction takes off both sums of 16 columns.
       constexpr int32_t kOffsets = static_cast<uint16_t>(-kOffset) * 0x10001u;
       start = V::add_pairs(start, Int{} + kOffsets, sums);
     }
@@ -34,7 +35,7 @@ struct UnsignedQuants {
   }
 
  private:
-  // Two chains, so that one need not wait for the other.
+  // Two chains, so that one product need not wait for the one before it.
   Int sum_of_32(const int8_t* x, Int sum) const {
     return sum_of_16(x, 0, sum) + sum_of_16(x + 16, 4, Int{});
   }

@@ -23,6 +23,7 @@ struct ScaledBlock {
   explicit ScaledBlock(Float d) : scale(d) {}
 
   void add(const int8_t* x, const int16_t* sums, float dx, Float& acc) const {
+    // The order that the contract prescribes: scales first, then the integer, one addition.
     acc += (scale * dx) * V::to_float(quants.dot(x, sums));
   }
   static void store(Float acc, uint32_t rows, float* y) { V::store_rows(acc, rows, y); }

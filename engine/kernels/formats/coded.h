@@ -61,7 +61,8 @@ static inline Int eight_signs(Int seven) {
   return above(seven, parity & 1, 7);
 }
 
-// Four columns negated where the lane's bits `shift`.. say so.
+// Four columns negated where the lane's bits from `shift` on say so: x ^ -1 - (-1) is -x. There is
+// no instruction that negates bytes by a bit mask in AVX2.
 template <OnePanelVectors V>
 static inline typename V::Int negate(typename V::Int magnitudes, typename V::Int signs, int shift) {
   typename V::Int column = typename V::Int{} + 0x08040201;
@@ -171,7 +172,8 @@ static inline void expand(CodeReader<V, Iq1M> in, ExpandedCodes<V>& out) {
   out.scales[1] = odd(bits_of(in.byte(2), 3, 5));
 }
 
-// A byte divided by 3^kPower, rounded down. Each power has its own factor: one digit after the
+// A byte divided by 3^kPower, rounded down: factor and shift are exact for all 256 values, and the
+// product fits the low 16 bits of its lane. Each power has its own factor: one digit after the
 // other, the divisions of seven bytes do not fit the registers (0.75 of the speed with AVX2).
 template <int kPower, OnePanelVectors V>
 static inline typename V::Int divided(typename V::Int byte) {

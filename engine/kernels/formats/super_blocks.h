@@ -63,7 +63,8 @@ struct SuperBlock {
 };
 
 // Quants with an offset, and signed scales: one for columns 0-15 and one for 16-31, or (kScales 1)
-// one for all. The offset of a row is taken off with the sums of x.
+// one for all. The offset of a row is taken off with the sums of x, once per 16 columns instead of
+// at each quant.
 template <PanelVectors V, BlockQuants<V> Quants, int kOffset, int kScales>
 struct OffsetBlock : SuperBlock<V> {
   using Int = typename V::Int;

@@ -63,7 +63,8 @@ static inline void look_up(const int8_t codebook[16], typename V::Int quants[kBl
   }
 }
 
-// Eight exponents of MXFP4 of each panel: exponent_to_float() of each.
+// Eight exponents of MXFP4 of each panel: exponent_to_float() of each. The larger of the two terms
+// is the right one for normal and for subnormal results, so no lane has to branch.
 template <PanelVectors V>
 static inline typename V::Float load_exponents(const std::byte* from, uint64_t stride) {
   typename V::Int e = V::load_unsigned(from, stride);

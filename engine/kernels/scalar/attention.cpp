@@ -18,6 +18,7 @@ void attend(const AttentionChunk& chunk, const AttentionQuery& query, float* sco
   float max = -std::numeric_limits<float>::infinity();
   for (uint32_t p = query.begin; p < query.end; ++p) {
     scores[p] = score(chunk, query.query, p);
+    // Written so that a NaN is skipped; it stays in the weights and fails the row there.
     if (scores[p] > max) max = scores[p];
   }
   max += 0.0F;  // -0 becomes +0: which zero came first must not show

@@ -10,6 +10,7 @@ namespace {
 
 using block_fields::kBlock;
 
+// A block is unpacked once for so many tokens.
 constexpr uint32_t kTileTokens = 8;
 
 // The sums of one panel's rows.
@@ -24,6 +25,7 @@ void float_panel(const PanelShape& shape, const std::byte* panel, const TokenRow
     format.decode(panel + column * column_bytes, kPanelRows, weights);
     for (uint32_t t = 0; t < tokens; ++t) {
       for (uint32_t row = 0; row < kPanelRows; ++row) {
+        // Two roundings: the file is compiled with -ffp-contract=off.
         acc[t][row] += weights[row] * x[t].values[column];
       }
     }
@@ -71,6 +73,8 @@ struct Sums {
 };
 
 float finish(const Weights& row, const Sums& sums, float dx, bool minimums) {
+  // The scales first, then the integer: (d * dx) * i. Any other order of these products rounds
+  // differently.
   float scaled = (row.d * dx) * static_cast<float>(sums.scaled);
   if (!minimums) return scaled;
   return scaled - (row.dmin * dx) * static_cast<float>(sums.minimums);

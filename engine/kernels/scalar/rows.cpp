@@ -10,7 +10,10 @@ namespace potluck::scalar {
 namespace {
 
 constexpr uint32_t kLanes = 8;
+// Far above 2^-121, where 127 / amax leaves the range of float32.
 constexpr float kSmallestAmax = 0x1p-100F;
+// The activation of gpt-oss, as its reference implementation has it: x * sigmoid(1.702 x), clamped
+// at 7.
 constexpr float kOaiAlpha = 1.702F;
 constexpr float kOaiLimit = 7.0F;
 
@@ -28,6 +31,8 @@ void quantize_block(const float* x, uint32_t count, uint32_t block, int8_t* quan
   *scale = amax / 127.0F;
   float inverse = 127.0F / amax;
   for (uint32_t i = 0; i < count; ++i) {
+    // lrint() follows the rounding mode, nearest even in every thread; round() would take halves
+    // away from zero and differ from vector instructions.
     long rounded = std::lrint(x[i] * inverse);
     quants[i] = static_cast<int8_t>(std::clamp(rounded, -127L, 127L));
   }
@@ -66,6 +71,8 @@ void swiglu(const float* gate, const float* up, uint32_t count, float* y) {
 
 void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y) {
   for (uint32_t i = 0; i < count; ++i) {
+    // Not std::min(): these comparisons are false for a NaN, which thus stays and fails the row.
+    // Vector instructions do the same.
     float g = kOaiLimit < gate[i] ? kOaiLimit : gate[i];
     float u = kOaiLimit < up[i] ? kOaiLimit : up[i];
     u = -kOaiLimit > u ? -kOaiLimit : u;
@@ -90,8 +97,11 @@ bool accumulate(const float* y, uint32_t count, float weight, int32_t fraction_b
   for (uint32_t i = 0; i < count; ++i) {
     float product = y[i] * weight;
     double scaled = static_cast<double>(product) * scale;
+    // False for a NaN, too.
     if (std::fabs(scaled) <= static_cast<double>(kAddendLimit)) {
       auto addend = static_cast<uint64_t>(std::llrint(scaled));
+      // Unsigned, since signed overflow would be undefined; the limit on addends keeps sums far
+      // from it.
       sums[i] = static_cast<int64_t>(static_cast<uint64_t>(sums[i]) + addend);
     } else {
       flag = true;  // too large, infinite or NaN

@@ -1,3 +1,5 @@
+// Reads like a list of keys: the first error is kept and 0 returned after it. finish() reports it,
+// or checks the whole.
 #include "engine/model/architectures/config_reader.h"
 
 #include <algorithm>
@@ -17,11 +19,12 @@ std::string name_from_path(const std::string& path) {
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
-// The numbers that files use for ways of gating.
+// The numbers that files use for ways of gating (expert_gating_func).
 constexpr uint32_t kSoftmaxGating = 1;
 constexpr uint32_t kSigmoidGating = 2;
 
-// By how much YaRN makes scores larger for a context `factor` times as long.
+// By how much YaRN makes scores larger for a context `factor` times as long: sqrt(1/t) of the paper
+// (Peng et al., 2023).
 double yarn_magnitude(double factor) {
   return factor <= 1 ? 1.0 : 0.1 * exact_log64(factor) + 1.0;
 }
@@ -71,7 +74,7 @@ Result<T> ConfigReader::same_for_layers(std::string_view key, const Result<std::
 Result<uint64_t> ConfigReader::integer(std::string_view key, uint32_t layers) const {
   if (!is_array(key)) return model_.metadata().integer(full_key(key));
   auto values = model_.metadata().integers(full_key(key));
-  // In models of two kinds of layers, those without heads have none.
+  // In models with recurrent layers, an array has 0 for the layers without attention.
   if (values && key.starts_with("attention.") && has("ssm.inner_size")) std::erase(*values, 0);
   auto same = same_for_layers<int64_t>(key, values, layers);
   if (!same) return same.error();
@@ -188,6 +191,7 @@ void ConfigReader::refuse_unsupported() {
        {"attention.clamp_kqv", "attention.max_alibi_bias", "attn_logit_softcapping",
         "final_logit_softcapping", "router_logit_softcapping"}) {
     const double value = number_or(key, 0);
+    // Ignoring one of these would give fluent nonsense.
     if (value == 0) continue;
     fail({ErrorCode::kUnsupported,
           fmt::format("{} is {}, which is not supported", full_key(key), value)});
@@ -219,6 +223,7 @@ ModelConfig ConfigReader::read_common() {
   config.vocabulary = read_vocabulary();
   config.heads = count("attention.head_count", limits::kHeads);
   config.kv_heads = count_or("attention.head_count_kv", limits::kHeads, config.heads);
+  // Files say nothing where heads divide the hidden size evenly, as they did in the first models.
   uint32_t even_split = config.heads == 0 ? 0 : config.hidden / config.heads;
   config.head_dim = count_or("attention.key_length", limits::kHeadDimension, even_split);
   config.value_dim = count_or("attention.value_length", limits::kHeadDimension, even_split);

@@ -27,10 +27,12 @@ void read_latent(ConfigReader& reader, ModelConfig* config) {
   config->kv_heads = 1;
   config->head_dim = latent.rank + config->rope.dimensions;
   config->value_dim = latent.rank;
+  // By the size of a head as it was trained, not by that of the latent vector that is compared.
   config->attention_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(key)));
 }
 
-// With YaRN the whole scores grow by the square of a magnitude, not queries and keys by it.
+// Where others multiply queries and keys by a magnitude for YaRN, DeepSeek multiplies the scores by
+// its square.
 void read_yarn_magnitude(ConfigReader& reader, ModelConfig* config) {
   if (config->rope.scaling != RopeScaling::kYarn) return;
   if (!reader.has("rope.scaling.yarn_log_multiplier")) return;
@@ -54,6 +56,7 @@ Result<ModelConfig> read_deepseek2_config(const GgufModel& model) {
   config.router.normalize_weights = false;
   reader.read_router(&config.router);
   config.leading_dense_layers = reader.count_or_zero("leading_dense_block_count", config.layers);
+  // No key says it. The first layer with experts has the tensor, or none has.
   std::string bias = "blk." + std::to_string(config.leading_dense_layers) + ".exp_probs_b.bias";
   config.router.selection_bias = reader.has_tensor(bias);
   // V2 ranks groups by their best expert.

@@ -12,8 +12,10 @@ Result<ModelConfig> read_glm4moe_config(const GgufModel& model) {
   bool head_norm = reader.has_tensor("blk.0.attn_q_norm.weight");
   config.head_norm = head_norm ? HeadNorm::kPerHead : HeadNorm::kNone;
   config.projection_biases = reader.has_tensor("blk.0.attn_q.bias");
+  // In spite of its name this norm stands before the feed-forward part.
   config.ffn_norm_name = "post_attention_norm";
   reader.read_experts(&config);
+  // What holds where the file says nothing; read_router() takes what it says.
   config.router.gating = Gating::kSigmoid;
   config.router.normalize_weights = false;
   config.router.selection_bias = true;

@@ -14,10 +14,12 @@ Result<ModelConfig> read_gpt_oss_config(const GgufModel& model) {
   config.sinks = true;
   config.full_attention_interval = 2;
   config.sliding_window = reader.count("attention.sliding_window", limits::kContext);
+  // llama.cpp widens the range to whole pairs and differs here.
   config.rope.whole_yarn_range = false;
   config.ffn_norm_name = "post_attention_norm";
   reader.read_experts(&config);
   config.router.gating = Gating::kSoftmaxOfChosen;
+  // A softmax over the chosen ones sums to 1 by itself.
   config.router.normalize_weights = false;
   config.router.bias = true;
   config.expert_width = reader.count("expert_feed_forward_length", limits::kExpertWidth);

@@ -12,6 +12,7 @@ Result<ModelConfig> read_granitemoe_config(const GgufModel& model) {
   config.output_bias = reader.has_tensor("blk.0.attn_output.bias");
   config.embedding_scale = static_cast<float>(reader.number_or("embedding_scale", 1.0));
   config.residual_scale = static_cast<float>(reader.number_or("residual_scale", 1.0));
+  // Called a scale in the file, but logits are divided by it.
   config.logit_divisor = static_cast<float>(reader.number_or("logit_scale", 1.0));
   config.attention_scale =
       static_cast<float>(reader.number_or("attention.scale", config.attention_scale));

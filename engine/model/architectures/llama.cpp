@@ -8,6 +8,7 @@ namespace potluck {
 Result<ModelConfig> read_llama_config(const GgufModel& model) {
   ConfigReader reader(model);
   ModelConfig config = reader.read_common();
+  // Converters reorder the rows of queries and keys for it.
   config.rope.pairs = RopePairs::kNeighbors;
   config.projection_biases = reader.has_tensor("blk.0.attn_q.bias");
   config.output_bias = reader.has_tensor("blk.0.attn_output.bias");

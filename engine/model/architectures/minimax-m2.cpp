@@ -8,6 +8,7 @@ namespace potluck {
 Result<ModelConfig> read_minimax_m2_config(const GgufModel& model) {
   ConfigReader reader(model);
   ModelConfig config = reader.read_common();
+  // Over the whole projection, before it is split into heads.
   config.head_norm = HeadNorm::kFullWidth;
   reader.read_experts(&config);
   config.router.gating = Gating::kSigmoid;
