@@ -12,7 +12,7 @@ constexpr uint32_t kEnoughCalls = 8;
 // Dean and Barroso, "The Tail at Scale" (2013): well beyond the tail, so that asking twice stays
 // rare.
 constexpr int64_t kMargin = 3;
-// Shorter measurements tell nothing; and what is not zero can grow by a factor.
+// Shorter measurements are noise, and an estimate of zero could never grow by a factor.
 constexpr Duration kShortest = std::chrono::microseconds(50);
 // More than any peer is asked for, and the arithmetic cannot overflow.
 constexpr uint32_t kMostRows = 64 * 1024;
@@ -44,6 +44,8 @@ void DeadlineEstimator::record(Duration took, uint32_t rows) {
   std::optional<Duration> before = size.count > 0 ? size.took : estimate(std::bit_floor(rows));
   if (!before) {
     size.took = took;
+    // Slower answers count at once and faster ones by a share, so the estimate stays near the slow
+    // answers; one outlier moves it by kLargestStep at most.
   } else if (took > *before) {
     size.took = std::min(took, *before * kLargestStep);
   } else {
@@ -73,6 +75,7 @@ Duration DeadlineEstimator::deadline(uint32_t rows, Duration backlog) const {
   backlog = std::clamp(backlog, Duration::zero(), kCap);
   Duration expected = estimate(rows).value_or(Duration::zero()) + backlog;
   Duration wanted = std::max(expected * kMargin, kFloor);
+  // The first answers may all have met a warm cache.
   if (count_ < kEnoughCalls) wanted = std::max(wanted, first_deadline(rows));
   return std::min({wanted, cap(rows) + backlog * kMargin, kCap});
 }
@@ -82,7 +85,9 @@ uint32_t DeadlineEstimator::rows_for(Duration target) const {
   auto known = [](const Size& size) { return size.count > 0; };
   const Size& least = *std::find_if(sizes_.begin(), sizes_.end(), known);
   const Size& most = *std::find_if(sizes_.rbegin(), sizes_.rend(), known);
-  // As if all of a call's time were its rows'.
+  // As if all of a call's time were its rows': an underestimate, since each call also has a cost of
+  // its own. The slope between the smallest and the largest size seen leaves that cost out, but two
+  // noisy points can make it nearly flat; hence the bound of four times what was tried.
   int64_t surely = target * most.rows / most.took;
   int64_t perhaps = surely;
   if (&least != &most) {
