@@ -55,6 +55,7 @@ Result<PoolAddress> from_text(const PeerKey& coordinator, std::string_view text)
   Result<std::string> bulk = take_endpoint(&text, "bulk ");
   if (!bulk) return bulk.error();
   address.bulk_endpoint = std::move(*bulk);
+  // A first line that goes on, such as "potluck-pool 12", is another version's.
   if (!first->empty() || !text.empty()) {
     return Error{ErrorCode::kCorrupt, "expected four lines and no more"};
   }

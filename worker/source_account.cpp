@@ -31,6 +31,7 @@ std::optional<TimePoint> SourceAccount::next_tick() const {
 }
 
 void SourceAccount::send_report(uint64_t epoch, const FetchSources& sources) {
+  // Totals, not differences: what a lost report would have said is in the next one.
   SourceReport report;
   report.epoch = epoch;
   report.coordinator_bytes = sources.at(kCoordinatorSource).bytes;

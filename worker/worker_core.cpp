@@ -1,3 +1,6 @@
+// All pools share one store, one processor and one table of connections. An event goes to its
+// session; what it means for the others (memory, connections, grains that were lost) follows in
+// after_event(), and every entry point ends there.
 #include "worker/worker_core.h"
 
 #include <algorithm>
@@ -171,6 +174,8 @@ bool WorkerCore::Impl::has_work() const {
 void WorkerCore::Impl::compute() {
   TimePoint start = context.clock.now();
   TimePoint end = start + block_time();
+  // A simulated processor is busy beyond the real time that was taken: until then nothing is
+  // answered and nothing begun.
   for (TimePoint now = start; now >= busy_until; now = context.clock.now()) {
     answer_done();
     PoolSession* session = now < end ? next_in_turn() : nullptr;
@@ -247,6 +252,8 @@ PoolSession::Changes WorkerCore::Impl::take_changes() {
 // it.
 void WorkerCore::Impl::after_event() {
   auto ended = [](const auto& entry) { return entry.second->ended(); };
+  // The order matters: losses and changes come from sessions that may end here; dividing the memory
+  // may end further ones; connections follow from those that are left.
   pass_on_losses();
   PoolSession::Changes changes = take_changes();
   size_t ended_sessions = std::erase_if(sessions, ended);
@@ -284,6 +291,7 @@ void WorkerCore::Impl::divide_memory() {
   for (const auto& [key, session] : sessions) {
     if (session->manifest() != nullptr && !session->ended()) pools.insert(key);
   }
+  // Each round takes one pool away, so it ends.
   while (!pools.empty() && !fits(cache_bytes() / pools.size())) {
     PeerKey leaving = least_welcome(pools);
     sessions.at(leaving)->refuse_memory(cache_bytes() / pools.size());
@@ -322,6 +330,8 @@ bool WorkerCore::Impl::make_room(uint64_t bytes) {
   if (enough()) return true;
   std::vector<uint64_t> needed;  // by the first part of their digests; another one may stay, too
   for (const auto& [key, session] : sessions) session->units().collect_grains(&needed);
+  // Only grains that a manifest here names are found: what a pool has left that is not joined now
+  // stays.
   std::sort(needed.begin(), needed.end());
   for (const auto& [key, session] : sessions) {
     if (session->manifest() == nullptr) continue;
@@ -386,6 +396,7 @@ void WorkerCore::add_pool(const PoolAddress& address) {
 
 void WorkerCore::on_message(const PeerKey& from, Channel channel, Message message,
                             ByteVector tensor) {
+  // Beats come every second: if they counted as work, the store would never be scrubbed.
   if (!std::holds_alternative<Heartbeat>(message)) impl_->scrub.worked();
   if (channel == Channel::kServe) {
     const auto* fetch = std::get_if<FetchGrain>(&message);
@@ -405,6 +416,8 @@ void WorkerCore::on_message(const PeerKey& from, Channel channel, Message messag
   impl_->with_session(from, [&](PoolSession& session) {
     impl_->timed([&] {
       session.on_message(channel, message, tensor);
+      // In the same turn: a layer of a token waits for this answer. Where something else is being
+      // computed, the next tick decides whose turn it is.
       if (idle && session.has_work()) impl_->compute();
     });
   });

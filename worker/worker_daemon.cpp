@@ -164,6 +164,8 @@ Status WorkerDaemon::add_pools() {
     if (!invitation) return invitation.error();
     PoolAddress address;
     Result<PoolAddress> known = known_pools_.load(invitation->coordinator);
+    // The endpoints of an earlier membership help where the invitation was used already. Another
+    // signing key would be another pool.
     if (known && known->signing_key == invitation->signing_key) address = std::move(*known);
     address.coordinator = invitation->coordinator;
     address.signing_key = invitation->signing_key;
@@ -242,6 +244,7 @@ Status WorkerDaemon::connect(const PeerKey& peer, Channel channel, const std::st
   auto pool = addresses_.find(peer);
   if (pool == addresses_.end()) return connected;
   if (channel == Channel::kCompute) pool->second.compute_endpoint = endpoint;
+  // The bulk channel is connected last, so both endpoints are known.
   if (channel == Channel::kBulk) {
     pool->second.bulk_endpoint = endpoint;
     remember(pool->second);
@@ -250,6 +253,7 @@ Status WorkerDaemon::connect(const PeerKey& peer, Channel channel, const std::st
 }
 
 void WorkerDaemon::disconnect(const PeerKey& peer) {
+  // A Goodbye may still be on its simulated way.
   if (simulated_link_) simulated_link_->finish_sending(kFarewellTime);
   transport_.disconnect(peer);
 }
