@@ -78,6 +78,7 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environ
   Storage& storage = environment.storage;
   const ProcessLimits limits = process_limits(environment.system);
   WorkerDaemonOptions options;
+  // The words as they were pasted: parse_invitation() finds the token among them.
   options.token = fmt::format("{}", fmt::join(flags.token, " "));
   options.store_directory = flags.store.empty() ? home_directory() + "/worker" : flags.store;
   options.name = flags.name.empty() ? host_name() : flags.name;

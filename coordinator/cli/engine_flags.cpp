@@ -111,6 +111,8 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.kv_type = chosen_kv(flags.kv, default_kv);
   options.stream.ram_bytes = ram;
   options.stream.store_directory = flags.store.empty() ? flags.model + ".potluck" : flags.store;
+  // auto is off for one machine, whose disk is never idle, and on for workers (below), whose disks
+  // are while the coordinator computes.
   options.stream.prefetch = flags.prefetch == "on";
   options.stream.log = terminal;
   options.slices = flags.slices;

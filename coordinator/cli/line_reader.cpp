@@ -28,6 +28,7 @@ Result<std::optional<std::string>> LineReader::next(const std::string& prompt,
     const bool whole = end != std::string::npos || (closed_ && !buffer_.empty());
     if (whole) {
       std::string line = take_line(end);
+      // The rest of a line that was too long is no message of its own.
       if (std::exchange(skips_, false)) continue;
       if (Status good = check(line); !good) return good.error();
       return std::optional(std::move(line));

@@ -51,6 +51,8 @@ bool Terminal::wants(LogLevel level) const {
 void Terminal::write(const LogEvent& event) {
   if (!wants(event.level)) return;
   MutexLock lock(mutex_);
+  // Peers can cause events, so those are limited; what the command itself says cannot become a
+  // flood.
   if (event.component == kCommand || limiter_.admit(event.message)) record(event);
   record_summaries();
 }
@@ -71,6 +73,7 @@ void Terminal::record(const LogEvent& event) {
   if (file_ == nullptr) return;
   Status written = file_->write(event);
   if (written) return;
+  // Given up after the first failure: a full disk would otherwise be told of with every event.
   file_ = nullptr;
   show({LogLevel::kError, kCommand, written.error().message + "; the log ends here"});
 }
