@@ -78,7 +78,7 @@ Status AllowList::add(const PeerKey& key, const std::string& name) {
   // choice.
   names_[key] = clean_text(name, kNameBytes);
   Status saved = save();
-  if (!saved) names_ = std::move(before);  // who is not on disk is not admitted
+  if (!saved) names_ = std::move(before);  // a key that is not on disk is not admitted
   return saved;
 }
 

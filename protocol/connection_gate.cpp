@@ -44,7 +44,7 @@ std::optional<uint64_t> cookie_of(int descriptor) {
   return cookie;
 }
 
-// Nothing if that is no open TCP connection any more.
+// Nothing if the descriptor is no open TCP connection any more.
 std::optional<SocketFacts> facts_of(int descriptor) {
   auto cookie = cookie_of(descriptor);
   tcp_info info{};

@@ -65,6 +65,7 @@ size_t holder_count(const HolderTable::Holders& holders) {
 
 }  // namespace
 
+// When writing, CHECK is enough: these are our own values, which were bounded where they came in.
 uint32_t Units::count(const std::vector<UnitId>& units) {
   CHECK(units.size() <= limits::kHeaderBytes / 8);
   return static_cast<uint32_t>(3 * units.size());

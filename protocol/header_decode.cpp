@@ -20,8 +20,8 @@ namespace {
 // Header, the message's struct, its lists, a struct in a list: nothing is nested deeper.
 constexpr int kNesting = 4;
 
-// Reads the fields of one struct, on after the first one that does not fit: what follows it is
-// harmless, and is thrown away.
+// Reads the fields of one struct. It reads on after the first one that does not fit: what it finds
+// there is harmless, and is thrown away.
 template <class Reader>
 class FieldReader {
  public:

@@ -106,7 +106,8 @@ std::optional<Envelope> ZmqClientTransport::State::take_served() {
   return envelope;
 }
 
-// A message of a channel that is not compute's; by turns one that others ask us for.
+// A message of another channel than compute; every second time, what other workers ask of us goes
+// first.
 std::optional<Envelope> ZmqClientTransport::State::look_around() {
   if (receives / kReceivesPerLookAround % 2 == 0) {
     if (auto envelope = take_served()) return envelope;

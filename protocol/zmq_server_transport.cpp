@@ -113,7 +113,7 @@ struct ZmqServerTransport::State {
   HandshakePolicy policy;
   std::array<Listener, 3> listeners;  // by channel
   std::string advertised_host;
-  std::map<PeerKey, std::string> reached_hosts;  // by who joins
+  std::map<PeerKey, std::string> reached_hosts;  // by the key that joins
   TimePoint swept_at{0};
   uint64_t receives = 0;
   uint64_t dropped = 0;

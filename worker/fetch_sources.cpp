@@ -53,6 +53,8 @@ std::optional<SourceId> FetchSources::find(const PeerKey& key) const {
 
 bool FetchSources::needed(const FetchSource& source) {
   bool may_be_asked = source.listed && !source.dropped && !source.endpoint.empty();
+  // Also while something is under way: it may still send that, although it is asked for nothing
+  // more.
   return may_be_asked && (source.units > 0 || !source.under_way.empty());
 }
 

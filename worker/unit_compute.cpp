@@ -84,6 +84,7 @@ Status check_bytes(const Compute& request, uint64_t frame_bytes) {
   if (frame_bytes != expected) {
     return bad(fmt::format("a frame of {} bytes, expected {}", frame_bytes, expected));
   }
+  // The answer has to fit a frame as well: otherwise the work is done and cannot be sent.
   uint64_t answer = largest_packed_bytes(request.rows.size() * uint64_t{request.columns});
   if (std::max(expected, answer) > limits::kTensorBytes) {
     return bad(fmt::format("{} rows of {} values take up to {} bytes, a message has at most {}",

@@ -233,6 +233,7 @@ std::optional<UnitTable::OpenUnit> UnitTable::open_next(const GrainStore& store)
 void UnitTable::grain_stored(const Digest& digest) {
   auto found = waiting_for_.find(digest);
   if (found == waiting_for_.end()) return;
+  // Grains that are alike are one grain, so one may complete several units.
   for (uint32_t index : found->second) {
     Unit& unit = units_[index];
     if (--unit.missing == 0) make_ready(unit);
@@ -357,6 +358,8 @@ bool UnitTable::ready(UnitId unit) const {
 
 // --- accounts and reports ---
 
+// 64 bits of each digest: there may be millions, and two that are alike by chance only keep one too
+// many.
 void UnitTable::collect_grains(std::vector<uint64_t>* out) const {
   for (const Unit& unit : units_) {
     GrainRange range = grains_of(unit.id);

@@ -137,8 +137,8 @@ void WorkerCore::Impl::serve() {
       SendMessage{part->peer, Channel::kServe, part->data, std::move(part->bytes)});
 }
 
-// Connections to other workers, and who of them may connect to us, are those of all sessions. A
-// coordinator's key is never taken for a worker's.
+// Connections to other workers, and the workers that may connect to us, are those of all sessions
+// together. A coordinator's key is never taken for a worker's.
 void WorkerCore::Impl::update_peers() {
   std::map<PeerKey, std::string> wanted;
   std::set<PeerKey> admitted;
@@ -170,7 +170,9 @@ bool WorkerCore::Impl::has_work() const {
                      [](const auto& entry) { return entry.second->has_work(); });
 }
 
-// Computes for at most one block's time: several small requests if they fit.
+// Computes for at most one block's time: several small requests if they fit. Between two blocks the
+// loop takes a turn: a worker that computed a prefill of 6 s in one piece was silent meanwhile, was
+// declared dead, and again with every message after it had come back.
 void WorkerCore::Impl::compute() {
   TimePoint start = context.clock.now();
   TimePoint end = start + block_time();
@@ -230,8 +232,8 @@ void WorkerCore::Impl::tell_of_connections(const std::map<PeerKey, std::string>&
   }
 }
 
-// What was found altered while it was computed with or served is fetched again by those who need
-// it.
+// A grain that was found altered while it was used or served is fetched again by the pools that
+// need it.
 void WorkerCore::Impl::pass_on_losses() {
   for (const Digest& digest : context.store.take_lost()) {
     for (const auto& [key, session] : sessions) session->on_grain_lost(digest, "");
@@ -304,8 +306,8 @@ void WorkerCore::Impl::divide_memory() {
   sharing = std::move(pools);
 }
 
-// Of pools for which there is not enough memory: one that has just come, else the one that makes us
-// keep most.
+// Which pool to leave when there is not enough memory: one that has just come, else the one that
+// makes us keep most.
 PeerKey WorkerCore::Impl::least_welcome(const std::set<PeerKey>& pools) const {
   return *std::max_element(pools.begin(), pools.end(), [this](const PeerKey& a, const PeerKey& b) {
     auto rank = [this](const PeerKey& key) {
@@ -368,7 +370,7 @@ Status WorkerCore::Impl::save_manifest(const Digest& digest, const SignedManifes
                            context.store.room_bytes(), context.store.quota_bytes())};
 }
 
-// What rotted is fetched again by those who need it.
+// Grains that rotted are fetched again by the pools that need them.
 void WorkerCore::Impl::scrub_store() {
   std::optional<ScrubResult> result = scrub.on_tick();
   if (!result) return;

@@ -228,6 +228,7 @@ std::string WorkerDaemon::endpoint_for(const PoolAddress& pool) const {
 
 Status WorkerDaemon::run(const std::atomic<bool>& stop) {
   while (!stop.load(std::memory_order_relaxed)) {
+    // Nothing is left to work for. How the last pool ended decides between success and an error.
     if (core_.pools() == 0) {
       if (!last_end_ || last_end_->orderly) return {};
       return Error{ErrorCode::kRefused, last_end_->text};

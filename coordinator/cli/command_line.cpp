@@ -16,7 +16,7 @@ namespace potluck {
 namespace {
 
 constexpr std::string_view kPrefix = "POTLUCK_";
-// What is no flag: the home directory, and what the project's scripts and tests go by.
+// Variables that set no flag: the home directory, and those of the project's scripts and tests.
 constexpr const char* kOtherVariables[] = {"POTLUCK_HOME", "POTLUCK_BINARY", "POTLUCK_PRESET",
                                            "POTLUCK_BENCH_MODEL", "POTLUCK_BENCH_TEXT"};
 
@@ -93,7 +93,8 @@ Status give(CLI::Option* option, const std::vector<std::string>& values) {
   return {};
 }
 
-// The kind of value the flag takes, against the one that the file has.
+// Compares the kind of value that the flag takes with the kind that the file has; empty if they
+// agree.
 std::string find_mismatch(const CLI::Option& option, Setting::Kind kind) {
   const bool is_switch = option.get_expected_max() == 0 || option.get_type_size() == 0;
   const bool repeats = option.get_items_expected_max() > 1;

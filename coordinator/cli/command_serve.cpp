@@ -155,7 +155,7 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
   auto api = ApiServer::start(api_options(flags.api), &engine, environment.storage,
                               &environment.clock, &environment.entropy, &terminal);
   if (!api) return api.error();
-  // Before anything is said: who reads a line may answer it with a signal.
+  // Before the first line is printed: a program that reads it may answer with a signal at once.
   StopSignal::Watch watch(environment.stop);
   terminal.notice("listening on " + (*api)->url());
   const PoolOptions& pool = options.pool_options;

@@ -127,6 +127,8 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.last_resort_bytes = kLastResortBytes;
   pool.log = terminal;
   pool.prefetch = flags.prefetch != "off";
+  // Digests, not experts: a coordinator has no store, but hashing all weights takes long enough to
+  // be done once.
   pool.records_directory = home_directory() + "/layers";
   pool.local.program = environment.program;
   pool.local.store_directory = flags.store.empty() ? home_directory() + "/store" : flags.store;

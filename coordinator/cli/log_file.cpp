@@ -103,6 +103,7 @@ std::string text_with_fields(const LogEvent& event) {
     text += fmt::format(" {}={}", field.name,
                         plain != nullptr ? *plain : json_text(as_json(field.value)));
   }
+  // A name with a line break in it would forge a line of the log.
   return terminal_line(text);
 }
 

@@ -27,6 +27,7 @@ Terminal::~Terminal() {
 
 void Terminal::configure(const LogFlags& flags, bool quiet) {
   quiet_ = quiet;
+  // With a file, level and format are the file's, and standard error shows what it always shows.
   shown_level_ = flags.file.empty() ? log_level(flags) : LogLevel::kInfo;
   if (quiet) shown_level_ = LogLevel::kError;
   shows_json_ = flags.json() && flags.file.empty();

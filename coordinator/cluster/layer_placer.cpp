@@ -116,8 +116,9 @@ void LayerPlacer::release_surplus(uint32_t worker) {
   }
 }
 
-// Leaves first what has siblings beside it, then what leaves its expert's other slices alone (a
-// newcomer shall get slices of many experts), then the highest number. -1: nothing has to go.
+// The unit that leaves first: one with the most siblings beside it; then one of an expert of which
+// least was released so far (a newcomer is to get slices of many experts); then the highest number.
+// -1: nothing has to go.
 int64_t LayerPlacer::unit_to_release(uint32_t worker) {
   using Rank = std::tuple<uint32_t, int64_t, uint32_t>;
   Rank best{0, 0, 0};

@@ -19,8 +19,8 @@ namespace {
 
 // A peer that we do not know may send a whole queue of old messages: one answer is enough for all.
 constexpr Duration kNudgeInterval = std::chrono::milliseconds(100);
-// Names no coordinator's life. A worker that hears of another epoch than its own says Hello; our
-// own would tell one that we gave up in this very epoch that all is well.
+// The epoch of no coordinator. A worker that hears of another epoch than its own says Hello. Told
+// our own, a worker that we gave up in this very epoch would think that all is well.
 constexpr uint64_t kNoEpoch = 0;
 // For people; longer names only fill lines.
 constexpr size_t kNameBytes = 64;

@@ -55,7 +55,7 @@ std::vector<std::string> environment_with(const std::string& variable, const std
   // thread that lives as long as the process, as the main thread does.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);  // the parent died before prctl()
-  setpgid(0, 0);                      // Ctrl-C is for the parent, who ends us in order
+  setpgid(0, 0);                      // Ctrl-C is for the parent, which ends us in order
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);  // the parent blocks what it waits for

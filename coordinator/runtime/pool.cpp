@@ -131,7 +131,7 @@ Status Pool::start_local_workers() {
 }
 
 Pool::~Pool() {
-  keeper_.reset();  // that the local workers leave now is no news
+  keeper_.reset();  // so that the local workers leaving is no news
   if (local_ != nullptr) local_->stop();
 }
 
