@@ -36,6 +36,7 @@ void FetchSources::set_roster(const std::vector<RosterPeer>& peers) {
     source.listed = true;
     source.name = peer.name.empty() ? peer.key.brief() : peer.name;
     if (source.endpoint == peer.bulk_endpoint) continue;
+    // Failures at the old address say nothing about the new one.
     source.failures = 0;
     source.endpoint = peer.bulk_endpoint;
     end_link(id);

@@ -269,6 +269,8 @@ void GrainFetcher::elsewhere(const Digest& digest) {
   auto found = entries_.find(digest);
   if (found == entries_.end() || found->second.state != State::kUnderWay) return;
   Entry& entry = found->second;
+  // A peer that lacks one grain of a unit is asked for no other of it; what it is sending already
+  // goes on.
   if (std::erase(units_.at(entry.grain.unit).holders, entry.source) > 0) {
     sources_.remove_unit(entry.source);
   }

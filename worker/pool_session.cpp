@@ -24,6 +24,8 @@ void PoolSession::start() {
 }
 
 std::optional<uint64_t> PoolSession::member_epoch() const {
+  // To be welcomed is not enough: units, grains and requests are understood through the manifest
+  // only.
   bool member = greeting_.welcomed() && manifest_ != nullptr && !manifest_fetch_.wanted();
   return member ? std::optional(greeting_.epoch()) : std::nullopt;
 }
@@ -214,6 +216,7 @@ void PoolSession::on_tick() {
     delivery_.on_tick(*manifest_);
     carry_on();
   }
+  // Last, since it may end the session.
   greeting_.on_tick();
 }
 
@@ -241,6 +244,7 @@ void PoolSession::excuse_absence() {
 // --- work ---
 
 Duration PoolSession::work(Duration budget) {
+  // Other workers are served slowly while a pool computes here.
   context_.server.work_seen(link_.now());
   if (const Compute* next = answering_.next()) {
     // Judged when its turn comes: the epoch may have changed while it waited.

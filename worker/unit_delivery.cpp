@@ -145,6 +145,8 @@ std::optional<TimePoint> UnitDelivery::next_tick() const {
 void UnitDelivery::report(uint64_t epoch) {
   auto anything_new = [this] { return units_.report_due() || room_.changed(); };
   if (!anything_new()) return;
+  // At once: losses, since work for those units would be refused; and the last unit, since a user
+  // may wait for all of them.
   bool at_once = units_.all_ready() || units_.loss_unreported() || room_.changed();
   if (!at_once && link_.now() < reported_at_ + kReportInterval) return;
   reported_at_ = link_.now();

@@ -118,6 +118,7 @@ void UnitTable::assign(const Assignment& assignment, const Manifest& manifest,
     ++ready_count_;
   }
   order_waiting();
+  // All that is ready, once more: reports about an earlier assignment do not count any more.
   report_again();
 }
 

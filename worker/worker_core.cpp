@@ -43,6 +43,8 @@ struct WorkerCore::Impl {
                 },
                 GrainServer(store, options.serve_rate)},
         scrub(store, clock) {
+    // Manifests count against the quota like grains: otherwise coordinators could fill the disk
+    // with them.
     if (manifests != nullptr) store.set_other_bytes(manifests->bytes());
   }
 

@@ -147,6 +147,7 @@ void LocalWorkers::stop() {
   for (const Child& child : children_) {
     if (child.running) kill(child.process, SIGTERM);
   }
+  // A moment in which they say goodbye and close their stores.
   for (int check = 0; check < kStopChecks && running() > 0; ++check) {
     poll(nullptr, 0, kStopCheckMillis);
   }

@@ -260,6 +260,7 @@ Status Pool::wait_until_ready(uint32_t workers, const Progress& progress) {
       return Error{ErrorCode::kIo, "a worker process ended before it was ready"};
     }
     auto lock = loop_->lock();
+    // Taken here, although the keeper takes turns, too: its looks may be 20 ms apart.
     loop_->turn(kWaitStep);
     const ClusterState& state = cluster();
     uint64_t ready = state.units_ready();

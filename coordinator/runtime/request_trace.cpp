@@ -43,6 +43,7 @@ ExpertExecutor::Ticket RequestTrace::submit(const ExpertBatch& batch, ExpertSums
 }
 
 std::optional<Status> RequestTrace::take_completed(Ticket ticket) {
+  // The first look for the answer is the end of what is computed meanwhile.
   if (!waiting_since_) waiting_since_ = clock_.now();
   std::optional<Status> completed = inner_.take_completed(ticket);
   if (!completed) return completed;

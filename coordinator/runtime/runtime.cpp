@@ -169,6 +169,7 @@ void Runtime::add_pool_counters(ExpertCounters* counters) {
   counters->workers_lost = std::max<uint64_t>(pool_->workers_lost(), dead_children);
   counters->wire_bytes = pool_->compute_bytes();
   counters->dispatch = pool_->statistics();
+  // Not before: the calls above take it themselves, and it is not recursive.
   auto lock = pool_->lock();
   counters->layers = pool_->layer_times();
   const ClusterState& cluster = pool_->cluster();

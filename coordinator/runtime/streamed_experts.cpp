@@ -93,6 +93,7 @@ Status StreamedExperts::build(const Model& model, const StreamOptions& options, 
     Status room = check_room(model.cutter(), 0, storage, options.store_directory);
     if (!room) return room;
   }
+  // Without a quota: the model has a known size, and check_room() compares it with the disk.
   auto store = GrainStore::open(storage, options.store_directory, UINT64_MAX);
   if (!store) return store.error().in("--store");
   store_ = std::move(*store);
