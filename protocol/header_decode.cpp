@@ -136,8 +136,8 @@ Result<Message> decode_header(ByteSpan header) {
   try {
     capnp::FlatArrayMessageReader reader(kj::arrayPtr(words->data(), words->size()), options);
     return read_one_of(reader.getRoot<wire::Header>(), static_cast<const Message*>(nullptr));
-    // Cap'n Proto checks pointers when they are followed, so this may come from any getter above.
   } catch (const kj::Exception& exception) {
+    // Cap'n Proto checks pointers when they are followed, so this may come from any getter above.
     return malformed(exception.getDescription().cStr());
   }
 }

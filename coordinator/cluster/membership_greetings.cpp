@@ -34,9 +34,9 @@ void Membership::on_hello(const PeerKey& from, const Hello& hello) {
   if (due) {
     greeting.held.reset();
     admit(from, hello);
+  } else if (!is_member(from) || hello != greeting.answered) {
     // A worker that was lost meanwhile is held even if it repeats itself: what it was answered is
     // void.
-  } else if (!is_member(from) || hello != greeting.answered) {
     greeting.held = hello;
   }
 }

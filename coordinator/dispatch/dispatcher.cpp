@@ -177,7 +177,7 @@ void Dispatcher::on_partial(const PeerKey& from, const Partial& partial, ByteSpa
 void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor) {
   const Debt& debt = ledger_.debts()[index];
   PeerKey worker = debt.worker;
-  // An honest worker whose disk lost a grain says so: its units move, and it is not made to rest.
+  // An honest worker whose disk lost a grain says so: it fetches it again, and is not made to rest.
   if (reports_missing_unit(debt, partial)) {
     lost_units_.emplace_back(worker, partial.lost);
     give_away(index);

@@ -40,8 +40,7 @@ std::vector<std::string> environment_with(const std::string& variable, const std
   std::vector<std::string> result;
   std::string prefix = variable + "=";
   for (char** entry = environ; *entry != nullptr; ++entry) {
-    // Variables like POTLUCK_RAM are meant for this command; its children are told everything by
-    // flags.
+    // Variables like POTLUCK_RAM are meant for this command; its children are told by flags.
     if (std::strncmp(*entry, "POTLUCK_", 8) != 0) result.emplace_back(*entry);
   }
   result.push_back(prefix + value);
