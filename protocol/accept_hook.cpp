@@ -1,3 +1,6 @@
+// How the hook gets in: libzmq is a shared library, and the dynamic linker resolves its calls of
+// accept4() to the first definition it finds, which is the program's own. The system call is made
+// by number, since calling accept4() by name would end up here again.
 #include "protocol/accept_hook.h"
 
 #include <algorithm>
@@ -41,6 +44,8 @@ GateTable& gate_table() {
   return table;
 }
 
+// Runs on libzmq's I/O thread. It holds its own reference to the gate, because the transport may
+// remove the gate at any time.
 int accept_guarded(int listener, sockaddr* address, socklen_t* size, int flags) {
   std::shared_ptr<ConnectionGate> gate = gate_table().find(listener);
   if (gate == nullptr) {
@@ -52,6 +57,8 @@ int accept_guarded(int listener, sockaddr* address, socklen_t* size, int flags) 
   if (descriptor < 0) return descriptor;
   if (!gate->admit(descriptor, from, SystemClock().now())) {
     close(descriptor);
+    // libzmq goes on listening after this error. After one that it does not expect of accept(), it
+    // aborts the process.
     errno = ECONNABORTED;
     return -1;
   }
@@ -81,6 +88,7 @@ extern "C" int accept4(int listener, sockaddr* address, socklen_t* size, int fla
   return potluck::accept_guarded(listener, address, size, flags);
 }
 
+// For a libzmq that was built without accept4().
 extern "C" int accept(int listener, sockaddr* address, socklen_t* size) {
   return potluck::accept_guarded(listener, address, size, 0);
 }

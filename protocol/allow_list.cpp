@@ -11,6 +11,7 @@ namespace {
 // Sixteen times the workers that may be connected: members come and go.
 constexpr size_t kEntries = 16 * limits::kWorkers;
 constexpr size_t kNameBytes = 128;
+// Z85 (ZeroMQ RFC 32) writes 4 bytes as 5 characters.
 constexpr size_t kKeyCharacters = 40;
 constexpr uint64_t kFileBytes = kMiB;  // kEntries of the longest lines, and comments
 constexpr uint32_t kMode = 0600;
@@ -59,6 +60,7 @@ Result<AllowList> AllowList::load(Storage& storage, const std::string& path) {
   AllowList list;
   list.storage_ = &storage;
   list.path_ = path;
+  // No file admits no key.
   if (!storage.exists(path)) return list;
   auto content = read_file(storage, path, kFileBytes);
   if (!content) return content.error();
@@ -72,13 +74,16 @@ Status AllowList::add(const PeerKey& key, const std::string& name) {
     return Error{ErrorCode::kLimit, fmt::format("the allow list is full: {} keys", kEntries)};
   }
   auto before = names_;
+  // A name comes from the device that joins. With a line break in it, it would add a key of its
+  // choice.
   names_[key] = clean_text(name, kNameBytes);
   Status saved = save();
-  if (!saved) names_ = std::move(before);  // who is not on disk is not admitted
+  if (!saved) names_ = std::move(before);  // a key that is not on disk is not admitted
   return saved;
 }
 
-// The key is out at once, even if the file cannot be written.
+// The key is off the list at once, even if the file cannot be written: refusing a revoked key must
+// not wait for a disk.
 Status AllowList::remove(const PeerKey& key) {
   if (names_.erase(key) == 0) {
     return Error{ErrorCode::kNotFound, fmt::format("key {} is not on the list", key.brief())};
@@ -92,6 +97,7 @@ Status AllowList::save() const {
   for (const auto& [key, name] : names_) {
     text += key.text() + (name.empty() ? "" : " ") + name + "\n";
   }
+  // After a power cut there is the old list or the new one, never half of one.
   return storage_->write_atomic(path_, as_bytes(text), kMode);
 }
 

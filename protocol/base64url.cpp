@@ -1,3 +1,4 @@
+// RFC 4648, section 5, without padding: a token has to survive URLs, shells and double clicks.
 #include "protocol/base64url.h"
 
 namespace potluck {
@@ -22,6 +23,7 @@ std::string encode_base64url(ByteSpan bytes) {
 
 Result<ByteVector> decode_base64url(std::string_view text) {
   Error malformed{ErrorCode::kInvalidArgument, "not base64url"};
+  // One character holds 6 bits, so no number of bytes comes to this length.
   if (text.size() % 4 == 1) return malformed;
   ByteVector bytes;
   uint32_t buffer = 0;
@@ -35,6 +37,8 @@ Result<ByteVector> decode_base64url(std::string_view text) {
     bits -= 8;
     bytes.push_back(static_cast<std::byte>(buffer >> bits & 0xff));
   }
+  // The bits left over must be zero (RFC 4648, section 3.5): the same bytes have one text, and an
+  // altered last character is noticed.
   if ((buffer & ((1U << bits) - 1)) != 0) return malformed;
   return bytes;
 }

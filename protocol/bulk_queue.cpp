@@ -7,7 +7,8 @@
 namespace potluck {
 namespace {
 
-// Twice as many as can be members at a time. What more would ask for is dropped.
+// Twice as many as can be members at a time. A request of one more is dropped: receivers ask again
+// after silence.
 constexpr size_t kMostPeers = size_t{2} * limits::kWorkers;
 
 }  // namespace
@@ -18,7 +19,8 @@ BulkPart make_part(const BulkRequest& request, ByteSpan whole) {
   ByteSpan bytes = whole.subspan(offset, std::min<uint64_t>(most, whole.size() - offset));
   BulkPart part;
   part.peer = request.peer;
-  // Beyond the end there is nothing to be found either.
+  // An offset at or beyond the end is "not found", too: a part that is found has bytes, so a
+  // receiver that asks on from where it is always advances.
   part.data = {request.digest, !bytes.empty(), offset, whole.size(), {}};
   part.bytes.assign(bytes.begin(), bytes.end());
   return part;
@@ -45,6 +47,8 @@ void BulkQueue::add(BulkRequest request) {
   });
   if (requests.size() >= limits::kBulkPartsAsked) requests.pop_front();
   requests.push_back(std::move(request));
+  // Some of those put back may just have been erased, so their number is not known any more; from
+  // 0, put_back() stays within the queue.
   found->second.returned = 0;
 }
 
@@ -54,6 +58,8 @@ void BulkQueue::forget(const PeerKey& peer) {
 
 std::optional<BulkRequest> BulkQueue::take(TimePoint now) {
   for (size_t i = 0; i < turns_.size(); ++i) {
+    // Each peer goes to the end of the line before it is looked at, so one that is paused or has
+    // much to ask for costs the others nothing.
     PeerKey peer = turns_.front();
     turns_.pop_front();
     turns_.push_back(peer);

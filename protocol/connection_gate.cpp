@@ -1,3 +1,8 @@
+// Two threads meet here. libzmq's I/O thread asks admit() about each connection that it accepts;
+// the transport's thread reports what it took (delivered()) and lets the gate look around
+// (sweep()). The descriptors are libzmq's: it closes them at any time, and the system then gives
+// the same number to another file. Hence the kernel's cookie, which is never used twice, is
+// compared before each use.
 #include "protocol/connection_gate.h"
 
 #include <algorithm>
@@ -12,14 +17,18 @@
 namespace potluck {
 namespace {
 
-// What our side of a handshake comes to: a greeting of 64 bytes and a WELCOME of 170, then a READY
-// of 60 and more for a peer whose key may come in, or an ERROR of 14 at most for any other.
+// libzmq does not tell which connection has authenticated, but the kernel knows how many of our
+// bytes the peer has confirmed, and only a key that may come in is sent the last of them. What our
+// side of a handshake comes to (RFC 23 and 26 of ZeroMQ): a greeting of 64 bytes and a WELCOME of
+// 170, then a READY of 60 and more for a peer whose key may come in, or an ERROR of 14 at most for
+// any other.
 constexpr uint64_t kAuthenticatedBytes = 64 + 170 + 30;
 // What encryption and framing add to a message, at most; and what libzmq's own signs of life come
 // to, generously.
 constexpr uint64_t kShareOfOverhead = 64;
 constexpr uint64_t kMessageOverhead = 256;
 constexpr uint64_t kBeatBytesPerSecond = 256;
+// A look at one member takes three system calls, and there may be hundreds of members.
 constexpr Duration kMemberInterval = std::chrono::milliseconds(100);
 
 struct SocketFacts {
@@ -35,7 +44,7 @@ std::optional<uint64_t> cookie_of(int descriptor) {
   return cookie;
 }
 
-// Nothing if that is no open TCP connection any more.
+// Nothing if the descriptor is no open TCP connection any more.
 std::optional<SocketFacts> facts_of(int descriptor) {
   auto cookie = cookie_of(descriptor);
   tcp_info info{};
@@ -52,7 +61,10 @@ uint64_t unread_bytes(int descriptor) {
   return ioctl(descriptor, FIONREAD, &unread) == 0 ? static_cast<uint64_t>(unread) : 0;
 }
 
-// The number of the first byte of the stream, from the packet that opened it.
+// The number of the first byte of the stream, from the packet that opened it. The kernel saved that
+// packet because ListenSocket asked for it. It begins with the IP header; the TCP header behind it
+// has its sequence number in bytes 4 to 7 (RFC 9293), and the packet that opens a connection uses
+// up one number itself.
 std::optional<uint32_t> first_sequence(int descriptor) {
   constexpr size_t kIpv6Header = 40;
   std::array<uint8_t, 256> packet{};
@@ -73,7 +85,9 @@ void limit_stream(int descriptor, uint32_t limit) {
   std::optional<uint32_t> first = first_sequence(descriptor);
   if (!first) return;
   // Packets begin with the TCP header: byte 12 holds its length in its upper half, in words; the
-  // sequence number is at 4. Packets without data (confirmations, ends) always pass.
+  // sequence number is at 4. Packets without data (confirmations, ends) always pass. Sequence
+  // numbers wrap at 32 bits, and so does the subtraction: its result is where in the stream the
+  // packet begins. A packet that begins before the limit passes whole.
   sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 12),
       BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf0),
@@ -118,6 +132,8 @@ Admission judge_arrival(std::span<const GuestConnection> guests, const AddressGr
   auto fullest = std::max_element(counts.begin(), counts.end(),
                                   [](const auto& a, const auto& b) { return a.second < b.second; });
   if (fullest == counts.end()) return {false};  // no places at all
+  // More than one place apart: otherwise two groups would take the same place from each other in
+  // turn.
   bool unfair = fullest->second > counts[newcomer] + 1;
   std::optional<size_t> oldest;
   for (size_t i = 0; i < guests.size(); ++i) {
@@ -135,6 +151,7 @@ bool ConnectionGate::admit(int descriptor, const sockaddr_storage& from, TimePoi
   std::erase_if(guests_, gone);
   std::erase_if(members_, gone);
   refresh_guests();
+  // Only when it matters: connections that have ended still count as members until the next look.
   if (limits_.members > 0 && members_.size() >= limits_.members) refresh_members(now);
   bool full = limits_.members > 0 && members_.size() >= limits_.members;
   std::vector<GuestConnection> guests;
@@ -157,6 +174,8 @@ void ConnectionGate::delivered(int descriptor, uint64_t bytes) {
   for (std::vector<Connection>* connections : {&members_, &guests_}) {
     for (Connection& connection : *connections) {
       if (connection.descriptor != descriptor) continue;
+      // What libzmq adds to a message crosses the wire but is not delivered, so it is estimated
+      // generously: a member that is cut off by mistake costs more than some memory.
       connection.delivered += bytes + bytes / kShareOfOverhead + kMessageOverhead;
       return;
     }
@@ -194,6 +213,7 @@ void ConnectionGate::refresh_members(TimePoint now) {
     const Connection& member = members_[i];
     std::optional<SocketFacts> facts = facts_of(member.descriptor);
     auto age = std::chrono::duration_cast<std::chrono::seconds>(now - member.guest.since).count();
+    // The kernel's count of received bytes includes those that libzmq has not read yet.
     uint64_t explained = member.delivered + static_cast<uint64_t>(age) * kBeatBytesPerSecond +
                          unread_bytes(member.descriptor);
     if (!facts || facts->cookie != member.cookie) {
@@ -204,8 +224,9 @@ void ConnectionGate::refresh_members(TimePoint now) {
   }
 }
 
-// Ends the stream; libzmq then notices and closes the descriptor, which is its own. Between the
-// look at the cookie and the end nothing of this gate can get the same descriptor.
+// Ends the stream instead of closing the descriptor, which is libzmq's: it notices, and closes it
+// itself. The gate's mutex is held from the look at the cookie on, so admit() cannot hand the same
+// descriptor to a new connection in between.
 void ConnectionGate::cut_off(std::vector<Connection>* connections, size_t index) {
   const Connection& connection = (*connections)[index];
   if (cookie_of(connection.descriptor) == connection.cookie) {

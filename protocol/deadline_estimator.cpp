@@ -12,7 +12,7 @@ constexpr uint32_t kEnoughCalls = 8;
 // Dean and Barroso, "The Tail at Scale" (2013): well beyond the tail, so that asking twice stays
 // rare.
 constexpr int64_t kMargin = 3;
-// Shorter measurements tell nothing; and what is not zero can grow by a factor.
+// Shorter measurements are noise, and an estimate of zero could never grow by a factor.
 constexpr Duration kShortest = std::chrono::microseconds(50);
 // More than any peer is asked for, and the arithmetic cannot overflow.
 constexpr uint32_t kMostRows = 64 * 1024;
@@ -38,6 +38,8 @@ Duration DeadlineEstimator::first_deadline(uint32_t rows) {
 
 void DeadlineEstimator::record(Duration took, uint32_t rows) {
   rows = std::clamp(rows, 1u, kMostRows - 1);
+  // Believed up to the cap only: a worker that answered each call just before its deadline raised
+  // the next one to three times that, up to 1,800 s.
   took = std::clamp(took, kShortest, kCap);
   Size& size = sizes_[size_of(rows)];
   // The first answer of this size is compared with what the other sizes make of it.
@@ -45,6 +47,9 @@ void DeadlineEstimator::record(Duration took, uint32_t rows) {
   if (!before) {
     size.took = took;
   } else if (took > *before) {
+    // Slower answers count at once and faster ones by a share, so the estimate stays near the slow
+    // answers. One outlier moves it by kLargestStep at most: before that bound, twenty calls of 5
+    // ms and one of a second made the deadline of 512 rows 1,536 s.
     size.took = std::min(took, *before * kLargestStep);
   } else {
     int64_t weight = std::min(size.count + 1, kSlowest);
@@ -73,6 +78,7 @@ Duration DeadlineEstimator::deadline(uint32_t rows, Duration backlog) const {
   backlog = std::clamp(backlog, Duration::zero(), kCap);
   Duration expected = estimate(rows).value_or(Duration::zero()) + backlog;
   Duration wanted = std::max(expected * kMargin, kFloor);
+  // The first answers may all have met a warm cache.
   if (count_ < kEnoughCalls) wanted = std::max(wanted, first_deadline(rows));
   return std::min({wanted, cap(rows) + backlog * kMargin, kCap});
 }
@@ -82,7 +88,9 @@ uint32_t DeadlineEstimator::rows_for(Duration target) const {
   auto known = [](const Size& size) { return size.count > 0; };
   const Size& least = *std::find_if(sizes_.begin(), sizes_.end(), known);
   const Size& most = *std::find_if(sizes_.rbegin(), sizes_.rend(), known);
-  // As if all of a call's time were its rows'.
+  // As if all of a call's time were its rows': an underestimate, since each call also has a cost of
+  // its own. The slope between the smallest and the largest size seen leaves that cost out, but two
+  // noisy points can make it nearly flat; hence the bound of four times what was tried.
   int64_t surely = target * most.rows / most.took;
   int64_t perhaps = surely;
   if (&least != &most) {

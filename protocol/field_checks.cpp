@@ -14,6 +14,8 @@ std::string_view view_of(capnp::Text::Reader text) {
 
 }  // namespace
 
+// The first error is the cause; decoding goes on with harmless values, and later fields may only
+// fail because of those.
 void FieldChecks::fail(ErrorCode code, const char* field, const std::string& what) {
   if (!error_) error_ = Error{code, fmt::format("{}: {}: {}", message_, field, what)};
 }
@@ -49,6 +51,7 @@ void FieldChecks::equal(uint64_t value, uint64_t expected, const char* field) {
   if (value != expected) corrupt(field, fmt::format("expected {}, found {}", expected, value));
 }
 
+// The length is compared before the text is cleaned: cleaning walks over all of it.
 std::string FieldChecks::text(capnp::Text::Reader text, const char* field) {
   if (!within(text.size(), limits::kTextBytes, field)) return {};
   return clean_text(view_of(text), limits::kTextBytes);

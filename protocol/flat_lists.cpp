@@ -1,3 +1,6 @@
+// Why columns: an element of a list of structs takes whole words of 8 bytes and a tag, while a call
+// takes 7 bytes in columns and a unit 6. The price is that columns can contradict each other, so
+// their lengths are compared before anything is indexed by them.
 #include "protocol/flat_lists.h"
 
 #include <cmath>
@@ -62,6 +65,7 @@ size_t holder_count(const HolderTable::Holders& holders) {
 
 }  // namespace
 
+// When writing, CHECK is enough: these are our own values, which were bounded where they came in.
 uint32_t Units::count(const std::vector<UnitId>& units) {
   CHECK(units.size() <= limits::kHeaderBytes / 8);
   return static_cast<uint32_t>(3 * units.size());

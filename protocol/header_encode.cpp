@@ -11,6 +11,8 @@ namespace {
 
 template <class Given, class Number>
 Given as_wire(Number value) {
+  // A number that the schema has narrower than the struct would be cut silently; its kind has to
+  // say how (to_wire()).
   static_assert(std::is_enum_v<Given> || sizeof(Given) == sizeof(Number));
   return static_cast<Given>(value);
 }
@@ -137,7 +139,9 @@ void write(wire::Header::Builder root, const Kind& message) {
   fields::visit(writer, message);
 }
 
-// The flat form of a message of one segment: segments - 1, words, then the words.
+// The flat form of a message of one segment: segments - 1, words, then the words. This is Cap'n
+// Proto's stream framing; messageToFlatArray() gives it in an array of its own, which would have to
+// be copied once more.
 ByteVector flatten(capnp::MessageBuilder& builder) {
   auto segments = builder.getSegmentsForOutput();
   CHECK(segments.size() == 1);
@@ -153,6 +157,7 @@ ByteVector flatten(capnp::MessageBuilder& builder) {
 
 ByteVector encode_header(const Message& message) {
   size_t bound = std::visit([](const auto& m) { return count_words(m); }, message);
+  // Zeroed by the vector, as Cap'n Proto demands of a first segment: it writes no zeros itself.
   std::vector<capnp::word> scratch(bound);
   capnp::MallocMessageBuilder builder(kj::arrayPtr(scratch.data(), scratch.size()));
   auto root = builder.initRoot<wire::Header>();

@@ -1,3 +1,6 @@
+// Behaves like the ZeroMQ transports where a loop could tell the difference: compute messages
+// first, other channels heard after a while, senders in turn, full queues and vanished peers as
+// errors.
 #include "protocol/inproc_transport.h"
 
 #include <algorithm>

@@ -13,6 +13,8 @@ namespace potluck {
 namespace {
 
 constexpr std::string_view kPrefix = "potluck1.";
+// Against slips in copying, noticed before anything is sent; the secret protects itself. Of altered
+// tokens one in four billion passes.
 constexpr size_t kChecksumBytes = 4;
 // Keys, secret, expiry and the longest endpoint come to less.
 constexpr size_t kTokenCharacters = 600;
@@ -99,7 +101,8 @@ Digest hash_of(const InvitationSecret& secret) {
   return sha256(std::as_bytes(std::span(secret)));
 }
 
-// Looks at every entry and every byte, even after a match.
+// Looks at every entry and every byte, even after a match. Otherwise the time an answer takes could
+// tell a stranger how close a guess came.
 std::map<Digest, int64_t>::iterator find_constant_time(std::map<Digest, int64_t>& entries,
                                                        const Digest& wanted) {
   auto found = entries.end();
@@ -155,6 +158,8 @@ Status InvitationBook::redeem(const InvitationSecret& secret, int64_t now_unix_s
   Digest hash = hash_of(secret);
   auto entry = find_constant_time(open_, hash);
   if (entry == open_.end()) {
+    // Used ones are kept for this sentence only, and no longer than they would have been good for
+    // anyway.
     bool used = find_constant_time(used_, hash) != used_.end();
     std::erase_if(used_, [=](const auto& old) { return old.second <= now_unix_seconds; });
     return Error{ErrorCode::kRefused, used ? "the invitation was used already; ask for a new one"
@@ -165,6 +170,7 @@ Status InvitationBook::redeem(const InvitationSecret& secret, int64_t now_unix_s
     open_.erase(entry);
     return Error{ErrorCode::kRefused, "the invitation has expired; ask for a new one"};
   }
+  // First admitted, then used up: a full disk must not cost the user the invitation.
   if (Status admitted = admit(); !admitted) return admitted;
   open_.erase(entry);
   used_[hash] = expires;

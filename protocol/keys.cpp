@@ -26,6 +26,8 @@ std::string z85(const std::array<uint8_t, 32>& bytes) {
   return text;
 }
 
+// Five characters can say more than 32 bits, and libzmq's decoder reads a C string. What encodes to
+// the same text again has neither, so every key has one text.
 Result<std::array<uint8_t, 32>> parse_z85(std::string_view text) {
   std::array<uint8_t, 32> bytes;
   std::string terminated(text);
@@ -60,7 +62,8 @@ Result<std::string_view> take_line(std::string_view& text, std::string_view labe
   return value;
 }
 
-// Errors say which line is wrong and never what stands there.
+// Errors say which line is wrong and never what stands there. They may end up in a log or in a bug
+// report.
 Result<DeviceKeys> parse_keys(std::string_view text) {
   if (!text.starts_with(kFirstLine)) {
     return Error{ErrorCode::kCorrupt, "expected a potluck device key, version 1"};
@@ -79,7 +82,8 @@ Result<DeviceKeys> parse_keys(std::string_view text) {
   return DeviceKeys{pair_of(*curve), SigningKey(signing->bytes)};
 }
 
-// Storage knows no permissions. A file that is not on the system's disk has none to check.
+// Storage knows no permissions. A file that is not on the system's disk has none to check. Refused
+// rather than repaired: other users may have read the keys already.
 Status check_private(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return {};
@@ -109,6 +113,7 @@ Result<PeerKey> parse_peer_key(std::string_view text) {
 CurveKeyPair generate_curve_keys() {
   char public_text[kZ85Characters + 1];
   char secret_text[kZ85Characters + 1];
+  // Fails only for a libzmq without CURVE, with which nothing here could work.
   CHECK(zmq_curve_keypair(public_text, secret_text) == 0);
   auto secret = parse_z85(secret_text);
   auto public_key = parse_z85(public_text);
@@ -128,6 +133,8 @@ Result<DeviceKeys> load_or_create_keys(Storage& storage, const std::string& dire
     Status made = storage.make_directories(directory);
     if (!made) return made.error();
     DeviceKeys keys = ephemeral_keys(entropy);
+    // A file that is cut off by a power failure would be refused at every later start, hence
+    // atomic.
     Status written = storage.write_atomic(path, as_bytes(file_text(keys)), kPrivateMode);
     if (!written) return written.error();
     return keys;

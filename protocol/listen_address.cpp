@@ -110,6 +110,8 @@ std::vector<LocalAddress> ranked(const MachineNames& machine, const Wanted& want
   return found;
 }
 
+// A socket on "[::]" takes IPv4 as well (ListenSocket sees to it); "0.0.0.0" is for machines
+// without IPv6, where "[::]" cannot be bound.
 ListenPlace all_interfaces(const MachineNames& machine, bool ipv4_only) {
   auto found = ranked(machine, [=](const LocalAddress& a) { return !ipv4_only || !a.ipv6; });
   bool ipv6 = std::any_of(found.begin(), found.end(), [](const auto& a) { return a.ipv6; });
@@ -137,6 +139,8 @@ std::string offers(const MachineNames& machine) {
 }
 
 Result<ListenPlace> find_by_name(const std::string& name, const MachineNames& machine) {
+  // An interface is meant before a host: its name comes from this machine, while a name server may
+  // have an answer for any word.
   auto named = ranked(machine, [&](const LocalAddress& a) { return a.interface == name; });
   if (!named.empty()) {
     return one_address(endpoint_host(named.front().address), named.front().loopback);
@@ -163,6 +167,7 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
   size_t first = text.find_first_not_of(kBlanks);
   if (first == std::string_view::npos) return bad_address(text);
   std::string_view typed = text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+  // The last colon: an IPv6 address has many.
   size_t colon = typed.rfind(':');
   if (colon == std::string_view::npos) return bad_address(text, ": the port is missing");
   std::string host(typed.substr(0, colon));

@@ -27,11 +27,14 @@ int set_flag(int descriptor, int level, int option, int value) {
 }
 
 bool start_listening(int descriptor, const addrinfo& where) {
-  // A port is free again as soon as the program that listened there has ended.
+  // Connections of the previous run may stay in TIME_WAIT for a minute; without this flag a
+  // coordinator that restarts could not listen on its port until then.
   if (set_flag(descriptor, SOL_SOCKET, SO_REUSEADDR, 1) != 0) return false;
-  // Keeps the packet that opened a connection: a gate counts a stream's bytes from there. Where the
-  // system cannot do that, the gate has to do without.
+  // Keeps the packet that opened a connection, from whose sequence number a gate counts the bytes
+  // of the stream. Connections inherit the flag, so it has to be set before any arrives. Where the
+  // system does not know it, the gate does without.
   (void)set_flag(descriptor, IPPROTO_TCP, TCP_SAVE_SYN, 1);
+  // The default is a setting of the system (net.ipv6.bindv6only).
   if (where.ai_family == AF_INET6) (void)set_flag(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, 0);
   return bind(descriptor, where.ai_addr, where.ai_addrlen) == 0 &&
          listen(descriptor, kBacklog) == 0;
@@ -69,13 +72,15 @@ Result<ListenSocket> ListenSocket::open(const std::string& host, uint32_t port) 
   };
   std::string bare = host.front() == '[' ? host.substr(1, host.size() - 2) : host;
   addrinfo hints{};
+  // Never asks a name server: names were resolved by find_listen_place().
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   int problem = getaddrinfo(bare.c_str(), std::to_string(port).c_str(), &hints, &found);
   if (problem != 0) return failure(gai_strerror(problem));
   std::unique_ptr<addrinfo, FreeAddresses> where(found);
-  // Accepting must never wait: who opened the connection may have gone again.
+  // A connection that was announced can be gone before it is accepted; accept() on a blocking
+  // socket would then wait for the next one (accept(2)), and libzmq's thread with it.
   int descriptor = socket(where->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) return failure(explain(errno));
   ListenSocket socket(descriptor, 0);

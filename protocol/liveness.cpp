@@ -10,7 +10,7 @@ Liveness PeerClock::liveness(TimePoint now) const {
   return silence >= kSuspectAfter ? Liveness::kSuspect : Liveness::kAlive;
 }
 
-// A peer that becomes suspect is no reason for anything before the next beat is due.
+// kSuspectAfter is no reason to wake up: a suspect peer is only avoided in what is decided anyway.
 TimePoint PeerClock::next_due() const {
   return std::min(last_sent_ + kHeartbeatInterval, last_heard_ + kDeadAfter);
 }

@@ -25,7 +25,8 @@ struct FreeAddresses {
 };
 using FoundAddresses = std::unique_ptr<addrinfo, FreeAddresses>;
 
-// A datagram socket that is "connected" has a local address, and nothing was sent.
+// connect() on a datagram socket sends nothing (udp(7)), but makes the kernel choose a route, and
+// with it the local address that a connection would have.
 class DatagramSocket {
  public:
   explicit DatagramSocket(int family) : descriptor_(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {}
@@ -67,6 +68,8 @@ Result<FoundAddresses> look_up(const std::string& host, const std::string& port)
   return FoundAddresses(found);
 }
 
+// Link-local IPv4 is 169.254.0.0/16 (RFC 3927): what a machine gives itself when no DHCP server
+// answered.
 LocalAddress describe(const ifaddrs& entry) {
   constexpr uint8_t kLinkLocal[] = {169, 254};
   LocalAddress found;
@@ -93,7 +96,8 @@ std::vector<LocalAddress> local_addresses() {
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return {};
   std::unique_ptr<ifaddrs, FreeAddresses> owner(list);
-  // Addresses for documentation: only the way there is asked for.
+  // Addresses for documentation (RFC 5737, RFC 3849), which belong to no host: only the way to the
+  // rest of the world is asked for.
   auto ipv4 = local_address_towards("tcp://192.0.2.1:9");
   auto ipv6 = local_address_towards("tcp://[2001:db8::1]:9");
   std::vector<LocalAddress> found;

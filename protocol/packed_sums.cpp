@@ -25,6 +25,8 @@ size_t payload_bytes(size_t values, uint32_t width) {
 }
 
 // The smallest width whose two's complement holds all values; 0 if all are zero.
+// value ^ (value >> 63) is the value, or its complement if it is negative: what two's complement
+// needs besides the sign bit. An OR has the width of the widest, without a comparison per value.
 uint32_t width_of(std::span<const int64_t> group) {
   uint64_t magnitudes = 0;
   uint64_t any = 0;
@@ -136,7 +138,8 @@ bool padding_is_zero(const Group& group) {
 }
 
 bool within_limit(const Group& group, int64_t limit) {
-  // A width that cannot hold more than the limit needs no look at the values: the rule.
+  // As a rule it ends here: a width that cannot hold more than the limit needs no look at the
+  // values.
   if (group.width <= static_cast<uint32_t>(std::bit_width(static_cast<uint64_t>(limit)))) {
     return true;
   }
@@ -171,6 +174,8 @@ void pack_sums(std::span<const int64_t> sums, ByteVector* out) {
     auto step = sums.first(std::min(sums.size(), kGroupsPerStep * kSumGroup));
     sums = sums.subspan(step.size());
     size_t begin = out->size();
+    // Room for the longest groups in steps: for all of a large message at once it would be three
+    // times what is used (some 22 of 64 bits).
     out->resize(begin + kGroupsPerStep * kMaxGroupBytes + 8);
     std::byte* position = out->data() + begin;
     while (!step.empty()) {
@@ -183,6 +188,8 @@ void pack_sums(std::span<const int64_t> sums, ByteVector* out) {
 }
 
 Status add_packed_sums(ByteSpan packed, int64_t limit, std::span<int64_t> sums) {
+  // Checked as a whole before the first addition: what is wrong at the end of a frame must not
+  // leave half of it in the sums.
   Status valid = validate(packed, limit, sums.size());
   if (!valid) return valid;
   GroupWalk walk(packed, sums.size());

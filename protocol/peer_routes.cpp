@@ -12,6 +12,7 @@ void PeerRoutes::heard(const PeerKey& key, const std::string& route) {
     peer.routes.insert(peer.routes.begin(), route);
     if (peer.routes.size() > kRoutes) peer.routes.pop_back();
   }
+  // The newcomer is the one heard of last, so it is never the one to go.
   if (peers_.size() > max_peers_) forget_most_silent();
 }
 

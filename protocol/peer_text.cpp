@@ -36,6 +36,8 @@ bool is_port(std::string_view text) {
 
 }  // namespace
 
+// Terminals obey control characters, and logs are read line by line: a peer's text must be neither
+// a command nor a second line.
 std::string clean_text(std::string_view text, size_t limit) {
   std::string clean;
   clean.reserve(std::min(text.size(), limit));

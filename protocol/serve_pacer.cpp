@@ -5,7 +5,7 @@
 namespace potluck {
 namespace {
 
-// What may be sent at once after a pause.
+// What may be sent at once after a pause: a loop that comes so late loses no rate.
 constexpr double kBurstSeconds = 0.02;
 
 double seconds(Duration duration) {
@@ -48,12 +48,14 @@ void ServePacer::sent(uint64_t bytes, TimePoint now) {
 }
 
 TimePoint ServePacer::next(TimePoint now) const {
+  // Rounded up: a loop that woke a fraction too early would find the bucket still in debt and spin.
   double missing = -balance_ / static_cast<double>(rate(now)) - seconds(now - refilled_at_);
   if (missing <= 0) return now;
   constexpr double kLongest = 3600;
   auto wait = std::chrono::ceil<std::chrono::microseconds>(
       std::chrono::duration<double>(std::min(missing, kLongest)));
   TimePoint next = now + wait;
+  // The rate rises when the work is over, so the wait has to be computed anew then.
   return busy(now) ? std::min(next, worked_at_ + kBusyFor) : next;
 }
 

@@ -11,6 +11,9 @@ bool SimulatedLink::Way::has_room(const Frames& frames) const {
 void SimulatedLink::Way::push(Envelope envelope, TimePoint now) {
   uint64_t bytes = envelope.frames.bytes();
   held_bytes_ += bytes;
+  // Every message is charged to all_, but an urgent one waits only for the urgent ones before it.
+  // That is how two streams of a real link behave: bulk data pays for the compute messages that
+  // pass it.
   TimePoint through = all_.through(now, bytes);
   if (envelope.channel == Channel::kBulk || envelope.channel == Channel::kServe) {
     bulk_messages_.push_back({std::move(envelope), through + delay_});
@@ -62,6 +65,7 @@ Status SimulatedLink::send(const PeerKey& peer, Channel channel, Frames frames) 
 
 void SimulatedLink::send_due(TimePoint now) {
   while (auto envelope = outgoing_.pop(now)) {
+    // The peer may have gone while the message was on its way; then it is lost, as on a real link.
     (void)real_.send(envelope->peer, envelope->channel, std::move(envelope->frames));
   }
 }

@@ -71,6 +71,9 @@ ByteVector pack_activations(const ActivationView& view, std::span<const uint32_t
   return frame;
 }
 
+// Lengths are compared before the buffer grows: tokens and columns are the peer's until then.
+// Scales may be anything, also NaN: what they make of a row becomes flags by the rule on addends,
+// the same on every device.
 Status unpack_activations(ByteSpan frame, ActivationForm form, uint32_t tokens, uint32_t columns,
                           ActivationBuffer* out) {
   if (tokens > limits::kRowsPerMessage || columns > limits::kHidden) {

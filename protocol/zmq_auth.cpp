@@ -1,3 +1,5 @@
+// The authentication handler by ZeroMQ RFC 27 (ZAP): for each client in a handshake, libzmq's I/O
+// thread sends a request over inproc to a fixed address, and holds the handshake until the answer.
 #include "protocol/zmq_auth.h"
 
 #include <algorithm>
@@ -39,7 +41,9 @@ void send_reply(zmq::socket_ref socket, const std::string& request_id, Handshake
 
 HandshakeVerdict HandshakePolicy::judge(std::string_view domain, const PeerKey& key,
                                         TimePoint now) {
+  // Members before the rate of strangers: a flood of strangers must not use up what members need.
   if (allow_list_.contains(key)) return HandshakeVerdict::kAccept;
+  // A domain that is not known is treated like the members': closed.
   if (domain != kJoinDomain || !join_open_) return HandshakeVerdict::kRefuse;
   auto fresh = (now - refilled_at_) / kStrangerInterval;
   if (fresh > 0) {
@@ -69,6 +73,7 @@ void ZapHandler::serve(HandshakePolicy& policy, TimePoint now) {
     if (request.empty()) return;
     std::string user_id;
     HandshakeVerdict verdict = answer(request, policy, now, &user_id);
+    // Answers even what is no ZAP request: a REP socket takes the next request only after a reply.
     send_reply(socket_, request.size() > kRequestId ? request[kRequestId] : "", verdict, user_id);
   }
 }
@@ -81,6 +86,8 @@ HandshakeVerdict ZapHandler::answer(const std::vector<std::string>& request,
     return HandshakeVerdict::kRefuse;
   }
   std::copy(request[kKey].begin(), request[kKey].end(), key.bytes.begin());
+  // libzmq attaches it to every message of the connection: later, the key is known without asking
+  // again, and regardless of what the peer says about itself.
   *user_id = key.text();
   HandshakeVerdict verdict = policy.judge(request[kDomain], key, now);
   if (verdict == HandshakeVerdict::kRefuse) {

@@ -1,3 +1,6 @@
+// A worker's transport: one DEALER for each coordinator or serving worker and channel, and, if it
+// serves grains, a ZmqServerTransport for them. receive() takes from compute sockets first; the
+// other sockets are looked at when there is nothing for compute, and once in a while in any case.
 #include <algorithm>
 #include <vector>
 
@@ -63,6 +66,7 @@ void ZmqClientTransport::State::note_events(Link& link) {
   while (auto event = link.monitor->next()) {
     if (*event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) link.state = LinkState::kConnected;
     if (*event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) link.state = LinkState::kRefused;
+    // A refused connection is also disconnected afterwards; it has to stay known as refused.
     if (*event == ZMQ_EVENT_DISCONNECTED && link.state == LinkState::kConnected) {
       link.state = LinkState::kConnecting;
     }
@@ -102,7 +106,8 @@ std::optional<Envelope> ZmqClientTransport::State::take_served() {
   return envelope;
 }
 
-// A message of a channel that is not compute's; by turns one that others ask us for.
+// A message of another channel than compute; every second time, what other workers ask of us goes
+// first.
 std::optional<Envelope> ZmqClientTransport::State::look_around() {
   if (receives / kReceivesPerLookAround % 2 == 0) {
     if (auto envelope = take_served()) return envelope;
@@ -144,6 +149,7 @@ Status ZmqClientTransport::connect(const PeerKey& server, Channel channel,
   bool ipv6 = endpoint.find('[') != std::string::npos;
   auto socket = open_zmq_socket(state_->context, {channel, ipv6, state_->keys, server});
   if (!socket) return socket.error();
+  // Watched before it connects, else the first events could be missed.
   auto monitor = ZmqMonitor::watch(state_->context, *socket,
                                    fmt::format("link-monitor-{}", state_->opened++), kLinkEvents);
   if (!monitor) return monitor.error();
@@ -197,6 +203,8 @@ Status ZmqClientTransport::send(const PeerKey& peer, Channel channel, Frames fra
     if (channel == Channel::kCompute) state_->compute_bytes += bytes;
     return {};
   }
+  // A DEALER says "try again" for a full queue and for a connection that is not there; its monitor
+  // knows which.
   if (link_state(peer, channel) != LinkState::kConnected) return gone;
   return Error{ErrorCode::kLimit, fmt::format("the queue to {} is full", peer.brief())};
 }

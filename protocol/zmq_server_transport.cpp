@@ -1,3 +1,6 @@
+// A ROUTER for each channel, the authentication handler, and a gate before each listener. All of it
+// is served by the one thread that calls receive(), so handshakes proceed only while it is called:
+// it must come back to it within libzmq's handshake time limit (zmq_socket.cpp).
 #include <array>
 #include <map>
 #include <vector>
@@ -110,7 +113,7 @@ struct ZmqServerTransport::State {
   HandshakePolicy policy;
   std::array<Listener, 3> listeners;  // by channel
   std::string advertised_host;
-  std::map<PeerKey, std::string> reached_hosts;  // by who joins
+  std::map<PeerKey, std::string> reached_hosts;  // by the key that joins
   TimePoint swept_at{0};
   uint64_t receives = 0;
   uint64_t dropped = 0;
@@ -153,6 +156,7 @@ Status ZmqServerTransport::State::bind(const Options& options, Channel channel, 
   if (!socket && !chosen) socket = ListenSocket::open(options.listen_host, 0);
   if (!socket) return socket.error();
   int descriptor = socket->descriptor();
+  // Before libzmq accepts: connections that came already wait in the kernel's queue.
   opened->guard = std::make_unique<GuardedListener>(descriptor, opened->gate);
   // libzmq takes the socket over as it is; the address is for its own records.
   std::string where = fmt::format("tcp://{}:{}", options.listen_host, socket->port());
@@ -162,6 +166,7 @@ Status ZmqServerTransport::State::bind(const Options& options, Channel channel, 
   });
   if (!bound) return bound;
   opened->endpoint = fmt::format("tcp://{}:{}", advertised_host, socket->port());
+  // Closing the ROUTER closes the descriptor; only if it was not bound is it still ours to close.
   (void)socket->release();
   return {};
 }
@@ -183,6 +188,8 @@ void ZmqServerTransport::State::sweep_gates() {
 void ZmqServerTransport::State::note_reached_host(const PeerKey& key, int descriptor) {
   std::string address = local_address_of(descriptor);
   if (address.empty()) return;
+  // Strangers get here, so it is bounded. An entry is used when its request is answered, a moment
+  // later.
   if (reached_hosts.size() >= kReachedHosts) reached_hosts.clear();
   reached_hosts[key] = endpoint_host(address);
 }
@@ -204,6 +211,7 @@ std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
     auto received = zmq_receive(from.socket, true);
     from.watch.may_have_message = received.has_value();
     if (!received) return std::nullopt;
+    // Dropped messages count as well: what matters is that libzmq does not hold them any more.
     from.gate->delivered(received->descriptor, received->frames.bytes());
     auto key = sender(channel, *received);
     if (!key) {
@@ -272,6 +280,8 @@ Status ZmqServerTransport::send(const PeerKey& peer, Channel channel, Frames fra
   if (channel != Channel::kJoin && !state_->allow_list.contains(peer)) return gone;
   State::Listener& listener = state_->listener(channel);
   uint64_t bytes = frames.bytes();
+  // A peer that has reconnected has several routes, and those whose connection is gone fail at
+  // once. A full queue ends the search: the other routes are older connections of the same peer.
   while (const std::string* route = listener.routes.best(peer)) {
     ZmqSent sent = zmq_send_frames(listener.socket, *route, frames);
     listener.watch.may_have_message = true;

@@ -124,6 +124,7 @@ zmq::send_flags send_flags(bool more) {
   return more ? zmq::send_flags::sndmore | zmq::send_flags::dontwait : zmq::send_flags::dontwait;
 }
 
+// EHOSTUNREACH is what router_mandatory gives for a routing id that has no connection.
 ZmqSent send_message(zmq::socket_ref socket, zmq::message_t& message, bool more) {
   try {
     return socket.send(message, send_flags(more)) ? ZmqSent::kYes : ZmqSent::kFull;
@@ -132,7 +133,8 @@ ZmqSent send_message(zmq::socket_ref socket, zmq::message_t& message, bool more)
   }
 }
 
-// Sends a frame, moving it away on success.
+// Sends a frame, moving it away on success. The memory of a large frame is handed to libzmq, whose
+// I/O thread calls free_frame() when it has sent it.
 ZmqSent send_frame(zmq::socket_ref socket, ByteVector& frame, bool more) {
   if (frame.size() < kCopiedBytes) return zmq_send_part(socket, as_text(frame), more);
   auto owner = std::make_unique<ByteVector>(std::move(frame));
@@ -223,6 +225,7 @@ std::optional<ZmqReceived> zmq_receive(zmq::socket_ref socket, bool from_router)
   if (!header.more()) return received;
   zmq::message_t tensor;
   if (!zmq_receive_part(socket, tensor)) return received;
+  // The rest has to be read, or it would be taken for the beginning of the next message.
   if (tensor.more()) {
     drop_rest(socket, true);
     return received;
@@ -232,6 +235,9 @@ std::optional<ZmqReceived> zmq_receive(zmq::socket_ref socket, bool from_router)
   return received;
 }
 
+// libzmq decides at the first part of a message whether there is a peer with room, and takes the
+// rest of it in any case. So a message is never half queued: at a ROUTER the part that may fail is
+// the route.
 ZmqSent zmq_send_frames(zmq::socket_ref socket, const std::string& route, Frames& frames) {
   if (!route.empty()) {
     ZmqSent addressed = zmq_send_part(socket, route, true);
@@ -284,6 +290,9 @@ bool zmq_wait(std::span<ZmqWatch* const> watches, TimePoint now, TimePoint deadl
   constexpr Duration kLongest = std::chrono::hours(1);
   std::vector<pollfd> descriptors;
   for (const ZmqWatch* watch : watches) {
+    // libzmq's descriptor tells of changes, not of a state: while a message may be there that was
+    // not looked for, it can stay silent, and waiting for it would hang (ZMQ_FD in
+    // zmq_getsockopt(3)).
     if (watch->may_have_message) return true;
     descriptors.push_back({watch->file_descriptor, POLLIN, 0});
   }

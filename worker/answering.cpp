@@ -47,6 +47,7 @@ Partial refusal(PartialStatus status, std::string text) {
 // Why a request of this epoch cannot be computed.
 std::optional<Partial> why_not(const Compute& request, uint64_t frame_bytes,
                                const Manifest* manifest, const UnitTable& held) {
+  // Before units are named, whose layers have 16 bits.
   if (request.work.layer >= limits::kLayers) {
     return refusal(PartialStatus::kBadRequest, "compute: no such layer");
   }
@@ -67,7 +68,8 @@ std::optional<Partial> why_not(const Compute& request, uint64_t frame_bytes,
 
 }  // namespace
 
-// A coordinator waits for answers before it asks for more; one that does not is told so.
+// A coordinator waits for answers before it asks for more; one that does not is told so. Work that
+// was dropped in silence would wait for its deadline there.
 void Answering::on_compute(Compute request, ByteVector frame) {
   asked_at_ = link_.now();
   if (queue_is_full(frame.size())) {
@@ -83,6 +85,7 @@ void Answering::on_compute(Compute request, ByteVector frame) {
 }
 
 bool Answering::queue_is_full(uint64_t bytes) const {
+  // A single request is taken whatever its size, which the frame limit bounds already.
   return waiting_.size() >= kRequestsWaiting ||
          (!waiting_.empty() && waiting_bytes_ + bytes > kBytesWaiting);
 }
@@ -99,6 +102,7 @@ void Answering::begin(bool current, const Manifest* manifest, const UnitTable& u
   std::optional<Partial> refused =
       current ? why_not(next.request, next.frame.size(), manifest, units)
               : refusal(PartialStatus::kStale, "the request is of another epoch");
+  // Also one that is refused: answer() names the work by what was begun.
   job_.begin(std::move(next.request), std::move(next.frame));
   job_state_ = JobState::kBegun;
   if (refused) {
@@ -109,6 +113,8 @@ void Answering::begin(bool current, const Manifest* manifest, const UnitTable& u
 }
 
 void Answering::refuse_job(Partial refused) {
+  // What was computed before the failure must not go out: the coordinator gives all of it to
+  // others.
   job_.partial = std::move(refused);
   job_.partial.row_flags.clear();
   job_.sums.clear();
@@ -139,6 +145,7 @@ void Answering::send(const WorkId& work, Partial partial, ByteVector sums) {
   link_.send(std::move(partial), Channel::kCompute, std::move(sums));
 }
 
+// Without answers: the coordinator that asked is gone, or has forgotten that it did.
 void Answering::drop_work() {
   waiting_.clear();
   waiting_bytes_ = 0;

@@ -7,10 +7,13 @@
 namespace potluck {
 
 BulkAssembly::Step BulkAssembly::add(const BulkData& data, ByteSpan part) {
+  // As a subtraction: offset plus length could overflow.
   bool inside = data.offset <= total_ && part.size() <= total_ - data.offset;
   if (data.total != total_ || part.empty() || !inside) return Step::kBad;
   uint64_t end = data.offset + part.size();
   if (end <= bytes_.size()) return Step::kIgnored;
+  // Parts of one connection come in the order in which they were asked for, so what lies before
+  // this one is lost.
   if (data.offset > bytes_.size()) {
     ask_again();
     return Step::kGap;

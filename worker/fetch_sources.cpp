@@ -1,3 +1,6 @@
+// Sources keep their place in the list for good, also those that have left: holders are named by
+// it. Every way in which a connection ends goes through end_link(), so that nothing stays under way
+// at a source that will not send it.
 #include "worker/fetch_sources.h"
 
 #include <algorithm>
@@ -33,6 +36,7 @@ void FetchSources::set_roster(const std::vector<RosterPeer>& peers) {
     source.listed = true;
     source.name = peer.name.empty() ? peer.key.brief() : peer.name;
     if (source.endpoint == peer.bulk_endpoint) continue;
+    // Failures at the old address say nothing about the new one.
     source.failures = 0;
     source.endpoint = peer.bulk_endpoint;
     end_link(id);
@@ -50,6 +54,8 @@ std::optional<SourceId> FetchSources::find(const PeerKey& key) const {
 
 bool FetchSources::needed(const FetchSource& source) {
   bool may_be_asked = source.listed && !source.dropped && !source.endpoint.empty();
+  // Also while something is under way: it may still send that, although it is asked for nothing
+  // more.
   return may_be_asked && (source.units > 0 || !source.under_way.empty());
 }
 
@@ -68,6 +74,8 @@ uint64_t FetchSources::share_of(uint64_t window_bytes) const {
 bool FetchSources::room(SourceId id, uint64_t bytes, uint64_t window_bytes, uint64_t share) const {
   const FetchSource& source = sources_[id];
   if (source.under_way.size() >= kWindowGrains || source.window.room() == 0) return false;
+  // One grain always fits an empty window: a grain larger than its share could never be fetched
+  // otherwise.
   auto fits = [bytes](uint64_t taken, uint64_t window) {
     return taken == 0 || (taken <= window && bytes <= window - taken);
   };
@@ -84,6 +92,8 @@ bool FetchSources::any_room(uint64_t window_bytes, uint64_t share) const {
 std::optional<SourceId> FetchSources::choose(std::span<const SourceId> holders, uint64_t bytes,
                                              uint64_t window_bytes, uint64_t share) const {
   std::optional<SourceId> best;
+  // The coordinator's link serves all workers, so it is the last to be asked: only when no holder
+  // is connected and none is about to be.
   bool hope = false;
   for (SourceId id : holders) {
     const FetchSource& source = sources_[id];
@@ -177,6 +187,8 @@ bool FetchSources::update_links(TimePoint now) {
       end_link(id);
     } else if (source.link == Link::kIdle && now >= source.not_before) {
       source.link = Link::kConnecting;
+      // A connection that was refused and is tried again counts from its first attempt, or patience
+      // would never end.
       if (!source.trying) source.connecting_since = now;
       source.trying = true;
     }

@@ -1,3 +1,7 @@
+// An entry is in one state at a time, and each state has its list: queue_, the sources' lists of
+// what is under way, or paused_. leave_state() is the only way out of a list; validate() compares
+// them all. The queue alone may name grains that have left it or are gone: they are skipped when
+// met, which is cheaper than erasing from its middle.
 #include "worker/grain_fetcher.h"
 
 #include <algorithm>
@@ -43,6 +47,8 @@ void GrainFetcher::leave_state(Entry& entry) {
 // It is no longer under way. What has come of it stays, if there is room for it.
 void GrainFetcher::keep_begun(Entry& entry) {
   entry.assembly.ask_again();
+  // A grain that came wrong from several senders is fetched from a single one, or no sender could
+  // be blamed; hence nothing of it is kept.
   bool keep = !entry.unmixed && entry.assembly.received() <= kKeptBytes - kept_bytes_;
   kept_bytes_ += entry.assembly.received();
   if (!keep) begin_from_start(entry);
@@ -94,6 +100,8 @@ void GrainFetcher::restart(const std::function<bool(MissingGrain*)>& keep) {
   units_.clear();
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     MissingGrain& grain = entry->second.grain;
+    // What was not begun is given back: its unit is opened again when its turn comes in the new
+    // assignment.
     bool begun = entry->second.state == State::kUnderWay || entry->second.assembly.received() > 0;
     bool kept = begun && keep(&grain);
     ++units_[grain.unit].wanted;
@@ -145,6 +153,7 @@ std::optional<FetchOrder> GrainFetcher::next_part(TimePoint now) {
 // Puts the next grain under way whose turn it is.
 bool GrainFetcher::begin_next(TimePoint now, uint64_t window_bytes) {
   uint64_t share = sources_.share_of(window_bytes);
+  // Asked first: most calls end here, without a search of the queue.
   if (queued_ == 0 || !sources_.any_room(window_bytes, share)) return false;
   size_t looked_at = 0;
   for (auto at = queue_.begin(); at != queue_.end() && looked_at < kLookAhead;) {
@@ -189,11 +198,14 @@ GrainFetcher::Outcome GrainFetcher::on_data(SourceId from, const BulkData& data,
                                             TimePoint now) {
   using Kind = Outcome::Kind;
   PartWindow& window = sources_.window(from);
+  // Before it is known whether the grain is still wanted: what has come is not under way any more
+  // in any case.
   window.arrived(data.digest, data.offset, part.size(), now);
   if (!data.found) window.give_up(data.digest);
   auto found = entries_.find(data.digest);
   if (found == entries_.end()) return {};
   Entry& entry = found->second;
+  // What this source was not asked for is not taken, whatever it is.
   if (entry.state != State::kUnderWay || entry.source != from) return {};
   if (!data.found) return {Kind::kNotFound, {}, false};
   switch (entry.assembly.add(data, part)) {
@@ -257,6 +269,8 @@ void GrainFetcher::elsewhere(const Digest& digest) {
   auto found = entries_.find(digest);
   if (found == entries_.end() || found->second.state != State::kUnderWay) return;
   Entry& entry = found->second;
+  // A peer that lacks one grain of a unit is asked for no other of it; what it is sending already
+  // goes on.
   if (std::erase(units_.at(entry.grain.unit).holders, entry.source) > 0) {
     sources_.remove_unit(entry.source);
   }
@@ -276,6 +290,7 @@ void GrainFetcher::begin_anew(const Digest& digest) {
 // Everything that a source was asked for and will not send is queued again, in the old order.
 void GrainFetcher::queue_returned() {
   std::vector<Digest> grains = sources_.take_returned();
+  // Backwards, since each goes to the front.
   for (auto grain = grains.rbegin(); grain != grains.rend(); ++grain) {
     Entry& entry = entries_.at(*grain);
     keep_begun(entry);
@@ -329,6 +344,7 @@ bool GrainFetcher::on_tick(TimePoint now) {
   bool changed = false;
   for (SourceId id : sources_.overdue(now)) {
     if (id == kCoordinatorSource) {
+      // Behind the coordinator there is no other source: it is asked again, ever more patiently.
       sources_.window(id).timed_out();
       ask_parts_again(id);
     } else {

@@ -5,7 +5,8 @@
 namespace potluck {
 
 ByteSpan GrainServer::content(const BulkRequest& request) {
-  // Who may not have a grain is not given one that is in memory for another.
+  // A peer that may not have the grain (its total is 0) gets none, not even one that is in memory
+  // for another peer.
   if (request.total == 0) return {};
   auto found = std::find_if(loaded_.begin(), loaded_.end(),
                             [&](const Loaded& grain) { return grain.digest == request.digest; });
@@ -14,6 +15,8 @@ ByteSpan GrainServer::content(const BulkRequest& request) {
     const ByteVector& bytes = loaded_.front().bytes;
     return bytes.size() == request.total ? ByteSpan(bytes) : ByteSpan();
   }
+  // The length is a manifest's: where the store's is another one, this is not the grain that is
+  // meant.
   if (!store_.contains(request.digest, request.total)) return {};
   ByteVector bytes(request.total);
   if (!store_.read(request.digest, bytes)) return {};

@@ -111,7 +111,11 @@ void Greeting::connect_channels(Asking& asking) {
 // What is held stays held: a request of the same epoch is answered meanwhile.
 void Greeting::greet_again() {
   if (!welcomed()) return;
+  // The connections are kept: they may be sound, and opening them anew would lose what is on its
+  // way.
   auto& asking = state_.emplace<Asking>(Asking{wait_from_now(), link_.now() + kReconnect});
+  // Not at once in any case: Hellos are kRetry apart, or two sides that disagree about the epoch
+  // would greet and answer without a pause.
   hello_at_ = std::max(hello_at_, link_.now());
   greet(asking);
 }
@@ -164,6 +168,7 @@ bool Greeting::accept(const Welcome& welcome) {
                                welcome.manifest_bytes, options_.ram_bytes));
     return false;
   }
+  // Only now: a Welcome that cannot be taken leaves the earlier one standing.
   protocol_refusals_ = 0;
   refused_invitation_.clear();
   welcome_ = welcome;
@@ -187,6 +192,7 @@ void Greeting::on_refusal(const Refusal& refusal) {
 }
 
 void Greeting::on_goodbye(const Goodbye& goodbye) {
+  // A Goodbye of an earlier life may still be on its way when the next one has begun.
   if (welcome_ && !is_current(goodbye.epoch)) return;
   std::string reason = "the coordinator has ended";
   if (!goodbye.text.empty()) reason += ": " + goodbye.text;
@@ -200,6 +206,7 @@ void Greeting::on_heartbeat(const Heartbeat& heartbeat) {
 }
 
 void Greeting::on_connected(Channel channel) {
+  // Asked at once instead of at the next second: this is when a user watches.
   if (auto* joining = std::get_if<Joining>(&state_); joining && channel == Channel::kJoin) {
     redeem(*joining);
   }

@@ -55,6 +55,7 @@ Result<PoolAddress> from_text(const PeerKey& coordinator, std::string_view text)
   Result<std::string> bulk = take_endpoint(&text, "bulk ");
   if (!bulk) return bulk.error();
   address.bulk_endpoint = std::move(*bulk);
+  // A first line that goes on, such as "potluck-pool 12", is another version's.
   if (!first->empty() || !text.empty()) {
     return Error{ErrorCode::kCorrupt, "expected four lines and no more"};
   }
@@ -63,6 +64,7 @@ Result<PoolAddress> from_text(const PeerKey& coordinator, std::string_view text)
 
 }  // namespace
 
+// From the key alone, in hexadecimal: nothing that a peer says becomes a path.
 std::string KnownPools::path_of(const PeerKey& coordinator) const {
   return directory_ + "/" + hex(coordinator.bytes);
 }
@@ -109,6 +111,7 @@ Status KnownPools::save(const PoolAddress& address) {
 Status KnownPools::make_room(const PeerKey& coordinator) {
   Result<std::vector<std::string>> names = storage_.list(directory_);
   if (!names) return names.error();
+  // A pool that is known already takes the place it has.
   std::erase(*names, hex(coordinator.bytes));
   for (size_t i = 0; i + kMost <= names->size(); ++i) {
     Status removed = storage_.remove(directory_ + "/" + (*names)[i]);

@@ -121,6 +121,8 @@ std::unique_ptr<Manifest> ManifestFetch::on_part(const BulkData& data, ByteSpan 
 }
 
 std::unique_ptr<Manifest> ManifestFetch::finish(const SignedManifest& signed_manifest) {
+  // Not fetched again if it is wrong: all of it came from this coordinator, which has no other one
+  // to give.
   Result<Manifest> manifest = verified(signed_manifest);
   if (!manifest) {
     end("wrong manifest: " + manifest.error().message);

@@ -21,6 +21,8 @@ Result<SignedManifest> ManifestStore::load(const Digest& digest) const {
   std::memcpy(manifest.signature.data(), signature->data(), signature->size());
   bytes->erase(bytes->begin(), bytes->begin() + static_cast<ptrdiff_t>(signature->size()));
   manifest.body = std::move(*bytes);
+  // Disks rot, and the file's name is no proof. The signature is checked by the reader, who knows
+  // whose it must be.
   if (Digest found = sha256(manifest.body); found != digest) {
     return Error{ErrorCode::kCorrupt, path + ": its SHA-256 is " + found.hex()};
   }

@@ -29,6 +29,8 @@ Result<std::unique_ptr<ModelCopy>> ModelCopy::open(Storage& storage, const std::
   return copy;
 }
 
+// Only shapes: comparing weights means reading all of them. That is done grain by grain when they
+// are cut (PoolSources::store_cut()).
 Status ModelCopy::compare(const Manifest& manifest) const {
   for (const ManifestLayer& layer : manifest.layers()) {
     const ExpertBank* bank = cutter_->bank(layer.layer);

@@ -23,6 +23,8 @@ void ModelCuts::advance() {
   if (use_->offset == use_->expert.size()) use_->expert = ByteVector();
 }
 
+// A whole expert, although one grain is asked for: what a grain needs of the down matrix is spread
+// over all of its rows, so the other grains cost little more.
 Status ModelCuts::cut_expert_of(GrainId id) {
   const GrainCutter& cutter = model_->cutter();
   use_->next = {id.layer, id.expert, 0};

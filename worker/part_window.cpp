@@ -1,3 +1,5 @@
+// What TCP's window is to a sender, in bytes that a receiver has asked for: rate times the time
+// there and back is the least that keeps a link busy; what goes beyond it only waits in queues.
 #include "worker/part_window.h"
 
 #include <algorithm>
@@ -46,6 +48,7 @@ void PartWindow::asked(const Digest& digest, uint64_t offset, uint32_t length, T
     if (replaced) under_way_ -= older.length;
     return replaced;
   });
+  // After an idle time: patience and measurement begin now.
   if (asked_.empty()) {
     progress_at_ = now;
     measured_at_ = now;
@@ -59,6 +62,7 @@ bool PartWindow::arrived(const Digest& digest, uint64_t offset, uint64_t bytes, 
     return asked.digest == digest && asked.offset == offset && bytes <= asked.length;
   });
   if (range == asked_.end() || bytes == 0) return false;
+  // The shortest ever seen: longer ones include queues that our own requests have filled.
   latency_ = std::min(latency_, now - range->at);
   progress_at_ = now;
   losses_ = 0;

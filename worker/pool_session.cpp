@@ -1,3 +1,6 @@
+// Every event ends in the same three questions: are there connections to begin or to end, grains to
+// ask for, and news for the coordinator (carry_on())? Asking them too often costs little; asking
+// too seldom leaves a worker that waits for nothing.
 #include "worker/pool_session.h"
 
 #include <algorithm>
@@ -21,6 +24,8 @@ void PoolSession::start() {
 }
 
 std::optional<uint64_t> PoolSession::member_epoch() const {
+  // To be welcomed is not enough: units, grains and requests are understood through the manifest
+  // only.
   bool member = greeting_.welcomed() && manifest_ != nullptr && !manifest_fetch_.wanted();
   return member ? std::optional(greeting_.epoch()) : std::nullopt;
 }
@@ -99,9 +104,12 @@ void PoolSession::on_welcome(const Welcome& welcome) {
   bool same_epoch = before && before->epoch == welcome.epoch;
   bool same_manifest = manifest_ != nullptr && before->manifest == welcome.manifest;
   bool same = same_epoch && same_manifest;
+  // Answers to an earlier life of the coordinator would be dropped there.
   if (!same) answering_.drop_work();
   delivery_.on_welcome(same);
   if (!same_manifest) sources_.clear();  // else what was begun goes on
+  // The coordinator counts its rosters from the start again; until its first one comes, there are
+  // no other workers.
   if (!same_epoch) on_roster({welcome.epoch, 0, {}});
   sources_.on_welcome();
   if (same_manifest) {
@@ -150,6 +158,8 @@ void PoolSession::become_member() {
 }
 
 void PoolSession::on_assignment(Assignment assignment) {
+  // At once, even if the assignment has to wait: its holders are indices into the roster that holds
+  // now.
   sources_.resolve_holders(&assignment);
   bool current = greeting_.is_current(assignment.epoch);
   if (current && manifest_ != nullptr) {
@@ -206,6 +216,7 @@ void PoolSession::on_tick() {
     delivery_.on_tick(*manifest_);
     carry_on();
   }
+  // Last, since it may end the session.
   greeting_.on_tick();
 }
 
@@ -233,8 +244,10 @@ void PoolSession::excuse_absence() {
 // --- work ---
 
 Duration PoolSession::work(Duration budget) {
+  // Other workers are served slowly while a pool computes here.
   context_.server.work_seen(link_.now());
   if (const Compute* next = answering_.next()) {
+    // Judged when its turn comes: the epoch may have changed while it waited.
     bool current = greeting_.is_current(next->work.epoch);
     answering_.begin(current, manifest_.get(), delivery_.units());
   }

@@ -58,6 +58,7 @@ bool PoolSources::take_links_changed() {
 }
 
 void PoolSources::resolve_holders(Assignment* assignment) const {
+  // Indices into another roster would name other workers. Without holders the coordinator is asked.
   bool known = assignment->epoch == roster_.epoch && assignment->roster == roster_.version &&
                assignment->holders.size() == assignment->units.size();
   if (!known) assignment->holders.clear();
@@ -202,6 +203,7 @@ void PoolSources::feed_fetcher() {
   while (fetcher_.hungry()) {
     std::optional<UnitTable::OpenUnit> open = delivery_.open_next();
     if (!open) return;
+    // Each is put in front of the last: reversed, they end up in their order.
     if (open->first) std::ranges::reverse(open->missing);
     for (const MissingGrain& grain : open->missing) fetcher_.append(grain, open->first);
     fetcher_.set_holders(open->unit, open->holders);
@@ -210,9 +212,11 @@ void PoolSources::feed_fetcher() {
 
 void PoolSources::request() {
   feed_fetcher();
+  // This device's own file costs no link, neither the coordinator's nor another worker's.
   if (cuts_.in_use()) return;
   while (std::optional<FetchOrder> order = fetcher_.next(link_.now(), window_bytes_)) {
     const MissingGrain& grain = order->grain;
+    // It may have come for another pool since it was queued.
     if (delivery_.find_stored(grain.digest, grain.bytes)) {
       fetcher_.forget(grain.digest);
     } else {

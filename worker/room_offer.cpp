@@ -12,6 +12,8 @@ bool RoomOffer::take_changed() {
 }
 
 void RoomOffer::stop(TimePoint now) {
+  // Looking for room goes through all grains of all pools, so a disk that is full again and again
+  // is looked at less and less often.
   full_ = true;
   pause_ = std::clamp(2 * pause_, UnitTable::kFirstRetry, UnitTable::kLongestRetry);
   look_at_ = now + pause_;

@@ -19,6 +19,7 @@ void SourceAccount::report(std::optional<uint64_t> epoch, const FetchSources& so
   if (!epoch) return;
   if (done && !told_user_) tell_user(sources);
   if (!changed_ && !at_once) return;
+  // While grains come, once a second is enough; the end, and a peer that lied, are told at once.
   if (!done && !at_once && link_.now() < reported_at_ + kInterval) return;
   changed_ = false;
   reported_at_ = link_.now();
@@ -31,6 +32,7 @@ std::optional<TimePoint> SourceAccount::next_tick() const {
 }
 
 void SourceAccount::send_report(uint64_t epoch, const FetchSources& sources) {
+  // Totals, not differences: what a lost report would have said is in the next one.
   SourceReport report;
   report.epoch = epoch;
   report.coordinator_bytes = sources.at(kCoordinatorSource).bytes;

@@ -84,6 +84,7 @@ Status check_bytes(const Compute& request, uint64_t frame_bytes) {
   if (frame_bytes != expected) {
     return bad(fmt::format("a frame of {} bytes, expected {}", frame_bytes, expected));
   }
+  // The answer has to fit a frame as well: otherwise the work is done and cannot be sent.
   uint64_t answer = largest_packed_bytes(request.rows.size() * uint64_t{request.columns});
   if (std::max(expected, answer) > limits::kTensorBytes) {
     return bad(fmt::format("{} rows of {} values take up to {} bytes, a message has at most {}",
@@ -95,6 +96,8 @@ Status check_bytes(const Compute& request, uint64_t frame_bytes) {
 
 }  // namespace
 
+// Shapes come from the signed manifest, and the request is compared with them; nothing in it sizes
+// or indexes anything before.
 Status check_compute(const Compute& request, uint64_t frame_bytes, const Manifest& manifest,
                      uint32_t slices) {
   const ManifestLayer* layer = manifest.layer(request.work.layer);
@@ -217,6 +220,8 @@ UnitCompute::Block UnitCompute::run_block(UnitJob& job, const ManifestLayer& lay
                              source, &job.range_sums_);
   if (!done) return {clock_.now() - start, Failure{source.failed_grain(), done.error()}};
   WorkCounters work = source.statistics().work - before;
+  // Time for the disk and for computing are kept apart: the pace learns each by itself, and a
+  // simulated processor slows only the second.
   auto waited = static_cast<Duration>(work.disk);
   Duration computed = clock_.now() - start - waited;
   if (processor_) {

@@ -27,6 +27,7 @@ uint64_t largest_expert_bytes(const Manifest& manifest) {
 
 void UnitDelivery::keep_early(Assignment assignment) {
   if (assignment.units.size() > kEarlyHolders) assignment.holders = {};
+  // An earlier version of the same epoch may arrive later, on another connection.
   bool newer =
       !early_ || early_->epoch != assignment.epoch || early_->version <= assignment.version;
   if (newer) early_ = std::move(assignment);
@@ -55,6 +56,8 @@ void UnitDelivery::tell_lack_of_room(uint64_t missing) {
 }
 
 void UnitDelivery::on_welcome(bool same) {
+  // Versions are compared within one life of the coordinator only: the next one counts from the
+  // start.
   any_version_ = true;
   if (!same) {
     units_.clear();
@@ -83,6 +86,7 @@ bool UnitDelivery::find_stored(const Digest& digest, uint64_t bytes) {
 
 Status UnitDelivery::keep(const Digest& digest, ByteSpan bytes) {
   Status stored = store_.put(digest, bytes);
+  // Grains that no pool needs any more stay until their room is wanted.
   if (!stored && stored.error().code == ErrorCode::kLimit && make_room_(bytes.size())) {
     stored = store_.put(digest, bytes);
   }
@@ -141,9 +145,12 @@ std::optional<TimePoint> UnitDelivery::next_tick() const {
 void UnitDelivery::report(uint64_t epoch) {
   auto anything_new = [this] { return units_.report_due() || room_.changed(); };
   if (!anything_new()) return;
+  // At once: losses, since work for those units would be refused; and the last unit, since a user
+  // may wait for all of them.
   bool at_once = units_.all_ready() || units_.loss_unreported() || room_.changed();
   if (!at_once && link_.now() < reported_at_ + kReportInterval) return;
   reported_at_ = link_.now();
+  // In pieces: a report names a bounded number of units.
   while (anything_new()) {
     Residency report;
     report.epoch = epoch;

@@ -118,9 +118,12 @@ void UnitTable::assign(const Assignment& assignment, const Manifest& manifest,
     ++ready_count_;
   }
   order_waiting();
+  // All that is ready, once more: reports about an earlier assignment do not count any more.
   report_again();
 }
 
+// Units may be named in any order, and twice. Sorted, and each once, they are found by halving,
+// without the memory that a map would take.
 void UnitTable::take_units(const Assignment& assignment) {
   std::vector<uint32_t> sorted(assignment.units.size());
   std::iota(sorted.begin(), sorted.end(), 0u);
@@ -194,6 +197,7 @@ std::optional<UnitId> UnitTable::unit_in_need_of(const MissingGrain& grain) cons
   if (manifest_ == nullptr || !manifest_->contains(grain.grain)) return std::nullopt;
   if (manifest_->digest_of(grain.grain) != grain.digest) return std::nullopt;
   uint32_t grains = manifest_->layer(grain.grain.layer)->plan.grains;
+  // The slice that the grain lies in: slice_grains() the other way round.
   auto slice = static_cast<uint16_t>(((grain.grain.grain + 1u) * slices_ - 1) / grains);
   const Unit* unit = find({grain.grain.layer, grain.grain.expert, slice});
   if (unit == nullptr || unit->state == State::kReady) return std::nullopt;
@@ -230,6 +234,7 @@ std::optional<UnitTable::OpenUnit> UnitTable::open_next(const GrainStore& store)
 void UnitTable::grain_stored(const Digest& digest) {
   auto found = waiting_for_.find(digest);
   if (found == waiting_for_.end()) return;
+  // Grains that are alike are one grain, so one may complete several units.
   for (uint32_t index : found->second) {
     Unit& unit = units_[index];
     if (--unit.missing == 0) make_ready(unit);
@@ -275,6 +280,7 @@ std::vector<Digest> UnitTable::postpone(const Digest& digest, TimePoint now) {
   auto found = waiting_for_.find(digest);
   if (found == waiting_for_.end()) return {};
   std::vector<Digest> unneeded;
+  // A copy, since close() shortens the list.
   for (uint32_t index : std::vector<uint32_t>(found->second)) {
     Unit& unit = units_[index];
     std::vector<Digest> more = close(unit);
@@ -292,6 +298,7 @@ void UnitTable::close_all() {
   for (const auto& [digest, units] : waiting_for_) {
     open.insert(open.end(), units.begin(), units.end());
   }
+  // From the last to the first, since each goes to the front: their order stays.
   std::sort(open.begin(), open.end(), std::greater<>());
   open.erase(std::unique(open.begin(), open.end()), open.end());
   waiting_for_.clear();
@@ -352,6 +359,8 @@ bool UnitTable::ready(UnitId unit) const {
 
 // --- accounts and reports ---
 
+// 64 bits of each digest: there may be millions, and two that are alike by chance only keep one too
+// many.
 void UnitTable::collect_grains(std::vector<uint64_t>* out) const {
   for (const Unit& unit : units_) {
     GrainRange range = grains_of(unit.id);

@@ -1,3 +1,6 @@
+// All pools share one store, one processor and one table of connections. An event goes to its
+// session; what it means for the others (memory, connections, grains that were lost) follows in
+// after_event(), and every entry point ends there.
 #include "worker/worker_core.h"
 
 #include <algorithm>
@@ -40,6 +43,8 @@ struct WorkerCore::Impl {
                 },
                 GrainServer(store, options.serve_rate)},
         scrub(store, clock) {
+    // Manifests count against the quota like grains: otherwise coordinators could fill the disk
+    // with them.
     if (manifests != nullptr) store.set_other_bytes(manifests->bytes());
   }
 
@@ -134,8 +139,8 @@ void WorkerCore::Impl::serve() {
       SendMessage{part->peer, Channel::kServe, part->data, std::move(part->bytes)});
 }
 
-// Connections to other workers, and who of them may connect to us, are those of all sessions. A
-// coordinator's key is never taken for a worker's.
+// Connections to other workers, and the workers that may connect to us, are those of all sessions
+// together. A coordinator's key is never taken for a worker's.
 void WorkerCore::Impl::update_peers() {
   std::map<PeerKey, std::string> wanted;
   std::set<PeerKey> admitted;
@@ -167,10 +172,14 @@ bool WorkerCore::Impl::has_work() const {
                      [](const auto& entry) { return entry.second->has_work(); });
 }
 
-// Computes for at most one block's time: several small requests if they fit.
+// Computes for at most one block's time: several small requests if they fit. Between two blocks the
+// loop takes a turn: a worker that computed a prefill of 6 s in one piece was silent meanwhile, was
+// declared dead, and again with every message after it had come back.
 void WorkerCore::Impl::compute() {
   TimePoint start = context.clock.now();
   TimePoint end = start + block_time();
+  // A simulated processor is busy beyond the real time that was taken: until then nothing is
+  // answered and nothing begun.
   for (TimePoint now = start; now >= busy_until; now = context.clock.now()) {
     answer_done();
     PoolSession* session = now < end ? next_in_turn() : nullptr;
@@ -225,8 +234,8 @@ void WorkerCore::Impl::tell_of_connections(const std::map<PeerKey, std::string>&
   }
 }
 
-// What was found altered while it was computed with or served is fetched again by those who need
-// it.
+// A grain that was found altered while it was used or served is fetched again by the pools that
+// need it.
 void WorkerCore::Impl::pass_on_losses() {
   for (const Digest& digest : context.store.take_lost()) {
     for (const auto& [key, session] : sessions) session->on_grain_lost(digest, "");
@@ -247,6 +256,8 @@ PoolSession::Changes WorkerCore::Impl::take_changes() {
 // it.
 void WorkerCore::Impl::after_event() {
   auto ended = [](const auto& entry) { return entry.second->ended(); };
+  // The order matters: losses and changes come from sessions that may end here; dividing the memory
+  // may end further ones; connections follow from those that are left.
   pass_on_losses();
   PoolSession::Changes changes = take_changes();
   size_t ended_sessions = std::erase_if(sessions, ended);
@@ -284,6 +295,7 @@ void WorkerCore::Impl::divide_memory() {
   for (const auto& [key, session] : sessions) {
     if (session->manifest() != nullptr && !session->ended()) pools.insert(key);
   }
+  // Each round takes one pool away, so it ends.
   while (!pools.empty() && !fits(cache_bytes() / pools.size())) {
     PeerKey leaving = least_welcome(pools);
     sessions.at(leaving)->refuse_memory(cache_bytes() / pools.size());
@@ -296,8 +308,8 @@ void WorkerCore::Impl::divide_memory() {
   sharing = std::move(pools);
 }
 
-// Of pools for which there is not enough memory: one that has just come, else the one that makes us
-// keep most.
+// Which pool to leave when there is not enough memory: one that has just come, else the one that
+// makes us keep most.
 PeerKey WorkerCore::Impl::least_welcome(const std::set<PeerKey>& pools) const {
   return *std::max_element(pools.begin(), pools.end(), [this](const PeerKey& a, const PeerKey& b) {
     auto rank = [this](const PeerKey& key) {
@@ -322,6 +334,8 @@ bool WorkerCore::Impl::make_room(uint64_t bytes) {
   if (enough()) return true;
   std::vector<uint64_t> needed;  // by the first part of their digests; another one may stay, too
   for (const auto& [key, session] : sessions) session->units().collect_grains(&needed);
+  // Only grains that a manifest here names are found: what a pool has left that is not joined now
+  // stays.
   std::sort(needed.begin(), needed.end());
   for (const auto& [key, session] : sessions) {
     if (session->manifest() == nullptr) continue;
@@ -358,7 +372,7 @@ Status WorkerCore::Impl::save_manifest(const Digest& digest, const SignedManifes
                            context.store.room_bytes(), context.store.quota_bytes())};
 }
 
-// What rotted is fetched again by those who need it.
+// Grains that rotted are fetched again by the pools that need them.
 void WorkerCore::Impl::scrub_store() {
   std::optional<ScrubResult> result = scrub.on_tick();
   if (!result) return;
@@ -386,6 +400,7 @@ void WorkerCore::add_pool(const PoolAddress& address) {
 
 void WorkerCore::on_message(const PeerKey& from, Channel channel, Message message,
                             ByteVector tensor) {
+  // Beats come every second: if they counted as work, the store would never be scrubbed.
   if (!std::holds_alternative<Heartbeat>(message)) impl_->scrub.worked();
   if (channel == Channel::kServe) {
     const auto* fetch = std::get_if<FetchGrain>(&message);
@@ -405,6 +420,8 @@ void WorkerCore::on_message(const PeerKey& from, Channel channel, Message messag
   impl_->with_session(from, [&](PoolSession& session) {
     impl_->timed([&] {
       session.on_message(channel, message, tensor);
+      // In the same turn: a layer of a token waits for this answer. Where something else is being
+      // computed, the next tick decides whose turn it is.
       if (idle && session.has_work()) impl_->compute();
     });
   });

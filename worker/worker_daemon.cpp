@@ -164,6 +164,8 @@ Status WorkerDaemon::add_pools() {
     if (!invitation) return invitation.error();
     PoolAddress address;
     Result<PoolAddress> known = known_pools_.load(invitation->coordinator);
+    // The endpoints of an earlier membership help where the invitation was used already. Another
+    // signing key would be another pool.
     if (known && known->signing_key == invitation->signing_key) address = std::move(*known);
     address.coordinator = invitation->coordinator;
     address.signing_key = invitation->signing_key;
@@ -226,6 +228,7 @@ std::string WorkerDaemon::endpoint_for(const PoolAddress& pool) const {
 
 Status WorkerDaemon::run(const std::atomic<bool>& stop) {
   while (!stop.load(std::memory_order_relaxed)) {
+    // Nothing is left to work for. How the last pool ended decides between success and an error.
     if (core_.pools() == 0) {
       if (!last_end_ || last_end_->orderly) return {};
       return Error{ErrorCode::kRefused, last_end_->text};
@@ -242,6 +245,7 @@ Status WorkerDaemon::connect(const PeerKey& peer, Channel channel, const std::st
   auto pool = addresses_.find(peer);
   if (pool == addresses_.end()) return connected;
   if (channel == Channel::kCompute) pool->second.compute_endpoint = endpoint;
+  // The bulk channel is connected last, so both endpoints are known.
   if (channel == Channel::kBulk) {
     pool->second.bulk_endpoint = endpoint;
     remember(pool->second);
@@ -250,6 +254,7 @@ Status WorkerDaemon::connect(const PeerKey& peer, Channel channel, const std::st
 }
 
 void WorkerDaemon::disconnect(const PeerKey& peer) {
+  // A Goodbye may still be on its simulated way.
   if (simulated_link_) simulated_link_->finish_sending(kFarewellTime);
   transport_.disconnect(peer);
 }

@@ -35,7 +35,9 @@ void WorkerLoop::turn(Duration longest) {
   std::optional<Envelope> envelope = transport_.receive(std::max(wait, Duration::zero()));
   TimePoint listened_before = std::exchange(listened_at_, clock_.now());
   if (listened_at_ - listened_before >= kAway) core_.excuse_silence();
-  // While messages come there is no news of connections worth a system call for each of them.
+  // While messages come there is no news of connections worth a system call for each of them. But
+  // while one is being made, the core has to hear of it before the first message that comes over
+  // it.
   bool look = !envelope || connecting_ || clock_.now() - looked_at_ >= kLongestWait;
   if (look) watch_links();
   if (envelope) deliver(std::move(*envelope));
@@ -120,6 +122,7 @@ void WorkerLoop::perform(SendMessage& message) {
 
 void WorkerLoop::perform(const ConnectChannel& connection) {
   const PeerKey& key = connection.coordinator;
+  // Once the endpoints are known, the join channel is of no use, and places there are few.
   if (connection.channel != Channel::kJoin) {
     links_.disconnect(key, Channel::kJoin);
     known_links_.erase({key, Channel::kJoin});

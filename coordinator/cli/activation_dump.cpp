@@ -31,6 +31,7 @@ Result<std::unique_ptr<ActivationDump>> ActivationDump::open(Storage& storage,
                                                              const std::string& path) {
   auto file = storage.open_writable(path, WriteMode::kBuffered);
   if (!file) return file.error();
+  // Opening keeps what the file holds: a longer run of before would go on behind this one.
   if (Status emptied = (*file)->resize(0); !emptied) return emptied.error().in(path);
   return std::unique_ptr<ActivationDump>(new ActivationDump(std::move(file).value(), path));
 }

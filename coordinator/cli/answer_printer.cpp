@@ -17,6 +17,8 @@ bool AnswerPrinter::print(const AnswerPiece& piece) {
     in_reasoning_ = false;
   }
   printed_ = printed_ || !piece.content.empty();
+  // False ends the generation: where the reader of standard output is gone, there is nothing to go
+  // on for.
   return out_.text(piece.content);
 }
 

@@ -92,6 +92,8 @@ Result<Answer> Answerer::chat(const std::string& message, const GenerationReques
   const size_t before = messages.size();
   messages.push_back({"user", JsonValue{message}, {}, {}, {}, {}});
   auto answer = take_turns(request, printer);
+  // Interrupted before its first token: the next message must not follow a question without an
+  // answer.
   const bool nothing = answer && answer->result.tokens.empty() &&
                        answer->result.finish_reason == "interrupted" && answer->calls.empty();
   if (!answer || nothing) messages.resize(before);
@@ -104,6 +106,8 @@ Result<Answer> Answerer::take_turns(const GenerationRequest& request, AnswerPrin
     auto said =
         session_->answer(request, [&](const AnswerPiece& piece) { return printer->print(piece); });
     if (!said) {
+      // A template that cannot write this conversation is the cause then, and the only error for
+      // which there is a way around.
       Status written = check_template();
       return written ? said.error() : with_way_out(written.error());
     }
@@ -123,6 +127,8 @@ Result<bool> Answerer::answer_calls(const std::vector<ToolCall>& calls, Answer* 
   for (const ToolCall& call : calls) {
     printer->print_call(call);
     Result<std::optional<std::string>> result = std::optional<std::string>();
+    // After one that is left to the reader, the others are, too: the model can only go on with all
+    // results.
     if (answer_tool_ && all) result = answer_tool_(call);
     if (!result) return result.error();
     answer->calls.push_back({call, *result});

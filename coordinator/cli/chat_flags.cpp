@@ -116,6 +116,8 @@ Error with_way_out(const Error& error) {
 }
 
 int64_t local_seconds(const Clock& clock) {
+  // A template knows no time zones. Shifted by the zone's offset, its arithmetic gives the local
+  // date.
   const auto now = static_cast<std::time_t>(clock.unix_seconds());
   std::tm parts{};
   localtime_r(&now, &parts);

@@ -26,7 +26,7 @@ struct BenchFlags {
   bool json = false;
 };
 
-// The largest this process has been, loading included.
+// The largest this process has been, loading included. Linux counts it in KiB (getrusage(2)).
 uint64_t resident_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -70,6 +70,7 @@ Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock&
   GenerationContext context = runtime.generation();
   uint32_t vocabulary = runtime.model().config().vocabulary;
   Measured measured;
+  // The first step touches memory for the first time, and that is measured nowhere.
   std::vector<TokenId> warm_up = some_tokens(2, vocabulary);
   KvCache cache = runtime.new_cache();
   Status status = prefill(context, warm_up, 1, &cache);
@@ -80,6 +81,8 @@ Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock&
   status =
       prefill(context, std::span(tokens).first(flags.depth), flags.engine.prefill_chunk, &cache);
   if (!status) return status.error();
+  // Decode begins at the same depth as prefill, and a recurrent state goes back to a checkpoint
+  // only.
   cache.checkpoint();
   if (flags.prompt > 0) {
     TimePoint start = clock.now();

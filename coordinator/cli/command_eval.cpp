@@ -64,6 +64,7 @@ Result<Evaluation> score_file_of_tokens(const EvalFlags& flags, const ScoringRun
   Evaluation evaluation;
   evaluation.prompt_tokens = tokens.size();
   evaluation.mean_nll = score->mean_nll;
+  // Not std::exp(), whose last bits differ between C libraries: equal runs give equal figures.
   evaluation.perplexity = exact_exp64(score->mean_nll);
   evaluation.last_logits = score->last_logits;
   auto greedy = continue_greedily(run, std::move(score->last_logits), flags.greedy);
@@ -125,6 +126,8 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
   if (!flags.engine.trace.empty() && !flags.activations_file.empty()) {
     return Error{ErrorCode::kInvalidArgument, "--trace: not with --activations"};
   }
+  // Scores are compared with those of reference implementations: nothing is rounded unless --kv
+  // asks for it.
   auto options = runtime_options(flags.engine, KvType::kF32, environment, &terminal);
   if (!options) return options.error();
   std::vector<TokenId> tokens;
@@ -136,6 +139,7 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
   } else if (options->context == 0) {
     options->context = kPerplexityContext;
   }
+  // Every position is scored, so the logits of all rows of a step are in memory at once.
   options->logit_rows = flags.engine.prefill_chunk;
   auto runtime = open_runtime(*options, environment, &terminal);
   if (!runtime) return runtime.error();

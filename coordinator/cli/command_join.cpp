@@ -78,6 +78,7 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environ
   Storage& storage = environment.storage;
   const ProcessLimits limits = process_limits(environment.system);
   WorkerDaemonOptions options;
+  // The words as they were pasted: parse_invitation() finds the token among them.
   options.token = fmt::format("{}", fmt::join(flags.token, " "));
   options.store_directory = flags.store.empty() ? home_directory() + "/worker" : flags.store;
   options.name = flags.name.empty() ? host_name() : flags.name;
@@ -123,7 +124,7 @@ Status join(const JoinFlags& flags, const Environment& environment) {
     if (status.units_assigned == 0) return;
     terminal.progress("fetching units", status.units_ready, status.units_assigned);
   };
-  // Before anything is said: who reads a line may answer it with a signal.
+  // Before the first line is printed: a program that reads it may answer with a signal at once.
   StopSignal::Watch watch(environment.stop);
   terminal.notice(fmt::format("store {}, {} of memory, {} of disk", options->store_directory,
                               format_bytes(options->ram_bytes), format_bytes(options->disk_bytes)));

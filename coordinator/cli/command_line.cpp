@@ -16,7 +16,7 @@ namespace potluck {
 namespace {
 
 constexpr std::string_view kPrefix = "POTLUCK_";
-// What is no flag: the home directory, and what the project's scripts and tests go by.
+// Variables that set no flag: the home directory, and those of the project's scripts and tests.
 constexpr const char* kOtherVariables[] = {"POTLUCK_HOME", "POTLUCK_BINARY", "POTLUCK_PRESET",
                                            "POTLUCK_BENCH_MODEL", "POTLUCK_BENCH_TEXT"};
 
@@ -85,6 +85,7 @@ const Command* find_command(const std::vector<Command>& commands, std::string_vi
 Status give(CLI::Option* option, const std::vector<std::string>& values) {
   try {
     for (const std::string& value : values) option->add_result(value);
+    // Parsing is over, so the parser will not do it any more.
     if (!values.empty()) option->run_callback();
   } catch (const CLI::Error& error) {
     return wrong_use(error.what());
@@ -92,7 +93,8 @@ Status give(CLI::Option* option, const std::vector<std::string>& values) {
   return {};
 }
 
-// The kind of value the flag takes, against the one that the file has.
+// Compares the kind of value that the flag takes with the kind that the file has; empty if they
+// agree.
 std::string find_mismatch(const CLI::Option& option, Setting::Kind kind) {
   const bool is_switch = option.get_expected_max() == 0 || option.get_type_size() == 0;
   const bool repeats = option.get_items_expected_max() > 1;
@@ -160,6 +162,7 @@ Status take_config(const std::string& path, bool must_exist, const std::vector<C
     if (!option) return option.error();
     if (*option == nullptr || (*option)->count() > 0) continue;
     if (Status fits = check_values(setting, path, **option); !fits) return fits;
+    // A switch that is off is one that was not given.
     const bool is_off = setting.values == std::vector<std::string>{"false"};
     if (setting.table != chosen.parser->get_name() || is_off) continue;
     if (Status given = give(*option, setting.values); !given) return given;
@@ -170,6 +173,7 @@ Status take_config(const std::string& path, bool must_exist, const std::vector<C
 Status take_variables(const std::map<std::string, std::string>& variables, const Command& chosen) {
   for (CLI::Option* option : chosen.parser->get_options()) {
     auto found = variables.find(option->get_envname());
+    // An empty variable counts as one that is not set, as scripts use it.
     if (found == variables.end() || found->second.empty() || option->count() > 0) continue;
     std::string fault = find_fault(*option, found->second);
     if (!fault.empty()) return wrong_use(found->first + ": " + fault);
@@ -214,6 +218,7 @@ Result<std::string> parse_arguments(CLI::App& app, const std::vector<Command>& c
                                     const std::vector<std::string>& arguments) {
   try {
     HiddenVariables hidden(commands);
+    // CLI11 takes a vector from its end.
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(std::move(reversed));
   } catch (const CLI::ExtrasError& error) {
@@ -276,6 +281,7 @@ Result<CommandLine> CommandLineParser::parse(const CommandLineInput& input, Stor
                              [](const Command& command) { return command.parser->parsed(); });
   if (chosen == commands_.end()) return wrong_use("expected a command");
   line.command = &*chosen;
+  // Each source fills what the ones before have left open: flags, variables, then the file.
   if (Status taken = take_variables(input.variables, *chosen); !taken) return taken.error();
   if (!no_config_) {
     const bool named = app_->get_option("--config")->count() > 0;

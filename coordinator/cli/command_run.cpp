@@ -118,7 +118,7 @@ bool wants_conversation(const RunFlags& flags) {
          (!flags.prompt.has_value() && !flags.chat.raw && !flags.json && is_typed());
 }
 
-// Who answers the model's calls: the user's command, else the person at the terminal.
+// What answers the model's calls: the user's command, else the person at the terminal.
 ToolAnswerer tool_answerer(const RunFlags& flags, const Environment& environment,
                            MessageInput& input) {
   if (!flags.chat.tool_command.empty()) {
@@ -156,6 +156,7 @@ Status generate_once(const RunFlags& flags, Runtime& runtime, Answerer& answerer
   } else {
     print_open_calls(*answer, environment.out);
   }
+  // No figures of an answer that did not arrive.
   if (environment.out.works()) terminal->notice(closing_line(*answer, counters));
   return {};
 }

@@ -148,12 +148,14 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
                        const RuntimeOptions& options, const Environment& environment) {
   Terminal& terminal = environment.terminal;
   CompletionEngine& engine = answerer.engine();
+  // In this order, so that whatever is announced works: first the engine, then the API that hands
+  // it requests, then the invitations.
   auto thread = EngineThread::start(&engine);
   if (!thread) return thread.error();
   auto api = ApiServer::start(api_options(flags.api), &engine, environment.storage,
                               &environment.clock, &environment.entropy, &terminal);
   if (!api) return api.error();
-  // Before anything is said: who reads a line may answer it with a signal.
+  // Before the first line is printed: a program that reads it may answer with a signal at once.
   StopSignal::Watch watch(environment.stop);
   terminal.notice("listening on " + (*api)->url());
   const PoolOptions& pool = options.pool_options;
@@ -162,6 +164,7 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
     print_invitation(*runtime.pool(), environment.out);
   }
   serve_until_stopped(runtime, answerer, environment, pool.state_directory, terminal);
+  // The engine first: it takes no further requests, and the API only waits for those under way.
   engine.drain();
   if (!(*api)->drain(std::chrono::seconds(flags.api.drain_seconds))) {
     terminal.notice(
@@ -199,6 +202,8 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   if (!options) return options.error();
   const std::string& state = options->pool_options.state_directory;
   if (Status made = environment.storage.make_directories(state); !made) return made;
+  // Keys, members and epoch are here. A second coordinator with the same ones would look to workers
+  // like a restart of the first.
   auto lock = environment.storage.lock(state + "/lock");
   if (!lock) return lock.error().in("another coordinator runs with this POTLUCK_HOME");
   auto runtime = open_runtime(*options, environment, &terminal);

@@ -60,6 +60,7 @@ bool take_value(const toml::node& node, Setting* setting) {
   const toml::array* list = node.as_array();
   if (list == nullptr) return take_scalar(node, setting);
   for (const toml::node& element : *list) {
+    // Only texts can be given several times.
     if (!element.is_string() || !take_scalar(element, setting)) return false;
   }
   setting->kind = Setting::Kind::kList;
@@ -116,6 +117,8 @@ Result<std::vector<Setting>> parse_config(const std::string& path, std::string_v
     Status taken = take_table(path, std::string(name.str()), *table, &settings);
     if (!taken) return taken.error();
   }
+  // Tables come from the parser in the order of their names; errors should come in that of the
+  // lines.
   std::stable_sort(settings.begin(), settings.end(),
                    [](const Setting& a, const Setting& b) { return a.line < b.line; });
   return settings;

@@ -46,6 +46,7 @@ void converse(Answerer& answerer, MessageInput& input, const ConversationOptions
     if (options.meanwhile) options.meanwhile();
     return !environment.stop.requested();
   };
+  // Where standard output takes no more, answers would go nowhere.
   while (environment.out.works()) {
     auto message = input.next(options.prompt, while_waiting);
     if (!message) {
@@ -58,6 +59,7 @@ void converse(Answerer& answerer, MessageInput& input, const ConversationOptions
     if ((*message)->find_first_not_of(" \t\r\n") == std::string::npos) continue;
     if (obey(**message, answerer, options, terminal)) continue;
     answer(**message, answerer, options, environment, terminal);
+    // Ctrl-C was for this answer; what SIGTERM asks for stays, and ends the conversation below.
     if (environment.stop.requested()) environment.stop.rearm();
     if (environment.stop.requested()) return;
   }

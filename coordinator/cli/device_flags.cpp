@@ -54,6 +54,7 @@ Result<DeviceOptions> device_options(const DeviceFlags& flags) {
   return options;
 }
 
+// As they were written: the worker parses them again, with the same checks.
 std::vector<std::string> join_arguments(const DeviceFlags& flags) {
   std::vector<std::string> arguments = {"--reader", flags.reader, "--read-depth",
                                         std::to_string(flags.read_depth)};

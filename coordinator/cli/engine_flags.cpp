@@ -111,6 +111,8 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.kv_type = chosen_kv(flags.kv, default_kv);
   options.stream.ram_bytes = ram;
   options.stream.store_directory = flags.store.empty() ? flags.model + ".potluck" : flags.store;
+  // auto is off for one machine, whose disk is never idle, and on for workers (below), whose disks
+  // are while the coordinator computes.
   options.stream.prefetch = flags.prefetch == "on";
   options.stream.log = terminal;
   options.slices = flags.slices;
@@ -125,6 +127,8 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.last_resort_bytes = kLastResortBytes;
   pool.log = terminal;
   pool.prefetch = flags.prefetch != "off";
+  // Digests, not experts: a coordinator has no store, but hashing all weights takes long enough to
+  // be done once.
   pool.records_directory = home_directory() + "/layers";
   pool.local.program = environment.program;
   pool.local.store_directory = flags.store.empty() ? home_directory() + "/store" : flags.store;

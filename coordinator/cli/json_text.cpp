@@ -46,6 +46,8 @@ const Json* find_field(const Json& document, const char* name) {
 std::string json_text(const Json& document) {
   constexpr int kOneLine = -1;
   constexpr bool kAllOfUnicode = false;
+  // Without the handler, bytes that are not UTF-8 would throw: file names and answers of models may
+  // hold any.
   const std::string text =
       document.dump(kOneLine, ' ', kAllOfUnicode, Json::error_handler_t::replace);
   // JSON lets DEL, C1 controls and the like stand as they are; they can only be inside of texts.

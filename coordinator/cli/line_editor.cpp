@@ -47,6 +47,7 @@ std::wstring plain_paste(std::wstring_view pasted) {
 std::unique_ptr<LineEditor> LineEditor::open() {
   // Input is UTF-8 here regardless of the environment; the format of numbers does not change.
   if (std::setlocale(LC_CTYPE, "C.UTF-8") == nullptr) return nullptr;
+  // The prompt and what is typed show on standard error: standard output carries answers alone.
   EditLine* editor = el_init("potluck", stdin, stderr, stderr);
   if (editor == nullptr) return nullptr;
   History* history = history_init();
@@ -58,6 +59,7 @@ LineEditor::LineEditor(EditLine* editor, History* history) : editor_(editor), hi
   brackets_pastes_ = terminal != nullptr && std::string_view(terminal) != "dumb";
   el_set(editor, EL_CLIENTDATA, this);
   el_set(editor, EL_EDITOR, "emacs");
+  // Signals belong to StopSignal; libedit would put handlers of its own in place.
   el_set(editor, EL_SIGNAL, 0);
   el_set(editor, EL_PROMPT, &LineEditor::on_prompt);
   el_set(editor, EL_GETCFN, &LineEditor::on_read);
@@ -121,6 +123,7 @@ std::optional<unsigned char> LineEditor::read_byte() {
     if (!(*while_waiting_)()) {
       const LineInfo* typed = el_line(editor_.get());
       wait_ended_ = true;
+      // Ctrl-C with something typed drops that; on an empty line it ends the input.
       dropped_ = typed->lastchar != typed->buffer;
       return std::nullopt;
     }
@@ -143,6 +146,7 @@ bool LineEditor::read_character(wchar_t* character) {
 }
 
 std::wstring LineEditor::read_paste() {
+  // Bounded, for the end of a paste may never come.
   std::wstring pasted;
   wchar_t character = 0;
   while (!pasted.ends_with(kPasteEnd) && pasted.size() <= limits::kPromptBytes &&

@@ -25,9 +25,11 @@ Result<std::optional<std::string>> LineReader::next(const std::string& prompt,
   if (prompts_) terminal_.text(prompt);
   while (true) {
     const size_t end = buffer_.find('\n');
+    // The last line may have no line end.
     const bool whole = end != std::string::npos || (closed_ && !buffer_.empty());
     if (whole) {
       std::string line = take_line(end);
+      // The rest of a line that was too long is no message of its own.
       if (std::exchange(skips_, false)) continue;
       if (Status good = check(line); !good) return good.error();
       return std::optional(std::move(line));
@@ -72,6 +74,8 @@ void LineReader::read_available(Duration patience) {
   char chunk[4096];
   const ssize_t got = read(descriptor_, chunk, sizeof chunk);
   if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  // An error ends the input as its end does: a terminal that was hung up answers every read with
+  // EIO.
   closed_ = got <= 0;
   if (got > 0) buffer_.append(chunk, static_cast<size_t>(got));
 }

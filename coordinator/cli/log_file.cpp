@@ -103,11 +103,12 @@ std::string text_with_fields(const LogEvent& event) {
     text += fmt::format(" {}={}", field.name,
                         plain != nullptr ? *plain : json_text(as_json(field.value)));
   }
+  // A name with a line break in it would forge a line of the log.
   return terminal_line(text);
 }
 
 // Writes each line with one system call where it can: O_APPEND then keeps the lines of several
-// programs apart.
+// programs apart. No mutex of its own: calls come one at a time.
 class LogFile::Sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   explicit Sink(int descriptor) : descriptor_(descriptor) {}

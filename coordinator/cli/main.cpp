@@ -20,6 +20,8 @@ constexpr int kExitFailed = 1;
 constexpr int kExitWrongUse = 2;
 constexpr int kExitBrokenPipe = 128 + SIGPIPE;  // what shells show for filters that end like this
 
+// Local workers are started by it. argv[0] may be relative to another directory, or anything at
+// all.
 std::string own_path() {
   char path[PATH_MAX];
   ssize_t length = readlink("/proc/self/exe", path, sizeof path);
@@ -34,7 +36,9 @@ bool is_quiet(const CLI::App& parser) {
 int run_command(const Command& command, Output& out, const StopSignal& stop, Terminal& terminal) {
   const std::string what = command.parser == nullptr ? "help" : name_of(*command.parser);
   Status done = guard_memory(what, command.run);
+  // A result that did not arrive is a failure, even if the command did all it had to.
   Status written = out.finish();
+  // Without a message, as filters end: in `potluck .. | head` nothing went wrong.
   if (done && out.reader_gone()) return kExitBrokenPipe;
   if (!done && done.error().code == ErrorCode::kCancelled) return stop.exit_code();
   const Status& status = done ? written : done;
@@ -44,6 +48,9 @@ int run_command(const Command& command, Output& out, const StopSignal& stop, Ter
 }
 
 int potluck_main(int argc, char** argv) {
+  // Before anything else, and in this order: what fails from here on fails with a message; then
+  // descriptors 0 to 2 are there before any file could get their numbers; the limit of descriptors
+  // changes, and signals are blocked, before there are other threads.
   prepare_for_scarcity();
   reserve_standard_descriptors();
   let_writes_fail();

@@ -37,6 +37,7 @@ size_t edits_between(std::string_view from, std::string_view to) {
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known) {
   if (name.size() > kLongest) return {};
   std::string nearest;
+  // One edit in three characters: with more, nearly any short name would be near another one.
   size_t least = std::max<size_t>(1, name.size() / 3) + 1;
   for (const std::string& candidate : known) {
     const size_t edits = edits_between(name, candidate);

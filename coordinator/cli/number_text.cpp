@@ -96,6 +96,8 @@ uint64_t unit_factor(std::string_view name) {
 
 // digits x factor, rounded down; false beyond kLargestSize.
 bool scaled(const Digits& digits, uint64_t factor, uint64_t* bytes) {
+  // The whole part stays an integer: a double holds whole numbers up to 2^53 only, and 10000TB is
+  // more.
   uint64_t whole = 0;
   if (!whole_value(digits.whole, &whole) || whole > kLargestSize / factor) return false;
   double fraction = 0;
@@ -134,6 +136,7 @@ Result<double> read_decimal(std::string_view text, DecimalRange range) {
       split_digits(text, &digits) && (digits.rest.empty() || is_exponent(digits.rest));
   if (!is_number) return expected(what, text);
   double value = 0;
+  // Not strtod(), which wants a comma in some locales.
   auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool whole_text = failure == std::errc() && end == text.data() + text.size();
   if (!whole_text || !(value >= range.low && value <= range.high)) return expected(what, text);

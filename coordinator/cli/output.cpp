@@ -25,6 +25,8 @@ void Output::page(std::string_view text) {
 }
 
 bool Output::text(std::string_view piece) {
+  // A terminal obeys escape sequences, and a model can be made to write them. A file or pipe gets
+  // the text as it is.
   return is_terminal_ ? write(shown_.push(piece)) : write(piece);
 }
 

@@ -23,6 +23,7 @@ void reserve_standard_descriptors() {
   for (int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
     // The lowest free descriptor is the one that was missing: those below it are open by now.
+    // Without a word: there may be no standard error.
     if (open_nothing() < 0) _exit(1);
   }
 }

@@ -50,6 +50,8 @@ nlohmann::json describe_worker(const ClusterState& cluster, const PeerKey& key,
 }  // namespace
 
 nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
+  // These two take the loop's lock themselves, so they come before it is taken here: it is not
+  // recursive.
   ExpertCounters counters = runtime.counters();
   uint64_t delivered = runtime.pool()->bytes_delivered();
   auto lock = runtime.pool()->lock();
@@ -76,6 +78,7 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
 
 Status write_status(Storage& storage, const std::string& state_directory,
                     const nlohmann::json& status) {
+  // It names devices and where they are reached.
   constexpr uint32_t kOwnerOnly = 0600;
   return storage.write_atomic(status_path(state_directory), as_bytes(json_text(status)),
                               kOwnerOnly);

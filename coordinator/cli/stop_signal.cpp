@@ -1,3 +1,5 @@
+// A thread that waits with sigwait() instead of a handler: a handler may call next to nothing
+// (signal-safety(7)), while this one takes a lock and wakes others.
 #include "coordinator/cli/stop_signal.h"
 
 #include <pthread.h>
@@ -46,9 +48,12 @@ void StopSignal::wait_for_signals() {
   int received = 0;
   while (sigwait(&signals, &received) == 0) {
     if (ending_) return;
+    // Sent from outside, it means nothing.
     if (received == SIGUSR1) continue;
     if (received == SIGTERM) terminating_ = true;
     std::lock_guard lock(mutex_);
+    // _exit(), not exit(): other threads are at work, and destructors of static objects would pull
+    // away what they use.
     if (requested_.exchange(true) || watches_ == 0) _exit(kSignalled + received);
     requested_now_.notify_all();
   }

@@ -27,6 +27,7 @@ Terminal::~Terminal() {
 
 void Terminal::configure(const LogFlags& flags, bool quiet) {
   quiet_ = quiet;
+  // With a file, level and format are the file's, and standard error shows what it always shows.
   shown_level_ = flags.file.empty() ? log_level(flags) : LogLevel::kInfo;
   if (quiet) shown_level_ = LogLevel::kError;
   shows_json_ = flags.json() && flags.file.empty();
@@ -51,6 +52,8 @@ bool Terminal::wants(LogLevel level) const {
 void Terminal::write(const LogEvent& event) {
   if (!wants(event.level)) return;
   MutexLock lock(mutex_);
+  // Peers can cause events, so those are limited; what the command itself says cannot become a
+  // flood.
   if (event.component == kCommand || limiter_.admit(event.message)) record(event);
   record_summaries();
 }
@@ -71,6 +74,7 @@ void Terminal::record(const LogEvent& event) {
   if (file_ == nullptr) return;
   Status written = file_->write(event);
   if (written) return;
+  // Given up after the first failure: a full disk would otherwise be told of with every event.
   file_ = nullptr;
   show({LogLevel::kError, kCommand, written.error().message + "; the log ends here"});
 }

@@ -28,6 +28,8 @@ Error system_error(const std::string& what) {
 // Both ends of a pipe, closed with the object.
 class Pipe {
  public:
+  // O_CLOEXEC: another process that is started meanwhile would inherit the ends, and then the end
+  // of input never comes.
   Pipe() { good_ = pipe2(ends_.data(), O_CLOEXEC) == 0; }
   ~Pipe() {
     close_end(0);
@@ -116,6 +118,7 @@ Status exchange(Pipe* input, const Pipe& output, std::string_view text, std::str
   while (true) {
     std::array<pollfd, 2> ends = {pollfd{output.end(0), POLLIN, 0},
                                   pollfd{input->end(1), POLLOUT, 0}};
+    // Looked at once a turn, since poll() is not woken: StopSignal's thread takes the signal.
     if (stop) return Error{ErrorCode::kCancelled, "the tool command was stopped"};
     if (poll(ends.data(), ends.size(), kTurnMilliseconds) <= 0) continue;
     if (ends[1].revents != 0) write_some(input, &text);

@@ -1,3 +1,6 @@
+// Two indices beside the records, from units to workers: holders_ (ready now, for the dispatcher)
+// and keepers_ (have the bytes, for workers that fetch). Every key in them is a worker in workers_;
+// a lost worker leaves all three at once.
 #include "coordinator/cluster/cluster_state.h"
 
 #include <algorithm>
@@ -53,6 +56,8 @@ void ClusterState::on_event(const WorkerJoined& event) {
   record.software = event.software;
   record.ram_bytes = event.ram_bytes;
   record.disk_bytes = event.disk_bytes;
+  // What it said of its room was true of its earlier life; until it says so again, the disk it
+  // offers is all there is to go by.
   record.room_bytes = ~uint64_t{0};
   record.bulk_endpoint = event.bulk_endpoint;
 }
@@ -61,6 +66,8 @@ void ClusterState::on_event(const WorkerLost& event) {
   auto found = workers_.find(event.key);
   if (found == workers_.end()) return;
   forget_ready(event.key, found->second);
+  // A keeper may have units that it is not assigned any more, so its record does not lead to all of
+  // them.
   for (auto entry = keepers_.begin(); entry != keepers_.end();) {
     std::erase(entry->second, event.key);
     entry = entry->second.empty() ? keepers_.erase(entry) : std::next(entry);
@@ -80,6 +87,7 @@ void ClusterState::on_event(const UnitsAssigned& event) {
       ++unit;
       continue;
     }
+    // Not from keepers_: the next holder fetches the unit from this worker.
     remove_key(holders_, *unit, event.key);
     unit = record.ready.erase(unit);
   }
@@ -122,6 +130,8 @@ void ClusterState::forget_ready(const PeerKey& key, WorkerRecord& record) {
   record.ready.clear();
 }
 
+// In order of the workers' numbers. Keys are random: in their order, the choice among holders would
+// be another one in every run.
 void ClusterState::add_key(KeysByUnit& index, UnitId unit, const PeerKey& key) {
   std::vector<PeerKey>& keys = index[unit];
   uint32_t number = workers_.at(key).number;

@@ -1,3 +1,7 @@
+// Why not simply send: libzmq bounds the queue to a peer in messages, not in bytes, and an
+// assignment of a large model takes hundreds of kilobytes. So large messages are only marked here,
+// made when they leave, and no more of them leave than the peer has confirmed by answering a beat
+// sent behind them.
 #include "coordinator/cluster/control_outbox.h"
 
 #include <algorithm>
@@ -28,13 +32,16 @@ uint64_t bytes_of(const Assignment& assignment) {
 
 void ControlOutbox::add(const PeerKey& peer, Channel channel, Message message) {
   if (peers_.size() >= kPeers && !peers_.contains(peer)) {
-    // Most of them only have not confirmed what they were sent.
+    // Most of them are only kept for what they have not confirmed.
     std::erase_if(peers_, [](const auto& entry) { return entry.second.nothing_to_say(); });
     if (peers_.size() >= kPeers) return;
   }
   Peer& entry = peers_[peer];
-  // It may have started anew and never have been asked.
+  // A worker that is welcomed may have started anew, and its earlier life took the beat with it:
+  // ask again at once.
   if (message.index() == kWelcome) entry.asked_at = -kAskAgain;
+  // One slot for each kind: however often something is said before it leaves, it takes the memory
+  // of one.
   Message& slot = entry.small[{channel, message.index()}];
   const auto* before = std::get_if<Heartbeat>(&slot);
   auto* beat = std::get_if<Heartbeat>(&message);
@@ -56,6 +63,7 @@ std::vector<OutgoingMessage> ControlOutbox::take(TimePoint now, uint64_t epoch,
   std::vector<OutgoingMessage> out;
   for (auto entry = peers_.begin(); entry != peers_.end();) {
     auto& [key, peer] = *entry;
+    // A worker ignores the roster of an epoch that it was not welcomed to.
     take_small(key, peer, true, &out);
     take_large(key, peer, makers, &out);
     take_small(key, peer, false, &out);
@@ -96,7 +104,7 @@ void ControlOutbox::take_large(const PeerKey& key, Peer& peer, const Makers& mak
   }
 }
 
-// Again and again: one that starts anew never heard the first beat.
+// Asked again every kAskAgain: a worker that has started anew never heard the first beat.
 void ControlOutbox::ask(const PeerKey& key, Peer& peer, TimePoint now, uint64_t epoch,
                         std::vector<OutgoingMessage>* out) {
   if (peer.asked != 0 && now < peer.asked_at + kAskAgain) return;
@@ -112,6 +120,8 @@ void ControlOutbox::ask(const PeerKey& key, Peer& peer, TimePoint now, uint64_t 
 void ControlOutbox::on_answered(const PeerKey& peer, uint64_t sequence) {
   auto found = peers_.find(peer);
   if (found == peers_.end() || found->second.asked == 0) return;
+  // Messages arrive in order, so an answer to a later beat confirms as well. A number that was
+  // never sent confirms nothing.
   if (sequence < found->second.asked || sequence >= next_sequence_) return;
   found->second.asked = 0;
   found->second.unconfirmed = 0;

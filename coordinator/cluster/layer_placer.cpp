@@ -1,3 +1,7 @@
+// A layer waits for its slowest worker, so equal counts come before everything else; then slices of
+// one expert go apart, since a token that uses the expert uses all of them at once; then as little
+// moves as possible. Ties are broken by numbers throughout: the same workers get the same units in
+// every run.
 #include "coordinator/cluster/layer_placer.h"
 
 #include <algorithm>
@@ -22,6 +26,9 @@ LayerPlacer::LayerPlacer(uint32_t experts, uint32_t slices, std::vector<PlacerWo
       siblings_(size_t{experts} * workers_.size(), 0),
       released_(experts, 0) {}
 
+// The order matters: quotas favor workers that hold much already, so holdings are put first; what
+// goes beyond a quota is released before anything is placed, so that it can be placed in the same
+// pass.
 std::vector<int32_t> LayerPlacer::place() {
   keep_holdings();
   set_quotas();
@@ -85,6 +92,7 @@ void LayerPlacer::set_quotas() {
   for (uint32_t i = 0; i < worker_count(); ++i) {
     quotas_[i] = std::min(workers_[i].capacity, level);
     left -= quotas_[i];
+    // Its disk is full at the level.
     if (workers_[i].capacity <= level) continue;
     next.emplace_back(units_of_[i].size() <= level, workers_[i].load, i);
   }
@@ -95,6 +103,7 @@ void LayerPlacer::set_quotas() {
 void LayerPlacer::set_sibling_limit() {
   auto takers = static_cast<uint32_t>(
       std::count_if(quotas_.begin(), quotas_.end(), [](uint32_t quota) { return quota > 0; }));
+  // With fewer workers than slices some have to share; then as few as possible on each.
   if (takers > 0) sibling_limit_ = (slices_ + takers - 1) / takers;
 }
 
@@ -107,8 +116,9 @@ void LayerPlacer::release_surplus(uint32_t worker) {
   }
 }
 
-// Leaves first what has siblings beside it, then what leaves its expert's other slices alone (a
-// newcomer shall get slices of many experts), then the highest number. -1: nothing has to go.
+// The unit that leaves first: one with the most siblings beside it; then one of an expert of which
+// least was released so far (a newcomer is to get slices of many experts); then the highest number.
+// -1: nothing has to go.
 int64_t LayerPlacer::unit_to_release(uint32_t worker) {
   using Rank = std::tuple<uint32_t, int64_t, uint32_t>;
   Rank best{0, 0, 0};
@@ -163,6 +173,8 @@ bool LayerPlacer::make_room(uint32_t unit) {
   if (end < 0) return false;
   auto worker = static_cast<uint32_t>(end);
   for (; steps[worker].from >= 0; worker = static_cast<uint32_t>(steps[worker].from)) {
+    // From the end, where there is room, back to the beginning: each move fills the place that the
+    // one before has just vacated.
     take_away(steps[worker].moved);
     put(steps[worker].moved, worker);
   }
@@ -172,6 +184,8 @@ bool LayerPlacer::make_room(uint32_t unit) {
 
 // Breadth first; the worker with room, or -1.
 int64_t LayerPlacer::find_room(uint32_t unit, std::vector<Step>& steps) {
+  // Each worker is visited once, by the shortest way, so a chain is never longer than the pool is
+  // large.
   std::deque<uint32_t> queue;
   auto visit = [&](uint32_t moved, int64_t from) {
     for (uint32_t next = 0; next < worker_count(); ++next) {

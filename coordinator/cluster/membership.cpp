@@ -1,3 +1,6 @@
+// One message or tick may change many things (who is a member, who is told what), but nothing is
+// sent here: it is marked in the outbox, and take_outgoing() makes of it what is true when it
+// leaves. How greetings are answered is in membership_greetings.cpp.
 #include "coordinator/cluster/membership.h"
 
 #include <algorithm>
@@ -16,8 +19,8 @@ namespace {
 
 // A peer that we do not know may send a whole queue of old messages: one answer is enough for all.
 constexpr Duration kNudgeInterval = std::chrono::milliseconds(100);
-// Names no coordinator's life. A worker that hears of another epoch than its own says Hello; our
-// own would tell one that we gave up in this very epoch that all is well.
+// The epoch of no coordinator. A worker that hears of another epoch than its own says Hello. Told
+// our own, a worker that we gave up in this very epoch would think that all is well.
 constexpr uint64_t kNoEpoch = 0;
 // For people; longer names only fill lines.
 constexpr size_t kNameBytes = 64;
@@ -54,6 +57,7 @@ bool Membership::on_message(const PeerKey& from, Channel channel, const Message&
       std::holds_alternative<Residency>(message) || std::holds_alternative<SourceReport>(message) ||
       std::holds_alternative<Heartbeat>(message) || std::holds_alternative<Goodbye>(message);
   if (!ours) return false;
+  // Strangers can reach the join channel: no other verb may be taken from it.
   if (channel != (join ? Channel::kJoin : Channel::kCompute)) {
     refuse(from, channel, RefusalReason::kProtocol,
            fmt::format("{} has no place on this channel", message_name(message)));
@@ -70,8 +74,10 @@ bool Membership::on_message(const PeerKey& from, Channel channel, const Message&
 }
 
 void Membership::on_member_message(const PeerKey& from, const Message& message) {
+  // First of all: an allowed key that is no member is told so by this, whatever it says.
   heard_from(from);
-  // It has left again before its greeting was answered.
+  // It has left again before its greeting was answered: answering now would admit a worker that is
+  // gone.
   if (std::holds_alternative<Goodbye>(message)) forget_held_greeting(from);
   if (!is_member(from)) return;
   if (const auto* residency = std::get_if<Residency>(&message)) {
@@ -79,6 +85,7 @@ void Membership::on_member_message(const PeerKey& from, const Message& message) 
   } else if (const auto* report = std::get_if<SourceReport>(&message)) {
     update_sources(from, *report);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
+    // A beat that wants an answer is the worker's own, and its number means nothing to the outbox.
     if (!heartbeat->reply_wanted) outbox_.on_answered(from, heartbeat->sequence);
     answer_heartbeat(from, *heartbeat);
   } else if (const auto* goodbye = std::get_if<Goodbye>(&message)) {
@@ -133,6 +140,7 @@ void Membership::on_tick() {
       send_heartbeat(peer, liveness == Liveness::kSuspect);
     }
   }
+  // A peer that sends and does not read would never be silent; it must not keep its units for that.
   for (const PeerKey& peer : outbox_.stuck(now)) {
     bool known = is_member(peer) && std::none_of(dead.begin(), dead.end(), [&](const Loss& loss) {
                    return loss.peer == peer;
@@ -148,6 +156,8 @@ void Membership::excuse_silence() {
   for (auto& [peer, clock] : clocks_) clock.heard(clock_.now());
 }
 
+// Everything that on_tick() and take_outgoing() do by time has a line here. What is missing here is
+// done late, or never while no message comes.
 TimePoint Membership::next_tick() const {
   TimePoint next = last_tick_ + kHeartbeatInterval;
   if (auto outbox = outbox_.next_change()) next = std::min(next, *outbox);
@@ -181,6 +191,8 @@ std::optional<Refusal> Membership::why_not(const PeerKey& from, const Hello& hel
         RefusalReason::kInvitation,
         fmt::format("key {} is not on the allow list: ask for an invitation", from.text())};
   }
+  // Before everything else in the greeting: another version may mean something else by the same
+  // fields.
   if (hello.protocol_version != kProtocolVersion) {
     return Refusal{RefusalReason::kVersion, fmt::format("protocol version: expected {}, found {}",
                                                         kProtocolVersion, hello.protocol_version)};
@@ -220,8 +232,8 @@ void Membership::accept_join(const PeerKey& from, const JoinRequest& request) {
   std::string name = clean_text(request.name, kNameBytes);
   bool known = allow_list_.contains(from);
   // A member that asks again (our answer was lost) is in already; its new invitation, if it is one,
-  // is used up all the same. Who cannot be admitted, because the list cannot be saved, keeps a good
-  // invitation.
+  // is used up all the same. A worker that cannot be admitted, because the list cannot be saved,
+  // keeps a good invitation.
   Status redeemed = invitations_.redeem(request.secret, clock_.unix_seconds(), [&] {
     if (known) return Status();
     Status added = allow_list_.add(from, name);
@@ -243,16 +255,20 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
     nudge(from);
     return;
   }
+  // A header may hold far more units than a worker can have; looking each of them up would cost us
+  // more than sending them costs it.
   size_t most = std::max(residency.ready.size(), residency.lost.size());
   if (most > limits::kUnitsPerReport) {
     refuse(from, Channel::kCompute, RefusalReason::kProtocol,
            fmt::format("a report of {} units, expected at most {}", most, limits::kUnitsPerReport));
     return;
   }
+  // Room does not depend on the assignment that a report is about.
   update_room(from, residency.room_bytes);
   const WorkerRecord& record = *state_.worker(from);
   // About an older assignment: the worker reports again on the one that is on its way to it.
   if (residency.version != record.assignment_version) return;
+  // Told, but no reason to end a membership: ClusterState passes over what is not assigned.
   auto foreign = std::count_if(residency.ready.begin(), residency.ready.end(),
                                [&](UnitId unit) { return !record.assigned.contains(unit); });
   if (foreign > 0) {
@@ -323,7 +339,8 @@ void Membership::refuse(const PeerKey& peer, Channel channel, RefusalReason reas
   send(peer, channel, Refusal{reason, std::move(message)});
 }
 
-// All at once: who goes at the same moment gets no units of the others.
+// All at once, and only then a new placement: otherwise the units of the first would be assigned to
+// a worker that is lost in the next step.
 void Membership::lose(const std::vector<Loss>& losses) {
   if (losses.empty()) return;
   std::vector<std::string> texts;
@@ -353,13 +370,15 @@ void Membership::lose(const std::vector<Loss>& losses) {
 }
 
 void Membership::rebalance(const PeerKey* greeted) {
+  // Once founded, always founded: a worker that leaves again must not stop placement.
   founded_ = founded_ || state_.workers().size() >= options_.founding_workers;
   room_changed_ = false;
   if (!founded_) return;
   placed_at_ = clock_.now();
   std::vector<PlacementWorker> workers;
   for (const auto& [peer, record] : state_.workers()) {
-    // A worker without room keeps what it has, and not what it was only to have.
+    // A worker whose store is full keeps the units that are ready there; those that it was only
+    // assigned may go elsewhere.
     bool full = record.room_bytes < record.disk_bytes;
     const std::set<UnitId>& holding = full ? record.ready : record.assigned;
     uint64_t room = std::min(record.disk_bytes, record.room_bytes);
@@ -367,12 +386,14 @@ void Membership::rebalance(const PeerKey* greeted) {
   }
   for (auto& [peer, units] : place_units(manifest_, options_.slices, workers)) {
     const std::set<UnitId>& assigned = state_.worker(peer)->assigned;
+    // An assignment is large, and most workers keep theirs when one comes or goes.
     bool same = std::equal(units.begin(), units.end(), assigned.begin(), assigned.end());
     if (!same || (greeted != nullptr && peer == *greeted)) assign(peer, std::move(units));
   }
 }
 
 void Membership::assign(const PeerKey& peer, std::vector<UnitId> units) {
+  // By its version a report of the worker is matched to the assignment that it is about.
   uint64_t version = next_version_++;
   notices_.add(fmt::format("{} is assigned {} units", state_.describe(peer), units.size()),
                LogLevel::kDebug, {{"worker", peer.brief()}, {"units", units.size()}});
@@ -418,6 +439,7 @@ std::vector<std::vector<uint16_t>> Membership::holders_for(const PeerKey& peer,
     for (size_t k = 0; k < keepers.size(); ++k) {
       const PeerKey& keeper = keepers[(i + k) % keepers.size()];
       if (holders[i].size() == limits::kHoldersPerUnit) break;
+      // A worker without an endpoint serves no grains.
       if (keeper == peer || state_.worker(keeper)->bulk_endpoint.empty()) continue;
       holders[i].push_back(indices.at(keeper));
     }

@@ -1,4 +1,6 @@
-// How Membership answers greetings: at once, but one worker's repetitions are answered together.
+// How Membership answers greetings: the first at once; repetitions within a pause together, and the
+// pause doubles while they keep coming. A worker that restarts in a loop, or greets out of malice,
+// then costs a bounded number of placements and assignments.
 #include <algorithm>
 
 #include "coordinator/cluster/membership.h"
@@ -16,7 +18,8 @@ constexpr size_t kGreetingsKept = 4 * size_t{limits::kWorkers};
 
 }  // namespace
 
-// A greeting costs far more than it takes to say: everything the worker has to hold is told again.
+// A greeting costs far more than it takes to say: a Welcome, the rosters of all and an assignment
+// came to a hundred kilobytes for each, when each was answered by itself.
 void Membership::on_hello(const PeerKey& from, const Hello& hello) {
   auto known = greetings_.find(from);
   if (known == greetings_.end()) {
@@ -25,18 +28,22 @@ void Membership::on_hello(const PeerKey& from, const Hello& hello) {
   }
   Greeting& greeting = known->second;
   if (auto clock = clocks_.find(from); clock != clocks_.end()) clock->second.heard(clock_.now());
-  // To refuse costs little, and one that is of no use any more is to be known as that.
+  // A refusal costs little, and a member that has become unfit must not keep its units until the
+  // pause is over.
   bool due = clock_.now() - greeting.answered_at >= greeting.pause || why_not(from, hello);
   if (due) {
     greeting.held.reset();
     admit(from, hello);
   } else if (!is_member(from) || hello != greeting.answered) {
+    // A worker that was lost meanwhile is held even if it repeats itself: what it was answered is
+    // void.
     greeting.held = hello;
   }
 }
 
 void Membership::answer_held_greetings() {
   TimePoint now = clock_.now();
+  // Listed first: admit() changes the map that is walked here.
   std::vector<std::pair<PeerKey, Hello>> due;
   for (auto& [peer, greeting] : greetings_) {
     if (!greeting.held || now - greeting.answered_at < greeting.pause) continue;
@@ -64,7 +71,8 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
   const WorkerRecord* known = state_.worker(from);
   bool greeted_before = known != nullptr;
   uint32_t number = known != nullptr ? known->number : next_number_++;
-  // What others must be told, and where units go, does not change with every repetition.
+  // Most greetings repeat what is known. Telling all workers a roster, or placing all units, only
+  // for what has changed keeps one worker's repetitions from costing the whole pool.
   std::string name = clean_text(hello.name, kNameBytes);
   bool same_roster =
       known != nullptr && known->name == name && known->bulk_endpoint == hello.bulk_endpoint;

@@ -1,3 +1,5 @@
+// Layer by layer, since balance is needed within each: a step waits for the slowest worker of every
+// layer, not for the one that holds most in all.
 #include "coordinator/cluster/placement.h"
 
 #include <algorithm>
@@ -16,7 +18,8 @@ struct Candidate {
   uint64_t disk_left = 0;
 };
 
-// The outcome may depend on who is there, not on the order in which they are named.
+// The outcome may depend on which workers there are, not on the order in which they are named: the
+// same workers then find their units in their stores after a restart.
 std::vector<Candidate> sorted_candidates(const std::vector<PlacementWorker>& workers) {
   std::vector<Candidate> candidates;
   for (const PlacementWorker& worker : workers) {
@@ -71,6 +74,7 @@ uint32_t room_for(uint64_t disk_left, const Remaining& remaining, uint64_t large
       static_cast<double>(remaining.layer_bytes) / static_cast<double>(remaining.model_bytes);
   auto budget = static_cast<uint64_t>(static_cast<double>(disk_left) * share);
   return static_cast<uint32_t>(
+      // The share is rounded as a double, which may end above what is left.
       std::min<uint64_t>(std::min(budget, disk_left) / largest_unit, units));
 }
 
@@ -88,6 +92,7 @@ std::vector<PlacerWorker> placer_workers(const std::vector<Candidate>& candidate
                                  UnitId{layer_number, 0, 0});
     for (; unit != candidate.holding.end() && unit->layer == layer_number; ++unit) {
       auto slice = std::lower_bound(list.slices.begin(), list.slices.end(), unit->slice);
+      // Holdings of a pool with other slices, or of another model, are no reason to fail.
       if (slice == list.slices.end() || *slice != unit->slice) continue;
       if (unit->expert >= layer.experts) continue;
       auto index = static_cast<uint32_t>(slice - list.slices.begin());

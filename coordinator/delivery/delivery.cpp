@@ -61,6 +61,8 @@ class Delivery::GrainCache {
     if (ByteVector* known = grains_.find(id)) return ByteSpan(*known);
     Result<GrainView> cut = experts_.fetch(id);
     if (!cut) return cut.error();
+    // Otherwise a model file that was replaced under us would look like a malicious coordinator:
+    // workers refuse bytes that do not match, and stop asking their source.
     if (sha256(cut->bytes) != manifest_.digest_of(id)) {
       return Error{ErrorCode::kCorrupt, "the model file was altered since its manifest was made"};
     }
@@ -90,7 +92,8 @@ bool Delivery::on_message(const PeerKey& from, const Message& message, bool is_m
   const auto* grain = std::get_if<FetchGrain>(&message);
   if (manifest == nullptr && grain == nullptr) return false;
   if (!is_member) {
-    // One that was given up and does not know it yet asks many times before it greets.
+    // A worker that was given up and does not know it yet asks many times before it greets: one
+    // line is enough.
     if (last_stranger_ != from) {
       notices_.add(fmt::format("peer {} asked for model data without being a member", from.brief()),
                    LogLevel::kWarning, {{"peer", from.brief()}});
@@ -108,6 +111,7 @@ bool Delivery::on_message(const PeerKey& from, const Message& message, bool is_m
 
 std::vector<OutgoingMessage> Delivery::take_outgoing(size_t limit) {
   std::vector<OutgoingMessage> parts;
+  // not_sent() is only asked about the parts of the last call.
   taken_.clear();
   while (parts.size() < limit && pacer_.may_send(clock_.now())) {
     std::optional<BulkRequest> request = queue_.take(clock_.now());
@@ -145,6 +149,7 @@ void Delivery::not_sent(const OutgoingMessage& message, bool gone) {
            taken.offset == data->offset;
   });
   if (request == taken_.end()) return;
+  // The part was counted when it was taken; its own length went away with the message.
   bytes_delivered_ -= std::min<uint64_t>(
       bytes_delivered_, std::min<uint64_t>(request->length, data->total - data->offset));
   if (gone) {
@@ -175,6 +180,8 @@ ByteSpan Delivery::grain_content(const FetchGrain& fetch) {
   GrainId id = fetch.grain;
   std::string name =
       fmt::format("grain {} of expert {} in layer {}", id.grain, id.expert, id.layer);
+  // The place says what to cut and the digest what must come of it. Both are the peer's, and only a
+  // pair that the manifest has leads to reading the file.
   if (!manifest_.contains(id) || manifest_.digest_of(id) != fetch.digest) {
     notices_.add(fmt::format("{} was asked for as {}, which the manifest does not say", name,
                              fetch.digest.hex()),

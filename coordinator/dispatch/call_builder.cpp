@@ -30,6 +30,7 @@ OutgoingMessage build_call(const CallTerms& terms, const ExpertBatch& batch,
   std::vector<uint32_t> batch_rows;
   batch_rows.reserve(rows);
   for (size_t begin = 0; begin < calls.size();) {
+    // The activations of a row are sent once, with all its calls to this worker behind it.
     size_t end = end_of_row(calls, begin);
     compute.rows.push_back(build_row(batch, calls.subspan(begin, end - begin)));
     batch_rows.push_back(calls[begin].row);

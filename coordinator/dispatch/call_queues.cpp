@@ -14,6 +14,7 @@ namespace {
 uint32_t fitting_rows(const ActivationView& input) {
   uint64_t request = activation_wire_bytes(input.form, input.columns);
   uint64_t reply = largest_packed_bytes(input.columns);
+  // The reply has the same limit, and before packing it is the larger one: sums of 64 bits.
   uint64_t rows = limits::kTensorBytes / std::max(request, reply);
   return static_cast<uint32_t>(std::clamp<uint64_t>(rows, 1, limits::kRowsPerMessage));
 }
@@ -24,6 +25,7 @@ size_t end_of_message(const WaitingCalls& waiting, uint32_t* rows) {
   uint32_t taken = 0;
   while (taken < *rows) {
     size_t row_end = end_of_row(waiting.calls, end);
+    // A row is never cut, so the first one goes whatever its length.
     if (taken > 0 && row_end - waiting.begin > limits::kCallsPerMessage) break;
     end = row_end;
     ++taken;
@@ -35,6 +37,7 @@ size_t end_of_message(const WaitingCalls& waiting, uint32_t* rows) {
 }  // namespace
 
 uint32_t rows_of_next(const WaitingCalls& waiting, uint32_t most) {
+  // Even parts: 10 rows of which 8 fit a message go as 5 and 5, not as 8 and 2.
   most = std::min(fitting_rows(waiting.batch->input), most);
   return ceil_div(waiting.rows, ceil_div(waiting.rows, most));
 }
@@ -53,6 +56,8 @@ CallQueues::Cut CallQueues::cut_front(const PeerKey& worker, uint32_t rows, Call
   WaitingCalls& next = queue.front();
   Cut cut;
   cut.rows = rows;
+  // The usual case, every layer of a decode: all fits one message, and the list is moved, not
+  // copied.
   if (rows == next.rows && next.begin == 0 && next.calls.size() <= limits::kCallsPerMessage) {
     cut.calls = std::exchange(next.calls, {});
     cut.last = true;

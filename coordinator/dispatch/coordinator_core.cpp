@@ -35,6 +35,8 @@ void CoordinatorCore::on_frames(const Envelope& envelope) {
 
 void CoordinatorCore::route(const PeerKey& from, Channel channel, const Message& message,
                             ByteSpan tensor) {
+  // Of what a coordinator receives only a Partial has tensor data. Megabytes behind another message
+  // come from no honest peer.
   bool has_tensor = std::holds_alternative<Partial>(message);
   if (!tensor.empty() && !has_tensor) {
     refuse(from, channel, message);
@@ -83,6 +85,8 @@ void CoordinatorCore::refuse(const PeerKey& from, Channel channel, const Message
                      fmt::format("{} has no place here", message_name(message)));
 }
 
+// The parts know nothing of one another: what one has learned is handed on here, after each event
+// and before anything is sent, so that no work leaves for a worker that is lost by then.
 void CoordinatorCore::settle() {
   for (const auto& [worker, units] : dispatcher_.take_lost_units()) {
     membership_.on_units_lost(worker, units);
@@ -101,6 +105,8 @@ void CoordinatorCore::on_unreachable(const PeerKey& peer, const std::string& rea
 }
 
 void CoordinatorCore::on_tick() {
+  // Silence before deadlines: work that is overdue must not be given to a worker that is lost in
+  // the same tick.
   membership_.on_tick();
   settle();
   dispatcher_.on_tick();
@@ -135,6 +141,8 @@ std::vector<OutgoingMessage> CoordinatorCore::take_outgoing(size_t bulk_limit) {
   };
   append(membership_.take_outgoing());
   if (dispatcher_.next_deadline()) {
+    // Bulk data takes processor time for encryption and the link that work needs: while a batch is
+    // under way, one part a turn.
     delivery_.work_seen();
     bulk_limit = std::min<size_t>(bulk_limit, 1);
   }

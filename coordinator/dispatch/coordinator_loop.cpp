@@ -20,16 +20,20 @@ CoordinatorLoop::CoordinatorLoop(CoordinatorCore& core, Transport& transport, co
       looked_at_(clock.now()) {}
 
 bool CoordinatorLoop::turn(Duration longest) {
+  // What was caused between two turns leaves before this one waits.
   size_t moved = send_outgoing(0);
   TimePoint due = core_.next_tick();
   TimePoint until = std::min(due, core_.next_bulk().value_or(TimePoint::max()));
   Duration wait = std::min({until - clock_.now(), longest, kLongestWait});
   std::optional<Envelope> envelope = transport_.receive(std::max(wait, Duration::zero()));
+  // receive() waits for kLongestWait at most: a much longer gap means that the process did not run,
+  // and not that its peers were silent.
   TimePoint now = clock_.now();
   if (now - looked_at_ >= kAway) core_.excuse_silence();
   looked_at_ = now;
   moved += handle(std::move(envelope));
-  // The awaited moment has passed, even if the core would now name a later one.
+  // The awaited moment has passed, even if the core would now name a later one. After the messages:
+  // one that has arrived in time must not be judged as missing.
   now = clock_.now();
   if (now >= due || now >= core_.next_tick()) core_.on_tick();
   moved += send_outgoing(kBulkPartsPerTurn);
@@ -39,6 +43,8 @@ bool CoordinatorLoop::turn(Duration longest) {
 }
 
 size_t CoordinatorLoop::handle(std::optional<Envelope> envelope) {
+  // Bounded in number and in time: some messages cost microseconds, a greeting may cost a
+  // placement.
   TimePoint end = clock_.now() + kHandlingPerTurn;
   size_t handled = 0;
   while (envelope) {
@@ -60,6 +66,8 @@ size_t CoordinatorLoop::send_outgoing(size_t bulk_parts) {
     if (accept != nullptr && observer_.accepting) observer_.accepting(outgoing.peer, accept);
     Frames frames{encode_header(outgoing.message), std::move(outgoing.tensor)};
     Status sent = transport_.send(outgoing.peer, outgoing.channel, std::move(frames));
+    // Also when its queue is full: a worker that leaves hundreds of messages unread is of no use,
+    // and waiting for it would hold up the others. A join reply that fails is asked for again.
     if (!sent && outgoing.channel == Channel::kCompute) {
       core_.on_unreachable(outgoing.peer, sent.error().message);
     }

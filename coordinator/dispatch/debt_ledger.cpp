@@ -24,7 +24,8 @@ std::optional<TimePoint> DebtLedger::next_deadline() const {
   return next;
 }
 
-// Only good answers say how fast a worker computes: a refusal takes no time.
+// Only good answers say how fast a worker computes: a refusal takes no time, and would make the
+// next deadlines too short for honest work.
 Debt DebtLedger::pay(size_t index, TimePoint now) {
   WorkerTrack& track = tracks_[debts_[index].worker];
   track.measured(now, debts_[index].asked);
@@ -34,12 +35,15 @@ Debt DebtLedger::pay(size_t index, TimePoint now) {
 
 Debt DebtLedger::give_up(size_t index) {
   Debt debt = drop(index);
+  // Kept for when it answers late: without that measurement a worker slower than its deadline would
+  // miss every one.
   given_up_.push_back({debt.work.request, debt.worker, debt.asked});
   if (given_up_.size() > kGivenUpKept) given_up_.pop_front();
   return debt;
 }
 
-// The last debt takes its place.
+// The last debt takes its place: order means nothing, and erasing from the middle would move all
+// that follow.
 Debt DebtLedger::drop(size_t index) {
   Debt debt = std::move(debts_[index]);
   if (index + 1 < debts_.size()) debts_[index] = std::move(debts_.back());
@@ -52,6 +56,7 @@ void DebtLedger::answered_late(const PeerKey& worker, uint64_t request, TimePoin
   auto found = std::find_if(given_up_.begin(), given_up_.end(), [&](const GivenUp& debt) {
     return debt.request == request && debt.worker == worker;
   });
+  // Not its own debt, or a made-up one: neither says anything about its speed.
   if (found == given_up_.end()) return;
   if (auto track = tracks_.find(worker); track != tracks_.end()) {
     track->second.measured(now, found->asked);
@@ -69,6 +74,8 @@ void DebtLedger::missed_deadline(const PeerKey& worker, TimePoint now) {
 }
 
 void DebtLedger::heard_from(const PeerKey& worker) {
+  // Only workers that were asked something have a track: a peer that merely talks must not take
+  // memory.
   auto track = tracks_.find(worker);
   if (track != tracks_.end()) track->second.heard();
 }

@@ -13,6 +13,8 @@ constexpr uint64_t kDiskBatches = 256;
 void DispatchLog::took_answer(const Debt& debt, const WorkCounters& timings) {
   counts_.remote_unit_calls += debt.calls.size();
   counts_.work += timings;
+  // The worker's own word. It decides only whether prefetching is worth its computation, so a lie
+  // costs speed and never a result.
   if (timings.cache_misses > 0 || timings.prefetches_used > 0) last_disk_batch_ = counts_.batches;
 }
 

@@ -24,6 +24,9 @@ uint64_t Dispatcher::submit(const ExpertBatch& batch, ExpertSums* out) {
   const ManifestLayer& layer = layer_of(batch);
   out->reset(batch.tokens(), layer.shape.hidden);
   uint64_t number = tickets_.open(batch, out, memory_.lists.take());
+  // Lists, and what choose_holders() fills, are taken out of memory_ while in use and put back
+  // afterwards: distribute() can be entered again from below (ask, settle, give_waiting_away), and
+  // each entry needs its own.
   Prefetch prefetch = prefetch_holders(batch, std::exchange(memory_.prefetch, {}));
   RowCalls calls = memory_.lists.take();
   list_calls(batch, layer, terms_.slices, &calls);
@@ -31,6 +34,7 @@ uint64_t Dispatcher::submit(const ExpertBatch& batch, ExpertSums* out) {
   memory_.lists.give_back(std::move(calls));
   memory_.prefetch = std::move(prefetch);
   const Ticket& ticket = tickets_.at(number);
+  // Round trips are counted: a batch that is all local work makes none.
   if (ticket.owed + ticket.waiting > 0) ++log_.counts().batches;
   return number;
 }
@@ -89,6 +93,7 @@ void Dispatcher::ask(Distribution::Share& share, uint64_t ticket, uint32_t attem
   std::swap(waiting.calls, share.calls);
   waiting.rows = count_rows(waiting.calls);
   queues_.add(share.worker, std::move(waiting));
+  // Before settle(), which may send the calls or give them to others, and then counts them down.
   ++entry.waiting;
   settle(share.worker, prefetch);
 }
@@ -135,6 +140,7 @@ void Dispatcher::give_waiting_away(const PeerKey& worker) {
   for (WaitingCalls& waiting : queues_.take_all(worker)) {
     ++log_.counts().retries;
     --tickets_.at(waiting.ticket).waiting;
+    // Without prefetch: it was for the moment at which the batch was submitted.
     distribute(waiting.ticket, waiting.attempt + 1, waiting.calls, &worker, {});
     memory_.lists.give_back(std::move(waiting.calls));
   }
@@ -171,6 +177,7 @@ void Dispatcher::on_partial(const PeerKey& from, const Partial& partial, ByteSpa
 void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor) {
   const Debt& debt = ledger_.debts()[index];
   PeerKey worker = debt.worker;
+  // An honest worker whose disk lost a grain says so: it fetches it again, and is not made to rest.
   if (reports_missing_unit(debt, partial)) {
     lost_units_.emplace_back(worker, partial.lost);
     give_away(index);
@@ -189,6 +196,8 @@ Status Dispatcher::accept(const Debt& debt, const Partial& partial, ByteSpan ten
   Status accepted = check_reply(debt, partial, tensor);
   if (accepted) {
     const ChunkPlan& plan = terms_.manifest.layer(debt.work.layer)->plan;
+    // The only place where a reply touches the answer. The debt ends right after it, so nothing is
+    // added twice, and a late reply finds no debt.
     accepted = memory_.adder.add(debt.calls, partial, tensor,
                                  largest_honest_sum(debt.calls, plan, terms_.slices),
                                  tickets_.at(debt.ticket).out);
@@ -208,6 +217,7 @@ void Dispatcher::take_answer(size_t index, const Partial& partial) {
 }
 
 void Dispatcher::on_worker_lost(const PeerKey& worker) {
+  // Not sent yet; the work in them goes to others below.
   std::erase_if(outgoing_, [&](const OutgoingMessage& message) { return message.peer == worker; });
   auto owed = [&](const Debt& debt) { return debt.worker == worker; };
   while (auto debt = ledger_.find_if(owed)) give_away(*debt);
@@ -218,6 +228,8 @@ void Dispatcher::on_worker_lost(const PeerKey& worker) {
 void Dispatcher::on_tick() {
   TimePoint now = clock_.now();
   auto overdue = [&](const Debt& debt) { return debt.deadline <= now; };
+  // Searched anew each time, since giving a debt away adds others. Those have later deadlines, so
+  // this ends.
   while (auto index = ledger_.find_if(overdue)) {
     const Debt& debt = ledger_.debts()[*index];
     PeerKey worker = debt.worker;
@@ -230,6 +242,7 @@ void Dispatcher::on_tick() {
 
 void Dispatcher::forget(uint64_t number) {
   auto unwanted = [&](const Debt& debt) { return debt.ticket == number; };
+  // Before the ticket closes: the debts lead to it.
   while (auto debt = ledger_.find_if(unwanted)) end(ledger_.drop(*debt));
   queues_.drop_ticket(number);
   Ticket ticket = tickets_.close(number);

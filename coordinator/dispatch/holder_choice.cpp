@@ -14,6 +14,8 @@ bool is_usable(const HolderView& view, const PeerKey& worker) {
 
 }  // namespace
 
+// places_ finds a unit by its number without a map: this runs once a layer for every token. It is
+// all zeros between two uses, and only what was set is cleared again (split()).
 void Distribution::list_units(uint32_t layer, uint32_t slices, std::span<const RowCall> calls) {
   units_.clear();
   for (const RowCall& call : calls) {
@@ -36,6 +38,8 @@ int32_t Distribution::choose(const HolderView& view, const Unit& unit) {
     if (best >= 0 && shares_[share].load >= shares_[static_cast<size_t>(best)].load) continue;
     best = static_cast<int32_t>(share);
   }
+  // Greedy, in the order of the calls: replicas then share a batch about evenly, and the choice is
+  // a function of what is known here, so that the simulator can repeat it.
   if (best >= 0) shares_[static_cast<size_t>(best)].load += unit.calls;
   return best;
 }

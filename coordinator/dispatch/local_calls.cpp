@@ -9,6 +9,8 @@ namespace {
 void append(const RowCall& call, GrainRange grains, std::vector<ExpertCall>* calls) {
   ExpertCall* last = calls->empty() ? nullptr : &calls->back();
   if (last != nullptr && last->row == call.row && last->expert == call.expert &&
+      // Slices of one expert that stand side by side become one call: its grains are then read,
+      // laid out and multiplied at once.
       last->grains.first + last->grains.count == grains.first) {
     last->grains.count += grains.count;
   } else {
@@ -26,7 +28,8 @@ void LocalCalls::add(std::span<const RowCall> calls) {
 
 LocalCalls::Part LocalCalls::take(const ChunkPlan& plan, uint32_t slices) {
   if (!sorted_) {
-    // Backwards, because work is taken from the end.
+    // By expert first, so that each is laid out once for all its rows; backwards, because work is
+    // taken from the end.
     std::sort(calls_.begin(), calls_.end(), [](const RowCall& a, const RowCall& b) {
       return std::tie(a.expert, a.row, a.slice) > std::tie(b.expert, b.row, b.slice);
     });

@@ -28,7 +28,7 @@ ExpertExecutor::Ticket RemoteExecutor::submit(const ExpertBatch& batch, ExpertSu
   TimePoint start = clock_.now();
   auto lock = loop_.lock();
   Ticket ticket = loop_.core().dispatcher().submit(batch, out);
-  // The workers start now, before the coordinator does anything else.
+  // The workers start now; the shared expert is computed here meanwhile.
   loop_.send();
   times_.dispatch += nanoseconds(clock_.now() - start);
   ++times_.batches;
@@ -67,6 +67,9 @@ void RemoteExecutor::turn(Duration longest) {
 
 // What fails is a batch: the others are under way as before.
 void RemoteExecutor::run_local_work(const LocalWork& work, std::unique_lock<std::mutex>& lock) {
+  // Computing may take seconds. Meanwhile the LoopKeeper takes turns, so replies may be added to
+  // the answer at any moment: the sums of this part go to memory of their own until the lock is
+  // held again.
   lock.unlock();
   TimePoint start = clock_.now();
   Status computed = compute(work);
@@ -75,6 +78,7 @@ void RemoteExecutor::run_local_work(const LocalWork& work, std::unique_lock<std:
   times_.local += nanoseconds(end - start);
   add_local_sums(work);
   Dispatcher& dispatcher = loop_.core().dispatcher();
+  // Before forget(), after which there is no such ticket.
   dispatcher.local_done(work.ticket);
   if (computed) return;
   dispatcher.forget(work.ticket);
@@ -96,7 +100,8 @@ Status RemoteExecutor::compute(const LocalWork& work) {
       fmt::format("layer {}, computed here because no worker has its experts", batch.layer));
 }
 
-// Moves the rows that were computed into the answer. Another call of the same row finds zeros.
+// Moves the rows that were computed into the answer and leaves zeros. Another call of the same row
+// finds those and adds nothing twice.
 void RemoteExecutor::add_local_sums(const LocalWork& work) {
   size_t hidden = work.batch->input.columns;
   for (const ExpertCall& call : work.calls) {

@@ -5,7 +5,8 @@
 namespace potluck {
 namespace {
 
-// Two's complement: a sum beyond 64 bits wraps, alike in every order.
+// Unsigned, where wrapping is defined: no reply can cause undefined behavior, and what wraps does
+// so alike in every order.
 void add_row(std::span<const int64_t> from, std::span<int64_t> to) {
   for (size_t i = 0; i < from.size(); ++i) {
     to[i] = static_cast<int64_t>(static_cast<uint64_t>(to[i]) + static_cast<uint64_t>(from[i]));

@@ -34,12 +34,15 @@ bool is_owed(const Debt& debt, const PeerKey& from, const WorkId& work) {
   return debt.worker == from && debt.work == work;
 }
 
+// It has to name a unit that was asked for. Otherwise "missing" would be a way to refuse all work
+// without ever resting for it.
 bool reports_missing_unit(const Debt& debt, const Partial& partial) {
   return partial.status == PartialStatus::kMissing &&
          std::any_of(partial.lost.begin(), partial.lost.end(),
                      [&](UnitId unit) { return asks_for(debt, unit); });
 }
 
+// The shape of a reply follows from what was asked, never from the reply.
 Status check_reply(const Debt& debt, const Partial& partial, ByteSpan tensor) {
   if (partial.status != PartialStatus::kOk) {
     return Error{ErrorCode::kRefused, fmt::format("status {}: {}", static_cast<int>(partial.status),
@@ -55,6 +58,8 @@ Status check_reply(const Debt& debt, const Partial& partial, ByteSpan tensor) {
   return {};
 }
 
+// Lies below this bound pass; what the bound keeps out is sums so large that adding them up would
+// wrap.
 int64_t largest_honest_sum(std::span<const RowCall> calls, const ChunkPlan& plan, uint32_t slices) {
   int64_t most = 0;
   int64_t chunks = 0;

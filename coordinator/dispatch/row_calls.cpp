@@ -43,6 +43,8 @@ void list_calls(const ExpertBatch& batch, const ManifestLayer& layer, uint32_t s
 void list_prefetch(const ExpertBatch& batch, const ManifestLayer& next, uint32_t slices,
                    RowCalls* calls) {
   calls->clear();
+  // As calls of one row without a weight: choose_holders() then spreads them as it will the real
+  // ones.
   for (uint32_t expert : batch.prefetch) add_slices(next, slices, 0, expert, 0, calls);
 }
 

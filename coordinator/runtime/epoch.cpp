@@ -36,6 +36,8 @@ Result<uint64_t> next_epoch(Storage& storage, const std::string& path) {
     epoch = *parsed;
   }
   epoch = epoch == UINT64_MAX ? 1 : epoch + 1;
+  // On disk before it is used: two lives with one epoch would take each other's answers, and
+  // workers would not notice the restart.
   Status written = storage.write_atomic(path, as_bytes(std::to_string(epoch)));
   if (!written) return written.error();
   return epoch;

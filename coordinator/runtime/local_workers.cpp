@@ -40,6 +40,7 @@ std::vector<std::string> environment_with(const std::string& variable, const std
   std::vector<std::string> result;
   std::string prefix = variable + "=";
   for (char** entry = environ; *entry != nullptr; ++entry) {
+    // Variables like POTLUCK_RAM are meant for this command; its children are told by flags.
     if (std::strncmp(*entry, "POTLUCK_", 8) != 0) result.emplace_back(*entry);
   }
   result.push_back(prefix + value);
@@ -49,13 +50,17 @@ std::vector<std::string> environment_with(const std::string& variable, const std
 // Between fork() and exec(): system calls only.
 [[noreturn]] void become_worker(const char* program, const ExecStrings& arguments,
                                 const ExecStrings& environment, pid_t parent) {
+  // The kernel sends it when the *thread* that forked ends (prctl(2)): workers must be started by a
+  // thread that lives as long as the process, as the main thread does.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);  // the parent died before prctl()
-  setpgid(0, 0);                      // Ctrl-C is for the parent, who ends us in order
+  setpgid(0, 0);                      // Ctrl-C is for the parent, which ends us in order
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);  // the parent blocks what it waits for
   int null = ::open("/dev/null", O_RDWR);
+  // Standard output carries the result of the command alone. Standard error stays: a worker's
+  // errors have to reach the user.
   dup2(null, STDIN_FILENO);
   dup2(null, STDOUT_FILENO);
   execve(program, arguments.data(), environment.data());
@@ -72,6 +77,8 @@ Result<std::string> LocalWorkers::free_store() {
   for (; next_store_ <= 2 * limits::kWorkers; ++next_store_) {
     std::string directory = fmt::format("{}/worker-{}", options_.store_directory, next_store_);
     if (Status made = storage_.make_directories(directory); !made) return made.error();
+    // Only asked: the lock ends with this statement, and the worker takes it itself. If another
+    // command comes in between, one of the two workers ends with an error.
     if (storage_.lock(directory + "/lock").ok()) {
       ++next_store_;
       return directory;
@@ -104,6 +111,8 @@ Status LocalWorkers::start(const std::string& token) {
   const std::vector<std::string>& more = options_.more_arguments;
   command.insert(command.end(), more.begin(), more.end());
   ExecStrings arguments(std::move(command));
+  // The environment of a process is its user's alone; a command line can be read by all users
+  // (proc(5)).
   ExecStrings environment(environment_with("POTLUCK_TOKEN", token));
   pid_t parent = getpid();
   pid_t child = fork();
@@ -137,6 +146,7 @@ void LocalWorkers::stop() {
   for (const Child& child : children_) {
     if (child.running) kill(child.process, SIGTERM);
   }
+  // A moment in which they say goodbye and close their stores.
   for (int check = 0; check < kStopChecks && running() > 0; ++check) {
     poll(nullptr, 0, kStopCheckMillis);
   }

@@ -37,6 +37,7 @@ void LoopKeeper::run() {
 Duration LoopKeeper::look() {
   auto lock = loop_.try_lock();
   if (!lock.owns_lock()) return kInterval;
+  // The other thread is just taking turns; one from here would only delay it.
   Duration since = clock_.now() - loop_.last_look();
   if (since < kBusyPause) return kInterval;
   if (loop_.turn(Duration::zero())) return kBusyPause;

@@ -86,7 +86,8 @@ Result<MemoryPlan> plan_given_ram(const ModelConfig& config, const MemoryNeeds& 
 }
 
 // The experts stay on disk without --ram: a quarter of what the weights leave is for the context,
-// unless the user gave one, and most of the rest for a cache of experts.
+// unless the user gave one, and most of the rest for a cache of experts. A context cannot grow
+// later, while a smaller cache is only slower.
 Result<MemoryPlan> plan_streaming(const ModelConfig& config, const MemoryNeeds& needs,
                                   const MemoryWish& wish, const MemoryBound& available) {
   uint64_t fixed = needs.weights + needs.scratch;
@@ -97,6 +98,8 @@ Result<MemoryPlan> plan_streaming(const ModelConfig& config, const MemoryNeeds& 
                         available, least_experts);
   }
   uint64_t rest = available.bytes - fixed;
+  // Twice the share, since plan_context() uses half of what it is given; the second bound leaves
+  // what one expert takes.
   uint64_t for_context = std::min(rest / 2, 2 * (rest - least_experts));
   MemoryBound bound = available;
   if (wish.context == 0) bound.bytes = fixed + for_context;
@@ -105,6 +108,7 @@ Result<MemoryPlan> plan_streaming(const ModelConfig& config, const MemoryNeeds& 
   if (!context) return context.error();
   uint64_t cache = KvCache::bytes_for(config, wish.kv_type, *context);
   uint64_t ram = minus(rest, cache) / kShareOf * kShareTaken;
+  // Never less than computing one expert takes.
   ram = std::max(std::min(ram, needs.stored) / kMiB * kMiB, least_experts);
   return MemoryPlan{*context, ram,
                     fmt::format("the model does not fit into memory ({}; {})",
@@ -136,8 +140,11 @@ Result<MemoryPlan> plan_memory(const ModelConfig& config, const MemoryNeeds& nee
   if (wish.ram_bytes > 0 && needs.experts > 0) {
     return plan_given_ram(config, needs, wish, available);
   }
+  // While loading, an expert is there twice; so it has to fit with what is needed later, or the
+  // model would be refused after minutes of reading.
   uint64_t others = needs.weights + needs.scratch + needs.experts + needs.loading;
   uint64_t all = others + usual_cache(config, wish);
+  // Where the system tells no limit, everything is tried in memory.
   if (available.source.empty() || all <= available.bytes) {
     Result<uint32_t> context = plan_context(config, context_wish(wish, others), available);
     if (!context) return context.error();

@@ -1,3 +1,6 @@
+// The order of open() is one of needs: the manifest is signed with the keys; the sockets tell the
+// core which endpoints it has; workers are started when there is something that answers them. The
+// keeper comes last and goes first, since from then on another thread uses all of it.
 #include "coordinator/runtime/pool.h"
 
 #include <algorithm>
@@ -54,6 +57,7 @@ Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model
 
 Status Pool::load_identity(Storage& storage) {
   if (options_.state_directory.empty()) {
+    // Without a place to count, a random one: no worker will see the same number again.
     epoch_ = entropy_.next64() >> 1;
     return {};
   }
@@ -66,7 +70,8 @@ Status Pool::load_identity(Storage& storage) {
   return {};
 }
 
-// The weights are hashed the first time; later starts find the digests.
+// All experts are read and hashed the first time; later starts find the digests in the records, by
+// the file's fingerprint.
 Status Pool::make_manifest(const Progress& progress) {
   std::optional<LayerRecords> records;
   if (!options_.records_directory.empty()) {
@@ -126,7 +131,7 @@ Status Pool::start_local_workers() {
 }
 
 Pool::~Pool() {
-  keeper_.reset();  // that the local workers leave now is no news
+  keeper_.reset();  // so that the local workers leaving is no news
   if (local_ != nullptr) local_->stop();
 }
 
@@ -136,6 +141,7 @@ Invitation Pool::invite() {
   blank.signing_key = keys_.signing.public_key();
   blank.join_endpoint = transport_->join_endpoint();
   auto lock = loop_->lock();
+  // At once, although the loop opens the door too: the worker may knock before its next look.
   transport_->open_join(true);
   return invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
 }
@@ -149,7 +155,8 @@ void Pool::fit_to_network(const PeerKey& peer, JoinAccept* accept) const {
   }
 }
 
-// The door is open while an invitation is. Who knocks in vain is told of now and then.
+// The join channel is open while an invitation is. Connections that were turned away are reported
+// now and then: each could be a line of the log otherwise, at a stranger's will.
 void Pool::look_after_strangers() {
   const TimePoint now = clock_.now();
   if (now < strangers_seen_at_ + kStrangerLook) return;  // there are several turns to a layer
@@ -248,14 +255,17 @@ Status Pool::wait_until_ready(uint32_t workers, const Progress& progress) {
   TimePoint last_change = clock_.now();
   uint64_t last_mark = 0;
   while (!ready(workers)) {
+    // One that has ended will not become ready.
     if (local_->running() < local_->started()) {
       return Error{ErrorCode::kIo, "a worker process ended before it was ready"};
     }
     auto lock = loop_->lock();
+    // Taken here, although the keeper takes turns, too: its looks may be 20 ms apart.
     loop_->turn(kWaitStep);
     const ClusterState& state = cluster();
     uint64_t ready = state.units_ready();
     uint64_t assigned = state.units_assigned();
+    // Patience is for standstill, not for the whole: a large model on a slow link may take hours.
     uint64_t mark = state.workers().size() + ready + core_->bytes_delivered();
     lock.unlock();
     if (mark != last_mark) last_change = clock_.now();

@@ -11,6 +11,7 @@ constexpr uint32_t kFirstWorker = 2;
 constexpr uint32_t kReading = 1;
 constexpr uint32_t kComputing = 2;
 
+// Times in replies are the workers' word; none may be drawn as longer than we waited.
 Duration at_most(uint64_t nanoseconds, Duration longest) {
   uint64_t most = static_cast<uint64_t>(std::max(longest, Duration::zero()).count());
   return Duration(static_cast<int64_t>(std::min(nanoseconds, most)));
@@ -42,6 +43,7 @@ ExpertExecutor::Ticket RequestTrace::submit(const ExpertBatch& batch, ExpertSums
 }
 
 std::optional<Status> RequestTrace::take_completed(Ticket ticket) {
+  // The first look for the answer is the end of what is computed meanwhile.
   if (!waiting_since_) waiting_since_ = clock_.now();
   std::optional<Status> completed = inner_.take_completed(ticket);
   if (!completed) return completed;
@@ -70,6 +72,8 @@ void RequestTrace::add_answers() {
   for (const WorkerAnswer& answer : taken_) {
     Track& track = track_of(answer.worker);
     Duration longest = answer.taken_at - answer.asked_at;
+    // A worker computes one message after the other, so its spans are pushed behind one another
+    // where the estimates overlap.
     TimePoint read_from = std::max(answer.asked_at, track.read_until);
     TimePoint read_until =
         std::max(read_from, answer.asked_at + at_most(answer.work.disk, longest));

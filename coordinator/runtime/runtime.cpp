@@ -67,6 +67,7 @@ Status Runtime::open_parts(Storage& storage, Entropy& entropy, const StageProgre
   auto model = Model::open(storage, options_.model_path);
   if (!model) return model.error();
   model_ = std::move(model).value();
+  // First of all: a model that does not fit is refused in a moment, not after minutes of reading.
   if (Status planned = plan(); !planned) return planned;
   bool streams = !options_.pool && options_.stream.ram_bytes > 0 && !model_->banks().empty();
   if (streams) {
@@ -98,6 +99,7 @@ Status Runtime::plan() {
   MemoryNeeds needs = memory_needs(*model_, step);
   needs.scratch *= steps();
   MemoryBound available = process_limits(*options_.system).available;
+  // Under such a limit (ulimit -v) memory that is only reserved counts as well.
   if (available.source == kAddressSpaceLimit) {
     uint64_t stacks = (step.threads + kOtherThreads) * kStackBytes;
     available.bytes -= std::min(available.bytes, stacks);
@@ -162,10 +164,12 @@ Status Runtime::open_local(const StageProgress& progress) {
 }
 
 void Runtime::add_pool_counters(ExpertCounters* counters) {
+  // A worker that died before it joined was never a member, so membership lost nothing.
   uint64_t dead_children = pool_->local_workers().started() - pool_->local_workers().running();
   counters->workers_lost = std::max<uint64_t>(pool_->workers_lost(), dead_children);
   counters->wire_bytes = pool_->compute_bytes();
   counters->dispatch = pool_->statistics();
+  // Not before: the calls above take it themselves, and it is not recursive.
   auto lock = pool_->lock();
   counters->layers = pool_->layer_times();
   const ClusterState& cluster = pool_->cluster();

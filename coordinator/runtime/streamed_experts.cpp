@@ -87,11 +87,13 @@ Result<std::unique_ptr<StreamedExperts>> StreamedExperts::open(const Model& mode
 
 Status StreamedExperts::build(const Model& model, const StreamOptions& options, ThreadPool& threads,
                               Storage& storage, const Progress& progress) {
-  // Of a store that is refused nothing is left behind.
+  // Asked before the store is opened, which makes files: of a store that is refused nothing is left
+  // behind.
   if (!storage.exists(options.store_directory)) {
     Status room = check_room(model.cutter(), 0, storage, options.store_directory);
     if (!room) return room;
   }
+  // Without a quota: the model has a known size, and check_room() compares it with the disk.
   auto store = GrainStore::open(storage, options.store_directory, UINT64_MAX);
   if (!store) return store.error().in("--store");
   store_ = std::move(*store);
@@ -103,6 +105,7 @@ Status StreamedExperts::build(const Model& model, const StreamOptions& options, 
   if (!options.announcement.empty()) {
     log_to(options.log, {LogLevel::kInfo, kComponent, options.announcement});
   }
+  // Records belong to one state of the file: after a change the experts are cut and hashed anew.
   auto fingerprint = model.file().fingerprint();
   if (!fingerprint) return fingerprint.error();
   LayerRecords records(storage, options.store_directory + "/layers", *fingerprint);
@@ -113,7 +116,8 @@ Status StreamedExperts::build(const Model& model, const StreamOptions& options, 
   return {};
 }
 
-// The depth of the reader is measured on the store itself.
+// The depth of the reader is measured on the store itself: another directory may be on another
+// disk.
 Status StreamedExperts::open_source(const Model& model, const StreamOptions& options,
                                     const Clock& clock) {
   auto reader =

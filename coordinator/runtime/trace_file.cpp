@@ -48,6 +48,8 @@ void TraceFile::add(const TraceSpan& span) {
                      span.rows > 0 ? fmt::format(R"(,"rows":{})", span.rows) : ""));
 }
 
+// The closing bracket may be missing in this format, so the trace of a process that was killed can
+// be opened all the same.
 void TraceFile::append(const std::string& event) {
   if (!first_) buffer_ += ",\n";
   first_ = false;
@@ -56,6 +58,8 @@ void TraceFile::append(const std::string& event) {
 }
 
 void TraceFile::flush() {
+  // The first error is kept and reported at the end: a full disk must not stop the generation that
+  // is being traced.
   if (status_) status_ = file_->write_at(written_, as_bytes(buffer_));
   written_ += buffer_.size();
   buffer_.clear();

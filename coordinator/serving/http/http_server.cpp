@@ -183,6 +183,8 @@ class Exchange final : public HttpExchange {
   void write(std::string bytes) override {
     if (bytes.empty() || overflown_) return;
     const size_t size = bytes.size();
+    // Counted before it is posted: what waits for the server's thread is memory, too, and its
+    // client may be stuck.
     const size_t waiting = outgoing_->posted.fetch_add(size) + size + outgoing_->queued;
     if (waiting > core_->limits.outgoing_bytes) {
       overflown_ = true;
@@ -319,7 +321,7 @@ void Connection::on_end_of_input(const error_code& error) {
 
 void Connection::process() {
   while (phase_ == Phase::kIdle || phase_ == Phase::kHead || phase_ == Phase::kBody) {
-    // Empty lines before a request are allowed; some clients send one after a body.
+    // Empty lines before a request are allowed (RFC 9112, 2.2); some clients send one after a body.
     while (phase_ == Phase::kIdle && in_.starts_with("\r\n")) in_.erase(0, 2);
     const bool may_be_empty_line = phase_ == Phase::kIdle && in_ == "\r";
     if (in_.empty() || may_be_empty_line || !take_request()) return read_more();
@@ -349,6 +351,7 @@ bool Connection::take_request() {
   if (phase_ == Phase::kHead && reader_->head_done()) {
     phase_ = Phase::kBody;
     arm(core_->limits.body_time);
+    // Not needed once the body comes anyway (RFC 9110, 10.1.1).
     if (reader_->expects_continue() && reader_->body_bytes() == 0) {
       send("HTTP/1.1 100 Continue\r\n\r\n");
       pump();
@@ -380,6 +383,7 @@ void Connection::begin_request() {
   begin_answer();
   keep_alive_ = reader_->keep_alive() && !core_->draining;
   leave_body_out_ = reader_->is_head();
+  // A client of HTTP/1.0 knows no chunks: the end of the connection ends its body.
   framing_ = reader_->is_http11() ? BodyFraming::kChunked : BodyFraming::kUntilClose;
   const Status handled = guard_memory("a request", [this]() -> Status {
     core_->handler.handle(reader_->request(),
@@ -390,6 +394,7 @@ void Connection::begin_request() {
   if (!handled) refuse(503, handled.error().message);
 }
 
+// Never kept alive: what else the client sends of this request would be read as the next one.
 void Connection::refuse(int status, const std::string& message) {
   core_->bodies -= std::exchange(accounted_body_, 0);
   begin_answer();
@@ -481,7 +486,8 @@ void Connection::finish_answer() {
   process();
 }
 
-// Closing while the client still sends would reset the connection, and the answer with it.
+// Closing while the client still sends would reset the connection, and the answer with it (RFC
+// 9112, 9.6).
 void Connection::begin_linger() {
   phase_ = Phase::kLinger;
   error_code ignored;
@@ -491,6 +497,8 @@ void Connection::begin_linger() {
   read_more();
 }
 
+// A timer that has expired may have its handler queued already when it is armed anew or canceled:
+// by its turn such a handler knows that it is not meant any more.
 void Connection::arm(Duration time) {
   deadline_.expires_after(time);
   deadline_.async_wait([weak = weak_from_this(), turn = ++deadline_turn_](const error_code& error) {
@@ -569,6 +577,8 @@ void HttpServer::Parts::accept() {
       on_accepted(std::move(socket));
       return accept();
     }
+    // Without a descriptor the connection stays in the queue, and accepting fails again at once:
+    // the pause keeps this from spinning.
     core->say(LogLevel::kWarning, "cannot accept a connection: " + error.message());
     pause.expires_after(kAcceptPause);
     pause.async_wait([this](const error_code& ended) {
@@ -641,6 +651,7 @@ HttpServer::~HttpServer() {
     parts->acceptor.close(ignored);
     parts->pause.cancel();
     for (const auto& connection : parts->all_connections()) connection->close();
+    // run() returns once nothing is left to do.
     parts->work.reset();
   });
   parts_->thread.join();
