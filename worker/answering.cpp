@@ -201,13 +201,15 @@ Partial Answering::after_failure(const UnitCompute::Failure& failure, const Mani
   if (error.code == ErrorCode::kLimit) {  // no memory or descriptors left: for now
     partial.lost = all_units_of(job_.request());
     delivery.report_again_later();
-    link_.notice(error.message);
+    link_.notice(LogLevel::kWarning, error.message, {{"reason", error.message}});
     return partial;
   }
   GrainId grain = *failure.grain;
   partial.lost = delivery.distrust(manifest.digest_of(grain));
-  link_.notice(fmt::format("layer {}, expert {}: altered on disk, fetching it again: {}",
-                           grain.layer, grain.expert, error.message));
+  link_.notice(LogLevel::kWarning,
+               fmt::format("layer {}, expert {}: altered on disk, fetching it again: {}",
+                           grain.layer, grain.expert, error.message),
+               {{"layer", grain.layer}, {"expert", grain.expert}, {"reason", error.message}});
   return partial;
 }
 

@@ -19,13 +19,14 @@ void CoordinatorLink::send_to_worker(const PeerKey& worker, Message message) {
   actions_.emplace_back(SendMessage{worker, Channel::kBulk, std::move(message), {}});
 }
 
-void CoordinatorLink::notice(std::string text) {
-  actions_.emplace_back(Notice{coordinator_, std::move(text)});
+void CoordinatorLink::notice(LogLevel level, std::string text, std::vector<LogField> fields) {
+  actions_.emplace_back(Notice{coordinator_, std::move(text), level, std::move(fields)});
 }
 
 void CoordinatorLink::end(const std::string& reason, bool orderly) {
   leave();
-  actions_.emplace_back(Notice{coordinator_, reason, true, orderly});
+  const LogLevel level = orderly ? LogLevel::kInfo : LogLevel::kWarning;
+  actions_.emplace_back(Notice{coordinator_, reason, level, {{"reason", reason}}, true, orderly});
 }
 
 void CoordinatorLink::leave() {

@@ -31,7 +31,7 @@ class CoordinatorLink {
   void connect(Channel channel, const std::string& endpoint);
   void send(Message message, Channel channel = Channel::kCompute, ByteVector tensor = {});
   void send_to_worker(const PeerKey& worker, Message message);
-  void notice(std::string text);
+  void notice(LogLevel level, std::string text, std::vector<LogField> fields = {});
 
   // Ends the session, with a last notice. Who wants the coordinator to know says Goodbye before.
   void end(const std::string& reason, bool orderly = false);

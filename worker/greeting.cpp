@@ -66,11 +66,13 @@ void Greeting::tell_waiting(Wait& wait, const std::string& endpoint) {
   if (link_.now() < wait.tell_at) return;
   wait.tell_at = link_.now() + wait.tell_interval;
   wait.tell_interval = std::min(2 * wait.tell_interval, kTellAtLeast);
-  link_.notice(fmt::format(
-      "waiting for the coordinator at {}: no answer for {} s, trying again every second. Is "
-      "`potluck serve` running there, is this its address now, and does its firewall let the port "
-      "through?",
-      endpoint, whole_seconds(link_.now() - wait.since)));
+  const auto seconds = whole_seconds(link_.now() - wait.since);
+  link_.notice(LogLevel::kInfo,
+               fmt::format("waiting for the coordinator at {}: no answer for {} s, trying again "
+                           "every second. Is `potluck serve` running there, is this its address "
+                           "now, and does its firewall let the port through?",
+                           endpoint, seconds),
+               {{"endpoint", endpoint}, {"seconds", seconds}});
 }
 
 void Greeting::on_join_answer(const Message& message) {
@@ -91,7 +93,8 @@ void Greeting::invitation_refused(const std::string& reason) {
     link_.end(refused_invitation_);
     return;
   }
-  link_.notice(refused_invitation_ + "; trying the endpoints of the last time");
+  link_.notice(LogLevel::kWarning, refused_invitation_ + "; trying the endpoints of the last time",
+               {{"reason", reason}});
   go_to_endpoints();
 }
 
@@ -187,7 +190,7 @@ void Greeting::on_refusal(const Refusal& refusal) {
     link_.end(reason);
     return;
   }
-  link_.notice(reason);
+  link_.notice(LogLevel::kWarning, reason, {{"reason", refusal.message}});
   greet_again();
 }
 
@@ -251,8 +254,10 @@ void Greeting::on_tick() {
 void Greeting::keep_alive() {
   Liveness liveness = link_.peer_clock().liveness(link_.now());
   if (liveness == Liveness::kDead) {
-    link_.notice(fmt::format("the coordinator is silent for {} s; greeting it again",
-                             whole_seconds(kDeadAfter)));
+    link_.notice(LogLevel::kWarning,
+                 fmt::format("the coordinator is silent for {} s; greeting it again",
+                             whole_seconds(kDeadAfter)),
+                 {{"seconds", whole_seconds(kDeadAfter)}});
     greet_again();
   } else if (link_.peer_clock().beat_due(link_.now())) {
     link_.send(Heartbeat{welcome_->epoch, ++heartbeats_, liveness != Liveness::kAlive});

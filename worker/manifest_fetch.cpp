@@ -40,7 +40,8 @@ std::unique_ptr<Manifest> ManifestFetch::load() {
   Result<SignedManifest> stored = stored_->load(announced_.manifest);
   if (!stored) {
     if (stored.error().code != ErrorCode::kNotFound) {
-      link_.notice(stored.error().message + "; fetching the manifest again");
+      link_.notice(LogLevel::kWarning, stored.error().message + "; fetching the manifest again",
+                   {{"reason", stored.error().message}});
     }
     return nullptr;
   }
@@ -131,7 +132,9 @@ std::unique_ptr<Manifest> ManifestFetch::finish(const SignedManifest& signed_man
   if (stored_ != nullptr) {
     Status saved = save_(announced_.manifest, signed_manifest);
     if (!saved) {
-      link_.notice("the manifest will be fetched again next time: " + saved.error().message);
+      link_.notice(LogLevel::kWarning,
+                   "the manifest will be fetched again next time: " + saved.error().message,
+                   {{"reason", saved.error().message}});
     }
   }
   return std::make_unique<Manifest>(std::move(*manifest));

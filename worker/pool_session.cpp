@@ -184,7 +184,9 @@ void PoolSession::on_roster(const Roster& roster) {
 
 void PoolSession::on_grain_lost(const Digest& digest, const std::string& finding) {
   if (manifest_ == nullptr || delivery_.grain_lost(digest).empty()) return;
-  if (!finding.empty()) link_.notice(finding + "; fetching it again");
+  if (!finding.empty()) {
+    link_.notice(LogLevel::kWarning, finding + "; fetching it again", {{"grain", digest.brief()}});
+  }
   request_grains();
   report();
 }

@@ -95,8 +95,10 @@ bool PoolSources::on_peer_link(const PeerKey& peer, LinkEvent event) {
 void PoolSources::drop_peer(SourceId id, const std::string& reason) {
   const FetchSource& source = fetcher_.sources().at(id);
   if (!source.dropped) {
-    link_.notice(fmt::format("{} ({}) sent wrong bytes and is not asked again: {}", source.name,
-                             source.key.brief(), reason));
+    link_.notice(LogLevel::kWarning,
+                 fmt::format("{} ({}) sent wrong bytes and is not asked again: {}", source.name,
+                             source.key.brief(), reason),
+                 {{"peer", source.key.brief()}, {"name", source.name}, {"reason", reason}});
   }
   fetcher_.drop(id);
   links_changed_ = true;
@@ -169,8 +171,10 @@ void PoolSources::store_grain(SourceId from, const Digest& digest, ByteSpan byte
 void PoolSources::grain_failed(const Digest& digest, const std::string& reason, bool ours) {
   bool again = fetcher_.failed(digest, link_.now());
   if (++fetch_notices_ <= kFetchNotices) {
-    link_.notice(fmt::format("fetching grain {}: {}; {}", digest.hex().substr(0, 12), reason,
-                             again ? "asking again" : "given up for a while"));
+    link_.notice(LogLevel::kWarning,
+                 fmt::format("fetching grain {}: {}; {}", digest.brief(), reason,
+                             again ? "asking again" : "given up for a while"),
+                 {{"grain", digest.brief()}, {"reason", reason}, {"again", again}});
   }
   if (again) return;
   for (const Digest& unneeded : delivery_.postpone(digest)) fetcher_.forget(unneeded);
@@ -279,8 +283,10 @@ void PoolSources::use_manifest(const Manifest& manifest) {
 
 void PoolSources::refuse_model(const std::string& reason, const Manifest& manifest) {
   cuts_.stop();
-  link_.notice(fmt::format("{}: another model or quantization than {}; fetching instead", reason,
-                           manifest.model_name()));
+  link_.notice(LogLevel::kWarning,
+               fmt::format("{}: another model or quantization than {}; fetching instead", reason,
+                           manifest.model_name()),
+               {{"model", manifest.model_name()}, {"reason", reason}});
 }
 
 bool PoolSources::cuts_due() const {

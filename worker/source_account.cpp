@@ -71,7 +71,9 @@ void SourceAccount::tell_user(const FetchSources& sources) {
     total += of_it;
   }
   add(count.coordinator, "the coordinator");
-  link_.notice(fmt::format("fetched {}: {}", format_bytes(total), parts));
+  link_.notice(
+      LogLevel::kInfo, fmt::format("fetched {}: {}", format_bytes(total), parts),
+      {{"bytes", total}, {"file_bytes", count.file}, {"coordinator_bytes", count.coordinator}});
 }
 
 }  // namespace potluck

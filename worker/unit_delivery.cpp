@@ -36,7 +36,8 @@ void UnitDelivery::keep_early(Assignment assignment) {
 bool UnitDelivery::assign(const Assignment& assignment, const Manifest& manifest) {
   if (!any_version_ && assignment.version < version_) return false;
   if (Status valid = check_assignment(assignment, manifest); !valid) {
-    link_.notice("ignored: " + valid.error().message);
+    link_.notice(LogLevel::kWarning, "ignored: " + valid.error().message,
+                 {{"reason", valid.error().message}});
     return false;
   }
   any_version_ = false;
@@ -49,10 +50,13 @@ bool UnitDelivery::assign(const Assignment& assignment, const Manifest& manifest
 }
 
 void UnitDelivery::tell_lack_of_room(uint64_t missing) {
-  link_.notice(
-      fmt::format("{} bytes of experts are assigned and missing, the store has room for {} of "
-                  "its {}: give it more with --disk",
-                  missing, store_.room_bytes(), store_.quota_bytes()));
+  link_.notice(LogLevel::kWarning,
+               fmt::format("{} bytes of experts are assigned and missing, the store has room for "
+                           "{} of its {}: give it more with --disk",
+                           missing, store_.room_bytes(), store_.quota_bytes()),
+               {{"missing_bytes", missing},
+                {"room_bytes", store_.room_bytes()},
+                {"quota_bytes", store_.quota_bytes()}});
 }
 
 void UnitDelivery::on_welcome(bool same) {
@@ -105,8 +109,12 @@ void UnitDelivery::stop(const std::string& reason) {
   units_.close_all();
   room_.stop(link_.now());
   if (room_.bytes() == Residency::kAnyRoom) {
-    link_.notice(fmt::format("no room for more experts, {} of {} units are ready: {}",
-                             units_.ready_count(), units_.assigned_count(), reason));
+    link_.notice(LogLevel::kWarning,
+                 fmt::format("no room for more experts, {} of {} units are ready: {}",
+                             units_.ready_count(), units_.assigned_count(), reason),
+                 {{"units_ready", units_.ready_count()},
+                  {"units", units_.assigned_count()},
+                  {"reason", reason}});
   }
   room_.offer(units_.ready_bytes());
 }

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "engine/base/clock.h"
+#include "engine/base/log_sink.h"
 #include "engine/base/thread_pool.h"
 #include "engine/experts/expert_compute.h"
 #include "engine/experts/grain_store.h"
@@ -86,10 +87,13 @@ struct ConnectPeer {
 struct AdmitPeers {
   std::set<PeerKey> peers;
 };
-// Something a person should read; `fatal` ends the membership (refused, invitation expired).
+// Something a person should read, with fields for programs; `fatal` ends the membership (refused,
+// invitation expired).
 struct Notice {
   PeerKey coordinator;
   std::string text;
+  LogLevel level = LogLevel::kInfo;
+  std::vector<LogField> fields{};
   bool fatal = false;
   bool orderly = false;  // fatal, but no failure: the coordinator has ended on purpose
 };

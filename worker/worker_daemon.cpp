@@ -60,7 +60,7 @@ class WorkerDaemon final : private WorkerLinks {
   void remember(const PoolAddress& pool);
   void report_status();
   void observe(const Notice& what);
-  void notice(const std::string& text) const;
+  void warn(std::string text, std::vector<LogField> fields) const;
 
   const WorkerDaemonOptions& options_;
   const Clock& clock_;
@@ -172,7 +172,7 @@ Status WorkerDaemon::add_pools() {
     address.invitation = std::move(*invitation);
     pools.push_back(std::move(address));
   }
-  for (const std::string& problem : problems) notice(problem);
+  for (const std::string& problem : problems) warn(problem, {{"store", options_.store_directory}});
   if (pools.empty()) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("no invitation was given, and {} knows no pool: ask the coordinator's "
@@ -215,7 +215,8 @@ Status WorkerDaemon::start_serving() {
   }
   serve_host_.clear();
   if (!options_.listen.empty()) return endpoint.error().in("--listen");
-  notice("other workers cannot fetch from this one: " + endpoint.error().message);
+  warn("other workers cannot fetch from this one: " + endpoint.error().message,
+       {{"reason", endpoint.error().message}});
   return {};
 }
 
@@ -273,26 +274,30 @@ void WorkerDaemon::admit(const std::set<PeerKey>& peers) {
     if (!peers.contains(key)) static_cast<void>(admitted_.remove(key));
   }
   for (const PeerKey& key : peers) {
-    if (Status added = admitted_.add(key, ""); !added) notice(added.error().message);
+    if (Status added = admitted_.add(key, ""); !added) {
+      warn(added.error().message, {{"peer", key.brief()}});
+    }
   }
 }
 
 void WorkerDaemon::remember(const PoolAddress& pool) {
   if (!options_.remember) return;
   Status saved = known_pools_.save(pool);
-  if (!saved) notice("this pool will not be remembered: " + saved.error().message);
+  if (saved) return;
+  warn("this pool will not be remembered: " + saved.error().message,
+       {{"coordinator", pool.coordinator.brief()}, {"reason", saved.error().message}});
 }
 
 void WorkerDaemon::observe(const Notice& what) {
   if (what.fatal) last_end_ = what;
-  log_to(observer_.log, {LogLevel::kInfo,
-                         kComponent,
-                         fmt::format("{}: {}", what.coordinator.brief(), what.text),
-                         {{"coordinator", what.coordinator.brief()}}});
+  LogEvent event{what.level, kComponent, fmt::format("{}: {}", what.coordinator.brief(), what.text),
+                 what.fields};
+  event.fields.emplace_back("coordinator", what.coordinator.brief());
+  log_to(observer_.log, event);
 }
 
-void WorkerDaemon::notice(const std::string& text) const {
-  log_to(observer_.log, {LogLevel::kWarning, kComponent, text});
+void WorkerDaemon::warn(std::string text, std::vector<LogField> fields) const {
+  log_to(observer_.log, {LogLevel::kWarning, kComponent, std::move(text), std::move(fields)});
 }
 
 void WorkerDaemon::report_status() {
@@ -332,9 +337,7 @@ Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& c
   if (!store) return store.error();
   Result<DeviceKeys> keys = load_or_create_keys(storage, options.store_directory, entropy);
   if (!keys) return keys.error();
-  for (const std::string& text : (*store)->take_notices()) {
-    log_to(observer.log, {LogLevel::kWarning, "store", text});
-  }
+  for (const LogEvent& event : (*store)->take_notices()) log_to(observer.log, event);
   Result<ReaderSettings> reader = fit_reader(options.reader, **store, clock);
   if (!reader) return reader.error();
   std::unique_ptr<ModelCopy> model;

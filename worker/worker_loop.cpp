@@ -67,7 +67,9 @@ void WorkerLoop::deliver(Envelope envelope) {
     core_.on_message(envelope.peer, envelope.channel, std::move(*message),
                      std::move(envelope.frames.tensor));
   } else if (++nonsense_ <= kNonsenseNotices) {
-    perform(Notice{envelope.peer, "dropped a message: " + message.error().message});
+    const std::string& reason = message.error().message;
+    perform(Notice{
+        envelope.peer, "dropped a message: " + reason, LogLevel::kWarning, {{"reason", reason}}});
   }
 }
 
@@ -128,7 +130,10 @@ void WorkerLoop::perform(const ConnectChannel& connection) {
     known_links_.erase({key, Channel::kJoin});
   }
   Status connected = links_.connect(key, connection.channel, connection.endpoint);
-  if (!connected) perform(Notice{key, connected.error().message});
+  if (!connected) {
+    perform(Notice{
+        key, connected.error().message, LogLevel::kWarning, {{"endpoint", connection.endpoint}}});
+  }
   watch(key, connection.channel, true);
 }
 

@@ -14,12 +14,6 @@
 namespace potluck {
 namespace {
 
-constexpr const char* kComponent = "store";
-
-void warn(const StreamOptions& options, const std::string& text) {
-  log_to(options.log, {LogLevel::kWarning, kComponent, text});
-}
-
 // A cache of less than one token's experts is not an error: it works, as slowly as the disk is.
 Status check_budget(const Manifest& manifest, uint32_t top_k, const StreamOptions& options) {
   uint64_t needed = working_set(manifest, top_k, 1, 1).slab_bytes(manifest);
@@ -31,12 +25,14 @@ Status check_budget(const Manifest& manifest, uint32_t top_k, const StreamOption
                              format_bytes(manifest.largest_grain_bytes()), format_bytes(needed))};
   }
   if (options.ram_bytes >= needed) return {};
-  warn(
-      options,
-      fmt::format(
-          "--ram: {} hold less than the {} of experts that one token uses, so every expert is read "
-          "from disk every time; with more than that, some stay in memory",
-          format_bytes(options.ram_bytes), format_bytes(needed)));
+  std::string text = fmt::format(
+      "--ram: {} hold less than the {} of experts that one token uses, so every expert is read "
+      "from disk every time; with more than that, some stay in memory",
+      format_bytes(options.ram_bytes), format_bytes(needed));
+  log_to(options.log, {LogLevel::kWarning,
+                       kStoreComponent,
+                       std::move(text),
+                       {{"ram_bytes", options.ram_bytes}, {"bytes_per_token", needed}}});
   return {};
 }
 
@@ -97,13 +93,11 @@ Status StreamedExperts::build(const Model& model, const StreamOptions& options, 
   auto store = GrainStore::open(storage, options.store_directory, UINT64_MAX);
   if (!store) return store.error().in("--store");
   store_ = std::move(*store);
-  for (const std::string& text : store_->take_notices()) {
-    warn(options, text);
-  }
+  for (const LogEvent& event : store_->take_notices()) log_to(options.log, event);
   Status room = check_room(model.cutter(), store_->used_bytes(), storage, options.store_directory);
   if (!room) return room;
   if (!options.announcement.empty()) {
-    log_to(options.log, {LogLevel::kInfo, kComponent, options.announcement});
+    log_to(options.log, {LogLevel::kInfo, kStoreComponent, options.announcement});
   }
   // Records belong to one state of the file: after a change the experts are cut and hashed anew.
   auto fingerprint = model.file().fingerprint();
@@ -126,10 +120,8 @@ Status StreamedExperts::open_source(const Model& model, const StreamOptions& opt
   stored_ = std::make_unique<StoredSource>(
       *manifest_, *store_, std::move(*reader), clock,
       StoredSourceOptions{.budget_bytes = options.ram_bytes, .prefetch = options.prefetch});
-  source_ = std::make_unique<MendedSource>(*stored_, *store_, *manifest_, model.cutter(),
-                                           [log = options.log](const std::string& text) {
-                                             log_to(log, {LogLevel::kWarning, kComponent, text});
-                                           });
+  source_ =
+      std::make_unique<MendedSource>(*stored_, *store_, *manifest_, model.cutter(), options.log);
   return {};
 }
 

@@ -57,7 +57,7 @@ bool possible(const PageRun& run) {
 
 Result<std::unique_ptr<GrainIndex>> GrainIndex::open(Storage& storage, std::string path,
                                                      GrainRecords* records,
-                                                     std::vector<std::string>* notices) {
+                                                     std::vector<LogEvent>* notices) {
   std::unique_ptr<GrainIndex> index(new GrainIndex(storage, std::move(path)));
   if (Status read = index->read(records, notices); !read) return read.error();
   auto file = storage.open_writable(index->path_, WriteMode::kBuffered);
@@ -69,21 +69,26 @@ Result<std::unique_ptr<GrainIndex>> GrainIndex::open(Storage& storage, std::stri
   if (uint64_t size = index->file_->size(); size > end) {
     if (Status cut = index->file_->resize(end); !cut) return cut.error();
     notices->push_back(
-        fmt::format("{}: cut off the last {} bytes, which were damaged; {} entries "
-                    "are left",
-                    index->path_, size - end, index->entries_));
+        {LogLevel::kWarning,
+         kStoreComponent,
+         fmt::format("{}: cut off the last {} bytes, which were damaged; {} entries are left",
+                     index->path_, size - end, index->entries_),
+         {{"file", index->path_}, {"bytes", size - end}, {"entries", index->entries_}}});
   }
   return index;
 }
 
-Status GrainIndex::read(GrainRecords* records, std::vector<std::string>* notices) {
+Status GrainIndex::read(GrainRecords* records, std::vector<LogEvent>* notices) {
   auto file = storage_.open(path_, ReadMode::kBuffered);
   if (!file && file.error().code == ErrorCode::kNotFound) return {};
   if (!file) return file.error();
   if (Status read = read_entries(**file, records); !read) return read;
   if (damaged_ > 0) {
-    notices->push_back(fmt::format("{}: {} of {} entries are damaged and were left out", path_,
-                                   damaged_, entries_));
+    notices->push_back({LogLevel::kWarning,
+                        kStoreComponent,
+                        fmt::format("{}: {} of {} entries are damaged and were left out", path_,
+                                    damaged_, entries_),
+                        {{"file", path_}, {"damaged", damaged_}, {"entries", entries_}}});
   }
   return {};
 }

@@ -18,10 +18,14 @@
 #include <vector>
 
 #include "engine/base/hash.h"
+#include "engine/base/log_sink.h"
 #include "engine/base/storage.h"
 #include "engine/experts/segment_space.h"
 
 namespace potluck {
+
+// The component that the events of a store name.
+inline constexpr const char* kStoreComponent = "store";
 
 struct GrainRecord {
   PageRun run;
@@ -36,7 +40,7 @@ class GrainIndex {
   // Reads the log, or starts an empty one. What had to be left out is said in `notices`.
   static Result<std::unique_ptr<GrainIndex>> open(Storage& storage, std::string path,
                                                   GrainRecords* records,
-                                                  std::vector<std::string>* notices);
+                                                  std::vector<LogEvent>* notices);
 
   // Appends an entry and numbers the record; kLimit when the disk is full.
   Status put(const Digest& digest, GrainRecord* record);
@@ -48,7 +52,7 @@ class GrainIndex {
 
  private:
   GrainIndex(Storage& storage, std::string path) : storage_(storage), path_(std::move(path)) {}
-  Status read(GrainRecords* records, std::vector<std::string>* notices);
+  Status read(GrainRecords* records, std::vector<LogEvent>* notices);
   Status read_entries(const ReadableFile& file, GrainRecords* records);
   void replay(ByteSpan entry, GrainRecords* records);
   Status append(ByteSpan entry);

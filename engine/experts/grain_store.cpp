@@ -73,13 +73,14 @@ Status GrainStore::flush() {
   return {};
 }
 
-std::vector<std::string> GrainStore::take_notices() {
+std::vector<LogEvent> GrainStore::take_notices() {
   return std::exchange(notices_, {});
 }
 
-void GrainStore::notice(std::string text) {
+void GrainStore::warn(std::string text, std::vector<LogField> fields) {
   constexpr size_t kMostNotices = 100;  // the caller reads no more, and may never take them
-  if (notices_.size() < kMostNotices) notices_.push_back(std::move(text));
+  if (notices_.size() >= kMostNotices) return;
+  notices_.push_back({LogLevel::kWarning, kStoreComponent, std::move(text), std::move(fields)});
 }
 
 Result<const ReadableFile*> GrainStore::reader(uint32_t segment) {

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "engine/base/hash.h"
+#include "engine/base/log_sink.h"
 #include "engine/base/storage.h"
 #include "engine/experts/grain_index.h"
 #include "engine/experts/segment_space.h"
@@ -117,7 +118,7 @@ class GrainStore {
   ScrubResult scrub(uint64_t most_bytes);
 
   // What people should know and no caller was told; empties the list.
-  std::vector<std::string> take_notices();
+  std::vector<LogEvent> take_notices();
 
  private:
   struct Segment {
@@ -147,7 +148,7 @@ class GrainStore {
   void report_loss(const Digest& digest);
   Error wrong_length(const Digest& digest, uint64_t wanted) const;
   std::string segment_path(uint32_t number) const;
-  void notice(std::string text);
+  void warn(std::string text, std::vector<LogField> fields);
 
   bool next_scrubbed_segment();
   void scrub_grain(const Place& place, ScrubResult* result);
@@ -168,7 +169,7 @@ class GrainStore {
   uint64_t unsynced_bytes_ = 0;
   std::vector<PageRun> quarantine_;  // of altered grains
   std::vector<Digest> lost_;
-  std::vector<std::string> notices_;
+  std::vector<LogEvent> notices_;
 
   std::vector<Place> to_scrub_;  // of one segment, last first
   uint32_t next_scrubbed_ = 0;   // segment

@@ -115,7 +115,8 @@ Status GrainStore::open_files() {
   index_ = std::move(*index);
   if (Status adopted = adopt_segments(); !adopted) return adopted;
   if (Status compacted = index_->compact(records_); !compacted) {
-    notice(compacted.error().in("the index was not tidied").message);
+    warn(compacted.error().in("the index was not tidied").message,
+         {{"store", directory_}, {"reason", compacted.error().message}});
   }
   return {};
 }
@@ -126,10 +127,10 @@ Status GrainStore::adopt_segments() {
   std::vector<Claim> claims = sorted_claims(records_);
   std::vector<Digest> lost = take_unsound(*sizes, &claims);
   if (!lost.empty()) {
-    notice(
-        fmt::format("{}: {} of {} grains were dropped: their place is not in the segments or "
-                    "was used again",
-                    directory_, lost.size(), records_.size()));
+    warn(fmt::format("{}: {} of {} grains were dropped: their place is not in the segments or "
+                     "was used again",
+                     directory_, lost.size(), records_.size()),
+         {{"store", directory_}, {"grains_lost", lost.size()}, {"grains", records_.size()}});
   }
   for (const Digest& digest : lost) {
     records_.erase(digest);

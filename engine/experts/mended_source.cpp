@@ -28,28 +28,37 @@ Status MendedSource::take(std::vector<Arrival>* arrivals) {
 Result<GrainView> MendedSource::cut(GrainId id, const Error& reason) {
   auto grain = std::make_shared<Buffer>(cutter_.grain_bytes(id));
   if (Status cut = cutter_.cut(id, grain->span()); !cut) return cut.error();
-  const Digest& digest = manifest_.digest_of(id);
   // Compared with the manifest, not with the store: a model file that was replaced meanwhile must
   // not mend a store of the old one.
-  if (sha256(grain->span()) != digest) {
+  if (sha256(grain->span()) != manifest_.digest_of(id)) {
     return Error{ErrorCode::kCorrupt,
                  fmt::format("{}; the model file, too, was altered since the store was built",
                              reason.message)};
   }
-  put_back(digest, grain->span(), reason);
+  put_back(id, grain->span(), reason);
   return GrainView{grain->span(), grain};
 }
 
 // A store that takes nothing more is no reason to stop.
-void MendedSource::put_back(const Digest& digest, ByteSpan grain, const Error& reason) {
+void MendedSource::put_back(GrainId id, ByteSpan grain, const Error& reason) {
+  const Digest& digest = manifest_.digest_of(id);
   // Its pages go into quarantine, so that the new copy is not written to the bad place.
   store_.distrust(digest);
   Status put = store_.put_trusted(digest, grain);
   ++mended_;
-  if (!notice_ || mended_ > kNotices) return;
-  notice_(fmt::format("{}; cut again from the model file{}{}", reason.message,
-                      put ? "" : fmt::format(", but not stored: {}", put.error().message),
-                      mended_ == kNotices ? "; further ones are not reported" : ""));
+  if (mended_ > kNotices) return;
+  std::string text =
+      fmt::format("{}; cut again from the model file{}{}", reason.message,
+                  put ? "" : fmt::format(", but not stored: {}", put.error().message),
+                  mended_ == kNotices ? "; further ones are not reported" : "");
+  log_to(log_, {LogLevel::kWarning,
+                kStoreComponent,
+                std::move(text),
+                {{"layer", id.layer},
+                 {"expert", id.expert},
+                 {"grain", id.grain},
+                 {"reason", reason.message},
+                 {"stored", static_cast<bool>(put)}}});
 }
 
 }  // namespace potluck

@@ -3,10 +3,9 @@
 // back: a damaged store costs time and nothing else. One thread.
 #pragma once
 
-#include <functional>
-#include <string>
 #include <vector>
 
+#include "engine/base/log_sink.h"
 #include "engine/experts/grain_source.h"
 #include "engine/experts/grain_store.h"
 #include "engine/experts/stored_source.h"
@@ -15,17 +14,11 @@ namespace potluck {
 
 class MendedSource final : public GrainSource {
  public:
-  using Notice = std::function<void(const std::string&)>;
-
-  // All must outlive the source; `store` is the one that `stored` reads from. `notice` (or nothing)
-  // hears of what was mended, kNotices times at most: a dying disk has much to say.
+  // All must outlive the source; `store` is the one that `stored` reads from. `log` (or null) is
+  // told what was mended, kNotices times at most: a dying disk has much to say.
   MendedSource(StoredSource& stored, GrainStore& store, const Manifest& manifest,
-               const GrainCutter& cutter, Notice notice)
-      : stored_(stored),
-        store_(store),
-        manifest_(manifest),
-        cutter_(cutter),
-        notice_(std::move(notice)) {}
+               const GrainCutter& cutter, LogSink* log)
+      : stored_(stored), store_(store), manifest_(manifest), cutter_(cutter), log_(log) {}
   static constexpr uint64_t kNotices = 8;
 
   void request(std::span<const GrainId> wave) override;
@@ -39,13 +32,13 @@ class MendedSource final : public GrainSource {
 
  private:
   Result<GrainView> cut(GrainId id, const Error& reason);
-  void put_back(const Digest& digest, ByteSpan grain, const Error& reason);
+  void put_back(GrainId id, ByteSpan grain, const Error& reason);
 
   StoredSource& stored_;
   GrainStore& store_;
   const Manifest& manifest_;
   const GrainCutter& cutter_;
-  Notice notice_;
+  LogSink* log_;
   uint64_t mended_ = 0;
 
   std::vector<GrainId> wave_;

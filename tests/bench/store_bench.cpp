@@ -50,7 +50,7 @@ void measure_opening(Storage& storage, const std::string& directory) {
   CHECK(storage.make_directories(directory + "/segments").ok());
   {
     GrainRecords records;
-    std::vector<std::string> notices;
+    std::vector<LogEvent> notices;
     auto index = GrainIndex::open(storage, directory + "/index", &records, &notices).value();
     for (uint32_t i = 0; i < kGrains; ++i) {
       GrainRecord record{{i / kPerSegment, i % kPerSegment * kPages, kPages}, 0, i};

@@ -21,7 +21,7 @@ struct GrainOnDisk {
 
 inline GrainRecords records_on_disk(Storage& storage, const std::string& directory) {
   GrainRecords records;
-  std::vector<std::string> notices;
+  std::vector<LogEvent> notices;
   auto index = GrainIndex::open(storage, directory + "/index", &records, &notices);
   CHECK(index.ok());
   return records;

@@ -338,7 +338,7 @@ TEST_F(GrainStoreTest, SpaceIsUsedAgain) {
   {
     store_.reset();
     GrainRecords ignored;
-    std::vector<std::string> notices;
+    std::vector<LogEvent> notices;
     auto index = GrainIndex::open(storage_, "store/index", &ignored, &notices);
     auto file = storage_.open_writable("store/segments/000000.grains", WriteMode::kDirect);
     ASSERT_TRUE((*file)->resize(limits::kSegmentBytes / 16));
@@ -365,10 +365,10 @@ TEST_F(GrainStoreTest, TornIndexIsCutOff) {
     storage_.truncate("store/index", size);
     open();
     EXPECT_EQ(store_->count(), size / 64);
-    std::vector<std::string> notices = store_->take_notices();
+    std::vector<LogEvent> notices = store_->take_notices();
     ASSERT_FALSE(notices.empty());
-    EXPECT_NE(notices[0].find(fmt::format("last {} bytes", size % 64)), std::string::npos)
-        << notices[0];
+    EXPECT_NE(notices[0].message.find(fmt::format("last {} bytes", size % 64)), std::string::npos)
+        << notices[0].message;
     for (size_t i = 0; i < size / 64; ++i) EXPECT_EQ(read(digests[i]), std::nullopt);
   }
 }
@@ -413,7 +413,7 @@ TEST_F(GrainStoreTest, OfTwoGrainsInOnePlaceTheLaterIsKept) {
   GrainRecords records = test::records_on_disk(storage_, "store");
   ASSERT_TRUE(records.contains(old));
   {
-    std::vector<std::string> notices;
+    std::vector<LogEvent> notices;
     GrainRecords ignored;
     auto index = GrainIndex::open(storage_, "store/index", &ignored, &notices);
     ByteVector grain = make_grain(7);

@@ -7,6 +7,7 @@
 #include "engine/base/inline_reader.h"
 #include "engine/experts/manifest_builder.h"
 #include "tests/support/grain_on_disk.h"
+#include "tests/support/recorded_log.h"
 #include "tests/unit/engine/experts/expert_fixture.h"
 
 namespace potluck {
@@ -68,9 +69,7 @@ class MendedSourceTest : public ::testing::Test {
     stored_ = std::make_unique<StoredSource>(
         manifest_, *store_, std::make_unique<InlineBlockReader>(clock_), clock_,
         StoredSourceOptions{ids_.size() / 2 * manifest_.largest_grain_bytes()});
-    source_ = std::make_unique<MendedSource>(
-        *stored_, *store_, manifest_, cutter,
-        [this](const std::string& text) { notices_.push_back(text); });
+    source_ = std::make_unique<MendedSource>(*stored_, *store_, manifest_, cutter, &log_);
   }
   test::GrainOnDisk on_disk(GrainId id) {
     return *test::grain_on_disk(storage_, "store", manifest_.digest_of(id));
@@ -104,13 +103,13 @@ class MendedSourceTest : public ::testing::Test {
   std::unique_ptr<GrainStore> store_;
   std::unique_ptr<StoredSource> stored_;
   std::unique_ptr<MendedSource> source_;
-  std::vector<std::string> notices_;
+  test::RecordedLog log_;
 };
 
 TEST_F(MendedSourceTest, AWholeStoreIsLeftAlone) {
   expect_all();
   EXPECT_EQ(source_->mended(), 0u);
-  EXPECT_TRUE(notices_.empty());
+  EXPECT_TRUE(log_.events.empty());
 }
 
 TEST_F(MendedSourceTest, AlteredGrainsAreCutAgainAndStayMended) {
@@ -121,9 +120,9 @@ TEST_F(MendedSourceTest, AlteredGrainsAreCutAgainAndStayMended) {
   std::string path = on_disk(ids_[3]).path;
   expect_all();
   EXPECT_EQ(source_->mended(), 3u);
-  ASSERT_EQ(notices_.size(), 3u);
-  EXPECT_THAT(notices_[0], HasSubstr(path));
-  EXPECT_THAT(notices_[0], HasSubstr("cut again from the model file"));
+  ASSERT_EQ(log_.events.size(), 3u);
+  EXPECT_THAT(log_.events[0].message, HasSubstr(path));
+  EXPECT_THAT(log_.events[0].message, HasSubstr("cut again from the model file"));
   expect_all();
   EXPECT_EQ(source_->mended(), 3u);
   open_store();
@@ -152,8 +151,8 @@ TEST_F(MendedSourceTest, AFullDiskIsNoReasonToStop) {
   storage_.flip_bit(place.path, place.offset);
   storage_.set_capacity(0);
   expect_all();
-  ASSERT_EQ(notices_.size(), 1u);
-  EXPECT_THAT(notices_[0], HasSubstr("but not stored"));
+  ASSERT_EQ(log_.events.size(), 1u);
+  EXPECT_THAT(log_.events[0].message, HasSubstr("but not stored"));
 }
 
 // Each grain that cannot be read costs one read, regardless of the rest of the wave.
@@ -163,8 +162,8 @@ TEST_F(MendedSourceTest, ADyingDiskIsReadOnce) {
   stored_ = std::make_unique<StoredSource>(
       manifest_, *store_, std::move(counting), clock_,
       StoredSourceOptions{2 * ids_.size() * manifest_.largest_grain_bytes()});
-  source_ = std::make_unique<MendedSource>(*stored_, *store_, manifest_, fixture_.cutter(),
-                                           MendedSource::Notice());
+  source_ =
+      std::make_unique<MendedSource>(*stored_, *store_, manifest_, fixture_.cutter(), nullptr);
   for (GrainId id : ids_) {
     test::GrainOnDisk place = on_disk(id);
     storage_.flip_bit(place.path, place.offset);
@@ -193,8 +192,8 @@ TEST_F(MendedSourceTest, ADyingDiskDoesNotFloodTheTerminal) {
   for (GrainId id : ids_) store_->remove(manifest_.digest_of(id));
   expect_all();
   EXPECT_EQ(source_->mended(), ids_.size());
-  EXPECT_EQ(notices_.size(), MendedSource::kNotices);
-  EXPECT_THAT(notices_.back(), HasSubstr("further ones are not reported"));
+  EXPECT_EQ(log_.events.size(), MendedSource::kNotices);
+  EXPECT_THAT(log_.events.back().message, HasSubstr("further ones are not reported"));
 }
 
 TEST_F(MendedSourceTest, AnotherModelFileMendsNothing) {
@@ -214,8 +213,8 @@ TEST_F(MendedSourceTest, WhatDoesNotFitTheCacheIsNoDamage) {
   stored_ = std::make_unique<StoredSource>(manifest_, *store_,
                                            std::make_unique<InlineBlockReader>(clock_), clock_,
                                            StoredSourceOptions{100});
-  source_ = std::make_unique<MendedSource>(*stored_, *store_, manifest_, fixture_.cutter(),
-                                           MendedSource::Notice());
+  source_ =
+      std::make_unique<MendedSource>(*stored_, *store_, manifest_, fixture_.cutter(), nullptr);
   std::vector<GrainSource::Arrival> arrivals;
   source_->request(ids_);
   Status taken = source_->take(&arrivals);
