@@ -11,7 +11,9 @@
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/status_file.h"
+#include "coordinator/serving/engine_setup.h"
 #include "coordinator/serving/engine_thread.h"
+#include "coordinator/serving/pending_service.h"
 
 namespace potluck {
 namespace {
@@ -142,22 +144,41 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, const Environment
   }
 }
 
+// The port is open from the start, so that clients and those who watch over them find a server that
+// is loading instead of none.
+struct Api {
+  std::unique_ptr<PendingService> service;
+  std::unique_ptr<ApiServer> server;
+};
+
+Result<Api> open_api(const ServeFlags& flags, const Environment& environment) {
+  ServedModel announced;
+  announced.id = served_model_id(flags.engine.model);
+  announced.created = environment.clock.unix_seconds();
+  auto service = std::make_unique<PendingService>(std::move(announced));
+  auto server = ApiServer::start(api_options(flags.api), service.get(), environment.storage,
+                                 &environment.clock, &environment.entropy, &environment.terminal);
+  if (!server) return server.error();
+  environment.terminal.notice(
+      fmt::format("the API at {} answers once the model is loaded", (*server)->url()));
+  return Api{std::move(service), std::move(*server)};
+}
+
 // Answers API clients and the terminal until the user stops the program. The engine runs on a
 // thread of its own.
 Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answerer,
-                       const RuntimeOptions& options, const Environment& environment) {
+                       const RuntimeOptions& options, Api api, const Environment& environment) {
   Terminal& terminal = environment.terminal;
   CompletionEngine& engine = answerer.engine();
   // In this order, so that whatever is announced works: first the engine, then the API that hands
-  // it requests, then the invitations.
+  // it requests, then the invitations. The server goes first at the end, since it calls the engine.
   auto thread = EngineThread::start(&engine);
   if (!thread) return thread.error();
-  auto api = ApiServer::start(api_options(flags.api), &engine, environment.storage,
-                              &environment.clock, &environment.entropy, &terminal);
-  if (!api) return api.error();
+  api.service->open(&engine);
+  const std::unique_ptr<ApiServer> server = std::move(api.server);
   // Before the first line is printed: a program that reads it may answer with a signal at once.
   StopSignal::Watch watch(environment.stop);
-  terminal.notice("listening on " + (*api)->url());
+  terminal.notice("listening on " + server->url());
   const PoolOptions& pool = options.pool_options;
   explain_invitations(*runtime.pool(), pool.listen, flags.invitations, terminal);
   for (uint32_t i = 0; i < flags.invitations; ++i) {
@@ -166,7 +187,7 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
   serve_until_stopped(runtime, answerer, environment, pool.state_directory, terminal);
   // The engine first: it takes no further requests, and the API only waits for those under way.
   engine.drain();
-  if (!(*api)->drain(std::chrono::seconds(flags.api.drain_seconds))) {
+  if (!server->drain(std::chrono::seconds(flags.api.drain_seconds))) {
     terminal.notice(
         fmt::format("requests were cut off that were not answered {} s after the end "
                     "was asked for (--drain-timeout)",
@@ -206,11 +227,18 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   // like a restart of the first.
   auto lock = environment.storage.lock(state + "/lock");
   if (!lock) return lock.error().in("another coordinator runs with this POTLUCK_HOME");
-  auto runtime = open_runtime(*options, environment, &terminal);
+  auto api = open_api(flags, environment);
+  if (!api) return api.error();
+  auto runtime = open_runtime(
+      *options, environment, &terminal,
+      [&service = *api->service](const std::string& stage, uint64_t done, uint64_t total) {
+        service.report(stage, done, total);
+      });
   if (!runtime) return runtime.error();
   auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal);
   if (!answerer) return answerer.error();
-  Status answered = answer_everyone(flags, **runtime, **answerer, *options, environment);
+  Status answered =
+      answer_everyone(flags, **runtime, **answerer, *options, std::move(*api), environment);
   if (!answered) return answered;
   return (*runtime)->finish_trace();
 }

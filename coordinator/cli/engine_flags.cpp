@@ -140,9 +140,11 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
 }
 
 Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
-                                              const Environment& environment, Terminal* terminal) {
-  auto progress = [terminal](const std::string& stage, uint64_t done, uint64_t total) {
+                                              const Environment& environment, Terminal* terminal,
+                                              const StageProgress& watcher) {
+  auto progress = [&](const std::string& stage, uint64_t done, uint64_t total) {
     terminal->progress(stage, done, total);
+    if (watcher) watcher(stage, done, total);
   };
   auto runtime =
       Runtime::open(options, environment.storage, environment.clock, environment.entropy, progress);
@@ -151,10 +153,8 @@ Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
   terminal->notice(describe_context(**runtime));
   uint32_t workers = options.pool_options.local_workers;
   if (workers > 0) {
-    Status ready =
-        (*runtime)->pool()->wait_until_ready(workers, [terminal](uint64_t done, uint64_t total) {
-          terminal->progress("delivering units", done, total);
-        });
+    Status ready = (*runtime)->pool()->wait_until_ready(
+        workers, [&](uint64_t done, uint64_t total) { progress("delivering units", done, total); });
     if (!ready) return ready.error();
   }
   terminal->end_progress();

@@ -37,9 +37,11 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags);
 Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,
                                        const Environment& environment, Terminal* terminal);
 
-// Opens the runtime with progress on the terminal; with --workers, waits until all are ready.
+// Opens the runtime with progress on the terminal, and told to `watcher` if there is one; with
+// --workers, waits until all are ready.
 Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
-                                              const Environment& environment, Terminal* terminal);
+                                              const Environment& environment, Terminal* terminal,
+                                              const StageProgress& watcher = {});
 
 // $POTLUCK_HOME, or ~/.potluck: keys, stores and the status of a running coordinator.
 std::string home_directory();

@@ -125,6 +125,13 @@ struct ServedModel {
 
 enum class ServiceState : uint8_t { kLoading, kReady, kDraining, kFailed };
 
+// What is being done before the first request can be answered.
+struct LoadingProgress {
+  std::string stage;  // for people
+  uint64_t done = 0;
+  uint64_t total = 0;  // 0: unknown
+};
+
 using CompletionId = uint64_t;
 
 // Any thread may call.
@@ -138,6 +145,8 @@ class CompletionService {
   virtual void cancel(CompletionId id) = 0;
 
   virtual ServiceState state() const = 0;
+  // Of use while the state is kLoading.
+  virtual LoadingProgress loading() const { return {}; }
   virtual const ServedModel& model() const = 0;
   // For /tokenize and /v1/messages/count_tokens.
   virtual Result<std::vector<TokenId>> encode(const CompletionPrompt& prompt) const = 0;

@@ -8,13 +8,6 @@ namespace {
 
 constexpr std::string_view kModelSuffix = ".gguf";
 
-// "models/taleteller-Q4_K_M.gguf": "taleteller-Q4_K_M".
-std::string model_id(const std::string& path) {
-  std::string name = path.substr(path.find_last_of('/') + 1);
-  if (name.ends_with(kModelSuffix)) name.resize(name.size() - kModelSuffix.size());
-  return name;
-}
-
 // The block format that most bytes are in.
 std::string quantization(const GgufModel& file) {
   std::map<std::string, uint64_t> bytes;
@@ -27,11 +20,17 @@ std::string quantization(const GgufModel& file) {
 
 }  // namespace
 
+std::string served_model_id(const std::string& path) {
+  std::string name = path.substr(path.find_last_of('/') + 1);
+  if (name.ends_with(kModelSuffix)) name.resize(name.size() - kModelSuffix.size());
+  return name;
+}
+
 ServedModel describe_served_model(const Model& model, const ChatTemplate* chat_template,
                                   int64_t created) {
   const GgufModel& file = model.file();
   ServedModel served;
-  served.id = model_id(file.path());
+  served.id = served_model_id(file.path());
   served.created = created;
   for (const GgufTensor& tensor : file.tensors()) served.parameters += tensor.count();
   served.file_bytes = file.file_bytes();

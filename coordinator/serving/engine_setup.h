@@ -2,11 +2,16 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "coordinator/runtime/runtime.h"
 #include "coordinator/serving/completion_engine.h"
 
 namespace potluck {
+
+// What clients call the model of this file: "models/taleteller-Q4_K_M.gguf" is
+// "taleteller-Q4_K_M".
+std::string served_model_id(const std::string& path);
 
 // What the model file says of itself. The template may be null; `created` in unix seconds.
 ServedModel describe_served_model(const Model& model, const ChatTemplate* chat_template,

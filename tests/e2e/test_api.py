@@ -233,6 +233,26 @@ class Refusals(ApiTest):
         self.assertEqual(self.potluck(*arguments, "--port", "65536").returncode, 2)
 
 
+class Loading(ApiTest):
+    def test_the_port_is_open_while_the_model_loads(self):
+        _, _, err = self.serve("--port", "0", "--workers", "2", "--invitations", "0")
+        self.port = int(err.wait_for(r"the API at http://127\.0\.0\.1:(\d+)/v1 answers").group(1))
+        states = []
+
+        def ready():
+            self.assertEqual(self.request("GET", "/v1/models")[1]["data"][0]["id"], MODEL)
+            status, body = self.request("GET", "/health")
+            states.append((status, body))
+            return status == 200
+
+        wait_for(ready, "a model that is loaded")
+        status, body = states[0]
+        self.assertEqual(status, 503, "two workers are not ready at once")
+        self.assertEqual(body["error"]["message"], "Loading model")
+        self.assertIn("stage", body["loading"])
+        self.assertTrue(self.told(STORY))
+
+
 class Endings(ApiTest):
     def finished(self, answer):
         *_, last, done = events_of(answer)

@@ -2,13 +2,12 @@
 
 #include <utility>
 
+#include "coordinator/serving/http/openai_logprobs.h"
 #include "coordinator/serving/http/openai_messages.h"
 #include "engine/base/limits.h"
 
 namespace potluck {
 namespace {
-
-constexpr int64_t kTopLogprobs = 20;
 
 void read_logprobs(JsonFields& fields, CompletionRequest* request) {
   const bool wanted = fields.flag("logprobs").value_or(false);

@@ -11,7 +11,6 @@ namespace potluck {
 namespace {
 
 constexpr size_t kPrompts = 16;
-constexpr int64_t kTopLogprobs = 20;     // OpenAI's API takes 5, other servers more
 constexpr uint32_t kDefaultTokens = 16;  // of this route in OpenAI's API
 
 constexpr const char* kPromptForms =

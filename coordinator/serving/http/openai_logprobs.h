@@ -12,6 +12,10 @@
 
 namespace potluck {
 
+// Alternatives of a token that a request may ask for: as many as chat completions have at OpenAI's.
+// Its text completions take 5, other servers more.
+inline constexpr int64_t kTopLogprobs = 20;
+
 class TokenTexts {
  public:
   // The text of the next token.

@@ -65,7 +65,7 @@ const ApiRoutes::Route* ApiRoutes::find_route(std::string_view path) {
   static constexpr Route kModel{kModelPrefix, "GET", true, &ApiRoutes::one_model};
   static constexpr Route kRoutes[] = {
       {"/health", "GET", true, &ApiRoutes::health},
-      {"/ready", "GET", true, &ApiRoutes::ready},
+      {"/ready", "GET", true, &ApiRoutes::health},
       {"/models", "GET", true, &ApiRoutes::models},
       {"/chat/completions", "POST", false, &ApiRoutes::chat},
       {"/completions", "POST", false, &ApiRoutes::completions},
@@ -121,15 +121,25 @@ HttpResponse ApiRoutes::refuse(int status, const std::string& message) {
   return response;
 }
 
+// The error says that the model is loading, as llama.cpp's does; beside it stands how far that is.
 void ApiRoutes::health(const Call& call) {
   const ServiceState state = service_.state();
-  if (state == ServiceState::kReady)
+  if (state == ServiceState::kReady) {
     return call.reply.json(JsonObject().add("status", "ok").take());
-  call.reply.error(not_ready(state));
-}
-
-void ApiRoutes::ready(const Call& call) {
-  health(call);
+  }
+  const ApiError error = not_ready(state);
+  HttpResponse response = error_response(error);
+  if (state == ServiceState::kLoading) {
+    const LoadingProgress progress = service_.loading();
+    JsonValue body = error_json(error);
+    std::get<JsonValue::Object>(body.data).emplace_back("loading", JsonObject()
+                                                                       .add("stage", progress.stage)
+                                                                       .add("done", progress.done)
+                                                                       .add("total", progress.total)
+                                                                       .take());
+    response.body = write_json(body);
+  }
+  call.reply.respond(std::move(response));
 }
 
 void ApiRoutes::models(const Call& call) {
@@ -187,6 +197,7 @@ void ApiRoutes::tokenize(const Call& call) {
     prompt = text.value_or("");
   }
   if (error) return call.reply.error(*error);
+  if (refused_while_loading(call)) return;
   const auto tokens = service_.encode(prompt);
   if (!tokens) return call.reply.error(from_encoding(tokens.error()));
   call.reply.json(JsonObject()
@@ -213,10 +224,18 @@ void ApiRoutes::detokenize(const Call& call) {
     }
   }
   if (error) return call.reply.error(*error);
+  if (refused_while_loading(call)) return;
   const auto text = service_.decode(tokens);
   if (!text) return call.reply.error(from_encoding(text.error()));
   // The one name is llama.cpp's, the other vLLM's.
   call.reply.json(JsonObject().add("content", *text).add("prompt", *text).take());
+}
+
+bool ApiRoutes::refused_while_loading(const Call& call) const {
+  const ServiceState state = service_.state();
+  const bool loading = state == ServiceState::kLoading;
+  if (loading) call.reply.error(not_ready(state));
+  return loading;
 }
 
 std::optional<JsonValue> ApiRoutes::body_of(const Call& call) const {

@@ -42,7 +42,6 @@ class ApiRoutes final : public HttpHandler {
 
   void answer(const Route& route, Call call);
   void health(const Call& call);
-  void ready(const Call& call);
   void models(const Call& call);
   void one_model(const Call& call);
   void chat(const Call& call);
@@ -51,6 +50,7 @@ class ApiRoutes final : public HttpHandler {
   void tokenize(const Call& call);
   void detokenize(const Call& call);
 
+  bool refused_while_loading(const Call& call) const;
   // Nothing where the reply has been made, with an error.
   std::optional<JsonValue> body_of(const Call& call) const;
   std::optional<OpenAiRequest> accepted(const Call& call, OpenAiParsed parsed) const;

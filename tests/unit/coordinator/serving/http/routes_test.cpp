@@ -210,6 +210,7 @@ TEST_F(RoutesTest, HealthSaysWhatTheServiceIsDoing) {
     EXPECT_EQ(loading->head.status, 503);
     EXPECT_EQ(body_of(*loading)["error"]["message"], "Loading model");
     EXPECT_EQ(body_of(*loading)["error"]["type"], "unavailable_error");
+    EXPECT_EQ(body_of(*loading)["loading"], json::parse(R"({"stage": "", "done": 0, "total": 0})"));
     EXPECT_NE(loading->header("retry-after"), "");
     service_.set_state(ServiceState::kFailed);
     const auto failed = ask("GET", path);
@@ -218,6 +219,12 @@ TEST_F(RoutesTest, HealthSaysWhatTheServiceIsDoing) {
   }
   service_.set_state(ServiceState::kReady);
   EXPECT_EQ(body_of(*ask("GET", "/health"))["status"], "ok");
+}
+
+TEST_F(RoutesTest, WhileLoadingNothingIsTokenized) {
+  service_.set_state(ServiceState::kLoading);
+  EXPECT_EQ(ask("POST", "/tokenize", R"({"content": "AB"})")->head.status, 503);
+  EXPECT_EQ(ask("POST", "/detokenize", R"({"tokens": [65]})")->head.status, 503);
 }
 
 TEST_F(RoutesTest, TurnsTextIntoTokensAndBack) {
