@@ -31,14 +31,53 @@ function(potluck_precompile target owner)
   endif()
 endfunction()
 
-# potluck_library(NAME DIR [LINK...]): every .cpp of DIR (not of its subfolders) as a static library.
+# Unity builds: a few sources are compiled as one, so that templates and headers that they share are
+# compiled once. Names in anonymous namespaces must then differ within a folder. CMake's own unity
+# files name sources by absolute paths, which a compiler cache takes for another file in every
+# checkout; hence these.
+option(POTLUCK_UNITY "Compile a few sources of a folder as one" ON)
+set(potluck_unity_batch 4)
+if(POTLUCK_UNITY)  # a source that is included counts as a header for this warning
+  target_compile_options(potluck_options INTERFACE
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endif()
+
+# potluck_unite(NAME LIST): replaces the sources in the variable LIST by files that include them.
+function(potluck_unite name list_name)
+  if(NOT POTLUCK_UNITY)
+    return()
+  endif()
+  set(united)
+  set(text)
+  set(count 0)
+  set(left ${${list_name}})
+  while(left)
+    list(POP_FRONT left source)
+    file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR} ${source})
+    string(APPEND text "#include \"${path}\"\n")
+    math(EXPR count "${count} + 1")
+    math(EXPR filled "${count} % ${potluck_unity_batch}")
+    if(filled EQUAL 0 OR NOT left)
+      set(file ${CMAKE_CURRENT_BINARY_DIR}/${name}_${count}.cpp)
+      file(CONFIGURE OUTPUT ${file} CONTENT "${text}" @ONLY)
+      list(APPEND united ${file})
+      set(text)
+    endif()
+  endwhile()
+  set(${list_name} ${united} PARENT_SCOPE)
+endfunction()
+
+# potluck_library(NAME DIR [LINK...]): every .cpp of DIR (not of its subfolders) but main.cpp as a
+# static library.
 function(potluck_library name directory)
   file(GLOB sources CONFIGURE_DEPENDS ${directory}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   if(NOT sources)
     add_library(${name} INTERFACE)
     target_link_libraries(${name} INTERFACE potluck_options ${ARGN})
     return()
   endif()
+  potluck_unite(${name} sources)
   add_library(${name} STATIC ${sources})
   target_link_libraries(${name} PUBLIC potluck_options ${ARGN})
   if(NOT name STREQUAL engine_kernels)  # has compiler options of its own

@@ -95,7 +95,7 @@ Result<Message> read_one_of(wire::Header::Reader root, const std::variant<Kinds.
   return message;
 }
 
-Error malformed(const std::string& what) {
+Error bad_header(const std::string& what) {
   return Error{ErrorCode::kCorrupt, "header: " + what};
 }
 
@@ -106,16 +106,16 @@ Error malformed(const std::string& what) {
 Result<std::vector<capnp::word>> aligned_words(ByteSpan header) {
   constexpr size_t kWord = sizeof(capnp::word);
   if (header.size() > limits::kHeaderBytes) {
-    return malformed(
+    return bad_header(
         fmt::format("expected at most {} bytes, found {}", limits::kHeaderBytes, header.size()));
   }
   if (header.size() < 2 * kWord || header.size() % kWord != 0) {
-    return malformed(fmt::format("expected whole words of 8 bytes and at least two, found {} bytes",
-                                 header.size()));
+    return bad_header(fmt::format(
+        "expected whole words of 8 bytes and at least two, found {} bytes", header.size()));
   }
   size_t words = header.size() / kWord;
   if (load<uint32_t>(header.data()) != 0 || load<uint32_t>(header.data() + 4) != words - 1) {
-    return malformed(fmt::format("expected one segment of {} words", words - 1));
+    return bad_header(fmt::format("expected one segment of {} words", words - 1));
   }
   std::vector<capnp::word> aligned(words);
   std::memcpy(aligned.data(), header.data(), header.size());
@@ -138,7 +138,7 @@ Result<Message> decode_header(ByteSpan header) {
     return read_one_of(reader.getRoot<wire::Header>(), static_cast<const Message*>(nullptr));
   } catch (const kj::Exception& exception) {
     // Cap'n Proto checks pointers when they are followed, so this may come from any getter above.
-    return malformed(exception.getDescription().cStr());
+    return bad_header(exception.getDescription().cStr());
   }
 }
 

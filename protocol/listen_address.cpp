@@ -36,12 +36,12 @@ bool is_unspecified(const std::string& text) {
 
 // Names of hosts and of network interfaces.
 bool is_name(std::string_view text) {
-  constexpr size_t kNameBytes = 253;
+  constexpr size_t kHostBytes = 253;
   auto fits = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
            c == '-' || c == '_';
   };
-  return !text.empty() && text.size() <= kNameBytes && text.front() != '-' &&
+  return !text.empty() && text.size() <= kHostBytes && text.front() != '-' &&
          std::all_of(text.begin(), text.end(), fits);
 }
 

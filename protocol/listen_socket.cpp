@@ -18,10 +18,6 @@ namespace {
 // Connections that may wait until libzmq's thread accepts them: it is quick.
 constexpr int kBacklog = 128;
 
-struct FreeAddresses {
-  void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
-};
-
 int set_flag(int descriptor, int level, int option, int value) {
   return setsockopt(descriptor, level, option, &value, sizeof value);
 }
@@ -78,9 +74,9 @@ Result<ListenSocket> ListenSocket::open(const std::string& host, uint32_t port) 
   addrinfo* found = nullptr;
   int problem = getaddrinfo(bare.c_str(), std::to_string(port).c_str(), &hints, &found);
   if (problem != 0) return failure(gai_strerror(problem));
-  std::unique_ptr<addrinfo, FreeAddresses> where(found);
   // A connection that was announced can be gone before it is accepted; accept() on a blocking
   // socket would then wait for the next one (accept(2)), and libzmq's thread with it.
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> where(found, &freeaddrinfo);
   int descriptor = socket(where->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) return failure(explain(errno));
   ListenSocket socket(descriptor, 0);

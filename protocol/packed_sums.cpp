@@ -149,7 +149,7 @@ bool within_limit(const Group& group, int64_t limit) {
   return within;
 }
 
-Error malformed(const char* what) {
+Error bad_frame(const char* what) {
   return {ErrorCode::kCorrupt, fmt::format("packed sums: {}", what)};
 }
 
@@ -157,13 +157,13 @@ Status validate(ByteSpan packed, int64_t limit, size_t values) {
   GroupWalk walk(packed, values);
   Group group{};
   while (!walk.done()) {
-    if (!walk.next(&group)) return malformed("the frame is too short or a bit width is above 64");
-    if (!padding_is_zero(group)) return malformed("bits behind the last value are not zero");
+    if (!walk.next(&group)) return bad_frame("the frame is too short or a bit width is above 64");
+    if (!padding_is_zero(group)) return bad_frame("bits behind the last value are not zero");
     if (!within_limit(group, limit)) {
-      return malformed("a value is larger than honest addends can sum to");
+      return bad_frame("a value is larger than honest addends can sum to");
     }
   }
-  if (!walk.at_end()) return malformed("there are bytes behind the last value");
+  if (!walk.at_end()) return bad_frame("there are bytes behind the last value");
   return {};
 }
 

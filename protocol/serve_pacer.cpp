@@ -8,10 +8,6 @@ namespace {
 // What may be sent at once after a pause: a loop that comes so late loses no rate.
 constexpr double kBurstSeconds = 0.02;
 
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 }  // namespace
 
 ServePacer::ServePacer(uint64_t bytes_per_second)
@@ -27,7 +23,8 @@ uint64_t ServePacer::rate(TimePoint now) const {
 // the rate changes.
 void ServePacer::refill(TimePoint now) {
   auto now_rate = static_cast<double>(rate(now));
-  balance_ = std::min(balance_ + seconds(now - refilled_at_) * now_rate, kBurstSeconds * now_rate);
+  balance_ =
+      std::min(balance_ + in_seconds(now - refilled_at_) * now_rate, kBurstSeconds * now_rate);
   refilled_at_ = now;
 }
 
@@ -49,7 +46,7 @@ void ServePacer::sent(uint64_t bytes, TimePoint now) {
 
 TimePoint ServePacer::next(TimePoint now) const {
   // Rounded up: a loop that woke a fraction too early would find the bucket still in debt and spin.
-  double missing = -balance_ / static_cast<double>(rate(now)) - seconds(now - refilled_at_);
+  double missing = -balance_ / static_cast<double>(rate(now)) - in_seconds(now - refilled_at_);
   if (missing <= 0) return now;
   constexpr double kLongest = 3600;
   auto wait = std::chrono::ceil<std::chrono::microseconds>(

@@ -16,10 +16,6 @@ namespace {
 
 constexpr int kLinkEvents =
     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED;
-// Useless messages in a row that one look at a socket steps over.
-constexpr int kSkipped = 64;
-// A busy compute channel must not keep other channels waiting for longer than so many messages.
-constexpr uint64_t kReceivesPerLookAround = 32;
 
 }  // namespace
 
@@ -74,7 +70,7 @@ void ZmqClientTransport::State::note_events(Link& link) {
 }
 
 std::optional<Envelope> ZmqClientTransport::State::take(Link& link) {
-  for (int i = 0; i < kSkipped && link.watch.may_have_message; ++i) {
+  for (int i = 0; i < kSkippedAtOnce && link.watch.may_have_message; ++i) {
     auto received = zmq_receive(link.socket, false);
     link.watch.may_have_message = received.has_value();
     if (!received) return std::nullopt;

@@ -24,11 +24,6 @@ namespace {
 
 // Sockets in the order in which they are served.
 constexpr std::array kChannels = {Channel::kCompute, Channel::kJoin, Channel::kBulk};
-// A busy compute channel must not keep handshakes and other channels waiting for longer than so
-// many messages.
-constexpr uint64_t kReceivesPerLookAround = 32;
-// Useless messages in a row that one call of receive() steps over.
-constexpr int kSkipped = 64;
 // Members may be connected twice for a moment while they reconnect.
 constexpr size_t kRememberedPeers = 2 * limits::kWorkers;
 
@@ -207,7 +202,7 @@ std::optional<PeerKey> ZmqServerTransport::State::sender(Channel channel,
 
 std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
   Listener& from = listener(channel);
-  for (int i = 0; from.open() && i < kSkipped && from.watch.may_have_message; ++i) {
+  for (int i = 0; from.open() && i < kSkippedAtOnce && from.watch.may_have_message; ++i) {
     auto received = zmq_receive(from.socket, true);
     from.watch.may_have_message = received.has_value();
     if (!received) return std::nullopt;

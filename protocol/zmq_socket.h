@@ -22,6 +22,12 @@ zmq::context_t make_zmq_context();
 inline constexpr std::string_view kMemberDomain = "potluck.member";
 inline constexpr std::string_view kJoinDomain = "potluck.join";
 
+// Useless messages in a row that one look at a socket steps over.
+inline constexpr int kSkippedAtOnce = 64;
+// A busy compute channel must not keep handshakes and other channels waiting for longer than so
+// many messages.
+inline constexpr uint64_t kReceivesPerLookAround = 32;
+
 struct ZmqSocketRole {
   Channel channel = Channel::kCompute;
   bool ipv6 = false;

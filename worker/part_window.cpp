@@ -21,15 +21,11 @@ constexpr uint64_t kPartsPerCredit = 4;
 constexpr double kSlack = 4;
 constexpr uint32_t kMostDoublings = 8;
 
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 }  // namespace
 
 uint64_t PartWindow::credit() const {
   if (rate_ <= 0) return kFirstCredit;
-  double lasting = std::max(kCreditSeconds, 2 * seconds(latency_));
+  double lasting = std::max(kCreditSeconds, 2 * in_seconds(latency_));
   return std::clamp(static_cast<uint64_t>(rate_ * std::min(lasting, 60.0)), kFirstCredit,
                     kMostCredit);
 }
@@ -81,7 +77,7 @@ void PartWindow::measure(uint64_t bytes, TimePoint now) {
   measured_time_ += now - measured_at_;
   measured_at_ = now;
   if (measured_time_ < kMeasuring) return;
-  double rate = static_cast<double>(measured_bytes_) / seconds(measured_time_);
+  double rate = static_cast<double>(measured_bytes_) / in_seconds(measured_time_);
   rate_ = rate_ <= 0 ? rate : (rate_ + std::min(rate, 3 * rate_)) / 2;
   measured_bytes_ = 0;
   measured_time_ = Duration{0};
@@ -118,7 +114,7 @@ TimePoint PartWindow::overdue_at() const {
   if (idle()) return TimePoint::max();
   Duration patience = kLeastPatience;
   if (rate_ > 0) {
-    double expected = static_cast<double>(under_way_) / rate_ + 2 * seconds(latency_);
+    double expected = static_cast<double>(under_way_) / rate_ + 2 * in_seconds(latency_);
     patience =
         std::max(patience, std::chrono::duration_cast<Duration>(
                                std::chrono::duration<double>(std::min(kSlack * expected, 60.0))));

@@ -52,10 +52,6 @@ Status decode(const GenerationContext& context, std::span<const TokenId> tokens,
   return {};
 }
 
-double seconds(Duration time) {
-  return std::chrono::duration<double>(time).count();
-}
-
 double rate(double amount, double time) {
   return time > 0 ? amount / time : 0;
 }
@@ -89,7 +85,7 @@ Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock&
     status =
         prefill(context, some_tokens(flags.prompt, vocabulary), flags.engine.prefill_chunk, &cache);
     if (!status) return status.error();
-    measured.prefill_seconds = seconds(clock.now() - start);
+    measured.prefill_seconds = in_seconds(clock.now() - start);
   }
 
   CHECK(cache.rewind(flags.depth) == flags.depth);
@@ -97,7 +93,7 @@ Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock&
   TimePoint start = clock.now();
   status = decode(context, std::span(tokens).last(flags.generate), &cache);
   if (!status) return status.error();
-  measured.decode_seconds = seconds(clock.now() - start);
+  measured.decode_seconds = in_seconds(clock.now() - start);
   measured.decode = runtime.counters() - before;
   return measured;
 }

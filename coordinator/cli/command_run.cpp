@@ -50,7 +50,7 @@ Result<std::string> read_standard_input() {
 }
 
 double per_second(uint64_t count, Duration time) {
-  double seconds = std::chrono::duration<double>(time).count();
+  double seconds = in_seconds(time);
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 

@@ -8,13 +8,7 @@
 #include "engine/base/limits.h"
 
 namespace potluck {
-namespace {
-
-double seconds(Duration time) {
-  return std::chrono::duration<double>(time).count();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void add_device_flags(CLI::App* parser, DeviceFlags* flags) {
   add_choice(parser, "--reader", &flags->reader, {"auto", "threads", "io_uring"},
@@ -73,7 +67,7 @@ nlohmann::json describe_simulation(const DeviceOptions& options) {
     simulated["disk_bytes_per_s"] = options.reader.simulated_bytes_per_second;
   }
   if (options.simulated_link) {
-    simulated["link_delay_s"] = seconds(options.simulated_link->delay);
+    simulated["link_delay_s"] = in_seconds(options.simulated_link->delay);
     simulated["link_bytes_per_s"] = options.simulated_link->bytes_per_second;
   }
   if (options.simulated_compute != 1) simulated["compute_factor"] = options.simulated_compute;

@@ -14,7 +14,7 @@
 namespace potluck {
 namespace {
 
-constexpr int kTurnMilliseconds = 100;
+constexpr int kInputMilliseconds = 100;
 constexpr int kHistory = 200;
 // What terminals send around pasted text once they are asked to (xterm's "bracketed paste").
 constexpr std::string_view kBracketsOn = "\x1b[?2004h";
@@ -115,7 +115,7 @@ Result<std::optional<std::string>> LineEditor::next(const std::string& prompt,
 std::optional<unsigned char> LineEditor::read_byte() {
   while (true) {
     pollfd input{STDIN_FILENO, POLLIN, 0};
-    if (poll(&input, 1, kTurnMilliseconds) > 0) {
+    if (poll(&input, 1, kInputMilliseconds) > 0) {
       unsigned char byte = 0;
       if (read(STDIN_FILENO, &byte, 1) == 1) return byte;
       return std::nullopt;

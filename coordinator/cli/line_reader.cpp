@@ -14,7 +14,7 @@
 namespace potluck {
 namespace {
 
-constexpr Duration kTurn = std::chrono::milliseconds(100);
+constexpr Duration kReadTurn = std::chrono::milliseconds(100);
 // What a terminal keeps of a line; it drops the rest without a word (N_TTY_BUF_SIZE of Linux).
 constexpr size_t kTerminalLine = 4095;
 
@@ -42,7 +42,7 @@ Result<std::optional<std::string>> LineReader::next(const std::string& prompt,
                                                   format_bytes(limits::kPromptBytes))};
     }
     if (!while_waiting()) return std::optional<std::string>();
-    read_available(kTurn);
+    read_available(kReadTurn);
   }
 }
 

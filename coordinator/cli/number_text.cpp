@@ -107,10 +107,6 @@ bool scaled(const Digits& digits, uint64_t factor, uint64_t* bytes) {
   return *bytes <= kLargestSize;
 }
 
-double seconds(Duration time) {
-  return std::chrono::duration<double>(time).count();
-}
-
 template <class T>
 Result<T> named(const std::string& flag, Result<T> parsed) {
   return parsed ? std::move(parsed) : Result<T>(parsed.error().in(flag));
@@ -201,7 +197,7 @@ Result<Duration> read_duration(std::string_view text) {
     return Duration(static_cast<Duration::rep>(value));
   }
   return expected(fmt::format("a time such as 3ms, 250us or 1s, at most {} s",
-                              seconds(limits::kSimulatedDelay)),
+                              in_seconds(limits::kSimulatedDelay)),
                   text);
 }
 

@@ -22,16 +22,10 @@ constexpr Duration kNudgeInterval = std::chrono::milliseconds(100);
 // The epoch of no coordinator. A worker that hears of another epoch than its own says Hello. Told
 // our own, a worker that we gave up in this very epoch would think that all is well.
 constexpr uint64_t kNoEpoch = 0;
-// For people; longer names only fill lines.
-constexpr size_t kNameBytes = 64;
 constexpr size_t kReasonBytes = 256;
 
 // What workers say about their room is acted upon together: placing all units takes a while.
 constexpr Duration kRoomInterval = std::chrono::seconds(1);
-
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
 
 }  // namespace
 
@@ -135,7 +129,7 @@ void Membership::on_tick() {
   for (auto& [peer, clock] : clocks_) {
     Liveness liveness = clock.liveness(now);
     if (liveness == Liveness::kDead) {
-      dead.push_back({peer, fmt::format("no sign of life for {:.1f} s", seconds(kDeadAfter))});
+      dead.push_back({peer, fmt::format("no sign of life for {:.1f} s", in_seconds(kDeadAfter))});
     } else if (clock.beat_due(now)) {
       send_heartbeat(peer, liveness == Liveness::kSuspect);
     }
@@ -222,14 +216,14 @@ std::optional<Refusal> Membership::other_kernels(const PeerKey& from, const Hell
     return Refusal{
         RefusalReason::kArithmetic,
         fmt::format("kernels of {} ({}): {}, which this model needs: expected digest {}, found {}",
-                    clean_text(hello.name, kNameBytes), from.brief(), kernel_part_name(part),
+                    clean_text(hello.name, kShownNameBytes), from.brief(), kernel_part_name(part),
                     brief(expected), brief(found))};
   }
   return std::nullopt;
 }
 
 void Membership::accept_join(const PeerKey& from, const JoinRequest& request) {
-  std::string name = clean_text(request.name, kNameBytes);
+  std::string name = clean_text(request.name, kShownNameBytes);
   bool known = allow_list_.contains(from);
   // A member that asks again (our answer was lost) is in already; its new invitation, if it is one,
   // is used up all the same. A worker that cannot be admitted, because the list cannot be saved,

@@ -28,6 +28,9 @@ inline constexpr Duration kGreetingPause = std::chrono::milliseconds(500);
 inline constexpr Duration kLongestGreetingPause = std::chrono::seconds(8);
 inline constexpr Duration kGreetingsForgotten = std::chrono::seconds(30);
 
+// Of a name that a device gives itself, as much as is shown.
+inline constexpr size_t kShownNameBytes = 64;
+
 struct MembershipOptions {
   uint64_t epoch = 1;  // not 0, which no life of a coordinator has
   uint32_t slices = 1;

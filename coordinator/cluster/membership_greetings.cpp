@@ -10,8 +10,6 @@
 namespace potluck {
 namespace {
 
-// For people; longer names only fill lines.
-constexpr size_t kNameBytes = 64;
 constexpr size_t kSoftwareBytes = 128;
 // Of how many keys greetings are remembered. Only keys on the allow list have any.
 constexpr size_t kGreetingsKept = 4 * size_t{limits::kWorkers};
@@ -73,7 +71,7 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
   uint32_t number = known != nullptr ? known->number : next_number_++;
   // Most greetings repeat what is known. Telling all workers a roster, or placing all units, only
   // for what has changed keeps one worker's repetitions from costing the whole pool.
-  std::string name = clean_text(hello.name, kNameBytes);
+  std::string name = clean_text(hello.name, kShownNameBytes);
   bool same_roster =
       known != nullptr && known->name == name && known->bulk_endpoint == hello.bulk_endpoint;
   bool same_place = known != nullptr && known->disk_bytes == hello.disk_bytes;

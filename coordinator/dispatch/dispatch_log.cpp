@@ -42,7 +42,7 @@ void DispatchLog::was_not_asked(const PeerKey& from, const WorkId& work) {
 }
 
 void DispatchLog::missed_deadline(const PeerKey& worker, Duration waited) {
-  double seconds = std::chrono::duration<double>(waited).count();
+  double seconds = in_seconds(waited);
   notices_.add(fmt::format("{} did not answer within {:.1f} s, its work goes to others",
                            cluster_.describe(worker), seconds),
                LogLevel::kWarning, {{"worker", worker.brief()}, {"waited_s", seconds}});

@@ -10,8 +10,6 @@
 namespace potluck {
 namespace {
 
-// What a worker process may use beyond its --ram (worker/unit_compute.h).
-constexpr uint64_t kWorkerBytes = 64 * kMiB;
 // Of what is left for a cache: the rest is for page tables, for the kernel's buffers and for
 // others.
 constexpr uint64_t kShareTaken = 7;

@@ -7,12 +7,16 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/base/bytes.h"
 #include "engine/base/process_limits.h"
 #include "engine/model/context_plan.h"
 #include "engine/model/model.h"
 #include "engine/model/step_memory.h"
 
 namespace potluck {
+
+// What a worker process on this machine may take beside its --ram (worker/unit_compute.h).
+inline constexpr uint64_t kWorkerBytes = 64 * kMiB;
 
 // Bytes.
 struct MemoryNeeds {

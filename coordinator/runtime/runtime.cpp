@@ -14,8 +14,6 @@ namespace {
 // Besides the pool's: those of readers, sockets and signals; and what each reserves.
 constexpr uint32_t kOtherThreads = 12;
 constexpr uint64_t kStackBytes = 8 * kMiB;
-// What a worker process on this machine may take beside its --ram.
-constexpr uint64_t kWorkerBytes = 64 * kMiB;
 
 Progress stage(const StageProgress& progress, const std::string& name) {
   if (!progress) return nullptr;

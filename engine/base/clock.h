@@ -10,6 +10,10 @@ namespace potluck {
 using Duration = std::chrono::nanoseconds;
 using TimePoint = Duration;  // monotonic time since an arbitrary start
 
+inline double in_seconds(Duration time) {
+  return std::chrono::duration<double>(time).count();
+}
+
 class Clock {
  public:
   virtual ~Clock() = default;

@@ -82,7 +82,7 @@ Result<ProbePoint> Probe::measure(BlockReader& reader, uint64_t record_bytes) {
     }
   }
   // What was in flight at the deadline has been waited for, so bytes and seconds match.
-  double seconds = std::chrono::duration<double>(clock_.now() - start).count();
+  double seconds = in_seconds(clock_.now() - start);
   return ProbePoint{record_bytes, reader.depth(),
                     static_cast<double>(submitted) / std::max(seconds, 1e-9)};
 }

@@ -20,7 +20,7 @@ constexpr std::array kArchitectures = {POTLUCK_FAMILIES(POTLUCK_FAMILY_ROW)};
 #undef POTLUCK_FAMILY_ROW
 
 // The attention kernels work on whole groups of 8 positions or dimensions.
-constexpr uint32_t kLanes = 8;
+constexpr uint32_t kHeadLanes = 8;
 // A bound on what sines and cosines are multiplied by; published models use less than 2.
 constexpr double kRopeMagnitude = 1e6;
 // A bound on the tokens that the delta net's convolution sees; published models use 4.
@@ -85,9 +85,9 @@ Status check_attention(const ModelConfig& config) {
     return unsupported(
         fmt::format("{} heads cannot be divided among {} KV heads", config.heads, config.kv_heads));
   }
-  if (config.head_dim % kLanes != 0 || config.value_dim % kLanes != 0) {
-    return unsupported(fmt::format("head sizes must be multiples of {}, but are {} and {}", kLanes,
-                                   config.head_dim, config.value_dim));
+  if (config.head_dim % kHeadLanes != 0 || config.value_dim % kHeadLanes != 0) {
+    return unsupported(fmt::format("head sizes must be multiples of {}, but are {} and {}",
+                                   kHeadLanes, config.head_dim, config.value_dim));
   }
   // A gate has a value for each value of a head, and stands where queries do in attn_q.
   if (config.gated_attention && config.head_dim != config.value_dim) {
@@ -130,14 +130,15 @@ Status check_latent(const ModelConfig& config) {
   if (latent.rank == 0) return {};
   const Range ranges[] = {
       {"latent query rank", latent.query_rank, 0, limits::kHidden},
-      {"latent key size", latent.plain_dimensions, kLanes, limits::kHeadDimension},
-      {"latent value size", latent.value_dimensions, kLanes, limits::kHeadDimension},
+      {"latent key size", latent.plain_dimensions, kHeadLanes, limits::kHeadDimension},
+      {"latent value size", latent.value_dimensions, kHeadLanes, limits::kHeadDimension},
   };
   if (Status checked = check_ranges(ranges); !checked) return checked;
   // Heads are cut out of matrices in panels of 8 rows.
-  if (latent.plain_dimensions % kLanes == 0 && latent.value_dimensions % kLanes == 0) return {};
+  if (latent.plain_dimensions % kHeadLanes == 0 && latent.value_dimensions % kHeadLanes == 0)
+    return {};
   return unsupported(fmt::format("latent head sizes must be multiples of {}, but are {} and {}",
-                                 kLanes, latent.plain_dimensions, latent.value_dimensions));
+                                 kHeadLanes, latent.plain_dimensions, latent.value_dimensions));
 }
 
 Status check_delta(const ModelConfig& config) {
