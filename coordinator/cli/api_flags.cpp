@@ -22,6 +22,11 @@ void add_api_flags(CLI::App* parser, ApiFlags* flags) {
   add_text(parser, "--api-key-file", &flags->key_file,
            "a file of keys, one of which a request then needs: SHA-256 and name on each line")
       .envname("POTLUCK_API_KEY_FILE");
+  add_text(parser, "--tls-cert", &flags->tls_certificate,
+           "answer by https: a PEM file with the server's certificate and those that signed it")
+      .envname("POTLUCK_TLS_CERT");
+  add_text(parser, "--tls-key", &flags->tls_key, "the PEM file with the certificate's key")
+      .envname("POTLUCK_TLS_KEY");
   add_text(parser, "--cors-origin", &flags->cors_origins,
            "a web page that may use the API, such as https://chat.example.org, or * for all; may "
            "be repeated (default: pages of this machine)");
@@ -40,6 +45,7 @@ ApiServerOptions api_options(const ApiFlags& flags) {
   ApiServerOptions options;
   options.http.host = flags.host;
   options.http.port = flags.port;
+  options.http.tls = {flags.tls_certificate, flags.tls_key};
   options.api_key_file = flags.key_file;
   options.cors_origins = flags.cors_origins;
   options.version = POTLUCK_VERSION;

@@ -13,6 +13,8 @@ struct ApiFlags {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;
   std::string key_file;
+  std::string tls_certificate;
+  std::string tls_key;
   std::vector<std::string> cors_origins;
   uint32_t drain_seconds = 10;
 };

@@ -5,9 +5,12 @@ import hashlib
 import http.client
 import json
 import re
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -251,6 +254,51 @@ class Loading(ApiTest):
         self.assertEqual(body["error"]["message"], "Loading model")
         self.assertIn("stage", body["loading"])
         self.assertTrue(self.told(STORY))
+
+
+class Encrypted(ApiTest):
+    def certificate(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        key, certificate = folder + "/key.pem", folder + "/cert.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                        "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key,
+                        "-out", certificate], check=True, capture_output=True)
+        return certificate, key
+
+    def test_answers_by_https(self):
+        certificate, key = self.certificate()
+        _, _, err = self.serve("--port", "0", "--invitations", "0", "--tls-cert", certificate,
+                               "--tls-key", key)
+        port = int(err.wait_for(r"listening on https://127\.0\.0\.1:(\d+)/v1").group(1))
+        trust = ssl.create_default_context(cafile=certificate)
+        # Connections that begin no TLS, or something else, keep nobody out.
+        silent = socket.create_connection(("127.0.0.1", port))
+        self.addCleanup(silent.close)
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as plain:
+            plain.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertNotIn(b"HTTP/1.1 200", plain.recv(1000))
+        client = http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS,
+                                             context=trust)
+        self.addCleanup(client.close)
+        for _ in range(2):  # on one connection
+            client.request("POST", "/v1/chat/completions", json.dumps(chat(STORY)))
+            answer = json.loads(client.getresponse().read())
+            self.assertEqual(answer["choices"][0]["message"]["content"], self.run_text("-p", STORY))
+        client.request("POST", "/v1/chat/completions", json.dumps(chat(STORY, stream=True)))
+        self.assertIn(b"data: [DONE]", client.getresponse().read())
+
+    def test_files_that_do_not_fit(self):
+        certificate, key = self.certificate()
+        _, other = self.certificate()
+        for flags, said in [(("--tls-cert", certificate), "one needs the other"),
+                            (("--tls-cert", certificate, "--tls-key", other), "not the key"),
+                            (("--tls-cert", other, "--tls-key", key), other)]:
+            failed = self.potluck("serve", TALETELLER, "--listen", "127.0.0.1:0", "--port", "0",
+                                     *flags)
+            self.assertEqual(failed.returncode, 2)
+            self.assertIn(said, failed.stderr)
 
 
 class Endings(ApiTest):

@@ -19,6 +19,10 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(const ApiServerOptions& opti
   api.sampling = options.sampling;
   api.fingerprint = options.version.empty() ? "potluck" : "potluck-" + options.version;
   std::unique_ptr<ApiServer> server(new ApiServer(service, std::move(api), clock, entropy));
+  if (Status tls = HttpServer::check_tls(options.http.tls); !tls) {
+    return tls.error().in("--tls-cert and --tls-key");
+  }
+  server->tls_ = options.http.tls.wanted();
   auto http = HttpServer::start(options.http, &server->routes_, log);
   if (!http) return http.error().in("--host and --port");
   server->http_ = std::move(*http);

@@ -31,7 +31,7 @@ class ApiServer {
                                                   LogSink* log);
 
   uint16_t port() const { return http_->port(); }
-  std::string url() const { return "http://" + http_->address() + "/v1"; }
+  std::string url() const { return (tls_ ? "https://" : "http://") + http_->address() + "/v1"; }
 
   // No new requests; true once those under way have ended, false if some have not after this time.
   // Those are closed, and cancelled, when the server goes.
@@ -43,6 +43,7 @@ class ApiServer {
 
   ApiRoutes routes_;
   std::unique_ptr<HttpServer> http_;
+  bool tls_ = false;
 };
 
 }  // namespace potluck

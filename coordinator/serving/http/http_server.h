@@ -1,7 +1,7 @@
-// HttpServer: HTTP/1.1 on a TCP port, for a handler that knows no sockets. Owns one thread, which
-// does all reading, writing and waiting and calls the handler; it ends with the server. What
-// clients can make it keep is bounded: connections, heads, bodies, answers that they do not take,
-// and time.
+// HttpServer: HTTP/1.1 on a TCP port, with or without TLS, for a handler that knows no sockets.
+// Owns one thread, which does all reading, writing and waiting and calls the handler; it ends with
+// the server. What clients can make it keep is bounded: connections, heads, bodies, answers that
+// they do not take, and time.
 //
 // The methods may be called by any thread but the server's own.
 #pragma once
@@ -32,14 +32,25 @@ struct HttpLimits {
   Duration linger_time = std::chrono::seconds(2);  // for a client to read why it was refused
 };
 
+// PEM files. Both or none.
+struct TlsFiles {
+  std::string certificate;  // the server's, then those that signed it
+  std::string key;          // without a pass phrase
+
+  bool wanted() const { return !certificate.empty() || !key.empty(); }
+};
+
 struct HttpServerOptions {
   std::string host = "127.0.0.1";  // an address, or a name that stands for one
   uint16_t port = 8080;            // 0: any that is free
+  TlsFiles tls;                    // empty: plain HTTP
   HttpLimits limits;
 };
 
 class HttpServer {
  public:
+  // Whether the files can be used; errors name the file.
+  static Status check_tls(const TlsFiles& files);
   // Listens from now on. The handler must outlive the server; so must the sink, which may be null.
   static Result<std::unique_ptr<HttpServer>> start(const HttpServerOptions& options,
                                                    HttpHandler* handler, LogSink* log);
