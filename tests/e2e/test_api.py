@@ -293,7 +293,7 @@ class Encrypted(ApiTest):
         certificate, key = self.certificate()
         _, other = self.certificate()
         for flags, said in [(("--tls-cert", certificate), "one needs the other"),
-                            (("--tls-cert", certificate, "--tls-key", other), "not the key"),
+                            (("--tls-cert", certificate, "--tls-key", other), "key values mismatch"),
                             (("--tls-cert", other, "--tls-key", key), other)]:
             failed = self.potluck("serve", TALETELLER, "--listen", "127.0.0.1:0", "--port", "0",
                                      *flags)
