@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "coordinator/cli/standard_streams.h"
 #include "engine/base/bytes.h"
 
 namespace potluck {
@@ -69,7 +70,14 @@ class Child {
     sigemptyset(&none);
     posix_spawnattr_setsigmask(&attributes, &none);  // this process blocks what it waits for
     posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+    // A shell cannot take a signal back that it found ignored, and pipelines end by these: `yes`
+    // before `head` would say that its output is broken, or never end.
+    sigset_t defaults;
+    sigemptyset(&defaults);
+    for (int number : kWriteSignals) sigaddset(&defaults, number);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
     const char* arguments[] = {"sh", "-c", command.c_str(), nullptr};
     const int failed = posix_spawn(&process_, "/bin/sh", &actions, &attributes,
                                    const_cast<char* const*>(arguments), environ);

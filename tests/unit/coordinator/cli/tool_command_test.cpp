@@ -47,5 +47,14 @@ TEST_F(ToolCommand, EndsWhenItIsStopped) {
   }
 }
 
+// This program ignores them for itself; commands are not made for that.
+TEST_F(ToolCommand, PipelinesEndAsInAnyShell) {
+  const std::atomic<bool> stop = false;
+  auto result = run_tool_command("grep SigIgn /proc/self/status", "{}", stop);
+  ASSERT_TRUE(result) << result.error().message;
+  const uint64_t ignored = std::stoull(result->substr(result->find(':') + 1), nullptr, 16);
+  for (int number : kWriteSignals) EXPECT_EQ(ignored >> (number - 1) & 1, 0u) << number;
+}
+
 }  // namespace
 }  // namespace potluck
