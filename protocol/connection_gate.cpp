@@ -14,6 +14,8 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 
+#include "protocol/local_address.h"
+
 namespace potluck {
 namespace {
 
@@ -165,21 +167,32 @@ bool ConnectionGate::admit(int descriptor, const sockaddr_storage& from, TimePoi
   }
   if (admission.evicted) cut_off(&guests_, *admission.evicted);
   if (limits_.lifetime_bytes > 0) limit_stream(descriptor, limits_.lifetime_bytes);
-  guests_.push_back({descriptor, *cookie, {group, now}, 0});
+  guests_.push_back(
+      {descriptor, *cookie, {group, now}, address_text(from), local_address_of(descriptor)});
   return true;
 }
 
-void ConnectionGate::delivered(int descriptor, uint64_t bytes) {
+void ConnectionGate::delivered(int descriptor, std::string_view peer, uint64_t bytes) {
   MutexLock lock(mutex_);
   for (std::vector<Connection>* connections : {&members_, &guests_}) {
     for (Connection& connection : *connections) {
-      if (connection.descriptor != descriptor) continue;
+      if (!connection.sent(descriptor, peer)) continue;
       // What libzmq adds to a message crosses the wire but is not delivered, so it is estimated
       // generously: a member that is cut off by mistake costs more than some memory.
       connection.delivered += bytes + bytes / kShareOfOverhead + kMessageOverhead;
       return;
     }
   }
+}
+
+std::string ConnectionGate::local_address(int descriptor, std::string_view peer) const {
+  MutexLock lock(mutex_);
+  for (const std::vector<Connection>* connections : {&members_, &guests_}) {
+    for (const Connection& connection : *connections) {
+      if (connection.sent(descriptor, peer)) return connection.local;
+    }
+  }
+  return {};
 }
 
 void ConnectionGate::sweep(TimePoint now) {

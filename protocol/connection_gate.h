@@ -10,6 +10,8 @@
 #include <compare>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <sys/socket.h>
@@ -76,8 +78,14 @@ class ConnectionGate {
 
   // Whether this accepted connection may stay. The caller closes it otherwise.
   bool admit(int descriptor, const sockaddr_storage& from, TimePoint now);
-  // A message of so many bytes was taken from a connection.
-  void delivered(int descriptor, uint64_t bytes);
+  // A message of so many bytes was taken from a connection. Messages outlive their connection, and
+  // its descriptor may be another one's by then: `peer` tells them apart, the address that the
+  // message came from as libzmq writes it; empty if libzmq does not know.
+  void delivered(int descriptor, std::string_view peer, uint64_t bytes);
+  // The address of this machine that the connection came to, as local_address_of() writes it; empty
+  // if it is gone. Of two connections from one address, one after the other with one descriptor,
+  // it may be the other's: that is one by which the same peer reaches us as well.
+  std::string local_address(int descriptor, std::string_view peer) const;
   // Notices what became of connections, and cuts off those that send too much. Call it often.
   void sweep(TimePoint now);
   GateCounts counts() const;
@@ -87,7 +95,13 @@ class ConnectionGate {
     int descriptor = -1;
     uint64_t cookie = 0;  // the kernel's name of the socket: descriptors are used again
     GuestConnection guest;
+    std::string peer;   // its address
+    std::string local;  // ours
     uint64_t delivered = 0;
+
+    bool sent(int from, std::string_view address) const {
+      return descriptor == from && (address.empty() || address == peer);
+    }
   };
 
   void refresh_guests() REQUIRES(mutex_);

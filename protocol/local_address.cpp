@@ -127,13 +127,18 @@ Result<std::string> local_address_towards(const std::string& endpoint) {
   return name;
 }
 
+std::string address_text(const sockaddr_storage& address) {
+  const void* of_any_family = &address;
+  return numeric(static_cast<const sockaddr*>(of_any_family), sizeof address);
+}
+
 std::string local_address_of(int descriptor) {
   constexpr std::string_view kMapped = "::ffff:";  // IPv4, on a socket that takes both
   sockaddr_storage own{};
   socklen_t size = sizeof own;
   void* address = &own;
   if (getsockname(descriptor, static_cast<sockaddr*>(address), &size) != 0) return {};
-  std::string name = numeric(static_cast<sockaddr*>(address), size);
+  std::string name = address_text(own);
   return name.starts_with(kMapped) ? name.substr(kMapped.size()) : name;
 }
 

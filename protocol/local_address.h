@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/socket.h>
+
 #include "engine/base/result.h"
 
 namespace potluck {
@@ -25,6 +27,9 @@ std::vector<LocalAddress> local_addresses();
 // "192.168.1.7", or an IPv6 address without brackets. `endpoint` is "tcp://HOST:PORT"; a host name
 // is looked up.
 Result<std::string> local_address_towards(const std::string& endpoint);
+
+// An address as the system writes it, without a port; empty if it cannot be written down.
+std::string address_text(const sockaddr_storage& address);
 
 // The local address of a connected socket, as above; empty if it has none.
 std::string local_address_of(int descriptor);

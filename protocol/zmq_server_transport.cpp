@@ -93,7 +93,7 @@ struct ZmqServerTransport::State {
   Status bind(const Options& options, Channel channel, Listener* opened);
   void serve_handshakes();
   void sweep_gates();
-  void note_reached_host(const PeerKey& key, int descriptor);
+  void note_reached_host(const PeerKey& key, const ZmqReceived& received);
   std::optional<Envelope> take(Channel channel);
   std::optional<Envelope> look_around();
   std::optional<PeerKey> sender(Channel channel, const ZmqReceived& received) const;
@@ -180,8 +180,9 @@ void ZmqServerTransport::State::sweep_gates() {
   }
 }
 
-void ZmqServerTransport::State::note_reached_host(const PeerKey& key, int descriptor) {
-  std::string address = local_address_of(descriptor);
+void ZmqServerTransport::State::note_reached_host(const PeerKey& key, const ZmqReceived& received) {
+  const ConnectionGate& gate = *listener(Channel::kJoin).gate;
+  std::string address = gate.local_address(received.descriptor, received.peer_address);
   if (address.empty()) return;
   // Strangers get here, so it is bounded. An entry is used when its request is answered, a moment
   // later.
@@ -207,14 +208,14 @@ std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
     from.watch.may_have_message = received.has_value();
     if (!received) return std::nullopt;
     // Dropped messages count as well: what matters is that libzmq does not hold them any more.
-    from.gate->delivered(received->descriptor, received->frames.bytes());
+    from.gate->delivered(received->descriptor, received->peer_address, received->frames.bytes());
     auto key = sender(channel, *received);
     if (!key) {
       ++dropped;
       continue;
     }
     from.routes.heard(*key, received->route);
-    if (channel == Channel::kJoin) note_reached_host(*key, received->descriptor);
+    if (channel == Channel::kJoin) note_reached_host(*key, *received);
     if (channel == Channel::kCompute) compute_bytes += received->frames.bytes();
     return Envelope{*key, channel, std::move(received->frames)};
   }

@@ -221,6 +221,8 @@ std::optional<ZmqReceived> zmq_receive(zmq::socket_ref socket, bool from_router)
   // cppzmq throws where a property is not set, and at a DEALER no message has a User-Id.
   const char* user_id = zmq_msg_gets(header.handle(), "User-Id");
   if (user_id != nullptr) received.user_id = user_id;
+  const char* address = zmq_msg_gets(header.handle(), "Peer-Address");
+  if (address != nullptr) received.peer_address = address;
   received.descriptor = zmq_msg_get(header.handle(), ZMQ_SRCFD);
   if (!header.more()) return received;
   zmq::message_t tensor;

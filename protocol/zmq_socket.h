@@ -54,7 +54,9 @@ Status zmq_attempt(const std::string& what, const std::function<void()>& calls);
 struct ZmqReceived {
   std::string route;    // routing id of the connection; empty at a DEALER
   std::string user_id;  // what the authentication handler said about the peer
-  int descriptor = -1;  // of the connection, for questions about it; it may be closed by now
+  // Of the connection. It may be closed by now, and the number another connection's.
+  int descriptor = -1;
+  std::string peer_address;  // where the connection came from, "192.168.1.7"; empty if not known
   Frames frames;
   bool two_frames = false;  // false: the frames were dropped
 };

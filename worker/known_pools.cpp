@@ -79,18 +79,28 @@ Result<PoolAddress> KnownPools::load(const PeerKey& coordinator) const {
   return address;
 }
 
+// Whose files there are. Whatever else lies there is a leftover, or nothing of ours.
+Result<std::vector<PeerKey>> KnownPools::coordinators() const {
+  Result<std::vector<std::string>> names = storage_.list(directory_);
+  if (!names) return names.error();
+  std::vector<PeerKey> keys;
+  for (const std::string& name : *names) {
+    Result<Digest> key = parse_digest(name);
+    if (key && key->hex() == name) keys.push_back(PeerKey{key->bytes});
+  }
+  return keys;
+}
+
 std::vector<PoolAddress> KnownPools::load_all(std::vector<std::string>* problems) const {
   std::vector<PoolAddress> pools;
   if (!storage_.exists(directory_)) return pools;
-  Result<std::vector<std::string>> names = storage_.list(directory_);
-  if (!names) {
-    problems->push_back(names.error().message);
+  Result<std::vector<PeerKey>> known = coordinators();
+  if (!known) {
+    problems->push_back(known.error().message);
     return pools;
   }
-  for (const std::string& name : *names) {
-    Result<Digest> key = parse_digest(name);
-    if (!key || key->hex() != name) continue;  // a leftover, or nothing of ours
-    Result<PoolAddress> address = load(PeerKey{key->bytes});
+  for (const PeerKey& coordinator : *known) {
+    Result<PoolAddress> address = load(coordinator);
     if (address) {
       pools.push_back(std::move(*address));
     } else {
@@ -109,13 +119,13 @@ Status KnownPools::save(const PoolAddress& address) {
 }
 
 Status KnownPools::make_room(const PeerKey& coordinator) {
-  Result<std::vector<std::string>> names = storage_.list(directory_);
-  if (!names) return names.error();
+  Result<std::vector<PeerKey>> known = coordinators();
+  if (!known) return known.error();
   // A pool that is known already takes the place it has.
-  std::erase(*names, hex(coordinator.bytes));
-  for (size_t i = 0; i + kMost <= names->size(); ++i) {
-    Status removed = storage_.remove(directory_ + "/" + (*names)[i]);
-    if (!removed) return removed;
+  std::erase(*known, coordinator);
+  std::sort(known->begin(), known->end());
+  for (size_t i = 0; i + kMost <= known->size(); ++i) {
+    if (Status removed = storage_.remove(path_of((*known)[i])); !removed) return removed;
   }
   return {};
 }

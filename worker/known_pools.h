@@ -35,6 +35,7 @@ class KnownPools {
 
  private:
   std::string path_of(const PeerKey& coordinator) const;
+  Result<std::vector<PeerKey>> coordinators() const;
   Status make_room(const PeerKey& coordinator);
 
   Storage& storage_;

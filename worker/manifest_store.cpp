@@ -48,19 +48,30 @@ uint64_t ManifestStore::bytes() const {
   return bytes;
 }
 
-void ManifestStore::remove_unused(const std::set<Digest>& used, size_t spare) {
-  auto names = storage_.list(directory_);
-  if (!names) return;
-  std::vector<std::pair<int64_t, std::string>> unused;  // newest first
-  for (const std::string& name : *names) {
+std::vector<Digest> ManifestStore::names() const {
+  auto files = storage_.list(directory_);
+  if (!files) return {};
+  std::vector<std::pair<int64_t, Digest>> found;
+  for (const std::string& name : *files) {
     Result<Digest> digest = parse_digest(name);
-    if (!digest || digest->hex() != name || used.contains(*digest)) continue;
+    if (!digest || digest->hex() != name) continue;  // a leftover, or nothing of ours
     auto file = storage_.open(directory_ + "/" + name, ReadMode::kBuffered);
-    unused.emplace_back(file ? -(*file)->modified_ns() : 0, name);
+    found.emplace_back(file ? -(*file)->modified_ns() : 0, *digest);
   }
-  std::sort(unused.begin(), unused.end());
-  for (size_t i = spare; i < unused.size(); ++i) {
-    (void)storage_.remove(directory_ + "/" + unused[i].second);  // tried again the next time
+  std::sort(found.begin(), found.end());
+  std::vector<Digest> names;
+  for (const auto& [age, digest] : found) names.push_back(digest);
+  return names;
+}
+
+void ManifestStore::remove_unused(const std::set<Digest>& used, size_t spare) {
+  for (const Digest& digest : names()) {
+    if (used.contains(digest)) continue;
+    if (spare > 0) {
+      --spare;
+    } else {
+      (void)storage_.remove(path_of(digest));  // tried again the next time
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "engine/base/storage.h"
 #include "engine/experts/manifest.h"
@@ -23,6 +24,8 @@ class ManifestStore {
   // kNotFound when there is none; kCorrupt when its bytes do not have this digest.
   Result<SignedManifest> load(const Digest& digest) const;
   Status save(const Digest& digest, const SignedManifest& manifest);
+  // Of all manifests there, the newest first.
+  std::vector<Digest> names() const;
   // Bytes of all files there.
   uint64_t bytes() const;
   // Removes all but those in `used` and the `spare` newest others, which a pool that is away for

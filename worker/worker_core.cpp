@@ -12,6 +12,7 @@
 
 #include "worker/idle_scrub.h"
 #include "worker/pool_session.h"
+#include "worker/store_room.h"
 #include "worker/work_turns.h"
 #include "worker/worker_context.h"
 
@@ -24,6 +25,9 @@ constexpr Duration kBusy = std::chrono::milliseconds(100);
 constexpr Duration kSharing = std::chrono::seconds(2);
 // Manifests of pools that are away, kept for when they are back.
 constexpr size_t kSpareManifests = 8;
+// After a start, how long what pools have in the store waits for them. A coordinator that is there
+// is found within seconds.
+constexpr Duration kReturnTime = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -37,7 +41,7 @@ struct WorkerCore::Impl {
                 clock,
                 UnitCompute(kernels, threads, clock, options.processor),
                 {},
-                [this](uint64_t bytes) { return make_room(bytes); },
+                [this](uint64_t bytes) { return make_room(bytes, awaits_pools()); },
                 [this](const Digest& digest, const SignedManifest& manifest) {
                   return save_manifest(digest, manifest);
                 },
@@ -73,7 +77,8 @@ struct WorkerCore::Impl {
   PeerKey least_welcome(const std::set<PeerKey>& pools) const;
   void pass_on_losses();
   void tell_of_connections(const std::map<PeerKey, std::string>& wanted);
-  bool make_room(uint64_t bytes);
+  bool awaits_pools() const;
+  bool make_room(uint64_t bytes, bool keep_away);
   Status save_manifest(const Digest& digest, const SignedManifest& manifest);
   void scrub_store();
   bool is_peer(const PeerKey& key) const { return !sessions.contains(key); }
@@ -93,6 +98,7 @@ struct WorkerCore::Impl {
 
   WorkerContext context;
   WorkTurns turns;
+  const TimePoint started_at{context.clock.now()};
   TimePoint ticked_at{0};
   TimePoint busy_until{0};  // what was computed took so long; later than now only if simulated
   IdleScrub scrub;
@@ -328,27 +334,26 @@ bool WorkerCore::Impl::fits(uint64_t cache_bytes) const {
   });
 }
 
-bool WorkerCore::Impl::make_room(uint64_t bytes) {
-  GrainStore& store = context.store;
-  auto enough = [&] { return bytes <= store.room_bytes(); };
-  if (enough()) return true;
-  std::vector<uint64_t> needed;  // by the first part of their digests; another one may stay, too
-  for (const auto& [key, session] : sessions) session->units().collect_grains(&needed);
-  // Only grains that a manifest here names are found: what a pool has left that is not joined now
-  // stays.
-  std::sort(needed.begin(), needed.end());
+// Whether a pool that was here before the start may only need a moment to be back. One that is gone
+// is greeted for ever, so this ends.
+bool WorkerCore::Impl::awaits_pools() const {
+  if (context.clock.now() - started_at >= kReturnTime) return false;
+  return std::any_of(sessions.begin(), sessions.end(),
+                     [](const auto& entry) { return entry.second->manifest() == nullptr; });
+}
+
+bool WorkerCore::Impl::make_room(uint64_t bytes, bool keep_away) {
+  if (bytes <= context.store.room_bytes()) return true;
+  StoreClaims claims;
+  claims.manifests = context.manifests;
+  claims.keep_away = keep_away;
   for (const auto& [key, session] : sessions) {
+    session->units().collect_grains(&claims.needed);
     if (session->manifest() == nullptr) continue;
-    for (const ManifestLayer& layer : session->manifest()->layers()) {
-      for (const Digest& digest : layer.grains) {
-        if (!store.contains(digest)) continue;
-        if (std::binary_search(needed.begin(), needed.end(), std::hash<Digest>{}(digest))) continue;
-        store.remove(digest);
-        if (enough()) return true;
-      }
-    }
+    claims.joined.push_back(session->manifest());
+    if (auto name = session->manifest_name()) claims.joined_names.insert(*name);
   }
-  return false;
+  return make_store_room(context.store, std::move(claims), bytes);
 }
 
 // Manifests and grains share the quota. Those of pools that are away stay while there is room.
@@ -362,7 +367,8 @@ Status WorkerCore::Impl::save_manifest(const Digest& digest, const SignedManifes
   for (size_t spare : {kSpareManifests, size_t{0}}) {
     stored.remove_unused(used, spare);
     context.store.set_other_bytes(stored.bytes());
-    if (!make_room(bytes)) continue;
+    // Rather some grains of a pool that is away than its manifest: then nothing names the others.
+    if (!make_room(bytes, false)) continue;
     Status saved = stored.save(digest, manifest);
     context.store.set_other_bytes(stored.bytes());
     return saved;

@@ -1,6 +1,6 @@
 // `potluck run`: generate text in the terminal.
+#include <array>
 #include <iostream>
-#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -36,13 +36,19 @@ struct RunFlags {
   bool json = false;
 };
 
-// All of standard input, without the line end that `echo` puts behind it.
+// All of standard input, without the line end that `echo` puts behind it. It may have no end, so it
+// is read only up to the limit.
 Result<std::string> read_standard_input() {
-  std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  std::string text;
+  std::array<char, 64 * kKiB> chunk;
+  while (std::cin && text.size() <= limits::kPromptBytes) {
+    std::cin.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    text.append(chunk.data(), static_cast<size_t>(std::cin.gcount()));
+  }
   if (text.size() > limits::kPromptBytes) {
     return Error{ErrorCode::kLimit,
-                 fmt::format("the prompt on standard input has {}, at most {} are accepted",
-                             format_bytes(text.size()), format_bytes(limits::kPromptBytes))};
+                 fmt::format("the prompt on standard input: expected at most {}, found more",
+                             format_bytes(limits::kPromptBytes))};
   }
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();

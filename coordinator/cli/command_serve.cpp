@@ -110,18 +110,30 @@ class Housekeeping {
     const TimePoint now = environment_.clock.now();
     if (status_at_ && now < *status_at_ + kStatusInterval) return;
     status_at_ = now;
-    Status written = write_status(environment_.storage, state_directory_,
-                                  describe_pool(runtime_, environment_.clock.unix_seconds()));
-    if (!written) terminal_.error(written.error().message);
+    report(write_status(environment_.storage, state_directory_,
+                        describe_pool(runtime_, environment_.clock.unix_seconds())));
   }
 
  private:
+  // Once for each change: it is written every second, and what a command itself says is not
+  // limited.
+  void report(const Status& written) {
+    if (written.ok() == status_written_) return;
+    status_written_ = written.ok();
+    if (written) {
+      terminal_.notice("the status file can be written again");
+    } else {
+      terminal_.error("the status file cannot be written: " + written.error().message);
+    }
+  }
+
   Runtime& runtime_;
   const Environment& environment_;
   std::string state_directory_;
   Terminal& terminal_;
   JoinDoor door_;
   std::optional<TimePoint> status_at_;
+  bool status_written_ = true;
 };
 
 void serve_until_stopped(Runtime& runtime, Answerer& answerer, const Environment& environment,

@@ -54,6 +54,9 @@ int potluck_main(int argc, char** argv) {
   prepare_for_scarcity();
   reserve_standard_descriptors();
   let_writes_fail();
+  // The program that started us may have left it ignored, which exec() keeps: then no end of a
+  // child can be waited for (waitpid(2)).
+  (void)std::signal(SIGCHLD, SIG_DFL);
   raise_descriptor_limit();
   StopSignal stop;
   SystemClock clock;

@@ -29,8 +29,7 @@ void reserve_standard_descriptors() {
 }
 
 void let_writes_fail() {
-  signal(SIGPIPE, SIG_IGN);
-  signal(SIGXFSZ, SIG_IGN);
+  for (int number : kWriteSignals) signal(number, SIG_IGN);
 }
 
 int write_all(int descriptor, std::string_view text) {

@@ -1,5 +1,6 @@
 #include "coordinator/cli/tool_command.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "coordinator/cli/standard_streams.h"
 #include "engine/base/bytes.h"
 
 namespace potluck {
@@ -23,6 +25,10 @@ constexpr int kTurnMilliseconds = 100;
 
 Error system_error(const std::string& what) {
   return {ErrorCode::kIo, fmt::format("{}: {}", what, std::strerror(errno))};
+}
+
+Error stopped() {
+  return {ErrorCode::kCancelled, "the tool command was stopped"};
 }
 
 // Both ends of a pipe, closed with the object.
@@ -64,7 +70,14 @@ class Child {
     sigemptyset(&none);
     posix_spawnattr_setsigmask(&attributes, &none);  // this process blocks what it waits for
     posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+    // A shell cannot take a signal back that it found ignored, and pipelines end by these: `yes`
+    // before `head` would say that its output is broken, or never end.
+    sigset_t defaults;
+    sigemptyset(&defaults);
+    for (int number : kWriteSignals) sigaddset(&defaults, number);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
     const char* arguments[] = {"sh", "-c", command.c_str(), nullptr};
     const int failed = posix_spawn(&process_, "/bin/sh", &actions, &attributes,
                                    const_cast<char* const*>(arguments), environ);
@@ -76,22 +89,36 @@ class Child {
   ~Child() {
     if (process_ < 0) return;
     kill(-process_, SIGKILL);
-    wait();
+    (void)look(0);
   }
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
   bool started() const { return process_ >= 0; }
-  // Its status as waitpid() gives it.
-  int wait() {
-    int status = 0;
-    while (waitpid(process_, &status, 0) < 0 && errno == EINTR) {
+  // Its status as waitpid() gives it; nothing if `stop` came first.
+  std::optional<int> wait(const std::atomic<bool>& stop) {
+    // Most have ended by now. A command may also close its output and go on, for as long as it
+    // likes.
+    for (int pause = 1; !stop; pause = std::min(2 * pause, kTurnMilliseconds)) {
+      if (std::optional<int> status = look(WNOHANG)) return status;
+      poll(nullptr, 0, pause);
     }
+    return std::nullopt;
+  }
+
+ private:
+  // Its status if it has ended, which can be asked for once.
+  std::optional<int> look(int options) {
+    int status = 0;
+    pid_t ended = 0;
+    do {
+      ended = waitpid(process_, &status, options);
+    } while (ended < 0 && errno == EINTR);
+    if (ended == 0) return std::nullopt;
     process_ = -1;
     return status;
   }
 
- private:
   pid_t process_ = -1;
 };
 
@@ -119,7 +146,7 @@ Status exchange(Pipe* input, const Pipe& output, std::string_view text, std::str
     std::array<pollfd, 2> ends = {pollfd{output.end(0), POLLIN, 0},
                                   pollfd{input->end(1), POLLOUT, 0}};
     // Looked at once a turn, since poll() is not woken: StopSignal's thread takes the signal.
-    if (stop) return Error{ErrorCode::kCancelled, "the tool command was stopped"};
+    if (stop) return stopped();
     if (poll(ends.data(), ends.size(), kTurnMilliseconds) <= 0) continue;
     if (ends[1].revents != 0) write_some(input, &text);
     if (ends[0].revents != 0 && !read_some(output, result)) return {};
@@ -143,10 +170,11 @@ Result<std::string> run_tool_command(const std::string& command, const std::stri
   std::string result;
   Status exchanged = exchange(&to_child, from_child, input + "\n", &result, stop);
   if (!exchanged) return exchanged.error();
-  const int status = child.wait();
+  const std::optional<int> status = child.wait(stop);
+  if (!status) return stopped();
   if (result.ends_with('\n')) result.pop_back();
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return result;
-  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  if (WIFEXITED(*status) && WEXITSTATUS(*status) == 0) return result;
+  const int code = WIFEXITED(*status) ? WEXITSTATUS(*status) : 128 + WTERMSIG(*status);
   return fmt::format("error: the tool failed with exit code {}{}{}", code,
                      result.empty() ? "" : ": ", result);
 }

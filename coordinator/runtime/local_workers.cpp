@@ -67,6 +67,13 @@ std::vector<std::string> environment_with(const std::string& variable, const std
   _exit(127);
 }
 
+// Once it has, its number may be another process's. Where SIGCHLD is ignored the kernel keeps no
+// child for us and answers that there is none.
+bool has_ended(pid_t child) {
+  pid_t found = waitpid(child, nullptr, WNOHANG);
+  return found == child || (found < 0 && errno == ECHILD);
+}
+
 }  // namespace
 
 LocalWorkers::~LocalWorkers() {
@@ -128,9 +135,7 @@ Status LocalWorkers::start(const std::string& token) {
 size_t LocalWorkers::running() {
   size_t count = 0;
   for (Child& child : children_) {
-    if (child.running && waitpid(child.process, nullptr, WNOHANG) == child.process) {
-      child.running = false;
-    }
+    if (child.running && has_ended(child.process)) child.running = false;
     count += child.running ? 1 : 0;
   }
   return count;
@@ -143,6 +148,7 @@ std::vector<pid_t> LocalWorkers::process_ids() const {
 }
 
 void LocalWorkers::stop() {
+  if (running() == 0) return;
   for (const Child& child : children_) {
     if (child.running) kill(child.process, SIGTERM);
   }

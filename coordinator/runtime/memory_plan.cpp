@@ -66,19 +66,19 @@ Error does_not_fit(std::string_view what, const ModelConfig& config, const Memor
 Result<MemoryPlan> plan_given_ram(const ModelConfig& config, const MemoryNeeds& needs,
                                   const MemoryWish& wish, const MemoryBound& available) {
   uint64_t ram = std::min(wish.ram_bytes, needs.stored);
-  uint64_t others = needs.weights + least_cache(config, wish);
+  uint64_t fixed = needs.weights + needs.scratch;
+  uint64_t others = fixed + least_cache(config, wish);
   if (others + ram > available.bytes) {
-    uint64_t fitting = minus(available.bytes, others + needs.scratch) / kMiB;
+    uint64_t fitting = minus(available.bytes, others) / kMiB;
     std::string advice = fitting > 0 ? fmt::format("--ram {}MiB would fit", fitting)
                                      : "the model does not fit this memory with any --ram";
     return Error{ErrorCode::kLimit,
-                 fmt::format("--ram: {} of experts and {} of weights and KV cache take {}, but {}; "
-                             "{}",
+                 fmt::format("--ram: {} of experts and {} of weights, KV cache and working memory "
+                             "take {}, but {}; {}",
                              format_bytes(ram), format_bytes(others), format_bytes(others + ram),
                              left(available), advice)};
   }
-  Result<uint32_t> context =
-      plan_context(config, context_wish(wish, needs.weights + ram), available);
+  Result<uint32_t> context = plan_context(config, context_wish(wish, fixed + ram), available);
   if (!context) return context.error();
   return MemoryPlan{*context, wish.ram_bytes, {}};
 }

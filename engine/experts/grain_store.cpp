@@ -148,6 +148,19 @@ bool GrainStore::contains(const Digest& digest, uint64_t bytes) const {
   return found != records_.end() && found->second.run.bytes() == bytes;
 }
 
+std::vector<Digest> GrainStore::digests() const {
+  std::vector<Place> places;
+  places.reserve(records_.size());
+  for (const auto& [digest, record] : records_) places.push_back({record.run, digest});
+  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+    return std::pair(a.run.segment, a.run.page) < std::pair(b.run.segment, b.run.page);
+  });
+  std::vector<Digest> digests;
+  digests.reserve(places.size());
+  for (const Place& place : places) digests.push_back(place.digest);
+  return digests;
+}
+
 Status GrainStore::read(const Digest& digest, MutableByteSpan out) {
   auto place = find(digest);
   if (!place) return place.error();

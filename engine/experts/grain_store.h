@@ -64,6 +64,8 @@ class GrainStore {
   bool contains(const Digest& digest) const { return records_.contains(digest); }
   // Whether it holds a grain of this name and length. Another length is the asker's mistake.
   bool contains(const Digest& digest, uint64_t bytes) const;
+  // Of all grains, in the order in which they lie.
+  std::vector<Digest> digests() const;
   uint64_t used_bytes() const { return used_bytes_; }  // of grains
   // What counts against the quota: grains, pages in quarantine, and what set_other_bytes() said.
   uint64_t charged_bytes() const { return used_bytes_ + quarantined_bytes_ + other_bytes_; }

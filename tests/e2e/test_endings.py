@@ -4,10 +4,11 @@ import json
 import os
 import pty
 import signal
+import subprocess
 import time
 import unittest
 
-from support import TALETELLER, PotluckTest, wait_for
+from support import BINARY, PATIENCE_SECONDS, TALETELLER, PotluckTest, wait_for
 
 LONG = ["-n", "100000", "--ctx", "100000", "--temp", "0", "--ignore-eos"]
 STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -76,6 +77,14 @@ class Prompts(PotluckTest):
         _, errors = process.communicate(b"The \xff sea\n")
         self.assertEqual(process.returncode, 1)
         self.assertIn(b"UTF-8", errors)
+
+    def test_input_without_an_end_is_refused(self):
+        script = 'ulimit -v 4000000; exec "$@" </dev/zero'
+        done = subprocess.run(["sh", "-c", script, "sh", BINARY, "run", TALETELLER, "--raw"],
+                              env=self.environment(), capture_output=True, text=True,
+                              timeout=PATIENCE_SECONDS)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("the prompt on standard input: expected at most", done.stderr)
 
     def test_a_terminal_is_told_what_to_do(self):
         ours, theirs = pty.openpty()

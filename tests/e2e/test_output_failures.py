@@ -3,9 +3,13 @@
 import json
 import os
 import pathlib
+import re
+import signal
 import subprocess
+import time
 import unittest
 
+from pool_support import PoolTest
 from support import BINARY, FIXTURE, PATIENCE_SECONDS, TALETELLER, PotluckTest, children_of, wait_for
 
 RUN = ["run", TALETELLER, "-p", "Once upon a time", "-n", "4", "--temp", "0"]
@@ -115,6 +119,23 @@ class OutputFailures(PotluckTest):
             self.assertNotEqual(done.stdout, "")
             if "--json" in command:
                 json.loads(done.stdout)
+
+
+class StatusFile(PoolTest):
+    def test_it_is_said_once_that_it_cannot_be_written(self):
+        server, out, err = self.serve()
+        status = self.home / "coordinator/status.json"
+        wait_for(status.exists, "the status file")
+        server.send_signal(signal.SIGSTOP)
+        status.unlink()
+        status.mkdir()
+        server.send_signal(signal.SIGCONT)
+        err.wait_for(r"the status file cannot be written: .*status\.json")
+        time.sleep(3.5)  # it is written every second
+        status.rmdir()
+        err.wait_for("the status file can be written again")
+        self.assertTrue(status.is_file())
+        self.assertEqual(len(re.findall("the status file can", err.text)), 2, err.text)
 
 
 if __name__ == "__main__":

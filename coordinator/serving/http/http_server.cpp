@@ -190,9 +190,12 @@ void HttpServer::drain() {
 
 bool HttpServer::wait_drained(Duration at_most) {
   HttpCore& core = *parts_->core;
+  const SystemClock clock;
+  const TimePoint deadline = clock.now() + at_most;
   MutexLock lock(core.mutex);
-  while (!core.connections.empty()) {
-    if (!core.changed.wait_for(lock, at_most)) break;  // told only once all are gone
+  // A wait may end without a reason: the next one takes only what is left.
+  while (!core.connections.empty() && clock.now() < deadline) {
+    core.changed.wait_for(lock, deadline - clock.now());
   }
   return core.connections.empty();
 }

@@ -221,6 +221,35 @@ TEST_F(GateTest, CutsOffWhoSaysTooMuchBeforeItSaysWhoItIs) {
   EXPECT_EQ(recv(talker, &byte, 1, 0), 0) << "the stream has ended";
 }
 
+// A message outlives its connection, whose descriptor may be the next one's by the time it is read.
+TEST_F(GateTest, TakesNoMessageForAnotherConnections) {
+  start({4, 8, 4096, 0, 1000});
+  const std::string greeting(300, 'g');  // more than is confirmed before a key is let in
+  const std::string text(4000, 'x');
+  std::string read(text.size(), 0);
+  TimePoint now = SystemClock().now();
+  auto sweep = [&] { gate_->sweep(now += std::chrono::seconds(1)); };
+  for (const char* sender : {"192.0.2.7", "127.0.0.1", ""}) {
+    int talker = connect_one();
+    int accepted = accept_one();
+    ASSERT_GE(accepted, 0);
+    const bool its_own = std::string_view(sender) != "192.0.2.7";
+    EXPECT_EQ(gate_->local_address(accepted, sender), its_own ? "127.0.0.1" : "");
+    ASSERT_EQ(send(accepted, greeting.data(), greeting.size(), MSG_NOSIGNAL), 300);
+    sweep();
+    ASSERT_EQ(gate_->counts().members, 1u);
+    ASSERT_EQ(send(talker, text.data(), text.size(), MSG_NOSIGNAL), 4000);
+    ASSERT_EQ(recv(accepted, read.data(), read.size(), MSG_WAITALL), 4000);
+    gate_->delivered(accepted, sender, text.size());
+    sweep();
+    EXPECT_EQ(gate_->counts().members, its_own ? 1u : 0u) << sender;
+    close(accepted);
+    opened_.pop_back();
+    sweep();
+    EXPECT_EQ(gate_->local_address(accepted, sender), "");
+  }
+}
+
 TEST_F(GateTest, TheKernelEndsAStreamThatIsToBeShort) {
   start({4, 0, 1 << 20, 64 * 1024});
   int talker = connect_one();

@@ -1,5 +1,6 @@
 #include "worker/known_pools.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "engine/base/memory_storage.h"
@@ -94,6 +95,22 @@ TEST_F(KnownPoolsTest, OnlySoManyAreKept) {
     EXPECT_TRUE(pools.load(pool(static_cast<uint8_t>(i)).coordinator).ok());
   }
   EXPECT_EQ(pools.load_all(&problems).size(), KnownPools::kMost);
+}
+
+// They are nothing of ours: they take no pool's place, and are not removed to make room.
+TEST_F(KnownPoolsTest, ForeignFilesDoNotCount) {
+  ASSERT_TRUE(pools.save(pool(0)).ok());
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(
+        storage.write_atomic(fmt::format("store/pools/.note-{}", i), as_bytes("hello")).ok());
+  }
+  for (size_t i = 0; i < KnownPools::kMost; ++i) {
+    ASSERT_TRUE(pools.save(pool(static_cast<uint8_t>(i))).ok());
+  }
+  EXPECT_EQ(pools.load_all(&problems).size(), KnownPools::kMost);
+  EXPECT_EQ(storage.list("store/pools")->size(), KnownPools::kMost + 10);
+  ASSERT_TRUE(pools.save(pool(200)).ok());
+  EXPECT_EQ(storage.list("store/pools")->size(), KnownPools::kMost + 10);
 }
 
 }  // namespace

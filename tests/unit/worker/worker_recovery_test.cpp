@@ -134,6 +134,92 @@ TEST_F(WorkerRecovery, WhatAnotherPoolHasTakenIsReported) {
   EXPECT_EQ(worker.core().status().at(1).units_ready, 2u);  // nothing was taken from the other
 }
 
+// --- a store that is full of what other pools have left ---
+
+class WorkerReplaces : public WorkerRecovery {
+ protected:
+  // A store that has room for `units` of the first kind, and for all manifests.
+  void give_room_for(uint64_t units) {
+    worker.options.disk_bytes = units * bytes_of({0, 0, 0}) +
+                                coordinator.signed_manifest.body.size() +
+                                former.signed_manifest.body.size() + 8192;
+    worker.restart();
+  }
+  bool holds(const SampleModel& whose, UnitId unit) {
+    for (uint32_t g = 0; g < whose.manifest().layer(unit.layer)->plan.grains; ++g) {
+      GrainId grain{unit.layer, unit.expert, static_cast<uint16_t>(g)};
+      if (!worker.store().contains(whose.manifest().digest_of(grain))) return false;
+    }
+    return true;
+  }
+
+  SampleModel other{2};
+  FakeCoordinator former{worker, other, 2};
+};
+
+TEST_F(WorkerReplaces, APoolThatHasEndedMakesRoomForTheNext) {
+  give_room_for(3);
+  former.fill(1, {{0, 0, 0}, {0, 1, 0}, {0, 2, 0}});
+  former.say(Goodbye{former.epoch, ""});
+  ASSERT_EQ(worker.core().pools(), 0u);
+  coordinator.fill(1, {{0, 0, 0}, {0, 1, 0}, {0, 2, 0}});
+  EXPECT_EQ(ready(), 3u);
+  EXPECT_EQ(worker.notices().find("--disk"), std::string::npos);
+}
+
+TEST_F(WorkerReplaces, APoolThatIsGoneSinceARestartMakesRoomAfterAWhile) {
+  give_room_for(3);
+  former.fill(1, {{0, 0, 0}, {0, 1, 0}, {0, 2, 0}});
+  worker.restart();
+  worker.core().add_pool(former.address());  // it may only be slow to answer
+  coordinator.fill(1, {{0, 0, 0}, {0, 1, 0}, {0, 2, 0}});
+  EXPECT_TRUE(holds(other, {0, 1, 0}));
+  live(UnitTable::kLongestRetry, [this] { serve(); });
+  EXPECT_TRUE(holds(model, {0, 0, 0}) && holds(model, {0, 1, 0}) && holds(model, {0, 2, 0}));
+}
+
+TEST_F(WorkerReplaces, APoolThatIsBackInTimeFindsWhatItHad) {
+  give_room_for(3);
+  former.fill(1, {{0, 0, 0}, {0, 1, 0}, {0, 2, 0}});
+  size_t asked = former.grains_asked().size();
+  worker.restart();
+  worker.core().add_pool(former.address());
+  coordinator.fill(1, {{0, 0, 0}, {0, 1, 0}, {0, 2, 0}});
+  former.fill(1, {{0, 0, 0}, {0, 1, 0}, {0, 2, 0}});
+  live(UnitTable::kLongestRetry, [this] { serve(); });
+  EXPECT_TRUE(holds(other, {0, 0, 0}) && holds(other, {0, 1, 0}) && holds(other, {0, 2, 0}));
+  // Only what the manifest of the other pool took the room of.
+  EXPECT_LE(former.grains_asked().size(), asked + 1);
+}
+
+TEST_F(WorkerReplaces, WhatNoManifestNamesGoesFirst) {
+  give_room_for(3);
+  former.fill(1, {{0, 0, 0}});
+  former.say(Goodbye{former.epoch, ""});
+  ByteVector unknown(bytes_of({0, 0, 0}) / 4096 * 4096, std::byte{7});
+  Digest name = sha256(unknown);
+  ASSERT_TRUE(worker.store().put(name, unknown));
+  coordinator.fill(1, {{0, 0, 0}, {0, 1, 0}});
+  EXPECT_EQ(ready(), 2u);
+  EXPECT_FALSE(worker.store().contains(name));
+  EXPECT_TRUE(holds(other, {0, 0, 0}));
+}
+
+TEST_F(WorkerReplaces, WhatAJoinedPoolDoesNotNeedGoesBeforeAPoolThatIsAway) {
+  give_room_for(3);
+  former.fill(1, {{0, 0, 0}});
+  former.say(Goodbye{former.epoch, ""});
+  coordinator.fill(1, {{0, 0, 0}, {0, 1, 0}});
+  coordinator.assign(2, 1, {{0, 2, 0}, {0, 3, 0}});
+  serve();
+  EXPECT_EQ(ready(), 2u);
+  EXPECT_TRUE(holds(other, {0, 0, 0}));
+  coordinator.assign(3, 1, {{0, 1, 0}, {0, 2, 0}, {0, 3, 0}});
+  serve();
+  EXPECT_EQ(ready(), 3u);
+  EXPECT_FALSE(holds(other, {0, 0, 0}));
+}
+
 TEST_F(WorkerRecovery, WithoutDescriptorsNoGrainIsDistrusted) {
   coordinator.fill(1, {{0, 0, 0}});
   worker.restart();  // the segment is not open

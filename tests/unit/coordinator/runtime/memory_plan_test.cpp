@@ -95,6 +95,32 @@ TEST(PlanMemory, TakesASizeThatWasGiven) {
   EXPECT_THAT(refused.error().message, AllOf(HasSubstr("--ram"), HasSubstr("MiB would fit")));
 }
 
+// A size that was given is held, but never together with more than there is.
+TEST(PlanMemory, AGivenSizeHasToFitBesideWhatComputingTakes) {
+  for (uint64_t seed = 0; seed < 20'000; ++seed) {
+    CounterRandom random(seed);
+    uint64_t drawn = 0;
+    auto size = [&](uint64_t most) { return random.bits(drawn++) % most; };
+    MemoryNeeds needs;
+    needs.weights = size(4 * kGiB);
+    needs.scratch = size(kGiB);
+    needs.experts = size(20 * kGiB) + kMiB;
+    needs.stored = needs.experts + needs.experts / 50;
+    needs.expert_part = size(kMiB) + 4096;
+    MemoryWish wish;
+    wish.context = size(2) == 0 ? static_cast<uint32_t>(size(60'000)) : 0;
+    wish.ram_bytes = size(20 * kGiB) + 1;
+    MemoryBound bound = memory(size(24 * kGiB));
+    uint64_t least = needs.weights + needs.scratch + std::min(wish.ram_bytes, needs.stored) +
+                     KvCache::bytes_for(shape(), wish.kv_type, std::max(wish.context, 1U));
+    auto plan = plan_memory(shape(), needs, wish, bound);
+    EXPECT_EQ(plan.ok(), least <= bound.bytes) << seed;
+    if (!plan) continue;
+    EXPECT_LE(taken(needs, *plan, wish.kv_type), bound.bytes) << seed;
+    EXPECT_EQ(plan->ram_bytes, wish.ram_bytes) << seed;
+  }
+}
+
 TEST(PlanMemory, RefusesADenseModelThatDoesNotFit) {
   MemoryNeeds needs;
   needs.weights = 4 * kGiB;
