@@ -13,6 +13,8 @@ struct GrammarEdge {
   uint8_t first = 0;  // of the bytes that take it
   uint8_t last = 0;
   uint32_t to = 0;
+
+  bool operator==(const GrammarEdge&) const = default;
 };
 
 // Counted repetitions have a counter, of which a rule that is being run has one.
@@ -36,6 +38,8 @@ struct GrammarNode {
   uint32_t edges_end = 0;
   uint32_t jumps = 0;  // [jumps, jumps_end) of the grammar's jumps: taken without a byte
   uint32_t jumps_end = 0;
+
+  bool operator==(const GrammarNode&) const = default;
 };
 
 struct Grammar {
@@ -48,6 +52,8 @@ struct Grammar {
   std::vector<uint32_t> entries;
   uint32_t depth = 0;   // rules within rules, at most
   uint32_t height = 0;  // of the highest node that has any
+
+  bool operator==(const Grammar&) const = default;
 };
 
 }  // namespace potluck
