@@ -60,9 +60,9 @@ const Setting& setting() {
 Constraint inside_string(const std::shared_ptr<TokenMasks>& masks) {
   Constraint constraint(masks, 0);
   for (const char* text : {"{\"", "name", "\":", " ", "\"", "A"}) {
-    for (const TokenId token : *setting().tokenizer->encode(text, SpecialTokens::kAsText)) {
-      (void)constraint.accept(token);
-    }
+    const auto tokens = setting().tokenizer->encode(text, SpecialTokens::kAsText);
+    CHECK(tokens.ok());
+    for (const TokenId token : *tokens) (void)constraint.accept(token);
   }
   return constraint;
 }
