@@ -25,15 +25,18 @@ inline constexpr uint32_t kGrammarRounds = 1'000'000;
 // Ways in which a text can be read so far, at the same time: JSON has less than ten; a grammar with
 // as many alternatives as this may drop some of them.
 inline constexpr uint32_t kGrammarFrames = 4096;
-// What may be done for the set of tokens that one state allows: nodes looked at, and states met.
-// With the largest vocabularies JSON takes less than two million and a hundred; this takes less
-// than a second.
-inline constexpr uint64_t kMaskWork = 8'000'000;
+// What may be done for the set of tokens that one state allows: nodes looked at, what is new
+// counting several times, and states met. With the largest vocabularies JSON takes less than a
+// million and a hundred; this takes less than half a second.
+inline constexpr uint64_t kMaskWork = 4'000'000;
+inline constexpr uint64_t kNewFrameWork = 8;
 inline constexpr uint32_t kMaskStates = 16 * 1024;
 // Sets of tokens that are kept for one grammar: 200 of the largest vocabularies.
 inline constexpr uint64_t kMaskBytes = 8 * kMiB;
 // States of an automaton that stands for a pattern, and combinations of the branches of a schema.
 inline constexpr uint32_t kPatternStates = 8192;
+// Steps to make such automata, of all patterns of a schema: less than a second.
+inline constexpr uint64_t kPatternWork = 4'000'000;
 inline constexpr uint32_t kSchemaBranches = 512;
 // Values in a schema, properties, required names or constants of one, and what may be looked at to
 // put schemas together: ten times what the largest published ones take.

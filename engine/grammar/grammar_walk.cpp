@@ -134,7 +134,8 @@ void GrammarWalk::close() {
   while (!open_.empty()) {
     const Item item = open_.back();
     open_.pop_back();
-    if (++work_ > limits::kMaskWork) is_exhausted_ = true;
+    work_ += limits::kNewFrameWork;
+    is_exhausted_ = is_exhausted_ || work_ > limits::kMaskWork;
     if (is_exhausted_) return open_.clear();
     const GrammarNode& node = grammar_.nodes[item.frame.node];
     if (frames_[item.parent].depth + 1 + node.height > grammar_.depth) continue;

@@ -176,8 +176,9 @@ class SchemaDrawer {
   static Status in(const SchemaSet& set, const Status& status) {
     return unsupported(path_of(set), status.error().message);
   }
-  static Status narrow(TextAutomaton* texts, const TextAutomaton& to) {
-    auto both = intersection(*texts, to);
+  Status narrow(TextAutomaton* texts, const TextAutomaton& to) {
+    pattern_work_ += to.states.size();
+    auto both = intersection(*texts, to, &pattern_work_);
     if (!both) return both.error();
     *texts = std::move(*both);
     return {};
@@ -324,6 +325,7 @@ class SchemaDrawer {
   std::map<std::pair<std::set<const JsonValue*>, std::set<const JsonValue*>>, Rule> rules_;
   std::vector<Waiting> waiting_;
   size_t branches_ = 0;
+  uint64_t pattern_work_ = 0;
 };
 
 // Stops beyond the limit.

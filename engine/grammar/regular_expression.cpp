@@ -207,7 +207,7 @@ class ExpressionParser {
 
 }  // namespace
 
-Result<TextAutomaton> automaton_of_expression(std::string_view expression) {
+Result<TextAutomaton> automaton_of_expression(std::string_view expression, uint64_t* work) {
   if (expression.size() > limits::kGrammarBytes) {
     return Error{ErrorCode::kLimit, fmt::format("at most {} bytes, found {}", limits::kGrammarBytes,
                                                 expression.size())};
@@ -217,7 +217,7 @@ Result<TextAutomaton> automaton_of_expression(std::string_view expression) {
   }
   auto pattern = ExpressionParser(expression).parse();
   if (!pattern) return pattern.error();
-  return automaton_of(*pattern);
+  return automaton_of(*pattern, work);
 }
 
 }  // namespace potluck

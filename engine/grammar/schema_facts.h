@@ -102,6 +102,7 @@ class SchemaReader {
  private:
   const JsonValue& root_;
   uint64_t work_ = 0;
+  uint64_t pattern_work_ = 0;
 };
 
 uint32_t type_of(const JsonValue& value);

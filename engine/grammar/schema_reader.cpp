@@ -39,12 +39,10 @@ constexpr TypeName kTypeNames[] = {{"null", kNullType},     {"boolean", kBoolean
                                    {"string", kStringType}, {"integer", kWholeType},
                                    {"number", kNumberTypes}};
 
-// What a state of a pattern takes, against a keyword.
-constexpr uint64_t kPatternWork = 16;
-
 class FactsReader {
  public:
-  FactsReader(const JsonValue& root, const SchemaSet& set) : root_(root), decided_(set.decided) {}
+  FactsReader(const JsonValue& root, const SchemaSet& set, uint64_t work, uint64_t pattern_work)
+      : root_(root), decided_(set.decided), work_(work), pattern_work_(pattern_work) {}
 
   Status add(const SchemaRef& ref, uint32_t depth) {
     if (const bool* flag = std::get_if<bool>(&ref.schema->data)) {
@@ -73,6 +71,7 @@ class FactsReader {
 
   SchemaFacts take() { return std::move(facts_); }
   uint64_t work() const { return work_; }
+  uint64_t pattern_work() const { return pattern_work_; }
 
  private:
   using Handler = Status (FactsReader::*)(const JsonValue& value, const std::string& path);
@@ -91,6 +90,9 @@ class FactsReader {
       return at(path, fmt::format("at most {} entries, found {}", limits::kSchemaList, listed));
     }
     work_ += 1 + listed;
+    if (work_ > limits::kSchemaWork) {
+      return Error{ErrorCode::kLimit, "the schema is too large or has too many combinations"};
+    }
     if (std::ranges::find(kAnnotations, key) != std::end(kAnnotations)) return {};
     if (key.starts_with("x-") || key == "$ref" || key == "allOf") return {};
     const Keyword* known = keyword(key);
@@ -321,9 +323,8 @@ class FactsReader {
 
   Status pattern(const JsonValue& value, const std::string& path) {
     if (value.text() == nullptr) return at(path, "expected a regular expression");
-    auto automaton = automaton_of_expression(*value.text());
+    auto automaton = automaton_of_expression(*value.text(), &pattern_work_);
     if (!automaton) return automaton.error().in(path);
-    work_ += kPatternWork * automaton->states.size();
     facts_.texts.push_back(std::move(*automaton));
     return {};
   }
@@ -333,9 +334,8 @@ class FactsReader {
     if (!expression) {
       return at(path, "supported are date, time, date-time, uuid, email, ipv4 and uri");
     }
-    auto automaton = automaton_of_expression(*expression);
+    auto automaton = automaton_of_expression(*expression, &pattern_work_);
     if (!automaton) return automaton.error().in(path);
-    work_ += kPatternWork * automaton->states.size();
     facts_.texts.push_back(std::move(*automaton));
     return {};
   }
@@ -361,8 +361,9 @@ class FactsReader {
 
   const JsonValue& root_;
   const std::set<const JsonValue*>& decided_;
+  uint64_t work_;  // so far, of all sets
+  uint64_t pattern_work_;
   SchemaFacts facts_;
-  uint64_t work_ = 0;
   std::set<const JsonValue*> done_;
   SchemaFacts::Object* object_ = nullptr;  // of the schema that is being read
   SchemaFacts::Array* array_ = nullptr;
@@ -400,14 +401,12 @@ const FactsReader::Keyword* FactsReader::keyword(std::string_view name) {
 }  // namespace
 
 Result<SchemaFacts> SchemaReader::read(const SchemaSet& set) {
-  FactsReader reader(root_, set);
+  FactsReader reader(root_, set, work_, pattern_work_);
   for (const SchemaRef& ref : set.schemas) {
     if (Status status = reader.add(ref, 0); !status) return status.error();
   }
-  work_ += reader.work();
-  if (work_ > limits::kSchemaWork) {
-    return Error{ErrorCode::kLimit, "the schema is too large or has too many combinations"};
-  }
+  work_ = reader.work();
+  pattern_work_ = reader.pattern_work();
   SchemaFacts facts = reader.take();
   // Whole numbers have the next one for a bound that is not in the range.
   NumberRange& whole = facts.whole_range;

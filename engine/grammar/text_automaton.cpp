@@ -12,8 +12,10 @@ namespace potluck {
 namespace {
 
 Error too_many_states() {
-  return {ErrorCode::kLimit, fmt::format("the pattern is too complex: it takes more than {} states",
-                                         limits::kPatternStates)};
+  return {
+      ErrorCode::kLimit,
+      fmt::format("patterns are too complex: one takes more than {} states, or all too much work",
+                  limits::kPatternStates)};
 }
 
 std::vector<uint32_t> characters_of(std::string_view text) {
@@ -94,6 +96,8 @@ class PatternReader {
     }
     return trimmed(made);
   }
+
+  uint64_t work() const { return states_.size() + edges_; }
 
  private:
   struct Draft {
@@ -176,16 +180,19 @@ class PatternReader {
 
 }  // namespace
 
-Result<TextAutomaton> automaton_of(const Pattern& pattern) {
-  return PatternReader().read(pattern);
+Result<TextAutomaton> automaton_of(const Pattern& pattern, uint64_t* work) {
+  PatternReader reader;
+  auto made = reader.read(pattern);
+  *work += reader.work();
+  if (*work > limits::kPatternWork) return too_many_states();
+  return made;
 }
 
-Result<TextAutomaton> intersection(const TextAutomaton& a, const TextAutomaton& b) {
+Result<TextAutomaton> intersection(const TextAutomaton& a, const TextAutomaton& b, uint64_t* work) {
   TextAutomaton made;
   if (a.states.empty() || b.states.empty()) return made;
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> numbers{{{0, 0}, 0}};
   std::vector<std::pair<uint32_t, uint32_t>> pairs{{0, 0}};
-  size_t work = 0;
   for (uint32_t i = 0; i < pairs.size(); ++i) {
     const TextAutomaton::State& left = a.states[pairs[i].first];
     const TextAutomaton::State& right = b.states[pairs[i].second];
@@ -193,7 +200,7 @@ Result<TextAutomaton> intersection(const TextAutomaton& a, const TextAutomaton& 
     state.accepts = left.accepts && right.accepts;
     for (const TextAutomaton::Edge& from_a : left.edges) {
       for (const TextAutomaton::Edge& from_b : right.edges) {
-        if (++work > limits::kMaskWork) return too_many_states();
+        if (++*work > limits::kPatternWork) return too_many_states();
         CodeRanges both = intersection(from_a.ranges, from_b.ranges);
         if (both.empty()) continue;
         const std::pair<uint32_t, uint32_t> pair{from_a.to, from_b.to};

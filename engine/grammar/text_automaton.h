@@ -26,9 +26,10 @@ struct TextAutomaton {
   std::vector<State> states;
 };
 
-// Errors: more states than limits::kPatternStates.
-Result<TextAutomaton> automaton_of(const Pattern& pattern);  // without rules
-Result<TextAutomaton> intersection(const TextAutomaton& a, const TextAutomaton& b);
+// Errors: more states than limits::kPatternStates, or more work than limits::kPatternWork. What it
+// took is added to `work`, so that all the patterns of a schema together are bounded.
+Result<TextAutomaton> automaton_of(const Pattern& pattern, uint64_t* work);  // without rules
+Result<TextAutomaton> intersection(const TextAutomaton& a, const TextAutomaton& b, uint64_t* work);
 Result<TextAutomaton> texts_of_length(uint32_t least, uint32_t most);  // may be Grammar::kEndless
 
 TextAutomaton any_text();

@@ -29,6 +29,8 @@ WAIT = {"type": "function", "function": {"name": "wait", "parameters": {
     "type": "object", "properties": {"seconds": {"enum": [1, 2, 5]}}, "required": ["seconds"]}}}
 SCHEMA_FORMAT = {"type": "json_schema",
                  "json_schema": {"name": "person", "strict": True, "schema": PERSON}}
+# Without reasoning, which has no bounds.
+QUICK = {"max_tokens": 200, "reasoning_effort": "none"}
 
 
 class AnswerForms(ApiTest):
@@ -37,7 +39,7 @@ class AnswerForms(ApiTest):
         self.start_api(workers=0)
 
     def form(self, **fields):
-        return self.answered("/v1/chat/completions", chat(STORY) | {"max_tokens": 300} | fields)
+        return self.answered("/v1/chat/completions", chat(STORY) | QUICK | fields)
 
     def check_person(self, choice):
         self.assertEqual(choice["finish_reason"], "stop", choice)
@@ -53,13 +55,18 @@ class AnswerForms(ApiTest):
     def test_answers_of_a_schema_are_valid(self):
         self.check_person(self.form(response_format=SCHEMA_FORMAT))
         self.check_person(self.form(json_schema=PERSON))
-        for seed in range(6):
+        for seed in range(4):
             self.check_person(self.form(response_format=SCHEMA_FORMAT, temperature=1.5, seed=seed))
+
+    def test_reasoning_comes_first(self):
+        choice = self.form(json_schema=PERSON, reasoning_effort=None, max_tokens=300)
+        self.assertTrue(choice["message"]["reasoning_content"])
+        self.check_person(choice)
 
     def test_a_stream_holds_the_same(self):
         whole = self.form(response_format=SCHEMA_FORMAT)["message"]["content"]
         _, answer = self.stream("/v1/chat/completions",
-                                chat(STORY, response_format=SCHEMA_FORMAT) | {"max_tokens": 300})
+                                chat(STORY, response_format=SCHEMA_FORMAT) | QUICK)
         *events, _ = events_of(answer)
         pieces = [json.loads(event)["choices"][0]["delta"].get("content") or "" for event in events]
         self.assertEqual("".join(pieces), whole)
@@ -78,8 +85,7 @@ class AnswerForms(ApiTest):
         self.assertRegex(choice["message"]["content"], "^a+$")
 
     def test_any_object(self):
-        choice = self.form(response_format={"type": "json_object"}, max_tokens=600,
-                           repeat_penalty=1.3)
+        choice = self.form(response_format={"type": "json_object"}, repeat_penalty=1.3)
         if choice["finish_reason"] == "stop":
             self.assertIsInstance(json.loads(choice["message"]["content"]), dict)
         else:
@@ -128,8 +134,7 @@ class OverAPool(ApiTest):
     """Company, a pool and a small memory for caches change nothing."""
 
     def told(self):
-        asked = chat(STORY, response_format=SCHEMA_FORMAT, n=3, seed=5) | {
-            "temperature": 1, "max_tokens": 300}
+        asked = chat(STORY, response_format=SCHEMA_FORMAT, n=3, seed=5) | QUICK | {"temperature": 1}
         status, answer = self.request("POST", "/v1/chat/completions", asked)
         self.assertEqual(status, 200, answer)
         return [choice["message"]["content"] for choice in answer["choices"]]
