@@ -27,8 +27,8 @@ inline constexpr uint32_t kGrammarRounds = 1'000'000;
 inline constexpr uint32_t kGrammarFrames = 4096;
 // What may be done for the set of tokens that one state allows: nodes looked at, what is new
 // counting several times, and states met. With the largest vocabularies JSON takes less than a
-// million and a hundred; this takes less than half a second.
-inline constexpr uint64_t kMaskWork = 4'000'000;
+// million and a hundred; this takes about half a second.
+inline constexpr uint64_t kMaskWork = 8'000'000;
 inline constexpr uint64_t kNewFrameWork = 8;
 inline constexpr uint32_t kMaskStates = 16 * 1024;
 // Sets of tokens that are kept for one grammar: 200 of the largest vocabularies.

@@ -100,19 +100,18 @@ void TokenMasks::make_room(uint64_t bytes) {
 }
 
 Result<TokenMask> TokenMasks::find(const GrammarState& state, bool at_text_start) {
-  TokenMask mask(trie_.vocabulary_size());
-  uint64_t work = 0;
+  Search search{TokenMask(trie_.vocabulary_size()), 0, {}};
   if (at_text_start) {
-    if (Status status = add_at_text_start(state, &mask); !status) return status.error();
+    if (Status status = add_at_text_start(state, &search.mask); !status) return status.error();
   } else {
     for (const GrammarStack& stack : state.stacks) {
-      if (Status status = add_stack(stack, &mask, &work); !status) return status.error();
+      if (Status status = add_stack(stack, &search); !status) return status.error();
     }
   }
   if (state.is_complete) {
-    for (const TokenId end : trie_.ends()) mask.allow(end);
+    for (const TokenId end : trie_.ends()) search.mask.allow(end);
   }
-  return mask;
+  return std::move(search.mask);
 }
 
 // Happens once per answer, so nothing is kept.
@@ -134,40 +133,44 @@ Status TokenMasks::add_at_text_start(const GrammarState& state, TokenMask* mask)
   return {};
 }
 
-Status TokenMasks::add_stack(const GrammarStack& stack, TokenMask* mask, uint64_t* work) {
-  const Local& own = local(stack);
-  *work += own.work;
-  if (own.is_exhausted || *work > limits::kMaskWork) return too_ambiguous();
-  for (const TokenId token : own.few) mask->allow(token);
-  if (own.many) mask->add(*own.many);
+// Stacks often end with the same frame: alternatives that begin alike.
+Status TokenMasks::add_stack(const GrammarStack& stack, Search* search) {
+  std::string key;
+  const Local& own = local(stack, &key);
+  if (search->seen.insert(std::move(key)).second) {
+    search->work += own.work;
+    for (const TokenId token : own.few) search->mask.allow(token);
+    if (own.many) search->mask.add(*own.many);
+  }
+  if (own.is_exhausted || search->work > limits::kMaskWork) return too_ambiguous();
   if (own.leaves.empty() || stack.size() == 1) return {};
   GrammarWalk walk(*grammar_);
   const GrammarWalk::State behind = walk.behind({stack.begin(), stack.end() - 1});
   for (const uint32_t leaf : own.leaves) {
     walk_tree(trie_, leaf + 1, trie_.nodes()[leaf].end, behind, &walk,
               [&](uint32_t node, GrammarWalk::State) {
-                for (const TokenId token : trie_.tokens_at(node)) mask->allow(token);
+                for (const TokenId token : trie_.tokens_at(node)) search->mask.allow(token);
               });
   }
-  *work += walk.work();
-  if (walk.is_exhausted()) return too_ambiguous();
+  search->work += walk.work();
+  if (walk.is_exhausted() || search->work > limits::kMaskWork) return too_ambiguous();
   return {};
 }
 
 // Frames that no single token can tell apart share what is found: far from the ends of a count, and
 // far from the depth that a grammar may have.
-const TokenMasks::Local& TokenMasks::local(const GrammarStack& stack) {
+const TokenMasks::Local& TokenMasks::local(const GrammarStack& stack, std::string* key) {
   GrammarFrame frame = stack.back();
   frame.count = shared_count(grammar_->nodes[frame.node], frame.count, trie_.longest());
   const auto depth = static_cast<uint32_t>(stack.size());
   const uint32_t left = std::min(grammar_->depth - depth, grammar_->height + kTokenDepth);
-  const std::string key = fmt::format("{}:{}:{}", frame.node, frame.count, left);
-  const auto known = locals_.find(key);
+  *key = fmt::format("{}:{}:{}", frame.node, frame.count, left);
+  const auto known = locals_.find(*key);
   if (known != locals_.end()) return known->second;
   Local found = find_local(frame, grammar_->depth - left - 1);
-  make_room(found.bytes() + key.size());
-  bytes_ += found.bytes() + key.size();
-  return locals_.emplace(key, std::move(found)).first->second;
+  make_room(found.bytes() + key->size());
+  bytes_ += found.bytes() + key->size();
+  return locals_.emplace(*key, std::move(found)).first->second;
 }
 
 TokenMasks::Local TokenMasks::find_local(GrammarFrame frame, uint32_t outer) const {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/base/result.h"
@@ -64,10 +65,15 @@ class TokenMasks {
     bool is_exhausted = false;
     uint64_t bytes() const;
   };
-  struct Reached;
+  // A mask that is being found.
+  struct Search {
+    TokenMask mask;
+    uint64_t work = 0;
+    std::unordered_set<std::string> seen;  // keys of frames
+  };
 
-  Status add_stack(const GrammarStack& stack, TokenMask* mask, uint64_t* work);
-  const Local& local(const GrammarStack& stack);
+  Status add_stack(const GrammarStack& stack, Search* search);
+  const Local& local(const GrammarStack& stack, std::string* key);
   Local find_local(GrammarFrame frame, uint32_t outer) const;
   Result<TokenMask> find(const GrammarState& state, bool at_text_start);
   Status add_at_text_start(const GrammarState& state, TokenMask* mask) const;

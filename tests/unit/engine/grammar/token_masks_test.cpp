@@ -70,6 +70,11 @@ TEST(TokenMasks, AreWhatTryingEachTokenFinds) {
   compare_along(R"({"name": "abcdefghä\u00e4", "id": "abcdefghabcd", "sizes": [1, 2, 34], "more": )"
                 R"([[[{"a": [null]}]]]})",
                 shared(test::schema_grammar(kSchema)), tokenizer);
+  compare_along(R"({"name": "ab", "id": null})", shared(test::schema_grammar(R"({"anyOf": [
+      {"properties": {"name": {"type": "string"}, "id": {"type": "null"}}, "required": ["name"]},
+      {"properties": {"name": {"type": "string"}, "sizes": {"type": "array"}}},
+      {"properties": {"name": {"type": "string", "maxLength": 3}, "more": {}}}]})")),
+                tokenizer);
   compare_along("aaaabcc",
                 shared(test::gbnf_grammar("root ::= \"a\"{2,12} (\"ab\" | \"b\")? [^d]*")),
                 ListedTokenizer({"aa", "aaa", "aaaa", "aab", "bcc", "bcd", "ab"}));
