@@ -12,6 +12,7 @@
 
 #include "engine/chat/answer_stream.h"
 #include "engine/chat/conversation_values.h"
+#include "engine/grammar/grammar.h"
 #include "engine/model/sampler.h"
 
 namespace potluck {
@@ -30,8 +31,11 @@ struct CompletionRequest {
   std::vector<std::string> stop;
   std::optional<uint32_t> top_logprobs;  // log-probabilities are wanted, with so many alternatives
   bool ignore_end = false;               // goes on after an end-of-text token
-  bool background = false;               // waits for those that are not
-  std::string user;                      // requests of one user share a turn; may be empty
+  // What the answer may be, with the entries of an AnswerEntry; null: anything. Where it has to end
+  // by it, it does.
+  std::shared_ptr<const Grammar> grammar;
+  bool background = false;  // waits for those that are not
+  std::string user;         // requests of one user share a turn; may be empty
 };
 
 struct TokenLogprob {
@@ -121,6 +125,7 @@ struct ServedModel {
   bool has_template = false;
   bool calls_tools = false;  // its template writes tool calls in a known syntax
   bool reasons = false;      // its template marks reasoning
+  AnswerSyntax syntax = {};  // in which form
 };
 
 enum class ServiceState : uint8_t { kLoading, kReady, kDraining, kFailed };

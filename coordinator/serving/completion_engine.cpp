@@ -26,6 +26,11 @@ bool is_empty(const CompletionDelta& delta) {
          delta.piece.calls.empty() && delta.logprobs.empty() && delta.tokens.empty();
 }
 
+std::vector<std::string> marks_of(const ChatTemplate* chat_template) {
+  if (chat_template == nullptr) return {};
+  return answer_marks(chat_template->answer_syntax());
+}
+
 // The context that the bytes hold, in whole chunks.
 EngineOptions with_fitting_context(const ModelConfig& config, EngineOptions options) {
   CHECK(options.context > 0);
@@ -86,6 +91,7 @@ CompletionEngine::CompletionEngine(const EngineParts& parts, EngineOptions optio
       options_(with_fitting_context(parts.model.config(), std::move(options))),
       intake_(parts.model, parts.chat_template, options_.context, options_.local_seconds),
       supply_(parts.model.config(), options_.kv_type, options_.context),
+      constraints_(parts.model.tokenizer(), marks_of(parts.chat_template)),
       scheduler_(scheduler_options(options_, supply_.price(), parts.forwards.size())),
       driver_(parts.forwards, parts.executor),
       pace_(std::max<uint32_t>(1, options_.prefill_chunk)) {}
@@ -157,6 +163,10 @@ void CompletionEngine::accept(Message message) {
   std::variant<PreparedRequest, CompletionFailed> prepared;
   Status memory = guard_memory("a request", [&]() -> Status {
     prepared = intake_.prepare(*message.request);
+    auto* ready = std::get_if<PreparedRequest>(&prepared);
+    if (ready != nullptr && message.request->grammar != nullptr) {
+      ready->task.constraint = constraints_.make(message.request->grammar, ready->entry);
+    }
     return {};
   });
   if (!memory) {
@@ -257,6 +267,8 @@ void CompletionEngine::note_pace(Request& request) {
 void CompletionEngine::choose(Request& request, std::span<const float> logits) {
   note_pace(request);
   CompletionDelta delta = request.session.choose(logits);
+  const std::string& fault = request.session.fault();
+  if (!fault.empty()) return fail(request, CompletionFault::kInvalid, fault);
   if (request.session.phase() == SessionPhase::kDone) return finish(request, std::move(delta));
   scheduler_.go_on(request.id, 1, true);
   report(request, std::move(delta));

@@ -10,6 +10,7 @@
 
 #include "coordinator/serving/cache_supply.h"
 #include "coordinator/serving/completion_intake.h"
+#include "coordinator/serving/constraint_supply.h"
 #include "coordinator/serving/prefill_pace.h"
 #include "coordinator/serving/scheduler.h"
 #include "coordinator/serving/step_driver.h"
@@ -103,6 +104,7 @@ class CompletionEngine final : public CompletionService {
   EngineOptions options_;
   CompletionIntake intake_;
   CacheSupply supply_;
+  ConstraintSupply constraints_;
   Scheduler scheduler_;
   StepDriver driver_;
   PrefillPace pace_;

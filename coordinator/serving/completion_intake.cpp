@@ -42,8 +42,12 @@ std::variant<PreparedRequest, CompletionFailed> CompletionIntake::prepare(
   }
   if (Status known = check_tokens(encoded->tokens); !known) return invalid(known.error());
   if (Status status = check_settings(request); !status) return invalid(status.error());
+  if (request.grammar != nullptr) {
+    if (Status status = needs_tokenizer(); !status) return invalid(status.error());
+  }
   PreparedRequest prepared;
   prepared.reader = std::move(encoded->reader);
+  prepared.entry = encoded->entry;
   SessionTask& task = prepared.task;
   task.prompt = std::move(encoded->tokens);
   task.max_tokens = answer_room(request, prompt_tokens);
@@ -86,7 +90,7 @@ Result<CompletionIntake::Encoded> CompletionIntake::encode_any(
     if (const auto* text = std::get_if<std::string>(&prompt)) return encode_text(*text);
     AnswerReader reader;
     if (model_.tokenizer() != nullptr) reader = AnswerReader(StreamingDecoder(*model_.tokenizer()));
-    return Encoded{std::get<std::vector<TokenId>>(prompt), std::move(reader)};
+    return Encoded{std::get<std::vector<TokenId>>(prompt), std::move(reader), AnswerEntry::kAnswer};
   }();
   if (!encoded || !encoded->tokens.empty()) return encoded;
   bool is_written = std::holds_alternative<Conversation>(prompt);
@@ -108,7 +112,8 @@ Result<CompletionIntake::Encoded> CompletionIntake::encode_conversation(
   auto tokens = encode_prompt(tokenizer, *written);
   if (!tokens) return tokens.error();
   AnswerStream stream(tokenizer, template_->answer_syntax(), written->bytes());
-  return Encoded{std::move(*tokens), AnswerReader(std::move(stream))};
+  return Encoded{std::move(*tokens), AnswerReader(std::move(stream)),
+                 answer_entry(template_->answer_syntax(), written->bytes())};
 }
 
 Result<CompletionIntake::Encoded> CompletionIntake::encode_text(const std::string& text) const {
@@ -116,7 +121,8 @@ Result<CompletionIntake::Encoded> CompletionIntake::encode_text(const std::strin
   const Tokenizer& tokenizer = *model_.tokenizer();
   auto tokens = encode_plain_text(tokenizer, text);
   if (!tokens) return tokens.error().in("prompt");
-  return Encoded{std::move(*tokens), AnswerReader(StreamingDecoder(tokenizer))};
+  return Encoded{std::move(*tokens), AnswerReader(StreamingDecoder(tokenizer)),
+                 AnswerEntry::kAnswer};
 }
 
 Status CompletionIntake::needs_tokenizer() const {

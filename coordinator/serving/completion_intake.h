@@ -6,14 +6,16 @@
 #include <variant>
 
 #include "coordinator/serving/session.h"
+#include "engine/chat/answer_grammar.h"
 #include "engine/chat/chat_template.h"
 #include "engine/model/model.h"
 
 namespace potluck {
 
 struct PreparedRequest {
-  SessionTask task;
+  SessionTask task;  // without a constraint
   AnswerReader reader;
+  AnswerEntry entry = AnswerEntry::kAnswer;  // where the answer begins in a grammar
 };
 
 class CompletionIntake {
@@ -34,6 +36,7 @@ class CompletionIntake {
   struct Encoded {
     std::vector<TokenId> tokens;
     AnswerReader reader;
+    AnswerEntry entry = AnswerEntry::kAnswer;
   };
 
   Result<Encoded> encode_conversation(const Conversation& conversation) const;

@@ -40,6 +40,7 @@ ServedModel describe_served_model(const Model& model, const ChatTemplate* chat_t
   served.trained_context = model.config().trained_context;
   if (chat_template == nullptr) return served;
   served.has_template = true;
+  served.syntax = chat_template->answer_syntax();
   served.calls_tools = chat_template->answer_syntax().calls.has_value();
   served.reasons = chat_template->answer_syntax().reasoning.has_value();
   return served;

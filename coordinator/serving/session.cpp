@@ -43,21 +43,59 @@ CompletionDelta Session::choose(std::span<const float> logits) {
     finish(FinishReason::kLength, &delta);
     return delta;
   }
-  // A token's position alone decides its random number: it does not matter in whose company, or for
-  // which time, the logits were computed.
-  TokenId token = sample(logits, tokens_, tokens_.size(), task_.sampling, prompt_tokens_);
-  if (!task_.ignore_end && tokenizer_ != nullptr && tokenizer_->is_end(token)) {
+  const auto token = next_token(logits);
+  if (!token) return delta;
+  if (ends_at(*token)) {
     finish(FinishReason::kStop, &delta);
     return delta;
   }
-  tokens_.push_back(token);
-  pending_tokens_.push_back(token);
-  if (task_.top_logprobs) note_logprob(logits, token);
-  take(reader_.push(token), &delta);
+  tokens_.push_back(*token);
+  pending_tokens_.push_back(*token);
+  if (task_.top_logprobs) note_logprob(logits, *token);
+  advance(*token, &delta);
+  if (!fault_.empty()) return delta;
   bool is_full = answer_tokens() == task_.max_tokens || cache_->length() == cache_->capacity();
   if (phase_ != SessionPhase::kDone && is_full) finish(FinishReason::kLength, &delta);
   if (phase_ == SessionPhase::kDone || says_anything(delta.piece)) hand_over(&delta);
   return delta;
+}
+
+// A token's position alone decides its random number: it does not matter in whose company, or for
+// which time, the logits were computed.
+std::optional<TokenId> Session::next_token(std::span<const float> logits) {
+  std::shared_ptr<const TokenMask> mask;
+  std::span<const uint64_t> allowed;
+  if (task_.constraint) {
+    auto found = task_.constraint->allowed();
+    if (!found) {
+      fail(found.error());
+      return std::nullopt;
+    }
+    mask = std::move(*found);
+    allowed = mask->words();
+  }
+  return sample(logits, tokens_, tokens_.size(), task_.sampling, prompt_tokens_, allowed);
+}
+
+bool Session::ends_at(TokenId token) const {
+  const bool counts = !task_.ignore_end || task_.constraint.has_value();
+  return counts && tokenizer_ != nullptr && tokenizer_->is_end(token);
+}
+
+void Session::advance(TokenId token, CompletionDelta* delta) {
+  if (task_.constraint) {
+    Status status = task_.constraint->accept(token);
+    if (!status) return fail(status.error());
+  }
+  take(reader_.push(token), delta);
+  // Nothing can follow: the step that would choose the end can be saved.
+  const bool is_over = task_.constraint && task_.constraint->is_final();
+  if (phase_ != SessionPhase::kDone && is_over) finish(FinishReason::kStop, delta);
+}
+
+void Session::fail(const Error& error) {
+  fault_ = error.message;
+  phase_ = SessionPhase::kDone;
 }
 
 CompletionDelta Session::end(FinishReason reason) {

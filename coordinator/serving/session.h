@@ -12,6 +12,7 @@
 #include "coordinator/serving/answer_reader.h"
 #include "coordinator/serving/completion.h"
 #include "coordinator/serving/stop_strings.h"
+#include "engine/grammar/constraint.h"
 #include "engine/model/kv_cache.h"
 
 namespace potluck {
@@ -24,6 +25,7 @@ struct SessionTask {
   std::vector<std::string> stop = {};
   std::optional<uint32_t> top_logprobs = {};
   bool ignore_end = false;
+  std::optional<Constraint> constraint = {};  // ignores ignore_end
 };
 
 enum class SessionPhase : uint8_t { kWaiting, kPrefill, kDecode, kDone };
@@ -53,11 +55,16 @@ class Session {
   // Ends the answer where it is, with what was held back.
   CompletionDelta end(FinishReason reason);
 
-  // Valid in kDone.
+  // Valid in kDone. A fault is what kept the answer from going on as its grammar asks; empty: none.
   FinishReason finish_reason() const { return reason_; }
+  const std::string& fault() const { return fault_; }
   const std::string& stop_string() const { return met_; }
 
  private:
+  std::optional<TokenId> next_token(std::span<const float> logits);
+  bool ends_at(TokenId token) const;
+  void advance(TokenId token, CompletionDelta* delta);
+  void fail(const Error& error);
   void take(AnswerPiece piece, CompletionDelta* delta);
   void take_content(std::string_view text, CompletionDelta* delta);
   void finish(FinishReason reason, CompletionDelta* delta);
@@ -81,6 +88,7 @@ class Session {
   SessionPhase phase_ = SessionPhase::kWaiting;
   FinishReason reason_ = FinishReason::kStop;
   std::string met_;
+  std::string fault_;
   bool has_calls_ = false;
   std::vector<Pending> pending_;
   std::vector<TokenId> pending_tokens_;

@@ -90,6 +90,33 @@ std::vector<float> change_logits(std::span<const float> logits, std::span<const 
   return changed;
 }
 
+bool is_set(std::span<const uint64_t> bits, TokenId token) {
+  const size_t word = static_cast<size_t>(token) / 64;
+  return word < bits.size() && (bits[word] >> (static_cast<size_t>(token) % 64) & 1) != 0;
+}
+
+TokenId first_set(std::span<const uint64_t> bits) {
+  const auto word = std::ranges::find_if(bits, [](uint64_t some) { return some != 0; });
+  if (word == bits.end()) return 0;
+  return static_cast<TokenId>((word - bits.begin()) * 64 + std::countr_zero(*word));
+}
+
+void ban_others(std::span<const uint64_t> allowed, std::span<float> logits) {
+  constexpr float kBanned = -std::numeric_limits<float>::infinity();
+  for (size_t begin = 0; begin < logits.size(); begin += 64) {
+    const uint64_t bits = begin / 64 < allowed.size() ? allowed[begin / 64] : 0;
+    const std::span<float> part =
+        logits.subspan(begin, std::min<size_t>(64, logits.size() - begin));
+    if (bits == 0) {
+      std::ranges::fill(part, kBanned);
+      continue;
+    }
+    for (size_t i = 0; i < part.size(); ++i) {
+      if ((bits >> i & 1) == 0) part[i] = kBanned;
+    }
+  }
+}
+
 // Everything that may be drawn, in order of id, not yet weighed.
 std::vector<Candidate> find_candidates(std::span<const float> logits, float largest,
                                        double temperature) {
@@ -234,15 +261,24 @@ Status check_sampling(const SamplingSettings& settings) {
 }
 
 TokenId sample(std::span<const float> logits, std::span<const TokenId> history, uint64_t position,
-               const SamplingSettings& settings, size_t answer_begin) {
+               const SamplingSettings& settings, size_t answer_begin,
+               std::span<const uint64_t> allowed) {
   CHECK(!logits.empty());
   std::vector<float> changed;
   if (changes_logits(settings)) {
     changed = change_logits(logits, history, settings, answer_begin);
     logits = changed;
   }
-  if (settings.temperature == 0) return argmax(logits);
-  return draw_with_temperature(logits, position, settings);
+  if (!allowed.empty()) {
+    if (changed.empty()) changed.assign(logits.begin(), logits.end());
+    ban_others(allowed, changed);
+    logits = changed;
+  }
+  const TokenId token = settings.temperature == 0
+                            ? argmax(logits)
+                            : draw_with_temperature(logits, position, settings);
+  // Where no logit that is allowed is a number, the first of them is as good as any.
+  return allowed.empty() || is_set(allowed, token) ? token : first_set(allowed);
 }
 
 // NaN loses every comparison, so it never becomes the largest. Several lanes, because a single

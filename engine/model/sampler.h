@@ -45,9 +45,12 @@ Status check_sampling(const SamplingSettings& settings);
 // others can lift what it bans. Top-k and top-p take candidates by logit, ties by the lower id; the
 // draw walks those left in order of id. `position` is that of the token being chosen; `history`
 // holds the tokens before it, from `answer_begin` on those of the answer. The settings must have
-// been checked; logits that are not numbers are never chosen while there are others.
+// been checked; logits that are not numbers are never chosen while there are others. `allowed` has
+// a bit for each token that may be chosen, one of them at least; if it is empty, all may. It comes
+// after the bias: nothing lifts what it bans.
 TokenId sample(std::span<const float> logits, std::span<const TokenId> history, uint64_t position,
-               const SamplingSettings& settings, size_t answer_begin = 0);
+               const SamplingSettings& settings, size_t answer_begin = 0,
+               std::span<const uint64_t> allowed = {});
 
 // The largest logit; ties to the lower id.
 TokenId argmax(std::span<const float> logits);

@@ -24,7 +24,7 @@ LAYERS = {
     "coordinator/cli": {"engine", "protocol", "coordinator", "worker"},
 }
 # Inside the engine, in the order of engine/CMakeLists.txt: a folder uses itself and those before it.
-ENGINE_ORDER = ["base", "kernels", "gguf", "tokenizer", "template", "chat", "experts", "model"]
+ENGINE_ORDER = ["base", "kernels", "gguf", "tokenizer", "template", "grammar", "chat", "experts", "model"]
 # Libraries of their own: of the engine they use nothing but its base.
 ENGINE_APART = {"template"}
 

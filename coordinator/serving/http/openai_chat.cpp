@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "coordinator/serving/http/answer_form.h"
 #include "coordinator/serving/http/openai_logprobs.h"
 #include "coordinator/serving/http/openai_messages.h"
 #include "engine/base/limits.h"
@@ -14,15 +15,6 @@ void read_logprobs(JsonFields& fields, CompletionRequest* request) {
   const auto top = fields.whole("top_logprobs", 0, kTopLogprobs);
   if (top && !wanted) fields.fail("top_logprobs", "'top_logprobs' needs 'logprobs': true");
   if (wanted) request->top_logprobs = static_cast<uint32_t>(top.value_or(0));
-}
-
-void check_response_format(JsonFields& fields) {
-  const JsonValue* format = fields.object("response_format");
-  if (format == nullptr) return;
-  JsonFields inner(*format, "response_format", fields.error());
-  if (inner.text("type").value_or("") == "text") return;
-  fields.fail(not_supported("response_format",
-                            "of 'response_format', only the type 'text' is supported yet"));
 }
 
 // A model that answers tools with prose would be taken for one that chose not to call.
@@ -60,9 +52,9 @@ OpenAiParsed parse_chat_request(const JsonValue& body, const RequestSetting& set
     common.request.max_tokens = static_cast<uint32_t>(*most);
   }
   read_logprobs(fields, &common.request);
-  check_response_format(fields);
   Conversation conversation = read_conversation(fields);
   check_abilities(fields, conversation, setting);
+  common.request.grammar = read_openai_chat_form(fields, conversation, setting);
   if (error) return *std::move(error);
   common.request.prompt = std::move(conversation);
   OpenAiRequest request;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/serving/http/answer_form.h"
 #include "engine/base/limits.h"
 
 namespace potluck {
@@ -84,6 +85,7 @@ OpenAiParsed parse_completions_request(const JsonValue& body, const RequestSetti
     common.request.top_logprobs = static_cast<uint32_t>(*top);
   }
   refuse_unsupported(fields, common.choices);
+  common.request.grammar = read_openai_form(fields, setting);
   std::vector<CompletionPrompt> prompts = read_prompts(fields);
   if (error) return *std::move(error);
   OpenAiRequest request;

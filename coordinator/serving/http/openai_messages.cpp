@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/serving/http/answer_form.h"
+
 namespace potluck {
 namespace {
 
@@ -134,24 +136,8 @@ void check_tool(const JsonValue& tool, const std::string& path, std::optional<Ap
   }
 }
 
-// Whether the model may call tools.
-bool read_tool_choice(JsonFields& fields) {
-  const JsonValue* choice = fields.find("tool_choice");
-  if (choice == nullptr) return true;
-  const std::string* name = choice->text();
-  if (name != nullptr && *name == "auto") return true;
-  if (name != nullptr && *name == "none") return false;
-  if ((name != nullptr && *name == "required") || choice->object() != nullptr) {
-    fields.fail(not_supported("tool_choice",
-                              "of 'tool_choice', 'auto' and 'none' are supported; calls cannot be "
-                              "required yet"));
-  }
-  fields.fail("tool_choice", "'tool_choice' must be auto, none, required or a named function");
-  return true;
-}
-
 void read_tools(JsonFields& fields, Conversation* conversation) {
-  const bool wanted = read_tool_choice(fields);
+  const ToolChoice choice = read_openai_tool_choice(fields);
   const JsonValue::Array* tools = fields.array("tools");
   if (tools == nullptr) return;
   if (tools->size() > kTools) {
@@ -160,7 +146,7 @@ void read_tools(JsonFields& fields, Conversation* conversation) {
   for (size_t i = 0; i < tools->size() && !fields.failed(); ++i) {
     check_tool((*tools)[i], fmt::format("tools[{}]", i), fields.error());
   }
-  if (wanted) conversation->tools = *tools;
+  if (choice.use != ToolChoice::Use::kNone) conversation->tools = *tools;
 }
 
 void read_arguments(JsonFields& fields, Conversation* conversation) {

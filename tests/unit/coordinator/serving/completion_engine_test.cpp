@@ -34,6 +34,13 @@ EngineOptions some_options() {
   return options;
 }
 
+// Longer than any answer here.
+std::shared_ptr<const Grammar> long_text() {
+  auto grammar = make_answer_grammar(GbnfForm{"root ::= ([a-z]{1,9} [ .]){5000,6000}"}, {});
+  CHECK(grammar.ok());
+  return *grammar;
+}
+
 // A model, what it says alone, and an engine for it.
 class Rig {
  public:
@@ -67,14 +74,21 @@ class Rig {
     std::vector<TokenId> tokens = std::get<std::vector<TokenId>>(request.prompt);
     size_t prompt_tokens = tokens.size();
     KvCache cache(engine_.config(), KvType::kF32, 1024);
+    ConstraintSupply constraints(engine_.model().tokenizer(), {});
+    std::optional<Constraint> constraint;
+    if (request.grammar) constraint = constraints.make(request.grammar, AnswerEntry::kAnswer);
     while (tokens.size() < prompt_tokens + request.max_tokens) {
       std::vector<ForwardRow> rows;
       for (uint32_t p = cache.length(); p < tokens.size(); ++p) {
         rows.push_back({tokens[p], p, &cache, p + 1 == tokens.size()});
       }
       CHECK(run_step(engine_.forward(), rows, engine_.executor()).ok());
+      std::shared_ptr<const TokenMask> mask;
+      if (constraint) mask = *constraint->allowed();
       tokens.push_back(sample(engine_.forward().logits(0), tokens, tokens.size(), request.sampling,
-                              prompt_tokens));
+                              prompt_tokens,
+                              mask ? std::span(mask->words()) : std::span<const uint64_t>()));
+      if (constraint) CHECK(constraint->accept(tokens.back()).ok());
     }
     return {tokens.begin() + static_cast<ptrdiff_t>(prompt_tokens), tokens.end()};
   }
@@ -296,6 +310,7 @@ TEST(CompletionEngine, MemoryThatRunsOutSendsTheLastOneBack) {
   auto engine = rig.make(options);
   std::vector<CompletionRequest> requests = {ask(rig.prompt(1, 250), 300),
                                              ask(rig.prompt(2, 250), 300)};
+  for (CompletionRequest& request : requests) request.grammar = long_text();
   std::vector<std::shared_ptr<RecordedAnswer>> told;
   for (const CompletionRequest& request : requests) told.push_back(submit(*engine, request));
   bool were_both_active = false;
@@ -426,6 +441,7 @@ Plan make_plan(const Rig& rig, CounterRandom random, uint64_t* draws) {
     request.background = draw(4) == 0;
     request.user = std::string(1, "ab"[draw(2)]);
     if (draw(2) == 0) request.sampling.frequency_penalty = 0.5;
+    if (i % 3 == 0) request.grammar = long_text();
     plan.requests.push_back(std::move(request));
   }
   uint64_t chunk_bytes = KvPrice(rig.config(), KvType::kF32).of(256);

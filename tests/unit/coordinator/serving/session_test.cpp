@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "coordinator/serving/constraint_supply.h"
 #include "tests/support/solo_engine.h"
 #include "tests/support/test_files.h"
 
@@ -150,6 +151,41 @@ TEST_F(SessionTest, TellsLogProbabilities) {
   ASSERT_EQ(chosen.top.size(), 2u);
   EXPECT_EQ(chosen.top[0].bytes, "a");
   EXPECT_NEAR(chosen.top[1].logprob, -std::log(sum), 1e-9);
+}
+
+TEST_F(SessionTest, KeepsToItsConstraint) {
+  ConstraintSupply supply(&tokenizer(), {});
+  const auto constrained = [&](const char* text) {
+    auto made = make_answer_grammar(GbnfForm{text}, {});
+    CHECK(made.ok());
+    return session({.max_tokens = 9,
+                    .ignore_end = true,
+                    .constraint = supply.make(*made, AnswerEntry::kAnswer)});
+  };
+  Session one = constrained("root ::= \"a\" [xy]? \"b\"+");
+  one.start(cache());
+  EXPECT_EQ(say(one, "a").piece.content, "a");
+  // It waits, and has to compute everything again: its place in the grammar is that of its tokens.
+  one.release();
+  one.start(cache());
+  compute(one);
+  std::vector<float> logits = logits_for(token_of("z"));
+  logits[static_cast<size_t>(token_of("y"))] = 2;
+  EXPECT_EQ(one.choose(logits).piece.content, "y");
+  EXPECT_EQ(say(one, "b").piece.content, "b");
+  EXPECT_EQ(one.phase(), SessionPhase::kDecode) << "there may be more";
+  compute(one);
+  EXPECT_TRUE(one.choose(logits_for(*tokenizer().end_token())).tokens.empty());
+  EXPECT_EQ(one.finish_reason(), FinishReason::kStop);
+
+  Session two = constrained("root ::= \"ab\"");
+  two.start(cache());
+  compute(two);
+  two.choose(logits_for(*tokenizer().end_token()));
+  EXPECT_EQ(two.phase(), SessionPhase::kDecode) << "it may not end yet";
+  say(two, "z");
+  EXPECT_EQ(two.phase(), SessionPhase::kDone) << "nothing can follow";
+  EXPECT_EQ(two.finish_reason(), FinishReason::kStop);
 }
 
 }  // namespace

@@ -259,5 +259,28 @@ TEST(Sampler, ChecksSettings) {
   EXPECT_EQ(check_sampling(crowded).error().code, ErrorCode::kLimit);
 }
 
+TEST(Sampler, ChoosesAmongWhatIsAllowed) {
+  std::vector<float> logits(200);
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>(i);
+  const std::vector<uint64_t> allowed{uint64_t{1} << 5 | uint64_t{1} << 63, 0, 2};  // 5, 63, 129
+  SamplingSettings greedy;
+  greedy.temperature = 0;
+  EXPECT_EQ(sample(logits, {}, 0, greedy, 0, allowed), 129);
+  greedy.logit_bias = {{129, -100}, {5, 90}};
+  EXPECT_EQ(sample(logits, {}, 0, greedy, 0, allowed), 5);
+  SamplingSettings warm;
+  warm.temperature = 100;
+  std::set<TokenId> drawn;
+  for (uint64_t position = 0; position < 500; ++position) {
+    drawn.insert(sample(logits, {}, position, warm, 0, allowed));
+  }
+  EXPECT_EQ(drawn, (std::set<TokenId>{5, 63, 129}));
+  // Also where nothing that is allowed has a logit that counts.
+  for (float none : {kNan, -kInfinity}) {
+    logits[5] = logits[63] = logits[129] = none;
+    EXPECT_EQ(sample(logits, {}, 0, {}, 0, allowed), 5);
+  }
+}
+
 }  // namespace
 }  // namespace potluck
