@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "coordinator/serving/http/answer_blocks.h"
+#include "coordinator/serving/http/answer_demands.h"
 #include "coordinator/serving/http/openai_messages.h"
 #include "engine/base/limits.h"
 
@@ -15,28 +17,6 @@ void read_logprobs(JsonFields& fields, CompletionRequest* request) {
   const auto top = fields.whole("top_logprobs", 0, kTopLogprobs);
   if (top && !wanted) fields.fail("top_logprobs", "'top_logprobs' needs 'logprobs': true");
   if (wanted) request->top_logprobs = static_cast<uint32_t>(top.value_or(0));
-}
-
-void check_response_format(JsonFields& fields) {
-  const JsonValue* format = fields.object("response_format");
-  if (format == nullptr) return;
-  JsonFields inner(*format, "response_format", fields.error());
-  if (inner.text("type").value_or("") == "text") return;
-  fields.fail(not_supported("response_format",
-                            "of 'response_format', only the type 'text' is supported yet"));
-}
-
-// A model that answers tools with prose would be taken for one that chose not to call.
-void check_abilities(JsonFields& fields, const Conversation& conversation,
-                     const RequestSetting& setting) {
-  if (!setting.model_known || conversation.tools.empty() || setting.model.calls_tools) return;
-  fields.fail(not_supported("tools", "the chat template of '" + setting.model.id +
-                                         "' has no tool calls in a known form"));
-}
-
-// The text of a call's arguments, broken or not.
-std::string arguments_text(const JsonValue& arguments) {
-  return arguments.text() != nullptr ? *arguments.text() : write_json(arguments);
 }
 
 void add_reasoning(JsonObject* into, const std::string& text) {
@@ -61,9 +41,10 @@ OpenAiParsed parse_chat_request(const JsonValue& body, const RequestSetting& set
     common.request.max_tokens = static_cast<uint32_t>(*most);
   }
   read_logprobs(fields, &common.request);
-  check_response_format(fields);
   Conversation conversation = read_conversation(fields);
-  check_abilities(fields, conversation, setting);
+  apply_demands(read_openai_tool_choice(fields),
+                read_openai_format(fields.object("response_format"), "response_format", &error),
+                setting, &conversation, fields);
   if (error) return *std::move(error);
   common.request.prompt = std::move(conversation);
   OpenAiRequest request;

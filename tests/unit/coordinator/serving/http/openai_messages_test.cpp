@@ -98,13 +98,6 @@ TEST(OpenAiMessages, ReadsTools) {
   EXPECT_EQ(good(with("")).tools.size(), 1U);
   EXPECT_EQ(good(with(R"(, "tool_choice": "auto")")).tools.size(), 1U);
   EXPECT_EQ(good(with(R"(, "tool_choice": "none")")).tools.size(), 0U);
-  for (const char* choice :
-       {R"("required")", R"({"type": "function", "function": {"name": "look"}})"}) {
-    const auto parsed = read(with(", \"tool_choice\": " + std::string(choice)));
-    ASSERT_TRUE(std::holds_alternative<ApiError>(parsed)) << choice;
-    EXPECT_EQ(std::get<ApiError>(parsed).param, "tool_choice");
-    EXPECT_EQ(std::get<ApiError>(parsed).code, "unsupported_parameter");
-  }
   const std::pair<const char*, const char*> cases[] = {
       {R"("tool_choice": "sometimes")", "tool_choice"},
       {R"("tools": {})", "tools"},

@@ -188,6 +188,8 @@ TEST_F(OpenAiRequestTest, NamesWhatIsOutOfRange) {
       {R"("logprobs": 3)", "logprobs"},
       {R"("logprobs": true, "top_logprobs": 21)", "top_logprobs"},
       {R"("top_logprobs": 2)", "top_logprobs"},
+      {R"("tool_choice": "required")", "tool_choice"},
+      {R"("tool_choice": {"type": "function", "function": {"name": "look"}})", "tool_choice"},
       {R"("response_format": {"type": "json_object"})", "response_format"},
       {R"("response_format": {"type": "json_schema"})", "response_format"},
       {R"("response_format": "text")", "response_format"},
