@@ -144,6 +144,7 @@ std::string TextWriter::chunk(size_t index, JsonValue finish_reason) {
   JsonObject answer = begin_answer(identity_, "text_completion");
   answer.add("choices", std::move(choices));
   if (include_usage_) answer.add("usage", nullptr);
+  if (finished_.all()) answer.add("timings", finished_.timings());
   return sse_data(answer.take());
 }
 
