@@ -183,7 +183,9 @@ class Exchange final : public HttpExchange {
   void write(std::string bytes) override {
     if (bytes.empty() || overflown_) return;
     const size_t size = bytes.size();
-    const size_t waiting = outgoing_->posted.fetch_add(size) + size + outgoing_->queued;
+    // What comes now does not count: the last event of a response repeats its whole text, and a
+    // client that keeps up is to get it.
+    const size_t waiting = outgoing_->posted.fetch_add(size) + outgoing_->queued;
     if (waiting > core_->limits.outgoing_bytes) {
       overflown_ = true;
       outgoing_->posted -= size;

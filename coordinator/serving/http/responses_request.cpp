@@ -16,6 +16,7 @@ namespace potluck {
 namespace {
 
 constexpr size_t kItems = 100'000;
+constexpr size_t kEchoBytes = 64 * 1024;
 constexpr std::array<std::string_view, 3> kTextTypes{"input_text", "output_text", "text"};
 constexpr std::array<std::string_view, 2> kThoughtTypes{"reasoning_text", "text"};
 constexpr std::array<std::string_view, 1> kSummaryTypes{"summary_text"};
@@ -194,7 +195,8 @@ void read_effort(JsonFields& fields, Conversation* conversation) {
   if (effort) add_reasoning_effort(*std::move(effort), conversation);
 }
 
-// What clients look for in an answer, and what it is where the request says nothing.
+// What clients look for in an answer, and what it is where the request says nothing, or more than
+// is worth repeating in every event.
 JsonValue::Object echo_of(const JsonFields& fields, const SamplingSettings& sampling, bool store) {
   JsonObject format;
   format.add("format", JsonObject().add("type", "text").take());
@@ -220,7 +222,8 @@ JsonValue::Object echo_of(const JsonFields& fields, const SamplingSettings& samp
   JsonValue::Object echo;
   for (const auto& [name, otherwise] : members) {
     const JsonValue* given = fields.find(name);
-    echo.emplace_back(name, given != nullptr ? *given : otherwise);
+    const bool repeated = given != nullptr && write_json(*given).size() <= kEchoBytes;
+    echo.emplace_back(name, repeated ? *given : otherwise);
   }
   echo.emplace_back("store", JsonValue{store});
   return echo;

@@ -160,6 +160,10 @@ TEST(ResponsesRequest, AnswersRepeatWhatWasAsked) {
   EXPECT_EQ(json["tool_choice"], "auto");
   EXPECT_EQ(json["store"], true);
   EXPECT_TRUE(json["instructions"].is_null());
+  const std::string large =
+      R"({"input": "x", "instructions": ")" + std::string(70'000, 'x') + "\"}";
+  const JsonValue short_echo{request_of(large).echo};
+  EXPECT_LT(write_json(short_echo).size(), 1000U);
 }
 
 }  // namespace
