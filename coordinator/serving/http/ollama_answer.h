@@ -13,9 +13,6 @@ namespace potluck {
 // An object with the message under "error".
 JsonValue ollama_error(const ApiError& error);
 
-// "2026-01-31T12:00:00Z"
-std::string iso_time(int64_t unix_seconds);
-
 JsonValue ollama_tags(const ServedModel& model);
 JsonValue ollama_show(const ServedModel& model);
 JsonValue ollama_running(const ServedModel& model);

@@ -93,6 +93,13 @@ const cases = {
     assert.equal(counted.input_tokens, 4);
   },
 
+  async models() {
+    const ids = [];
+    for await (const entry of client.models.list()) ids.push([entry.type, entry.id]);
+    assert.deepEqual(ids, [["model", model]]);
+    assert.equal((await client.models.retrieve(model)).display_name, model);
+  },
+
   async retry() {
     const begun = Date.now();
     const answer = await client.messages.create(ask("overload"), { maxRetries: 1 });
