@@ -3,11 +3,12 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import unittest
 
-from support import ROOT
+from support import PATIENCE_SECONDS, ROOT
 
 SOURCES = ROOT / "tests/e2e/clients"
 SCRIPTED_SERVER = pathlib.Path(os.environ.get(
@@ -45,3 +46,42 @@ def install_clients():
         raise unittest.SkipTest(f"npm cannot fetch the clients: {done.stderr.strip()[-300:]}")
     stamp.write_text(json.dumps(lock))
     return folder
+
+
+def cases_of(source):
+    """The names of the cases in a file of tests/e2e/clients."""
+    return re.findall(r"^  async (\w+)\(\)", (SOURCES / source).read_text(), re.M)
+
+
+class ClientTest(unittest.TestCase):
+    """Real clients against the HTTP API, with a scripted service behind it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.clients = install_clients()
+
+    def serve(self, *arguments):
+        """Starts a scripted server and returns it with its address."""
+        server = subprocess.Popen([SCRIPTED_SERVER, *arguments], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, server)
+        return server, server.stdout.readline().strip()
+
+    def end(self, server):
+        if not server.stdin.closed:
+            server.stdin.close()
+        server.wait(PATIENCE_SECONDS)
+        server.stdout.close()
+
+    def cancelled(self, server):
+        """Ends the server and says how many requests it was told to cancel."""
+        server.stdin.close()
+        return len(re.findall(r"^cancelled \d+$", server.stdout.read(), re.M))
+
+    def run_cases(self, source, url, cases):
+        done = subprocess.run(["node", source, url, *cases], cwd=self.clients,
+                              capture_output=True, text=True, timeout=5 * PATIENCE_SECONDS, check=False)
+        said = {line.split()[1].rstrip(":"): line for line in done.stdout.splitlines()}
+        for case in cases:
+            with self.subTest(case):
+                self.assertEqual(said.get(case), f"ok {case}", done.stderr)

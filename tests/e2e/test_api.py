@@ -296,9 +296,76 @@ class Encrypted(ApiTest):
                             (("--tls-cert", certificate, "--tls-key", other), "key values mismatch"),
                             (("--tls-cert", other, "--tls-key", key), other)]:
             failed = self.potluck("serve", TALETELLER, "--listen", "127.0.0.1:0", "--port", "0",
-                                     *flags)
+                                  *flags)
             self.assertEqual(failed.returncode, 2)
             self.assertIn(said, failed.stderr)
+
+
+class OtherApis(ApiTest):
+    def setUp(self):
+        super().setUp()
+        self.start_api(workers=0)
+
+    def post(self, path, body):
+        status, answer = self.request("POST", path, body)
+        self.assertEqual(status, 200, answer)
+        return answer
+
+    def metric(self, name):
+        connection = self.connect()
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.M).group(1))
+
+    def test_every_api_tells_the_same(self):
+        text = self.told(STORY)
+        question = chat(STORY)
+        message = self.post("/v1/messages", question)
+        self.assertEqual((message["content"], message["stop_reason"]),
+                         ([{"type": "text", "text": text}], "max_tokens"))
+        usage = message["usage"]
+        prompt_tokens = usage["input_tokens"] + usage["cache_read_input_tokens"]
+        self.assertGreater(usage["cache_read_input_tokens"], 0)
+        counted = self.post("/v1/messages/count_tokens", question)
+        self.assertEqual(counted, {"input_tokens": prompt_tokens})
+
+        answer = self.post("/v1/responses", {"input": STORY, "temperature": 0, "max_output_tokens": TOKENS})
+        self.assertEqual(answer["output"][0]["content"][0]["text"], text)
+        self.assertEqual((answer["status"], answer["usage"]["input_tokens"]), ("incomplete", prompt_tokens))
+
+        options = {"temperature": 0, "num_predict": TOKENS}
+        told = self.post("/api/chat", {"messages": question["messages"], "options": options, "stream": False})
+        self.assertEqual((told["message"]["content"], told["done_reason"]), (text, "length"))
+        told = self.post("/api/generate", {"prompt": STORY, "options": options, "stream": False})
+        self.assertEqual((told["response"], told["prompt_eval_count"]), (text, prompt_tokens))
+        self.assertEqual(self.metric('potluck_request_success_total{finished_reason="length"}'), 5)
+
+    def test_a_response_goes_on_from_the_one_before(self):
+        asked = {"temperature": 0, "max_output_tokens": 20}
+        first = self.post("/v1/responses", {"input": STORY, **asked})
+        said = first["output"][0]["content"][0]["text"]
+        after = self.post("/v1/responses", {"input": SEA, "previous_response_id": first["id"], **asked})
+        messages = [{"role": "user", "content": STORY}, {"role": "assistant", "content": said},
+                    {"role": "user", "content": SEA}]
+        whole = self.post("/v1/chat/completions", {"messages": messages, "temperature": 0, "max_tokens": 20})
+        self.assertEqual(after["output"][0]["content"][0]["text"],
+                         whole["choices"][0]["message"]["content"])
+
+    def test_choices_share_the_computing_of_their_prompt(self):
+        asked = chat(10 * STORY, n=3, max_tokens=5)  # short prompts are not worth waiting for
+        asked |= {"temperature": 1, "seed": 7}
+        answer = self.post("/v1/chat/completions", asked)
+        self.assertEqual(len(answer["choices"]), 3)
+        self.assertGreater(len({choice["message"]["content"] for choice in answer["choices"]}), 1)
+        one = answer["usage"]["prompt_tokens"]
+        self.assertEqual(self.metric("potluck_prompt_tokens_total"), 3 * one)
+        self.assertGreaterEqual(self.metric("potluck_prompt_tokens_cached_total"), 2 * (one - 1))
+
+    def test_streams_of_text_end_with_their_speed(self):
+        _, answer = self.stream("/v1/completions", {"prompt": "The sea", "max_tokens": 5})
+        *events, done = events_of(answer)
+        self.assertEqual(done, b"[DONE]")
+        self.assertEqual(json.loads(events[-1])["timings"]["predicted_n"], 5)
 
 
 class Endings(ApiTest):

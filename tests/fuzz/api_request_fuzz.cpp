@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <string_view>
 
+#include "coordinator/serving/http/anthropic_request.h"
+#include "coordinator/serving/http/ollama_request.h"
 #include "coordinator/serving/http/openai_chat.h"
 #include "coordinator/serving/http/openai_completions.h"
+#include "coordinator/serving/http/responses_request.h"
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
 #include "engine/base/utf8.h"
@@ -42,17 +45,70 @@ void check_prompt(const CompletionPrompt& prompt) {
   }
 }
 
-void check_request(const OpenAiRequest& request) {
+void check_completion(const CompletionRequest& request) {
+  CHECK(request.max_tokens <= limits::kContext);
+  CHECK(request.top_logprobs.value_or(0) <= 20);
+  CHECK(request.stop.size() <= 16);
+  for (const std::string& stop : request.stop) CHECK(!stop.empty());
+  check_sampling_range(request.sampling);
+  check_prompt(request.prompt);
+}
+
+void check_parsed(const OpenAiRequest& request) {
   CHECK(!request.choices.empty() && request.choices.size() <= 64);
   CHECK(request.choices.size() % request.choices_per_prompt == 0);
   for (const CompletionRequest& choice : request.choices) {
-    CHECK(choice.max_tokens <= limits::kContext);
-    CHECK(choice.top_logprobs.value_or(0) <= 20);
     CHECK(request.logprobs == choice.top_logprobs.has_value());
-    CHECK(choice.stop.size() <= 16);
-    for (const std::string& stop : choice.stop) CHECK(!stop.empty());
-    check_sampling_range(choice.sampling);
-    check_prompt(choice.prompt);
+    check_completion(choice);
+  }
+}
+
+void check_parsed(const AnthropicRequest& request) {
+  check_completion(request.request);
+}
+
+void check_parsed(const OllamaRequest& request) {
+  if (!request.only_load) check_completion(request.request);
+}
+
+void check_parsed(const ResponsesRequest& request) {
+  check_completion(request.request);
+  CHECK(!request.messages.empty());
+  CHECK(parse_json(write_json(JsonValue{request.echo})).ok());
+}
+
+template <class Parsed>
+void check_either(const Parsed& parsed) {
+  if (const auto* error = std::get_if<ApiError>(&parsed)) {
+    check_error(*error);
+  } else {
+    check_parsed(std::get<0>(parsed));
+  }
+}
+
+// One response is there; its conversation is what was asked before.
+std::shared_ptr<const StoredResponse> find(const std::string& id) {
+  if (id != "resp_1") return nullptr;
+  StoredResponse stored;
+  stored.messages.emplace_back().role = "user";
+  stored.messages.back().content = JsonValue{std::string("hi")};
+  return std::make_shared<const StoredResponse>(std::move(stored));
+}
+
+void check_route(uint8_t route, const JsonValue& body, const RequestSetting& setting) {
+  switch (route) {
+    case 0:
+      return check_either(parse_completions_request(body, setting));
+    case 1:
+      return check_either(parse_chat_request(body, setting));
+    case 2:
+      return check_either(parse_anthropic_request(body, setting));
+    case 3:
+      return check_either(parse_responses_request(body, setting, find));
+    case 4:
+      return check_either(parse_ollama_chat(body, setting));
+    default:
+      return check_either(parse_ollama_generate(body, setting));
   }
 }
 
@@ -71,12 +127,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ServedModel model;
   model.calls_tools = (data[0] & 2) != 0;
   const RequestSetting setting{model, (data[0] & 4) != 0, {}, 7};
-  const OpenAiParsed parsed = (data[0] & 1) != 0 ? parse_chat_request(body, setting)
-                                                 : parse_completions_request(body, setting);
-  if (const auto* error = std::get_if<ApiError>(&parsed)) {
-    check_error(*error);
-  } else {
-    check_request(std::get<OpenAiRequest>(parsed));
-  }
+  // Bits 0, 3 and 4 are the route.
+  check_route((data[0] & 1) | (data[0] >> 2 & 6), body, setting);
   return 0;
 }

@@ -1,6 +1,6 @@
-// What requests of all APIs ask of the form of an answer, made into the grammar that a
-// CompletionRequest carries. Each API reads its own fields and calls these; what cannot be met is
-// the error of `field`. Pure; compiling a large schema takes some milliseconds.
+// The form of an answer, made into the grammar that a CompletionRequest carries. answer_demands.h
+// reads what each API says of it and calls these; what cannot be met is the error of `field`. Pure;
+// compiling a large schema takes some milliseconds.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "coordinator/serving/http/json_fields.h"
-#include "coordinator/serving/http/openai_request.h"
+#include "coordinator/serving/http/request_setting.h"
 #include "engine/chat/answer_grammar.h"
 
 namespace potluck {
@@ -23,20 +23,5 @@ FormGrammar gbnf_form(const std::string& text, const std::string& field,
 // At least one call of these tools (as in a Conversation), or just one of the one that is named.
 FormGrammar call_form(const std::vector<JsonValue>& tools, const std::string& name, bool several,
                       const std::string& field, const RequestSetting& setting, JsonFields& fields);
-
-// OpenAI's "response_format", and the extensions "json_schema" and "grammar" (GBNF): one of them.
-FormGrammar read_openai_form(JsonFields& fields, const RequestSetting& setting);
-
-struct ToolChoice {
-  enum class Use { kAuto, kNone, kRequired };
-  Use use = Use::kAuto;
-  std::string name = {};  // kRequired: of this function; empty: of any
-};
-// OpenAI's "tool_choice".
-ToolChoice read_openai_tool_choice(JsonFields& fields);
-
-// Everything of a chat request that asks for a form; no two of them can be met.
-FormGrammar read_openai_chat_form(JsonFields& fields, const Conversation& conversation,
-                                  const RequestSetting& setting);
 
 }  // namespace potluck

@@ -102,8 +102,8 @@ HttpResponse json_response(int status, const JsonValue& body) {
   return {status, {{"Content-Type", "application/json"}}, write_json(body)};
 }
 
-HttpResponse error_response(const ApiError& error) {
-  HttpResponse response = json_response(error.status, error_json(error));
+HttpResponse error_response(const ApiError& error, ErrorForm form) {
+  HttpResponse response = json_response(error.status, form(error));
   if (error.retry_after_seconds > 0) {
     response.headers.emplace_back("Retry-After", std::to_string(error.retry_after_seconds));
   }

@@ -1,5 +1,5 @@
-// ApiError: why a request is not answered, in the form that clients of OpenAI's API know. Plain
-// values and pure functions.
+// ApiError: why a request is not answered, and the form in which clients of OpenAI's API know it.
+// Other APIs have an ErrorForm of their own. Plain values and pure functions.
 #pragma once
 
 #include <optional>
@@ -35,7 +35,10 @@ ApiError from_status(int status, std::string message);
 
 // The object that holds the error under "error".
 JsonValue error_json(const ApiError& error);
-HttpResponse error_response(const ApiError& error);
+
+// The body in which an API tells an error.
+using ErrorForm = JsonValue (*)(const ApiError& error);
+HttpResponse error_response(const ApiError& error, ErrorForm form = error_json);
 
 HttpResponse json_response(int status, const JsonValue& body);
 

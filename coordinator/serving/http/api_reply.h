@@ -1,5 +1,5 @@
-// ApiReply: an exchange together with the headers that every answer to its request has. A plain
-// value; the rules of HttpExchange hold for its calls.
+// ApiReply: an exchange together with the headers that every answer to its request has, and the
+// form of errors in its API. A plain value; the rules of HttpExchange hold for its calls.
 #pragma once
 
 #include <memory>
@@ -20,7 +20,8 @@ class ApiReply {
     exchange_->respond(std::move(response));
   }
   void json(const JsonValue& body) const { respond(json_response(200, body)); }
-  void error(const ApiError& error) const { respond(error_response(error)); }
+  void error(const ApiError& error) const { respond(error_response(error, form_)); }
+  void set_error_form(ErrorForm form) { form_ = form; }
 
   void start_stream(std::string_view content_type, std::string_view idle_comment) const {
     HttpResponse head;
@@ -40,6 +41,7 @@ class ApiReply {
 
   std::shared_ptr<HttpExchange> exchange_;
   HttpHeaders headers_;
+  ErrorForm form_ = error_json;
 };
 
 }  // namespace potluck

@@ -47,7 +47,7 @@ HttpResponse CorsPolicy::preflight(const HttpHeaders& request) const {
   if (origin == nullptr || !allows(*origin)) return response;
   const std::string* wanted = find_header(request, "access-control-request-headers");
   response.headers = {
-      {"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+      {"Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"},
       {"Access-Control-Allow-Headers", wanted != nullptr ? *wanted : "authorization, content-type"},
       {"Access-Control-Max-Age", "86400"}};
   // A page of the internet that was allowed by name reaches this machine only with this.

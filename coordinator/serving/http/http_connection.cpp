@@ -42,9 +42,11 @@ class ConnectionExchange final : public HttpExchange {
   void write(std::string bytes) override {
     if (bytes.empty() || overflown_) return;
     const size_t size = bytes.size();
+    // What comes now does not count: the last event of a response repeats its whole text, and a
+    // client that keeps up is to get it.
     // Counted before it is posted: what waits for the server's thread is memory, too, and its
     // client may be stuck.
-    const size_t waiting = outgoing_->posted.fetch_add(size) + size + outgoing_->queued;
+    const size_t waiting = outgoing_->posted.fetch_add(size) + outgoing_->queued;
     if (waiting > core_->limits.outgoing_bytes) {
       overflown_ = true;
       outgoing_->posted -= size;

@@ -22,8 +22,8 @@ class HttpExchange {
   // Sends the head at once; the body of `head` must be empty. While nothing is written for a while,
   // `idle_comment` is sent so that neither side takes the other for dead; empty: nothing is.
   virtual void start_stream(HttpResponse head, std::string idle_comment) = 0;
-  // What the client does not take waits in memory up to a bound; beyond it the connection is
-  // closed.
+  // What the client does not take waits in memory. Where more than a bound waits already, the
+  // connection is closed.
   virtual void write(std::string bytes) = 0;
   virtual void end() = 0;
 

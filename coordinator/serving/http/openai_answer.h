@@ -7,17 +7,10 @@
 #include <vector>
 
 #include "coordinator/serving/completion.h"
+#include "coordinator/serving/http/answer_identity.h"
 #include "coordinator/serving/http/json_object.h"
 
 namespace potluck {
-
-// The same in all chunks of a stream.
-struct AnswerIdentity {
-  std::string id;
-  int64_t created = 0;
-  std::string model;
-  std::string fingerprint;
-};
 
 // "id", "object", "created", "model" and "system_fingerprint".
 JsonObject begin_answer(const AnswerIdentity& identity, std::string_view object);

@@ -2,7 +2,8 @@
 
 #include <utility>
 
-#include "coordinator/serving/http/answer_form.h"
+#include "coordinator/serving/http/answer_blocks.h"
+#include "coordinator/serving/http/answer_demands.h"
 #include "coordinator/serving/http/openai_logprobs.h"
 #include "coordinator/serving/http/openai_messages.h"
 #include "engine/base/limits.h"
@@ -15,19 +16,6 @@ void read_logprobs(JsonFields& fields, CompletionRequest* request) {
   const auto top = fields.whole("top_logprobs", 0, kTopLogprobs);
   if (top && !wanted) fields.fail("top_logprobs", "'top_logprobs' needs 'logprobs': true");
   if (wanted) request->top_logprobs = static_cast<uint32_t>(top.value_or(0));
-}
-
-// A model that answers tools with prose would be taken for one that chose not to call.
-void check_abilities(JsonFields& fields, const Conversation& conversation,
-                     const RequestSetting& setting) {
-  if (!setting.model_known || conversation.tools.empty() || setting.model.calls_tools) return;
-  fields.fail(not_supported("tools", "the chat template of '" + setting.model.id +
-                                         "' has no tool calls in a known form"));
-}
-
-// The text of a call's arguments, broken or not.
-std::string arguments_text(const JsonValue& arguments) {
-  return arguments.text() != nullptr ? *arguments.text() : write_json(arguments);
 }
 
 void add_reasoning(JsonObject* into, const std::string& text) {
@@ -53,8 +41,8 @@ OpenAiParsed parse_chat_request(const JsonValue& body, const RequestSetting& set
   }
   read_logprobs(fields, &common.request);
   Conversation conversation = read_conversation(fields);
-  check_abilities(fields, conversation, setting);
-  common.request.grammar = read_openai_chat_form(fields, conversation, setting);
+  common.request.grammar = apply_demands(
+      read_openai_tool_choice(fields), read_openai_formats(fields), setting, &conversation, fields);
   if (error) return *std::move(error);
   common.request.prompt = std::move(conversation);
   OpenAiRequest request;

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "coordinator/serving/http/answer_form.h"
+#include "coordinator/serving/http/answer_demands.h"
 #include "engine/base/limits.h"
 
 namespace potluck {
@@ -85,7 +85,7 @@ OpenAiParsed parse_completions_request(const JsonValue& body, const RequestSetti
     common.request.top_logprobs = static_cast<uint32_t>(*top);
   }
   refuse_unsupported(fields, common.choices);
-  common.request.grammar = read_openai_form(fields, setting);
+  common.request.grammar = format_grammar(read_openai_formats(fields), setting, fields);
   std::vector<CompletionPrompt> prompts = read_prompts(fields);
   if (error) return *std::move(error);
   OpenAiRequest request;
@@ -145,6 +145,7 @@ std::string TextWriter::chunk(size_t index, JsonValue finish_reason) {
   JsonObject answer = begin_answer(identity_, "text_completion");
   answer.add("choices", std::move(choices));
   if (include_usage_) answer.add("usage", nullptr);
+  if (finished_.all()) answer.add("timings", finished_.timings());
   return sse_data(answer.take());
 }
 

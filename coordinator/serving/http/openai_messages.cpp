@@ -5,30 +5,16 @@
 
 #include <fmt/format.h>
 
-#include "coordinator/serving/http/answer_form.h"
+#include "coordinator/serving/http/answer_demands.h"
+#include "coordinator/serving/http/text_parts.h"
 
 namespace potluck {
 namespace {
 
 constexpr size_t kMessages = 100'000;
-constexpr size_t kTools = 1024;
+constexpr std::array<std::string_view, 1> kTextTypes{"text"};
 constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
                                                  "assistant", "tool",      "function"};
-
-// Parts other than text would be lost without a word.
-void check_part(const JsonValue& part, const std::string& path, std::optional<ApiError>* error) {
-  JsonFields fields(part, path, error);
-  if (fields.failed()) return;
-  const std::string type = fields.text("type").value_or("");
-  if (type == "text") {
-    if (!fields.text("text")) fields.fail("text", fmt::format("'{}.text' must be a text", path));
-  } else if (!fields.failed()) {
-    fields.fail(not_supported(fields.path("type"),
-                              fmt::format("content of type '{}' is not supported: this model "
-                                          "reads text",
-                                          type)));
-  }
-}
 
 JsonValue read_content(JsonFields& message) {
   const JsonValue* content = message.find("content");
@@ -42,7 +28,8 @@ JsonValue read_content(JsonFields& message) {
     return {};
   }
   for (size_t i = 0; i < parts->size() && !message.failed(); ++i) {
-    check_part((*parts)[i], fmt::format("{}[{}]", message.path("content"), i), message.error());
+    read_text_part((*parts)[i], fmt::format("{}[{}]", message.path("content"), i), kTextTypes,
+                   message.error());
   }
   return *content;
 }
@@ -140,21 +127,18 @@ void read_tools(JsonFields& fields, Conversation* conversation) {
   const ToolChoice choice = read_openai_tool_choice(fields);
   const JsonValue::Array* tools = fields.array("tools");
   if (tools == nullptr) return;
-  if (tools->size() > kTools) {
-    fields.fail("tools", fmt::format("'tools' may hold at most {}", kTools));
+  if (tools->size() > kMostTools) {
+    fields.fail("tools", fmt::format("'tools' may hold at most {}", kMostTools));
   }
   for (size_t i = 0; i < tools->size() && !fields.failed(); ++i) {
     check_tool((*tools)[i], fmt::format("tools[{}]", i), fields.error());
   }
-  if (choice.use != ToolChoice::Use::kNone) conversation->tools = *tools;
+  if (choice.kind != ToolChoice::Kind::kNone) conversation->tools = *tools;
 }
 
 void read_arguments(JsonFields& fields, Conversation* conversation) {
-  if (const auto effort = fields.text("reasoning_effort")) {
-    conversation->arguments.emplace_back("reasoning_effort", JsonValue{*effort});
-    if (*effort == "none") {
-      conversation->arguments.emplace_back("enable_thinking", JsonValue{false});
-    }
+  if (auto effort = fields.text("reasoning_effort")) {
+    add_reasoning_effort(*std::move(effort), conversation);
   }
   if (const JsonValue* given = fields.object("chat_template_kwargs")) {
     for (const auto& argument : *given->object()) conversation->arguments.push_back(argument);
@@ -162,6 +146,12 @@ void read_arguments(JsonFields& fields, Conversation* conversation) {
 }
 
 }  // namespace
+
+void add_reasoning_effort(std::string effort, Conversation* conversation) {
+  const bool none = effort == "none";
+  conversation->arguments.emplace_back("reasoning_effort", JsonValue{std::move(effort)});
+  if (none) conversation->arguments.emplace_back("enable_thinking", JsonValue{false});
+}
 
 Conversation read_conversation(JsonFields& fields) {
   Conversation conversation;

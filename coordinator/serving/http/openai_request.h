@@ -8,16 +8,9 @@
 
 #include "coordinator/serving/completion.h"
 #include "coordinator/serving/http/json_fields.h"
+#include "coordinator/serving/http/request_setting.h"
 
 namespace potluck {
-
-// What a translation has to know beside the request itself.
-struct RequestSetting {
-  const ServedModel& model;
-  bool model_known = true;      // false while it is loading: it is not asked what it can do
-  SamplingSettings sampling{};  // where the request says nothing
-  uint64_t seed = 0;            // random; for requests without one
-};
 
 struct OpenAiRequest {
   std::vector<CompletionRequest> choices;  // in the order of their index

@@ -4,7 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/serving/http/anthropic_answer.h"
 #include "coordinator/serving/http/completion_run.h"
+#include "coordinator/serving/http/ollama_answer.h"
 #include "coordinator/serving/http/openai_chat.h"
 #include "coordinator/serving/http/openai_completions.h"
 #include "coordinator/serving/http/openai_messages.h"
@@ -15,6 +17,7 @@ namespace potluck {
 namespace {
 
 constexpr std::string_view kModelPrefix = "/models/";
+constexpr std::string_view kOllamaPrefix = "/api/";
 
 // Many paste the address without /v1, or with a slash at its end.
 std::string bare_path(std::string_view path) {
@@ -55,46 +58,72 @@ JsonValue token_array(const std::vector<TokenId>& tokens) {
 }  // namespace
 
 struct ApiRoutes::Route {
-  std::string_view path;
+  std::string_view path;  // of all that begin with it, if it ends with a slash
   std::string_view method;
   bool open;  // answered without a key
   void (ApiRoutes::*answer)(const Call& call);
+  ErrorForm error_form = error_json;
+
+  bool is_at(std::string_view asked) const {
+    return path.ends_with('/') ? asked.starts_with(path) && asked != path : asked == path;
+  }
 };
 
-const ApiRoutes::Route* ApiRoutes::find_route(std::string_view path) {
-  static constexpr Route kModel{kModelPrefix, "GET", true, &ApiRoutes::one_model};
+const ApiRoutes::Route* ApiRoutes::find_route(std::string_view path, std::string_view method) {
   static constexpr Route kRoutes[] = {
       {"/health", "GET", true, &ApiRoutes::health},
       {"/ready", "GET", true, &ApiRoutes::health},
       {"/models", "GET", true, &ApiRoutes::models},
+      {kModelPrefix, "GET", true, &ApiRoutes::one_model},
       {"/chat/completions", "POST", false, &ApiRoutes::chat},
       {"/completions", "POST", false, &ApiRoutes::completions},
       {"/embeddings", "POST", false, &ApiRoutes::embeddings},
       {"/tokenize", "POST", false, &ApiRoutes::tokenize},
       {"/detokenize", "POST", false, &ApiRoutes::detokenize},
+      {"/metrics", "GET", false, &ApiRoutes::metrics},
+      {"/responses", "POST", false, &ApiRoutes::responses},
+      {kResponsesPrefix, "GET", false, &ApiRoutes::one_response},
+      {kResponsesPrefix, "DELETE", false, &ApiRoutes::delete_response},
+      {"/messages", "POST", false, &ApiRoutes::messages, anthropic_error},
+      {"/messages/count_tokens", "POST", false, &ApiRoutes::count_tokens, anthropic_error},
+      {"/api/version", "GET", true, &ApiRoutes::ollama_version, ollama_error},
+      {"/api/tags", "GET", true, &ApiRoutes::ollama_tags, ollama_error},
+      {"/api/show", "POST", true, &ApiRoutes::ollama_show, ollama_error},
+      {"/api/ps", "GET", true, &ApiRoutes::ollama_running, ollama_error},
+      {"/api/chat", "POST", false, &ApiRoutes::ollama_chat, ollama_error},
+      {"/api/generate", "POST", false, &ApiRoutes::ollama_generate, ollama_error},
   };
-  if (path.starts_with(kModelPrefix)) return &kModel;
-  const auto* found = std::ranges::find(kRoutes, path, &Route::path);
-  return found == std::end(kRoutes) ? nullptr : found;
+  const Route* found = nullptr;
+  for (const Route& route : kRoutes) {
+    if (!route.is_at(path)) continue;
+    if (route.method == method) return &route;
+    found = &route;
+  }
+  return found;
 }
 
 void ApiRoutes::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
   HttpHeaders headers = options_.cors.headers(request.headers);
-  headers.emplace_back("x-request-id", random_id("req-"));
+  // The one name is OpenAI's, the other Anthropic's.
+  const std::string id = random_id("req-");
+  headers.emplace_back("x-request-id", id);
+  headers.emplace_back("request-id", id);
   Call call{
       request, bare_path(request.path), ApiReply(std::move(exchange), std::move(headers)), {}};
   if (request.method == "OPTIONS") {
     return call.reply.respond(options_.cors.preflight(request.headers));
   }
-  const Route* route = find_route(call.path);
+  const Route* route = find_route(call.path, request.method);
   if (route == nullptr) {
+    if (call.path.starts_with(kOllamaPrefix)) call.reply.set_error_form(ollama_error);
     return call.reply.error(
         not_found(fmt::format("there is nothing at {}", request.path), "unknown_url"));
   }
+  call.reply.set_error_form(route->error_form);
   if (request.method != route->method) {
     ApiError error =
         from_status(405, fmt::format("{} is answered for {} alone", request.path, route->method));
-    HttpResponse response = error_response(error);
+    HttpResponse response = error_response(error, route->error_form);
     response.headers.emplace_back("Allow", fmt::format("{}, OPTIONS", route->method));
     return call.reply.respond(std::move(response));
   }
@@ -177,6 +206,13 @@ void ApiRoutes::completions(const Call& call) {
   CompletionRun::start(&service_, call.reply, std::move(request->choices), std::move(writer));
 }
 
+void ApiRoutes::metrics(const Call& call) {
+  const bool ready = service_.state() == ServiceState::kReady;
+  call.reply.respond({200,
+                      {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
+                      metrics_->text(options_.fingerprint, ready)});
+}
+
 void ApiRoutes::embeddings(const Call& call) {
   call.reply.error(from_status(501, "this server makes no embeddings"));
 }
@@ -257,6 +293,14 @@ std::optional<OpenAiRequest> ApiRoutes::accepted(const Call& call, OpenAiParsed 
     if (!call.user.empty()) choice.user = call.user;
   }
   return std::move(request);
+}
+
+void ApiRoutes::run(const Call& call, CompletionRequest request,
+                    std::unique_ptr<AnswerWriter> writer) {
+  if (!call.user.empty()) request.user = call.user;
+  std::vector<CompletionRequest> choices;
+  choices.push_back(std::move(request));
+  CompletionRun::start(&service_, call.reply, std::move(choices), std::move(writer));
 }
 
 RequestSetting ApiRoutes::setting() {

@@ -3,12 +3,15 @@
 #pragma once
 
 #include "coordinator/serving/completion.h"
+#include "coordinator/serving/http/answer_writer.h"
 #include "coordinator/serving/http/api_keys.h"
 #include "coordinator/serving/http/api_reply.h"
 #include "coordinator/serving/http/cors.h"
 #include "coordinator/serving/http/http_exchange.h"
+#include "coordinator/serving/http/metered_service.h"
 #include "coordinator/serving/http/openai_answer.h"
 #include "coordinator/serving/http/openai_request.h"
+#include "coordinator/serving/http/response_store.h"
 #include "engine/base/clock.h"
 #include "engine/base/random.h"
 
@@ -25,12 +28,17 @@ class ApiRoutes final : public HttpHandler {
  public:
   // All must outlive the routes; entropy must be one for any thread.
   ApiRoutes(CompletionService* service, ApiOptions options, const Clock* clock, Entropy* entropy)
-      : service_(*service), options_(std::move(options)), clock_(*clock), entropy_(*entropy) {}
+      : metrics_(std::make_shared<ServiceMetrics>()),
+        service_(service, metrics_, clock),
+        options_(std::move(options)),
+        clock_(*clock),
+        entropy_(*entropy) {}
 
   void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override;
   HttpResponse refuse(int status, const std::string& message) override;
 
  private:
+  static constexpr std::string_view kResponsesPrefix = "/responses/";
   struct Call {
     const HttpRequest& request;
     std::string path;  // without /v1
@@ -38,7 +46,8 @@ class ApiRoutes final : public HttpHandler {
     std::string user;  // the name of the key
   };
   struct Route;
-  static const Route* find_route(std::string_view path);
+  // The route of that path and method, or one of that path, or none.
+  static const Route* find_route(std::string_view path, std::string_view method);
 
   void answer(const Route& route, Call call);
   void health(const Call& call);
@@ -49,19 +58,40 @@ class ApiRoutes final : public HttpHandler {
   void embeddings(const Call& call);
   void tokenize(const Call& call);
   void detokenize(const Call& call);
+  // anthropic_routes.cpp
+  void messages(const Call& call);
+  void count_tokens(const Call& call);
+  // responses_routes.cpp
+  void responses(const Call& call);
+  void one_response(const Call& call);
+  void delete_response(const Call& call);
+  // ollama_routes.cpp
+  void ollama_version(const Call& call);
+  void ollama_tags(const Call& call);
+  void ollama_show(const Call& call);
+  void ollama_running(const Call& call);
+  void ollama_chat(const Call& call);
+  void ollama_generate(const Call& call);
+  void answer_ollama(const Call& call, bool generate);
+
+  void metrics(const Call& call);
 
   bool refused_while_loading(const Call& call) const;
   // Nothing where the reply has been made, with an error.
   std::optional<JsonValue> body_of(const Call& call) const;
   std::optional<OpenAiRequest> accepted(const Call& call, OpenAiParsed parsed) const;
+  // Answers with one choice.
+  void run(const Call& call, CompletionRequest request, std::unique_ptr<AnswerWriter> writer);
   RequestSetting setting();
   AnswerIdentity identity(std::string_view prefix);
   std::string random_id(std::string_view prefix);
 
-  CompletionService& service_;
+  const std::shared_ptr<ServiceMetrics> metrics_;
+  MeteredService service_;
   const ApiOptions options_;
   const Clock& clock_;
   Entropy& entropy_;
+  const std::shared_ptr<ResponseStore> responses_ = std::make_shared<ResponseStore>();
 };
 
 }  // namespace potluck

@@ -17,6 +17,8 @@ constexpr double kHighestTemperature = 2;
 constexpr double kHighestPenalty = 2;  // of presence and frequency, and -2 the lowest
 constexpr double kHighestBias = 100;
 constexpr size_t kBiases = 1024;
+constexpr size_t kStopTexts = 16;  // OpenAI's API takes 4, other servers more
+constexpr size_t kStopBytes = 1024;
 
 struct Penalties {
   double presence = 0;
@@ -78,7 +80,10 @@ void read_sampling(JsonFields& fields, SamplingSettings* settings) {
   take(fields.number("repetition_penalty", kLowestRepeat, kHighestRepeat),
        &settings->repeat_penalty);
   take(fields.number("repeat_penalty", kLowestRepeat, kHighestRepeat), &settings->repeat_penalty);
-  take(fields.whole("repeat_last_n", 0, limits::kContext), &settings->repeat_window);
+  // -1: the whole context.
+  if (const auto window = fields.whole("repeat_last_n", -1, limits::kContext)) {
+    settings->repeat_window = *window < 0 ? limits::kContext : static_cast<uint32_t>(*window);
+  }
   take(fields.whole("seed", std::numeric_limits<int64_t>::min(),
                     std::numeric_limits<int64_t>::max()),
        &settings->seed);
@@ -87,6 +92,27 @@ void read_sampling(JsonFields& fields, SamplingSettings* settings) {
   take(fields.number("frequency_penalty", -kHighestPenalty, kHighestPenalty), &penalties.frequency);
   penalties.logit_bias = read_logit_bias(fields);
   set_penalties(penalties, settings);
+}
+
+std::vector<std::string> read_stop(JsonFields& fields, std::string_view key) {
+  const JsonValue* stop = fields.find(key);
+  if (stop == nullptr) return {};
+  JsonValue::Array single;
+  if (stop->text() != nullptr) single.push_back(*stop);
+  const JsonValue::Array* texts = stop->text() != nullptr ? &single : stop->array();
+  std::vector<std::string> out;
+  bool good = texts != nullptr && texts->size() <= kStopTexts;
+  for (size_t i = 0; good && i < texts->size(); ++i) {
+    const std::string* text = (*texts)[i].text();
+    good = text != nullptr && !text->empty() && text->size() <= kStopBytes;
+    if (good) out.push_back(*text);
+  }
+  if (!good) {
+    fields.fail(key, fmt::format("'{}' must be a text or up to {} of them, none empty or longer "
+                                 "than {} bytes",
+                                 fields.path(key), kStopTexts, kStopBytes));
+  }
+  return out;
 }
 
 }  // namespace potluck

@@ -1,5 +1,10 @@
-// Sampling settings out of a request of OpenAI's API, with the extensions of other servers. Pure.
+// Sampling settings and stop texts out of a request: the names that the APIs share, with the
+// extensions of other servers. Pure.
 #pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "coordinator/serving/http/json_fields.h"
 #include "engine/model/sampler.h"
@@ -8,5 +13,8 @@ namespace potluck {
 
 // `settings` holds what is used where the request says nothing.
 void read_sampling(JsonFields& fields, SamplingSettings* settings);
+
+// A text, or a few of them, before which an answer ends.
+std::vector<std::string> read_stop(JsonFields& fields, std::string_view key);
 
 }  // namespace potluck

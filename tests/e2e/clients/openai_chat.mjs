@@ -1,34 +1,19 @@
-// Cases of the npm client "openai" against the server at URL: node openai_chat.mjs URL [CASE...]
-// Prints "ok CASE" or "failed CASE: why", one line each. What the server answers is in
-// tests/support/scripted_service.
+// Cases of the npm client "openai". What the server answers is in tests/support/scripted_service.
 import assert from "node:assert/strict";
 import OpenAI from "openai";
+import { error_of, model, run_cases, url, weather_schema } from "./runner.mjs";
 
-const [url, ...wanted] = process.argv.slice(2);
 const client = new OpenAI({ baseURL: url, apiKey: "none", maxRetries: 0, timeout: 60_000 });
-const model = "taleteller";
 const ask = (content, more = {}) => ({ model, messages: [{ role: "user", content }], ...more });
 const tools = [{
   type: "function",
-  function: {
-    name: "get_weather",
-    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
-  },
+  function: { name: "get_weather", parameters: weather_schema },
 }];
 
 async function text_of(stream) {
   let text = "";
   for await (const chunk of stream) text += chunk.choices[0]?.delta?.content ?? "";
   return text;
-}
-
-async function error_of(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  assert.fail("no error");
 }
 
 const cases = {
@@ -232,13 +217,4 @@ const cases = {
   },
 };
 
-const names = wanted.length > 0 ? wanted : Object.keys(cases).filter((name) => name !== "keys");
-for (const name of names) {
-  try {
-    await cases[name]();
-    console.log(`ok ${name}`);
-  } catch (error) {
-    console.log(`failed ${name}: ${String(error.stack ?? error).replaceAll("\n", " | ")}`);
-    process.exitCode = 1;
-  }
-}
+await run_cases(cases);

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "coordinator/serving/http/answer_writer.h"
 #include "coordinator/serving/http/openai_answer.h"
 #include "coordinator/serving/http/openai_request.h"
 
@@ -51,6 +52,48 @@ inline std::vector<nlohmann::json> stream_events(std::string_view bytes) {
     bytes.remove_prefix(end + 2);
   }
   return events;
+}
+
+// The JSON of each event of a stream whose events have names; each must be the event's "type".
+inline std::vector<nlohmann::json> named_events(std::string_view bytes) {
+  std::vector<nlohmann::json> events;
+  while (!bytes.empty()) {
+    const size_t line = bytes.find('\n');
+    const size_t end = bytes.find("\n\n");
+    const bool good = bytes.starts_with("event: ") && end != bytes.npos &&
+                      bytes.substr(line + 1).starts_with("data: ");
+    EXPECT_TRUE(good) << bytes;
+    if (!good) break;
+    events.push_back(nlohmann::json::parse(bytes.substr(line + 7, end - line - 7)));
+    EXPECT_EQ(events.back()["type"], bytes.substr(7, line - 7));
+    bytes.remove_prefix(end + 2);
+  }
+  return events;
+}
+
+inline std::vector<std::string> types_of(const std::vector<nlohmann::json>& events) {
+  std::vector<std::string> types;
+  for (const nlohmann::json& event : events) types.push_back(event["type"]);
+  return types;
+}
+
+// What a writer makes of the events of its only choice.
+inline std::string written(AnswerWriter& writer, const std::vector<CompletionEvent>& events) {
+  std::string bytes;
+  for (const CompletionEvent& event : events) {
+    EXPECT_FALSE(writer.done());
+    bytes += writer.take(0, event);
+  }
+  EXPECT_TRUE(writer.done());
+  return bytes;
+}
+
+inline CompletionEvent called(std::string id, std::string_view arguments) {
+  return CompletionDelta{{{}, {}, {{std::move(id), "look", json_value(arguments)}}}, {}, {}};
+}
+
+inline CompletionEvent thought(std::string text) {
+  return CompletionDelta{{std::move(text), {}, {}}, {}, {}};
 }
 
 }  // namespace potluck::test

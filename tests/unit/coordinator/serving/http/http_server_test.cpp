@@ -279,6 +279,21 @@ TEST_F(HttpServerTest, ASlowReaderCostsMemoryUpToABoundAndThenItsConnection) {
   EXPECT_TRUE(handler_.wait_closed(1));
 }
 
+TEST_F(HttpServerTest, AClientThatReadsGetsALargeEventToo) {
+  HttpLimits limits;
+  limits.outgoing_bytes = 64 * 1024;
+  start(limits);
+  RawClient reader(port());
+  reader.send(kLater);
+  const auto exchange = handler_.wait_exchange();
+  ASSERT_NE(exchange, nullptr);
+  exchange->start_stream({}, "");
+  reader.receive_until("\r\n\r\n");
+  exchange->write(std::string(300 * 1024, 'x') + "END");
+  EXPECT_THAT(reader.receive_until("END"), EndsWith("END"));
+  EXPECT_EQ(handler_.closed(), 0);
+}
+
 TEST_F(HttpServerTest, AClientThatTakesNothingIsGivenUp) {
   HttpLimits limits;
   limits.write_time = std::chrono::milliseconds(100);

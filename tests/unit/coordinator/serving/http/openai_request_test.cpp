@@ -192,6 +192,8 @@ TEST_F(OpenAiRequestTest, NamesWhatIsOutOfRange) {
       {R"("top_logprobs": 2)", "top_logprobs"},
       {R"("response_format": {"type": "xml"})", "response_format"},
       {R"("response_format": {"type": "json_schema"})", "response_format.json_schema"},
+      {R"("tool_choice": "required")", "tool_choice"},
+      {R"("tool_choice": {"type": "function", "function": {"name": "look"}})", "tool_choice"},
       {R"("response_format": "text")", "response_format"},
       {R"("model": 5)", "model"},
       {R"("user": 5)", "user"},

@@ -292,5 +292,92 @@ TEST_F(RoutesTest, RefusesWithABodyOfItsForm) {
   EXPECT_EQ(json::parse(response.body)["error"]["code"], "request_too_large");
 }
 
+TEST_F(RoutesTest, AnswersAnthropicsMessages) {
+  const auto exchange = ask("POST", "/v1/messages", kChat);
+  service_.tell(0, CompletionAdmitted{2});
+  service_.tell(0, test::said("hello"));
+  service_.tell(0, test::finished(FinishReason::kStop));
+  const json answer = body_of(*exchange);
+  EXPECT_THAT(answer["id"].get<std::string>(), StartsWith("msg_"));
+  EXPECT_EQ(answer["content"][0]["text"], "hello");
+  EXPECT_THAT(exchange->header("request-id"), StartsWith("req-"));
+  const auto streamed = ask("POST", "/v1/messages", kChatStream);
+  service_.tell(1, CompletionAdmitted{2});
+  EXPECT_EQ(streamed->header("content-type"), "text/event-stream");
+  EXPECT_THAT(streamed->idle_comment, StartsWith("event: ping"));
+  EXPECT_EQ(body_of(*ask("POST", "/v1/messages/count_tokens", kChat))["input_tokens"], 2);
+}
+
+TEST_F(RoutesTest, ErrorsHaveTheFormOfTheirApi) {
+  options_.keys = *ApiKeys::parse(sha256(as_bytes("secret")).hex());
+  const auto refused = ask("POST", "/v1/messages", kChat);
+  EXPECT_EQ(refused->head.status, 401);
+  EXPECT_EQ(body_of(*refused)["type"], "error");
+  EXPECT_EQ(body_of(*refused)["error"]["type"], "authentication_error");
+  const auto bad = ask("POST", "/v1/messages", "{}", {{"x-api-key", "secret"}});
+  EXPECT_EQ(bad->head.status, 400);
+  EXPECT_EQ(body_of(*bad)["error"]["type"], "invalid_request_error");
+  EXPECT_EQ(body_of(*ask("GET", "/v1/messages"))["type"], "error");
+}
+
+TEST_F(RoutesTest, KeepsResponsesForTheNextOne) {
+  const auto answered = ask("POST", "/v1/responses", R"({"input": "hi"})");
+  service_.tell(0, CompletionAdmitted{2});
+  service_.tell(0, test::said("hello"));
+  service_.tell(0, test::finished(FinishReason::kStop));
+  const json first = body_of(*answered);
+  const std::string id = first["id"];
+  EXPECT_THAT(id, StartsWith("resp_"));
+  EXPECT_EQ(first["output"][0]["content"][0]["text"], "hello");
+  EXPECT_EQ(body_of(*ask("GET", "/v1/responses/" + id)), first);
+
+  ask("POST", "/v1/responses", R"({"input": "more", "previous_response_id": ")" + id + "\"}");
+  ASSERT_EQ(service_.submitted(), 2U);
+  const auto prompt = std::get<Conversation>(service_.request(1).prompt);
+  ASSERT_EQ(prompt.messages.size(), 3U);
+  EXPECT_EQ(*prompt.messages[1].content.text(), "hello");
+
+  EXPECT_EQ(body_of(*ask("DELETE", "/v1/responses/" + id))["deleted"], true);
+  EXPECT_EQ(ask("GET", "/v1/responses/" + id)->head.status, 404);
+  EXPECT_EQ(ask("DELETE", "/v1/responses/" + id)->head.status, 404);
+  const auto method = ask("PUT", "/v1/responses/" + id);
+  EXPECT_EQ(method->head.status, 405);
+}
+
+TEST_F(RoutesTest, KeepsNoResponseThatIsNotToBeKept) {
+  const auto answered = ask("POST", "/v1/responses", R"({"input": "hi", "store": false})");
+  service_.tell(0, test::finished(FinishReason::kStop));
+  const std::string id = body_of(*answered)["id"];
+  EXPECT_EQ(ask("GET", "/v1/responses/" + id)->head.status, 404);
+}
+
+TEST_F(RoutesTest, AnswersOllamasRoutes) {
+  EXPECT_EQ(body_of(*ask("GET", "/api/tags"))["models"][0]["name"], "taleteller");
+  EXPECT_EQ(body_of(*ask("GET", "/api/ps"))["models"].size(), 1U);
+  EXPECT_TRUE(body_of(*ask("GET", "/api/version")).contains("version"));
+  EXPECT_TRUE(body_of(*ask("POST", "/api/show", R"({"model": "x"})")).contains("capabilities"));
+  const auto streamed = ask("POST", "/api/chat", kChat);
+  service_.tell(0, CompletionAdmitted{2});
+  EXPECT_EQ(streamed->header("content-type"), "application/x-ndjson");
+  service_.tell(0, test::said("hello"));
+  service_.tell(0, test::finished(FinishReason::kStop));
+  EXPECT_THAT(streamed->body, HasSubstr("hello"));
+  const auto loaded = ask("POST", "/api/generate", R"({"model": "x"})");
+  EXPECT_EQ(body_of(*loaded)["done_reason"], "load");
+  EXPECT_EQ(service_.submitted(), 1U);
+  const auto unknown = ask("POST", "/api/pull", "{}");
+  EXPECT_EQ(unknown->head.status, 404);
+  EXPECT_TRUE(body_of(*unknown)["error"].is_string());
+}
+
+TEST_F(RoutesTest, TellsPrometheusWhatWasCounted) {
+  ask("POST", "/v1/chat/completions", kChat);
+  service_.tell(0, test::finished(FinishReason::kStop));
+  const auto metrics = ask("GET", "/metrics");
+  EXPECT_THAT(metrics->header("content-type"), StartsWith("text/plain; version=0.0.4"));
+  EXPECT_THAT(metrics->body, HasSubstr("potluck_generation_tokens_total 3\n"));
+  EXPECT_THAT(metrics->body, HasSubstr("potluck_ready 1\n"));
+}
+
 }  // namespace
 }  // namespace potluck

@@ -1,0 +1,54 @@
+// AnswerBlocks: an answer as the APIs of Anthropic and OpenAI's Responses tell it: a list of
+// blocks, each reasoning, text or a tool call, of which the last one grows. Belongs to one answer.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "coordinator/serving/completion.h"
+
+namespace potluck {
+
+struct AnswerBlock {
+  enum class Kind { kReasoning, kText, kCall };
+  Kind kind = Kind::kText;
+  std::string text;  // of reasoning and text
+  ToolCall call;     // whole from the beginning
+};
+
+// Told what happens to the blocks, in order: each is opened, grows, and is closed before the next
+// one is opened. Calls do not grow.
+class BlockListener {
+ public:
+  virtual ~BlockListener() = default;
+  virtual void opened(size_t index, const AnswerBlock& block) = 0;
+  virtual void grew(size_t index, const AnswerBlock& block, std::string_view text) = 0;
+  virtual void closed(size_t index, const AnswerBlock& block) = 0;
+};
+
+class AnswerBlocks {
+ public:
+  // The listener may be null.
+  void take(const AnswerPiece& piece, BlockListener* listener);
+  // Closes the last one.
+  void finish(BlockListener* listener);
+
+  const std::vector<AnswerBlock>& blocks() const { return blocks_; }
+  // What was said, as a message of the conversation.
+  ChatMessage message() const;
+
+ private:
+  void grow(AnswerBlock::Kind kind, const std::string& text, BlockListener* listener);
+  void close(BlockListener* listener);
+
+  std::vector<AnswerBlock> blocks_;
+  bool open_ = false;
+};
+
+// The arguments of a call as text, broken or not.
+std::string arguments_text(const JsonValue& arguments);
+// The arguments as an object; what is none is the only member of one.
+JsonValue arguments_object(const JsonValue& arguments);
+
+}  // namespace potluck

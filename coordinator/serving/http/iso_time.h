@@ -1,0 +1,12 @@
+// Times as texts of ISO 8601. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace potluck {
+
+// "2026-01-31T12:00:00Z"
+std::string iso_time(int64_t unix_seconds);
+
+}  // namespace potluck
