@@ -132,6 +132,10 @@ uint64_t PrefixStore::slot_bytes(PrefixPart part) const {
 
 Status PrefixStore::open_file(PrefixPart part) {
   auto made = std::make_unique<File>();
+  // What users wrote is nothing for other accounts of this machine.
+  if (!storage_.exists(path(part))) {
+    if (Status created = storage_.write_atomic(path(part), {}, 0600); !created) return created;
+  }
   auto writable = storage_.open_writable(path(part), WriteMode::kBuffered);
   if (!writable) return writable.error();
   made->writable = std::move(*writable);

@@ -33,6 +33,7 @@ class SessionDirectory(ApiTest):
         self.end_server()
         files = [file for file in (self.home / "sessions").iterdir() if file.suffix == ".blocks"]
         self.assertEqual(len(files), 1)
+        self.assertEqual(files[0].stat().st_mode & 0o077, 0)
 
         self.start_with_sessions()
         again, cached = self.ask()
