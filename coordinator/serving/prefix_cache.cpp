@@ -485,6 +485,10 @@ PrefixCache::Node* PrefixCache::take_from_disk(const PrefixStore::Found& found,
     if (common_prefix(child->tokens, found.name.tokens) < found.name.tokens.size()) continue;
     if (found.part == PrefixPart::kBlock) return nullptr;
     auto position = begin + static_cast<uint32_t>(found.name.tokens.size());
+    if (std::ranges::find(child->checkpoints, position, &Checkpoint::position) !=
+        child->checkpoints.end()) {
+      return nullptr;
+    }
     child->checkpoints.push_back(
         {position, CheckpointKind::kLasting, found.order, nullptr, found.slot});
     return child.get();

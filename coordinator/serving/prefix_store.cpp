@@ -20,6 +20,8 @@ static_assert(kFixedHeadBytes + kKvBlockPositions * sizeof(TokenId) + 32 <= kHea
 constexpr uint32_t kPause = 64;
 // Slots of a file: their heads are read when it is opened.
 constexpr uint64_t kMostSlots = 64 * 1024;
+// More than there can ever have been.
+constexpr uint64_t kMostWrites = uint64_t{1} << 62;
 
 ByteSpan bytes_of(const Digest& digest) {
   return std::as_bytes(std::span(digest.bytes));
@@ -75,7 +77,8 @@ std::optional<Head> decode_head(const Digest& binding, ByteSpan bytes) {
   head.order = take<uint64_t>(&rest);
   head.content = take<Digest>(&rest);
   bool is_sane = count > 0 && count <= kKvBlockPositions &&
-                 head.name.begin % kKvBlockPositions == 0 && head.name.begin < limits::kContext;
+                 head.name.begin % kKvBlockPositions == 0 && head.name.begin < limits::kContext &&
+                 head.order < kMostWrites;
   if (!is_sane) return std::nullopt;
   for (uint32_t i = 0; i < count; ++i) head.name.tokens.push_back(take<TokenId>(&rest));
   uint64_t signed_bytes = kFixedHeadBytes + count * sizeof(TokenId);

@@ -6,6 +6,7 @@
 
 #include "coordinator/serving/prefix_cache.h"
 #include "engine/base/memory_storage.h"
+#include "engine/base/random.h"
 #include "tests/support/recorded_log.h"
 #include "tests/unit/coordinator/serving/small_cache.h"
 
@@ -269,6 +270,47 @@ TEST_P(StoredPrefixTest, AFullDiskLosesOnlyWhatIsNotWritten) {
   kept_->shrink(0);
   EXPECT_EQ(log_.events.size(), 1u);
   EXPECT_EQ(begin(tokens(1, 300))->length(), 300u);
+}
+
+// Heads whose checksums are right, but that name anything: what cannot be is left out, and nothing
+// else is lost.
+TEST_P(StoredPrefixTest, AnyNamesAreSurvived) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    CounterRandom random(seed);
+    uint64_t draws = 0;
+    auto draw = [&](uint64_t below) { return static_cast<uint32_t>(random.bits(++draws) % below); };
+    open();
+    answer(tokens(1, 700));
+    kept_->save();
+    std::vector<PrefixName> names = {{{}, 0, tokens(1, 256)}};
+    for (int i = 0; i < 60; ++i) {
+      PrefixName name = names[draw(names.size())];
+      if (draw(2) == 0) name = {name.digest(), name.begin + 256, tokens(draw(3), 256)};
+      if (draw(4) == 0) name.begin = 256 * draw(5);
+      if (draw(3) == 0) name.tokens.resize(1 + draw(256), 5);
+      PrefixPart part = draw(3) == 0 ? PrefixPart::kCheckpoint : PrefixPart::kBlock;
+      ByteVector bytes(part == PrefixPart::kBlock ? memory_->block_bytes() : 128);
+      store_->write(part, name, bytes);
+      names.push_back(name);
+    }
+    open();
+    EXPECT_EQ(begin(tokens(1, 700))->length(), 700u);
+    for (int i = 0; i < 40; ++i) {
+      Tokens asked = tokens(draw(3), 256 * draw(4) + draw(256));
+      Tokens more = tokens(draw(3), 1 + draw(300));
+      asked.insert(asked.end(), more.begin(), more.end());
+      answer(asked);
+      EXPECT_EQ(begin(asked)->length(), asked.size());
+    }
+    kept_->shrink(0);
+    EXPECT_EQ(memory_->taken(), 0u);
+    EXPECT_EQ(kept_->blocks(), 0u);
+    EXPECT_EQ(kept_->checkpoints(), 0u);
+    kept_.reset();
+    store_.reset();
+    EXPECT_TRUE(disk_.remove(block_file(disk_)).ok());
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, StoredPrefixTest, testing::Bool());
