@@ -110,7 +110,7 @@ TEST_P(SharedKvCache, AForkTakesNoMemoryUntilItWrites) {
   EXPECT_EQ(memory_->taken(), 3u);
   EXPECT_EQ(memory_->held(), 3u);
   EXPECT_EQ(to.chunk(0, 0, 0).keys, from.chunk(0, 0, 0).keys);
-  fill(to, 520, 2);
+  fill(to, 512, 2);
   EXPECT_EQ(memory_->taken(), 4u) << "the block of the fork alone is copied";
   EXPECT_EQ(to.chunk(0, 0, 0).keys, from.chunk(0, 0, 0).keys);
   EXPECT_EQ(at(from, 510), 1);
