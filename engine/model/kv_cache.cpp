@@ -94,12 +94,6 @@ void KvCache::begin(std::vector<KvBlock> blocks, uint32_t length, const Recurren
   length_ = length;
 }
 
-void KvCache::go_on_from(uint32_t length, const RecurrentSnapshot* state) {
-  CHECK(length > length_ && kv_blocks(length) <= blocks_.size());
-  recurrent_.begin(length, state);
-  length_ = length;
-}
-
 void KvCache::put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
                   const float* value) {
   CHECK(kv_head < memory_->kv_heads() && position / kKvBlockPositions < blocks_.size());

@@ -52,8 +52,6 @@ class KvCache {
   // Makes this cache, which must be empty (CHECK), begin with `length` positions in these blocks.
   // `state`: that of the recurrent layers there; null without such layers.
   void begin(std::vector<KvBlock> blocks, uint32_t length, const RecurrentSnapshot* state);
-  // Goes on, without a step, to a `length` beyond this one whose blocks are filled: read from disk.
-  void go_on_from(uint32_t length, const RecurrentSnapshot* state);
 
   // Keeps what is needed for a rewind() to the current length: worth calling where a prompt or a
   // message ends. Returns it for others to begin from; null in a model without recurrent layers.
@@ -76,10 +74,6 @@ class KvCache {
   AttentionChunk chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const;
 
   std::span<const KvBlock> blocks() const { return blocks_; }
-  // So many positions' blocks are its own or shared; they stay until it goes back.
-  uint32_t held_positions() const {
-    return static_cast<uint32_t>(blocks_.size()) * kKvBlockPositions;
-  }
 
   // What a position takes, and what a conversation takes regardless of length.
   static uint64_t bytes_per_position(const ModelConfig& config, KvType type);
