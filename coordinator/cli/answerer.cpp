@@ -15,8 +15,8 @@ constexpr size_t kMostTurns = 16;
 }  // namespace
 
 Result<std::unique_ptr<Answerer>> Answerer::open(Runtime& runtime, const ChatFlags& flags,
-                                                 const Environment& environment,
-                                                 Terminal& terminal) {
+                                                 const Environment& environment, Terminal& terminal,
+                                                 PrefixStore* store) {
   const Model& model = runtime.model();
   if (model.tokenizer() == nullptr) {
     return Error{
@@ -24,12 +24,14 @@ Result<std::unique_ptr<Answerer>> Answerer::open(Runtime& runtime, const ChatFla
         fmt::format("{}: no usable tokenizer: {}", model.file().path(), model.tokenizer_error())};
   }
   std::unique_ptr<Answerer> made(new Answerer(runtime, flags, environment));
+  made->store_ = store;
   if (Status started = made->start_chat(terminal); !started) return started.error();
   return made;
 }
 
 void Answerer::start_engine() {
   EngineOptions options;
+  options.store = store_;
   options.local_seconds = [this] { return local_seconds(environment_.clock); };
   engine_ = make_engine(runtime_, template_ ? &*template_ : nullptr, std::move(options));
 }

@@ -41,10 +41,12 @@ using ToolAnswerer = std::function<Result<std::optional<std::string>>(const Tool
 
 class Answerer {
  public:
-  // References must outlive it. Fails if the model has no usable tokenizer, or flags ask for a chat
-  // template and there is none that can be used.
+  // References must outlive it, and so must the store for earlier conversations, if any. Fails if
+  // the model has no usable tokenizer, or flags ask for a chat template and there is none that can
+  // be used.
   static Result<std::unique_ptr<Answerer>> open(Runtime& runtime, const ChatFlags& flags,
-                                                const Environment& environment, Terminal& terminal);
+                                                const Environment& environment, Terminal& terminal,
+                                                PrefixStore* store = nullptr);
 
   bool chats() const { return session_.has_value(); }
   CompletionEngine& engine() { return *engine_; }
@@ -75,6 +77,7 @@ class Answerer {
   Runtime& runtime_;
   ChatFlags flags_;
   const Environment& environment_;
+  PrefixStore* store_ = nullptr;
   std::optional<ChatTemplate> template_;
   std::unique_ptr<CompletionEngine> engine_;
   std::vector<JsonValue> tools_;

@@ -24,6 +24,9 @@ constexpr Duration kStatusInterval = std::chrono::seconds(1);
 // While the experts of one step are away, the attention of another one is computed.
 constexpr uint32_t kSteps = 2;
 
+// What earlier conversations may take on disk.
+constexpr uint64_t kSessionQuota = 16 * kGiB;
+
 constexpr uint32_t kInvitationsAtOnce = 64;
 // On a line of its own, this is no prompt.
 constexpr std::string_view kInvite = "invite";
@@ -33,6 +36,8 @@ struct ServeFlags {
   std::string listen = "*:7700";
   uint32_t invitations = 1;
   std::string serve_rate;
+  std::string session_directory;
+  std::string session_quota;
   ApiFlags api;
   ChatFlags chat;
 };
@@ -229,6 +234,22 @@ Result<RuntimeOptions> serve_options(const ServeFlags& flags, const Environment&
   return options;
 }
 
+// Null where none is asked for.
+Result<std::unique_ptr<PrefixStore>> open_sessions(const ServeFlags& flags, const Runtime& runtime,
+                                                   const Environment& environment) {
+  if (flags.session_directory.empty()) return std::unique_ptr<PrefixStore>();
+  uint64_t quota = kSessionQuota;
+  if (!flags.session_quota.empty()) {
+    Result<uint64_t> size = parse_size("--session-quota", flags.session_quota);
+    if (!size) return size.error();
+    quota = *size;
+  }
+  auto store = open_prefix_store(runtime, environment.storage, flags.session_directory, quota,
+                                 &environment.terminal);
+  if (!store) return store.error().in("--session-dir");
+  return store;
+}
+
 Status serve(const ServeFlags& flags, const Environment& environment) {
   Terminal& terminal = environment.terminal;
   auto options = serve_options(flags, environment);
@@ -247,11 +268,14 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
         service.report(stage, done, total);
       });
   if (!runtime) return runtime.error();
-  auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal);
+  auto sessions = open_sessions(flags, **runtime, environment);
+  if (!sessions) return sessions.error();
+  auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal, sessions->get());
   if (!answerer) return answerer.error();
   Status answered =
       answer_everyone(flags, **runtime, **answerer, *options, std::move(*api), environment);
   if (!answered) return answered;
+  (*answerer)->engine().save();
   return (*runtime)->finish_trace();
 }
 
@@ -272,6 +296,13 @@ Command add_serve(CLI::App& app, Environment& environment) {
            "bytes per second of experts sent to workers, such as 20MiB/s; an eighth of it while "
            "generating (default 1GiB/s)")
       .envname("POTLUCK_SERVE_RATE");
+  add_text(parser, "--session-dir", &flags->session_directory,
+           "directory for what was computed of earlier conversations: used when memory is short, "
+           "and after a restart (default: nothing is kept on disk)")
+      .envname("POTLUCK_SESSION_DIR");
+  add_size(parser, "--session-quota", &flags->session_quota,
+           "what one model may take of that directory, such as 8GiB (default 16GiB)")
+      .envname("POTLUCK_SESSION_QUOTA");
   add_api_flags(parser, &flags->api);
   add_chat_flags(parser, &flags->chat);
   return {parser, [flags, &environment] { return serve(*flags, environment); }};

@@ -17,10 +17,6 @@ constexpr std::chrono::milliseconds kIdleTurn{50};
 // An answer ends a turn at once; this bounds how long a message may wait for one.
 constexpr Duration kLongestTurn = std::chrono::milliseconds(20);
 
-double seconds(Duration time) {
-  return std::chrono::duration<double>(time).count();
-}
-
 bool is_empty(const CompletionDelta& delta) {
   return delta.piece.reasoning.empty() && delta.piece.content.empty() &&
          delta.piece.calls.empty() && delta.logprobs.empty() && delta.tokens.empty();
@@ -71,12 +67,14 @@ struct CompletionEngine::Request {
   std::shared_ptr<CompletionSink> sink;
   Session session;
   CompletionUsage usage;
-  uint32_t held = 0;  // positions of the cache that have ever been filled
-  uint32_t uses = 0;  // of the cache that was taken over
+  uint32_t fork = 0;                 // where others part from it
+  bool is_reading = false;           // from disk, what it begins with
+  std::vector<KvBlock> blocks = {};  // of that, what is there
   uint32_t decode_steps = 0;
   TimePoint accepted{0};
   std::optional<TimePoint> started;
   std::optional<TimePoint> prefilled;
+  bool has_begun = false;  // with a cache
   bool has_ended = false;  // the sink was told so; a step may still have its rows
 
   // When its last token was chosen, how many parts of prompts had begun then, and whether one was
@@ -90,13 +88,22 @@ CompletionEngine::CompletionEngine(const EngineParts& parts, EngineOptions optio
     : parts_(parts),
       options_(with_fitting_context(parts.model.config(), std::move(options))),
       intake_(parts.model, parts.chat_template, options_.context, options_.local_seconds),
-      supply_(parts.model.config(), options_.kv_type, options_.context),
+      supply_(parts.model.config(), options_.kv_type, options_.context, options_.kv_bytes,
+              options_.store),
       constraints_(parts.model.tokenizer(), marks_of(parts.chat_template)),
-      scheduler_(scheduler_options(options_, supply_.price(), parts.forwards.size())),
+      scheduler_(with_sharing(scheduler_options(options_, supply_.price(), parts.forwards.size()))),
       driver_(parts.forwards, parts.executor),
       pace_(std::max<uint32_t>(1, options_.prefill_chunk)) {}
 
 CompletionEngine::~CompletionEngine() = default;
+
+SchedulerOptions CompletionEngine::with_sharing(SchedulerOptions options) {
+  options.held_bytes = [this] { return supply_.held_bytes(); };
+  options.shared_bytes = [this](CompletionId id) {
+    return supply_.shared_bytes(requests_.at(id)->session.tokens(), running(id));
+  };
+  return options;
+}
 
 CompletionId CompletionEngine::submit(CompletionRequest request,
                                       std::shared_ptr<CompletionSink> sink) {
@@ -126,6 +133,7 @@ bool CompletionEngine::turn(Duration longest) {
   bool moved = take_ended_parts();
   make_room();
   start_waiting();
+  moved = go_on_reading() || moved;
   moved = begin_steps() || moved;
   if (!moved && driver_.is_busy()) parts_.executor.turn(std::min(longest, kLongestTurn));
   return !requests_.empty();
@@ -220,7 +228,6 @@ void CompletionEngine::apply(const EndedPart& part) {
   Request& request = *requests_.at(part.id);
   may_start_ = true;
   scheduler_.apply(part.id, part.status ? part.rows : 0);
-  request.held = std::max(request.held, request.session.computed());
   if (part.status) {
     go_on(request, part);
   } else {
@@ -231,22 +238,35 @@ void CompletionEngine::apply(const EndedPart& part) {
 void CompletionEngine::go_on(Request& request, const EndedPart& part) {
   if (scheduler_.is_due(request.id)) return report_progress(request);
   Session& session = request.session;
-  auto left = static_cast<uint32_t>(session.due().size());
-  if (left > 0) {
-    // Others part from this prompt here: the next one may begin from this place.
-    session.cache()->checkpoint();
-    scheduler_.go_on(request.id, left, false);
+  uint32_t computed = session.computed();
+  bool is_lasting = computed == request.fork || supply_.is_regular_stop(computed);
+  if (!session.due().empty()) {
+    // It stopped here so that the next one may begin from this place.
+    checkpoint(request, is_lasting ? CheckpointKind::kLasting : CheckpointKind::kTurn);
+    scheduler_.go_on(request.id, next_rows(request), false);
     return report_progress(request);
   }
+  if (is_lasting) checkpoint(request, CheckpointKind::kLasting);
   if (session.answer_tokens() > 0) {
     ++request.decode_steps;
   } else {
     report_progress(request);
-    // The next turn of the conversation goes on from here.
-    session.cache()->checkpoint();
     request.prefilled = parts_.clock.now();
   }
   choose(request, part.logits);
+}
+
+// Rows until its next stop.
+uint32_t CompletionEngine::next_rows(const Request& request) const {
+  uint32_t computed = request.session.computed();
+  auto all = static_cast<uint32_t>(request.session.tokens().size());
+  return supply_.next_stop(computed, request.fork, all) - computed;
+}
+
+// Without memory for it, later requests compute more; this one goes on.
+void CompletionEngine::checkpoint(Request& request, CheckpointKind kind) {
+  (void)supply_.keep(request.session.tokens(), *request.session.cache(), kind);
+  supply_.shrink(free_bytes());
 }
 
 void CompletionEngine::note_pace(Request& request) {
@@ -297,22 +317,35 @@ void CompletionEngine::start_waiting() {
 
 void CompletionEngine::start(Request& request) {
   Session& session = request.session;
-  auto started = supply_.start(session.tokens(), running(request.id), free_bytes(),
-                               scheduler_.starting_bytes(request.id));
+  if (!request.started) request.started = parts_.clock.now();
+  auto started = supply_.start(session.tokens(), running(request.id), &request.blocks);
   if (!started) return fail(request, CompletionFault::kOverloaded, started.error().message);
+  request.is_reading = started->cache == nullptr;
+  if (request.is_reading) {
+    auto taken = static_cast<uint32_t>(request.blocks.size()) * kKvBlockPositions;
+    scheduler_.prepare(request.id, taken);
+    return supply_.shrink(free_bytes());
+  }
   uint32_t length = started->cache->length();
-  auto all = static_cast<uint32_t>(session.tokens().size());
-  request.held = started->held;
-  request.uses = started->uses;
+  request.fork = started->fork;
   session.start(std::move(started->cache));
-  uint32_t due_until = started->fork > 0 ? started->fork : all;
-  scheduler_.start(request.id, length, request.held, due_until - length);
-  // What was taken over may hold more memory than what it starts with.
+  scheduler_.start(request.id, length, next_rows(request));
   supply_.shrink(free_bytes());
-  if (request.started) return;
-  request.started = parts_.clock.now();
+  if (std::exchange(request.has_begun, true)) return;
   request.usage.cached_tokens = length;
   if (length > 0) report_progress(request);
+}
+
+// One part at a time: others are answered meanwhile.
+bool CompletionEngine::go_on_reading() {
+  auto reads = [](const auto& entry) {
+    return entry.second->is_reading && !entry.second->has_ended;
+  };
+  auto reading = std::ranges::find_if(requests_, reads);
+  if (reading == requests_.end()) return false;
+  start(*reading->second);
+  remove_ended();
+  return true;
 }
 
 bool CompletionEngine::begin_steps() {
@@ -321,18 +354,26 @@ bool CompletionEngine::begin_steps() {
     std::vector<PlannedRows> planned = scheduler_.plan();
     if (planned.empty()) break;
     std::vector<StepPart> parts;
-    for (const PlannedRows& rows : planned) {
-      Session& session = requests_.at(rows.id)->session;
-      std::span<const TokenId> due = session.due();
-      if (session.phase() == SessionPhase::kPrefill) ++prompt_parts_;
-      parts.push_back({rows.id, session.cache(), due.first(rows.rows), rows.rows == due.size()});
-    }
+    for (const PlannedRows& rows : planned) add_part(rows, &parts);
     // What answers have grown by is no longer free for what is kept.
     supply_.shrink(free_bytes());
-    driver_.begin(parts);
+    if (!parts.empty()) driver_.begin(parts);
     moved = true;
   }
+  remove_ended();
   return moved;
+}
+
+void CompletionEngine::add_part(const PlannedRows& rows, std::vector<StepPart>* parts) {
+  Request& request = *requests_.at(rows.id);
+  Session& session = request.session;
+  std::span<const TokenId> due = session.due();
+  if (Status room = supply_.extend(*session.cache(), session.computed() + rows.rows); !room) {
+    scheduler_.apply(rows.id, 0);
+    return fail(request, CompletionFault::kOverloaded, room.error().message);
+  }
+  if (session.phase() == SessionPhase::kPrefill) ++prompt_parts_;
+  parts->push_back({rows.id, session.cache(), due.first(rows.rows), rows.rows == due.size()});
 }
 
 std::vector<RunningPrefix> CompletionEngine::running(CompletionId but) const {
@@ -345,8 +386,10 @@ std::vector<RunningPrefix> CompletionEngine::running(CompletionId but) const {
   return prefixes;
 }
 
+// What they have reserved, but not taken, is kept until they do.
 uint64_t CompletionEngine::free_bytes() const {
-  return options_.kv_bytes - std::min(options_.kv_bytes, scheduler_.reserved_bytes());
+  uint64_t taken = supply_.held_bytes() + scheduler_.active() * supply_.price().fixed;
+  return options_.kv_bytes - std::min(options_.kv_bytes, taken);
 }
 
 void CompletionEngine::report(Request& request, CompletionDelta delta) {
@@ -370,10 +413,10 @@ void CompletionEngine::finish(Request& request, CompletionDelta delta) {
   finished.stop_string = request.session.stop_string();
   finished.usage = request.usage;
   finished.usage.completion_tokens = request.session.answer_tokens();
-  finished.prefill_seconds = seconds(prefilled - started);
-  finished.decode_seconds = seconds(now - prefilled);
+  finished.prefill_seconds = in_seconds(prefilled - started);
+  finished.decode_seconds = in_seconds(now - prefilled);
   finished.decode_steps = request.decode_steps;
-  double whole = seconds(now - request.accepted);
+  double whole = in_seconds(now - request.accepted);
   if (finished.reason != FinishReason::kCancelled) {
     request_seconds_ = request_seconds_ == 0 ? whole : 0.8 * request_seconds_ + 0.2 * whole;
   }
@@ -413,14 +456,10 @@ void CompletionEngine::remove(CompletionId id) {
 void CompletionEngine::keep_cache(Request& request) {
   std::unique_ptr<KvCache> cache = request.session.release();
   if (cache == nullptr) return;
-  KeptPrefix prefix;
-  const std::vector<TokenId>& tokens = request.session.tokens();
-  prefix.tokens.assign(tokens.begin(), tokens.begin() + cache->length());
-  prefix.prompt_tokens = request.session.prompt_tokens();
-  prefix.held = std::max(request.held, cache->length());
-  prefix.uses = request.uses;
-  prefix.cache = std::move(cache);
-  supply_.keep(std::move(prefix), free_bytes());
+  // Without memory for what describes it, it is computed again.
+  (void)supply_.keep(request.session.tokens(), *cache, CheckpointKind::kTurn);
+  cache.reset();
+  supply_.shrink(free_bytes());
 }
 
 }  // namespace potluck

@@ -35,6 +35,7 @@ struct EngineOptions {
   uint32_t prefill_chunk = 512;
   uint32_t most_active = 16;
   uint32_t most_waiting = 64;
+  PrefixStore* store = nullptr;  // for what memory does not hold, or null; must outlive the engine
   CompletionIntake::LocalSeconds local_seconds;
 };
 
@@ -61,9 +62,14 @@ class CompletionEngine final : public CompletionService {
   // Takes turns until the flag is set; sleeps while there is no request.
   void run_until(const std::atomic<bool>& stop);
 
-  // The engine's thread: what is kept for later requests, and what those at work have reserved.
+  // Writes what is kept for later requests to the store. After the last turn; any thread.
+  void save() { supply_.save(); }
+
+  // The engine's thread: what is kept for later requests, what those at work have reserved, and
+  // what all of that takes now.
   uint64_t kept_bytes() const { return supply_.kept().bytes(); }
   uint64_t reserved_bytes() const { return scheduler_.reserved_bytes(); }
+  uint64_t taken_bytes() const { return options_.kv_bytes - free_bytes() + kept_bytes(); }
 
  private:
   // What other threads ask for, in order.
@@ -87,10 +93,13 @@ class CompletionEngine final : public CompletionService {
   void make_room();
   void start_waiting();
   void start(Request& request);
+  bool go_on_reading();
   bool begin_steps();
+  void add_part(const PlannedRows& rows, std::vector<StepPart>* parts);
+  uint32_t next_rows(const Request& request) const;
 
   std::vector<RunningPrefix> running(CompletionId but) const;
-  uint64_t free_bytes() const;  // of the budget, what requests have not reserved
+  uint64_t free_bytes() const;  // of the budget, what requests have not taken
   void report(Request& request, CompletionDelta delta);
   void report_progress(Request& request);
   void finish(Request& request, CompletionDelta delta);
@@ -99,6 +108,8 @@ class CompletionEngine final : public CompletionService {
   void remove(CompletionId id);
   void remove_ended();
   void keep_cache(Request& request);
+  void checkpoint(Request& request, CheckpointKind kind);
+  SchedulerOptions with_sharing(SchedulerOptions options);
 
   const EngineParts parts_;
   EngineOptions options_;

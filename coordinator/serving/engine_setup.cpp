@@ -59,4 +59,28 @@ std::unique_ptr<CompletionEngine> make_engine(Runtime& runtime, const ChatTempla
   return std::make_unique<CompletionEngine>(parts, std::move(options));
 }
 
+Result<std::unique_ptr<PrefixStore>> open_prefix_store(const Runtime& runtime, Storage& storage,
+                                                       const std::string& directory, uint64_t quota,
+                                                       LogSink* log) {
+  const ModelConfig& config = runtime.model().config();
+  Result<Digest> fingerprint = runtime.model().file().fingerprint();
+  if (!fingerprint) return fingerprint.error();
+  KvPrice price(config, runtime.kv_type());
+  PrefixStoreOptions options;
+  options.directory = directory;
+  options.quota = quota;
+  options.block_bytes = price.of_blocks(1);
+  options.checkpoint_bytes =
+      RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config), config.delta);
+  ByteWriter writer;
+  writer.write(std::as_bytes(std::span(fingerprint->bytes)));
+  writer.write(static_cast<uint32_t>(runtime.kv_type()));
+  writer.write(kArithmeticVersion);
+  writer.write(kKvBlockPositions);
+  writer.write(options.block_bytes);
+  writer.write(options.checkpoint_bytes);
+  options.binding = sha256(writer.bytes());
+  return PrefixStore::open(storage, std::move(options), log);
+}
+
 }  // namespace potluck

@@ -22,4 +22,10 @@ ServedModel describe_served_model(const Model& model, const ChatTemplate* chat_t
 std::unique_ptr<CompletionEngine> make_engine(Runtime& runtime, const ChatTemplate* chat_template,
                                               EngineOptions options);
 
+// Where earlier conversations with this model are kept on disk. The storage and the sink must
+// outlive the store.
+Result<std::unique_ptr<PrefixStore>> open_prefix_store(const Runtime& runtime, Storage& storage,
+                                                       const std::string& directory, uint64_t quota,
+                                                       LogSink* log);
+
 }  // namespace potluck

@@ -1,15 +1,17 @@
 #include "coordinator/serving/prefix_cache.h"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "engine/base/check.h"
 
 namespace potluck {
 namespace {
 
-uint32_t usable(const KeptPrefix& entry, uint32_t common) {
-  return std::max(entry.cache->copyable(common), entry.cache->reachable(common));
-}
+// Checkpoints at ends of turns that one path keeps: the last message may be asked in another form,
+// and so may the one before.
+constexpr uint32_t kTurnCheckpoints = 4;
 
 }  // namespace
 
@@ -19,88 +21,489 @@ uint32_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
   return static_cast<uint32_t>(std::mismatch(a.begin(), end, b.begin()).first - a.begin());
 }
 
-std::optional<PrefixCache::Match> PrefixCache::find(std::span<const TokenId> tokens) const {
-  std::optional<Match> best;
-  uint32_t most = 0;
-  for (const KeptPrefix& entry : entries_) {
-    uint32_t common = common_prefix(entry.tokens, tokens);
-    if (common == 0) continue;
-    uint32_t use = usable(entry, common);
-    bool is_shorter = best && use == most && entry.tokens.size() < best->entry->tokens.size();
-    if (best && use <= most && !is_shorter) continue;
-    best = Match{&entry, common};
-    most = use;
+PrefixCache::PrefixCache(const ModelConfig& config, std::shared_ptr<KvMemory> memory,
+                         PrefixStore* store)
+    : memory_(std::move(memory)),
+      store_(store),
+      checkpoint_bytes_(
+          RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config), config.delta)),
+      is_recurrent_(checkpoint_bytes_ > 0) {
+  if (store_ != nullptr) take_from_disk();
+}
+
+// From the leaves on, without recursion: paths are as long as conversations.
+PrefixCache::~PrefixCache() {
+  store_ = nullptr;  // what is on disk stays
+  while (!root_.children.empty()) remove(root_.children.back().get());
+}
+
+PrefixCache::Place PrefixCache::find_place(std::span<const TokenId> tokens) const {
+  Place place;
+  const Node* node = &root_;
+  for (uint32_t position = 0; node != nullptr && position < tokens.size();
+       position += kKvBlockPositions) {
+    const Node* next = nullptr;
+    for (const auto& child : node->children) {
+      uint32_t common = common_prefix(child->tokens, tokens.subspan(position));
+      if (common > 0) consider(*child, common, &place);
+      if (common == kKvBlockPositions) next = child.get();
+    }
+    node = next;
   }
-  return best;
+  return place;
 }
 
-PrefixCache::Entries::iterator PrefixCache::iterator_of(const KeptPrefix* entry) {
-  auto found = std::ranges::find_if(entries_, [&](const KeptPrefix& e) { return &e == entry; });
-  CHECK(found != entries_.end());
-  return found;
-}
-
-void PrefixCache::note_use(const KeptPrefix* entry) {
-  auto found = iterator_of(entry);
-  ++found->uses;
-  entries_.splice(entries_.end(), entries_, found);
-}
-
-KeptPrefix PrefixCache::take(const KeptPrefix* entry) {
-  auto found = iterator_of(entry);
-  KeptPrefix taken = std::move(*found);
-  entries_.erase(found);
-  return taken;
-}
-
-bool PrefixCache::is_part_of(const KeptPrefix& prefix, const KeptPrefix& whole) {
-  auto length = static_cast<uint32_t>(prefix.tokens.size());
-  return common_prefix(prefix.tokens, whole.tokens) == length &&
-         whole.cache->copyable(length) == length;
-}
-
-void PrefixCache::keep(KeptPrefix prefix) {
-  CHECK(prefix.tokens.size() == prefix.cache->length());
-  if (prefix.tokens.empty()) return;
-  for (const KeptPrefix& entry : entries_) {
-    if (is_part_of(prefix, entry)) return note_use(&entry);
+void PrefixCache::consider(Node& node, uint32_t common, Place* place) const {
+  uint32_t end = node.begin + common;
+  place->common = std::max(place->common, end);
+  if (!is_recurrent_) {
+    if (end > place->length) *place = {&node, nullptr, end, place->common};
+    return;
   }
-  for (auto entry = entries_.begin(); entry != entries_.end();) {
-    bool is_part = is_part_of(*entry, prefix);
-    if (is_part) prefix.uses = std::max(prefix.uses, entry->uses);
-    entry = is_part ? entries_.erase(entry) : std::next(entry);
-  }
-  entries_.push_back(std::move(prefix));
-}
-
-void PrefixCache::shrink(uint64_t most_bytes, const KeptPrefix* spared) {
-  for (uint64_t all = bytes(); all > most_bytes; all = bytes()) {
-    auto next = next_to_go(most_bytes, spared);
-    if (next == entries_.end()) return;
-    entries_.erase(next);
+  for (Checkpoint& checkpoint : node.checkpoints) {
+    if (checkpoint.position > end || checkpoint.position <= place->length) continue;
+    *place = {&node, &checkpoint, checkpoint.position, place->common};
   }
 }
 
-// Entries that were begun from are spared while they take at most three quarters of the memory:
-// otherwise what was shared once would stay for ever.
-PrefixCache::Entries::iterator PrefixCache::next_to_go(uint64_t most_bytes,
-                                                       const KeptPrefix* spared) {
-  uint64_t used_bytes = 0;
-  for (const KeptPrefix& entry : entries_) {
-    if (entry.uses > 0) used_bytes += bytes_of(&entry);
+PrefixCache::Match PrefixCache::find(std::span<const TokenId> tokens) const {
+  Place place = find_place(tokens);
+  Match match{place.common, place.length, 0};
+  // A session that holds a block holds those before it.
+  for (const Node* node = place.node; node != nullptr && node != &root_; node = node->parent) {
+    bool is_whole = node->begin + kKvBlockPositions <= place.length;
+    if (!is_whole || !node->block || !memory_->is_held(*node->block)) continue;
+    match.held = node->begin + kKvBlockPositions;
+    break;
   }
-  bool spares_used = used_bytes <= most_bytes / 4 * 3;
-  auto may_go = [&](const KeptPrefix& entry) { return &entry != spared; };
-  auto first = std::ranges::find_if(entries_, [&](const KeptPrefix& entry) {
-    return may_go(entry) && !(spares_used && entry.uses > 0);
-  });
-  return first != entries_.end() ? first : std::ranges::find_if(entries_, may_go);
+  return match;
+}
+
+bool PrefixCache::begin(std::span<const TokenId> tokens, std::vector<KvBlock>* blocks,
+                        KvCache* cache) {
+  // First, as it may drop what would be found.
+  bool has_room = store_ == nullptr || make_room(1);
+  Place place = find_place(tokens);
+  std::vector<Node*> path;
+  for (Node* node = place.node; node != nullptr && node != &root_; node = node->parent) {
+    path.push_back(node);
+  }
+  std::ranges::reverse(path);
+  while (blocks->size() > path.size()) blocks->pop_back();
+  for (size_t i = 0; i < path.size(); ++i) {
+    if (i < blocks->size() && (*blocks)[i].index() == path[i]->block) continue;
+    while (blocks->size() > i) blocks->pop_back();
+    if (!path[i]->block) {
+      if (has_room) read_block(path[i], blocks);
+      if (!has_room) blocks->clear();
+      return !has_room;
+    }
+    blocks->push_back(memory_->hold(*path[i]->block));
+  }
+  if (path.empty()) return true;
+  const RecurrentSnapshot* state = nullptr;
+  if (place.checkpoint != nullptr) {
+    // Begun from in the same call: memory may be too short for it to stay.
+    if (place.checkpoint->state == nullptr && !read_checkpoint(place.node, place.checkpoint)) {
+      return false;
+    }
+    state = place.checkpoint->state.get();
+    place.checkpoint->last_use = uses_ + 1;
+  }
+  touch(place.node);
+  cache->begin(std::exchange(*blocks, {}), place.length, state);
+  return true;
+}
+
+// If it is damaged, it is not in the tree any more, nor what followed it.
+void PrefixCache::read_block(Node* node, std::vector<KvBlock>* blocks) {
+  std::optional<KvBlock> block = memory_->take();
+  CHECK(block);
+  PrefixName name = name_of(node, 0);
+  MutableByteSpan bytes(block->data(), memory_->block_bytes());
+  if (!store_->read(PrefixPart::kBlock, *node->slot, name, bytes)) {
+    node->slot.reset();
+    return remove(node);
+  }
+  memory_->keep(block->index());
+  node->block = block->index();
+  ++blocks_;
+  blocks->push_back(std::move(*block));
+}
+
+// False if it was damaged, and has gone.
+bool PrefixCache::read_checkpoint(Node* node, Checkpoint* checkpoint) {
+  auto state = std::make_shared<RecurrentSnapshot>();
+  state->position = checkpoint->position;
+  state->values = Buffer(checkpoint_bytes_, "a checkpoint of a recurrent state");
+  PrefixName name = name_of(node, checkpoint->position);
+  if (!store_->read(PrefixPart::kCheckpoint, *checkpoint->slot, name, state->values.span())) {
+    checkpoint->slot.reset();
+    remove_checkpoint(node, checkpoint->position);
+    return false;
+  }
+  checkpoint->state = std::move(state);
+  ++checkpoints_;
+  return true;
+}
+
+// The node and all before it.
+void PrefixCache::touch(Node* node) {
+  ++uses_;
+  for (; node != nullptr; node = node->parent) node->last_use = uses_;
+}
+
+void PrefixCache::keep(std::span<const TokenId> tokens, const KvCache& cache,
+                       std::shared_ptr<const RecurrentSnapshot> checkpoint, CheckpointKind kind) {
+  CHECK(cache.length() <= tokens.size());
+  tokens = tokens.first(cache.length());
+  Node* node = &root_;
+  for (uint32_t i = 0; i < kv_blocks(cache.length()); ++i) {
+    std::span<const TokenId> rest = tokens.subspan(size_t{i} * kKvBlockPositions);
+    node = keep_block(node, rest.first(std::min<size_t>(rest.size(), kKvBlockPositions)),
+                      cache.blocks()[i]);
+  }
+  if (node == &root_) return;
+  touch(node);
+  if (checkpoint != nullptr) add_checkpoint(node, std::move(checkpoint), kind);
+}
+
+// The child that has these tokens, perhaps more: one that is there, one that goes on with them, or
+// a new one.
+PrefixCache::Node* PrefixCache::keep_block(Node* parent, std::span<const TokenId> tokens,
+                                           const KvBlock& block) {
+  for (const auto& child : parent->children) {
+    uint32_t common = common_prefix(child->tokens, tokens);
+    bool is_there = common == tokens.size();
+    if (!is_there && common < child->tokens.size()) continue;
+    bool has_all = child->tokens.size() <= tokens.size();
+    if (has_all && (!is_there || !child->block)) replace(child.get(), tokens, block);
+    return child.get();
+  }
+  return add(parent, tokens, block);
+}
+
+// The node's tokens are the first of these, or all.
+void PrefixCache::replace(Node* node, std::span<const TokenId> tokens, const KvBlock& block) {
+  if (node->tokens.size() < tokens.size()) {
+    if (node->slot) store_->remove(PrefixPart::kBlock, *std::exchange(node->slot, std::nullopt));
+    node->digest.reset();
+    node->tokens.assign(tokens.begin(), tokens.end());
+  }
+  if (node->block == block.index()) return;
+  memory_->keep(block.index());
+  if (node->block) {
+    memory_->drop(*node->block);
+  } else {
+    ++blocks_;
+  }
+  node->block = block.index();
+}
+
+PrefixCache::Node* PrefixCache::add(Node* parent, std::span<const TokenId> tokens,
+                                    const KvBlock& block) {
+  auto node = std::make_unique<Node>();
+  node->parent = parent;
+  node->begin = parent == &root_ ? 0 : parent->begin + kKvBlockPositions;
+  node->tokens.assign(tokens.begin(), tokens.end());
+  node->block = block.index();
+  parent->children.push_back(std::move(node));
+  memory_->keep(block.index());
+  ++blocks_;
+  return parent->children.back().get();
+}
+
+void PrefixCache::add_checkpoint(Node* node, std::shared_ptr<const RecurrentSnapshot> state,
+                                 CheckpointKind kind) {
+  uint32_t position = state->position;
+  auto same = std::ranges::find(node->checkpoints, position, &Checkpoint::position);
+  if (same == node->checkpoints.end()) {
+    node->checkpoints.push_back({position, kind, uses_, nullptr, std::nullopt});
+    same = std::prev(node->checkpoints.end());
+  }
+  if (same->state == nullptr) {
+    same->state = std::move(state);
+    ++checkpoints_;
+  }
+  same->last_use = uses_;
+  if (kind == CheckpointKind::kLasting) same->kind = kind;
+  if (kind == CheckpointKind::kTurn) forget_old_turns(node);
+}
+
+void PrefixCache::forget_old_turns(Node* node) {
+  uint32_t seen = 0;
+  for (; node != &root_; node = node->parent) {
+    std::vector<uint32_t> turns;
+    for (const Checkpoint& one : node->checkpoints) {
+      if (one.kind == CheckpointKind::kTurn) turns.push_back(one.position);
+    }
+    std::ranges::sort(turns, std::greater());
+    for (uint32_t position : turns) {
+      if (seen++ >= kTurnCheckpoints) remove_checkpoint(node, position);
+    }
+  }
+}
+
+bool PrefixCache::make_room(uint32_t blocks) {
+  while (memory_->free() < blocks) {
+    if (!drop_one()) return false;
+  }
+  return true;
+}
+
+void PrefixCache::shrink(uint64_t most_bytes) {
+  while (bytes() > most_bytes && drop_one()) {
+  }
 }
 
 uint64_t PrefixCache::bytes() const {
-  uint64_t bytes = 0;
-  for (const KeptPrefix& entry : entries_) bytes += bytes_of(&entry);
-  return bytes;
+  uint64_t blocks = memory_->taken() - memory_->held();
+  return blocks * memory_->block_bytes() + checkpoints_ * checkpoint_bytes_;
+}
+
+bool PrefixCache::drop_one() {
+  Part next = next_in_memory();
+  if (next.node == nullptr) return false;
+  drop(next);
+  return true;
+}
+
+// Calls visit(node) for all nodes, parents first.
+template <class Visit>
+void PrefixCache::visit_all(Visit visit) {
+  std::vector<Node*> open = {&root_};
+  while (!open.empty()) {
+    Node* node = open.back();
+    open.pop_back();
+    if (node != &root_) visit(*node);
+    for (const auto& child : node->children) open.push_back(child.get());
+  }
+}
+
+PrefixCache::Part PrefixCache::next_in_memory() {
+  Part next;
+  auto consider = [&](const Part& part) {
+    if (next.node == nullptr || part.last_use < next.last_use) next = part;
+  };
+  visit_all([&](Node& node) {
+    bool has_state = false;
+    for (const Checkpoint& checkpoint : node.checkpoints) {
+      if (checkpoint.state == nullptr) continue;
+      has_state = true;
+      consider({&node, checkpoint.position, checkpoint.last_use});
+    }
+    auto is_in_memory = [](const auto& child) { return child->block.has_value(); };
+    if (has_state || !node.block || memory_->is_held(*node.block) ||
+        std::ranges::any_of(node.children, is_in_memory)) {
+      return;
+    }
+    consider({&node, 0, is_useless(node) ? 0 : node.last_use});
+  });
+  return next;
+}
+
+// Behind the last checkpoint nothing can be begun from.
+bool PrefixCache::is_useless(const Node& node) const {
+  return is_recurrent_ && node.checkpoints.empty() && node.children.empty();
+}
+
+// To disk, or for good.
+void PrefixCache::drop(const Part& part) {
+  Node* node = part.node;
+  bool is_saved = store_ != nullptr && !is_useless(*node) && save(part);
+  if (part.position > 0) {
+    auto checkpoint = std::ranges::find(node->checkpoints, part.position, &Checkpoint::position);
+    if (!is_saved) return remove_checkpoint(node, part.position);
+    checkpoint->state.reset();
+    --checkpoints_;
+    return;
+  }
+  if (!is_saved) return remove(node);
+  memory_->drop(*std::exchange(node->block, std::nullopt));
+  --blocks_;
+}
+
+// Whether it is on disk now.
+bool PrefixCache::save(const Part& part) {
+  Node* node = part.node;
+  PrefixPart kind = part.position > 0 ? PrefixPart::kCheckpoint : PrefixPart::kBlock;
+  auto find = [&] {
+    return std::ranges::find(node->checkpoints, part.position, &Checkpoint::position);
+  };
+  if (part.position > 0 ? find()->slot.has_value() : node->slot.has_value()) return true;
+  if (!make_room_on_disk(kind, part.last_use)) return false;
+  PrefixName name = name_of(node, part.position);
+  if (part.position == 0) {
+    ByteSpan bytes(memory_->data(*node->block), memory_->block_bytes());
+    return (node->slot = store_->write(kind, name, bytes)).has_value();
+  }
+  auto checkpoint = find();
+  return (checkpoint->slot = store_->write(kind, name, checkpoint->state->values.span()))
+      .has_value();
+}
+
+bool PrefixCache::make_room_on_disk(PrefixPart part, uint64_t last_use) {
+  while (!store_->has_room(part)) {
+    Part next = next_on_disk();
+    if (next.node == nullptr || next.last_use >= last_use) return false;
+    forget_on_disk(next);
+  }
+  return true;
+}
+
+PrefixCache::Part PrefixCache::next_on_disk() {
+  Part next;
+  visit_all([&](Node& node) {
+    auto consider = [&](const Part& part) {
+      if (next.node == nullptr || part.last_use < next.last_use) next = part;
+    };
+    bool has_saved = false;
+    for (const Checkpoint& checkpoint : node.checkpoints) {
+      if (!checkpoint.slot) continue;
+      has_saved = true;
+      consider({&node, checkpoint.position, checkpoint.last_use});
+    }
+    auto is_saved = [](const auto& child) { return child->slot.has_value(); };
+    if (has_saved || !node.slot || std::ranges::any_of(node.children, is_saved)) return;
+    consider({&node, 0, node.last_use});
+  });
+  return next;
+}
+
+void PrefixCache::forget_on_disk(const Part& part) {
+  Node* node = part.node;
+  if (part.position > 0) {
+    auto checkpoint = std::ranges::find(node->checkpoints, part.position, &Checkpoint::position);
+    if (checkpoint->state == nullptr) return remove_checkpoint(node, part.position);
+    store_->remove(PrefixPart::kCheckpoint, *std::exchange(checkpoint->slot, std::nullopt));
+    return;
+  }
+  if (!node->block) return remove(node);
+  store_->remove(PrefixPart::kBlock, *std::exchange(node->slot, std::nullopt));
+}
+
+void PrefixCache::remove_checkpoint(Node* node, uint32_t position) {
+  auto checkpoint = std::ranges::find(node->checkpoints, position, &Checkpoint::position);
+  if (checkpoint->slot && store_ != nullptr) {
+    store_->remove(PrefixPart::kCheckpoint, *checkpoint->slot);
+  }
+  if (checkpoint->state != nullptr) --checkpoints_;
+  node->checkpoints.erase(checkpoint);
+}
+
+// With all that follows.
+void PrefixCache::remove(Node* node) {
+  Node* end = node->parent;
+  while (node != end) {
+    if (!node->children.empty()) {
+      node = node->children.back().get();
+      continue;
+    }
+    while (!node->checkpoints.empty()) {
+      remove_checkpoint(node, node->checkpoints.back().position);
+    }
+    if (node->slot && store_ != nullptr) store_->remove(PrefixPart::kBlock, *node->slot);
+    if (node->block) {
+      memory_->drop(*node->block);
+      --blocks_;
+    }
+    Node* parent = node->parent;
+    bool is_last = parent == end;
+    std::erase_if(parent->children, [node](const auto& child) { return child.get() == node; });
+    if (is_last) return;
+    node = parent;
+  }
+}
+
+const Digest& PrefixCache::digest_of(Node* node) {
+  if (!node->digest) node->digest = name_of(node, 0).digest();
+  return *node->digest;
+}
+
+// Of its block, or of a checkpoint.
+PrefixName PrefixCache::name_of(Node* node, uint32_t position) {
+  // From the first one that is not known: paths are too long for recursion.
+  std::vector<Node*> unknown;
+  for (Node* before = node->parent; before != &root_ && !before->digest; before = before->parent) {
+    unknown.push_back(before);
+  }
+  auto parent_digest = [&](const Node* of) {
+    return of->parent == &root_ ? Digest{} : *of->parent->digest;
+  };
+  for (; !unknown.empty(); unknown.pop_back()) {
+    Node* before = unknown.back();
+    before->digest = PrefixName{parent_digest(before), before->begin, before->tokens}.digest();
+  }
+  PrefixName name{parent_digest(node), node->begin, node->tokens};
+  if (position > 0) name.tokens.resize(position - node->begin);
+  return name;
+}
+
+void PrefixCache::save() {
+  if (store_ == nullptr) return;
+  std::vector<Part> parts;
+  visit_all([&](Node& node) {
+    if (!node.slot && !is_useless(node)) parts.push_back({&node, 0, node.last_use});
+    for (const Checkpoint& checkpoint : node.checkpoints) {
+      if (!checkpoint.slot) parts.push_back({&node, checkpoint.position, checkpoint.last_use});
+    }
+  });
+  // What is before on a path was used at least as lately.
+  std::ranges::stable_sort(parts, std::greater(), &Part::last_use);
+  for (const Part& part : parts) {
+    if (!save(part)) return;
+  }
+}
+
+void PrefixCache::take_from_disk() {
+  std::vector<PrefixStore::Found> found = store_->found();
+  // Parents first, and blocks before the checkpoints in them.
+  std::ranges::sort(found, [](const PrefixStore::Found& a, const PrefixStore::Found& b) {
+    return std::tuple(a.name.begin, a.part, a.order) < std::tuple(b.name.begin, b.part, b.order);
+  });
+  std::map<Digest, Node*> parents = {{Digest{}, &root_}};
+  for (const PrefixStore::Found& one : found) {
+    uses_ = std::max(uses_, one.order);
+    Node* node = take_from_disk(one, parents);
+    if (node == nullptr) {
+      store_->remove(one.part, one.slot);
+    } else if (one.part == PrefixPart::kBlock && node->tokens.size() == kKvBlockPositions) {
+      parents.emplace(digest_of(node), node);
+    }
+  }
+}
+
+// The node that has it now; null if it cannot be reached.
+PrefixCache::Node* PrefixCache::take_from_disk(const PrefixStore::Found& found,
+                                               const std::map<Digest, Node*>& parents) {
+  auto above = parents.find(found.name.parent);
+  if (above == parents.end()) return nullptr;
+  Node* parent = above->second;
+  uint32_t begin = parent == &root_ ? 0 : parent->begin + kKvBlockPositions;
+  if (begin != found.name.begin) return nullptr;
+  for (const auto& child : parent->children) {
+    if (common_prefix(child->tokens, found.name.tokens) < found.name.tokens.size()) continue;
+    if (found.part == PrefixPart::kBlock) return nullptr;
+    auto position = begin + static_cast<uint32_t>(found.name.tokens.size());
+    if (std::ranges::find(child->checkpoints, position, &Checkpoint::position) !=
+        child->checkpoints.end()) {
+      return nullptr;
+    }
+    child->checkpoints.push_back(
+        {position, CheckpointKind::kLasting, found.order, nullptr, found.slot});
+    return child.get();
+  }
+  if (found.part == PrefixPart::kCheckpoint) return nullptr;
+  auto node = std::make_unique<Node>();
+  node->parent = parent;
+  node->begin = begin;
+  node->tokens = found.name.tokens;
+  node->slot = found.slot;
+  for (Node* before = node.get(); before != nullptr; before = before->parent) {
+    before->last_use = std::max(before->last_use, found.order);
+  }
+  parent->children.push_back(std::move(node));
+  return parent->children.back().get();
 }
 
 }  // namespace potluck

@@ -1,17 +1,24 @@
-// PrefixCache: the caches of conversations that are not being worked on, for later requests that
-// begin alike. Those that were used longest ago go first; but those that several requests have
-// begun from, such as the long beginning that an agent and its helpers share, go after those that
-// were never used. It never takes more than it is told to. Owned by the CompletionEngine; its
+// PrefixCache: what earlier requests have computed, for later ones that begin alike: a tree whose
+// nodes are blocks of keys and values, named by the tokens from the start to their end. A request
+// begins from the longest path that there is, no matter how many requests computed it, and also
+// from the middle of a block. In a model with recurrent layers it begins where the tree has a
+// checkpoint of their state.
+//
+// What was used longest ago goes first: blocks that no session holds, from the ends of the paths,
+// and checkpoints. A request marks the whole path that it begins from as used, so that what a
+// conversation goes on from outlives what came and went meanwhile. With a PrefixStore what goes is
+// written to disk, and read again for a request that begins with it. Owned by CacheSupply; its
 // thread.
 #pragma once
 
-#include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "coordinator/serving/kv_price.h"
+#include "coordinator/serving/prefix_store.h"
+#include "engine/model/kv_price.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace potluck {
@@ -19,50 +26,117 @@ namespace potluck {
 // How many tokens both begin with.
 uint32_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b);
 
-// What a conversation leaves behind.
-struct KeptPrefix {
-  std::vector<TokenId> tokens;  // as many as the cache holds
-  uint32_t prompt_tokens = 0;   // of these, at most; the others were an answer
-  uint32_t held = 0;            // positions that have ever been filled: memory stays with them
-  uint32_t uses = 0;            // requests that began from it
-  std::unique_ptr<KvCache> cache;
+// Why a checkpoint was made.
+enum class CheckpointKind : uint8_t {
+  kTurn,    // a prompt or an answer ends here: of one path, the last few count
+  kLasting  // requests part here, or it is one of those at regular distances
 };
 
 class PrefixCache {
  public:
-  explicit PrefixCache(const KvPrice& price) : price_(price) {}
+  // The store, if there is one, must outlive the object; what is in it is there from the start.
+  PrefixCache(const ModelConfig& config, std::shared_ptr<KvMemory> memory, PrefixStore* store);
+  ~PrefixCache();
 
-  // Valid until the entry is taken or dropped.
   struct Match {
-    const KeptPrefix* entry = nullptr;
-    uint32_t common = 0;  // tokens; at least one
+    uint32_t common = 0;  // tokens that a path has in common
+    uint32_t length = 0;  // of these, that a request can begin with, on disk included
+    uint32_t held = 0;    // of `length`, whole blocks that sessions hold anyway: they cost nothing
   };
+  Match find(std::span<const TokenId> tokens) const;
+  // Makes the cache, which is empty, begin with what find() says, and returns true. What is on disk
+  // takes several calls, each of which reads one part of it: `blocks`, empty at first, are those
+  // that are there so far.
+  bool begin(std::span<const TokenId> tokens, std::vector<KvBlock>* blocks, KvCache* cache);
 
-  // Of those from which the most can be used, the one that has the least beyond that.
-  std::optional<Match> find(std::span<const TokenId> tokens) const;
-  // An entry of find() is begun from, and stays.
-  void note_use(const KeptPrefix* entry);
-  // An entry of find() goes on as another request.
-  KeptPrefix take(const KeptPrefix* entry);
+  // Keeps what the cache holds of these tokens: those up to its length. `checkpoint`: at that
+  // length, or null.
+  void keep(std::span<const TokenId> tokens, const KvCache& cache,
+            std::shared_ptr<const RecurrentSnapshot> checkpoint, CheckpointKind kind);
 
-  // What another entry has as well is not kept twice.
-  void keep(KeptPrefix prefix);
-  // Drops entries until all of them, but `spared`, which is never dropped, fit.
-  void shrink(uint64_t most_bytes, const KeptPrefix* spared = nullptr);
+  // Drops what was used longest ago until so many blocks are free; false if that cannot be.
+  bool make_room(uint32_t blocks);
+  // The same until what no session holds takes at most so much.
+  void shrink(uint64_t most_bytes);
 
+  // Writes what is not on disk yet, what was used last first, as far as there is room.
+  void save();
+
+  // In memory: what no session holds, and all checkpoints.
   uint64_t bytes() const;
-  uint64_t bytes_of(const KeptPrefix* entry) const { return price_.of(entry->held); }
-  size_t size() const { return entries_.size(); }
+  uint32_t blocks() const { return blocks_; }
+  uint32_t checkpoints() const { return checkpoints_; }
 
  private:
-  using Entries = std::list<KeptPrefix>;  // the one used longest ago first; entries stay in place
+  // Of both, one at least is there: in memory, or a slot on disk.
+  struct Checkpoint {
+    uint32_t position = 0;
+    CheckpointKind kind = CheckpointKind::kTurn;
+    uint64_t last_use = 0;
+    std::shared_ptr<const RecurrentSnapshot> state;
+    std::optional<uint32_t> slot;
+  };
+  struct Node {
+    Node* parent = nullptr;
+    uint32_t begin = 0;             // position
+    std::vector<TokenId> tokens;    // at least one; a whole block's if the node has children
+    std::optional<uint32_t> block;  // likewise; in memory only if those of all before are
+    std::optional<uint32_t> slot;
+    std::optional<Digest> digest;         // of all tokens to its end, once it was needed
+    std::vector<Checkpoint> checkpoints;  // at positions in (begin, begin + tokens]
+    std::vector<std::unique_ptr<Node>> children;
+    uint64_t last_use = 0;
+  };
+  // Where a request can begin.
+  struct Place {
+    Node* node = nullptr;              // the one that has the last of the tokens
+    Checkpoint* checkpoint = nullptr;  // with recurrent layers
+    uint32_t length = 0;
+    uint32_t common = 0;
+  };
+  // A block, or a checkpoint of a node.
+  struct Part {
+    Node* node = nullptr;
+    uint32_t position = 0;  // of the checkpoint; 0: it is the block
+    uint64_t last_use = 0;
+  };
 
-  Entries::iterator iterator_of(const KeptPrefix* entry);
-  Entries::iterator next_to_go(uint64_t most_bytes, const KeptPrefix* spared);
-  static bool is_part_of(const KeptPrefix& prefix, const KeptPrefix& whole);
+  Place find_place(std::span<const TokenId> tokens) const;
+  void consider(Node& node, uint32_t common, Place* place) const;
+  Node* keep_block(Node* parent, std::span<const TokenId> tokens, const KvBlock& block);
+  void replace(Node* node, std::span<const TokenId> tokens, const KvBlock& block);
+  Node* add(Node* parent, std::span<const TokenId> tokens, const KvBlock& block);
+  void add_checkpoint(Node* node, std::shared_ptr<const RecurrentSnapshot> state,
+                      CheckpointKind kind);
+  void forget_old_turns(Node* node);
+  void touch(Node* node);
+  void read_block(Node* node, std::vector<KvBlock>* blocks);
+  bool read_checkpoint(Node* node, Checkpoint* checkpoint);
+  bool drop_one();
+  void drop(const Part& part);
+  bool save(const Part& part);
+  bool make_room_on_disk(PrefixPart part, uint64_t last_use);
+  void forget_on_disk(const Part& part);
+  template <class Visit>
+  void visit_all(Visit visit);
+  bool is_useless(const Node& node) const;
+  Part next_in_memory();
+  Part next_on_disk();
+  void remove(Node* node);
+  void remove_checkpoint(Node* node, uint32_t position);
+  const Digest& digest_of(Node* node);
+  PrefixName name_of(Node* node, uint32_t position);
+  void take_from_disk();
+  Node* take_from_disk(const PrefixStore::Found& found, const std::map<Digest, Node*>& parents);
 
-  KvPrice price_;
-  Entries entries_;
+  std::shared_ptr<KvMemory> memory_;
+  PrefixStore* store_;
+  uint64_t checkpoint_bytes_;  // of each
+  bool is_recurrent_;
+  Node root_;
+  uint64_t uses_ = 0;
+  uint32_t blocks_ = 0;       // in memory
+  uint32_t checkpoints_ = 0;  // in memory
 };
 
 }  // namespace potluck

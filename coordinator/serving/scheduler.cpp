@@ -45,9 +45,12 @@ std::optional<CompletionId> Scheduler::next(
   // may_start() compares prompts: it is asked as seldom as can be.
   if (active() >= options_.most_active) return std::nullopt;
   const Entry* first = nullptr;
+  // A background request that started beside these would be sent back for them at once.
+  bool skips_background = any_interactive(false);
   for (const auto& [id, entry] : entries_) {
     // What was given back is for those that lack it.
     if (entry.is_starved) return std::nullopt;
+    if (skips_background && entry.request.background) continue;
     if (entry.is_active || (first != nullptr && !comes_first(entry, *first))) continue;
     if (may_start(id)) first = &entry;
   }
@@ -58,8 +61,10 @@ std::optional<CompletionId> Scheduler::next(
 
 bool Scheduler::fits(const Entry& entry) const {
   if (active() >= options_.most_active) return false;
+  if (active() == 0) return true;
   uint64_t bytes = options_.price.of(starting_positions(entry.request));
-  return active() == 0 || reserved_bytes() + bytes <= options_.budget;
+  if (options_.shared_bytes) bytes -= std::min(bytes, options_.shared_bytes(entry.request.id));
+  return reserved_bytes() + bytes <= options_.budget;
 }
 
 uint32_t Scheduler::starting_positions(const QueuedRequest& request) const {
@@ -67,20 +72,24 @@ uint32_t Scheduler::starting_positions(const QueuedRequest& request) const {
                   std::min(request.tokens + kAttentionChunk, request.most_positions));
 }
 
-uint64_t Scheduler::starting_bytes(CompletionId id) const {
-  return options_.price.of(starting_positions(entries_.at(id).request));
-}
-
-void Scheduler::start(CompletionId id, uint32_t cached, uint32_t held, uint32_t due) {
+void Scheduler::prepare(CompletionId id, uint32_t taken) {
   Entry& entry = entries_.at(id);
-  CHECK(!entry.is_active && due > 0);
+  if (!entry.is_active) entry.started = ++starts_;
   entry.is_active = true;
   entry.is_requeued = false;
   entry.is_answering = false;
+  entry.is_under_way = true;  // no step gets rows of it, and it is not sent back
+  entry.reserved = starting_positions(entry.request);
+  entry.taken = taken;
+}
+
+void Scheduler::start(CompletionId id, uint32_t cached, uint32_t due) {
+  CHECK(due > 0);
+  prepare(id, cached + 1);  // its first step needs no less
+  Entry& entry = entries_.at(id);
+  entry.is_under_way = false;
   entry.position = cached;
   entry.due = due;
-  entry.reserved = std::max(starting_positions(entry.request), held);
-  entry.started = ++starts_;
 }
 
 std::vector<PlannedRows> Scheduler::plan() {
@@ -150,6 +159,7 @@ void Scheduler::plan_prompts(bool with_background, std::vector<PlannedRows>* pla
 
 void Scheduler::add(Entry& entry, uint32_t rows, std::vector<PlannedRows>* planned) {
   entry.is_under_way = true;
+  entry.taken = std::max(entry.taken, entry.position + rows);
   entry.last_plan = plans_;
   planned->push_back({entry.request.id, rows});
 }
@@ -164,8 +174,8 @@ uint32_t Scheduler::next_positions(const Entry& entry) const {
 
 bool Scheduler::can_reserve(const Entry& entry, uint32_t positions) const {
   if (positions <= entry.reserved || active() <= 1) return true;
-  uint64_t others = reserved_bytes() - options_.price.of(entry.reserved);
-  return others + options_.price.of(positions) <= options_.budget;
+  uint64_t more = options_.price.of(positions) - options_.price.of(entry.reserved);
+  return reserved_bytes() + more <= options_.budget;
 }
 
 bool Scheduler::reserve(Entry& entry) {
@@ -190,23 +200,27 @@ void Scheduler::go_on(CompletionId id, uint32_t rows, bool is_answer) {
   entry.is_answering = is_answer;
 }
 
+// A request that is not in the background waits, and for nothing but memory or a place.
+bool Scheduler::waits_for_room(const Entry& entry) const {
+  return !entry.is_active && !entry.request.background && !fits(entry);
+}
+
 std::optional<CompletionId> Scheduler::victim() const {
   bool is_needed = std::ranges::any_of(entries_, [this](const auto& entry) {
     return entry.second.is_starved && !can_reserve(entry.second, next_positions(entry.second));
   });
+  bool background_needed = !is_needed && any_background_active() &&
+                           std::ranges::any_of(entries_, [this](const auto& entry) {
+                             return waits_for_room(entry.second);
+                           });
+  if (!is_needed && !background_needed) return std::nullopt;
   const Entry* last = nullptr;
-  bool background_needed = false;
-  for (const auto& [id, entry] : entries_) {
-    bool waits = !entry.is_active && !entry.request.background;
-    background_needed = background_needed || (waits && !fits(entry));
-  }
   for (const auto& [id, entry] : entries_) {
     if (!entry.is_active || (!is_needed && !entry.request.background)) continue;
     auto rank = [](const Entry& of) { return std::tuple(of.request.background, of.started); };
     if (last == nullptr || rank(entry) > rank(*last)) last = &entry;
   }
   if (last == nullptr || last->is_under_way) return std::nullopt;
-  if (!is_needed && !background_needed) return std::nullopt;
   return last->request.id;
 }
 
@@ -219,6 +233,7 @@ void Scheduler::requeue(CompletionId id, uint32_t tokens) {
   entry.request.tokens = tokens;
   entry.due = 0;
   entry.reserved = 0;
+  entry.taken = 0;
 }
 
 void Scheduler::remove(CompletionId id) {
@@ -229,10 +244,14 @@ void Scheduler::remove(CompletionId id) {
   if (is_last) served_.erase(user);
 }
 
+// What is held is counted where it is, as requests share it; to it comes what they have reserved
+// beyond.
 uint64_t Scheduler::reserved_bytes() const {
-  uint64_t bytes = 0;
+  uint64_t bytes = options_.held_bytes ? options_.held_bytes() : 0;
   for (const auto& [id, entry] : entries_) {
-    if (entry.is_active) bytes += options_.price.of(entry.reserved);
+    if (!entry.is_active) continue;
+    uint32_t held = options_.held_bytes ? kv_blocks(std::min(entry.taken, entry.reserved)) : 0;
+    bytes += options_.price.fixed + options_.price.of_blocks(kv_blocks(entry.reserved) - held);
   }
   return bytes;
 }
@@ -258,6 +277,12 @@ uint32_t Scheduler::active_of(const std::string& user) const {
 uint64_t Scheduler::served(const std::string& user) const {
   auto found = served_.find(user);
   return found == served_.end() ? 0 : found->second;
+}
+
+bool Scheduler::any_background_active() const {
+  return std::ranges::any_of(entries_, [](const auto& entry) {
+    return entry.second.is_active && entry.second.request.background;
+  });
 }
 
 bool Scheduler::any_interactive(bool active) const {

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "coordinator/serving/completion.h"
-#include "coordinator/serving/kv_price.h"
+#include "engine/model/kv_price.h"
 
 namespace potluck {
 
@@ -29,6 +29,10 @@ struct SchedulerOptions {
   uint32_t steps = 1;            // under way at a time
   KvPrice price;
   uint64_t budget = 0;  // bytes of KV; must hold any request by itself
+  // Bytes of the blocks that active requests have, those that they share once; and of those that
+  // a waiting one would share with them. Empty: nothing is shared.
+  std::function<uint64_t()> held_bytes = {};
+  std::function<uint64_t(CompletionId)> shared_bytes = {};
 };
 
 struct QueuedRequest {
@@ -54,9 +58,11 @@ class Scheduler {
   std::optional<uint32_t> enqueue(QueuedRequest request);
   // Who of those that wait, and may start, starts now: there is a place and memory for it.
   std::optional<CompletionId> next(const std::function<bool(CompletionId)>& may_start) const;
-  // It starts with so many tokens in a cache that has had `held` positions filled. `due` of its
-  // tokens are to be computed first.
-  void start(CompletionId id, uint32_t cached, uint32_t held, uint32_t due);
+  // It starts with so many tokens in its cache. `due` of its tokens are to be computed first.
+  void start(CompletionId id, uint32_t cached, uint32_t due);
+  // The same in two halves: it has its place and its memory, of which it has taken `taken`
+  // positions so far, but what it begins with is still being read. To be repeated as that grows.
+  void prepare(CompletionId id, uint32_t taken);
 
   // Changes how many rows of prompts a step may have while anything is being answered.
   void set_prefill_beside(uint32_t rows) { options_.prefill_beside = rows; }
@@ -76,7 +82,6 @@ class Scheduler {
   void remove(CompletionId id);
 
   uint64_t reserved_bytes() const;
-  uint64_t starting_bytes(CompletionId id) const;  // what it will have reserved when it starts
   size_t waiting() const;
   size_t active() const { return entries_.size() - waiting(); }
 
@@ -91,6 +96,7 @@ class Scheduler {
     uint32_t position = 0;
     uint32_t due = 0;
     uint32_t reserved = 0;  // positions
+    uint32_t taken = 0;     // of these, positions that its cache has blocks for
     uint64_t started = 0;   // in which order
     uint64_t last_plan = 0;
   };
@@ -111,6 +117,8 @@ class Scheduler {
   uint32_t active_of(const std::string& user) const;
   uint64_t served(const std::string& user) const;
   bool any_interactive(bool active) const;
+  bool any_background_active() const;
+  bool waits_for_room(const Entry& entry) const;
 
   SchedulerOptions options_;
   std::map<CompletionId, Entry> entries_;

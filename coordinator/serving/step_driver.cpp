@@ -61,7 +61,7 @@ bool StepDriver::poll(const PartSink& sink) {
 }
 
 void StepDriver::end(Slot& slot, const PartSink& sink) {
-  slot.run->fill_good_caches();
+  if (!slot.run->status()) slot.run->fill_good_caches();
   Status executor_status = slot.run->reached_end() ? Status() : slot.run->status();
   slot.run.reset();
   uint32_t row = 0;

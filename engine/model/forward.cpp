@@ -97,6 +97,8 @@ void Forward::Step::begin(std::span<const ForwardRow> wanted) {
     CHECK(row.position == (follows ? wanted[i - 1].position + 1 : row.cache->length()));
     CHECK(row.position < row.cache->capacity());
     CHECK(row.token >= 0 && static_cast<uint32_t>(row.token) < config.vocabulary);
+    // Where memory is shared, its owner has seen to it that there is enough.
+    CHECK(row.cache->extend(row.position + 1));
     rows.rows.push_back({row.cache, row.position});
     rows.caches.push_back(row.cache);
     rows.sources.push_back(static_cast<uint32_t>(i));

@@ -3,65 +3,67 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/model/kv_price.h"
 
 namespace potluck {
-namespace {
-
-struct LayerCounts {
-  uint32_t attention = 0;
-  uint32_t recurrent = 0;
-};
-
-// Counts layers by kind; `slots`, if given, gets each layer's number among its kind.
-LayerCounts count_layers(const ModelConfig& config, std::vector<uint32_t>* slots) {
-  LayerCounts counts;
-  for (uint32_t layer = 0; layer < config.layers; ++layer) {
-    bool recurrent = config.mixer(layer) == MixerKind::kDeltaNet;
-    uint32_t slot = recurrent ? counts.recurrent++ : counts.attention++;
-    if (slots != nullptr) slots->push_back(slot);
-  }
-  return counts;
-}
-
-}  // namespace
 
 KvCache::KvCache(const ModelConfig& config, KvType type, uint32_t positions)
-    : type_(type),
-      kv_heads_(config.kv_heads),
-      head_dim_(config.head_dim),
-      value_dim_(config.value_dim),
+    : KvCache(config, std::make_shared<KvMemory>(config, type, kv_blocks(positions)), positions) {}
+
+KvCache::KvCache(const ModelConfig& config, std::shared_ptr<KvMemory> memory, uint32_t positions)
+    : memory_(std::move(memory)),
+      head_bytes_(memory_->key_bytes() + memory_->value_bytes()),
       capacity_(positions),
-      key_bytes_(kAttentionChunk * kv_bytes(type, config.head_dim)),
-      value_bytes_(kAttentionChunk * kv_bytes(type, config.value_dim)),
-      attention_layers_(count_layers(config, &slots_).attention),
-      recurrent_(count_layers(config, nullptr).recurrent, config.delta) {
+      recurrent_(KvMemory::recurrent_layers(config), config.delta) {
   CHECK(positions > 0);
-  uint64_t chunks = (uint64_t{positions} + kAttentionChunk - 1) / kAttentionChunk;
-  memory_ = Buffer(chunks * kAttentionChunk * bytes_per_position(config, type),
-                   "the KV cache (--ctx, --kv)");
 }
 
 uint64_t KvCache::bytes_per_position(const ModelConfig& config, KvType type) {
-  uint64_t heads = uint64_t{count_layers(config, nullptr).attention} * config.kv_heads;
-  return heads * (kv_bytes(type, config.head_dim) + kv_bytes(type, config.value_dim));
+  return KvMemory::bytes_per_position(config, type);
 }
 
 uint64_t KvCache::fixed_bytes(const ModelConfig& config) {
-  return RecurrentState::bytes_for(count_layers(config, nullptr).recurrent, config.delta);
+  return RecurrentState::bytes_for(KvMemory::recurrent_layers(config), config.delta);
 }
 
 uint64_t KvCache::bytes_for(const ModelConfig& config, KvType type, uint32_t positions) {
-  return fixed_bytes(config) +
-         round_up<uint64_t>(positions, kAttentionChunk) * bytes_per_position(config, type);
+  return KvPrice(config, type).of(positions);
 }
 
-uint64_t KvCache::offset(uint32_t layer, uint32_t kv_head, uint32_t chunk) const {
-  uint64_t before = uint64_t{chunk} * attention_layers_ + slots_[layer];
-  return (before * kv_heads_ + kv_head) * (key_bytes_ + value_bytes_);
+bool KvCache::extend(uint32_t end) {
+  CHECK(end <= capacity_);
+  if (end > length_ && !own_last_block()) return false;
+  while (blocks_.size() < kv_blocks(end)) {
+    std::optional<KvBlock> block = memory_->take();
+    if (!block) return false;
+    blocks_.push_back(std::move(*block));
+  }
+  return true;
+}
+
+// What it did not write itself it must not write into: others read there, or have written other
+// positions behind the length.
+bool KvCache::own_last_block() {
+  if (owns_last_ || length_ % kKvBlockPositions == 0) return owns_last_ = true;
+  KvBlock& last = blocks_[length_ / kKvBlockPositions];
+  if (!last.is_alone()) {
+    std::optional<KvBlock> copy = memory_->take();
+    if (!copy) return false;
+    std::copy_n(last.data(), memory_->block_bytes(), copy->data());
+    last = std::move(*copy);
+  }
+  return owns_last_ = true;
 }
 
 void KvCache::set_length(uint32_t length) {
   CHECK(length <= capacity_);
+  if (length > length_) {
+    CHECK(extend(length));
+  } else if (length < length_) {
+    // From the last one on: what is taken next lies in order again.
+    while (blocks_.size() > kv_blocks(length)) blocks_.pop_back();
+    owns_last_ = false;  // others may have begun behind the new length
+  }
   recurrent_.set_length(length);
   length_ = length;
 }
@@ -72,37 +74,44 @@ uint32_t KvCache::rewind(uint32_t length) {
   return length_;
 }
 
-uint32_t KvCache::copy_prefix(const KvCache& from, uint32_t length) {
-  CHECK(length_ == 0 && type_ == from.type_ && attention_layers_ == from.attention_layers_ &&
-        key_bytes_ == from.key_bytes_ && value_bytes_ == from.value_bytes_);
-  uint32_t copied = from.copyable(length);
-  CHECK(copied <= capacity_);
-  // Chunk by chunk, whole, as all of a chunk lies together: what is beyond the length is written
-  // again before it is read.
-  uint64_t chunks = (uint64_t{copied} + kAttentionChunk - 1) / kAttentionChunk;
-  uint64_t chunk_bytes = uint64_t{attention_layers_} * kv_heads_ * (key_bytes_ + value_bytes_);
-  std::copy_n(from.memory_.data(), chunks * chunk_bytes, memory_.data());
-  recurrent_.copy_from(from.recurrent_, copied);
-  length_ = copied;
-  return copied;
+uint32_t KvCache::share_prefix(const KvCache& from, uint32_t length) {
+  CHECK(length_ == 0 && memory_ == from.memory_);
+  uint32_t shared = from.copyable(length);
+  CHECK(shared <= capacity_);
+  recurrent_.copy_from(from.recurrent_, shared);
+  blocks_.clear();
+  for (uint32_t i = 0; i < kv_blocks(shared); ++i) blocks_.push_back(from.blocks_[i].share());
+  owns_last_ = false;
+  length_ = shared;
+  return shared;
+}
+
+void KvCache::begin(std::vector<KvBlock> blocks, uint32_t length, const RecurrentSnapshot* state) {
+  CHECK(length_ == 0 && length <= capacity_ && blocks.size() == kv_blocks(length));
+  recurrent_.begin(length, state);
+  blocks_ = std::move(blocks);
+  owns_last_ = false;
+  length_ = length;
 }
 
 void KvCache::put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
                   const float* value) {
-  CHECK(kv_head < kv_heads_ && position < capacity_);
-  std::byte* keys = memory_.data() + offset(layer, kv_head, position / kAttentionChunk);
-  store_key(type_, head_dim_, key, position % kAttentionChunk, keys);
-  store_value(type_, value_dim_, value, position % kAttentionChunk, keys + key_bytes_);
+  CHECK(kv_head < memory_->kv_heads() && position / kKvBlockPositions < blocks_.size());
+  std::byte* keys = blocks_[position / kKvBlockPositions].data() + offset(layer, kv_head);
+  uint32_t place = position % kAttentionChunk;
+  store_key(type(), memory_->head_dim(), key, place, keys);
+  store_value(type(), memory_->value_dim(), value, place, keys + memory_->key_bytes());
 }
 
 AttentionChunk KvCache::chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const {
-  CHECK(uint64_t{chunk} * kAttentionChunk < capacity_);
+  static_assert(kKvBlockPositions == kAttentionChunk);
+  CHECK(chunk < blocks_.size());
   AttentionChunk view;
-  view.type = type_;
-  view.head_dim = head_dim_;
-  view.value_dim = value_dim_;
-  view.keys = memory_.data() + offset(layer, kv_head, chunk);
-  view.values = view.keys + key_bytes_;
+  view.type = type();
+  view.head_dim = memory_->head_dim();
+  view.value_dim = memory_->value_dim();
+  view.keys = blocks_[chunk].data() + offset(layer, kv_head);
+  view.values = view.keys + memory_->key_bytes();
   return view;
 }
 

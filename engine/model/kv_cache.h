@@ -1,63 +1,71 @@
-// KvCache: what one conversation keeps of its tokens, for all layers, on the coordinator only. Per
-// chunk of positions, layer and KV head first the keys, then the values, as kv_format.h says:
+// KvCache: what one conversation keeps of its tokens, for all layers, on the coordinator only: keys
+// and values in blocks of positions (kv_memory.h), and the recurrent state of layers that do not
+// attend (recurrent_state.h).
 //
-//   [position / kAttentionChunk][layer][kv_head] of keys, values
-//
-// Layers that do not attend have no place there; their state is recurrent (recurrent_state.h).
-// Address space is reserved for the whole context; memory is taken chunk by chunk as positions are
-// filled, in whole huge pages, because all that belongs to a chunk lies together. Belongs to one
-// session; one thread.
+// Caches that begin alike share blocks. A block is only ever appended to, so a cache may go on
+// writing into its last one while others read the positions before; a cache that did not write the
+// last one itself copies it before it writes. Belongs to one session; one thread, that of its
+// memory.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
-#include "engine/base/buffer.h"
-#include "engine/kernels/kernels.h"
-#include "engine/model/config.h"
+#include "engine/model/kv_memory.h"
 #include "engine/model/recurrent_state.h"
 
 namespace potluck {
 
 class KvCache {
  public:
-  // `positions`: at least 1. Throws OutOfMemory where even the address space is refused.
+  // With memory of its own. `positions`: at least 1. Throws OutOfMemory where even the address
+  // space is refused.
   KvCache(const ModelConfig& config, KvType type, uint32_t positions);
+  // Over memory that it shares, and that was made for the same configuration.
+  KvCache(const ModelConfig& config, std::shared_ptr<KvMemory> memory, uint32_t positions);
 
-  KvType type() const { return type_; }
+  KvType type() const { return memory_->type(); }
   uint32_t capacity() const { return capacity_; }
   // Positions [0, length) are filled in every layer.
   uint32_t length() const { return length_; }
-  // Declares positions below `length` filled (after a step), or forgets those from `length` on. A
-  // model with recurrent layers can only go where a step has ended or where rewind() would stop
-  // (CHECK); 0 is always possible.
+  // Takes the blocks for positions below `end`, at most the capacity (CHECK), and sees to it that
+  // those from the length on may be written. False if there are not enough free blocks; the cache
+  // is then as good as before.
+  bool extend(uint32_t end);
+  // Declares positions below `length` filled (after a step), or forgets those from `length` on,
+  // whose blocks it gives back. A model with recurrent layers can only go where a step has ended or
+  // where rewind() would stop (CHECK); 0 is always possible.
   void set_length(uint32_t length);
   // Goes back to `length`, or, if a recurrent state is not known there, to the nearest position
   // before it where it is (recurrent_state.h says which those are). Returns the new length: tokens
   // from there on must be computed again.
   uint32_t rewind(uint32_t length);
-  // Where rewind() would stop.
-  uint32_t reachable(uint32_t length) const { return recurrent_.reachable(length); }
-  // Makes this cache, which must be empty (CHECK), hold the first positions of another one of the
-  // same model and type: up to `length`, or to where copyable() stops. Returns the new length. A
-  // step may be under way in the other one.
-  uint32_t copy_prefix(const KvCache& from, uint32_t length);
-  // The nearest position up to `length` from which a copy can go on. Without recurrent layers that
-  // is any that is filled.
+  // Makes this cache, which must be empty (CHECK), begin with the first positions of another one
+  // over the same memory (CHECK): up to `length`, or to where copyable() stops. Returns the new
+  // length. Only a recurrent state is copied. A step may be under way in the other one.
+  uint32_t share_prefix(const KvCache& from, uint32_t length);
+  // The nearest position up to `length` from which share_prefix() can go on. Without recurrent
+  // layers that is any that is filled.
   uint32_t copyable(uint32_t length) const {
     return recurrent_.copyable(length < length_ ? length : length_);
   }
+  // Makes this cache, which must be empty (CHECK), begin with `length` positions in these blocks.
+  // `state`: that of the recurrent layers there; null without such layers.
+  void begin(std::vector<KvBlock> blocks, uint32_t length, const RecurrentSnapshot* state);
+
   // Keeps what is needed for a rewind() to the current length: worth calling where a prompt or a
-  // message ends. Costs nothing in a model without recurrent layers.
-  void checkpoint() { recurrent_.checkpoint(); }
+  // message ends. Returns it for others to begin from; null in a model without recurrent layers.
+  std::shared_ptr<const RecurrentSnapshot> checkpoint() { return recurrent_.checkpoint(); }
 
   // Before advance(): see RecurrentState.
   void settle(ThreadPool& pool) { recurrent_.settle(pool); }
   // The state of a delta net layer, around a step that ends before position `end`.
   RecurrentState::Versions advance(uint32_t layer, uint32_t end) {
-    return recurrent_.advance(slots_[layer], end);
+    return recurrent_.advance(memory_->slot(layer), end);
   }
 
   // Stores one position of one layer and KV head, rounding to the cache's type (nearest even).
+  // extend() has seen to the block (CHECK).
   void put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
            const float* value);
 
@@ -65,26 +73,26 @@ class KvCache {
   // sets which are visible, and the scale.
   AttentionChunk chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const;
 
+  std::span<const KvBlock> blocks() const { return blocks_; }
+
   // What a position takes, and what a conversation takes regardless of length.
   static uint64_t bytes_per_position(const ModelConfig& config, KvType type);
   static uint64_t fixed_bytes(const ModelConfig& config);
-  // All of it, when `positions` are filled: whole chunks.
+  // All of it, when `positions` are filled: whole blocks.
   static uint64_t bytes_for(const ModelConfig& config, KvType type, uint32_t positions);
 
  private:
-  uint64_t offset(uint32_t layer, uint32_t kv_head, uint32_t chunk) const;
+  uint64_t offset(uint32_t layer, uint32_t kv_head) const {
+    return (uint64_t{memory_->slot(layer)} * memory_->kv_heads() + kv_head) * head_bytes_;
+  }
+  bool own_last_block();
 
-  KvType type_;
-  uint32_t kv_heads_;
-  uint32_t head_dim_;
-  uint32_t value_dim_;
+  std::shared_ptr<KvMemory> memory_;
+  uint64_t head_bytes_;  // keys and values of a block's KV head
   uint32_t capacity_;
-  uint64_t key_bytes_;  // of one chunk of one KV head
-  uint64_t value_bytes_;
   uint32_t length_ = 0;
-  std::vector<uint32_t> slots_;  // [layers]: which of the layers of its kind it is
-  uint32_t attention_layers_;
-  Buffer memory_;
+  std::vector<KvBlock> blocks_;
+  bool owns_last_ = true;  // the block at the length was written by this cache alone
   RecurrentState recurrent_;
 };
 

@@ -40,14 +40,13 @@ uint64_t RecurrentState::bytes_for(uint32_t layers, const DeltaNetConfig& config
   return layers * (versions + kLoggedRows * input_values(config)) * sizeof(float);
 }
 
+uint64_t RecurrentState::snapshot_bytes(uint32_t layers, const DeltaNetConfig& config) {
+  return layers * state_values(layers, config) * sizeof(float);
+}
+
 float* RecurrentState::values_of(Version& version, uint32_t layer) {
   if (version.values.empty()) version.values = Buffer(values() * sizeof(float));
   return version.values.as<float>().data() + layer * values_per_layer_;
-}
-
-void RecurrentState::copy(Version& from, Version& to) {
-  to.position = from.position;
-  std::copy_n(values_of(from, 0), values(), values_of(to, 0));
 }
 
 RecurrentState::Log RecurrentState::log_of(uint32_t layer) {
@@ -75,11 +74,13 @@ RecurrentState::Versions RecurrentState::advance(uint32_t layer, uint32_t end) {
 uint32_t RecurrentState::reachable(uint32_t length) const {
   if (empty()) return length;
   uint32_t best = 0;
-  auto consider = [&](const Version& version) {
-    if (version.position <= length) best = std::max(best, version.position);
+  auto consider = [&](uint32_t position) {
+    if (position <= length) best = std::max(best, position);
   };
-  for (const Version& version : versions_) consider(version);
-  for (const Version& version : checkpoints_) consider(version);
+  for (const Version& version : versions_) consider(version.position);
+  for (const Snapshot& checkpoint : checkpoints_) {
+    if (checkpoint != nullptr) consider(checkpoint->position);
+  }
   uint32_t step = versions_[1 - current_].position;
   if (logged_rows_ > 0 && length > step) best = std::max(best, std::min(length, length_));
   return best;
@@ -88,22 +89,24 @@ uint32_t RecurrentState::reachable(uint32_t length) const {
 uint32_t RecurrentState::copyable(uint32_t length) const {
   if (empty()) return length;
   uint32_t best = 0;
-  auto consider = [&](const Version& version) {
-    if (version.position > length || version.position <= best) return;
-    if (version_at(version.position) != nullptr) best = version.position;
+  auto consider = [&](uint32_t position) {
+    if (position > length || position <= best) return;
+    if (values_at(position) != nullptr) best = position;
   };
-  for (const Version& version : versions_) consider(version);
-  for (const Version& version : checkpoints_) consider(version);
+  for (const Version& version : versions_) consider(version.position);
+  for (const Snapshot& checkpoint : checkpoints_) {
+    if (checkpoint != nullptr) consider(checkpoint->position);
+  }
   return best;
 }
 
-const RecurrentState::Version* RecurrentState::version_at(uint32_t position) const {
+const Buffer* RecurrentState::values_at(uint32_t position) const {
   const Version& current = versions_[current_];
   const Version& other = versions_[1 - current_];
-  if (current.position == position && !unsettled_) return &current;
-  if (other.position == position) return &other;
-  for (const Version& checkpoint : checkpoints_) {
-    if (checkpoint.position == position) return &checkpoint;
+  if (current.position == position && !unsettled_) return &current.values;
+  if (other.position == position) return &other.values;
+  for (const Snapshot& checkpoint : checkpoints_) {
+    if (checkpoint != nullptr && checkpoint->position == position) return &checkpoint->values;
   }
   return nullptr;
 }
@@ -112,11 +115,23 @@ void RecurrentState::copy_from(const RecurrentState& from, uint32_t position) {
   CHECK(length_ == 0 && layers_ == from.layers_ && values_per_layer_ == from.values_per_layer_);
   length_ = position;
   if (empty() || position == 0) return;
-  const Version* version = from.version_at(position);
-  CHECK(version != nullptr);
+  const Buffer* known = from.values_at(position);
+  CHECK(known != nullptr);
   Version& current = versions_[current_];
   current.position = position;
-  std::copy_n(version->values.as<float>().data(), values(), values_of(current, 0));
+  std::copy_n(known->as<float>().data(), values(), values_of(current, 0));
+}
+
+void RecurrentState::begin(uint32_t position, const RecurrentSnapshot* from) {
+  length_ = position;
+  if (empty() || position == 0) return;
+  CHECK(from != nullptr && from->position == position &&
+        from->values.size() == values() * sizeof(float));
+  logged_rows_ = 0;
+  unsettled_ = false;
+  versions_[1 - current_].position = kNowhere;
+  versions_[current_].position = position;
+  std::copy_n(from->values.as<float>().data(), values(), values_of(versions_[current_], 0));
 }
 
 void RecurrentState::set_length(uint32_t length) {
@@ -144,9 +159,8 @@ void RecurrentState::go_back(uint32_t length) {
   logged_rows_ = into_step ? length - before.position : 0;
   unsettled_ = into_step;
   length_ = length;
-  for (Version& checkpoint : checkpoints_) {
-    if (checkpoint.position == kNowhere || checkpoint.position <= length) continue;
-    checkpoint.position = kNowhere;
+  for (Snapshot& checkpoint : checkpoints_) {
+    if (checkpoint != nullptr && checkpoint->position > length) checkpoint.reset();
   }
   if (into_step) {
     current.position = length;
@@ -158,10 +172,12 @@ void RecurrentState::go_back(uint32_t length) {
     return;
   }
   before.position = kNowhere;
-  for (Version& checkpoint : checkpoints_) {
-    if (checkpoint.position == length) return copy(checkpoint, current);
+  current.position = length;
+  for (const Snapshot& checkpoint : checkpoints_) {
+    if (checkpoint == nullptr || checkpoint->position != length) continue;
+    std::copy_n(checkpoint->values.as<float>().data(), values(), values_of(current, 0));
+    return;
   }
-  current.position = 0;
   std::fill_n(values_of(current, 0), values(), 0.0F);
 }
 
@@ -207,17 +223,22 @@ void RecurrentState::replay_history(uint32_t layer) {
   }
 }
 
-void RecurrentState::checkpoint() {
-  if (empty() || length_ == 0) return;
-  for (const Version& checkpoint : checkpoints_) {
-    if (checkpoint.position == length_) return;
+std::shared_ptr<const RecurrentSnapshot> RecurrentState::checkpoint() {
+  if (empty() || length_ == 0) return nullptr;
+  for (const Snapshot& checkpoint : checkpoints_) {
+    if (checkpoint != nullptr && checkpoint->position == length_) return checkpoint;
   }
   if (unsettled_) {
     ThreadPool alone(1);
     settle(alone);
   }
-  copy(versions_[current_], checkpoints_[oldest_]);
+  auto made = std::make_shared<RecurrentSnapshot>();
+  made->position = length_;
+  made->values = Buffer(values() * sizeof(float), "a checkpoint of a recurrent state");
+  std::copy_n(values_of(versions_[current_], 0), values(), made->values.as<float>().data());
+  checkpoints_[oldest_] = made;
   oldest_ = (oldest_ + 1) % kCheckpoints;
+  return made;
 }
 
 }  // namespace potluck

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 #include "engine/base/buffer.h"
 #include "engine/base/thread_pool.h"
@@ -28,6 +29,12 @@ struct RecurrentInputs {
   float* betas = nullptr;   // [value_heads]
 
   explicit operator bool() const { return mixed != nullptr; }
+};
+
+// The values of all layers at one position, which no longer change. Any thread may read them.
+struct RecurrentSnapshot {
+  uint32_t position = 0;
+  Buffer values;  // [layers, values_per_layer] of float
 };
 
 class RecurrentState {
@@ -50,8 +57,11 @@ class RecurrentState {
   // Takes over the values of another one at a position that is copyable(); this one must be at
   // length 0 (CHECK).
   void copy_from(const RecurrentState& from, uint32_t position);
-  // Keeps the version at the length.
-  void checkpoint();
+  // Becomes what stands in the snapshot, at its position, which is `position`. Null: there are no
+  // layers, or the position is 0.
+  void begin(uint32_t position, const RecurrentSnapshot* from);
+  // Keeps the version at the length, and returns it. Null: there are no layers, or the length is 0.
+  std::shared_ptr<const RecurrentSnapshot> checkpoint();
   // Does what going back into the last step has left to do. Needed before advance().
   void settle(ThreadPool& pool);
 
@@ -77,8 +87,9 @@ class RecurrentState {
   };
   Versions advance(uint32_t layer, uint32_t end);
 
-  // Upper bound of what one object takes.
+  // Upper bound of what one object takes, its checkpoints included; and what one snapshot takes.
   static uint64_t bytes_for(uint32_t layers, const DeltaNetConfig& config);
+  static uint64_t snapshot_bytes(uint32_t layers, const DeltaNetConfig& config);
 
  private:
   static constexpr uint32_t kNowhere = UINT32_MAX;
@@ -89,11 +100,12 @@ class RecurrentState {
   };
 
   bool empty() const { return layers_ == 0; }
-  // The version at a position below or at the length, if its values are there; or null.
-  const Version* version_at(uint32_t position) const;
+  using Snapshot = std::shared_ptr<const RecurrentSnapshot>;
+
+  // The values at a position below or at the length, if they are there; or null.
+  const Buffer* values_at(uint32_t position) const;
   uint64_t values() const { return layers_ * values_per_layer_; }
   float* values_of(Version& version, uint32_t layer);
-  void copy(Version& from, Version& to);
   void go_back(uint32_t length);
   Log log_of(uint32_t layer);
   uint32_t replay_tasks() const { return layers_ * config_.value_heads; }
@@ -111,10 +123,10 @@ class RecurrentState {
   // logged, all of them or none; and whether versions_[current_] is still to be computed from them.
   uint32_t logged_rows_ = 0;
   bool unsettled_ = false;
-  uint32_t log_capacity_ = 0;  // rows
-  Buffer log_;                 // [layers, log_capacity_, inputs of a row]
-  std::array<Version, kCheckpoints> checkpoints_;
-  uint32_t oldest_ = 0;  // of the checkpoints
+  uint32_t log_capacity_ = 0;                       // rows
+  Buffer log_;                                      // [layers, log_capacity_, inputs of a row]
+  std::array<Snapshot, kCheckpoints> checkpoints_;  // or null
+  uint32_t oldest_ = 0;                             // of the checkpoints
 };
 
 }  // namespace potluck

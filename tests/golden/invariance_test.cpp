@@ -164,9 +164,9 @@ TEST_P(Invariance, Rewinding) {
   EXPECT_EQ(*tokens, fresh.tokens);
 }
 
-// A copy of the first positions continues like a cache of its own, and the source like before. A
-// recurrent state can be copied where it is known.
-TEST_P(Invariance, CopiedPrefix) {
+// A cache that shares the first positions continues like one of its own, and the source like
+// before. A recurrent state can be copied where it is known.
+TEST_P(Invariance, SharedPrefix) {
   SoloEngine engine(GetParam().path, {});
   std::vector<TokenId> first = random_prompt(engine.config(), 290, 3);
   std::vector<TokenId> second = random_prompt(engine.config(), 300, 4);
@@ -182,18 +182,20 @@ TEST_P(Invariance, CopiedPrefix) {
     std::span<const float> logits = engine.forward().logits(0);
     return std::vector<float>(logits.begin(), logits.end());
   };
-  KvCache source(engine.config(), KvType::kF32, 512);
+  auto memory = std::make_shared<KvMemory>(engine.config(), KvType::kF32, 6);
+  KvCache source(engine.config(), memory, 512);
   go_on(source, std::span(first).first(260));
   source.checkpoint();
   go_on(source, std::span(first).first(280));
   bool recurrent = engine.config().delta.key_heads > 0;
   EXPECT_EQ(source.copyable(270), recurrent ? 260u : 270u);
-  KvCache copy(engine.config(), KvType::kF32, 512);
-  EXPECT_EQ(copy.copy_prefix(source, 270), recurrent ? 260u : 270u);
+  KvCache copy(engine.config(), memory, 512);
+  EXPECT_EQ(copy.share_prefix(source, 270), recurrent ? 260u : 270u);
+  EXPECT_EQ(memory->taken(), 2u) << "nothing is copied before it is written";
   EXPECT_EQ(go_on(copy, second), second_alone.logits);
   EXPECT_EQ(go_on(source, first), first_alone.logits);
-  KvCache whole(engine.config(), KvType::kF32, 512);
-  EXPECT_EQ(whole.copy_prefix(source, 290), 290u);
+  KvCache whole(engine.config(), memory, 512);
+  EXPECT_EQ(whole.share_prefix(source, 290), 290u);
 }
 
 // With a checkpoint nothing before it is computed again.

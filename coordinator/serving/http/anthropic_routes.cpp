@@ -26,6 +26,7 @@ void ApiRoutes::count_tokens(const Call& call) {
   if (!body) return;
   AnthropicParsed parsed = parse_anthropic_request(*body, setting());
   if (const auto* error = std::get_if<ApiError>(&parsed)) return call.reply.error(*error);
+  if (refused_while_loading(call)) return;
   const auto tokens = service_.encode(std::get<AnthropicRequest>(parsed).request.prompt);
   if (!tokens) return call.reply.error(invalid_request("", tokens.error().message));
   call.reply.json(JsonObject().add("input_tokens", tokens->size()).take());

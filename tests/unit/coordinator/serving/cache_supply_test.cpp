@@ -16,100 +16,132 @@ std::vector<TokenId> tokens(uint32_t shared, TokenId other, uint32_t length) {
 
 class CacheSupplyTest : public testing::Test {
  protected:
-  static constexpr uint64_t kPlenty = 1 << 30;
+  static constexpr uint32_t kContext = 4096;
+  explicit CacheSupplyTest(const ModelConfig& config = test::small_cache_shape())
+      : config_(config) {}
 
-  void keep(const std::vector<TokenId>& tokens, uint32_t prompt_tokens) {
-    auto length = static_cast<uint32_t>(tokens.size());
-    supply_.keep({tokens, prompt_tokens, length, 0, filled(length)}, kPlenty);
-  }
-  std::unique_ptr<KvCache> filled(uint32_t length) const {
-    auto cache = std::make_unique<KvCache>(config_, KvType::kF32, 4096);
-    cache->set_length(length);
-    return cache;
-  }
-  StartingCache start(const std::vector<TokenId>& tokens, uint64_t free_bytes = kPlenty,
-                      std::span<const RunningPrefix> running = {}) {
-    auto length = static_cast<uint32_t>(tokens.size());
-    auto started = supply_.start(tokens, running, free_bytes, price_.of(length));
+  std::unique_ptr<KvCache> start(const std::vector<TokenId>& tokens,
+                                 std::span<const RunningPrefix> running = {}) {
+    std::vector<KvBlock> blocks;
+    auto started = supply_.start(tokens, running, &blocks);
     CHECK(started.ok());
-    return std::move(*started);
+    fork_ = started->fork;
+    return std::move(started->cache);
+  }
+  void compute(KvCache& cache, uint32_t length) {
+    ASSERT_TRUE(supply_.extend(cache, length).ok());
+    test::fill(cache, config_, length);
+  }
+  // A request that computes all its tokens and ends.
+  void answer(const std::vector<TokenId>& tokens) {
+    std::unique_ptr<KvCache> cache = start(tokens);
+    compute(*cache, static_cast<uint32_t>(tokens.size()));
+    ASSERT_TRUE(supply_.keep(tokens, *cache, CheckpointKind::kTurn).ok());
   }
 
-  ModelConfig config_ = test::small_cache_shape();
+  ModelConfig config_;
   KvPrice price_{config_, KvType::kF32};
-  CacheSupply supply_{config_, KvType::kF32, 4096};
+  CacheSupply supply_{config_, KvType::kF32, kContext, price_.of(2 * kContext), nullptr};
+  uint32_t fork_ = 0;
 };
 
-TEST_F(CacheSupplyTest, AConversationGoesOnInItsOwnCache) {
-  keep(tokens(600, 1, 300), 600);
+TEST_F(CacheSupplyTest, AConversationGoesOn) {
+  answer(tokens(600, 1, 300));
   std::vector<TokenId> next = tokens(600, 1, 300);
   next.insert(next.end(), 50, 2);
-  StartingCache started = start(next);
-  EXPECT_EQ(started.cache->length(), 900u);
-  EXPECT_EQ(started.held, 900u);
-  EXPECT_EQ(supply_.kept().size(), 0u);
+  EXPECT_EQ(start(next)->length(), 900u);
 }
 
 // Asked again, it computes one token.
 TEST_F(CacheSupplyTest, TheLastTokenIsAlwaysComputed) {
-  keep(tokens(600, 1, 3), 600);
-  EXPECT_EQ(start(tokens(600, 1, 0)).cache->length(), 599u);
+  answer(tokens(600, 1, 3));
+  EXPECT_EQ(start(tokens(600, 1, 0))->length(), 599u);
 }
 
-TEST_F(CacheSupplyTest, AForkCopiesAndLeavesTheOtherOne) {
-  keep(tokens(600, 1, 1000), 1590);
-  StartingCache started = start(tokens(600, 2, 100));
-  EXPECT_EQ(started.cache->length(), 600u);
-  EXPECT_EQ(supply_.kept().size(), 1u);
-  EXPECT_EQ(supply_.kept().find(tokens(600, 1, 1000))->common, 1600u);
+TEST_F(CacheSupplyTest, AForkSharesAndLeavesTheOtherOne) {
+  answer(tokens(600, 1, 1000));
+  uint64_t kept = supply_.kept().bytes();
+  std::unique_ptr<KvCache> fork = start(tokens(600, 2, 100));
+  EXPECT_EQ(fork->length(), 600u);
+  EXPECT_EQ(supply_.held_bytes(), price_.of_blocks(3));
+  EXPECT_EQ(supply_.kept().bytes() + price_.of_blocks(2), kept) << "the last block was copied";
+  EXPECT_EQ(supply_.shared_bytes(tokens(600, 3, 100), {}), price_.of_blocks(2));
+  EXPECT_EQ(start(tokens(600, 1, 1001))->length(), 1600u);
 }
 
-// Where both do not fit, one cache serves both in turn.
-TEST_F(CacheSupplyTest, WithoutRoomForACopyAForkTakesOver) {
-  keep(tokens(600, 1, 1000), 1590);
-  StartingCache started = start(tokens(600, 2, 100), price_.of(1600) + price_.of(700) - 1);
-  EXPECT_EQ(started.cache->length(), 600u);
-  EXPECT_EQ(started.held, 1600u);
-  EXPECT_EQ(supply_.kept().size(), 0u);
-}
-
-// A template that leaves out old reasoning: the client's form of the answer is another one.
-TEST_F(CacheSupplyTest, AnAnswerInAnotherFormCostsNobodyElseACache) {
-  keep(tokens(0, 9, 1000), 1000);
-  keep(tokens(600, 1, 1000), 605);
-  uint64_t full = supply_.kept().bytes() + price_.of(700) - 1;
-  EXPECT_EQ(start(tokens(600, 2, 100), full).cache->length(), 600u);
-  EXPECT_EQ(supply_.kept().size(), 1u);
-  EXPECT_EQ(supply_.kept().find(tokens(0, 9, 1000))->common, 1000u);
-}
-
-TEST_F(CacheSupplyTest, WhatIsBeingComputedCanBeCopied) {
+TEST_F(CacheSupplyTest, WhatIsBeingComputedIsShared) {
   std::vector<TokenId> other = tokens(600, 1, 200);
-  std::unique_ptr<KvCache> cache = filled(500);
+  std::unique_ptr<KvCache> cache = start(other);
+  compute(*cache, 500);
   RunningPrefix running{other, 800, cache.get()};
   std::vector<TokenId> wanted = tokens(600, 2, 10);
   EXPECT_TRUE(supply_.should_wait(wanted, {&running, 1})) << "a hundred more will be there soon";
-  EXPECT_EQ(start(wanted, kPlenty, {&running, 1}).cache->length(), 500u);
-  cache->set_length(700);
+  EXPECT_EQ(supply_.shared_bytes(wanted, {&running, 1}), price_.of_blocks(1));
+  EXPECT_EQ(start(wanted, {&running, 1})->length(), 500u);
+  compute(*cache, 700);
   EXPECT_FALSE(supply_.should_wait(wanted, {&running, 1}));
-  EXPECT_EQ(start(wanted, kPlenty, {&running, 1}).cache->length(), 600u);
+  std::unique_ptr<KvCache> second = start(wanted, {&running, 1});
+  EXPECT_EQ(second->length(), 600u);
+  EXPECT_EQ(supply_.held_bytes(), price_.of_blocks(3 + 1));
   EXPECT_FALSE(supply_.should_wait(tokens(20, 2, 10), {&running, 1}));
 }
 
 // What a running request has in common with it says nothing about a kept one.
 TEST_F(CacheSupplyTest, AKeptCacheGivesWhatItSharesItself) {
-  keep(tokens(500, 1, 10), 510);
+  answer(tokens(500, 1, 10));
   std::vector<TokenId> other = tokens(600, 2, 10);
-  std::unique_ptr<KvCache> cache = filled(100);
+  std::unique_ptr<KvCache> cache = start(other);
+  cache->set_length(100);
   RunningPrefix running{other, 610, cache.get()};
-  EXPECT_EQ(start(tokens(600, 3, 10), kPlenty, {&running, 1}).cache->length(), 500u);
+  EXPECT_EQ(start(tokens(600, 3, 10), {&running, 1})->length(), 500u);
 }
 
-TEST_F(CacheSupplyTest, MakesRoomForWhatStarts) {
-  for (TokenId other : {1, 2, 3}) keep(tokens(0, other, 500), 500);
-  uint64_t bytes = price_.of(500);
-  EXPECT_EQ(start(tokens(0, 4, 500), 3 * bytes).cache->length(), 0u);
-  EXPECT_EQ(supply_.kept().size(), 2u);
+TEST_F(CacheSupplyTest, MemoryOfWhatIsKeptIsForThoseThatNeedIt) {
+  for (TokenId other : {1, 2, 3}) answer(tokens(0, other, 2500));
+  EXPECT_EQ(supply_.kept().blocks(), 30u);
+  std::unique_ptr<KvCache> first = start(tokens(0, 4, 4000));
+  compute(*first, 4000);
+  std::unique_ptr<KvCache> second = start(tokens(0, 5, 4096));
+  compute(*second, 4096);
+  EXPECT_LE(supply_.kept().blocks(), 1u);
+  std::unique_ptr<KvCache> third = start(tokens(0, 6, 4096));
+  EXPECT_FALSE(supply_.extend(*third, 4096).ok());
+  std::vector<KvBlock> blocks;
+  EXPECT_FALSE(supply_.start(tokens(0, 7, 10), {}, &blocks).ok());
+}
+
+TEST_F(CacheSupplyTest, WithoutRecurrentLayersNothingStops) {
+  EXPECT_EQ(supply_.next_stop(0, 300, 4000), 4000u);
+  EXPECT_FALSE(supply_.is_regular_stop(1024));
+}
+
+class RecurrentSupplyTest : public CacheSupplyTest {
+ protected:
+  RecurrentSupplyTest() : CacheSupplyTest(test::small_recurrent_shape()) {}
+};
+
+// Where requests part, at regular distances, and before the marks that begin an answer.
+TEST_F(RecurrentSupplyTest, StopsWhereOthersMayBegin) {
+  EXPECT_EQ(supply_.next_stop(0, 300, 4000), 300u);
+  EXPECT_EQ(supply_.next_stop(300, 300, 4000), 1024u);
+  EXPECT_EQ(supply_.next_stop(1024, 0, 4000), 2048u);
+  EXPECT_EQ(supply_.next_stop(3072, 0, 4000), 3992u);
+  EXPECT_EQ(supply_.next_stop(3992, 0, 4000), 4000u);
+  EXPECT_EQ(supply_.next_stop(3990, 0, 4000), 4000u);
+  EXPECT_TRUE(supply_.is_regular_stop(1024));
+  EXPECT_FALSE(supply_.is_regular_stop(1025));
+}
+
+TEST_F(RecurrentSupplyTest, TheSecondThatPartsMakesTheCheckpoint) {
+  answer(tokens(600, 1, 300));
+  std::vector<TokenId> second = tokens(600, 2, 300);
+  std::unique_ptr<KvCache> cache = start(second);
+  EXPECT_EQ(cache->length(), 0u);
+  EXPECT_EQ(fork_, 600u);
+  compute(*cache, 600);
+  ASSERT_TRUE(supply_.keep(second, *cache, CheckpointKind::kLasting).ok());
+  EXPECT_EQ(start(tokens(600, 3, 10))->length(), 600u);
+  EXPECT_EQ(fork_, 0u);
 }
 
 }  // namespace

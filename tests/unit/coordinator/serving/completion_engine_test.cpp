@@ -7,11 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/base/random.h"
-#include "tests/support/reluctant_executor.h"
-#include "tests/support/solo_engine.h"
-#include "tests/support/test_files.h"
-#include "tests/unit/coordinator/serving/recorded_answer.h"
+#include "engine/chat/answer_grammar.h"
+#include "tests/unit/coordinator/serving/engine_rig.h"
 #include "tests/unit/engine/model/tiny_model.h"
 
 namespace potluck {
@@ -20,12 +17,10 @@ namespace {
 using test::RecordedAnswer;
 using testing::HasSubstr;
 
-constexpr const char* kTemplate =
-    "{% for m in messages %}{{ m.role ~ ': ' ~ m.content ~ '\\n' }}{% endfor %}assistant: ";
-
-std::string fixture(const std::string& name) {
-  return test::data_path("arch/" + name + "/model.gguf");
-}
+using Rig = test::EngineRig;
+using test::ask;
+using test::run_to_end;
+using test::submit;
 
 EngineOptions some_options() {
   EngineOptions options;
@@ -41,98 +36,12 @@ std::shared_ptr<const Grammar> long_text() {
   return *grammar;
 }
 
-// A model, what it says alone, and an engine for it.
-class Rig {
- public:
-  explicit Rig(const std::string& name)
-      : engine_(fixture(name), {}),
-        reluctant_(engine_.executor()),
-        second_(engine_.new_forward()),
-        template_(std::move(*ChatTemplate::parse(kTemplate))) {}
-
-  // With answers that come late, and in another order, if two steps are under way.
-  std::unique_ptr<CompletionEngine> make(const EngineOptions& options, bool two_steps = false) {
-    forwards_ = {&engine_.forward()};
-    if (two_steps) forwards_.push_back(second_.get());
-    ExpertExecutor& executor =
-        two_steps ? static_cast<ExpertExecutor&>(reluctant_) : engine_.executor();
-    EngineParts parts{engine_.model(), forwards_, executor, clock_, &template_};
-    return std::make_unique<CompletionEngine>(parts, options);
-  }
-
-  std::vector<TokenId> prompt(uint64_t seed, uint32_t length) const {
-    CounterRandom random(seed);
-    std::vector<TokenId> tokens;
-    for (uint32_t i = 0; i < length; ++i) {
-      tokens.push_back(static_cast<TokenId>(random.bits(i) % engine_.config().vocabulary));
-    }
-    return tokens;
-  }
-
-  // By nothing but steps and the sampler.
-  std::vector<TokenId> alone(const CompletionRequest& request) {
-    std::vector<TokenId> tokens = std::get<std::vector<TokenId>>(request.prompt);
-    size_t prompt_tokens = tokens.size();
-    KvCache cache(engine_.config(), KvType::kF32, 1024);
-    ConstraintSupply constraints(engine_.model().tokenizer(), {});
-    std::optional<Constraint> constraint;
-    if (request.grammar) constraint = constraints.make(request.grammar, AnswerEntry::kAnswer);
-    while (tokens.size() < prompt_tokens + request.max_tokens) {
-      std::vector<ForwardRow> rows;
-      for (uint32_t p = cache.length(); p < tokens.size(); ++p) {
-        rows.push_back({tokens[p], p, &cache, p + 1 == tokens.size()});
-      }
-      CHECK(run_step(engine_.forward(), rows, engine_.executor()).ok());
-      std::shared_ptr<const TokenMask> mask;
-      if (constraint) mask = *constraint->allowed();
-      tokens.push_back(sample(engine_.forward().logits(0), tokens, tokens.size(), request.sampling,
-                              prompt_tokens,
-                              mask ? std::span(mask->words()) : std::span<const uint64_t>()));
-      if (constraint) CHECK(constraint->accept(tokens.back()).ok());
-    }
-    return {tokens.begin() + static_cast<ptrdiff_t>(prompt_tokens), tokens.end()};
-  }
-
-  test::SoloEngine& solo() { return engine_; }
-  const ModelConfig& config() const { return engine_.config(); }
-  uint64_t bytes_of_context() const { return KvPrice(config(), KvType::kF32).of(512); }
-  ManualClock& clock() { return clock_; }
-
- private:
-  test::SoloEngine engine_;
-  test::ReluctantExecutor reluctant_;
-  std::unique_ptr<Forward> second_;
-  ChatTemplate template_;
-  ManualClock clock_;
-  std::vector<Forward*> forwards_;
-};
-
-CompletionRequest ask(std::vector<TokenId> prompt, uint32_t max_tokens, uint64_t seed = 1) {
-  CompletionRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = max_tokens;
-  request.sampling.seed = seed;
-  request.ignore_end = true;
-  return request;
-}
-
 CompletionRequest ask_chat(const std::string& text, uint32_t max_tokens) {
   CompletionRequest request = ask({}, max_tokens);
   Conversation conversation;
   conversation.messages.push_back({"user", JsonValue{text}, {}, {}, {}, {}});
   request.prompt = conversation;
   return request;
-}
-
-std::shared_ptr<RecordedAnswer> submit(CompletionEngine& engine, CompletionRequest request) {
-  auto answer = std::make_shared<RecordedAnswer>();
-  engine.submit(std::move(request), answer);
-  return answer;
-}
-
-void run_to_end(CompletionEngine& engine) {
-  while (engine.turn(Duration::zero())) {
-  }
 }
 
 TEST(CompletionEngine, TellsEachRequestItsOwnStory) {
@@ -315,7 +224,7 @@ TEST(CompletionEngine, MemoryThatRunsOutSendsTheLastOneBack) {
   for (const CompletionRequest& request : requests) told.push_back(submit(*engine, request));
   bool were_both_active = false;
   while (engine->turn(Duration::zero())) {
-    EXPECT_LE(engine->reserved_bytes() + engine->kept_bytes(), options.kv_bytes);
+    EXPECT_LE(engine->taken_bytes(), options.kv_bytes);
     were_both_active = were_both_active || engine->reserved_bytes() == options.kv_bytes;
   }
   EXPECT_TRUE(were_both_active);
@@ -426,6 +335,9 @@ struct Plan {
   std::vector<CompletionRequest> requests;
   EngineOptions options;
   bool two_steps = false;
+  bool spills = false;
+  uint64_t disk_bytes = 0;
+  uint64_t context_bytes = 0;
 };
 
 Plan make_plan(const Rig& rig, CounterRandom random, uint64_t* draws) {
@@ -450,39 +362,65 @@ Plan make_plan(const Rig& rig, CounterRandom random, uint64_t* draws) {
   plan.options.most_active = 1 + draw(8);
   plan.options.kv_bytes = chunk_bytes * (2 + draw(6));
   plan.two_steps = draw(2) == 0;
+  plan.spills = draw(3) > 0;
+  plan.disk_bytes = (chunk_bytes + 8192) * (1 + draw(16));
   return plan;
+}
+
+struct Asked {
+  size_t request = 0;
+  CompletionId id = 0;
+  std::shared_ptr<RecordedAnswer> told;
+};
+
+// Asks for all of them, cancels some, and asks for some of these again.
+std::vector<Asked> answer_all(CompletionEngine& engine, const Plan& plan, CounterRandom random,
+                              uint64_t* draws) {
+  auto draw = [&](uint64_t below) { return random.bits(++*draws) % below; };
+  std::vector<Asked> asked;
+  auto ask_for = [&](size_t request) {
+    auto told = std::make_shared<RecordedAnswer>();
+    asked.push_back({request, engine.submit(plan.requests[request], told), told});
+  };
+  size_t next = 0;
+  for (bool busy = true; busy || next < plan.requests.size();) {
+    if (next < plan.requests.size() && draw(20) == 0) ask_for(next++);
+    if (!asked.empty() && draw(150) == 0) {
+      const Asked& one = asked[draw(asked.size())];
+      engine.cancel(one.id);
+      if (asked.size() < 16 && draw(2) == 0) ask_for(one.request);
+    }
+    busy = engine.turn(Duration::zero());
+    EXPECT_LE(engine.taken_bytes(), std::max(plan.options.kv_bytes, plan.context_bytes));
+  }
+  return asked;
 }
 
 TEST_P(AnyCompany, ChangesNoToken) {
   Rig rig(GetParam());
   size_t cached = 0;
   size_t cancelled = 0;
+  size_t stored = 0;
   for (uint64_t seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     CounterRandom random(seed);
     uint64_t draws = 0;
     Plan plan = make_plan(rig, random, &draws);
-    auto draw = [&](uint64_t below) { return random.bits(++draws) % below; };
-    auto engine = rig.make(plan.options, plan.two_steps);
-    struct Asked {
-      size_t request;
-      CompletionId id;
-      std::shared_ptr<RecordedAnswer> told;
-    };
+    plan.context_bytes = rig.bytes_of_context();
+    MemoryStorage disk;
     std::vector<Asked> asked;
-    auto ask_for = [&](size_t request) {
-      auto told = std::make_shared<RecordedAnswer>();
-      asked.push_back({request, engine->submit(plan.requests[request], told), told});
-    };
-    size_t next = 0;
-    for (bool busy = true; busy || next < plan.requests.size();) {
-      if (next < plan.requests.size() && draw(20) == 0) ask_for(next++);
-      if (!asked.empty() && draw(150) == 0) {
-        const Asked& one = asked[draw(asked.size())];
-        engine->cancel(one.id);
-        if (asked.size() < 16 && draw(2) == 0) ask_for(one.request);
-      }
-      busy = engine->turn(Duration::zero());
+    // What the first engine leaves, the second one finds.
+    for (int round = 0; round < 2; ++round) {
+      std::unique_ptr<PrefixStore> store;
+      if (plan.spills) store = rig.open_store(disk, plan.disk_bytes);
+      plan.options.store = store.get();
+      auto engine = rig.make(plan.options, plan.two_steps);
+      for (Asked& one : answer_all(*engine, plan, random, &draws)) asked.push_back(one);
+      EXPECT_EQ(engine->reserved_bytes(), 0u);
+      engine->save();
+      if (store == nullptr) continue;
+      stored += store->bytes();
+      EXPECT_LE(store->bytes(), plan.disk_bytes);
     }
     std::vector<std::vector<TokenId>> alone;
     for (const CompletionRequest& request : plan.requests) alone.push_back(rig.alone(request));
@@ -495,11 +433,10 @@ TEST_P(AnyCompany, ChangesNoToken) {
       cancelled += was_cancelled ? 1 : 0;
       cached += one.told->finished->usage.cached_tokens;
     }
-    EXPECT_EQ(engine->reserved_bytes(), 0u);
-    EXPECT_LE(engine->kept_bytes(), std::max(plan.options.kv_bytes, rig.bytes_of_context()));
   }
   EXPECT_GT(cached, 1000u);
   EXPECT_GT(cancelled, 5u);
+  EXPECT_GT(stored, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, AnyCompany, testing::Values("qwen3moe", "qwen3next", "gpt-oss"));

@@ -1,94 +1,226 @@
-// Which caches stay, and which are found.
+// Which blocks and checkpoints stay, and which are found.
 #include "coordinator/serving/prefix_cache.h"
 
-#include <numeric>
+#include <map>
 
 #include <gtest/gtest.h>
 
+#include "engine/base/random.h"
 #include "tests/unit/coordinator/serving/small_cache.h"
 
 namespace potluck {
 namespace {
 
+using Tokens = std::vector<TokenId>;
+
+// `length` tokens from `first` on, behind some that all share.
+Tokens tokens(uint32_t shared, TokenId first, uint32_t length) {
+  Tokens made(shared, 7);
+  for (uint32_t i = 0; i < length; ++i) made.push_back(first + static_cast<TokenId>(i));
+  return made;
+}
+
 class PrefixCacheTest : public testing::Test {
  protected:
-  // `length` tokens from `first` on, behind some that all share.
-  static std::vector<TokenId> tokens(uint32_t shared, TokenId first, uint32_t length) {
-    std::vector<TokenId> made(shared, 7);
-    for (uint32_t i = 0; i < length; ++i) made.push_back(first + static_cast<TokenId>(i));
-    return made;
-  }
-  void keep(std::vector<TokenId> tokens) {
-    KeptPrefix prefix;
-    prefix.cache = std::make_unique<KvCache>(config_, KvType::kF32, 4096);
-    prefix.cache->set_length(static_cast<uint32_t>(tokens.size()));
-    prefix.held = prefix.cache->length();
-    prefix.tokens = std::move(tokens);
-    kept_.keep(std::move(prefix));
-  }
-  uint32_t common(const std::vector<TokenId>& tokens) const {
-    auto match = kept_.find(tokens);
-    return match ? match->common : 0;
-  }
+  explicit PrefixCacheTest(const ModelConfig& config = test::small_cache_shape(),
+                           uint32_t blocks = 40)
+      : config_(config),
+        memory_(std::make_shared<KvMemory>(config_, KvType::kF32, blocks)),
+        kept_(config_, memory_, nullptr) {}
 
-  ModelConfig config_ = test::small_cache_shape();
-  KvPrice price_{config_, KvType::kF32};
-  PrefixCache kept_{price_};
+  std::unique_ptr<KvCache> new_cache() { return std::make_unique<KvCache>(config_, memory_, 8192); }
+  void begin(std::span<const TokenId> tokens, KvCache* cache) {
+    std::vector<KvBlock> blocks;
+    ASSERT_TRUE(kept_.begin(tokens, &blocks, cache)) << "there is no disk";
+  }
+  // A session that begins with what is kept, computes the rest, and leaves all.
+  uint32_t answer(const Tokens& tokens) {
+    std::unique_ptr<KvCache> cache = new_cache();
+    begin(tokens, cache.get());
+    uint32_t begun = cache->length();
+    EXPECT_TRUE(kept_.make_room(kv_blocks(static_cast<uint32_t>(tokens.size())) + 1 -
+                                kv_blocks(cache->length())));
+    if (begun < tokens.size()) {
+      test::fill(*cache, config_, static_cast<uint32_t>(tokens.size()));
+    }
+    kept_.keep(tokens, *cache, cache->checkpoint(), CheckpointKind::kTurn);
+    return begun;
+  }
+  uint32_t common(const Tokens& tokens) const { return kept_.find(tokens).common; }
+  uint64_t bytes(uint32_t blocks) const { return blocks * memory_->block_bytes(); }
+
+  ModelConfig config_;
+  std::shared_ptr<KvMemory> memory_;
+  PrefixCache kept_;
 };
 
 TEST_F(PrefixCacheTest, FindsTheLongestCommonPrefix) {
-  keep(tokens(10, 100, 20));
-  keep(tokens(15, 200, 20));
+  answer(tokens(10, 100, 20));
+  answer(tokens(15, 200, 20));
   EXPECT_EQ(common(tokens(10, 100, 40)), 30u);
   EXPECT_EQ(common(tokens(15, 200, 5)), 20u);
   EXPECT_EQ(common(tokens(12, 300, 5)), 12u);
   EXPECT_EQ(common({1, 2}), 0u);
+  EXPECT_EQ(kept_.find(tokens(12, 300, 5)).length, 12u);
 }
 
-TEST_F(PrefixCacheTest, KeepsNothingTwice) {
-  keep(tokens(10, 100, 20));
-  keep(tokens(10, 100, 50));
-  EXPECT_EQ(kept_.size(), 1u);
-  keep(tokens(10, 100, 30));
-  EXPECT_EQ(kept_.size(), 1u);
-  EXPECT_EQ(common(tokens(10, 100, 60)), 60u);
-  EXPECT_EQ(kept_.bytes(), price_.of(60));
+// One path goes through what three requests have computed, and ends in the middle of a block.
+TEST_F(PrefixCacheTest, APathMayBeOfManyRequests) {
+  EXPECT_EQ(answer(tokens(600, 1000, 0)), 0u);
+  EXPECT_EQ(answer(tokens(600, 1000, 300)), 600u);
+  EXPECT_EQ(answer(tokens(600, 1000, 900)), 900u);
+  EXPECT_EQ(kept_.blocks(), 6u);
+  EXPECT_EQ(memory_->taken(), 6u);
+  EXPECT_EQ(answer(tokens(600, 1000, 700)), 1300u) << "all of it is there";
+  EXPECT_EQ(kept_.blocks(), 6u) << "nothing is kept twice";
+  EXPECT_EQ(answer(tokens(700, 5000, 100)), 600u) << "parts from all in the middle of a block";
+  EXPECT_EQ(kept_.blocks(), 8u);
+  EXPECT_EQ(kept_.bytes(), bytes(8));
 }
 
 TEST_F(PrefixCacheTest, TheOneUsedLongestAgoGoesFirst) {
-  for (TokenId first : {100, 200, 300}) keep(tokens(0, first, 10));
-  kept_.shrink(3 * price_.of(10) - 1);
-  EXPECT_EQ(kept_.size(), 2u);
+  for (TokenId first : {100, 200, 300}) answer(tokens(0, first, 10));
+  kept_.shrink(bytes(3) - 1);
+  EXPECT_EQ(kept_.blocks(), 2u);
   EXPECT_EQ(common(tokens(0, 100, 10)), 0u);
   EXPECT_EQ(common(tokens(0, 200, 10)), 10u);
   kept_.shrink(0);
-  EXPECT_EQ(kept_.size(), 0u);
+  EXPECT_EQ(kept_.blocks(), 0u);
+  EXPECT_EQ(memory_->taken(), 0u);
 }
 
-// Helpers of an agent come and go; the long beginning that they share stays.
-TEST_F(PrefixCacheTest, WhatIsBegunFromStays) {
-  keep(tokens(600, 1000, 5));
-  kept_.note_use(kept_.find(tokens(600, 0, 0))->entry);
-  for (TokenId helper = 100; helper < 120; ++helper) {
-    keep(tokens(0, helper * 10, 5));
-    kept_.shrink(price_.of(605) + 2 * price_.of(5));
+// Titles and helpers come and go; the long conversation that goes on meanwhile stays.
+TEST_F(PrefixCacheTest, WhatIsGoneOnFromStays) {
+  Tokens conversation = tokens(1000, 1000, 0);
+  answer(conversation);
+  for (TokenId turn = 1; turn < 40; ++turn) {
+    SCOPED_TRACE(turn);
+    answer(tokens(0, 100000 + turn * 1000, 700));
+    Tokens more = tokens(0, turn * 2000, 100);
+    uint32_t before = static_cast<uint32_t>(conversation.size());
+    conversation.insert(conversation.end(), more.begin(), more.end());
+    EXPECT_EQ(answer(conversation), before);
+    kept_.shrink(bytes(25));
   }
-  EXPECT_EQ(common(tokens(600, 1000, 5)), 605u);
-  EXPECT_EQ(kept_.size(), 3u);
-  // But not against everything: it has at most three quarters.
-  kept_.shrink(price_.of(605) + price_.of(5) / 2);
-  EXPECT_EQ(common(tokens(600, 1000, 5)), 0u);
 }
 
-TEST_F(PrefixCacheTest, WhatIsSparedIsNotDropped) {
-  keep(tokens(0, 100, 10));
-  keep(tokens(0, 200, 10));
-  const KeptPrefix* first = kept_.find(tokens(0, 100, 10))->entry;
-  kept_.shrink(0, first);
-  EXPECT_EQ(kept_.size(), 1u);
-  KeptPrefix taken = kept_.take(first);
-  EXPECT_EQ(taken.tokens, tokens(0, 100, 10));
+TEST_F(PrefixCacheTest, WhatASessionHoldsStays) {
+  answer(tokens(600, 100, 10));
+  std::unique_ptr<KvCache> cache = new_cache();
+  begin(tokens(600, 200, 10), cache.get());
+  EXPECT_EQ(cache->length(), 600u);
+  EXPECT_EQ(kept_.find(tokens(600, 200, 10)).held, 512u);
+  answer(tokens(0, 3000, 10));
+  kept_.shrink(0);
+  EXPECT_EQ(kept_.blocks(), 3u);
   EXPECT_EQ(kept_.bytes(), 0u);
+  EXPECT_FALSE(kept_.make_room(38));
+  EXPECT_TRUE(kept_.make_room(37));
+  cache.reset();
+  EXPECT_EQ(kept_.bytes(), bytes(3));
+  EXPECT_TRUE(kept_.make_room(38));
+  EXPECT_EQ(common(tokens(600, 100, 10)), 512u) << "from the end of the path";
+}
+
+// A running session that is kept goes on in its own block.
+TEST_F(PrefixCacheTest, ASessionGoesOnWithWhatIsKeptOfIt) {
+  std::unique_ptr<KvCache> cache = new_cache();
+  Tokens all = tokens(100, 50, 300);
+  test::fill(*cache, config_, 120);
+  kept_.keep(all, *cache, nullptr, CheckpointKind::kTurn);
+  test::fill(*cache, config_, 400);
+  EXPECT_EQ(memory_->taken(), 2u);
+  EXPECT_EQ(answer(tokens(100, 50, 18)), 118u);
+  kept_.keep(all, *cache, nullptr, CheckpointKind::kTurn);
+  EXPECT_EQ(kept_.blocks(), 2u);
+  EXPECT_EQ(common(all), 400u);
+}
+
+class RecurrentPrefixCacheTest : public PrefixCacheTest {
+ protected:
+  RecurrentPrefixCacheTest() : PrefixCacheTest(test::small_recurrent_shape()) {}
+
+  void checkpoint(const Tokens& tokens, uint32_t end, CheckpointKind kind) {
+    std::unique_ptr<KvCache> cache = new_cache();
+    begin(std::span(tokens).first(end), cache.get());
+    if (cache->length() < end) test::fill(*cache, config_, end);
+    kept_.keep(tokens, *cache, cache->checkpoint(), kind);
+  }
+};
+
+TEST_F(RecurrentPrefixCacheTest, BeginsAtACheckpoint) {
+  EXPECT_EQ(answer(tokens(300, 1000, 100)), 0u);
+  EXPECT_EQ(common(tokens(300, 2000, 100)), 300u);
+  EXPECT_EQ(kept_.find(tokens(300, 2000, 100)).length, 0u);
+  checkpoint(tokens(300, 2000, 100), 300, CheckpointKind::kLasting);
+  EXPECT_EQ(answer(tokens(300, 3000, 100)), 300u);
+  EXPECT_EQ(answer(tokens(300, 1000, 500)), 400u);
+  std::unique_ptr<KvCache> cache = new_cache();
+  begin(tokens(300, 4000, 10), cache.get());
+  ASSERT_EQ(cache->length(), 300u);
+  EXPECT_EQ(cache->advance(0, 301).before[0], 300.0F);
+}
+
+TEST_F(RecurrentPrefixCacheTest, EndsOfTurnsMakeWayForLaterOnes) {
+  Tokens conversation;
+  for (TokenId turn = 0; turn < 20; ++turn) {
+    Tokens more = tokens(0, turn * 1000, 90);
+    conversation.insert(conversation.end(), more.begin(), more.end());
+    answer(conversation);
+    if (turn == 3) {
+      checkpoint(conversation, static_cast<uint32_t>(conversation.size()),
+                 CheckpointKind::kLasting);
+    }
+  }
+  EXPECT_EQ(kept_.checkpoints(), 5u);
+  auto begins = [&](uint32_t length) {
+    return kept_.find(std::span(conversation).first(length)).length;
+  };
+  EXPECT_EQ(begins(20 * 90), 20u * 90);
+  EXPECT_EQ(begins(18 * 90 + 3), 18u * 90);
+  EXPECT_EQ(begins(16 * 90), 4u * 90);
+}
+
+TEST_F(RecurrentPrefixCacheTest, CheckpointsCountAndAreDropped) {
+  answer(tokens(300, 1000, 10));
+  uint64_t all = kept_.bytes();
+  EXPECT_GT(all, bytes(2));
+  kept_.shrink(all - 1);
+  EXPECT_EQ(kept_.checkpoints(), 0u);
+  EXPECT_EQ(kept_.blocks(), 2u);
+  // Without any, the blocks are worth nothing, and go before others.
+  answer(tokens(0, 5000, 10));
+  kept_.shrink(kept_.bytes() - 1);
+  EXPECT_EQ(kept_.blocks(), 2u);
+  EXPECT_EQ(kept_.find(tokens(0, 5000, 10)).length, 10u);
+}
+
+// Against a plain list of what was asked: what is found is right, and counts are kept.
+TEST_F(PrefixCacheTest, RandomRequests) {
+  CounterRandom random(1);
+  uint64_t draws = 0;
+  auto draw = [&](uint64_t below) { return static_cast<uint32_t>(random.bits(++draws) % below); };
+  std::vector<Tokens> asked;
+  for (int i = 0; i < 400; ++i) {
+    Tokens next;
+    if (!asked.empty()) {
+      next = asked[draw(asked.size())];
+      next.resize(draw(static_cast<uint32_t>(next.size()) + 1));
+    }
+    uint32_t more = 1 + draw(500);
+    for (uint32_t k = 0; k < more && next.size() < 2000; ++k) {
+      next.push_back(static_cast<TokenId>(draw(2)));
+    }
+    uint32_t most = 0;
+    for (const Tokens& other : asked) most = std::max(most, common_prefix(other, next));
+    uint32_t begun = answer(next);
+    EXPECT_LE(begun, most);
+    asked.push_back(next);
+    EXPECT_EQ(kept_.find(next).length, next.size());
+    EXPECT_EQ(kept_.blocks(), memory_->taken());
+    EXPECT_EQ(memory_->held(), 0u);
+    if (draw(5) == 0) kept_.shrink(bytes(draw(40)));
+  }
 }
 
 }  // namespace

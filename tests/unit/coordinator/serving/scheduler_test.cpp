@@ -49,12 +49,12 @@ class SchedulerTest : public testing::Test {
     return scheduler_.next([](CompletionId) { return true; });
   }
   void start_all(uint32_t due) {
-    while (auto id = next()) scheduler_.start(*id, 0, 0, due);
+    while (auto id = next()) scheduler_.start(*id, 0, due);
   }
   // A request whose prompt is computed, and that answers.
   void start_answering(const Asked& asked) {
     ASSERT_TRUE(enqueue(asked));
-    scheduler_.start(asked.id, asked.tokens - 1, 0, 1);
+    scheduler_.start(asked.id, asked.tokens - 1, 1);
     while (scheduler_.is_due(asked.id)) {
       std::vector<PlannedRows> all;
       for (auto planned = scheduler_.plan(); !planned.empty(); planned = scheduler_.plan()) {
@@ -153,7 +153,7 @@ TEST_F(SchedulerTest, TheQueueIsBoundedAndTakesUsersInTurn) {
   EXPECT_EQ(enqueue({4, 10, "bob"}), 0u);
   EXPECT_EQ(enqueue({5, 10, "bob"}), std::nullopt);
   EXPECT_EQ(next(), 4u);
-  scheduler_.start(4, 0, 0, 10);
+  scheduler_.start(4, 0, 10);
   EXPECT_EQ(next(), std::nullopt) << "both places are taken";
   scheduler_.remove(1);
   EXPECT_EQ(next(), 2u);
@@ -186,15 +186,66 @@ TEST_F(SchedulerTest, MemoryDecidesWhoStarts) {
   ASSERT_TRUE(enqueue({1, 300, "", false, 310}));
   ASSERT_TRUE(enqueue({2, 300, "", false, 310}));
   ASSERT_TRUE(enqueue({3, 100, "", false, 200}));
-  EXPECT_EQ(scheduler_.starting_bytes(1), 512u);
-  scheduler_.start(1, 0, 0, 300);
+  scheduler_.start(1, 0, 300);
   EXPECT_EQ(scheduler_.reserved_bytes(), 512u);
   EXPECT_EQ(next(), std::nullopt) << "the third one would fit, but does not overtake";
   scheduler_.remove(2);
   EXPECT_EQ(next(), 3u);
-  // What it takes over holds more than what it needs.
-  scheduler_.start(3, 50, 400, 50);
-  EXPECT_EQ(scheduler_.reserved_bytes(), 1024u);
+  scheduler_.start(3, 50, 50);
+  EXPECT_EQ(scheduler_.reserved_bytes(), 768u);
+}
+
+// Five blocks, of which two begin all of them: three requests fit, where alone each would take
+// three.
+TEST_F(SchedulerTest, WhatRequestsShareIsPaidOnce) {
+  SchedulerOptions options = some_options();
+  options.budget = 5 * 256;
+  uint64_t held = 0;
+  options.held_bytes = [&held] { return held; };
+  options.shared_bytes = [&held](CompletionId) { return held == 0 ? 0 : 512; };
+  use(options);
+  for (CompletionId id = 1; id <= 4; ++id) ASSERT_TRUE(enqueue({id, 600, "", false, 700}));
+  ASSERT_EQ(next(), 1u);
+  scheduler_.start(1, 0, 600);
+  EXPECT_EQ(scheduler_.reserved_bytes(), 512u) << "the first block was taken when it started";
+  held = 3 * 256;
+  for (auto planned = scheduler_.plan(); !planned.empty(); planned = scheduler_.plan()) {
+    for (const PlannedRows& rows : planned) scheduler_.apply(rows.id, rows.rows);
+  }
+  EXPECT_EQ(scheduler_.reserved_bytes(), 768u);
+  ASSERT_EQ(next(), 2u);
+  scheduler_.start(2, 520, 80);
+  held = 4 * 256;
+  ASSERT_EQ(next(), 3u);
+  scheduler_.start(3, 520, 80);
+  held = 5 * 256;
+  EXPECT_EQ(scheduler_.reserved_bytes(), options.budget);
+  EXPECT_EQ(next(), std::nullopt);
+  // The one that came first has gone; what the others share with it is still there.
+  scheduler_.remove(1);
+  held = 4 * 256;
+  EXPECT_EQ(next(), 4u);
+}
+
+// Sent back for one that waits, it does not start again before that one has.
+TEST_F(SchedulerTest, BackgroundDoesNotStartWhileOthersWait) {
+  SchedulerOptions options = some_options();
+  options.budget = 2 * 256;
+  use(options);
+  ASSERT_TRUE(enqueue({1, 300, "", true, 310}));
+  start_all(300);
+  ASSERT_TRUE(enqueue({2, 300, "", false, 310}));
+  EXPECT_EQ(scheduler_.victim(), 1u);
+  scheduler_.requeue(1, 300);
+  // The other one waits for a prefix that is just being computed.
+  auto only_background = [](CompletionId id) { return id == 1; };
+  EXPECT_EQ(scheduler_.next(only_background), std::nullopt);
+  EXPECT_EQ(scheduler_.victim(), std::nullopt);
+  EXPECT_EQ(next(), 2u);
+  scheduler_.start(2, 0, 300);
+  EXPECT_EQ(scheduler_.next(only_background), std::nullopt) << "there is no memory";
+  scheduler_.remove(2);
+  EXPECT_EQ(next(), 1u);
 }
 
 // Both have two chunks of positions; the fifth chunk does not exist.
@@ -256,7 +307,7 @@ TEST_F(SchedulerTest, EveryRequestEndsWithinTheBudget) {
         scheduler_.requeue(*victim, positions.at(*victim));
         ++sent_back;
       }
-      if (auto id = next()) scheduler_.start(*id, 0, 0, positions.at(*id));
+      if (auto id = next()) scheduler_.start(*id, 0, positions.at(*id));
       if (under_way.size() < options.steps) {
         std::vector<PlannedRows> planned = scheduler_.plan();
         if (!planned.empty()) under_way.push_back(planned);

@@ -35,6 +35,7 @@ std::vector<float> random_values(uint64_t seed, uint64_t index, uint64_t count) 
 struct FilledCache {
   FilledCache(const ModelConfig& config, uint32_t positions, uint64_t seed)
       : cache(config, KvType::kF32, positions), kv_heads(config.kv_heads) {
+    cache.set_length(positions);
     for (uint32_t p = 0; p < positions; ++p) {
       for (uint32_t head = 0; head < kv_heads; ++head) {
         keys.push_back(random_values(seed, keys.size(), config.head_dim));

@@ -2,6 +2,7 @@
 #include "engine/model/kv_cache.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <gtest/gtest.h>
 
@@ -24,6 +25,7 @@ TEST(KvCache, KeepsEveryPositionOfEveryHead) {
   for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
     KvCache cache(shape(), type, 300);
     ASSERT_EQ(cache.capacity(), 300u);
+    ASSERT_TRUE(cache.extend(300));
     CounterRandom random(7);
     // Whole numbers that a half can hold, and an 8-bit block too; different for each place.
     auto value = [&](uint32_t layer, uint32_t head, uint32_t p, uint32_t d) {
@@ -60,51 +62,120 @@ TEST(KvCache, KeepsEveryPositionOfEveryHead) {
   }
 }
 
-// What belongs to a chunk lies together, so that memory is taken as the context grows.
-TEST(KvCache, GrowsChunkByChunk) {
+// What belongs to a block lies together, so that memory is taken as the context grows.
+TEST(KvCache, GrowsBlockByBlock) {
   KvCache cache(shape(), KvType::kF16, 1024);
+  ASSERT_TRUE(cache.extend(1024));
   const std::byte* first = cache.chunk(0, 0, 0).keys;
-  uint64_t chunk_bytes = KvCache::bytes_for(shape(), KvType::kF16, kAttentionChunk);
+  uint64_t block_bytes = KvCache::bytes_for(shape(), KvType::kF16, kKvBlockPositions);
   for (uint32_t chunk = 0; chunk < 4; ++chunk) {
     for (uint32_t layer = 0; layer < 3; ++layer) {
       for (uint32_t head = 0; head < 2; ++head) {
         auto offset = static_cast<uint64_t>(cache.chunk(layer, head, chunk).keys - first);
-        EXPECT_EQ(offset / chunk_bytes, chunk);
+        EXPECT_EQ(offset / block_bytes, chunk);
       }
     }
   }
 }
 
-// Across a border of chunks, into a shorter cache, and nothing of the source changes.
-TEST(KvCache, CopiesWhatTwoConversationsShare) {
-  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
-    KvCache from(shape(), type, 1024);
-    std::vector<float> values(16);
-    for (uint32_t p = 0; p < 600; ++p) {
-      std::ranges::fill(values, static_cast<float>(p % 100));
+class SharedKvCache : public testing::TestWithParam<KvType> {
+ protected:
+  void fill(KvCache& cache, uint32_t end, float value) {
+    ASSERT_TRUE(cache.extend(end));
+    std::vector<float> values(16, value);
+    for (uint32_t p = cache.length(); p < end; ++p) {
       for (uint32_t layer = 0; layer < 3; ++layer) {
         for (uint32_t head = 0; head < 2; ++head) {
-          from.put(layer, head, p, values.data(), values.data());
+          cache.put(layer, head, p, values.data(), values.data());
         }
       }
     }
-    from.set_length(600);
-    EXPECT_EQ(from.copyable(500), 500u);
-    EXPECT_EQ(from.copyable(700), 600u);
-    KvCache to(shape(), type, 512);
-    EXPECT_EQ(to.copy_prefix(from, 500), 500u);
-    EXPECT_EQ(to.length(), 500u);
-    EXPECT_EQ(from.length(), 600u);
-    for (uint32_t p = 0; p < 500; ++p) {
-      AttentionChunk chunk = to.chunk(2, 1, p / kAttentionChunk);
-      AttentionChunk source = from.chunk(2, 1, p / kAttentionChunk);
-      uint32_t q = p % kAttentionChunk;
-      ASSERT_EQ(key_at(type, 16, chunk.keys, q, 15), key_at(type, 16, source.keys, q, 15));
-      ASSERT_EQ(value_at(type, 8, chunk.values, q, 7), value_at(type, 8, source.values, q, 7));
-    }
-    EXPECT_NEAR(key_at(type, 16, to.chunk(0, 0, 1).keys, 499 % 256, 3), 99, 1);
+    cache.set_length(end);
   }
+  float at(const KvCache& cache, uint32_t position) const {
+    AttentionChunk chunk = cache.chunk(2, 1, position / kAttentionChunk);
+    return std::round(key_at(GetParam(), 16, chunk.keys, position % kAttentionChunk, 15));
+  }
+
+  std::shared_ptr<KvMemory> memory_ = std::make_shared<KvMemory>(shape(), GetParam(), 6);
+};
+
+TEST_P(SharedKvCache, AForkTakesNoMemoryUntilItWrites) {
+  KvCache from(shape(), memory_, 1024);
+  fill(from, 600, 1);
+  EXPECT_EQ(from.copyable(500), 500u);
+  EXPECT_EQ(from.copyable(700), 600u);
+  KvCache to(shape(), memory_, 1024);
+  EXPECT_EQ(to.share_prefix(from, 500), 500u);
+  EXPECT_EQ(memory_->taken(), 3u);
+  EXPECT_EQ(memory_->held(), 3u);
+  EXPECT_EQ(to.chunk(0, 0, 0).keys, from.chunk(0, 0, 0).keys);
+  fill(to, 512, 2);
+  EXPECT_EQ(memory_->taken(), 4u) << "the block of the fork alone is copied";
+  EXPECT_EQ(to.chunk(0, 0, 0).keys, from.chunk(0, 0, 0).keys);
+  EXPECT_EQ(at(from, 510), 1);
+  EXPECT_EQ(at(to, 499), 1);
+  EXPECT_EQ(at(to, 510), 2);
 }
+
+// What one writes behind the part that another shares is no concern of that other one.
+TEST_P(SharedKvCache, TheOneThatWroteABlockGoesOnInIt) {
+  KvCache from(shape(), memory_, 1024);
+  fill(from, 100, 1);
+  KvCache to(shape(), memory_, 1024);
+  to.share_prefix(from, 80);
+  fill(from, 200, 3);
+  EXPECT_EQ(memory_->taken(), 1u);
+  fill(to, 120, 2);
+  EXPECT_EQ(at(from, 110), 3);
+  EXPECT_EQ(at(to, 110), 2);
+  EXPECT_EQ(at(to, 79), 1);
+  // Back to before the fork, it must not write over what the other one reads.
+  to.set_length(0);
+  to.share_prefix(from, 150);
+  from.set_length(50);
+  fill(from, 160, 4);
+  EXPECT_EQ(at(to, 60), 1);
+  EXPECT_EQ(at(to, 140), 3);
+  EXPECT_EQ(at(from, 140), 4);
+}
+
+TEST_P(SharedKvCache, BlocksComeBackWhenNobodyHoldsThem) {
+  auto cache = std::make_unique<KvCache>(shape(), memory_, 1024);
+  fill(*cache, 600, 1);
+  memory_->keep(cache->blocks()[0].index());
+  uint32_t kept = cache->blocks()[0].index();
+  cache.reset();
+  EXPECT_EQ(memory_->taken(), 1u);
+  EXPECT_EQ(memory_->held(), 0u);
+  std::vector<KvBlock> blocks;
+  blocks.push_back(memory_->hold(kept));
+  KvCache next(shape(), memory_, 1024);
+  next.begin(std::move(blocks), 256, nullptr);
+  EXPECT_EQ(at(next, 255), 1);
+  memory_->drop(kept);
+  EXPECT_EQ(memory_->taken(), 1u);
+  next.set_length(0);
+  EXPECT_EQ(memory_->taken(), 0u);
+}
+
+TEST_P(SharedKvCache, WithoutFreeBlocksItStaysAsItIs) {
+  KvCache one(shape(), memory_, 2048);
+  fill(one, 1500, 1);
+  EXPECT_EQ(memory_->free(), 0u);
+  KvCache other(shape(), memory_, 2048);
+  other.share_prefix(one, 300);
+  EXPECT_FALSE(other.extend(301));
+  EXPECT_FALSE(one.extend(1600));
+  EXPECT_EQ(other.length(), 300u);
+  EXPECT_EQ(at(other, 299), 1);
+  one.set_length(1000);
+  fill(other, 301, 2);
+  EXPECT_EQ(at(one, 300), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, SharedKvCache,
+                         testing::Values(KvType::kF32, KvType::kF16, KvType::kQ8_0));
 
 TEST(KvCache, KnowsItsSize) {
   // 3 layers x 2 heads x (16 + 8) values x 512 positions.
@@ -130,10 +201,10 @@ TEST(KvCacheDeathTest, RefusesPositionsBeyondItsEnd) {
   EXPECT_DEATH(cache.set_length(257), "length");
   KvCache other(shape(), KvType::kF32, 512);
   other.set_length(300);
-  EXPECT_DEATH((void)cache.copy_prefix(other, 300), "capacity");
-  EXPECT_DEATH((void)other.copy_prefix(cache, 1), "length");
+  EXPECT_DEATH((void)cache.share_prefix(other, 300), "memory");
+  EXPECT_DEATH((void)cache.extend(257), "capacity");
   EXPECT_DEATH(cache.put(0, 0, 256, values.data(), values.data()), "position");
-  EXPECT_DEATH((void)cache.chunk(0, 0, 1), "capacity");
+  EXPECT_DEATH((void)cache.chunk(0, 0, 1), "blocks");
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace potluck {
 
 struct KvPrice {
   uint64_t fixed = 0;         // bytes, regardless of the length
-  uint64_t per_position = 0;  // bytes; positions are taken in whole chunks
+  uint64_t per_position = 0;  // bytes; positions are taken in whole blocks
 
   KvPrice() = default;
   KvPrice(uint64_t fixed_bytes, uint64_t bytes_per_position)
@@ -17,9 +17,10 @@ struct KvPrice {
       : fixed(KvCache::fixed_bytes(config)),
         per_position(KvCache::bytes_per_position(config, type)) {}
 
-  uint64_t of(uint32_t positions) const {
-    return fixed + round_up<uint64_t>(positions, kAttentionChunk) * per_position;
+  uint64_t of_blocks(uint32_t blocks) const {
+    return uint64_t{blocks} * kKvBlockPositions * per_position;
   }
+  uint64_t of(uint32_t positions) const { return fixed + of_blocks(kv_blocks(positions)); }
 };
 
 }  // namespace potluck
