@@ -143,6 +143,7 @@ void Membership::on_tick() {
   }
   lose(dead);
   answer_held_greetings();
+  for (const PeerKey& peer : stalled_.take_due(state_, now)) outbox_.add_assignment(peer);
   if (room_changed_ && now >= placed_at_ + kRoomInterval) rebalance();
 }
 
@@ -159,6 +160,7 @@ TimePoint Membership::next_tick() const {
     if (greeting.held) next = std::min(next, greeting.answered_at + greeting.pause);
   }
   for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_due());
+  if (auto stalled = stalled_.next()) next = std::min(next, *stalled);
   if (room_changed_) next = std::min(next, placed_at_ + kRoomInterval);
   return next;
 }

@@ -12,6 +12,7 @@
 #include "coordinator/cluster/control_outbox.h"
 #include "coordinator/cluster/notices.h"
 #include "coordinator/cluster/placement.h"
+#include "coordinator/cluster/stalled_deliveries.h"
 #include "engine/base/clock.h"
 #include "protocol/allow_list.h"
 #include "protocol/invitation.h"
@@ -149,6 +150,7 @@ class Membership {
   uint64_t next_version_ = 1;
   uint64_t roster_version_ = 0;  // of the last roster, the same for all
   ControlOutbox outbox_;
+  StalledDeliveries stalled_;
   std::vector<PeerKey> reset_workers_;
   Notices notices_{"membership"};
 };

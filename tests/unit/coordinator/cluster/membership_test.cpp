@@ -41,6 +41,34 @@ TEST_F(MembershipTest, ResidencyOfAnotherAssignmentOrEpochIsIgnored) {
   EXPECT_EQ(membership_->state().units_ready(), second.units.size());
 }
 
+// A report that got lost, or that another sent in its name, would otherwise never be mended.
+TEST_F(MembershipTest, AWorkerThatReportsNothingNewIsToldItsAssignmentAgain) {
+  const Assignment assignment = join(1);
+  auto quiet = [&](Duration time) {
+    for (Duration passed{0}; passed < time; passed += std::chrono::seconds(1)) {
+      pass(std::chrono::seconds(1), [&] { tell(1, Heartbeat{kEpoch, 1, false}); });
+    }
+  };
+  const auto told = [&] { return sent<Assignment>(1).size(); };
+  forget_sent();
+  quiet(StalledDeliveries::kPatience / 2);
+  tell(1, Residency{kEpoch, assignment.version, {assignment.units[0]}, {}});
+  quiet(StalledDeliveries::kPatience - std::chrono::seconds(2));
+  EXPECT_EQ(told(), 0u) << "it makes progress";
+  quiet(std::chrono::seconds(5));
+  const auto again = sent<Assignment>(1);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].version, assignment.version);
+  quiet(StalledDeliveries::kPatience + std::chrono::seconds(5));
+  EXPECT_EQ(told(), 0u) << "less and less often";
+  quiet(StalledDeliveries::kPatience);
+  EXPECT_EQ(told(), 1u);
+  tell(1, Residency{kEpoch, assignment.version, assignment.units, {}});
+  forget_sent();
+  quiet(2 * StalledDeliveries::kLongestPatience);
+  EXPECT_EQ(told(), 0u) << "it has everything";
+}
+
 // A worker whose disk is full keeps what it has; the rest goes elsewhere, and comes back later.
 TEST_F(MembershipTest, WhatAWorkerCannotHoldMoves) {
   Assignment first = join(1);

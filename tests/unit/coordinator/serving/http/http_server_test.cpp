@@ -66,7 +66,7 @@ class TestHandler final : public HttpHandler {
 class HttpServerTest : public testing::Test {
  protected:
   void start(const HttpLimits& limits = {}) {
-    auto started = HttpServer::start({"127.0.0.1", 0, limits}, &handler_, nullptr);
+    auto started = HttpServer::start({"127.0.0.1", 0, {}, limits}, &handler_, nullptr);
     ASSERT_TRUE(started.ok()) << started.error().message;
     server_ = std::move(*started);
   }
@@ -390,11 +390,11 @@ TEST_F(HttpServerTest, StoppingTellsExchangesThatAreUnderWay) {
 
 TEST_F(HttpServerTest, NamesAPortThatIsTaken) {
   start();
-  auto second = HttpServer::start({"127.0.0.1", port(), {}}, &handler_, nullptr);
+  auto second = HttpServer::start({"127.0.0.1", port(), {}, {}}, &handler_, nullptr);
   ASSERT_FALSE(second.ok());
   EXPECT_THAT(second.error().message,
               HasSubstr("cannot listen on 127.0.0.1 port " + std::to_string(port())));
-  auto nowhere = HttpServer::start({"192.0.2.1", 0, {}}, &handler_, nullptr);
+  auto nowhere = HttpServer::start({"192.0.2.1", 0, {}, {}}, &handler_, nullptr);
   EXPECT_FALSE(nowhere.ok());
 }
 
@@ -402,7 +402,7 @@ TEST_F(HttpServerTest, KnowsWhetherOthersReachIt) {
   start();
   EXPECT_TRUE(server_->is_loopback());
   EXPECT_EQ(server_->address(), "127.0.0.1:" + std::to_string(port()));
-  auto open = HttpServer::start({"0.0.0.0", 0, {}}, &handler_, nullptr);
+  auto open = HttpServer::start({"0.0.0.0", 0, {}, {}}, &handler_, nullptr);
   ASSERT_TRUE(open.ok()) << open.error().message;
   EXPECT_FALSE((*open)->is_loopback());
 }
