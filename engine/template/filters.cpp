@@ -94,14 +94,13 @@ Result<Value> filter_lower(Context context, In subject, Given) {
 }
 
 Result<Value> filter_capitalize(Context context, In subject, Given) {
-  return on_text(context, subject, [&](const MarkedText& text) {
-    return capitalize(text, false, &context.budget());
-  });
+  return on_text(context, subject,
+                 [&](const MarkedText& text) { return capitalize(text, &context.budget()); });
 }
 
 Result<Value> filter_title(Context context, In subject, Given) {
   return on_text(context, subject,
-                 [&](const MarkedText& text) { return capitalize(text, true, &context.budget()); });
+                 [&](const MarkedText& text) { return title_words(text, &context.budget()); });
 }
 
 Result<Value> filter_replace(Context context, In subject, Given given) {

@@ -101,10 +101,10 @@ Result<Value> text_lower(Context context, In subject, Given) {
   return context.heap.text(lower(*subject.text(), &context.budget()));
 }
 Result<Value> text_capitalize(Context context, In subject, Given) {
-  return context.heap.text(capitalize(*subject.text(), false, &context.budget()));
+  return context.heap.text(capitalize(*subject.text(), &context.budget()));
 }
 Result<Value> text_title(Context context, In subject, Given) {
-  return context.heap.text(capitalize(*subject.text(), true, &context.budget()));
+  return context.heap.text(title(*subject.text(), &context.budget()));
 }
 
 Result<Value> text_find(Context context, In subject, Given given) {
