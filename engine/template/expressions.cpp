@@ -312,10 +312,11 @@ Status Interpreter::bind_parameters(const Macro& macro, const Arguments& argumen
   size_t used_names = 0;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const Value* named = arguments.find(parameters[i].name);
-    if (named != nullptr) ++used_names;
     if (i < arguments.positional.size()) {
+      // A name that is given as well stays unused, and is an error below.
       scope_->set(parameters[i].name, arguments.positional[i]);
     } else if (named != nullptr) {
+      ++used_names;
       scope_->set(parameters[i].name, *named);
     } else if (parameters[i].otherwise != nullptr) {
       // In the scope of the call: a default may use the parameters before it.

@@ -367,13 +367,13 @@ Result<Value> make_range(Context context, Given given) {
 // are local ones already, so gmtime_r() is right and no database of time zones is read. Names are
 // English: the program leaves LC_TIME as it is.
 Result<Value> format_time(Context context, Given given) {
-  if (given.positional.size() != 1 || given.positional[0].text() == nullptr) {
+  if (nth(given, 0).text() == nullptr) {
     return Error{ErrorCode::kInvalidArgument, "strftime_now: expected a format"};
   }
   const auto seconds = static_cast<std::time_t>(context.local_seconds);
   std::tm parts{};
   gmtime_r(&seconds, &parts);
-  const std::string_view format = given.positional[0].text()->bytes();
+  const std::string_view format = nth(given, 0).text()->bytes();
   context.budget().spend(format.size());
   MarkedText out = context.heap.blank();
   for (size_t i = 0; i < format.size(); ++i) {
@@ -399,7 +399,7 @@ Result<Value> format_time(Context context, Given given) {
 }
 
 Error raised(Given given) {
-  const MarkedText* text = given.positional.empty() ? nullptr : given.positional[0].text();
+  const MarkedText* text = nth(given, 0).text();
   std::string message(text == nullptr ? "" : text->bytes().substr(0, 300));
   // The message may quote a user, and must not begin a line of its own in a log.
   std::replace_if(
@@ -442,12 +442,15 @@ Result<Value> run_function(Function function, const CallContext& context,
       return make_map(context, arguments, false);
     case Function::kRange:
       return make_range(context, arguments);
-    case Function::kStrftimeNow:
-      return format_time(context, arguments);
+    case Function::kStrftimeNow: {
+      auto bound = bind_arguments("strftime_now", "format", arguments);
+      return bound ? format_time(context, *bound) : Result<Value>(bound.error());
+    }
     case Function::kRaiseException:
       break;
   }
-  return raised(arguments);
+  auto bound = bind_arguments("raise_exception", "message", arguments);
+  return bound ? raised(*bound) : bound.error();
 }
 
 }  // namespace potluck
