@@ -7,6 +7,7 @@
 #include <span>
 
 #include "engine/base/printable.h"
+#include "engine/base/utf8.h"
 #include "engine/template/characters.h"
 #include "engine/template/operators.h"
 #include "engine/template/serialize.h"
@@ -400,7 +401,8 @@ Result<Value> format_time(Context context, Given given) {
 
 Error raised(Given given) {
   const MarkedText* text = nth(given, 0).text();
-  std::string message(text == nullptr ? "" : text->bytes().substr(0, 300));
+  std::string bytes(text == nullptr ? "" : text->bytes().substr(0, 300));
+  std::string message = take_characters(&bytes);  // not the half of one at the end
   // The message may quote a user, and must not begin a line of its own in a log.
   std::replace_if(
       message.begin(), message.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; },

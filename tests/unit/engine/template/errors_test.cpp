@@ -133,5 +133,11 @@ TEST(Errors, SayWhatWentWrongWhere) {
   }
 }
 
+TEST(Errors, AreCutBetweenCharacters) {
+  const std::string all = "'" + std::string(299, 'a') + "\xC3\xA9'";
+  EXPECT_EQ(error_of("{{ raise_exception(" + all + ") }}"),
+            "line 1, column 19: the template refuses: " + std::string(299, 'a'));
+}
+
 }  // namespace
 }  // namespace potluck
