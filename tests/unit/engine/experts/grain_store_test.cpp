@@ -11,6 +11,7 @@
 #include "engine/base/buffer.h"
 #include "engine/base/memory_storage.h"
 #include "engine/base/random.h"
+#include "tests/support/faulty_storage.h"
 #include "tests/support/grain_on_disk.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/unit/engine/experts/crashing_storage.h"
@@ -492,6 +493,34 @@ TEST_F(GrainStoreTest, ScrubFindsWhatIsAlteredOrUnreadable) {
   storage_.fail_reads(2);
   EXPECT_EQ(store_->scrub(1 * kMiB).lost, std::vector{digests[0]});
   EXPECT_EQ(store_->count(), 2u);
+}
+
+// Memory and descriptors come back; grains do not.
+TEST_F(GrainStoreTest, ScrubKeepsWhatItHadNoMeansToRead) {
+  Digest digest = put(1);
+  store_.reset();
+  test::FaultyStorage faulty(storage_);
+  auto store = GrainStore::open(faulty, "store", 1 * kMiB);
+  ASSERT_TRUE(store);
+  faulty.fail_reads("segments", 2, 0, ErrorCode::kLimit);
+  ScrubResult first = (*store)->scrub(1 * kMiB);
+  EXPECT_TRUE(first.lost.empty());
+  EXPECT_TRUE((*store)->contains(digest));
+  EXPECT_EQ((*store)->quarantined_bytes(), 0u);
+  faulty.heal();
+  EXPECT_TRUE((*store)->scrub(1 * kMiB).lost.empty());
+  ByteVector out(2 * kPage);
+  EXPECT_TRUE((*store)->read(digest, out));
+}
+
+TEST_F(GrainStoreTest, ScrubFindsThatASegmentIsGone) {
+  Digest digest = put(1);
+  open();
+  ASSERT_TRUE(storage_.remove("store/segments/000000.grains"));
+  ScrubResult found = store_->scrub(1 * kMiB);
+  EXPECT_EQ(found.lost, std::vector{digest});
+  ASSERT_EQ(found.findings.size(), 1u);
+  EXPECT_FALSE(store_->contains(digest));
 }
 
 TEST_F(GrainStoreTest, PlacesOfAlteredGrainsGiveNoSpaceBackBeforeAScrub) {
