@@ -323,6 +323,37 @@ TEST_F(GrainStoreTest, EmptySegmentsAreDeletedWhenOpening) {
   EXPECT_FALSE(storage_.exists("store/segments/000000.grains"));
 }
 
+// Segments without an index are lengths and names that nothing knows any more. They go, but not in
+// silence.
+TEST_F(GrainStoreTest, WhatALostIndexCostsIsSaid) {
+  EXPECT_TRUE(store_->take_notices().empty()) << "a new store has lost nothing";
+  for (uint64_t seed = 0; seed < 3; ++seed) put(seed);
+  store_.reset();
+  for (bool damaged : {false, true}) {
+    if (damaged) {
+      storage_.truncate("store/index", 63);
+    } else {
+      ASSERT_TRUE(storage_.remove("store/index"));
+    }
+    open();
+    EXPECT_EQ(store_->count(), 0u);
+    std::vector<LogEvent> notices = store_->take_notices();
+    ASSERT_FALSE(notices.empty());
+    EXPECT_EQ(notices.back().level, LogLevel::kWarning);
+    for (const char* part : {"24576 bytes", "store/segments/000000.grains", "index"}) {
+      EXPECT_NE(notices.back().message.find(part), std::string::npos) << notices.back().message;
+    }
+    for (uint64_t seed = 0; seed < 3; ++seed) put(seed);
+    store_.reset();
+  }
+}
+
+TEST_F(GrainStoreTest, WhatWasRemovedIsNoLoss) {
+  store_->remove(put(1));
+  open();
+  EXPECT_TRUE(store_->take_notices().empty());
+}
+
 // Holes as large as several grains are filled again, in order.
 TEST_F(GrainStoreTest, SpaceIsUsedAgain) {
   constexpr uint64_t kBytes = 1 * kMiB;
