@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kKinds = 64;
 constexpr const char* kOtherKinds = "others";
 constexpr size_t kWords = 3;
+constexpr size_t kSummaries = 3;  // kinds that a summary names; it counts the others
 
 // The first words that consist of lower-case letters, outside parentheses and quotes. Names,
 // numbers and quoted text are left out because peers choose them: each would be a kind of its own,
@@ -52,8 +53,11 @@ std::string first_words(const std::string& text) {
 bool NoticeLimiter::Allowance::take(uint32_t most, Duration interval, TimePoint now) {
   auto fresh = (now - refilled_at) / interval;
   if (fresh > 0) {
-    refilled_at = now;
-    left = static_cast<uint32_t>(std::min<int64_t>(most, left + fresh));
+    // The rest of an interval counts toward the next one, or the rate would be as low as half of
+    // what is promised. A full allowance saves nothing up.
+    const bool full = left + fresh >= most;
+    refilled_at = full ? now : refilled_at + fresh * interval;
+    left = full ? most : static_cast<uint32_t>(left + fresh);
   }
   if (left == 0) return false;
   --left;
@@ -87,7 +91,7 @@ std::vector<std::string> NoticeLimiter::take_summaries() {
   for (auto& [name, kind] : kinds_) {
     uint64_t count = std::exchange(kind.left_out, 0);
     if (count == 0) continue;
-    if (lines.size() < kWords) {
+    if (lines.size() < kSummaries) {
       lines.push_back(fmt::format("{} more notices such as \"{} ...\" were left out", count, name));
     } else {
       others += count;

@@ -72,7 +72,7 @@ size_t SimulatedDisk::deliver(TimePoint now, std::vector<BlockReadDone>* done) {
 void SimulatedDisk::wait_until(TimePoint due) {
   std::unique_lock lock(mutex_);
   for (TimePoint now = clock_.now(); now < due; now = clock_.now()) {
-    nobody_.wait_for(lock, due - now);
+    never_notified_.wait_for(lock, due - now);
   }
 }
 

@@ -51,7 +51,7 @@ class SimulatedDisk final : public BlockReader {
   std::deque<Begun> begun_;  // in the order in which they are due
   std::vector<BlockReadDone> real_done_;
   std::mutex mutex_;  // never contended: what a timed wait needs
-  std::condition_variable nobody_;
+  std::condition_variable never_notified_;
 };
 
 }  // namespace potluck

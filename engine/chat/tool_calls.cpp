@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/bytes.h"
 #include "engine/chat/uncertain_end.h"
 
 namespace potluck {
@@ -15,6 +16,12 @@ constexpr const char* kProbeKey = "key_7f3a";
 constexpr const char* kProbeValue = "value_7f3a";
 // Shares neither its beginning nor its end with any mark.
 constexpr const char* kCounterprobe = "7f3a";
+
+// What a template writes is from a model file, and may be braces by the million. Real marks have
+// some dozens of bytes, and few braces between the object's and the name.
+constexpr size_t kMostBegins = 32;
+constexpr size_t kMostCallBytes = 64 * kKiB;
+constexpr size_t kMostMarkBytes = kKiB;
 
 const JsonValue* member(const JsonValue::Object& object, std::string_view key) {
   auto found = std::ranges::find_if(object, [&](const auto& entry) { return entry.first == key; });
@@ -43,6 +50,35 @@ bool is_probe_call(std::string_view text, ToolCallSyntax* syntax) {
     if (is_probe_arguments(value)) syntax->arguments_key = key;
   }
   return !syntax->name_key.empty() && !syntax->arguments_key.empty();
+}
+
+// The JSON object that `text`, which begins with a brace, begins with; empty if it does not end.
+// Whether it is JSON at all is not looked at: if it is, it ends here and nowhere else.
+std::string_view first_object(std::string_view text) {
+  size_t depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (!quoted && c == '{') {
+      ++depth;
+    } else if (!quoted && c == '}' && --depth == 0) {
+      return text.substr(0, i + 1);
+    }
+  }
+  return {};
+}
+
+// Lists of calls, and calls without a closing mark, are other syntaxes.
+bool is_marked(const ToolCallSyntax& syntax) {
+  const auto is_mark = [](const std::string& text) {
+    return !text.empty() && text.size() <= kMostMarkBytes;
+  };
+  return is_mark(syntax.open) && is_mark(syntax.close) && !syntax.open.ends_with('[') &&
+         !syntax.close.starts_with(']');
 }
 
 // The part of the first text that the second does not have.
@@ -79,8 +115,8 @@ Conversation tool_call_counterprobe() {
   return probe_conversation({"assistant", {std::string(kCounterprobe)}, {}, {}, {}, {}});
 }
 
-// The object begins at the last brace before the name and ends at the first brace behind it with
-// which it is whole JSON: marks may hold braces of their own.
+// The object begins at the last brace before the name from which it is whole JSON with the name in
+// it: marks may hold braces of their own.
 std::optional<ToolCallSyntax> find_tool_call_syntax(std::string_view probe,
                                                     std::string_view counterprobe) {
   const std::string_view call = difference(probe, counterprobe);
@@ -88,19 +124,16 @@ std::optional<ToolCallSyntax> find_tool_call_syntax(std::string_view probe,
   if (name == std::string_view::npos || call.find(kProbeValue) == std::string_view::npos) {
     return std::nullopt;
   }
-  ToolCallSyntax syntax;
-  for (size_t begin = call.rfind('{', name); begin != std::string_view::npos && begin > 0;
-       begin = call.rfind('{', begin - 1)) {
-    for (size_t end = call.find('}', name); end != std::string_view::npos;
-         end = call.find('}', end + 1)) {
-      if (!is_probe_call(call.substr(begin, end + 1 - begin), &syntax)) continue;
-      syntax.open = trimmed(call.substr(0, begin));
-      syntax.close = trimmed(call.substr(end + 1));
-      // Lists of calls, and calls without a closing mark, are other syntaxes.
-      const bool marked = !syntax.open.empty() && !syntax.close.empty() &&
-                          !syntax.open.ends_with('[') && !syntax.close.starts_with(']');
-      return marked ? std::optional(syntax) : std::nullopt;
-    }
+  size_t begin = name;
+  for (size_t tried = 0; tried < kMostBegins && begin > 0; ++tried) {
+    begin = call.rfind('{', begin - 1);
+    if (begin == std::string_view::npos) break;
+    const std::string_view object = first_object(call.substr(begin, kMostCallBytes));
+    ToolCallSyntax syntax;
+    if (begin + object.size() <= name || !is_probe_call(object, &syntax)) continue;
+    syntax.open = trimmed(call.substr(0, begin));
+    syntax.close = trimmed(call.substr(begin + object.size()));
+    return is_marked(syntax) ? std::optional(syntax) : std::nullopt;
   }
   return std::nullopt;
 }

@@ -64,6 +64,8 @@ Result<std::unique_ptr<GrainIndex>> GrainIndex::open(Storage& storage, std::stri
   if (!file) return file.error();
   index->file_ = std::move(*file);
   uint64_t end = index->entries_ * kEntryBytes;
+  index->may_lack_entries_ =
+      index->entries_ == 0 || index->damaged_ > 0 || index->file_->size() > end;
   // Damage at the end is a write that a crash interrupted: new entries go there. Damage in the
   // middle is counted and left where it is.
   if (uint64_t size = index->file_->size(); size > end) {

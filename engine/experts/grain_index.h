@@ -47,6 +47,9 @@ class GrainIndex {
   Status remove(const Digest& digest);
   Status sync() { return file_->sync(); }
 
+  // Whether entries may be missing: at open the log was not there, was empty or had damaged ones.
+  bool may_lack_entries() const { return may_lack_entries_; }
+
   // Writes the log anew, without what is dead, if that is more than half of it.
   Status compact(const GrainRecords& records);
 
@@ -62,6 +65,7 @@ class GrainIndex {
   std::unique_ptr<WritableFile> file_;
   uint64_t entries_ = 0;  // in the file, damaged ones between good ones included
   uint64_t damaged_ = 0;
+  bool may_lack_entries_ = false;
 };
 
 }  // namespace potluck

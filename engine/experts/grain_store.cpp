@@ -367,13 +367,16 @@ bool GrainStore::next_scrubbed_segment() {
 }
 
 // A place that cannot be read twice in a row will not heal by waiting: that grain is dropped, too.
+// Memory and descriptors that are short say nothing about the disk: it is looked at next time.
 void GrainStore::scrub_grain(const Place& place, ScrubResult* result) {
   PageBuffer buffer(place.run.bytes());
   result->bytes_read += place.run.bytes();
   auto found = find(place.digest);
-  if (!found) return;
-  Status read = found->file->read_at(found->offset, buffer.pages);
-  if (!read) read = found->file->read_at(found->offset, buffer.pages);
+  const bool gone = !found && found.error().code == ErrorCode::kNotFound;
+  if (!found && !gone) return;
+  Status read = gone ? Status(found.error()) : found->file->read_at(found->offset, buffer.pages);
+  if (!read && !gone) read = found->file->read_at(found->offset, buffer.pages);
+  if (!read && read.error().code == ErrorCode::kLimit) return;
   // SHA-256 and not the checksum: the scrub also finds what was wrong before the checksum was made.
   if (read && sha256(buffer.pages) == place.digest) return;
   std::string why = read ? "its SHA-256 is not its name" : read.error().message;

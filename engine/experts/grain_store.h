@@ -53,9 +53,10 @@ struct ScrubResult {
 
 class GrainStore {
  public:
-  // Opens or creates the store. What the index says and the segments cannot hold is dropped, see
-  // take_notices(). `quota_bytes` bounds charged_bytes(); a store that holds more keeps it and
-  // takes nothing new. kRefused if the store is already open elsewhere.
+  // Opens or creates the store. What the index says and the segments cannot hold is dropped, and so
+  // is what the segments hold and no entry of the index names; see take_notices(). `quota_bytes`
+  // bounds charged_bytes(); a store that holds more keeps it and takes nothing new. kRefused if the
+  // store is already open elsewhere.
   static Result<std::unique_ptr<GrainStore>> open(Storage& storage, std::string directory,
                                                   uint64_t quota_bytes);
   // Flushes.
@@ -136,6 +137,7 @@ class GrainStore {
   Status open_files();
   Status adopt_segments();
   Status cut_or_remove(uint32_t segment, uint32_t pages, uint32_t used_pages);
+  void warn_of_nameless(const std::vector<PageRun>& removed);
 
   Status check_size(const Digest& digest, ByteSpan grain) const;
   Status check_room(uint64_t bytes) const;

@@ -136,6 +136,7 @@ Status GrainStore::adopt_segments() {
     records_.erase(digest);
     (void)index_->remove(digest);  // else they are dropped again next time
   }
+  std::vector<PageRun> nameless;
   auto claim = claims.begin();
   for (const auto& [number, pages] : *sizes) {
     segments_.try_emplace(number);
@@ -147,8 +148,23 @@ Status GrainStore::adopt_segments() {
     }
     if (end > 0) space_.release({number, end, kSegmentPages - end});
     if (Status cut = cut_or_remove(number, pages, end); !cut) return cut;
+    if (pages > end) nameless.push_back({number, end, pages - end});
   }
+  warn_of_nameless(nameless);
   return {};
+}
+
+// With a whole index these are holes and writes that never finished. Else they may have been all
+// the grains there were: bytes whose names and lengths nothing knows any more.
+void GrainStore::warn_of_nameless(const std::vector<PageRun>& removed) {
+  if (removed.empty() || !index_->may_lack_entries()) return;
+  uint64_t bytes = 0;
+  for (const PageRun& run : removed) bytes += run.bytes();
+  warn(fmt::format("{}/index was missing, empty or damaged: {} bytes that it does not name were "
+                   "removed from {} segments, {} to {}",
+                   directory_, bytes, removed.size(), segment_path(removed.front().segment),
+                   segment_path(removed.back().segment)),
+       {{"store", directory_}, {"bytes", bytes}, {"segments", removed.size()}});
 }
 
 // Behind the last grain there are only holes and writes that never finished.

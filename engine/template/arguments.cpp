@@ -21,14 +21,15 @@ Result<Arguments> bind_arguments(std::string_view callee, std::string_view param
   while (!rest.empty()) {
     const std::string_view name = rest.substr(0, rest.find(' '));
     rest.remove_prefix(std::min(name.size() + 1, rest.size()));
-    const Value* named = arguments.find(name);
-    if (named != nullptr) ++used_names;
     const size_t index = wanted++;
     if (index < arguments.positional.size()) {
+      // A name that is given as well stays unused, and is an error below.
       bound.push_back(arguments.positional[index]);
-    } else {
-      bound.push_back(named == nullptr ? Value() : *named);
+      continue;
     }
+    const Value* named = arguments.find(name);
+    if (named != nullptr) ++used_names;
+    bound.push_back(named == nullptr ? Value() : *named);
   }
   // Filters index the parameters without asking how many there are.
   if (bound.size() < wanted) return bound.budget()->check().error();

@@ -117,17 +117,20 @@ Result<Value> Interpreter::evaluate_dict(const Expression& expression) {
 
 Result<Value> Interpreter::evaluate_attribute(const Expression& expression) {
   auto subject = evaluate(*expression.operands[0]);
-  if (!subject) return subject.error();
-  if (subject->is_undefined()) {
+  return subject ? attribute_of(*subject, expression) : std::move(subject);
+}
+
+Result<Value> Interpreter::attribute_of(const Value& subject, const Expression& expression) {
+  if (subject.is_undefined()) {
     return invalid(expression,
                    fmt::format("{} is undefined, so it has no '{}'",
                                describe(*expression.operands[0]), printable(expression.name)));
   }
-  if (const Loop* loop = subject->loop()) {
+  if (const Loop* loop = subject.loop()) {
     return loop_attribute(*loop, expression.name, expression.at);
   }
   // Attributes and keys are one: message.content and message["content"] mean the same.
-  const Map* map = subject->map();
+  const Map* map = subject.map();
   const Value* found = map == nullptr ? nullptr : map->find(expression.name);
   return found == nullptr ? Value() : *found;
 }
@@ -207,7 +210,9 @@ Result<Value> Interpreter::evaluate_call(const Expression& expression) {
     if (!arguments) return arguments.error();
     return with_position(expression.at, run_method(*method, context_, subject, *arguments));
   }
-  auto function = evaluate(callee);
+  // What stands before the attribute has been evaluated and may have effects: not once more.
+  auto function =
+      callee.kind == ExpressionKind::kAttribute ? attribute_of(subject, callee) : evaluate(callee);
   if (!function) return function.error();
   auto arguments = evaluate_arguments(expression);
   if (!arguments) return arguments.error();
@@ -307,10 +312,11 @@ Status Interpreter::bind_parameters(const Macro& macro, const Arguments& argumen
   size_t used_names = 0;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const Value* named = arguments.find(parameters[i].name);
-    if (named != nullptr) ++used_names;
     if (i < arguments.positional.size()) {
+      // A name that is given as well stays unused, and is an error below.
       scope_->set(parameters[i].name, arguments.positional[i]);
     } else if (named != nullptr) {
+      ++used_names;
       scope_->set(parameters[i].name, *named);
     } else if (parameters[i].otherwise != nullptr) {
       // In the scope of the call: a default may use the parameters before it.

@@ -6,6 +6,9 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <optional>
+#include <string>
+#include <type_traits>
 
 #include "engine/template/characters.h"
 #include "engine/template/list_filters.h"
@@ -94,14 +97,13 @@ Result<Value> filter_lower(Context context, In subject, Given) {
 }
 
 Result<Value> filter_capitalize(Context context, In subject, Given) {
-  return on_text(context, subject, [&](const MarkedText& text) {
-    return capitalize(text, false, &context.budget());
-  });
+  return on_text(context, subject,
+                 [&](const MarkedText& text) { return capitalize(text, &context.budget()); });
 }
 
 Result<Value> filter_title(Context context, In subject, Given) {
   return on_text(context, subject,
-                 [&](const MarkedText& text) { return capitalize(text, true, &context.budget()); });
+                 [&](const MarkedText& text) { return title_words(text, &context.budget()); });
 }
 
 Result<Value> filter_replace(Context context, In subject, Given given) {
@@ -135,6 +137,48 @@ Result<Value> filter_safe(Context context, In subject, Given given) {
   return filter_string(context, subject, given);
 }
 
+// Without the underscores that Python allows between digits; nothing if one stands elsewhere, or if
+// the text is longer than any number: it is copied.
+std::optional<std::string> without_underscores(std::string_view text) {
+  constexpr size_t kMostBytes = 4300;  // where int() of Python stops
+  if (text.size() > kMostBytes) return std::nullopt;
+  const auto is_digit = [&](size_t at) {
+    return at < text.size() && text[at] >= '0' && text[at] <= '9';
+  };
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '_') {
+      out += text[i];
+    } else if (i == 0 || !is_digit(i - 1) || !is_digit(i + 1)) {
+      return std::nullopt;
+    }
+  }
+  return out;
+}
+
+// What int() and float() of Python read from a text: blanks around it, a sign, underscores between
+// digits. Digits are those of ASCII.
+template <class Number>
+std::optional<Number> read_number(std::string_view text) {
+  const auto digits = without_underscores(strip_left(strip_right(text)));
+  // from_chars() knows "nan(1)", which Python does not.
+  if (!digits || digits->find('(') != std::string::npos) return std::nullopt;
+  const char* begin = digits->data();
+  const char* end = begin + digits->size();
+  // from_chars() takes no '+', and must not find a '-' behind one.
+  if (begin != end && *begin == '+' && (++begin == end || *begin == '-')) return std::nullopt;
+  Number number = 0;
+  // from_chars() and not strtod(): no leading blanks, no hexadecimal, and the end is known.
+  const auto [stop, failure] = std::from_chars(begin, end, number);
+  if (stop != end) return std::nullopt;
+  if constexpr (std::is_floating_point_v<Number>) {
+    // Infinity or zero, as in Python; from_chars() does not say which.
+    if (failure == std::errc::result_out_of_range) return std::strtod(begin, nullptr);
+  }
+  if (failure != std::errc()) return std::nullopt;
+  return number;
+}
+
 Result<Value> filter_int(Context context, In subject, Given given) {
   const Value otherwise = nth(given, 0).is_undefined() ? Value::of(int64_t{0}) : nth(given, 0);
   auto base = whole_number_of(nth(given, 1), "base", 10);
@@ -144,15 +188,10 @@ Result<Value> filter_int(Context context, In subject, Given given) {
   double real = 0;
   if (const MarkedText* text = subject.text()) {
     context.budget().spend_text(text->size());
-    std::string_view digits = strip_left(strip_right(text->bytes()));
-    if (digits.starts_with('+')) digits.remove_prefix(1);
-    int64_t whole = 0;
-    const char* end = digits.data() + digits.size();
-    // from_chars() and not strtoll(): no locale, no leading blanks, and the end is known.
-    const auto [stop, failure] = std::from_chars(digits.data(), end, whole);
-    if (failure == std::errc() && stop == end) return Value::of(whole);
-    const auto [real_stop, real_failure] = std::from_chars(digits.data(), end, real);
-    if (real_failure != std::errc() || real_stop != end) return otherwise;
+    if (const auto whole = read_number<int64_t>(text->bytes())) return Value::of(*whole);
+    const auto found = read_number<double>(text->bytes());
+    if (!found) return otherwise;
+    real = *found;
   } else if (const double* number = subject.floating()) {
     real = *number;
   } else {
@@ -168,11 +207,8 @@ Result<Value> filter_float(Context context, In subject, Given given) {
   if (const auto number = subject.number()) return Value::of(*number);
   if (subject.text() == nullptr) return otherwise;
   context.budget().spend_text(subject.text()->size());
-  const std::string_view digits = strip_left(strip_right(subject.text()->bytes()));
-  double real = 0;
-  const char* end = digits.data() + digits.size();
-  const auto [stop, failure] = std::from_chars(digits.data(), end, real);
-  return failure == std::errc() && stop == end ? Value::of(real) : otherwise;
+  const auto real = read_number<double>(subject.text()->bytes());
+  return real ? Value::of(*real) : otherwise;
 }
 
 Result<Value> filter_abs(Context, In subject, Given) {

@@ -89,6 +89,7 @@ class Interpreter {
   Result<Arguments> evaluate_arguments(const Expression& call);
   Result<Value> call_macro(const Macro& macro, const Arguments& arguments, SourcePosition at);
   Status bind_parameters(const Macro& macro, const Arguments& arguments, SourcePosition at);
+  Result<Value> attribute_of(const Value& subject, const Expression& expression);
   Result<Value> loop_attribute(const Loop& loop, std::string_view name, SourcePosition at);
 
   // Counts a step and checks all bounds; every evaluation and execution passes here.

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "engine/base/printable.h"
+#include "engine/base/utf8.h"
 #include "engine/template/characters.h"
 #include "engine/template/operators.h"
 #include "engine/template/serialize.h"
@@ -101,10 +102,10 @@ Result<Value> text_lower(Context context, In subject, Given) {
   return context.heap.text(lower(*subject.text(), &context.budget()));
 }
 Result<Value> text_capitalize(Context context, In subject, Given) {
-  return context.heap.text(capitalize(*subject.text(), false, &context.budget()));
+  return context.heap.text(capitalize(*subject.text(), &context.budget()));
 }
 Result<Value> text_title(Context context, In subject, Given) {
-  return context.heap.text(capitalize(*subject.text(), true, &context.budget()));
+  return context.heap.text(title(*subject.text(), &context.budget()));
 }
 
 Result<Value> text_find(Context context, In subject, Given given) {
@@ -367,13 +368,13 @@ Result<Value> make_range(Context context, Given given) {
 // are local ones already, so gmtime_r() is right and no database of time zones is read. Names are
 // English: the program leaves LC_TIME as it is.
 Result<Value> format_time(Context context, Given given) {
-  if (given.positional.size() != 1 || given.positional[0].text() == nullptr) {
+  if (nth(given, 0).text() == nullptr) {
     return Error{ErrorCode::kInvalidArgument, "strftime_now: expected a format"};
   }
   const auto seconds = static_cast<std::time_t>(context.local_seconds);
   std::tm parts{};
   gmtime_r(&seconds, &parts);
-  const std::string_view format = given.positional[0].text()->bytes();
+  const std::string_view format = nth(given, 0).text()->bytes();
   context.budget().spend(format.size());
   MarkedText out = context.heap.blank();
   for (size_t i = 0; i < format.size(); ++i) {
@@ -399,8 +400,9 @@ Result<Value> format_time(Context context, Given given) {
 }
 
 Error raised(Given given) {
-  const MarkedText* text = given.positional.empty() ? nullptr : given.positional[0].text();
-  std::string message(text == nullptr ? "" : text->bytes().substr(0, 300));
+  const MarkedText* text = nth(given, 0).text();
+  std::string bytes(text == nullptr ? "" : text->bytes().substr(0, 300));
+  std::string message = take_characters(&bytes);  // not the half of one at the end
   // The message may quote a user, and must not begin a line of its own in a log.
   std::replace_if(
       message.begin(), message.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; },
@@ -442,12 +444,15 @@ Result<Value> run_function(Function function, const CallContext& context,
       return make_map(context, arguments, false);
     case Function::kRange:
       return make_range(context, arguments);
-    case Function::kStrftimeNow:
-      return format_time(context, arguments);
+    case Function::kStrftimeNow: {
+      auto bound = bind_arguments("strftime_now", "format", arguments);
+      return bound ? format_time(context, *bound) : Result<Value>(bound.error());
+    }
     case Function::kRaiseException:
       break;
   }
-  return raised(arguments);
+  auto bound = bind_arguments("raise_exception", "message", arguments);
+  return bound ? raised(*bound) : bound.error();
 }
 
 }  // namespace potluck

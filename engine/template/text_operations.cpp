@@ -3,6 +3,7 @@
 #include "engine/template/text_operations.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/base/utf8.h"
 #include "engine/template/characters.h"
@@ -102,6 +103,17 @@ MarkedText map_characters(const MarkedText& text, const Change& change, Budget* 
     }
   }
   return out;
+}
+
+// The first character, and each behind others that `separates`, large; all others small.
+template <class Separates>
+MarkedText capitalize_behind(const MarkedText& text, const Separates& separates, Budget* budget) {
+  bool starts = true;
+  const auto change = [&](uint32_t character) {
+    const bool large = std::exchange(starts, separates(character));
+    return large ? to_upper(character) : to_lower(character);
+  };
+  return map_characters(text, change, budget);
 }
 
 }  // namespace
@@ -235,15 +247,21 @@ MarkedText lower(const MarkedText& text, Budget* budget) {
   return map_characters(text, to_lower, budget);
 }
 
-MarkedText capitalize(const MarkedText& text, bool words, Budget* budget) {
-  bool starts = true;
-  const auto change = [&](uint32_t character) {
-    const uint32_t changed = starts ? to_upper(character) : to_lower(character);
-    const bool is_letter = to_upper(character) != to_lower(character);
-    starts = words && !is_letter;
-    return changed;
+MarkedText capitalize(const MarkedText& text, Budget* budget) {
+  return capitalize_behind(
+      text, [](uint32_t) { return false; }, budget);
+}
+
+MarkedText title(const MarkedText& text, Budget* budget) {
+  const auto is_no_letter = [](uint32_t c) { return to_upper(c) == to_lower(c); };
+  return capitalize_behind(text, is_no_letter, budget);
+}
+
+MarkedText title_words(const MarkedText& text, Budget* budget) {
+  const auto separates = [](uint32_t c) {
+    return is_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
   };
-  return map_characters(text, change, budget);
+  return capitalize_behind(text, separates, budget);
 }
 
 MarkedText reverse(const MarkedText& text, Budget* budget) {

@@ -30,8 +30,13 @@ Result<MarkedText> indent(const MarkedText& text, const MarkedText& prefix, bool
 
 MarkedText upper(const MarkedText& text, Budget* budget);
 MarkedText lower(const MarkedText& text, Budget* budget);
-// The first letter large, all others small; of every word if `words`.
-MarkedText capitalize(const MarkedText& text, bool words, Budget* budget);
+// The first character large, all others small.
+MarkedText capitalize(const MarkedText& text, Budget* budget);
+// Likewise each run of letters, as str.title() has it: "It'S 3Rd".
+MarkedText title(const MarkedText& text, Budget* budget);
+// Likewise each word, as the filter of Jinja2 has it: "It's 3rd". Words begin behind white space,
+// '-' and opening brackets.
+MarkedText title_words(const MarkedText& text, Budget* budget);
 MarkedText reverse(const MarkedText& text, Budget* budget);
 
 size_t count_text(std::string_view text, std::string_view needle, Budget* budget);

@@ -19,14 +19,15 @@ class FaultyStorage final : public Storage {
   explicit FaultyStorage(Storage& under) : under_(under), faults_(std::make_shared<Faults>()) {}
 
   // After `passing` more reads of such files, the next `count` fail.
-  void fail_reads(const std::string& part, uint64_t count, uint64_t passing = 0) {
+  void fail_reads(const std::string& part, uint64_t count, uint64_t passing = 0,
+                  ErrorCode code = ErrorCode::kIo) {
     MutexLock guard(faults_->mutex);
-    faults_->failing_reads = {part, count, passing};
+    faults_->failing_reads = {part, count, passing, code};
   }
   // Writes likewise, as on a full disk.
   void fail_writes(const std::string& part, uint64_t count, uint64_t passing = 0) {
     MutexLock guard(faults_->mutex);
-    faults_->failing_writes = {part, count, passing};
+    faults_->failing_writes = {part, count, passing, ErrorCode::kLimit};
   }
   // Flips the lowest bit of the byte at `offset` in everything that is read from now on.
   void flip_bit(const std::string& part, uint64_t offset) {
@@ -88,6 +89,7 @@ class FaultyStorage final : public Storage {
     std::string part;
     uint64_t count = 0;
     uint64_t passing = 0;
+    ErrorCode code = ErrorCode::kIo;
 
     bool hits(const std::string& path) {
       if (count == 0 || path.find(part) == std::string::npos) return false;
@@ -114,7 +116,7 @@ class FaultyStorage final : public Storage {
     Status admit_write(const std::string& path) {
       MutexLock guard(mutex);
       if (!failing_writes.hits(path)) return {};
-      return Error{ErrorCode::kLimit, path + ": cannot write: no space left on device"};
+      return Error{failing_writes.code, path + ": cannot write: no space left on device"};
     }
   };
 
@@ -145,7 +147,7 @@ class FaultyStorage final : public Storage {
       MutexLock guard(faults_->mutex);
       ++faults_->reads;
       if (faults_->failing_reads.hits(path_)) {
-        return Error{ErrorCode::kIo, path_ + ": cannot read: injected fault"};
+        return Error{faults_->failing_reads.code, path_ + ": cannot read: injected fault"};
       }
       for (const Place& cut : faults_->cuts) {
         if (path_.find(cut.part) == std::string::npos || end <= cut.offset) continue;

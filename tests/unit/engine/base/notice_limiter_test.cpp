@@ -70,5 +70,37 @@ TEST_F(NoticeLimiterTest, ManyKindsAreBoundedInAll) {
   EXPECT_LE(printed(std::chrono::seconds(60), 20, random), 100u + 600u + 7u * 4);
 }
 
+// What is left of an interval counts toward the next one, whenever lines come.
+TEST_F(NoticeLimiterTest, OneOfAKindPassesInEachInterval) {
+  for (uint32_t i = 0; i < NoticeLimiter::kOfAKind; ++i) ASSERT_TRUE(limiter_.admit("lost"));
+  uint64_t admitted = 0;
+  for (milliseconds passed{0}; passed < std::chrono::seconds(60); passed += milliseconds(999)) {
+    clock_.advance(milliseconds(999));
+    admitted += limiter_.admit("lost") ? 1 : 0;
+  }
+  EXPECT_GE(admitted, 60u);
+}
+
+TEST_F(NoticeLimiterTest, AQuietTimeAddsNothingToWhatPassesAtOnce) {
+  for (int round = 0; round < 3; ++round) {
+    clock_.advance(milliseconds(100'999));
+    uint32_t admitted = 0;
+    for (int i = 0; i < 100; ++i) admitted += limiter_.admit("lost") ? 1 : 0;
+    EXPECT_EQ(admitted, NoticeLimiter::kOfAKind);
+    clock_.advance(milliseconds(1));
+    EXPECT_FALSE(limiter_.admit("lost"));
+  }
+}
+
+TEST_F(NoticeLimiterTest, SummariesAreFew) {
+  for (const char* kind : {"a", "b", "c", "d", "e"}) {
+    for (uint32_t i = 0; i < NoticeLimiter::kInAll; ++i) (void)limiter_.admit(kind);
+  }
+  clock_.advance(NoticeLimiter::kSummaryInterval);
+  const std::vector<std::string> summaries = limiter_.take_summaries();
+  ASSERT_EQ(summaries.size(), 4u);
+  EXPECT_EQ(summaries[3], "160 notices of other kinds were left out");
+}
+
 }  // namespace
 }  // namespace potluck

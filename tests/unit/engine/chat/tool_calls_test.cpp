@@ -99,7 +99,7 @@ TEST(ToolCallSyntax, IsFoundInWhatATemplateWrites) {
             (ToolCallSyntax{"<call>", "<end>", "function", "parameters"}));
 }
 
-TEST(ToolCallSyntax, IsNotPrefetched) {
+TEST(ToolCallSyntax, IsNotGuessed) {
   EXPECT_EQ(syntax_of(with_calls("")), std::nullopt);
   EXPECT_EQ(syntax_of("{{ messages[0].content }}"), std::nullopt);
   EXPECT_EQ(
@@ -108,6 +108,27 @@ TEST(ToolCallSyntax, IsNotPrefetched) {
   EXPECT_EQ(syntax_of(with_calls("[CALLS][{\"name\": \"{{ c.function.name }}\", \"arguments\": "
                                  "{{ c.function.arguments | tojson }}}]")),
             std::nullopt);
+}
+
+// Pairs of every brace in front with every brace behind were tried: with these that takes days.
+TEST(ToolCallSyntax, EndsAmongHostileBraces) {
+  constexpr size_t kBraces = 300'000;
+  const std::string open(kBraces, '{');
+  const std::string close(kBraces, '}');
+  const std::string call = R"({"name": "probe_7f3a", "arguments": {"key_7f3a": "value_7f3a"}})";
+  const std::string broken = "probe_7f3a value_7f3a";
+  EXPECT_EQ(find_tool_call_syntax("a" + open + broken + close + "b", "c"), std::nullopt);
+  EXPECT_EQ(find_tool_call_syntax("a" + open + call + close + "b", "c"), std::nullopt)
+      << "marks this long would have to be looked for in every answer";
+  const auto few = find_tool_call_syntax("{{{" + call + "}}}", "c");
+  EXPECT_EQ(few, (ToolCallSyntax{"{{{", "}}}", "name", "arguments"}));
+}
+
+TEST(ToolCallSyntax, BracesInTextsEndNoObject) {
+  const std::string call =
+      R"({"note": "}\"}{", "arguments": {"key_7f3a": "value_7f3a"}, "name": "probe_7f3a"})";
+  EXPECT_EQ(find_tool_call_syntax("<a>" + call + "<b>", "c"),
+            (ToolCallSyntax{"<a>", "<b>", "name", "arguments"}));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "engine/base/buffer.h"
 #include "engine/base/memory_storage.h"
 #include "engine/base/random.h"
+#include "tests/support/faulty_storage.h"
 #include "tests/support/grain_on_disk.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/unit/engine/experts/crashing_storage.h"
@@ -322,6 +323,37 @@ TEST_F(GrainStoreTest, EmptySegmentsAreDeletedWhenOpening) {
   EXPECT_FALSE(storage_.exists("store/segments/000000.grains"));
 }
 
+// Segments without an index are lengths and names that nothing knows any more. They go, but not in
+// silence.
+TEST_F(GrainStoreTest, WhatALostIndexCostsIsSaid) {
+  EXPECT_TRUE(store_->take_notices().empty()) << "a new store has lost nothing";
+  for (uint64_t seed = 0; seed < 3; ++seed) put(seed);
+  store_.reset();
+  for (bool damaged : {false, true}) {
+    if (damaged) {
+      storage_.truncate("store/index", 63);
+    } else {
+      ASSERT_TRUE(storage_.remove("store/index"));
+    }
+    open();
+    EXPECT_EQ(store_->count(), 0u);
+    std::vector<LogEvent> notices = store_->take_notices();
+    ASSERT_FALSE(notices.empty());
+    EXPECT_EQ(notices.back().level, LogLevel::kWarning);
+    for (const char* part : {"24576 bytes", "store/segments/000000.grains", "index"}) {
+      EXPECT_NE(notices.back().message.find(part), std::string::npos) << notices.back().message;
+    }
+    for (uint64_t seed = 0; seed < 3; ++seed) put(seed);
+    store_.reset();
+  }
+}
+
+TEST_F(GrainStoreTest, WhatWasRemovedIsNoLoss) {
+  store_->remove(put(1));
+  open();
+  EXPECT_TRUE(store_->take_notices().empty());
+}
+
 // Holes as large as several grains are filled again, in order.
 TEST_F(GrainStoreTest, SpaceIsUsedAgain) {
   constexpr uint64_t kBytes = 1 * kMiB;
@@ -492,6 +524,34 @@ TEST_F(GrainStoreTest, ScrubFindsWhatIsAlteredOrUnreadable) {
   storage_.fail_reads(2);
   EXPECT_EQ(store_->scrub(1 * kMiB).lost, std::vector{digests[0]});
   EXPECT_EQ(store_->count(), 2u);
+}
+
+// Memory and descriptors come back; grains do not.
+TEST_F(GrainStoreTest, ScrubKeepsWhatItHadNoMeansToRead) {
+  Digest digest = put(1);
+  store_.reset();
+  test::FaultyStorage faulty(storage_);
+  auto store = GrainStore::open(faulty, "store", 1 * kMiB);
+  ASSERT_TRUE(store);
+  faulty.fail_reads("segments", 2, 0, ErrorCode::kLimit);
+  ScrubResult first = (*store)->scrub(1 * kMiB);
+  EXPECT_TRUE(first.lost.empty());
+  EXPECT_TRUE((*store)->contains(digest));
+  EXPECT_EQ((*store)->quarantined_bytes(), 0u);
+  faulty.heal();
+  EXPECT_TRUE((*store)->scrub(1 * kMiB).lost.empty());
+  ByteVector out(2 * kPage);
+  EXPECT_TRUE((*store)->read(digest, out));
+}
+
+TEST_F(GrainStoreTest, ScrubFindsThatASegmentIsGone) {
+  Digest digest = put(1);
+  open();
+  ASSERT_TRUE(storage_.remove("store/segments/000000.grains"));
+  ScrubResult found = store_->scrub(1 * kMiB);
+  EXPECT_EQ(found.lost, std::vector{digest});
+  ASSERT_EQ(found.findings.size(), 1u);
+  EXPECT_FALSE(store_->contains(digest));
 }
 
 TEST_F(GrainStoreTest, PlacesOfAlteredGrainsGiveNoSpaceBackBeforeAScrub) {

@@ -104,6 +104,17 @@ TEST(Errors, SayWhatWentWrongWhere) {
            {"{% set a.b = 1 %}", "line 1, column 4: a is no namespace: only these take attributes"},
            {"{% macro m(a) %}{% endmacro %}{{ m(1, 2) }}",
             "line 1, column 35: the macro 'm' takes 1 argument(s), found others"},
+           {"{% macro m(a) %}{% endmacro %}{{ m(1, a=2) }}",
+            "line 1, column 35: the macro 'm' takes 1 argument(s), found others"},
+           {"{{ 'a' | trim('a', chars='b') }}",
+            "line 1, column 10: 'trim' takes the arguments (chars), found others"},
+           {"{{ 'a'.find('a', sub='b') }}",
+            "line 1, column 12: 'find' takes the arguments (sub), found others"},
+           {"{{ strftime_now('%Y', zone='x') }}",
+            "line 1, column 16: 'strftime_now' takes the arguments (format), found others"},
+           {"{{ raise_exception('a', 'b') }}",
+            "line 1, column 19: 'raise_exception' takes the arguments (message), found others"},
+           {"{{ raise_exception(message='no') }}", "line 1, column 19: the template refuses: no"},
            {"{{ 'a' | trim(1, 2) }}",
             "line 1, column 10: 'trim' takes the arguments (chars), found others"},
            {"{{ 'a' | trim(x=2) }}",
@@ -120,6 +131,12 @@ TEST(Errors, SayWhatWentWrongWhere) {
             "step), the step not zero"}}) {
     EXPECT_EQ(error_of(c.source, R"({"a": {}})"), c.message) << c.source;
   }
+}
+
+TEST(Errors, AreCutBetweenCharacters) {
+  const std::string all = "'" + std::string(299, 'a') + "\xC3\xA9'";
+  EXPECT_EQ(error_of("{{ raise_exception(" + all + ") }}"),
+            "line 1, column 19: the template refuses: " + std::string(299, 'a'));
 }
 
 }  // namespace

@@ -32,5 +32,19 @@ TEST(Language, GoesOnOverEveryLineEnd) {
   EXPECT_EQ(test::render("a\r\n{% if true %}\r\nb\r{% endif %}")->bytes(), "a\nb\n");
 }
 
+TEST(Language, EvaluatesWhatIsCalledOnce) {
+  EXPECT_EQ(test::render("{% set l = [] %}{% set ns = namespace(f=dict) %}"
+                         "{{ [ns, l.append(1)][0].f(a=2) }}{{ l }}")
+                ->bytes(),
+            "{'a': 2}[1]");
+  // Twice each would be 2^40 steps.
+  std::string chain = "ns";
+  for (int i = 0; i < 40; ++i) chain += ".f(f=namespace)";
+  const auto rendered =
+      test::render("{% set ns = namespace(f=namespace) %}{{ " + chain + ".g is defined }}");
+  ASSERT_TRUE(rendered) << rendered.error().message;
+  EXPECT_EQ(rendered->bytes(), "False");
+}
+
 }  // namespace
 }  // namespace potluck

@@ -31,7 +31,7 @@ TEST(Marks, FollowTheBytes) {
            {"{{ l | join('-') }}{{ '-'.join(l) }}", "[p]-[qp]-[q]"},
            {"{{ (u ~ '\nx') | indent(1) }}", "[ Ab<|x|>c ]\n x"},
            {"{{ 'a{}b'.format(u) }}", "a[ Ab<|x|>c ]b"},
-           {"{{ u | title }}{{ u | reverse }}", "[ Ab<|X|>C  c>|x|<bA ]"},
+           {"{{ u | title }}{{ u.title() }}{{ u | reverse }}", "[ Ab<|x|>c  Ab<|X|>C  c>|x|<bA ]"},
            {"{{ m.k }}{{ m | list | first }}{% for k, v in m.items() %}{{ k }}{{ v }}{% endfor %}",
             "[vkkv]"},
            {"{{ m | tojson }}", "[{\"k\": \"v\"}]"},
