@@ -66,6 +66,17 @@ TEST_F(SessionFuzz, AnyMessagesAtAnyTimeStopNothing) {
   std::cerr << totals.text();
 }
 
+// 931: a member said that its units were lost, and later the same device, which had them, had no
+// reason to report them again.
+TEST_F(SessionFuzz, SeedsThatFailedOnce) {
+  for (uint64_t seed : {931}) {
+    FuzzTotals totals;
+    FuzzSession session(*world_, seed);
+    std::string failure = session.run(&totals);
+    EXPECT_EQ(failure, "") << "seed " << seed << "\n" << session.log();
+  }
+}
+
 // Much longer than what any peer may make us remember.
 TEST_F(SessionFuzz, FloodsLeaveNothingBehind) {
   for (uint64_t seed : {2, 3}) {
