@@ -72,7 +72,10 @@ class DamagedStore(PotluckTest):
         text = self.tell(*self.streamed).stdout
         for content in (b"", b"no index at all" * 1000):
             (self.store / "index").write_bytes(content)
-            self.assertEqual(self.tell(*self.streamed).stdout, text)
+            done = self.tell(*self.streamed)
+            self.assertEqual(done.stdout, text)
+            self.assertRegex(done.stderr, r"/index was missing, empty or damaged: \d+ bytes that it does not name "
+                                          r"were removed from \d+ segments")
 
     def test_killed_while_building(self):
         text = self.tell("--threads", "1").stdout
