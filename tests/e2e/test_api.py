@@ -375,7 +375,7 @@ class Endings(ApiTest):
         return json.loads(last)["choices"][0]["finish_reason"]
 
     def test_requests_under_way_are_answered(self):
-        self.start_api(workers=0)
+        self.start_api("--drain-timeout", "60", workers=0)
         _, answer = self.stream("/v1/chat/completions", chat(STORY, max_tokens=100, ignore_eos=True))
         answer.readline()
         begun = time.monotonic()
