@@ -29,7 +29,7 @@ std::string GrammarState::key() const {
 }
 
 GrammarWalk::GrammarWalk(const Grammar& grammar, uint32_t outer)
-    : grammar_(grammar), outer_(outer), frames_(1), states_(1), marks_(1) {
+    : grammar_(grammar), frames_(1), states_(1), marks_(1) {
   frames_[kBottom].depth = outer;
 }
 

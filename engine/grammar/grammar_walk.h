@@ -88,7 +88,6 @@ class GrammarWalk {
   State end_closure();
 
   const Grammar& grammar_;
-  const uint32_t outer_;
   std::vector<Frame> frames_;
   std::unordered_map<std::string, FrameId> frame_ids_;
   std::vector<StateData> states_;
