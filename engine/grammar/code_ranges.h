@@ -24,12 +24,12 @@ inline CodeRanges all_characters() {
   return complement({});
 }
 
-struct ByteRange {
+struct ByteInterval {
   uint8_t first = 0;
   uint8_t last = 0;
 };
 // One to four bytes that spell characters of the range, and no others.
-using ByteSequence = std::vector<ByteRange>;
+using ByteSequence = std::vector<ByteInterval>;
 std::vector<ByteSequence> utf8_sequences(const CodeRange& range);
 
 }  // namespace potluck

@@ -45,7 +45,7 @@ void GrammarBuilder::jump(Node from, Node to) {
   ++edges_;
 }
 
-void GrammarBuilder::bytes(Node from, ByteRange range, Node to) {
+void GrammarBuilder::bytes(Node from, ByteInterval range, Node to) {
   if (!takes_room()) return;
   nodes_[from].edges.push_back({range.first, range.last, to});
   ++edges_;

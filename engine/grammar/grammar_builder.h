@@ -25,7 +25,7 @@ class GrammarBuilder {
 
   Node node();
   void jump(Node from, Node to);
-  void bytes(Node from, ByteRange range, Node to);
+  void bytes(Node from, ByteInterval range, Node to);
   void literal(Node from, std::string_view text, Node to);
   // One of these texts, drawn as a tree: only bytes that are left decide.
   void literals(Node from, std::vector<std::string> texts, Node to);

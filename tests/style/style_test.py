@@ -247,9 +247,29 @@ def check_checks(root):
             yield f"tests/style/checks.txt: {file} is gone: leave it out"
 
 
+TYPE = re.compile(r"(?:template <[^>]*> ?)?(?:struct|class|enum class|union) (?:\w+\(.*\) )?(\w+)(?![\w:(])[^;]*$")
+
+
+def check_types(root):
+    """Two types of one name: the linker would take functions of the one for those of the other."""
+    places = {}
+    for path in source_files(root):
+        if path.suffix != ".h":
+            continue
+        namespace = ""
+        for number, line in numbered((root / path).read_text(encoding="utf-8")):
+            if opened := re.match(r"namespace ([\w:]+) \{", line):
+                namespace = opened.group(1)
+            elif named := TYPE.match(line):
+                name = f"{namespace}::{named.group(1)}"
+                other = places.setdefault(name, f"{path}:{number}")
+                if other != f"{path}:{number}":
+                    yield f"{path}:{number}: {name} is a type in {other} too: rename one of them"
+
+
 FILE_RULES = [check_sizes, check_includes, check_header_comment, check_seams, check_catches,
               check_globals, check_dead_code]
-TREE_RULES = [check_functions, check_format, check_checks]
+TREE_RULES = [check_functions, check_format, check_checks, check_types]
 
 
 def main():
