@@ -273,7 +273,7 @@ class Encrypted(ApiTest):
                                "--tls-key", key)
         port = int(err.wait_for(r"listening on https://127\.0\.0\.1:(\d+)/v1").group(1))
         trust = ssl.create_default_context(cafile=certificate)
-        # Connections that begin no TLS, or something else, keep nobody out.
+        # Clients that never start the TLS handshake, or speak plain HTTP, do not block others.
         silent = socket.create_connection(("127.0.0.1", port))
         self.addCleanup(silent.close)
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as plain:

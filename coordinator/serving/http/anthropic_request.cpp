@@ -160,11 +160,8 @@ void read_messages(JsonFields& fields, Conversation* conversation) {
 }
 
 void read_tools(JsonFields& fields, Conversation* conversation) {
-  const JsonValue::Array* tools = fields.array("tools");
+  const JsonValue::Array* tools = fields.array("tools", kMostTools);
   if (tools == nullptr) return;
-  if (tools->size() > kMostTools) {
-    fields.fail("tools", fmt::format("'tools' may hold at most {}", kMostTools));
-  }
   for (size_t i = 0; i < tools->size() && !fields.failed(); ++i) {
     JsonFields tool((*tools)[i], fmt::format("tools[{}]", i), fields.error());
     const std::string type = tool.text("type").value_or("custom");
@@ -219,9 +216,7 @@ AnthropicParsed parse_anthropic_request(const JsonValue& body, const RequestSett
   AnthropicRequest parsed;
   CompletionRequest& request = parsed.request;
   fields.text("model");
-  request.sampling = setting.sampling;
-  request.sampling.seed = setting.seed;
-  read_sampling(fields, &request.sampling);
+  request.sampling = read_sampling(fields, setting);
   if (const auto most = fields.whole("max_tokens", 1, limits::kContext)) {
     request.max_tokens = static_cast<uint32_t>(*most);
   }

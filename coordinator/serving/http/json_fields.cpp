@@ -93,6 +93,13 @@ const JsonValue::Array* JsonFields::array(std::string_view key) {
   return value->array();
 }
 
+const JsonValue::Array* JsonFields::array(std::string_view key, size_t most) {
+  const JsonValue::Array* items = array(key);
+  if (items == nullptr || items->size() <= most) return items;
+  fail(key, fmt::format("'{}' may hold at most {}", path(key), most));
+  return nullptr;
+}
+
 const JsonValue* JsonFields::object(std::string_view key) {
   const JsonValue* value = find(key);
   if (value == nullptr) return nullptr;

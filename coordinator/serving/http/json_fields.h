@@ -26,6 +26,8 @@ class JsonFields {
   std::optional<int64_t> whole(std::string_view key, int64_t low, int64_t high);
   std::optional<std::string> text(std::string_view key);
   const JsonValue::Array* array(std::string_view key);
+  // The same, with an error if it has more than `most` items.
+  const JsonValue::Array* array(std::string_view key, size_t most);
   const JsonValue* object(std::string_view key);
 
   std::string path(std::string_view key) const;

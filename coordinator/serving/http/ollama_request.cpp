@@ -104,11 +104,8 @@ ChatMessage read_message(const JsonValue& value, const std::string& path,
 }
 
 void read_tools(JsonFields& fields, Conversation* conversation) {
-  const JsonValue::Array* tools = fields.array("tools");
+  const JsonValue::Array* tools = fields.array("tools", kMostTools);
   if (tools == nullptr) return;
-  if (tools->size() > kMostTools) {
-    fields.fail("tools", fmt::format("'tools' may hold at most {}", kMostTools));
-  }
   for (size_t i = 0; i < tools->size() && !fields.failed(); ++i) {
     JsonFields tool((*tools)[i], fmt::format("tools[{}]", i), fields.error());
     const JsonValue* function = tool.object("function");
@@ -151,10 +148,7 @@ OllamaParsed parse_ollama_chat(const JsonValue& body, const RequestSetting& sett
   JsonFields fields(body, "", &error);
   OllamaRequest parsed = read_common(fields, setting);
   Conversation conversation;
-  const JsonValue::Array* messages = fields.array("messages");
-  if (messages != nullptr && messages->size() > kMessages) {
-    fields.fail("messages", fmt::format("'messages' may hold at most {}", kMessages));
-  }
+  const JsonValue::Array* messages = fields.array("messages", kMessages);
   for (size_t i = 0; messages != nullptr && i < messages->size() && !error; ++i) {
     conversation.messages.push_back(
         read_message((*messages)[i], fmt::format("messages[{}]", i), &error));

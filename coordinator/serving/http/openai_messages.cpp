@@ -125,11 +125,8 @@ void check_tool(const JsonValue& tool, const std::string& path, std::optional<Ap
 
 void read_tools(JsonFields& fields, Conversation* conversation) {
   const ToolChoice choice = read_openai_tool_choice(fields);
-  const JsonValue::Array* tools = fields.array("tools");
+  const JsonValue::Array* tools = fields.array("tools", kMostTools);
   if (tools == nullptr) return;
-  if (tools->size() > kMostTools) {
-    fields.fail("tools", fmt::format("'tools' may hold at most {}", kMostTools));
-  }
   for (size_t i = 0; i < tools->size() && !fields.failed(); ++i) {
     check_tool((*tools)[i], fmt::format("tools[{}]", i), fields.error());
   }

@@ -21,9 +21,7 @@ bool read_include_usage(JsonFields& fields) {
 OpenAiCommon read_common(JsonFields& fields, const RequestSetting& setting) {
   OpenAiCommon common;
   fields.text("model");
-  common.request.sampling = setting.sampling;
-  common.request.sampling.seed = setting.seed;
-  read_sampling(fields, &common.request.sampling);
+  common.request.sampling = read_sampling(fields, setting);
   if (const auto most = fields.whole("max_tokens", 1, limits::kContext)) {
     common.request.max_tokens = static_cast<uint32_t>(*most);
   }

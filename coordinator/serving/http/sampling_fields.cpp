@@ -94,6 +94,13 @@ void read_sampling(JsonFields& fields, SamplingSettings* settings) {
   set_penalties(penalties, settings);
 }
 
+SamplingSettings read_sampling(JsonFields& fields, const RequestSetting& setting) {
+  SamplingSettings settings = setting.sampling;
+  settings.seed = setting.seed;
+  read_sampling(fields, &settings);
+  return settings;
+}
+
 std::vector<std::string> read_stop(JsonFields& fields, std::string_view key) {
   const JsonValue* stop = fields.find(key);
   if (stop == nullptr) return {};
