@@ -7,7 +7,7 @@
 namespace potluck {
 namespace {
 
-constexpr uint32_t kDigits = 16;
+constexpr uint32_t kMostDigits = 16;
 // Behind the point of numbers between bounds: with more, what is read might be rounded to a bound
 // that is not in the range.
 constexpr uint32_t kBoundedFraction = 6;
@@ -63,7 +63,7 @@ Pattern whole(int64_t low, std::optional<int64_t> high) {
   if (!high) {
     all.parts.push_back(between(first, std::string(first.size(), '9')));
     const auto more = static_cast<uint32_t>(first.size());
-    all.parts.push_back(sequence({digits('1', '9'), digits('0', '9', more, kDigits - 1)}));
+    all.parts.push_back(sequence({digits('1', '9'), digits('0', '9', more, kMostDigits - 1)}));
     return all;
   }
   const std::string last = std::to_string(*high);
@@ -103,7 +103,7 @@ Pattern real(const NumberRange& range) {
 Pattern any_number(bool is_whole) {
   Pattern all = sequence({optional(text("-")), whole(0, std::nullopt)});
   if (is_whole) return all;
-  all.parts.push_back(optional(sequence({text("."), digits('0', '9', 1, kDigits)})));
+  all.parts.push_back(optional(sequence({text("."), digits('0', '9', 1, kMostDigits)})));
   const Pattern sign = Pattern::character({{'+', '+'}, {'-', '-'}});
   const Pattern mark = Pattern::character({{'E', 'E'}, {'e', 'e'}});
   all.parts.push_back(optional(sequence({mark, optional(sign), digits('0', '9', 1, 2)})));

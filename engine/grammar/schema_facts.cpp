@@ -31,14 +31,6 @@ bool is_in(double number, const NumberRange& range) {
          !(range.high_open ? number >= bound(*range.high) : number > bound(*range.high));
 }
 
-std::vector<uint32_t> characters_of(std::string_view text) {
-  std::vector<uint32_t> codes;
-  for (size_t i = 0; i < text.size(); i += utf8_length(text[i])) {
-    codes.push_back(decode_utf8(text.substr(i)));
-  }
-  return codes;
-}
-
 bool accepts(const TextAutomaton& automaton, const std::vector<uint32_t>& codes) {
   if (automaton.states.empty()) return false;
   std::set<uint32_t> at{0};

@@ -18,14 +18,6 @@ Error too_many_states() {
                   limits::kPatternStates)};
 }
 
-std::vector<uint32_t> characters_of(std::string_view text) {
-  std::vector<uint32_t> codes;
-  for (size_t i = 0; i < text.size(); i += utf8_length(text[i])) {
-    codes.push_back(decode_utf8(text.substr(i)));
-  }
-  return codes;
-}
-
 // Keeps what can be reached and leads to an end, in the same order.
 TextAutomaton trimmed(const TextAutomaton& given) {
   const size_t count = given.states.size();
@@ -179,6 +171,14 @@ class PatternReader {
 };
 
 }  // namespace
+
+std::vector<uint32_t> characters_of(std::string_view text) {
+  std::vector<uint32_t> codes;
+  for (size_t i = 0; i < text.size(); i += utf8_length(text[i])) {
+    codes.push_back(decode_utf8(text.substr(i)));
+  }
+  return codes;
+}
 
 Result<TextAutomaton> automaton_of(const Pattern& pattern, uint64_t* work) {
   PatternReader reader;

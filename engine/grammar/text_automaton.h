@@ -3,6 +3,7 @@
 // values and pure functions.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,5 +38,8 @@ TextAutomaton any_text();
 // the text is; every character that is not in `mark` leads back to the first.
 TextAutomaton texts_without(std::string_view mark);
 Result<TextAutomaton> texts_other_than(const std::vector<std::string>& names);
+
+// The characters of a text in UTF-8.
+std::vector<uint32_t> characters_of(std::string_view text);
 
 }  // namespace potluck

@@ -12,8 +12,8 @@
 namespace potluck::sim {
 namespace {
 
-constexpr Duration kLimit = std::chrono::minutes(2);
-constexpr uint64_t kSeeds = 30;
+constexpr Duration kDeliveryLimit = std::chrono::minutes(2);
+constexpr uint64_t kDeliverySeeds = 30;
 
 class DeliverySim : public testing::Test {
  protected:
@@ -30,7 +30,7 @@ class DeliverySim : public testing::Test {
     return pool;
   }
   static void expect_rest(SimPool& pool) {
-    EXPECT_TRUE(pool.run_until([&] { return pool.at_rest(); }, kLimit)) << text(pool);
+    EXPECT_TRUE(pool.run_until([&] { return pool.at_rest(); }, kDeliveryLimit)) << text(pool);
     EXPECT_TRUE(pool.violations().empty());
   }
   // The coordinator hears of the last bytes within a second.
@@ -232,7 +232,7 @@ TEST_F(DeliverySim, SeededFaultsWhileNewcomersFetch) {
   const char* chosen = std::getenv("POTLUCK_SIM_SEED");
   const char* runs = std::getenv("POTLUCK_SIM_RUNS");
   uint64_t first = chosen == nullptr ? 1 : std::strtoull(chosen, nullptr, 10);
-  uint64_t last = runs == nullptr ? kSeeds : std::strtoull(runs, nullptr, 10);
+  uint64_t last = runs == nullptr ? kDeliverySeeds : std::strtoull(runs, nullptr, 10);
   if (chosen != nullptr) last = first;
   for (uint64_t seed = first; seed <= last && !HasFailure(); ++seed) run_seed(seed);
 }

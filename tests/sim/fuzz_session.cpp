@@ -8,11 +8,11 @@
 namespace potluck::sim {
 namespace {
 
-constexpr Duration kUntilReady = std::chrono::minutes(1);
+constexpr Duration kFuzzReady = std::chrono::minutes(1);
 constexpr Duration kUntilSilent = std::chrono::minutes(30);
 constexpr Duration kUntilAnswered = kLongestGreetingPause + std::chrono::seconds(2);
 // Silence, greetings that have to wait, pauses of fetching, rests.
-constexpr Duration kUntilRest = std::chrono::minutes(3);
+constexpr Duration kFuzzRest = std::chrono::minutes(3);
 // Generations while others speak, and the time between them.
 constexpr int kMoreTimes = 6;
 constexpr Duration kBetween = std::chrono::milliseconds(400);
@@ -23,7 +23,7 @@ constexpr uint64_t kMostMemory = 128 * kMiB;
 constexpr size_t kLinesShown = 60;
 constexpr size_t kNoticesShown = 10;
 
-double seconds(Duration duration) {
+double virtual_seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
@@ -118,7 +118,7 @@ std::string FuzzSession::begin() {
   honest_ = 1 + pick(3);
   parasites_ = pick(3);
   for (size_t i = 0; i < honest_ + parasites_; ++i) pool_.add_worker(pick(5) > 0);
-  if (!until([&] { return pool_.at_rest(); }, kUntilReady)) return "it did not become ready";
+  if (!until([&] { return pool_.at_rest(); }, kFuzzReady)) return "it did not become ready";
   add_puppets();
   return "";
 }
@@ -141,7 +141,7 @@ std::string FuzzSession::finish(std::string failure, FuzzTotals* totals) {
 }
 
 std::string FuzzSession::log() const {
-  std::string text = fmt::format("at {:.3f} s:\n", seconds(pool_.clock().now()));
+  std::string text = fmt::format("at {:.3f} s:\n", virtual_seconds(pool_.clock().now()));
   text += last_of(pool_.log(), kLinesShown);
   for (size_t i = 0; i < pool_.workers(); ++i) text += state_of(pool_.worker(i));
   return text;
@@ -230,7 +230,7 @@ std::string FuzzSession::expect_rest() {
   for (size_t i = honest_; i < pool_.workers(); ++i) {
     if (!pool_.worker(i).belongs_to(pool_.key())) pool_.strike({FaultKind::kRestart, 0, i, {}});
   }
-  bool rest = until([&] { return pool_.at_rest(); }, kUntilRest);
+  bool rest = until([&] { return pool_.at_rest(); }, kFuzzRest);
   std::string left = honest_worker_left();
   if (!left.empty()) return left;
   return rest ? "" : "the pool did not come to rest";

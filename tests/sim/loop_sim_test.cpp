@@ -15,10 +15,10 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr Duration kLimit = std::chrono::minutes(2);
+constexpr Duration kLoopLimit = std::chrono::minutes(2);
 constexpr Duration kBack = seconds(5);
 constexpr int64_t kAwaySeconds[] = {3, 8, 20, 60, 300};
-constexpr uint64_t kSeeds = 15;
+constexpr uint64_t kLoopSeeds = 15;
 
 class LoopSim : public testing::Test {
  protected:
@@ -48,7 +48,7 @@ class LoopSim : public testing::Test {
     expect_rest(pool);
   }
   static void expect_rest(SimPool& pool) {
-    EXPECT_TRUE(pool.run_until([&] { return pool.at_rest(); }, kLimit)) << text(pool);
+    EXPECT_TRUE(pool.run_until([&] { return pool.at_rest(); }, kLoopLimit)) << text(pool);
     for (const std::string& violation : pool.violations()) ADD_FAILURE() << violation;
   }
   static void generate(SimPool& pool, uint32_t tokens) {
@@ -198,7 +198,7 @@ TEST_F(LoopSim, SeededAbsencesForgetNoTimer) {
   const char* chosen = std::getenv("POTLUCK_SIM_SEED");
   const char* runs = std::getenv("POTLUCK_SIM_RUNS");
   uint64_t first = chosen == nullptr ? 1 : std::strtoull(chosen, nullptr, 10);
-  uint64_t last = runs == nullptr ? kSeeds : std::strtoull(runs, nullptr, 10);
+  uint64_t last = runs == nullptr ? kLoopSeeds : std::strtoull(runs, nullptr, 10);
   if (chosen != nullptr) last = first;
   for (uint64_t seed = first; seed <= last; ++seed) {
     SCOPED_TRACE(fmt::format("replay with POTLUCK_SIM_SEED={}", seed));

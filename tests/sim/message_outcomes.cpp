@@ -8,12 +8,12 @@
 namespace potluck::sim {
 namespace {
 
-constexpr Outcome taken_or_refused(bool taken) {
-  return taken ? Outcome::kTaken : Outcome::kRefused;
+constexpr MessageOutcome taken_or_refused(bool taken) {
+  return taken ? MessageOutcome::kTaken : MessageOutcome::kRefused;
 }
 
-constexpr Outcome taken_or_ignored(bool taken) {
-  return taken ? Outcome::kTaken : Outcome::kIgnored;
+constexpr MessageOutcome taken_or_ignored(bool taken) {
+  return taken ? MessageOutcome::kTaken : MessageOutcome::kIgnored;
 }
 
 // What the receiver sent back to the sender, if it was of this kind.
@@ -32,9 +32,9 @@ bool notices_contain(const TurnRecord& turn, std::string_view text) {
   });
 }
 
-Outcome of_fetch(const TurnRecord& turn) {
+MessageOutcome of_fetch(const TurnRecord& turn) {
   if (const auto* data = reply<BulkData>(turn)) return taken_or_refused(data->found);
-  return turn.notices.empty() ? Outcome::kIgnored : Outcome::kRefused;
+  return turn.notices.empty() ? MessageOutcome::kIgnored : MessageOutcome::kRefused;
 }
 
 // A coordinator answers what it cannot use with a Refusal, and what comes from another life of its
@@ -45,42 +45,45 @@ struct AtCoordinator {
   const std::optional<WorkerRecord>& before() const { return turn.pool_before.sender; }
   const std::optional<WorkerRecord>& after() const { return turn.pool_after.sender; }
   bool stays() const { return before() && after(); }
-  Outcome unless_taken(bool taken, uint64_t epoch) const {
-    if (taken) return Outcome::kTaken;
+  MessageOutcome unless_taken(bool taken, uint64_t epoch) const {
+    if (taken) return MessageOutcome::kTaken;
     const auto* beat = reply<Heartbeat>(turn);
-    return beat != nullptr && beat->epoch != epoch ? Outcome::kRefused : Outcome::kIgnored;
+    return beat != nullptr && beat->epoch != epoch ? MessageOutcome::kRefused
+                                                   : MessageOutcome::kIgnored;
   }
 
-  Outcome operator()(const Hello&) const { return taken_or_ignored(reply<Welcome>(turn)); }
-  Outcome operator()(const JoinRequest&) const { return taken_or_ignored(reply<JoinAccept>(turn)); }
-  Outcome operator()(const Residency& said) const {
+  MessageOutcome operator()(const Hello&) const { return taken_or_ignored(reply<Welcome>(turn)); }
+  MessageOutcome operator()(const JoinRequest&) const {
+    return taken_or_ignored(reply<JoinAccept>(turn));
+  }
+  MessageOutcome operator()(const Residency& said) const {
     bool changed = stays() && (before()->ready != after()->ready ||
                                before()->room_bytes != after()->room_bytes);
     return unless_taken(changed, said.epoch);
   }
-  Outcome operator()(const SourceReport& said) const {
+  MessageOutcome operator()(const SourceReport& said) const {
     return unless_taken(stays() && before()->sources != after()->sources, said.epoch);
   }
-  Outcome operator()(const Heartbeat& said) const {
+  MessageOutcome operator()(const Heartbeat& said) const {
     const auto* beat = reply<Heartbeat>(turn);
     return unless_taken(beat != nullptr && beat->epoch == said.epoch, said.epoch);
   }
-  Outcome operator()(const Goodbye& said) const {
+  MessageOutcome operator()(const Goodbye& said) const {
     return unless_taken(before() && !after(), said.epoch);
   }
-  Outcome operator()(const Partial&) const {
+  MessageOutcome operator()(const Partial&) const {
     const DispatchStatistics& was = turn.pool_before.statistics;
     const DispatchStatistics& is = turn.pool_after.statistics;
-    if (is.remote_unit_calls > was.remote_unit_calls) return Outcome::kTaken;
+    if (is.remote_unit_calls > was.remote_unit_calls) return MessageOutcome::kTaken;
     bool refused = is.bad_replies > was.bad_replies || is.late_replies > was.late_replies;
-    return refused ? Outcome::kRefused : Outcome::kIgnored;
+    return refused ? MessageOutcome::kRefused : MessageOutcome::kIgnored;
   }
-  Outcome operator()(const FetchManifest&) const { return of_fetch(turn); }
-  Outcome operator()(const FetchGrain&) const { return of_fetch(turn); }
+  MessageOutcome operator()(const FetchManifest&) const { return of_fetch(turn); }
+  MessageOutcome operator()(const FetchGrain&) const { return of_fetch(turn); }
   // What only coordinators say.
   template <class Other>
-  Outcome operator()(const Other&) const {
-    return Outcome::kIgnored;
+  MessageOutcome operator()(const Other&) const {
+    return MessageOutcome::kIgnored;
   }
 };
 
@@ -94,58 +97,58 @@ struct AtWorker {
   bool was(std::string_view phase) const { return before() && before()->phase == phase; }
   bool is(std::string_view phase) const { return after() && after()->phase == phase; }
   bool greets_anew() const { return !was("greeting") && is("greeting"); }
-  Outcome unless_taken(bool taken) const {
-    if (taken) return Outcome::kTaken;
-    return greets_anew() || ended() ? Outcome::kRefused : Outcome::kIgnored;
+  MessageOutcome unless_taken(bool taken) const {
+    if (taken) return MessageOutcome::kTaken;
+    return greets_anew() || ended() ? MessageOutcome::kRefused : MessageOutcome::kIgnored;
   }
 
-  Outcome operator()(const Welcome&) const {
+  MessageOutcome operator()(const Welcome&) const {
     return unless_taken(was("greeting") && (is("fetching manifest") || is("member")));
   }
-  Outcome operator()(const Refusal&) const {
+  MessageOutcome operator()(const Refusal&) const {
     return taken_or_ignored(ended() || greets_anew() || !turn.notices.empty());
   }
-  Outcome operator()(const Assignment&) const {
-    if (notices_contain(turn, "ignored: ")) return Outcome::kRefused;
+  MessageOutcome operator()(const Assignment&) const {
+    if (notices_contain(turn, "ignored: ")) return MessageOutcome::kRefused;
     bool changed = before() && after() && before()->units_assigned != after()->units_assigned;
     return unless_taken(changed || reply<Residency>(turn) || reply<FetchGrain>(turn));
   }
-  Outcome operator()(const Compute&) const {
+  MessageOutcome operator()(const Compute&) const {
     const auto* partial = reply<Partial>(turn);
-    if (partial == nullptr) return Outcome::kIgnored;
+    if (partial == nullptr) return MessageOutcome::kIgnored;
     return taken_or_refused(partial->status == PartialStatus::kOk);
   }
-  Outcome operator()(const Heartbeat& said) const {
+  MessageOutcome operator()(const Heartbeat& said) const {
     const auto* beat = reply<Heartbeat>(turn);
     return unless_taken(beat != nullptr && beat->sequence == said.sequence);
   }
-  Outcome operator()(const Goodbye&) const {
-    if (greets_anew()) return Outcome::kRefused;
+  MessageOutcome operator()(const Goodbye&) const {
+    if (greets_anew()) return MessageOutcome::kRefused;
     return taken_or_ignored(ended());
   }
-  Outcome operator()(const BulkData&) const {
+  MessageOutcome operator()(const BulkData&) const {
     bool fetched = turn.worker_after.bytes_fetched > turn.worker_before.bytes_fetched;
     bool wrong = !turn.notices.empty() || ended();
-    if (wrong) return Outcome::kRefused;
+    if (wrong) return MessageOutcome::kRefused;
     return taken_or_ignored(fetched || (was("fetching manifest") && is("member")));
   }
-  Outcome operator()(const JoinAccept&) const {
+  MessageOutcome operator()(const JoinAccept&) const {
     return taken_or_ignored(was("joining") && is("greeting"));
   }
-  Outcome operator()(const Roster&) const { return unless_taken(turn.admitted); }
-  Outcome operator()(const FetchGrain&) const { return of_fetch(turn); }
+  MessageOutcome operator()(const Roster&) const { return unless_taken(turn.admitted); }
+  MessageOutcome operator()(const FetchGrain&) const { return of_fetch(turn); }
   // What only workers say.
   template <class Other>
-  Outcome operator()(const Other&) const {
-    return Outcome::kIgnored;
+  MessageOutcome operator()(const Other&) const {
+    return MessageOutcome::kIgnored;
   }
 };
 
 }  // namespace
 
-Outcome outcome_of(const TurnRecord& turn) {
+MessageOutcome outcome_of(const TurnRecord& turn) {
   if (turn.at_worker) return std::visit(AtWorker{turn}, turn.message);
-  if (reply<Refusal>(turn) != nullptr) return Outcome::kRefused;
+  if (reply<Refusal>(turn) != nullptr) return MessageOutcome::kRefused;
   return std::visit(AtCoordinator{turn}, turn.message);
 }
 
@@ -158,9 +161,9 @@ void MessageOutcomes::add(const MessageOutcomes& more) {
 std::string MessageOutcomes::missing() const {
   std::string text;
   for (size_t kind = 0; kind < kMessageKinds; ++kind) {
-    if (of(kind, Outcome::kTaken) == 0)
+    if (of(kind, MessageOutcome::kTaken) == 0)
       text += fmt::format("{} was never taken; ", kind_name(kind));
-    if (of(kind, Outcome::kRefused) == 0) {
+    if (of(kind, MessageOutcome::kRefused) == 0) {
       text += fmt::format("{} was never refused; ", kind_name(kind));
     }
   }
@@ -171,8 +174,9 @@ std::string MessageOutcomes::table() const {
   std::string text =
       fmt::format("{:<14} {:>8} {:>8} {:>8}\n", "kind", "taken", "refused", "ignored");
   for (size_t kind = 0; kind < kMessageKinds; ++kind) {
-    text += fmt::format("{:<14} {:>8} {:>8} {:>8}\n", kind_name(kind), of(kind, Outcome::kTaken),
-                        of(kind, Outcome::kRefused), of(kind, Outcome::kIgnored));
+    text +=
+        fmt::format("{:<14} {:>8} {:>8} {:>8}\n", kind_name(kind), of(kind, MessageOutcome::kTaken),
+                    of(kind, MessageOutcome::kRefused), of(kind, MessageOutcome::kIgnored));
   }
   return text;
 }

@@ -10,21 +10,21 @@
 
 namespace potluck::sim {
 
-enum class Outcome {
+enum class MessageOutcome {
   kTaken,    // it did what its kind is for
   kRefused,  // the receiver said so, to the sender or to people, or greets or ends instead
   kIgnored,  // nothing shows
 };
 
 // Judged by what the receiver did, not by the rules that it should follow.
-Outcome outcome_of(const TurnRecord& turn);
+MessageOutcome outcome_of(const TurnRecord& turn);
 
 class MessageOutcomes {
  public:
   void add(const TurnRecord& turn) { count(turn.message.index(), outcome_of(turn)); }
   void add(const MessageOutcomes& more);
-  void count(size_t kind, Outcome outcome) { ++counts_[kind][static_cast<size_t>(outcome)]; }
-  uint64_t of(size_t kind, Outcome outcome) const {
+  void count(size_t kind, MessageOutcome outcome) { ++counts_[kind][static_cast<size_t>(outcome)]; }
+  uint64_t of(size_t kind, MessageOutcome outcome) const {
     return counts_[kind][static_cast<size_t>(outcome)];
   }
   // Kinds that were never taken, or never refused; empty if there are none.

@@ -10,7 +10,7 @@
 namespace potluck::sim {
 namespace {
 
-constexpr uint64_t kSeeds = 60;
+constexpr uint64_t kPoolSeeds = 60;
 
 class PoolSim : public testing::Test {
  protected:
@@ -27,9 +27,9 @@ class PoolSim : public testing::Test {
   }
 
   // Runs it and compares with the solo run.
-  static Outcome run(const Scenario& scenario) {
+  static ScenarioOutcome run(const Scenario& scenario) {
     SCOPED_TRACE(scenario.text());
-    Outcome outcome = run_scenario(model(), scenario);
+    ScenarioOutcome outcome = run_scenario(model(), scenario);
     EXPECT_EQ(outcome.failure, "");
     Generated solo = model().solo(scenario.generate);
     EXPECT_EQ(outcome.generated.tokens, solo.tokens);
@@ -72,7 +72,7 @@ TEST_F(PoolSim, WithoutFaultsTheWorkersDoAllTheWork) {
   for (size_t workers : {1, 2, 4}) {
     for (uint32_t slices : {1u, 2u, 4u}) {
       Scenario scenario = quiet(workers, slices);
-      Outcome outcome = run(scenario);
+      ScenarioOutcome outcome = run(scenario);
       EXPECT_EQ(outcome.workers_lost, 0u);
       EXPECT_EQ(outcome.statistics.local_unit_calls, 0u);
       EXPECT_EQ(outcome.statistics.remote_unit_calls, unit_calls(model(), scenario));
@@ -88,7 +88,7 @@ TEST_F(PoolSim, ADeathAtAnyMessageDoesNotShow) {
     for (uint64_t at = 1; at <= 18; ++at) {
       Scenario scenario = quiet(3, 2);
       scenario.faults = {{kind, at, at % 3, {}}};
-      Outcome outcome = run(scenario);
+      ScenarioOutcome outcome = run(scenario);
       EXPECT_EQ(outcome.workers_lost, 1u);
       EXPECT_EQ(outcome.running_workers, 2u);
       EXPECT_GT(outcome.statistics.remote_unit_calls, 0u);
@@ -104,7 +104,7 @@ TEST_F(PoolSim, ThreeOfFourDieAtOnce) {
     scenario.faults = {{FaultKind::kKill, at, 0, {}},
                        {FaultKind::kKill, at, 2, {}},
                        {FaultKind::kKill, at, 3, {}}};
-    Outcome outcome = run(scenario);
+    ScenarioOutcome outcome = run(scenario);
     EXPECT_EQ(outcome.workers_lost, 3u);
     EXPECT_EQ(outcome.running_workers, 1u);
   }
@@ -113,7 +113,7 @@ TEST_F(PoolSim, ThreeOfFourDieAtOnce) {
 TEST_F(PoolSim, AllDieAndTheCoordinatorGoesOn) {
   Scenario scenario = quiet(3, 4);
   for (size_t i = 0; i < 3; ++i) scenario.faults.push_back({FaultKind::kVanish, 10, i, {}});
-  Outcome outcome = run(scenario);
+  ScenarioOutcome outcome = run(scenario);
   EXPECT_EQ(outcome.running_workers, 0u);
   EXPECT_GT(outcome.statistics.local_unit_calls, 0u);
 }
@@ -130,7 +130,7 @@ TEST_F(PoolSim, AWorkerThatStartsAgainIsUsedAgain) {
   Scenario scenario = quiet(2, 2);
   scenario.faults = {{FaultKind::kRestart, 4, 1, std::chrono::milliseconds(5)}};
   scenario.generate.tokens = 40;
-  Outcome outcome = run(scenario);
+  ScenarioOutcome outcome = run(scenario);
   EXPECT_EQ(outcome.running_workers, 2u);
 }
 
@@ -163,13 +163,13 @@ TEST_F(PoolSim, AnAlteredDiskIsNoticed) {
   scenario.pool.worker_ram_bytes = 64 * kKiB;  // grains are read again and again
   for (size_t i = 0; i < 2; ++i) scenario.faults.push_back({FaultKind::kFlipBit, 6, i, {}});
   scenario.generate.tokens = 30;
-  Outcome outcome = run(scenario);
+  ScenarioOutcome outcome = run(scenario);
   EXPECT_EQ(outcome.running_workers, 2u);
 }
 
 TEST_F(PoolSim, SeededFaults) {
   uint64_t first = number_from_environment("POTLUCK_SIM_SEED", 1);
-  uint64_t last = number_from_environment("POTLUCK_SIM_RUNS", kSeeds);
+  uint64_t last = number_from_environment("POTLUCK_SIM_RUNS", kPoolSeeds);
   if (std::getenv("POTLUCK_SIM_SEED") != nullptr) last = first;
   for (uint64_t seed = first; seed <= last; ++seed) {
     run(draw_scenario(model(), seed));
@@ -185,8 +185,8 @@ TEST_F(PoolSim, SeedsThatOnceFailed) {
 TEST_F(PoolSim, TheSameSeedTakesTheSameCourse) {
   for (uint64_t seed : {3u, 8u}) {
     Scenario scenario = draw_scenario(model(), seed);
-    Outcome first = run(scenario);
-    Outcome second = run(scenario);
+    ScenarioOutcome first = run(scenario);
+    ScenarioOutcome second = run(scenario);
     EXPECT_EQ(first.log, second.log);
     EXPECT_EQ(first.virtual_time, second.virtual_time);
     EXPECT_EQ(first.statistics.messages, second.statistics.messages);

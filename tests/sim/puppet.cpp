@@ -40,7 +40,7 @@ Puppet::Puppet(PuppetOptions options, MessageGenerator generator, const ManualCl
   if (options_.role != PuppetRole::kParasite) network_.attach(options_.key);
 }
 
-void Puppet::hear(const Delivery& delivery) {
+void Puppet::hear(const NetworkMessage& delivery) {
   generator_.hear(delivery.frames);
   if (!options_.earnest || done()) return;
   Result<Message> message = decode_header(delivery.frames.header);
@@ -111,7 +111,7 @@ void Puppet::say() {
 // False if there is none.
 bool Puppet::answer_oldest() {
   if (questions_.empty()) return false;
-  Delivery asked = std::move(questions_.front());
+  NetworkMessage asked = std::move(questions_.front());
   questions_.pop_front();
   std::optional<Said> said = generator_.answer_to(asked.frames);
   bool from_peer = asked.channel == Channel::kBulk && options_.role == PuppetRole::kMember &&

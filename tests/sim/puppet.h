@@ -35,7 +35,7 @@ class Puppet final : public SimActor {
   const PeerKey& key() const override { return options_.key; }
   TimePoint next_act() const override { return next_act_; }
   void act() override;
-  void hear(const Delivery& delivery) override;
+  void hear(const NetworkMessage& delivery) override;
   bool done() const { return next_act_ == TimePoint::max(); }
   // So many more messages; it may have ended.
   void go_on(uint64_t messages);
@@ -59,10 +59,10 @@ class Puppet final : public SimActor {
   const ManualClock& clock_;
   SimNetwork& network_;
   TimePoint next_act_;
-  std::optional<size_t> flood_;     // the one kind of this burst
-  std::deque<Delivery> questions_;  // the last ones; earnest
-  bool greeted_ = false;            // earnest: it has said Hello, or Welcome
-  bool assigned_ = false;           // and an assignment has come, or gone
+  std::optional<size_t> flood_;           // the one kind of this burst
+  std::deque<NetworkMessage> questions_;  // the last ones; earnest
+  bool greeted_ = false;                  // earnest: it has said Hello, or Welcome
+  bool assigned_ = false;                 // and an assignment has come, or gone
   uint64_t sent_ = 0;
 };
 

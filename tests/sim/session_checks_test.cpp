@@ -85,34 +85,34 @@ TEST(MemoryCheck, FindsWhatEachMessageLeavesBehind) {
 TEST(MessageOutcomes, FindKindsThatAreNeverTakenOrNeverRefused) {
   MessageOutcomes outcomes;
   for (size_t kind = 0; kind < kMessageKinds; ++kind) {
-    outcomes.count(kind, Outcome::kIgnored);
-    if (kind != kind_of<Compute>()) outcomes.count(kind, Outcome::kTaken);
-    if (kind != kind_of<Roster>()) outcomes.count(kind, Outcome::kRefused);
+    outcomes.count(kind, MessageOutcome::kIgnored);
+    if (kind != kind_of<Compute>()) outcomes.count(kind, MessageOutcome::kTaken);
+    if (kind != kind_of<Roster>()) outcomes.count(kind, MessageOutcome::kRefused);
   }
   EXPECT_EQ(outcomes.missing(), "Compute was never taken; Roster was never refused; ");
-  outcomes.count(kind_of<Compute>(), Outcome::kTaken);
-  outcomes.count(kind_of<Roster>(), Outcome::kRefused);
+  outcomes.count(kind_of<Compute>(), MessageOutcome::kTaken);
+  outcomes.count(kind_of<Roster>(), MessageOutcome::kRefused);
   EXPECT_EQ(outcomes.missing(), "");
 }
 
 TEST(MessageOutcomes, AreJudgedByWhatTheReceiverDid) {
   TurnRecord turn;
   turn.message = Hello{};
-  EXPECT_EQ(outcome_of(turn), Outcome::kIgnored);
+  EXPECT_EQ(outcome_of(turn), MessageOutcome::kIgnored);
   PeerKey other;
   other.bytes[0] = 1;
   turn.sent.push_back({other, Channel::kCompute, Welcome{}});
-  EXPECT_EQ(outcome_of(turn), Outcome::kIgnored);  // that was for another peer
+  EXPECT_EQ(outcome_of(turn), MessageOutcome::kIgnored);  // that was for another peer
   turn.sent.push_back({turn.from, Channel::kCompute, Welcome{}});
-  EXPECT_EQ(outcome_of(turn), Outcome::kTaken);
+  EXPECT_EQ(outcome_of(turn), MessageOutcome::kTaken);
   turn.sent = {{turn.from, Channel::kCompute, Refusal{}}};
-  EXPECT_EQ(outcome_of(turn), Outcome::kRefused);
+  EXPECT_EQ(outcome_of(turn), MessageOutcome::kRefused);
   turn.at_worker = true;
   turn.message = Compute{};
   turn.sent = {{turn.from, Channel::kCompute, Partial{}}};
-  EXPECT_EQ(outcome_of(turn), Outcome::kTaken);
+  EXPECT_EQ(outcome_of(turn), MessageOutcome::kTaken);
   std::get<Partial>(turn.sent[0].message).status = PartialStatus::kMissing;
-  EXPECT_EQ(outcome_of(turn), Outcome::kRefused);
+  EXPECT_EQ(outcome_of(turn), MessageOutcome::kRefused);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@
 namespace potluck::sim {
 namespace {
 
-constexpr uint64_t kSeeds = 30;
+constexpr uint64_t kFuzzSeeds = 30;
 
 uint64_t from_environment(const char* name, uint64_t otherwise) {
   const char* value = std::getenv(name);
@@ -26,7 +26,7 @@ uint64_t from_environment(const char* name, uint64_t otherwise) {
 // Which seeds to run.
 struct Course {
   uint64_t first = from_environment("POTLUCK_SIM_FIRST", 1);
-  uint64_t last = from_environment("POTLUCK_SIM_RUNS", first + kSeeds - 1);
+  uint64_t last = from_environment("POTLUCK_SIM_RUNS", first + kFuzzSeeds - 1);
   std::chrono::seconds time{from_environment("POTLUCK_SIM_SECONDS", 0)};
   uint64_t only = from_environment("POTLUCK_SIM_SEED", 0);
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
@@ -36,7 +36,7 @@ struct Course {
     if (time.count() == 0) return seed <= last;
     return std::chrono::steady_clock::now() - start < time;
   }
-  bool is_long() const { return time.count() > 0 || last - first >= kSeeds; }
+  bool is_long() const { return time.count() > 0 || last - first >= kFuzzSeeds; }
 };
 
 class SessionFuzz : public testing::Test {
@@ -60,7 +60,7 @@ TEST_F(SessionFuzz, AnyMessagesAtAnyTimeStopNothing) {
     std::string failure = session.run(&totals);
     ASSERT_EQ(failure, "") << "replay with POTLUCK_SIM_SEED=" << seed << "\n" << session.log();
   }
-  if (totals.sessions >= kSeeds) {
+  if (totals.sessions >= kFuzzSeeds) {
     EXPECT_EQ(totals.outcomes.missing(), "");
   }
   std::cerr << totals.text();

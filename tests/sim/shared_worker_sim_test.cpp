@@ -66,7 +66,7 @@ class Recorder final : public ExpertExecutor {
   LocalExecutor& executor_;
 };
 
-CoordinatorCoreOptions core_options(const SimModel& model, uint64_t epoch) {
+CoordinatorCoreOptions shared_core_options(const SimModel& model, uint64_t epoch) {
   CoordinatorCoreOptions core;
   core.membership.epoch = epoch;
   core.membership.slices = 2;
@@ -80,8 +80,8 @@ struct Side {
       : entropy(number),
         signing(SigningKey::generate(entropy)),
         signed_manifest(sign_manifest(model.manifest(), signing)),
-        core(core_options(model, number), signed_manifest, model.manifest(), model.model().cutter(),
-             allow_list, invitations, clock) {
+        core(shared_core_options(model, number), signed_manifest, model.manifest(),
+             model.model().cutter(), allow_list, invitations, clock) {
     key.bytes.fill(static_cast<uint8_t>(number));
     address.coordinator = key;
     address.signing_key = signing.public_key();

@@ -87,8 +87,8 @@ Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel,
   if (!receiver.listening || !link) {
     return Error{ErrorCode::kNotFound, "the simulated peer " + to.brief() + " is not connected"};
   }
-  Delivery delivery{{},      next_number_++,   from, to, receiver.life, cuts(from, to).count,
-                    channel, std::move(frames)};
+  NetworkMessage delivery{{},      next_number_++,   from, to, receiver.life, cuts(from, to).count,
+                          channel, std::move(frames)};
   if (tamper_) tamper_(delivery);
   ways_[{from, to}].bytes += delivery.frames.bytes();
   TimePoint& last = last_due_[{from, to, channel}];
@@ -99,7 +99,7 @@ Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel,
 }
 
 // Every packet that is lost holds up what follows it on its stream for a round trip.
-Duration SimNetwork::resending(const Delivery& delivery) const {
+Duration SimNetwork::resending(const NetworkMessage& delivery) const {
   if (options_.loss <= 0) return Duration{0};
   constexpr uint64_t kPacketBytes = 1460;
   Duration delay{0};
@@ -111,7 +111,7 @@ Duration SimNetwork::resending(const Delivery& delivery) const {
   return delay;
 }
 
-Duration SimNetwork::draw_delay(const Delivery& delivery) {
+Duration SimNetwork::draw_delay(const NetworkMessage& delivery) {
   double uniform = random_.uniform(delivery.number);
   double waited = -std::log1p(-uniform) * static_cast<double>(options_.mean_delay.count());
   uint64_t transfer = delivery.frames.bytes() * 1'000'000'000 / options_.bytes_per_second;
@@ -130,9 +130,9 @@ std::optional<TimePoint> SimNetwork::next_due() const {
   return queue_.top().due;
 }
 
-std::optional<Delivery> SimNetwork::take_due() {
+std::optional<NetworkMessage> SimNetwork::take_due() {
   if (queue_.empty() || queue_.top().due > clock_.now()) return std::nullopt;
-  Delivery delivery = queue_.top();
+  NetworkMessage delivery = queue_.top();
   queue_.pop();
   const Endpoint& receiver = endpoints_[delivery.to];
   if (!receiver.listening || receiver.life != delivery.life) return std::nullopt;

@@ -29,7 +29,7 @@ struct LinkOptions {
   double loss = 0;
 };
 
-struct Delivery {
+struct NetworkMessage {
   TimePoint due{0};
   uint64_t number = 0;  // of sending: ties are broken by it
   PeerKey from;
@@ -76,11 +76,11 @@ class SimNetwork {
   uint64_t bytes_sent(const PeerKey& from, const PeerKey& to) const;
 
   // Called with every message when it is sent; may alter it.
-  void set_tampering(std::function<void(Delivery&)> tamper) { tamper_ = std::move(tamper); }
+  void set_tampering(std::function<void(NetworkMessage&)> tamper) { tamper_ = std::move(tamper); }
 
   std::optional<TimePoint> next_due() const;
   // The next message that is due now; nothing when there is none, or when its receiver has gone.
-  std::optional<Delivery> take_due();
+  std::optional<NetworkMessage> take_due();
 
  private:
   struct Endpoint {
@@ -90,7 +90,7 @@ class SimNetwork {
     TimePoint frozen_until{0};
   };
   struct Later {
-    bool operator()(const Delivery& a, const Delivery& b) const {
+    bool operator()(const NetworkMessage& a, const NetworkMessage& b) const {
       return std::tie(a.due, a.number) > std::tie(b.due, b.number);
     }
   };
@@ -108,8 +108,8 @@ class SimNetwork {
 
   void drop_connections(const PeerKey& key);
   Cuts cuts(const PeerKey& a, const PeerKey& b) const;
-  Duration draw_delay(const Delivery& delivery);
-  Duration resending(const Delivery& delivery) const;
+  Duration draw_delay(const NetworkMessage& delivery);
+  Duration resending(const NetworkMessage& delivery) const;
 
   const ManualClock& clock_;
   CounterRandom random_;
@@ -121,8 +121,8 @@ class SimNetwork {
   std::map<Link, TimePoint> last_due_;
   std::map<std::pair<PeerKey, PeerKey>, Cuts> cuts_;  // the smaller key first
   std::map<std::pair<PeerKey, PeerKey>, Way> ways_;   // from, to
-  std::priority_queue<Delivery, std::vector<Delivery>, Later> queue_;
-  std::function<void(Delivery&)> tamper_;
+  std::priority_queue<NetworkMessage, std::vector<NetworkMessage>, Later> queue_;
+  std::function<void(NetworkMessage&)> tamper_;
   uint64_t next_number_ = 0;
 };
 

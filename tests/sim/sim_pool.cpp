@@ -88,7 +88,7 @@ SimPool::SimPool(const SimModel& model, const SimPoolOptions& options)
       compute_(model.kernels(), threads_),
       epoch_(kFirstEpoch),
       traffic_("the coordinator", kMostPerTurn) {
-  network_.set_tampering([this](Delivery& delivery) { tamper(delivery); });
+  network_.set_tampering([this](NetworkMessage& delivery) { tamper(delivery); });
   start_coordinator();
 }
 
@@ -370,7 +370,7 @@ void SimPool::cut(size_t worker, Duration duration) {
   network_.cut(workers_.at(worker)->key(), keys_.curve.public_key, clock_.now() + duration);
 }
 
-void SimPool::strike_served(const Delivery& delivery) {
+void SimPool::strike_served(const NetworkMessage& delivery) {
   if (delivery.channel != Channel::kServe) return;
   ++parts_served_;
   for (const Fault& fault : faults_) {
@@ -416,7 +416,7 @@ void SimPool::run_due_events() {
     workers_[restart.worker]->start(addresses_[restart.worker]);
   }
   while (network_.next_due() && *network_.next_due() <= now) {
-    std::optional<Delivery> delivery = network_.take_due();
+    std::optional<NetworkMessage> delivery = network_.take_due();
     if (delivery) deliver(*delivery);
   }
   for (const auto& actor : actors_) {
@@ -428,7 +428,7 @@ void SimPool::run_due_events() {
   }
 }
 
-void SimPool::deliver(const Delivery& delivery) {
+void SimPool::deliver(const NetworkMessage& delivery) {
   for (const auto& actor : actors_) {
     if (actor->key() == delivery.to) actor->hear(delivery);
   }
@@ -450,7 +450,7 @@ void SimPool::count_step() {
 
 // Memory goes bad in a device: what it answers, or what it takes in from the network. Messages that
 // are not protected end to end by a checksum or a digest are spared; the links are encrypted.
-void SimPool::tamper(Delivery& delivery) {
+void SimPool::tamper(NetworkMessage& delivery) {
   strike_served(delivery);
   auto lies = lies_until_.find(delivery.from);
   bool lying = lies != lies_until_.end() && clock_.now() < lies->second;

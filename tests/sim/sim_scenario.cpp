@@ -59,9 +59,9 @@ Scenario draw_scenario(const SimModel& model, uint64_t seed) {
   return scenario;
 }
 
-Outcome run_scenario(const SimModel& model, const Scenario& scenario) {
+ScenarioOutcome run_scenario(const SimModel& model, const Scenario& scenario) {
   SimPool pool(model, scenario.pool);
-  Outcome outcome;
+  ScenarioOutcome outcome;
   auto fail = [&](std::string what) {
     if (outcome.failure.empty()) outcome.failure = std::move(what);
   };

@@ -21,7 +21,7 @@ struct Scenario {
 
 Scenario draw_scenario(const SimModel& model, uint64_t seed);
 
-struct Outcome {
+struct ScenarioOutcome {
   std::string failure;  // empty: the run ended, and nothing happened that must not
   Generated generated;
   DispatchStatistics statistics;
@@ -32,6 +32,6 @@ struct Outcome {
 };
 
 // Generates, ends the faults, and waits until the pool has come to rest.
-Outcome run_scenario(const SimModel& model, const Scenario& scenario);
+ScenarioOutcome run_scenario(const SimModel& model, const Scenario& scenario);
 
 }  // namespace potluck::sim

@@ -13,7 +13,7 @@ namespace {
 const char* const kStore = "/store";
 // Messages in a turn: what one coordinator and all other workers may be asked for at once, a part
 // that is served, reports and answers.
-constexpr uint64_t kMostPerTurn = 64 + FetchSources::kWindowGrains * (1 + limits::kWorkers);
+constexpr uint64_t kMostWorkerTurn = 64 + FetchSources::kWindowGrains * (1 + limits::kWorkers);
 // Kept of the notices.
 constexpr size_t kMostNotices = 2000;
 // As libzmq is told to try again in protocol/zmq_socket.cpp.
@@ -31,7 +31,7 @@ SimWorker::SimWorker(SimWorkerOptions options, const KernelTable& kernels, const
       lets_in_(std::move(lets_in)),
       random_(options_.seed),
       progress_(options_.name),
-      traffic_(options_.name, kMostPerTurn) {}
+      traffic_(options_.name, kMostWorkerTurn) {}
 
 void SimWorker::start(const PoolAddress& address) {
   CHECK(!running());
@@ -98,7 +98,7 @@ bool SimWorker::flip_bit(uint64_t which) {
   return true;
 }
 
-void SimWorker::deliver(Delivery delivery) {
+void SimWorker::deliver(NetworkMessage delivery) {
   if (!running()) return;
   bool from_worker = !coordinators_.contains(delivery.from);
   Channel channel = delivery.channel;

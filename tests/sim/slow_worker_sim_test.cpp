@@ -24,8 +24,8 @@ Scenario slow(size_t workers, Duration call_time) {
   return scenario;
 }
 
-Outcome run(const Scenario& scenario) {
-  Outcome outcome = run_scenario(model(), scenario);
+ScenarioOutcome run(const Scenario& scenario) {
+  ScenarioOutcome outcome = run_scenario(model(), scenario);
   EXPECT_EQ(outcome.failure, "");
   EXPECT_TRUE(outcome.generated == model().solo(scenario.generate));
   if (testing::Test::HasFailure()) {
@@ -38,7 +38,7 @@ Outcome run(const Scenario& scenario) {
 // and lost again with every message after it had come back.
 TEST(SlowWorkerSim, APrefillOfSixSecondsCostsNoMembership) {
   uint64_t calls = 24 * model().model().config().router.top_k;
-  Outcome outcome = run(slow(1, Duration(seconds(6)) / static_cast<int64_t>(calls)));
+  ScenarioOutcome outcome = run(slow(1, Duration(seconds(6)) / static_cast<int64_t>(calls)));
   EXPECT_EQ(outcome.workers_lost, 0u);
   EXPECT_EQ(outcome.statistics.retries, 0u);
   EXPECT_EQ(outcome.statistics.local_unit_calls, 0u);
@@ -51,7 +51,7 @@ TEST(SlowWorkerSim, AnySpeedGivesTheSameText) {
   for (int64_t microseconds : {10, 300, 4'000, 20'000, 100'000, 700'000}) {
     for (size_t workers : {1, 3}) {
       SCOPED_TRACE(testing::Message() << microseconds << " us, " << workers << " workers");
-      Outcome outcome = run(slow(workers, std::chrono::microseconds(microseconds)));
+      ScenarioOutcome outcome = run(slow(workers, std::chrono::microseconds(microseconds)));
       EXPECT_EQ(outcome.workers_lost, 0u);
       EXPECT_EQ(outcome.running_workers, workers);
     }

@@ -114,7 +114,11 @@ CATCH_ALLOWED = {
     "coordinator/cli/log_file.cpp",      # spdlog
 }
 
-def source_files(root, folders=("engine", "protocol", "worker", "coordinator")):
+PRODUCT = ("engine", "protocol", "worker", "coordinator")
+EVERYWHERE = (*PRODUCT, "tests")
+
+
+def source_files(root, folders=PRODUCT):
     for folder in folders:
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in (".h", ".cpp"):
@@ -220,7 +224,7 @@ def check_functions(root):
 
 
 def check_format(root):
-    files = [str(p) for p in source_files(root, ("engine", "protocol", "worker", "coordinator", "tests"))]
+    files = [str(p) for p in source_files(root, EVERYWHERE)]
     result = subprocess.run(["clang-format", "--dry-run", "-Werror", *files], cwd=root,
                             capture_output=True, text=True)
     for line in result.stderr.splitlines():
@@ -253,7 +257,7 @@ TYPE = re.compile(r"(?:template <[^>]*> ?)?(?:struct|class|enum class|union) (?:
 def check_types(root):
     """Two types of one name: the linker would take functions of the one for those of the other."""
     places = {}
-    for path in source_files(root):
+    for path in source_files(root, EVERYWHERE):
         if path.suffix != ".h":
             continue
         namespace = ""
@@ -267,9 +271,40 @@ def check_types(root):
                     yield f"{path}:{number}: {name} is a type in {other} too: rename one of them"
 
 
+CONSTANT = re.compile(r"(?:static |inline )*const(?:expr)? .*?\b(k[A-Z]\w*)\b")
+FUNCTION = re.compile(r"(?!using|return|TEST|class|struct|enum)[A-Za-z][\w:<>,&* ]*[ &*](\w+\([^()]*\)?)")
+
+
+def local_names(text):
+    """Line number and name of what anonymous namespaces of a file hold; functions with parameters."""
+    inside = False
+    for number, line in numbered(text):
+        if line == "namespace {":
+            inside = True
+        elif line == "}  // namespace":
+            inside = False
+        elif inside:
+            for pattern in (TYPE, CONSTANT, FUNCTION):
+                if named := pattern.match(line):
+                    yield number, named.group(1)
+                    break
+
+
+def check_local_names(root):
+    """Sources of a folder may be compiled as one: what is local in each must have a name of its own."""
+    places = {}
+    for path in source_files(root, (*PRODUCT, "tests/unit", "tests/golden", "tests/sim")):
+        if path.suffix != ".cpp":
+            continue
+        for number, name in local_names((root / path).read_text(encoding="utf-8")):
+            other = places.setdefault((path.parent, name), path)
+            if other != path:
+                yield f"{path}:{number}: {name} stands in {other} too: rename one, or share it"
+
+
 FILE_RULES = [check_sizes, check_includes, check_header_comment, check_seams, check_catches,
               check_globals, check_dead_code]
-TREE_RULES = [check_functions, check_format, check_checks, check_types]
+TREE_RULES = [check_functions, check_format, check_checks, check_types, check_local_names]
 
 
 def main():

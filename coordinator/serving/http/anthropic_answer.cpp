@@ -42,7 +42,7 @@ std::string error_message(const ApiError& error) {
 }
 
 // What was taken from the cache is not counted as input.
-JsonValue usage_json(const CompletionUsage& usage) {
+JsonValue anthropic_usage(const CompletionUsage& usage) {
   return JsonObject()
       .add("input_tokens", usage.prompt_tokens - std::min(usage.prompt_tokens, usage.cached_tokens))
       .add("cache_creation_input_tokens", 0)
@@ -139,7 +139,7 @@ std::string AnthropicBodyWriter::take(size_t /*choice*/, const CompletionEvent& 
   for (const AnswerBlock& block : blocks_.blocks()) content.push_back(block_json(block));
   return write_json(message_json(identity_, std::move(content),
                                  as_json(stop_reason(*finished, blocks_)), stop_sequence(*finished),
-                                 usage_json(finished->usage)));
+                                 anthropic_usage(finished->usage)));
 }
 
 std::string AnthropicStreamWriter::take(size_t /*choice*/, const CompletionEvent& event) {
@@ -153,9 +153,10 @@ std::string AnthropicStreamWriter::take(size_t /*choice*/, const CompletionEvent
 // How much of the prompt is cached is not known yet; message_delta says it.
 void AnthropicStreamWriter::begin(uint32_t prompt_tokens) {
   begun_ = true;
-  event("message_start",
-        std::move(JsonObject().add(
-            "message", message_json(identity_, {}, {}, {}, usage_json({prompt_tokens, 0, 0})))));
+  event(
+      "message_start",
+      std::move(JsonObject().add(
+          "message", message_json(identity_, {}, {}, {}, anthropic_usage({prompt_tokens, 0, 0})))));
   bytes_ += kPing;
 }
 
@@ -168,7 +169,7 @@ void AnthropicStreamWriter::end(const CompletionFinished& finished) {
                         .add("stop_reason", stop_reason(finished, blocks_))
                         .add("stop_sequence", stop_sequence(finished))
                         .take())
-      .add("usage", usage_json(finished.usage));
+      .add("usage", anthropic_usage(finished.usage));
   event("message_delta", std::move(members));
   event("message_stop", {});
 }

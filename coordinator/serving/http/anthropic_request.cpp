@@ -14,8 +14,8 @@
 namespace potluck {
 namespace {
 
-constexpr size_t kMessages = 100'000;
-constexpr std::array<std::string_view, 1> kTextTypes{"text"};
+constexpr size_t kAnthropicMessages = 100'000;
+constexpr std::array<std::string_view, 1> kAnthropicTextTypes{"text"};
 constexpr std::string_view kParagraph = "\n\n";
 
 JsonValue text_part(std::string text) {
@@ -69,7 +69,7 @@ class MessageReader {
     } else if (!mine && type == "tool_result") {
       read_result(fields);
     } else {
-      parts_.push_back(text_part(read_text_part(block, path, kTextTypes, error_)));
+      parts_.push_back(text_part(read_text_part(block, path, kAnthropicTextTypes, error_)));
     }
   }
 
@@ -91,7 +91,7 @@ class MessageReader {
     ChatMessage result;
     result.role = "tool";
     result.tool_call_id = fields.text("tool_use_id");
-    result.content = JsonValue{read_joined_text(fields, "content", kTextTypes, "\n")};
+    result.content = JsonValue{read_joined_text(fields, "content", kAnthropicTextTypes, "\n")};
     messages_.push_back(std::move(result));
   }
 
@@ -134,9 +134,9 @@ void read_system(JsonFields& fields, Conversation* conversation) {
     const JsonValue rest =
         JsonObject().add("system", JsonValue::Array(blocks->begin() + 1, blocks->end())).take();
     JsonFields inner(rest, "", fields.error());
-    text = read_joined_text(inner, "system", kTextTypes, kParagraph);
+    text = read_joined_text(inner, "system", kAnthropicTextTypes, kParagraph);
   } else {
-    text = read_joined_text(fields, "system", kTextTypes, kParagraph);
+    text = read_joined_text(fields, "system", kAnthropicTextTypes, kParagraph);
   }
   if (text.empty()) return;
   ChatMessage message;
@@ -145,11 +145,11 @@ void read_system(JsonFields& fields, Conversation* conversation) {
   conversation->messages.push_back(std::move(message));
 }
 
-void read_messages(JsonFields& fields, Conversation* conversation) {
+void read_anthropic_messages(JsonFields& fields, Conversation* conversation) {
   const JsonValue::Array* messages = fields.array("messages");
-  if (messages == nullptr || messages->empty() || messages->size() > kMessages) {
+  if (messages == nullptr || messages->empty() || messages->size() > kAnthropicMessages) {
     fields.fail("messages",
-                fmt::format("'messages' must be an array of 1 to {} messages", kMessages));
+                fmt::format("'messages' must be an array of 1 to {} messages", kAnthropicMessages));
     return;
   }
   MessageReader reader(&conversation->messages, fields.error());
@@ -159,7 +159,7 @@ void read_messages(JsonFields& fields, Conversation* conversation) {
   if (conversation->messages.empty()) fields.fail("messages", "'messages' hold no content");
 }
 
-void read_tools(JsonFields& fields, Conversation* conversation) {
+void read_anthropic_tools(JsonFields& fields, Conversation* conversation) {
   const JsonValue::Array* tools = fields.array("tools", kMostTools);
   if (tools == nullptr) return;
   for (size_t i = 0; i < tools->size() && !fields.failed(); ++i) {
@@ -199,7 +199,7 @@ std::string read_user(JsonFields& fields) {
 }
 
 // {"output_config": {"format": {"type": "json_schema", "schema": {..}}}}, and the older name.
-AnswerFormat read_format(JsonFields& fields) {
+AnswerFormat read_anthropic_format(JsonFields& fields) {
   const JsonValue* format = fields.object("output_format");
   if (format != nullptr) return read_openai_format(format, "output_format", fields.error());
   const JsonValue* config = fields.object("output_config");
@@ -225,11 +225,11 @@ AnthropicParsed parse_anthropic_request(const JsonValue& body, const RequestSett
   parsed.stream = fields.flag("stream").value_or(false);
   Conversation conversation;
   read_system(fields, &conversation);
-  read_messages(fields, &conversation);
-  read_tools(fields, &conversation);
+  read_anthropic_messages(fields, &conversation);
+  read_anthropic_tools(fields, &conversation);
   read_thinking(fields, &conversation);
-  request.grammar = apply_demands(read_anthropic_tool_choice(fields), read_format(fields), setting,
-                                  &conversation, fields);
+  request.grammar = apply_demands(read_anthropic_tool_choice(fields), read_anthropic_format(fields),
+                                  setting, &conversation, fields);
   if (error) return *std::move(error);
   request.prompt = std::move(conversation);
   return parsed;

@@ -29,14 +29,14 @@ class ConnectionExchange final : public HttpExchange {
         outgoing_(connection->outgoing_) {}
 
   void respond(HttpResponse response) override {
-    post([serial = serial_, response = std::move(response)](HttpConnection& connection) mutable {
-      connection.respond(serial, std::move(response));
+    post([serial = serial_, response = std::move(response)](HttpConnection& connection) {
+      connection.respond(serial, response);
     });
   }
   void start_stream(HttpResponse head, std::string idle_comment) override {
     post([serial = serial_, head = std::move(head),
           comment = std::move(idle_comment)](HttpConnection& connection) mutable {
-      connection.start_stream(serial, std::move(head), std::move(comment));
+      connection.start_stream(serial, head, std::move(comment));
     });
   }
   void write(std::string bytes) override {
@@ -290,7 +290,7 @@ void HttpConnection::refuse(int status, const std::string& message) {
   pump();
 }
 
-void HttpConnection::respond(uint64_t serial, HttpResponse response) {
+void HttpConnection::respond(uint64_t serial, const HttpResponse& response) {
   if (!current(serial) || streaming_) return;
   std::string bytes = response_head(response, BodyFraming::kLength, keep_alive_);
   if (!leave_body_out_ && response.status != 204) bytes += response.body;
@@ -299,7 +299,8 @@ void HttpConnection::respond(uint64_t serial, HttpResponse response) {
   pump();
 }
 
-void HttpConnection::start_stream(uint64_t serial, HttpResponse head, std::string idle_comment) {
+void HttpConnection::start_stream(uint64_t serial, const HttpResponse& head,
+                                  std::string idle_comment) {
   if (!current(serial) || streaming_) return;
   streaming_ = true;
   if (framing_ == BodyFraming::kUntilClose) keep_alive_ = false;

@@ -79,8 +79,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   uint64_t idle_since() const { return idle_since_; }
 
   // For the exchange of the request `serial`; those of earlier ones do nothing.
-  void respond(uint64_t serial, HttpResponse response);
-  void start_stream(uint64_t serial, HttpResponse head, std::string idle_comment);
+  void respond(uint64_t serial, const HttpResponse& response);
+  void start_stream(uint64_t serial, const HttpResponse& head, std::string idle_comment);
   void write(uint64_t serial, const std::string& bytes);
   void end(uint64_t serial);
   void on_closed(uint64_t serial, std::function<void()> callback);

@@ -14,8 +14,8 @@
 namespace potluck {
 namespace {
 
-constexpr size_t kMessages = 100'000;
-constexpr std::array<std::string_view, 4> kRoles{"system", "user", "assistant", "tool"};
+constexpr size_t kOllamaMessages = 100'000;
+constexpr std::array<std::string_view, 4> kOllamaRoles{"system", "user", "assistant", "tool"};
 
 void refuse_images(JsonFields& fields) {
   const JsonValue::Array* images = fields.array("images");
@@ -85,12 +85,12 @@ void read_calls(JsonFields& message, ChatMessage* into) {
   }
 }
 
-ChatMessage read_message(const JsonValue& value, const std::string& path,
-                         std::optional<ApiError>* error) {
+ChatMessage read_ollama_message(const JsonValue& value, const std::string& path,
+                                std::optional<ApiError>* error) {
   JsonFields fields(value, path, error);
   ChatMessage message;
   message.role = fields.text("role").value_or("");
-  if (std::ranges::find(kRoles, message.role) == kRoles.end()) {
+  if (std::ranges::find(kOllamaRoles, message.role) == kOllamaRoles.end()) {
     fields.fail("role", fmt::format("'{}' must be one of system, user, assistant and tool",
                                     fields.path("role")));
   }
@@ -103,7 +103,7 @@ ChatMessage read_message(const JsonValue& value, const std::string& path,
   return message;
 }
 
-void read_tools(JsonFields& fields, Conversation* conversation) {
+void read_ollama_tools(JsonFields& fields, Conversation* conversation) {
   const JsonValue::Array* tools = fields.array("tools", kMostTools);
   if (tools == nullptr) return;
   for (size_t i = 0; i < tools->size() && !fields.failed(); ++i) {
@@ -127,7 +127,7 @@ void add_message(std::string role, std::string text, Conversation* conversation)
   message.content = JsonValue{std::move(text)};
 }
 
-void refuse_unsupported(JsonFields& fields) {
+void refuse_unsupported_by_ollama(JsonFields& fields) {
   refuse_images(fields);
   if (!fields.text("suffix").value_or("").empty()) {
     fields.fail(not_supported("suffix", "'suffix' is not supported"));
@@ -148,12 +148,12 @@ OllamaParsed parse_ollama_chat(const JsonValue& body, const RequestSetting& sett
   JsonFields fields(body, "", &error);
   OllamaRequest parsed = read_common(fields, setting);
   Conversation conversation;
-  const JsonValue::Array* messages = fields.array("messages", kMessages);
+  const JsonValue::Array* messages = fields.array("messages", kOllamaMessages);
   for (size_t i = 0; messages != nullptr && i < messages->size() && !error; ++i) {
     conversation.messages.push_back(
-        read_message((*messages)[i], fmt::format("messages[{}]", i), &error));
+        read_ollama_message((*messages)[i], fmt::format("messages[{}]", i), &error));
   }
-  read_tools(fields, &conversation);
+  read_ollama_tools(fields, &conversation);
   read_think(fields, &conversation);
   parsed.request.grammar =
       apply_demands({}, read_ollama_format(fields), setting, &conversation, fields);
@@ -170,7 +170,7 @@ OllamaParsed parse_ollama_generate(const JsonValue& body, const RequestSetting& 
   const bool raw = fields.flag("raw").value_or(false);
   std::string prompt = fields.text("prompt").value_or("");
   const std::string system = fields.text("system").value_or("");
-  refuse_unsupported(fields);
+  refuse_unsupported_by_ollama(fields);
   Conversation conversation;
   if (!system.empty()) add_message("system", system, &conversation);
   read_think(fields, &conversation);

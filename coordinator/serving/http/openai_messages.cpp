@@ -11,10 +11,10 @@
 namespace potluck {
 namespace {
 
-constexpr size_t kMessages = 100'000;
-constexpr std::array<std::string_view, 1> kTextTypes{"text"};
-constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
-                                                 "assistant", "tool",      "function"};
+constexpr size_t kOpenAiMessages = 100'000;
+constexpr std::array<std::string_view, 1> kOpenAiTextTypes{"text"};
+constexpr std::array<std::string_view, 6> kOpenAiRoles{"system",    "developer", "user",
+                                                       "assistant", "tool",      "function"};
 
 JsonValue read_content(JsonFields& message) {
   const JsonValue* content = message.find("content");
@@ -28,7 +28,7 @@ JsonValue read_content(JsonFields& message) {
     return {};
   }
   for (size_t i = 0; i < parts->size() && !message.failed(); ++i) {
-    read_text_part((*parts)[i], fmt::format("{}[{}]", message.path("content"), i), kTextTypes,
+    read_text_part((*parts)[i], fmt::format("{}[{}]", message.path("content"), i), kOpenAiTextTypes,
                    message.error());
   }
   return *content;
@@ -58,7 +58,7 @@ ToolCall read_call(const JsonValue& value, const std::string& path,
 
 std::string read_role(JsonFields& fields) {
   const auto role = fields.text("role");
-  if (role && std::ranges::find(kRoles, *role) != kRoles.end()) {
+  if (role && std::ranges::find(kOpenAiRoles, *role) != kOpenAiRoles.end()) {
     // What OpenAI's API calls now what templates know under the older names.
     if (*role == "developer") return "system";
     return *role == "function" ? "tool" : *role;
@@ -68,8 +68,8 @@ std::string read_role(JsonFields& fields) {
   return {};
 }
 
-ChatMessage read_message(const JsonValue& value, const std::string& path,
-                         std::optional<ApiError>* error) {
+ChatMessage read_openai_message(const JsonValue& value, const std::string& path,
+                                std::optional<ApiError>* error) {
   JsonFields fields(value, path, error);
   ChatMessage message;
   message.role = read_role(fields);
@@ -90,16 +90,16 @@ ChatMessage read_message(const JsonValue& value, const std::string& path,
   return message;
 }
 
-void read_messages(JsonFields& fields, Conversation* conversation) {
+void read_openai_messages(JsonFields& fields, Conversation* conversation) {
   const JsonValue::Array* messages = fields.array("messages");
-  if (messages == nullptr || messages->empty() || messages->size() > kMessages) {
+  if (messages == nullptr || messages->empty() || messages->size() > kOpenAiMessages) {
     fields.fail("messages",
-                fmt::format("'messages' must be an array of 1 to {} messages", kMessages));
+                fmt::format("'messages' must be an array of 1 to {} messages", kOpenAiMessages));
     return;
   }
   for (size_t i = 0; i < messages->size() && !fields.failed(); ++i) {
     conversation->messages.push_back(
-        read_message((*messages)[i], fmt::format("messages[{}]", i), fields.error()));
+        read_openai_message((*messages)[i], fmt::format("messages[{}]", i), fields.error()));
   }
 }
 
@@ -123,7 +123,7 @@ void check_tool(const JsonValue& tool, const std::string& path, std::optional<Ap
   }
 }
 
-void read_tools(JsonFields& fields, Conversation* conversation) {
+void read_openai_tools(JsonFields& fields, Conversation* conversation) {
   const ToolChoice choice = read_openai_tool_choice(fields);
   const JsonValue::Array* tools = fields.array("tools", kMostTools);
   if (tools == nullptr) return;
@@ -152,8 +152,8 @@ void add_reasoning_effort(std::string effort, Conversation* conversation) {
 
 Conversation read_conversation(JsonFields& fields) {
   Conversation conversation;
-  read_messages(fields, &conversation);
-  read_tools(fields, &conversation);
+  read_openai_messages(fields, &conversation);
+  read_openai_tools(fields, &conversation);
   read_arguments(fields, &conversation);
   return conversation;
 }

@@ -9,7 +9,7 @@ namespace {
 
 using Kind = AnswerBlock::Kind;
 
-JsonValue usage_json(const CompletionUsage& usage) {
+JsonValue responses_usage(const CompletionUsage& usage) {
   return JsonObject()
       .add("input_tokens", usage.prompt_tokens)
       .add("input_tokens_details", JsonObject().add("cached_tokens", usage.cached_tokens).take())
@@ -81,7 +81,7 @@ JsonValue ResponsesAnswer::finished(const CompletionFinished& finished,
     outcome.status = "incomplete";
     outcome.incomplete_details = JsonObject().add("reason", "max_output_tokens").take();
   }
-  outcome.usage = usage_json(finished.usage);
+  outcome.usage = responses_usage(finished.usage);
   return response_json(*this, items(*this, blocks), std::move(outcome));
 }
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kItems = 100'000;
 constexpr size_t kEchoBytes = 64 * 1024;
-constexpr std::array<std::string_view, 3> kTextTypes{"input_text", "output_text", "text"};
+constexpr std::array<std::string_view, 3> kResponsesTextTypes{"input_text", "output_text", "text"};
 constexpr std::array<std::string_view, 2> kThoughtTypes{"reasoning_text", "text"};
 constexpr std::array<std::string_view, 1> kSummaryTypes{"summary_text"};
 
@@ -44,7 +44,7 @@ class ItemReader {
  private:
   void read_message(JsonFields& fields) {
     std::string role = fields.text("role").value_or("");
-    JsonValue content{read_joined_text(fields, "content", kTextTypes)};
+    JsonValue content{read_joined_text(fields, "content", kResponsesTextTypes)};
     if (fields.find("content") == nullptr) {
       fields.fail("content", fmt::format("'{}' is missing", fields.path("content")));
     }
@@ -79,7 +79,7 @@ class ItemReader {
 
   void read_result(JsonFields& fields) {
     push(fields.text("call_id"), "tool",
-         JsonValue{read_joined_text(fields, "output", kTextTypes, "\n")});
+         JsonValue{read_joined_text(fields, "output", kResponsesTextTypes, "\n")});
   }
 
   void read_reasoning(JsonFields& fields) {
@@ -137,7 +137,7 @@ void read_input(JsonFields& fields, std::vector<ChatMessage>* messages) {
 }
 
 // Tools of other types are the provider's own: clients offer them to every server.
-void read_tools(JsonFields& fields, Conversation* conversation) {
+void read_responses_tools(JsonFields& fields, Conversation* conversation) {
   const JsonValue::Array* tools = fields.array("tools", kMostTools);
   if (tools == nullptr) return;
   for (size_t i = 0; i < tools->size() && !fields.failed(); ++i) {
@@ -168,7 +168,7 @@ std::vector<ChatMessage> with_instructions(const std::string& instructions,
   return all;
 }
 
-void refuse_unsupported(JsonFields& fields) {
+void refuse_unsupported_by_responses(JsonFields& fields) {
   const auto refuse = [&](const char* name) {
     fields.fail(not_supported(name, fmt::format("'{}' is not supported", name)));
   };
@@ -178,7 +178,7 @@ void refuse_unsupported(JsonFields& fields) {
   if (fields.whole("top_logprobs", 0, 20).value_or(0) > 0) refuse("top_logprobs");
 }
 
-AnswerFormat read_format(JsonFields& fields) {
+AnswerFormat read_responses_format(JsonFields& fields) {
   const JsonValue* text = fields.object("text");
   if (text == nullptr) return {};
   JsonFields inner(*text, "text", fields.error());
@@ -242,7 +242,7 @@ ResponsesParsed parse_responses_request(const JsonValue& body, const RequestSett
   request.user = fields.text("user").value_or("");
   parsed.stream = fields.flag("stream").value_or(false);
   parsed.store = fields.flag("store").value_or(true);
-  refuse_unsupported(fields);
+  refuse_unsupported_by_responses(fields);
   if (const auto previous = fields.text("previous_response_id")) {
     const auto stored = find(*previous);
     if (stored == nullptr) {
@@ -256,10 +256,10 @@ ResponsesParsed parse_responses_request(const JsonValue& body, const RequestSett
   }
   read_input(fields, &parsed.messages);
   Conversation conversation;
-  read_tools(fields, &conversation);
+  read_responses_tools(fields, &conversation);
   read_effort(fields, &conversation);
-  request.grammar = apply_demands(read_openai_tool_choice(fields), read_format(fields), setting,
-                                  &conversation, fields);
+  request.grammar = apply_demands(read_openai_tool_choice(fields), read_responses_format(fields),
+                                  setting, &conversation, fields);
   const std::string instructions = fields.text("instructions").value_or("");
   if (!error && parsed.messages.empty()) fields.fail("input", "'input' holds no message");
   if (error) return *std::move(error);

@@ -3,15 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/memory_storage.h"
+#include "tests/support/numbered_key.h"
 
 namespace potluck {
 namespace {
 
-PeerKey key(uint8_t number) {
-  PeerKey peer;
-  peer.bytes.fill(number);
-  return peer;
-}
+using test::numbered_key;
 
 class AllowListTest : public testing::Test {
  protected:
@@ -38,69 +35,70 @@ TEST_F(AllowListTest, AnEmptyListAdmitsNobody) {
   EXPECT_FALSE(AllowList().contains(PeerKey{}));
   AllowList list = loaded();  // there is no file
   EXPECT_EQ(list.size(), 0u);
-  EXPECT_FALSE(list.contains(key(1)));
+  EXPECT_FALSE(list.contains(numbered_key(1)));
 }
 
 TEST_F(AllowListTest, ChangesAreKept) {
   AllowList list = loaded();
-  ASSERT_TRUE(list.add(key(1), "kitchen laptop").ok());
-  ASSERT_TRUE(list.add(key(2), "").ok());
-  ASSERT_TRUE(list.add(key(3), "old phone").ok());
-  ASSERT_TRUE(list.add(key(3), "new name").ok());
-  ASSERT_TRUE(list.remove(key(1)).ok());
+  ASSERT_TRUE(list.add(numbered_key(1), "kitchen laptop").ok());
+  ASSERT_TRUE(list.add(numbered_key(2), "").ok());
+  ASSERT_TRUE(list.add(numbered_key(3), "old phone").ok());
+  ASSERT_TRUE(list.add(numbered_key(3), "new name").ok());
+  ASSERT_TRUE(list.remove(numbered_key(1)).ok());
   AllowList again = loaded();
   EXPECT_EQ(again.entries(), list.entries());
-  EXPECT_FALSE(again.contains(key(1)));
-  EXPECT_EQ(again.entries().at(key(2)), "");
-  EXPECT_EQ(again.entries().at(key(3)), "new name");
+  EXPECT_FALSE(again.contains(numbered_key(1)));
+  EXPECT_EQ(again.entries().at(numbered_key(2)), "");
+  EXPECT_EQ(again.entries().at(numbered_key(3)), "new name");
 }
 
 TEST_F(AllowListTest, WorksInMemoryAlone) {
   AllowList list;
-  ASSERT_TRUE(list.add(key(1), "x").ok());
-  EXPECT_TRUE(list.contains(key(1)));
-  EXPECT_FALSE(list.contains(key(2)));
+  ASSERT_TRUE(list.add(numbered_key(1), "x").ok());
+  EXPECT_TRUE(list.contains(numbered_key(1)));
+  EXPECT_FALSE(list.contains(numbered_key(2)));
 }
 
 TEST_F(AllowListTest, RemovingAnUnknownKeySaysSo) {
   AllowList list = loaded();
-  Status status = list.remove(key(1));
+  Status status = list.remove(numbered_key(1));
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(AllowListTest, NamesCannotForgeLines) {
   AllowList list = loaded();
-  ASSERT_TRUE(list.add(key(1), "a\n" + key(2).text() + " b").ok());
+  ASSERT_TRUE(list.add(numbered_key(1), "a\n" + numbered_key(2).text() + " b").ok());
   AllowList again = loaded();
   EXPECT_EQ(again.size(), 1u);
-  EXPECT_FALSE(again.contains(key(2)));
-  ASSERT_TRUE(list.add(key(3), std::string(100'000, 'n')).ok());
+  EXPECT_FALSE(again.contains(numbered_key(2)));
+  ASSERT_TRUE(list.add(numbered_key(3), std::string(100'000, 'n')).ok());
   EXPECT_EQ(loaded().entries(), list.entries());
 }
 
 TEST_F(AllowListTest, WhoCannotBeWrittenDownIsNotAdmitted) {
   AllowList list = loaded();
-  ASSERT_TRUE(list.add(key(1), "").ok());
+  ASSERT_TRUE(list.add(numbered_key(1), "").ok());
   storage_.set_capacity(10);
-  EXPECT_FALSE(list.add(key(2), "").ok());
-  EXPECT_FALSE(list.contains(key(2)));
-  EXPECT_FALSE(list.remove(key(1)).ok());
-  EXPECT_FALSE(list.contains(key(1))) << "out at once, file or no file";
+  EXPECT_FALSE(list.add(numbered_key(2), "").ok());
+  EXPECT_FALSE(list.contains(numbered_key(2)));
+  EXPECT_FALSE(list.remove(numbered_key(1)).ok());
+  EXPECT_FALSE(list.contains(numbered_key(1))) << "out at once, file or no file";
 }
 
 TEST_F(AllowListTest, FilesByHandAreRead) {
-  write("# my devices\n\n" + key(1).text() + "\n" + key(2).text() + " desk\r\n#\n#x");
+  write("# my devices\n\n" + numbered_key(1).text() + "\n" + numbered_key(2).text() +
+        " desk\r\n#\n#x");
   AllowList list = loaded();
   EXPECT_EQ(list.size(), 2u);
-  EXPECT_EQ(list.entries().at(key(1)), "");
-  EXPECT_EQ(list.entries().at(key(2)), "desk");
+  EXPECT_EQ(list.entries().at(numbered_key(1)), "");
+  EXPECT_EQ(list.entries().at(numbered_key(2)), "desk");
 }
 
 TEST_F(AllowListTest, MalformedFilesAreRefusedByLine) {
-  std::string good = key(1).text();
+  std::string good = numbered_key(1).text();
   expect_refused("nonsense\n", "line 1");
-  expect_refused(good + "\n" + key(2).text().substr(1) + "\n", "line 2");
+  expect_refused(good + "\n" + numbered_key(2).text().substr(1) + "\n", "line 2");
   expect_refused(good + "x\n", "line 1");
   expect_refused(good + "\tname\n", "line 1");
   expect_refused(good + " na\x01me\n", "line 1");

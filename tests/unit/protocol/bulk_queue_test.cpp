@@ -6,17 +6,13 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/random.h"
+#include "tests/support/numbered_key.h"
 
 namespace potluck {
 namespace {
 
 using std::chrono::milliseconds;
-
-PeerKey peer(uint8_t number) {
-  PeerKey key;
-  key.bytes.fill(number);
-  return key;
-}
+using test::numbered_key;
 
 FetchGrain part(uint8_t grain, uint64_t offset, uint32_t length = 100) {
   Digest digest;
@@ -26,8 +22,8 @@ FetchGrain part(uint8_t grain, uint64_t offset, uint32_t length = 100) {
 
 TEST(BulkQueue, PeersTakeTurnsAndEachIsAnsweredInItsOrder) {
   BulkQueue queue;
-  for (uint8_t grain = 0; grain < 3; ++grain) queue.add(peer(1), part(grain, 0));
-  for (uint8_t grain = 5; grain < 7; ++grain) queue.add(peer(2), part(grain, 0));
+  for (uint8_t grain = 0; grain < 3; ++grain) queue.add(numbered_key(1), part(grain, 0));
+  for (uint8_t grain = 5; grain < 7; ++grain) queue.add(numbered_key(2), part(grain, 0));
   std::vector<uint8_t> order;
   while (auto request = queue.take(TimePoint{0})) order.push_back(request->digest.bytes[0]);
   EXPECT_EQ(order, (std::vector<uint8_t>{0, 5, 1, 6, 2}));
@@ -37,13 +33,13 @@ TEST(BulkQueue, PeersTakeTurnsAndEachIsAnsweredInItsOrder) {
 
 TEST(BulkQueue, AskingAgainReplacesTheSameAndLaterParts) {
   BulkQueue queue;
-  for (uint64_t offset : {0, 100, 200, 300}) queue.add(peer(1), part(1, offset));
-  queue.add(peer(1), part(2, 0));
-  queue.add(peer(2), part(1, 300));  // another's are its own
-  queue.add(peer(1), part(1, 100, 400));
+  for (uint64_t offset : {0, 100, 200, 300}) queue.add(numbered_key(1), part(1, offset));
+  queue.add(numbered_key(1), part(2, 0));
+  queue.add(numbered_key(2), part(1, 300));  // another's are its own
+  queue.add(numbered_key(1), part(1, 100, 400));
   std::vector<std::pair<uint64_t, uint32_t>> ranges;
   while (auto request = queue.take(TimePoint{0})) {
-    if (request->peer == peer(1) && request->digest.bytes[0] == 1) {
+    if (request->peer == numbered_key(1) && request->digest.bytes[0] == 1) {
       ranges.emplace_back(request->offset, request->length);
     }
   }
@@ -52,7 +48,7 @@ TEST(BulkQueue, AskingAgainReplacesTheSameAndLaterParts) {
 
 TEST(BulkQueue, TheNewestRequestsOfAPeerCount) {
   BulkQueue queue;
-  for (uint64_t i = 0; i < 1000; ++i) queue.add(peer(1), part(1, i * 100));
+  for (uint64_t i = 0; i < 1000; ++i) queue.add(numbered_key(1), part(1, i * 100));
   std::vector<uint64_t> offsets;
   while (auto request = queue.take(TimePoint{0})) offsets.push_back(request->offset);
   ASSERT_EQ(offsets.size(), limits::kBulkPartsAsked);
@@ -61,15 +57,15 @@ TEST(BulkQueue, TheNewestRequestsOfAPeerCount) {
 
 TEST(BulkQueue, APeerWhoseWayIsFullIsPassedOverForAWhile) {
   BulkQueue queue;
-  queue.add(peer(1), part(1, 0));
-  queue.add(peer(1), part(1, 100));
-  queue.add(peer(2), part(2, 0));
-  queue.add(peer(2), part(2, 100));
+  queue.add(numbered_key(1), part(1, 0));
+  queue.add(numbered_key(1), part(1, 100));
+  queue.add(numbered_key(2), part(2, 0));
+  queue.add(numbered_key(2), part(2, 100));
   auto request = queue.take(TimePoint{0});
-  ASSERT_EQ(request->peer, peer(1));
+  ASSERT_EQ(request->peer, numbered_key(1));
   queue.put_back(*request, milliseconds(20));
-  EXPECT_EQ(queue.take(TimePoint{0})->peer, peer(2));
-  EXPECT_EQ(queue.take(TimePoint{0})->peer, peer(2));
+  EXPECT_EQ(queue.take(TimePoint{0})->peer, numbered_key(2));
+  EXPECT_EQ(queue.take(TimePoint{0})->peer, numbered_key(2));
   EXPECT_FALSE(queue.take(TimePoint{0}).has_value());
   EXPECT_FALSE(queue.empty());
   EXPECT_EQ(queue.next_turn(), milliseconds(20));
@@ -79,11 +75,11 @@ TEST(BulkQueue, APeerWhoseWayIsFullIsPassedOverForAWhile) {
 
 TEST(BulkQueue, ForgettingAPeerLeavesTheOthers) {
   BulkQueue queue;
-  for (uint8_t number = 1; number <= 3; ++number) queue.add(peer(number), part(number, 0));
-  queue.forget(peer(2));
-  queue.forget(peer(9));
-  EXPECT_EQ(queue.take(TimePoint{0})->peer, peer(1));
-  EXPECT_EQ(queue.take(TimePoint{0})->peer, peer(3));
+  for (uint8_t number = 1; number <= 3; ++number) queue.add(numbered_key(number), part(number, 0));
+  queue.forget(numbered_key(2));
+  queue.forget(numbered_key(9));
+  EXPECT_EQ(queue.take(TimePoint{0})->peer, numbered_key(1));
+  EXPECT_EQ(queue.take(TimePoint{0})->peer, numbered_key(3));
   EXPECT_TRUE(queue.empty());
 }
 
@@ -98,13 +94,13 @@ TEST(BulkQueue, HoldsItsBoundsWhateverIsAsked) {
     auto number = static_cast<uint8_t>(random.bits(i, 0) % 5);
     uint64_t verb = random.bits(i, 1) % 8;
     if (verb < 4) {
-      queue.add(peer(number),
+      queue.add(numbered_key(number),
                 part(static_cast<uint8_t>(random.bits(i, 2) % 20), random.bits(i, 3) % 10 * 100));
     } else if (verb < 7) {
       auto request = queue.take(now);
       if (request && random.bits(i, 4) % 4 == 0) queue.put_back(*request, now + milliseconds(5));
     } else if (random.bits(i, 5) % 10 == 0) {
-      queue.forget(peer(number));
+      queue.forget(numbered_key(number));
     }
     now += milliseconds(1);
     EXPECT_EQ(queue.empty(), !queue.next_turn().has_value());
@@ -117,7 +113,7 @@ TEST(BulkQueue, HoldsItsBoundsWhateverIsAsked) {
 
 TEST(BulkPart, IsCutToTheWholeAndToTheLimit) {
   ByteVector whole(3 * limits::kBulkPartBytes / 2, std::byte{7});
-  BulkRequest request{peer(1), {}, std::nullopt, 0, UINT32_MAX, 0};
+  BulkRequest request{numbered_key(1), {}, std::nullopt, 0, UINT32_MAX, 0};
   BulkPart first = make_part(request, whole);
   EXPECT_EQ(first.bytes.size(), limits::kBulkPartBytes);
   request.offset = limits::kBulkPartBytes;

@@ -125,7 +125,7 @@ ByteVector header_of(const Build& build) {
   return header;
 }
 
-void expect_refused(const char* field, ErrorCode code, const Build& build) {
+void expect_field_refused(const char* field, ErrorCode code, const Build& build) {
   SCOPED_TRACE(field);
   auto decoded = decode_header(header_of(build));
   ASSERT_FALSE(decoded.ok());
@@ -168,52 +168,56 @@ TEST(CodecHostile, TheStartingPointsOfTheseTestsAreValid) {
 }
 
 TEST(CodecHostile, ComputeScalarsOutOfRange) {
-  expect_refused("arithmetic version", kCorrupt,
-                 [](Root r) { valid_compute(r).setArithmeticVersion(kArithmeticVersion + 1); });
-  expect_refused("layer", kLimit, [](Root r) { valid_compute(r).setLayer(limits::kLayers); });
-  expect_refused("slices", kCorrupt, [](Root r) { valid_compute(r).setSlices(0); });
-  expect_refused("slices", kLimit, [](Root r) { valid_compute(r).setSlices(limits::kSlices + 1); });
-  expect_refused("form", kCorrupt,
-                 [](Root r) { valid_compute(r).setForm(static_cast<wire::ActivationForm>(3)); });
-  expect_refused("columns", kCorrupt, [](Root r) { valid_compute(r).setColumns(0); });
-  expect_refused("columns", kLimit,
-                 [](Root r) { valid_compute(r).setColumns(limits::kHidden + 1); });
-  expect_refused("columns", kCorrupt, [](Root r) {
+  expect_field_refused("arithmetic version", kCorrupt, [](Root r) {
+    valid_compute(r).setArithmeticVersion(kArithmeticVersion + 1);
+  });
+  expect_field_refused("layer", kLimit, [](Root r) { valid_compute(r).setLayer(limits::kLayers); });
+  expect_field_refused("slices", kCorrupt, [](Root r) { valid_compute(r).setSlices(0); });
+  expect_field_refused("slices", kLimit,
+                       [](Root r) { valid_compute(r).setSlices(limits::kSlices + 1); });
+  expect_field_refused("form", kCorrupt, [](Root r) {
+    valid_compute(r).setForm(static_cast<wire::ActivationForm>(3));
+  });
+  expect_field_refused("columns", kCorrupt, [](Root r) { valid_compute(r).setColumns(0); });
+  expect_field_refused("columns", kLimit,
+                       [](Root r) { valid_compute(r).setColumns(limits::kHidden + 1); });
+  expect_field_refused("columns", kCorrupt, [](Root r) {
     valid_compute(r).setForm(wire::ActivationForm::Q8_BLOCK256);  // and 64 columns
   });
 }
 
 TEST(CodecHostile, ComputeColumnsThatDoNotFitEachOther) {
-  expect_refused("rows", kCorrupt, [](Root r) { valid_compute(r).initCallCounts(0); });
-  expect_refused("fraction bits", kCorrupt, [](Root r) { valid_compute(r).initFractionBits(2); });
-  expect_refused("slices", kCorrupt, [](Root r) { valid_compute(r).initUnitSlices(1); });
-  expect_refused("weights", kCorrupt, [](Root r) { valid_compute(r).initWeights(3); });
+  expect_field_refused("rows", kCorrupt, [](Root r) { valid_compute(r).initCallCounts(0); });
+  expect_field_refused("fraction bits", kCorrupt,
+                       [](Root r) { valid_compute(r).initFractionBits(2); });
+  expect_field_refused("slices", kCorrupt, [](Root r) { valid_compute(r).initUnitSlices(1); });
+  expect_field_refused("weights", kCorrupt, [](Root r) { valid_compute(r).initWeights(3); });
   for (uint16_t count : {uint16_t{0}, uint16_t{1}, uint16_t{3}, uint16_t{65535}}) {
-    expect_refused("calls", kCorrupt,
-                   [=](Root r) { valid_compute(r).getCallCounts().set(0, count); });
+    expect_field_refused("calls", kCorrupt,
+                         [=](Root r) { valid_compute(r).getCallCounts().set(0, count); });
   }
-  expect_refused("rows", kLimit,
-                 [](Root r) { valid_compute(r).initCallCounts(limits::kRowsPerMessage + 1); });
-  expect_refused("calls", kLimit,
-                 [](Root r) { valid_compute(r).initExperts(limits::kCallsPerMessage + 1); });
+  expect_field_refused(
+      "rows", kLimit, [](Root r) { valid_compute(r).initCallCounts(limits::kRowsPerMessage + 1); });
+  expect_field_refused("calls", kLimit,
+                       [](Root r) { valid_compute(r).initExperts(limits::kCallsPerMessage + 1); });
 }
 
 TEST(CodecHostile, ComputeCallsOutOfRange) {
-  expect_refused("expert", kLimit,
-                 [](Root r) { valid_compute(r).getExperts().set(1, limits::kExperts); });
-  expect_refused("slice", kLimit, [](Root r) { valid_compute(r).getUnitSlices().set(1, 2); });
+  expect_field_refused("expert", kLimit,
+                       [](Root r) { valid_compute(r).getExperts().set(1, limits::kExperts); });
+  expect_field_refused("slice", kLimit, [](Root r) { valid_compute(r).getUnitSlices().set(1, 2); });
   for (float weight :
        {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
         std::numeric_limits<float>::quiet_NaN()}) {
-    expect_refused("weight", kCorrupt,
-                   [=](Root r) { valid_compute(r).getWeights().set(0, weight); });
+    expect_field_refused("weight", kCorrupt,
+                         [=](Root r) { valid_compute(r).getWeights().set(0, weight); });
   }
   for (int32_t bits : {kMinFractionBits - 1, kMaxFractionBits + 1,
                        std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()}) {
-    expect_refused("fraction bits", kCorrupt,
-                   [=](Root r) { valid_compute(r).getFractionBits().set(0, bits); });
+    expect_field_refused("fraction bits", kCorrupt,
+                         [=](Root r) { valid_compute(r).getFractionBits().set(0, bits); });
   }
-  expect_refused("units to prefetch", kLimit, [](Root r) {
+  expect_field_refused("units to prefetch", kLimit, [](Root r) {
     set_numbers(valid_compute(r).initPrefetch(3), {0, 0, 2});
   });
 }
@@ -225,35 +229,39 @@ TEST(CodecHostile, UnitListsOutOfRange) {
     set_numbers(assignment.initUnits(static_cast<uint32_t>(numbers.size())), numbers);
   };
   EXPECT_TRUE(decode_header(header_of([&](Root r) { assign(r, {1023, 4095, 3}); })).ok());
-  expect_refused("units", kLimit, [&](Root r) { assign(r, {1024, 0, 0}); });
-  expect_refused("units", kLimit, [&](Root r) { assign(r, {0, 4096, 0}); });
-  expect_refused("units", kLimit, [&](Root r) { assign(r, {0, 0, 4}); });
-  expect_refused("units", kCorrupt, [&](Root r) { assign(r, {0, 0, 0, 1}); });
-  expect_refused("slices", kCorrupt, [](Root r) { r.initAssignment(); });
-  expect_refused("lost", kLimit, [](Root r) {
+  expect_field_refused("units", kLimit, [&](Root r) { assign(r, {1024, 0, 0}); });
+  expect_field_refused("units", kLimit, [&](Root r) { assign(r, {0, 4096, 0}); });
+  expect_field_refused("units", kLimit, [&](Root r) { assign(r, {0, 0, 4}); });
+  expect_field_refused("units", kCorrupt, [&](Root r) { assign(r, {0, 0, 0, 1}); });
+  expect_field_refused("slices", kCorrupt, [](Root r) { r.initAssignment(); });
+  expect_field_refused("lost", kLimit, [](Root r) {
     set_numbers(r.initResidency().initLost(3), {0, 0, limits::kSlices});
   });
 }
 
 TEST(CodecHostile, PartialsOutOfRange) {
-  expect_refused("status", kCorrupt,
-                 [](Root r) { valid_partial(r).setStatus(static_cast<wire::PartialStatus>(4)); });
-  expect_refused("row flags", kLimit,
-                 [](Root r) { valid_partial(r).initRowFlags(limits::kRowsPerMessage + 1); });
-  expect_refused("text", kLimit, [](Root r) { valid_partial(r).initText(limits::kTextBytes + 1); });
-  expect_refused("layer", kLimit, [](Root r) { valid_partial(r).setLayer(limits::kLayers); });
-  expect_refused("arithmetic", kCorrupt, [](Root r) { valid_partial(r).setArithmeticVersion(0); });
+  expect_field_refused("status", kCorrupt, [](Root r) {
+    valid_partial(r).setStatus(static_cast<wire::PartialStatus>(4));
+  });
+  expect_field_refused("row flags", kLimit,
+                       [](Root r) { valid_partial(r).initRowFlags(limits::kRowsPerMessage + 1); });
+  expect_field_refused("text", kLimit,
+                       [](Root r) { valid_partial(r).initText(limits::kTextBytes + 1); });
+  expect_field_refused("layer", kLimit, [](Root r) { valid_partial(r).setLayer(limits::kLayers); });
+  expect_field_refused("arithmetic", kCorrupt,
+                       [](Root r) { valid_partial(r).setArithmeticVersion(0); });
 }
 
 TEST(CodecHostile, DigestsAndKeysOfOtherLengths) {
   for (uint32_t size : {0u, 31u, 33u}) {
-    expect_refused("manifest", kCorrupt, [=](Root r) { r.initFetchManifest().initManifest(size); });
-    expect_refused("secret", kCorrupt, [=](Root r) { r.initJoinRequest().initSecret(size); });
-    expect_refused("digest", kCorrupt, [=](Root r) { r.initFetchGrain().initDigest(size); });
-    expect_refused("kernel digest", kCorrupt,
-                   [=](Root r) { r.initHello().initKernels(1)[0].initDigest(size); });
+    expect_field_refused("manifest", kCorrupt,
+                         [=](Root r) { r.initFetchManifest().initManifest(size); });
+    expect_field_refused("secret", kCorrupt, [=](Root r) { r.initJoinRequest().initSecret(size); });
+    expect_field_refused("digest", kCorrupt, [=](Root r) { r.initFetchGrain().initDigest(size); });
+    expect_field_refused("kernel digest", kCorrupt,
+                         [=](Root r) { r.initHello().initKernels(1)[0].initDigest(size); });
   }
-  expect_refused("signature", kCorrupt, [](Root r) {
+  expect_field_refused("signature", kCorrupt, [](Root r) {
     auto bulk = r.initBulkData();
     bulk.initDigest(32);
     bulk.initSignature(63);
@@ -271,9 +279,9 @@ TEST(CodecHostile, KernelDigestsOutOfRange) {
   };
   EXPECT_TRUE(decode_header(header_of([&](Root r) { greet(r, {}); })).ok());
   EXPECT_TRUE(decode_header(header_of([&](Root r) { greet(r, {0, 12, 70000}); })).ok());
-  expect_refused("kernel digests", kCorrupt, [&](Root r) { greet(r, {12, 12}); });
-  expect_refused("kernel digests", kCorrupt, [&](Root r) { greet(r, {13, 12}); });
-  expect_refused("kernel digests", kLimit, [](Root r) {
+  expect_field_refused("kernel digests", kCorrupt, [&](Root r) { greet(r, {12, 12}); });
+  expect_field_refused("kernel digests", kCorrupt, [&](Root r) { greet(r, {13, 12}); });
+  expect_field_refused("kernel digests", kLimit, [](Root r) {
     auto kernels = r.initHello().initKernels(limits::kKernelDigests + 1);
     for (uint32_t i = 0; i < kernels.size(); ++i) {
       kernels[i].setPart(i);
@@ -296,22 +304,23 @@ TEST(CodecHostile, AGreetingOfVersion2HasNoKernelDigests) {
 }
 
 TEST(CodecHostile, MembershipAndBulkOutOfRange) {
-  expect_refused("reason", kCorrupt,
-                 [](Root r) { r.initRefusal().setReason(static_cast<wire::RefusalReason>(6)); });
+  expect_field_refused("reason", kCorrupt, [](Root r) {
+    r.initRefusal().setReason(static_cast<wire::RefusalReason>(6));
+  });
   auto bulk = [](Root r, uint64_t offset, uint64_t total) {
     auto data = r.initBulkData();
     data.initDigest(32);
     data.setOffset(offset);
     data.setTotal(total);
   };
-  expect_refused("total", kLimit, [&](Root r) { bulk(r, 0, limits::kBulkBytes + 1); });
-  expect_refused("offset", kLimit, [&](Root r) { bulk(r, 11, 10); });
-  expect_refused("manifest size", kLimit, [](Root r) {
+  expect_field_refused("total", kLimit, [&](Root r) { bulk(r, 0, limits::kBulkBytes + 1); });
+  expect_field_refused("offset", kLimit, [&](Root r) { bulk(r, 11, 10); });
+  expect_field_refused("manifest size", kLimit, [](Root r) {
     auto welcome = r.initWelcome();
     welcome.initManifest(32);
     welcome.setManifestBytes(limits::kManifestBytes + 1);
   });
-  expect_refused("layer", kLimit, [](Root r) {
+  expect_field_refused("layer", kLimit, [](Root r) {
     auto fetch = r.initFetchGrain();
     fetch.initDigest(32);
     fetch.setLayer(limits::kLayers);
@@ -326,12 +335,12 @@ TEST(CodecHostile, MembershipAndBulkOutOfRange) {
         std::tuple("length", kLimit, uint64_t{0},
                    static_cast<uint32_t>(limits::kBulkPartBytes + 1)),
         std::tuple("length", kCorrupt, uint64_t{0}, 0u)}) {
-    expect_refused(field, code, [&, offset = offset, length = length](Root r) {
+    expect_field_refused(field, code, [&, offset = offset, length = length](Root r) {
       auto fetch = r.initFetchManifest();
       fetch.initManifest(32);
       part(fetch, offset, length);
     });
-    expect_refused(field, code, [&, offset = offset, length = length](Root r) {
+    expect_field_refused(field, code, [&, offset = offset, length = length](Root r) {
       auto fetch = r.initFetchGrain();
       fetch.initDigest(32);
       part(fetch, offset, length);
@@ -339,7 +348,7 @@ TEST(CodecHostile, MembershipAndBulkOutOfRange) {
   }
   for (const char* endpoint : {"", "tcp://", "tcp://a", "tcp://a:0", "tcp://a:65536", "ipc:///x",
                                "tcp://*:5", "tcp://a:5 ", "tcp://a;b:5", "tcp://[::1:5"}) {
-    expect_refused("compute endpoint", kCorrupt, [=](Root r) {
+    expect_field_refused("compute endpoint", kCorrupt, [=](Root r) {
       auto accept = r.initJoinAccept();
       accept.setComputeEndpoint(endpoint);
       accept.setBulkEndpoint("tcp://a:1");
@@ -356,17 +365,17 @@ TEST(CodecHostile, RostersOutOfRange) {
   };
   EXPECT_TRUE(decode_header(header_of([&](Root r) { roster(r, "", 32, 3); })).ok());
   EXPECT_TRUE(decode_header(header_of([&](Root r) { roster(r, "tcp://a:1", 32, 3); })).ok());
-  expect_refused("peer key", kCorrupt, [&](Root r) { roster(r, "", 31, 3); });
-  expect_refused("peer key", kCorrupt, [&](Root r) { roster(r, "", 0, 3); });
-  expect_refused("name", kLimit, [&](Root r) { roster(r, "", 32, limits::kTextBytes + 1); });
+  expect_field_refused("peer key", kCorrupt, [&](Root r) { roster(r, "", 31, 3); });
+  expect_field_refused("peer key", kCorrupt, [&](Root r) { roster(r, "", 0, 3); });
+  expect_field_refused("name", kLimit, [&](Root r) { roster(r, "", 32, limits::kTextBytes + 1); });
   for (const char* endpoint : {"tcp://*:5", "ipc:///x", "tcp://a:0", " "}) {
-    expect_refused("bulk endpoint", kCorrupt, [&](Root r) { roster(r, endpoint, 32, 3); });
-    expect_refused("bulk endpoint", kCorrupt, [&](Root r) {
+    expect_field_refused("bulk endpoint", kCorrupt, [&](Root r) { roster(r, endpoint, 32, 3); });
+    expect_field_refused("bulk endpoint", kCorrupt, [&](Root r) {
       auto hello = r.initHello();
       hello.setBulkEndpoint(endpoint);
     });
   }
-  expect_refused("peers", kLimit, [](Root r) {
+  expect_field_refused("peers", kLimit, [](Root r) {
     auto peers = r.initRoster().initPeers(limits::kWorkers + 1);
     for (auto peer : peers) peer.initKey(32);
   });
@@ -392,7 +401,7 @@ TEST(CodecHostile, HoldersOutOfRange) {
   EXPECT_TRUE(accepted({{}, {}}));
   EXPECT_TRUE(accepted({{0, 2}, {0, limits::kWorkers - 1}}));
   auto refused = [&](const char* field, ErrorCode code, const Lists& lists) {
-    expect_refused(field, code, [&](Root r) { assign(r, lists); });
+    expect_field_refused(field, code, [&](Root r) { assign(r, lists); });
   };
   refused("holder counts", kCorrupt, {{0}, {}});
   refused("holder counts", kCorrupt, {{1, 0, 0}, {0}});
@@ -405,11 +414,12 @@ TEST(CodecHostile, HoldersOutOfRange) {
 
 TEST(CodecHostile, SourceReportsOutOfRange) {
   for (uint32_t size : {0u, 31u, 33u}) {
-    expect_refused("peer key", kCorrupt,
-                   [=](Root r) { r.initSourceReport().initPeers(1)[0].initKey(size); });
+    expect_field_refused("peer key", kCorrupt,
+                         [=](Root r) { r.initSourceReport().initPeers(1)[0].initKey(size); });
   }
-  expect_refused("peers", kLimit,
-                 [](Root r) { r.initSourceReport().initPeers(limits::kSourcesPerReport + 1); });
+  expect_field_refused("peers", kLimit, [](Root r) {
+    r.initSourceReport().initPeers(limits::kSourcesPerReport + 1);
+  });
 }
 
 TEST(CodecHostile, TextThatATerminalWouldObeyIsCleaned) {

@@ -126,7 +126,7 @@ TEST(PartialSums, RandomMagnitudesAreLossless) {
 
 // --- hostile frames ------------------------------------------------------------------------------
 
-void expect_refused(ByteSpan frame, int64_t limit, size_t count) {
+void expect_sums_refused(ByteSpan frame, int64_t limit, size_t count) {
   std::vector<int64_t> sums(count, 42);
   Status status = add_packed_sums(frame, limit, sums);
   ASSERT_FALSE(status.ok());
@@ -138,37 +138,37 @@ TEST(PartialSums, EveryTruncationIsRefused) {
   std::vector<int64_t> values = values_of_width(23, 70, 3);
   ByteVector frame = packed(values);
   for (size_t size = 0; size < frame.size(); ++size) {
-    expect_refused(ByteSpan(frame).first(size), kNoLimit, values.size());
+    expect_sums_refused(ByteSpan(frame).first(size), kNoLimit, values.size());
   }
 }
 
 TEST(PartialSums, AnythingBehindTheValuesIsRefused) {
   ByteVector frame = packed({1, 2, 3});
   frame.push_back(std::byte{0});
-  expect_refused(frame, kNoLimit, 3);
-  expect_refused(packed({0}), kNoLimit, 0);
+  expect_sums_refused(frame, kNoLimit, 3);
+  expect_sums_refused(packed({0}), kNoLimit, 0);
 }
 
 TEST(PartialSums, WrongCountsAreRefused) {
   ByteVector frame = packed(std::vector<int64_t>(40, 1000));
-  expect_refused(frame, kNoLimit, 32);
-  expect_refused(frame, kNoLimit, 39);
-  expect_refused(frame, kNoLimit, 41);
-  expect_refused(frame, kNoLimit, 72);
+  expect_sums_refused(frame, kNoLimit, 32);
+  expect_sums_refused(frame, kNoLimit, 39);
+  expect_sums_refused(frame, kNoLimit, 41);
+  expect_sums_refused(frame, kNoLimit, 72);
 }
 
 TEST(PartialSums, ImpossibleWidthsAreRefused) {
   for (int width = 65; width < 256; ++width) {
     ByteVector frame(1 + 32 * 32, std::byte{0});
     frame[0] = static_cast<std::byte>(width);
-    expect_refused(ByteSpan(frame).first(1 + 4 * static_cast<size_t>(width)), kNoLimit, 32);
+    expect_sums_refused(ByteSpan(frame).first(1 + 4 * static_cast<size_t>(width)), kNoLimit, 32);
   }
 }
 
 TEST(PartialSums, BitsBehindTheLastValueMustBeZero) {
   ByteVector frame = packed({3});  // three bits of one byte
   frame[1] |= std::byte{0x08};
-  expect_refused(frame, kNoLimit, 1);
+  expect_sums_refused(frame, kNoLimit, 1);
 }
 
 TEST(PartialSums, ValuesBeyondTheLimitAreRefused) {
@@ -180,11 +180,11 @@ TEST(PartialSums, ValuesBeyondTheLimitAreRefused) {
         std::vector<int64_t> sums(40, 0);
         EXPECT_TRUE(add_packed_sums(packed(values), limit, sums).ok()) << values[at];
         values[at] = sign * (limit + 1);
-        expect_refused(packed(values), limit, 40);
+        expect_sums_refused(packed(values), limit, 40);
       }
     }
   }
-  expect_refused(packed({kMin64}), kNoLimit, 1);
+  expect_sums_refused(packed({kMin64}), kNoLimit, 1);
 }
 
 TEST(PartialSums, RandomFramesAreHarmless) {

@@ -3,17 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "protocol/inproc_transport.h"
+#include "tests/support/numbered_key.h"
 
 namespace potluck {
 namespace {
 
 using std::chrono::milliseconds;
-
-PeerKey key(uint8_t number) {
-  PeerKey peer;
-  peer.bytes[0] = number;
-  return peer;
-}
+using test::numbered_key;
 
 // A worker behind a link of 5 ms and 1 MB/s, and a coordinator that is next to the far end.
 class SimulatedLinkTest : public testing::Test {
@@ -25,10 +21,10 @@ class SimulatedLinkTest : public testing::Test {
   }
 
   void send(size_t bytes, Channel channel = Channel::kCompute) {
-    ASSERT_TRUE(link_.send(key(1), channel, frames(bytes)).ok());
+    ASSERT_TRUE(link_.send(numbered_key(1), channel, frames(bytes)).ok());
   }
   void answer(size_t bytes, Channel channel = Channel::kCompute) {
-    ASSERT_TRUE(coordinator_->send(key(2), channel, frames(bytes)).ok());
+    ASSERT_TRUE(coordinator_->send(numbered_key(2), channel, frames(bytes)).ok());
   }
   // The sizes of what the coordinator has got; the link is looked at like the worker's loop does.
   std::vector<uint64_t> got() {
@@ -45,8 +41,8 @@ class SimulatedLinkTest : public testing::Test {
 
   ManualClock clock_;
   InprocNetwork network_;
-  std::unique_ptr<InprocTransport> coordinator_ = network_.endpoint(key(1));
-  std::unique_ptr<InprocTransport> worker_ = network_.endpoint(key(2));
+  std::unique_ptr<InprocTransport> coordinator_ = network_.endpoint(numbered_key(1));
+  std::unique_ptr<InprocTransport> worker_ = network_.endpoint(numbered_key(2));
   bool connected_ = true;
   SimulatedLink link_{*worker_, kLink, [this](const PeerKey&, Channel) { return connected_; },
                       clock_};
@@ -107,7 +103,7 @@ TEST_F(SimulatedLinkTest, ComputePassesBulkAndCostsItsTime) {
 
 TEST_F(SimulatedLinkTest, NothingSetsOutWithoutAConnection) {
   connected_ = false;
-  Status sent = link_.send(key(1), Channel::kCompute, frames(10));
+  Status sent = link_.send(numbered_key(1), Channel::kCompute, frames(10));
   ASSERT_FALSE(sent.ok());
   EXPECT_EQ(sent.error().code, ErrorCode::kNotFound);
   connected_ = true;
@@ -121,8 +117,9 @@ TEST_F(SimulatedLinkTest, NothingSetsOutWithoutAConnection) {
 TEST_F(SimulatedLinkTest, HoldsABoundedAmount) {
   size_t most = SimulatedLink::kMostHeldBytes;
   send(most - 10, Channel::kBulk);
-  EXPECT_EQ(link_.send(key(1), Channel::kBulk, frames(11)).error().code, ErrorCode::kLimit);
-  EXPECT_TRUE(link_.send(key(1), Channel::kBulk, frames(10)).ok());
+  EXPECT_EQ(link_.send(numbered_key(1), Channel::kBulk, frames(11)).error().code,
+            ErrorCode::kLimit);
+  EXPECT_TRUE(link_.send(numbered_key(1), Channel::kBulk, frames(10)).ok());
   answer(most - 10, Channel::kBulk);
   answer(11, Channel::kBulk);
   answer(10, Channel::kBulk);
@@ -138,8 +135,8 @@ TEST_F(SimulatedLinkTest, FinishesSendingWithinItsTime) {
   SimulatedLink link(
       *worker_, kLink, [](const PeerKey&, Channel) { return true; }, clock);
   TimePoint start = clock.now();
-  ASSERT_TRUE(link.send(key(1), Channel::kCompute, frames(100)).ok());
-  ASSERT_TRUE(link.send(key(1), Channel::kCompute, frames(5'000'000)).ok());
+  ASSERT_TRUE(link.send(numbered_key(1), Channel::kCompute, frames(100)).ok());
+  ASSERT_TRUE(link.send(numbered_key(1), Channel::kCompute, frames(5'000'000)).ok());
   link.finish_sending(milliseconds(50));
   EXPECT_GE(clock.now() - start, milliseconds(50));
   auto first = coordinator_->receive({});

@@ -17,8 +17,8 @@
 namespace potluck {
 namespace {
 
-constexpr Duration kStep = std::chrono::milliseconds(5);
-constexpr int kAttempts = 2000;
+constexpr Duration kStrangerStep = std::chrono::milliseconds(5);
+constexpr int kStrangerAttempts = 2000;
 constexpr std::array kChannels = {Channel::kJoin, Channel::kCompute, Channel::kBulk};
 
 uint64_t resident_bytes() {
@@ -101,11 +101,11 @@ class StrangersTest : public testing::Test {
     ZmqClientTransport client(keys);
     EXPECT_TRUE(client.connect(server_keys_.public_key, channel, endpoint(channel)).ok());
     ByteSpan text = as_bytes("hello");
-    for (int i = 0; i < kAttempts; ++i) {
+    for (int i = 0; i < kStrangerAttempts; ++i) {
       attack();
       (void)client.send(server_keys_.public_key, channel, {{text.begin(), text.end()}, {}});
       client.receive({});
-      auto envelope = server_->receive(kStep);
+      auto envelope = server_->receive(kStrangerStep);
       if (envelope && envelope->peer == keys.public_key) return true;
     }
     return false;
@@ -127,8 +127,8 @@ TEST_F(StrangersTest, IdleConnectionsKeepNobodyOutAndTakeFewDescriptors) {
       idle.emplace_back(endpoint(channel));
       if (i % 10 == 0) server_->receive({});
     }
-    for (int i = 0; i < kAttempts && server_->turned_away() < away + 150; ++i) {
-      server_->receive(kStep);
+    for (int i = 0; i < kStrangerAttempts && server_->turned_away() < away + 150; ++i) {
+      server_->receive(kStrangerStep);
     }
     uint64_t taken = before - free_descriptors() - 200;
     // Some that had to make room may not be closed yet.
@@ -162,11 +162,11 @@ TEST_F(StrangersTest, LargeCommandsBeforeTheHandshakeCostNothing) {
         talkers.emplace_back(endpoint(channel));
         talkers.back().greet();
       }
-      server_->receive(kStep);
+      server_->receive(kStrangerStep);
       for (RawConnection& talker : talkers) talker.announce_command(size);
       for (int round = 0; round < 20; ++round) {
         for (RawConnection& talker : talkers) talker.send(megabyte);
-        server_->receive(kStep);
+        server_->receive(kStrangerStep);
         const uint64_t now = resident_bytes();
         worst = std::max(worst, now - std::min(before, now));
       }
@@ -210,9 +210,9 @@ TEST_F(StrangersTest, AMessageOfManyPartsIsCutShort) {
   ManyParts flood(generate_curve_keys(), server_keys_.public_key, server_->join_endpoint());
   uint64_t away = server_->turned_away();
   // Again after each reconnection.
-  for (int i = 0; i < kAttempts && server_->turned_away() < away + 3; ++i) {
+  for (int i = 0; i < kStrangerAttempts && server_->turned_away() < away + 3; ++i) {
     flood.send(8 * kMiB);
-    EXPECT_FALSE(server_->receive(kStep).has_value());
+    EXPECT_FALSE(server_->receive(kStrangerStep).has_value());
   }
   EXPECT_GE(server_->turned_away(), away + 3);
   EXPECT_EQ(server_->dropped_messages(), 0u) << "none of them got through as a whole";
@@ -224,9 +224,9 @@ TEST_F(StrangersTest, AMembersMessageOfManyPartsIsCutShort) {
   uint64_t most = zmq_backlog_bytes(Channel::kBulk);
   ManyParts flood(member_keys_, server_keys_.public_key, server_->bulk_endpoint());
   uint64_t away = server_->turned_away();
-  for (int i = 0; i < kAttempts && server_->turned_away() == away; ++i) {
+  for (int i = 0; i < kStrangerAttempts && server_->turned_away() == away; ++i) {
     flood.send(64 * most);
-    EXPECT_FALSE(server_->receive(kStep).has_value());
+    EXPECT_FALSE(server_->receive(kStrangerStep).has_value());
   }
   EXPECT_GE(server_->turned_away(), away + 1);
   EXPECT_EQ(server_->dropped_messages(), 0u);
@@ -240,14 +240,14 @@ TEST_F(StrangersTest, AMemberMaySendForEver) {
       client.connect(server_keys_.public_key, Channel::kBulk, server_->bulk_endpoint()).ok());
   uint64_t most = 4 * zmq_backlog_bytes(Channel::kBulk);
   uint64_t received = 0;
-  for (int i = 0; i < 20 * kAttempts && received < most; ++i) {
+  for (int i = 0; i < 20 * kStrangerAttempts && received < most; ++i) {
     for (int n = 0; n < 8; ++n) {
       (void)client.send(server_keys_.public_key, Channel::kBulk,
                         {ByteVector(100), ByteVector(8000)});
     }
     client.receive({});
     while (auto envelope = server_->receive({})) received += envelope->frames.bytes();
-    if (received == 0) server_->receive(kStep);
+    if (received == 0) server_->receive(kStrangerStep);
   }
   EXPECT_GE(received, most);
   EXPECT_EQ(server_->turned_away(), 0u);

@@ -2,22 +2,20 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/numbered_key.h"
+
 namespace potluck {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using test::numbered_key;
 using Link = FetchSource::Link;
 
 constexpr uint64_t kWindow = 16 * kMiB;
 
 class FetchSourcesTest : public testing::Test {
  protected:
-  static PeerKey key(uint8_t number) {
-    PeerKey key;
-    key.bytes.fill(number);
-    return key;
-  }
   static Digest digest(uint8_t number) {
     Digest digest;
     digest.bytes.fill(number);
@@ -25,12 +23,12 @@ class FetchSourcesTest : public testing::Test {
   }
   void list(std::initializer_list<uint8_t> numbers) {
     std::vector<RosterPeer> peers;
-    for (uint8_t number : numbers) peers.push_back({key(number), "tcp://a:1", "w"});
+    for (uint8_t number : numbers) peers.push_back({numbered_key(number), "tcp://a:1", "w"});
     sources.set_roster(peers);
   }
   // Connected, and wanted for one unit.
   SourceId connect(uint8_t number) {
-    SourceId id = *sources.find(key(number));
+    SourceId id = *sources.find(numbered_key(number));
     sources.add_unit(id);
     sources.update_links(now);
     sources.on_connected(id);
@@ -85,7 +83,7 @@ TEST_F(FetchSourcesTest, WindowsAreBoundedInGrainsAndInBytes) {
 
 TEST_F(FetchSourcesTest, AConnectionIsWaitedForOnce) {
   list({1});
-  SourceId id = *sources.find(key(1));
+  SourceId id = *sources.find(numbered_key(1));
   sources.add_unit(id);
   EXPECT_TRUE(sources.update_links(now));
   EXPECT_EQ(sources.at(id).link, Link::kConnecting);
@@ -105,7 +103,7 @@ TEST_F(FetchSourcesTest, AConnectionIsWaitedForOnce) {
 
 TEST_F(FetchSourcesTest, ARefusalIsTriedAgainWhileThereIsHope) {
   list({1});
-  SourceId id = *sources.find(key(1));
+  SourceId id = *sources.find(numbered_key(1));
   sources.add_unit(id);
   sources.update_links(now);
   TimePoint start = now;
@@ -161,12 +159,12 @@ TEST_F(FetchSourcesTest, WhoIsGoneOrDroppedOrServesNobodyIsNotAsked) {
   list({1});
   EXPECT_EQ(sources.take_returned(), std::vector{digest(2)});
   EXPECT_EQ(choose({first, second}), kCoordinatorSource);
-  sources.set_roster({{key(3), "", "phone"}});
-  SourceId phone = *sources.find(key(3));
+  sources.set_roster({{numbered_key(3), "", "phone"}});
+  SourceId phone = *sources.find(numbered_key(3));
   sources.add_unit(phone);
   EXPECT_EQ(choose({phone}), kCoordinatorSource);
   list({1, 2, 3});
-  EXPECT_EQ(*sources.find(key(2)), second);  // numbers stay
+  EXPECT_EQ(*sources.find(numbered_key(2)), second);  // numbers stay
 }
 
 // Every way in which a connection ends, with two grains under way.

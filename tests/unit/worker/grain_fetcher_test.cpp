@@ -7,25 +7,21 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/random.h"
+#include "tests/support/numbered_key.h"
 
 namespace potluck {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using test::numbered_key;
 using Kind = GrainFetcher::Outcome::Kind;
 using Link = FetchSource::Link;
 
 constexpr uint64_t kBytes = 4096;
 // Of four parts at first.
 constexpr uint64_t kLargeBytes = 56 * kKiB;
-constexpr uint64_t kWindow = 16 * kMiB;
-
-PeerKey key(uint64_t number) {
-  PeerKey key;
-  key.bytes.fill(static_cast<uint8_t>(number));
-  return key;
-}
+constexpr uint64_t kFetchWindow = 16 * kMiB;
 
 MissingGrain grain(uint64_t unit, uint64_t number, uint64_t bytes = kBytes) {
   UnitId id{0, static_cast<uint16_t>(unit), 0};
@@ -35,24 +31,24 @@ MissingGrain grain(uint64_t unit, uint64_t number, uint64_t bytes = kBytes) {
 
 class GrainFetcherTest : public testing::Test {
  protected:
-  void list(std::initializer_list<uint64_t> numbers) {
+  void list(std::initializer_list<uint8_t> numbers) {
     std::vector<RosterPeer> peers;
-    for (uint64_t number : numbers) peers.push_back({key(number), "tcp://a:1", "w"});
+    for (uint8_t number : numbers) peers.push_back({numbered_key(number), "tcp://a:1", "w"});
     fetcher.set_roster(peers);
   }
-  SourceId source(uint64_t number) { return *fetcher.sources().find(key(number)); }
+  SourceId source(uint8_t number) { return *fetcher.sources().find(numbered_key(number)); }
   void want(uint64_t unit, uint64_t grains, std::vector<SourceId> holders) {
     for (uint64_t i = 0; i < grains; ++i) fetcher.append(grain(unit, i));
     fetcher.set_holders({0, static_cast<uint16_t>(unit), 0}, holders);
   }
-  void connect(uint64_t number) {
+  void connect(uint8_t number) {
     fetcher.on_tick(now);
     fetcher.on_connected(source(number));
     ASSERT_EQ(fetcher.sources().at(source(number)).link, Link::kConnected);
   }
   std::vector<FetchOrder> ask() {
     std::vector<FetchOrder> orders;
-    while (auto order = fetcher.next(now, kWindow)) orders.push_back(*order);
+    while (auto order = fetcher.next(now, kFetchWindow)) orders.push_back(*order);
     return orders;
   }
   GrainFetcher::Outcome answer(const FetchOrder& order, bool found = true) {
@@ -159,7 +155,7 @@ TEST_F(GrainFetcherTest, ANewAssignmentKeepsWhatHasArrived) {
 // What was asked for and will never come must not stand in the way of what is wanted next.
 TEST_F(GrainFetcherTest, PartsOfWhatIsNotWantedAnyMoreAreGivenUpInTheEnd) {
   fetcher.append(grain(0, 0, kLargeBytes));
-  while (fetcher.next(now, kWindow)) {
+  while (fetcher.next(now, kFetchWindow)) {
   }
   fetcher.clear();
   want(1, 1, {});
@@ -293,10 +289,10 @@ class RandomCourse {
   }
   void roster() {
     std::vector<RosterPeer> peers;
-    for (uint64_t number = 1; number <= 6; ++number) {
+    for (uint8_t number = 1; number <= 6; ++number) {
       if (pick(5) == 0 && fetcher_.sources().size() > 1) continue;
       std::string endpoint = pick(6) == 0 ? "" : pick(6) == 0 ? "tcp://b:2" : "tcp://a:1";
-      peers.push_back({key(number), endpoint, "w"});
+      peers.push_back({numbered_key(number), endpoint, "w"});
     }
     fetcher_.set_roster(peers);
   }
@@ -348,7 +344,7 @@ class RandomCourse {
   // What the owner does after every event; then nothing may be lost, and no tick due at once.
   void settle() {
     fetcher_.on_tick(now_);
-    while (auto order = fetcher_.next(now_, kWindow)) asked_.push_back(*order);
+    while (auto order = fetcher_.next(now_, kFetchWindow)) asked_.push_back(*order);
     Status valid = fetcher_.validate();
     ASSERT_TRUE(valid) << valid.error().message;
     std::optional<TimePoint> next = fetcher_.next_tick();

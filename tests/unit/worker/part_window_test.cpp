@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // A sender behind a link with a delay and a rate, and a receiver that asks for as much as it may.
-struct Link {
+struct WindowLink {
   Duration delay;
   double bytes_per_second;
   PartWindow window{};
@@ -55,7 +55,7 @@ struct Link {
 TEST(PartWindow, FillsLinksOfEveryKindAndQueuesLittle) {
   for (int64_t delay : {0, 1, 50, 100, 300, 1000}) {
     for (double rate : {8e3, 32e3, 250e3, 2e6, 12e6, 100e6}) {
-      Link link{milliseconds(delay), rate};
+      WindowLink link{milliseconds(delay), rate};
       link.run(seconds(30));
       uint64_t before = link.received;
       link.run(seconds(60));
@@ -75,10 +75,10 @@ TEST(PartWindow, FillsLinksOfEveryKindAndQueuesLittle) {
 }
 
 TEST(PartWindow, PartsFitTheLink) {
-  Link slow{milliseconds(100), 50e3};
+  WindowLink slow{milliseconds(100), 50e3};
   slow.run(seconds(20));
   EXPECT_LE(slow.window.room() == 0 ? 0 : slow.window.room(), 32 * kKiB);
-  Link fast{milliseconds(1), 100e6};
+  WindowLink fast{milliseconds(1), 100e6};
   fast.run(seconds(5));
   PartWindow window = fast.window;
   window.reset();
@@ -106,7 +106,7 @@ TEST(PartWindow, OnlyBytesThatWereAskedForAreProgress) {
 }
 
 TEST(PartWindow, PatienceFollowsTheLinkAndDoublesWithLossesUpToABound) {
-  Link slow{milliseconds(100), 20e3};
+  WindowLink slow{milliseconds(100), 20e3};
   slow.run(seconds(60));
   PartWindow window = slow.window;
   TimePoint now = slow.now;

@@ -13,7 +13,8 @@ class PoolSourcesTest : public SessionBench {
   static Roster roster(uint64_t version, std::initializer_list<uint8_t> numbers) {
     Roster roster{kEpoch, version, {}};
     for (uint8_t number : numbers) {
-      roster.peers.push_back({numbered(number), "tcp://10.0.0.1:" + std::to_string(7000 + number),
+      roster.peers.push_back({numbered_key(number),
+                              "tcp://10.0.0.1:" + std::to_string(7000 + number),
                               "w" + std::to_string(number)});
     }
     return roster;
@@ -99,14 +100,14 @@ TEST_F(PoolSourcesTest, HoldersCountWithTheirOwnRosterAlone) {
 }
 
 TEST_F(PoolSourcesTest, AWorkerThatSendsWrongBytesIsToldOfAtOnceAndLeft) {
-  PeerKey worker = numbered(11);
+  PeerKey worker = numbered_key(11);
   sources.set_roster(roster(1, {11}));
   assign({kFirst}, {0});
   EXPECT_TRUE(sources.take_links_changed());
   tick_and_request();
   EXPECT_TRUE(sources.take_links_changed());
   EXPECT_TRUE(sources.is_connecting(worker));
-  EXPECT_FALSE(sources.on_peer_link(numbered(12), LinkEvent::kConnected));
+  EXPECT_FALSE(sources.on_peer_link(numbered_key(12), LinkEvent::kConnected));
   EXPECT_TRUE(sources.on_peer_link(worker, LinkEvent::kConnected));
   sources.request();
   FetchGrain fetch = sent<FetchGrain>(worker).at(0);

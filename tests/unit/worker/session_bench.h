@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/check.h"
+#include "tests/support/numbered_key.h"
 #include "tests/unit/worker/sample_model.h"
 #include "worker/unit_delivery.h"
 
@@ -16,12 +17,6 @@ namespace potluck::test {
 class SessionBench : public testing::Test {
  protected:
   static constexpr uint64_t kEpoch = 7;
-
-  static PeerKey numbered(uint8_t number) {
-    PeerKey key;
-    key.bytes.fill(number);
-    return key;
-  }
 
   static ManualClock clock_at(TimePoint time) {
     ManualClock clock;
@@ -77,7 +72,7 @@ class SessionBench : public testing::Test {
   static constexpr UnitId kFirst{SampleModel::kSuperBlocks, 0, 0};
   static constexpr UnitId kSecond{SampleModel::kBlocks, 1, 0};
 
-  PeerKey coordinator = numbered(1);
+  PeerKey coordinator = numbered_key(1);
   ManualClock clock = clock_at(std::chrono::hours(1));
   std::vector<WorkerAction> actions;
   CoordinatorLink link{coordinator, clock, actions};

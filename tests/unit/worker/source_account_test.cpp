@@ -10,8 +10,8 @@ using std::chrono::milliseconds;
 class SourceAccountTest : public SessionBench {
  protected:
   SourceAccountTest() {
-    sources.set_roster({{numbered(11), "tcp://10.0.0.1:7011", "w11"}});
-    worker = *sources.find(numbered(11));
+    sources.set_roster({{numbered_key(11), "tcp://10.0.0.1:7011", "w11"}});
+    worker = *sources.find(numbered_key(11));
   }
 
   void stored(SourceId from, uint64_t bytes) {

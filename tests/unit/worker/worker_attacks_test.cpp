@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 
+#include "tests/support/numbered_key.h"
 #include "tests/unit/worker/worker_harness.h"
 
 namespace potluck::test {
@@ -16,12 +17,6 @@ using std::chrono::milliseconds;
 uint64_t heap_bytes() {
   struct mallinfo2 heap = mallinfo2();
   return heap.uordblks + heap.hblkhd;
-}
-
-PeerKey numbered(uint8_t number) {
-  PeerKey key;
-  key.bytes.fill(number);
-  return key;
 }
 
 ManifestLayer layer_of(uint32_t number, uint32_t experts, ExpertShape shape) {
@@ -84,7 +79,7 @@ class Liar {
     return answers.empty() ? Partial{} : answers[0].message;
   }
 
-  PeerKey key = numbered(66);
+  PeerKey key = numbered_key(66);
   uint64_t epoch = 9;
   SignedManifest signed_manifest;
   Digest digest;
@@ -146,14 +141,14 @@ TEST_F(WorkerAttacks, AnotherPoolsGrainsSurviveBeingServedWithAnotherLength) {
   Manifest claim = claim_of_its_grains();
   liar.set(claim);
   liar.join();
-  liar.say(Roster{liar.epoch, 1, {{numbered(77), "", "k"}}});
+  liar.say(Roster{liar.epoch, 1, {{numbered_key(77), "", "k"}}});
   for (uint16_t expert = 0; expert < before; ++expert) {
     GrainId grain{0, expert, 0};
-    worker.deliver(numbered(77), Channel::kServe, FetchGrain{claim.digest_of(grain), grain});
+    worker.deliver(numbered_key(77), Channel::kServe, FetchGrain{claim.digest_of(grain), grain});
     worker.core().on_tick();
     worker.clock.advance(milliseconds(50));
     worker.core().on_tick();
-    for (const auto& answer : worker.take<BulkData>(numbered(77))) {
+    for (const auto& answer : worker.take<BulkData>(numbered_key(77))) {
       EXPECT_FALSE(answer.message.found);
     }
   }
@@ -258,13 +253,13 @@ TEST_F(HugeAssignment, CostsLittleTimeAndMemory) {
   uint64_t before = heap_bytes();
   std::clock_t start = std::clock();  // of this process, however busy the machine is
   worker.core().on_message(liar.key, Channel::kCompute, std::move(assignment), {});
-  double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  double processor_seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   uint64_t after = heap_bytes();
   uint64_t grown = after - std::min(before, after);
   EXPECT_EQ(worker.core().status().at(0).units_assigned, units);
   EXPECT_LT(grown, units * 64) << "bytes a unit, at most";
-  EXPECT_LT(seconds, 1.0);
-  RecordProperty("milliseconds", static_cast<int>(seconds * 1000));
+  EXPECT_LT(processor_seconds, 1.0);
+  RecordProperty("milliseconds", static_cast<int>(processor_seconds * 1000));
   RecordProperty("kib", static_cast<int>(grown / kKiB));
 }
 

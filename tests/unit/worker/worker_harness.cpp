@@ -7,6 +7,7 @@
 #include "engine/base/check.h"
 #include "engine/base/inline_reader.h"
 #include "protocol/packed_sums.h"
+#include "tests/support/numbered_key.h"
 
 namespace potluck::test {
 namespace {
@@ -38,12 +39,6 @@ class SlowReader final : public BlockReader {
   InlineBlockReader reader_;
   uint64_t bytes_ = 0;
 };
-
-PeerKey numbered_key(uint8_t number) {
-  PeerKey key;
-  key.bytes.fill(number);
-  return key;
-}
 
 SigningKey numbered_signing_key(uint8_t number) {
   SeededEntropy entropy(number);

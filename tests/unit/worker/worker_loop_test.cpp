@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "protocol/inproc_transport.h"
+#include "tests/support/numbered_key.h"
 #include "tests/unit/worker/worker_harness.h"
 
 namespace potluck::test {
@@ -64,16 +65,10 @@ class WorkerLoopTest : public testing::Test {
     ASSERT_TRUE(far_end_->send(own_key_, Channel::kCompute, std::move(frames)).ok());
   }
 
-  static PeerKey numbered(uint8_t number) {
-    PeerKey key;
-    key.bytes.fill(number);
-    return key;
-  }
-
   SampleModel model_{1};
   WorkerHarness worker_;
   FakeCoordinator coordinator_{worker_, model_, 1};
-  PeerKey own_key_ = numbered(9);
+  PeerKey own_key_ = numbered_key(9);
   InprocNetwork network_;
   std::unique_ptr<InprocTransport> transport_ = network_.endpoint(own_key_);
   std::unique_ptr<InprocTransport> far_end_ = network_.endpoint(coordinator_.key());
@@ -128,7 +123,7 @@ TEST_F(WorkerLoopTest, AfterAnAbsenceOfAnyLengthItSpeaksAtOnceAndGreetsSoon) {
 TEST_F(WorkerLoopTest, AFloodStopsNeitherTicksNorAnswersNorTheLookAtConnections) {
   SampleBatch batch = model_.batch(SampleModel::kBlocks, 1, 1, 3);
   for (int i = 0; i < 20'000; ++i) say(Roster{coordinator_.epoch, 1, {}});
-  auto flooder = network_.endpoint(numbered(5));  // another worker that asks without end
+  auto flooder = network_.endpoint(numbered_key(5));  // another worker that asks without end
   for (int i = 0; i < 20'000; ++i) {
     Frames frames{encode_header(FetchGrain{}), {}};
     ASSERT_TRUE(flooder->send(own_key_, Channel::kServe, std::move(frames)).ok());

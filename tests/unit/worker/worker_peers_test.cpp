@@ -2,6 +2,7 @@
 #include <set>
 
 #include "tests/support/grain_on_disk.h"
+#include "tests/support/numbered_key.h"
 #include "tests/support/test_files.h"
 #include "tests/unit/worker/worker_harness.h"
 
@@ -11,19 +12,14 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-PeerKey numbered(uint8_t number) {
-  PeerKey key;
-  key.bytes.fill(number);
-  return key;
-}
-
 class WorkerPeers : public testing::Test {
  protected:
   // Peers 11, 12, ..: workers "w11", "w12", .. that serve.
   static Roster roster(uint64_t version, std::initializer_list<uint8_t> numbers) {
     Roster roster{7, version, {}};
     for (uint8_t number : numbers) {
-      roster.peers.push_back({numbered(number), "tcp://10.0.0.1:" + std::to_string(7000 + number),
+      roster.peers.push_back({numbered_key(number),
+                              "tcp://10.0.0.1:" + std::to_string(7000 + number),
                               "w" + std::to_string(number)});
     }
     return roster;
@@ -51,13 +47,13 @@ class WorkerPeers : public testing::Test {
     BulkData data{fetch.digest, true, fetch.offset, bytes.size(), {}};
     ByteSpan rest = ByteSpan(bytes).subspan(fetch.offset);
     ByteSpan part = rest.first(std::min<uint64_t>(fetch.length, rest.size()));
-    worker.deliver(numbered(number), Channel::kBulk, data, {part.begin(), part.end()});
+    worker.deliver(numbered_key(number), Channel::kBulk, data, {part.begin(), part.end()});
   }
   // Answers everything that this peer is asked for; how much.
   size_t serve(uint8_t number) {
     size_t served = 0;
-    for (auto asked = worker.take<FetchGrain>(numbered(number)); !asked.empty();
-         asked = worker.take<FetchGrain>(numbered(number))) {
+    for (auto asked = worker.take<FetchGrain>(numbered_key(number)); !asked.empty();
+         asked = worker.take<FetchGrain>(numbered_key(number))) {
       for (auto& request : asked) {
         EXPECT_EQ(request.channel, Channel::kBulk);
         answer(number, request.message, model.grain(request.message.grain));
@@ -84,8 +80,8 @@ TEST_F(WorkerPeers, FetchesFromThoseWhoHoldItAndNotFromTheCoordinator) {
   ASSERT_EQ(connections.size(), 2u);
   EXPECT_EQ(connections[0].endpoint, "tcp://10.0.0.1:7011");
   for (const auto& peer : connections) worker.core().on_connected(peer.peer, Channel::kBulk);
-  size_t first = worker.take<FetchGrain>(numbered(11)).size();
-  size_t second = worker.take<FetchGrain>(numbered(12)).size();
+  size_t first = worker.take<FetchGrain>(numbered_key(11)).size();
+  size_t second = worker.take<FetchGrain>(numbered_key(12)).size();
   EXPECT_GT(first, 0u);
   EXPECT_GT(second, 0u);
   EXPECT_LE(first, 8u);
@@ -111,30 +107,30 @@ TEST_F(WorkerPeers, AccountsForEverySourceAndLetsGoAtTheEnd) {
   EXPECT_NE(worker.notices().find(" from w12"), std::string::npos);
   std::set<PeerKey> closed;
   for (const auto& gone : worker.take_actions<DisconnectPeer>()) closed.insert(gone.peer);
-  EXPECT_EQ(closed, (std::set<PeerKey>{numbered(11), numbered(12)}));
+  EXPECT_EQ(closed, (std::set<PeerKey>{numbered_key(11), numbered_key(12)}));
 }
 
 TEST_F(WorkerPeers, WrongBytesDropThePeerForGood) {
   start({11, 12});
   connect_all();
-  auto asked = worker.take<FetchGrain>(numbered(11));
+  auto asked = worker.take<FetchGrain>(numbered_key(11));
   ASSERT_FALSE(asked.empty());
   ByteVector wrong = model.grain(asked[0].message.grain);
   wrong[100] ^= std::byte{1};
   Digest digest = asked[0].message.digest;
-  for (; !asked.empty(); asked = worker.take<FetchGrain>(numbered(11))) {
+  for (; !asked.empty(); asked = worker.take<FetchGrain>(numbered_key(11))) {
     for (const auto& request : asked) {
       if (request.message.digest == digest) answer(11, request.message, wrong);
     }
   }
   auto report = worker.take_one<SourceReport>(coordinator.key());
   ASSERT_EQ(report.message.peers.size(), 1u);
-  EXPECT_EQ(report.message.peers[0], (PeerSource{numbered(11), 0, true}));
+  EXPECT_EQ(report.message.peers[0], (PeerSource{numbered_key(11), 0, true}));
   EXPECT_NE(worker.notices().find("w11"), std::string::npos);
   while (serve(12) > 0) {
   }
   EXPECT_EQ(status().units_ready, 2u);
-  EXPECT_EQ(worker.take<FetchGrain>(numbered(11)).size(), 0u);
+  EXPECT_EQ(worker.take<FetchGrain>(numbered_key(11)).size(), 0u);
   // Not even when it is named again.
   Roster peers = roster(2, {11});
   coordinator.say(peers);
@@ -147,10 +143,10 @@ TEST_F(WorkerPeers, WrongBytesDropThePeerForGood) {
 TEST_F(WorkerPeers, ALengthThatContradictsTheManifestIsAsBad) {
   start({11});
   connect_all();
-  auto asked = worker.take<FetchGrain>(numbered(11));
+  auto asked = worker.take<FetchGrain>(numbered_key(11));
   ASSERT_FALSE(asked.empty());
   BulkData data{asked[0].message.digest, true, 0, 5, {}};
-  worker.deliver(numbered(11), Channel::kBulk, data, ByteVector(5));
+  worker.deliver(numbered_key(11), Channel::kBulk, data, ByteVector(5));
   EXPECT_TRUE(worker.take_one<SourceReport>(coordinator.key()).message.peers.at(0).bad);
   coordinator.serve_bulk();
   EXPECT_EQ(status().units_ready, 2u);
@@ -160,8 +156,8 @@ TEST_F(WorkerPeers, NotFoundGoesElsewhereWithoutBlame) {
   start({11, 12});
   connect_all();
   for (int round = 0; round < 20; ++round) {
-    for (auto& request : worker.take<FetchGrain>(numbered(11))) {
-      worker.deliver(numbered(11), Channel::kBulk,
+    for (auto& request : worker.take<FetchGrain>(numbered_key(11))) {
+      worker.deliver(numbered_key(11), Channel::kBulk,
                      BulkData{request.message.digest, false, 0, 0, {}}, {});
     }
     serve(12);
@@ -178,9 +174,10 @@ TEST_F(WorkerPeers, APartlyMissingUnitIsFinishedElsewhere) {
   coordinator.say(peers);
   assign(1, peers, {{0, 0, 0}});
   connect_all();
-  auto asked = worker.take<FetchGrain>(numbered(11));
+  auto asked = worker.take<FetchGrain>(numbered_key(11));
   ASSERT_GT(asked.size(), 1u);
-  worker.deliver(numbered(11), Channel::kBulk, BulkData{asked[0].message.digest, false, 0, 0, {}});
+  worker.deliver(numbered_key(11), Channel::kBulk,
+                 BulkData{asked[0].message.digest, false, 0, 0, {}});
   for (int second = 0; second < 10; ++second) {
     worker.pass(seconds(1));
     coordinator.say(Heartbeat{7, 1, false});
@@ -196,9 +193,9 @@ TEST_F(WorkerPeers, OneRottenGrainInEightCostsNoMoreThanThat) {
   connect_all();
   size_t sent = 0;
   for (int round = 0; round < 50; ++round) {
-    for (auto& request : worker.take<FetchGrain>(numbered(11))) {
+    for (auto& request : worker.take<FetchGrain>(numbered_key(11))) {
       if (request.message.grain.grain % 8 == 3) {
-        worker.deliver(numbered(11), Channel::kBulk,
+        worker.deliver(numbered_key(11), Channel::kBulk,
                        BulkData{request.message.digest, false, 0, 0, {}});
       } else {
         answer(11, request.message, model.grain(request.message.grain));
@@ -214,7 +211,7 @@ TEST_F(WorkerPeers, OneRottenGrainInEightCostsNoMoreThanThat) {
 TEST_F(WorkerPeers, AnAssignmentThatNamesNoHoldersFinishesWhatIsUnderWay) {
   start({11});
   connect_all();
-  ASSERT_GT(worker.take<FetchGrain>(numbered(11)).size(), 0u);
+  ASSERT_GT(worker.take<FetchGrain>(numbered_key(11)).size(), 0u);
   coordinator.say(Assignment{7, 2, 1, {{0, 0, 0}, {2, 1, 0}}});  // and the peer falls silent
   for (int second = 0; second < 10; ++second) {
     worker.pass(seconds(1));
@@ -227,15 +224,15 @@ TEST_F(WorkerPeers, AnAssignmentThatNamesNoHoldersFinishesWhatIsUnderWay) {
 TEST_F(WorkerPeers, APeerThatMovesIsAskedAtItsNewPlace) {
   start({11});
   connect_all();
-  ASSERT_GT(worker.take<FetchGrain>(numbered(11)).size(), 0u);
+  ASSERT_GT(worker.take<FetchGrain>(numbered_key(11)).size(), 0u);
   Roster moved = roster(2, {11});
   moved.peers[0].bulk_endpoint = "tcp://10.0.0.2:9";
   coordinator.say(moved);
   auto connections = worker.take_actions<ConnectPeer>();
   ASSERT_EQ(connections.size(), 1u);
   EXPECT_EQ(connections[0].endpoint, "tcp://10.0.0.2:9");
-  EXPECT_EQ(worker.take<FetchGrain>(numbered(11)).size(), 0u);
-  worker.core().on_connected(numbered(11), Channel::kBulk);
+  EXPECT_EQ(worker.take<FetchGrain>(numbered_key(11)).size(), 0u);
+  worker.core().on_connected(numbered_key(11), Channel::kBulk);
   while (serve(11) > 0) {
   }
   EXPECT_EQ(status().units_ready, 2u);
@@ -251,8 +248,8 @@ TEST_F(WorkerPeers, AConnectionOfOnePoolServesAnother) {
   second.say(roster(1, {11}));
   second.say(Assignment{7, 1, 1, {{0, 2, 0}}, 1, {{0}}});
   size_t of_the_second = 0;
-  for (auto asked = worker.take<FetchGrain>(numbered(11)); !asked.empty();
-       asked = worker.take<FetchGrain>(numbered(11))) {
+  for (auto asked = worker.take<FetchGrain>(numbered_key(11)); !asked.empty();
+       asked = worker.take<FetchGrain>(numbered_key(11))) {
     for (auto& request : asked) {
       GrainId grain = request.message.grain;
       bool foreign = request.message.digest != model.manifest().digest_of(grain);
@@ -275,13 +272,13 @@ TEST_F(WorkerPeers, WhoCannotBeReachedIsReplacedByTheCoordinator) {
   EXPECT_GT(asked_of_the_coordinator(), 0u);
   std::vector<DisconnectPeer> closed = worker.take_actions<DisconnectPeer>();
   ASSERT_EQ(closed.size(), 1u);
-  EXPECT_EQ(closed[0].peer, numbered(11));
+  EXPECT_EQ(closed[0].peer, numbered_key(11));
 }
 
 TEST_F(WorkerPeers, ARefusedConnectionIsTriedAgain) {
   start({11});
   worker.take_actions<ConnectPeer>();
-  worker.core().on_refused(numbered(11), Channel::kBulk);
+  worker.core().on_refused(numbered_key(11), Channel::kBulk);
   EXPECT_EQ(worker.take_actions<ConnectPeer>().size(), 0u);
   worker.pass(seconds(1));
   EXPECT_EQ(worker.take_actions<ConnectPeer>().size(), 1u);
@@ -312,15 +309,15 @@ TEST_F(WorkerPeers, AGrainIsFinishedByAnotherWithoutBlame) {
     honest.say(peers);
     Assignment assignment{7, 1, 1, {{0, 0, 0}}, 1, {{0}}};
     honest.say(assignment);
-    fresh.core().on_connected(numbered(11), Channel::kBulk);
-    auto asked = fresh.take<FetchGrain>(numbered(11));
+    fresh.core().on_connected(numbered_key(11), Channel::kBulk);
+    auto asked = fresh.take<FetchGrain>(numbered_key(11));
     ASSERT_FALSE(asked.empty());
     ByteVector grain = model.grain(asked[0].message.grain);
     ByteVector begun(grain.begin(), grain.begin() + 1000);
     if (lies) begun[7] ^= std::byte{1};
-    fresh.deliver(numbered(11), Channel::kBulk,
+    fresh.deliver(numbered_key(11), Channel::kBulk,
                   BulkData{asked[0].message.digest, true, 0, grain.size(), {}}, begun);
-    fresh.core().on_unreachable(numbered(11));
+    fresh.core().on_unreachable(numbered_key(11));
     auto rest = fresh.take<FetchGrain>(honest.key());
     ASSERT_FALSE(rest.empty());
     EXPECT_EQ(rest[0].message.digest, asked[0].message.digest);
@@ -340,17 +337,17 @@ TEST_F(WorkerPeers, APeerThatLeavesIsAskedNoMore) {
   start({11, 12});
   connect_all();
   coordinator.say(roster(2, {12}));
-  worker.take<FetchGrain>(numbered(11));
+  worker.take<FetchGrain>(numbered_key(11));
   while (serve(12) > 0) {
   }
   EXPECT_EQ(status().units_ready, 2u);
-  EXPECT_EQ(worker.take<FetchGrain>(numbered(11)).size(), 0u);
+  EXPECT_EQ(worker.take<FetchGrain>(numbered_key(11)).size(), 0u);
 }
 
 TEST_F(WorkerPeers, WhatAPeerWasNotAskedForIsNotTaken) {
   start({11, 12});
   connect_all();
-  auto asked = worker.take<FetchGrain>(numbered(11));
+  auto asked = worker.take<FetchGrain>(numbered_key(11));
   ASSERT_FALSE(asked.empty());
   size_t before = worker.store().count();
   answer(12, asked[0].message, model.grain(asked[0].message.grain));  // it is not its turn
@@ -395,12 +392,12 @@ class WorkerServes : public WorkerPeers {
     worker.forget_actions();
   }
   void ask(uint8_t number, GrainId grain) {
-    worker.deliver(numbered(number), Channel::kServe,
+    worker.deliver(numbered_key(number), Channel::kServe,
                    FetchGrain{model.manifest().digest_of(grain), grain});
   }
   std::optional<WorkerHarness::Sent<BulkData>> answered(uint8_t number) {
     worker.core().on_tick();
-    auto sent = worker.take<BulkData>(numbered(number));
+    auto sent = worker.take<BulkData>(numbered_key(number));
     if (sent.empty()) return std::nullopt;
     EXPECT_EQ(sent.size(), 1u);  // a part a turn
     EXPECT_EQ(sent[0].channel, Channel::kServe);
@@ -436,12 +433,13 @@ TEST_F(WorkerServes, StrangersGetNothing) {
 
 TEST_F(WorkerServes, ADigestAndAPlaceThatDoNotBelongTogetherGetNothing) {
   GrainId grain{0, 0, 1};
-  worker.deliver(numbered(11), Channel::kServe,
+  worker.deliver(numbered_key(11), Channel::kServe,
                  FetchGrain{model.manifest().digest_of(grain), {0, 0, 2}});
   auto answer = answered(11);
   ASSERT_TRUE(answer.has_value());
   EXPECT_FALSE(answer->message.found);
-  worker.deliver(numbered(11), Channel::kServe, Heartbeat{7, 1, true});  // no verb of this channel
+  worker.deliver(numbered_key(11), Channel::kServe,
+                 Heartbeat{7, 1, true});  // no verb of this channel
   EXPECT_FALSE(answered(11).has_value());
 }
 
@@ -473,7 +471,7 @@ TEST_F(WorkerServes, AdmitsExactlyTheRoster) {
   coordinator.say(roster(2, {12, 14}));
   auto admitted = worker.take_actions<AdmitPeers>();
   ASSERT_EQ(admitted.size(), 1u);
-  EXPECT_EQ(admitted[0].peers, (std::set<PeerKey>{numbered(12), numbered(14)}));
+  EXPECT_EQ(admitted[0].peers, (std::set<PeerKey>{numbered_key(12), numbered_key(14)}));
   coordinator.say(Goodbye{7, ""});
   admitted = worker.take_actions<AdmitPeers>();
   ASSERT_EQ(admitted.size(), 1u);

@@ -12,13 +12,14 @@
 namespace potluck {
 namespace {
 
-const LogEvent kHostile{LogLevel::kWarning,
-                        "pool",
-                        "a device named \x1b[31m\xff\nfaked: line\xe2\x80\xae left",
-                        {{"count", int64_t{3}}, {"share", 0.5}, {"known", true}, {"name", "\xfe"}}};
+const LogEvent kHostileEvent{
+    LogLevel::kWarning,
+    "pool",
+    "a device named \x1b[31m\xff\nfaked: line\xe2\x80\xae left",
+    {{"count", int64_t{3}}, {"share", 0.5}, {"known", true}, {"name", "\xfe"}}};
 
 TEST(LogFile, AJsonLineIsOneLineOfValidJson) {
-  std::string line = json_line(kHostile, 1'700'000'000);
+  std::string line = json_line(kHostileEvent, 1'700'000'000);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   EXPECT_EQ(line.find('\x1b'), std::string::npos);
   auto parsed = read_json(line);
@@ -32,7 +33,7 @@ TEST(LogFile, AJsonLineIsOneLineOfValidJson) {
 }
 
 TEST(LogFile, TextShowsWhatATerminalWouldObey) {
-  std::string text = text_with_fields(kHostile);
+  std::string text = text_with_fields(kHostileEvent);
   EXPECT_EQ(text.find_first_of("\n\x1b"), std::string::npos);
   EXPECT_NE(text.find("count=3 share=0.5 known=true"), std::string::npos) << text;
 }
@@ -58,7 +59,7 @@ TEST(LogFile, AFullDiskIsAnError) {
   ManualClock clock;
   auto file = LogFile::open({"info", "json", "/dev/full"}, clock);
   ASSERT_TRUE(file.ok());
-  Status written = (*file)->write(kHostile);
+  Status written = (*file)->write(kHostileEvent);
   ASSERT_FALSE(written.ok());
   EXPECT_EQ(written.error().message, "--log-file /dev/full: No space left on device");
   EXPECT_FALSE(LogFile::open({"info", "text", "/no/such/folder/log"}, clock).ok());

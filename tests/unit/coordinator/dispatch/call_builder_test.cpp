@@ -12,12 +12,12 @@ namespace potluck {
 namespace {
 
 using test::compute_of;
+using test::NumberedBatch;
 using test::peer;
-using test::SampleBatch;
 
 TEST(CallBuilder, AMessageHasTheRowsOfItsCallsOnly) {
   Manifest manifest = test::sample_manifest(1, 8);
-  SampleBatch work(manifest, 0, 5, 2);
+  NumberedBatch work(manifest, 0, 5, 2);
   RowCalls calls = {{1, 6, 0, 0.5F}, {1, 6, 1, 0.5F}, {4, 3, 1, 0.25F}};
   CallTerms terms{{23, 9, 0, 2}, peer(3), 2};
   OutgoingMessage message = build_call(terms, work.batch(), calls, 2, {});
@@ -38,7 +38,7 @@ TEST(CallBuilder, AMessageHasTheRowsOfItsCallsOnly) {
 
 TEST(CallBuilder, OfThePrefetchAMessageCarriesItsWorkersPart) {
   Manifest manifest = test::sample_manifest(1, 8);
-  SampleBatch work(manifest, 0, 1, 1);
+  NumberedBatch work(manifest, 0, 1, 1);
   RowCalls calls = {{0, 1, 0, 1}};
   std::vector<PrefetchUnit> prefetch = {
       {peer(1), {1, 7, 0}}, {peer(2), {1, 3, 0}}, {peer(1), {1, 2, 0}}};

@@ -17,8 +17,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using test::answer_to;
 using test::any_contains;
+using test::NumberedBatch;
 using test::peer;
-using test::SampleBatch;
 
 constexpr uint64_t kEpoch = 31;
 
@@ -89,7 +89,7 @@ class CoordinatorCoreTest : public testing::Test {
   }
 
   // One worker, everything ready, one batch submitted; returns its Compute.
-  OutgoingMessage submit_to_one(SampleBatch& work) {
+  OutgoingMessage submit_to_one(NumberedBatch& work) {
     join(1);
     make_ready(1);
     sent();
@@ -141,7 +141,7 @@ TEST_F(CoordinatorCoreTest, FramesThatDoNotDecodeAreDropped) {
 TEST_F(CoordinatorCoreTest, AlteredFramesDoNoHarm) {
   join(1);
   make_ready(1);
-  SampleBatch work(*manifest_, 0, 2, 2);
+  NumberedBatch work(*manifest_, 0, 2, 2);
   core_->dispatcher().submit(work.batch(), &work.sums);
   CounterRandom random(5);
   const std::vector<Message> messages = {hello(),
@@ -220,7 +220,7 @@ TEST_F(CoordinatorCoreTest, AWorkerJoinsFetchesAndComputes) {
 
   make_ready(1);
   EXPECT_EQ(core_->cluster().units_ready(), assignment.units.size());
-  SampleBatch work(*manifest_, 1, 3, 2);
+  NumberedBatch work(*manifest_, 1, 3, 2);
   uint64_t ticket = core_->dispatcher().submit(work.batch(), &work.sums);
   outgoing = sent();
   ASSERT_EQ(outgoing.size(), 1u);
@@ -247,7 +247,7 @@ TEST_F(CoordinatorCoreTest, StrangersAreServedNothing) {
 }
 
 TEST_F(CoordinatorCoreTest, WorkOfAVanishedWorkerIsDoneElsewhereAtOnce) {
-  SampleBatch work(*manifest_, 0, 2, 2);
+  NumberedBatch work(*manifest_, 0, 2, 2);
   OutgoingMessage compute = submit_to_one(work);
   core_->on_unreachable(peer(1), "connection closed");
   EXPECT_TRUE(core_->dispatcher().take_local_work());
@@ -259,14 +259,14 @@ TEST_F(CoordinatorCoreTest, WhatWasQueuedForALostWorkerIsNotSent) {
   join(1);
   make_ready(1);
   sent();
-  SampleBatch work(*manifest_, 0, 2, 2);
+  NumberedBatch work(*manifest_, 0, 2, 2);
   core_->dispatcher().submit(work.batch(), &work.sums);
   core_->on_unreachable(peer(1), "connection closed");
   EXPECT_TRUE(only<Compute>(sent(), 1).empty());
 }
 
 TEST_F(CoordinatorCoreTest, AWorkerThatStartsAnewOwesNothing) {
-  SampleBatch work(*manifest_, 0, 2, 2);
+  NumberedBatch work(*manifest_, 0, 2, 2);
   OutgoingMessage compute = submit_to_one(work);
   clock_.advance(kGreetingPause);
   tell(1, hello());
@@ -287,7 +287,7 @@ TEST_F(CoordinatorCoreTest, DeliveryEndsWithTheMembership) {
 }
 
 TEST_F(CoordinatorCoreTest, UnitsLostWhileComputingAreNoLongerReady) {
-  SampleBatch work(*manifest_, 0, 1, 2);
+  NumberedBatch work(*manifest_, 0, 1, 2);
   OutgoingMessage compute = submit_to_one(work);
   uint64_t ready = core_->cluster().units_ready();
   const UnitCall& call = test::compute_of(compute).rows[0].calls[0];
@@ -301,7 +301,7 @@ TEST_F(CoordinatorCoreTest, UnitsLostWhileComputingAreNoLongerReady) {
 }
 
 TEST_F(CoordinatorCoreTest, ASilentWorkerIsProbedWhileItOwesAnAnswer) {
-  SampleBatch work(*manifest_, 0, 1, 2);
+  NumberedBatch work(*manifest_, 0, 1, 2);
   OutgoingMessage compute = submit_to_one(work);
   TimePoint start = clock_.now();
   std::vector<Duration> probes;
@@ -324,7 +324,7 @@ TEST_F(CoordinatorCoreTest, ASilentWorkerIsProbedWhileItOwesAnAnswer) {
 }
 
 TEST_F(CoordinatorCoreTest, ALateWorkerLosesItsWorkButNotItsMembership) {
-  SampleBatch work(*manifest_, 0, 1, 2);
+  NumberedBatch work(*manifest_, 0, 1, 2);
   submit_to_one(work);
   TimePoint deadline = *core_->dispatcher().next_deadline();
   while (clock_.now() < deadline) {
@@ -350,7 +350,7 @@ TEST_F(CoordinatorCoreTest, WorkGoesOutBeforeEverythingElse) {
   sent();
   tell(1, FetchManifest{manifest_->digest()}, Channel::kBulk);
   tell(1, Heartbeat{kEpoch, 1, true});
-  SampleBatch work(*manifest_, 0, 1, 2);
+  NumberedBatch work(*manifest_, 0, 1, 2);
   core_->dispatcher().submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> outgoing = sent();
   ASSERT_EQ(outgoing.size(), 3u);

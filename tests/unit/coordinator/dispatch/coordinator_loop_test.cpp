@@ -19,10 +19,10 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using test::NumberedBatch;
 using test::peer;
-using test::SampleBatch;
 
-constexpr uint64_t kEpoch = 31;
+constexpr uint64_t kLoopEpoch = 31;
 constexpr uint8_t kMembers = 3;
 
 class CoordinatorLoopTest : public testing::Test {
@@ -46,7 +46,7 @@ class CoordinatorLoopTest : public testing::Test {
 
   CoordinatorLoopTest() {
     CoordinatorCoreOptions options;
-    options.membership.epoch = kEpoch;
+    options.membership.epoch = kLoopEpoch;
     core_.emplace(options, signed_, *manifest_, model_->cutter(), allow_list_, invitations_,
                   clock_);
     loop_.emplace(*core_, *transport_, clock_, CoordinatorLoopObserver{});
@@ -75,7 +75,7 @@ class CoordinatorLoopTest : public testing::Test {
   }
   void make_ready(uint8_t number) {
     const WorkerRecord& record = *core_->cluster().worker(peer(number));
-    say(number, Residency{kEpoch,
+    say(number, Residency{kLoopEpoch,
                           record.assignment_version,
                           {record.assigned.begin(), record.assigned.end()},
                           {}});
@@ -125,7 +125,7 @@ TEST_F(CoordinatorLoopTest, AMomentThatPassesWhileItWaitsIsNotForgotten) {
     for (int i = 0; i < 8; ++i) {
       run(milliseconds(500));
       for (uint8_t number = 1; number <= kMembers; ++number) {
-        say(number, Heartbeat{kEpoch, 1, false});
+        say(number, Heartbeat{kLoopEpoch, 1, false});
       }
     }
     for (int beats : hear()) EXPECT_GE(beats, 3);
@@ -146,7 +146,7 @@ TEST_F(CoordinatorLoopTest, NobodyIsJudgedAfterAnAbsence) {
 // One member sends as fast as it can, and more than is ever handled.
 TEST_F(CoordinatorLoopTest, AFloodStopsNeitherTicksNorSendsNorOtherMembers) {
   hear();
-  SampleBatch work(*manifest_, 0, 4, 2);
+  NumberedBatch work(*manifest_, 0, 4, 2);
   uint64_t ticket = core_->dispatcher().submit(work.batch(), &work.sums);
   loop_->send();
   say(2, FetchManifest{manifest_->digest()}, Channel::kBulk);
@@ -159,7 +159,7 @@ TEST_F(CoordinatorLoopTest, AFloodStopsNeitherTicksNorSendsNorOtherMembers) {
     }
     if (turn % 20 == 0) {
       for (uint8_t number = 2; number <= kMembers; ++number) {
-        say(number, Heartbeat{kEpoch, 1, true});
+        say(number, Heartbeat{kLoopEpoch, 1, true});
       }
     }
     loop_->turn(seconds(1));
@@ -201,7 +201,7 @@ TEST_F(CoordinatorLoopTest, HandlingOfOneTurnIsBoundedInTimeToo) {
   };
   SlowTransport slow(*transport_, clock_);
   CoordinatorLoop loop(*core_, slow, clock_, {});
-  for (int i = 0; i < 100; ++i) say(1, Heartbeat{kEpoch, 1, false});
+  for (int i = 0; i < 100; ++i) say(1, Heartbeat{kLoopEpoch, 1, false});
   loop.turn(seconds(1));
   EXPECT_LE(slow.received, 4);
 }
@@ -213,7 +213,7 @@ TEST_F(CoordinatorLoopTest, NoTimerIsForgotten) {
   uint64_t position = 0;
   auto pick = [&](uint64_t below) { return random.bits(position++) % below; };
   std::optional<uint64_t> ticket;
-  std::unique_ptr<SampleBatch> work;
+  std::unique_ptr<NumberedBatch> work;
   for (int i = 0; i < 4000; ++i) {
     auto number = static_cast<uint8_t>(1 + pick(kMembers));
     switch (pick(7)) {
@@ -221,7 +221,7 @@ TEST_F(CoordinatorLoopTest, NoTimerIsForgotten) {
         say(number, hello());
         break;
       case 1:
-        say(number, Heartbeat{pick(9) == 0 ? 1 : kEpoch, 1, pick(2) == 0});
+        say(number, Heartbeat{pick(9) == 0 ? 1 : kLoopEpoch, 1, pick(2) == 0});
         break;
       case 2:
         if (is_member(number)) make_ready(number);
@@ -230,11 +230,11 @@ TEST_F(CoordinatorLoopTest, NoTimerIsForgotten) {
         say(number, FetchManifest{manifest_->digest()}, Channel::kBulk);
         break;
       case 4:
-        if (pick(6) == 0) say(number, Goodbye{kEpoch, "bye"});
+        if (pick(6) == 0) say(number, Goodbye{kLoopEpoch, "bye"});
         break;
       case 5:
         if (ticket) core_->dispatcher().forget(*ticket);
-        work = std::make_unique<SampleBatch>(*manifest_, 0, 3, 2, pick(100));
+        work = std::make_unique<NumberedBatch>(*manifest_, 0, 3, 2, pick(100));
         ticket = core_->dispatcher().submit(work->batch(), &work->sums);
         break;
       default:

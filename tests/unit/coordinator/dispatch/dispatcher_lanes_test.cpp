@@ -15,8 +15,8 @@ using std::chrono::seconds;
 using test::answer_to;
 using test::compute_of;
 using test::DispatchFixture;
+using test::NumberedBatch;
 using test::peer;
-using test::SampleBatch;
 
 // A worker that computes one message after the other and takes a time for each message and for each
 // of its rows. Answers are handed in when they are due; beats as often as a worker sends them.
@@ -83,7 +83,7 @@ class SlowWorkers {
 TEST(DispatcherLanes, LargeBatchesAreCutBetweenRowsAndFitTogether) {
   DispatchFixture f(1, 32);
   f.add_worker(1, f.all_units());
-  SampleBatch work(f.manifest, 0, limits::kRowsPerMessage + 904, 2);
+  NumberedBatch work(f.manifest, 0, limits::kRowsPerMessage + 904, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   SlowWorkers workers(f, milliseconds(1), std::chrono::microseconds(1));
   ASSERT_TRUE(workers.run(ticket, seconds(10)));
@@ -102,7 +102,7 @@ TEST(DispatcherLanes, NoMessageIsLargerThanItsLimit) {
   f.add_worker(1, f.all_units());
   SlowWorkers workers(f, Duration(0), Duration(0));
   for (int round = 0; round < 3; ++round) {
-    SampleBatch work(f.manifest, 0, 200, 1, 7);
+    NumberedBatch work(f.manifest, 0, 200, 1, 7);
     uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
     ASSERT_TRUE(workers.run(ticket, seconds(10)));
     f.dispatcher.forget(ticket);
@@ -130,7 +130,7 @@ TEST(DispatcherLanes, AMessageIsAboutASecondOfTheWorkersWork) {
     SlowWorkers workers(f, c.per_call, c.per_row);
     for (int round = 0; round < 12; ++round) {
       workers.rows_asked.clear();
-      SampleBatch work(f.manifest, 0, 512, 2);
+      NumberedBatch work(f.manifest, 0, 512, 2);
       uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
       ASSERT_TRUE(workers.run(ticket, seconds(1200)));
       ASSERT_EQ(work.sums.sums, work.expected());
@@ -149,7 +149,7 @@ TEST(DispatcherLanes, ASlowHonestWorkerKeepsItsWork) {
   f.add_worker(1, f.all_units());
   SlowWorkers workers(f, milliseconds(10), milliseconds(250));
   for (uint32_t rows : {24u, 1u, 1u, 64u, 1u, 300u}) {
-    SampleBatch work(f.manifest, 0, rows, 2);
+    NumberedBatch work(f.manifest, 0, rows, 2);
     uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
     ASSERT_TRUE(workers.run(ticket, seconds(1000)));
     EXPECT_EQ(work.sums.sums, work.expected());
@@ -164,7 +164,7 @@ TEST(DispatcherLanes, WhatWaitsIsGivenAwayWithTheRest) {
   for (bool lost : {false, true}) {
     DispatchFixture f(1, 32);
     f.add_worker(1, f.all_units());
-    SampleBatch work(f.manifest, 0, 300, 2);
+    NumberedBatch work(f.manifest, 0, 300, 2);
     uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
     ASSERT_EQ(f.dispatcher.take_outgoing().size(), 1u);
     if (lost) {
@@ -184,8 +184,8 @@ TEST(DispatcherLanes, WhatWaitsIsGivenAwayWithTheRest) {
 TEST(DispatcherLanes, AForgottenTicketMakesRoomForWhatWaitsBehindIt) {
   DispatchFixture f(1, 32);
   f.add_worker(1, f.all_units());
-  SampleBatch first(f.manifest, 0, 100, 2);
-  SampleBatch second(f.manifest, 2, 3, 2);
+  NumberedBatch first(f.manifest, 0, 100, 2);
+  NumberedBatch second(f.manifest, 2, 3, 2);
   uint64_t one = f.dispatcher.submit(first.batch(), &first.sums);
   uint64_t two = f.dispatcher.submit(second.batch(), &second.sums);
   ASSERT_EQ(f.dispatcher.take_outgoing().size(), 1u);
@@ -205,7 +205,7 @@ TEST(DispatcherLanes, NeitherLossNorGreetingEndsARest) {
   for (bool rejoins : {false, true}) {
     DispatchFixture f;
     f.add_worker(1, f.all_units());
-    SampleBatch work(f.manifest, 0, 1, 1);
+    NumberedBatch work(f.manifest, 0, 1, 1);
     uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
     test::Answer bad = answer_to(f.manifest, f.dispatcher.take_outgoing().at(0));
     bad.partial.checksum ^= 1;
@@ -235,7 +235,7 @@ TEST(DispatcherLanes, WhatIsKnownAboutAWorkersSpeedOutlivesItsLoss) {
   DispatchFixture f(1, 32);
   f.add_worker(1, f.all_units());
   SlowWorkers workers(f, Duration(0), milliseconds(100));
-  SampleBatch work(f.manifest, 0, 64, 2);
+  NumberedBatch work(f.manifest, 0, 64, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   ASSERT_TRUE(workers.run(ticket, seconds(100)));
   f.dispatcher.forget(ticket);
@@ -253,7 +253,7 @@ TEST(DispatcherLanes, AWorkerThatOnlyTalksIsAskedLessAndLess) {
   f.add_worker(1, f.all_units());
   Duration waited{0};
   for (int batch = 0; batch < 200; ++batch) {
-    SampleBatch work(f.manifest, 0, 1, 2);
+    NumberedBatch work(f.manifest, 0, 1, 2);
     TimePoint start = f.clock.now();
     uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
     f.dispatcher.take_outgoing();

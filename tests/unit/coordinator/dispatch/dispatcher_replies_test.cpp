@@ -18,8 +18,8 @@ using test::answer_to;
 using test::any_contains;
 using test::compute_of;
 using test::DispatchFixture;
+using test::NumberedBatch;
 using test::peer;
-using test::SampleBatch;
 
 // One worker was asked; a second one holds nothing.
 class RepliesTest : public testing::Test {
@@ -68,7 +68,7 @@ class RepliesTest : public testing::Test {
   }
 
   DispatchFixture f_;
-  SampleBatch work_;
+  NumberedBatch work_;
   uint64_t ticket_ = 0;
   std::vector<OutgoingMessage> outgoing_;
   Answer good_;
@@ -307,7 +307,7 @@ TEST(Replies, ABadAnswerSendsThePieceToTheOtherHolder) {
   DispatchFixture f(1);
   f.add_worker(1, f.all_units());
   f.add_worker(2, f.all_units());
-  SampleBatch work(f.manifest, 0, 1, 1);
+  NumberedBatch work(f.manifest, 0, 1, 1);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 1u);

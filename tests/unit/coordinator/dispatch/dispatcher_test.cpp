@@ -19,13 +19,13 @@ using test::compute_locally;
 using test::compute_of;
 using test::DispatchFixture;
 using test::kSampleEpoch;
+using test::NumberedBatch;
 using test::peer;
-using test::SampleBatch;
 
 TEST(Dispatcher, OneWorkerThatHoldsEverythingGetsOneMessage) {
   DispatchFixture f;
   f.add_worker(1, f.all_units());
-  SampleBatch work(f.manifest, 2, 5, 3);
+  NumberedBatch work(f.manifest, 2, 5, 3);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   EXPECT_FALSE(f.dispatcher.done(ticket));
   EXPECT_FALSE(f.dispatcher.take_local_work());
@@ -57,7 +57,7 @@ TEST(Dispatcher, OneWorkerThatHoldsEverythingGetsOneMessage) {
 TEST(Dispatcher, TheAnswerIsResetFirst) {
   DispatchFixture f;
   f.add_worker(1, f.all_units());
-  SampleBatch work(f.manifest, 0, 2, 2);
+  NumberedBatch work(f.manifest, 0, 2, 2);
   work.sums.sums.assign(7, 99);
   work.sums.flags.assign(9, 1);
   f.dispatcher.submit(work.batch(), &work.sums);
@@ -71,7 +71,7 @@ TEST(Dispatcher, EveryWorkerConcernedGetsOneMessageWithItsRowsOnly) {
   f.add_worker(1, f.units(0, 3));
   f.add_worker(2, f.units(3, 6));
   f.add_worker(3, f.units(6, 8));
-  SampleBatch work(f.manifest, 0, 20, 2);
+  NumberedBatch work(f.manifest, 0, 20, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 3u);
@@ -96,7 +96,7 @@ TEST(Dispatcher, EveryWorkerConcernedGetsOneMessageWithItsRowsOnly) {
 TEST(Dispatcher, WhatNobodyHoldsIsLocalWork) {
   DispatchFixture f;
   f.add_worker(1, f.units(0, 4));
-  SampleBatch work(f.manifest, 2, 6, 2);
+  NumberedBatch work(f.manifest, 2, 6, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   f.answer_all();
   EXPECT_FALSE(f.dispatcher.done(ticket));
@@ -119,7 +119,7 @@ TEST(Dispatcher, WhatNobodyHoldsIsLocalWork) {
 
 TEST(Dispatcher, WithoutWorkersEverythingIsLocal) {
   DispatchFixture f;
-  SampleBatch work(f.manifest, 0, 300, 2);
+  NumberedBatch work(f.manifest, 0, 300, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   EXPECT_TRUE(f.dispatcher.take_outgoing().empty());
   // In several pieces of whole experts.
@@ -142,7 +142,7 @@ TEST(Dispatcher, WithoutWorkersEverythingIsLocal) {
 TEST(Dispatcher, ABatchWithoutRowsIsDone) {
   DispatchFixture f;
   f.add_worker(1, f.all_units());
-  SampleBatch work(f.manifest, 0, 0, 2);
+  NumberedBatch work(f.manifest, 0, 0, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   EXPECT_TRUE(f.dispatcher.done(ticket));
   EXPECT_TRUE(f.dispatcher.take_outgoing().empty());
@@ -151,7 +151,7 @@ TEST(Dispatcher, ABatchWithoutRowsIsDone) {
 TEST(Dispatcher, ReplicasShareTheWork) {
   DispatchFixture f(1);
   for (uint8_t number : std::vector<uint8_t>{1, 2, 3}) f.add_worker(number, f.all_units());
-  SampleBatch work(f.manifest, 0, 1, 6);
+  NumberedBatch work(f.manifest, 0, 1, 6);
   f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 3u);
@@ -164,7 +164,7 @@ TEST(Dispatcher, AmongEqualsTheLowestNumberIsChosen) {
   DispatchFixture f(1);
   f.add_worker(4, f.all_units());
   f.add_worker(2, f.all_units());
-  SampleBatch work(f.manifest, 0, 1, 1);
+  NumberedBatch work(f.manifest, 0, 1, 1);
   f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 1u);
@@ -174,7 +174,7 @@ TEST(Dispatcher, AmongEqualsTheLowestNumberIsChosen) {
 TEST(Dispatcher, AUnitGoesToOneWorkerWithAllItsRows) {
   DispatchFixture f;
   for (uint8_t number : std::vector<uint8_t>{1, 2, 3}) f.add_worker(number, f.all_units());
-  SampleBatch work(f.manifest, 0, 60, 2);
+  NumberedBatch work(f.manifest, 0, 60, 2);
   f.dispatcher.submit(work.batch(), &work.sums);
   std::map<std::pair<uint16_t, uint16_t>, PeerKey> owner;
   for (auto asked = f.dispatcher.take_outgoing(); !asked.empty();
@@ -195,7 +195,7 @@ TEST(Dispatcher, AUnitGoesToOneWorkerWithAllItsRows) {
 TEST(Dispatcher, EmptySlicesAreNotAskedFor) {
   DispatchFixture f(12);  // more than the 8 grains
   f.add_worker(1, f.all_units());
-  SampleBatch work(f.manifest, 0, 2, 2);
+  NumberedBatch work(f.manifest, 0, 2, 2);
   f.dispatcher.submit(work.batch(), &work.sums);
   f.answer_all();
   EXPECT_EQ(work.sums.sums, work.expected());
@@ -206,8 +206,8 @@ TEST(Dispatcher, SeveralBatchesAreInFlightAtOnce) {
   DispatchFixture f;
   f.add_worker(1, f.units(0, 4));
   f.add_worker(2, f.units(4, 8));
-  SampleBatch first(f.manifest, 0, 4, 2, 5);
-  SampleBatch second(f.manifest, 2, 3, 3, 6);
+  NumberedBatch first(f.manifest, 0, 4, 2, 5);
+  NumberedBatch second(f.manifest, 2, 3, 3, 6);
   uint64_t one = f.dispatcher.submit(first.batch(), &first.sums);
   uint64_t two = f.dispatcher.submit(second.batch(), &second.sums);
   EXPECT_NE(one, two);
@@ -224,7 +224,7 @@ TEST(Dispatcher, RequestsAreNeverReused) {
   DispatchFixture f;
   f.add_worker(1, f.all_units());
   std::set<uint64_t> seen;
-  SampleBatch work(f.manifest, 0, 1, 1);
+  NumberedBatch work(f.manifest, 0, 1, 1);
   for (int i = 0; i < 20; ++i) {
     uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
     std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
@@ -239,7 +239,7 @@ TEST(Dispatcher, WorkOfALostWorkerGoesToAnotherHolderAtOnce) {
   DispatchFixture f;
   f.add_worker(1, f.all_units());
   f.add_worker(2, f.units(0, 4));
-  SampleBatch work(f.manifest, 0, 8, 2);
+  NumberedBatch work(f.manifest, 0, 8, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 2u);
@@ -262,7 +262,7 @@ TEST(Dispatcher, WorkOfALostWorkerGoesToAnotherHolderAtOnce) {
 TEST(Dispatcher, AnAnswerOfALostWorkerIsDropped) {
   DispatchFixture f;
   f.add_worker(1, f.all_units());
-  SampleBatch work(f.manifest, 0, 3, 2);
+  NumberedBatch work(f.manifest, 0, 3, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   f.lose(1);
@@ -279,7 +279,7 @@ TEST(Dispatcher, AnAnswerOfALostWorkerIsDropped) {
 TEST(Dispatcher, AllWorkersMayDieAtOnce) {
   DispatchFixture f;
   for (uint8_t number : std::vector<uint8_t>{1, 2, 3, 4}) f.add_worker(number, f.all_units());
-  SampleBatch work(f.manifest, 2, 9, 4);
+  NumberedBatch work(f.manifest, 2, 9, 4);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   f.dispatcher.take_outgoing();
   for (uint8_t number : std::vector<uint8_t>{3, 1, 4, 2}) f.lose(number);
@@ -293,7 +293,7 @@ TEST(Dispatcher, AMissedDeadlineGivesTheWorkToSomebodyElse) {
   DispatchFixture f;
   f.add_worker(1, f.all_units());
   f.add_worker(2, f.all_units());
-  SampleBatch work(f.manifest, 0, 1, 1);
+  NumberedBatch work(f.manifest, 0, 1, 1);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> first = f.dispatcher.take_outgoing();
   ASSERT_EQ(first.size(), 2u);  // a slice each
@@ -323,7 +323,7 @@ TEST(Dispatcher, AMissedDeadlineGivesTheWorkToSomebodyElse) {
 TEST(Dispatcher, AnOverdueWorkerRestsUntilItIsHeardFrom) {
   DispatchFixture f;
   f.add_worker(1, f.all_units());
-  SampleBatch work(f.manifest, 0, 1, 1);
+  NumberedBatch work(f.manifest, 0, 1, 1);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   f.dispatcher.take_outgoing();
   f.clock.set(*f.dispatcher.next_deadline());
@@ -341,7 +341,7 @@ TEST(Dispatcher, AnOverdueWorkerRestsUntilItIsHeardFrom) {
 TEST(Dispatcher, ALateAnswerIsASignOfLifeAndTeachesPatience) {
   DispatchFixture f;
   f.add_worker(1, f.all_units());
-  SampleBatch work(f.manifest, 0, 1, 1);
+  NumberedBatch work(f.manifest, 0, 1, 1);
   f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   f.clock.advance(seconds(7));
@@ -357,7 +357,7 @@ TEST(Dispatcher, ALateAnswerIsASignOfLifeAndTeachesPatience) {
 TEST(Dispatcher, EveryAttemptAtAPieceFailsAndTheCoordinatorEndsIt) {
   DispatchFixture f(1);
   for (uint8_t number = 1; number <= 9; ++number) f.add_worker(number, f.all_units());
-  SampleBatch work(f.manifest, 0, 1, 1);
+  NumberedBatch work(f.manifest, 0, 1, 1);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   uint32_t attempts = 0;
   for (std::vector<OutgoingMessage> out = f.dispatcher.take_outgoing(); !out.empty();
@@ -377,7 +377,7 @@ TEST(Dispatcher, EveryAttemptAtAPieceFailsAndTheCoordinatorEndsIt) {
 TEST(Dispatcher, AForgottenTicketLeavesNothingBehind) {
   DispatchFixture f;
   f.add_worker(1, f.units(0, 4));
-  SampleBatch work(f.manifest, 0, 6, 2);
+  NumberedBatch work(f.manifest, 0, 6, 2);
   uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 1u);
@@ -401,7 +401,7 @@ TEST(Dispatcher, WhoOwesAnAnswerForAWhileIsWaitedFor) {
   };
   EXPECT_TRUE(f.dispatcher.waiting_for().empty());
   EXPECT_EQ(next_waiting(), TimePoint::max());
-  SampleBatch work(f.manifest, 0, 16, 2);
+  NumberedBatch work(f.manifest, 0, 16, 2);
   f.dispatcher.submit(work.batch(), &work.sums);
   std::vector<OutgoingMessage> outgoing = f.dispatcher.take_outgoing();
   ASSERT_EQ(outgoing.size(), 2u);
@@ -430,8 +430,8 @@ TEST(Dispatcher, AnyCourseOfEventsEndsWithTheExactAnswer) {
     for (uint8_t number = 1; number <= 5; ++number) join(number);
     std::vector<OutgoingMessage> in_flight;
     for (uint64_t round = 0; round < 6; ++round) {
-      SampleBatch work(f.manifest, round % 2 == 0 ? 0 : 2, static_cast<uint32_t>(1 + round), 2,
-                       seed * 10 + round);
+      NumberedBatch work(f.manifest, round % 2 == 0 ? 0 : 2, static_cast<uint32_t>(1 + round), 2,
+                         seed * 10 + round);
       uint64_t ticket = f.dispatcher.submit(work.batch(), &work.sums);
       uint64_t step = 0;
       for (; !f.dispatcher.done(ticket) && step < 2000; ++step) {

@@ -17,10 +17,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using test::finish;
+using test::NumberedBatch;
 using test::peer;
-using test::SampleBatch;
 
-constexpr uint64_t kEpoch = 31;
+constexpr uint64_t kExecutorEpoch = 31;
 
 // What happened, in order.
 using Events = std::vector<std::string>;
@@ -95,7 +95,7 @@ class RemoteExecutorTest : public testing::Test {
   }
   static CoordinatorCoreOptions options() {
     CoordinatorCoreOptions options;
-    options.membership.epoch = kEpoch;
+    options.membership.epoch = kExecutorEpoch;
     return options;
   }
   static const KernelTable& kernels() { return **select_kernels("scalar"); }
@@ -110,7 +110,7 @@ class RemoteExecutorTest : public testing::Test {
     const WorkerRecord& record = *core_.cluster().worker(peer(1));
     std::vector<UnitId> units(record.assigned.begin(), record.assigned.end());
     if (half) std::erase_if(units, [](UnitId unit) { return unit.expert % 2 == 0; });
-    tell(Residency{kEpoch, record.assignment_version, units, {}});
+    tell(Residency{kExecutorEpoch, record.assignment_version, units, {}});
     core_.take_outgoing(4);
   }
   void tell(const Message& message, ByteVector tensor = {}) {
@@ -146,7 +146,7 @@ class RemoteExecutorTest : public testing::Test {
 };
 
 TEST_F(RemoteExecutorTest, WithoutWorkersTheLastResortComputesTheSame) {
-  SampleBatch work(manifest_, 1, 3, 2);
+  NumberedBatch work(manifest_, 1, 3, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
   EXPECT_FALSE(executor_.take_completed(ticket));
   ASSERT_TRUE(finish(executor_, ticket).ok());
@@ -158,7 +158,7 @@ TEST_F(RemoteExecutorTest, WithoutWorkersTheLastResortComputesTheSame) {
 
 TEST_F(RemoteExecutorTest, MessagesLeaveBeforeLocalWorkBegins) {
   join(true);
-  SampleBatch work(manifest_, 0, 8, 2);
+  NumberedBatch work(manifest_, 0, 8, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
   ASSERT_EQ(transport_.sent.size(), 1u);
   EXPECT_EQ(events_, Events{"send"});
@@ -171,7 +171,7 @@ TEST_F(RemoteExecutorTest, MessagesLeaveBeforeLocalWorkBegins) {
 
 TEST_F(RemoteExecutorTest, WaitsNoLongerThanToTheNextTick) {
   join(false);
-  SampleBatch work(manifest_, 0, 1, 2);
+  NumberedBatch work(manifest_, 0, 1, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
   ASSERT_TRUE(finish(executor_, ticket).ok());  // the worker never answers: deadline, then local
   EXPECT_EQ(work.sums.sums, solo(work.batch()).sums);
@@ -186,7 +186,7 @@ TEST_F(RemoteExecutorTest, WaitsNoLongerThanToTheNextTick) {
 
 TEST_F(RemoteExecutorTest, AnErrorOfTheLastResortIsReturned) {
   source_.broken = true;
-  SampleBatch work(manifest_, 0, 2, 2);
+  NumberedBatch work(manifest_, 0, 2, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
   Status status = finish(executor_, ticket);
   ASSERT_FALSE(status.ok());
@@ -200,7 +200,7 @@ TEST_F(RemoteExecutorTest, AnErrorOfTheLastResortIsReturned) {
 }
 
 TEST_F(RemoteExecutorTest, MessagesAreHandledBetweenPiecesOfLocalWork) {
-  SampleBatch work(manifest_, 0, 400, 2);
+  NumberedBatch work(manifest_, 0, 400, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
   ASSERT_TRUE(finish(executor_, ticket).ok());
   EXPECT_GE(transport_.timeouts.size(), 2u);
@@ -208,8 +208,8 @@ TEST_F(RemoteExecutorTest, MessagesAreHandledBetweenPiecesOfLocalWork) {
 }
 
 TEST_F(RemoteExecutorTest, TwoBatchesMayBeInFlight) {
-  SampleBatch first(manifest_, 0, 2, 2, 1);
-  SampleBatch second(manifest_, 1, 3, 2, 2);
+  NumberedBatch first(manifest_, 0, 2, 2, 1);
+  NumberedBatch second(manifest_, 1, 3, 2, 2);
   ExpertExecutor::Ticket one = executor_.submit(first.batch(), &first.sums);
   ExpertExecutor::Ticket two = executor_.submit(second.batch(), &second.sums);
   ASSERT_TRUE(finish(executor_, two).ok());
@@ -222,8 +222,8 @@ TEST_F(RemoteExecutorTest, TwoBatchesMayBeInFlight) {
 
 // An error belongs to its batch: the one that was asked for meanwhile comes out right.
 TEST_F(RemoteExecutorTest, AFailureOfOneBatchIsNoneOfTheOther) {
-  SampleBatch first(manifest_, 0, 2, 2, 1);
-  SampleBatch second(manifest_, 1, 3, 2, 2);
+  NumberedBatch first(manifest_, 0, 2, 2, 1);
+  NumberedBatch second(manifest_, 1, 3, 2, 2);
   source_.broken = true;
   ExpertExecutor::Ticket one = executor_.submit(first.batch(), &first.sums);
   ExpertExecutor::Ticket two = executor_.submit(second.batch(), &second.sums);
@@ -238,8 +238,8 @@ TEST_F(RemoteExecutorTest, AFailureOfOneBatchIsNoneOfTheOther) {
 }
 
 TEST_F(RemoteExecutorTest, ACancelledBatchIsLeftAlone) {
-  SampleBatch dropped(manifest_, 0, 2, 2, 1);
-  SampleBatch wanted(manifest_, 1, 3, 2, 2);
+  NumberedBatch dropped(manifest_, 0, 2, 2, 1);
+  NumberedBatch wanted(manifest_, 1, 3, 2, 2);
   executor_.cancel(executor_.submit(dropped.batch(), &dropped.sums));
   std::vector<int64_t> before = dropped.sums.sums;
   ASSERT_TRUE(finish(executor_, executor_.submit(wanted.batch(), &wanted.sums)).ok());
@@ -255,7 +255,7 @@ TEST_F(RemoteExecutorTest, ACancelledBatchIsLeftAlone) {
 // A turn with nothing to do waits as long as it may, one with local work not at all.
 TEST_F(RemoteExecutorTest, ATurnWaitsNoLongerThanItMay) {
   join(false);
-  SampleBatch work(manifest_, 0, 1, 2);
+  NumberedBatch work(manifest_, 0, 1, 2);
   ExpertExecutor::Ticket ticket = executor_.submit(work.batch(), &work.sums);
   executor_.turn(milliseconds(7));
   executor_.turn(Duration::zero());

@@ -9,11 +9,11 @@
 namespace potluck {
 namespace {
 
-using test::SampleBatch;
+using test::NumberedBatch;
 
 TEST(RowCalls, EveryRowNamesItsExpertsSlicesInOrder) {
   Manifest manifest = test::sample_manifest(2, 8);
-  SampleBatch work(manifest, 2, 3, 2);
+  NumberedBatch work(manifest, 2, 3, 2);
   const ExpertBatch& batch = work.batch();
   RowCalls calls = {{9, 9, 9, 9}};  // is replaced
   list_calls(batch, *manifest.layer(2), 2, &calls);
@@ -27,7 +27,7 @@ TEST(RowCalls, EveryRowNamesItsExpertsSlicesInOrder) {
 
 TEST(RowCalls, SlicesWithoutGrainsAreLeftOut) {
   Manifest manifest = test::sample_manifest(1, 8);
-  SampleBatch work(manifest, 0, 1, 1);
+  NumberedBatch work(manifest, 0, 1, 1);
   RowCalls calls;
   list_calls(work.batch(), *manifest.layer(0), 12, &calls);
   EXPECT_EQ(calls.size(), 8u);  // as many as there are grains
@@ -35,7 +35,7 @@ TEST(RowCalls, SlicesWithoutGrainsAreLeftOut) {
 
 TEST(RowCalls, APrefetchIsOneRowOfTheNextLayer) {
   Manifest manifest = test::sample_manifest(2, 8);
-  SampleBatch work(manifest, 0, 2, 1);
+  NumberedBatch work(manifest, 0, 2, 1);
   std::vector<uint32_t> prefetch = {5, 1, 5};
   work.batch().prefetch = prefetch;
   RowCalls calls;

@@ -29,8 +29,8 @@ void add_range(GrainRange grains, uint32_t expert, const float* values, uint32_t
 
 }  // namespace
 
-SampleBatch::SampleBatch(const Manifest& manifest, uint32_t layer, uint32_t tokens, uint32_t top_k,
-                         uint64_t seed)
+NumberedBatch::NumberedBatch(const Manifest& manifest, uint32_t layer, uint32_t tokens,
+                             uint32_t top_k, uint64_t seed)
     : manifest_(manifest) {
   const ManifestLayer& entry = *manifest.layer(layer);
   CounterRandom random(seed);
@@ -56,7 +56,7 @@ SampleBatch::SampleBatch(const Manifest& manifest, uint32_t layer, uint32_t toke
   batch_.weights = weights_;
 }
 
-std::vector<int64_t> SampleBatch::expected() const {
+std::vector<int64_t> NumberedBatch::expected() const {
   const ManifestLayer& layer = *manifest_.layer(batch_.layer);
   uint32_t hidden = layer.shape.hidden;
   std::vector<int64_t> answer(size_t{batch_.tokens()} * hidden, 0);
@@ -70,7 +70,7 @@ std::vector<int64_t> SampleBatch::expected() const {
   return answer;
 }
 
-uint64_t SampleBatch::unit_calls(uint32_t slices) const {
+uint64_t NumberedBatch::unit_calls(uint32_t slices) const {
   uint32_t grains = manifest_.layer(batch_.layer)->plan.grains;
   return uint64_t{batch_.tokens()} * batch_.top_k * std::min(slices, grains);
 }

@@ -15,14 +15,14 @@ namespace potluck::test {
 
 // A batch that owns its memory. Row r holds the values r + 1, r + 1.25, r + 1.5, ..; its fraction
 // bits are 10 + r.
-class SampleBatch {
+class NumberedBatch {
  public:
   // Every row asks for top_k different experts, the first of them drawn by `seed`; their number is
   // no multiple of 3.
-  SampleBatch(const Manifest& manifest, uint32_t layer, uint32_t tokens, uint32_t top_k,
-              uint64_t seed = 1);
-  SampleBatch(const SampleBatch&) = delete;
-  SampleBatch& operator=(const SampleBatch&) = delete;
+  NumberedBatch(const Manifest& manifest, uint32_t layer, uint32_t tokens, uint32_t top_k,
+                uint64_t seed = 1);
+  NumberedBatch(const NumberedBatch&) = delete;
+  NumberedBatch& operator=(const NumberedBatch&) = delete;
 
   ExpertBatch& batch() { return batch_; }
   ExpertSums sums;  // where the answer goes

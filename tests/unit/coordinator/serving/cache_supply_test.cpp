@@ -8,7 +8,7 @@
 namespace potluck {
 namespace {
 
-std::vector<TokenId> tokens(uint32_t shared, TokenId other, uint32_t length) {
+std::vector<TokenId> prompt_tokens(uint32_t shared, TokenId other, uint32_t length) {
   std::vector<TokenId> made(shared, 7);
   made.resize(shared + length, other);
   return made;
@@ -46,35 +46,35 @@ class CacheSupplyTest : public testing::Test {
 };
 
 TEST_F(CacheSupplyTest, AConversationGoesOn) {
-  answer(tokens(600, 1, 300));
-  std::vector<TokenId> next = tokens(600, 1, 300);
+  answer(prompt_tokens(600, 1, 300));
+  std::vector<TokenId> next = prompt_tokens(600, 1, 300);
   next.insert(next.end(), 50, 2);
   EXPECT_EQ(start(next)->length(), 900u);
 }
 
 // Asked again, it computes one token.
 TEST_F(CacheSupplyTest, TheLastTokenIsAlwaysComputed) {
-  answer(tokens(600, 1, 3));
-  EXPECT_EQ(start(tokens(600, 1, 0))->length(), 599u);
+  answer(prompt_tokens(600, 1, 3));
+  EXPECT_EQ(start(prompt_tokens(600, 1, 0))->length(), 599u);
 }
 
 TEST_F(CacheSupplyTest, AForkSharesAndLeavesTheOtherOne) {
-  answer(tokens(600, 1, 1000));
+  answer(prompt_tokens(600, 1, 1000));
   uint64_t kept = supply_.kept().bytes();
-  std::unique_ptr<KvCache> fork = start(tokens(600, 2, 100));
+  std::unique_ptr<KvCache> fork = start(prompt_tokens(600, 2, 100));
   EXPECT_EQ(fork->length(), 600u);
   EXPECT_EQ(supply_.held_bytes(), price_.of_blocks(3));
   EXPECT_EQ(supply_.kept().bytes() + price_.of_blocks(2), kept) << "the last block was copied";
-  EXPECT_EQ(supply_.shared_bytes(tokens(600, 3, 100), {}), price_.of_blocks(2));
-  EXPECT_EQ(start(tokens(600, 1, 1001))->length(), 1600u);
+  EXPECT_EQ(supply_.shared_bytes(prompt_tokens(600, 3, 100), {}), price_.of_blocks(2));
+  EXPECT_EQ(start(prompt_tokens(600, 1, 1001))->length(), 1600u);
 }
 
 TEST_F(CacheSupplyTest, WhatIsBeingComputedIsShared) {
-  std::vector<TokenId> other = tokens(600, 1, 200);
+  std::vector<TokenId> other = prompt_tokens(600, 1, 200);
   std::unique_ptr<KvCache> cache = start(other);
   compute(*cache, 500);
   RunningPrefix running{other, 800, cache.get()};
-  std::vector<TokenId> wanted = tokens(600, 2, 10);
+  std::vector<TokenId> wanted = prompt_tokens(600, 2, 10);
   EXPECT_TRUE(supply_.should_wait(wanted, {&running, 1})) << "a hundred more will be there soon";
   EXPECT_EQ(supply_.shared_bytes(wanted, {&running, 1}), price_.of_blocks(1));
   EXPECT_EQ(start(wanted, {&running, 1})->length(), 500u);
@@ -83,31 +83,31 @@ TEST_F(CacheSupplyTest, WhatIsBeingComputedIsShared) {
   std::unique_ptr<KvCache> second = start(wanted, {&running, 1});
   EXPECT_EQ(second->length(), 600u);
   EXPECT_EQ(supply_.held_bytes(), price_.of_blocks(3 + 1));
-  EXPECT_FALSE(supply_.should_wait(tokens(20, 2, 10), {&running, 1}));
+  EXPECT_FALSE(supply_.should_wait(prompt_tokens(20, 2, 10), {&running, 1}));
 }
 
 // What a running request has in common with it says nothing about a kept one.
 TEST_F(CacheSupplyTest, AKeptCacheGivesWhatItSharesItself) {
-  answer(tokens(500, 1, 10));
-  std::vector<TokenId> other = tokens(600, 2, 10);
+  answer(prompt_tokens(500, 1, 10));
+  std::vector<TokenId> other = prompt_tokens(600, 2, 10);
   std::unique_ptr<KvCache> cache = start(other);
   cache->set_length(100);
   RunningPrefix running{other, 610, cache.get()};
-  EXPECT_EQ(start(tokens(600, 3, 10), {&running, 1})->length(), 500u);
+  EXPECT_EQ(start(prompt_tokens(600, 3, 10), {&running, 1})->length(), 500u);
 }
 
 TEST_F(CacheSupplyTest, MemoryOfWhatIsKeptIsForThoseThatNeedIt) {
-  for (TokenId other : {1, 2, 3}) answer(tokens(0, other, 2500));
+  for (TokenId other : {1, 2, 3}) answer(prompt_tokens(0, other, 2500));
   EXPECT_EQ(supply_.kept().blocks(), 30u);
-  std::unique_ptr<KvCache> first = start(tokens(0, 4, 4000));
+  std::unique_ptr<KvCache> first = start(prompt_tokens(0, 4, 4000));
   compute(*first, 4000);
-  std::unique_ptr<KvCache> second = start(tokens(0, 5, 4096));
+  std::unique_ptr<KvCache> second = start(prompt_tokens(0, 5, 4096));
   compute(*second, 4096);
   EXPECT_LE(supply_.kept().blocks(), 1u);
-  std::unique_ptr<KvCache> third = start(tokens(0, 6, 4096));
+  std::unique_ptr<KvCache> third = start(prompt_tokens(0, 6, 4096));
   EXPECT_FALSE(supply_.extend(*third, 4096).ok());
   std::vector<KvBlock> blocks;
-  EXPECT_FALSE(supply_.start(tokens(0, 7, 10), {}, &blocks).ok());
+  EXPECT_FALSE(supply_.start(prompt_tokens(0, 7, 10), {}, &blocks).ok());
 }
 
 TEST_F(CacheSupplyTest, WithoutRecurrentLayersNothingStops) {
@@ -133,14 +133,14 @@ TEST_F(RecurrentSupplyTest, StopsWhereOthersMayBegin) {
 }
 
 TEST_F(RecurrentSupplyTest, TheSecondThatPartsMakesTheCheckpoint) {
-  answer(tokens(600, 1, 300));
-  std::vector<TokenId> second = tokens(600, 2, 300);
+  answer(prompt_tokens(600, 1, 300));
+  std::vector<TokenId> second = prompt_tokens(600, 2, 300);
   std::unique_ptr<KvCache> cache = start(second);
   EXPECT_EQ(cache->length(), 0u);
   EXPECT_EQ(fork_, 600u);
   compute(*cache, 600);
   ASSERT_TRUE(supply_.keep(second, *cache, CheckpointKind::kLasting).ok());
-  EXPECT_EQ(start(tokens(600, 3, 10))->length(), 600u);
+  EXPECT_EQ(start(prompt_tokens(600, 3, 10))->length(), 600u);
   EXPECT_EQ(fork_, 0u);
 }
 

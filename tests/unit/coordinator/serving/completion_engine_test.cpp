@@ -22,7 +22,7 @@ using test::ask;
 using test::run_to_end;
 using test::submit;
 
-EngineOptions some_options() {
+EngineOptions engine_options() {
   EngineOptions options;
   options.kv_type = KvType::kF32;
   options.context = 512;
@@ -46,7 +46,7 @@ CompletionRequest ask_chat(const std::string& text, uint32_t max_tokens) {
 
 TEST(CompletionEngine, TellsEachRequestItsOwnStory) {
   Rig rig("qwen3moe");
-  EngineOptions options = some_options();
+  EngineOptions options = engine_options();
   options.prefill_chunk = 16;
   auto engine = rig.make(options);
   CompletionRequest first = ask(rig.prompt(1, 40), 6);
@@ -72,7 +72,7 @@ TEST(CompletionEngine, TellsEachRequestItsOwnStory) {
 
 TEST(CompletionEngine, RefusesWhatCannotBeAnswered) {
   Rig rig("qwen3moe");
-  auto engine = rig.make(some_options());
+  auto engine = rig.make(engine_options());
   auto fault = [&](const CompletionRequest& request) {
     auto told = submit(*engine, request);
     run_to_end(*engine);
@@ -106,7 +106,7 @@ TEST(CompletionEngine, RefusesWhatCannotBeAnswered) {
 
 TEST(CompletionEngine, ItsQueueIsBounded) {
   Rig rig("qwen3moe");
-  EngineOptions options = some_options();
+  EngineOptions options = engine_options();
   options.most_active = 1;
   options.most_waiting = 2;
   auto engine = rig.make(options);
@@ -125,7 +125,7 @@ TEST(CompletionEngine, ItsQueueIsBounded) {
 
 TEST(CompletionEngine, CancelEndsWhatWaitsAndWhatIsUnderWay) {
   Rig rig("qwen3moe");
-  EngineOptions options = some_options();
+  EngineOptions options = engine_options();
   options.most_active = 1;
   options.prefill_chunk = 8;
   auto engine = rig.make(options);
@@ -152,7 +152,7 @@ TEST(CompletionEngine, CancelEndsWhatWaitsAndWhatIsUnderWay) {
 TEST(CompletionEngine, LaterRequestsBeginWhereEarlierOnesWere) {
   for (const char* name : {"qwen3moe", "qwen3next"}) {
     Rig rig(name);
-    EngineOptions options = some_options();
+    EngineOptions options = engine_options();
     options.kv_bytes = 1 << 28;
     auto engine = rig.make(options);
     std::vector<TokenId> conversation = rig.prompt(1, 150);
@@ -172,7 +172,7 @@ TEST(CompletionEngine, LaterRequestsBeginWhereEarlierOnesWere) {
 // Concurrent requests with a common prefix share one prefill: the later ones wait and copy it.
 TEST(CompletionEngine, RequestsThatBeginAlikeShareThePrefill) {
   Rig rig("qwen3moe");
-  EngineOptions options = some_options();
+  EngineOptions options = engine_options();
   options.kv_bytes = 1 << 28;
   options.prefill_chunk = 32;
   auto engine = rig.make(options);
@@ -195,7 +195,7 @@ TEST(CompletionEngine, RequestsThatBeginAlikeShareThePrefill) {
 // one, the third begins there.
 TEST(CompletionEngine, RecurrentStatesAreKeptWhereHelpersPart) {
   Rig rig("qwen3next");
-  EngineOptions options = some_options();
+  EngineOptions options = engine_options();
   options.kv_bytes = 1 << 28;
   auto engine = rig.make(options);
   std::vector<uint32_t> cached;
@@ -213,7 +213,7 @@ TEST(CompletionEngine, RecurrentStatesAreKeptWhereHelpersPart) {
 
 TEST(CompletionEngine, MemoryThatRunsOutSendsTheLastOneBack) {
   Rig rig("qwen3moe");
-  EngineOptions options = some_options();
+  EngineOptions options = engine_options();
   options.context = 768;
   options.kv_bytes = 4 * KvPrice(rig.solo().config(), KvType::kF32).of(256);
   auto engine = rig.make(options);
@@ -246,7 +246,7 @@ TEST(CompletionEngine, ABadRowFailsItsOwnRequest) {
   Forward forward(*model, kernels, pool);
   Forward* const forwards[] = {&forward};
   ManualClock clock;
-  CompletionEngine engine({*model, forwards, executor, clock, nullptr}, some_options());
+  CompletionEngine engine({*model, forwards, executor, clock, nullptr}, engine_options());
   CompletionRequest request = ask({7, 8, 9}, 5);
   request.sampling.logit_bias = {{kBadToken, -100}};
   auto alone = submit(engine, request);
@@ -266,7 +266,7 @@ TEST(CompletionEngine, ABadRowFailsItsOwnRequest) {
 
 TEST(CompletionEngine, SpeaksThroughTheTemplateAndEncodesLikeIt) {
   Rig rig("qwen3moe");
-  auto engine = rig.make(some_options());
+  auto engine = rig.make(engine_options());
   CompletionRequest request = ask_chat("Hello", 6);
   auto told = submit(*engine, request);
   run_to_end(*engine);
@@ -288,7 +288,7 @@ TEST(CompletionEngine, SpeaksThroughTheTemplateAndEncodesLikeIt) {
 
 TEST(CompletionEngine, ComputesThePromptAloneIfAskedTo) {
   Rig rig("qwen3moe");
-  auto engine = rig.make(some_options());
+  auto engine = rig.make(engine_options());
   CompletionRequest request = ask(rig.prompt(1, 50), 5);
   request.prompt_only = true;
   auto told = submit(*engine, request);
@@ -303,7 +303,7 @@ TEST(CompletionEngine, ComputesThePromptAloneIfAskedTo) {
 
 TEST(CompletionEngine, TakesRequestsFromOtherThreads) {
   Rig rig("qwen3moe");
-  auto engine = rig.make(some_options());
+  auto engine = rig.make(engine_options());
   CompletionRequest request = ask(rig.prompt(1, 20), 5);
   std::vector<TokenId> expected = rig.alone(request);
   std::atomic<bool> stop{false};
@@ -357,7 +357,7 @@ Plan make_plan(const Rig& rig, CounterRandom random, uint64_t* draws) {
     plan.requests.push_back(std::move(request));
   }
   uint64_t chunk_bytes = KvPrice(rig.config(), KvType::kF32).of(256);
-  plan.options = some_options();
+  plan.options = engine_options();
   plan.options.prefill_chunk = 1 + draw(60);
   plan.options.most_active = 1 + draw(8);
   plan.options.kv_bytes = chunk_bytes * (2 + draw(6));
@@ -367,17 +367,17 @@ Plan make_plan(const Rig& rig, CounterRandom random, uint64_t* draws) {
   return plan;
 }
 
-struct Asked {
+struct AskedEngine {
   size_t request = 0;
   CompletionId id = 0;
   std::shared_ptr<RecordedAnswer> told;
 };
 
 // Asks for all of them, cancels some, and asks for some of these again.
-std::vector<Asked> answer_all(CompletionEngine& engine, const Plan& plan, CounterRandom random,
-                              uint64_t* draws) {
+std::vector<AskedEngine> answer_all(CompletionEngine& engine, const Plan& plan,
+                                    CounterRandom random, uint64_t* draws) {
   auto draw = [&](uint64_t below) { return random.bits(++*draws) % below; };
-  std::vector<Asked> asked;
+  std::vector<AskedEngine> asked;
   auto ask_for = [&](size_t request) {
     auto told = std::make_shared<RecordedAnswer>();
     asked.push_back({request, engine.submit(plan.requests[request], told), told});
@@ -386,7 +386,7 @@ std::vector<Asked> answer_all(CompletionEngine& engine, const Plan& plan, Counte
   for (bool busy = true; busy || next < plan.requests.size();) {
     if (next < plan.requests.size() && draw(20) == 0) ask_for(next++);
     if (!asked.empty() && draw(150) == 0) {
-      const Asked& one = asked[draw(asked.size())];
+      const AskedEngine& one = asked[draw(asked.size())];
       engine.cancel(one.id);
       if (asked.size() < 16 && draw(2) == 0) ask_for(one.request);
     }
@@ -408,14 +408,14 @@ TEST_P(AnyCompany, ChangesNoToken) {
     Plan plan = make_plan(rig, random, &draws);
     plan.context_bytes = rig.bytes_of_context();
     MemoryStorage disk;
-    std::vector<Asked> asked;
+    std::vector<AskedEngine> asked;
     // What the first engine leaves, the second one finds.
     for (int round = 0; round < 2; ++round) {
       std::unique_ptr<PrefixStore> store;
       if (plan.spills) store = rig.open_store(disk, plan.disk_bytes);
       plan.options.store = store.get();
       auto engine = rig.make(plan.options, plan.two_steps);
-      for (Asked& one : answer_all(*engine, plan, random, &draws)) asked.push_back(one);
+      for (AskedEngine& one : answer_all(*engine, plan, random, &draws)) asked.push_back(one);
       EXPECT_EQ(engine->reserved_bytes(), 0u);
       engine->save();
       if (store == nullptr) continue;
@@ -424,7 +424,7 @@ TEST_P(AnyCompany, ChangesNoToken) {
     }
     std::vector<std::vector<TokenId>> alone;
     for (const CompletionRequest& request : plan.requests) alone.push_back(rig.alone(request));
-    for (const Asked& one : asked) {
+    for (const AskedEngine& one : asked) {
       ASSERT_TRUE(one.told->finished);
       std::vector<TokenId> expected = alone[one.request];
       bool was_cancelled = one.told->finished->reason == FinishReason::kCancelled;

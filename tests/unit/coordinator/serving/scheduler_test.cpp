@@ -20,7 +20,7 @@ using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
 // One byte a position: a chunk costs 256.
-SchedulerOptions some_options() {
+SchedulerOptions scheduler_options() {
   SchedulerOptions options;
   options.prefill_chunk = 100;
   options.prefill_beside = 10;
@@ -31,7 +31,7 @@ SchedulerOptions some_options() {
   return options;
 }
 
-struct Asked {
+struct AskedScheduler {
   CompletionId id;
   uint32_t tokens = 10;
   std::string user = {};
@@ -42,7 +42,7 @@ struct Asked {
 class SchedulerTest : public testing::Test {
  protected:
   void use(const SchedulerOptions& options) { scheduler_ = Scheduler(options); }
-  std::optional<uint32_t> enqueue(const Asked& asked) {
+  std::optional<uint32_t> enqueue(const AskedScheduler& asked) {
     return scheduler_.enqueue({asked.id, asked.user, asked.background, asked.tokens, asked.most});
   }
   std::optional<CompletionId> next() {
@@ -52,7 +52,7 @@ class SchedulerTest : public testing::Test {
     while (auto id = next()) scheduler_.start(*id, 0, due);
   }
   // A request whose prompt is computed, and that answers.
-  void start_answering(const Asked& asked) {
+  void start_answering(const AskedScheduler& asked) {
     ASSERT_TRUE(enqueue(asked));
     scheduler_.start(asked.id, asked.tokens - 1, 1);
     while (scheduler_.is_due(asked.id)) {
@@ -69,7 +69,7 @@ class SchedulerTest : public testing::Test {
     if (more > 0 && !scheduler_.is_due(rows.id)) scheduler_.go_on(rows.id, more, true);
   }
 
-  Scheduler scheduler_{some_options()};
+  Scheduler scheduler_{scheduler_options()};
 };
 
 TEST_F(SchedulerTest, AnswersComeBeforeAShareOfPrompts) {
@@ -94,7 +94,7 @@ TEST_F(SchedulerTest, ShortPromptsShareAStep) {
 }
 
 TEST_F(SchedulerTest, TwoStepsHaveHalfOfTheAnswersEach) {
-  SchedulerOptions options = some_options();
+  SchedulerOptions options = scheduler_options();
   options.steps = 2;
   use(options);
   for (CompletionId id = 1; id <= 4; ++id) start_answering({id});
@@ -108,7 +108,7 @@ TEST_F(SchedulerTest, TwoStepsHaveHalfOfTheAnswersEach) {
 }
 
 TEST_F(SchedulerTest, AFreeStepTakesThePrompt) {
-  SchedulerOptions options = some_options();
+  SchedulerOptions options = scheduler_options();
   options.steps = 2;
   use(options);
   start_answering({1});
@@ -142,7 +142,7 @@ TEST_F(SchedulerTest, UsersTakeTurns) {
 }
 
 TEST_F(SchedulerTest, TheQueueIsBoundedAndTakesUsersInTurn) {
-  SchedulerOptions options = some_options();
+  SchedulerOptions options = scheduler_options();
   options.most_active = 2;
   options.most_waiting = 3;
   use(options);
@@ -180,7 +180,7 @@ TEST_F(SchedulerTest, BackgroundWaitsButNotForEver) {
 
 // A chunk of positions costs 256, and there are three.
 TEST_F(SchedulerTest, MemoryDecidesWhoStarts) {
-  SchedulerOptions options = some_options();
+  SchedulerOptions options = scheduler_options();
   options.budget = 3 * 256;
   use(options);
   ASSERT_TRUE(enqueue({1, 300, "", false, 310}));
@@ -198,7 +198,7 @@ TEST_F(SchedulerTest, MemoryDecidesWhoStarts) {
 // Five blocks, of which two begin all of them: three requests fit, where alone each would take
 // three.
 TEST_F(SchedulerTest, WhatRequestsShareIsPaidOnce) {
-  SchedulerOptions options = some_options();
+  SchedulerOptions options = scheduler_options();
   options.budget = 5 * 256;
   uint64_t held = 0;
   options.held_bytes = [&held] { return held; };
@@ -229,7 +229,7 @@ TEST_F(SchedulerTest, WhatRequestsShareIsPaidOnce) {
 
 // Sent back for one that waits, it does not start again before that one has.
 TEST_F(SchedulerTest, BackgroundDoesNotStartWhileOthersWait) {
-  SchedulerOptions options = some_options();
+  SchedulerOptions options = scheduler_options();
   options.budget = 2 * 256;
   use(options);
   ASSERT_TRUE(enqueue({1, 300, "", true, 310}));
@@ -250,7 +250,7 @@ TEST_F(SchedulerTest, BackgroundDoesNotStartWhileOthersWait) {
 
 // Both have two chunks of positions; the fifth chunk does not exist.
 TEST_F(SchedulerTest, TheLastOneGivesItsMemoryBack) {
-  SchedulerOptions options = some_options();
+  SchedulerOptions options = scheduler_options();
   options.budget = 4 * 256;
   use(options);
   ASSERT_TRUE(enqueue({1, 250, "", false, 900}));
@@ -280,7 +280,7 @@ TEST_F(SchedulerTest, EveryRequestEndsWithinTheBudget) {
     CounterRandom random(seed);
     uint64_t draws = 0;
     auto draw = [&](uint64_t below) { return static_cast<uint32_t>(random.bits(++draws) % below); };
-    SchedulerOptions options = some_options();
+    SchedulerOptions options = scheduler_options();
     options.steps = 1 + draw(2);
     options.most_active = 1 + draw(6);
     options.budget = 256 * (5 + draw(4));
@@ -296,8 +296,8 @@ TEST_F(SchedulerTest, EveryRequestEndsWithinTheBudget) {
       if (last < 40 && draw(4) == 0) {
         uint32_t tokens = 1 + draw(600);
         uint32_t answer = 1 + draw(600);
-        Asked asked{last + 1, tokens, std::string(1, "abc"[draw(3)]), draw(4) == 0,
-                    tokens + answer};
+        AskedScheduler asked{last + 1, tokens, std::string(1, "abc"[draw(3)]), draw(4) == 0,
+                             tokens + answer};
         if (enqueue(asked)) {
           answers[++last] = answer;
           positions[last] = tokens;

@@ -48,7 +48,7 @@ class PipeFile final : public ReadableFile {
   uint64_t size_;
 };
 
-ByteVector random_bytes(size_t size) {
+ByteVector random_blocks(size_t size) {
   ByteVector bytes(size);
   SeededEntropy(size).fill(bytes);
   return bytes;
@@ -133,7 +133,7 @@ struct ScatteredReads {
 TEST_P(AnyBlockReader, ReadsWhatTheFilesHold) {
   open(4);
   if (reader_ == nullptr) return;
-  ByteVector data = random_bytes(kMiB + 12345);
+  ByteVector data = random_blocks(kMiB + 12345);
   test::TemporaryDirectory directory;
   auto disk = make_system_storage();
   MemoryStorage memory;
@@ -265,7 +265,7 @@ TEST_P(AnyBlockReader, NoticesFilesThatShrank) {
   auto storage = make_system_storage();
   std::string path = directory / "file";
   for (ReadMode mode : {ReadMode::kBuffered, ReadMode::kDirect}) {
-    ASSERT_TRUE(storage->write_atomic(path, random_bytes(20'000)).ok());
+    ASSERT_TRUE(storage->write_atomic(path, random_blocks(20'000)).ok());
     auto file = storage->open(path, mode);
     ASSERT_TRUE(file.ok());
     std::filesystem::resize_file(path, 9000);
@@ -296,7 +296,7 @@ class BusyFile final : public ReadableFile {
   uint64_t direct_alignment() const override { return 1; }
   Status read_at(uint64_t /*offset*/, MutableByteSpan /*out*/) const override {
     begun_.count_down();
-    ByteVector work = random_bytes(8 * kMiB);
+    ByteVector work = random_blocks(8 * kMiB);
     finished_ = !work.empty();
     return {};
   }
@@ -322,7 +322,7 @@ TEST_P(AnyBlockReader, WaitsForTheDeviceBeforeItEnds) {
 
 TEST_P(AnyBlockReader, EndsWithReadsNobodyCollected) {
   MemoryStorage storage;
-  ByteVector data = random_bytes(64 * kKiB);
+  ByteVector data = random_blocks(64 * kKiB);
   ASSERT_TRUE(storage.write_atomic("file", data).ok());
   auto file = storage.open("file", ReadMode::kDirect);
   for (int round = 0; round < 20; ++round) {

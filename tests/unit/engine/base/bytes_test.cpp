@@ -5,14 +5,14 @@
 namespace potluck {
 namespace {
 
-ByteVector bytes_of(std::initializer_list<int> values) {
+ByteVector bytes_from(std::initializer_list<int> values) {
   ByteVector bytes;
   for (int value : values) bytes.push_back(static_cast<std::byte>(value));
   return bytes;
 }
 
 TEST(ByteReader, ReadsLittleEndianValuesAtAnyAlignment) {
-  ByteVector bytes = bytes_of({0x7f, 0x34, 0x12, 0x78, 0x56, 0x34, 0x12, 0xff, 0xff, 0xff, 0xff});
+  ByteVector bytes = bytes_from({0x7f, 0x34, 0x12, 0x78, 0x56, 0x34, 0x12, 0xff, 0xff, 0xff, 0xff});
   ByteReader reader(bytes);
   EXPECT_EQ(*reader.read<uint8_t>(), 0x7f);
   EXPECT_EQ(*reader.read<uint16_t>(), 0x1234);
@@ -23,7 +23,7 @@ TEST(ByteReader, ReadsLittleEndianValuesAtAnyAlignment) {
 }
 
 TEST(ByteReader, RefusesToReadPastTheEndAndStaysWhereItIs) {
-  ByteVector bytes = bytes_of({1, 2, 3});
+  ByteVector bytes = bytes_from({1, 2, 3});
   ByteReader reader(bytes);
   ASSERT_TRUE(reader.read<uint8_t>().ok());
   auto value = reader.read<uint32_t>();
@@ -35,7 +35,7 @@ TEST(ByteReader, RefusesToReadPastTheEndAndStaysWhereItIs) {
 }
 
 TEST(ByteReader, TakesViewsAndRefusesLengthsThatWouldWrapAround) {
-  ByteVector bytes = bytes_of({1, 2, 3, 4});
+  ByteVector bytes = bytes_from({1, 2, 3, 4});
   ByteReader reader(bytes);
   auto head = reader.take(1);
   ASSERT_TRUE(head.ok());

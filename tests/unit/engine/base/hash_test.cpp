@@ -7,13 +7,13 @@
 namespace potluck {
 namespace {
 
-struct Vector {
+struct HashVector {
   std::string message;
   std::string digest;
 };
 
 // FIPS 180-4's examples and its test of a million letters.
-std::vector<Vector> known_vectors() {
+std::vector<HashVector> known_vectors() {
   return {
       {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
       {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
@@ -25,7 +25,7 @@ std::vector<Vector> known_vectors() {
 }
 
 TEST(Sha256, AgreesWithTheStandardsVectors) {
-  for (const Vector& vector : known_vectors()) {
+  for (const HashVector& vector : known_vectors()) {
     EXPECT_EQ(sha256(as_bytes(vector.message)).hex(), vector.digest);
   }
 }

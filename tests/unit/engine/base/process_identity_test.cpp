@@ -60,7 +60,7 @@ TEST(ProcessIdentity, ThisProcessHasOne) {
 
 // In a process of its own: limits cannot be raised again.
 template <class Check>
-void in_child(rlim_t soft, rlim_t hard, const Check& check) {
+void in_limited_child(rlim_t soft, rlim_t hard, const Check& check) {
   pid_t child = fork();
   if (child == 0) {
     rlimit limit{soft, hard};
@@ -73,7 +73,7 @@ void in_child(rlim_t soft, rlim_t hard, const Check& check) {
 }
 
 TEST(DescriptorLimit, TheSoftLimitIsRaisedToTheHardOne) {
-  in_child(64, 512, [] {
+  in_limited_child(64, 512, [] {
     if (require_descriptors(100, "a test").ok()) return false;
     raise_descriptor_limit();
     return require_descriptors(100, "a test").ok() && free_descriptors() > 400;
@@ -81,7 +81,7 @@ TEST(DescriptorLimit, TheSoftLimitIsRaisedToTheHardOne) {
 }
 
 TEST(DescriptorLimit, AHardLimitThatIsTooLowIsNamed) {
-  in_child(64, 64, [] {
+  in_limited_child(64, 64, [] {
     raise_descriptor_limit();
     Status enough = require_descriptors(100, "a test");
     return !enough && enough.error().message.find("a test needs 100") == 0 &&

@@ -17,13 +17,13 @@ std::array<uint8_t, kSize> from_hex(std::string_view hex) {
 }
 
 // RFC 8032, section 7.1.
-struct Vector {
+struct SignatureVector {
   std::string_view secret;
   std::string_view public_key;
   std::string_view message;  // raw bytes
   std::string_view signature;
 };
-constexpr Vector kVectors[] = {
+constexpr SignatureVector kVectors[] = {
     {"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
      "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
      "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b"
@@ -42,7 +42,7 @@ constexpr Vector kVectors[] = {
 };
 
 TEST(Signature, MatchesTheStandardsVectors) {
-  for (const Vector& vector : kVectors) {
+  for (const SignatureVector& vector : kVectors) {
     SigningKey key(from_hex<32>(vector.secret));
     EXPECT_EQ(key.public_key(), from_hex<32>(vector.public_key));
     Signature signature = key.sign(as_bytes(vector.message));

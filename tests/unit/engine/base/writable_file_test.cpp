@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 
-ByteVector random_bytes(uint64_t seed, size_t size) {
+ByteVector seeded_bytes(uint64_t seed, size_t size) {
   ByteVector bytes(size);
   SeededEntropy(seed).fill(bytes);
   return bytes;
@@ -49,7 +49,7 @@ INSTANTIATE_TEST_SUITE_P(Storage, AnyWritableFile,
 
 TEST_P(AnyWritableFile, IsCreatedEmptyAndKeepsItsContent) {
   EXPECT_EQ(file_->size(), 0u);
-  ByteVector data = random_bytes(1, 2 * kPage);
+  ByteVector data = seeded_bytes(1, 2 * kPage);
   ASSERT_TRUE(file_->write_at(0, data));
   EXPECT_EQ(file_->size(), 2 * kPage);
   ASSERT_TRUE(file_->sync());
@@ -59,9 +59,9 @@ TEST_P(AnyWritableFile, IsCreatedEmptyAndKeepsItsContent) {
 }
 
 TEST_P(AnyWritableFile, WritesInPlaceAndBeyondTheEnd) {
-  ByteVector expected = random_bytes(2, 4 * kPage);
+  ByteVector expected = seeded_bytes(2, 4 * kPage);
   ASSERT_TRUE(file_->write_at(0, expected));
-  ByteVector middle = random_bytes(3, kPage);
+  ByteVector middle = seeded_bytes(3, kPage);
   ASSERT_TRUE(file_->write_at(kPage, middle));
   std::copy(middle.begin(), middle.end(), expected.begin() + kPage);
   ASSERT_TRUE(file_->write_at(6 * kPage, middle));
@@ -72,7 +72,7 @@ TEST_P(AnyWritableFile, WritesInPlaceAndBeyondTheEnd) {
 
 // Longer than the buffer through which unaligned memory is written.
 TEST_P(AnyWritableFile, TakesMemoryOfAnyAlignment) {
-  ByteVector data = random_bytes(4, 5 * kMiB + kPage);
+  ByteVector data = seeded_bytes(4, 5 * kMiB + kPage);
   Buffer memory(data.size() + kPage);
   for (size_t shift : {size_t{0}, size_t{1}, size_t{8}}) {
     std::copy(data.begin(), data.end(), memory.data() + shift);
@@ -83,7 +83,7 @@ TEST_P(AnyWritableFile, TakesMemoryOfAnyAlignment) {
 }
 
 TEST_P(AnyWritableFile, HolesReadAsZerosAndKeepTheSize) {
-  ByteVector expected = random_bytes(5, 8 * kPage);
+  ByteVector expected = seeded_bytes(5, 8 * kPage);
   ASSERT_TRUE(file_->write_at(0, expected));
   Status punched = file_->punch(2 * kPage, 3 * kPage);
   if (!punched && punched.error().code == ErrorCode::kUnsupported) {
@@ -97,20 +97,20 @@ TEST_P(AnyWritableFile, HolesReadAsZerosAndKeepTheSize) {
 
 TEST_P(AnyWritableFile, ReservesCutsAndLengthens) {
   ASSERT_TRUE(file_->allocate(0, 4 * kPage));
-  ASSERT_TRUE(file_->write_at(0, random_bytes(6, kPage)));
+  ASSERT_TRUE(file_->write_at(0, seeded_bytes(6, kPage)));
   ASSERT_TRUE(file_->resize(kPage));
-  EXPECT_EQ(content(), random_bytes(6, kPage));
+  EXPECT_EQ(content(), seeded_bytes(6, kPage));
   ASSERT_TRUE(file_->resize(3 * kPage));
   EXPECT_EQ(file_->size(), 3 * kPage);
-  ByteVector expected = random_bytes(6, kPage);
+  ByteVector expected = seeded_bytes(6, kPage);
   expected.resize(3 * kPage);
   EXPECT_EQ(content(), expected);
 }
 
 TEST_P(AnyWritableFile, ReadersSeeWhatIsAppendedAfterTheyOpened) {
-  ASSERT_TRUE(file_->write_at(0, random_bytes(7, kPage)));
+  ASSERT_TRUE(file_->write_at(0, seeded_bytes(7, kPage)));
   auto reader = storage_->open(path_, ReadMode::kDirect).value();
-  ByteVector later = random_bytes(8, 2 * kPage);
+  ByteVector later = seeded_bytes(8, 2 * kPage);
   ASSERT_TRUE(file_->write_at(kPage, later));
   Buffer memory(2 * kMiB);
   MutableByteSpan out = memory.span().first(2 * kPage);
@@ -123,7 +123,7 @@ TEST(WritableFileOnDisk, HolesGiveSpaceBack) {
   test::TemporaryDirectory directory;
   auto storage = make_system_storage();
   auto file = storage->open_writable(directory / "file", WriteMode::kDirect).value();
-  ASSERT_TRUE(file->write_at(0, random_bytes(1, 1 * kMiB)));
+  ASSERT_TRUE(file->write_at(0, seeded_bytes(1, 1 * kMiB)));
   ASSERT_TRUE(file->sync());
   struct stat before = {};
   ASSERT_EQ(::stat((directory / "file").c_str(), &before), 0);
@@ -151,13 +151,13 @@ class MemoryFaults : public ::testing::Test {
 
   MemoryStorage storage_;
   std::unique_ptr<WritableFile> file_;
-  ByteVector old_ = random_bytes(1, 8 * kPage);
-  ByteVector new_ = random_bytes(2, 8 * kPage);
+  ByteVector old_ = seeded_bytes(1, 8 * kPage);
+  ByteVector new_ = seeded_bytes(2, 8 * kPage);
 };
 
 TEST_F(MemoryFaults, AFullDiskTakesWhatFits) {
   storage_.set_capacity(10 * kPage);
-  Status full = file_->write_at(8 * kPage, random_bytes(3, 3 * kPage));
+  Status full = file_->write_at(8 * kPage, seeded_bytes(3, 3 * kPage));
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().code, ErrorCode::kLimit);
   EXPECT_EQ(file_->size(), 10 * kPage);

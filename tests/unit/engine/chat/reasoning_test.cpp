@@ -6,11 +6,11 @@
 namespace potluck {
 namespace {
 
-constexpr ReasoningMarks kThink{"<think>", "</think>"};
+constexpr ReasoningMarks kThinkMarks{"<think>", "</think>"};
 
 // "reasoning|content", the text pushed in pieces of `size` bytes.
-std::string split(std::optional<ReasoningMarks> marks, std::string_view prompt,
-                  std::string_view text, size_t size) {
+std::string split_reasoning(std::optional<ReasoningMarks> marks, std::string_view prompt,
+                            std::string_view text, size_t size) {
   ReasoningSplitter splitter(marks, prompt);
   SplitReasoning all;
   for (size_t at = 0; at <= text.size(); at += size) {
@@ -44,14 +44,15 @@ TEST(ReasoningSplitter, EveryCutGivesTheSame) {
            {"", "<think>a</think>b</think>c", "a|b</think>c"},
        }) {
     for (size_t size = 1; size <= 9; ++size) {
-      EXPECT_EQ(split(kThink, c.prompt, c.text, size), c.expected) << c.text << " by " << size;
+      EXPECT_EQ(split_reasoning(kThinkMarks, c.prompt, c.text, size), c.expected)
+          << c.text << " by " << size;
     }
   }
-  EXPECT_EQ(split(std::nullopt, "<think>", "<think>a</think>", 3), "|<think>a</think>");
+  EXPECT_EQ(split_reasoning(std::nullopt, "<think>", "<think>a</think>", 3), "|<think>a</think>");
 }
 
 TEST(ReasoningSplitter, GivesWhatIsCertainAtOnce) {
-  ReasoningSplitter splitter(kThink, "");
+  ReasoningSplitter splitter(kThinkMarks, "");
   EXPECT_EQ(splitter.push("<think>ab").reasoning, "ab");
   EXPECT_EQ(splitter.push(" c").reasoning, " c");
   EXPECT_EQ(splitter.push("\n</th").reasoning, "");

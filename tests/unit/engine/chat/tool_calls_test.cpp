@@ -23,7 +23,7 @@ std::string shown(const JsonValue& value) {
 }
 
 // "content|name{arguments}..", the text pushed in pieces of `size` bytes.
-std::string split(std::string_view text, size_t size) {
+std::string split_calls(std::string_view text, size_t size) {
   ToolCallSplitter splitter(kHermes);
   std::string content;
   std::string calls;
@@ -59,7 +59,7 @@ TEST(ToolCallSplitter, EveryCutGivesTheSame) {
   };
   for (const auto& [text, expected] : cases) {
     for (size_t size = 1; size <= text.size() + 1; ++size) {
-      EXPECT_EQ(split(text, size), expected) << text << " by " << size;
+      EXPECT_EQ(split_calls(text, size), expected) << text << " by " << size;
     }
   }
 }

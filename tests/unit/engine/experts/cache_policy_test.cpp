@@ -192,15 +192,15 @@ TEST(CachePolicy, HoldsWhatItWasGivenOnRandomTraces) {
 
 // --- against other policies ---
 
-constexpr uint32_t kLayers = 12;
+constexpr uint32_t kTraceLayers = 12;
 constexpr uint32_t kExperts = 64;
 
 // Experts by Zipf's law; in every layer two of them change their ranks every `period` tokens, a
 // popular one and any other.
 test::RouteTrace zipf_with_drift(uint64_t seed, double exponent, uint32_t period) {
   CounterRandom random(seed);
-  test::RouteTrace trace{"zipf", kLayers, kExperts, {}};
-  std::vector<std::vector<uint32_t>> ranks(kLayers);
+  test::RouteTrace trace{"zipf", kTraceLayers, kExperts, {}};
+  std::vector<std::vector<uint32_t>> ranks(kTraceLayers);
   for (auto& rank : ranks) {
     for (uint32_t expert = 0; expert < kExperts; ++expert) rank.push_back(expert);
   }
@@ -216,7 +216,7 @@ test::RouteTrace zipf_with_drift(uint64_t seed, double exponent, uint32_t period
     return i;
   };
   for (uint32_t token = 0; token < 200; ++token) {
-    for (uint32_t layer = 0; layer < kLayers; ++layer) {
+    for (uint32_t layer = 0; layer < kTraceLayers; ++layer) {
       if (token % period == 0) {
         std::swap(ranks[layer][pick()], ranks[layer][random.bits(++draw) % kExperts]);
       }
@@ -234,9 +234,9 @@ test::RouteTrace zipf_with_drift(uint64_t seed, double exponent, uint32_t period
 
 // Every expert in turn, again and again: the worst case of least recently used.
 test::RouteTrace loop() {
-  test::RouteTrace trace{"loop", kLayers, kExperts, {}};
+  test::RouteTrace trace{"loop", kTraceLayers, kExperts, {}};
   for (uint32_t token = 0; token < 200; ++token) {
-    for (uint32_t layer = 0; layer < kLayers; ++layer) {
+    for (uint32_t layer = 0; layer < kTraceLayers; ++layer) {
       trace.steps.push_back({layer, {token % 16, (token + 1) % 16}});
     }
   }
@@ -246,9 +246,9 @@ test::RouteTrace loop() {
 // A few experts that are always used, among others that are used once.
 test::RouteTrace scan(uint64_t seed) {
   CounterRandom random(seed);
-  test::RouteTrace trace{"scan", kLayers, kExperts, {}};
+  test::RouteTrace trace{"scan", kTraceLayers, kExperts, {}};
   for (uint32_t token = 0; token < 200; ++token) {
-    for (uint32_t layer = 0; layer < kLayers; ++layer) {
+    for (uint32_t layer = 0; layer < kTraceLayers; ++layer) {
       uint32_t hot = static_cast<uint32_t>(random.bits(token, layer) % 4);
       trace.steps.push_back({layer, {hot, 4 + (token * 7 + layer) % (kExperts - 4)}});
     }

@@ -18,7 +18,7 @@ using test::SourceMatrix;
 
 using T = TensorType;
 
-const FixtureLayer kLayers[] = {
+const FixtureLayer kCutLayers[] = {
     {0, 2, {48, 40, T::kF32, T::kF16, T::kBF16, true, {}}},
     {1, 3, {64, 320, T::kQ8_0, T::kQ4_0, T::kQ8_0, false, {}}},
     {3, 2, {256, 768, T::kQ4_K, T::kQ6_K, T::kQ4_K, true, {}}},  // chunks of 96: every phase
@@ -27,8 +27,8 @@ const FixtureLayer kLayers[] = {
     {9, 1, {32, 2048, T::kF16, T::kQ8_0, T::kQ4_0, true, {}}},  // two chunks to a grain
 };
 
-ExpertFixture make_fixture() {
-  return {std::vector<FixtureLayer>(std::begin(kLayers), std::end(kLayers)), 11};
+ExpertFixture make_cut_fixture() {
+  return {std::vector<FixtureLayer>(std::begin(kCutLayers), std::end(kCutLayers)), 11};
 }
 
 void expect_rows(const PanelMatrix& panels, const SourceMatrix& source, uint32_t first_row,
@@ -75,7 +75,7 @@ void expect_grain(const ExpertFixture& fixture, GrainId id) {
 }
 
 TEST(GrainCutter, GrainsDecodeToTheTensors) {
-  ExpertFixture fixture = make_fixture();
+  ExpertFixture fixture = make_cut_fixture();
   for (const ExpertBank& bank : fixture.banks()) {
     for (uint16_t expert = 0; expert < bank.experts; ++expert) {
       for (uint16_t grain = 0; grain < fixture.cutter().plan(bank.layer).grains; ++grain) {
@@ -86,7 +86,7 @@ TEST(GrainCutter, GrainsDecodeToTheTensors) {
 }
 
 TEST(GrainCutter, WholeExpertsAreTheSameBytes) {
-  ExpertFixture fixture = make_fixture();
+  ExpertFixture fixture = make_cut_fixture();
   const GrainCutter& cutter = fixture.cutter();
   for (const ExpertBank& bank : fixture.banks()) {
     for (uint16_t expert = 0; expert < bank.experts; ++expert) {
@@ -103,7 +103,7 @@ TEST(GrainCutter, WholeExpertsAreTheSameBytes) {
 }
 
 TEST(GrainCutter, ManifestHoldsEveryGrainsDigest) {
-  ExpertFixture fixture = make_fixture();
+  ExpertFixture fixture = make_cut_fixture();
   uint64_t last = 0;
   uint64_t total = 0;
   auto manifest = build_manifest(fixture.cutter(), "test model", [&](uint64_t done, uint64_t all) {
@@ -115,7 +115,7 @@ TEST(GrainCutter, ManifestHoldsEveryGrainsDigest) {
   EXPECT_EQ(last, total);
   EXPECT_EQ(manifest->total_bytes(), total);
   EXPECT_EQ(manifest->model_name(), "test model");
-  ASSERT_EQ(manifest->layers().size(), std::size(kLayers));
+  ASSERT_EQ(manifest->layers().size(), std::size(kCutLayers));
   for (const ManifestLayer& layer : manifest->layers()) {
     for (uint16_t expert = 0; expert < layer.experts; ++expert) {
       for (uint16_t grain = 0; grain < layer.plan.grains; ++grain) {
@@ -130,14 +130,14 @@ TEST(GrainCutter, ManifestHoldsEveryGrainsDigest) {
 }
 
 TEST(GrainCutter, KnowsLayersWithoutExperts) {
-  ExpertFixture fixture = make_fixture();
+  ExpertFixture fixture = make_cut_fixture();
   EXPECT_EQ(fixture.cutter().bank(2), nullptr);
   EXPECT_EQ(fixture.cutter().bank(100), nullptr);
   EXPECT_EQ(fixture.cutter().bank(3), &fixture.banks()[2]);
 }
 
 TEST(CheckExpertBank, NamesWhatDoesNotFit) {
-  ExpertFixture fixture = make_fixture();
+  ExpertFixture fixture = make_cut_fixture();
   const ExpertBank good = fixture.banks()[0];
   const GgufTensor& other = *fixture.banks()[1].gate;
   auto message = [&](auto change) {

@@ -11,11 +11,11 @@
 namespace potluck {
 namespace {
 
-constexpr uint64_t kPage = 4096;
+constexpr uint64_t kCrashPage = 4096;
 constexpr uint64_t kQuota = 1 * kMiB;
 
-ByteVector make_grain(uint64_t seed) {
-  ByteVector grain((1 + seed % 3) * kPage);
+ByteVector make_crash_grain(uint64_t seed) {
+  ByteVector grain((1 + seed % 3) * kCrashPage);
   SeededEntropy(seed).fill(grain);
   return grain;
 }
@@ -33,7 +33,7 @@ void work(Storage& storage, Promises* promises) {
   if (!store) return;
   for (uint64_t step = 0; step < 24; ++step) {
     uint64_t seed = step % 7 == 5 ? step - 3 : step;
-    ByteVector grain = make_grain(seed);
+    ByteVector grain = make_crash_grain(seed);
     promises->in_flight = seed;
     if (step % 7 == 5) {
       (*store)->remove(sha256(grain));
@@ -52,7 +52,7 @@ void work(Storage& storage, Promises* promises) {
 }
 
 bool reads_right(GrainStore& store, uint64_t seed) {
-  ByteVector grain = make_grain(seed);
+  ByteVector grain = make_crash_grain(seed);
   ByteVector out(grain.size());
   if (!store.contains(sha256(grain))) return false;
   Status read = store.read(sha256(grain), out);
@@ -65,7 +65,7 @@ void expect_works_on(MemoryStorage& storage) {
   ASSERT_TRUE(store) << store.error().message;
   for (uint64_t seed = 0; seed < 30; ++seed) {
     (void)reads_right(**store, seed);  // forgets what was lost
-    ByteVector grain = make_grain(seed);
+    ByteVector grain = make_crash_grain(seed);
     ASSERT_TRUE((*store)->put(sha256(grain), grain));
   }
   store->reset();

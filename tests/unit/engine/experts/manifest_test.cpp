@@ -10,7 +10,7 @@
 namespace potluck {
 namespace {
 
-ManifestLayer make_layer(uint32_t layer, uint32_t experts, const ExpertShape& shape) {
+ManifestLayer manifest_layer(uint32_t layer, uint32_t experts, const ExpertShape& shape) {
   ManifestLayer made{layer, experts, shape, {}, {}};
   made.grains.resize(uint64_t{experts} * plan_chunks(shape).grains);
   for (size_t i = 0; i < made.grains.size(); ++i) {
@@ -30,15 +30,16 @@ const ExpertShape kFloat{
     48, 40, TensorType::kF32, TensorType::kF16, TensorType::kBF16, true, ExpertActivation::kSwiGlu};
 
 Manifest make_manifest() {
-  return Manifest("storyteller", {make_layer(1, 2, kQuantized), make_layer(4, 3, kFloat)});
+  return Manifest("storyteller", {manifest_layer(1, 2, kQuantized), manifest_layer(4, 3, kFloat)});
 }
 
 // Offsets in the encoding of make_manifest().
 constexpr size_t kArithmetic = 8;
 constexpr size_t kNameLength = 12;
 constexpr size_t kName = 16;
-constexpr size_t kLayers = kName + 11;
-constexpr size_t kLayer = kLayers + 4;  // then experts, hidden, width, three formats, two bytes
+constexpr size_t kLayersOffset = kName + 11;
+constexpr size_t kLayer =
+    kLayersOffset + 4;  // then experts, hidden, width, three formats, two bytes
 
 std::optional<ErrorCode> decode_code(ByteSpan bytes) {
   Result<Manifest> decoded = Manifest::decode(bytes);
@@ -162,8 +163,8 @@ TEST(Manifest, EveryFieldIsChecked) {
   EXPECT_EQ(code_with(kNameLength, UINT32_MAX), ErrorCode::kLimit);
   EXPECT_EQ(code_with(kNameLength, uint32_t{641}), ErrorCode::kLimit);
   EXPECT_EQ(code_with(kName, '\x1b'), ErrorCode::kCorrupt);  // no terminal escapes
-  EXPECT_EQ(code_with(kLayers, UINT32_MAX), ErrorCode::kLimit);
-  EXPECT_EQ(code_with(kLayers, uint32_t{1}), ErrorCode::kCorrupt);  // bytes left over
+  EXPECT_EQ(code_with(kLayersOffset, UINT32_MAX), ErrorCode::kLimit);
+  EXPECT_EQ(code_with(kLayersOffset, uint32_t{1}), ErrorCode::kCorrupt);  // bytes left over
   EXPECT_EQ(code_with(kLayer, limits::kLayers), ErrorCode::kLimit);
   EXPECT_EQ(code_with(kLayer, uint32_t{4}), ErrorCode::kCorrupt);  // the same layer twice
   EXPECT_EQ(code_with(kLayer, uint32_t{5}), ErrorCode::kCorrupt);  // out of order
@@ -199,8 +200,8 @@ TEST(Manifest, ChangedBytesAreNoticedOrKept) {
 // A grain stands for its bytes: it cannot have two lengths, neither in two layers nor in one.
 TEST(Manifest, OneDigestForTwoLengthsIsRefused) {
   const ExpertShape larger{96, 40, TensorType::kF32, TensorType::kF16, TensorType::kBF16, true, {}};
-  ManifestLayer first = make_layer(1, 2, kFloat);
-  ManifestLayer second = make_layer(4, 3, larger);
+  ManifestLayer first = manifest_layer(1, 2, kFloat);
+  ManifestLayer second = manifest_layer(4, 3, larger);
   EXPECT_TRUE(Manifest::decode(Manifest("m", {first, second}).encode()));
   for (size_t i = 0; i < first.grains.size(); ++i) {
     for (size_t j = 0; j < second.grains.size(); ++j) {
@@ -218,8 +219,8 @@ TEST(Manifest, OneDigestForTwoLengthsIsRefused) {
 
 // Equal beginnings are no equal digests, and do not make it slow.
 TEST(Manifest, DigestsThatBeginAlikeAreToldApart) {
-  ManifestLayer first = make_layer(1, 4096, kFloat);
-  ManifestLayer second = make_layer(2, 4096, kQuantized);
+  ManifestLayer first = manifest_layer(1, 4096, kFloat);
+  ManifestLayer second = manifest_layer(2, 4096, kQuantized);
   uint32_t number = 0;
   for (ManifestLayer* layer : {&first, &second}) {
     for (Digest& digest : layer->grains) {

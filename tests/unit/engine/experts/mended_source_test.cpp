@@ -17,7 +17,7 @@ using test::ExpertFixture;
 using test::FixtureLayer;
 using ::testing::HasSubstr;
 
-std::vector<FixtureLayer> make_layers() {
+std::vector<FixtureLayer> make_mended_layers() {
   using T = TensorType;
   return {{1, 4, {256, 256, T::kQ4_K, T::kQ4_K, T::kQ6_K, false, {}}}};
 }
@@ -48,7 +48,8 @@ class CountingReader final : public BlockReader {
 class MendedSourceTest : public ::testing::Test {
  protected:
   MendedSourceTest()
-      : fixture_(make_layers(), 5), manifest_(build_manifest(fixture_.cutter(), "m").value()) {
+      : fixture_(make_mended_layers(), 5),
+        manifest_(build_manifest(fixture_.cutter(), "m").value()) {
     for (uint16_t expert = 0; expert < 4; ++expert) {
       for (uint16_t grain = 0; grain < manifest_.layers()[0].plan.grains; ++grain) {
         ids_.push_back({1, expert, grain});
@@ -197,7 +198,7 @@ TEST_F(MendedSourceTest, ADyingDiskDoesNotFloodTheTerminal) {
 }
 
 TEST_F(MendedSourceTest, AnotherModelFileMendsNothing) {
-  ExpertFixture other(make_layers(), 6);
+  ExpertFixture other(make_mended_layers(), 6);
   open_source(other.cutter());
   store_->remove(manifest_.digest_of(ids_[0]));
   std::vector<GrainSource::Arrival> arrivals;

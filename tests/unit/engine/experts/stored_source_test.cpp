@@ -16,7 +16,7 @@ namespace {
 using test::ExpertFixture;
 using test::FixtureLayer;
 
-std::vector<FixtureLayer> make_layers() {
+std::vector<FixtureLayer> make_stored_layers() {
   using T = TensorType;
   return {
       {1, 3, {256, 256, T::kQ4_K, T::kQ4_K, T::kQ6_K, true, {}}},
@@ -27,7 +27,8 @@ std::vector<FixtureLayer> make_layers() {
 class StoredSourceTest : public ::testing::Test {
  protected:
   StoredSourceTest()
-      : fixture_(make_layers(), 5), manifest_(build_manifest(fixture_.cutter(), "m").value()) {
+      : fixture_(make_stored_layers(), 5),
+        manifest_(build_manifest(fixture_.cutter(), "m").value()) {
     storage_.set_direct_alignment(4096);  // as strict as a disk
     auto opened = GrainStore::open(storage_, "store", 1 * kGiB);
     store_ = std::move(opened.value());

@@ -7,7 +7,7 @@
 namespace potluck {
 namespace {
 
-ManifestLayer make_layer(uint32_t layer, uint32_t experts, uint32_t width) {
+ManifestLayer layer_of_width(uint32_t layer, uint32_t experts, uint32_t width) {
   ExpertShape shape{256,
                     width,
                     TensorType::kQ4_K,
@@ -24,7 +24,7 @@ ManifestLayer make_layer(uint32_t layer, uint32_t experts, uint32_t width) {
 }
 
 TEST(WorkingSet, CountsTheExpertsOfOneTokenInEveryLayer) {
-  Manifest manifest("m", {make_layer(0, 8, 512), make_layer(2, 3, 1024)});
+  Manifest manifest("m", {layer_of_width(0, 8, 512), layer_of_width(2, 3, 1024)});
   auto [first, second] = std::pair(manifest.layers()[0], manifest.layers()[1]);
   uint64_t bytes = 0;
   for (const ManifestLayer* layer : {&first, &second}) {
@@ -42,7 +42,7 @@ TEST(WorkingSet, CountsTheExpertsOfOneTokenInEveryLayer) {
 }
 
 TEST(WorkingSet, NoSlicesOfThatNumberNeedMore) {
-  Manifest manifest("m", {make_layer(0, 8, 1024)});
+  Manifest manifest("m", {layer_of_width(0, 8, 1024)});
   uint32_t grains = manifest.layers()[0].plan.grains;
   for (uint32_t slices = 1; slices <= grains + 2; ++slices) {
     for (uint32_t held = 1; held <= slices; ++held) {
@@ -61,7 +61,8 @@ TEST(WorkingSet, NoSlicesOfThatNumberNeedMore) {
 
 // A cache of that size hits all that a second token uses of the same experts.
 TEST(WorkingSet, IsWhatASecondTokenNeedsToHit) {
-  Manifest manifest("m", {make_layer(0, 8, 512), make_layer(1, 8, 512), make_layer(2, 8, 512)});
+  Manifest manifest(
+      "m", {layer_of_width(0, 8, 512), layer_of_width(1, 8, 512), layer_of_width(2, 8, 512)});
   WorkingSet set = working_set(manifest, 2, 1, 1);
   CachePolicy policy(set.grains);
   for (int token = 0; token < 2; ++token) {

@@ -22,7 +22,7 @@ using test::GgufBytes;
 
 constexpr uint64_t kMinusOne = UINT64_MAX;
 
-Result<GgufModel> open_bytes(const Bytes& bytes) {
+Result<GgufModel> open_hostile(const Bytes& bytes) {
   MemoryStorage storage;
   EXPECT_TRUE(storage.write_atomic("bad.gguf", bytes).ok());
   return GgufModel::open(storage, "bad.gguf");
@@ -30,7 +30,7 @@ Result<GgufModel> open_bytes(const Bytes& bytes) {
 
 // Expects an error of the code, with the file's name and `part` in its message.
 void expect_error(const Bytes& bytes, ErrorCode code, const std::string& part) {
-  auto model = open_bytes(bytes);
+  auto model = open_hostile(bytes);
   ASSERT_FALSE(model.ok()) << "expected an error with: " << part;
   EXPECT_EQ(model.error().code, code) << model.error().message;
   EXPECT_NE(model.error().message.find("bad.gguf: "), std::string::npos) << model.error().message;
@@ -77,7 +77,7 @@ GgufBuilder with_tensor(uint32_t type, std::vector<uint64_t> dimensions, uint64_
 }
 
 TEST(GgufHardening, TheSmallFileIsValid) {
-  auto model = open_bytes(small_valid().build());
+  auto model = open_hostile(small_valid().build());
   ASSERT_TRUE(model.ok()) << model.error().message;
   EXPECT_GT(test::touch(*model), 0u);
 }
@@ -85,7 +85,7 @@ TEST(GgufHardening, TheSmallFileIsValid) {
 TEST(GgufHardening, TruncatedAtEveryByte) {
   Bytes whole = small_valid().build();
   for (size_t size = 0; size < whole.size(); ++size) {
-    auto model = open_bytes(Bytes(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)));
+    auto model = open_hostile(Bytes(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)));
     ASSERT_FALSE(model.ok()) << "cut to " << size << " bytes of " << whole.size();
     EXPECT_EQ(model.error().code, ErrorCode::kCorrupt) << model.error().message;
     EXPECT_EQ(model.error().message.find("bad.gguf: "), 0u) << model.error().message;
@@ -99,7 +99,7 @@ TEST(GgufHardening, EveryBitFlipped) {
   for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
     Bytes damaged = whole;
     damaged[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
-    auto model = open_bytes(damaged);
+    auto model = open_hostile(damaged);
     if (model.ok()) {
       test::touch(*model);
     } else {
@@ -119,7 +119,7 @@ TEST(GgufHardening, EveryPositionOverwrittenWithExtremes) {
       for (size_t at = 0; at + width <= whole.size(); ++at) {
         Bytes damaged = whole;
         std::memcpy(damaged.data() + at, &extreme, width);
-        auto model = open_bytes(damaged);
+        auto model = open_hostile(damaged);
         if (model.ok()) test::touch(*model);
       }
     }
@@ -133,7 +133,7 @@ TEST(GgufHardening, RandomGarbageAfterAValidPreamble) {
     SeededEntropy(seed).fill(garbage);
     bytes.raw("GGUF", 4).put<uint32_t>(3).put<uint64_t>(seed % 3).put<uint64_t>(seed % 5).raw(
         garbage);
-    auto model = open_bytes(bytes.bytes());
+    auto model = open_hostile(bytes.bytes());
     if (model.ok()) test::touch(*model);
   }
 }

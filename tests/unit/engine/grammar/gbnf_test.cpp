@@ -12,7 +12,7 @@ namespace {
 using test::gbnf_error;
 using testing::HasSubstr;
 
-struct Case {
+struct GbnfCase {
   const char* grammar;
   std::vector<std::string> allowed;
   std::vector<std::string> begun;
@@ -20,7 +20,7 @@ struct Case {
 };
 
 TEST(Gbnf, AllowsWhatItSays) {
-  const Case cases[] = {
+  const GbnfCase cases[] = {
       {R"(root ::= "yes" | "no")", {"yes", "no"}, {"", "ye", "n"}, {"x", "yesno", "Yes"}},
       {"root ::= [a-c]+ # letters\n", {"a", "abcabc"}, {""}, {"d", "a "}},
       {"root ::= [^a-c\\n]*", {"", "xyz", "ä€😀"}, {}, {"a", "\n"}},
@@ -43,7 +43,7 @@ TEST(Gbnf, AllowsWhatItSays) {
       {"root ::= .", {"ä", "\n"}, {"\xC3"}, {"ab", "\xFF", "\xC0"}},
       {"root ::= x? y\nx ::= \"\" | \"x\"\ny ::= (\"y\" | x)*", {"", "xyx", "yy"}, {}, {"z"}},
   };
-  for (const Case& one : cases) {
+  for (const GbnfCase& one : cases) {
     auto grammar = test::gbnf_grammar(one.grammar);
     ASSERT_TRUE(grammar) << one.grammar << ": " << grammar.error().message;
     for (const auto& text : one.allowed) EXPECT_EQ(test::reading(*grammar, text), "yes") << text;

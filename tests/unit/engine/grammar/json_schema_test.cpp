@@ -12,14 +12,14 @@ namespace {
 using test::schema_error;
 using testing::HasSubstr;
 
-struct Case {
+struct SchemaCase {
   const char* schema;
   std::vector<std::string> allowed;
   std::vector<std::string> refused;
 };
 
-void check(const std::vector<Case>& cases) {
-  for (const Case& one : cases) {
+void check(const std::vector<SchemaCase>& cases) {
+  for (const SchemaCase& one : cases) {
     auto grammar = test::schema_grammar(one.schema);
     ASSERT_TRUE(grammar) << one.schema << ": " << grammar.error().message;
     for (const auto& text : one.allowed) {

@@ -10,7 +10,7 @@
 namespace potluck {
 namespace {
 
-const KernelTable& scalar_kernels() {
+const KernelTable& scalar_rows() {
   return *available_kernels().front();
 }
 
@@ -37,7 +37,7 @@ Quantized quantize(const KernelTable& kernels, const std::vector<float>& x, uint
 }
 
 void expect_same_quants(const std::vector<float>& x, uint32_t block) {
-  Quantized expected = quantize(scalar_kernels(), x, block);
+  Quantized expected = quantize(scalar_rows(), x, block);
   for (const KernelTable* table : available_kernels()) {
     Quantized found = quantize(*table, x, block);
     std::string what = std::string(table->name) + " count " + std::to_string(x.size());
@@ -76,7 +76,7 @@ TEST(Quantize, FollowsTheWrittenRule) {
   std::vector<float> x = random_floats(96, 5, draws);
   x[40] = NAN;
   for (uint32_t i = 64; i < 96; ++i) x[i] *= 0x1p-104F;
-  Quantized q = quantize(scalar_kernels(), x, 32);
+  Quantized q = quantize(scalar_rows(), x, 32);
   float amax = 0;
   for (uint32_t i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
   EXPECT_EQ(q.scales[0], amax / 127);
@@ -137,7 +137,7 @@ TEST(RmsNorm, EveryTableGivesTheScalarBits) {
     for (bool weighted : {false, true}) {
       const float* w = weighted ? weight.data() : nullptr;
       std::vector<float> expected(count);
-      scalar_kernels().rms_norm(x.data(), w, count, 1e-5F, expected.data());
+      scalar_rows().rms_norm(x.data(), w, count, 1e-5F, expected.data());
       for (const KernelTable* table : available_kernels()) {
         std::vector<float> y = x;
         table->rms_norm(y.data(), w, count, 1e-5F, y.data());
@@ -155,7 +155,7 @@ TEST(RmsNorm, IsAccurate) {
   for (float value : x) squares += double{value} * value;
   double scale = 1 / std::sqrt(squares / 1001 + 1e-6);
   std::vector<float> y(1001);
-  scalar_kernels().rms_norm(x.data(), weight.data(), 1001, 1e-6F, y.data());
+  scalar_rows().rms_norm(x.data(), weight.data(), 1001, 1e-6F, y.data());
   for (size_t i = 0; i < y.size(); ++i) {
     double expected = x[i] * scale * weight[i];
     EXPECT_NEAR(y[i], expected, std::fabs(expected) * 1e-6);
@@ -170,7 +170,7 @@ TEST(Swiglu, EveryTableGivesTheScalarBits) {
     if (count == 31) gate = std::vector<float>(31, -88.7F);
     if (count == 1000) gate[3] = 89, gate[4] = -89, gate[5] = 1e30F, gate[6] = -1e30F, gate[7] = 0;
     std::vector<float> expected(count);
-    scalar_kernels().swiglu(gate.data(), up.data(), count, expected.data());
+    scalar_rows().swiglu(gate.data(), up.data(), count, expected.data());
     for (uint32_t i = 0; i < count; ++i) EXPECT_EQ(expected[i], exact_silu(gate[i]) * up[i]);
     for (const KernelTable* table : available_kernels()) {
       std::vector<float> y = gate;
@@ -187,7 +187,7 @@ TEST(SwigluOai, EveryTableGivesTheScalarBits) {
     auto up = random_floats(count, 12, draws);
     if (count == 1000) gate[3] = 7, gate[4] = -89, up[5] = -7, up[6] = 1e30F, gate[7] = -1e30F;
     std::vector<float> expected(count);
-    scalar_kernels().swiglu_oai(gate.data(), up.data(), count, expected.data());
+    scalar_rows().swiglu_oai(gate.data(), up.data(), count, expected.data());
     for (uint32_t i = 0; i < count; ++i) {
       double g = std::min(double{gate[i]}, 7.0);
       double u = std::clamp(double{up[i]}, -7.0, 7.0);
@@ -219,7 +219,7 @@ TEST(ExpSum, EveryTableGivesTheScalarBits) {
   for (uint32_t count = 1; count < 300; count += 7) {
     auto x = random_floats(count, 100, draws);
     std::vector<float> expected = x;
-    float expected_sum = scalar_kernels().exp_sum(expected.data(), count, 12);
+    float expected_sum = scalar_rows().exp_sum(expected.data(), count, 12);
     for (const KernelTable* table : available_kernels()) {
       std::vector<float> y = x;
       EXPECT_EQ(table->exp_sum(y.data(), count, 12), expected_sum);

@@ -11,7 +11,7 @@
 namespace potluck {
 namespace {
 
-ModelConfig shape() {
+ModelConfig attention_shape() {
   ModelConfig config;
   config.layers = 2;
   config.heads = 4;
@@ -22,7 +22,7 @@ ModelConfig shape() {
   return config;
 }
 
-std::vector<float> random_values(uint64_t seed, uint64_t index, uint64_t count) {
+std::vector<float> attention_values(uint64_t seed, uint64_t index, uint64_t count) {
   std::vector<float> values(count);
   CounterRandom random(seed);
   for (uint64_t i = 0; i < count; ++i) {
@@ -38,8 +38,8 @@ struct FilledCache {
     cache.set_length(positions);
     for (uint32_t p = 0; p < positions; ++p) {
       for (uint32_t head = 0; head < kv_heads; ++head) {
-        keys.push_back(random_values(seed, keys.size(), config.head_dim));
-        values.push_back(random_values(seed + 1, values.size(), config.value_dim));
+        keys.push_back(attention_values(seed, keys.size(), config.head_dim));
+        values.push_back(attention_values(seed + 1, values.size(), config.value_dim));
         cache.put(1, head, p, keys.back().data(), values.back().data());
       }
     }
@@ -72,9 +72,10 @@ struct FilledCache {
   std::vector<std::vector<float>> values;  // [position][kv_head]
 };
 
-std::vector<float> run(const ModelConfig& config, int threads, std::span<const AttentionRow> rows,
-                       const std::vector<float>& queries,
-                       const AttentionLayer& layer = {1, 0, {}}) {
+std::vector<float> run_attention(const ModelConfig& config, int threads,
+                                 std::span<const AttentionRow> rows,
+                                 const std::vector<float>& queries,
+                                 const AttentionLayer& layer = {1, 0, {}}) {
   ThreadPool pool(threads);
   Attention attention(config, *available_kernels().front(), pool);
   std::vector<float> out(rows.size() * config.attention_columns(), -1.0F);
@@ -83,7 +84,7 @@ std::vector<float> run(const ModelConfig& config, int threads, std::span<const A
 }
 
 TEST(Attention, IsSoftmaxOverThePositionsUpToEachRow) {
-  ModelConfig config = shape();
+  ModelConfig config = attention_shape();
   FilledCache long_one(config, 700, 1);
   FilledCache short_one(config, 30, 5);
   std::vector<const FilledCache*> owners;
@@ -94,8 +95,8 @@ TEST(Attention, IsSoftmaxOverThePositionsUpToEachRow) {
   };
   for (uint32_t p : {0u, 1u, 254u, 255u, 256u, 257u, 511u, 512u, 699u}) add(long_one, p);
   for (uint32_t p = 5; p < 30; ++p) add(short_one, p);
-  std::vector<float> queries = random_values(9, 0, rows.size() * config.query_columns());
-  std::vector<float> out = run(config, 1, rows, queries);
+  std::vector<float> queries = attention_values(9, 0, rows.size() * config.query_columns());
+  std::vector<float> out = run_attention(config, 1, rows, queries);
   for (size_t row = 0; row < rows.size(); ++row) {
     for (uint32_t head = 0; head < config.heads; ++head) {
       const float* query = queries.data() + row * config.query_columns() + head * config.head_dim;
@@ -108,22 +109,22 @@ TEST(Attention, IsSoftmaxOverThePositionsUpToEachRow) {
       }
     }
   }
-  EXPECT_EQ(run(config, 3, rows, queries), out);
+  EXPECT_EQ(run_attention(config, 3, rows, queries), out);
 }
 
 // A row sees the last positions only, wherever its chunks begin, and a sink takes its share.
 TEST(Attention, LooksBackOverAWindowAndCountsSinks) {
-  ModelConfig config = shape();
+  ModelConfig config = attention_shape();
   FilledCache filled(config, 700, 1);
   const float sinks[] = {0.5F, -1.0F, 4.0F, 30.0F};
   std::vector<AttentionRow> rows;
   for (uint32_t p : {0u, 6u, 7u, 8u, 200u, 255u, 256u, 260u, 299u, 512u, 699u}) {
     rows.push_back({&filled.cache, p});
   }
-  std::vector<float> queries = random_values(9, 0, rows.size() * config.query_columns());
+  std::vector<float> queries = attention_values(9, 0, rows.size() * config.query_columns());
   for (uint32_t window : {8u, 100u, 300u, 1000u}) {
     AttentionLayer layer{1, window, sinks};
-    std::vector<float> out = run(config, 1, rows, queries, layer);
+    std::vector<float> out = run_attention(config, 1, rows, queries, layer);
     for (size_t row = 0; row < rows.size(); ++row) {
       uint32_t p = rows[row].position;
       uint32_t first = p < window ? 0 : p + 1 - window;
@@ -138,21 +139,21 @@ TEST(Attention, LooksBackOverAWindowAndCountsSinks) {
         }
       }
     }
-    EXPECT_EQ(run(config, 3, rows, queries, layer), out);
+    EXPECT_EQ(run_attention(config, 3, rows, queries, layer), out);
   }
 }
 
 // More rows than one block holds give what each gives alone.
 TEST(Attention, WorksInBlocks) {
-  ModelConfig config = shape();
+  ModelConfig config = attention_shape();
   config.value_dim = 512;  // 4 heads x 512 values x 4 bytes: a block of 8 MiB holds 1024 rows
   FilledCache filled(config, 11, 3);
   std::vector<AttentionRow> rows(2500, AttentionRow{&filled.cache, 10});
-  std::vector<float> one = random_values(7, 0, config.query_columns());
+  std::vector<float> one = attention_values(7, 0, config.query_columns());
   std::vector<float> queries;
   for (size_t i = 0; i < rows.size(); ++i) queries.insert(queries.end(), one.begin(), one.end());
-  std::vector<float> out = run(config, 2, rows, queries);
-  std::vector<float> alone = run(config, 1, std::span(rows).first(1), one);
+  std::vector<float> out = run_attention(config, 2, rows, queries);
+  std::vector<float> alone = run_attention(config, 1, std::span(rows).first(1), one);
   for (size_t row = 0; row < rows.size(); ++row) {
     auto begin = out.begin() + static_cast<ptrdiff_t>(row * alone.size());
     ASSERT_TRUE(std::equal(alone.begin(), alone.end(), begin)) << "row " << row;

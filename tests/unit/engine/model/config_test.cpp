@@ -19,7 +19,7 @@ Result<ModelConfig> read(const TinyModel& tiny) {
   return read_config(*file);
 }
 
-void expect_refused(const TinyModel& tiny, ErrorCode code, const std::string& part) {
+void expect_config_refused(const TinyModel& tiny, ErrorCode code, const std::string& part) {
   auto config = read(tiny);
   ASSERT_FALSE(config.ok());
   EXPECT_EQ(config.error().code, code) << config.error().message;
@@ -79,9 +79,10 @@ TEST(Config, FillsInWhatFilesLeaveOut) {
 TEST(Config, RefusesUnknownArchitecturesWithTheKnownOnes) {
   TinyModel tiny("qwen3");
   tiny.architecture = "mamba";
-  expect_refused(tiny, ErrorCode::kUnsupported,
-                 "'mamba' is not known; known are deepseek2, glm4moe, gpt-oss, granitemoe, llama, "
-                 "minimax-m2, olmoe, qwen2moe, qwen3, qwen35moe, qwen3moe, qwen3next");
+  expect_config_refused(
+      tiny, ErrorCode::kUnsupported,
+      "'mamba' is not known; known are deepseek2, glm4moe, gpt-oss, granitemoe, llama, "
+      "minimax-m2, olmoe, qwen2moe, qwen3, qwen35moe, qwen3moe, qwen3next");
 }
 
 TEST(Config, NamesWhatIsMissing) {
@@ -90,14 +91,14 @@ TEST(Config, NamesWhatIsMissing) {
         "expert_used_count", "expert_feed_forward_length"}) {
     TinyModel tiny("qwen3moe");
     tiny.counts.erase(key);
-    expect_refused(tiny, ErrorCode::kNotFound, std::string("qwen3moe.") + key);
+    expect_config_refused(tiny, ErrorCode::kNotFound, std::string("qwen3moe.") + key);
   }
   TinyModel tiny("qwen3moe");
   tiny.numbers.clear();
-  expect_refused(tiny, ErrorCode::kNotFound, "layer_norm_rms_epsilon");
+  expect_config_refused(tiny, ErrorCode::kNotFound, "layer_norm_rms_epsilon");
   tiny = TinyModel("qwen3moe");
   tiny.tensors.erase("token_embd.weight");
-  expect_refused(tiny, ErrorCode::kNotFound, "token_embd.weight");
+  expect_config_refused(tiny, ErrorCode::kNotFound, "token_embd.weight");
 }
 
 TEST(Config, HoldsEveryCountToItsLimit) {
@@ -108,7 +109,7 @@ TEST(Config, HoldsEveryCountToItsLimit) {
     for (uint32_t value : {0u, UINT32_MAX}) {
       TinyModel tiny("qwen3moe");
       tiny.counts[key] = value;
-      expect_refused(tiny, ErrorCode::kLimit, key);
+      expect_config_refused(tiny, ErrorCode::kLimit, key);
     }
   }
 }
@@ -116,29 +117,30 @@ TEST(Config, HoldsEveryCountToItsLimit) {
 TEST(Config, RefusesWhatTheEngineCannotCompute) {
   TinyModel tiny("qwen3moe");
   tiny.counts["attention.head_count_kv"] = 3;
-  expect_refused(tiny, ErrorCode::kUnsupported, "4 heads cannot be divided among 3 KV heads");
+  expect_config_refused(tiny, ErrorCode::kUnsupported,
+                        "4 heads cannot be divided among 3 KV heads");
 
   tiny = TinyModel("qwen3moe");
   tiny.counts["attention.key_length"] = 12;
-  expect_refused(tiny, ErrorCode::kUnsupported, "multiples of 8");
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "multiples of 8");
 
   tiny = TinyModel("qwen3moe");
   tiny.counts["rope.dimension_count"] = 16;
-  expect_refused(tiny, ErrorCode::kUnsupported, "rope");
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "rope");
   tiny.counts["rope.dimension_count"] = 7;
-  expect_refused(tiny, ErrorCode::kUnsupported, "rope");
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "rope");
 
   tiny = TinyModel("qwen3moe");
   tiny.counts["expert_used_count"] = 7;
-  expect_refused(tiny, ErrorCode::kUnsupported, "7 experts");
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "7 experts");
 
   tiny = TinyModel("qwen3moe");
   tiny.numbers["attention.layer_norm_rms_epsilon"] = 0;
-  expect_refused(tiny, ErrorCode::kUnsupported, "epsilon");
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "epsilon");
 
   tiny = TinyModel("qwen3moe");
   tiny.numbers["rope.freq_base"] = -1;
-  expect_refused(tiny, ErrorCode::kUnsupported, "rope's base");
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "rope's base");
 }
 
 TEST(Config, RefusesUnknownRopeScalingRatherThanIgnoringIt) {
@@ -146,11 +148,11 @@ TEST(Config, RefusesUnknownRopeScalingRatherThanIgnoringIt) {
   tiny.texts["qwen3moe.rope.scaling.type"] = "none";
   EXPECT_TRUE(read(tiny).ok());
   tiny.texts["qwen3moe.rope.scaling.type"] = "longrope";
-  expect_refused(tiny, ErrorCode::kUnsupported, "'longrope'");
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "'longrope'");
   tiny.texts["qwen3moe.rope.scaling.type"] = "linear";
-  expect_refused(tiny, ErrorCode::kNotFound, "rope.scaling.factor");
+  expect_config_refused(tiny, ErrorCode::kNotFound, "rope.scaling.factor");
   tiny.numbers["rope.scaling.factor"] = 0.5F;
-  expect_refused(tiny, ErrorCode::kUnsupported, "rope's scaling");
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "rope's scaling");
   tiny.numbers["rope.scaling.factor"] = 4;
   auto linear = read(tiny);
   ASSERT_TRUE(linear.ok()) << linear.error().message;
@@ -193,13 +195,13 @@ TEST(Config, TakesArraysThatSayTheSameForEveryLayer) {
       EXPECT_EQ(config->router.experts, expected->router.experts);
     }
     tiny.arrays[key] = {value, value + 8};
-    expect_refused(tiny, ErrorCode::kUnsupported, std::string("qwen3moe.") + key + " is");
+    expect_config_refused(tiny, ErrorCode::kUnsupported, std::string("qwen3moe.") + key + " is");
     tiny.arrays[key] = {};
-    expect_refused(tiny, ErrorCode::kCorrupt, key);
+    expect_config_refused(tiny, ErrorCode::kCorrupt, key);
     tiny.arrays[key] = {-1, -1};
-    expect_refused(tiny, ErrorCode::kCorrupt, key);
+    expect_config_refused(tiny, ErrorCode::kCorrupt, key);
     tiny.arrays[key] = {INT32_MAX, INT32_MAX};
-    expect_refused(tiny, ErrorCode::kLimit, key);
+    expect_config_refused(tiny, ErrorCode::kLimit, key);
   }
 }
 
@@ -212,7 +214,8 @@ TEST(Config, DoesNotReadWhatNoLayerGoesBy) {
   tiny = TinyModel("qwen3");
   tiny.counts.erase("feed_forward_length");
   tiny.arrays["feed_forward_length"] = {32, 64};
-  expect_refused(tiny, ErrorCode::kUnsupported, "feed_forward_length is 32 for layer 0, but 64");
+  expect_config_refused(tiny, ErrorCode::kUnsupported,
+                        "feed_forward_length is 32 for layer 0, but 64");
 }
 
 // Other programs go by these keys: leaving one out would change the model without a word.
@@ -223,13 +226,13 @@ TEST(Config, RefusesWhatItWouldHaveToIgnore) {
     tiny.numbers[key] = 0;
     EXPECT_TRUE(read(tiny).ok());
     tiny.numbers[key] = 30;
-    expect_refused(tiny, ErrorCode::kUnsupported, key);
+    expect_config_refused(tiny, ErrorCode::kUnsupported, key);
   }
   TinyModel tiny("qwen3moe");
   tiny.flags["attention.causal"] = true;
   EXPECT_TRUE(read(tiny).ok());
   tiny.flags["attention.causal"] = false;
-  expect_refused(tiny, ErrorCode::kUnsupported, "attention.causal");
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "attention.causal");
 }
 
 TEST(Config, LeavesLayersThatPredictAheadAside) {
@@ -240,7 +243,7 @@ TEST(Config, LeavesLayersThatPredictAheadAside) {
   EXPECT_EQ(config->layers, 1u);
   EXPECT_EQ(config->next_token_layers, 1u);
   tiny.counts["nextn_predict_layers"] = 2;
-  expect_refused(tiny, ErrorCode::kLimit, "nextn_predict_layers");
+  expect_config_refused(tiny, ErrorCode::kLimit, "nextn_predict_layers");
 }
 
 TEST(Config, NamesTheExpertThatIsMissingOrOneTooMany) {

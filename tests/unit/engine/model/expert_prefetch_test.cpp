@@ -55,7 +55,7 @@ struct Outcome {
 };
 
 // The same tokens every time, `rows_per_step` at once.
-Outcome run(bool wants, uint32_t tokens, uint32_t rows_per_step) {
+Outcome run_prefetch(bool wants, uint32_t tokens, uint32_t rows_per_step) {
   test::SoloEngine engine(kTaleteller, {});
   Critic critic(engine.executor(), wants);
   KvCache cache(engine.config(), KvType::kF32, tokens);
@@ -74,8 +74,8 @@ Outcome run(bool wants, uint32_t tokens, uint32_t rows_per_step) {
 }
 
 TEST(ExpertPrefetch, FindsMostExpertsOfATrainedModel) {
-  Outcome prefetch = run(true, 48, 1);
-  Outcome plain = run(false, 48, 1);
+  Outcome prefetch = run_prefetch(true, 48, 1);
+  Outcome plain = run_prefetch(false, 48, 1);
   EXPECT_EQ(plain.longest, 0u);
   EXPECT_GT(prefetch.longest, 0u);
   EXPECT_GT(prefetch.recall, 0.5);  // guessing at random finds a sixth
@@ -83,9 +83,9 @@ TEST(ExpertPrefetch, FindsMostExpertsOfATrainedModel) {
 }
 
 TEST(ExpertPrefetch, IsNotMadeForManyRows) {
-  Outcome few = run(true, 8, ExpertPrefetch::kMostRows);
+  Outcome few = run_prefetch(true, 8, ExpertPrefetch::kMostRows);
   EXPECT_GT(few.longest, 0u);
-  Outcome many = run(true, 10, ExpertPrefetch::kMostRows + 1);
+  Outcome many = run_prefetch(true, 10, ExpertPrefetch::kMostRows + 1);
   EXPECT_EQ(many.longest, 0u);
 }
 

@@ -13,8 +13,8 @@
 namespace potluck {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfiniteValue = std::numeric_limits<float>::infinity();
+constexpr float kNanValue = std::numeric_limits<float>::quiet_NaN();
 
 TEST(FixedScale, FindsTheLargestMagnitude) {
   EXPECT_EQ(largest_magnitude({}), 0.0F);
@@ -23,9 +23,9 @@ TEST(FixedScale, FindsTheLargestMagnitude) {
       std::vector<float> values(count, 0.5F);
       values[place] = -3.0F;
       ASSERT_EQ(largest_magnitude(values), 3.0F);
-      values[place] = -kInfinity;
-      ASSERT_EQ(largest_magnitude(values), kInfinity);
-      values[place] = -kNan;
+      values[place] = -kInfiniteValue;
+      ASSERT_EQ(largest_magnitude(values), kInfiniteValue);
+      values[place] = -kNanValue;
       ASSERT_TRUE(std::isnan(largest_magnitude(values)));
     }
   }
@@ -44,8 +44,8 @@ TEST(FixedScale, CountsFractionBitsFromTheExponent) {
 }
 
 TEST(FixedScaleDeathTest, WantsFiniteMagnitudes) {
-  EXPECT_DEATH((void)fraction_bits_for(kInfinity), "isfinite");
-  EXPECT_DEATH((void)fraction_bits_for(kNan), "isfinite");
+  EXPECT_DEATH((void)fraction_bits_for(kInfiniteValue), "isfinite");
+  EXPECT_DEATH((void)fraction_bits_for(kNanValue), "isfinite");
 }
 
 TEST(FixedScale, RoundsTheSumOnceThenAdds) {

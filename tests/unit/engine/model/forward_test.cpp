@@ -18,7 +18,7 @@ namespace {
 using test::TinyModel;
 using ::testing::HasSubstr;
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kInfiniteLogit = std::numeric_limits<float>::infinity();
 constexpr TokenId kBadToken = 5;
 
 // A tiny model with everything that computes it.
@@ -266,7 +266,7 @@ TinyModel with_bad_token(const std::string& architecture, float bad) {
 
 TEST(Forward, FailsOnlyTheRowThatIsNotFinite) {
   for (const char* architecture : {"qwen3", "qwen3moe"}) {
-    for (float bad : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+    for (float bad : {kInfiniteLogit, -kInfiniteLogit, std::numeric_limits<float>::quiet_NaN()}) {
       Rig rig(with_bad_token(architecture, bad));
       KvCache good = rig.cache();
       const ForwardRow alone{1, 0, &good, true};
@@ -291,7 +291,7 @@ TEST(Forward, FailsOnlyTheRowThatIsNotFinite) {
 
 // What goes out to other machines for a failed row must be such as they accept.
 TEST(Forward, SendsHarmlessRowsForFailedOnes) {
-  Rig rig(with_bad_token("qwen3moe", kInfinity));
+  Rig rig(with_bad_token("qwen3moe", kInfiniteLogit));
   KvCache cache = rig.cache();
   ScriptedExecutor executor;
   executor.inspect = [](const ExpertBatch& batch) {
@@ -339,7 +339,7 @@ TEST(Forward, FailsARowWhoseSumIsFlagged) {
 
 TEST(Forward, FailsARowWhoseLogitsAreNotFinite) {
   TinyModel tiny("qwen3");
-  tiny.tensors["output.weight"].values[70] = kInfinity;
+  tiny.tensors["output.weight"].values[70] = kInfiniteLogit;
   Rig rig(tiny);
   KvCache cache = rig.cache();
   const ForwardRow row{1, 0, &cache, true};

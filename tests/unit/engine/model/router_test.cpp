@@ -36,7 +36,7 @@ Choice choose(const RouterConfig& config, std::span<const float> logits,
 }
 
 // In float64 with the C library; ids are compared exactly, weights within rounding.
-Choice oracle(const RouterConfig& config, std::span<const float> logits) {
+Choice router_oracle(const RouterConfig& config, std::span<const float> logits) {
   std::vector<uint32_t> order(config.experts);
   std::iota(order.begin(), order.end(), 0u);
   std::stable_sort(order.begin(), order.end(),
@@ -68,7 +68,7 @@ TEST(Router, AgreesWithSortingEverything) {
       logits.push_back(static_cast<float>(random.bits(2, i) % 64) * 0.125F - 4);
     }
     Choice choice = choose(config, logits);
-    Choice expected = oracle(config, logits);
+    Choice expected = router_oracle(config, logits);
     ASSERT_EQ(choice.experts, expected.experts) << "seed " << seed;
     for (uint32_t k = 0; k < config.top_k; ++k) {
       ASSERT_NEAR(choice.weights[k], expected.weights[k], 2e-6) << "seed " << seed;

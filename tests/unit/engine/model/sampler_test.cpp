@@ -39,8 +39,8 @@ std::vector<float> random_logits(uint64_t seed, size_t count, double spread) {
 
 // What is left after top-k, top-p and min-p: id and probability before the draw. Float64 and the C
 // library; sorted by logit.
-std::vector<std::pair<TokenId, double>> oracle(std::span<const float> logits,
-                                               const SamplingSettings& settings) {
+std::vector<std::pair<TokenId, double>> sampler_oracle(std::span<const float> logits,
+                                                       const SamplingSettings& settings) {
   std::vector<TokenId> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   std::ranges::stable_sort(order, [&](TokenId a, TokenId b) {
@@ -99,7 +99,7 @@ TEST(Sampler, DrawsWhatTheDefinitionKeepsAsOftenAsItSays) {
     settings.min_p = seed % 5 == 0 ? 0.2 * random.uniform(3) : 0.0;
     settings.seed = seed;
     std::vector<float> logits = random_logits(seed, 30, 4);
-    auto kept = oracle(logits, settings);
+    auto kept = sampler_oracle(logits, settings);
     double total = 0;
     for (const auto& [id, p] : kept) total += p;
     std::map<TokenId, uint64_t> counts;
@@ -159,7 +159,7 @@ TEST(Sampler, HandlesLargeVocabularies) {
   std::vector<float> logits = random_logits(3, 150'000, 0.5);
   SamplingSettings settings = neutral();
   settings.top_p = 0.5;
-  auto kept = oracle(logits, settings);
+  auto kept = sampler_oracle(logits, settings);
   std::set<TokenId> allowed;
   for (const auto& [id, p] : kept) allowed.insert(id);
   for (uint64_t p = 0; p < 20; ++p) {
@@ -167,7 +167,7 @@ TEST(Sampler, HandlesLargeVocabularies) {
   }
   settings.top_p = 1;
   settings.top_k = 1000;
-  kept = oracle(logits, settings);
+  kept = sampler_oracle(logits, settings);
   allowed.clear();
   for (const auto& [id, p] : kept) allowed.insert(id);
   for (uint64_t p = 0; p < 20; ++p) {

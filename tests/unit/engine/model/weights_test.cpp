@@ -20,7 +20,8 @@ Result<ModelWeights> load(const TinyModel& tiny, const Progress& progress = {}) 
   return load_weights(*file, *config, progress);
 }
 
-void expect_refused(const TinyModel& tiny, const std::string& tensor, const std::string& why) {
+void expect_weights_refused(const TinyModel& tiny, const std::string& tensor,
+                            const std::string& why) {
   auto weights = load(tiny);
   ASSERT_FALSE(weights.ok()) << tensor;
   EXPECT_THAT(weights.error().message, HasSubstr(tensor));
@@ -95,11 +96,11 @@ TEST(Weights, NameEveryMissingOrMisshapenTensor) {
       if (name == "token_embd.weight" || name == "output.weight" || elsewhere) continue;
       TinyModel tiny(architecture);
       tiny.tensors.erase(name);
-      expect_refused(tiny, name, "is missing");
+      expect_weights_refused(tiny, name, "is missing");
       std::vector<uint64_t> wider = tensor.dimensions;
       wider.back() += 8;
       tiny.add(name, wider);
-      expect_refused(tiny, name, "should be");
+      expect_weights_refused(tiny, name, "should be");
     }
   }
 }
@@ -107,10 +108,10 @@ TEST(Weights, NameEveryMissingOrMisshapenTensor) {
 TEST(Weights, RefuseTensorsThatHaveNoPlace) {
   TinyModel tiny("qwen3moe");
   tiny.add("blk.0.attn_q.bias", {32});
-  expect_refused(tiny, "blk.0.attn_q.bias", "no place");
+  expect_weights_refused(tiny, "blk.0.attn_q.bias", "no place");
   tiny = TinyModel("qwen3");
   tiny.add("blk.0.ffn_gate_exps.weight", {32, 32, 6});
-  expect_refused(tiny, "blk.0.ffn_gate_exps.weight", "no place");
+  expect_weights_refused(tiny, "blk.0.ffn_gate_exps.weight", "no place");
 }
 
 TEST(Weights, ReportProgressUpToTheEnd) {

@@ -14,7 +14,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr const char* kTools = R"("tools": [
+constexpr const char* kFormTools = R"("tools": [
     {"type": "function", "function": {"name": "look", "parameters": {"type": "object",
      "properties": {"at": {"type": "string"}}, "required": ["at"]}}},
     {"type": "function", "function": {"name": "wait"}}], )";
@@ -32,7 +32,7 @@ FormGrammar form_of(const std::string& fields) {
   return request == nullptr ? nullptr : request->choices.front().grammar;
 }
 
-ApiError error_of(const std::string& fields) {
+ApiError form_error(const std::string& fields) {
   const auto parsed = parse(fields);
   const auto* error = std::get_if<ApiError>(&parsed);
   return error == nullptr ? ApiError{0, "none", "none"} : *error;
@@ -65,16 +65,16 @@ TEST(AnswerForm, ReadsFormats) {
 }
 
 TEST(AnswerForm, ErrorsNameTheField) {
-  const ApiError schema = error_of(R"("json_schema": {"properties": {"a": {"not": {}}}}, )");
+  const ApiError schema = form_error(R"("json_schema": {"properties": {"a": {"not": {}}}}, )");
   EXPECT_EQ(schema.param, "json_schema");
   EXPECT_THAT(schema.message, HasSubstr("properties.a.not"));
   EXPECT_EQ(schema.status, 400);
-  const ApiError grammar = error_of(R"("grammar": "root ::= x", )");
+  const ApiError grammar = form_error(R"("grammar": "root ::= x", )");
   EXPECT_EQ(grammar.param, "grammar");
   EXPECT_THAT(grammar.message, HasSubstr("'x'"));
-  EXPECT_EQ(error_of(R"("grammar": "root ::= \"x\"", "json_schema": {}, )").param, "grammar");
-  EXPECT_EQ(error_of(R"("grammar": 3, )").param, "grammar");
-  EXPECT_EQ(error_of(R"("response_format": {"type": "json_schema", "json_schema": {}}, )").param,
+  EXPECT_EQ(form_error(R"("grammar": "root ::= \"x\"", "json_schema": {}, )").param, "grammar");
+  EXPECT_EQ(form_error(R"("grammar": 3, )").param, "grammar");
+  EXPECT_EQ(form_error(R"("response_format": {"type": "json_schema", "json_schema": {}}, )").param,
             "response_format.json_schema");
 }
 
@@ -83,36 +83,38 @@ TEST(AnswerForm, RequiredCallsAreWrittenAsTheTemplateWritesThem) {
 {"name": "look", "arguments": {"at": "x"}}
 </tool_call>)";
   const std::string wait = R"(<tool_call>{"name": "wait", "arguments": {}}</tool_call>)";
-  const FormGrammar any = form_of(std::string(kTools) + R"("tool_choice": "required", )");
+  const FormGrammar any = form_of(std::string(kFormTools) + R"("tool_choice": "required", )");
   EXPECT_TRUE(allows(any, look));
   EXPECT_TRUE(allows(any, wait));
   EXPECT_TRUE(allows(any, wait + "\n" + look));
   EXPECT_FALSE(allows(any, "Hello"));
   EXPECT_FALSE(allows(any, R"(<tool_call>{"name": "look", "arguments": {}}</tool_call>)"));
   EXPECT_TRUE(allows(any, "\xFF<tool_call>" + wait.substr(11))) << "a control token is a mark";
-  const FormGrammar one =
-      form_of(std::string(kTools) + R"("tool_choice": "required", "parallel_tool_calls": false, )");
+  const FormGrammar one = form_of(std::string(kFormTools) +
+                                  R"("tool_choice": "required", "parallel_tool_calls": false, )");
   EXPECT_TRUE(allows(one, wait));
   EXPECT_FALSE(allows(one, wait + wait));
   const FormGrammar named =
-      form_of(std::string(kTools) +
+      form_of(std::string(kFormTools) +
               R"("tool_choice": {"type": "function", "function": {"name": "wait"}}, )");
   EXPECT_TRUE(allows(named, wait));
   EXPECT_FALSE(allows(named, look));
-  EXPECT_EQ(form_of(std::string(kTools) + R"("tool_choice": "auto", )"), nullptr);
-  EXPECT_EQ(form_of(std::string(kTools) + R"("tool_choice": "none", )"), nullptr);
+  EXPECT_EQ(form_of(std::string(kFormTools) + R"("tool_choice": "auto", )"), nullptr);
+  EXPECT_EQ(form_of(std::string(kFormTools) + R"("tool_choice": "none", )"), nullptr);
 }
 
 TEST(AnswerForm, CallsThatCannotBeRequired) {
-  EXPECT_EQ(error_of(R"("tool_choice": "required", )").param, "tool_choice");
-  const ApiError unknown = error_of(
-      std::string(kTools) + R"("tool_choice": {"type": "function", "function": {"name": "no"}}, )");
+  EXPECT_EQ(form_error(R"("tool_choice": "required", )").param, "tool_choice");
+  const ApiError unknown =
+      form_error(std::string(kFormTools) +
+                 R"("tool_choice": {"type": "function", "function": {"name": "no"}}, )");
   EXPECT_EQ(unknown.param, "tool_choice");
   EXPECT_THAT(unknown.message, HasSubstr("'no'"));
   EXPECT_EQ(
-      error_of(std::string(kTools) + R"("tool_choice": "required", "json_schema": {}, )").param,
+      form_error(std::string(kFormTools) + R"("tool_choice": "required", "json_schema": {}, )")
+          .param,
       "tool_choice");
-  const ApiError bad = error_of(R"("tool_choice": "required", "tools": [{"type": "function",
+  const ApiError bad = form_error(R"("tool_choice": "required", "tools": [{"type": "function",
       "function": {"name": "f", "parameters": {"not": {}}}}], )");
   EXPECT_THAT(bad.message, HasSubstr("function 'f'"));
 }

@@ -13,17 +13,17 @@ using nlohmann::json;
 using test::finished;
 using test::said;
 
-json whole(const std::vector<CompletionEvent>& events) {
+json anthropic_whole(const std::vector<CompletionEvent>& events) {
   AnthropicBodyWriter writer(test::sample_identity());
   return json::parse(test::written(writer, events));
 }
 
-std::vector<json> stream(const std::vector<CompletionEvent>& events) {
+std::vector<json> anthropic_stream(const std::vector<CompletionEvent>& events) {
   AnthropicStreamWriter writer(test::sample_identity());
   return test::named_events(test::written(writer, events));
 }
 
-const std::vector<CompletionEvent>& everything() {
+const std::vector<CompletionEvent>& anthropic_everything() {
   static const std::vector<CompletionEvent> events{CompletionAdmitted{10},
                                                    CompletionProgress{5, 10},
                                                    test::thought("let "),
@@ -37,7 +37,7 @@ const std::vector<CompletionEvent>& everything() {
 }
 
 TEST(AnthropicAnswer, AWholeAnswer) {
-  const json answer = whole(everything());
+  const json answer = anthropic_whole(anthropic_everything());
   EXPECT_EQ(answer["id"], "id-1");
   EXPECT_EQ(answer["type"], "message");
   EXPECT_EQ(answer["role"], "assistant");
@@ -54,7 +54,7 @@ TEST(AnthropicAnswer, AWholeAnswer) {
 }
 
 TEST(AnthropicAnswer, AStreamTellsEachBlockFromItsStartToItsStop) {
-  const std::vector<json> events = stream(everything());
+  const std::vector<json> events = anthropic_stream(anthropic_everything());
   EXPECT_THAT(
       test::types_of(events),
       testing::ElementsAre("message_start", "ping",                                              //
@@ -88,19 +88,20 @@ TEST(AnthropicAnswer, AStreamTellsEachBlockFromItsStartToItsStop) {
 }
 
 TEST(AnthropicAnswer, ReasonsHaveTheirNames) {
-  EXPECT_EQ(whole({said("x"), finished(FinishReason::kStop)})["stop_reason"], "end_turn");
-  EXPECT_EQ(whole({said("x"), finished(FinishReason::kLength)})["stop_reason"], "max_tokens");
+  EXPECT_EQ(anthropic_whole({said("x"), finished(FinishReason::kStop)})["stop_reason"], "end_turn");
+  EXPECT_EQ(anthropic_whole({said("x"), finished(FinishReason::kLength)})["stop_reason"],
+            "max_tokens");
   CompletionFinished stopped;
   stopped.reason = FinishReason::kStopString;
   stopped.stop_string = "END";
-  const json answer = whole({said("x"), stopped});
+  const json answer = anthropic_whole({said("x"), stopped});
   EXPECT_EQ(answer["stop_reason"], "stop_sequence");
   EXPECT_EQ(answer["stop_sequence"], "END");
-  EXPECT_EQ(whole({finished(FinishReason::kStop)})["content"], json::array());
+  EXPECT_EQ(anthropic_whole({finished(FinishReason::kStop)})["content"], json::array());
 }
 
 TEST(AnthropicAnswer, AStreamWithoutAdmissionBeginsToo) {
-  EXPECT_THAT(test::types_of(stream({finished(FinishReason::kStop)})),
+  EXPECT_THAT(test::types_of(anthropic_stream({finished(FinishReason::kStop)})),
               testing::ElementsAre("message_start", "ping", "message_delta", "message_stop"));
 }
 

@@ -9,23 +9,24 @@
 namespace potluck {
 namespace {
 
-AnthropicParsed parsed(std::string_view body, const ServedModel& model = test::sample_model()) {
+AnthropicParsed anthropic_parsed(std::string_view body,
+                                 const ServedModel& model = test::sample_model()) {
   return parse_anthropic_request(test::json_value(body), {model, true, {}, 7});
 }
 
-AnthropicRequest request_of(std::string_view body) {
-  AnthropicParsed result = parsed(body);
+AnthropicRequest anthropic_request(std::string_view body) {
+  AnthropicParsed result = anthropic_parsed(body);
   const auto* error = std::get_if<ApiError>(&result);
   EXPECT_EQ(error, nullptr) << error->message;
   return error != nullptr ? AnthropicRequest{} : std::get<AnthropicRequest>(std::move(result));
 }
 
-Conversation conversation_of(std::string_view body) {
-  return std::get<Conversation>(request_of(body).request.prompt);
+Conversation anthropic_conversation(std::string_view body) {
+  return std::get<Conversation>(anthropic_request(body).request.prompt);
 }
 
-ApiError error_of(std::string_view body) {
-  AnthropicParsed result = parsed(body);
+ApiError anthropic_error(std::string_view body) {
+  AnthropicParsed result = anthropic_parsed(body);
   EXPECT_TRUE(std::holds_alternative<ApiError>(result)) << body;
   return std::holds_alternative<ApiError>(result) ? std::get<ApiError>(result) : ApiError{};
 }
@@ -42,7 +43,7 @@ std::string with_messages(std::string_view messages, std::string_view more = "")
 constexpr std::string_view kHello = R"([{"role": "user", "content": "hi"}])";
 
 TEST(AnthropicRequest, TakesWhatItKnows) {
-  const AnthropicRequest asked = request_of(with_messages(
+  const AnthropicRequest asked = anthropic_request(with_messages(
       kHello, R"(, "model": "claude", "temperature": 0.5, "top_p": 0.9, "top_k": 5, "stream": true,
               "stop_sequences": ["END"], "metadata": {"user_id": "ann"}, "service_tier": "auto")"));
   EXPECT_TRUE(asked.stream);
@@ -55,20 +56,21 @@ TEST(AnthropicRequest, TakesWhatItKnows) {
 }
 
 TEST(AnthropicRequest, TheSystemPromptIsTextOrBlocks) {
-  const Conversation text = conversation_of(with_messages(kHello, R"(, "system": "be brief")"));
+  const Conversation text =
+      anthropic_conversation(with_messages(kHello, R"(, "system": "be brief")"));
   ASSERT_EQ(text.messages.size(), 2U);
   EXPECT_EQ(text.messages[0].role, "system");
   EXPECT_EQ(text_of(text.messages[0]), "be brief");
-  const Conversation blocks = conversation_of(with_messages(kHello, R"(, "system": [
+  const Conversation blocks = anthropic_conversation(with_messages(kHello, R"(, "system": [
       {"type": "text", "text": "x-anthropic-billing-header: cch=1;"},
       {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}},
       {"type": "text", "text": "b"}])"));
   EXPECT_EQ(text_of(blocks.messages[0]), "a\n\nb");
-  EXPECT_EQ(conversation_of(with_messages(kHello, R"(, "system": [])")).messages.size(), 1U);
+  EXPECT_EQ(anthropic_conversation(with_messages(kHello, R"(, "system": [])")).messages.size(), 1U);
 }
 
 TEST(AnthropicRequest, CallsAndResultsBecomeMessages) {
-  const Conversation conversation = conversation_of(with_messages(R"([
+  const Conversation conversation = anthropic_conversation(with_messages(R"([
       {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "text", "text": "!"}]},
       {"role": "assistant", "content": [
         {"type": "thinking", "thinking": "hm", "signature": "s"},
@@ -99,7 +101,7 @@ TEST(AnthropicRequest, CallsAndResultsBecomeMessages) {
 }
 
 TEST(AnthropicRequest, ACallAloneHasNoText) {
-  const Conversation conversation = conversation_of(with_messages(R"([
+  const Conversation conversation = anthropic_conversation(with_messages(R"([
       {"role": "user", "content": "look"},
       {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "look"}]},
       {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}])"));
@@ -112,27 +114,28 @@ TEST(AnthropicRequest, ToolsHaveTheFormThatTemplatesKnow) {
   constexpr std::string_view kTools = R"(, "tools": [{"name": "look", "description": "looks",
       "input_schema": {"type": "object"}, "cache_control": {"type": "ephemeral"}},
       {"type": "custom", "name": "go"}])";
-  const Conversation conversation = conversation_of(with_messages(kHello, kTools));
+  const Conversation conversation = anthropic_conversation(with_messages(kHello, kTools));
   ASSERT_EQ(conversation.tools.size(), 2U);
   EXPECT_EQ(write_json(conversation.tools[0]),
             R"({"type": "function", "function": {"name": "look", "description": "looks", )"
             R"("parameters": {"type": "object"}}})");
   const std::string none = std::string(kTools) + R"(, "tool_choice": {"type": "none"})";
-  EXPECT_TRUE(conversation_of(with_messages(kHello, none)).tools.empty());
+  EXPECT_TRUE(anthropic_conversation(with_messages(kHello, none)).tools.empty());
   const std::string any = std::string(kTools) + R"(, "tool_choice": {"type": "any"})";
-  const auto required = parsed(with_messages(kHello, any));
+  const auto required = anthropic_parsed(with_messages(kHello, any));
   ASSERT_TRUE(std::holds_alternative<AnthropicRequest>(required));
   EXPECT_NE(std::get<AnthropicRequest>(required).request.grammar, nullptr);
-  EXPECT_EQ(error_of(with_messages(kHello, R"(, "tool_choice": {"type": "any"})")).param,
+  EXPECT_EQ(anthropic_error(with_messages(kHello, R"(, "tool_choice": {"type": "any"})")).param,
             "tool_choice");
   ServedModel model = test::sample_model();
   model.calls_tools = false;
-  EXPECT_TRUE(std::holds_alternative<ApiError>(parsed(with_messages(kHello, kTools), model)));
+  EXPECT_TRUE(
+      std::holds_alternative<ApiError>(anthropic_parsed(with_messages(kHello, kTools), model)));
 }
 
 TEST(AnthropicRequest, ThinkingIsAnArgumentOfTheTemplate) {
   const auto arguments = [](std::string_view more) {
-    return conversation_of(with_messages(kHello, more)).arguments;
+    return anthropic_conversation(with_messages(kHello, more)).arguments;
   };
   EXPECT_TRUE(arguments("").empty());
   const auto off = arguments(R"(, "thinking": {"type": "disabled"})");
@@ -168,8 +171,8 @@ TEST(AnthropicRequest, WhatIsWrongIsNamed) {
        "output_config.format.schema"},
       {R"({"max_tokens": 0, "messages": []})", "max_tokens"},
   };
-  for (const auto& [body, param] : cases) EXPECT_EQ(error_of(body).param, param) << body;
-  const ApiError image = error_of(
+  for (const auto& [body, param] : cases) EXPECT_EQ(anthropic_error(body).param, param) << body;
+  const ApiError image = anthropic_error(
       with_messages(R"([{"role": "user", "content": [{"type": "image", "source": {}}]}])"));
   EXPECT_THAT(image.message, testing::HasSubstr("'image'"));
 }

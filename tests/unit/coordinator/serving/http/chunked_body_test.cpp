@@ -6,11 +6,11 @@ namespace potluck {
 namespace {
 
 constexpr size_t kLineBytes = 32;
-constexpr uint64_t kBodyBytes = 100;
+constexpr uint64_t kChunkedBytes = 100;
 
 // The content; with a number in front the status of a refusal, or "more" where more is wanted.
-std::string read(std::string_view bytes, size_t piece) {
-  ChunkedBody chunks(kLineBytes, kBodyBytes);
+std::string read_in_pieces(std::string_view bytes, size_t piece) {
+  ChunkedBody chunks(kLineBytes, kChunkedBytes);
   std::string body;
   std::string waiting;
   size_t used = 0;
@@ -48,7 +48,7 @@ TEST(ChunkedBody, IsTheSameInWhateverPieces) {
   };
   for (const auto& [bytes, expected] : cases) {
     for (const size_t piece : {size_t{1}, size_t{2}, size_t{3}, size_t{7}, bytes.size()}) {
-      std::string got = read(bytes, piece);
+      std::string got = read_in_pieces(bytes, piece);
       // What lies behind the end is taken over by the next request, however much of it has come.
       EXPECT_EQ(got, expected) << bytes << " by " << piece;
     }

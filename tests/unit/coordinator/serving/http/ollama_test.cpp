@@ -15,20 +15,20 @@ using test::said;
 
 using Parse = OllamaParsed (*)(const JsonValue&, const RequestSetting&);
 
-OllamaParsed parsed(Parse parse, std::string_view body,
-                    const ServedModel& model = test::sample_model()) {
+OllamaParsed ollama_parsed(Parse parse, std::string_view body,
+                           const ServedModel& model = test::sample_model()) {
   return parse(test::json_value(body), {model, true, {}, 7});
 }
 
-OllamaRequest request_of(Parse parse, std::string_view body) {
-  OllamaParsed result = parsed(parse, body);
+OllamaRequest ollama_request(Parse parse, std::string_view body) {
+  OllamaParsed result = ollama_parsed(parse, body);
   const auto* error = std::get_if<ApiError>(&result);
   EXPECT_EQ(error, nullptr) << error->message;
   return error != nullptr ? OllamaRequest{} : std::get<OllamaRequest>(std::move(result));
 }
 
 TEST(OllamaRequest, OptionsAreSettings) {
-  const OllamaRequest asked = request_of(parse_ollama_chat, R"({"model": "any", "stream": false,
+  const OllamaRequest asked = ollama_request(parse_ollama_chat, R"({"model": "any", "stream": false,
       "messages": [{"role": "user", "content": "hi"}], "keep_alive": "5m", "think": "low",
       "options": {"num_predict": 5, "temperature": 0.5, "seed": 3, "stop": ["x"], "top_k": 4,
                   "num_ctx": 8192, "repeat_last_n": -1}})");
@@ -41,7 +41,7 @@ TEST(OllamaRequest, OptionsAreSettings) {
   const auto& conversation = std::get<Conversation>(asked.request.prompt);
   ASSERT_EQ(conversation.arguments.size(), 1U);
   EXPECT_EQ(conversation.arguments[0].first, "reasoning_effort");
-  const OllamaRequest all = request_of(parse_ollama_chat, R"({"options": {"num_predict": -1},
+  const OllamaRequest all = ollama_request(parse_ollama_chat, R"({"options": {"num_predict": -1},
       "messages": [{"role": "user", "content": "hi"}], "think": false})");
   EXPECT_TRUE(all.stream);
   EXPECT_EQ(all.request.max_tokens, 0U);
@@ -49,7 +49,7 @@ TEST(OllamaRequest, OptionsAreSettings) {
 }
 
 TEST(OllamaRequest, MessagesHaveCallsAndThoughts) {
-  const OllamaRequest asked = request_of(parse_ollama_chat, R"({"messages": [
+  const OllamaRequest asked = ollama_request(parse_ollama_chat, R"({"messages": [
       {"role": "assistant", "thinking": "hm", "content": "",
        "tool_calls": [{"function": {"name": "look", "arguments": {"at": 1}}}]},
       {"role": "tool", "content": "a tree", "tool_name": "look"}],
@@ -64,15 +64,16 @@ TEST(OllamaRequest, MessagesHaveCallsAndThoughts) {
 
 TEST(OllamaRequest, GenerateTakesTheTemplateUnlessItIsRaw) {
   const auto chat =
-      request_of(parse_ollama_generate, R"({"prompt": "hi", "system": "be brief"})").request;
+      ollama_request(parse_ollama_generate, R"({"prompt": "hi", "system": "be brief"})").request;
   const auto& conversation = std::get<Conversation>(chat.prompt);
   ASSERT_EQ(conversation.messages.size(), 2U);
   EXPECT_EQ(conversation.messages[0].role, "system");
   EXPECT_EQ(*conversation.messages[1].content.text(), "hi");
-  const auto raw = request_of(parse_ollama_generate, R"({"prompt": "hi", "raw": true})").request;
+  const auto raw =
+      ollama_request(parse_ollama_generate, R"({"prompt": "hi", "raw": true})").request;
   EXPECT_EQ(std::get<std::string>(raw.prompt), "hi");
-  EXPECT_TRUE(request_of(parse_ollama_generate, R"({"model": "x"})").only_load);
-  EXPECT_TRUE(request_of(parse_ollama_chat, R"({"model": "x", "messages": []})").only_load);
+  EXPECT_TRUE(ollama_request(parse_ollama_generate, R"({"model": "x"})").only_load);
+  EXPECT_TRUE(ollama_request(parse_ollama_chat, R"({"model": "x", "messages": []})").only_load);
 }
 
 TEST(OllamaRequest, WhatIsWrongIsNamed) {
@@ -94,7 +95,7 @@ TEST(OllamaRequest, WhatIsWrongIsNamed) {
       {parse_ollama_generate, R"({"prompt": "x", "context": [1]})", "context"},
   };
   for (const auto& [parse, body, param] : cases) {
-    OllamaParsed result = parsed(parse, body);
+    OllamaParsed result = ollama_parsed(parse, body);
     ASSERT_TRUE(std::holds_alternative<ApiError>(result)) << body;
     EXPECT_EQ(std::get<ApiError>(result).param, param) << body;
   }
@@ -112,7 +113,7 @@ std::vector<json> lines_of(std::string_view bytes) {
   return lines;
 }
 
-const std::vector<CompletionEvent>& everything() {
+const std::vector<CompletionEvent>& ollama_everything() {
   static const std::vector<CompletionEvent> events{CompletionAdmitted{10},
                                                    test::thought("hm"),
                                                    said("I "),
@@ -124,7 +125,7 @@ const std::vector<CompletionEvent>& everything() {
 
 TEST(OllamaAnswer, AWholeChat) {
   OllamaWriter writer(test::sample_identity(), OllamaWriter::Form::kChat, false);
-  const json answer = json::parse(test::written(writer, everything()));
+  const json answer = json::parse(test::written(writer, ollama_everything()));
   EXPECT_EQ(answer["model"], "taleteller");
   EXPECT_EQ(answer["created_at"], "2027-01-15T08:00:00Z");
   EXPECT_EQ(answer["message"], json::parse(R"({"role": "assistant", "content": "I look",
@@ -142,7 +143,7 @@ TEST(OllamaAnswer, AWholeChat) {
 TEST(OllamaAnswer, AStreamIsALineForEachPiece) {
   OllamaWriter writer(test::sample_identity(), OllamaWriter::Form::kChat, true);
   EXPECT_EQ(writer.content_type(), "application/x-ndjson");
-  const auto lines = lines_of(test::written(writer, everything()));
+  const auto lines = lines_of(test::written(writer, ollama_everything()));
   ASSERT_EQ(lines.size(), 5U);
   EXPECT_EQ(lines[0]["message"]["thinking"], "hm");
   EXPECT_EQ(lines[1]["message"]["content"], "I ");

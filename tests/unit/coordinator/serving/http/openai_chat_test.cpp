@@ -13,7 +13,7 @@ using nlohmann::json;
 using test::finished;
 using test::said;
 
-OpenAiRequest request_of(size_t choices, bool logprobs = false, bool usage = false) {
+OpenAiRequest chat_request(size_t choices, bool logprobs = false, bool usage = false) {
   OpenAiRequest request;
   request.choices.resize(choices);
   request.choices_per_prompt = choices;
@@ -22,8 +22,8 @@ OpenAiRequest request_of(size_t choices, bool logprobs = false, bool usage = fal
   return request;
 }
 
-json whole(const std::vector<CompletionEvent>& events, bool logprobs = false) {
-  ChatBodyWriter writer(test::sample_identity(), request_of(1, logprobs));
+json chat_whole(const std::vector<CompletionEvent>& events, bool logprobs = false) {
+  ChatBodyWriter writer(test::sample_identity(), chat_request(1, logprobs));
   std::string bytes;
   for (const CompletionEvent& event : events) {
     EXPECT_FALSE(writer.done());
@@ -33,9 +33,9 @@ json whole(const std::vector<CompletionEvent>& events, bool logprobs = false) {
   return json::parse(bytes);
 }
 
-std::vector<json> stream(const std::vector<CompletionEvent>& events, bool logprobs = false,
-                         bool usage = false) {
-  ChatStreamWriter writer(test::sample_identity(), request_of(1, logprobs, usage));
+std::vector<json> chat_stream(const std::vector<CompletionEvent>& events, bool logprobs = false,
+                              bool usage = false) {
+  ChatStreamWriter writer(test::sample_identity(), chat_request(1, logprobs, usage));
   std::string bytes;
   for (const CompletionEvent& event : events) bytes += writer.take(0, event);
   EXPECT_TRUE(writer.done());
@@ -54,7 +54,7 @@ const std::vector<CompletionEvent>& hello() {
 }
 
 TEST(OpenAiChat, AWholeAnswer) {
-  const json answer = whole(hello());
+  const json answer = chat_whole(hello());
   EXPECT_EQ(answer["id"], "id-1");
   EXPECT_EQ(answer["object"], "chat.completion");
   EXPECT_EQ(answer["created"], 1'800'000'000);
@@ -69,7 +69,7 @@ TEST(OpenAiChat, AWholeAnswer) {
 }
 
 TEST(OpenAiChat, AStreamBeginsWithTheRoleAndEndsWithDone) {
-  const std::vector<json> events = stream(hello());
+  const std::vector<json> events = chat_stream(hello());
   ASSERT_EQ(events.size(), 5U);
   EXPECT_EQ(events[0]["choices"], json::parse(R"([{"index": 0, "delta": {"role": "assistant",
       "content": ""}, "logprobs": null, "finish_reason": null}])"));
@@ -87,7 +87,7 @@ TEST(OpenAiChat, AStreamBeginsWithTheRoleAndEndsWithDone) {
 }
 
 TEST(OpenAiChat, TheUsageChunkHasNoChoicesButTheMember) {
-  const std::vector<json> events = stream(hello(), false, true);
+  const std::vector<json> events = chat_stream(hello(), false, true);
   ASSERT_EQ(events.size(), 6U);
   EXPECT_TRUE(events[0]["usage"].is_null());
   EXPECT_EQ(events[4]["choices"], json::array());
@@ -97,10 +97,10 @@ TEST(OpenAiChat, TheUsageChunkHasNoChoicesButTheMember) {
 }
 
 TEST(OpenAiChat, AStreamWithoutAdmissionHasItsRoleToo) {
-  const std::vector<json> events = stream({said("x"), finished(FinishReason::kStop)});
+  const std::vector<json> events = chat_stream({said("x"), finished(FinishReason::kStop)});
   ASSERT_EQ(events.size(), 4U);
   EXPECT_EQ(events[0]["choices"][0]["delta"]["role"], "assistant");
-  EXPECT_EQ(stream({finished(FinishReason::kStop)}).size(), 3U);
+  EXPECT_EQ(chat_stream({finished(FinishReason::kStop)}).size(), 3U);
 }
 
 TEST(OpenAiChat, ReasonsHaveTheirNames) {
@@ -108,8 +108,8 @@ TEST(OpenAiChat, ReasonsHaveTheirNames) {
                                                         {FinishReason::kStopString, "stop"},
                                                         {FinishReason::kLength, "length"}};
   for (const auto& [reason, name] : cases) {
-    EXPECT_EQ(whole({said("x"), finished(reason)})["choices"][0]["finish_reason"], name);
-    EXPECT_EQ(stream({said("x"), finished(reason)})[2]["choices"][0]["finish_reason"], name);
+    EXPECT_EQ(chat_whole({said("x"), finished(reason)})["choices"][0]["finish_reason"], name);
+    EXPECT_EQ(chat_stream({said("x"), finished(reason)})[2]["choices"][0]["finish_reason"], name);
   }
 }
 
@@ -120,7 +120,7 @@ TEST(OpenAiChat, ToolCallsHaveIndexAndType) {
       CompletionDelta{{{}, {}, {call("c2", JsonValue{std::string("{broken")})}}, {}};
   const std::vector<CompletionEvent> events{CompletionAdmitted{1}, first, second,
                                             finished(FinishReason::kToolCalls)};
-  const json choice = whole(events)["choices"][0];
+  const json choice = chat_whole(events)["choices"][0];
   EXPECT_TRUE(choice["message"]["content"].is_null());
   EXPECT_EQ(choice["finish_reason"], "tool_calls");
   EXPECT_EQ(choice["message"]["tool_calls"], json::parse(R"([
@@ -128,7 +128,7 @@ TEST(OpenAiChat, ToolCallsHaveIndexAndType) {
        "function": {"name": "look", "arguments": "{\"city\": \"Oslo\"}"}},
       {"id": "c2", "type": "function", "function": {"name": "look", "arguments": "{broken"}}])"));
 
-  const std::vector<json> chunks = stream(events);
+  const std::vector<json> chunks = chat_stream(events);
   ASSERT_EQ(chunks.size(), 5U);
   EXPECT_EQ(chunks[1]["choices"][0]["delta"], json::parse(R"({"tool_calls": [{"index": 0,
       "id": "c1", "type": "function",
@@ -140,10 +140,11 @@ TEST(OpenAiChat, ToolCallsHaveIndexAndType) {
 TEST(OpenAiChat, TextBesideCallsIsKept) {
   const CompletionEvent both =
       CompletionDelta{{{}, "let me look", {call("c1", JsonValue{JsonValue::Object{}})}}, {}};
-  const json message = whole({both, finished(FinishReason::kToolCalls)})["choices"][0]["message"];
+  const json message =
+      chat_whole({both, finished(FinishReason::kToolCalls)})["choices"][0]["message"];
   EXPECT_EQ(message["content"], "let me look");
   EXPECT_EQ(message["tool_calls"].size(), 1U);
-  const auto chunks = stream({both, finished(FinishReason::kToolCalls)});
+  const auto chunks = chat_stream({both, finished(FinishReason::kToolCalls)});
   ASSERT_EQ(chunks.size(), 5U);
   EXPECT_EQ(chunks[1]["choices"][0]["delta"]["content"], "let me look");
   EXPECT_EQ(chunks[2]["choices"][0]["delta"]["tool_calls"].size(), 1U);
@@ -152,14 +153,14 @@ TEST(OpenAiChat, TextBesideCallsIsKept) {
 TEST(OpenAiChat, ReasoningHasAMemberOfItsOwn) {
   const std::vector<CompletionEvent> events{CompletionDelta{{"hm", {}, {}}, {}}, said("yes"),
                                             finished(FinishReason::kStop)};
-  const json message = whole(events)["choices"][0]["message"];
+  const json message = chat_whole(events)["choices"][0]["message"];
   EXPECT_EQ(message["reasoning_content"], "hm");
   EXPECT_EQ(message["reasoning"], "hm");
   EXPECT_EQ(message["content"], "yes");
-  const auto chunks = stream(events);
+  const auto chunks = chat_stream(events);
   EXPECT_EQ(chunks[1]["choices"][0]["delta"],
             json::parse(R"({"reasoning_content": "hm", "reasoning": "hm"})"));
-  EXPECT_FALSE(whole(hello())["choices"][0]["message"].contains("reasoning_content"));
+  EXPECT_FALSE(chat_whole(hello())["choices"][0]["message"].contains("reasoning_content"));
 }
 
 TEST(OpenAiChat, LogprobsComeWithTheirText) {
@@ -167,7 +168,7 @@ TEST(OpenAiChat, LogprobsComeWithTheirText) {
   CompletionDelta rest{{{}, "€!", {}}, {{{"\xAC", -0.5}, {}}, {{"!", -0.25}, {}}}};
   const std::vector<CompletionEvent> events{CompletionAdmitted{1}, held, rest,
                                             finished(FinishReason::kStop)};
-  const json content = whole(events, true)["choices"][0]["logprobs"]["content"];
+  const json content = chat_whole(events, true)["choices"][0]["logprobs"]["content"];
   ASSERT_EQ(content.size(), 3U);
   std::string text;
   for (const json& item : content) text += item["token"].get<std::string>();
@@ -179,7 +180,7 @@ TEST(OpenAiChat, LogprobsComeWithTheirText) {
       "bytes": [97]})"));
   EXPECT_EQ(content[2]["top_logprobs"], json::array());
 
-  const auto chunks = stream(events, true);
+  const auto chunks = chat_stream(events, true);
   ASSERT_EQ(chunks.size(), 5U);
   EXPECT_EQ(chunks[1]["choices"][0]["delta"]["content"], "");
   EXPECT_EQ(chunks[1]["choices"][0]["logprobs"]["content"].size(), 1U);
@@ -187,7 +188,7 @@ TEST(OpenAiChat, LogprobsComeWithTheirText) {
 }
 
 TEST(OpenAiChat, SeveralChoicesShareAStream) {
-  ChatStreamWriter writer(test::sample_identity(), request_of(2, false, true));
+  ChatStreamWriter writer(test::sample_identity(), chat_request(2, false, true));
   std::string bytes = writer.take(1, CompletionAdmitted{10});
   bytes += writer.take(0, CompletionAdmitted{10});
   bytes += writer.take(1, said("b"));
@@ -206,7 +207,7 @@ TEST(OpenAiChat, SeveralChoicesShareAStream) {
 }
 
 TEST(OpenAiChat, SeveralChoicesInOneAnswer) {
-  ChatBodyWriter writer(test::sample_identity(), request_of(2));
+  ChatBodyWriter writer(test::sample_identity(), chat_request(2));
   EXPECT_EQ(writer.take(1, said("b")), "");
   EXPECT_EQ(writer.take(1, finished(FinishReason::kStop)), "");
   EXPECT_EQ(writer.take(0, said("a")), "");
@@ -217,7 +218,7 @@ TEST(OpenAiChat, SeveralChoicesInOneAnswer) {
 }
 
 TEST(OpenAiChat, AStreamThatFailsSaysWhyWithoutAName) {
-  const ChatStreamWriter writer(test::sample_identity(), request_of(1));
+  const ChatStreamWriter writer(test::sample_identity(), chat_request(1));
   const auto events = test::stream_events(writer.failure({500, "server_error", "it broke"}));
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(events[0]["error"]["message"], "it broke");

@@ -14,7 +14,7 @@ using nlohmann::json;
 using test::finished;
 using test::said;
 
-OpenAiRequest request_of(size_t choices, bool stream, bool logprobs = false) {
+OpenAiRequest completions_request(size_t choices, bool stream, bool logprobs = false) {
   OpenAiRequest request;
   request.choices.resize(choices);
   request.stream = stream;
@@ -24,7 +24,7 @@ OpenAiRequest request_of(size_t choices, bool stream, bool logprobs = false) {
 }
 
 TEST(OpenAiCompletions, AWholeAnswer) {
-  TextWriter writer(test::sample_identity(), request_of(2, false));
+  TextWriter writer(test::sample_identity(), completions_request(2, false));
   EXPECT_FALSE(writer.streams());
   EXPECT_EQ(writer.content_type(), "application/json");
   EXPECT_EQ(writer.take(0, CompletionAdmitted{10}), "");
@@ -41,7 +41,7 @@ TEST(OpenAiCompletions, AWholeAnswer) {
 }
 
 TEST(OpenAiCompletions, AStreamHasTheSameShape) {
-  TextWriter writer(test::sample_identity(), request_of(1, true));
+  TextWriter writer(test::sample_identity(), completions_request(1, true));
   EXPECT_EQ(writer.content_type(), "text/event-stream");
   std::string bytes = writer.take(0, CompletionAdmitted{10});
   EXPECT_EQ(bytes, "");
@@ -64,7 +64,7 @@ TEST(OpenAiCompletions, AStreamHasTheSameShape) {
 TEST(OpenAiCompletions, LogprobsAreListsWithOffsetsInCharacters) {
   const CompletionDelta euro{{{}, "€€", {}}, {{{"€", -0.5}, {{"€", -0.5}}}, {{"€", -1}, {}}}};
   const CompletionDelta end{{{}, "!", {}}, {{{"!", -INFINITY}, {}}}};
-  TextWriter writer(test::sample_identity(), request_of(1, false, true));
+  TextWriter writer(test::sample_identity(), completions_request(1, false, true));
   writer.take(0, euro);
   writer.take(0, end);
   const json answer = json::parse(writer.take(0, finished(FinishReason::kStop)));
@@ -72,7 +72,7 @@ TEST(OpenAiCompletions, LogprobsAreListsWithOffsetsInCharacters) {
       "token_logprobs": [-0.5, -1.0, -9999.0], "top_logprobs": [{"€": -0.5}, {}, {}],
       "text_offset": [0, 1, 2]})"));
 
-  TextWriter stream(test::sample_identity(), request_of(1, true, true));
+  TextWriter stream(test::sample_identity(), completions_request(1, true, true));
   const auto first = test::stream_events(stream.take(0, euro));
   const auto second = test::stream_events(stream.take(0, end));
   EXPECT_EQ(first.at(0)["choices"][0]["logprobs"]["text_offset"], json::parse("[0, 1]"));

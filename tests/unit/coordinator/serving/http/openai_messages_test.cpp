@@ -11,7 +11,7 @@ namespace {
 
 using testing::HasSubstr;
 
-std::variant<Conversation, ApiError> read(const std::string& body) {
+std::variant<Conversation, ApiError> read_openai(const std::string& body) {
   std::optional<ApiError> error;
   const JsonValue value = test::json_value(body);
   JsonFields fields(value, "", &error);
@@ -21,7 +21,7 @@ std::variant<Conversation, ApiError> read(const std::string& body) {
 }
 
 Conversation good(const std::string& body) {
-  auto parsed = read(body);
+  auto parsed = read_openai(body);
   const auto* error = std::get_if<ApiError>(&parsed);
   EXPECT_EQ(error, nullptr) << body << ": " << (error != nullptr ? error->message : "");
   return error == nullptr ? std::get<Conversation>(parsed) : Conversation{};
@@ -81,7 +81,7 @@ TEST(OpenAiMessages, NamesTheMemberThatIsWrong) {
       {R"({"messages": [{"role": "assistant", "tool_calls": "none"}]})", "messages[0].tool_calls"},
   };
   for (const auto& [body, param] : cases) {
-    const auto parsed = read(body);
+    const auto parsed = read_openai(body);
     const auto* error = std::get_if<ApiError>(&parsed);
     ASSERT_NE(error, nullptr) << body;
     EXPECT_EQ(error->status, 400);
@@ -111,7 +111,7 @@ TEST(OpenAiMessages, ReadsTools) {
       {R"("tools": [{"type": "function", "function": {}}])", "tools[0].function.name"},
   };
   for (const auto& [fields, param] : cases) {
-    const auto parsed = read("{" + std::string(kAsk) + ", " + fields + "}");
+    const auto parsed = read_openai("{" + std::string(kAsk) + ", " + fields + "}");
     ASSERT_TRUE(std::holds_alternative<ApiError>(parsed)) << fields;
     EXPECT_EQ(std::get<ApiError>(parsed).param, param);
   }

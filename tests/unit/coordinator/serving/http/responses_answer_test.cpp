@@ -28,17 +28,18 @@ ResponsesAnswer sample(Kept* kept = nullptr) {
   return answer;
 }
 
-json whole(const std::vector<CompletionEvent>& events) {
+json responses_whole(const std::vector<CompletionEvent>& events) {
   ResponsesBodyWriter writer(sample());
   return json::parse(test::written(writer, events));
 }
 
-std::vector<json> stream(const std::vector<CompletionEvent>& events, Kept* kept = nullptr) {
+std::vector<json> responses_stream(const std::vector<CompletionEvent>& events,
+                                   Kept* kept = nullptr) {
   ResponsesStreamWriter writer(sample(kept));
   return test::named_events(test::written(writer, events));
 }
 
-const std::vector<CompletionEvent>& everything() {
+const std::vector<CompletionEvent>& responses_everything() {
   static const std::vector<CompletionEvent> events{CompletionAdmitted{10},
                                                    test::thought("let "),
                                                    test::thought("me"),
@@ -50,7 +51,7 @@ const std::vector<CompletionEvent>& everything() {
 }
 
 TEST(ResponsesAnswer, AWholeAnswer) {
-  const json answer = whole(everything());
+  const json answer = responses_whole(responses_everything());
   EXPECT_EQ(answer["id"], "resp_1");
   EXPECT_EQ(answer["object"], "response");
   EXPECT_EQ(answer["created_at"], 1'800'000'000);
@@ -70,16 +71,16 @@ TEST(ResponsesAnswer, AWholeAnswer) {
 }
 
 TEST(ResponsesAnswer, AnAnswerThatWasCutIsIncomplete) {
-  const json answer = whole({said("x"), finished(FinishReason::kLength)});
+  const json answer = responses_whole({said("x"), finished(FinishReason::kLength)});
   EXPECT_EQ(answer["status"], "incomplete");
   EXPECT_EQ(answer["incomplete_details"]["reason"], "max_output_tokens");
-  EXPECT_EQ(stream({said("x"), finished(FinishReason::kLength)}).back()["type"],
+  EXPECT_EQ(responses_stream({said("x"), finished(FinishReason::kLength)}).back()["type"],
             "response.incomplete");
 }
 
 TEST(ResponsesAnswer, AStreamTellsEachItemFromItsBeginningToItsEnd) {
   Kept kept;
-  const std::vector<json> events = stream(everything(), &kept);
+  const std::vector<json> events = responses_stream(responses_everything(), &kept);
   EXPECT_THAT(test::types_of(events),
               testing::ElementsAre(
                   "response.created", "response.in_progress",                              //
@@ -106,8 +107,8 @@ TEST(ResponsesAnswer, AStreamTellsEachItemFromItsBeginningToItsEnd) {
   EXPECT_EQ(events[16]["item"]["arguments"], "");
   EXPECT_EQ(events[18]["arguments"], R"({"at": 1})");
   EXPECT_EQ(events[19]["item"]["arguments"], R"({"at": 1})");
-  EXPECT_EQ(events[20]["response"], whole(everything()));
-  EXPECT_EQ(json::parse(kept.json), whole(everything()));
+  EXPECT_EQ(events[20]["response"], responses_whole(responses_everything()));
+  EXPECT_EQ(json::parse(kept.json), responses_whole(responses_everything()));
   EXPECT_EQ(kept.message.role, "assistant");
   EXPECT_EQ(*kept.message.content.text(), "I look");
   EXPECT_EQ(kept.message.reasoning_content, "let me");

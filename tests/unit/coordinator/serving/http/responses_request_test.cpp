@@ -19,23 +19,24 @@ std::shared_ptr<const StoredResponse> find(const std::string& id) {
   return std::make_shared<const StoredResponse>(std::move(stored));
 }
 
-ResponsesParsed parsed(std::string_view body, const ServedModel& model = test::sample_model()) {
+ResponsesParsed responses_parsed(std::string_view body,
+                                 const ServedModel& model = test::sample_model()) {
   return parse_responses_request(test::json_value(body), {model, true, {}, 7}, find);
 }
 
-ResponsesRequest request_of(std::string_view body) {
-  ResponsesParsed result = parsed(body);
+ResponsesRequest responses_request(std::string_view body) {
+  ResponsesParsed result = responses_parsed(body);
   const auto* error = std::get_if<ApiError>(&result);
   EXPECT_EQ(error, nullptr) << error->message;
   return error != nullptr ? ResponsesRequest{} : std::get<ResponsesRequest>(std::move(result));
 }
 
-Conversation conversation_of(std::string_view body) {
-  return std::get<Conversation>(request_of(body).request.prompt);
+Conversation responses_conversation(std::string_view body) {
+  return std::get<Conversation>(responses_request(body).request.prompt);
 }
 
-ApiError error_of(std::string_view body) {
-  ResponsesParsed result = parsed(body);
+ApiError responses_error(std::string_view body) {
+  ResponsesParsed result = responses_parsed(body);
   EXPECT_TRUE(std::holds_alternative<ApiError>(result)) << body;
   return std::holds_alternative<ApiError>(result) ? std::get<ApiError>(result) : ApiError{};
 }
@@ -51,7 +52,8 @@ std::vector<std::string> said_by(const std::vector<ChatMessage>& messages) {
 }
 
 TEST(ResponsesRequest, TakesWhatItKnows) {
-  const ResponsesRequest asked = request_of(R"({"model": "gpt", "input": "hi", "stream": true,
+  const ResponsesRequest asked =
+      responses_request(R"({"model": "gpt", "input": "hi", "stream": true,
       "max_output_tokens": 9, "temperature": 0.5, "user": "ann", "store": false, "include": [],
       "prompt_cache_key": "k", "reasoning": {"effort": "low"}, "text": {"verbosity": "low"}})");
   EXPECT_TRUE(asked.stream);
@@ -66,7 +68,7 @@ TEST(ResponsesRequest, TakesWhatItKnows) {
 }
 
 TEST(ResponsesRequest, InstructionsAndLeadingMessagesAreOneSystemMessage) {
-  const ResponsesRequest asked = request_of(R"({"instructions": "a", "input": [
+  const ResponsesRequest asked = responses_request(R"({"instructions": "a", "input": [
       {"role": "developer", "content": "b"},
       {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "c"}]},
       {"role": "user", "content": [{"type": "input_text", "text": "hi"}]}]})");
@@ -76,7 +78,7 @@ TEST(ResponsesRequest, InstructionsAndLeadingMessagesAreOneSystemMessage) {
 }
 
 TEST(ResponsesRequest, ATurnOfTheModelIsOneMessage) {
-  const auto messages = conversation_of(R"({"input": [
+  const auto messages = responses_conversation(R"({"input": [
       {"role": "user", "content": "look"},
       {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "hm"}]},
       {"type": "message", "role": "assistant", "id": "m", "status": "completed",
@@ -105,12 +107,12 @@ TEST(ResponsesRequest, ATurnOfTheModelIsOneMessage) {
 }
 
 TEST(ResponsesRequest, GoesOnFromAnEarlierResponse) {
-  const ResponsesRequest asked =
-      request_of(R"({"input": "now", "instructions": "x", "previous_response_id": "resp_1"})");
+  const ResponsesRequest asked = responses_request(
+      R"({"input": "now", "instructions": "x", "previous_response_id": "resp_1"})");
   EXPECT_THAT(said_by(std::get<Conversation>(asked.request.prompt).messages),
               testing::ElementsAre("system: x", "user: before", "assistant: then", "user: now"));
   EXPECT_EQ(asked.messages.size(), 3U);
-  const ApiError gone = error_of(R"({"input": "now", "previous_response_id": "resp_2"})");
+  const ApiError gone = responses_error(R"({"input": "now", "previous_response_id": "resp_2"})");
   EXPECT_EQ(gone.status, 400);
   EXPECT_EQ(gone.param, "previous_response_id");
   EXPECT_EQ(gone.code, "previous_response_not_found");
@@ -120,14 +122,14 @@ TEST(ResponsesRequest, OnlyFunctionsAreTools) {
   constexpr std::string_view kBody = R"({"input": "hi", "tools": [{"type": "web_search"},
       {"type": "function", "name": "look", "description": "looks", "strict": true,
        "parameters": {"type": "object"}}]})";
-  const Conversation conversation = conversation_of(kBody);
+  const Conversation conversation = responses_conversation(kBody);
   ASSERT_EQ(conversation.tools.size(), 1U);
   EXPECT_EQ(write_json(conversation.tools[0]),
             R"({"type": "function", "function": {"name": "look", "description": "looks", )"
             R"("parameters": {"type": "object"}}})");
   ServedModel model = test::sample_model();
   model.calls_tools = false;
-  EXPECT_TRUE(std::holds_alternative<ApiError>(parsed(kBody, model)));
+  EXPECT_TRUE(std::holds_alternative<ApiError>(responses_parsed(kBody, model)));
 }
 
 TEST(ResponsesRequest, WhatIsWrongIsNamed) {
@@ -150,26 +152,27 @@ TEST(ResponsesRequest, WhatIsWrongIsNamed) {
       {R"({"input": "x", "tool_choice": "required"})", "tool_choice"},
       {R"({"input": "x", "tools": [{"type": "function"}]})", "tools[0].name"},
   };
-  for (const auto& [body, param] : cases) EXPECT_EQ(error_of(body).param, param) << body;
+  for (const auto& [body, param] : cases) EXPECT_EQ(responses_error(body).param, param) << body;
 }
 
 TEST(ResponsesRequest, FormatsBecomeGrammars) {
-  const auto request = request_of(R"({"input": "x", "text": {"format": {"type": "json_schema",
+  const auto request =
+      responses_request(R"({"input": "x", "text": {"format": {"type": "json_schema",
       "name": "n", "schema": {"type": "integer"}}}})");
   EXPECT_NE(request.request.grammar, nullptr);
-  EXPECT_EQ(request_of(R"({"input": "x"})").request.grammar, nullptr);
+  EXPECT_EQ(responses_request(R"({"input": "x"})").request.grammar, nullptr);
 }
 
 TEST(ResponsesRequest, AnswersRepeatWhatWasAsked) {
-  const JsonValue echo{request_of(R"({"input": "x", "metadata": {"a": "b"}})").echo};
-  const auto json = nlohmann::json::parse(write_json(echo));
-  EXPECT_EQ(json["metadata"]["a"], "b");
-  EXPECT_EQ(json["tool_choice"], "auto");
-  EXPECT_EQ(json["store"], true);
-  EXPECT_TRUE(json["instructions"].is_null());
+  const JsonValue echo{responses_request(R"({"input": "x", "metadata": {"a": "b"}})").echo};
+  const auto echoed = nlohmann::json::parse(write_json(echo));
+  EXPECT_EQ(echoed["metadata"]["a"], "b");
+  EXPECT_EQ(echoed["tool_choice"], "auto");
+  EXPECT_EQ(echoed["store"], true);
+  EXPECT_TRUE(echoed["instructions"].is_null());
   const std::string large =
       R"({"input": "x", "instructions": ")" + std::string(70'000, 'x') + "\"}";
-  const JsonValue short_echo{request_of(large).echo};
+  const JsonValue short_echo{responses_request(large).echo};
   EXPECT_LT(write_json(short_echo).size(), 1000U);
 }
 
