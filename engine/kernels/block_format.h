@@ -1,7 +1,7 @@
 // The table of block formats: how GGUF stores the numbers of a tensor, and what each format means
 // for arithmetic. Everything that depends on a format asks this table; adding one is a row here,
-// its reader in block_fields.h, a row in panel_layout.cpp and, where it should be fast, its tiles
-// in the folders of the vector kernels. Constants and pure functions; any thread.
+// its reader in block_fields.h, a row in panel_layout.cpp and a tile in formats/; the whole recipe
+// is in CONTRIBUTING.md. Constants and pure functions; any thread.
 #pragma once
 
 #include <algorithm>

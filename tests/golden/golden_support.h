@@ -3,23 +3,24 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "engine/base/hash.h"
+#include "tests/golden/digests.h"
 #include "tests/support/solo_engine.h"
 #include "tests/support/test_files.h"
 
 namespace potluck::test {
 
-// Tiny models of every architecture, each with what the transformers library computes from it:
-// folders of tests/data/arch. Of "gpt-oss", YaRN's range is not rounded to whole pairs; llama.cpp
-// rounds it and differs.
-inline constexpr const char* kFixtures[] = {
-    "llama",     "mixtral",        "qwen3",     "qwen3moe", "olmoe",         "granitemoe",
-    "qwen2moe",  "minimax-m2",     "glm4moe",   "gpt-oss",  "gpt-oss-plain", "deepseek-v2",
-    "deepseek2", "deepseek2-yarn", "qwen3next", "qwen35moe"};
+// The fixtures of digests.h: folders of tests/data/arch.
+inline constexpr auto kFixtures = [] {
+  std::array<const char*, std::size(digests::kFixtureDigests)> names{};
+  std::ranges::transform(digests::kFixtureDigests, names.begin(), &digests::FixtureDigest::fixture);
+  return names;
+}();
 
 inline nlohmann::json load_json(const std::string& path) {
   auto bytes = read_file(*make_system_storage(), path, 16 * kMiB);

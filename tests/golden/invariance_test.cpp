@@ -36,9 +36,8 @@ std::ostream& operator<<(std::ostream& out, const InvarianceCase& test) {
 
 std::vector<InvarianceCase> fixture_cases() {
   std::vector<InvarianceCase> cases;
-  for (const char* name : kFixtures) {
-    cases.push_back(
-        {name, data_path(std::string("arch/") + name + "/model.gguf"), digests::of_fixture(name)});
+  for (const auto& [name, digest] : digests::kFixtureDigests) {
+    cases.push_back({name, data_path(std::string("arch/") + name + "/model.gguf"), digest});
   }
   return cases;
 }

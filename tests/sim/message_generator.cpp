@@ -4,6 +4,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "engine/base/check.h"
 #include "engine/base/limits.h"
 #include "engine/kernels/kernels.h"
 #include "protocol/codec.h"
@@ -472,8 +473,10 @@ Said MessageGenerator::make(size_t kind) {
       return {JoinAccept{"tcp://127.0.0.1:7002", "tcp://127.0.0.1:7003"}, {}};
     case kind_of<Roster>():
       return {roster(), {}};
-    default:
+    case kind_of<SourceReport>():
       return {source_report(), {}};
+    default:
+      CHECK(false && "a kind of message without a case");
   }
 }
 

@@ -68,7 +68,7 @@ TEST_F(SessionFuzz, AnyMessagesAtAnyTimeStopNothing) {
 
 // 931: a member said that its units were lost, and later the same device, which had them, had no
 // reason to report them again.
-TEST_F(SessionFuzz, SeedsThatFailedOnce) {
+TEST_F(SessionFuzz, SeedsThatOnceFailed) {
   for (uint64_t seed : {931}) {
     FuzzTotals totals;
     FuzzSession session(*world_, seed);
