@@ -228,8 +228,9 @@ AnthropicParsed parse_anthropic_request(const JsonValue& body, const RequestSett
   read_messages(fields, &conversation);
   read_tools(fields, &conversation);
   read_thinking(fields, &conversation);
-  request.grammar = apply_demands(read_anthropic_tool_choice(fields), read_format(fields), setting,
-                                  &conversation, fields);
+  const ToolChoice choice = read_anthropic_tool_choice(fields);
+  parsed.one_call = !choice.several;
+  request.grammar = apply_demands(choice, read_format(fields), setting, &conversation, fields);
   if (error) return *std::move(error);
   request.prompt = std::move(conversation);
   return parsed;
