@@ -1,7 +1,8 @@
 #include "coordinator/cli/api_flags.h"
 
+#include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
-#include "coordinator/serving/http/api_keys.h"
+#include "coordinator/serving/http/api_key_watch.h"
 
 namespace potluck {
 namespace {
@@ -10,6 +11,10 @@ constexpr uint32_t kLargestPort = 65535;
 constexpr uint32_t kLongestDrain = 24 * 3600;
 
 }  // namespace
+
+std::string own_key_file() {
+  return home_directory() + "/coordinator/api-keys";
+}
 
 void add_api_flags(CLI::App* parser, ApiFlags* flags) {
   add_text(parser, "--host", &flags->host,
@@ -20,7 +25,8 @@ void add_api_flags(CLI::App* parser, ApiFlags* flags) {
             "port of the HTTP API; 0: any that is free (default 8080)")
       .envname("POTLUCK_PORT");
   add_text(parser, "--api-key-file", &flags->key_file,
-           "a file of keys, one of which a request then needs: SHA-256 and name on each line")
+           "a file of keys, one of which a request then needs: SHA-256 and name on each line "
+           "(default: those of 'potluck keys'; without any, everyone may ask)")
       .envname("POTLUCK_API_KEY_FILE");
   add_text(parser, "--tls-cert", &flags->tls_certificate,
            "answer by https: a PEM file with the server's certificate and those that signed it")
@@ -35,9 +41,10 @@ void add_api_flags(CLI::App* parser, ApiFlags* flags) {
       .envname("POTLUCK_DRAIN_TIMEOUT");
 }
 
-Status check_api_flags(const ApiFlags& flags, Storage& storage) {
-  if (flags.key_file.empty()) return {};
-  auto keys = ApiKeys::load(storage, flags.key_file);
+Status check_api_flags(const ApiFlags& flags, Storage& storage, const Clock& clock) {
+  const ApiServerOptions options = api_options(flags);
+  auto keys = ApiKeyWatch::open(&storage, options.api_key_file, options.api_key_file_may_be_missing,
+                                &clock, nullptr);
   return keys ? Status() : Status(keys.error().in("--api-key-file"));
 }
 
@@ -46,7 +53,8 @@ ApiServerOptions api_options(const ApiFlags& flags) {
   options.http.host = flags.host;
   options.http.port = flags.port;
   options.http.tls = {flags.tls_certificate, flags.tls_key};
-  options.api_key_file = flags.key_file;
+  options.api_key_file_may_be_missing = flags.key_file.empty();
+  options.api_key_file = flags.key_file.empty() ? own_key_file() : flags.key_file;
   options.cors_origins = flags.cors_origins;
   options.version = POTLUCK_VERSION;
   return options;

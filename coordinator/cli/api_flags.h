@@ -19,10 +19,13 @@ struct ApiFlags {
   uint32_t drain_seconds = 10;
 };
 
+// The list of keys that `potluck keys` writes and `serve` reads where no other file is named.
+std::string own_key_file();
+
 void add_api_flags(CLI::App* parser, ApiFlags* flags);
 
-// What can be known before the model is read: whether the file of keys is one.
-Status check_api_flags(const ApiFlags& flags, Storage& storage);
+// What can be known before the model is read: whether the file of keys is one that lets anyone in.
+Status check_api_flags(const ApiFlags& flags, Storage& storage, const Clock& clock);
 
 ApiServerOptions api_options(const ApiFlags& flags);
 

@@ -215,7 +215,7 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
 
 Result<RuntimeOptions> serve_options(const ServeFlags& flags, const Environment& environment) {
   if (Status status = check_chat_flags(flags.chat); !status) return status.error();
-  if (Status status = check_api_flags(flags.api, environment.storage); !status) {
+  if (Status status = check_api_flags(flags.api, environment.storage, environment.clock); !status) {
     return status.error();
   }
   auto options = runtime_options(flags.engine, KvType::kF16, environment, &environment.terminal);

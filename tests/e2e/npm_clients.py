@@ -1,4 +1,4 @@
-"""The npm clients of tests/e2e/clients, installed once beside the binaries under test."""
+"""The npm clients of tests/e2e/clients and tests/e2e/agents, installed once beside the binaries under test."""
 
 import json
 import os
@@ -25,20 +25,23 @@ def node_version():
     return int(said.lstrip("v").split(".")[0] or 0)
 
 
-def install_clients():
-    """Returns the folder with the clients and what they need. Skips the test where that cannot be had."""
+def install_clients(sources=SOURCES):
+    """Returns a folder with the clients and what they need. Skips the test where that cannot be had."""
     if node_version() < OLDEST_NODE or shutil.which("npm") is None:
         raise unittest.SkipTest(f"needs node {OLDEST_NODE} or newer, and npm")
-    folder = SCRIPTED_SERVER.parent / "clients"
+    folder = SCRIPTED_SERVER.parent / sources.name
     folder.mkdir(parents=True, exist_ok=True)
-    for source in SOURCES.iterdir():
+    for source in sources.iterdir():
         shutil.copy(source, folder / source.name)
-    lock = (SOURCES / "package-lock.json").read_text()
+    # Packages with a part for each system have no lock that holds on all of them.
+    locked = (sources / "package-lock.json").exists()
+    lock = (sources / ("package-lock.json" if locked else "package.json")).read_text()
+    install = ["ci"] if locked else ["install", "--no-package-lock"]
     stamp = folder / "installed.json"
     if stamp.exists() and json.loads(stamp.read_text()) == lock:
         return folder
     try:
-        done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder,
+        done = subprocess.run(["npm", *install, "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder,
                               capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise unittest.SkipTest("npm did not fetch the clients in time") from None

@@ -1,10 +1,13 @@
 """Pull the plug: workers killed or frozen in the middle of a generation do not change the text."""
 
+import json
 import os
 import signal
+import threading
 import unittest
 
-from support import TALETELLER, PotluckTest, children_of, wait_for
+from support import PATIENCE_SECONDS, TALETELLER, PotluckTest, children_of, wait_for
+from test_api import ApiTest, chat, events_of
 
 TOKENS = 160
 ARGUMENTS = ["run", TALETELLER, "--raw", "--ignore-eos", "-p", "Once upon a time", "-n", TOKENS, "--seed", "11",
@@ -66,6 +69,46 @@ class PullThePlug(PotluckTest):
         process.wait()
         wait_for(lambda: not any(os.path.exists(f"/proc/{w}/exe") for w in workers),
                  "the workers to end")
+
+
+class Streams(ApiTest):
+    def told_in_pieces(self, message, begun, got):
+        _, answer = self.stream("/v1/chat/completions", chat(message, max_tokens=TOKENS, ignore_eos=True))
+        pieces = 0
+        for event in events_of(answer):
+            if event == b"[DONE]":
+                return
+            for choice in json.loads(event)["choices"]:
+                got[message] += choice["delta"].get("content") or ""
+                pieces += 1
+            if pieces == 8:
+                begun[message].set()
+
+    def test_a_worker_killed_under_three_chats(self):
+        """All three texts are what they would have been."""
+        messages = ("Tell me a story about a fox and a well.", "Tell me a story about a horse and the sea.",
+                    "Tell me a story about a bird and a king.")
+        self.start_api("--workers", "3", "--slices", "2", workers=0)
+        got = {message: "" for message in messages}
+        begun = {message: threading.Event() for message in messages}
+        threads = [threading.Thread(target=self.told_in_pieces, args=(message, begun, got)) for message in messages]
+        for thread in threads:
+            thread.start()
+        for message in messages:
+            self.assertTrue(begun[message].wait(PATIENCE_SECONDS))
+        workers = children_of(self.server.pid)
+        self.assertEqual(len(workers), 3)
+        self.assertTrue(all(thread.is_alive() for thread in threads), "too late to kill anything")
+        os.kill(workers[0], signal.SIGKILL)
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS)
+        for message in messages:
+            alone = self.report("run", TALETELLER, "--temp", "0", "--ignore-eos", "-n", TOKENS, "-p", message)
+            self.assertEqual(got[message], alone["text"])
+        wait_for(lambda: self.status()["workers_lost"] == 1, "a lost worker in the status")
+
+    def status(self):
+        return json.loads(self.potluck("status", "--json").stdout)
 
 
 if __name__ == "__main__":

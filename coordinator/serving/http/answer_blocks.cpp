@@ -4,12 +4,16 @@
 
 namespace potluck {
 
-void AnswerBlocks::take(const AnswerPiece& piece, BlockListener* listener) {
+void AnswerBlocks::take(const CompletionDelta& delta, BlockListener* listener) {
+  const AnswerPiece& piece = delta.piece;
+  logprobs_.insert(logprobs_.end(), delta.logprobs.begin(), delta.logprobs.end());
   grow(AnswerBlock::Kind::kReasoning, piece.reasoning, listener);
   grow(AnswerBlock::Kind::kText, piece.content, listener);
+  // What stands in no text has none.
+  if (!piece.reasoning.empty() || !piece.calls.empty()) logprobs_.clear();
   for (const ToolCall& call : piece.calls) {
     close(listener);
-    blocks_.push_back({AnswerBlock::Kind::kCall, {}, call});
+    blocks_.push_back({AnswerBlock::Kind::kCall, {}, call, {}});
     open_ = true;
     if (listener != nullptr) listener->opened(blocks_.size() - 1, blocks_.back());
     close(listener);
@@ -38,12 +42,19 @@ void AnswerBlocks::grow(AnswerBlock::Kind kind, const std::string& text, BlockLi
   if (text.empty()) return;
   if (!open_ || blocks_.back().kind != kind) {
     close(listener);
-    blocks_.push_back({kind, {}, {}});
+    blocks_.push_back({kind, {}, {}, {}});
     open_ = true;
     if (listener != nullptr) listener->opened(blocks_.size() - 1, blocks_.back());
   }
-  blocks_.back().text += text;
-  if (listener != nullptr) listener->grew(blocks_.size() - 1, blocks_.back(), text);
+  AnswerBlock& block = blocks_.back();
+  block.text += text;
+  size_t added = 0;
+  if (kind == AnswerBlock::Kind::kText) {
+    added = logprobs_.size();
+    block.logprobs.insert(block.logprobs.end(), logprobs_.begin(), logprobs_.end());
+    logprobs_.clear();
+  }
+  if (listener != nullptr) listener->grew(blocks_.size() - 1, block, text, added);
 }
 
 void AnswerBlocks::close(BlockListener* listener) {

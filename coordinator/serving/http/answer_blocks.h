@@ -13,8 +13,9 @@ namespace potluck {
 struct AnswerBlock {
   enum class Kind { kReasoning, kText, kCall };
   Kind kind = Kind::kText;
-  std::string text;  // of reasoning and text
-  ToolCall call;     // whole from the beginning
+  std::string text;                          // of reasoning and text
+  ToolCall call;                             // whole from the beginning
+  std::vector<ChosenLogprob> logprobs = {};  // of the tokens of text, if wanted
 };
 
 // Told what happens to the blocks, in order: each is opened, grows, and is closed before the next
@@ -23,14 +24,16 @@ class BlockListener {
  public:
   virtual ~BlockListener() = default;
   virtual void opened(size_t index, const AnswerBlock& block) = 0;
-  virtual void grew(size_t index, const AnswerBlock& block, std::string_view text) = 0;
+  // By this text, whose tokens are the last `logprobs` of the block's.
+  virtual void grew(size_t index, const AnswerBlock& block, std::string_view text,
+                    size_t logprobs) = 0;
   virtual void closed(size_t index, const AnswerBlock& block) = 0;
 };
 
 class AnswerBlocks {
  public:
   // The listener may be null.
-  void take(const AnswerPiece& piece, BlockListener* listener);
+  void take(const CompletionDelta& delta, BlockListener* listener);
   // Closes the last one.
   void finish(BlockListener* listener);
 
@@ -43,6 +46,7 @@ class AnswerBlocks {
   void close(BlockListener* listener);
 
   std::vector<AnswerBlock> blocks_;
+  std::vector<ChosenLogprob> logprobs_;  // of tokens whose text is still to come
   bool open_ = false;
 };
 

@@ -131,7 +131,7 @@ JsonValue anthropic_error(const ApiError& error) {
 }
 
 std::string AnthropicBodyWriter::take(size_t /*choice*/, const CompletionEvent& event) {
-  if (const auto* delta = std::get_if<CompletionDelta>(&event)) blocks_.take(delta->piece, nullptr);
+  if (const auto* delta = std::get_if<CompletionDelta>(&event)) blocks_.take(*delta, nullptr);
   const auto* finished = std::get_if<CompletionFinished>(&event);
   if (finished == nullptr) return {};
   done_ = true;
@@ -145,7 +145,7 @@ std::string AnthropicBodyWriter::take(size_t /*choice*/, const CompletionEvent& 
 std::string AnthropicStreamWriter::take(size_t /*choice*/, const CompletionEvent& event) {
   const auto* admitted = std::get_if<CompletionAdmitted>(&event);
   if (!begun_) begin(admitted != nullptr ? admitted->prompt_tokens : 0);
-  if (const auto* delta = std::get_if<CompletionDelta>(&event)) blocks_.take(delta->piece, this);
+  if (const auto* delta = std::get_if<CompletionDelta>(&event)) blocks_.take(*delta, this);
   if (const auto* finished = std::get_if<CompletionFinished>(&event)) end(*finished);
   return std::exchange(bytes_, {});
 }
@@ -207,7 +207,8 @@ void AnthropicStreamWriter::opened(size_t index, const AnswerBlock& block) {
                    .take());
 }
 
-void AnthropicStreamWriter::grew(size_t index, const AnswerBlock& block, std::string_view text) {
+void AnthropicStreamWriter::grew(size_t index, const AnswerBlock& block, std::string_view text,
+                                 size_t /*logprobs*/) {
   const bool thinks = block.kind == AnswerBlock::Kind::kReasoning;
   delta(index, JsonObject()
                    .add("type", thinks ? "thinking_delta" : "text_delta")

@@ -46,7 +46,8 @@ class AnthropicStreamWriter final : public AnswerWriter, private BlockListener {
   void delta(size_t index, JsonValue delta);
 
   void opened(size_t index, const AnswerBlock& block) override;
-  void grew(size_t index, const AnswerBlock& block, std::string_view text) override;
+  void grew(size_t index, const AnswerBlock& block, std::string_view text,
+            size_t logprobs) override;
   void closed(size_t index, const AnswerBlock& block) override;
 
   const AnswerIdentity identity_;

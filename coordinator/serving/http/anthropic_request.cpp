@@ -228,8 +228,10 @@ AnthropicParsed parse_anthropic_request(const JsonValue& body, const RequestSett
   read_anthropic_messages(fields, &conversation);
   read_anthropic_tools(fields, &conversation);
   read_thinking(fields, &conversation);
-  request.grammar = apply_demands(read_anthropic_tool_choice(fields), read_anthropic_format(fields),
-                                  setting, &conversation, fields);
+  const ToolChoice choice = read_anthropic_tool_choice(fields);
+  parsed.one_call = !choice.several;
+  request.grammar =
+      apply_demands(choice, read_anthropic_format(fields), setting, &conversation, fields);
   if (error) return *std::move(error);
   request.prompt = std::move(conversation);
   return parsed;

@@ -13,6 +13,7 @@ namespace potluck {
 struct AnthropicRequest {
   CompletionRequest request;
   bool stream = false;
+  bool one_call = false;  // at most
 };
 
 using AnthropicParsed = std::variant<AnthropicRequest, ApiError>;

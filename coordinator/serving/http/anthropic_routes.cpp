@@ -2,6 +2,7 @@
 #include "coordinator/serving/http/anthropic_answer.h"
 #include "coordinator/serving/http/anthropic_request.h"
 #include "coordinator/serving/http/completion_run.h"
+#include "coordinator/serving/http/first_call_writer.h"
 #include "coordinator/serving/http/routes.h"
 
 namespace potluck {
@@ -18,6 +19,7 @@ void ApiRoutes::messages(const Call& call) {
   } else {
     writer = std::make_unique<AnthropicBodyWriter>(identity("msg_"));
   }
+  if (asked.one_call) writer = std::make_unique<FirstCallWriter>(std::move(writer));
   run(call, std::move(asked.request), std::move(writer));
 }
 

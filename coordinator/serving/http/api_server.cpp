@@ -10,11 +10,12 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(const ApiServerOptions& opti
                                                     LogSink* log) {
   ApiOptions api;
   if (!options.api_key_file.empty()) {
-    auto keys = ApiKeys::load(storage, options.api_key_file);
-    if (!keys) return keys.error().in("--api-key-file");
-    api.keys = std::move(*keys);
+    auto watch = ApiKeyWatch::open(&storage, options.api_key_file,
+                                   options.api_key_file_may_be_missing, clock, log);
+    if (!watch) return watch.error().in("--api-key-file");
+    api.key_watch = std::move(*watch);
   }
-  const bool open = api.keys.empty();
+  const bool open = api.key_watch == nullptr || !api.key_watch->keys().required();
   api.cors = CorsPolicy(options.cors_origins);
   api.sampling = options.sampling;
   api.fingerprint = options.version.empty() ? "potluck" : "potluck-" + options.version;
@@ -29,7 +30,8 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(const ApiServerOptions& opti
   if (open && !server->http_->is_loopback()) {
     log_to(log, {LogLevel::kWarning, "http",
                  "everyone who reaches " + server->http_->address() +
-                     " may use the model: give a list of keys with --api-key-file"});
+                     " may use the model: make keys with 'potluck keys add NAME', or give a list "
+                     "of them with --api-key-file"});
   }
   return server;
 }

@@ -15,7 +15,8 @@ namespace potluck {
 
 struct ApiServerOptions {
   HttpServerOptions http;
-  std::string api_key_file;  // empty: everyone who reaches the port may use it
+  std::string api_key_file;                  // empty: everyone who reaches the port may use it
+  bool api_key_file_may_be_missing = false;  // so it is until there is one
   std::vector<std::string> cors_origins;
   SamplingSettings sampling;  // where a request says nothing
   std::string version;        // of the program
@@ -23,8 +24,8 @@ struct ApiServerOptions {
 
 class ApiServer {
  public:
-  // Listens from now on, also while the service is loading. All but the options and the storage
-  // must outlive the server; the sink may be null.
+  // Listens from now on, also while the service is loading. All but the options must outlive the
+  // server; the sink may be null and takes any thread.
   static Result<std::unique_ptr<ApiServer>> start(const ApiServerOptions& options,
                                                   CompletionService* service, Storage& storage,
                                                   const Clock* clock, Entropy* entropy,

@@ -58,6 +58,10 @@ Status HttpServer::Parts::listen(const HttpServerOptions& options) {
   acceptor.open(endpoint.protocol(), error);
   if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor.bind(endpoint, error);
+  // Taken over by what is accepted. The size is a wish.
+  error_code ignored;
+  acceptor.set_option(
+      asio::socket_base::send_buffer_size(static_cast<int>(core->limits.socket_bytes)), ignored);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) return failed("listen on");
   endpoint = acceptor.local_endpoint(error);

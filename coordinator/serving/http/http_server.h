@@ -23,6 +23,7 @@ struct HttpLimits {
   uint64_t body_bytes = 16 * kMiB;     // a context of a million tokens takes some 6 MiB
   uint64_t bodies_bytes = 64 * kMiB;   // of all requests that are being received
   uint64_t outgoing_bytes = 1 * kMiB;  // of a stream, waiting for its client: thousands of tokens
+  uint32_t socket_bytes = 256 * kKiB;  // on the way to a client, in the system: it would take 4 MiB
   Duration idle_time = std::chrono::seconds(75);   // between two requests; browsers use 60 or so
   Duration head_time = std::chrono::seconds(10);   // from its first byte to its last
   Duration body_time = std::chrono::seconds(120);  // the largest body over 1 Mbit/s

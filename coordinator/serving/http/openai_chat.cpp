@@ -41,11 +41,13 @@ OpenAiParsed parse_chat_request(const JsonValue& body, const RequestSetting& set
   }
   read_logprobs(fields, &common.request);
   Conversation conversation = read_conversation(fields);
-  common.request.grammar = apply_demands(
-      read_openai_tool_choice(fields), read_openai_formats(fields), setting, &conversation, fields);
+  const ToolChoice choice = read_openai_tool_choice(fields);
+  common.request.grammar =
+      apply_demands(choice, read_openai_formats(fields), setting, &conversation, fields);
   if (error) return *std::move(error);
   common.request.prompt = std::move(conversation);
   OpenAiRequest request;
+  request.one_call = !choice.several;
   request.logprobs = common.request.top_logprobs.has_value();
   request.choices = repeat_with_seeds(common.request, common.choices);
   request.choices_per_prompt = common.choices;

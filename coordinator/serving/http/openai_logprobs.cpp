@@ -51,7 +51,7 @@ std::string TokenTexts::next(std::string_view bytes) {
   return take_characters(&pending_);
 }
 
-JsonValue chat_logprobs(const std::vector<ChosenLogprob>& tokens, TokenTexts* texts) {
+JsonValue::Array logprob_entries(std::span<const ChosenLogprob> tokens, TokenTexts* texts) {
   JsonValue::Array content;
   for (const ChosenLogprob& token : tokens) {
     JsonValue::Array top;
@@ -61,7 +61,11 @@ JsonValue chat_logprobs(const std::vector<ChosenLogprob>& tokens, TokenTexts* te
     JsonObject object = item(texts->next(token.chosen.bytes), token.chosen);
     content.push_back(object.add("top_logprobs", std::move(top)).take());
   }
-  return JsonObject().add("content", std::move(content)).add("refusal", nullptr).take();
+  return content;
+}
+
+JsonValue chat_logprobs(const std::vector<ChosenLogprob>& tokens, TokenTexts* texts) {
+  return JsonObject().add("content", logprob_entries(tokens, texts)).add("refusal", nullptr).take();
 }
 
 void LegacyLogprobs::add(const std::vector<ChosenLogprob>& tokens) {

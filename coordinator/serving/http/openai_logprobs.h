@@ -4,6 +4,7 @@
 // choice.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,10 @@ class TokenTexts {
   std::string pending_;  // the beginning of a character
 };
 
-// What stands under "logprobs" in /v1/chat/completions: one entry for each token.
+// One entry for each token, as in /v1/responses.
+JsonValue::Array logprob_entries(std::span<const ChosenLogprob> tokens, TokenTexts* texts);
+
+// What stands under "logprobs" in /v1/chat/completions.
 JsonValue chat_logprobs(const std::vector<ChosenLogprob>& tokens, TokenTexts* texts);
 
 // {"tokens", "token_logprobs", "top_logprobs", "text_offset"} of /v1/completions.

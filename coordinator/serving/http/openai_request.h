@@ -18,6 +18,7 @@ struct OpenAiRequest {
   bool stream = false;
   bool include_usage = false;
   bool logprobs = false;
+  bool one_call = false;  // at most
 };
 
 using OpenAiParsed = std::variant<OpenAiRequest, ApiError>;

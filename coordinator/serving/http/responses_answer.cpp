@@ -50,6 +50,11 @@ JsonValue::Array items(const ResponsesAnswer& answer, const AnswerBlocks& blocks
   return output;
 }
 
+JsonValue::Array logprobs_of(const AnswerBlock& block) {
+  TokenTexts texts;
+  return logprob_entries(block.logprobs, &texts);
+}
+
 JsonValue part_json(const AnswerBlock& block, const std::string& text) {
   JsonObject part;
   if (block.kind == Kind::kReasoning)
@@ -57,7 +62,7 @@ JsonValue part_json(const AnswerBlock& block, const std::string& text) {
   return part.add("type", "output_text")
       .add("text", text)
       .add("annotations", JsonValue::Array())
-      .add("logprobs", JsonValue::Array())
+      .add("logprobs", logprobs_of(block))
       .take();
 }
 
@@ -125,7 +130,7 @@ std::string ResponsesAnswer::item_id(size_t index, const AnswerBlock& block) con
 }
 
 std::string ResponsesBodyWriter::take(size_t /*choice*/, const CompletionEvent& event) {
-  if (const auto* delta = std::get_if<CompletionDelta>(&event)) blocks_.take(delta->piece, nullptr);
+  if (const auto* delta = std::get_if<CompletionDelta>(&event)) blocks_.take(*delta, nullptr);
   const auto* finished = std::get_if<CompletionFinished>(&event);
   if (finished == nullptr) return {};
   done_ = true;
@@ -136,7 +141,7 @@ std::string ResponsesBodyWriter::take(size_t /*choice*/, const CompletionEvent& 
 
 std::string ResponsesStreamWriter::take(size_t /*choice*/, const CompletionEvent& event) {
   if (!begun_) begin();
-  if (const auto* delta = std::get_if<CompletionDelta>(&event)) blocks_.take(delta->piece, this);
+  if (const auto* delta = std::get_if<CompletionDelta>(&event)) blocks_.take(*delta, this);
   if (const auto* finished = std::get_if<CompletionFinished>(&event)) end(*finished);
   return std::exchange(bytes_, {});
 }
@@ -196,6 +201,7 @@ JsonObject ResponsesStreamWriter::place(size_t index, const AnswerBlock& block, 
 }
 
 void ResponsesStreamWriter::opened(size_t index, const AnswerBlock& block) {
+  texts_ = {};
   JsonObject added;
   added.add("output_index", index).add("item", answer_.item(index, block, false));
   event("response.output_item.added", std::move(added));
@@ -209,13 +215,15 @@ void ResponsesStreamWriter::opened(size_t index, const AnswerBlock& block) {
   event("response.function_call_arguments.delta", std::move(delta));
 }
 
-void ResponsesStreamWriter::grew(size_t index, const AnswerBlock& block, std::string_view text) {
+void ResponsesStreamWriter::grew(size_t index, const AnswerBlock& block, std::string_view text,
+                                 size_t logprobs) {
   JsonObject members = place(index, block, true);
   members.add("delta", text);
   if (block.kind == Kind::kReasoning) {
     return event("response.reasoning_text.delta", std::move(members));
   }
-  members.add("logprobs", JsonValue::Array());
+  const std::span all(block.logprobs);
+  members.add("logprobs", logprob_entries(all.last(logprobs), &texts_));
   event("response.output_text.delta", std::move(members));
 }
 
@@ -228,7 +236,7 @@ void ResponsesStreamWriter::closed(size_t index, const AnswerBlock& block) {
     const bool thinks = block.kind == Kind::kReasoning;
     JsonObject text = place(index, block, true);
     text.add("text", block.text);
-    if (!thinks) text.add("logprobs", JsonValue::Array());
+    if (!thinks) text.add("logprobs", logprobs_of(block));
     event(thinks ? "response.reasoning_text.done" : "response.output_text.done", std::move(text));
     JsonObject part = place(index, block, true);
     part.add("part", part_json(block, block.text));

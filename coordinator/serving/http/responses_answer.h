@@ -9,6 +9,7 @@
 #include "coordinator/serving/http/answer_identity.h"
 #include "coordinator/serving/http/answer_writer.h"
 #include "coordinator/serving/http/json_object.h"
+#include "coordinator/serving/http/openai_logprobs.h"
 
 namespace potluck {
 
@@ -59,11 +60,13 @@ class ResponsesStreamWriter final : public AnswerWriter, private BlockListener {
   JsonObject place(size_t index, const AnswerBlock& block, bool part) const;
 
   void opened(size_t index, const AnswerBlock& block) override;
-  void grew(size_t index, const AnswerBlock& block, std::string_view text) override;
+  void grew(size_t index, const AnswerBlock& block, std::string_view text,
+            size_t logprobs) override;
   void closed(size_t index, const AnswerBlock& block) override;
 
   const ResponsesAnswer answer_;
   AnswerBlocks blocks_;
+  TokenTexts texts_;   // of the block that grows
   std::string bytes_;  // to be sent
   int64_t sequence_ = 0;
   bool begun_ = false;

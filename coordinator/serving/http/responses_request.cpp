@@ -7,6 +7,7 @@
 
 #include "coordinator/serving/http/answer_demands.h"
 #include "coordinator/serving/http/json_object.h"
+#include "coordinator/serving/http/openai_logprobs.h"
 #include "coordinator/serving/http/openai_messages.h"
 #include "coordinator/serving/http/sampling_fields.h"
 #include "coordinator/serving/http/text_parts.h"
@@ -16,6 +17,7 @@ namespace potluck {
 namespace {
 
 constexpr size_t kItems = 100'000;
+constexpr size_t kIncluded = 100;
 constexpr size_t kEchoBytes = 64 * 1024;
 constexpr std::array<std::string_view, 3> kResponsesTextTypes{"input_text", "output_text", "text"};
 constexpr std::array<std::string_view, 2> kThoughtTypes{"reasoning_text", "text"};
@@ -175,7 +177,19 @@ void refuse_unsupported_by_responses(JsonFields& fields) {
   if (fields.flag("background").value_or(false)) refuse("background");
   if (fields.find("conversation") != nullptr) refuse("conversation");
   if (fields.find("prompt") != nullptr) refuse("prompt");
-  if (fields.whole("top_logprobs", 0, 20).value_or(0) > 0) refuse("top_logprobs");
+}
+
+// OpenAI's server tells them where "include" has this name, and then of so many alternatives. Most
+// who give a number want them.
+void read_responses_logprobs(JsonFields& fields, CompletionRequest* request) {
+  const auto top = fields.whole("top_logprobs", 0, kTopLogprobs);
+  bool wanted = top.value_or(0) > 0;
+  if (const JsonValue::Array* include = fields.array("include", kIncluded)) {
+    for (const JsonValue& name : *include) {
+      wanted |= name.text() != nullptr && *name.text() == "message.output_text.logprobs";
+    }
+  }
+  if (wanted) request->top_logprobs = static_cast<uint32_t>(top.value_or(0));
 }
 
 AnswerFormat read_responses_format(JsonFields& fields) {
@@ -243,6 +257,7 @@ ResponsesParsed parse_responses_request(const JsonValue& body, const RequestSett
   parsed.stream = fields.flag("stream").value_or(false);
   parsed.store = fields.flag("store").value_or(true);
   refuse_unsupported_by_responses(fields);
+  read_responses_logprobs(fields, &request);
   if (const auto previous = fields.text("previous_response_id")) {
     const auto stored = find(*previous);
     if (stored == nullptr) {
@@ -258,8 +273,10 @@ ResponsesParsed parse_responses_request(const JsonValue& body, const RequestSett
   Conversation conversation;
   read_responses_tools(fields, &conversation);
   read_effort(fields, &conversation);
-  request.grammar = apply_demands(read_openai_tool_choice(fields), read_responses_format(fields),
-                                  setting, &conversation, fields);
+  const ToolChoice choice = read_openai_tool_choice(fields);
+  parsed.one_call = !choice.several;
+  request.grammar =
+      apply_demands(choice, read_responses_format(fields), setting, &conversation, fields);
   const std::string instructions = fields.text("instructions").value_or("");
   if (!error && parsed.messages.empty()) fields.fail("input", "'input' holds no message");
   if (error) return *std::move(error);

@@ -16,6 +16,7 @@ struct ResponsesRequest {
   CompletionRequest request;
   bool stream = false;
   bool store = true;
+  bool one_call = false;              // at most
   JsonValue::Object echo;             // members of the request that stand in its answer
   std::vector<ChatMessage> messages;  // the conversation without instructions
 };

@@ -1,6 +1,7 @@
 // The routes of OpenAI's Responses API.
 #include <fmt/format.h>
 
+#include "coordinator/serving/http/first_call_writer.h"
 #include "coordinator/serving/http/responses_answer.h"
 #include "coordinator/serving/http/responses_request.h"
 #include "coordinator/serving/http/routes.h"
@@ -32,6 +33,7 @@ void ApiRoutes::responses(const Call& call) {
   } else {
     writer = std::make_unique<ResponsesBodyWriter>(std::move(answer));
   }
+  if (asked.one_call) writer = std::make_unique<FirstCallWriter>(std::move(writer));
   run(call, std::move(asked.request), std::move(writer));
 }
 

@@ -6,18 +6,23 @@
 
 #include "coordinator/serving/http/anthropic_answer.h"
 #include "coordinator/serving/http/completion_run.h"
+#include "coordinator/serving/http/first_call_writer.h"
 #include "coordinator/serving/http/ollama_answer.h"
 #include "coordinator/serving/http/openai_chat.h"
 #include "coordinator/serving/http/openai_completions.h"
 #include "coordinator/serving/http/openai_messages.h"
 #include "coordinator/serving/http/openai_models.h"
 #include "engine/base/limits.h"
+#include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
 
 constexpr std::string_view kModelPrefix = "/models/";
 constexpr std::string_view kOllamaPrefix = "/api/";
+// Reading more than this takes so long that others would notice.
+constexpr size_t kLargeBody = 64 * kKiB;
+constexpr uint32_t kRetrySeconds = 1;
 
 // Many paste the address without /v1, or with a slash at its end.
 std::string bare_path(std::string_view path) {
@@ -108,21 +113,23 @@ void ApiRoutes::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchan
   const std::string id = random_id("req-");
   headers.emplace_back("x-request-id", id);
   headers.emplace_back("request-id", id);
+  std::string path = bare_path(request.path);
   Call call{
-      request, bare_path(request.path), ApiReply(std::move(exchange), std::move(headers)), {}};
-  if (request.method == "OPTIONS") {
-    return call.reply.respond(options_.cors.preflight(request.headers));
+      std::move(request), std::move(path), ApiReply(std::move(exchange), std::move(headers)), {}};
+  const std::string& method = call.request.method;
+  if (method == "OPTIONS") {
+    return call.reply.respond(options_.cors.preflight(call.request.headers));
   }
-  const Route* route = find_route(call.path, request.method);
+  const Route* route = find_route(call.path, method);
   if (route == nullptr) {
     if (call.path.starts_with(kOllamaPrefix)) call.reply.set_error_form(ollama_error);
     return call.reply.error(
-        not_found(fmt::format("there is nothing at {}", request.path), "unknown_url"));
+        not_found(fmt::format("there is nothing at {}", call.request.path), "unknown_url"));
   }
   call.reply.set_error_form(route->error_form);
-  if (request.method != route->method) {
-    ApiError error =
-        from_status(405, fmt::format("{} is answered for {} alone", request.path, route->method));
+  if (method != route->method) {
+    ApiError error = from_status(
+        405, fmt::format("{} is answered for {} alone", call.request.path, route->method));
     HttpResponse response = error_response(error, route->error_form);
     response.headers.emplace_back("Allow", fmt::format("{}, OPTIONS", route->method));
     return call.reply.respond(std::move(response));
@@ -131,8 +138,8 @@ void ApiRoutes::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchan
 }
 
 void ApiRoutes::answer(const Route& route, Call call) {
-  if (!options_.keys.empty() && !route.open) {
-    auto name = options_.keys.find(call.request.headers);
+  if (!route.open) {
+    auto name = keys_.admit(call.request.headers);
     if (!name) {
       ApiError error{401, "authentication_error",
                      "this server needs a key that it knows: 'Authorization: Bearer KEY'"};
@@ -141,7 +148,20 @@ void ApiRoutes::answer(const Route& route, Call call) {
     }
     call.user = *std::move(name);
   }
+  if (call.request.body.size() >= kLargeBody) return answer_aside(route, std::move(call));
   (this->*route.answer)(call);
+}
+
+void ApiRoutes::answer_aside(const Route& route, Call call) {
+  const auto kept = std::make_shared<const Call>(std::move(call));
+  const bool taken = side_.run([this, &route, kept] {
+    const Status done = guard_memory("a request", [&]() -> Status {
+      (this->*route.answer)(*kept);
+      return {};
+    });
+    if (!done) kept->reply.error(unavailable(done.error().message, kRetrySeconds));
+  });
+  if (!taken) kept->reply.error(unavailable("too many large requests wait", kRetrySeconds));
 }
 
 HttpResponse ApiRoutes::refuse(int status, const std::string& message) {
@@ -194,6 +214,7 @@ void ApiRoutes::chat(const Call& call) {
   } else {
     writer = std::make_unique<ChatBodyWriter>(identity("chatcmpl-"), *request);
   }
+  if (request->one_call) writer = std::make_unique<FirstCallWriter>(std::move(writer));
   CompletionRun::start(&service_, call.reply, std::move(request->choices), std::move(writer));
 }
 
@@ -210,7 +231,7 @@ void ApiRoutes::metrics(const Call& call) {
   const bool ready = service_.state() == ServiceState::kReady;
   call.reply.respond({200,
                       {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
-                      metrics_->text(options_.fingerprint, ready)});
+                      metrics_->text(options_.fingerprint, ready) + keys_.metrics()});
 }
 
 void ApiRoutes::embeddings(const Call& call) {

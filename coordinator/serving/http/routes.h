@@ -1,17 +1,20 @@
-// ApiRoutes: which path is answered by what. Called by the HTTP server's thread; what is answered
-// later, the service's thread answers.
+// ApiRoutes: which path is answered by what. Called by the HTTP server's thread. Large requests are
+// read and answered by a thread of its own; what is answered later, the service's thread answers.
 #pragma once
 
 #include "coordinator/serving/completion.h"
 #include "coordinator/serving/http/answer_writer.h"
+#include "coordinator/serving/http/api_key_watch.h"
 #include "coordinator/serving/http/api_keys.h"
 #include "coordinator/serving/http/api_reply.h"
 #include "coordinator/serving/http/cors.h"
 #include "coordinator/serving/http/http_exchange.h"
+#include "coordinator/serving/http/key_check.h"
 #include "coordinator/serving/http/metered_service.h"
 #include "coordinator/serving/http/openai_answer.h"
 #include "coordinator/serving/http/openai_request.h"
 #include "coordinator/serving/http/response_store.h"
+#include "coordinator/serving/http/side_thread.h"
 #include "engine/base/clock.h"
 #include "engine/base/random.h"
 
@@ -19,6 +22,7 @@ namespace potluck {
 
 struct ApiOptions {
   ApiKeys keys;
+  std::unique_ptr<ApiKeyWatch> key_watch;  // where keys may change; it replaces `keys`
   CorsPolicy cors;
   SamplingSettings sampling;  // where a request says nothing
   std::string fingerprint = "potluck";
@@ -30,6 +34,7 @@ class ApiRoutes final : public HttpHandler {
   ApiRoutes(CompletionService* service, ApiOptions options, const Clock* clock, Entropy* entropy)
       : metrics_(std::make_shared<ServiceMetrics>()),
         service_(service, metrics_, clock),
+        keys_(std::move(options.keys), std::move(options.key_watch)),
         options_(std::move(options)),
         clock_(*clock),
         entropy_(*entropy) {}
@@ -40,7 +45,7 @@ class ApiRoutes final : public HttpHandler {
  private:
   static constexpr std::string_view kResponsesPrefix = "/responses/";
   struct Call {
-    const HttpRequest& request;
+    HttpRequest request;
     std::string path;  // without /v1
     ApiReply reply;
     std::string user;  // the name of the key
@@ -50,6 +55,7 @@ class ApiRoutes final : public HttpHandler {
   static const Route* find_route(std::string_view path, std::string_view method);
 
   void answer(const Route& route, Call call);
+  void answer_aside(const Route& route, Call call);
   void health(const Call& call);
   void models(const Call& call);
   void one_model(const Call& call);
@@ -88,10 +94,12 @@ class ApiRoutes final : public HttpHandler {
 
   const std::shared_ptr<ServiceMetrics> metrics_;
   MeteredService service_;
-  const ApiOptions options_;
+  KeyCheck keys_;
+  const ApiOptions options_;  // but the keys
   const Clock& clock_;
   Entropy& entropy_;
   const std::shared_ptr<ResponseStore> responses_ = std::make_shared<ResponseStore>();
+  SideThread side_;  // the last one: it works with all of them
 };
 
 }  // namespace potluck

@@ -26,6 +26,8 @@ Result<std::unique_ptr<context>> load_tls(const TlsFiles& files) {
                     error);
   // A client must not make the server compute one handshake after the other on one connection.
   SSL_CTX_set_options(made->native_handle(), SSL_OP_NO_RENEGOTIATION);
+  // Most connections are idle most of the time.
+  SSL_CTX_set_mode(made->native_handle(), SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_default_passwd_cb(made->native_handle(), &no_pass_phrase);
   made->use_certificate_chain_file(files.certificate, error);
   if (error) return unusable(files.certificate, error);

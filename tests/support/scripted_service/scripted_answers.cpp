@@ -2,10 +2,14 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "engine/template/json.h"
+
 namespace potluck::test {
 namespace {
 
-constexpr size_t kForever = 100'000;
+constexpr size_t kFloodBytes = 8192;  // at a time
 
 std::string text_of(const JsonValue& content) {
   if (content.text() != nullptr) return *content.text();
@@ -32,6 +36,23 @@ bool may_call(const CompletionPrompt& prompt) {
   const auto* conversation = std::get_if<Conversation>(&prompt);
   return conversation != nullptr && !conversation->tools.empty() &&
          conversation->messages.back().role == "user";
+}
+
+// The tool of that name among those of the request, and what its one argument is called by coding
+// agents of today.
+struct Shell {
+  const char* tool;
+  const char* argument;
+};
+constexpr Shell kShells[] = {{"exec_command", "cmd"}, {"bash", "command"}, {"Bash", "command"}};
+constexpr const char* kShellCommand = "echo said by the shell > shell.txt; cat shell.txt";
+
+bool has_tool(const CompletionRequest& request, std::string_view name) {
+  const auto* conversation = std::get_if<Conversation>(&request.prompt);
+  if (conversation == nullptr) return false;
+  return std::ranges::any_of(conversation->tools, [&](const JsonValue& tool) {
+    return write_json(tool).find(fmt::format("\"name\": \"{}\"", name)) != std::string::npos;
+  });
 }
 
 // Each with the blank before it, as tokens of most vocabularies are.
@@ -93,6 +114,7 @@ class Answer {
     events_.push_back(finished);
     return std::move(events_);
   }
+  std::vector<CompletionEvent> unfinished() { return std::move(events_); }
   std::vector<CompletionEvent> failed(const char* message) {
     events_.push_back(CompletionFailed{CompletionFault::kInternal, message});
     return std::move(events_);
@@ -131,8 +153,8 @@ std::vector<CompletionEvent> ScriptedAnswers::operator()(const CompletionRequest
     return answer.failed("it failed");
   }
   if (asks("forever")) {
-    for (size_t i = 0; i < kForever; ++i) answer.say(" on");
-    return answer.finished();
+    answer.say(asks("flood") ? std::string(kFloodBytes, 'x') : " on");
+    return answer.unfinished();
   }
   if (asks("weather") && may_call(request.prompt)) {
     for (const char* city : {"Oslo", "Rome"}) {
@@ -141,6 +163,16 @@ std::vector<CompletionEvent> ScriptedAnswers::operator()(const CompletionRequest
       if (!asks("both")) break;
     }
     return answer.finished();
+  }
+  if (asks("use the shell") && may_call(request.prompt)) {
+    for (const Shell& shell : kShells) {
+      if (!has_tool(request, shell.tool)) continue;
+      answer.call({"call_" + std::to_string(++calls_), shell.tool,
+                   JsonValue{JsonValue::Object{
+                       {shell.argument, JsonValue{std::string(kShellCommand)}},
+                       {"description", JsonValue{std::string("Says something")}}}}});
+      return answer.finished();
+    }
   }
   if (asks("think")) answer.reason("let me see");
   answer.say("You said: " + text);

@@ -7,8 +7,10 @@
 // - "overload": refuses every other time
 // - "weather": calls the first tool, if there is one
 // - "weather" and "both": calls it twice
+// - "use the shell": calls the tool with which a coding agent runs commands
 // - "think": reasons before it answers
 // - "forever": does not stop
+// - "forever" and "flood": says much at a time
 //
 // Everything else is repeated, word by word.
 #pragma once

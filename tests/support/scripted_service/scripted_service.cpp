@@ -133,8 +133,8 @@ void ScriptedService::run() {
     for (CompletionId id = 0; id < submissions_.size(); ++id) {
       auto& events = submissions_[id].events;
       if (events.empty()) continue;
-      due.emplace_back(id, std::move(events.front()));
-      events.pop_front();
+      due.emplace_back(id, events.front());
+      if (events.size() > 1 || is_last(events.front())) events.pop_front();
     }
     lock.unlock();
     for (const auto& [id, event] : due) tell(id, event);

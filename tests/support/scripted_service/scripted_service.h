@@ -23,7 +23,8 @@ class ScriptedService final : public CompletionService {
   using Script = std::function<std::vector<CompletionEvent>(const CompletionRequest& request)>;
 
   // Without a script the test tells the events. With one, they are told inside of submit(), or,
-  // with a pace, by a thread: one of each request at a time, and so much time between them.
+  // with a pace, by a thread: one of each request at a time, and so much time between them. The
+  // last one is then told again and again if it does not end the request.
   explicit ScriptedService(Script script = nullptr, Duration pace = Duration(0));
   ~ScriptedService() override;
 

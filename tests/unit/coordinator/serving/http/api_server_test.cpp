@@ -102,6 +102,24 @@ TEST_F(ApiServerTest, DrainingWaitsForWhatRuns) {
   EXPECT_TRUE(server_->drain(std::chrono::minutes(1)));
 }
 
+TEST_F(ApiServerTest, LargeRequestsAreAnsweredAsSmallOnesAre) {
+  test::ScriptedService& service =
+      make_service(test::ScriptedAnswers{}, std::chrono::milliseconds(1));
+  start(&service);
+  const std::string text(200'000, 'x');
+  const auto ask = [&](const std::string& path, const std::string& body) {
+    RawClient client(server_->port());
+    client.send(post(path, body, "Connection: close\r\n"));
+    return client.receive_all();
+  };
+  const std::string answer = ask("/v1/completions", R"({"prompt": ")" + text + R"("})");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(answer, HasSubstr("You said: " + text));
+  EXPECT_THAT(ask("/tokenize", R"({"content": ")" + text + R"("})"),
+              HasSubstr("\"count\": 200000"));
+  EXPECT_THAT(ask("/v1/chat/completions", "[" + text), StartsWith("HTTP/1.1 400"));
+}
+
 TEST_F(ApiServerTest, MalformedHttpIsAnsweredInJson) {
   test::ScriptedService& service = make_service();
   start(&service);
@@ -124,6 +142,10 @@ TEST_F(ApiServerTest, ReadsKeysAndNamesTheFlagWhenItCannot) {
   RawClient client(server_->port());
   client.send(post("/v1/completions", R"({"prompt": "a"})", "Connection: close\r\n"));
   EXPECT_THAT(client.receive_all(), StartsWith("HTTP/1.1 401"));
+  server_.reset();
+  options_.api_key_file = "later";
+  options_.api_key_file_may_be_missing = true;
+  start(&service);
 }
 
 TEST_F(ApiServerTest, WarnsWhereOthersReachItWithoutAKey) {

@@ -115,6 +115,36 @@ TEST(ResponsesAnswer, AStreamTellsEachItemFromItsBeginningToItsEnd) {
   EXPECT_EQ(kept.message.tool_calls.size(), 1U);
 }
 
+CompletionEvent likely(std::string reasoning, std::string content, const char* token) {
+  return CompletionDelta{{std::move(reasoning), std::move(content), {}},
+                         {{{token, -0.5}, {{token, -0.5}, {"no", -2}}}},
+                         {}};
+}
+
+TEST(ResponsesAnswer, TextHasTheLogprobsOfItsTokens) {
+  const std::vector<CompletionEvent> events{likely("let", "", "let"), likely("", "", " hel"),
+                                            likely("", " hello", "lo"), likely("", "!", "!"),
+                                            finished(FinishReason::kStop)};
+  const json entry = json::parse(R"({"token": "!", "logprob": -0.5, "bytes": [33], "top_logprobs": [
+      {"token": "!", "logprob": -0.5, "bytes": [33]},
+      {"token": "no", "logprob": -2, "bytes": [110, 111]}]})");
+  const json logprobs = whole(events)["output"][1]["content"][0]["logprobs"];
+  ASSERT_EQ(logprobs.size(), 3U);
+  EXPECT_EQ(logprobs[0]["token"], " hel");
+  EXPECT_EQ(logprobs[1]["token"], "lo");
+  EXPECT_EQ(logprobs[2], entry);
+  json deltas = json::array();
+  for (const json& event : stream(events)) {
+    if (event["type"] == "response.output_text.delta") deltas.push_back(event["logprobs"]);
+    if (event["type"] == "response.output_text.done") {
+      EXPECT_EQ(event["logprobs"], logprobs);
+    }
+  }
+  ASSERT_EQ(deltas.size(), 2U);
+  EXPECT_EQ(deltas[0], json::array({logprobs[0], logprobs[1]}));
+  EXPECT_EQ(deltas[1], json::array({entry}));
+}
+
 TEST(ResponsesAnswer, AFailedStreamSaysSoInBothWays) {
   ResponsesStreamWriter writer(sample());
   writer.take(0, CompletionAdmitted{1});

@@ -146,13 +146,30 @@ TEST(ResponsesRequest, WhatIsWrongIsNamed) {
       {R"({"input": "x", "background": true})", "background"},
       {R"({"input": "x", "conversation": "c"})", "conversation"},
       {R"({"input": "x", "prompt": {"id": "p"}})", "prompt"},
-      {R"({"input": "x", "top_logprobs": 2})", "top_logprobs"},
+      {R"({"input": "x", "top_logprobs": 21})", "top_logprobs"},
       {R"({"input": "x", "max_output_tokens": 0})", "max_output_tokens"},
       {R"({"input": "x", "text": {"format": {"type": "xml"}}})", "text.format"},
       {R"({"input": "x", "tool_choice": "required"})", "tool_choice"},
       {R"({"input": "x", "tools": [{"type": "function"}]})", "tools[0].name"},
   };
   for (const auto& [body, param] : cases) EXPECT_EQ(responses_error(body).param, param) << body;
+}
+
+TEST(ResponsesRequest, LogprobsAreWantedByNumberOrByName) {
+  const auto wanted = [](std::string_view more) {
+    return request_of(fmt::format(R"({{"input": "x"{}}})", more)).request.top_logprobs;
+  };
+  EXPECT_EQ(wanted(""), std::nullopt);
+  EXPECT_EQ(wanted(R"(, "top_logprobs": 0, "include": ["reasoning.encrypted_content", 7])"),
+            std::nullopt);
+  EXPECT_EQ(wanted(R"(, "top_logprobs": 3)"), 3U);
+  EXPECT_EQ(wanted(R"(, "include": ["message.output_text.logprobs"])"), 0U);
+}
+
+TEST(ResponsesRequest, OneCallAtMostWhereSoAsked) {
+  EXPECT_FALSE(request_of(R"({"input": "x"})").one_call);
+  EXPECT_FALSE(request_of(R"({"input": "x", "parallel_tool_calls": true})").one_call);
+  EXPECT_TRUE(request_of(R"({"input": "x", "parallel_tool_calls": false})").one_call);
 }
 
 TEST(ResponsesRequest, FormatsBecomeGrammars) {

@@ -24,7 +24,7 @@ class RoutesTest : public testing::Test {
  protected:
   std::shared_ptr<RecordedExchange> ask(const std::string& method, const std::string& path,
                                         const std::string& body = "", HttpHeaders headers = {}) {
-    if (!routes_) routes_.emplace(&service_, options_, &clock_, &entropy_);
+    if (!routes_) routes_.emplace(&service_, std::move(options_), &clock_, &entropy_);
     auto exchange = std::make_shared<RecordedExchange>();
     routes_->handle({method, path, "", std::move(headers), body}, exchange);
     return exchange;
@@ -270,6 +270,9 @@ TEST_F(RoutesTest, AsksForKeysWhereThereAreAny) {
   ask("POST", "/v1/chat/completions", kChat, {{"Authorization", "Bearer secret"}});
   ASSERT_EQ(service_.submitted(), 1U);
   EXPECT_EQ(service_.request(0).user, "ann");  // not what the request says
+  EXPECT_EQ(ask("GET", "/metrics")->head.status, 401);
+  const auto metrics = ask("GET", "/metrics", "", {{"Authorization", "Bearer secret"}});
+  EXPECT_THAT(metrics->body, HasSubstr("potluck_requests_total{key=\"ann\"} 2\n"));
 }
 
 TEST_F(RoutesTest, PagesOfThisMachineMayReadAnswers) {

@@ -1,0 +1,64 @@
+#include "coordinator/serving/http/key_check.h"
+
+#include <set>
+
+#include <fmt/format.h>
+
+#include "engine/base/terminal_text.h"
+
+namespace potluck {
+namespace {
+
+// A name may hold anything but a line end.
+std::string label_text(std::string_view name) {
+  std::string text;
+  for (const char c : terminal_line(name)) {
+    if (c == '"' || c == '\\') text += '\\';
+    text += c;
+  }
+  return text;
+}
+
+}  // namespace
+
+std::optional<std::string> KeyCheck::admit(const HttpHeaders& headers) {
+  const ApiKeys& now = keys();
+  if (!now.required()) return std::string();
+  auto name = now.find(headers);
+  if (!name) {
+    ++refused_;
+    return std::nullopt;
+  }
+  ++admitted_[*name];
+  forget_others(now);
+  return name;
+}
+
+void KeyCheck::forget_others(const ApiKeys& keys) {
+  if (admitted_.size() <= ApiKeys::kMost) return;
+  std::set<std::string_view> names;
+  for (const ApiKey& key : keys.list()) names.insert(key.name);
+  std::erase_if(admitted_, [&](const auto& entry) { return !names.contains(entry.first); });
+}
+
+std::string KeyCheck::metrics() {
+  const ApiKeys& now = keys();
+  if (!now.required()) return {};
+  // A rate needs the zero before the first one.
+  for (const ApiKey& key : now.list()) admitted_.try_emplace(key.name, 0);
+  forget_others(now);
+  std::string text =
+      "# HELP potluck_requests_total Requests with a key, by its name.\n"
+      "# TYPE potluck_requests_total counter\n";
+  for (const auto& [name, count] : admitted_) {
+    text += fmt::format("potluck_requests_total{{key=\"{}\"}} {}\n", label_text(name), count);
+  }
+  text += fmt::format(
+      "# HELP potluck_requests_without_key_total Requests that were refused for lack of a key.\n"
+      "# TYPE potluck_requests_without_key_total counter\n"
+      "potluck_requests_without_key_total {}\n",
+      refused_);
+  return text;
+}
+
+}  // namespace potluck

@@ -1,0 +1,38 @@
+// KeyCheck: lets requests in by their keys and counts them by the names of these. What is counted
+// is bounded by the length of lists: where there would be more names, those that are not on the
+// list any more are dropped. Called by the HTTP server's thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "coordinator/serving/http/api_key_watch.h"
+#include "coordinator/serving/http/api_keys.h"
+
+namespace potluck {
+
+class KeyCheck {
+ public:
+  // The keys of the watch, or, if that is null, these.
+  KeyCheck(ApiKeys keys, std::unique_ptr<ApiKeyWatch> watch)
+      : keys_(std::move(keys)), watch_(std::move(watch)) {}
+
+  // The name of the request's key, and an empty one where everyone may; nothing: it is refused.
+  std::optional<std::string> admit(const HttpHeaders& headers);
+
+  // In Prometheus' text form; nothing where there never were keys.
+  std::string metrics();
+
+ private:
+  const ApiKeys& keys() { return watch_ ? watch_->keys() : keys_; }
+  void forget_others(const ApiKeys& keys);
+
+  const ApiKeys keys_;
+  const std::unique_ptr<ApiKeyWatch> watch_;
+  std::map<std::string, uint64_t> admitted_;
+  uint64_t refused_ = 0;
+};
+
+}  // namespace potluck
