@@ -47,7 +47,7 @@ Status Answerer::start_chat(Terminal& terminal) {
     auto tools = load_tools(environment_.storage, flags_.tools_file);
     if (!tools) return tools.error();
     tools_ = std::move(*tools);
-    if (!template_->answer_syntax().calls) {
+    if (!template_->answer_syntax().marks_calls()) {
       terminal.notice(
           "--tools: calls in the syntax of this chat template are not recognized; they "
           "stay in the text");

@@ -111,7 +111,7 @@ Result<CompletionIntake::Encoded> CompletionIntake::encode_conversation(
   if (!written) return written.error().in("chat template");
   auto tokens = encode_prompt(tokenizer, *written);
   if (!tokens) return tokens.error();
-  AnswerStream stream(tokenizer, template_->answer_syntax(), written->bytes());
+  AnswerStream stream(tokenizer, template_->answer_syntax(), written->bytes(), conversation.tools);
   return Encoded{std::move(*tokens), AnswerReader(std::move(stream)),
                  answer_entry(template_->answer_syntax(), written->bytes())};
 }

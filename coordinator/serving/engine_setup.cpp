@@ -41,8 +41,8 @@ ServedModel describe_served_model(const Model& model, const ChatTemplate* chat_t
   if (chat_template == nullptr) return served;
   served.has_template = true;
   served.syntax = chat_template->answer_syntax();
-  served.calls_tools = chat_template->answer_syntax().calls.has_value();
-  served.reasons = chat_template->answer_syntax().reasoning.has_value();
+  served.calls_tools = chat_template->answer_syntax().marks_calls();
+  served.reasons = chat_template->answer_syntax().marks_reasoning();
   return served;
 }
 

@@ -4,12 +4,12 @@
 
 #include <fmt/format.h>
 
+#include "engine/chat/channels.h"
 #include "engine/chat/uncertain_end.h"
 #include "engine/grammar/gbnf.h"
 #include "engine/grammar/grammar_builder.h"
 #include "engine/grammar/grammar_limits.h"
 #include "engine/grammar/json_schema.h"
-#include "engine/grammar/json_text.h"
 #include "engine/grammar/text_automaton.h"
 #include "engine/grammar/token_trie.h"
 
@@ -18,21 +18,6 @@ namespace {
 
 using Node = GrammarBuilder::Node;
 using Rule = GrammarBuilder::Rule;
-
-// White space that models write around marks; it belongs to no part of an answer.
-constexpr uint32_t kMarkSpace = 4;
-
-// As text, or as the control token of this name.
-void draw_mark(std::string_view mark, Node from, Node to, GrammarBuilder* builder) {
-  builder->literals(from, {std::string(mark), kControlByte + std::string(mark)}, to);
-}
-
-Rule draw_mark_space(GrammarBuilder* builder) {
-  const Rule space = builder->rule("space around marks");
-  const auto rounds = builder->repeat(builder->begin(space), 0, kMarkSpace, builder->end(space));
-  builder->literals(rounds.begin, {" ", "\n"}, rounds.up);
-  return space;
-}
 
 // Any text up to the first closing mark, and that.
 Rule draw_reasoning(std::string_view close, GrammarBuilder* builder) {
@@ -70,68 +55,42 @@ class FormDrawer {
     return draw_json_schema(form.schema, {"", form.is_object}, &rules, &builder_);
   }
 
-  // {"name": .., "arguments": ..} between the marks; nothing in it spells the closing one.
   Result<Rule> operator()(const CallForm& form) const {
-    if (!syntax_.calls) {
-      return Error{ErrorCode::kUnsupported, "the chat template has no tool calls in a known form"};
-    }
-    const Rule body = builder_.rule("call");
-    JsonRules rules;
-    for (const CallForm::Function& function : form.functions) {
-      Status status = draw_function(function, body, &rules);
-      if (!status) return status.error().in("function '" + function.name + "'");
-    }
-    const Rule calls = builder_.rule("calls");
-    const Rule space = draw_mark_space(&builder_);
-    const Node first = draw_call(builder_.begin(calls), body, space);
-    if (form.most <= 1) {
-      builder_.jump(first, builder_.end(calls));
-      return calls;
-    }
-    const auto more = builder_.repeat(first, 0, form.most - 1, builder_.end(calls));
-    const Node next = builder_.node();
-    builder_.call(more.begin, space, next);
-    builder_.jump(draw_call(next, body, space), more.up);
-    return calls;
+    if (syntax_.has_channels) return draw_channel_call(form, &builder_);
+    if (syntax_.calls) return draw_calls(form, *syntax_.calls, &builder_);
+    return Error{ErrorCode::kUnsupported, "the chat template has no tool calls in a known form"};
   }
 
  private:
-  Node draw_call(Node from, Rule body, Rule space) const {
-    const Node opened = builder_.node();
-    draw_mark(syntax_.calls->open, from, opened, &builder_);
-    const Node begun = builder_.node();
-    builder_.call(opened, space, begun);
-    const Node ended = builder_.node();
-    builder_.call(begun, body, ended);
-    const Node closing = builder_.node();
-    builder_.call(ended, space, closing);
-    const Node closed = builder_.node();
-    draw_mark(syntax_.calls->close, closing, closed, &builder_);
-    return closed;
-  }
-
-  Status draw_function(const CallForm::Function& function, Rule body, JsonRules* rules) const {
-    const std::string& avoided = syntax_.calls->close;
-    static const JsonValue kAny{JsonValue::Object()};
-    const JsonValue& schema = function.parameters.is_null() ? kAny : function.parameters;
-    auto arguments = draw_json_schema(schema, {avoided, true}, rules, &builder_);
-    if (!arguments) return arguments.error();
-    const auto key = [&](const std::string& name) {
-      return json_literal(JsonValue{name}, avoided);
-    };
-    const std::string head = fmt::format("{{{}: {}, {}: ", key(syntax_.calls->name_key),
-                                         key(function.name), key(syntax_.calls->arguments_key));
-    const Node named = builder_.node();
-    builder_.literal(builder_.begin(body), head, named);
-    const Node filled = builder_.node();
-    builder_.call(named, *arguments, filled);
-    builder_.literal(filled, "}", builder_.end(body));
-    return {};
-  }
-
   const AnswerSyntax& syntax_;
   GrammarBuilder& builder_;
 };
+
+// A message for the user, or to a function, after messages with the reasoning.
+std::vector<Rule> draw_channels(Rule answer, bool is_call, GrammarBuilder* builder) {
+  const Rule message = is_call ? answer : builder->rule("message");
+  if (!is_call) {
+    const Node begun = builder->node();
+    draw_mark(fmt::format("{}final{}", channels::kChannel, channels::kMessage),
+              builder->begin(message), begun, builder);
+    builder->call(begun, answer, builder->end(message));
+  }
+  const Rule reasoning = draw_reasoning(channels::kEnd, builder);
+  const Rule after = builder->rule("message after reasoning");
+  const Node thought = builder->node();
+  builder->call(builder->begin(after), reasoning, thought);
+  const Node started = builder->node();
+  draw_mark(fmt::format("{}assistant", channels::kStart), thought, started, builder);
+  builder->call(started, message, builder->end(after));
+
+  const Rule either = builder->rule("message or reasoning");
+  builder->call(builder->begin(either), message, builder->end(either));
+  const Node opened = builder->node();
+  draw_mark(fmt::format("{}analysis{}", channels::kChannel, channels::kMessage),
+            builder->begin(either), opened, builder);
+  builder->call(opened, after, builder->end(either));
+  return {answer, after, either};
+}
 
 // Entries in the order of AnswerEntry.
 std::vector<Rule> draw_entries(Rule answer, const AnswerSyntax& syntax, GrammarBuilder* builder) {
@@ -163,32 +122,28 @@ Result<std::shared_ptr<const Grammar>> make_answer_grammar(const AnswerForm& for
   auto answer = std::visit(FormDrawer(syntax, &builder), form);
   if (!answer) return answer.error();
   const bool is_gbnf = std::holds_alternative<GbnfForm>(form);
-  auto grammar = builder.finish(draw_entries(*answer, syntax, &builder),
+  const bool is_call = std::holds_alternative<CallForm>(form);
+  auto grammar = builder.finish(syntax.has_channels ? draw_channels(*answer, is_call, &builder)
+                                                    : draw_entries(*answer, syntax, &builder),
                                 is_gbnf ? limits::kGrammarDepth : limits::kJsonGrammarDepth);
   if (!grammar) return grammar.error();
   return std::make_shared<const Grammar>(std::move(*grammar));
 }
 
 AnswerEntry answer_entry(const AnswerSyntax& syntax, std::string_view prompt) {
-  if (!syntax.reasoning) return AnswerEntry::kAnswer;
   const std::string_view end = without_space_at_end(prompt);
+  if (syntax.has_channels) {
+    if (!end.ends_with(channels::kMessage)) return AnswerEntry::kEither;
+    const size_t channel = end.rfind(channels::kChannel);
+    const bool reasons = channel != std::string_view::npos &&
+                         end.substr(channel + channels::kChannel.size()).starts_with("analysis");
+    return reasons ? AnswerEntry::kReasoning : AnswerEntry::kAnswer;
+  }
+  if (!syntax.reasoning) return AnswerEntry::kAnswer;
   if (end.ends_with(syntax.reasoning->open)) return AnswerEntry::kReasoning;
   // Templates that close an empty reasoning ask for none.
   if (end.ends_with(syntax.reasoning->close)) return AnswerEntry::kAnswer;
   return AnswerEntry::kEither;
-}
-
-std::vector<std::string> answer_marks(const AnswerSyntax& syntax) {
-  std::vector<std::string> marks;
-  if (syntax.reasoning) {
-    marks.emplace_back(syntax.reasoning->open);
-    marks.emplace_back(syntax.reasoning->close);
-  }
-  if (syntax.calls) {
-    marks.push_back(syntax.calls->open);
-    marks.push_back(syntax.calls->close);
-  }
-  return marks;
 }
 
 }  // namespace potluck

@@ -10,6 +10,7 @@
 
 #include "engine/base/result.h"
 #include "engine/chat/answer_stream.h"
+#include "engine/chat/call_grammar.h"
 #include "engine/grammar/grammar.h"
 
 namespace potluck {
@@ -21,15 +22,6 @@ struct GbnfForm {
 struct JsonForm {
   JsonValue schema;
   bool is_object = false;  // objects alone, whatever it says
-};
-// Calls, and nothing else: from one to `most`, each of one of the functions.
-struct CallForm {
-  struct Function {
-    std::string name;
-    JsonValue parameters;  // a schema; null: any object
-  };
-  std::vector<Function> functions;
-  uint32_t most = 1;
 };
 using AnswerForm = std::variant<GbnfForm, JsonForm, CallForm>;
 
@@ -49,8 +41,5 @@ Result<std::shared_ptr<const Grammar>> make_answer_grammar(const AnswerForm& for
 
 // Where answers to this prompt begin.
 AnswerEntry answer_entry(const AnswerSyntax& syntax, std::string_view prompt);
-
-// Names of tokens that mark parts of an answer, which a grammar may ask for.
-std::vector<std::string> answer_marks(const AnswerSyntax& syntax);
 
 }  // namespace potluck

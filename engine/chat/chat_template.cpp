@@ -3,39 +3,12 @@
 // be behind.
 #include "engine/chat/chat_template.h"
 
+#include "engine/chat/call_probe.h"
+#include "engine/chat/known_syntaxes.h"
 #include "engine/template/interpreter.h"
 #include "engine/template/parser.h"
 
 namespace potluck {
-namespace {
-
-// Stands in the small conversations of find_form() where the template should show it. No template
-// writes this by itself.
-constexpr const char* kNeedle = "needle-7f3a";
-
-bool shows_needle(const Result<MarkedText>& rendered) {
-  return rendered && rendered->bytes().find(kNeedle) != std::string_view::npos;
-}
-
-Conversation text_conversation() {
-  Conversation conversation;
-  conversation.messages.push_back({"user", {std::string(kNeedle)}, {}, {}, {}, {}});
-  return conversation;
-}
-
-Conversation call_conversation() {
-  Conversation conversation;
-  conversation.messages.push_back({"user", {std::string("Hello")}, {}, {}, {}, {}});
-  ChatMessage call{"assistant", {std::string()}, {}, {}, {}, {}};
-  JsonValue::Object arguments{{"key", JsonValue{std::string(kNeedle)}}};
-  // Nine letters and digits: Mistral's templates refuse ids of another form.
-  call.tool_calls.push_back({"call12345", "look", JsonValue{std::move(arguments)}});
-  conversation.messages.push_back(std::move(call));
-  return conversation;
-}
-
-}  // namespace
-
 struct ChatTemplate::Tree {
   Block block;
 };
@@ -55,22 +28,28 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source) {
   return made;
 }
 
-// Most templates take contents as texts and arguments as objects. Where the probe gets lost in that
-// form but shows in the other one, the other form is used.
 void ChatTemplate::find_form() {
-  const auto needs = [this](const Conversation& probe, ConversationForm other) {
-    return !shows_needle(render(probe, {}, form_)) && shows_needle(render(probe, {}, other));
-  };
-  if (needs(text_conversation(), {true, false})) form_.parts = true;
-  if (needs(call_conversation(), {form_.parts, true})) form_.text_arguments = true;
+  form_ = find_conversation_form(
+      [this](const Conversation& probe, ConversationForm form) { return render(probe, {}, form); });
 }
 
 void ChatTemplate::find_answer_syntax(std::string_view source) {
+  if (writes_channels(source)) {
+    answer_syntax_.has_channels = true;
+    return;
+  }
   answer_syntax_.reasoning = find_reasoning_marks(source);
-  auto probe = render(tool_call_probe(), {});
-  auto counterprobe = render(tool_call_counterprobe(), {});
-  if (!probe || !counterprobe) return;
-  answer_syntax_.calls = find_tool_call_syntax(probe->bytes(), counterprobe->bytes());
+  answer_syntax_.calls =
+      find_call_syntax([this](const Conversation& probe) -> std::optional<std::string> {
+        // As messages of their own, calls would show nothing of what stands between two.
+        if (form_.single_calls && probe.messages.back().tool_calls.size() > 1) return std::nullopt;
+        auto rendered = render(probe, {});
+        if (!rendered) return std::nullopt;
+        return std::string(rendered->bytes());
+      });
+  if (!answer_syntax_.calls) answer_syntax_.calls = known_call_syntax(source);
+  if (!answer_syntax_.calls || !answer_syntax_.calls->bare) return;
+  answer_syntax_.calls->begin = known_call_prefix(source);
 }
 
 Result<MarkedText> ChatTemplate::render(const Conversation& conversation,

@@ -27,12 +27,18 @@ class Converter {
     auto role = known ? heap_.text(message.role, Trust::kTemplate) : text(message.role);
     if (!role) return role.error();
     heap_.set(map, "role", *role);
-    auto body = content(message.content);
+    const bool joins = form_.joined_thinking && !message.tool_calls.empty();
+    auto body = joins ? text("") : content(message);
     if (!body) return body.error();
     heap_.set(map, "content", *body);
+    const auto reasoning = joins ? joined_thinking(message) : message.reasoning_content;
+    const bool is_result = message.tool_call_id || message.role == "tool";
+    const auto id = form_.short_ids && is_result
+                        ? std::optional(short_call_id(message.tool_call_id.value_or("")))
+                        : message.tool_call_id;
     for (const auto& [name, field] :
-         {std::pair{"reasoning_content", &message.reasoning_content},
-          std::pair{"tool_call_id", &message.tool_call_id}, std::pair{"name", &message.name}}) {
+         {std::pair{form_.thinking ? "thinking" : "reasoning_content", &reasoning},
+          std::pair{"tool_call_id", &id}, std::pair{"name", &message.name}}) {
       if (!field->has_value()) continue;
       auto value = text(**field);
       if (!value) return value.error();
@@ -54,6 +60,35 @@ class Converter {
   // Through from_json(), which checks that it is UTF-8.
   Result<Value> text(const std::string& bytes) {
     return heap_.from_json(JsonValue{bytes}, Trust::kUser);
+  }
+
+  // Templates that take either the reasoning or the text beside calls write them to the same place.
+  static std::optional<std::string> joined_thinking(const ChatMessage& message) {
+    std::string all = message.reasoning_content.value_or("");
+    const std::string said = text_of(message.content);
+    if (!all.empty() && !said.empty()) all += "\n\n";
+    all += said;
+    return all.empty() ? std::nullopt : std::optional(std::move(all));
+  }
+
+  static std::string text_of(const JsonValue& content) {
+    if (content.text() != nullptr) return *content.text();
+    std::string all;
+    if (content.array() == nullptr) return all;
+    for (const JsonValue& part : *content.array()) {
+      if (const std::string* piece = text_of_part(part)) all += *piece;
+    }
+    return all;
+  }
+
+  // What says nothing is an empty text, or null beside calls: as the template takes it.
+  Result<Value> content(const ChatMessage& message) {
+    const std::string* whole = message.content.text();
+    if (!message.content.is_null() && (whole == nullptr || !whole->empty())) {
+      return content(message.content);
+    }
+    const bool is_null = form_.null_content && !message.tool_calls.empty();
+    return content(is_null ? JsonValue{} : JsonValue{std::string()});
   }
 
   // A list of text parts alone becomes one text, or a text becomes a list, as the template takes
@@ -104,8 +139,8 @@ class Converter {
     if (!given) return given.error();
     heap_.set(function, "arguments", *given);
     Map* map = heap_.map();
-    if (!call.id.empty()) {
-      auto id = text(call.id);
+    if (!call.id.empty() || form_.short_ids) {
+      auto id = text(form_.short_ids ? short_call_id(call.id) : call.id);
       if (!id) return id.error();
       heap_.set(map, "id", *id);
     }
@@ -121,6 +156,12 @@ class Converter {
       // Clients of OpenAI's API send arguments as JSON text; templates mostly go through an object.
       // What is no object stays a text.
       if (object && object->map() != nullptr) value = std::move(object);
+    }
+    // Templates that go through them fail at anything else, and with them every later turn.
+    if (value && form_.object_arguments && value->map() == nullptr) {
+      Map* map = heap_.map();
+      heap_.set(map, "arguments", *value);
+      value = Value::of(map);
     }
     // A template that takes text would print an object in Python's form, with single quotes, which
     // is no JSON.
@@ -138,6 +179,12 @@ class Converter {
 
 Result<Value> messages_value(const std::vector<ChatMessage>& messages, ConversationForm form,
                              Heap* heap) {
+  if (form.single_calls || form.parted_text) {
+    const std::vector<ChatMessage> parted = parted_messages(messages, form);
+    form.single_calls = false;
+    form.parted_text = false;
+    return messages_value(parted, form, heap);
+  }
   Converter converter(form, heap);
   Values values = heap->values();
   for (size_t i = 0; i < messages.size(); ++i) {

@@ -1,201 +1,21 @@
-// The syntax of calls is learned from the template: it writes one conversation with a call and the
-// same one with a plain answer, and what only the first has is the call and its marks.
 #include "engine/chat/tool_calls.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "engine/base/bytes.h"
+#include "engine/base/utf8.h"
 #include "engine/chat/uncertain_end.h"
 
 namespace potluck {
-namespace {
 
-constexpr const char* kProbeName = "probe_7f3a";
-constexpr const char* kProbeKey = "key_7f3a";
-constexpr const char* kProbeValue = "value_7f3a";
-// Shares neither its beginning nor its end with any mark.
-constexpr const char* kCounterprobe = "7f3a";
-
-// What a template writes is from a model file, and may be braces by the million. Real marks have
-// some dozens of bytes, and few braces between the object's and the name.
-constexpr size_t kMostBegins = 32;
-constexpr size_t kMostCallBytes = 64 * kKiB;
-constexpr size_t kMostMarkBytes = kKiB;
-
-const JsonValue* member(const JsonValue::Object& object, std::string_view key) {
-  auto found = std::ranges::find_if(object, [&](const auto& entry) { return entry.first == key; });
-  return found == object.end() ? nullptr : &found->second;
-}
-
-bool is_probe_arguments(const JsonValue& value) {
-  if (value.text() != nullptr) {
-    // Some templates write the arguments as a text that holds JSON.
-    auto inner = parse_json(*value.text());
-    return inner && inner->object() != nullptr && is_probe_arguments(*inner);
-  }
-  if (value.object() == nullptr || value.object()->size() != 1) return false;
-  const auto& [key, content] = value.object()->front();
-  return key == kProbeKey && content.text() != nullptr && *content.text() == kProbeValue;
-}
-
-// Sets the keys if `text` is one JSON object that holds the probe's name and arguments.
-bool is_probe_call(std::string_view text, ToolCallSyntax* syntax) {
-  auto parsed = parse_json(text);
-  if (!parsed || parsed->object() == nullptr) return false;
-  syntax->name_key.clear();
-  syntax->arguments_key.clear();
-  for (const auto& [key, value] : *parsed->object()) {
-    if (value.text() != nullptr && *value.text() == kProbeName) syntax->name_key = key;
-    if (is_probe_arguments(value)) syntax->arguments_key = key;
-  }
-  return !syntax->name_key.empty() && !syntax->arguments_key.empty();
-}
-
-// The JSON object that `text`, which begins with a brace, begins with; empty if it does not end.
-// Whether it is JSON at all is not looked at: if it is, it ends here and nowhere else.
-std::string_view first_object(std::string_view text) {
-  size_t depth = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted && c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      quoted = !quoted;
-    } else if (!quoted && c == '{') {
-      ++depth;
-    } else if (!quoted && c == '}' && --depth == 0) {
-      return text.substr(0, i + 1);
-    }
-  }
-  return {};
-}
-
-// Lists of calls, and calls without a closing mark, are other syntaxes.
-bool is_marked(const ToolCallSyntax& syntax) {
-  const auto is_mark = [](const std::string& text) {
-    return !text.empty() && text.size() <= kMostMarkBytes;
-  };
-  return is_mark(syntax.open) && is_mark(syntax.close) && !syntax.open.ends_with('[') &&
-         !syntax.close.starts_with(']');
-}
-
-// The part of the first text that the second does not have.
-std::string_view difference(std::string_view first, std::string_view second) {
-  const size_t shorter = std::min(first.size(), second.size());
-  size_t front = 0;
-  while (front < shorter && first[front] == second[front]) ++front;
-  size_t back = 0;
-  while (back < shorter - front &&
-         first[first.size() - 1 - back] == second[second.size() - 1 - back]) {
-    ++back;
-  }
-  return first.substr(front, first.size() - front - back);
-}
-
-Conversation probe_conversation(ChatMessage answer) {
-  Conversation conversation;
-  conversation.messages.push_back({"user", {std::string("Hello")}, {}, {}, {}, {}});
-  conversation.messages.push_back(std::move(answer));
-  conversation.add_generation_prompt = false;
-  return conversation;
-}
-
-}  // namespace
-
-Conversation tool_call_probe() {
-  ChatMessage answer{"assistant", {std::string()}, {}, {}, {}, {}};
-  JsonValue::Object arguments{{kProbeKey, JsonValue{std::string(kProbeValue)}}};
-  answer.tool_calls.push_back({"call12345", kProbeName, JsonValue{std::move(arguments)}});
-  return probe_conversation(std::move(answer));
-}
-
-Conversation tool_call_counterprobe() {
-  return probe_conversation({"assistant", {std::string(kCounterprobe)}, {}, {}, {}, {}});
-}
-
-// The object begins at the last brace before the name from which it is whole JSON with the name in
-// it: marks may hold braces of their own.
-std::optional<ToolCallSyntax> find_tool_call_syntax(std::string_view probe,
-                                                    std::string_view counterprobe) {
-  const std::string_view call = difference(probe, counterprobe);
-  const size_t name = call.find(kProbeName);
-  if (name == std::string_view::npos || call.find(kProbeValue) == std::string_view::npos) {
-    return std::nullopt;
-  }
-  size_t begin = name;
-  for (size_t tried = 0; tried < kMostBegins && begin > 0; ++tried) {
-    begin = call.rfind('{', begin - 1);
-    if (begin == std::string_view::npos) break;
-    const std::string_view object = first_object(call.substr(begin, kMostCallBytes));
-    ToolCallSyntax syntax;
-    if (begin + object.size() <= name || !is_probe_call(object, &syntax)) continue;
-    syntax.open = trimmed(call.substr(0, begin));
-    syntax.close = trimmed(call.substr(begin + object.size()));
-    return is_marked(syntax) ? std::optional(syntax) : std::nullopt;
-  }
-  return std::nullopt;
-}
-
-void ToolCallSplitter::emit(std::string_view text, SplitCalls* split) {
-  if (skips_space_) {
-    const size_t first = text.find_first_not_of(kWhiteSpace);
-    text.remove_prefix(std::min(first, text.size()));
-    skips_space_ = text.empty();
-  }
-  split->content += text;
-}
-
-std::optional<ToolCall> ToolCallSplitter::parse_call(std::string_view body) const {
-  auto parsed = parse_json(trimmed(body));
-  if (!parsed || parsed->object() == nullptr) return std::nullopt;
-  const JsonValue* name = member(*parsed->object(), syntax_->name_key);
-  const JsonValue* arguments = member(*parsed->object(), syntax_->arguments_key);
-  if (name == nullptr || name->text() == nullptr || name->text()->empty()) return std::nullopt;
-  ToolCall call{"", *name->text(), JsonValue{JsonValue::Object()}};
-  if (arguments != nullptr && !arguments->is_null()) call.arguments = *arguments;
-  return call;
-}
-
-// One step on what is pending; false when more text is needed.
-bool ToolCallSplitter::advance(SplitCalls* split) {
-  if (!in_call_) {
-    const size_t open = pending_.find(syntax_->open);
-    if (open == std::string::npos) {
-      const size_t certain = pending_.size() - uncertain_end(pending_, syntax_->open);
-      emit(std::string_view(pending_).substr(0, certain), split);
-      pending_.erase(0, certain);
-      return false;
-    }
-    // The white space in front of a mark is kept aside: if what follows is no call, it belongs to
-    // the text again.
-    const size_t before = without_space_at_end(std::string_view(pending_).substr(0, open)).size();
-    emit(std::string_view(pending_).substr(0, before), split);
-    space_before_ = pending_.substr(before, open - before);
-    pending_.erase(0, open);
-    in_call_ = true;
-  }
-  const size_t close = pending_.find(syntax_->close, syntax_->open.size());
-  if (close == std::string::npos) return false;
-  const std::string_view whole =
-      std::string_view(pending_).substr(0, close + syntax_->close.size());
-  auto call = parse_call(whole.substr(syntax_->open.size(), close - syntax_->open.size()));
-  if (call) {
-    split->calls.push_back(std::move(*call));
-    skips_space_ = true;
-  } else {
-    // Nothing that the model wrote is lost: what does not parse is text.
-    emit(space_before_ + std::string(whole), split);
-  }
-  pending_.erase(0, whole.size());
-  in_call_ = false;
-  return true;
+ToolCallSplitter::ToolCallSplitter(std::optional<ToolCallSyntax> syntax, ArgumentTypes types)
+    : types_(std::make_shared<const ArgumentTypes>(std::move(types))) {
+  if (syntax) marks_ = std::make_shared<const CallMarks>(std::move(*syntax));
 }
 
 SplitCalls ToolCallSplitter::push(std::string_view text) {
   SplitCalls split;
-  if (!syntax_) {
+  if (!marks_) {
     split.content = text;
     return split;
   }
@@ -207,9 +27,161 @@ SplitCalls ToolCallSplitter::push(std::string_view text) {
 
 SplitCalls ToolCallSplitter::finish() {
   SplitCalls split;
-  emit((in_call_ ? space_before_ : std::string()) + std::exchange(pending_, {}), &split);
-  in_call_ = false;
+  if (!marks_) return split;
+  all_ = true;
+  while (advance(&split)) {
+  }
+  emit(std::exchange(pending_, {}), &split);
   return split;
+}
+
+// One step on what is pending; false when more text is needed.
+bool ToolCallSplitter::advance(SplitCalls* split) {
+  switch (state_) {
+    case State::kText:
+      return find_call(split);
+    case State::kCall:
+      return read_call(split);
+    case State::kBetween:
+      return look_between();
+  }
+  return false;
+}
+
+ToolCallSplitter::Trigger ToolCallSplitter::first_trigger() const {
+  Trigger first;
+  const auto look_for = [&](Trigger::Kind kind, const CallMark& mark) {
+    const CallMark::Found found = mark.find(pending_, 0);
+    // What may still become the one is waited for, even if it is the other already.
+    const bool is_first =
+        found.at < first.found.at || (found.at == first.found.at && found.match.partial() && !all_);
+    if (found.at != std::string::npos && is_first) first = {kind, found};
+  };
+  look_for(Trigger::Kind::kBegin, marks_->begin);
+  if (marks_->begin.empty() || marks_->first.is_strong()) {
+    look_for(Trigger::Kind::kFirst, marks_->first);
+  }
+  if (in_section_ && marks_->end.is_strong()) look_for(Trigger::Kind::kEnd, marks_->end);
+  if (lacks_close_ && marks_->close.is_strong()) look_for(Trigger::Kind::kEnd, marks_->close);
+  return first;
+}
+
+bool ToolCallSplitter::find_call(SplitCalls* split) {
+  if (marks_->syntax.bare && is_fresh_ && !types_->empty()) {
+    const size_t first = pending_.find_first_not_of(kWhiteSpace);
+    if (first == std::string::npos) return false;
+    if (pending_[first] == '{') {
+      space_before_ = pending_.substr(0, first);
+      pending_.erase(0, first);
+      begin_call(false);
+      return true;
+    }
+  }
+  const Trigger trigger = first_trigger();
+  const size_t at = std::min(trigger.found.at, pending_.size());
+  if (trigger.found.match.full()) {
+    // The white space in front of a mark is kept aside: if what follows is no call, it belongs to
+    // the text again.
+    const size_t before = without_space_at_end(std::string_view(pending_).substr(0, at)).size();
+    emit_up_to(before, split);
+    space_before_ = pending_.substr(0, at - before);
+    pending_.erase(0, at - before);
+    if (trigger.kind == Trigger::Kind::kEnd) {
+      pending_.erase(0, trigger.found.match.size);
+      in_section_ = false;
+      lacks_close_ = false;
+      skips_space_ = true;
+      return true;
+    }
+    begin_call(trigger.kind == Trigger::Kind::kBegin);
+    return true;
+  }
+  if (trigger.found.match.partial() && all_) {
+    emit_up_to(at + utf8_length(pending_[at]), split);
+    return true;
+  }
+  emit_up_to(without_space_at_end(std::string_view(pending_).substr(0, at)).size(), split);
+  return false;
+}
+
+void ToolCallSplitter::begin_call(bool begun) {
+  reader_ = std::make_unique<CallReader>(*marks_, *types_, begun);
+  in_section_ = in_section_ || begun;
+  state_ = State::kCall;
+}
+
+bool ToolCallSplitter::read_call(SplitCalls* split) {
+  CallReader::State state = reader_->push(std::exchange(pending_, {}), split);
+  if (state == CallReader::State::kMore && all_) state = reader_->finish(split);
+  if (state == CallReader::State::kMore) return false;
+  pending_ = reader_->take_rest();
+  lacks_close_ = reader_->lacks_close();
+  reader_.reset();
+  if (state == CallReader::State::kCall) {
+    state_ = State::kBetween;
+    skips_space_ = true;
+    is_fresh_ = false;
+    return true;
+  }
+  // No call: its first character is text, and what follows is looked at again.
+  state_ = State::kText;
+  pending_.insert(0, std::exchange(space_before_, {}));
+  const size_t first = pending_.find_first_not_of(kWhiteSpace);
+  if (first != std::string::npos) emit_up_to(first + utf8_length(pending_[first]), split);
+  is_fresh_ = false;
+  return true;
+}
+
+bool ToolCallSplitter::call_begins(std::string_view text, bool* may_be) const {
+  if (marks_->begins_with_object()) {
+    const size_t first = text.find_first_not_of(kWhiteSpace);
+    *may_be = *may_be || first == std::string_view::npos;
+    return first != std::string_view::npos && text[first] == '{';
+  }
+  const CallMark::Match match = marks_->first.match(text);
+  *may_be = *may_be || match.partial();
+  return match.full();
+}
+
+// Behind a call: the next one, the mark behind all of them, or text.
+bool ToolCallSplitter::look_between() {
+  bool may_be = false;
+  const std::string_view text = pending_;
+  const CallMark::Match separator = marks_->separator.match(text);
+  const size_t taken = separator.full() ? separator.size : 0;
+  may_be = separator.partial();
+  if (call_begins(text.substr(taken), &may_be)) {
+    space_before_ = pending_.substr(0, taken);
+    pending_.erase(0, taken);
+    begin_call(false);
+    return true;
+  }
+  const CallMark::Match end = marks_->end.match(text);
+  may_be = may_be || end.partial();
+  if (in_section_ && !marks_->end.empty() && end.full()) {
+    pending_.erase(0, end.size);
+    in_section_ = false;
+    state_ = State::kText;
+    return true;
+  }
+  if (may_be && !all_) return false;
+  state_ = State::kText;
+  return true;
+}
+
+void ToolCallSplitter::emit_up_to(size_t end, SplitCalls* split) {
+  emit(std::string_view(pending_).substr(0, end), split);
+  pending_.erase(0, end);
+}
+
+void ToolCallSplitter::emit(std::string_view text, SplitCalls* split) {
+  if (skips_space_) {
+    const size_t first = text.find_first_not_of(kWhiteSpace);
+    text.remove_prefix(std::min(first, text.size()));
+    skips_space_ = text.empty();
+  }
+  if (text.find_first_not_of(kWhiteSpace) != std::string_view::npos) is_fresh_ = false;
+  split->content += text;
 }
 
 }  // namespace potluck

@@ -29,13 +29,12 @@ const std::string& path_of(const SchemaSet& set) {
 
 class SchemaDrawer {
  public:
-  SchemaDrawer(const JsonValue& root, const JsonSchemaOptions& options, JsonRules* rules,
+  SchemaDrawer(const JsonValue& root, JsonSchemaOptions options, JsonRules* rules,
                GrammarBuilder* builder)
-      : reader_(root), options_(options), shared_(*rules), builder_(*builder) {}
+      : reader_(root), options_(std::move(options)), shared_(*rules), builder_(*builder) {}
 
-  Result<Rule> draw(const JsonValue& schema) {
+  Result<Rule> draw(SchemaSet set) {
     if (!shared_.space) shared_.space = draw_json_space(&builder_);
-    SchemaSet set{{{&schema, ""}}, {}};
     if (options_.is_object) set.schemas.push_back({&object_schema_, ""});
     const Rule root = rule(set);
     // Rules are drawn one after the other, not within each other: schemas may nest as they like.
@@ -318,7 +317,7 @@ class SchemaDrawer {
   }
 
   SchemaReader reader_;
-  const JsonSchemaOptions& options_;
+  const JsonSchemaOptions options_;
   JsonRules& shared_;
   GrammarBuilder& builder_;
   const JsonValue object_schema_{JsonValue::Object{{"type", JsonValue{std::string("object")}}}};
@@ -360,11 +359,29 @@ Rule draw_json_space(GrammarBuilder* builder) {
 
 Result<Rule> draw_json_schema(const JsonValue& schema, const JsonSchemaOptions& options,
                               JsonRules* rules, GrammarBuilder* builder) {
-  if (count_values(schema, 0) > limits::kSchemaValues) {
+  return JsonSchemaDrawer(schema, options, rules, builder).draw({{{&schema, ""}}, {}});
+}
+
+struct JsonSchemaDrawer::Work {
+  Work(const JsonValue& root, JsonSchemaOptions options, JsonRules* rules, GrammarBuilder* builder)
+      : values(count_values(root, 0)), drawer(root, std::move(options), rules, builder) {}
+
+  size_t values;
+  SchemaDrawer drawer;
+};
+
+JsonSchemaDrawer::JsonSchemaDrawer(const JsonValue& root, JsonSchemaOptions options,
+                                   JsonRules* rules, GrammarBuilder* builder)
+    : work_(std::make_unique<Work>(root, std::move(options), rules, builder)) {}
+
+JsonSchemaDrawer::~JsonSchemaDrawer() = default;
+
+Result<Rule> JsonSchemaDrawer::draw(const SchemaSet& set) {
+  if (work_->values > limits::kSchemaValues) {
     return Error{ErrorCode::kLimit,
                  fmt::format("at most {} values in a schema", limits::kSchemaValues)};
   }
-  return SchemaDrawer(schema, options, rules, builder).draw(schema);
+  return work_->drawer.draw(set);
 }
 
 }  // namespace potluck

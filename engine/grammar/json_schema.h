@@ -4,11 +4,13 @@
 // allow (docs/API.md, "Answers in a given form"). Pure.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "engine/base/result.h"
 #include "engine/grammar/grammar_builder.h"
+#include "engine/grammar/schema_facts.h"
 #include "engine/template/json.h"
 
 namespace potluck {
@@ -29,6 +31,23 @@ struct JsonSchemaOptions {
 Result<GrammarBuilder::Rule> draw_json_schema(const JsonValue& schema,
                                               const JsonSchemaOptions& options, JsonRules* rules,
                                               GrammarBuilder* builder);
+
+// Draws schemas within `root`, where references are looked up, one after the other: what they may
+// take is bounded for all of them together. Everything must outlive it.
+class JsonSchemaDrawer {
+ public:
+  JsonSchemaDrawer(const JsonValue& root, JsonSchemaOptions options, JsonRules* rules,
+                   GrammarBuilder* builder);
+  ~JsonSchemaDrawer();
+  JsonSchemaDrawer(const JsonSchemaDrawer&) = delete;
+  JsonSchemaDrawer& operator=(const JsonSchemaDrawer&) = delete;
+
+  Result<GrammarBuilder::Rule> draw(const SchemaSet& set);
+
+ private:
+  struct Work;
+  std::unique_ptr<Work> work_;
+};
 
 // At most one space, or a line end and an indentation.
 GrammarBuilder::Rule draw_json_space(GrammarBuilder* builder);

@@ -42,7 +42,7 @@ TEST(AnswerStream, CallsComeBehindReasoningAndText) {
     const TokenId open = tiny.add("<tool_call>", type);
     const TokenId close = tiny.add("</tool_call>", type);
     const auto tokenizer = tiny.make();
-    const ToolCallSyntax syntax{"<tool_call>", "</tool_call>", "name", "arguments"};
+    const ToolCallSyntax syntax = object_syntax("<tool_call>", "</tool_call>", "name", "arguments");
     AnswerStream stream(*tokenizer, {kThink, syntax}, "");
     std::vector<TokenId> tokens;
     const auto add = [&](std::string_view text) {

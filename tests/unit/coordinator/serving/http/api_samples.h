@@ -23,7 +23,7 @@ inline JsonValue json_value(std::string_view text) {
 inline ServedModel sample_model() {
   ServedModel model{"taleteller", 1'700'000'000, 26,   15,   4096, 2048,
                     "qwen3moe",   "Q4_K_M",      true, true, true};
-  model.syntax.calls = ToolCallSyntax{"<tool_call>", "</tool_call>", "name", "arguments"};
+  model.syntax.calls = object_syntax("<tool_call>", "</tool_call>", "name", "arguments");
   return model;
 }
 
