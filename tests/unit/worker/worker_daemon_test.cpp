@@ -54,7 +54,8 @@ class SocketCoordinator {
 
   void send(Channel channel, const Message& message, ByteVector tensor = {}) {
     Status sent = transport_->send(worker, channel, {encode_header(message), std::move(tensor)});
-    EXPECT_TRUE(sent.ok()) << sent.error().message;
+    // On a busy machine it may just have connected anew; it then asks again.
+    if (!sent) EXPECT_EQ(sent.error().code, ErrorCode::kNotFound) << sent.error().message;
   }
 
   AllowList allow_list;
