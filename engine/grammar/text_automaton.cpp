@@ -18,7 +18,7 @@ Error too_many_states() {
                   limits::kPatternStates)};
 }
 
-std::vector<uint32_t> characters_of(std::string_view text) {
+std::vector<uint32_t> code_points_of(std::string_view text) {
   std::vector<uint32_t> codes;
   for (size_t i = 0; i < text.size(); i += utf8_length(text[i])) {
     codes.push_back(decode_utf8(text.substr(i)));
@@ -237,7 +237,7 @@ TextAutomaton any_text() {
 }
 
 TextAutomaton texts_without(std::string_view mark) {
-  const std::vector<uint32_t> codes = characters_of(mark);
+  const std::vector<uint32_t> codes = code_points_of(mark);
   const CodeRanges known = [&] {
     CodeRanges ranges;
     for (const uint32_t code : codes) ranges.push_back({code, code});
@@ -282,7 +282,7 @@ Result<TextAutomaton> texts_other_than(const std::vector<std::string>& names) {
   std::vector<bool> is_name{false};
   for (const std::string& name : names) {
     size_t at = 0;
-    for (const uint32_t code : characters_of(name)) {
+    for (const uint32_t code : code_points_of(name)) {
       const auto [found, is_new] = next[at].try_emplace(code, static_cast<uint32_t>(next.size()));
       const uint32_t to = found->second;
       if (is_new) {
