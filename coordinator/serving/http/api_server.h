@@ -17,8 +17,9 @@ struct ApiServerOptions {
   HttpServerOptions http;
   std::string api_key_file;  // empty: everyone who reaches the port may use it
   std::vector<std::string> cors_origins;
-  SamplingSettings sampling;  // where a request says nothing
-  std::string version;        // of the program
+  SamplingSettings sampling;                           // where a request says nothing
+  std::string version;                                 // of the program
+  std::function<void(MetricText*)> more_metrics = {};  // as ApiOptions has it
 };
 
 class ApiServer {
