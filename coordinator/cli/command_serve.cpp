@@ -10,10 +10,12 @@
 #include "coordinator/cli/conversation.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/pool_metrics.h"
 #include "coordinator/cli/status_file.h"
 #include "coordinator/serving/engine_setup.h"
 #include "coordinator/serving/engine_thread.h"
 #include "coordinator/serving/pending_service.h"
+#include "engine/base/format_bytes.h"
 
 namespace potluck {
 namespace {
@@ -26,6 +28,7 @@ constexpr uint32_t kSteps = 2;
 
 // What earlier conversations may take on disk.
 constexpr uint64_t kSessionQuota = 16 * kGiB;
+constexpr uint32_t kLongestSave = 24 * 3600;
 
 constexpr uint32_t kInvitationsAtOnce = 64;
 // On a line of its own, this is no prompt.
@@ -38,6 +41,7 @@ struct ServeFlags {
   std::string serve_rate;
   std::string session_directory;
   std::string session_quota;
+  uint32_t session_save_seconds = 20;
   ApiFlags api;
   ChatFlags chat;
 };
@@ -102,9 +106,10 @@ class JoinDoor {
 // What a coordinator does beside answering.
 class Housekeeping {
  public:
-  Housekeeping(Runtime& runtime, const Environment& environment, std::string state_directory,
-               Terminal& terminal)
+  Housekeeping(Runtime& runtime, PoolMetrics& metrics, const Environment& environment,
+               std::string state_directory, Terminal& terminal)
       : runtime_(runtime),
+        metrics_(metrics),
         environment_(environment),
         state_directory_(std::move(state_directory)),
         terminal_(terminal) {}
@@ -115,6 +120,7 @@ class Housekeeping {
     const TimePoint now = environment_.clock.now();
     if (status_at_ && now < *status_at_ + kStatusInterval) return;
     status_at_ = now;
+    metrics_.update(runtime_);
     report(write_status(environment_.storage, state_directory_,
                         describe_pool(runtime_, environment_.clock.unix_seconds())));
   }
@@ -133,6 +139,7 @@ class Housekeeping {
   }
 
   Runtime& runtime_;
+  PoolMetrics& metrics_;
   const Environment& environment_;
   std::string state_directory_;
   Terminal& terminal_;
@@ -141,9 +148,10 @@ class Housekeeping {
   bool status_written_ = true;
 };
 
-void serve_until_stopped(Runtime& runtime, Answerer& answerer, const Environment& environment,
-                         const std::string& state_directory, Terminal& terminal) {
-  Housekeeping housekeeping(runtime, environment, state_directory, terminal);
+void serve_until_stopped(Runtime& runtime, Answerer& answerer, PoolMetrics& metrics,
+                         const Environment& environment, const std::string& state_directory,
+                         Terminal& terminal) {
+  Housekeeping housekeeping(runtime, metrics, environment, state_directory, terminal);
   ConversationOptions options;
   options.request.sampling.seed = environment.entropy.next64() >> 32;
   options.request.cancel = &environment.stop.requested();
@@ -164,6 +172,7 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, const Environment
 // The port is open from the start, so that clients and those who watch over them find a server that
 // is loading instead of none.
 struct Api {
+  std::shared_ptr<PoolMetrics> metrics;
   std::unique_ptr<PendingService> service;
   std::unique_ptr<ApiServer> server;
 };
@@ -173,12 +182,15 @@ Result<Api> open_api(const ServeFlags& flags, const Environment& environment) {
   announced.id = served_model_id(flags.engine.model);
   announced.created = environment.clock.unix_seconds();
   auto service = std::make_unique<PendingService>(std::move(announced));
-  auto server = ApiServer::start(api_options(flags.api), service.get(), environment.storage,
-                                 &environment.clock, &environment.entropy, &environment.terminal);
+  auto metrics = std::make_shared<PoolMetrics>();
+  ApiServerOptions options = api_options(flags.api);
+  options.more_metrics = [metrics](MetricText* text) { metrics->write(text); };
+  auto server = ApiServer::start(options, service.get(), environment.storage, &environment.clock,
+                                 &environment.entropy, &environment.terminal);
   if (!server) return server.error();
   environment.terminal.notice(
       fmt::format("the API at {} answers once the model is loaded", (*server)->url()));
-  return Api{std::move(service), std::move(*server)};
+  return Api{std::move(metrics), std::move(service), std::move(*server)};
 }
 
 // Answers API clients and the terminal until the user stops the program. The engine runs on a
@@ -201,7 +213,7 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
   for (uint32_t i = 0; i < flags.invitations; ++i) {
     print_invitation(*runtime.pool(), environment.out);
   }
-  serve_until_stopped(runtime, answerer, environment, pool.state_directory, terminal);
+  serve_until_stopped(runtime, answerer, *api.metrics, environment, pool.state_directory, terminal);
   // The engine first: it takes no further requests, and the API only waits for those under way.
   engine.drain();
   if (!server->drain(std::chrono::seconds(flags.api.drain_seconds))) {
@@ -250,6 +262,16 @@ Result<std::unique_ptr<PrefixStore>> open_sessions(const ServeFlags& flags, cons
   return store;
 }
 
+void save_sessions(CompletionEngine& engine, uint32_t seconds, Terminal& terminal) {
+  const SavedPrefixes saved = engine.save(std::chrono::seconds(seconds));
+  if (saved.left_bytes == 0) return;
+  terminal.notice(
+      fmt::format("{} of earlier conversations, those used longest ago, were not written to "
+                  "--session-dir within {} s (--session-save-timeout), and are computed again; "
+                  "{} were written",
+                  format_bytes(saved.left_bytes), seconds, format_bytes(saved.written_bytes)));
+}
+
 Status serve(const ServeFlags& flags, const Environment& environment) {
   Terminal& terminal = environment.terminal;
   auto options = serve_options(flags, environment);
@@ -275,7 +297,7 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   Status answered =
       answer_everyone(flags, **runtime, **answerer, *options, std::move(*api), environment);
   if (!answered) return answered;
-  (*answerer)->engine().save();
+  save_sessions((*answerer)->engine(), flags.session_save_seconds, terminal);
   return (*runtime)->finish_trace();
 }
 
@@ -303,6 +325,9 @@ Command add_serve(CLI::App& app, Environment& environment) {
   add_size(parser, "--session-quota", &flags->session_quota,
            "what one model may take of that directory, such as 8GiB (default 16GiB)")
       .envname("POTLUCK_SESSION_QUOTA");
+  add_whole(parser, "--session-save-timeout", &flags->session_save_seconds, {0, kLongestSave},
+            "seconds that writing to that directory may take when serve ends (default 20)")
+      .envname("POTLUCK_SESSION_SAVE_TIMEOUT");
   add_api_flags(parser, &flags->api);
   add_chat_flags(parser, &flags->chat);
   return {parser, [flags, &environment] { return serve(*flags, environment); }};

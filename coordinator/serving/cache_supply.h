@@ -57,8 +57,9 @@ class CacheSupply {
   // checkpoint at its end if the model has recurrent layers.
   Status keep(std::span<const TokenId> tokens, KvCache& cache, CheckpointKind kind);
   void shrink(uint64_t free_bytes) { kept_.shrink(free_bytes); }
-  void save() { kept_.save(); }
+  SavedPrefixes save(const Clock& clock, Duration at_most) { return kept_.save(clock, at_most); }
   const PrefixCache& kept() const { return kept_; }
+  const KvMemory& memory() const { return *memory_; }
   uint64_t held_bytes() const { return memory_->held() * memory_->block_bytes(); }
 
  private:

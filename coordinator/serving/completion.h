@@ -62,6 +62,12 @@ struct CompletionAdmitted {
   uint32_t waiting = 0;  // requests that come first
 };
 
+// It waits, and so many come first now. Told when that changes, until it starts.
+struct CompletionQueued {
+  uint32_t ahead = 0;
+  uint32_t seconds = 0;  // until it starts, by what earlier requests took; 0: unknown
+};
+
 // So much of the prompt is computed.
 struct CompletionProgress {
   uint32_t done = 0;
@@ -101,12 +107,13 @@ struct CompletionFailed {
   uint32_t retry_after_seconds = 0;  // 0: unknown
 };
 
-// Admitted, then progress and deltas, then finished. Failed may take the place of any of them and
-// is the last, as finished is.
-using CompletionEvent = std::variant<CompletionAdmitted, CompletionProgress, CompletionDelta,
-                                     CompletionFinished, CompletionFailed>;
+// Admitted, then queued, then progress and deltas, then finished. Failed may take the place of any
+// of them and is the last, as finished is.
+using CompletionEvent = std::variant<CompletionAdmitted, CompletionQueued, CompletionProgress,
+                                     CompletionDelta, CompletionFinished, CompletionFailed>;
 
-// Told the events of one request, in order, by the service's thread. Must not block.
+// Told the events of one request, in order, by the service's thread; what is refused at once, by
+// the thread that submits it. Must not block.
 class CompletionSink {
  public:
   virtual ~CompletionSink() = default;
@@ -137,6 +144,30 @@ struct LoadingProgress {
   uint64_t total = 0;  // 0: unknown
 };
 
+// What a service has and has done, for those who watch over it. Counts are since its start, and of
+// all requests, no matter where they came from.
+struct ServiceFigures {
+  // Keys and values, and recurrent states: all that there may be, what requests have, what is kept
+  // for later ones, and what is free.
+  uint64_t kv_budget_bytes = 0;
+  uint64_t kv_used_bytes = 0;
+  uint64_t kv_kept_bytes = 0;
+  uint64_t kv_free_bytes = 0;
+  // Blocks of positions, of which a cache is made.
+  uint64_t kv_used_blocks = 0;  // that requests have; those that several share count once
+  uint64_t kv_kept_blocks = 0;  // that no request has
+  uint64_t kv_free_blocks = 0;
+  uint64_t prefix_queries = 0;   // tokens of prompts that were looked up
+  uint64_t prefix_hits = 0;      // of these, tokens that were there
+  uint64_t dropped_blocks = 0;   // that were kept, and are not any more
+  uint64_t saved_blocks = 0;     // written to disk
+  uint64_t restored_blocks = 0;  // read from there
+  uint64_t disk_bytes = 0;       // that is kept there
+  uint64_t queue_requests = 0;   // that wait
+  uint64_t queue_bytes = 0;      // that these hold
+  uint64_t preemptions = 0;      // requests that gave their memory to others, and wait again
+};
+
 using CompletionId = uint64_t;
 
 // Any thread may call.
@@ -153,6 +184,7 @@ class CompletionService {
   // Of use while the state is kLoading.
   virtual LoadingProgress loading() const { return {}; }
   virtual const ServedModel& model() const = 0;
+  virtual ServiceFigures figures() const { return {}; }
   // For /tokenize and /v1/messages/count_tokens.
   virtual Result<std::vector<TokenId>> encode(const CompletionPrompt& prompt) const = 0;
   virtual Result<std::string> decode(const std::vector<TokenId>& tokens) const = 0;

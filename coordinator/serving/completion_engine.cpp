@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/serving/admission.h"
 #include "engine/base/check.h"
 #include "engine/base/out_of_resources.h"
 
@@ -74,8 +75,11 @@ struct CompletionEngine::Request {
   TimePoint accepted{0};
   std::optional<TimePoint> started;
   std::optional<TimePoint> prefilled;
-  bool has_begun = false;  // with a cache
-  bool has_ended = false;  // the sink was told so; a step may still have its rows
+  uint64_t waiting_bytes = 0;  // that it counts for until it starts
+  std::optional<uint32_t> told_ahead;
+  std::vector<float> logits = {};  // of its next token, while what may come is found out
+  bool has_begun = false;          // with a cache
+  bool has_ended = false;          // the sink was told so; a step may still have its rows
 
   // When its last token was chosen, how many parts of prompts had begun then, and whether one was
   // still under way.
@@ -87,7 +91,9 @@ struct CompletionEngine::Request {
 CompletionEngine::CompletionEngine(const EngineParts& parts, EngineOptions options)
     : parts_(parts),
       options_(with_fitting_context(parts.model.config(), std::move(options))),
-      intake_(parts.model, parts.chat_template, options_.context, options_.local_seconds),
+      intake_(parts.model, parts.chat_template, options_.context,
+              KvPrice(parts.model.config(), options_.kv_type), options_.kv_bytes,
+              options_.local_seconds),
       supply_(parts.model.config(), options_.kv_type, options_.context, options_.kv_bytes,
               options_.store),
       constraints_(parts.model.tokenizer(), marks_of(parts.chat_template)),
@@ -105,18 +111,36 @@ SchedulerOptions CompletionEngine::with_sharing(SchedulerOptions options) {
   return options;
 }
 
+// What waits is bounded here, where it comes in: a turn may take long, and bring many.
 CompletionId CompletionEngine::submit(CompletionRequest request,
                                       std::shared_ptr<CompletionSink> sink) {
-  MutexLock lock(mutex_);
-  CompletionId id = ++last_id_;
-  messages_.push_back({id, std::move(request), std::move(sink)});
-  has_messages_.notify_one();
+  uint64_t bytes = waiting_bytes(request);
+  CompletionId id = 0;
+  QueueFill queue{0, 0, options_.most_waiting_bytes};
+  {
+    MutexLock lock(mutex_);
+    id = ++last_id_;
+    queue.bytes = waiting_bytes_;
+    if (queue.bytes == 0 || queue.bytes + bytes <= queue.most_bytes) {
+      waiting_bytes_ += bytes;
+      messages_.push_back({id, std::move(request), std::move(sink), bytes});
+      has_messages_.notify_one();
+      return id;
+    }
+  }
+  sink->on_event(too_much_waits(queue, bytes, retry_after_));
   return id;
+}
+
+void CompletionEngine::count_waiting(uint64_t before, uint64_t now) {
+  MutexLock lock(mutex_);
+  waiting_bytes_ += now;
+  waiting_bytes_ -= before;
 }
 
 void CompletionEngine::cancel(CompletionId id) {
   MutexLock lock(mutex_);
-  messages_.push_back({id, std::nullopt, nullptr});
+  messages_.push_back({id, std::nullopt, nullptr, 0});
   has_messages_.notify_one();
 }
 
@@ -130,13 +154,46 @@ Result<std::string> CompletionEngine::decode(const std::vector<TokenId>& tokens)
 
 bool CompletionEngine::turn(Duration longest) {
   take_messages();
+  masks_.begin_turn();
   bool moved = take_ended_parts();
+  bool masks_moved = go_on_masks();
   make_room();
   start_waiting();
+  tell_places();
   moved = go_on_reading() || moved;
   moved = begin_steps() || moved;
-  if (!moved && driver_.is_busy()) parts_.executor.turn(std::min(longest, kLongestTurn));
+  if (!moved && driver_.is_busy()) {
+    parts_.executor.turn(masks_moved ? Duration::zero() : std::min(longest, kLongestTurn));
+  }
+  publish();
   return !requests_.empty();
+}
+
+void CompletionEngine::publish() {
+  ServiceFigures now = counts_;
+  const KvMemory& memory = supply_.memory();
+  now.kv_budget_bytes = options_.kv_bytes;
+  now.kv_free_bytes = free_bytes();
+  now.kv_used_bytes = options_.kv_bytes - now.kv_free_bytes;
+  now.kv_kept_bytes = kept_bytes();
+  now.kv_free_bytes -= std::min(now.kv_free_bytes, now.kv_kept_bytes);
+  now.kv_used_blocks = memory.held();
+  now.kv_kept_blocks = memory.taken() - memory.held();
+  now.kv_free_blocks = memory.free();
+  now.dropped_blocks = supply_.kept().counts().dropped;
+  now.saved_blocks = supply_.kept().counts().saved;
+  now.restored_blocks = supply_.kept().counts().restored;
+  now.disk_bytes = supply_.kept().disk_bytes();
+  now.queue_requests = scheduler_.waiting();
+  MutexLock lock(mutex_);
+  figures_ = now;
+}
+
+ServiceFigures CompletionEngine::figures() const {
+  MutexLock lock(mutex_);
+  ServiceFigures figures = figures_;
+  figures.queue_bytes = waiting_bytes_;
+  return figures;
 }
 
 void CompletionEngine::run_until(const std::atomic<bool>& stop) {
@@ -164,6 +221,7 @@ void CompletionEngine::take_messages() {
 
 void CompletionEngine::accept(Message message) {
   if (state_ != ServiceState::kReady) {
+    count_waiting(message.bytes, 0);
     message.sink->on_event(CompletionFailed{
         CompletionFault::kUnavailable, "the server is shutting down: no new requests", 0, 0, 0});
     return;
@@ -181,6 +239,7 @@ void CompletionEngine::accept(Message message) {
     prepared = CompletionFailed{CompletionFault::kOverloaded, memory.error().message, 0, 0, 0};
   }
   if (auto* failed = std::get_if<CompletionFailed>(&prepared)) {
+    count_waiting(message.bytes, 0);
     message.sink->on_event(std::move(*failed));
     return;
   }
@@ -193,22 +252,42 @@ void CompletionEngine::enqueue(Message message, PreparedRequest prepared) {
   auto before = scheduler_.enqueue({message.id, message.request->user, message.request->background,
                                     prompt_tokens, prompt_tokens + answer});
   if (!before) {
-    double wait =
-        request_seconds_ / options_.most_active * static_cast<double>(scheduler_.waiting());
-    auto retry_after = static_cast<uint32_t>(std::clamp(std::ceil(wait), 1.0, 600.0));
-    std::string text = fmt::format("{} requests wait already, which is the most; try again later",
-                                   scheduler_.waiting());
-    message.sink->on_event(
-        CompletionFailed{CompletionFault::kOverloaded, std::move(text), 0, 0, retry_after});
+    count_waiting(message.bytes, 0);
+    message.sink->on_event(too_many_wait({scheduler_.waiting(), 0, 0}, retry_after_));
     return;
   }
+  // From here on it holds tokens in place of what they were written as.
+  uint64_t bytes = settings_bytes(*message.request) + uint64_t{prompt_tokens} * sizeof(TokenId);
+  count_waiting(message.bytes, bytes);
   auto request = std::make_unique<Request>(message.id, std::move(message.sink),
                                            parts_.model.tokenizer(), std::move(prepared));
   request->accepted = parts_.clock.now();
   request->usage.prompt_tokens = prompt_tokens;
+  request->waiting_bytes = bytes;
   request->sink->on_event(CompletionAdmitted{prompt_tokens, *before});
   requests_.emplace(message.id, std::move(request));
   may_start_ = true;
+  places_changed_ = true;
+}
+
+// Of a request that so many come before.
+uint32_t CompletionEngine::seconds_until(size_t ahead) const {
+  if (request_seconds_ == 0) return 0;
+  double wait = request_seconds_ / options_.most_active * static_cast<double>(ahead);
+  return static_cast<uint32_t>(std::clamp(std::ceil(wait), 1.0, 600.0));
+}
+
+// Those that were sent back have begun to answer, and are told nothing.
+void CompletionEngine::tell_places() {
+  if (!std::exchange(places_changed_, false)) return;
+  std::vector<CompletionId> queue = scheduler_.queue();
+  for (size_t ahead = 0; ahead < queue.size(); ++ahead) {
+    Request& request = *requests_.at(queue[ahead]);
+    if (request.has_ended || request.started || request.told_ahead == ahead) continue;
+    request.told_ahead = static_cast<uint32_t>(ahead);
+    request.sink->on_event(CompletionQueued{*request.told_ahead, seconds_until(ahead + 1)});
+  }
+  retry_after_ = std::max<uint32_t>(1, seconds_until(queue.size()));
 }
 
 void CompletionEngine::cancel_now(CompletionId id) {
@@ -284,9 +363,41 @@ void CompletionEngine::note_pace(Request& request) {
   });
 }
 
+// Where it takes long to find out which tokens may come, the request waits, and others go on.
 void CompletionEngine::choose(Request& request, std::span<const float> logits) {
+  Session& session = request.session;
+  if (!session.needs_mask()) return take_token(request, logits);
+  uint64_t budget = masks_.at_once();
+  uint64_t work = session.prepare(budget);
+  masks_.spend(work);
+  mask_work_ += work;
+  if (budget > 0 && session.is_prepared()) return take_token(request, logits);
+  request.logits.assign(logits.begin(), logits.end());
+  request.last_token.reset();  // a pause is not the pace of tokens
+  masks_.add(request.id, work);
+}
+
+bool CompletionEngine::go_on_masks() {
+  bool moved = false;
+  while (auto piece = masks_.next()) {
+    Request& request = *requests_.at(piece->id);
+    uint64_t work = request.session.prepare(piece->budget);
+    masks_.spend(*piece, std::max<uint64_t>(1, work));
+    mask_work_ += work;
+    moved = true;
+    if (!request.session.is_prepared()) continue;
+    masks_.remove(piece->id);
+    take_token(request, std::exchange(request.logits, {}));
+  }
+  return moved;
+}
+
+void CompletionEngine::take_token(Request& request, std::span<const float> logits) {
   note_pace(request);
+  uint64_t before = request.session.form_work();
   CompletionDelta delta = request.session.choose(logits);
+  masks_.spend(request.session.form_work() - before);
+  mask_work_ += request.session.form_work() - before;
   const std::string& fault = request.session.fault();
   if (!fault.empty()) return fail(request, CompletionFault::kInvalid, fault);
   if (request.session.phase() == SessionPhase::kDone) return finish(request, std::move(delta));
@@ -300,7 +411,11 @@ void CompletionEngine::make_room() {
   auto victim = scheduler_.victim();
   if (!victim) return;
   Request& request = *requests_.at(*victim);
+  ++counts_.preemptions;
+  masks_.remove(*victim);
+  request.logits = {};
   scheduler_.requeue(*victim, static_cast<uint32_t>(request.session.tokens().size()));
+  places_changed_ = true;
   keep_cache(request);
   request.last_token.reset();  // a pause is not the pace of tokens
   may_start_ = true;
@@ -318,6 +433,8 @@ void CompletionEngine::start_waiting() {
 void CompletionEngine::start(Request& request) {
   Session& session = request.session;
   if (!request.started) request.started = parts_.clock.now();
+  count_waiting(std::exchange(request.waiting_bytes, 0), 0);
+  places_changed_ = true;
   auto started = supply_.start(session.tokens(), running(request.id), &request.blocks);
   if (!started) return fail(request, CompletionFault::kOverloaded, started.error().message);
   request.is_reading = started->cache == nullptr;
@@ -333,6 +450,8 @@ void CompletionEngine::start(Request& request) {
   supply_.shrink(free_bytes());
   if (std::exchange(request.has_begun, true)) return;
   request.usage.cached_tokens = length;
+  counts_.prefix_queries += request.usage.prompt_tokens;
+  counts_.prefix_hits += length;
   if (length > 0) report_progress(request);
 }
 
@@ -432,6 +551,7 @@ void CompletionEngine::fail(Request& request, CompletionFault fault, const std::
 // The cache is free once no step has rows of it any more.
 void CompletionEngine::end(Request& request) {
   request.has_ended = true;
+  masks_.remove(request.id);
   driver_.give_up(request.id);
   may_start_ = true;
 }
@@ -448,6 +568,8 @@ void CompletionEngine::remove_ended() {
 void CompletionEngine::remove(CompletionId id) {
   Request& request = *requests_.at(id);
   scheduler_.remove(id);
+  count_waiting(request.waiting_bytes, 0);
+  places_changed_ = true;
   keep_cache(request);
   requests_.erase(id);
   may_start_ = true;
@@ -455,10 +577,13 @@ void CompletionEngine::remove(CompletionId id) {
 
 void CompletionEngine::keep_cache(Request& request) {
   std::unique_ptr<KvCache> cache = request.session.release();
-  if (cache == nullptr) return;
   // Without memory for what describes it, it is computed again.
-  (void)supply_.keep(request.session.tokens(), *cache, CheckpointKind::kTurn);
+  if (cache != nullptr) {
+    (void)supply_.keep(request.session.tokens(), *cache, CheckpointKind::kTurn);
+  }
   cache.reset();
+  // Of one that ends while it reads.
+  request.blocks.clear();
   supply_.shrink(free_bytes());
 }
 

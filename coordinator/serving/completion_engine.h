@@ -11,6 +11,7 @@
 #include "coordinator/serving/cache_supply.h"
 #include "coordinator/serving/completion_intake.h"
 #include "coordinator/serving/constraint_supply.h"
+#include "coordinator/serving/mask_queue.h"
 #include "coordinator/serving/prefill_pace.h"
 #include "coordinator/serving/scheduler.h"
 #include "coordinator/serving/step_driver.h"
@@ -35,6 +36,8 @@ struct EngineOptions {
   uint32_t prefill_chunk = 512;
   uint32_t most_active = 16;
   uint32_t most_waiting = 64;
+  // What requests hold while they wait, text and grammars; one by itself may have more.
+  uint64_t most_waiting_bytes = 64 * kMiB;
   PrefixStore* store = nullptr;  // for what memory does not hold, or null; must outlive the engine
   CompletionIntake::LocalSeconds local_seconds;
 };
@@ -50,6 +53,8 @@ class CompletionEngine final : public CompletionService {
   void cancel(CompletionId id) override;
   ServiceState state() const override { return state_; }
   const ServedModel& model() const override { return options_.served; }
+  // As of the end of the last turn.
+  ServiceFigures figures() const override;
   Result<std::vector<TokenId>> encode(const CompletionPrompt& prompt) const override;
   Result<std::string> decode(const std::vector<TokenId>& tokens) const override;
 
@@ -62,13 +67,15 @@ class CompletionEngine final : public CompletionService {
   // Takes turns until the flag is set; sleeps while there is no request.
   void run_until(const std::atomic<bool>& stop);
 
-  // Writes what is kept for later requests to the store. After the last turn; any thread.
-  void save() { supply_.save(); }
+  // Writes what is kept for later requests to the store, for so long at most. After the last turn;
+  // any thread.
+  SavedPrefixes save(Duration at_most) { return supply_.save(parts_.clock, at_most); }
 
   // The engine's thread: what is kept for later requests, what those at work have reserved, and
   // what all of that takes now.
   uint64_t kept_bytes() const { return supply_.kept().bytes(); }
   uint64_t reserved_bytes() const { return scheduler_.reserved_bytes(); }
+  uint64_t mask_work() const { return mask_work_; }  // done so far for the forms of answers
   uint64_t taken_bytes() const { return options_.kv_bytes - free_bytes() + kept_bytes(); }
 
  private:
@@ -77,6 +84,7 @@ class CompletionEngine final : public CompletionService {
     CompletionId id = 0;
     std::optional<CompletionRequest> request;  // nothing: it is cancelled
     std::shared_ptr<CompletionSink> sink;
+    uint64_t bytes = 0;  // that it counts for while it waits
   };
   struct Request;
 
@@ -84,11 +92,16 @@ class CompletionEngine final : public CompletionService {
   void accept(Message message);
   void enqueue(Message message, PreparedRequest prepared);
   void cancel_now(CompletionId id);
+  void count_waiting(uint64_t before, uint64_t now);
+  void tell_places();
+  uint32_t seconds_until(size_t ahead) const;
 
   bool take_ended_parts();
   void apply(const EndedPart& part);
   void go_on(Request& request, const EndedPart& part);
   void choose(Request& request, std::span<const float> logits);
+  void take_token(Request& request, std::span<const float> logits);
+  bool go_on_masks();
   void note_pace(Request& request);
   void make_room();
   void start_waiting();
@@ -99,6 +112,7 @@ class CompletionEngine final : public CompletionService {
   uint32_t next_rows(const Request& request) const;
 
   std::vector<RunningPrefix> running(CompletionId but) const;
+  void publish();
   uint64_t free_bytes() const;  // of the budget, what requests have not taken
   void report(Request& request, CompletionDelta delta);
   void report_progress(Request& request);
@@ -118,18 +132,25 @@ class CompletionEngine final : public CompletionService {
   ConstraintSupply constraints_;
   Scheduler scheduler_;
   StepDriver driver_;
+  MaskQueue masks_;
+  uint64_t mask_work_ = 0;
+  ServiceFigures counts_;  // what is counted as it happens
   PrefillPace pace_;
   uint64_t prompt_parts_ = 0;  // begun so far
   std::map<CompletionId, std::unique_ptr<Request>> requests_;
-  bool may_start_ = false;      // something changed for those that wait
-  uint64_t calls_ = 0;          // tool calls so far, for their ids
-  double request_seconds_ = 0;  // how long one takes, smoothed; 0: unknown
+  bool may_start_ = false;       // something changed for those that wait
+  bool places_changed_ = false;  // likewise, in what they should be told
+  uint64_t calls_ = 0;           // tool calls so far, for their ids
+  double request_seconds_ = 0;   // how long one takes, smoothed; 0: unknown
 
   std::atomic<ServiceState> state_{ServiceState::kReady};
-  Mutex mutex_;
+  std::atomic<uint32_t> retry_after_{1};  // seconds, for those that find the queue full
+  mutable Mutex mutex_;
   Condition has_messages_;
   CompletionId last_id_ GUARDED_BY(mutex_) = 0;
   std::deque<Message> messages_ GUARDED_BY(mutex_);
+  uint64_t waiting_bytes_ GUARDED_BY(mutex_) = 0;
+  ServiceFigures figures_ GUARDED_BY(mutex_);
 };
 
 }  // namespace potluck

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/serving/admission.h"
 #include "engine/base/utf8.h"
 #include "engine/chat/prompt.h"
 
@@ -22,10 +23,13 @@ CompletionFailed invalid(const Error& error) {
 }  // namespace
 
 CompletionIntake::CompletionIntake(const Model& model, const ChatTemplate* chat_template,
-                                   uint32_t context, LocalSeconds local_seconds)
+                                   uint32_t context, KvPrice price, uint64_t kv_bytes,
+                                   LocalSeconds local_seconds)
     : model_(model),
       template_(chat_template),
       context_(context),
+      price_(price),
+      kv_bytes_(kv_bytes),
       local_seconds_(std::move(local_seconds)) {}
 
 std::variant<PreparedRequest, CompletionFailed> CompletionIntake::prepare(
@@ -33,13 +37,7 @@ std::variant<PreparedRequest, CompletionFailed> CompletionIntake::prepare(
   Result<Encoded> encoded = encode_any(request.prompt);
   if (!encoded) return invalid(encoded.error());
   size_t prompt_tokens = encoded->tokens.size();
-  if (prompt_tokens > context_) {
-    CompletionFailed failed{CompletionFault::kTooLong, {}, 0, context_, 0};
-    failed.message = fmt::format("the prompt has {} tokens, the context has room for {}: see --ctx",
-                                 prompt_tokens, context_);
-    failed.prompt_tokens = static_cast<uint32_t>(prompt_tokens);
-    return failed;
-  }
+  if (prompt_tokens > context_) return too_long_for(prompt_tokens, context_, price_, kv_bytes_);
   if (Status known = check_tokens(encoded->tokens); !known) return invalid(known.error());
   if (Status status = check_settings(request); !status) return invalid(status.error());
   if (request.grammar != nullptr) {

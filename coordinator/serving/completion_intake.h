@@ -8,6 +8,7 @@
 #include "coordinator/serving/session.h"
 #include "engine/chat/answer_grammar.h"
 #include "engine/chat/chat_template.h"
+#include "engine/model/kv_price.h"
 #include "engine/model/model.h"
 
 namespace potluck {
@@ -23,9 +24,10 @@ class CompletionIntake {
   // Wall clock time in the user's zone, as seconds since 1970, for templates.
   using LocalSeconds = std::function<int64_t()>;
 
-  // The template may be null; both must outlive the object. `context`: positions of a conversation.
+  // The template may be null; both must outlive the object. `context`: positions of a conversation;
+  // `kv_bytes`: for keys and values of all of them.
   CompletionIntake(const Model& model, const ChatTemplate* chat_template, uint32_t context,
-                   LocalSeconds local_seconds);
+                   KvPrice price, uint64_t kv_bytes, LocalSeconds local_seconds);
 
   std::variant<PreparedRequest, CompletionFailed> prepare(const CompletionRequest& request) const;
   Result<std::vector<TokenId>> encode(const CompletionPrompt& prompt) const;
@@ -50,6 +52,8 @@ class CompletionIntake {
   const Model& model_;
   const ChatTemplate* template_;
   uint32_t context_;
+  KvPrice price_;
+  uint64_t kv_bytes_;
   LocalSeconds local_seconds_;
 };
 

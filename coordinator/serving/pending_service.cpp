@@ -42,6 +42,11 @@ const ServedModel& PendingService::model() const {
   return there == nullptr ? announced_ : there->model();
 }
 
+ServiceFigures PendingService::figures() const {
+  const CompletionService* there = service();
+  return there == nullptr ? ServiceFigures() : there->figures();
+}
+
 Result<std::vector<TokenId>> PendingService::encode(const CompletionPrompt& prompt) const {
   const CompletionService* there = service();
   if (there == nullptr) return not_loaded();

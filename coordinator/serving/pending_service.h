@@ -26,6 +26,7 @@ class PendingService final : public CompletionService {
   ServiceState state() const override;
   LoadingProgress loading() const override;
   const ServedModel& model() const override;
+  ServiceFigures figures() const override;
   Result<std::vector<TokenId>> encode(const CompletionPrompt& prompt) const override;
   Result<std::string> decode(const std::vector<TokenId>& tokens) const override;
 

@@ -128,6 +128,8 @@ void PrefixCache::read_block(Node* node, std::vector<KvBlock>* blocks) {
   memory_->keep(block->index());
   node->block = block->index();
   ++blocks_;
+  ++counts_.restored;
+  settle(node);
   blocks->push_back(std::move(*block));
 }
 
@@ -144,13 +146,17 @@ bool PrefixCache::read_checkpoint(Node* node, Checkpoint* checkpoint) {
   }
   checkpoint->state = std::move(state);
   ++checkpoints_;
+  settle(node);
   return true;
 }
 
 // The node and all before it.
 void PrefixCache::touch(Node* node) {
   ++uses_;
-  for (; node != nullptr; node = node->parent) node->last_use = uses_;
+  for (; node != nullptr; node = node->parent) {
+    node->last_use = uses_;
+    settle(node);
+  }
 }
 
 void PrefixCache::keep(std::span<const TokenId> tokens, const KvCache& cache,
@@ -190,27 +196,71 @@ void PrefixCache::replace(Node* node, std::span<const TokenId> tokens, const KvB
     node->digest.reset();
     node->tokens.assign(tokens.begin(), tokens.end());
   }
-  if (node->block == block.index()) return;
-  memory_->keep(block.index());
-  if (node->block) {
-    memory_->drop(*node->block);
-  } else {
-    ++blocks_;
+  if (node->block != block.index()) {
+    memory_->keep(block.index());
+    if (node->block) {
+      memory_->drop(*node->block);
+    } else {
+      ++blocks_;
+    }
+    node->block = block.index();
   }
-  node->block = block.index();
+  settle(node);
 }
 
 PrefixCache::Node* PrefixCache::add(Node* parent, std::span<const TokenId> tokens,
                                     const KvBlock& block) {
   auto node = std::make_unique<Node>();
-  node->parent = parent;
-  node->begin = parent == &root_ ? 0 : parent->begin + kKvBlockPositions;
   node->tokens.assign(tokens.begin(), tokens.end());
   node->block = block.index();
-  parent->children.push_back(std::move(node));
   memory_->keep(block.index());
   ++blocks_;
+  return adopt(parent, std::move(node));
+}
+
+PrefixCache::Node* PrefixCache::adopt(Node* parent, std::unique_ptr<Node> node) {
+  node->parent = parent;
+  node->begin = parent == &root_ ? 0 : parent->begin + kKvBlockPositions;
+  node->index = parent->children.size();
+  node->serial = ++nodes_;
+  parent->children.push_back(std::move(node));
+  settle(parent->children.back().get());
   return parent->children.back().get();
+}
+
+// Of parts used at the same time, which lie on one path, the one that is before the others goes
+// first.
+bool PrefixCache::GoesFirst::operator()(const Part& a, const Part& b) const {
+  auto rank = [](const Part& part) {
+    return std::tuple(part.is_used, part.last_use, part.end, part.serial);
+  };
+  return rank(a) < rank(b);
+}
+
+// To be called after every change of a node: sees to it that it stands where it belongs.
+void PrefixCache::settle(Node* node) {
+  if (node == &root_) return;
+  auto count = [](bool now, bool* before, uint32_t* children) {
+    if (now == *before) return false;
+    *before = now;
+    now ? ++*children : --*children;
+    return true;
+  };
+  Node* parent = node->parent;
+  bool in_memory =
+      count(node->block.has_value(), &node->counts_in_memory, &parent->children_in_memory);
+  bool on_disk = count(node->slot.has_value(), &node->counts_on_disk, &parent->children_on_disk);
+  if (in_memory || on_disk) settle(parent);
+  stand(first_in_memory(*node), &node->in_memory, &memory_order_);
+  stand(first_on_disk(*node), &node->on_disk, &disk_order_);
+}
+
+void PrefixCache::stand(const Standing& now, Standing* before, Order* order) {
+  bool is_same = now.has_value() == before->has_value();
+  if (is_same && now) is_same = *now == **before;
+  if (!is_same && *before) order->erase(**before);
+  if (!is_same && now) order->insert(*now);
+  *before = now;
 }
 
 void PrefixCache::add_checkpoint(Node* node, std::shared_ptr<const RecurrentSnapshot> state,
@@ -227,6 +277,7 @@ void PrefixCache::add_checkpoint(Node* node, std::shared_ptr<const RecurrentSnap
   }
   same->last_use = uses_;
   if (kind == CheckpointKind::kLasting) same->kind = kind;
+  settle(node);
   if (kind == CheckpointKind::kTurn) forget_old_turns(node);
 }
 
@@ -262,10 +313,9 @@ uint64_t PrefixCache::bytes() const {
 }
 
 bool PrefixCache::drop_one() {
-  Part next = next_in_memory();
-  if (next.node == nullptr) return false;
-  drop(next);
-  return true;
+  Standing next = next_in_memory();
+  if (next) drop(*next);
+  return next.has_value();
 }
 
 // Calls visit(node) for all nodes, parents first.
@@ -280,26 +330,34 @@ void PrefixCache::visit_all(Visit visit) {
   }
 }
 
-PrefixCache::Part PrefixCache::next_in_memory() {
-  Part next;
-  auto consider = [&](const Part& part) {
-    if (next.node == nullptr || part.last_use < next.last_use) next = part;
-  };
-  visit_all([&](Node& node) {
-    bool has_state = false;
-    for (const Checkpoint& checkpoint : node.checkpoints) {
-      if (checkpoint.state == nullptr) continue;
-      has_state = true;
-      consider({&node, checkpoint.position, checkpoint.last_use});
-    }
-    auto is_in_memory = [](const auto& child) { return child->block.has_value(); };
-    if (has_state || !node.block || memory_->is_held(*node.block) ||
-        std::ranges::any_of(node.children, is_in_memory)) {
-      return;
-    }
-    consider({&node, 0, is_useless(node) ? 0 : node.last_use});
-  });
-  return next;
+// What sessions hold is passed over: it is the end of at most one path for each of them.
+PrefixCache::Standing PrefixCache::next_in_memory() {
+  for (const Part& part : memory_order_) {
+    ++looked_at_;
+    if (part.position > 0 || !memory_->is_held(*part.node->block)) return part;
+  }
+  return std::nullopt;
+}
+
+// Its checkpoints, then its block, unless others follow it in memory.
+PrefixCache::Standing PrefixCache::first_in_memory(Node& node) const {
+  Standing first;
+  for (const Checkpoint& one : node.checkpoints) {
+    if (one.state == nullptr || (first && first->last_use <= one.last_use)) continue;
+    first = Part{&node, one.position, one.last_use, one.position, true, node.serial};
+  }
+  if (first || !node.block || node.children_in_memory > 0) return first;
+  return Part{&node, 0, node.last_use, node.end(), !is_useless(node), node.serial};
+}
+
+PrefixCache::Standing PrefixCache::first_on_disk(Node& node) const {
+  Standing first;
+  for (const Checkpoint& one : node.checkpoints) {
+    if (!one.slot || (first && first->last_use <= one.last_use)) continue;
+    first = Part{&node, one.position, one.last_use, one.position, true, node.serial};
+  }
+  if (first || !node.slot || node.children_on_disk > 0) return first;
+  return Part{&node, 0, node.last_use, node.end(), true, node.serial};
 }
 
 // Behind the last checkpoint nothing can be begun from.
@@ -316,11 +374,12 @@ void PrefixCache::drop(const Part& part) {
     if (!is_saved) return remove_checkpoint(node, part.position);
     checkpoint->state.reset();
     --checkpoints_;
-    return;
+    return settle(node);
   }
   if (!is_saved) return remove(node);
   memory_->drop(*std::exchange(node->block, std::nullopt));
   --blocks_;
+  settle(node);
 }
 
 // Whether it is on disk now.
@@ -333,41 +392,28 @@ bool PrefixCache::save(const Part& part) {
   if (part.position > 0 ? find()->slot.has_value() : node->slot.has_value()) return true;
   if (!make_room_on_disk(kind, part.last_use)) return false;
   PrefixName name = name_of(node, part.position);
+  std::optional<uint32_t> slot;
   if (part.position == 0) {
     ByteSpan bytes(memory_->data(*node->block), memory_->block_bytes());
-    return (node->slot = store_->write(kind, name, bytes)).has_value();
+    slot = node->slot = store_->write(kind, name, bytes);
+    counts_.saved += slot ? 1 : 0;
+  } else {
+    auto checkpoint = find();
+    slot = checkpoint->slot = store_->write(kind, name, checkpoint->state->values.span());
   }
-  auto checkpoint = find();
-  return (checkpoint->slot = store_->write(kind, name, checkpoint->state->values.span()))
-      .has_value();
+  settle(node);
+  return slot.has_value();
 }
 
 bool PrefixCache::make_room_on_disk(PrefixPart part, uint64_t last_use) {
   while (!store_->has_room(part)) {
-    Part next = next_on_disk();
-    if (next.node == nullptr || next.last_use >= last_use) return false;
+    if (disk_order_.empty()) return false;
+    ++looked_at_;
+    Part next = *disk_order_.begin();
+    if (next.last_use >= last_use) return false;
     forget_on_disk(next);
   }
   return true;
-}
-
-PrefixCache::Part PrefixCache::next_on_disk() {
-  Part next;
-  visit_all([&](Node& node) {
-    auto consider = [&](const Part& part) {
-      if (next.node == nullptr || part.last_use < next.last_use) next = part;
-    };
-    bool has_saved = false;
-    for (const Checkpoint& checkpoint : node.checkpoints) {
-      if (!checkpoint.slot) continue;
-      has_saved = true;
-      consider({&node, checkpoint.position, checkpoint.last_use});
-    }
-    auto is_saved = [](const auto& child) { return child->slot.has_value(); };
-    if (has_saved || !node.slot || std::ranges::any_of(node.children, is_saved)) return;
-    consider({&node, 0, node.last_use});
-  });
-  return next;
 }
 
 void PrefixCache::forget_on_disk(const Part& part) {
@@ -376,10 +422,11 @@ void PrefixCache::forget_on_disk(const Part& part) {
     auto checkpoint = std::ranges::find(node->checkpoints, part.position, &Checkpoint::position);
     if (checkpoint->state == nullptr) return remove_checkpoint(node, part.position);
     store_->remove(PrefixPart::kCheckpoint, *std::exchange(checkpoint->slot, std::nullopt));
-    return;
+    return settle(node);
   }
   if (!node->block) return remove(node);
   store_->remove(PrefixPart::kBlock, *std::exchange(node->slot, std::nullopt));
+  settle(node);
 }
 
 void PrefixCache::remove_checkpoint(Node* node, uint32_t position) {
@@ -389,6 +436,7 @@ void PrefixCache::remove_checkpoint(Node* node, uint32_t position) {
   }
   if (checkpoint->state != nullptr) --checkpoints_;
   node->checkpoints.erase(checkpoint);
+  settle(node);
 }
 
 // With all that follows.
@@ -403,14 +451,20 @@ void PrefixCache::remove(Node* node) {
       remove_checkpoint(node, node->checkpoints.back().position);
     }
     if (node->slot && store_ != nullptr) store_->remove(PrefixPart::kBlock, *node->slot);
+    ++counts_.dropped;
     if (node->block) {
       memory_->drop(*node->block);
       --blocks_;
     }
+    node->slot.reset();
+    node->block.reset();
+    settle(node);  // it stands nowhere now
     Node* parent = node->parent;
-    bool is_last = parent == end;
-    std::erase_if(parent->children, [node](const auto& child) { return child.get() == node; });
-    if (is_last) return;
+    std::swap(parent->children[node->index], parent->children.back());
+    parent->children[node->index]->index = node->index;
+    parent->children.pop_back();
+    settle(parent);
+    if (parent == end) return;
     node = parent;
   }
 }
@@ -439,8 +493,14 @@ PrefixName PrefixCache::name_of(Node* node, uint32_t position) {
   return name;
 }
 
-void PrefixCache::save() {
-  if (store_ == nullptr) return;
+uint64_t PrefixCache::bytes_of(const Part& part) const {
+  return part.position > 0 ? checkpoint_bytes_ : memory_->block_bytes();
+}
+
+SavedPrefixes PrefixCache::save(const Clock& clock, Duration at_most) {
+  SavedPrefixes saved;
+  if (store_ == nullptr) return saved;
+  TimePoint start = clock.now();
   std::vector<Part> parts;
   visit_all([&](Node& node) {
     if (!node.slot && !is_useless(node)) parts.push_back({&node, 0, node.last_use});
@@ -450,9 +510,15 @@ void PrefixCache::save() {
   });
   // What is before on a path was used at least as lately.
   std::ranges::stable_sort(parts, std::greater(), &Part::last_use);
-  for (const Part& part : parts) {
-    if (!save(part)) return;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (clock.now() - start >= at_most) {
+      for (; i < parts.size(); ++i) saved.left_bytes += bytes_of(parts[i]);
+      break;
+    }
+    if (!save(parts[i])) break;
+    saved.written_bytes += bytes_of(parts[i]);
   }
+  return saved;
 }
 
 void PrefixCache::take_from_disk() {
@@ -491,19 +557,19 @@ PrefixCache::Node* PrefixCache::take_from_disk(const PrefixStore::Found& found,
     }
     child->checkpoints.push_back(
         {position, CheckpointKind::kLasting, found.order, nullptr, found.slot});
+    settle(child.get());
     return child.get();
   }
   if (found.part == PrefixPart::kCheckpoint) return nullptr;
-  auto node = std::make_unique<Node>();
-  node->parent = parent;
-  node->begin = begin;
-  node->tokens = found.name.tokens;
-  node->slot = found.slot;
-  for (Node* before = node.get(); before != nullptr; before = before->parent) {
+  auto made = std::make_unique<Node>();
+  made->tokens = found.name.tokens;
+  made->slot = found.slot;
+  made->last_use = found.order;
+  // Others follow those before on disk, so it is not their blocks that may go.
+  for (Node* before = parent; before != nullptr; before = before->parent) {
     before->last_use = std::max(before->last_use, found.order);
   }
-  parent->children.push_back(std::move(node));
-  return parent->children.back().get();
+  return adopt(parent, std::move(made));
 }
 
 }  // namespace potluck

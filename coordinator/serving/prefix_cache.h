@@ -7,17 +7,22 @@
 // What was used longest ago goes first: blocks that no session holds, from the ends of the paths,
 // and checkpoints. A request marks the whole path that it begins from as used, so that what a
 // conversation goes on from outlives what came and went meanwhile. With a PrefixStore what goes is
-// written to disk, and read again for a request that begins with it. Owned by CacheSupply; its
-// thread.
+// written to disk, and read again for a request that begins with it.
+//
+// In which order parts may go is kept up to date, in memory and on disk: each node stands there
+// with the part of it that goes first, so that to find the next one takes no walk through the tree.
+// Owned by CacheSupply; its thread.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
 #include "coordinator/serving/prefix_store.h"
+#include "engine/base/clock.h"
 #include "engine/model/kv_price.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -30,6 +35,19 @@ uint32_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b);
 enum class CheckpointKind : uint8_t {
   kTurn,    // a prompt or an answer ends here: of one path, the last few count
   kLasting  // requests part here, or it is one of those at regular distances
+};
+
+// What became of writing everything to disk.
+struct SavedPrefixes {
+  uint64_t written_bytes = 0;
+  uint64_t left_bytes = 0;  // not on disk because the time was up
+};
+
+// Blocks, since the start.
+struct PrefixCounts {
+  uint64_t dropped = 0;  // from memory and disk
+  uint64_t saved = 0;
+  uint64_t restored = 0;
 };
 
 class PrefixCache {
@@ -59,15 +77,39 @@ class PrefixCache {
   // The same until what no session holds takes at most so much.
   void shrink(uint64_t most_bytes);
 
-  // Writes what is not on disk yet, what was used last first, as far as there is room.
-  void save();
+  // Writes what is not on disk yet, what was used last first, as far as there is room, and begins
+  // no further part once so much time has passed. A part is written as a whole or not at all.
+  SavedPrefixes save(const Clock& clock, Duration at_most);
 
   // In memory: what no session holds, and all checkpoints.
   uint64_t bytes() const;
   uint32_t blocks() const { return blocks_; }
   uint32_t checkpoints() const { return checkpoints_; }
+  const PrefixCounts& counts() const { return counts_; }
+  uint64_t disk_bytes() const { return store_ == nullptr ? 0 : store_->bytes(); }
+  // Parts that were looked at so far to find the next one that goes.
+  uint64_t looked_at() const { return looked_at_; }
 
  private:
+  struct Node;
+  // A block, or a checkpoint of a node.
+  struct Part {
+    Node* node = nullptr;
+    uint32_t position = 0;  // of the checkpoint; 0: it is the block
+    uint64_t last_use = 0;
+    uint32_t end = 0;      // position that it ends at
+    bool is_used = false;  // nothing can be begun from it otherwise
+    uint64_t serial = 0;   // of the node
+
+    bool operator==(const Part&) const = default;
+  };
+  struct GoesFirst {
+    bool operator()(const Part& a, const Part& b) const;
+  };
+  using Order = std::set<Part, GoesFirst>;
+  // Where a node stands in an order: nowhere, or with this part.
+  using Standing = std::optional<Part>;
+
   // Of both, one at least is there: in memory, or a slot on disk.
   struct Checkpoint {
     uint32_t position = 0;
@@ -85,7 +127,18 @@ class PrefixCache {
     std::optional<Digest> digest;         // of all tokens to its end, once it was needed
     std::vector<Checkpoint> checkpoints;  // at positions in (begin, begin + tokens]
     std::vector<std::unique_ptr<Node>> children;
+    size_t index = 0;  // among its parent's children
     uint64_t last_use = 0;
+    uint64_t serial = 0;  // the later it was made, the larger
+    // As settle() found them last.
+    bool counts_in_memory = false;  // in its parent's number
+    bool counts_on_disk = false;
+    uint32_t children_in_memory = 0;
+    uint32_t children_on_disk = 0;
+    Standing in_memory;
+    Standing on_disk;
+
+    uint32_t end() const { return begin + static_cast<uint32_t>(tokens.size()); }
   };
   // Where a request can begin.
   struct Place {
@@ -94,18 +147,17 @@ class PrefixCache {
     uint32_t length = 0;
     uint32_t common = 0;
   };
-  // A block, or a checkpoint of a node.
-  struct Part {
-    Node* node = nullptr;
-    uint32_t position = 0;  // of the checkpoint; 0: it is the block
-    uint64_t last_use = 0;
-  };
 
   Place find_place(std::span<const TokenId> tokens) const;
   void consider(Node& node, uint32_t common, Place* place) const;
   Node* keep_block(Node* parent, std::span<const TokenId> tokens, const KvBlock& block);
   void replace(Node* node, std::span<const TokenId> tokens, const KvBlock& block);
   Node* add(Node* parent, std::span<const TokenId> tokens, const KvBlock& block);
+  Node* adopt(Node* parent, std::unique_ptr<Node> node);
+  void settle(Node* node);
+  static void stand(const Standing& now, Standing* before, Order* order);
+  Standing first_in_memory(Node& node) const;
+  Standing first_on_disk(Node& node) const;
   void add_checkpoint(Node* node, std::shared_ptr<const RecurrentSnapshot> state,
                       CheckpointKind kind);
   void forget_old_turns(Node* node);
@@ -120,8 +172,8 @@ class PrefixCache {
   template <class Visit>
   void visit_all(Visit visit);
   bool is_useless(const Node& node) const;
-  Part next_in_memory();
-  Part next_on_disk();
+  Standing next_in_memory();
+  uint64_t bytes_of(const Part& part) const;
   void remove(Node* node);
   void remove_checkpoint(Node* node, uint32_t position);
   const Digest& digest_of(Node* node);
@@ -134,6 +186,11 @@ class PrefixCache {
   uint64_t checkpoint_bytes_;  // of each
   bool is_recurrent_;
   Node root_;
+  Order memory_order_;
+  Order disk_order_;
+  uint64_t nodes_ = 0;  // made so far
+  PrefixCounts counts_;
+  uint64_t looked_at_ = 0;
   uint64_t uses_ = 0;
   uint32_t blocks_ = 0;       // in memory
   uint32_t checkpoints_ = 0;  // in memory

@@ -261,6 +261,18 @@ size_t Scheduler::waiting() const {
       std::ranges::count_if(entries_, [](const auto& entry) { return !entry.second.is_active; }));
 }
 
+std::vector<CompletionId> Scheduler::queue() const {
+  std::vector<const Entry*> waiting;
+  for (const auto& [id, entry] : entries_) {
+    if (!entry.is_active) waiting.push_back(&entry);
+  }
+  std::ranges::sort(waiting,
+                    [this](const Entry* a, const Entry* b) { return comes_first(*a, *b); });
+  std::vector<CompletionId> ids;
+  for (const Entry* entry : waiting) ids.push_back(entry->request.id);
+  return ids;
+}
+
 uint32_t Scheduler::answering(bool with_background) const {
   return static_cast<uint32_t>(std::ranges::count_if(entries_, [&](const auto& entry) {
     bool counts = with_background || !entry.second.request.background;

@@ -83,6 +83,8 @@ class Scheduler {
 
   uint64_t reserved_bytes() const;
   size_t waiting() const;
+  // Those that wait, in the order in which they start unless others come or end meanwhile.
+  std::vector<CompletionId> queue() const;
   size_t active() const { return entries_.size() - waiting(); }
 
  private:

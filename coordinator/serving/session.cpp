@@ -35,6 +35,10 @@ std::unique_ptr<KvCache> Session::release() {
   return std::move(cache_);
 }
 
+uint64_t Session::prepare(uint64_t budget) {
+  return is_prepared() ? 0 : task_.constraint->prepare(budget);
+}
+
 CompletionDelta Session::choose(std::span<const float> logits) {
   CHECK(due().empty());
   CompletionDelta delta;

@@ -49,6 +49,14 @@ class Session {
   // Tokens that have to be computed before the next one can be chosen, the first of them first.
   std::span<const TokenId> due() const { return std::span(tokens_).subspan(computed()); }
 
+  // Before choose(), of an answer that has a form: finds out which tokens may come next, for so
+  // much work (Constraint::prepare()). Returns what was done.
+  uint64_t prepare(uint64_t budget);
+  // There is nothing left to find out.
+  bool is_prepared() const { return !needs_mask() || task_.constraint->is_prepared(); }
+  bool needs_mask() const { return task_.constraint && answer_tokens() < task_.max_tokens; }
+  // What else the form has taken so far, with each token.
+  uint64_t form_work() const { return task_.constraint ? task_.constraint->accept_work() : 0; }
   // The logits of the last token, once nothing is due: chooses the next one, or ends. Returns what
   // is now certain of the answer; empty while all is held back.
   CompletionDelta choose(std::span<const float> logits);

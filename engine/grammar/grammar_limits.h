@@ -27,10 +27,17 @@ inline constexpr uint32_t kGrammarRounds = 1'000'000;
 inline constexpr uint32_t kGrammarFrames = 4096;
 // What may be done for the set of tokens that one state allows: nodes looked at, what is new
 // counting several times, and states met. With the largest vocabularies JSON takes less than a
-// million and a hundred; this takes about half a second.
+// million and a hundred; this takes about half a second, in pieces.
 inline constexpr uint64_t kMaskWork = 8'000'000;
 inline constexpr uint64_t kNewFrameWork = 8;
 inline constexpr uint32_t kMaskStates = 16 * 1024;
+inline constexpr uint32_t kMaskFrames = 128 * 1024;
+// The same for one byte in one state, and for one token: what cannot be left in the middle, about
+// 12 ms. A thousand alternatives, each a rule of its own, take less.
+inline constexpr uint64_t kByteWork = 192 * 1024;
+inline constexpr uint64_t kTokenWork = 192 * 1024;
+// Frames of all ways in which a text can be read, those around the innermost rules included.
+inline constexpr uint64_t kStateFrames = 256 * 1024;
 // Sets of tokens that are kept for one grammar: 200 of the largest vocabularies.
 inline constexpr uint64_t kMaskBytes = 8 * kMiB;
 // States of an automaton that stands for a pattern, and combinations of the branches of a schema.

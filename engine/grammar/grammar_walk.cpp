@@ -20,16 +20,14 @@ std::string GrammarState::key() const {
   std::string key(1, is_complete ? '1' : '0');
   for (const GrammarStack& stack : stacks) {
     append(static_cast<uint32_t>(stack.size()), &key);
-    for (const GrammarFrame& frame : stack) {
-      append(frame.node, &key);
-      append(frame.count, &key);
-    }
+    const auto bytes = std::as_bytes(std::span(stack));
+    key.append(as_text(bytes));
   }
   return key;
 }
 
-GrammarWalk::GrammarWalk(const Grammar& grammar, uint32_t outer)
-    : grammar_(grammar), frames_(1), states_(1), marks_(1) {
+GrammarWalk::GrammarWalk(const Grammar& grammar, uint32_t outer, uint64_t most_work)
+    : grammar_(grammar), most_work_(most_work), frames_(1), states_(1), marks_(1) {
   frames_[kBottom].depth = outer;
 }
 
@@ -41,6 +39,7 @@ GrammarWalk::FrameId GrammarWalk::intern(const Item& item) {
   const auto [found, is_new] =
       frame_ids_.try_emplace(std::move(key), static_cast<FrameId>(frames_.size()));
   if (is_new) {
+    is_exhausted_ = is_exhausted_ || frames_.size() >= limits::kMaskFrames;
     frames_.push_back({item.frame, item.parent, frames_[item.parent].depth + 1});
     marks_.push_back(0);
   }
@@ -50,6 +49,7 @@ GrammarWalk::FrameId GrammarWalk::intern(const Item& item) {
 GrammarWalk::FrameId GrammarWalk::intern_stack(const GrammarStack& stack) {
   FrameId parent = kBottom;
   for (const GrammarFrame& frame : stack) parent = intern({frame, parent});
+  spend(stack.size());
   return parent;
 }
 
@@ -72,10 +72,25 @@ GrammarWalk::State GrammarWalk::behind(const GrammarStack& around) {
   return end_closure();
 }
 
-// The stacks are what a closure has found already.
+// The stacks are what a closure has found already. Most begin like the one before.
 GrammarWalk::State GrammarWalk::import(const GrammarState& state) {
   begin_closure();
-  for (const GrammarStack& stack : state.stacks) found_.push_back(intern_stack(stack));
+  std::vector<FrameId> path;
+  const GrammarStack* before = nullptr;
+  for (const GrammarStack& stack : state.stacks) {
+    size_t same = 0;
+    if (before != nullptr) {
+      same = static_cast<size_t>(std::ranges::mismatch(stack, *before).in1 - stack.begin());
+    }
+    path.resize(same);
+    for (size_t i = same; i < stack.size(); ++i) {
+      path.push_back(intern({stack[i], path.empty() ? kBottom : path.back()}));
+    }
+    spend(1 + (stack.size() - same) * limits::kNewFrameWork);
+    if (is_exhausted_) break;
+    found_.push_back(path.empty() ? kBottom : path.back());
+    before = &stack;
+  }
   may_end_ = state.is_complete;
   return end_closure();
 }
@@ -100,20 +115,21 @@ GrammarWalk::State GrammarWalk::step(State state, uint8_t byte) {
     states_[state].steps = std::make_unique<std::array<State, 256>>();
     states_[state].steps->fill(kUnknown);
   }
-  work_ += 1;
-  is_exhausted_ = work_ > limits::kMaskWork;
+  ++work_;  // of no closure
+  is_exhausted_ = work_ > most_work_;
   const State known = (*states_[state].steps)[byte];
   if (known != kUnknown) return known;
   begin_closure();
   for (uint32_t i = states_[state].frames; i < states_[state].frames_end; ++i) {
     const Frame frame = frames_[pool_[i]];
     const GrammarNode& node = grammar_.nodes[frame.frame.node];
+    spend(node.edges_end - node.edges);
+    if (is_exhausted_) break;
     for (uint32_t e = node.edges; e < node.edges_end; ++e) {
       const GrammarEdge& edge = grammar_.edges[e];
       if (byte < edge.first || byte > edge.last) continue;
       open_.push_back({{edge.to, frame.frame.count}, frame.parent});
     }
-    work_ += node.edges_end - node.edges;
     close();
   }
   const State next = end_closure();
@@ -125,7 +141,21 @@ void GrammarWalk::begin_closure() {
   open_.clear();
   found_.clear();
   may_end_ = false;
+  closure_work_ = 0;
   ++closure_;
+}
+
+void GrammarWalk::spend(uint64_t work) {
+  work_ += work;
+  closure_work_ += work;
+  is_exhausted_ = is_exhausted_ || work_ > most_work_ || closure_work_ > limits::kByteWork;
+}
+
+// To be taken out of the walk: every way has all the frames around it.
+bool GrammarWalk::is_too_large() const {
+  uint64_t frames = 0;
+  for (const FrameId id : found_) frames += frames_[id].depth;
+  return frames > limits::kStateFrames;
 }
 
 // Follows all that takes no byte. What can no longer be finished within the grammar's depth is left
@@ -134,8 +164,7 @@ void GrammarWalk::close() {
   while (!open_.empty()) {
     const Item item = open_.back();
     open_.pop_back();
-    work_ += limits::kNewFrameWork;
-    is_exhausted_ = is_exhausted_ || work_ > limits::kMaskWork;
+    spend(limits::kNewFrameWork);
     if (is_exhausted_) return open_.clear();
     const GrammarNode& node = grammar_.nodes[item.frame.node];
     if (frames_[item.parent].depth + 1 + node.height > grammar_.depth) continue;
@@ -185,6 +214,7 @@ void GrammarWalk::expand(const Item& item, FrameId id) {
 }
 
 GrammarWalk::State GrammarWalk::end_closure() {
+  is_exhausted_ = is_exhausted_ || is_too_large();
   if (is_exhausted_ || (found_.empty() && !may_end_)) return kDead;
   std::string key(1, may_end_ ? '1' : '0');
   for (const FrameId id : found_) append(id, &key);
@@ -197,7 +227,7 @@ GrammarWalk::State GrammarWalk::end_closure() {
   made.frames_end = static_cast<uint32_t>(pool_.size());
   made.may_end = may_end_;
   states_.push_back(std::move(made));
-  is_exhausted_ = states_.size() > limits::kMaskStates;
+  is_exhausted_ = is_exhausted_ || states_.size() > limits::kMaskStates;
   return known->second;
 }
 

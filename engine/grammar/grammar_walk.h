@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/grammar/grammar.h"
+#include "engine/grammar/grammar_limits.h"
 
 namespace potluck {
 
@@ -39,9 +40,10 @@ class GrammarWalk {
   using State = uint32_t;
   static constexpr State kDead = 0;
 
-  // `outer` rules are around what is read, and count for the depth. The grammar must outlive the
-  // walk.
-  explicit GrammarWalk(const Grammar& grammar, uint32_t outer = 0);
+  // `outer` rules are around what is read, and count for the depth. `most_work`: beyond it, the
+  // walk is exhausted. The grammar must outlive the walk.
+  explicit GrammarWalk(const Grammar& grammar, uint32_t outer = 0,
+                       uint64_t most_work = limits::kMaskWork);
 
   // Before any byte: at a node, or what follows it without one.
   State at(GrammarFrame frame);
@@ -55,7 +57,8 @@ class GrammarWalk {
   bool may_end(State state) const { return states_[state].may_end; }
   bool has_frames(State state) const { return states_[state].frames_end > states_[state].frames; }
 
-  // More was asked for than limits::kMaskWork and kMaskStates allow: what it says is incomplete.
+  // More was asked for than is allowed, in all or for one byte (grammar_limits.h): what it says is
+  // incomplete.
   bool is_exhausted() const { return is_exhausted_; }
   uint64_t work() const { return work_; }
 
@@ -86,14 +89,18 @@ class GrammarWalk {
   void close();
   void expand(const Item& item, FrameId id);
   State end_closure();
+  void spend(uint64_t work);
+  bool is_too_large() const;
 
   const Grammar& grammar_;
+  const uint64_t most_work_;
   std::vector<Frame> frames_;
   std::unordered_map<std::string, FrameId> frame_ids_;
   std::vector<StateData> states_;
   std::vector<FrameId> pool_;
   std::unordered_map<std::string, State> state_ids_;
   uint64_t work_ = 0;
+  uint64_t closure_work_ = 0;  // of it, in this closure
   bool is_exhausted_ = false;
 
   // Of the closure that is being computed.

@@ -1,13 +1,12 @@
 // TokenMasks: for the states of one grammar, which tokens of one vocabulary may come next. What has
 // been found is kept, within limits::kMaskBytes: both for whole states, and for the innermost rule
-// alone, which most states share with many others. Results do not depend on what is kept. One
-// thread.
+// alone, which most states share with many others. Results do not depend on what is kept. They are
+// found by a MaskSearch (mask_search.h). One thread.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "engine/base/result.h"
@@ -39,6 +38,21 @@ class TokenMask {
   std::vector<uint64_t> words_;
 };
 
+// What one frame allows: what its rule allows by itself, and the nodes of the tree at which the
+// rule has ended while tokens go on.
+struct FrameTokens {
+  std::vector<TokenId> few;         // either these
+  std::unique_ptr<TokenMask> many;  // or these
+  std::vector<uint32_t> leaves;
+  uint64_t work = 0;
+  bool is_exhausted = false;
+
+  uint64_t bytes() const;
+};
+
+// Why there is no mask: the grammar asks for more than is allowed.
+Error too_ambiguous();
+
 class TokenMasks {
  public:
   // The trie must outlive the object.
@@ -52,37 +66,22 @@ class TokenMasks {
   // Tokens after which the text can still be finished; those that end it where it may end. At the
   // start of a text a token may lose its leading space. An error where there are none, or where
   // finding them takes too much.
-  Result<std::shared_ptr<const TokenMask>> allowed(const GrammarState& state, bool at_text_start);
+  Result<std::shared_ptr<const TokenMask>> allowed(const std::shared_ptr<const GrammarState>& state,
+                                                   bool at_text_start);
 
  private:
-  // Of one frame: what its rule allows by itself, and the nodes of the tree at which the rule has
-  // ended while tokens go on.
-  struct Local {
-    std::vector<TokenId> few;         // either these
-    std::unique_ptr<TokenMask> many;  // or these
-    std::vector<uint32_t> leaves;
-    uint64_t work = 0;
-    bool is_exhausted = false;
-    uint64_t bytes() const;
-  };
-  // A mask that is being found.
-  struct Search {
-    TokenMask mask;
-    uint64_t work = 0;
-    std::unordered_set<std::string> seen;  // keys of frames
-  };
+  friend class MaskSearch;
 
-  Status add_stack(const GrammarStack& stack, Search* search);
-  const Local& local(const GrammarStack& stack, std::string* key);
-  Local find_local(GrammarFrame frame, uint32_t outer) const;
-  Result<TokenMask> find(const GrammarState& state, bool at_text_start);
-  Status add_at_text_start(const GrammarState& state, TokenMask* mask) const;
+  std::shared_ptr<const TokenMask> known(const std::string& key) const;
+  void keep(std::string key, std::shared_ptr<const TokenMask> mask);
+  std::shared_ptr<const FrameTokens> known_frame(const std::string& key) const;
+  void keep_frame(const std::string& key, std::shared_ptr<const FrameTokens> tokens);
   void make_room(uint64_t bytes);
 
   const std::shared_ptr<const Grammar> grammar_;
   const TokenTrie& trie_;
   std::unordered_map<std::string, std::shared_ptr<const TokenMask>> masks_;
-  std::unordered_map<std::string, Local> locals_;
+  std::unordered_map<std::string, std::shared_ptr<const FrameTokens>> frames_;
   uint64_t bytes_ = 0;
 };
 

@@ -60,7 +60,7 @@ void run(ByteVector input) {
   }
   if (cache.extend(1000)) cache.set_length(1000);
   kept.keep(tokens, cache, nullptr, CheckpointKind::kTurn);
-  kept.save();
+  kept.save(ManualClock(), Duration::max());
   kept.shrink(0);
 }
 

@@ -1,9 +1,8 @@
 // Pools under faults, in virtual time: devices die, stall or lie, and the text is the same.
 // POTLUCK_SIM_SEED=n runs the seeded scenario n alone; POTLUCK_SIM_RUNS=n runs seeds 1 to n.
-#include <cstdlib>
-
 #include <gtest/gtest.h>
 
+#include "tests/sim/seed_range.h"
 #include "tests/sim/sim_scenario.h"
 #include "tests/support/test_files.h"
 
@@ -20,11 +19,6 @@ class PoolSim : public testing::Test {
   static void TearDownTestSuite() { model_.reset(); }
 
   static const SimModel& model() { return *model_; }
-
-  static uint64_t number_from_environment(const char* name, uint64_t otherwise) {
-    const char* text = std::getenv(name);
-    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-  }
 
   // Runs it and compares with the solo run.
   static ScenarioOutcome run(const Scenario& scenario) {
@@ -168,10 +162,8 @@ TEST_F(PoolSim, AnAlteredDiskIsNoticed) {
 }
 
 TEST_F(PoolSim, SeededFaults) {
-  uint64_t first = number_from_environment("POTLUCK_SIM_SEED", 1);
-  uint64_t last = number_from_environment("POTLUCK_SIM_RUNS", kPoolSeeds);
-  if (std::getenv("POTLUCK_SIM_SEED") != nullptr) last = first;
-  for (uint64_t seed = first; seed <= last; ++seed) {
+  SeedRange seeds = seeds_to_run(kPoolSeeds);
+  for (uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
     run(draw_scenario(model(), seed));
     if (HasFailure()) return;
   }

@@ -77,4 +77,12 @@ Generated SimModel::solo(const GenerateOptions& options) const {
   return must(generate(options, threads, executor));
 }
 
+void SimModel::with_solo(const std::function<void(Forward&, ExpertExecutor&)>& use) const {
+  ThreadPool threads(1);
+  ExpertCompute compute(kernels_, threads);
+  LocalExecutor executor(model_->cutter(), *resident_, compute);
+  Forward forward(*model_, kernels_, threads);
+  use(forward, executor);
+}
+
 }  // namespace potluck::sim

@@ -2,6 +2,7 @@
 // it says when nothing goes wrong: the solo run. Immutable once made; one thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,6 +40,8 @@ class SimModel {
   Result<Generated> generate(const GenerateOptions& options, ThreadPool& threads,
                              ExpertExecutor& executor) const;
   Generated solo(const GenerateOptions& options) const;
+  // For other solo runs: what computes everything in this process.
+  void with_solo(const std::function<void(Forward&, ExpertExecutor&)>& use) const;
 
  private:
   std::unique_ptr<Storage> storage_;

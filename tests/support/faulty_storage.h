@@ -3,6 +3,7 @@
 // hit files whose path contains a given part ("" hits all). Any thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -29,6 +30,8 @@ class FaultyStorage final : public Storage {
     MutexLock guard(faults_->mutex);
     faults_->failing_writes = {part, count, passing, ErrorCode::kLimit};
   }
+  // Every write takes time: `wait` is called before it. Not while other threads write.
+  void slow_writes(std::function<void()> wait) { faults_->wait = std::move(wait); }
   // Flips the lowest bit of the byte at `offset` in everything that is read from now on.
   void flip_bit(const std::string& part, uint64_t offset) {
     MutexLock guard(faults_->mutex);
@@ -112,8 +115,10 @@ class FaultyStorage final : public Storage {
     std::vector<Place> flips GUARDED_BY(mutex);
     std::vector<Place> cuts GUARDED_BY(mutex);
     uint64_t reads GUARDED_BY(mutex) = 0;
+    std::function<void()> wait;  // may be empty
 
     Status admit_write(const std::string& path) {
+      if (wait) wait();
       MutexLock guard(mutex);
       if (!failing_writes.hits(path)) return {};
       return Error{failing_writes.code, path + ": cannot write: no space left on device"};

@@ -29,6 +29,8 @@ class AnswerWriter {
     return streams() ? kSseContentType : std::string_view("application/json");
   }
   virtual std::string_view idle_comment() const { return kSseComment; }
+  // What a stream says of a request's place in the queue; may be empty.
+  virtual std::string waiting(const CompletionQueued& queued) const;
 };
 
 }  // namespace potluck

@@ -18,6 +18,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(const ApiServerOptions& opti
   const bool open = api.key_watch == nullptr || !api.key_watch->keys().required();
   api.cors = CorsPolicy(options.cors_origins);
   api.sampling = options.sampling;
+  api.more_metrics = options.more_metrics;
   api.fingerprint = options.version.empty() ? "potluck" : "potluck-" + options.version;
   std::unique_ptr<ApiServer> server(new ApiServer(service, std::move(api), clock, entropy));
   if (Status tls = HttpServer::check_tls(options.http.tls); !tls) {

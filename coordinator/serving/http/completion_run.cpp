@@ -70,6 +70,10 @@ void CompletionRun::on_event(size_t choice, const CompletionEvent& event) {
 }
 
 void CompletionRun::advance(size_t choice, const CompletionEvent& event) {
+  if (const auto* queued = std::get_if<CompletionQueued>(&event)) {
+    if (begun_) reply_.exchange().write(writer_->waiting(*queued));
+    return;
+  }
   std::string bytes = writer_->take(choice, event);
   over_ = writer_->done();
   if (!writer_->streams()) {

@@ -41,24 +41,18 @@ void KeyCheck::forget_others(const ApiKeys& keys) {
   std::erase_if(admitted_, [&](const auto& entry) { return !names.contains(entry.first); });
 }
 
-std::string KeyCheck::metrics() {
+void KeyCheck::write_metrics(MetricText* text) {
   const ApiKeys& now = keys();
-  if (!now.required()) return {};
+  if (!now.required()) return;
   // A rate needs the zero before the first one.
   for (const ApiKey& key : now.list()) admitted_.try_emplace(key.name, 0);
   forget_others(now);
-  std::string text =
-      "# HELP potluck_requests_total Requests with a key, by its name.\n"
-      "# TYPE potluck_requests_total counter\n";
+  text->begin("requests_total", "counter", "Requests with a key, by its name.");
   for (const auto& [name, count] : admitted_) {
-    text += fmt::format("potluck_requests_total{{key=\"{}\"}} {}\n", label_text(name), count);
+    text->sample("requests_total", fmt::format("key=\"{}\"", label_text(name)), count);
   }
-  text += fmt::format(
-      "# HELP potluck_requests_without_key_total Requests that were refused for lack of a key.\n"
-      "# TYPE potluck_requests_without_key_total counter\n"
-      "potluck_requests_without_key_total {}\n",
-      refused_);
-  return text;
+  text->counter("requests_without_key_total", "Requests that were refused for lack of a key.",
+                refused_);
 }
 
 }  // namespace potluck

@@ -10,6 +10,7 @@
 
 #include "coordinator/serving/http/api_key_watch.h"
 #include "coordinator/serving/http/api_keys.h"
+#include "coordinator/serving/http/metric_text.h"
 
 namespace potluck {
 
@@ -22,8 +23,8 @@ class KeyCheck {
   // The name of the request's key, and an empty one where everyone may; nothing: it is refused.
   std::optional<std::string> admit(const HttpHeaders& headers);
 
-  // In Prometheus' text form; nothing where there never were keys.
-  std::string metrics();
+  // Writes nothing where there never were keys.
+  void write_metrics(MetricText* text);
 
  private:
   const ApiKeys& keys() { return watch_ ? watch_->keys() : keys_; }

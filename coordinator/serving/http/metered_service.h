@@ -22,6 +22,7 @@ class MeteredService final : public CompletionService {
   ServiceState state() const override { return service_.state(); }
   LoadingProgress loading() const override { return service_.loading(); }
   const ServedModel& model() const override { return service_.model(); }
+  ServiceFigures figures() const override { return service_.figures(); }
   Result<std::vector<TokenId>> encode(const CompletionPrompt& prompt) const override {
     return service_.encode(prompt);
   }

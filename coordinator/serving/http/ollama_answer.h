@@ -31,6 +31,7 @@ class OllamaWriter final : public AnswerWriter {
   std::string_view content_type() const override;
   // There are no comments in lines of JSON, so this is a line that says nothing.
   std::string_view idle_comment() const override { return silence_; }
+  std::string waiting(const CompletionQueued& /*queued*/) const override { return {}; }
 
   // The answer to a request that asks for nothing.
   JsonValue loaded() const;

@@ -229,9 +229,12 @@ void ApiRoutes::completions(const Call& call) {
 
 void ApiRoutes::metrics(const Call& call) {
   const bool ready = service_.state() == ServiceState::kReady;
-  call.reply.respond({200,
-                      {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
-                      metrics_->text(options_.fingerprint, ready) + keys_.metrics()});
+  MetricText text;
+  metrics_->write(options_.fingerprint, ready, service_.figures(), &text);
+  keys_.write_metrics(&text);
+  if (options_.more_metrics) options_.more_metrics(&text);
+  call.reply.respond(
+      {200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, text.take()});
 }
 
 void ApiRoutes::embeddings(const Call& call) {

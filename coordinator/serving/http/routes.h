@@ -26,6 +26,8 @@ struct ApiOptions {
   CorsPolicy cors;
   SamplingSettings sampling;  // where a request says nothing
   std::string fingerprint = "potluck";
+  // Adds to what /metrics says; called by the HTTP server's thread. May be empty.
+  std::function<void(MetricText*)> more_metrics = {};
 };
 
 class ApiRoutes final : public HttpHandler {

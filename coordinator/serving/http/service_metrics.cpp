@@ -27,25 +27,44 @@ std::string_view name_of(FinishReason reason) {
   return kReasons[3];
 }
 
-void begin(std::string_view name, std::string_view type, std::string_view help, std::string* text) {
-  *text += fmt::format("# HELP potluck_{0} {1}\n# TYPE potluck_{0} {2}\n", name, help, type);
-}
-
-void write_one(std::string_view name, std::string_view type, std::string_view help, uint64_t value,
-               std::string* text) {
-  begin(name, type, help, text);
-  *text += fmt::format("potluck_{} {}\n", name, value);
-}
-
 void write_labeled(std::string_view name, std::string_view label, std::string_view help,
                    std::span<const std::string_view> values,
-                   const std::map<std::string_view, uint64_t>& counts, std::string* text) {
-  begin(name, "counter", help, text);
+                   const std::map<std::string_view, uint64_t>& counts, MetricText* text) {
+  text->begin(name, "counter", help);
   for (const std::string_view value : values) {
     const auto found = counts.find(value);
-    *text += fmt::format("potluck_{}{{{}=\"{}\"}} {}\n", name, label, value,
-                         found == counts.end() ? 0 : found->second);
+    text->sample(name, fmt::format("{}=\"{}\"", label, value),
+                 found == counts.end() ? uint64_t{0} : found->second);
   }
+}
+
+// vLLM's names where it has them.
+void write_figures(const ServiceFigures& figures, MetricText* text) {
+  const auto budget = static_cast<double>(std::max<uint64_t>(1, figures.kv_budget_bytes));
+  text->gauge("kv_cache_usage_ratio", "Part of the memory for keys and values that requests have.",
+              static_cast<double>(figures.kv_used_bytes) / budget);
+  const std::tuple<const char*, const char*, uint64_t> gauges[] = {
+      {"kv_cache_budget_bytes", "Memory for keys and values in all.", figures.kv_budget_bytes},
+      {"kv_cache_used_bytes", "Of it, what requests have.", figures.kv_used_bytes},
+      {"kv_cache_kept_bytes", "Of it, what is kept for later requests.", figures.kv_kept_bytes},
+      {"kv_cache_free_bytes", "Of it, what is free.", figures.kv_free_bytes},
+      {"kv_blocks_used", "Blocks of keys and values that requests have.", figures.kv_used_blocks},
+      {"kv_blocks_kept", "Blocks that are kept for later requests.", figures.kv_kept_blocks},
+      {"kv_blocks_free", "Blocks that are free.", figures.kv_free_blocks},
+      {"prefix_store_bytes", "What is kept on disk for later requests.", figures.disk_bytes},
+      {"queue_requests", "Requests in the queue, those of the terminal included.",
+       figures.queue_requests},
+      {"queue_bytes", "What requests in the queue hold.", figures.queue_bytes}};
+  for (const auto& [name, help, value] : gauges) text->gauge(name, help, value);
+  const std::tuple<const char*, const char*, uint64_t> counters[] = {
+      {"prefix_cache_queries_total", "Tokens of prompts that were looked up.",
+       figures.prefix_queries},
+      {"prefix_cache_hits_total", "Of these, tokens that were there.", figures.prefix_hits},
+      {"prefix_blocks_dropped_total", "Blocks that are not kept any more.", figures.dropped_blocks},
+      {"prefix_blocks_saved_total", "Blocks written to disk.", figures.saved_blocks},
+      {"prefix_blocks_restored_total", "Blocks read from disk.", figures.restored_blocks},
+      {"num_preemptions_total", "Requests that gave their memory to others.", figures.preemptions}};
+  for (const auto& [name, help, value] : counters) text->counter(name, help, value);
 }
 
 }  // namespace
@@ -56,17 +75,17 @@ void Histogram::observe(double seconds) {
   sum_ += std::max(seconds, 0.0);
 }
 
-void Histogram::write(std::string_view name, std::string* text) const {
+void Histogram::write(std::string_view name, MetricText* text) const {
+  const std::string bucket = fmt::format("{}_bucket", name);
   uint64_t count = 0;
   for (size_t i = 0; i < kBounds.size(); ++i) {
     count += counts_[i];
-    *text += fmt::format("potluck_{}_bucket{{le=\"{}\"}} {}\n", name, kBounds[i], count);
+    text->sample(bucket, fmt::format("le=\"{}\"", kBounds[i]), count);
   }
   count += counts_.back();
-  *text += fmt::format(
-      "potluck_{0}_bucket{{le=\"+Inf\"}} {1}\npotluck_{0}_sum {2}\n"
-      "potluck_{0}_count {1}\n",
-      name, count, sum_);
+  text->sample(bucket, "le=\"+Inf\"", count);
+  text->sample(fmt::format("{}_sum", name), {}, sum_);
+  text->sample(fmt::format("{}_count", name), {}, count);
 }
 
 void ServiceMetrics::submitted() {
@@ -114,31 +133,31 @@ void ServiceMetrics::leave(bool was_started) {
   --(was_started ? running_ : waiting_);
 }
 
-std::string ServiceMetrics::text(std::string_view version, bool ready) const {
-  std::string text;
-  begin("build_info", "gauge", "Always 1; the label says which version this is.", &text);
-  text += fmt::format("potluck_build_info{{version=\"{}\"}} 1\n", version);
-  write_one("ready", "gauge", "Whether requests are answered.", ready ? 1 : 0, &text);
+void ServiceMetrics::write(std::string_view version, bool ready, const ServiceFigures& figures,
+                           MetricText* text) const {
+  text->begin("build_info", "gauge", "Always 1; the label says which version this is.");
+  text->sample("build_info", fmt::format("version=\"{}\"", version), uint64_t{1});
+  text->gauge("ready", "Whether requests are answered.", uint64_t{ready});
+  write_figures(figures, text);
   MutexLock lock(mutex_);
-  write_requests(&text);
-  write_times(&text);
-  return text;
+  write_requests(text);
+  write_times(text);
 }
 
-void ServiceMetrics::write_requests(std::string* text) const {
-  write_one("num_requests_running", "gauge", "Requests that are being answered.", running_, text);
-  write_one("num_requests_waiting", "gauge", "Requests that wait for their turn.", waiting_, text);
-  write_one("prompt_tokens_total", "counter", "Tokens of prompts.", prompt_tokens_, text);
-  write_one("prompt_tokens_cached_total", "counter",
-            "Tokens of prompts that were not computed again.", cached_tokens_, text);
-  write_one("generation_tokens_total", "counter", "Tokens of answers.", generated_tokens_, text);
+void ServiceMetrics::write_requests(MetricText* text) const {
+  text->gauge("num_requests_running", "Requests that are being answered.", running_);
+  text->gauge("num_requests_waiting", "Requests that wait for their turn.", waiting_);
+  text->counter("prompt_tokens_total", "Tokens of prompts.", prompt_tokens_);
+  text->counter("prompt_tokens_cached_total", "Tokens of prompts that were not computed again.",
+                cached_tokens_);
+  text->counter("generation_tokens_total", "Tokens of answers.", generated_tokens_);
   write_labeled("request_success_total", "finished_reason", "Requests that ended, by reason.",
                 kReasons, finished_, text);
   write_labeled("request_failure_total", "fault", "Requests that failed or were refused.", kFaults,
                 failed_, text);
 }
 
-void ServiceMetrics::write_times(std::string* text) const {
+void ServiceMetrics::write_times(MetricText* text) const {
   const std::tuple<const char*, const char*, const Histogram*> histograms[] = {
       {"time_to_first_token_seconds", "From a request to the first token.", &first_token_},
       {"inter_token_latency_seconds", "From one token to the next.", &next_token_},
@@ -147,7 +166,7 @@ void ServiceMetrics::write_times(std::string* text) const {
       {"request_prefill_time_seconds", "While a prompt is computed.", &prefill_},
       {"request_decode_time_seconds", "While an answer is computed.", &decode_}};
   for (const auto& [name, help, histogram] : histograms) {
-    begin(name, "histogram", help, text);
+    text->begin(name, "histogram", help);
     histogram->write(name, text);
   }
 }

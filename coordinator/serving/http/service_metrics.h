@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "coordinator/serving/completion.h"
+#include "coordinator/serving/http/metric_text.h"
 #include "engine/base/thread_annotations.h"
 
 namespace potluck {
@@ -18,7 +19,7 @@ namespace potluck {
 class Histogram {
  public:
   void observe(double seconds);
-  void write(std::string_view name, std::string* text) const;
+  void write(std::string_view name, MetricText* text) const;
 
  private:
   static constexpr std::array<double, 16> kBounds{
@@ -37,13 +38,14 @@ class ServiceMetrics {
   void finished(const CompletionFinished& finished, double seconds, bool was_started);
   void failed(CompletionFault fault, bool was_started);
 
-  // In Prometheus' text form, version 0.0.4.
-  std::string text(std::string_view version, bool ready) const;
+  // With the figures of the service itself.
+  void write(std::string_view version, bool ready, const ServiceFigures& figures,
+             MetricText* text) const;
 
  private:
   void leave(bool was_started) REQUIRES(mutex_);
-  void write_requests(std::string* text) const REQUIRES(mutex_);
-  void write_times(std::string* text) const REQUIRES(mutex_);
+  void write_requests(MetricText* text) const REQUIRES(mutex_);
+  void write_times(MetricText* text) const REQUIRES(mutex_);
 
   mutable Mutex mutex_;
   uint64_t waiting_ GUARDED_BY(mutex_) = 0;

@@ -271,6 +271,7 @@ TEST_F(CommandLines, BoundariesAreAccepted) {
       {{"serve", "--serve-rate"}, {"1000", "1TB/s"}},
       {{"serve", "--port"}, {"0", "65535"}},
       {{"serve", "--drain-timeout"}, {"0", "86400"}},
+      {{"serve", "--session-save-timeout"}, {"0", "86400"}},
   };
   for (const auto& [flag, range] : kRanges) {
     for (const char* text : {range.first, range.second}) {

@@ -129,7 +129,7 @@ TEST_P(AgentReplay, ComputesLittleMoreAfterARestart) {
     RecordProperty("ratio_" + std::to_string(half), std::to_string(ratio));
     EXPECT_LE(ratio, 1.1) << "half " << half;
     if (half == 1) expect_as_alone(*engine, replay.main());
-    engine->save();
+    engine->save(Duration::max());
   }
 }
 

@@ -7,7 +7,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "coordinator/serving/admission.h"
+#include "engine/base/format_bytes.h"
 #include "engine/chat/answer_grammar.h"
+#include "engine/grammar/grammar_limits.h"
 #include "tests/unit/coordinator/serving/engine_rig.h"
 #include "tests/unit/engine/model/tiny_model.h"
 
@@ -83,6 +86,10 @@ TEST(CompletionEngine, RefusesWhatCannotBeAnswered) {
   EXPECT_EQ(too_long.fault, CompletionFault::kTooLong);
   EXPECT_EQ(too_long.prompt_tokens, 513u);
   EXPECT_EQ(too_long.context, 512u);
+  uint64_t needed = KvPrice(rig.config(), KvType::kF32).of(513);
+  EXPECT_THAT(too_long.message, HasSubstr("513 tokens, which need " + format_bytes(needed)));
+  EXPECT_THAT(too_long.message, HasSubstr("for " + format_bytes(rig.bytes_of_context())));
+  EXPECT_THAT(too_long.message, HasSubstr("--ctx"));
   EXPECT_THAT(fault(ask({}, 1)).message, HasSubstr("empty"));
   EXPECT_THAT(fault(ask({1, -1}, 1)).message, HasSubstr("token -1 is not in the vocabulary"));
   CompletionRequest hot = ask({1}, 1);
@@ -121,6 +128,158 @@ TEST(CompletionEngine, ItsQueueIsBounded) {
   EXPECT_GE(told[3]->failed->retry_after_seconds, 1u);
   run_to_end(*engine);
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(told[static_cast<size_t>(i)]->finished);
+}
+
+// Of requests that the engine has not looked at yet, too.
+TEST(CompletionEngine, ItsQueueIsBoundedInBytes) {
+  Rig rig("qwen3moe");
+  EngineOptions options = some_options();
+  options.most_active = 1;
+  options.most_waiting_bytes = 4500;
+  auto engine = rig.make(options);
+  CompletionRequest request = ask(rig.prompt(1, 400), 3);
+  ASSERT_GT(waiting_bytes(request), 1600u);
+  ASSERT_LT(2 * waiting_bytes(request), options.most_waiting_bytes);
+  auto first = submit(*engine, request);
+  auto second = submit(*engine, request);
+  auto third = submit(*engine, request);
+  EXPECT_FALSE(second->failed);
+  ASSERT_TRUE(third->failed) << "before any turn";
+  EXPECT_EQ(third->failed->fault, CompletionFault::kOverloaded);
+  EXPECT_GE(third->failed->retry_after_seconds, 1u);
+  EXPECT_THAT(third->failed->message, HasSubstr("all may take 4.4 KiB"));
+  engine->turn(Duration::zero());
+  auto again = submit(*engine, request);
+  EXPECT_FALSE(again->failed) << "the first one does not wait any more";
+  run_to_end(*engine);
+  for (const auto& told : {first, second, again}) EXPECT_TRUE(told->finished);
+  request.stop = {std::string(4000, 'x')};
+  auto large = submit(*engine, request);
+  EXPECT_FALSE(large->failed) << "nothing else waits";
+  run_to_end(*engine);
+}
+
+TEST(CompletionEngine, WhoWaitsIsToldItsPlace) {
+  Rig rig("qwen3moe");
+  EngineOptions options = some_options();
+  options.most_active = 1;
+  auto engine = rig.make(options);
+  std::vector<std::shared_ptr<RecordedAnswer>> told;
+  for (uint64_t i = 0; i < 3; ++i) told.push_back(submit(*engine, ask(rig.prompt(1 + i, 9), 3)));
+  engine->turn(Duration::zero());
+  EXPECT_TRUE(told[0]->queued.empty());
+  ASSERT_EQ(told[1]->queued.size(), 1u);
+  EXPECT_EQ(told[1]->queued[0].ahead, 0u);
+  EXPECT_EQ(told[1]->queued[0].seconds, 0u) << "not known yet";
+  ASSERT_EQ(told[2]->queued.size(), 1u);
+  EXPECT_EQ(told[2]->queued[0].ahead, 1u);
+  rig.clock().advance(std::chrono::seconds(4));
+  while (!told[1]->finished) engine->turn(Duration::zero());
+  ASSERT_EQ(told[2]->queued.size(), 2u);
+  EXPECT_EQ(told[2]->queued[1].ahead, 0u);
+  EXPECT_EQ(told[2]->queued[1].seconds, 4u);
+  run_to_end(*engine);
+  EXPECT_EQ(told[2]->queued.size(), 2u);
+  EXPECT_TRUE(told[2]->finished);
+}
+
+// Hundreds of rules that read the same letters, each by itself: more than a turn may do for a
+// token.
+std::shared_ptr<const Grammar> laborious_text() {
+  std::string root = "root ::= (";
+  std::string others;
+  for (int i = 0; i < 600; ++i) {
+    std::string name = "r" + std::to_string(i);
+    root += (i == 0 ? "" : " | ") + name;
+    others += "\n" + name + " ::= [a-z]{1," + std::to_string(500 + i) + "} [0-9]";
+  }
+  auto grammar = make_answer_grammar(GbnfForm{root + ") \".\"" + others}, {});
+  CHECK(grammar.ok());
+  return *grammar;
+}
+
+// Counted in work, not in time: in each turn there is a little for the grammar, and the steps of
+// the other request go on meanwhile.
+TEST(CompletionEngine, ALaboriousGrammarHoldsNoOtherRequestUp) {
+  constexpr uint64_t kMostInATurn = 96 * 1024 + limits::kByteWork + limits::kTokenWork;
+  for (bool two_steps : {false, true}) {
+    Rig rig("qwen3moe");
+    auto engine = rig.make(some_options(), two_steps);
+    CompletionRequest plain = ask(rig.prompt(1, 9), 60);
+    CompletionRequest formed = ask(rig.prompt(2, 9), 4);
+    formed.grammar = laborious_text();
+    auto told_plain = submit(*engine, plain);
+    auto told_formed = submit(*engine, formed);
+    size_t before_formed = 0;
+    uint64_t turns_with_work = 0;
+    for (uint64_t before = 0; engine->turn(Duration::zero()); before = engine->mask_work()) {
+      EXPECT_LE(engine->mask_work() - before, kMostInATurn);
+      turns_with_work += engine->mask_work() > before ? 1 : 0;
+      if (told_formed->tokens.empty()) before_formed = told_plain->tokens.size();
+    }
+    EXPECT_GT(turns_with_work, 10u);
+    EXPECT_GT(before_formed, 2u);
+    EXPECT_EQ(told_plain->tokens, rig.alone(plain));
+    EXPECT_EQ(told_formed->tokens, rig.alone(formed));
+  }
+}
+
+// It has no tokens yet, holds memory, and waits for its mask.
+TEST(CompletionEngine, WhatWaitsForItsMaskIsCancelledAndSentBackLikeOthers) {
+  Rig rig("qwen3moe");
+  auto engine = rig.make(some_options());
+  CompletionRequest formed = ask(rig.prompt(2, 9), 4);
+  formed.grammar = laborious_text();
+  auto told = std::make_shared<RecordedAnswer>();
+  CompletionId id = engine->submit(formed, told);
+  while (engine->mask_work() < 500'000) engine->turn(Duration::zero());
+  EXPECT_TRUE(told->tokens.empty());
+  engine->cancel(id);
+  run_to_end(*engine);
+  ASSERT_TRUE(told->finished);
+  EXPECT_EQ(told->finished->reason, FinishReason::kCancelled);
+  EXPECT_EQ(engine->reserved_bytes(), 0u);
+  auto again = submit(*engine, formed);
+  run_to_end(*engine);
+  EXPECT_EQ(again->tokens, rig.alone(formed));
+}
+
+TEST(CompletionEngine, TellsWhatItHas) {
+  Rig rig("qwen3moe");
+  EngineOptions options = some_options();
+  options.most_active = 1;
+  MemoryStorage disk;
+  auto store = rig.open_store(disk, kGiB);
+  options.store = store.get();
+  auto engine = rig.make(options);
+  CompletionRequest request = ask(rig.prompt(1, 300), 3);
+  auto first = submit(*engine, request);
+  auto second = submit(*engine, request);
+  while (first->tokens.empty()) engine->turn(Duration::zero());
+  ServiceFigures busy = engine->figures();
+  EXPECT_EQ(busy.kv_budget_bytes, rig.bytes_of_context());
+  EXPECT_EQ(busy.kv_used_blocks, 2u);
+  EXPECT_GT(busy.kv_used_bytes, 0u);
+  EXPECT_EQ(busy.queue_requests, 1u);
+  EXPECT_GE(busy.queue_bytes, 300 * sizeof(TokenId));
+  run_to_end(*engine);
+  ServiceFigures idle = engine->figures();
+  EXPECT_EQ(idle.kv_used_blocks, 0u);
+  EXPECT_EQ(idle.kv_kept_blocks, 2u);
+  EXPECT_GT(idle.kv_kept_bytes, 0u);
+  EXPECT_EQ(idle.kv_used_bytes, 0u);
+  EXPECT_EQ(idle.kv_budget_bytes, idle.kv_kept_bytes + idle.kv_free_bytes);
+  EXPECT_EQ(idle.prefix_queries, 600u);
+  EXPECT_EQ(idle.prefix_hits, second->finished->usage.cached_tokens);
+  EXPECT_EQ(idle.queue_requests + idle.queue_bytes, 0u);
+  // Another conversation takes the memory, and the first one comes back from disk.
+  submit(*engine, ask(rig.prompt(2, 400), 3));
+  run_to_end(*engine);
+  EXPECT_GT(engine->figures().saved_blocks, 0u);
+  EXPECT_GT(engine->figures().disk_bytes, 0u);
+  submit(*engine, request);
+  run_to_end(*engine);
+  EXPECT_GT(engine->figures().restored_blocks, 0u);
 }
 
 TEST(CompletionEngine, CancelEndsWhatWaitsAndWhatIsUnderWay) {
@@ -417,7 +576,7 @@ TEST_P(AnyCompany, ChangesNoToken) {
       auto engine = rig.make(plan.options, plan.two_steps);
       for (AskedEngine& one : answer_all(*engine, plan, random, &draws)) asked.push_back(one);
       EXPECT_EQ(engine->reserved_bytes(), 0u);
-      engine->save();
+      engine->save(Duration::max());
       if (store == nullptr) continue;
       stored += store->bytes();
       EXPECT_LE(store->bytes(), plan.disk_bytes);

@@ -2,6 +2,7 @@
 #include "coordinator/serving/prefix_cache.h"
 
 #include <map>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -221,6 +222,110 @@ TEST_F(PrefixCacheTest, RandomRequests) {
     EXPECT_EQ(memory_->held(), 0u);
     if (draw(5) == 0) kept_.shrink(bytes(draw(40)));
   }
+}
+
+// Conversations of whole blocks, each a letter: what goes is what a walk through all of them finds.
+class LetteredPrefixCacheTest : public PrefixCacheTest {
+ protected:
+  static Tokens spelled(const std::string& word) {
+    Tokens made;
+    for (char letter : word) made.resize(made.size() + kKvBlockPositions, letter);
+    return made;
+  }
+  void ask(const std::string& word) {
+    answer(spelled(word));
+    ++uses_;
+    for (size_t i = 1; i <= word.size(); ++i) last_use_[word.substr(0, i)] = uses_;
+  }
+  // A session that begins with it, and stays.
+  void hold(const std::string& word) {
+    held_.emplace_back(word, new_cache());
+    begin(spelled(word), held_.back().second.get());
+    ++uses_;
+    for (size_t i = 1; i <= word.size(); ++i) last_use_.at(word.substr(0, i)) = uses_;
+  }
+  void release() { held_.erase(held_.begin()); }
+  bool is_held(const std::string& word) const {
+    return std::ranges::any_of(held_, [&](const auto& one) { return one.first.starts_with(word); });
+  }
+  void drop_to(size_t most) {
+    kept_.shrink(bytes(static_cast<uint32_t>(most)));
+    while (true) {
+      size_t counted = 0;
+      const std::string* next = nullptr;
+      for (const auto& [word, use] : last_use_) {
+        if (is_held(word)) continue;
+        ++counted;
+        auto after = last_use_.upper_bound(word);
+        bool is_end = after == last_use_.end() || !after->first.starts_with(word);
+        if (is_end && (next == nullptr || use < last_use_.at(*next))) next = &word;
+      }
+      if (counted <= most || next == nullptr) return;
+      last_use_.erase(*next);
+    }
+  }
+  void expect_same() {
+    ASSERT_EQ(kept_.blocks(), last_use_.size());
+    for (const auto& [word, use] : last_use_) {
+      ASSERT_EQ(kept_.find(spelled(word)).length, word.size() * kKvBlockPositions) << word;
+    }
+  }
+
+  std::map<std::string, uint64_t> last_use_;
+  std::vector<std::pair<std::string, std::unique_ptr<KvCache>>> held_;
+  uint64_t uses_ = 0;
+};
+
+TEST_F(LetteredPrefixCacheTest, WhatAWalkWouldFindGoes) {
+  CounterRandom random(3);
+  uint64_t draws = 0;
+  auto draw = [&](uint64_t below) { return static_cast<uint32_t>(random.bits(++draws) % below); };
+  for (int i = 0; i < 600; ++i) {
+    std::string word;
+    for (uint32_t length = 1 + draw(4); word.size() < length;) word += "abc"[draw(3)];
+    // Nothing goes for want of room, but when it is told to.
+    drop_to(last_use_.size() > 24 ? draw(20) : 40);
+    ask(word);
+    if (draw(4) == 0 && held_.size() < 2) hold(word);
+    if (draw(6) == 0 && !held_.empty()) release();
+    expect_same();
+  }
+}
+
+class LargePrefixCacheTest : public PrefixCacheTest {
+ protected:
+  static constexpr uint32_t kTrunks = 316;
+  static constexpr uint32_t kEnds = 316;  // of each trunk
+  static constexpr uint32_t kNodes = kTrunks * (1 + kEnds);
+
+  LargePrefixCacheTest() : PrefixCacheTest(test::small_cache_shape(), kNodes + 8) {}
+
+  static Tokens one_of(uint32_t trunk, uint32_t end) {
+    Tokens made(kKvBlockPositions, static_cast<TokenId>(trunk));
+    made.push_back(static_cast<TokenId>(end));
+    return made;
+  }
+};
+
+// Counted in parts that are looked at: a walk would look at a hundred thousand for each.
+TEST_F(LargePrefixCacheTest, WhatGoesIsFoundWithoutAWalk) {
+  answer(one_of(0, 0));
+  std::unique_ptr<KvCache> oldest = new_cache();
+  begin(one_of(0, 0), oldest.get());
+  for (uint32_t trunk = 0; trunk < kTrunks; ++trunk) {
+    for (uint32_t end = 0; end < kEnds; ++end) {
+      if (trunk + end > 0) answer(one_of(trunk, end));
+    }
+  }
+  ASSERT_EQ(kept_.blocks(), kNodes);
+  EXPECT_EQ(kept_.looked_at(), 0u);
+  kept_.shrink(bytes(kNodes / 2));
+  EXPECT_EQ(kept_.find(one_of(kTrunks - 1, kEnds - 1)).length, kKvBlockPositions + 1);
+  EXPECT_LT(kept_.find(one_of(1, 1)).length, kKvBlockPositions + 1);
+  kept_.shrink(0);
+  EXPECT_EQ(kept_.blocks(), 2u) << "what a session holds";
+  EXPECT_EQ(kept_.find(one_of(0, 0)).length, kKvBlockPositions + 1);
+  EXPECT_LE(kept_.looked_at(), 2 * kNodes) << "each, and the one that is held";
 }
 
 }  // namespace

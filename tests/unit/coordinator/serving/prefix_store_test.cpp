@@ -7,6 +7,7 @@
 #include "coordinator/serving/prefix_cache.h"
 #include "engine/base/memory_storage.h"
 #include "engine/base/random.h"
+#include "tests/support/faulty_storage.h"
 #include "tests/support/recorded_log.h"
 #include "tests/unit/coordinator/serving/small_cache.h"
 
@@ -151,9 +152,10 @@ class StoredPrefixTest : public testing::TestWithParam<bool> {
     options.block_bytes = memory_->block_bytes();
     options.checkpoint_bytes =
         RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config_), config_.delta);
-    store_ = std::move(*PrefixStore::open(disk_, options, &log_));
+    store_ = std::move(*PrefixStore::open(storage_, options, &log_));
     kept_ = std::make_unique<PrefixCache>(config_, memory_, store_.get());
   }
+  void save() { kept_->save(clock_, Duration::max()); }
   static Tokens tokens(TokenId first, uint32_t length) {
     Tokens made;
     for (uint32_t i = 0; i < length; ++i) made.push_back(first * 10000 + static_cast<TokenId>(i));
@@ -194,6 +196,8 @@ class StoredPrefixTest : public testing::TestWithParam<bool> {
 
   ModelConfig config_ = shape();
   MemoryStorage disk_;
+  test::FaultyStorage storage_{disk_};
+  ManualClock clock_;
   test::RecordedLog log_;
   std::shared_ptr<KvMemory> memory_;
   std::unique_ptr<PrefixStore> store_;
@@ -223,7 +227,7 @@ TEST_P(StoredPrefixTest, ARestartFindsItAgain) {
   Tokens more = tokens(5, 200);
   conversation.insert(conversation.end(), more.begin(), more.end());
   answer(conversation);
-  kept_->save();
+  save();
   open();
   auto cache = begin(conversation);
   EXPECT_EQ(cache->length(), 900u);
@@ -235,7 +239,7 @@ TEST_P(StoredPrefixTest, WhatIsDamagedIsComputedAgain) {
   open();
   answer(tokens(1, 700));
   answer(tokens(2, 300));
-  kept_->save();
+  save();
   std::string path = block_file(disk_);
   open();
   for (const PrefixStore::Found& found : store_->found()) {
@@ -249,6 +253,34 @@ TEST_P(StoredPrefixTest, WhatIsDamagedIsComputedAgain) {
   EXPECT_EQ(begin(tokens(2, 300))->length(), 300u);
   EXPECT_EQ(answer(tokens(1, 700)), GetParam() ? 0u : 256u);
   EXPECT_EQ(begin(tokens(1, 700))->length(), 700u);
+}
+
+// Each write takes two seconds, and a block takes two writes: five of eight are written in 17.
+TEST_P(StoredPrefixTest, SavingTakesABoundedTime) {
+  if (GetParam()) GTEST_SKIP() << "checkpoints would be counted too";
+  open();
+  for (TokenId first : {1, 2, 3, 4}) answer(tokens(first, 512));
+  answer(tokens(2, 512));
+  storage_.slow_writes([this] { clock_.advance(std::chrono::seconds(2)); });
+  SavedPrefixes saved = kept_->save(clock_, std::chrono::seconds(17));
+  EXPECT_EQ(clock_.now(), std::chrono::seconds(20)) << "the part that was begun is written";
+  EXPECT_EQ(saved.written_bytes, 5 * memory_->block_bytes());
+  EXPECT_EQ(saved.left_bytes, 3 * memory_->block_bytes());
+  open();
+  EXPECT_EQ(begin(tokens(2, 512))->length(), 512u) << "it was used last";
+  EXPECT_EQ(begin(tokens(4, 512))->length(), 512u);
+  EXPECT_EQ(begin(tokens(3, 512))->length(), 256u) << "nothing is written behind what is not";
+  EXPECT_EQ(begin(tokens(1, 512))->length(), 0u);
+  EXPECT_TRUE(log_.events.empty()) << "nothing is torn";
+}
+
+TEST_P(StoredPrefixTest, WithoutTimeNothingIsSaved) {
+  open();
+  answer(tokens(1, 512));
+  SavedPrefixes saved = kept_->save(clock_, Duration::zero());
+  EXPECT_EQ(saved.written_bytes, 0u);
+  EXPECT_GE(saved.left_bytes, 2 * memory_->block_bytes());
+  EXPECT_EQ(store_->bytes(), 0u);
 }
 
 TEST_P(StoredPrefixTest, TheQuotaDropsWhatWasUsedLongestAgo) {
@@ -282,7 +314,7 @@ TEST_P(StoredPrefixTest, AnyNamesAreSurvived) {
     auto draw = [&](uint64_t below) { return static_cast<uint32_t>(random.bits(++draws) % below); };
     open();
     answer(tokens(1, 700));
-    kept_->save();
+    save();
     std::vector<PrefixName> names = {{{}, 0, tokens(1, 256)}};
     for (int i = 0; i < 60; ++i) {
       PrefixName name = names[draw(names.size())];

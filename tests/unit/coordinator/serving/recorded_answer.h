@@ -28,6 +28,7 @@ class RecordedAnswer final : public CompletionSink {
   bool is_done() const { return finished || failed; }
 
   std::optional<CompletionAdmitted> admitted;
+  std::vector<CompletionQueued> queued;
   std::vector<CompletionProgress> progress;
   std::string reasoning;
   std::string content;
@@ -39,6 +40,10 @@ class RecordedAnswer final : public CompletionSink {
 
  private:
   void take(const CompletionEvent& event) {
+    if (const auto* place = std::get_if<CompletionQueued>(&event)) {
+      EXPECT_TRUE(progress.empty() && tokens.empty()) << "it does not wait any more";
+      queued.push_back(*place);
+    }
     if (const auto* step = std::get_if<CompletionProgress>(&event)) progress.push_back(*step);
     if (const auto* end = std::get_if<CompletionFinished>(&event)) finished = *end;
     const auto* delta = std::get_if<CompletionDelta>(&event);

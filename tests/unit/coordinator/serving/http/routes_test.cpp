@@ -75,6 +75,23 @@ TEST_F(RoutesTest, SendsTheHeadOfAStreamAtAdmission) {
   EXPECT_THAT(exchange->body, testing::EndsWith("data: [DONE]\n\n"));
 }
 
+TEST_F(RoutesTest, AStreamTellsItsPlaceInTheQueue) {
+  const auto exchange = ask("POST", "/v1/chat/completions", kChatStream);
+  const auto whole = ask("POST", "/v1/chat/completions", kChat);
+  const auto lines = ask("POST", "/api/generate", R"({"prompt": "hi"})");
+  for (CompletionId id = 0; id < 3; ++id) {
+    service_.tell(id, CompletionAdmitted{2, 3});
+    service_.tell(id, CompletionQueued{3, 12});
+    service_.tell(id, CompletionQueued{2, 0});
+    service_.tell(id, test::finished(FinishReason::kStop));
+  }
+  EXPECT_THAT(exchange->body, HasSubstr("\n\n: waiting, 3 before this one, about 12 s\n\n"));
+  EXPECT_THAT(exchange->body, HasSubstr("\n\n: waiting, 2 before this one\n\n"));
+  EXPECT_THAT(exchange->body, testing::EndsWith("data: [DONE]\n\n"));
+  EXPECT_THAT(whole->body, testing::Not(HasSubstr("waiting")));
+  EXPECT_THAT(lines->body, testing::Not(HasSubstr("waiting")));
+}
+
 TEST_F(RoutesTest, AFailureBeforeAdmissionIsAStatus) {
   const auto exchange = ask("POST", "/v1/chat/completions", kChatStream);
   service_.tell(0, CompletionFailed{CompletionFault::kOverloaded, "8 are waiting", 0, 0, 3});

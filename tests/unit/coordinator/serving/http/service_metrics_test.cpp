@@ -21,7 +21,11 @@ class IgnoringSink final : public CompletionSink {
 class ServiceMetricsTest : public testing::Test {
  protected:
   CompletionId submit() { return metered_.submit({}, std::make_shared<IgnoringSink>()); }
-  std::string text() const { return metrics_->text("potluck-1", true); }
+  std::string text(const ServiceFigures& figures = {}) const {
+    MetricText text;
+    metrics_->write("potluck-1", true, figures, &text);
+    return text.take();
+  }
 
   test::ScriptedService service_;
   ManualClock clock_;
@@ -73,6 +77,26 @@ TEST_F(ServiceMetricsTest, RefusedAndForgottenRequestsAreNotLeftOver) {
   EXPECT_THAT(after, HasSubstr("potluck_request_success_total{finished_reason=\"abort\"} 1\n"));
 }
 
+TEST_F(ServiceMetricsTest, ToldTheServicesFigures) {
+  ServiceFigures figures;
+  figures.kv_budget_bytes = 4000;
+  figures.kv_used_bytes = 1000;
+  figures.kv_kept_bytes = 2000;
+  figures.kv_kept_blocks = 7;
+  figures.prefix_queries = 90;
+  figures.prefix_hits = 60;
+  figures.restored_blocks = 5;
+  figures.queue_bytes = uint64_t{1} << 40;
+  const std::string all = text(figures);
+  for (const char* line :
+       {"potluck_kv_cache_usage_ratio 0.25", "potluck_kv_cache_budget_bytes 4000",
+        "potluck_kv_cache_kept_bytes 2000", "potluck_kv_blocks_kept 7",
+        "potluck_prefix_cache_queries_total 90", "potluck_prefix_cache_hits_total 60",
+        "potluck_prefix_blocks_restored_total 5", "potluck_queue_bytes 1099511627776"}) {
+    EXPECT_THAT(all, HasSubstr("\n" + std::string(line) + "\n"));
+  }
+}
+
 TEST_F(ServiceMetricsTest, EveryNameHasHelpAndTypeOnce) {
   const std::string all = text();
   std::map<std::string, int> types;
@@ -89,7 +113,7 @@ TEST_F(ServiceMetricsTest, EveryNameHasHelpAndTypeOnce) {
     EXPECT_EQ(std::count(line.begin(), line.end(), ' '), 1) << line;
   }
   EXPECT_GT(samples, 100U);
-  EXPECT_EQ(types.size(), 15U);
+  EXPECT_EQ(types.size(), 32U);
   for (const auto& [name, count] : types) EXPECT_EQ(count, 1) << name;
 }
 

@@ -1,0 +1,41 @@
+#include "coordinator/serving/http/metric_text.h"
+
+#include <fmt/format.h>
+
+namespace potluck {
+namespace {
+
+std::string braced(std::string_view labels) {
+  return labels.empty() ? std::string() : fmt::format("{{{}}}", labels);
+}
+
+}  // namespace
+
+void MetricText::gauge(std::string_view name, std::string_view help, uint64_t value) {
+  begin(name, "gauge", help);
+  sample(name, {}, value);
+}
+
+void MetricText::gauge(std::string_view name, std::string_view help, double value) {
+  begin(name, "gauge", help);
+  sample(name, {}, value);
+}
+
+void MetricText::counter(std::string_view name, std::string_view help, uint64_t value) {
+  begin(name, "counter", help);
+  sample(name, {}, value);
+}
+
+void MetricText::begin(std::string_view name, std::string_view type, std::string_view help) {
+  text_ += fmt::format("# HELP potluck_{0} {1}\n# TYPE potluck_{0} {2}\n", name, help, type);
+}
+
+void MetricText::sample(std::string_view name, std::string_view labels, double value) {
+  text_ += fmt::format("potluck_{}{} {}\n", name, braced(labels), value);
+}
+
+void MetricText::sample(std::string_view name, std::string_view labels, uint64_t value) {
+  text_ += fmt::format("potluck_{}{} {}\n", name, braced(labels), value);
+}
+
+}  // namespace potluck

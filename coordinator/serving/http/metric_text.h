@@ -1,0 +1,31 @@
+// MetricText: what Prometheus reads, in its text form, version 0.0.4. Every name begins with
+// "potluck_"; counters end with "_total", and sizes and times are in bytes and seconds. A plain
+// value.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace potluck {
+
+class MetricText {
+ public:
+  // One metric with one value.
+  void gauge(std::string_view name, std::string_view help, uint64_t value);
+  void gauge(std::string_view name, std::string_view help, double value);
+  void counter(std::string_view name, std::string_view help, uint64_t value);
+
+  // A metric with several, of which each sample follows.
+  void begin(std::string_view name, std::string_view type, std::string_view help);
+  // `labels`: `state="ready"`, or empty.
+  void sample(std::string_view name, std::string_view labels, double value);
+  void sample(std::string_view name, std::string_view labels, uint64_t value);
+
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace potluck
