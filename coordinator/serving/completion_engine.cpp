@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/serving/admission.h"
+#include "coordinator/serving/call_ids.h"
 #include "engine/base/check.h"
 #include "engine/base/out_of_resources.h"
 
@@ -20,7 +21,8 @@ constexpr Duration kLongestTurn = std::chrono::milliseconds(20);
 
 bool is_empty(const CompletionDelta& delta) {
   return delta.piece.reasoning.empty() && delta.piece.content.empty() &&
-         delta.piece.calls.empty() && delta.logprobs.empty() && delta.tokens.empty();
+         delta.piece.calls.empty() && delta.piece.growth.empty() && delta.logprobs.empty() &&
+         delta.tokens.empty();
 }
 
 std::vector<std::string> marks_of(const ChatTemplate* chat_template) {
@@ -80,6 +82,7 @@ struct CompletionEngine::Request {
   std::vector<float> logits = {};  // of its next token, while what may come is found out
   bool has_begun = false;          // with a cache
   bool has_ended = false;          // the sink was told so; a step may still have its rows
+  CallIds call_ids = {};
 
   // When its last token was chosen, how many parts of prompts had begun then, and whether one was
   // still under way.
@@ -512,7 +515,7 @@ uint64_t CompletionEngine::free_bytes() const {
 }
 
 void CompletionEngine::report(Request& request, CompletionDelta delta) {
-  for (ToolCall& call : delta.piece.calls) call.id = fmt::format("call_{}", ++calls_);
+  request.call_ids.give(&delta.piece, &calls_);
   if (!is_empty(delta)) request.sink->on_event(std::move(delta));
 }
 

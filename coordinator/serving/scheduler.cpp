@@ -99,6 +99,12 @@ std::vector<PlannedRows> Scheduler::plan() {
   plan_answers(with_background, &planned);
   plan_prompts(with_background, &planned);
   if (planned.empty()) return planned;
+  // Their blocks are taken when the plan is carried out. Until it is made, none of them is held, and
+  // each counts as reserved for the others.
+  for (const PlannedRows& rows : planned) {
+    Entry& entry = entries_.at(rows.id);
+    entry.taken = std::max(entry.taken, entry.position + rows.rows);
+  }
   plans_without_background_ = with_background ? 0 : plans_without_background_ + 1;
   return planned;
 }
@@ -159,7 +165,6 @@ void Scheduler::plan_prompts(bool with_background, std::vector<PlannedRows>* pla
 
 void Scheduler::add(Entry& entry, uint32_t rows, std::vector<PlannedRows>* planned) {
   entry.is_under_way = true;
-  entry.taken = std::max(entry.taken, entry.position + rows);
   entry.last_plan = plans_;
   planned->push_back({entry.request.id, rows});
 }

@@ -9,7 +9,8 @@ namespace potluck {
 namespace {
 
 bool says_anything(const AnswerPiece& piece) {
-  return !piece.reasoning.empty() || !piece.content.empty() || !piece.calls.empty();
+  return !piece.reasoning.empty() || !piece.content.empty() || !piece.calls.empty() ||
+         !piece.growth.empty();
 }
 
 }  // namespace
@@ -111,10 +112,11 @@ CompletionDelta Session::end(FinishReason reason) {
 void Session::take(AnswerPiece piece, CompletionDelta* delta) {
   delta->piece.reasoning += piece.reasoning;
   take_content(piece.content, delta);
-  if (piece.calls.empty() || phase_ == SessionPhase::kDone) return;
+  if (phase_ == SessionPhase::kDone || (piece.calls.empty() && piece.growth.empty())) return;
   // Text and calls keep their order: what was held back comes before the call.
   delta->piece.content += stop_.finish();
-  has_calls_ = true;
+  has_calls_ = has_calls_ || !piece.calls.empty();
+  for (ToolCallGrowth& growth : piece.growth) delta->piece.growth.push_back(std::move(growth));
   for (ToolCall& call : piece.calls) delta->piece.calls.push_back(std::move(call));
 }
 

@@ -10,12 +10,23 @@ void AnswerBlocks::take(const CompletionDelta& delta, BlockListener* listener) {
   grow(AnswerBlock::Kind::kReasoning, piece.reasoning, listener);
   grow(AnswerBlock::Kind::kText, piece.content, listener);
   // What stands in no text has none.
-  if (!piece.reasoning.empty() || !piece.calls.empty()) logprobs_.clear();
+  if (!piece.reasoning.empty() || !piece.calls.empty() || !piece.growth.empty()) logprobs_.clear();
+  for (const ToolCallGrowth& growth : piece.growth) {
+    if (growth.begins) {
+      open({AnswerBlock::Kind::kCall, {}, {growth.id, growth.name, {}}}, listener);
+      ++begun_calls_;
+    }
+    grow(AnswerBlock::Kind::kCall, growth.arguments, listener);
+  }
   for (const ToolCall& call : piece.calls) {
-    close(listener);
-    blocks_.push_back({AnswerBlock::Kind::kCall, {}, call, {}});
-    open_ = true;
-    if (listener != nullptr) listener->opened(blocks_.size() - 1, blocks_.back());
+    // Those that came as they grew are known.
+    if (++whole_calls_ <= begun_calls_) {
+      if (whole_calls_ == begun_calls_) close(listener);
+      continue;
+    }
+    ++begun_calls_;
+    open({AnswerBlock::Kind::kCall, {}, {call.id, call.name, {}}}, listener);
+    grow(AnswerBlock::Kind::kCall, arguments_text(call.arguments), listener);
     close(listener);
   }
 }
@@ -40,12 +51,7 @@ ChatMessage AnswerBlocks::message() const {
 
 void AnswerBlocks::grow(AnswerBlock::Kind kind, const std::string& text, BlockListener* listener) {
   if (text.empty()) return;
-  if (!open_ || blocks_.back().kind != kind) {
-    close(listener);
-    blocks_.push_back({kind, {}, {}, {}});
-    open_ = true;
-    if (listener != nullptr) listener->opened(blocks_.size() - 1, blocks_.back());
-  }
+  if (!open_ || blocks_.back().kind != kind) open({kind, {}, {}}, listener);
   AnswerBlock& block = blocks_.back();
   block.text += text;
   size_t added = 0;
@@ -57,9 +63,20 @@ void AnswerBlocks::grow(AnswerBlock::Kind kind, const std::string& text, BlockLi
   if (listener != nullptr) listener->grew(blocks_.size() - 1, block, text, added);
 }
 
+void AnswerBlocks::open(AnswerBlock block, BlockListener* listener) {
+  close(listener);
+  blocks_.push_back(std::move(block));
+  open_ = true;
+  if (listener != nullptr) listener->opened(blocks_.size() - 1, blocks_.back());
+}
+
 void AnswerBlocks::close(BlockListener* listener) {
-  if (!std::exchange(open_, false) || listener == nullptr) return;
-  listener->closed(blocks_.size() - 1, blocks_.back());
+  if (!std::exchange(open_, false)) return;
+  AnswerBlock& block = blocks_.back();
+  if (block.kind == AnswerBlock::Kind::kCall) {
+    block.call.arguments = whole_call({}, block.text).arguments;
+  }
+  if (listener != nullptr) listener->closed(blocks_.size() - 1, block);
 }
 
 std::string arguments_text(const JsonValue& arguments) {

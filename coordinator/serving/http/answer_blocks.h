@@ -13,13 +13,13 @@ namespace potluck {
 struct AnswerBlock {
   enum class Kind { kReasoning, kText, kCall };
   Kind kind = Kind::kText;
-  std::string text;                          // of reasoning and text
-  ToolCall call;                             // whole from the beginning
+  std::string text;                          // of reasoning and text; of a call its arguments
+  ToolCall call;                             // has its arguments once it is closed
   std::vector<ChosenLogprob> logprobs = {};  // of the tokens of text, if wanted
 };
 
 // Told what happens to the blocks, in order: each is opened, grows, and is closed before the next
-// one is opened. Calls do not grow.
+// one is opened.
 class BlockListener {
  public:
   virtual ~BlockListener() = default;
@@ -43,11 +43,14 @@ class AnswerBlocks {
 
  private:
   void grow(AnswerBlock::Kind kind, const std::string& text, BlockListener* listener);
+  void open(AnswerBlock block, BlockListener* listener);
   void close(BlockListener* listener);
 
   std::vector<AnswerBlock> blocks_;
   std::vector<ChosenLogprob> logprobs_;  // of tokens whose text is still to come
   bool open_ = false;
+  size_t begun_calls_ = 0;
+  size_t whole_calls_ = 0;
 };
 
 // The arguments of a call as text, broken or not.

@@ -200,15 +200,12 @@ void AnthropicStreamWriter::opened(size_t index, const AnswerBlock& block) {
   JsonObject members;
   members.add("index", index).add("content_block", empty_block_json(block));
   event("content_block_start", std::move(members));
-  if (block.kind != AnswerBlock::Kind::kCall) return;
-  delta(index, JsonObject()
-                   .add("type", "input_json_delta")
-                   .add("partial_json", write_json(arguments_object(block.call.arguments)))
-                   .take());
 }
 
 void AnthropicStreamWriter::grew(size_t index, const AnswerBlock& block, std::string_view text,
                                  size_t /*logprobs*/) {
+  // An input is an object: whether the arguments are one shows at their end.
+  if (block.kind == AnswerBlock::Kind::kCall) return;
   const bool thinks = block.kind == AnswerBlock::Kind::kReasoning;
   delta(index, JsonObject()
                    .add("type", thinks ? "thinking_delta" : "text_delta")
@@ -219,6 +216,12 @@ void AnthropicStreamWriter::grew(size_t index, const AnswerBlock& block, std::st
 void AnthropicStreamWriter::closed(size_t index, const AnswerBlock& block) {
   if (block.kind == AnswerBlock::Kind::kReasoning) {
     delta(index, JsonObject().add("type", "signature_delta").add("signature", kSignature).take());
+  }
+  if (block.kind == AnswerBlock::Kind::kCall) {
+    delta(index, JsonObject()
+                     .add("type", "input_json_delta")
+                     .add("partial_json", write_json(arguments_object(block.call.arguments)))
+                     .take());
   }
   JsonObject members;
   members.add("index", index);

@@ -1,5 +1,7 @@
 #include "coordinator/serving/http/first_call_writer.h"
 
+#include <algorithm>
+
 namespace potluck {
 
 std::string FirstCallWriter::take(size_t choice, const CompletionEvent& event) {
@@ -13,10 +15,18 @@ std::string FirstCallWriter::take(size_t choice, const CompletionEvent& event) {
     called.reason = FinishReason::kToolCalls;
     return writer_->take(choice, called);
   }
-  if (delta == nullptr || delta->piece.calls.empty()) return writer_->take(choice, event);
-  called_.insert(choice);
+  if (delta == nullptr) return writer_->take(choice, event);
   CompletionDelta first = *delta;
-  first.piece.calls.resize(1);
+  std::vector<ToolCallGrowth>& growth = first.piece.growth;
+  growth.erase(std::ranges::find_if(growth,
+                                    [&](const ToolCallGrowth& grown) {
+                                      return grown.begins && !begun_.insert(choice).second;
+                                    }),
+               growth.end());
+  if (!first.piece.calls.empty()) {
+    called_.insert(choice);
+    first.piece.calls.resize(1);
+  }
   return writer_->take(choice, first);
 }
 

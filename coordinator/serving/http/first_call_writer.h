@@ -22,6 +22,7 @@ class FirstCallWriter final : public AnswerWriter {
 
  private:
   const std::unique_ptr<AnswerWriter> writer_;
+  std::set<size_t> begun_;   // choices whose call has begun
   std::set<size_t> called_;  // choices that have their call
 };
 

@@ -72,6 +72,25 @@ JsonValue tool_calls_json(const std::vector<ToolCall>& calls, std::optional<size
   return JsonValue{std::move(list)};
 }
 
+namespace {
+
+// Of a stream: what a call begins with, and what its arguments grow by.
+JsonValue growth_json(const std::vector<ToolCallGrowth>& growth, size_t* begun) {
+  JsonValue::Array list;
+  for (const ToolCallGrowth& part : growth) {
+    *begun += part.begins ? 1 : 0;
+    JsonObject object;
+    object.add("index", *begun - 1);
+    if (part.begins) object.add("id", part.id).add("type", "function");
+    JsonObject function;
+    if (part.begins) function.add("name", part.name);
+    list.push_back(object.add("function", function.add("arguments", part.arguments).take()).take());
+  }
+  return JsonValue{std::move(list)};
+}
+
+}  // namespace
+
 ChatBodyWriter::ChatBodyWriter(AnswerIdentity identity, const OpenAiRequest& request)
     : identity_(std::move(identity)),
       logprobs_(request.logprobs),
@@ -153,14 +172,26 @@ std::string ChatStreamWriter::say(size_t index, const CompletionDelta& delta) {
     bytes += chunk(index, said.take(), std::exchange(logprobs, {}), {});
   }
   // Also for tokens whose text is still held back.
-  if (!piece.content.empty() || (piece.calls.empty() && !logprobs.is_null())) {
+  const bool calls = !piece.calls.empty() || !piece.growth.empty();
+  if (!piece.content.empty() || (!calls && !logprobs.is_null())) {
     bytes += chunk(index, JsonObject().add("content", piece.content).take(),
                    std::exchange(logprobs, {}), {});
   }
-  if (!piece.calls.empty()) {
-    JsonValue calls = tool_calls_json(piece.calls, choice.calls);
-    choice.calls += piece.calls.size();
-    bytes += chunk(index, JsonObject().add("tool_calls", std::move(calls)).take(),
+  if (!piece.growth.empty()) {
+    bytes +=
+        chunk(index,
+              JsonObject().add("tool_calls", growth_json(piece.growth, &choice.begun_calls)).take(),
+              std::exchange(logprobs, {}), {});
+  }
+  // Those that came as they grew have been told.
+  std::vector<ToolCall> whole;
+  for (const ToolCall& call : piece.calls) {
+    if (++choice.calls > choice.begun_calls) whole.push_back(call);
+  }
+  if (!whole.empty()) {
+    JsonValue list = tool_calls_json(whole, choice.calls - whole.size());
+    choice.begun_calls = choice.calls;
+    bytes += chunk(index, JsonObject().add("tool_calls", std::move(list)).take(),
                    std::exchange(logprobs, {}), {});
   }
   return bytes;

@@ -51,7 +51,8 @@ class ChatStreamWriter final : public AnswerWriter {
  private:
   struct Choice {
     bool begun = false;
-    size_t calls = 0;
+    size_t calls = 0;        // that are whole,
+    size_t begun_calls = 0;  // and that the client knows of
     TokenTexts texts;
   };
 

@@ -205,20 +205,19 @@ void ResponsesStreamWriter::opened(size_t index, const AnswerBlock& block) {
   JsonObject added;
   added.add("output_index", index).add("item", answer_.item(index, block, false));
   event("response.output_item.added", std::move(added));
-  if (block.kind != Kind::kCall) {
-    JsonObject part = place(index, block, true);
-    part.add("part", part_json(block, ""));
-    return event("response.content_part.added", std::move(part));
-  }
-  JsonObject delta = place(index, block, false);
-  delta.add("delta", arguments_text(block.call.arguments));
-  event("response.function_call_arguments.delta", std::move(delta));
+  if (block.kind == Kind::kCall) return;
+  JsonObject part = place(index, block, true);
+  part.add("part", part_json(block, ""));
+  event("response.content_part.added", std::move(part));
 }
 
 void ResponsesStreamWriter::grew(size_t index, const AnswerBlock& block, std::string_view text,
                                  size_t logprobs) {
-  JsonObject members = place(index, block, true);
+  JsonObject members = place(index, block, block.kind != Kind::kCall);
   members.add("delta", text);
+  if (block.kind == Kind::kCall) {
+    return event("response.function_call_arguments.delta", std::move(members));
+  }
   if (block.kind == Kind::kReasoning) {
     return event("response.reasoning_text.delta", std::move(members));
   }

@@ -227,6 +227,21 @@ TEST_F(SchedulerTest, WhatRequestsShareIsPaidOnce) {
   EXPECT_EQ(next(), 4u);
 }
 
+// Two answers have filled their blocks, and there is one left. What a plan gives to the first one is
+// not held before the plan is carried out, and yet the second one must not get it, too.
+TEST_F(SchedulerTest, OnePlanGivesTheLastBlockOnce) {
+  SchedulerOptions options = scheduler_options();
+  options.budget = 5 * 256;
+  options.held_bytes = [] { return uint64_t{4} * 256; };
+  use(options);
+  for (CompletionId id : {1, 2}) start_answering({id, 256});
+  for (int i = 0; i < 256; ++i) {
+    for (const PlannedRows& rows : scheduler_.plan()) end(rows, 1);
+  }
+  EXPECT_THAT(scheduler_.plan(), ElementsAre(PlannedRows{1, 1}));
+  EXPECT_EQ(scheduler_.victim(), 2u);
+}
+
 // Sent back for one that waits, it does not start again before that one has.
 TEST_F(SchedulerTest, BackgroundDoesNotStartWhileOthersWait) {
   SchedulerOptions options = scheduler_options();

@@ -49,6 +49,32 @@ TEST(FirstCallWriter, OfSeveralCallsAtOnceOneIsLeft) {
   EXPECT_EQ(choice["message"]["tool_calls"][0]["id"], "c1");
 }
 
+TEST(FirstCallWriter, ACallGrowsAndTheNextOneDoesNotBegin) {
+  CompletionDelta begins;
+  begins.piece.growth = {{true, "c1", "look", R"({"at")"}};
+  CompletionDelta goes_on;
+  goes_on.piece.growth = {{false, {}, {}, R"(: 1})"}, {true, "c2", "look", "{"}};
+  goes_on.piece.calls = {{"c1", "look", test::json_value(R"({"at": 1})")}};
+  CompletionDelta next;
+  next.piece.growth = {{false, {}, {}, "}"}};
+  next.piece.calls = {{"c2", "look", test::json_value("{}")}};
+  const auto writer = writer_of(true);
+  const std::string text = test::written(
+      *writer, {CompletionAdmitted{1}, begins, goes_on, next, finished(FinishReason::kToolCalls)});
+  std::string arguments;
+  for (const json& event : test::stream_events(text)) {
+    if (event.is_null()) continue;
+    const json& delta = event["choices"][0]["delta"];
+    if (!delta.contains("tool_calls")) continue;
+    for (const json& call : delta["tool_calls"]) {
+      EXPECT_EQ(call["index"], 0);
+      arguments += call["function"].value("arguments", "");
+    }
+  }
+  EXPECT_EQ(arguments, R"({"at": 1})");
+  EXPECT_EQ(text.find("c2"), std::string::npos);
+}
+
 TEST(FirstCallWriter, AnswersWithoutCallsAreWhatTheyAre) {
   const json choice = first_choice({said("a"), said("b"), finished(FinishReason::kLength)});
   EXPECT_EQ(choice["message"]["content"], "ab");
