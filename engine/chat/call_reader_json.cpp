@@ -57,15 +57,15 @@ bool CallReader::begin_arguments(SplitCalls* split) {
 }
 
 // Inside of a text a closing mark may be part of it, or the text may lack its quote. What follows
-// tells; until then nothing is passed on from there.
+// tells; until then nothing is passed on from there. Outside, a bracket may begin a list or a mark.
 bool CallReader::may_scan() {
-  if (!scanner_->in_text() || suspect_ != kNowhere) return true;
+  if (suspect_ != kNowhere) return true;
   const std::string_view text = std::string_view(text_).substr(scanned_);
   bool may_be = false;
   for (const CallMark& stop : marks_.stops) {
     if (stop.pieces().front().front() != text.front()) continue;
     const CallMark::Match found = stop.match(text);
-    if (found.full()) suspect_ = scanned_;
+    if (found.full() && scanner_->in_text()) suspect_ = scanned_;
     may_be = may_be || found.partial();
   }
   return suspect_ != kNowhere || !may_be || all_;

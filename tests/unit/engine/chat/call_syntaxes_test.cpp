@@ -162,6 +162,9 @@ TEST(CallSyntaxes, ArgumentsThatAreNoJsonStayTheTextThatTheyAre) {
                    "[TOOL_CALLS]look[ARGS]{\"place\": }[TOOL_CALLS]wait[ARGS]{}", size),
               "||look({\"place\": })wait({})");
     EXPECT_EQ(read("name and arguments", "[TOOL_CALLS]look[ARGS]Paris", size), "||look(Paris)");
+    EXPECT_EQ(read("name and arguments",
+                   "[TOOL_CALLS]look[ARGS]{\"list\": [TOOL_CALLS]wait[ARGS]{}", size),
+              "||look({\"list\":)wait({})");
     EXPECT_EQ(
         read("fence",
              "<｜calls▁begin｜><｜call▁begin｜>function<｜sep｜>look\n```json\n{\"place\": \"x\"\n"
