@@ -55,7 +55,9 @@ class SocketCoordinator {
   void send(Channel channel, const Message& message, ByteVector tensor = {}) {
     Status sent = transport_->send(worker, channel, {encode_header(message), std::move(tensor)});
     // On a busy machine it may just have connected anew; it then asks again.
-    if (!sent) EXPECT_EQ(sent.error().code, ErrorCode::kNotFound) << sent.error().message;
+    if (!sent) {
+      EXPECT_EQ(sent.error().code, ErrorCode::kNotFound) << sent.error().message;
+    }
   }
 
   AllowList allow_list;

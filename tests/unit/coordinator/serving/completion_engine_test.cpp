@@ -133,7 +133,7 @@ TEST(CompletionEngine, ItsQueueIsBounded) {
 // Of requests that the engine has not looked at yet, too.
 TEST(CompletionEngine, ItsQueueIsBoundedInBytes) {
   Rig rig("qwen3moe");
-  EngineOptions options = some_options();
+  EngineOptions options = engine_options();
   options.most_active = 1;
   options.most_waiting_bytes = 4500;
   auto engine = rig.make(options);
@@ -161,7 +161,7 @@ TEST(CompletionEngine, ItsQueueIsBoundedInBytes) {
 
 TEST(CompletionEngine, WhoWaitsIsToldItsPlace) {
   Rig rig("qwen3moe");
-  EngineOptions options = some_options();
+  EngineOptions options = engine_options();
   options.most_active = 1;
   auto engine = rig.make(options);
   std::vector<std::shared_ptr<RecordedAnswer>> told;
@@ -204,7 +204,7 @@ TEST(CompletionEngine, ALaboriousGrammarHoldsNoOtherRequestUp) {
   constexpr uint64_t kMostInATurn = 96 * 1024 + limits::kByteWork + limits::kTokenWork;
   for (bool two_steps : {false, true}) {
     Rig rig("qwen3moe");
-    auto engine = rig.make(some_options(), two_steps);
+    auto engine = rig.make(engine_options(), two_steps);
     CompletionRequest plain = ask(rig.prompt(1, 9), 60);
     CompletionRequest formed = ask(rig.prompt(2, 9), 4);
     formed.grammar = laborious_text();
@@ -227,7 +227,7 @@ TEST(CompletionEngine, ALaboriousGrammarHoldsNoOtherRequestUp) {
 // It has no tokens yet, holds memory, and waits for its mask.
 TEST(CompletionEngine, WhatWaitsForItsMaskIsCancelledAndSentBackLikeOthers) {
   Rig rig("qwen3moe");
-  auto engine = rig.make(some_options());
+  auto engine = rig.make(engine_options());
   CompletionRequest formed = ask(rig.prompt(2, 9), 4);
   formed.grammar = laborious_text();
   auto told = std::make_shared<RecordedAnswer>();
@@ -246,7 +246,7 @@ TEST(CompletionEngine, WhatWaitsForItsMaskIsCancelledAndSentBackLikeOthers) {
 
 TEST(CompletionEngine, TellsWhatItHas) {
   Rig rig("qwen3moe");
-  EngineOptions options = some_options();
+  EngineOptions options = engine_options();
   options.most_active = 1;
   MemoryStorage disk;
   auto store = rig.open_store(disk, kGiB);

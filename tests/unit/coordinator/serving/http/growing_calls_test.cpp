@@ -95,8 +95,7 @@ TEST(GrowingCalls, InAStreamOfAnthropic) {
 TEST(GrowingCalls, AsBlocks) {
   AnswerBlocks blocks;
   for (const CompletionEvent& event : two_calls()) {
-    if (const auto* delta = std::get_if<CompletionDelta>(&event))
-      blocks.take(delta->piece, nullptr);
+    if (const auto* delta = std::get_if<CompletionDelta>(&event)) blocks.take(*delta, nullptr);
   }
   blocks.finish(nullptr);
   const ChatMessage message = blocks.message();
@@ -109,9 +108,9 @@ TEST(GrowingCalls, AsBlocks) {
 // One that was begun, and that the end of the answer cut off, is there as far as it came.
 TEST(GrowingCalls, CutOff) {
   AnswerBlocks blocks;
-  AnswerPiece piece;
-  piece.growth = {{true, "call_1", "look", "{\"at\": "}};
-  blocks.take(piece, nullptr);
+  CompletionDelta delta;
+  delta.piece.growth = {{true, "call_1", "look", "{\"at\": "}};
+  blocks.take(delta, nullptr);
   blocks.finish(nullptr);
   ASSERT_EQ(blocks.blocks().size(), 1U);
   EXPECT_EQ(*blocks.blocks()[0].call.arguments.text(), "{\"at\": ");

@@ -128,13 +128,13 @@ TEST(ResponsesAnswer, TextHasTheLogprobsOfItsTokens) {
   const json entry = json::parse(R"({"token": "!", "logprob": -0.5, "bytes": [33], "top_logprobs": [
       {"token": "!", "logprob": -0.5, "bytes": [33]},
       {"token": "no", "logprob": -2, "bytes": [110, 111]}]})");
-  const json logprobs = whole(events)["output"][1]["content"][0]["logprobs"];
+  const json logprobs = responses_whole(events)["output"][1]["content"][0]["logprobs"];
   ASSERT_EQ(logprobs.size(), 3U);
   EXPECT_EQ(logprobs[0]["token"], " hel");
   EXPECT_EQ(logprobs[1]["token"], "lo");
   EXPECT_EQ(logprobs[2], entry);
   json deltas = json::array();
-  for (const json& event : stream(events)) {
+  for (const json& event : responses_stream(events)) {
     if (event["type"] == "response.output_text.delta") deltas.push_back(event["logprobs"]);
     if (event["type"] == "response.output_text.done") {
       EXPECT_EQ(event["logprobs"], logprobs);

@@ -157,7 +157,7 @@ TEST(ResponsesRequest, WhatIsWrongIsNamed) {
 
 TEST(ResponsesRequest, LogprobsAreWantedByNumberOrByName) {
   const auto wanted = [](std::string_view more) {
-    return request_of(fmt::format(R"({{"input": "x"{}}})", more)).request.top_logprobs;
+    return responses_request(fmt::format(R"({{"input": "x"{}}})", more)).request.top_logprobs;
   };
   EXPECT_EQ(wanted(""), std::nullopt);
   EXPECT_EQ(wanted(R"(, "top_logprobs": 0, "include": ["reasoning.encrypted_content", 7])"),
@@ -167,9 +167,9 @@ TEST(ResponsesRequest, LogprobsAreWantedByNumberOrByName) {
 }
 
 TEST(ResponsesRequest, OneCallAtMostWhereSoAsked) {
-  EXPECT_FALSE(request_of(R"({"input": "x"})").one_call);
-  EXPECT_FALSE(request_of(R"({"input": "x", "parallel_tool_calls": true})").one_call);
-  EXPECT_TRUE(request_of(R"({"input": "x", "parallel_tool_calls": false})").one_call);
+  EXPECT_FALSE(responses_request(R"({"input": "x"})").one_call);
+  EXPECT_FALSE(responses_request(R"({"input": "x", "parallel_tool_calls": true})").one_call);
+  EXPECT_TRUE(responses_request(R"({"input": "x", "parallel_tool_calls": false})").one_call);
 }
 
 TEST(ResponsesRequest, FormatsBecomeGrammars) {
