@@ -86,7 +86,14 @@ Result<StartingCache> CacheSupply::start(std::span<const TokenId> tokens,
       return {};
     }
     // Where two part within a block, the copy is made here: from now on it is the request's own.
-    if (Status own = extend(*cache, cache->length() + 1); !own) return own;
+    Status own = extend(*cache, cache->length() + 1);
+    // With memory for this request alone, the block that is to be copied is in the way of its copy:
+    // what requests hold is not dropped. The request then begins where that block does.
+    while (!own && cache->length() > 0) {
+      cache->rewind((cache->length() - 1) / kKvBlockPositions * kKvBlockPositions);
+      own = extend(*cache, cache->length() + 1);
+    }
+    if (!own) return own;
     started.cache = std::move(cache);
     return {};
   });

@@ -69,6 +69,23 @@ TEST_F(CacheSupplyTest, AForkSharesAndLeavesTheOtherOne) {
   EXPECT_EQ(start(prompt_tokens(600, 1, 1001))->length(), 1600u);
 }
 
+// There is memory for two blocks, and the second one is to be copied.
+TEST_F(CacheSupplyTest, WithoutMemoryForACopyItBeginsWhereTheBlockDoes) {
+  CacheSupply small(config_, KvType::kF32, 512, price_.of(512), nullptr);
+  std::vector<KvBlock> blocks;
+  const std::vector<TokenId> first = prompt_tokens(400, 1, 100);
+  {
+    auto started = small.start(first, {}, &blocks);
+    ASSERT_TRUE(started.ok() && small.extend(*started->cache, 500).ok());
+    test::fill(*started->cache, config_, 500);
+    ASSERT_TRUE(small.keep(first, *started->cache, CheckpointKind::kTurn).ok());
+  }
+  auto started = small.start(prompt_tokens(400, 2, 50), {}, &blocks);
+  ASSERT_TRUE(started.ok()) << started.error().message;
+  EXPECT_EQ(started->cache->length(), 256u);
+  EXPECT_TRUE(small.extend(*started->cache, 450).ok());
+}
+
 TEST_F(CacheSupplyTest, WhatIsBeingComputedIsShared) {
   std::vector<TokenId> other = prompt_tokens(600, 1, 200);
   std::unique_ptr<KvCache> cache = start(other);

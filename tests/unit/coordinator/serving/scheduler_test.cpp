@@ -1,6 +1,8 @@
 // Whose rows a step gets, who starts, and who gives way.
 #include "coordinator/serving/scheduler.h"
 
+#include <map>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -227,18 +229,26 @@ TEST_F(SchedulerTest, WhatRequestsShareIsPaidOnce) {
   EXPECT_EQ(next(), 4u);
 }
 
-// Two answers have filled their blocks, and there is one left. What a plan gives to the first one is
-// not held before the plan is carried out, and yet the second one must not get it, too.
+// Two answers have filled their blocks, and there is one left. What a plan gives to the first one
+// is not held before the plan is carried out, and yet the second one must not get it, too.
 TEST_F(SchedulerTest, OnePlanGivesTheLastBlockOnce) {
   SchedulerOptions options = scheduler_options();
   options.budget = 5 * 256;
-  options.held_bytes = [] { return uint64_t{4} * 256; };
+  uint64_t held = 4 * 256;
+  options.held_bytes = [&held] { return held; };
   use(options);
-  for (CompletionId id : {1, 2}) start_answering({id, 256});
-  for (int i = 0; i < 256; ++i) {
-    for (const PlannedRows& rows : scheduler_.plan()) end(rows, 1);
+  for (CompletionId id : {1, 2}) {
+    ASSERT_TRUE(enqueue({id, 256}));
+    scheduler_.start(id, 0, 256);
   }
+  std::map<CompletionId, uint32_t> left = {{1, 512}, {2, 512}};
+  for (auto planned = scheduler_.plan(); !planned.empty(); planned = scheduler_.plan()) {
+    for (const PlannedRows& rows : planned) end(rows, (left[rows.id] -= rows.rows) > 0 ? 1 : 0);
+  }
+  for (CompletionId id : {1, 2}) scheduler_.go_on(id, 1, true);
+  EXPECT_EQ(scheduler_.reserved_bytes(), 4u * 256);
   EXPECT_THAT(scheduler_.plan(), ElementsAre(PlannedRows{1, 1}));
+  held = 5 * 256;
   EXPECT_EQ(scheduler_.victim(), 2u);
 }
 
