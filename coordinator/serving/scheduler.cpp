@@ -99,8 +99,8 @@ std::vector<PlannedRows> Scheduler::plan() {
   plan_answers(with_background, &planned);
   plan_prompts(with_background, &planned);
   if (planned.empty()) return planned;
-  // Their blocks are taken when the plan is carried out. Until it is made, none of them is held, and
-  // each counts as reserved for the others.
+  // Their blocks are taken when the plan is carried out. Until it is made, none of them is held,
+  // and each counts as reserved for the others.
   for (const PlannedRows& rows : planned) {
     Entry& entry = entries_.at(rows.id);
     entry.taken = std::max(entry.taken, entry.position + rows.rows);

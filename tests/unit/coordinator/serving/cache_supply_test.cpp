@@ -69,7 +69,8 @@ TEST_F(CacheSupplyTest, AForkSharesAndLeavesTheOtherOne) {
   EXPECT_EQ(start(prompt_tokens(600, 1, 1001))->length(), 1600u);
 }
 
-// There is memory for two blocks, and the second one is to be copied.
+// There are three blocks: two are kept, of which the second one is to be copied, and another
+// request has the third.
 TEST_F(CacheSupplyTest, WithoutMemoryForACopyItBeginsWhereTheBlockDoes) {
   CacheSupply small(config_, KvType::kF32, 512, price_.of(512), nullptr);
   std::vector<KvBlock> blocks;
@@ -80,6 +81,9 @@ TEST_F(CacheSupplyTest, WithoutMemoryForACopyItBeginsWhereTheBlockDoes) {
     test::fill(*started->cache, config_, 500);
     ASSERT_TRUE(small.keep(first, *started->cache, CheckpointKind::kTurn).ok());
   }
+  std::vector<KvBlock> none;
+  auto other = small.start(prompt_tokens(0, 9, 10), {}, &none);
+  ASSERT_TRUE(other.ok());
   auto started = small.start(prompt_tokens(400, 2, 50), {}, &blocks);
   ASSERT_TRUE(started.ok()) << started.error().message;
   EXPECT_EQ(started->cache->length(), 256u);
