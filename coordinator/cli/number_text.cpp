@@ -187,13 +187,13 @@ Result<Duration> read_duration(std::string_view text) {
     uint64_t nanoseconds;
   };
   constexpr Unit kUnits[] = {{"us", 1000}, {"ms", 1'000'000}, {"s", 1'000'000'000}};
-  constexpr auto kLongest = static_cast<uint64_t>(Duration(limits::kSimulatedDelay).count());
+  constexpr auto kLongestDelay = static_cast<uint64_t>(Duration(limits::kSimulatedDelay).count());
   Digits digits;
   const bool is_number = split_digits(text, &digits);
   for (const Unit& known : kUnits) {
     uint64_t value = 0;
     if (!is_number || digits.rest != known.name) continue;
-    if (!scaled(digits, known.nanoseconds, &value) || value > kLongest) break;
+    if (!scaled(digits, known.nanoseconds, &value) || value > kLongestDelay) break;
     return Duration(static_cast<Duration::rep>(value));
   }
   return expected(fmt::format("a time such as 3ms, 250us or 1s, at most {} s",
