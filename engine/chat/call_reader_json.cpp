@@ -24,7 +24,7 @@ bool CallReader::read_arguments(SplitCalls* split) {
     const JsonScanner::Step step = scanner_->push(text_[scanned_]);
     if (step == JsonScanner::Step::kError) return give_up_json(split);
     ++scanned_;
-    if (step != JsonScanner::Step::kEnd) continue;
+    if (step != JsonScanner::Step::kEnd && step != JsonScanner::Step::kPastEnd) continue;
     grow_to(scanned_, split);
     next_part();
     return true;

@@ -78,6 +78,7 @@ JsonScanner::Step JsonScanner::push_mark(char byte) {
     case Wait::kAfter:
       break;
   }
+  if (open_.empty()) return Step::kError;  // behind the value
   if (byte != ',') return close(byte);
   wait_ = open_.back() == '{' ? Wait::kKey : Wait::kValue;
   return Step::kMore;

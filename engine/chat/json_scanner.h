@@ -1,5 +1,6 @@
 // JsonScanner: reads one JSON value byte by byte, and says where it and the members of an outermost
-// object begin and end. It keeps nothing of the text but how deep it is. A plain value.
+// object begin and end. It keeps nothing of the text but how deep it is. Behind the end everything
+// but white space is an error. A plain value.
 #pragma once
 
 #include <cstddef>
