@@ -3,12 +3,6 @@
 namespace potluck {
 namespace {
 
-struct PoolCounter {
-  const char* name;
-  const char* help;
-  uint64_t value;
-};
-
 void write_pool_state(const PoolFigures& figures, MetricText* text) {
   text->begin("workers", "gauge", "Workers in the pool, by what they do.");
   text->sample("workers", "state=\"ready\"", figures.workers_ready);
@@ -51,7 +45,7 @@ void write_pool_metrics(const PoolFigures& figures, MetricText* text) {
   text->sample(troubles, "outcome=\"retried\"", dispatch.retries);
   text->sample(troubles, "outcome=\"late\"", dispatch.late_replies);
   text->sample(troubles, "outcome=\"rejected_bad\"", dispatch.bad_replies);
-  const PoolCounter counters[] = {
+  text->counters({
       {"expert_requests_total", "Messages with work to workers.", dispatch.messages},
       {"round_trips_total", "Layers that needed workers.", dispatch.batches},
       {"wire_bytes_total", "Bytes of work and answers, both ways.", figures.counters.wire_bytes},
@@ -62,8 +56,8 @@ void write_pool_metrics(const PoolFigures& figures, MetricText* text) {
       {"expert_prefetches_used_total", "Grains read ahead of time that were needed.",
        work.prefetches_used},
       {"expert_prefetches_wasted_total", "Grains read ahead of time for nothing.",
-       work.prefetches_wasted}};
-  for (const PoolCounter& one : counters) text->counter(one.name, one.help, one.value);
+       work.prefetches_wasted},
+  });
 }
 
 }  // namespace potluck

@@ -37,6 +37,20 @@ def make_certificate(folder):
     return certificate, key
 
 
+def clients_that_do_not_read(test, path, body):
+    """Connections that have asked for a long stream and take nothing of it."""
+    connections = []
+    for _ in range(SLOW):
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", test.port))
+        test.addCleanup(connection.close)
+        connection.sendall(b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s"
+                           % (path, len(body), body))
+        connections.append(connection)
+    return connections
+
+
 class Probe(threading.Thread):
     """Asks for the models again and again, on a new connection every other time, and notes how long it takes."""
 
@@ -161,18 +175,9 @@ class ManyClients(ApiTest):
 
     def open_slow(self):
         """Clients that ask for long streams, and do not read them. More than may wait are refused."""
-        connections = []
-        body = json.dumps({"prompt": "The sea", "max_tokens": 400, "ignore_eos": True, "stream": True,
-                           "temperature": 0, "logprobs": 5}).encode()
-        for _ in range(SLOW):
-            connection = socket.socket()
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.connect(("127.0.0.1", self.port))
-            self.addCleanup(connection.close)
-            connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s"
-                               % (len(body), body))
-            connections.append(connection)
-        return connections
+        return clients_that_do_not_read(self, b"/v1/completions", json.dumps(
+            {"prompt": "The sea", "max_tokens": 400, "ignore_eos": True, "stream": True,
+             "temperature": 0, "logprobs": 5}).encode())
 
     def test_with_tls(self):
         folder = tempfile.mkdtemp()
@@ -235,16 +240,8 @@ class SlowReaders(unittest.TestCase):
         before, worst = resident_bytes(self.server.pid), 0
         probe = Probe(self.port)
         probe.phase = "streams that no one reads"
-        body = json.dumps(chat("flood forever", stream=True)).encode()
-        slow = []
-        for _ in range(SLOW):
-            connection = socket.socket()
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.connect(("127.0.0.1", self.port))
-            self.addCleanup(connection.close)
-            connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s"
-                               % (len(body), body))
-            slow.append(connection)
+        slow = clients_that_do_not_read(self, b"/v1/chat/completions",
+                                        json.dumps(chat("flood forever", stream=True)).encode())
         deadline = time.monotonic() + PATIENCE_SECONDS
         while len(self.cancelled) < SLOW and time.monotonic() < deadline:
             worst = max(worst, resident_bytes(self.server.pid) - before)

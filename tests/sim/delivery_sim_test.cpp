@@ -1,11 +1,11 @@
 // Workers that fetch from each other, in virtual time: even if some lie, fall silent, die or
 // cannot be reached, every worker gets what it is to hold, and the text is the same.
 // POTLUCK_SIM_SEED=n runs the seeded scenario n alone; POTLUCK_SIM_RUNS=n runs seeds 1 to n.
-#include <cstdlib>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "tests/sim/seed_range.h"
 #include "tests/sim/sim_pool.h"
 #include "tests/support/test_files.h"
 
@@ -229,12 +229,8 @@ TEST_F(DeliverySim, AModelFileWithOtherWeightsIsNotBelieved) {
 }
 
 TEST_F(DeliverySim, SeededFaultsWhileNewcomersFetch) {
-  const char* chosen = std::getenv("POTLUCK_SIM_SEED");
-  const char* runs = std::getenv("POTLUCK_SIM_RUNS");
-  uint64_t first = chosen == nullptr ? 1 : std::strtoull(chosen, nullptr, 10);
-  uint64_t last = runs == nullptr ? kDeliverySeeds : std::strtoull(runs, nullptr, 10);
-  if (chosen != nullptr) last = first;
-  for (uint64_t seed = first; seed <= last && !HasFailure(); ++seed) run_seed(seed);
+  const SeedRange seeds = seeds_to_run(kDeliverySeeds);
+  for (uint64_t seed = seeds.first; seed <= seeds.last && !HasFailure(); ++seed) run_seed(seed);
 }
 
 // As in pool_sim_test.cpp.

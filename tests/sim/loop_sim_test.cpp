@@ -1,11 +1,11 @@
 // The loops of coordinator and workers, in virtual time: a device that was away for any time comes
 // back; no timer is forgotten, and none is due for ever. POTLUCK_SIM_SEED=n runs the seeded
 // scenario n alone; POTLUCK_SIM_RUNS=n runs seeds 1 to n.
-#include <cstdlib>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "tests/sim/seed_range.h"
 #include "tests/sim/sim_pool.h"
 #include "tests/support/test_files.h"
 
@@ -195,12 +195,8 @@ class Events {
 };
 
 TEST_F(LoopSim, SeededAbsencesForgetNoTimer) {
-  const char* chosen = std::getenv("POTLUCK_SIM_SEED");
-  const char* runs = std::getenv("POTLUCK_SIM_RUNS");
-  uint64_t first = chosen == nullptr ? 1 : std::strtoull(chosen, nullptr, 10);
-  uint64_t last = runs == nullptr ? kLoopSeeds : std::strtoull(runs, nullptr, 10);
-  if (chosen != nullptr) last = first;
-  for (uint64_t seed = first; seed <= last; ++seed) {
+  const SeedRange seeds = seeds_to_run(kLoopSeeds);
+  for (uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
     SCOPED_TRACE(fmt::format("replay with POTLUCK_SIM_SEED={}", seed));
     auto pool = pool_of(2 + seed % 3, seed);
     Events events(*pool, seed);

@@ -40,10 +40,10 @@ Puppet::Puppet(PuppetOptions options, MessageGenerator generator, const ManualCl
   if (options_.role != PuppetRole::kParasite) network_.attach(options_.key);
 }
 
-void Puppet::hear(const NetworkMessage& delivery) {
-  generator_.hear(delivery.frames);
+void Puppet::hear(const NetworkMessage& sent) {
+  generator_.hear(sent.frames);
   if (!options_.earnest || done()) return;
-  Result<Message> message = decode_header(delivery.frames.header);
+  Result<Message> message = decode_header(sent.frames.header);
   if (!message) return;
   bool again = std::holds_alternative<Hello>(*message) || std::holds_alternative<Refusal>(*message);
   if (const auto* beat = std::get_if<Heartbeat>(&*message)) again = again || beat->epoch == 0;
@@ -51,7 +51,7 @@ void Puppet::hear(const NetworkMessage& delivery) {
   if (std::holds_alternative<Assignment>(*message)) assigned_ = false;
   // Now, or soon, it knows what the units are about.
   if (std::holds_alternative<FetchManifest>(*message)) assigned_ = false;
-  questions_.push_back(delivery);
+  questions_.push_back(sent);
   if (questions_.size() > kQuestions) questions_.pop_front();
   next_act_ = std::min(next_act_, clock_.now() + kAnswerTime);
 }

@@ -35,7 +35,7 @@ class Puppet final : public SimActor {
   const PeerKey& key() const override { return options_.key; }
   TimePoint next_act() const override { return next_act_; }
   void act() override;
-  void hear(const NetworkMessage& delivery) override;
+  void hear(const NetworkMessage& sent) override;
   bool done() const { return next_act_ == TimePoint::max(); }
   // So many more messages; it may have ended.
   void go_on(uint64_t messages);

@@ -15,7 +15,7 @@ class SimActor {
   virtual TimePoint next_act() const = 0;
   virtual void act() = 0;
   // Something was delivered to its key.
-  virtual void hear(const NetworkMessage& delivery) = 0;
+  virtual void hear(const NetworkMessage& sent) = 0;
 };
 
 }  // namespace potluck::sim

@@ -87,42 +87,41 @@ Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel,
   if (!receiver.listening || !link) {
     return Error{ErrorCode::kNotFound, "the simulated peer " + to.brief() + " is not connected"};
   }
-  NetworkMessage delivery{{},      next_number_++,   from, to, receiver.life, cuts(from, to).count,
-                          channel, std::move(frames)};
-  if (tamper_) tamper_(delivery);
-  ways_[{from, to}].bytes += delivery.frames.bytes();
+  NetworkMessage sent{{},      next_number_++,   from, to, receiver.life, cuts(from, to).count,
+                      channel, std::move(frames)};
+  if (tamper_) tamper_(sent);
+  ways_[{from, to}].bytes += sent.frames.bytes();
   TimePoint& last = last_due_[{from, to, channel}];
-  delivery.due = std::max(last, clock_.now() + draw_delay(delivery));
-  last = delivery.due;
-  queue_.push(std::move(delivery));
+  sent.due = std::max(last, clock_.now() + draw_delay(sent));
+  last = sent.due;
+  queue_.push(std::move(sent));
   return {};
 }
 
 // Every packet that is lost holds up what follows it on its stream for a round trip.
-Duration SimNetwork::resending(const NetworkMessage& delivery) const {
+Duration SimNetwork::resending(const NetworkMessage& sent) const {
   if (options_.loss <= 0) return Duration{0};
   constexpr uint64_t kPacketBytes = 1460;
   Duration delay{0};
-  uint64_t packets = 1 + delivery.frames.bytes() / kPacketBytes;
+  uint64_t packets = 1 + sent.frames.bytes() / kPacketBytes;
   for (uint64_t i = 0; i < packets; ++i) {
-    bool lost = random_.uniform(delivery.number, 1 + i) < options_.loss;
+    bool lost = random_.uniform(sent.number, 1 + i) < options_.loss;
     if (lost) delay += 2 * options_.least_delay;
   }
   return delay;
 }
 
-Duration SimNetwork::draw_delay(const NetworkMessage& delivery) {
-  double uniform = random_.uniform(delivery.number);
+Duration SimNetwork::draw_delay(const NetworkMessage& sent) {
+  double uniform = random_.uniform(sent.number);
   double waited = -std::log1p(-uniform) * static_cast<double>(options_.mean_delay.count());
-  uint64_t transfer = delivery.frames.bytes() * 1'000'000'000 / options_.bytes_per_second;
+  uint64_t transfer = sent.frames.bytes() * 1'000'000'000 / options_.bytes_per_second;
   Duration carried(static_cast<int64_t>(transfer));
   if (options_.one_wire) {
-    TimePoint& free_at = ways_[{delivery.from, delivery.to}].free_at;
+    TimePoint& free_at = ways_[{sent.from, sent.to}].free_at;
     free_at = std::max(free_at, clock_.now()) + carried;
     carried = free_at - clock_.now();
   }
-  return options_.least_delay + Duration(static_cast<int64_t>(waited)) + carried +
-         resending(delivery);
+  return options_.least_delay + Duration(static_cast<int64_t>(waited)) + carried + resending(sent);
 }
 
 std::optional<TimePoint> SimNetwork::next_due() const {
@@ -132,18 +131,18 @@ std::optional<TimePoint> SimNetwork::next_due() const {
 
 std::optional<NetworkMessage> SimNetwork::take_due() {
   if (queue_.empty() || queue_.top().due > clock_.now()) return std::nullopt;
-  NetworkMessage delivery = queue_.top();
+  NetworkMessage sent = queue_.top();
   queue_.pop();
-  const Endpoint& receiver = endpoints_[delivery.to];
-  if (!receiver.listening || receiver.life != delivery.life) return std::nullopt;
-  if (cuts(delivery.from, delivery.to).count != delivery.cuts) return std::nullopt;
+  const Endpoint& receiver = endpoints_[sent.to];
+  if (!receiver.listening || receiver.life != sent.life) return std::nullopt;
+  if (cuts(sent.from, sent.to).count != sent.cuts) return std::nullopt;
   if (receiver.frozen_until > clock_.now()) {
     // The numbers keep the order among what waits for the thaw.
-    delivery.due = receiver.frozen_until;
-    queue_.push(std::move(delivery));
+    sent.due = receiver.frozen_until;
+    queue_.push(std::move(sent));
     return std::nullopt;
   }
-  return delivery;
+  return sent;
 }
 
 }  // namespace potluck::sim

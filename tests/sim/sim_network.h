@@ -108,8 +108,8 @@ class SimNetwork {
 
   void drop_connections(const PeerKey& key);
   Cuts cuts(const PeerKey& a, const PeerKey& b) const;
-  Duration draw_delay(const NetworkMessage& delivery);
-  Duration resending(const NetworkMessage& delivery) const;
+  Duration draw_delay(const NetworkMessage& sent);
+  Duration resending(const NetworkMessage& sent) const;
 
   const ManualClock& clock_;
   CounterRandom random_;

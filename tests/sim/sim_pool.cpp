@@ -88,7 +88,7 @@ SimPool::SimPool(const SimModel& model, const SimPoolOptions& options)
       compute_(model.kernels(), threads_),
       epoch_(kFirstEpoch),
       traffic_("the coordinator", kMostPerTurn) {
-  network_.set_tampering([this](NetworkMessage& delivery) { tamper(delivery); });
+  network_.set_tampering([this](NetworkMessage& sent) { tamper(sent); });
   start_coordinator();
 }
 
@@ -370,8 +370,8 @@ void SimPool::cut(size_t worker, Duration duration) {
   network_.cut(workers_.at(worker)->key(), keys_.curve.public_key, clock_.now() + duration);
 }
 
-void SimPool::strike_served(const NetworkMessage& delivery) {
-  if (delivery.channel != Channel::kServe) return;
+void SimPool::strike_served(const NetworkMessage& sent) {
+  if (sent.channel != Channel::kServe) return;
   ++parts_served_;
   for (const Fault& fault : faults_) {
     if (fault.at_served == parts_served_) due_faults_.push_back(fault);
@@ -416,8 +416,8 @@ void SimPool::run_due_events() {
     workers_[restart.worker]->start(addresses_[restart.worker]);
   }
   while (network_.next_due() && *network_.next_due() <= now) {
-    std::optional<NetworkMessage> delivery = network_.take_due();
-    if (delivery) deliver(*delivery);
+    std::optional<NetworkMessage> sent = network_.take_due();
+    if (sent) deliver(*sent);
   }
   for (const auto& actor : actors_) {
     if (actor->next_act() <= now) actor->act();
@@ -428,15 +428,15 @@ void SimPool::run_due_events() {
   }
 }
 
-void SimPool::deliver(const NetworkMessage& delivery) {
+void SimPool::deliver(const NetworkMessage& sent) {
   for (const auto& actor : actors_) {
-    if (actor->key() == delivery.to) actor->hear(delivery);
+    if (actor->key() == sent.to) actor->hear(sent);
   }
   for (const auto& worker : workers_) {
-    if (worker->key() == delivery.to) worker->deliver(delivery);
+    if (worker->key() == sent.to) worker->deliver(sent);
   }
-  if (delivery.to == keys_.curve.public_key && coordinator_runs()) {
-    inbox_.push_back({delivery.from, delivery.channel, delivery.frames});
+  if (sent.to == keys_.curve.public_key && coordinator_runs()) {
+    inbox_.push_back({sent.from, sent.channel, sent.frames});
   }
 }
 
@@ -450,33 +450,33 @@ void SimPool::count_step() {
 
 // Memory goes bad in a device: what it answers, or what it takes in from the network. Messages that
 // are not protected end to end by a checksum or a digest are spared; the links are encrypted.
-void SimPool::tamper(NetworkMessage& delivery) {
-  strike_served(delivery);
-  auto lies = lies_until_.find(delivery.from);
+void SimPool::tamper(NetworkMessage& sent) {
+  strike_served(sent);
+  auto lies = lies_until_.find(sent.from);
   bool lying = lies != lies_until_.end() && clock_.now() < lies->second;
-  if (lying && delivery.channel == Channel::kServe && !delivery.frames.tensor.empty()) {
-    uint64_t draw = random_.bits(delivery.number, 2);
-    ByteVector& bytes = delivery.frames.tensor;
+  if (lying && sent.channel == Channel::kServe && !sent.frames.tensor.empty()) {
+    uint64_t draw = random_.bits(sent.number, 2);
+    ByteVector& bytes = sent.frames.tensor;
     if (draw % 2 == 0) bytes[(draw >> 8) % bytes.size()] ^= std::byte{1};
   }
-  const PeerKey& device = delivery.to == keys_.curve.public_key ? delivery.from : delivery.to;
+  const PeerKey& device = sent.to == keys_.curve.public_key ? sent.from : sent.to;
   auto corrupt = corrupt_until_.find(device);
   if (corrupt == corrupt_until_.end() || clock_.now() >= corrupt->second) return;
-  uint64_t draw = random_.bits(delivery.number, 1);
+  uint64_t draw = random_.bits(sent.number, 1);
   if (draw % 2 == 0) return;
-  Result<Message> message = decode_header(delivery.frames.header);
+  Result<Message> message = decode_header(sent.frames.header);
   bool answer = message && std::holds_alternative<Partial>(*message);
   bool grain = message && std::holds_alternative<BulkData>(*message);
   if (!answer && !grain) return;
-  ByteVector altered = delivery.frames.header;
+  ByteVector altered = sent.frames.header;
   bool header = answer && draw % 4 == 1;
-  ByteVector& bytes = header ? altered : delivery.frames.tensor;
+  ByteVector& bytes = header ? altered : sent.frames.tensor;
   if (bytes.empty()) return;
   bytes[(draw >> 8) % bytes.size()] ^= std::byte{static_cast<uint8_t>(1u << (draw >> 4) % 8)};
   if (!header) return;
   // A header that turns into another verb is beyond what a checksum of answers can notice.
   Result<Message> after = decode_header(altered);
-  if (!after || std::holds_alternative<Partial>(*after)) delivery.frames.header = altered;
+  if (!after || std::holds_alternative<Partial>(*after)) sent.frames.header = altered;
 }
 
 void SimPool::note(const std::string& text) {

@@ -128,13 +128,13 @@ class SimPool final : private Transport {
   void record_heard(const Envelope& envelope);
   void end_record();
   TurnRecord::Pool known_of(const PeerKey& sender) const;
-  void deliver(const NetworkMessage& delivery);
-  void strike_served(const NetworkMessage& delivery);
+  void deliver(const NetworkMessage& sent);
+  void strike_served(const NetworkMessage& sent);
   void step_until(TimePoint deadline);
   TimePoint next_event() const;
   void run_due_events();
   void count_step();
-  void tamper(NetworkMessage& delivery);
+  void tamper(NetworkMessage& sent);
   void note(const std::string& text);
 
   const SimModel& model_;

@@ -98,17 +98,17 @@ bool SimWorker::flip_bit(uint64_t which) {
   return true;
 }
 
-void SimWorker::deliver(NetworkMessage delivery) {
+void SimWorker::deliver(NetworkMessage sent) {
   if (!running()) return;
-  bool from_worker = !coordinators_.contains(delivery.from);
-  Channel channel = delivery.channel;
+  bool from_worker = !coordinators_.contains(sent.from);
+  Channel channel = sent.channel;
   if (from_worker && channel == Channel::kBulk) {  // the other side of its channel
-    if (silent_ || !admits(delivery.from)) return;
+    if (silent_ || !admits(sent.from)) return;
     channel = Channel::kServe;
   } else if (from_worker) {
     channel = Channel::kBulk;
   }
-  inbox_.push_back({delivery.from, channel, std::move(delivery.frames)});
+  inbox_.push_back({sent.from, channel, std::move(sent.frames)});
   while (running() && !inbox_.empty()) turn();
 }
 

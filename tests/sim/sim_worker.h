@@ -57,7 +57,7 @@ class SimWorker final : private Transport, private WorkerLinks {
   // Flips a bit of a grain on its disk; false if there is none yet.
   bool flip_bit(uint64_t which);
 
-  void deliver(NetworkMessage delivery);
+  void deliver(NetworkMessage sent);
   // When it is woken without a message, if it runs.
   std::optional<TimePoint> next_wake() const;
   void wake();

@@ -1,6 +1,6 @@
 #include "coordinator/serving/http/first_call_writer.h"
 
-#include <algorithm>
+#include <utility>
 
 namespace potluck {
 
@@ -15,14 +15,16 @@ std::string FirstCallWriter::take(size_t choice, const CompletionEvent& event) {
     called.reason = FinishReason::kToolCalls;
     return writer_->take(choice, called);
   }
-  if (delta == nullptr) return writer_->take(choice, event);
+  if (delta == nullptr || (delta->piece.calls.empty() && delta->piece.growth.empty())) {
+    return writer_->take(choice, event);
+  }
   CompletionDelta first = *delta;
-  std::vector<ToolCallGrowth>& growth = first.piece.growth;
-  growth.erase(std::ranges::find_if(growth,
-                                    [&](const ToolCallGrowth& grown) {
-                                      return grown.begins && !begun_.insert(choice).second;
-                                    }),
-               growth.end());
+  auto growth = std::exchange(first.piece.growth, {});
+  for (ToolCallGrowth& grown : growth) {
+    const bool is_next = grown.begins && !begun_.insert(choice).second;
+    if (is_next) break;
+    first.piece.growth.push_back(std::move(grown));
+  }
   if (!first.piece.calls.empty()) {
     called_.insert(choice);
     first.piece.calls.resize(1);

@@ -11,6 +11,14 @@ std::string braced(std::string_view labels) {
 
 }  // namespace
 
+void MetricText::gauges(std::initializer_list<MetricValue> values) {
+  for (const MetricValue& one : values) gauge(one.name, one.help, one.value);
+}
+
+void MetricText::counters(std::initializer_list<MetricValue> values) {
+  for (const MetricValue& one : values) counter(one.name, one.help, one.value);
+}
+
 void MetricText::gauge(std::string_view name, std::string_view help, uint64_t value) {
   begin(name, "gauge", help);
   sample(name, {}, value);

@@ -4,13 +4,22 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
 namespace potluck {
 
+struct MetricValue {
+  std::string_view name;
+  std::string_view help;
+  uint64_t value = 0;
+};
+
 class MetricText {
  public:
+  void gauges(std::initializer_list<MetricValue> values);
+  void counters(std::initializer_list<MetricValue> values);
   // One metric with one value.
   void gauge(std::string_view name, std::string_view help, uint64_t value);
   void gauge(std::string_view name, std::string_view help, double value);

@@ -43,7 +43,7 @@ void write_figures(const ServiceFigures& figures, MetricText* text) {
   const auto budget = static_cast<double>(std::max<uint64_t>(1, figures.kv_budget_bytes));
   text->gauge("kv_cache_usage_ratio", "Part of the memory for keys and values that requests have.",
               static_cast<double>(figures.kv_used_bytes) / budget);
-  const std::tuple<const char*, const char*, uint64_t> gauges[] = {
+  text->gauges({
       {"kv_cache_budget_bytes", "Memory for keys and values in all.", figures.kv_budget_bytes},
       {"kv_cache_used_bytes", "Of it, what requests have.", figures.kv_used_bytes},
       {"kv_cache_kept_bytes", "Of it, what is kept for later requests.", figures.kv_kept_bytes},
@@ -54,17 +54,17 @@ void write_figures(const ServiceFigures& figures, MetricText* text) {
       {"prefix_store_bytes", "What is kept on disk for later requests.", figures.disk_bytes},
       {"queue_requests", "Requests in the queue, those of the terminal included.",
        figures.queue_requests},
-      {"queue_bytes", "What requests in the queue hold.", figures.queue_bytes}};
-  for (const auto& [name, help, value] : gauges) text->gauge(name, help, value);
-  const std::tuple<const char*, const char*, uint64_t> counters[] = {
+      {"queue_bytes", "What requests in the queue hold.", figures.queue_bytes},
+  });
+  text->counters({
       {"prefix_cache_queries_total", "Tokens of prompts that were looked up.",
        figures.prefix_queries},
       {"prefix_cache_hits_total", "Of these, tokens that were there.", figures.prefix_hits},
       {"prefix_blocks_dropped_total", "Blocks that are not kept any more.", figures.dropped_blocks},
       {"prefix_blocks_saved_total", "Blocks written to disk.", figures.saved_blocks},
       {"prefix_blocks_restored_total", "Blocks read from disk.", figures.restored_blocks},
-      {"num_preemptions_total", "Requests that gave their memory to others.", figures.preemptions}};
-  for (const auto& [name, help, value] : counters) text->counter(name, help, value);
+      {"num_preemptions_total", "Requests that gave their memory to others.", figures.preemptions},
+  });
 }
 
 }  // namespace
