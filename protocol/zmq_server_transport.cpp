@@ -113,6 +113,7 @@ struct ZmqServerTransport::State {
   uint64_t receives = 0;
   uint64_t dropped = 0;
   uint64_t compute_bytes = 0;
+  std::vector<uint16_t> missed_ports;
 };
 
 Status ZmqServerTransport::State::open(const Options& options) {
@@ -148,7 +149,10 @@ Status ZmqServerTransport::State::bind(const Options& options, Channel channel, 
   if (port != 0 && channel == Channel::kBulk && !options.only_bulk) port += 2;
   auto socket = ListenSocket::open(options.listen_host, port > 65535 ? 0 : port);
   bool chosen = channel == Channel::kJoin || options.only_bulk;
-  if (!socket && !chosen) socket = ListenSocket::open(options.listen_host, 0);
+  if (!socket && !chosen) {
+    missed_ports.push_back(static_cast<uint16_t>(port));
+    socket = ListenSocket::open(options.listen_host, 0);
+  }
   if (!socket) return socket.error();
   int descriptor = socket->descriptor();
   // Before libzmq accepts: connections that came already wait in the kernel's queue.
@@ -312,6 +316,10 @@ std::optional<Envelope> ZmqServerTransport::receive(Duration timeout) {
 
 uint64_t ZmqServerTransport::compute_bytes() const {
   return state_->compute_bytes;
+}
+
+const std::vector<uint16_t>& ZmqServerTransport::missed_ports() const {
+  return state_->missed_ports;
 }
 
 std::string ZmqServerTransport::join_endpoint() const {

@@ -27,7 +27,7 @@ class ZmqServerTransport final : public Transport {
     // The host in the endpoints below: needed for all interfaces, else the same.
     std::string advertised_host{};
     // Of the join socket; 0: any. Compute and bulk take the two ports behind it if they are free,
-    // else any, so that workers find a coordinator that restarts.
+    // so that workers find a coordinator that restarts; else any, see missed_ports().
     uint16_t port = 0;
     // A worker that serves grains: no other channel than bulk, which takes the port above.
     bool only_bulk = false;
@@ -45,6 +45,9 @@ class ZmqServerTransport final : public Transport {
   std::string join_endpoint() const;
   std::string compute_endpoint() const;
   std::string bulk_endpoint() const;
+  // Ports behind the chosen one that were taken: a worker that was away does not find a coordinator
+  // that has other ones the next time.
+  const std::vector<uint16_t>& missed_ports() const;
   // The local address by which a peer last reached the join channel, fit for an endpoint; the
   // advertised host if it did not.
   std::string reached_host(const PeerKey& peer) const;

@@ -94,6 +94,13 @@ Status Pool::open_sockets() {
   if (!transport) return transport.error();
   transport_ = std::move(transport).value();
   transport_->open_join(false);  // until a device is invited
+  for (const uint16_t port : transport_->missed_ports()) {
+    log({LogLevel::kWarning, "pool",
+         fmt::format("port {} is taken by another program: if this one is started again, its "
+                     "workers will not find it. Free the port, or take another one with --listen "
+                     "(the two behind it are used, too)",
+                     port)});
+  }
   return {};
 }
 

@@ -33,6 +33,14 @@ class Addresses(PoolTest):
         status = wait_for(self.units_ready, "all units")
         self.assertTrue(status["running"])
 
+    def test_a_taken_port_behind_the_chosen_one_is_told(self):
+        port = free_port()
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", port + 1))
+            other.listen()
+            _, _, err = self.serve_at("--listen", f"127.0.0.1:{port}")
+            err.wait_for(rf"port {port + 1} is taken by another program: .*--listen")
+
     def test_names_and_interfaces(self):
         for host in ["localhost", "lo", "[::1]"]:
             server, out, err = self.serve_at("--listen", f"{host}:0")

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/limits.h"
+#include "protocol/listen_socket.h"
 #include "protocol/zmq_auth.h"
 #include "protocol/zmq_socket.h"
 
@@ -344,6 +345,22 @@ TEST_F(ZmqTransportTest, AChosenPortGivesThreeKnownPortsOrSaysThatItIsTaken) {
   auto second = ZmqServerTransport::listen({server_keys_, "127.0.0.1", {}, port}, allowed_);
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.error().message.find("127.0.0.1:" + std::to_string(port)), std::string::npos);
+}
+
+TEST_F(ZmqTransportTest, SaysWhichOfThePortsBehindTheChosenOneWereTaken) {
+  EXPECT_TRUE(server_->missed_ports().empty()) << "no port was chosen";
+  server_.reset();
+  // Three ports in a row that are free, the second of them taken by this test.
+  for (uint32_t port = 20000; port < 60000; port += 3) {
+    auto taken = ListenSocket::open("127.0.0.1", port + 1);
+    if (!taken) continue;
+    auto server = ZmqServerTransport::listen(
+        {server_keys_, "127.0.0.1", {}, static_cast<uint16_t>(port)}, allowed_);
+    if (!server || (*server)->missed_ports().size() > 1) continue;
+    EXPECT_EQ((*server)->missed_ports(), std::vector{static_cast<uint16_t>(port + 1)});
+    return;
+  }
+  FAIL() << "no free ports";
 }
 
 TEST_F(ZmqTransportTest, WildcardsAndNonsenseAreNoListenAddresses) {
