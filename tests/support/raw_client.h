@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -48,6 +49,13 @@ class RawClient {
       bytes.remove_prefix(static_cast<size_t>(sent));
     }
     return true;
+  }
+
+  // The one that has something to receive, or the end: the first if both have.
+  static RawClient& first_to_receive(RawClient& a, RawClient& b) {
+    pollfd waits[] = {{a.socket_, POLLIN, 0}, {b.socket_, POLLIN, 0}};
+    EXPECT_GT(::poll(waits, 2, 60'000), 0);
+    return waits[0].revents != 0 ? a : b;
   }
 
   // Until the bytes contain `mark`, or the other side closes; returns them all.
