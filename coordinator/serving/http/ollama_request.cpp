@@ -34,7 +34,7 @@ void read_most(JsonFields& options, CompletionRequest* request) {
 }
 
 // What both routes have in common, without the prompt.
-OllamaRequest read_common(JsonFields& fields, const RequestSetting& setting) {
+OllamaRequest read_ollama_fields(JsonFields& fields, const RequestSetting& setting) {
   OllamaRequest parsed;
   CompletionRequest& request = parsed.request;
   fields.text("model");
@@ -146,7 +146,7 @@ void refuse_unsupported_by_ollama(JsonFields& fields) {
 OllamaParsed parse_ollama_chat(const JsonValue& body, const RequestSetting& setting) {
   std::optional<ApiError> error;
   JsonFields fields(body, "", &error);
-  OllamaRequest parsed = read_common(fields, setting);
+  OllamaRequest parsed = read_ollama_fields(fields, setting);
   Conversation conversation;
   const JsonValue::Array* messages = fields.array("messages", kOllamaMessages);
   for (size_t i = 0; messages != nullptr && i < messages->size() && !error; ++i) {
@@ -166,7 +166,7 @@ OllamaParsed parse_ollama_chat(const JsonValue& body, const RequestSetting& sett
 OllamaParsed parse_ollama_generate(const JsonValue& body, const RequestSetting& setting) {
   std::optional<ApiError> error;
   JsonFields fields(body, "", &error);
-  OllamaRequest parsed = read_common(fields, setting);
+  OllamaRequest parsed = read_ollama_fields(fields, setting);
   const bool raw = fields.flag("raw").value_or(false);
   std::string prompt = fields.text("prompt").value_or("");
   const std::string system = fields.text("system").value_or("");

@@ -52,8 +52,8 @@ class DeviceReader final : public BlockReader {
     const BlockRead& read = pending_.front();
     double transfer = static_cast<double>(read.parts.bytes()) / device_->bytes_per_second;
     double latency = std::chrono::duration<double>(device_->latency).count();
-    double seconds = std::max(transfer, (latency + transfer) / depth_);
-    device_->clock.advance(Duration(static_cast<int64_t>(seconds * 1e9)));
+    double busy = std::max(transfer, (latency + transfer) / depth_);
+    device_->clock.advance(Duration(static_cast<int64_t>(busy * 1e9)));
     Status status;
     if (device_->failing) status = Error{ErrorCode::kIo, "segment: cannot read"};
     done->push_back({read.tag, status, Duration(0)});
@@ -79,7 +79,7 @@ Result<DiskProbe> probe(Device* device, uint64_t file_bytes = 100 * kGiB) {
       device->clock);
 }
 
-double milliseconds(TimePoint time) {
+double as_milliseconds(TimePoint time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
@@ -110,7 +110,7 @@ TEST(DiskProbe, TakesTheSmallestDepthWhereMoreGainsNothing) {
 TEST(DiskProbe, KeepsToItsTimeAndItsBytes) {
   Device usual{.bytes_per_second = 1e9};
   ASSERT_TRUE(probe(&usual).ok());
-  EXPECT_LT(milliseconds(usual.clock.now()), 500);
+  EXPECT_LT(as_milliseconds(usual.clock.now()), 500);
   Device fast{.bytes_per_second = 1e11};
   auto result = probe(&fast);
   ASSERT_TRUE(result.ok());
@@ -124,7 +124,7 @@ TEST(DiskProbe, LeavesASlowDeviceEarly) {
   auto result = probe(&card);
   ASSERT_TRUE(result.ok());
   EXPECT_LT(result->points().size(), 14u);
-  EXPECT_LT(milliseconds(card.clock.now()), 1000);
+  EXPECT_LT(as_milliseconds(card.clock.now()), 1000);
   EXPECT_EQ(result->depth_for(4 * kMiB), 2u) << "by the size that was measured";
   EXPECT_NEAR(result->best_bytes_per_second(), 4e7, 1e6);
 }

@@ -260,13 +260,13 @@ TEST(Matmul, ErrorIsWhatEightBitActivationsExplain) {
 // On x86-64 every format has vector tiles; one that had none would be computed all the same.
 #if defined(__x86_64__)
 TEST(Matmul, FormatsWithoutTilesFallBackToTheScalarKernel) {
-  struct Case {
+  struct Variant {
     std::string_view table;
     tiles::TileFamilies families;
   };
   RandomDraws draws(7);
-  for (const Case& isa :
-       {Case{"avx2", avx2::kKernels.tiles}, Case{"avx512", avx512::kKernels.tiles}}) {
+  for (const Variant& isa :
+       {Variant{"avx2", avx2::kKernels.tiles}, Variant{"avx512", avx512::kKernels.tiles}}) {
     if (!select_kernels(isa.table).ok()) continue;
     for (const BlockFormat& format : block_formats()) {
       std::vector<tiles::FormatTiles> others;

@@ -14,7 +14,7 @@
 namespace potluck {
 namespace {
 
-constexpr uint64_t kSeed = 31337;
+constexpr uint64_t kRoundTripSeed = 31337;
 
 uint32_t random_code_point(uint64_t bits) {
   constexpr uint32_t kEnds[] = {0x80, 0x300, 0x3000, 0x10000, 0x110000};
@@ -36,8 +36,8 @@ std::string random_text(const CounterRandom& random, uint64_t round) {
 }
 
 void expect_round_trips(const Tokenizer& tokenizer, bool composes) {
-  SCOPED_TRACE(kSeed);
-  const CounterRandom random(kSeed);
+  SCOPED_TRACE(kRoundTripSeed);
+  const CounterRandom random(kRoundTripSeed);
   const Composer composer;
   for (uint64_t round = 0; round < 400; ++round) {
     std::string text = random_text(random, round);
