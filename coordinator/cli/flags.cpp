@@ -76,7 +76,7 @@ std::string find_fault(CLI::Option& option, const std::string& text) {
 
 // The parser runs the check before it calls the sink, so a sink may take its text for good.
 Flag add_checked(CLI::App* parser, const std::string& names, const char* kind, TextCheck check,
-                 TextSink sink, const std::string& help) {
+                 const TextSink& sink, const std::string& help) {
   return Flag(parser->add_option_function<std::string>(names, sink, help)
                   ->type_name(kind)
                   ->check(std::move(check), "", kCheck));

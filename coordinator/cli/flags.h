@@ -49,7 +49,7 @@ using TextCheck = std::function<std::string(const std::string&)>;  // what is wr
 using TextSink = std::function<void(const std::string&)>;          // gets checked text
 
 Flag add_checked(CLI::App* parser, const std::string& names, const char* kind, TextCheck check,
-                 TextSink sink, const std::string& help);
+                 const TextSink& sink, const std::string& help);
 
 // T: an integer type that holds all of `range`, or a std::optional of one.
 template <class T>

@@ -94,7 +94,7 @@ class Pool {
   void fit_to_network(const PeerKey& peer, JoinAccept* accept) const;
   void look_after_strangers();
   void log_counts();
-  void log(LogEvent event) const { log_to(options_.log, std::move(event)); }
+  void log(const LogEvent& event) const { log_to(options_.log, event); }
   Status describe_stall(uint32_t workers);
 
   PoolOptions options_;
