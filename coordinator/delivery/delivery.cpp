@@ -123,8 +123,8 @@ std::vector<OutgoingMessage> Delivery::take_outgoing(size_t limit) {
       tell_delivered(*request, part.data.total);
     }
     pacer_.sent(part.bytes.size(), clock_.now());
-    parts.push_back({part.peer, Channel::kBulk, std::move(part.data), std::move(part.bytes)});
-    taken_.push_back(std::move(*request));
+    parts.push_back({part.peer, Channel::kBulk, part.data, std::move(part.bytes)});
+    taken_.push_back(*request);
   }
   return parts;
 }
@@ -155,7 +155,7 @@ void Delivery::not_sent(const OutgoingMessage& message, bool gone) {
   if (gone) {
     queue_.forget(message.peer);
   } else {
-    queue_.put_back(std::move(*request), clock_.now() + BulkQueue::kFullPause);
+    queue_.put_back(*request, clock_.now() + BulkQueue::kFullPause);
   }
   taken_.erase(request);
 }
