@@ -13,6 +13,7 @@
 //     FetchGrain --(bulk)----------------->            for every part of a grain that is missing;
 //          <------------------------------ BulkData    to other workers first, in the same words
 //     SourceReport ----------------------->            where the grains came from
+//     HealthReport ----------------------->            how much of its speed it lends, and why
 //     Residency -------------------------->            units that are ready to compute
 //          <------------------------------ Compute     one per layer and step, with all its rows
 //     Partial ---------------------------->            one answer to each
@@ -266,9 +267,24 @@ struct SourceReport {
   bool operator==(const SourceReport&) const = default;
 };
 
+// How much of its speed this worker lends at present, and why: the last one said holds.
+struct HealthReport {
+  static constexpr uint8_t kNoBattery = 255;  // or its charge is not known
+  static constexpr int16_t kNoThermometer = -1000;
+
+  uint64_t epoch = 0;
+  uint8_t share = 100;  // percent; 0: the work is to go to others, as soon as they are ready
+  std::string text;     // for people: why it is less than 100
+  uint8_t battery_percent = kNoBattery;
+  bool on_battery = false;
+  int16_t celsius = kNoThermometer;  // of the processor
+
+  bool operator==(const HealthReport&) const = default;
+};
+
 using Message = std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial,
                              Heartbeat, Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest,
-                             JoinAccept, Roster, SourceReport>;
+                             JoinAccept, Roster, SourceReport, HealthReport>;
 
 const char* message_name(const Message& message);
 

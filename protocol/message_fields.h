@@ -259,6 +259,17 @@ void visit(Visitor& v, As<Visitor, SourceReport>& m) {
   v(m.peers, WIRE_LIST(Peers), List{limits::kSourcesPerReport, "peers"});
 }
 
+template <class Visitor>
+void visit(Visitor& v, As<Visitor, HealthReport>& m) {
+  using W = wire::HealthReport;
+  v(m.epoch, WIRE(Epoch), Any{});
+  v(m.share, WIRE(Share), AtMost{100, "share"});
+  v(m.text, WIRE(Text), Text{"text"});
+  v(m.battery_percent, WIRE(BatteryPercent), Any{});
+  v(m.on_battery, WIRE(OnBattery), Any{});
+  v(m.celsius, WIRE(Celsius), Any{});
+}
+
 #undef WIRE
 #undef WIRE_LIST
 
@@ -293,6 +304,7 @@ VERB(JoinRequest, JOIN_REQUEST);
 VERB(JoinAccept, JOIN_ACCEPT);
 VERB(Roster, ROSTER);
 VERB(SourceReport, SOURCE_REPORT);
+VERB(HealthReport, HEALTH_REPORT);
 
 #undef VERB
 

@@ -17,7 +17,10 @@ PoolSession::PoolSession(const PoolAddress& address, WorkerContext& context)
       manifest_fetch_(address.signing_key, context.manifests, context.save_manifest, link_),
       delivery_(context.store, context.make_room, context.options.disk_bytes, link_),
       sources_(delivery_, context.options.model, link_),
-      answering_(context.compute, context.store, context.options, link_) {}
+      answering_(context.compute, context.store, context.options, link_),
+      health_(link_) {
+  health_.set(context.health);
+}
 
 void PoolSession::start() {
   greeting_.start();
@@ -153,6 +156,7 @@ void PoolSession::become_member() {
   sources_.ask_again();
   tick_sources();
   if (early) assign(*early);
+  health_.tell_again();
   request_grains();
   report();
 }
@@ -182,6 +186,11 @@ void PoolSession::on_roster(const Roster& roster) {
   request_grains();
 }
 
+void PoolSession::on_health() {
+  health_.set(context_.health);
+  report();
+}
+
 void PoolSession::on_grain_lost(const Digest& digest, const std::string& finding) {
   if (manifest_ == nullptr || delivery_.grain_lost(digest).empty()) return;
   if (!finding.empty()) {
@@ -203,6 +212,7 @@ void PoolSession::request_grains() {
 
 void PoolSession::report() {
   if (std::optional<uint64_t> epoch = member_epoch()) delivery_.report(*epoch);
+  health_.report(member_epoch());
 }
 
 void PoolSession::carry_on() {
@@ -230,6 +240,7 @@ TimePoint PoolSession::next_tick() const {
   if (!member_epoch()) return next;
   if (std::optional<TimePoint> due = delivery_.next_tick()) next = std::min(next, *due);
   if (std::optional<TimePoint> due = sources_.next_tick()) next = std::min(next, *due);
+  if (std::optional<TimePoint> due = health_.next_tick()) next = std::min(next, *due);
   return next;
 }
 

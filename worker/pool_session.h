@@ -9,6 +9,7 @@
 //   UnitDelivery    assignment, what is kept and ready, reports
 //   PoolSources     where grains come from                     takes from and gives to UnitDelivery
 //   Answering       requests, cache, answers
+//   HealthAccount   how much of its speed the worker lends
 //
 //   joining --JoinAccept--> greeting --Welcome--> fetching manifest --manifest--> member
 //                               ^                                                   |
@@ -21,6 +22,7 @@
 
 #include "worker/answering.h"
 #include "worker/greeting.h"
+#include "worker/health_account.h"
 #include "worker/manifest_fetch.h"
 #include "worker/pool_sources.h"
 #include "worker/worker_context.h"
@@ -42,6 +44,8 @@ class PoolSession {
   // The store has lost a grain: what people should read about it, or nothing.
   void on_grain_lost(const Digest& digest, const std::string& finding);
   void leave(const std::string& reason);  // says goodbye
+  // How much of its speed this worker lends has changed (WorkerContext::health).
+  void on_health();
   // We did not listen for a while (computing): silence until now proves nothing.
   void excuse_silence();
   // We were away: the same, and the coordinator has had no chance to answer us.
@@ -112,6 +116,7 @@ class PoolSession {
   UnitDelivery delivery_;
   PoolSources sources_;
   Answering answering_;
+  HealthAccount health_;
   bool memory_changed_ = false;
 };
 

@@ -23,6 +23,7 @@ struct WorkerContext {
   MakeRoom make_room;
   SaveManifest save_manifest;
   GrainServer server;
+  HealthReport health{};  // without an epoch
 };
 
 }  // namespace potluck

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "worker/duty_cycle.h"
 #include "worker/idle_scrub.h"
 #include "worker/pool_session.h"
 #include "worker/store_room.h"
@@ -98,6 +99,7 @@ struct WorkerCore::Impl {
 
   WorkerContext context;
   WorkTurns turns;
+  DutyCycle duty;
   const TimePoint started_at{context.clock.now()};
   TimePoint ticked_at{0};
   TimePoint busy_until{0};  // what was computed took so long; later than now only if simulated
@@ -188,11 +190,13 @@ void WorkerCore::Impl::compute() {
   // answered and nothing begun.
   for (TimePoint now = start; now >= busy_until; now = context.clock.now()) {
     answer_done();
-    PoolSession* session = now < end ? next_in_turn() : nullptr;
+    bool begins = now < end && now >= duty.rest_until();
+    PoolSession* session = begins ? next_in_turn() : nullptr;
     if (session == nullptr) return;
     Duration took = session->work(end - now);
     turns.took(session->coordinator(), took);
     busy_until = now + took;
+    duty.worked(std::max(busy_until, context.clock.now()), took);
   }
 }
 
@@ -226,7 +230,11 @@ Duration WorkerCore::Impl::block_time() const {
 std::optional<TimePoint> WorkerCore::Impl::next_block() const {
   if (!has_work()) return std::nullopt;
   TimePoint now = context.clock.now();
-  return busy_until <= now ? now : std::min(busy_until, ticked_at + kBlockTime);
+  if (busy_until > now) return std::min(busy_until, ticked_at + kBlockTime);
+  // What was computed is answered at once; a rest comes before the next block.
+  bool answers = std::any_of(sessions.begin(), sessions.end(),
+                             [](const auto& entry) { return entry.second->answering().done(); });
+  return answers ? now : std::max(now, duty.rest_until());
 }
 
 // A connection that one pool has opened serves another one as well: it will not be made again.
@@ -471,6 +479,13 @@ void WorkerCore::excuse_silence() {
 
 void WorkerCore::leave_all() {
   for (auto& [key, session] : impl_->sessions) session->leave("the worker has ended");
+  impl_->after_event();
+}
+
+void WorkerCore::set_health(const HealthReport& health) {
+  impl_->context.health = health;
+  impl_->duty.set_share(health.share);
+  for (auto& [key, session] : impl_->sessions) session->on_health();
   impl_->after_event();
 }
 

@@ -160,6 +160,9 @@ class WorkerCore {
   // We were away (a suspended machine): the silence of peers until now proves nothing.
   void excuse_silence();
   void leave_all();  // says goodbye
+  // How much of its speed the device lends from now on: coordinators are told, and the worker rests
+  // between blocks of work. The epoch means nothing here.
+  void set_health(const HealthReport& health);
 
   // What to do now, in order; empties the list.
   std::vector<WorkerAction> take_actions();

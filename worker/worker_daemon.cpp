@@ -42,9 +42,9 @@ constexpr Duration kFarewellTime = std::chrono::seconds(1);  // for goodbyes on 
 class WorkerDaemon final : private WorkerLinks {
  public:
   WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSettings& reader, Storage& storage,
-               const Clock& clock, const WorkerObserver& observer, const DeviceKeys& keys,
-               const KernelTable& kernels, std::unique_ptr<GrainStore> store,
-               std::unique_ptr<ModelCopy> model);
+               const Clock& clock, const SystemFiles& system, const WorkerObserver& observer,
+               const DeviceKeys& keys, const KernelTable& kernels,
+               std::unique_ptr<GrainStore> store, std::unique_ptr<ModelCopy> model);
 
   Status add_pools();
   Status run(const std::atomic<bool>& stop);
@@ -59,6 +59,7 @@ class WorkerDaemon final : private WorkerLinks {
   void admit(const std::set<PeerKey>& peers) override;
   void remember(const PoolAddress& pool);
   void report_status();
+  void watch_health();
   void observe(const Notice& what);
   void warn(std::string text, std::vector<LogField> fields) const;
 
@@ -75,6 +76,8 @@ class WorkerDaemon final : private WorkerLinks {
   std::optional<SimulatedLink> simulated_link_;
   WorkerCore core_;
   WorkerLoop loop_;
+  HealthWatch health_;
+  uint8_t share_ = 100;     // of its speed, as the user was told
   std::string serve_host_;  // empty: this worker serves no peers
   std::string serve_endpoint_;
   std::map<PeerKey, PoolAddress> addresses_;
@@ -136,9 +139,10 @@ std::optional<SimulatedLink> make_simulated_link(const WorkerDaemonOptions& opti
 }
 
 WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSettings& reader,
-                           Storage& storage, const Clock& clock, const WorkerObserver& observer,
-                           const DeviceKeys& keys, const KernelTable& kernels,
-                           std::unique_ptr<GrainStore> store, std::unique_ptr<ModelCopy> model)
+                           Storage& storage, const Clock& clock, const SystemFiles& system,
+                           const WorkerObserver& observer, const DeviceKeys& keys,
+                           const KernelTable& kernels, std::unique_ptr<GrainStore> store,
+                           std::unique_ptr<ModelCopy> model)
     : options_(options),
       clock_(clock),
       observer_(observer),
@@ -152,7 +156,8 @@ WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSetti
       core_(core_options(options, reader, kernels, clock, model_.get()), *store_, kernels, threads_,
             clock, &manifests_),
       loop_(core_, simulated_link_ ? static_cast<Transport&>(*simulated_link_) : transport_, *this,
-            clock, [this](const Notice& what) { observe(what); }) {}
+            clock, [this](const Notice& what) { observe(what); }),
+      health_(options.health, system, clock) {}
 
 Status WorkerDaemon::add_pools() {
   std::vector<PoolAddress> pools;
@@ -234,6 +239,7 @@ Status WorkerDaemon::run(const std::atomic<bool>& stop) {
       if (!last_end_ || last_end_->orderly) return {};
       return Error{ErrorCode::kRefused, last_end_->text};
     }
+    watch_health();
     loop_.turn(kTurn);
     report_status();
   }
@@ -288,6 +294,19 @@ void WorkerDaemon::remember(const PoolAddress& pool) {
        {{"coordinator", pool.coordinator.brief()}, {"reason", saved.error().message}});
 }
 
+void WorkerDaemon::watch_health() {
+  const std::optional<HealthReport> health = health_.look();
+  if (!health) return;
+  core_.set_health(*health);
+  if (health->share == std::exchange(share_, health->share)) return;
+  std::string text = fmt::format("lends {} % of its speed{}{}", health->share,
+                                 health->text.empty() ? "" : ": ", health->text);
+  log_to(observer_.log, {LogLevel::kInfo,
+                         kComponent,
+                         std::move(text),
+                         {{"share", int64_t{health->share}}, {"reason", health->text}}});
+}
+
 void WorkerDaemon::observe(const Notice& what) {
   if (what.fatal) last_end_ = what;
   LogEvent event{what.level, kComponent, fmt::format("{}: {}", what.coordinator.brief(), what.text),
@@ -317,7 +336,8 @@ void WorkerDaemon::report_status() {
 }
 
 Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
-            Entropy& entropy, const WorkerObserver& observer, const std::atomic<bool>& stop) {
+            Entropy& entropy, const SystemFiles& system, const WorkerObserver& observer,
+            const std::atomic<bool>& stop) {
   if (options.threads < 1 || options.threads > static_cast<int>(limits::kThreads)) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("--threads {}: expected 1 to {}", options.threads, limits::kThreads)};
@@ -346,7 +366,7 @@ Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& c
     if (!opened) return opened.error();
     model = std::move(*opened);
   }
-  WorkerDaemon daemon(options, *reader, storage, clock, observer, *keys, **kernels,
+  WorkerDaemon daemon(options, *reader, storage, clock, system, observer, *keys, **kernels,
                       std::move(*store), std::move(model));
   if (Status added = daemon.add_pools(); !added) return added;
   return daemon.run(stop);
@@ -355,9 +375,10 @@ Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& c
 }  // namespace
 
 Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
-                  Entropy& entropy, const WorkerObserver& observer, const std::atomic<bool>& stop) {
-  return guard_memory("the worker",
-                      [&] { return work(options, storage, clock, entropy, observer, stop); });
+                  Entropy& entropy, const SystemFiles& system, const WorkerObserver& observer,
+                  const std::atomic<bool>& stop) {
+  return guard_memory(
+      "the worker", [&] { return work(options, storage, clock, entropy, system, observer, stop); });
 }
 
 }  // namespace potluck

@@ -10,6 +10,7 @@
 #include "engine/base/log_sink.h"
 #include "engine/base/random.h"
 #include "protocol/simulated_link.h"
+#include "worker/health_watch.h"
 #include "worker/worker_core.h"
 
 namespace potluck {
@@ -35,6 +36,7 @@ struct WorkerDaemonOptions {
   // As if behind such a link, with a processor so many times slower; for tests and demos.
   std::optional<LinkSpec> simulated_link;
   double simulated_compute = 1;
+  HealthOptions health;
 };
 
 // Told what happens; never called from another thread than run_worker()'s. Either may be empty.
@@ -47,6 +49,7 @@ struct WorkerObserver {
 // Runs until `stop` becomes true, until the last coordinator has ended, or until no pool is left
 // that wants this worker (an error then says why: refused, expired, unknown key).
 Status run_worker(const WorkerDaemonOptions& options, Storage& storage, const Clock& clock,
-                  Entropy& entropy, const WorkerObserver& observer, const std::atomic<bool>& stop);
+                  Entropy& entropy, const SystemFiles& system, const WorkerObserver& observer,
+                  const std::atomic<bool>& stop);
 
 }  // namespace potluck

@@ -7,6 +7,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/health_flags.h"
 #include "coordinator/cli/json_text.h"
 #include "engine/base/limits.h"
 #include "worker/worker_daemon.h"
@@ -35,6 +36,7 @@ struct JoinFlags {
   bool quiet = false;
   LogFlags log;
   DeviceFlags device;
+  HealthFlags health;
 };
 
 std::string host_name() {
@@ -90,6 +92,9 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environ
   options.reader = device->reader;
   options.simulated_link = device->simulated_link;
   options.simulated_compute = device->simulated_compute;
+  Result<HealthOptions> health = health_options(flags.health);
+  if (!health) return health.error();
+  options.health = *health;
   options.listen = flags.listen;
   options.model_path = flags.model;
   if (!flags.serve_rate.empty()) {
@@ -130,8 +135,8 @@ Status join(const JoinFlags& flags, const Environment& environment) {
                               format_bytes(options->ram_bytes), format_bytes(options->disk_bytes)));
   nlohmann::json simulated = describe_simulation(*device_options(flags.device));
   if (!simulated.is_null()) terminal.notice("simulates a slower device: " + json_text(simulated));
-  return run_worker(*options, environment.storage, environment.clock, environment.entropy, observer,
-                    environment.stop.requested());
+  return run_worker(*options, environment.storage, environment.clock, environment.entropy,
+                    environment.system, observer, environment.stop.requested());
 }
 
 }  // namespace
@@ -171,6 +176,7 @@ Command add_join(CLI::App& app, Environment& environment) {
       .envname("POTLUCK_MODEL");
   add_switch(parser, "--no-remember", &flags->no_remember, "forget the pool when it ends");
   add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");
+  add_health_flags(parser, &flags->health);
   add_log_flags(parser, &flags->log);
   add_device_flags(parser, &flags->device);
   return {parser, [flags, &environment] { return join(*flags, environment); }};

@@ -29,6 +29,12 @@ void print_sources(const nlohmann::json& fetched, Output& out) {
   if (!line.empty()) out.line("       fetched from:" + line);
 }
 
+void print_health(const nlohmann::json& health, Output& out) {
+  std::string reason = text_field(health, "reason", "");
+  const int64_t share = whole_field(health, "share_percent");
+  if (!reason.empty()) out.line(fmt::format("       lends {} % of its speed: {}", share, reason));
+}
+
 // The file may be from another version of this program: what is missing counts as 0 or "?".
 void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds, Output& out) {
   out.line(
@@ -43,6 +49,7 @@ void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds
                          whole_field(worker, "units_ready"), whole_field(worker, "units_assigned"),
                          text_field(worker, "software", "?")));
     print_sources(object_field(worker, "fetched"), out);
+    print_health(object_field(worker, "health"), out);
   }
 }
 

@@ -32,6 +32,17 @@ nlohmann::json describe_sources(const ClusterState& cluster, const SourceRecord&
           {"peers", peers}};
 }
 
+nlohmann::json describe_health(const WorkerHealth& health) {
+  nlohmann::json described = {{"share_percent", health.share},
+                              {"reason", health.reason},
+                              {"on_battery", health.on_battery},
+                              {"battery_percent", nullptr},
+                              {"celsius", nullptr}};
+  if (health.battery_percent) described["battery_percent"] = *health.battery_percent;
+  if (health.celsius) described["celsius"] = *health.celsius;
+  return described;
+}
+
 nlohmann::json describe_worker(const ClusterState& cluster, const PeerKey& key,
                                const WorkerRecord& worker) {
   return {{"number", worker.number},
@@ -43,6 +54,7 @@ nlohmann::json describe_worker(const ClusterState& cluster, const PeerKey& key,
           {"units_assigned", worker.assigned.size()},
           {"units_ready", worker.ready.size()},
           {"serves_at", worker.bulk_endpoint},
+          {"health", describe_health(worker.health)},
           {"fetched", describe_sources(cluster, worker.sources)},
           {"accused_of_wrong_bytes_by", cluster.accusers(key)}};
 }

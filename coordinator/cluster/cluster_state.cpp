@@ -60,6 +60,7 @@ void ClusterState::on_event(const WorkerJoined& event) {
   // offers is all there is to go by.
   record.room_bytes = ~uint64_t{0};
   record.bulk_endpoint = event.bulk_endpoint;
+  record.health = {};  // until it says so
 }
 
 void ClusterState::on_event(const WorkerLost& event) {
@@ -123,6 +124,11 @@ void ClusterState::on_event(const SourcesReported& event) {
   if (found == workers_.end()) return;
   found->second.sources = {event.coordinator_bytes, event.file_bytes, event.peer_bytes,
                            event.accused};
+}
+
+void ClusterState::on_event(const HealthReported& event) {
+  auto found = workers_.find(event.key);
+  if (found != workers_.end()) found->second.health = event.health;
 }
 
 void ClusterState::forget_ready(const PeerKey& key, WorkerRecord& record) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -59,8 +60,22 @@ struct SourcesReported {
   std::map<PeerKey, uint64_t> peer_bytes;
   std::set<PeerKey> accused;  // peers that sent it something else than the grains it had asked for
 };
+// How much of its speed a worker lends at present, and why.
+struct WorkerHealth {
+  uint8_t share = 100;  // percent; 0: the work is to go to others
+  std::string reason;   // for people; may be empty
+  std::optional<uint8_t> battery_percent;
+  bool on_battery = false;
+  std::optional<int16_t> celsius;  // of the processor
+
+  bool operator==(const WorkerHealth&) const = default;
+};
+struct HealthReported {
+  PeerKey key;
+  WorkerHealth health;
+};
 using ClusterEvent = std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost,
-                                  RoomReported, SourcesReported>;
+                                  RoomReported, SourcesReported, HealthReported>;
 
 struct SourceRecord {
   uint64_t coordinator_bytes = 0;
@@ -83,6 +98,7 @@ struct WorkerRecord {
   std::set<UnitId> ready;  // a subset of assigned
   std::string bulk_endpoint;
   SourceRecord sources;
+  WorkerHealth health;
 
   bool operator==(const WorkerRecord&) const = default;
 };
@@ -119,6 +135,7 @@ class ClusterState {
   void on_event(const UnitsLost& event);
   void on_event(const RoomReported& event);
   void on_event(const SourcesReported& event);
+  void on_event(const HealthReported& event);
   void forget_ready(const PeerKey& key, WorkerRecord& record);
   // Keys in order of the workers' numbers.
   using KeysByUnit = std::unordered_map<UnitId, std::vector<PeerKey>>;

@@ -49,7 +49,8 @@ bool Membership::on_message(const PeerKey& from, Channel channel, const Message&
   bool ours =
       join || std::holds_alternative<Hello>(message) ||
       std::holds_alternative<Residency>(message) || std::holds_alternative<SourceReport>(message) ||
-      std::holds_alternative<Heartbeat>(message) || std::holds_alternative<Goodbye>(message);
+      std::holds_alternative<HealthReport>(message) || std::holds_alternative<Heartbeat>(message) ||
+      std::holds_alternative<Goodbye>(message);
   if (!ours) return false;
   // Strangers can reach the join channel: no other verb may be taken from it.
   if (channel != (join ? Channel::kJoin : Channel::kCompute)) {
@@ -78,6 +79,8 @@ void Membership::on_member_message(const PeerKey& from, const Message& message) 
     update_residency(from, *residency);
   } else if (const auto* report = std::get_if<SourceReport>(&message)) {
     update_sources(from, *report);
+  } else if (const auto* health = std::get_if<HealthReport>(&message)) {
+    update_health(from, *health);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
     // A beat that wants an answer is the worker's own, and its number means nothing to the outbox.
     if (!heartbeat->reply_wanted) outbox_.on_answered(from, heartbeat->sequence);
@@ -309,6 +312,23 @@ void Membership::update_sources(const PeerKey& from, const SourceReport& report)
                  LogLevel::kWarning, {{"worker", from.brief()}, {"accused", peer.brief()}});
   }
   state_.apply(std::move(event));
+}
+
+void Membership::update_health(const PeerKey& from, const HealthReport& report) {
+  if (report.epoch != options_.epoch) {
+    nudge(from);
+    return;
+  }
+  WorkerHealth health{
+      report.share, clean_text(report.text, kReasonBytes), {}, report.on_battery, {}};
+  if (report.battery_percent <= 100) health.battery_percent = report.battery_percent;
+  if (report.celsius != HealthReport::kNoThermometer) health.celsius = report.celsius;
+  if (health.share != state_.worker(from)->health.share) {
+    notices_.add(fmt::format("{} lends {} % of its speed{}{}", state_.describe(from), health.share,
+                             health.reason.empty() ? "" : ": ", health.reason),
+                 LogLevel::kInfo, {{"worker", from.brief()}, {"share", int64_t{health.share}}});
+  }
+  state_.apply(HealthReported{from, std::move(health)});
 }
 
 void Membership::answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat) {

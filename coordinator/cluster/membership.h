@@ -52,9 +52,9 @@ class Membership {
   Membership(MembershipOptions options, const Manifest& manifest, AllowList& allow_list,
              InvitationBook& invitations, const Clock& clock);
 
-  // Hello, Residency, SourceReport, Heartbeat, Goodbye on the compute channel, JoinRequest on the
-  // join channel; another one of these six elsewhere is refused. Returns false if the message was
-  // not for us.
+  // Hello, Residency, SourceReport, HealthReport, Heartbeat, Goodbye on the compute channel,
+  // JoinRequest on the join channel; one of these elsewhere is refused. Returns false if the
+  // message was not for us.
   bool on_message(const PeerKey& from, Channel channel, const Message& message);
   // Any message at all came from this peer. A key that we allow but do not count as a member gets a
   // heartbeat of epoch 0, so that it says Hello again: we were restarted, or had given it up.
@@ -113,6 +113,7 @@ class Membership {
   void update_residency(const PeerKey& from, const Residency& residency);
   void update_room(const PeerKey& from, uint64_t room_bytes);
   void update_sources(const PeerKey& from, const SourceReport& report);
+  void update_health(const PeerKey& from, const HealthReport& report);
   void answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat);
   void nudge(const PeerKey& peer);
   void lose(const std::vector<Loss>& losses);

@@ -29,13 +29,14 @@ void Distribution::list_units(uint32_t layer, uint32_t slices, std::span<const R
   }
 }
 
-// The first of those with the fewest calls: holders are in order of their number.
+// The first of those with the least burden: holders are in order of their number.
 int32_t Distribution::choose(const HolderView& view, const Unit& unit) {
   int32_t best = kNobody;
   for (const PeerKey& holder : view.cluster.holders(unit.id)) {
     size_t share = share_of(view, holder);
     if (!shares_[share].usable) continue;
-    if (best >= 0 && shares_[share].load >= shares_[static_cast<size_t>(best)].load) continue;
+    const uint64_t burden = shares_[share].burden();
+    if (best >= 0 && burden >= shares_[static_cast<size_t>(best)].burden()) continue;
     best = static_cast<int32_t>(share);
   }
   // Greedy, in the order of the calls: replicas then share a batch about evenly, and the choice is
@@ -52,6 +53,8 @@ size_t Distribution::share_of(const HolderView& view, const PeerKey& worker) {
   Share& share = shares_[shares_used_];
   share.worker = worker;
   share.usable = is_usable(view, worker);
+  const WorkerRecord* record = view.cluster.worker(worker);
+  share.health = record == nullptr ? 100 : record->health.share;
   share.load = 0;
   share.calls.clear();
   return shares_used_++;

@@ -24,6 +24,9 @@ struct HolderView {
 // Who is asked for what. Plain value.
 class Distribution {
  public:
+  static constexpr int32_t kNobody = -1;
+  static constexpr uint64_t kLast = uint64_t{1} << 32;  // more calls than a batch has
+
   // Calls for one worker; none if it holds units but was not chosen for any.
   struct Share {
     PeerKey worker;
@@ -31,7 +34,12 @@ class Distribution {
 
     // While the choice is made.
     bool usable = false;
-    uint64_t load = 0;  // calls of its units
+    uint8_t health = 100;  // percent of its speed that the worker lends
+    uint64_t load = 0;     // calls of its units
+
+    // The calls it has, as if it were healthy: one that lends half of its speed gets half as many.
+    // A worker that lends nothing comes after all others.
+    uint64_t burden() const { return health == 0 ? kLast + load : load * 100 / health; }
   };
   // One unit, with all rows that need it.
   struct Unit {
@@ -39,7 +47,6 @@ class Distribution {
     uint32_t calls = 0;
     int32_t share = kNobody;  // index into shares()
   };
-  static constexpr int32_t kNobody = -1;
 
   // The calls may be moved out.
   std::span<Share> shares() { return {shares_.data(), shares_used_}; }
@@ -66,7 +73,8 @@ class Distribution {
 };
 
 // One holder for all rows of a unit, so that the unit is read once: the usable one that has the
-// fewest calls so far, and among equals the one with the lowest number. `memory` is any
+// fewest calls so far for what it lends of its speed, and among equals the one with the lowest
+// number. `memory` is any
 // distribution that is needed no more: its memory is used again, what it says does not matter.
 Distribution choose_holders(const HolderView& view, uint32_t layer, std::span<const RowCall> calls,
                             Distribution memory = {});

@@ -103,6 +103,7 @@ Status LocalWorkers::start(const std::string& token) {
                                       "join",
                                       "--quiet",
                                       "--no-remember",
+                                      "--ignore-health",  // the user of this device waits for it
                                       "--store",
                                       *store,
                                       "--ram",

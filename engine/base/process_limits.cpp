@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <thread>
 #include <vector>
 
 #include <fmt/format.h>
-#include <sys/sysinfo.h>
 
 #include "engine/base/bytes.h"
 #include "engine/base/limits.h"
@@ -17,33 +15,9 @@
 namespace potluck {
 namespace {
 
-constexpr size_t kMostBytes = 1 * kMiB;
 constexpr size_t kLongestGroup = 4096;            // characters; no path of the system is longer
 constexpr uint64_t kNoLimit = uint64_t{1} << 62;  // version 1 says 2^63 less a page
 constexpr const char* kMemoryInformation = "/proc/meminfo";
-
-class RealFiles final : public SystemFiles {
- public:
-  std::optional<std::string> read(const std::string& path) const override {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return path == kMemoryInformation ? without_proc() : std::nullopt;
-    // Files of /proc report a size of 0: read until they end, or as much as is sensible.
-    std::string content(kMostBytes, '\0');
-    file.read(content.data(), static_cast<std::streamsize>(content.size()));
-    content.resize(static_cast<size_t>(file.gcount()));
-    return content;
-  }
-
- private:
-  // Where /proc is not mounted, sysinfo() still gives the two figures that matter.
-  static std::optional<std::string> without_proc() {
-    struct sysinfo info = {};
-    if (sysinfo(&info) != 0) return std::nullopt;
-    uint64_t unit = info.mem_unit;
-    return fmt::format("MemTotal: {} kB\nMemAvailable: {} kB\n", info.totalram * unit / kKiB,
-                       (info.freeram + info.bufferram) * unit / kKiB);
-  }
-};
 
 uint64_t saturated_product(uint64_t a, uint64_t b) {
   uint64_t product = 0;
@@ -334,11 +308,6 @@ void consider_affinity(const SystemFiles& files, ProcessLimits* found) {
 }
 
 }  // namespace
-
-const SystemFiles& system_files() {
-  static const RealFiles files;
-  return files;
-}
 
 ProcessLimits process_limits(const SystemFiles& files) {
   ProcessLimits found;

@@ -9,17 +9,9 @@
 #include <string>
 #include <string_view>
 
+#include "engine/base/system_files.h"
+
 namespace potluck {
-
-// Reads files that have no size of their own, such as those of /proc and /sys.
-class SystemFiles {
- public:
-  virtual ~SystemFiles() = default;
-  // The content, cut off at 1 MiB; nothing if the file cannot be read.
-  virtual std::optional<std::string> read(const std::string& path) const = 0;
-};
-
-const SystemFiles& system_files();
 
 inline constexpr const char* kAddressSpaceLimit = "ulimit -v";
 

@@ -35,6 +35,7 @@ struct Header {
     # Compute channel again: delivery from worker to worker.
     roster        @14 :Roster;
     sourceReport  @15 :SourceReport;
+    healthReport  @16 :HealthReport;
   }
 }
 
@@ -232,4 +233,15 @@ struct PeerSource {
   key   @0 :Data;    # 32 bytes
   bytes @1 :UInt64;
   bad   @2 :Bool;    # it sent bytes that were not those of the grain that was asked for
+}
+
+# How much of its speed a worker lends at present, and why: the last one said holds. Sent when it has
+# changed and after every Welcome.
+struct HealthReport {
+  epoch          @0 :UInt64;
+  share          @1 :UInt8;          # percent; 0: the work is to go to others, as soon as they are ready
+  text           @2 :Text;           # for people: why it is less than 100
+  batteryPercent @3 :UInt8 = 255;    # 255: no battery, or not known
+  onBattery      @4 :Bool;
+  celsius        @5 :Int16 = -1000;  # of the processor; -1000: not known
 }

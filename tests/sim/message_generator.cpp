@@ -244,6 +244,13 @@ Message MessageGenerator::source_report() {
   return report;
 }
 
+Message MessageGenerator::health_report() {
+  HealthReport report{epoch(), static_cast<uint8_t>(pick(101)), text(), {}, one_in(2), {}};
+  report.battery_percent = static_cast<uint8_t>(pick(256));
+  report.celsius = static_cast<int16_t>(near(50));
+  return report;
+}
+
 Compute MessageGenerator::valid_compute(const ManifestLayer& of) {
   Compute request;
   request.work = {epoch(), wrong() ? near(next_request_) : next_request_++, of.layer, 0};
@@ -475,6 +482,8 @@ Said MessageGenerator::make(size_t kind) {
       return {roster(), {}};
     case kind_of<SourceReport>():
       return {source_report(), {}};
+    case kind_of<HealthReport>():
+      return {health_report(), {}};
     default:
       CHECK(false && "a kind of message without a case");
   }

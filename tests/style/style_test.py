@@ -51,7 +51,7 @@ SEAMS = {
         re.compile(r"std::[io]?fstream|\bfopen\(|[^_.>\w]::open\(|\bopenat\("),
         {
             "engine/base/storage.cpp",
-            "engine/base/process_limits.cpp",  # /proc, whose files have no size
+            "engine/base/system_files.cpp",  # /proc, whose files have no size
             "coordinator/runtime/local_workers.cpp",  # /dev/null between fork() and exec()
             "coordinator/cli/standard_streams.cpp",  # /dev/null before there is a Storage
             "coordinator/cli/log_file.cpp",  # appends beside other programs, also to devices

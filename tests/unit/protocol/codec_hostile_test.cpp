@@ -422,6 +422,12 @@ TEST(CodecHostile, SourceReportsOutOfRange) {
   });
 }
 
+TEST(CodecHostile, AShareIsAPercentage) {
+  for (const uint8_t share : {uint8_t{101}, uint8_t{255}}) {
+    expect_field_refused("share", kLimit, [=](Root r) { r.initHealthReport().setShare(share); });
+  }
+}
+
 TEST(CodecHostile, TextThatATerminalWouldObeyIsCleaned) {
   auto decoded = decode_header(header_of([](Root r) {
     r.initGoodbye().setText("a\x1b[2J\n\x7f\xff\xc0\x80\xed\xa0\x80\xc2\x9b\xc3\xa9");
@@ -445,10 +451,12 @@ TEST(CodecHostile, TwoSegmentsAreRefused) {
 TEST(CodecHostile, VerbsOfTheFutureAreRefused) {
   ByteVector header = encode_header(Heartbeat{});
   // Words: prefix, root pointer, then the struct whose first 16 bits are the verb.
-  store(header.data() + 16, uint16_t{16});
+  constexpr uint16_t kNext = std::variant_size_v<Message>;
+  store(header.data() + 16, kNext);
   auto decoded = decode_header(header);
   ASSERT_FALSE(decoded.ok());
-  EXPECT_NE(decoded.error().message.find("unknown verb 16"), std::string::npos);
+  EXPECT_NE(decoded.error().message.find("unknown verb " + std::to_string(kNext)),
+            std::string::npos);
 }
 
 }  // namespace

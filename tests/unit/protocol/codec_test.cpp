@@ -43,6 +43,7 @@ TEST(Codec, HeadersOfAnyLengthAreOneSegment) {
              JoinRequest{{}, text},
              Roster{1, 2, std::vector<RosterPeer>(n, {{}, "", text})},
              SourceReport{1, 2, 3, std::vector<PeerSource>(n)},
+             HealthReport{1, 50, text},
          }) {
       SCOPED_TRACE(message_name(message) + std::to_string(n));
       auto decoded = decode_header(encode_header(message));

@@ -199,6 +199,9 @@ bool fits(const Roster& m) {
 bool fits(const SourceReport& m) {
   return m.peers.size() <= limits::kSourcesPerReport;
 }
+bool fits(const HealthReport& m) {
+  return m.share <= 100 && m.text.size() <= limits::kTextBytes;
+}
 
 void add_peer_delivery(std::vector<Message>& list) {
   auto key = [](uint8_t first) { return PeerKey{filled<std::array<uint8_t, 32>>(first)}; };
@@ -223,6 +226,9 @@ void add_peer_delivery(std::vector<Message>& list) {
   SourceReport most{kMax64, kMax64, kMax64, {}};
   most.peers.assign(limits::kSourcesPerReport, {key(9), kMax64, true});
   list.emplace_back(most);
+  list.emplace_back(HealthReport{});
+  list.emplace_back(HealthReport{kMax64, 25, "its battery is at 12 %", 12, true, -40});
+  list.emplace_back(HealthReport{1, 0, std::string(limits::kTextBytes, 'n'), 254, false, 32767});
 }
 
 }  // namespace

@@ -52,6 +52,9 @@ inline constexpr WireDigest kWireDigests[] = {
     {"SourceReport", "116176c5c5d640eea6f7a166f9815030fd9d26ffd80aa2c5335abd13a4001cf0"},
     {"SourceReport", "d1a9375fb69c43153fc1d26d21e8c6657ebcf5c5e280991fc8d43084b71a29c2"},
     {"SourceReport", "4ece8c9fb6113d198cff8f21e32166450c82ca0c338fb3a472331f7ead1a45f7"},
+    {"HealthReport", "51b29913165b197a35e1e738ba3fd68777224c98d5b3c27dbef09af59d5f9d76"},
+    {"HealthReport", "4a90354805ae780fe99181bce94139927e636bc37bdb7c85c3f60a1ef38ee4b0"},
+    {"HealthReport", "a204062d927ec214836ab40040f01de94aabb5b7f882f370c68230ec1c6b8155"},
 };
 
 }  // namespace potluck::test

@@ -162,7 +162,7 @@ class WorkerThread {
     observer.status = [this](const MembershipStatus& status) { last_status_ = status; };
     SystemClock clock;
     SystemEntropy entropy;
-    result_ = run_worker(options_, storage_, clock, entropy, observer, stop_);
+    result_ = run_worker(options_, storage_, clock, entropy, system_files(), observer, stop_);
     ended_.store(true);
   }
 

@@ -202,6 +202,24 @@ TEST_F(MembershipTest, AnAssignmentNamesThoseWhoHaveTheUnits) {
   }
 }
 
+TEST_F(MembershipTest, HealthIsShownUntilTheWorkerStartsAnew) {
+  for (uint8_t number : kThree) join(number);
+  membership_->take_notices();
+  const WorkerHealth& health = membership_->state().worker(peer(1))->health;
+  EXPECT_EQ(health, WorkerHealth{});
+  tell(1, HealthReport{kEpoch + 1, 10, "of another life", 5, true, 20});
+  EXPECT_EQ(health, WorkerHealth{});
+  tell(1, HealthReport{kEpoch, 25, "its battery is at 20 %", 20, true, -1000});
+  EXPECT_EQ(health, (WorkerHealth{25, "its battery is at 20 %", 20, true, std::nullopt}));
+  EXPECT_TRUE(any_contains(membership_->take_notices(), "lends 25 % of its speed: its battery"));
+  tell(1, HealthReport{kEpoch, 25, "its battery is at 19 %", 200, true, 55});
+  EXPECT_EQ(health, (WorkerHealth{25, "its battery is at 19 %", std::nullopt, true, 55}));
+  EXPECT_TRUE(membership_->take_notices().empty());  // the share is the same
+  pause();
+  tell(1, hello(1));
+  EXPECT_EQ(membership_->state().worker(peer(1))->health, WorkerHealth{});
+}
+
 TEST_F(MembershipTest, SourcesAreShownAndNobodyIsBannedForThem) {
   for (uint8_t number : kThree) join(number);
   membership_->take_notices();

@@ -63,6 +63,21 @@ TEST(HolderChoice, CallsGoToTheHolderInTheirOrder) {
   EXPECT_EQ(chosen.units()[0].calls, 2u);
 }
 
+TEST(HolderChoice, AWorkerThatLendsLessGetsLess) {
+  Pool pool;
+  const std::vector<uint16_t> all = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  pool.add(1, all);
+  pool.add(2, all);
+  pool.cluster.apply(HealthReported{peer(1), {50, "", {}, false, {}}});
+  RowCalls calls = calls_of({all});
+  EXPECT_EQ(share_of(choose_holders(pool.view(), kLayer, calls), 1).size(), 3u);
+  pool.cluster.apply(HealthReported{peer(1), {0, "", {}, true, {}}});
+  EXPECT_EQ(share_of(choose_holders(pool.view(), kLayer, calls), 2).size(), 9u);
+  pool.add(1, {10});  // what it alone holds is asked of it all the same
+  RowCalls its_own = calls_of({{10}});
+  EXPECT_EQ(share_of(choose_holders(pool.view(), kLayer, its_own), 1).size(), 1u);
+}
+
 TEST(HolderChoice, WhatNobodyHoldsInThisLayerIsLeftOver) {
   Pool pool;
   pool.add(1, {0});

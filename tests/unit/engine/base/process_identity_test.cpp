@@ -2,26 +2,18 @@
 // means.
 #include "engine/base/process_identity.h"
 
-#include <map>
-
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/descriptor_limit.h"
+#include "tests/support/sample_files.h"
 
 namespace potluck {
 namespace {
 
-class SampleFiles final : public SystemFiles {
- public:
-  std::map<std::string, std::string> files;
-  std::optional<std::string> read(const std::string& path) const override {
-    auto found = files.find(path);
-    return found == files.end() ? std::nullopt : std::optional(found->second);
-  }
-};
+using test::SampleFiles;
 
 std::string stat_line(const std::string& name, const std::string& state, const std::string& start) {
   std::string line = "42 (" + name + ") " + state;

@@ -2,30 +2,20 @@
 // every kind of limit.
 #include "engine/base/process_limits.h"
 
-#include <map>
-
 #include <gtest/gtest.h>
 
 #include "engine/base/bytes.h"
 #include "engine/base/limits.h"
 #include "engine/base/random.h"
+#include "tests/support/sample_files.h"
 
 namespace potluck {
 namespace {
 
-class FakeFiles final : public SystemFiles {
- public:
-  std::map<std::string, std::string> files;
+using test::SampleFiles;
 
-  std::optional<std::string> read(const std::string& path) const override {
-    auto found = files.find(path);
-    if (found == files.end()) return std::nullopt;
-    return found->second;
-  }
-};
-
-FakeFiles machine() {
-  FakeFiles fake;
+SampleFiles machine() {
+  SampleFiles fake;
   fake.files["/proc/meminfo"] =
       "MemTotal:       24000000 kB\nMemFree:         1000 kB\nMemAvailable:    2000000 kB\n";
   fake.files["/proc/self/status"] =
@@ -46,7 +36,7 @@ TEST(ProcessLimits, AreTheMachines) {
 }
 
 TEST(ProcessLimits, AreUnknownWithoutFiles) {
-  ProcessLimits limits = process_limits(FakeFiles());
+  ProcessLimits limits = process_limits(SampleFiles());
   for (const MemoryBound& bound : {limits.available, limits.total}) {
     EXPECT_EQ(bound.bytes, UINT64_MAX);
     EXPECT_EQ(bound.source, "");
@@ -57,7 +47,7 @@ TEST(ProcessLimits, AreUnknownWithoutFiles) {
 }
 
 TEST(ProcessLimits, CountTheGroupsOfVersion2) {
-  FakeFiles fake = machine();
+  SampleFiles fake = machine();
   fake.files["/proc/self/cgroup"] = "0::/user/app\n";
   fake.files["/sys/fs/cgroup/user/app/memory.max"] = "max\n";
   fake.files["/sys/fs/cgroup/user/app/memory.current"] = "500\n";
@@ -77,7 +67,7 @@ TEST(ProcessLimits, CountTheGroupsOfVersion2) {
 }
 
 TEST(ProcessLimits, CountTheGroupsOfVersion1) {
-  FakeFiles fake = machine();
+  SampleFiles fake = machine();
   fake.files["/proc/self/cgroup"] =
       "12:cpu,cpuacct:/elsewhere\n7:memory:/small\n1:name=systemd:/x\n0::/ignored\n";
   fake.files["/sys/fs/cgroup/memory/small/memory.limit_in_bytes"] = "800000\n";
@@ -97,7 +87,7 @@ TEST(ProcessLimits, CountTheGroupsOfVersion1) {
 
 // Version 1 for memory, version 2 for the rest, mounted in unusual places.
 TEST(ProcessLimits, FindTheGroupsWhereverTheyAreMounted) {
-  FakeFiles fake = machine();
+  SampleFiles fake = machine();
   fake.files["/proc/self/cgroup"] = "4:memory:/a/b\n2:cpu,cpuacct:/a\n0::/a\n";
   fake.files["/proc/self/mountinfo"] =
       "35 31 0:32 / /odd\\040place rw,relatime shared:7 - cgroup cgroup rw,memory\n"
@@ -117,7 +107,7 @@ TEST(ProcessLimits, FindTheGroupsWhereverTheyAreMounted) {
 
 // In a container the path may be the host's, of which only a part is mounted.
 TEST(ProcessLimits, KnowContainers) {
-  FakeFiles fake = machine();
+  SampleFiles fake = machine();
   fake.files["/proc/self/cgroup"] = "0::/docker/abc/def\n";
   fake.files["/sys/fs/cgroup/memory.max"] = "4096\n";
   fake.files["/sys/fs/cgroup/memory.current"] = "5000\n";
@@ -136,7 +126,7 @@ TEST(ProcessLimits, KnowContainers) {
 }
 
 TEST(ProcessLimits, CountResourceLimits) {
-  FakeFiles fake = machine();
+  SampleFiles fake = machine();
   fake.files["/proc/self/limits"] =
       "Limit                     Soft Limit           Hard Limit           Units     \n"
       "Max data size             unlimited            unlimited            bytes     \n"
@@ -152,7 +142,7 @@ TEST(ProcessLimits, CountResourceLimits) {
 }
 
 TEST(ProcessLimits, CountTheCommitLimitWhereItHolds) {
-  FakeFiles fake = machine();
+  SampleFiles fake = machine();
   fake.files["/proc/meminfo"] += "CommitLimit: 1000 kB\nCommitted_AS: 400 kB\n";
   fake.files["/proc/sys/vm/overcommit_memory"] = "0\n";
   EXPECT_EQ(available(fake).source, "/proc/meminfo");
@@ -173,7 +163,7 @@ TEST(ProcessLimits, CountProcessors) {
         Case{"3", "200000 100000", 1}, Case{"0-7", "0 100000", 8}, Case{"0-7", "50000", 1},
         Case{"0-7", "50000 0", 8}, Case{"7-0", "250000 100000", 3}, Case{"many", "none", 0},
         Case{"0-99999999999999999999", "max", UINT32_MAX}}) {
-    FakeFiles fake;
+    SampleFiles fake;
     fake.files["/proc/self/status"] = std::string("Cpus_allowed_list:\t") + c.allowed + "\n";
     fake.files["/proc/self/cgroup"] = "0::/\n";
     fake.files["/sys/fs/cgroup/cpu.max"] = c.quota;
@@ -185,7 +175,7 @@ TEST(ProcessLimits, CountProcessors) {
 }
 
 TEST(ProcessLimits, VersionOneSaysMinusOneForNoQuota) {
-  FakeFiles fake = machine();
+  SampleFiles fake = machine();
   fake.files["/proc/self/cgroup"] = "1:cpu:/x\n";
   fake.files["/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us"] = "-1\n";
   fake.files["/sys/fs/cgroup/cpu/x/cpu.cfs_period_us"] = "100000\n";
@@ -196,7 +186,7 @@ TEST(ProcessLimits, VersionOneSaysMinusOneForNoQuota) {
 
 TEST(ProcessLimits, IgnoreWhatMakesNoSense) {
   for (const char* text : {"", ":", "::", "0::", "a:memory", "\n\n::/\n", "0::relative"}) {
-    FakeFiles fake = machine();
+    SampleFiles fake = machine();
     fake.files["/proc/self/cgroup"] = text;
     fake.files["/sys/fs/cgroup/memory.max"] = "many";
     EXPECT_EQ(available(fake).bytes, 2000000 * kKiB) << text;
@@ -204,7 +194,7 @@ TEST(ProcessLimits, IgnoreWhatMakesNoSense) {
 }
 
 TEST(ProcessLimits, TakeNumbersBeyond64BitsForVeryLarge) {
-  FakeFiles fake = machine();
+  SampleFiles fake = machine();
   fake.files["/proc/self/cgroup"] = "0::/\n";
   fake.files["/sys/fs/cgroup/memory.max"] = "99999999999999999999999\n";
   EXPECT_EQ(available(fake).source, "/proc/meminfo");
@@ -235,6 +225,8 @@ TEST(ProcessLimits, FindSomethingOnThisMachine) {
 class RandomFiles final : public SystemFiles {
  public:
   explicit RandomFiles(uint64_t seed) : random_(seed) {}
+
+  std::vector<std::string> list(const std::string&) const override { return {}; }
 
   std::optional<std::string> read(const std::string& path) const override {
     EXPECT_LT(path.size(), 10000u);
@@ -316,7 +308,7 @@ TEST(ProcessLimits, AreTheSmallestOfAllBounds) {
     uint64_t drawn = 0;
     auto number = [&](uint64_t most) { return random.bits(drawn++) % most + 1; };
     bool version2 = number(2) == 1;
-    FakeFiles fake = machine();
+    SampleFiles fake = machine();
     uint64_t total = 24000000 * kKiB;
     uint64_t left = 2000000 * kKiB;
     std::string group;
