@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -59,8 +60,24 @@ struct SourcesReported {
   std::map<PeerKey, uint64_t> peer_bytes;
   std::set<PeerKey> accused;  // peers that sent it something else than the grains it had asked for
 };
+// It answered wrongly, and is to hold nothing until it is released.
+struct WorkerQuarantined {
+  PeerKey key;
+  std::string reason;
+  int64_t until_seconds = 0;  // Unix time
+};
+struct WorkerReleased {
+  PeerKey key;
+};
 using ClusterEvent = std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost,
-                                  RoomReported, SourcesReported>;
+                                  RoomReported, SourcesReported, WorkerQuarantined, WorkerReleased>;
+
+struct QuarantineRecord {
+  std::string reason;
+  int64_t until_seconds = 0;
+
+  bool operator==(const QuarantineRecord&) const = default;
+};
 
 struct SourceRecord {
   uint64_t coordinator_bytes = 0;
@@ -83,6 +100,7 @@ struct WorkerRecord {
   std::set<UnitId> ready;  // a subset of assigned
   std::string bulk_endpoint;
   SourceRecord sources;
+  std::optional<QuarantineRecord> quarantine;
 
   bool operator==(const WorkerRecord&) const = default;
 };
@@ -119,6 +137,8 @@ class ClusterState {
   void on_event(const UnitsLost& event);
   void on_event(const RoomReported& event);
   void on_event(const SourcesReported& event);
+  void on_event(const WorkerQuarantined& event);
+  void on_event(const WorkerReleased& event);
   void forget_ready(const PeerKey& key, WorkerRecord& record);
   // Keys in order of the workers' numbers.
   using KeysByUnit = std::unordered_map<UnitId, std::vector<PeerKey>>;
