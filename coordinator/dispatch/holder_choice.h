@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "coordinator/cluster/cluster_state.h"
+#include "coordinator/dispatch/call_queues.h"
 #include "coordinator/dispatch/row_calls.h"
 #include "coordinator/dispatch/worker_track.h"
 
@@ -16,10 +17,15 @@ namespace potluck {
 struct HolderView {
   const ClusterState& cluster;
   const WorkerTracks& tracks;
+  const CallQueues& queues;
   uint32_t slices = 1;
   TimePoint now{0};
-  const PeerKey* except = nullptr;  // is not chosen: it has failed these calls
+  std::span<const PeerKey> except = {};  // are not chosen: they were asked for these calls before
+  Willingness least = Willingness::kReluctant;  // of those that may be chosen
 };
+
+// Calls that the worker was asked for and has not answered, in all batches, or will be.
+uint64_t calls_ahead(const HolderView& view, const PeerKey& worker);
 
 // Who is asked for what. Plain value.
 class Distribution {
@@ -30,8 +36,8 @@ class Distribution {
     RowCalls calls;
 
     // While the choice is made.
-    bool usable = false;
-    uint64_t load = 0;  // calls of its units
+    Willingness willingness = Willingness::kNone;
+    uint64_t load = 0;  // calls of its units, and calls_ahead()
   };
   // One unit, with all rows that need it.
   struct Unit {
@@ -44,6 +50,8 @@ class Distribution {
   // The calls may be moved out.
   std::span<Share> shares() { return {shares_.data(), shares_used_}; }
   std::span<const Share> shares() const { return {shares_.data(), shares_used_}; }
+  // Workers that are asked for something.
+  uint32_t workers_asked() const;
   // Each once, in the order in which the calls name them.
   const std::vector<Unit>& units() const { return units_; }
   // Calls of units that no usable worker holds.
@@ -65,10 +73,15 @@ class Distribution {
   std::vector<uint32_t> places_;  // [expert, slice]: 1 + index into units_; 0 between choices
 };
 
-// One holder for all rows of a unit, so that the unit is read once: the usable one that has the
-// fewest calls so far, and among equals the one with the lowest number. `memory` is any
-// distribution that is needed no more: its memory is used again, what it says does not matter.
+// One holder for all rows of a unit, so that the unit is read once: of the most willing the one
+// that has the fewest calls ahead of it, and among equals the one with the lowest number. One that
+// would have more than kMostCallsAhead is asked for nothing. `memory` is any distribution that is
+// needed no more: its memory is used again, what it says does not matter.
 Distribution choose_holders(const HolderView& view, uint32_t layer, std::span<const RowCall> calls,
                             Distribution memory = {});
+
+// What may wait for one worker: several of the largest batches, 12 bytes a call. What comes on top
+// goes to others, at last to the coordinator itself.
+inline constexpr uint64_t kMostCallsAhead = 4 * 1024 * 1024;
 
 }  // namespace potluck
