@@ -16,6 +16,8 @@ constexpr int64_t kMargin = 3;
 constexpr Duration kShortest = std::chrono::microseconds(50);
 // More than any peer is asked for, and the arithmetic cannot overflow.
 constexpr uint32_t kMostRows = 64 * 1024;
+// By so much each answer moves the share of cold ones: it follows some 64 answers.
+constexpr double kColdStep = 1.0 / 64;
 
 // took * rows / own. What was extrapolated already may take days: the plain product overflows.
 Duration scaled(Duration took, int64_t rows, int64_t own) {
@@ -36,7 +38,7 @@ Duration DeadlineEstimator::first_deadline(uint32_t rows) {
   return std::min(kCap, kFirstCall + std::min(rows, kMostRows) * kRowCap);
 }
 
-void DeadlineEstimator::record(Duration took, uint32_t rows) {
+void DeadlineEstimator::record(Duration took, uint32_t rows, bool cold) {
   rows = std::clamp(rows, 1u, kMostRows - 1);
   // Believed up to the cap only: a worker that answered each call just before its deadline raised
   // the next one to three times that, up to 1,800 s.
@@ -55,9 +57,31 @@ void DeadlineEstimator::record(Duration took, uint32_t rows) {
     int64_t weight = std::min(size.count + 1, kSlowest);
     size.took = std::max(*before + (took - *before) / weight, *before / kLargestStep);
   }
+  record_usual(took, &size, cold);
   size.rows = rows;
   size.count = std::min(size.count + 1, kSlowest);
   count_ = std::min(count_ + 1, kEnoughCalls);
+}
+
+void DeadlineEstimator::record_usual(Duration took, Size* size, bool cold) {
+  if (count_ < kEnoughCalls) return;
+  cold_share_ += ((cold ? 1.0 : 0.0) - cold_share_) * kColdStep;
+  (cold ? size->cold : size->warm).record(took);
+}
+
+std::optional<Duration> DeadlineEstimator::usual(double q, uint32_t rows) const {
+  bool with_cold = cold_share_ > 1 - q;
+  // A larger call takes no less time, so what is known of one will do.
+  for (size_t i = size_of(rows); i < sizes_.size(); ++i) {
+    const Size& size = sizes_[i];
+    std::optional<Duration> warm = size.warm.quantile(q);
+    // Few cold ones will do where there are many others.
+    uint32_t enough = warm ? 1 : LatencyQuantiles::kEnough;
+    std::optional<Duration> cold = with_cold ? size.cold.quantile(q, enough) : std::nullopt;
+    if (warm && cold) return std::max(*warm, *cold);
+    if (warm || cold) return warm ? warm : cold;
+  }
+  return std::nullopt;
 }
 
 std::optional<Duration> DeadlineEstimator::estimate(uint32_t rows) const {

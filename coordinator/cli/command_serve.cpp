@@ -31,8 +31,9 @@ constexpr uint64_t kSessionQuota = 16 * kGiB;
 constexpr uint32_t kLongestSave = 24 * 3600;
 
 constexpr uint32_t kInvitationsAtOnce = 64;
-// On a line of its own, this is no prompt.
+// On a line of their own, these are no prompts.
 constexpr std::string_view kInvite = "invite";
+constexpr std::string_view kRelease = "release";
 
 struct ServeFlags {
   EngineFlags engine;
@@ -159,6 +160,10 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, PoolMetrics& metr
   options.meanwhile = [&] { housekeeping.look(); };
   options.commands[std::string(kInvite)] = [&] {
     print_invitation(*runtime.pool(), environment.out);
+  };
+  options.commands[std::string(kRelease)] = [&] {
+    terminal.notice(
+        fmt::format("{} workers let out of quarantine", runtime.pool()->release_quarantined()));
   };
   const auto input = standard_input(terminal);
   converse(answerer, *input, options, environment, terminal);

@@ -35,6 +35,21 @@ void print_health(const nlohmann::json& health, Output& out) {
   if (!reason.empty()) out.line(fmt::format("       lends {} % of its speed: {}", share, reason));
 }
 
+// What speaks against a worker, or how often its answers are compared.
+void print_trust(const nlohmann::json& worker, Output& out) {
+  const nlohmann::json& trust = object_field(worker, "trust");
+  const nlohmann::json& quarantine = object_field(worker, "quarantine");
+  if (!quarantine.empty()) {
+    out.line("       in quarantine, gets no work: " + text_field(quarantine, "reason", "?"));
+  }
+  int64_t compared = whole_field(trust, "compared");
+  std::string breaker = text_field(worker, "breaker", "closed");
+  if (compared == 0 && breaker == "closed") return;
+  out.line(fmt::format("       answers: {} right in a row, {} compared, {} wrong{}",
+                       whole_field(trust, "valid_in_a_row"), compared, whole_field(trust, "wrong"),
+                       breaker == "closed" ? "" : "; failed lately, its breaker is " + breaker));
+}
+
 // The file may be from another version of this program: what is missing counts as 0 or "?".
 void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds, Output& out) {
   out.line(
@@ -48,6 +63,7 @@ void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds
                          text_field(worker, "name", "?"), text_field(worker, "key", "?"),
                          whole_field(worker, "units_ready"), whole_field(worker, "units_assigned"),
                          text_field(worker, "software", "?")));
+    print_trust(worker, out);
     print_sources(object_field(worker, "fetched"), out);
     print_health(object_field(worker, "health"), out);
   }

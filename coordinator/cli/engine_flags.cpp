@@ -22,6 +22,12 @@ KvType chosen_kv(const std::string& name, KvType fallback) {
   return fallback;
 }
 
+// As --verify takes them.
+VerifyMode chosen_verify(const std::string& name) {
+  if (name == "all") return VerifyMode::kAll;
+  return name == "off" ? VerifyMode::kOff : VerifyMode::kSample;
+}
+
 // What no single flag can know.
 Status check_flags(const EngineFlags& flags) {
   bool for_workers = !flags.device.sim_link.empty() || flags.device.sim_compute != 1;
@@ -80,6 +86,11 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
              "read experts ahead of the layer that needs them: auto (workers do; alone, where "
              "the disk is never idle, it costs more than it brings), on or off")
       .envname("POTLUCK_PREFETCH");
+  add_choice(parser, "--verify", &flags->verify, {"sample", "all", "off"},
+             "compare workers' answers with another worker's or this machine's own: sample (all of "
+             "a new worker's, then fewer, 1 in 100 at the least), all (each answer before it "
+             "counts) or off")
+      .envname("POTLUCK_VERIFY");
   add_switch(parser, "--share-model", &flags->share_model,
              "let the worker processes cut their experts from MODEL instead of fetching them");
   add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");
@@ -127,6 +138,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.last_resort_bytes = kLastResortBytes;
   pool.log = terminal;
   pool.prefetch = flags.prefetch != "off";
+  pool.verify = chosen_verify(flags.verify);
   // Digests, not experts: a coordinator has no store, but hashing all weights takes long enough to
   // be done once.
   pool.records_directory = home_directory() + "/layers";

@@ -22,6 +22,7 @@ struct EngineFlags {
   uint32_t prefill_chunk = 512;
   std::string isa;
   std::string prefetch = "auto";
+  std::string verify = "sample";
   bool quiet = false;
   LogFlags log;
   std::string trace;

@@ -45,7 +45,16 @@ void write_pool_metrics(const PoolFigures& figures, MetricText* text) {
   text->sample(troubles, "outcome=\"retried\"", dispatch.retries);
   text->sample(troubles, "outcome=\"late\"", dispatch.late_replies);
   text->sample(troubles, "outcome=\"rejected_bad\"", dispatch.bad_replies);
+  const char* compared = "expert_answers_compared_total";
+  text->begin(compared, "counter", "Answers of workers that were compared, by with what.");
+  text->sample(compared, "with=\"worker\"", dispatch.answers_alike);
+  text->sample(compared, "with=\"own\"", dispatch.own_checks);
   text->counters({
+      {"expert_answers_wrong_total", "Answers of workers found wrong.", dispatch.wrong_answers},
+      {"expert_requests_hedged_total", "Messages sent because an answer was later than usual.",
+       dispatch.hedges},
+      {"steps_repeated_total", "Steps computed again because of a wrong answer.",
+       dispatch.steps_repeated},
       {"expert_requests_total", "Messages with work to workers.", dispatch.messages},
       {"round_trips_total", "Layers that needed workers.", dispatch.batches},
       {"wire_bytes_total", "Bytes of work and answers, both ways.", figures.counters.wire_bytes},

@@ -43,8 +43,24 @@ nlohmann::json describe_health(const WorkerHealth& health) {
   return described;
 }
 
-nlohmann::json describe_worker(const ClusterState& cluster, const PeerKey& key,
-                               const WorkerRecord& worker) {
+// How far its answers are believed.
+nlohmann::json describe_trust(const Dispatcher& dispatcher, const PeerKey& key) {
+  const TrustRecord record = dispatcher.trust().record(key);
+  return {{"valid_in_a_row", record.valid},
+          {"compared", record.compared},
+          {"wrong", record.mismatches},
+          {"compared_share", dispatcher.trust().check_rate(key)}};
+}
+
+// Null where it is not in quarantine.
+nlohmann::json describe_quarantine(const WorkerRecord& worker) {
+  if (!worker.quarantine) return nullptr;
+  return {{"reason", worker.quarantine->reason},
+          {"until_unix_seconds", worker.quarantine->until_seconds}};
+}
+
+nlohmann::json describe_worker(const Pool& pool, const PeerKey& key, const WorkerRecord& worker) {
+  const ClusterState& cluster = pool.cluster();
   return {{"number", worker.number},
           {"name", worker.name},
           {"key", key.text()},
@@ -55,6 +71,9 @@ nlohmann::json describe_worker(const ClusterState& cluster, const PeerKey& key,
           {"units_ready", worker.ready.size()},
           {"serves_at", worker.bulk_endpoint},
           {"health", describe_health(worker.health)},
+          {"breaker", breaker_name(pool.dispatcher().breaker(key))},
+          {"trust", describe_trust(pool.dispatcher(), key)},
+          {"quarantine", describe_quarantine(worker)},
           {"fetched", describe_sources(cluster, worker.sources)},
           {"accused_of_wrong_bytes_by", cluster.accusers(key)}};
 }
@@ -70,7 +89,7 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
   const ClusterState& cluster = runtime.pool()->cluster();
   nlohmann::json workers = nlohmann::json::array();
   for (const auto& [key, worker] : cluster.workers()) {
-    workers.push_back(describe_worker(cluster, key, worker));
+    workers.push_back(describe_worker(*runtime.pool(), key, worker));
   }
   return {{"process", getpid()},
           {"process_start", process_start(system_files(), getpid()).value_or(0)},

@@ -98,7 +98,7 @@ void ClusterState::on_event(const UnitsReady& event) {
   auto found = workers_.find(event.key);
   if (found == workers_.end()) return;
   for (UnitId unit : event.units) {
-    if (!found->second.assigned.contains(unit)) continue;
+    if (!found->second.assigned.contains(unit) || found->second.quarantine) continue;
     if (!found->second.ready.insert(unit).second) continue;
     add_key(holders_, unit, event.key);
     add_key(keepers_, unit, event.key);
@@ -129,6 +129,19 @@ void ClusterState::on_event(const SourcesReported& event) {
 void ClusterState::on_event(const HealthReported& event) {
   auto found = workers_.find(event.key);
   if (found != workers_.end()) found->second.health = event.health;
+}
+
+void ClusterState::on_event(const WorkerQuarantined& event) {
+  auto found = workers_.find(event.key);
+  if (found == workers_.end()) return;
+  found->second.quarantine = {event.reason, event.until_seconds};
+  // At once, whatever is assigned to it: it must not be asked for anything any more.
+  forget_ready(event.key, found->second);
+}
+
+void ClusterState::on_event(const WorkerReleased& event) {
+  auto found = workers_.find(event.key);
+  if (found != workers_.end()) found->second.quarantine.reset();
 }
 
 void ClusterState::forget_ready(const PeerKey& key, WorkerRecord& record) {

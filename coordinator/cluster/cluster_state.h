@@ -74,8 +74,25 @@ struct HealthReported {
   PeerKey key;
   WorkerHealth health;
 };
+// It answered wrongly, and is to hold nothing until it is released.
+struct WorkerQuarantined {
+  PeerKey key;
+  std::string reason;
+  int64_t until_seconds = 0;  // Unix time
+};
+struct WorkerReleased {
+  PeerKey key;
+};
 using ClusterEvent = std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost,
-                                  RoomReported, SourcesReported, HealthReported>;
+                                  RoomReported, SourcesReported, HealthReported,
+                                  WorkerQuarantined, WorkerReleased>;
+
+struct QuarantineRecord {
+  std::string reason;
+  int64_t until_seconds = 0;
+
+  bool operator==(const QuarantineRecord&) const = default;
+};
 
 struct SourceRecord {
   uint64_t coordinator_bytes = 0;
@@ -99,6 +116,7 @@ struct WorkerRecord {
   std::string bulk_endpoint;
   SourceRecord sources;
   WorkerHealth health;
+  std::optional<QuarantineRecord> quarantine;
 
   bool operator==(const WorkerRecord&) const = default;
 };
@@ -136,6 +154,8 @@ class ClusterState {
   void on_event(const RoomReported& event);
   void on_event(const SourcesReported& event);
   void on_event(const HealthReported& event);
+  void on_event(const WorkerQuarantined& event);
+  void on_event(const WorkerReleased& event);
   void forget_ready(const PeerKey& key, WorkerRecord& record);
   // Keys in order of the workers' numbers.
   using KeysByUnit = std::unordered_map<UnitId, std::vector<PeerKey>>;

@@ -393,6 +393,7 @@ void Membership::rebalance(const PeerKey* greeted) {
   placed_at_ = clock_.now();
   std::vector<PlacementWorker> workers;
   for (const auto& [peer, record] : state_.workers()) {
+    if (record.quarantine) continue;
     // A worker whose store is full keeps the units that are ready there; those that it was only
     // assigned may go elsewhere.
     bool full = record.room_bytes < record.disk_bytes;
@@ -400,7 +401,8 @@ void Membership::rebalance(const PeerKey* greeted) {
     uint64_t room = std::min(record.disk_bytes, record.room_bytes);
     workers.push_back({peer, room, {holding.begin(), holding.end()}});
   }
-  for (auto& [peer, units] : place_units(manifest_, options_.slices, workers)) {
+  empty_quarantined();
+  for (auto& [peer, units] : options_.place(manifest_, options_.slices, workers)) {
     const std::set<UnitId>& assigned = state_.worker(peer)->assigned;
     // An assignment is large, and most workers keep theirs when one comes or goes.
     bool same = std::equal(units.begin(), units.end(), assigned.begin(), assigned.end());

@@ -3,6 +3,7 @@
 // several times before it is sent is said once. One thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "coordinator/cluster/control_outbox.h"
 #include "coordinator/cluster/notices.h"
 #include "coordinator/cluster/placement.h"
+#include "coordinator/cluster/quarantine_list.h"
 #include "coordinator/cluster/stalled_deliveries.h"
 #include "engine/base/clock.h"
 #include "protocol/allow_list.h"
@@ -44,6 +46,12 @@ struct MembershipOptions {
   // every run, in whatever order they came, and find them in their stores.
   uint32_t founding_workers = 0;
   uint32_t max_workers = 0;  // 0: as many as limits.h allows
+  // Devices that get no work. Must outlive the object; null: those of this life alone.
+  QuarantineList* quarantine = nullptr;
+  // Who shall hold what: place_units(), unless a test has something else in mind.
+  std::function<std::map<PeerKey, std::vector<UnitId>>(const Manifest&, uint32_t slices,
+                                                       const std::vector<PlacementWorker>&)>
+      place = place_units;
 };
 
 class Membership {
@@ -65,6 +73,10 @@ class Membership {
   void on_unreachable(const PeerKey& peer, const std::string& reason);
   // A worker reported a unit as missing while computing.
   void on_units_lost(const PeerKey& peer, const std::vector<UnitId>& units);
+  // This worker answered wrongly: it gets no work until its time is over or its owner lets it out.
+  void quarantine(const PeerKey& peer, const std::string& reason);
+  // All of them, at their owner's word; returns how many.
+  size_t release_quarantined();
   // Sends a beat at once: the transport says if the peer has vanished.
   void probe(const PeerKey& peer);
   // Refuses a message that this peer must not send.
@@ -120,6 +132,9 @@ class Membership {
   // Units go where place_units() says; workers whose units change get an Assignment, and so does
   // `greeted` in any case.
   void rebalance(const PeerKey* greeted = nullptr);
+  QuarantineList& quarantine_list();
+  bool greet_quarantined(const PeerKey& peer);
+  void empty_quarantined();
   void assign(const PeerKey& peer, std::vector<UnitId> units);
   // Tells every worker who the others are.
   void announce_roster();
@@ -150,6 +165,7 @@ class Membership {
   uint32_t next_number_ = 1;
   uint64_t next_version_ = 1;
   uint64_t roster_version_ = 0;  // of the last roster, the same for all
+  QuarantineList own_quarantine_;
   ControlOutbox outbox_;
   StalledDeliveries stalled_;
   std::vector<PeerKey> reset_workers_;

@@ -80,6 +80,7 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
   state_.apply(WorkerJoined{from, number, std::move(name),
                             clean_text(hello.software, kSoftwareBytes), hello.ram_bytes,
                             hello.disk_bytes, hello.bulk_endpoint});
+  if (greet_quarantined(from)) same_place = false;
   clocks_.insert_or_assign(from, PeerClock(clock_.now()));
   nudged_at_.erase(from);
   remember_greeting(from, hello);
@@ -99,7 +100,7 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
   } else {
     announce_roster();
   }
-  if (!same_place) {
+  if (!same_place && !state_.worker(from)->quarantine) {
     rebalance(&from);
   } else if (founded_) {
     const std::set<UnitId>& assigned = state_.worker(from)->assigned;

@@ -51,6 +51,14 @@ const WaitingCalls* CallQueues::front(const PeerKey& worker) const {
   return queue == queues_.end() || queue->second.empty() ? nullptr : &queue->second.front();
 }
 
+uint64_t CallQueues::waiting_calls(const PeerKey& worker) const {
+  auto queue = queues_.find(worker);
+  if (queue == queues_.end()) return 0;
+  uint64_t calls = 0;
+  for (const WaitingCalls& waiting : queue->second) calls += waiting.calls.size() - waiting.begin;
+  return calls;
+}
+
 CallQueues::Cut CallQueues::cut_front(const PeerKey& worker, uint32_t rows, CallLists* lists) {
   std::deque<WaitingCalls>& queue = queues_.at(worker);
   WaitingCalls& next = queue.front();
@@ -87,6 +95,18 @@ std::deque<WaitingCalls> CallQueues::take_all(const PeerKey& worker) {
     waiting.begin = 0;
   }
   return taken;
+}
+
+std::vector<uint32_t> CallQueues::drop_race(uint64_t race, std::optional<uint32_t> side) {
+  std::vector<uint32_t> dropped;
+  for (auto& [worker, queue] : queues_) {
+    std::erase_if(queue, [&](const WaitingCalls& waiting) {
+      bool found = waiting.race == race && (!side || waiting.side == *side);
+      if (found) dropped.push_back(waiting.side);
+      return found;
+    });
+  }
+  return dropped;
 }
 
 void CallQueues::drop_ticket(uint64_t ticket) {

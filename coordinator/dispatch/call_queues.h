@@ -4,6 +4,8 @@
 
 #include <deque>
 #include <map>
+#include <optional>
+#include <vector>
 
 #include "coordinator/dispatch/row_calls.h"
 #include "protocol/keys.h"
@@ -18,6 +20,9 @@ struct WaitingCalls {
   RowCalls calls;
   size_t begin = 0;   // those before it are in messages already
   uint32_t rows = 0;  // of those from `begin` on
+  // In which they are asked, and for which side; 0: for the batch alone.
+  uint64_t race = 0;
+  uint32_t side = 0;
 };
 
 // How many of the waiting rows the next message should have, where a worker's messages have at most
@@ -33,6 +38,9 @@ class CallQueues {
   // What is next, or null.
   const WaitingCalls* front(const PeerKey& worker) const;
 
+  // Calls that are in no message yet.
+  uint64_t waiting_calls(const PeerKey& worker) const;
+
   struct Cut {
     RowCalls calls;
     uint32_t rows = 0;
@@ -45,6 +53,8 @@ class CallQueues {
   // Everything that waits for the worker, without what is in messages already.
   std::deque<WaitingCalls> take_all(const PeerKey& worker);
   void drop_ticket(uint64_t ticket);
+  // What waits for a race, or for one side of it. Returns the sides of which something was dropped.
+  std::vector<uint32_t> drop_race(uint64_t race, std::optional<uint32_t> side = std::nullopt);
 
   const Queues& queues() const { return queues_; }
   // Lets go of the memory of workers that nothing waits for and that are not `needed`.

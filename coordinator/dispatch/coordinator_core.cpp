@@ -17,7 +17,7 @@ CoordinatorCore::CoordinatorCore(const CoordinatorCoreOptions& options,
       membership_(options.membership, manifest, allow_list, invitations, clock),
       delivery_(signed_manifest, manifest, cutter, clock, options.serve_rate),
       dispatcher_(options.membership.epoch, options.membership.slices, manifest,
-                  membership_.state(), clock) {}
+                  membership_.state(), clock, options.dispatch) {}
 
 void CoordinatorCore::on_frames(const Envelope& envelope) {
   Result<Message> message = decode_header(envelope.frames.header);
@@ -91,11 +91,21 @@ void CoordinatorCore::settle() {
   for (const auto& [worker, units] : dispatcher_.take_lost_units()) {
     membership_.on_units_lost(worker, units);
   }
+  for (const Liar& liar : dispatcher_.take_liars()) {
+    membership_.quarantine(liar.worker, liar.reason);
+    dispatcher_.on_worker_lost(liar.worker);
+  }
   for (const PeerKey& worker : membership_.take_reset_workers()) {
     dispatcher_.on_worker_lost(worker);
     delivery_.forget(worker);
     probed_at_.erase(worker);
   }
+}
+
+std::optional<uint64_t> CoordinatorCore::check_done(uint64_t check, bool computed) {
+  std::optional<uint64_t> hopeless = dispatcher_.check_done(check, computed);
+  settle();
+  return hopeless;
 }
 
 void CoordinatorCore::on_unreachable(const PeerKey& peer, const std::string& reason) {
@@ -125,7 +135,7 @@ TimePoint CoordinatorCore::next_probe(const PeerKey& worker) const {
 
 TimePoint CoordinatorCore::next_tick() const {
   TimePoint next = membership_.next_tick();
-  if (auto deadline = dispatcher_.next_deadline()) next = std::min(next, *deadline);
+  if (auto due = dispatcher_.next_due()) next = std::min(next, *due);
   dispatcher_.visit_owed([&](const PeerKey& worker, TimePoint waiting) {
     next = std::min(next, std::max(waiting, next_probe(worker)));
   });

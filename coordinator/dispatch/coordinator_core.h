@@ -20,6 +20,7 @@ inline constexpr Duration kProbeInterval = std::chrono::milliseconds(50);
 struct CoordinatorCoreOptions {
   MembershipOptions membership;
   uint64_t serve_rate = kDefaultServeRate;  // bytes per second of delivered grains
+  DispatchOptions dispatch;
 };
 
 // Frames that no honest peer of this version sends.
@@ -46,7 +47,14 @@ class CoordinatorCore {
   // Hand in the frames that have arrived before calling this: silence and lateness are judged here.
   void on_tick();
   // We did not listen for a while: the silence of peers until now proves nothing.
-  void excuse_silence() { membership_.excuse_silence(); }
+  void excuse_silence() {
+    membership_.excuse_silence();
+    dispatcher_.excuse_silence();
+  }
+  // Dispatcher::check_done(), and what follows for the worker that was checked.
+  std::optional<uint64_t> check_done(uint64_t check, bool computed);
+  // Lets all workers out of quarantine, at their owner's word; returns how many.
+  size_t release_quarantined() { return membership_.release_quarantined(); }
 
   // Messages to send now, in order. At most `bulk_limit` bulk parts among them, and only one while
   // work is under way.
@@ -57,6 +65,7 @@ class CoordinatorCore {
   std::optional<TimePoint> next_bulk() const { return delivery_.next_part(); }
 
   Dispatcher& dispatcher() { return dispatcher_; }
+  const Dispatcher& dispatcher() const { return dispatcher_; }
   const ClusterState& cluster() const { return membership_.state(); }
   Liveness liveness(const PeerKey& peer) const { return membership_.liveness(peer); }
   uint64_t bytes_delivered() const { return delivery_.bytes_delivered(); }

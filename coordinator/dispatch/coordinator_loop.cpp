@@ -61,7 +61,9 @@ void CoordinatorLoop::send() {
 
 size_t CoordinatorLoop::send_outgoing(size_t bulk_parts) {
   std::vector<OutgoingMessage> messages = core_.take_outgoing(bulk_parts);
+  std::vector<PeerKey> gone;  // the rest of what was for them is void
   for (OutgoingMessage& outgoing : messages) {
+    if (std::ranges::find(gone, outgoing.peer) != gone.end()) continue;
     auto* accept = std::get_if<JoinAccept>(&outgoing.message);
     if (accept != nullptr && observer_.accepting) observer_.accepting(outgoing.peer, accept);
     Frames frames{encode_header(outgoing.message), std::move(outgoing.tensor)};
@@ -69,6 +71,7 @@ size_t CoordinatorLoop::send_outgoing(size_t bulk_parts) {
     // Also when its queue is full: a worker that leaves hundreds of messages unread is of no use,
     // and waiting for it would hold up the others. A join reply that fails is asked for again.
     if (!sent && outgoing.channel == Channel::kCompute) {
+      gone.push_back(outgoing.peer);
       core_.on_unreachable(outgoing.peer, sent.error().message);
     }
     if (!sent && outgoing.channel == Channel::kBulk) {

@@ -21,9 +21,13 @@ struct Debt {
   uint64_t ticket = 0;  // of the batch
   uint32_t rows = 0;
   RowCalls calls;
+  uint64_t race = 0;  // in which it is asked, and for which side; 0: it alone is asked
+  uint32_t side = 0;
   // Since add().
   AskedMessage asked{};
-  TimePoint deadline{0};
+  TimePoint hedge_at = TimePoint::max();       // another one is asked as well, within a budget
+  TimePoint redispatch_at = TimePoint::max();  // the same in any case, if one is ready
+  TimePoint deadline{0};                       // it is given up
 };
 
 class DebtLedger {
@@ -50,16 +54,27 @@ class DebtLedger {
   }
   std::optional<size_t> find(uint64_t request) const;
   std::optional<TimePoint> next_deadline() const;
+  // The same, or when an answer becomes late.
+  std::optional<TimePoint> next_due() const;
 
-  // How a debt ends; each returns it. Answered well:
-  Debt pay(size_t index, TimePoint now);
+  // From now on others are asked for it, too.
+  void join_race(size_t index, uint64_t race);
+  // Its answer is so late that others are asked: see WorkerTrack::became_late().
+  void became_late(size_t index);
+  void hedge_at(size_t index, TimePoint when) { debts_[index].hedge_at = when; }
+  void redispatch_at(size_t index, TimePoint when) { debts_[index].redispatch_at = when; }
+  // Time passed that says nothing about workers: what is due by now is due after its usual time.
+  void excuse(TimePoint now);
+
+  // How a debt ends; each returns it. Answered well; `cold`: a disk had to be read for it.
+  Debt pay(size_t index, TimePoint now, bool cold = false);
   // Given to others; a late answer still tells how slow the worker is:
   Debt give_up(size_t index);
   // No longer wanted:
   Debt drop(size_t index);
 
   // An answer to something that the worker does not owe, perhaps because it was given up.
-  void answered_late(const PeerKey& worker, uint64_t request, TimePoint now);
+  void answered_late(const PeerKey& worker, uint64_t request, TimePoint now, bool cold = false);
   void answered_badly(const PeerKey& worker, TimePoint now);
   void missed_deadline(const PeerKey& worker, TimePoint now);
   // It said anything at all.

@@ -10,8 +10,7 @@ constexpr uint64_t kDiskBatches = 256;
 
 }  // namespace
 
-void DispatchLog::took_answer(const Debt& debt, const WorkCounters& timings) {
-  counts_.remote_unit_calls += debt.calls.size();
+void DispatchLog::worked(const WorkCounters& timings) {
   counts_.work += timings;
   // The worker's own word. It decides only whether prefetching is worth its computation, so a lie
   // costs speed and never a result.
@@ -46,6 +45,21 @@ void DispatchLog::missed_deadline(const PeerKey& worker, Duration waited) {
   notices_.add(fmt::format("{} did not answer within {:.1f} s, its work goes to others",
                            cluster_.describe(worker), seconds),
                LogLevel::kWarning, {{"worker", worker.brief()}, {"waited_s", seconds}});
+}
+
+void DispatchLog::asked_others(const PeerKey& worker, Duration waited) {
+  double seconds = in_seconds(waited);
+  notices_.add(fmt::format("{} has not answered for {:.3f} s, others are asked as well",
+                           cluster_.describe(worker), seconds),
+               LogLevel::kDebug, {{"worker", worker.brief()}, {"waited_s", seconds}});
+}
+
+void DispatchLog::found_wrong(const PeerKey& worker, uint32_t layer) {
+  ++counts_.wrong_answers;
+  notices_.add(
+      fmt::format("{} gave a wrong answer in layer {}: what it was asked is computed again",
+                  cluster_.describe(worker), layer),
+      LogLevel::kWarning, {{"worker", worker.brief()}, {"layer", layer}});
 }
 
 bool DispatchLog::disks_in_use() const {

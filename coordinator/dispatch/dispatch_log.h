@@ -19,6 +19,14 @@ struct DispatchStatistics {
   uint64_t remote_unit_calls = 0;  // (row, unit) computed by workers and accepted
   uint64_t local_unit_calls = 0;   // left to the coordinator as the last resort
   uint64_t retries = 0;            // messages, and calls that waited, given to others
+  uint64_t hedges = 0;             // messages sent because another answer was later than usual
+  uint64_t hedges_won = 0;         // pieces of work whose answer came from these
+  uint64_t comparisons = 0;        // messages sent so that two answers can be compared
+  uint64_t answers_alike = 0;      // pairs of answers that were compared and were the same
+  uint64_t own_checks = 0;         // answers compared with a computation of the coordinator's own
+  uint64_t own_check_calls = 0;    // (row, unit) computed for that
+  uint64_t wrong_answers = 0;      // found by either
+  uint64_t steps_repeated = 0;     // because of a wrong answer
   uint64_t late_replies = 0;       // came after that; dropped
   uint64_t bad_replies = 0;        // wrong sender, name, shape, checksum or status
   uint64_t slowest_compute = 0;    // nanoseconds: per batch the slowest worker's, summed
@@ -31,6 +39,11 @@ struct DispatchStatistics {
         Counter{"round_trips", &Set::batches}, Counter{"messages", &Set::messages},
         Counter{"remote_expert_calls", &Set::remote_unit_calls},
         Counter{"local_expert_calls", &Set::local_unit_calls}, Counter{"retries", &Set::retries},
+        Counter{"hedges", &Set::hedges}, Counter{"hedges_won", &Set::hedges_won},
+        Counter{"comparisons", &Set::comparisons}, Counter{"answers_alike", &Set::answers_alike},
+        Counter{"own_checks", &Set::own_checks}, Counter{"own_check_calls", &Set::own_check_calls},
+        Counter{"wrong_answers", &Set::wrong_answers},
+        Counter{"steps_repeated", &Set::steps_repeated},
         Counter{"late_replies", &Set::late_replies}, Counter{"bad_replies", &Set::bad_replies},
         Counter{"slowest_compute_ns", &Set::slowest_compute}, Counter{"gather_ns", &Set::gather},
         CounterGroup{&Set::work});
@@ -56,7 +69,8 @@ class DispatchLog {
   DispatchStatistics& counts() { return counts_; }
   const DispatchStatistics& counts() const { return counts_; }
 
-  void took_answer(const Debt& debt, const WorkCounters& timings);
+  // A worker answered well; what it says of its work.
+  void worked(const WorkCounters& timings);
   // Keeps every accepted answer until it is taken; at first off.
   void keep_answers(bool keep) { keeps_answers_ = keep; }
   void keep(const Debt& debt, const WorkCounters& timings, TimePoint now);
@@ -64,6 +78,8 @@ class DispatchLog {
   void refused_answer(const PeerKey& worker, const Error& why);
   void was_not_asked(const PeerKey& from, const WorkId& work);
   void missed_deadline(const PeerKey& worker, Duration waited);
+  void asked_others(const PeerKey& worker, Duration waited);
+  void found_wrong(const PeerKey& worker, uint32_t layer);
 
   // Whether a worker had to read an expert from its disk lately.
   bool disks_in_use() const;

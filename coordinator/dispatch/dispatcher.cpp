@@ -1,3 +1,5 @@
+// How work is spread, sent and taken back. What happens where several are asked for the same is in
+// dispatcher_races.cpp, and how answers are compared in dispatcher_checks.cpp.
 #include "coordinator/dispatch/dispatcher.h"
 
 #include <algorithm>
@@ -12,11 +14,21 @@ namespace {
 // After this many holders have failed calls, the coordinator computes them: an end is certain.
 constexpr uint32_t kAttempts = 4;
 
+// The worker's own word; it moves nothing but the estimate of its own speed.
+bool was_cold(const Partial& partial) {
+  return partial.timings.cache_misses > 0;
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(uint64_t epoch, uint32_t slices, const Manifest& manifest,
-                       const ClusterState& cluster, const Clock& clock)
-    : terms_{epoch, slices, manifest}, cluster_(cluster), clock_(clock), log_(cluster) {
+                       const ClusterState& cluster, const Clock& clock,
+                       const DispatchOptions& options)
+    : terms_{epoch, slices, manifest},
+      cluster_(cluster),
+      clock_(clock),
+      log_(cluster),
+      trust_(options.verify, options.seed) {
   CHECK(slices > 0 && slices <= limits::kSlices);
 }
 
@@ -30,9 +42,10 @@ uint64_t Dispatcher::submit(const ExpertBatch& batch, ExpertSums* out) {
   Prefetch prefetch = prefetch_holders(batch, std::exchange(memory_.prefetch, {}));
   RowCalls calls = memory_.lists.take();
   list_calls(batch, layer, terms_.slices, &calls);
-  distribute(number, 0, calls, nullptr, prefetch);
+  distribute(number, 0, calls, {}, prefetch);
   memory_.lists.give_back(std::move(calls));
   memory_.prefetch = std::move(prefetch);
+  ask_for_comparisons();
   const Ticket& ticket = tickets_.at(number);
   // Round trips are counted: a batch that is all local work makes none.
   if (ticket.owed + ticket.waiting > 0) ++log_.counts().batches;
@@ -45,8 +58,8 @@ const ManifestLayer& Dispatcher::layer_of(const ExpertBatch& batch) const {
   return *layer;
 }
 
-HolderView Dispatcher::holders(const PeerKey* except) const {
-  return {cluster_, ledger_.tracks(), terms_.slices, clock_.now(), except};
+HolderView Dispatcher::holders(std::span<const PeerKey> except) const {
+  return {cluster_, ledger_.tracks(), queues_, terms_.slices, clock_.now(), except};
 }
 
 // Chooses holders as the next batch will, should its experts be the likely ones.
@@ -59,7 +72,7 @@ Dispatcher::Prefetch Dispatcher::prefetch_holders(const ExpertBatch& batch, Pref
   RowCalls calls = memory_.lists.take();
   list_prefetch(batch, *next, terms_.slices, &calls);
   Distribution chosen =
-      choose_holders(holders(nullptr), next->layer, calls, std::exchange(memory_.distribution, {}));
+      choose_holders(holders({}), next->layer, calls, std::exchange(memory_.distribution, {}));
   for (const Distribution::Unit& unit : chosen.units()) {
     if (unit.share == Distribution::kNobody) continue;
     prefetch.push_back({chosen.shares()[static_cast<size_t>(unit.share)].worker, unit.id});
@@ -71,7 +84,7 @@ Dispatcher::Prefetch Dispatcher::prefetch_holders(const ExpertBatch& batch, Pref
 
 // Gives the calls to holders of their units; what no worker can take becomes local work.
 void Dispatcher::distribute(uint64_t ticket, uint32_t attempt, const RowCalls& calls,
-                            const PeerKey* except, const Prefetch& prefetch) {
+                            std::span<const PeerKey> except, const Prefetch& prefetch) {
   Ticket& entry = tickets_.at(ticket);
   if (attempt >= kAttempts) {
     entry.local.add(calls);
@@ -89,7 +102,7 @@ void Dispatcher::distribute(uint64_t ticket, uint32_t attempt, const RowCalls& c
 void Dispatcher::ask(Distribution::Share& share, uint64_t ticket, uint32_t attempt,
                      const Prefetch& prefetch) {
   Ticket& entry = tickets_.at(ticket);
-  WaitingCalls waiting{ticket, entry.batch, attempt, memory_.lists.take(), 0, 0};
+  WaitingCalls waiting{ticket, entry.batch, attempt, memory_.lists.take()};
   std::swap(waiting.calls, share.calls);
   waiting.rows = count_rows(waiting.calls);
   queues_.add(share.worker, std::move(waiting));
@@ -117,18 +130,24 @@ bool Dispatcher::send_next(const PeerKey& worker, const Prefetch& prefetch) {
   const WorkerTrack& track = ledger_.track(worker);
   uint32_t rows = rows_of_next(*next, track.rows_per_message());
   uint64_t row_bytes = activation_wire_bytes(batch.input.form, batch.input.columns);
-  if (!track.takes_more(rows, rows * row_bytes)) return false;
+  if (!track.takes_more(rows, rows * row_bytes, clock_.now())) return false;
   Debt debt;
   debt.work = {terms_.epoch, ledger_.next_request(), batch.layer, next->attempt};
   debt.worker = worker;
   debt.ticket = next->ticket;
+  debt.race = next->race;
+  debt.side = next->side;
   CallQueues::Cut cut = queues_.cut_front(worker, rows, &memory_.lists);
   debt.calls = std::move(cut.calls);
   debt.rows = cut.rows;
-  Ticket& ticket = tickets_.at(debt.ticket);
-  if (cut.last) --ticket.waiting;
-  ++ticket.owed;
   ++log_.counts().messages;
+  if (debt.race == 0) {  // a race is counted once, however many are asked
+    Ticket& ticket = tickets_.at(debt.ticket);
+    if (cut.last) --ticket.waiting;
+    ++ticket.owed;
+    hedge_budget_.message_sent();
+    if (trust_.wants_check(worker)) to_compare_.push_back(debt.work.request);
+  }
   outgoing_.push_back(
       build_call({debt.work, worker, terms_.slices}, batch, debt.calls, debt.rows, prefetch));
   uint64_t bytes = outgoing_.back().tensor.size();
@@ -138,25 +157,33 @@ bool Dispatcher::send_next(const PeerKey& worker, const Prefetch& prefetch) {
 
 void Dispatcher::give_waiting_away(const PeerKey& worker) {
   for (WaitingCalls& waiting : queues_.take_all(worker)) {
-    ++log_.counts().retries;
-    --tickets_.at(waiting.ticket).waiting;
-    // Without prefetch: it was for the moment at which the batch was submitted.
-    distribute(waiting.ticket, waiting.attempt + 1, waiting.calls, &worker, {});
+    if (waiting.race != 0) {
+      fail_side(waiting.race, waiting.side);
+    } else {
+      ++log_.counts().retries;
+      --tickets_.at(waiting.ticket).waiting;
+      // Without prefetch: it was for the moment at which the batch was submitted.
+      distribute(waiting.ticket, waiting.attempt + 1, waiting.calls, {&worker, 1}, {});
+    }
     memory_.lists.give_back(std::move(waiting.calls));
   }
 }
 
 void Dispatcher::give_away(size_t index) {
   Debt debt = ledger_.give_up(index);
-  ++log_.counts().retries;
-  --tickets_.at(debt.ticket).owed;
-  distribute(debt.ticket, debt.work.attempt + 1, debt.calls, &debt.worker, {});
+  if (debt.race != 0) {
+    fail_side(debt.race, debt.side);
+  } else {
+    ++log_.counts().retries;
+    --tickets_.at(debt.ticket).owed;
+    distribute(debt.ticket, debt.work.attempt + 1, debt.calls, {&debt.worker, 1}, {});
+  }
   memory_.lists.give_back(std::move(debt.calls));
 }
 
 // Ends a debt that no other worker has to take over.
 void Dispatcher::end(Debt debt) {
-  --tickets_.at(debt.ticket).owed;
+  if (debt.race == 0) --tickets_.at(debt.ticket).owed;
   memory_.lists.give_back(std::move(debt.calls));
 }
 
@@ -165,13 +192,14 @@ void Dispatcher::on_partial(const PeerKey& from, const Partial& partial, ByteSpa
   std::optional<size_t> debt = ledger_.find(partial.work.request);
   if (!debt) {
     ++log_.counts().late_replies;
-    ledger_.answered_late(from, partial.work.request, clock_.now());
+    ledger_.answered_late(from, partial.work.request, clock_.now(), was_cold(partial));
   } else if (is_owed(ledger_.debts()[*debt], from, partial.work)) {
     on_answer(*debt, partial, tensor);
   } else {
     // The worker that was asked may still answer; if not, the deadline will tell.
     log_.was_not_asked(from, partial.work);
   }
+  ask_for_comparisons();
 }
 
 void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor) {
@@ -186,7 +214,7 @@ void Dispatcher::on_answer(size_t index, const Partial& partial, ByteSpan tensor
     ledger_.answered_badly(worker, clock_.now());
     give_away(index);
   } else {
-    take_answer(index, partial);
+    take_answer(index, partial, tensor);
   }
   settle(worker, {});
 }
@@ -196,23 +224,31 @@ Status Dispatcher::accept(const Debt& debt, const Partial& partial, ByteSpan ten
   Status accepted = check_reply(debt, partial, tensor);
   if (accepted) {
     const ChunkPlan& plan = terms_.manifest.layer(debt.work.layer)->plan;
-    // The only place where a reply touches the answer. The debt ends right after it, so nothing is
-    // added twice, and a late reply finds no debt.
-    accepted = memory_.adder.add(debt.calls, partial, tensor,
-                                 largest_honest_sum(debt.calls, plan, terms_.slices),
-                                 tickets_.at(debt.ticket).out);
+    int64_t limit = largest_honest_sum(debt.calls, plan, terms_.slices);
+    // The only place where a reply touches the answer, except for races. The debt ends right after
+    // it, so nothing is added twice, and a late reply finds no debt.
+    accepted =
+        debt.race == 0
+            ? memory_.adder.add(debt.calls, partial, tensor, limit, tickets_.at(debt.ticket).out)
+            : memory_.adder.check(partial, tensor, limit,
+                                  terms_.manifest.layer(debt.work.layer)->shape.hidden);
   }
   log_.counts().gather += nanoseconds(clock_.now() - start);
   return accepted;
 }
 
-void Dispatcher::take_answer(size_t index, const Partial& partial) {
+void Dispatcher::take_answer(size_t index, const Partial& partial, ByteSpan tensor) {
   TimePoint now = clock_.now();
-  Debt debt = ledger_.pay(index, now);
-  log_.took_answer(debt, partial.timings);
+  Debt debt = ledger_.pay(index, now, was_cold(partial));
+  log_.worked(partial.timings);
   log_.keep(debt, partial.timings, now);
-  uint64_t& slowest = tickets_.at(debt.ticket).slowest_compute;
-  slowest = std::max(slowest, partial.timings.compute);
+  if (debt.race != 0) {
+    take_claim(debt, partial, tensor);
+  } else {
+    log_.counts().remote_unit_calls += debt.calls.size();
+    uint64_t& slowest = tickets_.at(debt.ticket).slowest_compute;
+    slowest = std::max(slowest, partial.timings.compute);
+  }
   end(std::move(debt));
 }
 
@@ -223,10 +259,17 @@ void Dispatcher::on_worker_lost(const PeerKey& worker) {
   while (auto debt = ledger_.find_if(owed)) give_away(*debt);
   give_waiting_away(worker);
   forget_workers();
+  ask_for_comparisons();
 }
 
 void Dispatcher::on_tick() {
   TimePoint now = clock_.now();
+  give_up_overdue(now);
+  ask_again_for_late(now);
+  ask_for_comparisons();
+}
+
+void Dispatcher::give_up_overdue(TimePoint now) {
   auto overdue = [&](const Debt& debt) { return debt.deadline <= now; };
   // Searched anew each time, since giving a debt away adds others. Those have later deadlines, so
   // this ends.
@@ -241,7 +284,8 @@ void Dispatcher::on_tick() {
 }
 
 void Dispatcher::forget(uint64_t number) {
-  auto unwanted = [&](const Debt& debt) { return debt.ticket == number; };
+  forget_races(number);
+  auto unwanted = [&](const Debt& debt) { return debt.ticket == number && debt.race == 0; };
   // Before the ticket closes: the debts lead to it.
   while (auto debt = ledger_.find_if(unwanted)) end(ledger_.drop(*debt));
   queues_.drop_ticket(number);
@@ -250,6 +294,7 @@ void Dispatcher::forget(uint64_t number) {
   memory_.lists.give_back(ticket.local.take_memory());
   // What waits behind it is next.
   for (const auto& [worker, queue] : queues_.queues()) settle(worker, {});
+  ask_for_comparisons();
 }
 
 void Dispatcher::forget_workers() {
@@ -258,6 +303,13 @@ void Dispatcher::forget_workers() {
       [&](const PeerKey& worker) { return member(worker) || queues_.front(worker) != nullptr; },
       clock_.now());
   queues_.forget_others(member);
+  trust_.forget_others(member);
+}
+
+BreakerState Dispatcher::breaker(const PeerKey& worker) const {
+  auto track = ledger_.tracks().find(worker);
+  return track == ledger_.tracks().end() ? BreakerState::kClosed
+                                         : track->second.breaker(clock_.now());
 }
 
 std::vector<OutgoingMessage> Dispatcher::take_outgoing() {
@@ -265,6 +317,8 @@ std::vector<OutgoingMessage> Dispatcher::take_outgoing() {
 }
 
 std::optional<LocalWork> Dispatcher::take_local_work() {
+  // Checks first: while they are open, answers wait, or a wrong one may still be used.
+  if (auto check = take_check_work()) return check;
   auto* found = tickets_.first_with_local_work();
   if (found == nullptr) return std::nullopt;
   Ticket& ticket = found->second;
@@ -272,7 +326,7 @@ std::optional<LocalWork> Dispatcher::take_local_work() {
   LocalCalls::Part part = ticket.local.take(plan, terms_.slices);
   log_.counts().local_unit_calls += part.unit_calls;
   ++ticket.local_running;
-  return LocalWork{found->first, ticket.batch, ticket.out, std::move(part.calls)};
+  return LocalWork{found->first, ticket.batch, ticket.out, std::move(part.calls), 0};
 }
 
 void Dispatcher::local_done(uint64_t number) {

@@ -6,8 +6,14 @@
 //   submit -> one Compute per worker concerned, or several of about a second's work each, sent as
 //             the worker answers; units that no worker holds -> local work
 //   reply  -> checked against the outstanding debt, then added (integers: order does not matter)
-//   late   -> the debt, and what the worker was not asked yet, is given to other holders, or
-//             becomes local work; a reply that comes after that finds no debt, is counted, dropped
+//   late   -> where other holders are ready, they are asked as well, and the first answer that is
+//             complete counts: a race. Where only the coordinator itself is left, it waits longer;
+//             then the debt, and what the worker was not asked yet, becomes local work. A reply
+//             that comes after that finds no debt, is counted, dropped
+//   check  -> some answers (trust_book) are asked for twice at once, and count when both are the
+//             same; else, and where nobody else holds the units, the coordinator computes what was
+//             asked itself. Whoever answered wrongly is reported (take_liars()), and steps under
+//             way have to be repeated (distrusts())
 //
 // It joins parts that know nothing of one another's work:
 //
@@ -18,6 +24,9 @@
 //   debt_ledger    what each worker owes, and how it has paid
 //   reply_check    a reply against its debt -> why it is refused, if it is (pure)
 //   reply_adder    a reply that passed -> the answer
+//   race_book      pieces of work that several were asked for, and what they said
+//   trust_book     whose answers are compared how often
+//   hedge_budget   how often another one may be asked because an answer is merely late
 //   local_calls    what is left to the coordinator
 //   ticket_book    which batches are under way
 //   dispatch_log   what is counted and told
@@ -32,9 +41,12 @@
 #include "coordinator/dispatch/call_queues.h"
 #include "coordinator/dispatch/debt_ledger.h"
 #include "coordinator/dispatch/dispatch_log.h"
+#include "coordinator/dispatch/hedge_budget.h"
 #include "coordinator/dispatch/holder_choice.h"
+#include "coordinator/dispatch/race_book.h"
 #include "coordinator/dispatch/reply_adder.h"
 #include "coordinator/dispatch/ticket_book.h"
+#include "coordinator/dispatch/trust_book.h"
 #include "engine/base/clock.h"
 
 namespace potluck {
@@ -42,19 +54,31 @@ namespace potluck {
 // A worker that has owed an answer for this long is worth a probe.
 inline constexpr Duration kWaitingAfter = std::chrono::milliseconds(30);
 
-// Work of a batch that the coordinator must do itself.
+// Work of a batch that the coordinator must do itself, or computes to check an answer.
 struct LocalWork {
   uint64_t ticket = 0;
   const ExpertBatch* batch = nullptr;
   ExpertSums* out = nullptr;
   std::vector<ExpertCall> calls;
+  uint64_t check = 0;  // its name; 0: it belongs to the ticket
+};
+
+struct DispatchOptions {
+  VerifyMode verify = VerifyMode::kOff;
+  uint64_t seed = 0;  // of which answers are compared; from Entropy, known to no worker
+};
+
+// A worker that answered wrongly.
+struct Liar {
+  PeerKey worker;
+  std::string reason;
 };
 
 class Dispatcher {
  public:
   // References must outlive the object.
   Dispatcher(uint64_t epoch, uint32_t slices, const Manifest& manifest, const ClusterState& cluster,
-             const Clock& clock);
+             const Clock& clock, const DispatchOptions& options = {});
 
   // Returns the ticket. batch and out stay in place until the ticket is done.
   uint64_t submit(const ExpertBatch& batch, ExpertSums* out);
@@ -66,16 +90,21 @@ class Dispatcher {
   void on_worker_lost(const PeerKey& worker);
   // Hand in the replies that have arrived before calling this: deadlines are judged here.
   void on_tick();
+  // Time passed in which nothing could be heard: what became due meanwhile is due later.
+  void excuse_silence() { ledger_.excuse(clock_.now()); }
 
   bool done(uint64_t ticket) const { return tickets_.at(ticket).done(); }
   void forget(uint64_t ticket);  // ends a done (or abandoned) ticket
 
   std::vector<OutgoingMessage> take_outgoing();
-  // The caller computes it into `out` and then calls local_done(). A few experts at a time, so that
-  // messages can be handled in between.
+  // The caller computes it into `out` and then calls local_done(), or check_done() for a check. A
+  // few experts at a time, so that messages can be handled in between.
   std::optional<LocalWork> take_local_work();
-  bool has_local_work() const { return tickets_.has_local_work(); }
+  bool has_local_work() const;
   void local_done(uint64_t ticket);
+  // `computed`: the experts could be read. Otherwise nothing is known of the answer; the ticket
+  // that can never be done because of it is returned, for the caller to end.
+  std::optional<uint64_t> check_done(uint64_t check, bool computed);
   // Workers that have owed an answer for a while: worth a probe, to learn early that one is gone.
   std::vector<PeerKey> waiting_for() const;
   // visit(worker, when it will have owed an answer for a while), for every answer that is owed.
@@ -87,10 +116,21 @@ class Dispatcher {
   }
   // Units that a worker said it lost, for Membership.
   std::vector<std::pair<PeerKey, std::vector<UnitId>>> take_lost_units();
+  // Workers that answered wrongly, for Membership: their units must not be held any more.
+  std::vector<Liar> take_liars() { return std::exchange(liars_, {}); }
+  // Grows when a worker is found to have answered wrongly. What it said before, unchecked, may be
+  // in the steps under way: those during which this has changed have to be repeated.
+  uint64_t distrusts() const { return distrusts_; }
+  void step_repeated() { ++log_.counts().steps_repeated; }
+  const TrustBook& trust() const { return trust_; }
+  BreakerState breaker(const PeerKey& worker) const;
   // Whether a worker had to read an expert from its disk lately.
   bool disks_in_use() const { return log_.disks_in_use(); }
   // Earliest deadline, or nothing outstanding.
   std::optional<TimePoint> next_deadline() const { return ledger_.next_deadline(); }
+  // When on_tick() has something to do.
+  std::optional<TimePoint> next_due() const { return ledger_.next_due(); }
+  bool has_tickets() const { return !tickets_.empty(); }
 
   const DispatchStatistics& statistics() const { return log_.counts(); }
   // For a trace: dispatch_log.h.
@@ -115,21 +155,51 @@ class Dispatcher {
   };
 
   const ManifestLayer& layer_of(const ExpertBatch& batch) const;
-  HolderView holders(const PeerKey* except) const;
+  HolderView holders(std::span<const PeerKey> except) const;
   Prefetch prefetch_holders(const ExpertBatch& batch, Prefetch memory);
-  void distribute(uint64_t ticket, uint32_t attempt, const RowCalls& calls, const PeerKey* except,
-                  const Prefetch& prefetch);
+  void distribute(uint64_t ticket, uint32_t attempt, const RowCalls& calls,
+                  std::span<const PeerKey> except, const Prefetch& prefetch);
   void ask(Distribution::Share& share, uint64_t ticket, uint32_t attempt, const Prefetch& prefetch);
   void settle(const PeerKey& worker, const Prefetch& prefetch);
   bool send_next(const PeerKey& worker, const Prefetch& prefetch);
   void give_waiting_away(const PeerKey& worker);
   void give_away(size_t debt);
+  void give_up_overdue(TimePoint now);
   void end(Debt debt);
   void forget_workers();
 
   void on_answer(size_t debt, const Partial& partial, ByteSpan tensor);
   Status accept(const Debt& debt, const Partial& partial, ByteSpan tensor);
-  void take_answer(size_t debt, const Partial& partial);
+  void take_answer(size_t debt, const Partial& partial, ByteSpan tensor);
+
+  // dispatcher_races.cpp: several are asked for the same.
+  void ask_again_for_late(TimePoint now);
+  void hedge(size_t debt, TimePoint now);
+  void redispatch(size_t debt, TimePoint now);
+  Distribution choose_others(uint32_t layer, const RowCalls& calls,
+                             std::span<const PeerKey> except);
+  uint64_t open_race(size_t debt, bool checked);
+  void ask_side(uint64_t race, Distribution& chosen, bool whole);
+  void take_claim(const Debt& debt, const Partial& partial, ByteSpan tensor);
+  void side_complete(uint64_t race, uint32_t side);
+  void answer_with(uint64_t race, size_t side);
+  void fail_side(uint64_t race, uint32_t side);
+  void redistribute(uint64_t race, std::span<const PeerKey> except);
+  void close_if_over(uint64_t race);
+  void forget_races(uint64_t ticket);
+
+  // dispatcher_checks.cpp: answers are compared.
+  void ask_for_comparisons();
+  void compare(size_t debt);
+  void shorten_comparison(uint64_t race, Duration took);
+  bool own_check_is_due(const PeerKey& worker) const;
+  RowCalls some_rows(const RowCalls& calls, uint32_t rows);
+  void found_alike(const Side& a, const Side& b);
+  void end_waiting_for_comparison(uint64_t race);
+  void begin_check(uint64_t race, std::vector<uint32_t> rows);
+  std::optional<LocalWork> take_check_work();
+  void judge(uint64_t race);
+  void accuse(const PeerKey& worker, uint32_t layer);
 
   Terms terms_;
   const ClusterState& cluster_;
@@ -138,6 +208,14 @@ class Dispatcher {
   TicketBook tickets_;
   CallQueues queues_;
   DebtLedger ledger_;
+  RaceBook races_;
+  HedgeBudget hedge_budget_;
+  TrustBook trust_;
+  std::vector<uint64_t> to_compare_;  // requests that were just sent
+  TimePoint check_began_{0};
+  TimePoint next_own_check_{0};
+  std::vector<Liar> liars_;
+  uint64_t distrusts_ = 0;
   std::vector<OutgoingMessage> outgoing_;
   std::vector<std::pair<PeerKey, std::vector<UnitId>>> lost_units_;
   Memory memory_;

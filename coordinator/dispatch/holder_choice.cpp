@@ -1,18 +1,37 @@
 #include "coordinator/dispatch/holder_choice.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace potluck {
 namespace {
 
 // Nothing speaks against a worker of which nothing is known.
-bool is_usable(const HolderView& view, const PeerKey& worker) {
-  if (view.except != nullptr && worker == *view.except) return false;
+Willingness willingness_of(const HolderView& view, const PeerKey& worker) {
+  if (std::ranges::find(view.except, worker) != view.except.end()) return Willingness::kNone;
   auto track = view.tracks.find(worker);
-  return track == view.tracks.end() || track->second.usable(view.now);
+  Willingness found =
+      track == view.tracks.end() ? Willingness::kGladly : track->second.willingness(view.now);
+  // One that lends nothing of its speed is asked for what no other has.
+  const WorkerRecord* record = view.cluster.worker(worker);
+  if (record != nullptr && record->health.share == 0) {
+    found = std::min(found, Willingness::kReluctant);
+  }
+  return found < view.least ? Willingness::kNone : found;
 }
 
 }  // namespace
+
+uint64_t calls_ahead(const HolderView& view, const PeerKey& worker) {
+  auto track = view.tracks.find(worker);
+  uint64_t owed = track == view.tracks.end() ? 0 : track->second.owed_calls();
+  return owed + view.queues.waiting_calls(worker);
+}
+
+uint32_t Distribution::workers_asked() const {
+  return static_cast<uint32_t>(
+      std::ranges::count_if(shares(), [](const Share& share) { return !share.calls.empty(); }));
+}
 
 // places_ finds a unit by its number without a map: this runs once a layer for every token. It is
 // all zeros between two uses, and only what was set is cleared again (split()).
@@ -29,15 +48,21 @@ void Distribution::list_units(uint32_t layer, uint32_t slices, std::span<const R
   }
 }
 
-// The first of those with the least burden: holders are in order of their number.
+// The first of the most willing with the least burden: holders are in order of their number.
 int32_t Distribution::choose(const HolderView& view, const Unit& unit) {
   int32_t best = kNobody;
   for (const PeerKey& holder : view.cluster.holders(unit.id)) {
-    size_t share = share_of(view, holder);
-    if (!shares_[share].usable) continue;
-    const uint64_t burden = shares_[share].burden();
-    if (best >= 0 && burden >= shares_[static_cast<size_t>(best)].burden()) continue;
-    best = static_cast<int32_t>(share);
+    size_t index = share_of(view, holder);
+    const Share& share = shares_[index];
+    if (share.willingness == Willingness::kNone) continue;
+    if (share.load + unit.calls > kMostCallsAhead) continue;
+    if (best >= 0) {
+      const Share& other = shares_[static_cast<size_t>(best)];
+      if (share.willingness < other.willingness) continue;
+      bool as_willing = share.willingness == other.willingness;
+      if (as_willing && share.burden() >= other.burden()) continue;
+    }
+    best = static_cast<int32_t>(index);
   }
   // Greedy, in the order of the calls: replicas then share a batch about evenly, and the choice is
   // a function of what is known here, so that the simulator can repeat it.
@@ -52,10 +77,10 @@ size_t Distribution::share_of(const HolderView& view, const PeerKey& worker) {
   if (shares_used_ == shares_.size()) shares_.emplace_back();
   Share& share = shares_[shares_used_];
   share.worker = worker;
-  share.usable = is_usable(view, worker);
+  share.willingness = willingness_of(view, worker);
   const WorkerRecord* record = view.cluster.worker(worker);
   share.health = record == nullptr ? 100 : record->health.share;
-  share.load = 0;
+  share.load = calls_ahead(view, worker);
   share.calls.clear();
   return shares_used_++;
 }

@@ -3,10 +3,12 @@
 // thread.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
 #include "coordinator/cluster/cluster_state.h"
+#include "coordinator/dispatch/call_queues.h"
 #include "coordinator/dispatch/row_calls.h"
 #include "coordinator/dispatch/worker_track.h"
 
@@ -16,16 +18,20 @@ namespace potluck {
 struct HolderView {
   const ClusterState& cluster;
   const WorkerTracks& tracks;
+  const CallQueues& queues;
   uint32_t slices = 1;
   TimePoint now{0};
-  const PeerKey* except = nullptr;  // is not chosen: it has failed these calls
+  std::span<const PeerKey> except = {};  // are not chosen: they were asked for these calls before
+  Willingness least = Willingness::kReluctant;  // of those that may be chosen
 };
+
+// Calls that the worker was asked for and has not answered, in all batches, or will be.
+uint64_t calls_ahead(const HolderView& view, const PeerKey& worker);
 
 // Who is asked for what. Plain value.
 class Distribution {
  public:
   static constexpr int32_t kNobody = -1;
-  static constexpr uint64_t kLast = uint64_t{1} << 32;  // more calls than a batch has
 
   // Calls for one worker; none if it holds units but was not chosen for any.
   struct Share {
@@ -33,13 +39,12 @@ class Distribution {
     RowCalls calls;
 
     // While the choice is made.
-    bool usable = false;
+    Willingness willingness = Willingness::kNone;
     uint8_t health = 100;  // percent of its speed that the worker lends
-    uint64_t load = 0;     // calls of its units
+    uint64_t load = 0;     // calls of its units, and calls_ahead()
 
-    // The calls it has, as if it were healthy: one that lends half of its speed gets half as many.
-    // A worker that lends nothing comes after all others.
-    uint64_t burden() const { return health == 0 ? kLast + load : load * 100 / health; }
+    // The calls it has, as if it lent all: one that lends half of its speed gets half as many.
+    uint64_t burden() const { return load * 100 / std::max<uint64_t>(health, 1); }
   };
   // One unit, with all rows that need it.
   struct Unit {
@@ -51,6 +56,8 @@ class Distribution {
   // The calls may be moved out.
   std::span<Share> shares() { return {shares_.data(), shares_used_}; }
   std::span<const Share> shares() const { return {shares_.data(), shares_used_}; }
+  // Workers that are asked for something.
+  uint32_t workers_asked() const;
   // Each once, in the order in which the calls name them.
   const std::vector<Unit>& units() const { return units_; }
   // Calls of units that no usable worker holds.
@@ -72,11 +79,16 @@ class Distribution {
   std::vector<uint32_t> places_;  // [expert, slice]: 1 + index into units_; 0 between choices
 };
 
-// One holder for all rows of a unit, so that the unit is read once: the usable one that has the
-// fewest calls so far for what it lends of its speed, and among equals the one with the lowest
-// number. `memory` is any
-// distribution that is needed no more: its memory is used again, what it says does not matter.
+// One holder for all rows of a unit, so that the unit is read once: of the most willing the one
+// that has the fewest calls ahead of it for what it lends of its speed, and among equals the one
+// with the lowest number. One that
+// would have more than kMostCallsAhead is asked for nothing. `memory` is any distribution that is
+// needed no more: its memory is used again, what it says does not matter.
 Distribution choose_holders(const HolderView& view, uint32_t layer, std::span<const RowCall> calls,
                             Distribution memory = {});
+
+// What may wait for one worker: several of the largest batches, 12 bytes a call. What comes on top
+// goes to others, at last to the coordinator itself.
+inline constexpr uint64_t kMostCallsAhead = 4 * 1024 * 1024;
 
 }  // namespace potluck

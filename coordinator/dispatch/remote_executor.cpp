@@ -50,6 +50,16 @@ void RemoteExecutor::cancel(Ticket ticket) {
   loop_.core().dispatcher().forget(ticket);
 }
 
+uint64_t RemoteExecutor::distrusts() const {
+  auto lock = loop_.lock();
+  return loop_.core().dispatcher().distrusts();
+}
+
+void RemoteExecutor::step_repeated() {
+  auto lock = loop_.lock();
+  loop_.core().dispatcher().step_repeated();
+}
+
 void RemoteExecutor::turn(Duration longest) {
   TimePoint start = clock_.now();
   auto lock = loop_.lock();
@@ -77,12 +87,22 @@ void RemoteExecutor::run_local_work(const LocalWork& work, std::unique_lock<std:
   lock.lock();
   times_.local += nanoseconds(end - start);
   add_local_sums(work);
+  end_local_work(work, computed);
+}
+
+void RemoteExecutor::end_local_work(const LocalWork& work, const Status& computed) {
   Dispatcher& dispatcher = loop_.core().dispatcher();
-  // Before forget(), after which there is no such ticket.
-  dispatcher.local_done(work.ticket);
-  if (computed) return;
-  dispatcher.forget(work.ticket);
-  failures_.emplace(work.ticket, computed.error());
+  std::optional<uint64_t> hopeless;
+  if (work.check != 0) {
+    hopeless = loop_.core().check_done(work.check, computed.ok());
+  } else {
+    // Before forget(), after which there is no such ticket.
+    dispatcher.local_done(work.ticket);
+    if (!computed) hopeless = work.ticket;
+  }
+  if (!hopeless) return;
+  dispatcher.forget(*hopeless);
+  failures_.emplace(*hopeless, computed.error());
 }
 
 Status RemoteExecutor::compute(const LocalWork& work) {
@@ -97,7 +117,8 @@ Status RemoteExecutor::compute(const LocalWork& work) {
                                  work.calls, last_resort_, &local_sums_);
   if (computed) return {};
   return computed.error().in(
-      fmt::format("layer {}, computed here because no worker has its experts", batch.layer));
+      fmt::format("layer {}, computed here {}", batch.layer,
+                  work.check != 0 ? "to check an answer" : "because no worker has its experts"));
 }
 
 // Moves the rows that were computed into the answer and leaves zeros. Another call of the same row

@@ -39,10 +39,13 @@ class RemoteExecutor final : public ExpertExecutor {
   // A few experts of local work if there is any, else a turn of the loop.
   void turn(Duration longest) override;
   void cancel(Ticket ticket) override;
+  uint64_t distrusts() const override;
+  void step_repeated() override;
 
   const LayerTimes& times() const { return times_; }
 
  private:
+  void end_local_work(const LocalWork& work, const Status& computed);
   void run_local_work(const LocalWork& work, std::unique_lock<std::mutex>& lock);
   Status compute(const LocalWork& work);
   void add_local_sums(const LocalWork& work);

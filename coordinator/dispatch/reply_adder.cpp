@@ -44,4 +44,9 @@ Status ReplyAdder::add(std::span<const RowCall> calls, const Partial& partial, B
   return {};
 }
 
+Status ReplyAdder::check(const Partial& partial, ByteSpan tensor, int64_t limit, uint32_t hidden) {
+  sums_.assign(partial.row_flags.size() * hidden, 0);
+  return add_packed_sums(tensor, limit, sums_);
+}
+
 }  // namespace potluck

@@ -17,6 +17,8 @@ class ReplyAdder {
   // says why it refuses them.
   Status add(std::span<const RowCall> calls, const Partial& partial, ByteSpan tensor, int64_t limit,
              ExpertSums* answer);
+  // The same checks alone.
+  Status check(const Partial& partial, ByteSpan tensor, int64_t limit, uint32_t hidden);
 
  private:
   std::vector<int64_t> sums_;  // [rows of the reply, hidden]

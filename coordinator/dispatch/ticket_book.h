@@ -11,7 +11,7 @@ namespace potluck {
 struct Ticket {
   const ExpertBatch* batch = nullptr;
   ExpertSums* out = nullptr;
-  uint32_t owed = 0;     // messages without an answer
+  uint32_t owed = 0;     // messages without an answer; a race counts as one
   uint32_t waiting = 0;  // entries of CallQueues
   LocalCalls local;
   uint32_t local_running = 0;    // parts of it that are being computed
@@ -28,6 +28,7 @@ class TicketBook {
   Ticket& at(uint64_t ticket) { return tickets_.at(ticket); }
   const Ticket& at(uint64_t ticket) const { return tickets_.at(ticket); }
   Ticket close(uint64_t ticket);
+  bool empty() const { return tickets_.empty(); }
 
   bool has_local_work() const;
   // The oldest batch of which something is left to the coordinator, with its number; or null.

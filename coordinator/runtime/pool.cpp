@@ -64,6 +64,9 @@ Status Pool::load_identity(Storage& storage) {
   Result<AllowList> list = AllowList::load(storage, options_.state_directory + "/members");
   if (!list) return list.error();
   allow_list_ = std::move(list).value();
+  auto quarantine = QuarantineList::load(storage, options_.state_directory + "/quarantine");
+  if (!quarantine) return quarantine.error();
+  quarantine_ = std::move(quarantine).value();
   Result<uint64_t> epoch = next_epoch(storage, options_.state_directory + "/epoch");
   if (!epoch) return epoch.error();
   epoch_ = *epoch;
@@ -113,7 +116,9 @@ void Pool::make_core(const KernelTable& kernels) {
   core.membership.bulk_endpoint = transport_->bulk_endpoint();
   core.membership.founding_workers = options_.local_workers;
   core.membership.max_workers = limits::kWorkers;
+  core.membership.quarantine = &quarantine_;
   core.serve_rate = options_.serve_rate;
+  core.dispatch = {options_.verify, entropy_.next64()};
   core_ = std::make_unique<CoordinatorCore>(core, signed_manifest_, *manifest_, model_.cutter(),
                                             allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
@@ -245,6 +250,11 @@ uint64_t Pool::bytes_delivered() {
 uint32_t Pool::workers_lost() {
   auto lock = loop_->lock();
   return cluster().workers_lost();
+}
+
+size_t Pool::release_quarantined() {
+  auto lock = loop_->lock();
+  return core_->release_quarantined();
 }
 
 size_t Pool::open_invitations() {

@@ -30,6 +30,7 @@ struct PoolOptions {
   bool prefetch = true;           // tell workers what the next layer is likely to need
   std::string records_directory;  // for the digests of the model's experts; empty: kept nowhere
   uint64_t serve_rate = kDefaultServeRate;  // bytes per second of delivered grains
+  VerifyMode verify = VerifyMode::kSample;  // which answers are compared
   uint64_t last_resort_bytes = 0;  // memory for experts that the coordinator lays out itself
   LogSink* log = nullptr;          // must outlive the pool, and take any thread; or null
 };
@@ -82,6 +83,12 @@ class Pool {
   // Who is in the pool. Look at it only while holding lock(), during which nothing happens to it.
   std::unique_lock<std::mutex> lock() { return loop_->lock(); }
   const ClusterState& cluster() const { return core_->cluster(); }
+  // The same goes for these.
+  const Dispatcher& dispatcher() const { return core_->dispatcher(); }
+  const QuarantineList& quarantine() const { return quarantine_; }
+
+  // Lets all workers out of quarantine, at their owner's word; returns how many.
+  size_t release_quarantined();
 
  private:
   Pool(PoolOptions options, const Model& model, ThreadPool& threads, Storage& storage,
@@ -107,6 +114,7 @@ class Pool {
   uint64_t epoch_ = 0;
   AllowList allow_list_;
   InvitationBook invitations_;
+  QuarantineList quarantine_;
   // What the log was last told.
   DispatchStatistics logged_;
   PoolCounts logged_counts_;

@@ -33,6 +33,8 @@ class RequestTrace final : public ExpertExecutor, public LayerObserver {
   std::optional<Status> take_completed(Ticket ticket) override;
   void turn(Duration longest) override;
   void cancel(Ticket ticket) override { inner_.cancel(ticket); }
+  uint64_t distrusts() const override { return inner_.distrusts(); }
+  void step_repeated() override { inner_.step_repeated(); }
   void on_residual(uint32_t layer, ResidualPoint point, uint32_t position,
                    std::span<const float> residual) override;
 

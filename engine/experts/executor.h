@@ -68,6 +68,12 @@ class ExpertExecutor {
   virtual void turn(Duration longest) = 0;
   // Ends a ticket whose answer is not wanted any more.
   virtual void cancel(Ticket ticket) = 0;
+
+  // Grows when a device is found to have computed something wrong. What it computed before may be
+  // in the steps under way: one during which this has grown has to be repeated from its beginning
+  // before anything of it is used.
+  virtual uint64_t distrusts() const { return 0; }
+  virtual void step_repeated() {}  // for the counts
 };
 
 }  // namespace potluck

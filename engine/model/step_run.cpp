@@ -13,6 +13,11 @@ constexpr Duration kLongestTurn = std::chrono::milliseconds(100);
 
 StepRun::StepRun(Forward& forward, std::span<const ForwardRow> rows, ExpertExecutor& executor)
     : forward_(forward), rows_(rows), executor_(executor) {
+  begin();
+}
+
+void StepRun::begin() {
+  distrusts_ = executor_.distrusts();
   forward_.begin(rows_);
   forward_.set_prefetch(executor_.wants_prefetch());
   go_on();
@@ -27,7 +32,10 @@ bool StepRun::poll() {
   std::optional<Status> answered = executor_.take_completed(*ticket_);
   if (!answered) return false;
   ticket_.reset();
-  if (*answered) {
+  if (is_doubtful()) {
+    // Also what failed: that may have come of a wrong answer.
+    begin_again();
+  } else if (*answered) {
     forward_.supply(forward_.sums());
     go_on();
   } else {
@@ -36,9 +44,24 @@ bool StepRun::poll() {
   return true;
 }
 
+bool StepRun::is_doubtful() const {
+  return executor_.distrusts() != distrusts_;
+}
+
+// There are only so many devices to be distrusted, so this ends.
+void StepRun::begin_again() {
+  executor_.step_repeated();
+  begin();
+}
+
 void StepRun::go_on() {
   if (forward_.advance() == ForwardState::kDone) {
-    status_ = end();
+    // Once more: what was found while the last layers were computed counts as well.
+    if (is_doubtful()) {
+      begin_again();
+    } else {
+      status_ = end();
+    }
     return;
   }
   ticket_ = executor_.submit(forward_.batch(), &forward_.sums());

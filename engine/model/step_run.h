@@ -1,5 +1,6 @@
 // StepRun: a step of a Forward on its way over an ExpertExecutor. It hands each batch to the
-// executor and goes on when the answer is there; it never waits. Several runs, each with a Forward
+// executor and goes on when the answer is there; it never waits. A step in which an answer may have
+// been wrong begins anew (ExpertExecutor::distrusts()). Several runs, each with a Forward
 // of its own, may be under way over one executor. run_to_end() is the one place that waits. One
 // thread.
 #pragma once
@@ -31,12 +32,16 @@ class StepRun {
   void fill_good_caches();
 
  private:
+  void begin();
+  void begin_again();
+  bool is_doubtful() const;
   void go_on();
   Status end();
 
   Forward& forward_;
   std::span<const ForwardRow> rows_;
   ExpertExecutor& executor_;
+  uint64_t distrusts_ = 0;                        // when the step began
   std::optional<ExpertExecutor::Ticket> ticket_;  // of the batch under way
   Status status_;
   bool reached_end_ = false;

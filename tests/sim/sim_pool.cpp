@@ -25,9 +25,37 @@ const char* const kJoinEndpoint = "tcp://127.0.0.1:7001";
 const char* const kComputeEndpoint = "tcp://127.0.0.1:7002";
 const char* const kBulkEndpoint = "tcp://127.0.0.1:7003";
 
+using Placed = std::map<PeerKey, std::vector<UnitId>>;
+
+// Each unit also on the workers that follow its holder, in the order of their keys.
+Placed place_replicas(const Manifest& manifest, uint32_t slices,
+                      std::vector<PlacementWorker> workers, uint32_t replicas) {
+  for (PlacementWorker& worker : workers) worker.holding.clear();  // the same wherever they were
+  Placed once = place_units(manifest, slices, workers);
+  Placed placed;
+  for (auto holder = once.begin(); holder != once.end(); ++holder) {
+    auto next = holder;
+    for (uint32_t i = 0; i < std::min<size_t>(replicas, once.size()); ++i) {
+      std::vector<UnitId>& units = placed[next->first];
+      units.insert(units.end(), holder->second.begin(), holder->second.end());
+      if (++next == once.end()) next = once.begin();
+    }
+  }
+  for (auto& [key, units] : placed) std::sort(units.begin(), units.end());
+  return placed;
+}
+
 CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels,
-                                    uint64_t epoch) {
+                                    uint64_t epoch, QuarantineList* quarantine) {
   CoordinatorCoreOptions core;
+  core.dispatch = {options.verify, options.seed};
+  core.membership.quarantine = quarantine;
+  if (options.replicas > 1) {
+    core.membership.place = [replicas = options.replicas](const Manifest& manifest, uint32_t slices,
+                                                          const auto& workers) {
+      return place_replicas(manifest, slices, workers, replicas);
+    };
+  }
   core.membership.epoch = epoch;
   core.membership.slices = options.slices;
   core.membership.founding_workers = options.founding_workers;
@@ -96,8 +124,8 @@ void SimPool::start_coordinator() {
   CHECK(!coordinator_runs());
   network_.attach(keys_.curve.public_key);
   core_ = std::make_unique<CoordinatorCore>(
-      core_options(options_, model_.kernels(), epoch_++), signed_manifest_, model_.manifest(),
-      model_.model().cutter(), allow_list_, invitations_, clock_);
+      core_options(options_, model_.kernels(), epoch_++, &quarantine_), signed_manifest_,
+      model_.manifest(), model_.model().cutter(), allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
   observer.notice = [this](const LogEvent& event) { note(event.message); };
   observer.turned = [this] { after_turn(); };
@@ -222,6 +250,10 @@ std::vector<std::string> SimPool::violations() const {
   for (const auto& worker : workers_) {
     std::vector<std::string> more = worker->violations();
     all.insert(all.end(), more.begin(), more.end());
+    bool honest = !liars_.contains(worker->key());
+    if (honest && quarantine_.entries().contains(worker->key())) {
+      all.push_back(worker->name() + " is honest and was put into quarantine");
+    }
   }
   return all;
 }
@@ -238,6 +270,9 @@ bool SimPool::at_rest() const {
   for (const ManifestLayer& layer : model_.manifest().layers()) {
     units += layer.experts * std::min(options_.slices, layer.plan.grains);
   }
+  size_t trusted = 0;
+  for (const auto& [key, record] : cluster.workers()) trusted += record.quarantine ? 0 : 1;
+  units *= std::min<size_t>(options_.replicas, trusted);
   return cluster.units_assigned() == units && cluster.units_ready() == units;
 }
 
@@ -365,6 +400,26 @@ void SimPool::strike(const Fault& fault) {
   }
 }
 
+void SimPool::make_liar(size_t worker, LieKind kind, uint64_t one_in) {
+  liars_[workers_.at(worker)->key()] =
+      std::make_unique<Liar>(model_, kind, one_in, random_.bits(worker, 11));
+}
+
+// A lie is told before the checksum, a question heard as it is sent.
+void SimPool::lie(NetworkMessage& sent) {
+  const PeerKey& coordinator = keys_.curve.public_key;
+  auto liar = liars_.find(sent.to == coordinator ? sent.from : sent.to);
+  if (liar == liars_.end() || sent.channel != Channel::kCompute) return;
+  Result<Message> message = decode_header(sent.frames.header);
+  if (!message) return;
+  if (const auto* request = std::get_if<Compute>(&*message)) {
+    liar->second->asked(*request, sent.frames.tensor);
+  } else if (auto* answer = std::get_if<Partial>(&*message)) {
+    if (!liar->second->alter(answer, &sent.frames.tensor)) return;
+    sent.frames.header = encode_header(*message);
+  }
+}
+
 void SimPool::cut(size_t worker, Duration duration) {
   note(fmt::format("device-{} is cut off for {} ms", worker, duration.count() / 1'000'000));
   network_.cut(workers_.at(worker)->key(), keys_.curve.public_key, clock_.now() + duration);
@@ -452,6 +507,7 @@ void SimPool::count_step() {
 // are not protected end to end by a checksum or a digest are spared; the links are encrypted.
 void SimPool::tamper(NetworkMessage& sent) {
   strike_served(sent);
+  lie(sent);
   auto lies = lies_until_.find(sent.from);
   bool lying = lies != lies_until_.end() && clock_.now() < lies->second;
   if (lying && sent.channel == Channel::kServe && !sent.frames.tensor.empty()) {

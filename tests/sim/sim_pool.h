@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "coordinator/dispatch/remote_executor.h"
+#include "tests/sim/liar.h"
 #include "tests/sim/session_checks.h"
 #include "tests/sim/sim_actor.h"
 #include "tests/sim/sim_model.h"
@@ -53,7 +54,9 @@ struct SimPoolOptions {
   int threads = 1;                          // of the coordinator
   uint32_t founding_workers = 0;            // units are placed once so many are there
   bool validate_workers = false;            // after every turn of theirs
-  TurnObserver observer;                    // of turns with one message
+  uint32_t replicas = 1;                    // workers that hold each unit
+  VerifyMode verify = VerifyMode::kSample;
+  TurnObserver observer;  // of turns with one message
 };
 
 class SimPool final : private Transport {
@@ -74,6 +77,12 @@ class SimPool final : private Transport {
   void end_faults();
 
   void strike(const Fault& fault);
+  // From now on this worker answers wrongly, once in so many answers.
+  void make_liar(size_t worker, LieKind kind, uint64_t one_in);
+  const Liar& liar(size_t worker) const { return *liars_.at(workers_.at(worker)->key()); }
+  bool in_quarantine(size_t worker) const {
+    return quarantine_.contains(workers_.at(worker)->key());
+  }
   // The coordinator's process ends; quietly: its machine loses power. And starts again, with its
   // keys and its list of members, and the next epoch.
   void stop_coordinator(bool quietly);
@@ -87,7 +96,8 @@ class SimPool final : private Transport {
   void cut(size_t worker, Duration duration);
   // Runs until the condition holds; false if it does not within so much virtual time.
   bool run_until(const std::function<bool()>& condition, Duration limit);
-  // All running workers are members, and every unit is ready somewhere (if one worker runs).
+  // All running workers are members, and every unit is ready at as many as there are to be, if
+  // there are so many that are trusted.
   bool at_rest() const;
   size_t running_workers() const;
 
@@ -135,6 +145,7 @@ class SimPool final : private Transport {
   void run_due_events();
   void count_step();
   void tamper(NetworkMessage& sent);
+  void lie(NetworkMessage& sent);
   void note(const std::string& text);
 
   const SimModel& model_;
@@ -147,6 +158,8 @@ class SimPool final : private Transport {
   SignedManifest signed_manifest_;
   AllowList allow_list_;
   InvitationBook invitations_;
+  QuarantineList quarantine_;
+  std::map<PeerKey, std::unique_ptr<Liar>> liars_;
   ThreadPool threads_;
   GgufSource last_resort_;
   ExpertCompute compute_;

@@ -29,11 +29,12 @@ Fault draw_fault(const CounterRandom& random, uint64_t index, size_t workers) {
 
 std::string Scenario::text() const {
   std::string text = fmt::format(
-      "seed {}: {} workers, {} slices, prompt of {} in chunks of {}, {} more tokens, mean delay {} "
-      "us{}",
-      pool.seed, workers, pool.slices, generate.prompt.size(), generate.prefill_chunk,
-      generate.tokens, pool.link.mean_delay.count() / 1000,
-      wait_until_ready ? "" : ", not ready at the start");
+      "seed {}: {} workers, {} replicas, {} slices, verify {}, prompt of {} in chunks of {}, {} "
+      "more "
+      "tokens, mean delay {} us{}",
+      pool.seed, workers, pool.replicas, pool.slices, static_cast<int>(pool.verify),
+      generate.prompt.size(), generate.prefill_chunk, generate.tokens,
+      pool.link.mean_delay.count() / 1000, wait_until_ready ? "" : ", not ready at the start");
   return text;
 }
 
@@ -52,6 +53,10 @@ Scenario draw_scenario(const SimModel& model, uint64_t seed) {
   scenario.generate.tokens = 10;
   constexpr uint32_t kChunks[] = {1, 5, 512};
   scenario.generate.prefill_chunk = kChunks[random.bits(0, 6) % std::size(kChunks)];
+  scenario.pool.replicas = 1 + static_cast<uint32_t>(random.bits(0, 8) % 3);
+  constexpr VerifyMode kModes[] = {VerifyMode::kSample, VerifyMode::kSample, VerifyMode::kAll,
+                                   VerifyMode::kOff};
+  scenario.pool.verify = kModes[random.bits(0, 9) % std::size(kModes)];
   uint64_t faults = random.bits(0, 7) % 5;
   for (uint64_t i = 0; i < faults; ++i) {
     scenario.faults.push_back(draw_fault(random, 1 + i, scenario.workers));
@@ -67,6 +72,7 @@ ScenarioOutcome run_scenario(const SimModel& model, const Scenario& scenario) {
   };
   for (size_t i = 0; i < scenario.workers; ++i) pool.add_worker();
   for (const Fault& fault : scenario.faults) pool.add_fault(fault);
+  if (auto liar = scenario.liar) pool.make_liar(liar->worker, liar->kind, liar->one_in);
   auto at_rest = [&] { return pool.at_rest(); };
   if (scenario.wait_until_ready && !pool.run_until(at_rest, kUntilReady)) {
     fail("the workers did not become ready");
@@ -77,8 +83,11 @@ ScenarioOutcome run_scenario(const SimModel& model, const Scenario& scenario) {
   } else {
     fail("generation failed: " + generated.error().message);
   }
-  if (pool.core().dispatcher().next_deadline()) fail("a piece of work has no owner");
+  if (pool.core().dispatcher().has_tickets()) fail("a piece of work has no owner");
   pool.end_faults();
+  // Answers that came second, and are awaited only to be compared.
+  auto settled = [&] { return !pool.core().dispatcher().next_deadline(); };
+  if (!pool.run_until(settled, kUntilReady)) fail("an answer is awaited without end");
   if (!pool.run_until(at_rest, kUntilRest)) fail("the pool did not come to rest");
   if (!pool.violations().empty()) fail(pool.violations().front());
   outcome.statistics = pool.core().dispatcher().statistics();

@@ -15,6 +15,12 @@ struct Scenario {
   size_t workers = 0;
   bool wait_until_ready = true;  // else generation starts while units are delivered
   std::vector<Fault> faults;
+  struct LiarSpec {
+    size_t worker = 0;
+    LieKind kind = LieKind::kFlipBit;
+    uint64_t one_in = 1;  // of its answers
+  };
+  std::optional<LiarSpec> liar{};
 
   std::string text() const;
 };

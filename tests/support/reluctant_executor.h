@@ -29,11 +29,16 @@ class ReluctantExecutor final : public ExpertExecutor {
     auto held = held_.find(ticket);
     EXPECT_NE(held, held_.end()) << "the ticket has ended";
     if (!held->second.let_out) return std::nullopt;
+    ++answers;
+    if (answers == spoils) held->second.sums.sums[0] += int64_t{1} << 30;
+    if (spoils != 0 && answers == spoils + 1) ++found_wrong;  // it is known an answer later
     *held->second.out = std::move(held->second.sums);
     held_.erase(held);
     if (fails && *fails == ticket) return Error{ErrorCode::kIo, "as the test wants"};
     return executor_.take_completed(ticket);
   }
+  uint64_t distrusts() const override { return found_wrong; }
+  void step_repeated() override { ++repeated; }
   void turn(Duration) override {
     ++turns;
     for (auto held = held_.rbegin(); held != held_.rend(); ++held) {
@@ -49,6 +54,10 @@ class ReluctantExecutor final : public ExpertExecutor {
   size_t under_way() const { return held_.size(); }
 
   std::optional<Ticket> fails;
+  size_t spoils = 0;  // which answer is wrong and looks good, from 1; 0: none
+  size_t answers = 0;
+  uint64_t found_wrong = 0;
+  size_t repeated = 0;  // steps
   size_t most_under_way = 0;
   size_t turns = 0;
 

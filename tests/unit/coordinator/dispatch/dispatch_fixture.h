@@ -16,8 +16,11 @@ inline constexpr uint64_t kSampleEpoch = 23;
 
 class DispatchFixture {
  public:
-  explicit DispatchFixture(uint32_t slice_count = 2, uint32_t hidden = 64)
-      : slices(slice_count), manifest(sample_manifest(2, 8, hidden)) {}
+  explicit DispatchFixture(uint32_t slice_count = 2, uint32_t hidden = 64,
+                           const DispatchOptions& options = {})
+      : slices(slice_count),
+        manifest(sample_manifest(2, 8, hidden)),
+        dispatcher(kSampleEpoch, slices, manifest, cluster, clock, options) {}
 
   // A worker that has these units ready.
   void add_worker(uint8_t number, const std::vector<UnitId>& units) {
@@ -61,7 +64,25 @@ class DispatchFixture {
   void run_local_work() {
     while (auto work = dispatcher.take_local_work()) {
       compute_locally(manifest, *work);
-      dispatcher.local_done(work->ticket);
+      if (work->check != 0) {
+        EXPECT_FALSE(dispatcher.check_done(work->check, true));
+      } else {
+        dispatcher.local_done(work->ticket);
+      }
+    }
+  }
+  // Batches of one call that are answered after so long: the worker is known from then on.
+  void teach(size_t batches, Duration took, uint32_t layer = 0) {
+    for (size_t i = 0; i < batches; ++i) {
+      NumberedBatch work(manifest, layer, 1, 1, i);
+      uint64_t ticket = dispatcher.submit(work.batch(), &work.sums);
+      auto asked = dispatcher.take_outgoing();
+      clock.advance(took);
+      for (const OutgoingMessage& outgoing : asked) answer(outgoing);
+      run_local_work();
+      EXPECT_TRUE(dispatcher.done(ticket));
+      EXPECT_EQ(work.sums.sums, work.expected());
+      dispatcher.forget(ticket);
     }
   }
   const DispatchStatistics& statistics() const { return dispatcher.statistics(); }
@@ -70,7 +91,7 @@ class DispatchFixture {
   Manifest manifest;
   ClusterState cluster;
   ManualClock clock;
-  Dispatcher dispatcher{kSampleEpoch, slices, manifest, cluster, clock};
+  Dispatcher dispatcher;
 };
 
 }  // namespace potluck::test

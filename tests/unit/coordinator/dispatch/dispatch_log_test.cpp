@@ -33,22 +33,18 @@ TEST(DispatchLog, PeersAreNamedAsPeopleKnowThem) {
 TEST(DispatchLog, AnswersAreSummed) {
   ClusterState cluster;
   DispatchLog log(cluster);
-  Debt debt;
-  debt.calls.resize(3);
-  log.took_answer(debt, {1, 2, 3, 4, 0, 6, 0, 8});
-  log.took_answer(debt, {10, 20, 30, 40, 0, 60, 0, 80});
-  EXPECT_EQ(log.counts().remote_unit_calls, 6u);
+  log.worked({1, 2, 3, 4, 0, 6, 0, 8});
+  log.worked({10, 20, 30, 40, 0, 60, 0, 80});
   EXPECT_EQ(log.counts().work, (WorkCounters{11, 22, 33, 44, 0, 66, 0, 88}));
 }
 
 TEST(DispatchLog, DisksAreInUseForAWhileAfterTheyWereRead) {
   ClusterState cluster;
   DispatchLog log(cluster);
-  Debt debt;
-  log.took_answer(debt, {.cache_hits = 5});
+  log.worked({.cache_hits = 5});
   EXPECT_FALSE(log.disks_in_use());
   for (WorkCounters read : {WorkCounters{.cache_misses = 1}, WorkCounters{.prefetches_used = 1}}) {
-    log.took_answer(debt, read);
+    log.worked(read);
     EXPECT_TRUE(log.disks_in_use());
     log.counts().batches += 255;
     EXPECT_TRUE(log.disks_in_use());

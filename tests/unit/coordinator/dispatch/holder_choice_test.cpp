@@ -19,6 +19,7 @@ constexpr uint32_t kLayer = 3;
 struct Pool {
   ClusterState cluster;
   WorkerTracks tracks;
+  CallQueues queues;
 
   // A worker that has these experts' only slice ready.
   void add(uint8_t number, const std::vector<uint16_t>& experts) {
@@ -28,8 +29,8 @@ struct Pool {
     cluster.apply(UnitsAssigned{peer(number), number, units});
     cluster.apply(UnitsReady{peer(number), units});
   }
-  HolderView view(const PeerKey* except = nullptr) const {
-    return {cluster, tracks, 1, seconds(10), except};
+  HolderView view(std::span<const PeerKey> except = {}) const {
+    return {cluster, tracks, queues, 1, seconds(10), except};
   }
 };
 
@@ -110,11 +111,54 @@ TEST(HolderChoice, AHolderThatRestsOrHasFailedTheseCallsIsNotChosen) {
   pool.add(2, {0});
   RowCalls calls = calls_of({{0}});
   PeerKey first = peer(1);
-  EXPECT_EQ(share_of(choose_holders(pool.view(&first), kLayer, calls), 2), calls);
+  EXPECT_EQ(share_of(choose_holders(pool.view({&first, 1}), kLayer, calls), 2), calls);
   pool.tracks[peer(1)].answered_badly(seconds(10));
   EXPECT_EQ(share_of(choose_holders(pool.view(), kLayer, calls), 2), calls);
   PeerKey second = peer(2);
-  EXPECT_EQ(choose_holders(pool.view(&second), kLayer, calls).held_by_nobody(), calls);
+  EXPECT_EQ(choose_holders(pool.view({&second, 1}), kLayer, calls).held_by_nobody(), calls);
+}
+
+// What other batches have put upon a worker counts as well, sent or waiting.
+TEST(HolderChoice, WhatAWorkerOwesCounts) {
+  Pool pool;
+  pool.add(1, {0, 1});
+  pool.add(2, {0, 1});
+  RowCalls calls = calls_of({{0}, {0}});
+  AskedMessage asked = pool.tracks[peer(1)].asked(seconds(10), 1, 3, 100);
+  EXPECT_EQ(calls_ahead(pool.view(), peer(1)), 3u);
+  EXPECT_EQ(share_of(choose_holders(pool.view(), kLayer, calls), 2), calls);
+  WaitingCalls waiting;
+  waiting.calls = calls_of({{0, 1}, {0, 1}});
+  pool.queues.add(peer(2), waiting);
+  EXPECT_EQ(share_of(choose_holders(pool.view(), kLayer, calls), 1), calls);
+  pool.tracks[peer(1)].settled(asked);
+  EXPECT_EQ(calls_ahead(pool.view(), peer(1)), 0u);
+}
+
+TEST(HolderChoice, AReluctantHolderIsChosenWhereNobodyElseIs) {
+  Pool pool;
+  pool.add(1, {0, 1});
+  pool.add(2, {0});
+  AskedMessage asked = pool.tracks[peer(1)].asked(seconds(10), 1, 1, 100);
+  pool.tracks[peer(1)].became_late(&asked);
+  // The other one has more to do, but is not late.
+  pool.tracks[peer(2)].asked(seconds(10), 1, 9, 100);
+  RowCalls calls = calls_of({{0, 1}});
+  Distribution chosen = choose_holders(pool.view(), kLayer, calls);
+  EXPECT_EQ(share_of(chosen, 2), RowCalls{calls[0]});
+  EXPECT_EQ(share_of(chosen, 1), RowCalls{calls[1]});
+  HolderView gladly = pool.view();
+  gladly.least = Willingness::kGladly;
+  EXPECT_EQ(choose_holders(gladly, kLayer, calls).held_by_nobody(), RowCalls{calls[1]});
+}
+
+TEST(HolderChoice, NobodyHasMoreAheadThanTheBound) {
+  Pool pool;
+  pool.add(1, {0});
+  RowCalls calls = calls_of({{0}});
+  auto most = static_cast<uint32_t>(kMostCallsAhead);
+  pool.tracks[peer(1)].asked(seconds(10), 1, most, 100);
+  EXPECT_EQ(choose_holders(pool.view(), kLayer, calls).held_by_nobody(), calls);
 }
 
 TEST(HolderChoice, NothingIsAskedNothingIsChosen) {

@@ -16,7 +16,7 @@ TEST(WorkerTrack, AnsweringJustInTimeDoesNotMoveTheDeadlineBeyondItsCap) {
   for (int i = 0; i < 50; ++i) {
     Duration deadline = track.deadline(1);
     EXPECT_LE(deadline, DeadlineEstimator::kCallCap + DeadlineEstimator::kRowCap);
-    AskedMessage asked = track.asked(now, 1, 100);
+    AskedMessage asked = track.asked(now, 1, 4, 100);
     now += deadline - milliseconds(20);
     track.measured(now, asked);
     track.settled(asked);
@@ -31,7 +31,7 @@ TEST(WorkerTrack, OneSlowAnswerDoesNotMakeTheNextPrefillWait) {
   WorkerTrack track;
   TimePoint now{0};
   auto call = [&](Duration took) {
-    AskedMessage asked = track.asked(now, 1, 100);
+    AskedMessage asked = track.asked(now, 1, 4, 100);
     now += took;
     track.measured(now, asked);
     track.settled(asked);
@@ -71,6 +71,78 @@ TEST(WorkerTrack, ALateAnswerIsForgivenOnce) {
   track.heard();
   track.answered_late();
   EXPECT_TRUE(track.usable(seconds(30)));
+}
+
+// Answers one message of a row after `took`; the next one is asked then.
+void answer(WorkerTrack* track, TimePoint* now, Duration took, bool cold = false) {
+  AskedMessage asked = track->asked(*now, 1, 4, 100);
+  *now += took;
+  track->measured(*now, asked, cold);
+  track->settled(asked);
+  track->answered_well();
+}
+
+TEST(WorkerTrack, OthersAreAskedAfterThreeTimesItsTailAndAFloor) {
+  WorkerTrack track;
+  TimePoint now{0};
+  for (int i = 0; i < 20; ++i) answer(&track, &now, milliseconds(2));
+  EXPECT_FALSE(track.redispatch_after(1)) << "the first answers tell nothing of what is usual";
+  EXPECT_FALSE(track.hedge_after(1));
+  for (int i = 0; i < 40; ++i) answer(&track, &now, milliseconds(2));
+  EXPECT_EQ(track.redispatch_after(1), kRedispatchFloor);
+  EXPECT_EQ(track.hedge_after(1), kHedgeFloor);
+  EXPECT_EQ(track.deadline(1), kDeadlineFloor);
+  for (int i = 0; i < 40; ++i) answer(&track, &now, milliseconds(100));
+  EXPECT_GE(*track.redispatch_after(1), milliseconds(300));
+  EXPECT_LE(*track.redispatch_after(1), milliseconds(370));
+  EXPECT_GE(*track.hedge_after(1), milliseconds(100));
+  EXPECT_LE(*track.hedge_after(1), milliseconds(125));
+  // What is asked behind something else waits for it first.
+  Duration before = *track.redispatch_after(1);
+  track.asked(now, 1, 4, 100);
+  EXPECT_GE(*track.redispatch_after(1), before + milliseconds(90));
+}
+
+TEST(WorkerTrack, AColdDiskNowAndThenIsNotUsual) {
+  WorkerTrack track;
+  TimePoint now{0};
+  for (int i = 0; i < 8; ++i) answer(&track, &now, milliseconds(400), true);
+  for (int i = 0; i < 300; ++i) answer(&track, &now, milliseconds(2));
+  answer(&track, &now, milliseconds(400), true);
+  EXPECT_EQ(track.hedge_after(1), kHedgeFloor);
+  // A disk that is read all the time is.
+  for (int i = 0; i < 60; ++i) answer(&track, &now, milliseconds(i % 3 == 0 ? 90 : 2), i % 3 == 0);
+  EXPECT_GE(*track.hedge_after(1), milliseconds(90));
+}
+
+TEST(WorkerTrack, OneWhoseAnswerIsLateIsAskedOnlyWhereNobodyElseIs) {
+  WorkerTrack track;
+  EXPECT_EQ(track.willingness(seconds(0)), Willingness::kGladly);
+  AskedMessage asked = track.asked(seconds(0), 1, 4, 100);
+  track.became_late(&asked);
+  track.became_late(&asked);
+  EXPECT_EQ(track.willingness(seconds(0)), Willingness::kReluctant);
+  EXPECT_TRUE(track.usable(seconds(0)));
+  track.settled(asked);
+  EXPECT_EQ(track.willingness(seconds(0)), Willingness::kGladly);
+}
+
+TEST(WorkerTrack, AHalfOpenOneGetsOneMessageAtATime) {
+  WorkerTrack track;
+  TimePoint now = seconds(10);
+  answer(&track, &now, milliseconds(1));
+  track.answered_badly(now);
+  EXPECT_EQ(track.willingness(now), Willingness::kNone);
+  now += seconds(1);
+  EXPECT_EQ(track.breaker(now), BreakerState::kHalfOpen);
+  EXPECT_EQ(track.willingness(now), Willingness::kGladly);
+  EXPECT_TRUE(track.takes_more(1, 100, now));
+  AskedMessage probe = track.asked(now, 1, 4, 100);
+  EXPECT_EQ(track.willingness(now), Willingness::kReluctant);
+  EXPECT_FALSE(track.takes_more(1, 100, now));
+  track.settled(probe);
+  track.answered_well();
+  EXPECT_EQ(track.breaker(now), BreakerState::kClosed);
 }
 
 }  // namespace

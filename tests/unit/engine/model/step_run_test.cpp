@@ -170,5 +170,22 @@ TEST_F(StepRunTest, AStepMayRunWhileAnotherOneIsUnderWay) {
   EXPECT_TRUE(std::ranges::equal(second.logits(0), logits_alone(8)));
 }
 
+// A wrong answer is found out one layer later: nothing of it is left in the result.
+TEST_F(StepRunTest, AStepInWhichAnAnswerWasWrongIsRepeated) {
+  std::vector<float> expected = logits_alone(9);
+  for (size_t wrong = 1; wrong < model_->config().layers; ++wrong) {
+    ReluctantExecutor executor(local_);
+    executor.spoils = wrong;
+    KvCache own = cache();
+    Forward forward(*model_, kernels_, pool_);
+    ForwardRow row{9, 0, &own, true};
+    EXPECT_TRUE(run_step(forward, {&row, 1}, executor));
+    EXPECT_EQ(executor.repeated, 1u);
+    EXPECT_EQ(executor.answers, wrong + 1 + model_->config().layers);
+    EXPECT_EQ(own.length(), 1u);
+    EXPECT_TRUE(std::ranges::equal(forward.logits(0), expected));
+  }
+}
+
 }  // namespace
 }  // namespace potluck
