@@ -42,6 +42,9 @@ class PoolSession {
   // The store has lost a grain: what people should read about it, or nothing.
   void on_grain_lost(const Digest& digest, const std::string& finding);
   void leave(const std::string& reason);  // says goodbye
+  // What is known of this device's speed has changed: a coordinator of which this is a member
+  // learns it.
+  void tell_speed();
   // We did not listen for a while (computing): silence until now proves nothing.
   void excuse_silence();
   // We were away: the same, and the coordinator has had no chance to answer us.

@@ -35,6 +35,7 @@ struct Header {
     # Compute channel again: delivery from worker to worker.
     roster        @14 :Roster;
     sourceReport  @15 :SourceReport;
+    deviceSpeed   @16 :DeviceSpeed;
   }
 }
 
@@ -232,4 +233,18 @@ struct PeerSource {
   key   @0 :Data;    # 32 bytes
   bytes @1 :UInt64;
   bad   @2 :Bool;    # it sent bytes that were not those of the grain that was asked for
+}
+
+# How fast a worker measured itself to be; 0 where it does not know. Each report replaces the last one.
+struct DeviceSpeed {
+  epoch              @0 :UInt64;
+  threads            @1 :UInt32;
+  diskBytesPerSecond @2 :UInt64;             # reading grains, as many at a time as the disk wants
+  products           @3 :List(ProductSpeed); # formats ascend
+}
+
+struct ProductSpeed {
+  format   @0 :UInt32;  # by its GGUF number
+  oneRow   @1 :UInt64;  # bytes of weights a second
+  manyRows @2 :UInt64;  # the same, counted for every row
 }

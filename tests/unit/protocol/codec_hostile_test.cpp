@@ -422,6 +422,20 @@ TEST(CodecHostile, SourceReportsOutOfRange) {
   });
 }
 
+TEST(CodecHostile, DeviceSpeedsOutOfRange) {
+  expect_field_refused("product speeds", kLimit, [](Root r) {
+    auto products = r.initDeviceSpeed().initProducts(limits::kKernelDigests + 1);
+    for (uint32_t i = 0; i < products.size(); ++i) products[i].setFormat(i);
+  });
+  for (uint32_t second : {7u, 6u}) {
+    expect_field_refused("product speeds", kCorrupt, [=](Root r) {
+      auto products = r.initDeviceSpeed().initProducts(2);
+      products[0].setFormat(7);
+      products[1].setFormat(second);
+    });
+  }
+}
+
 TEST(CodecHostile, TextThatATerminalWouldObeyIsCleaned) {
   auto decoded = decode_header(header_of([](Root r) {
     r.initGoodbye().setText("a\x1b[2J\n\x7f\xff\xc0\x80\xed\xa0\x80\xc2\x9b\xc3\xa9");
@@ -445,10 +459,12 @@ TEST(CodecHostile, TwoSegmentsAreRefused) {
 TEST(CodecHostile, VerbsOfTheFutureAreRefused) {
   ByteVector header = encode_header(Heartbeat{});
   // Words: prefix, root pointer, then the struct whose first 16 bits are the verb.
-  store(header.data() + 16, uint16_t{16});
+  constexpr auto kNext = static_cast<uint16_t>(std::variant_size_v<Message>);
+  store(header.data() + 16, kNext);
   auto decoded = decode_header(header);
   ASSERT_FALSE(decoded.ok());
-  EXPECT_NE(decoded.error().message.find("unknown verb 16"), std::string::npos);
+  EXPECT_NE(decoded.error().message.find("unknown verb " + std::to_string(kNext)),
+            std::string::npos);
 }
 
 }  // namespace

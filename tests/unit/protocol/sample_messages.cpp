@@ -200,6 +200,13 @@ bool fits(const SourceReport& m) {
   return m.peers.size() <= limits::kSourcesPerReport;
 }
 
+bool fits(const DeviceSpeed& m) {
+  for (size_t i = 1; i < m.products.size(); ++i) {
+    if (m.products[i].format <= m.products[i - 1].format) return false;
+  }
+  return m.products.size() <= limits::kKernelDigests;
+}
+
 void add_peer_delivery(std::vector<Message>& list) {
   auto key = [](uint8_t first) { return PeerKey{filled<std::array<uint8_t, 32>>(first)}; };
   list.emplace_back(Roster{});
@@ -223,6 +230,13 @@ void add_peer_delivery(std::vector<Message>& list) {
   SourceReport most{kMax64, kMax64, kMax64, {}};
   most.peers.assign(limits::kSourcesPerReport, {key(9), kMax64, true});
   list.emplace_back(most);
+  list.emplace_back(DeviceSpeed{});
+  list.emplace_back(DeviceSpeed{1, 8, 2'500'000'000, {{TensorType::kQ4_K, 20, 300}}});
+  DeviceSpeed fastest{kMax64, kMax32, kMax64, {}};
+  for (uint32_t i = 0; i < limits::kKernelDigests; ++i) {
+    fastest.products.push_back({static_cast<TensorType>(i), kMax64, kMax64});
+  }
+  list.emplace_back(fastest);
 }
 
 }  // namespace

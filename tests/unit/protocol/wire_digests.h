@@ -52,6 +52,9 @@ inline constexpr WireDigest kWireDigests[] = {
     {"SourceReport", "116176c5c5d640eea6f7a166f9815030fd9d26ffd80aa2c5335abd13a4001cf0"},
     {"SourceReport", "d1a9375fb69c43153fc1d26d21e8c6657ebcf5c5e280991fc8d43084b71a29c2"},
     {"SourceReport", "4ece8c9fb6113d198cff8f21e32166450c82ca0c338fb3a472331f7ead1a45f7"},
+    {"DeviceSpeed", "b0cf93aa4c042fe175a77269356d6f395f8cbfa9b4dba201c4d6334bfb0dce5c"},
+    {"DeviceSpeed", "1e7651e7bbb5b7bf462b198490833674b599c585cf86bca03951321cede997e2"},
+    {"DeviceSpeed", "2793601a1a56db9ba42464b232a9d3a5281a2d86059aa085824b2990c715b3cd"},
 };
 
 }  // namespace potluck::test
