@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "coordinator/cli/counters_json.h"
+#include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/json_text.h"
 #include "engine/base/process_identity.h"
 
@@ -32,8 +33,8 @@ nlohmann::json describe_sources(const ClusterState& cluster, const SourceRecord&
           {"peers", peers}};
 }
 
-nlohmann::json describe_worker(const ClusterState& cluster, const PeerKey& key,
-                               const WorkerRecord& worker) {
+nlohmann::json describe_worker(Pool& pool, const PeerKey& key, const WorkerRecord& worker) {
+  const ClusterState& cluster = pool.cluster();
   return {{"number", worker.number},
           {"name", worker.name},
           {"key", key.text()},
@@ -44,6 +45,9 @@ nlohmann::json describe_worker(const ClusterState& cluster, const PeerKey& key,
           {"units_ready", worker.ready.size()},
           {"serves_at", worker.bulk_endpoint},
           {"fetched", describe_sources(cluster, worker.sources)},
+          {"facts", describe_facts(facts_of(key, worker, &pool.learned()))},
+          {"weight", pool.shares().weight(key)},
+          {"left_out", pool.shares().left_out(key)},
           {"accused_of_wrong_bytes_by", cluster.accusers(key)}};
 }
 
@@ -58,7 +62,7 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
   const ClusterState& cluster = runtime.pool()->cluster();
   nlohmann::json workers = nlohmann::json::array();
   for (const auto& [key, worker] : cluster.workers()) {
-    workers.push_back(describe_worker(cluster, key, worker));
+    workers.push_back(describe_worker(*runtime.pool(), key, worker));
   }
   return {{"process", getpid()},
           {"process_start", process_start(system_files(), getpid()).value_or(0)},
@@ -66,6 +70,7 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
           {"model", runtime.model().config().name},
           {"file", runtime.model().file().path()},
           {"workers", workers},
+          {"own_share", runtime.pool()->shares().own_share()},
           {"workers_lost", counters.workers_lost},
           {"units_assigned", cluster.units_assigned()},
           {"units_ready", cluster.units_ready()},

@@ -8,6 +8,7 @@ namespace potluck {
 void DebtLedger::add(Debt debt, uint64_t tensor_bytes, TimePoint now) {
   WorkerTrack& track = tracks_[debt.worker];
   debt.deadline = now + track.deadline(debt.rows);
+  debt.alone = track.owes_nothing();
   debt.asked = track.asked(now, debt.rows, tensor_bytes);
   debts_.push_back(std::move(debt));
 }

@@ -24,6 +24,7 @@ struct Debt {
   // Since add().
   AskedMessage asked{};
   TimePoint deadline{0};
+  bool alone = false;  // the worker owed nothing else when it was asked
 };
 
 class DebtLedger {

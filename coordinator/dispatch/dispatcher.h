@@ -35,6 +35,7 @@
 #include "coordinator/dispatch/holder_choice.h"
 #include "coordinator/dispatch/reply_adder.h"
 #include "coordinator/dispatch/ticket_book.h"
+#include "coordinator/plan/pool_learning.h"
 #include "engine/base/clock.h"
 
 namespace potluck {
@@ -56,6 +57,8 @@ class Dispatcher {
   Dispatcher(uint64_t epoch, uint32_t slices, const Manifest& manifest, const ClusterState& cluster,
              const Clock& clock);
 
+  // What is seen of experts' use and of workers' speed goes there; must outlive the dispatcher.
+  void learn_into(PoolLearning* learned) { learned_ = learned; }
   // Returns the ticket. batch and out stay in place until the ticket is done.
   uint64_t submit(const ExpertBatch& batch, ExpertSums* out);
   void on_partial(const PeerKey& from, const Partial& partial, ByteSpan tensor);
@@ -129,7 +132,8 @@ class Dispatcher {
 
   void on_answer(size_t debt, const Partial& partial, ByteSpan tensor);
   Status accept(const Debt& debt, const Partial& partial, ByteSpan tensor);
-  void take_answer(size_t debt, const Partial& partial);
+  void take_answer(size_t debt, const Partial& partial, uint64_t tensor_bytes);
+  void learn(const Debt& debt, const Partial& partial, uint64_t tensor_bytes, TimePoint now);
 
   Terms terms_;
   const ClusterState& cluster_;
@@ -141,6 +145,7 @@ class Dispatcher {
   std::vector<OutgoingMessage> outgoing_;
   std::vector<std::pair<PeerKey, std::vector<UnitId>>> lost_units_;
   Memory memory_;
+  PoolLearning* learned_ = nullptr;
 };
 
 }  // namespace potluck

@@ -23,6 +23,8 @@ constexpr int kLevelSteps = 60;
 constexpr double kTrim = 0.8;
 constexpr size_t kTrimGroups = 6;
 constexpr int kTrimSteps = 6;
+// Only of those so much slower than the fastest: among like devices, none is the one to spare.
+constexpr double kTrimSlower = 1.5;
 // Every device counts: without it a token must be faster by more than this.
 constexpr double kWorthIt = 0.005;
 // Of a unit, on average in each layer: less is nothing.
@@ -149,6 +151,7 @@ std::vector<double> ShareSearch::with_less(const std::vector<double>& shares, si
 void ShareSearch::trim(std::vector<double>* shares, double* best) {
   std::vector<size_t> order = by_unit_time();
   std::erase_if(order, [&](size_t device) { return (*shares)[device] <= 0; });
+  double share = 1.0 / static_cast<double>(pool_.devices.size());
   size_t last = order.size();
   for (size_t group = 0; group < kTrimGroups && last > 0; ++group) {
     size_t first = last - 1;
@@ -158,6 +161,7 @@ void ShareSearch::trim(std::vector<double>* shares, double* best) {
            pool_.devices[order[first - 1]].disk_rate == pool_.devices[order[first]].disk_rate) {
       --first;
     }
+    if (unit_time(order[first], share) < kTrimSlower * unit_time(order[0], share)) break;
     for (int step = 0; step < kTrimSteps; ++step) {
       std::vector<double> less = with_less(*shares, first, last, order);
       if (less.empty()) break;
@@ -168,6 +172,39 @@ void ShareSearch::trim(std::vector<double>* shares, double* best) {
     }
     last = first;
   }
+}
+
+// As many whole slices of every expert for each device as come nearest: then no chance is left in
+// what falls to whom. Empty if disks have no room for that.
+std::vector<double> ShareSearch::in_whole_slices(const std::vector<double>& shares) const {
+  uint32_t slices = std::min(options_.slices, layer_.grains);
+  std::vector<double> whole(shares.size(), 0);
+  std::vector<double> times(shares.size());
+  double one = 1.0 / slices;
+  for (size_t i = 0; i < shares.size(); ++i) {
+    times[i] = device_load(model_, layer_, pool_.devices[i], shares[i]).whole;
+  }
+  for (uint32_t slice = 0; slice < slices; ++slice) {
+    size_t best = shares.size();
+    for (size_t i = 0; i < shares.size(); ++i) {
+      if (shares[i] <= 0 || whole[i] + one > capacity_[i] + 1e-9) continue;
+      bool sooner =
+          best == shares.size() || (whole[i] + one) * times[i] < (whole[best] + one) * times[best];
+      if (sooner) best = i;
+    }
+    if (best == shares.size()) return {};
+    whole[best] += one;
+  }
+  return whole;
+}
+
+void ShareSearch::round_slices(std::vector<double>* shares, double* best) {
+  std::vector<double> whole = in_whole_slices(*shares);
+  if (whole.empty()) return;
+  double time = cost(whole);
+  if (time >= *best * (1 - kWorthIt)) return;
+  *best = time;
+  *shares = std::move(whole);
 }
 
 std::string ShareSearch::why_left_out(size_t device, const std::vector<double>& shares) const {
@@ -213,7 +250,10 @@ SharePlan ShareSearch::run() {
     best = time;
     plan.shares = std::move(shares);
   }
-  if (best >= 0) trim(&plan.shares, &best);
+  if (best >= 0) {
+    trim(&plan.shares, &best);
+    round_slices(&plan.shares, &best);
+  }
   double units = layer_.experts * std::min<double>(options_.slices, layer_.grains);
   for (size_t i = 0; i < plan.shares.size(); ++i) {
     if (plan.shares[i] * units < kLeastUnits) plan.shares[i] = 0;

@@ -24,6 +24,8 @@ class ShareSearch {
   std::vector<double> filled(const std::vector<bool>& taking, const std::vector<double>& at);
   double cost(const std::vector<double>& shares);
   void trim(std::vector<double>* shares, double* best);
+  std::vector<double> in_whole_slices(const std::vector<double>& shares) const;
+  void round_slices(std::vector<double>* shares, double* best);
   std::vector<double> with_less(const std::vector<double>& shares, size_t first, size_t last,
                                 const std::vector<size_t>& order) const;
   std::string why_left_out(size_t device, const std::vector<double>& shares) const;

@@ -80,6 +80,7 @@ class MessageGenerator {
   Message roster();
   Message residency();
   Message source_report();
+  Message device_speed();
   Message join_request();
   Compute valid_compute(const ManifestLayer& of);
   void spoil(Compute* request, ByteVector* tensor);

@@ -64,6 +64,9 @@ struct AtCoordinator {
   MessageOutcome operator()(const SourceReport& said) const {
     return unless_taken(stays() && before()->sources != after()->sources, said.epoch);
   }
+  MessageOutcome operator()(const DeviceSpeed& said) const {
+    return unless_taken(stays() && before()->speed != after()->speed, said.epoch);
+  }
   MessageOutcome operator()(const Heartbeat& said) const {
     const auto* beat = reply<Heartbeat>(turn);
     return unless_taken(beat != nullptr && beat->epoch == said.epoch, said.epoch);

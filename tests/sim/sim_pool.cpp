@@ -30,6 +30,12 @@ CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelT
   CoordinatorCoreOptions core;
   core.membership.epoch = epoch;
   core.membership.slices = options.slices;
+  core.membership.replicas = options.replicas;
+  if (options.own_bytes > 0) {
+    core.membership.own.emplace();
+    core.membership.own->local = true;
+    core.membership.own->ram_bytes = options.own_bytes;
+  }
   core.membership.founding_workers = options.founding_workers;
   core.membership.kernels = kernel_self_test(kernels);
   core.membership.compute_endpoint = kComputeEndpoint;
@@ -164,6 +170,11 @@ void SimPool::add_worker(bool serves) {
                            SimulatedProcessor(1, options_.worker_call_time),
                            options_.validate_workers,
                            options_.observer};
+  size_t index = workers_.size();
+  if (index < options_.call_times.size()) {
+    options.processor = SimulatedProcessor(1, options_.call_times[index]);
+  }
+  if (index < options_.speeds.size()) options.speed = options_.speeds[index];
   auto lets_in = [this](const PeerKey& server, const PeerKey& peer) {
     return this->lets_in(server, peer);
   };
@@ -236,8 +247,11 @@ bool SimPool::at_rest() const {
   if (cluster.workers().empty()) return true;
   uint64_t units = 0;
   for (const ManifestLayer& layer : model_.manifest().layers()) {
-    units += layer.experts * std::min(options_.slices, layer.plan.grains);
+    uint32_t own = 0;
+    while (cluster.is_own(layer.layer, own)) ++own;
+    units += (layer.experts - own) * std::min(options_.slices, layer.plan.grains);
   }
+  units *= std::min<uint64_t>(options_.replicas, cluster.workers().size());
   return cluster.units_assigned() == units && cluster.units_ready() == units;
 }
 
