@@ -14,6 +14,7 @@
 //          <------------------------------ BulkData    to other workers first, in the same words
 //     SourceReport ----------------------->            where the grains came from
 //     HealthReport ----------------------->            how much of its speed it lends, and why
+//     DeviceSpeed ------------------------>            how fast it measured itself to be
 //     Residency -------------------------->            units that are ready to compute
 //          <------------------------------ Compute     one per layer and step, with all its rows
 //     Partial ---------------------------->            one answer to each
@@ -28,6 +29,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/limits.h"
 #include "engine/base/signature.h"
+#include "engine/experts/product_speed.h"
 #include "engine/experts/unit_id.h"
 #include "engine/experts/work_counters.h"
 #include "engine/kernels/activations.h"
@@ -282,9 +284,20 @@ struct HealthReport {
   bool operator==(const HealthReport&) const = default;
 };
 
+// How fast a worker measured itself to be, for placement. Only its own word: what it then does is
+// measured by the coordinator.
+struct DeviceSpeed {
+  uint64_t epoch = 0;
+  uint32_t threads = 0;                  // 0: not said
+  uint64_t disk_bytes_per_second = 0;    // 0: not known
+  std::vector<ProductSpeed> products{};  // formats ascend
+
+  bool operator==(const DeviceSpeed&) const = default;
+};
+
 using Message = std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial,
                              Heartbeat, Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest,
-                             JoinAccept, Roster, SourceReport, HealthReport>;
+                             JoinAccept, Roster, SourceReport, HealthReport, DeviceSpeed>;
 
 const char* message_name(const Message& message);
 

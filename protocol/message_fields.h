@@ -94,11 +94,26 @@ void visit(Visitor& v, As<Visitor, PeerSource>& peer) {
   v(peer.bad, WIRE(Bad), Any{});
 }
 
+template <class Visitor>
+void visit(Visitor& v, As<Visitor, ProductSpeed>& speed) {
+  using W = wire::ProductSpeed;
+  v(speed.format, WIRE(Format), Any{});
+  v(speed.one_row, WIRE(OneRow), Any{});
+  v(speed.many_rows, WIRE(ManyRows), Any{});
+}
+
 // --- messages ------------------------------------------------------------------------------------
 
 inline bool parts_ascend(const std::vector<KernelDigest>& kernels) {
   for (size_t i = 1; i < kernels.size(); ++i) {
     if (kernels[i].part <= kernels[i - 1].part) return false;
+  }
+  return true;
+}
+
+inline bool formats_ascend(const std::vector<ProductSpeed>& products) {
+  for (size_t i = 1; i < products.size(); ++i) {
+    if (products[i].format <= products[i - 1].format) return false;
   }
   return true;
 }
@@ -270,6 +285,16 @@ void visit(Visitor& v, As<Visitor, HealthReport>& m) {
   v(m.celsius, WIRE(Celsius), Any{});
 }
 
+template <class Visitor>
+void visit(Visitor& v, As<Visitor, DeviceSpeed>& m) {
+  using W = wire::DeviceSpeed;
+  v(m.epoch, WIRE(Epoch), Any{});
+  v(m.threads, WIRE(Threads), Any{});
+  v(m.disk_bytes_per_second, WIRE(DiskBytesPerSecond), Any{});
+  v(m.products, WIRE_LIST(Products), List{limits::kKernelDigests, "product speeds"});
+  v.expect(formats_ascend(m.products), "product speeds", "expected formats that ascend");
+}
+
 #undef WIRE
 #undef WIRE_LIST
 
@@ -305,6 +330,7 @@ VERB(JoinAccept, JOIN_ACCEPT);
 VERB(Roster, ROSTER);
 VERB(SourceReport, SOURCE_REPORT);
 VERB(HealthReport, HEALTH_REPORT);
+VERB(DeviceSpeed, DEVICE_SPEED);
 
 #undef VERB
 

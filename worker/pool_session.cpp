@@ -155,10 +155,20 @@ void PoolSession::become_member() {
   std::optional<Assignment> early = delivery_.become_member(greeting_.epoch());
   sources_.ask_again();
   tick_sources();
+  tell_speed();
   if (early) assign(*early);
   health_.tell_again();
   request_grains();
   report();
+}
+
+void PoolSession::tell_speed() {
+  std::optional<uint64_t> epoch = member_epoch();
+  if (!epoch) return;
+  std::optional<DeviceSpeed> speed = context_.speed.for_model(*manifest_);
+  if (!speed) return;
+  speed->epoch = *epoch;
+  link_.send(std::move(*speed));
 }
 
 void PoolSession::on_assignment(Assignment assignment) {

@@ -46,6 +46,9 @@ class PoolSession {
   void leave(const std::string& reason);  // says goodbye
   // How much of its speed this worker lends has changed (WorkerContext::health).
   void on_health();
+  // What is known of this device's speed has changed: a coordinator of which this is a member
+  // learns it.
+  void tell_speed();
   // We did not listen for a while (computing): silence until now proves nothing.
   void excuse_silence();
   // We were away: the same, and the coordinator has had no chance to answer us.

@@ -6,6 +6,7 @@
 
 #include "worker/grain_server.h"
 #include "worker/manifest_fetch.h"
+#include "worker/own_speed.h"
 #include "worker/unit_compute.h"
 #include "worker/unit_delivery.h"
 #include "worker/worker_core.h"
@@ -23,6 +24,7 @@ struct WorkerContext {
   MakeRoom make_room;
   SaveManifest save_manifest;
   GrainServer server;
+  OwnSpeed speed;
   HealthReport health{};  // without an epoch
 };
 

@@ -46,7 +46,8 @@ struct WorkerCore::Impl {
                 [this](const Digest& digest, const SignedManifest& manifest) {
                   return save_manifest(digest, manifest);
                 },
-                GrainServer(store, options.serve_rate)},
+                GrainServer(store, options.serve_rate),
+                OwnSpeed(options.meter, clock)},
         scrub(store, clock) {
     // Manifests count against the quota like grains: otherwise coordinators could fill the disk
     // with them.
@@ -82,6 +83,7 @@ struct WorkerCore::Impl {
   bool make_room(uint64_t bytes, bool keep_away);
   Status save_manifest(const Digest& digest, const SignedManifest& manifest);
   void scrub_store();
+  void measure_again();
   bool is_peer(const PeerKey& key) const { return !sessions.contains(key); }
   template <class Event>
   void with_all_sessions(const Event& event);
@@ -397,6 +399,12 @@ void WorkerCore::Impl::scrub_store() {
   }
 }
 
+// While nothing else is to be done.
+void WorkerCore::Impl::measure_again() {
+  if (has_work() || !context.speed.on_tick()) return;
+  for (const auto& [key, session] : sessions) session->tell_speed();
+}
+
 WorkerCore::WorkerCore(const WorkerOptions& options, GrainStore& store, const KernelTable& kernels,
                        ThreadPool& pool, const Clock& clock, ManifestStore* manifests)
     : impl_(std::make_unique<Impl>(options, store, kernels, pool, clock, manifests)) {}
@@ -415,7 +423,10 @@ void WorkerCore::add_pool(const PoolAddress& address) {
 void WorkerCore::on_message(const PeerKey& from, Channel channel, Message message,
                             ByteVector tensor) {
   // Beats come every second: if they counted as work, the store would never be scrubbed.
-  if (!std::holds_alternative<Heartbeat>(message)) impl_->scrub.worked();
+  if (!std::holds_alternative<Heartbeat>(message)) {
+    impl_->scrub.worked();
+    impl_->context.speed.worked();
+  }
   if (channel == Channel::kServe) {
     const auto* fetch = std::get_if<FetchGrain>(&message);
     if (fetch == nullptr) return;
@@ -466,6 +477,7 @@ void WorkerCore::on_tick() {
   impl_->ticked_at = impl_->context.clock.now();
   impl_->scrub_store();
   impl_->timed([this] {
+    impl_->measure_again();
     impl_->serve();
     for (auto& [key, session] : impl_->sessions) session->on_tick();
     if (impl_->has_work()) impl_->compute();
@@ -498,6 +510,9 @@ TimePoint WorkerCore::next_tick() const {
       impl_->context.server.next_tick(impl_->context.clock.now()).value_or(TimePoint::max());
   if (!impl_->sessions.empty()) next = std::min(next, impl_->scrub.next_tick());
   if (auto block = impl_->next_block()) next = std::min(next, *block);
+  if (!impl_->sessions.empty() && !impl_->has_work()) {
+    if (auto due = impl_->context.speed.next_tick()) next = std::min(next, *due);
+  }
   for (const auto& [key, session] : impl_->sessions) next = std::min(next, session->next_tick());
   return next;
 }

@@ -37,6 +37,8 @@
 
 namespace potluck {
 
+class DeviceMeter;  // worker/device_meter.h
+
 // Grains that were asked for and are not stored yet, all pools together.
 inline constexpr uint64_t kFetchWindowBytes = 16 * kMiB;
 
@@ -58,6 +60,8 @@ struct WorkerOptions {
   // Makes the reader of a pool's experts; every pool has its own. Empty: the core reads in its own
   // thread, so that the course of a simulation depends on nothing else.
   std::function<std::unique_ptr<BlockReader>()> open_reader = {};
+  // Measures this device for placement; outlives us. Null: coordinators are told nothing of it.
+  DeviceMeter* meter = nullptr;
   // As if on such a processor; for tests and demos.
   std::optional<SimulatedProcessor> processor = std::nullopt;
 };

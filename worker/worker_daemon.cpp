@@ -74,6 +74,7 @@ class WorkerDaemon final : private WorkerLinks {
   AllowList admitted_;  // workers that may fetch from this one
   ZmqClientTransport transport_;
   std::optional<SimulatedLink> simulated_link_;
+  OwnDeviceMeter meter_;
   WorkerCore core_;
   WorkerLoop loop_;
   HealthWatch health_;
@@ -111,7 +112,8 @@ const std::string& endpoint_of(const PoolAddress& pool) {
 }
 
 WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSettings& reader,
-                           const KernelTable& kernels, const Clock& clock, const ModelCopy* model) {
+                           const KernelTable& kernels, const Clock& clock, const ModelCopy* model,
+                           DeviceMeter* meter) {
   WorkerOptions core;
   core.name = options.name;
   core.software = options.version.empty() ? "potluck" : "potluck " + options.version;
@@ -120,6 +122,7 @@ WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSetti
   core.disk_bytes = options.disk_bytes;
   core.serve_rate = options.serve_rate;
   core.model = model;
+  core.meter = meter;
   if (options.simulated_compute > 1) core.processor.emplace(options.simulated_compute);
   core.open_reader = [settings = reader, &clock] { return open_reader(settings, clock); };
   return core;
@@ -153,8 +156,9 @@ WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSetti
       threads_(options.threads),
       transport_(keys.curve),
       simulated_link_(make_simulated_link(options, clock, &transport_)),
-      core_(core_options(options, reader, kernels, clock, model_.get()), *store_, kernels, threads_,
-            clock, &manifests_),
+      meter_(*store_, reader, kernels, threads_, clock, options.simulated_compute),
+      core_(core_options(options, reader, kernels, clock, model_.get(), &meter_), *store_, kernels,
+            threads_, clock, &manifests_),
       loop_(core_, simulated_link_ ? static_cast<Transport&>(*simulated_link_) : transport_, *this,
             clock, [this](const Notice& what) { observe(what); }),
       health_(options.health, system, clock) {}

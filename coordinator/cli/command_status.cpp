@@ -6,6 +6,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/status_file.h"
@@ -50,6 +51,26 @@ void print_trust(const nlohmann::json& worker, Output& out) {
                        breaker == "closed" ? "" : "; failed lately, its breaker is " + breaker));
 }
 
+// How fast it is, as far as that is known.
+void print_facts(const nlohmann::json& worker, Output& out) {
+  const DeviceFacts facts = facts_of_json(object_field(worker, "facts"));
+  std::string line;
+  auto add = [&](const char* what, double rate) {
+    if (rate <= 0) return;
+    line += fmt::format("  {} {}/s", what, format_bytes(static_cast<uint64_t>(rate)));
+  };
+  add("disk", facts.disk_rate);
+  for (const ProductSpeed& speed : facts.products) {
+    std::string name(block_format(speed.format).name);
+    add(name.c_str(), static_cast<double>(speed.one_row));
+  }
+  add("seen", facts.observed_rate);
+  if (facts.round_trip > 0) line += fmt::format("  round trip {:.2f} ms", facts.round_trip * 1e3);
+  if (!line.empty()) out.line("       speed:" + line);
+  const std::string left_out = text_field(worker, "left_out", "");
+  if (!left_out.empty()) out.line("       left out: " + left_out);
+}
+
 // The file may be from another version of this program: what is missing counts as 0 or "?".
 void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds, Output& out) {
   out.line(
@@ -66,6 +87,7 @@ void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds
     print_trust(worker, out);
     print_sources(object_field(worker, "fetched"), out);
     print_health(object_field(worker, "health"), out);
+    print_facts(worker, out);
   }
 }
 

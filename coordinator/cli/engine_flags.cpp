@@ -74,6 +74,14 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   add_whole(parser, "--slices", &flags->slices, {1, limits::kSlices},
             "slices each expert is cut into (default 1)")
       .envname("POTLUCK_SLICES");
+  add_whole(parser, "--replicas", &flags->replicas, {1, limits::kHoldersPerUnit},
+            "workers that hold each part of an expert, as far as there is room, the most used "
+            "experts first (default 1)")
+      .envname("POTLUCK_REPLICAS");
+  add_size(parser, "--own-experts", &flags->own_experts,
+           "memory of this process for experts that it computes itself while its workers compute "
+           "the others, such as 4GiB (default: none)")
+      .envname("POTLUCK_OWN_EXPERTS");
   add_whole(parser, "--prefill-chunk", &flags->prefill_chunk, {1, limits::kPrefillChunk},
             "prompt tokens per step (default 512)")
       .envname("POTLUCK_PREFILL_CHUNK");
@@ -112,6 +120,12 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
     if (!size) return size.error();
     ram = *size;
   }
+  uint64_t own = 0;
+  if (!flags.own_experts.empty()) {
+    Result<uint64_t> size = parse_size("--own-experts", flags.own_experts);
+    if (!size) return size.error();
+    own = *size;
+  }
   RuntimeOptions options;
   options.model_path = flags.model;
   options.threads_given = flags.threads > 0;
@@ -134,6 +148,8 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.trace_path = flags.trace;
   PoolOptions& pool = options.pool_options;
   pool.slices = flags.slices;
+  pool.replicas = flags.replicas;
+  pool.own_bytes = own;
   pool.local_workers = flags.workers;
   pool.last_resort_bytes = kLastResortBytes;
   pool.log = terminal;

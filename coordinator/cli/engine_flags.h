@@ -19,6 +19,8 @@ struct EngineFlags {
   std::string ram;
   std::string store;
   uint32_t slices = 1;
+  uint32_t replicas = 1;
+  std::string own_experts;
   uint32_t prefill_chunk = 512;
   std::string isa;
   std::string prefetch = "auto";

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "coordinator/cli/counters_json.h"
+#include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/json_text.h"
 #include "engine/base/process_identity.h"
 
@@ -59,7 +60,7 @@ nlohmann::json describe_quarantine(const WorkerRecord& worker) {
           {"until_unix_seconds", worker.quarantine->until_seconds}};
 }
 
-nlohmann::json describe_worker(const Pool& pool, const PeerKey& key, const WorkerRecord& worker) {
+nlohmann::json describe_worker(Pool& pool, const PeerKey& key, const WorkerRecord& worker) {
   const ClusterState& cluster = pool.cluster();
   return {{"number", worker.number},
           {"name", worker.name},
@@ -75,6 +76,9 @@ nlohmann::json describe_worker(const Pool& pool, const PeerKey& key, const Worke
           {"trust", describe_trust(pool.dispatcher(), key)},
           {"quarantine", describe_quarantine(worker)},
           {"fetched", describe_sources(cluster, worker.sources)},
+          {"facts", describe_facts(facts_of(key, worker, &pool.learned()))},
+          {"weight", pool.shares().weight(key)},
+          {"left_out", pool.shares().left_out(key)},
           {"accused_of_wrong_bytes_by", cluster.accusers(key)}};
 }
 
@@ -97,6 +101,7 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
           {"model", runtime.model().config().name},
           {"file", runtime.model().file().path()},
           {"workers", workers},
+          {"own_share", runtime.pool()->shares().own_share()},
           {"workers_lost", counters.workers_lost},
           {"units_assigned", cluster.units_assigned()},
           {"units_ready", cluster.units_ready()},

@@ -144,6 +144,15 @@ void ClusterState::on_event(const WorkerReleased& event) {
   if (found != workers_.end()) found->second.quarantine.reset();
 }
 
+void ClusterState::on_event(const SpeedReported& event) {
+  auto found = workers_.find(event.key);
+  if (found == workers_.end()) return;
+  DeviceFacts& facts = found->second.facts;
+  facts.threads = event.threads;
+  facts.disk_rate = event.disk_rate;
+  facts.products = event.products;
+}
+
 void ClusterState::forget_ready(const PeerKey& key, WorkerRecord& record) {
   for (UnitId unit : record.ready) remove_key(holders_, unit, key);
   record.ready.clear();

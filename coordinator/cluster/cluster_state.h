@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "coordinator/plan/device_facts.h"
 #include "engine/experts/unit_id.h"
 #include "protocol/keys.h"
 
@@ -83,16 +84,27 @@ struct WorkerQuarantined {
 struct WorkerReleased {
   PeerKey key;
 };
-using ClusterEvent = std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost,
-                                  RoomReported, SourcesReported, HealthReported,
-                                  WorkerQuarantined, WorkerReleased>;
-
 struct QuarantineRecord {
   std::string reason;
   int64_t until_seconds = 0;
 
   bool operator==(const QuarantineRecord&) const = default;
 };
+// How fast a worker says that it is.
+struct SpeedReported {
+  PeerKey key;
+  uint32_t threads = 0;
+  double disk_rate = 0;
+  std::vector<ProductSpeed> products;
+};
+// What the coordinator computes itself: of each layer, by its number, so many experts from the
+// first on. Layers beyond the end have none.
+struct OwnExpertsChosen {
+  std::vector<uint32_t> experts;
+};
+using ClusterEvent = std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost,
+                                  RoomReported, SourcesReported, HealthReported, SpeedReported,
+                                  WorkerQuarantined, WorkerReleased, OwnExpertsChosen>;
 
 struct SourceRecord {
   uint64_t coordinator_bytes = 0;
@@ -117,6 +129,7 @@ struct WorkerRecord {
   SourceRecord sources;
   WorkerHealth health;
   std::optional<QuarantineRecord> quarantine;
+  DeviceFacts facts;  // as SpeedReported has them
 
   bool operator==(const WorkerRecord&) const = default;
 };
@@ -139,6 +152,11 @@ class ClusterState {
   // that people see it: one liar, or one worker with bad memory, must not ban an honest peer. Each
   // worker avoids the peers that it caught itself.
   uint32_t accusers(const PeerKey& key) const;
+  // Whether the coordinator computes this expert itself.
+  bool is_own(uint32_t layer, uint32_t expert) const {
+    return layer < own_experts_.size() && expert < own_experts_[layer];
+  }
+  const std::vector<uint32_t>& own_experts() const { return own_experts_; }
   uint32_t workers_lost() const { return workers_lost_; }
   uint64_t units_assigned() const;
   uint64_t units_ready() const;
@@ -156,6 +174,8 @@ class ClusterState {
   void on_event(const HealthReported& event);
   void on_event(const WorkerQuarantined& event);
   void on_event(const WorkerReleased& event);
+  void on_event(const SpeedReported& event);
+  void on_event(const OwnExpertsChosen& event) { own_experts_ = event.experts; }
   void forget_ready(const PeerKey& key, WorkerRecord& record);
   // Keys in order of the workers' numbers.
   using KeysByUnit = std::unordered_map<UnitId, std::vector<PeerKey>>;
@@ -165,6 +185,7 @@ class ClusterState {
   std::map<PeerKey, WorkerRecord> workers_;
   KeysByUnit holders_;
   KeysByUnit keepers_;
+  std::vector<uint32_t> own_experts_;
   uint32_t workers_lost_ = 0;
 };
 

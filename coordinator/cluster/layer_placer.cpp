@@ -1,4 +1,4 @@
-// A layer waits for its slowest worker, so equal counts come before everything else; then slices of
+// A layer waits for its slowest worker, so counts come before everything else; then slices of
 // one expert go apart, since a token that uses the expert uses all of them at once; then as little
 // moves as possible. Ties are broken by numbers throughout: the same workers get the same units in
 // every run.
@@ -24,7 +24,16 @@ LayerPlacer::LayerPlacer(uint32_t experts, uint32_t slices, std::vector<PlacerWo
       units_of_(workers_.size()),
       quotas_(workers_.size(), 0),
       siblings_(size_t{experts} * workers_.size(), 0),
-      released_(experts, 0) {}
+      released_(experts, 0),
+      sibling_limits_(workers_.size(), 0) {
+  for (const PlacerWorker& worker : workers_) heaviest_ = std::max(heaviest_, worker.weight);
+  for (uint32_t i = 0; i < worker_count(); ++i) {
+    if (workers_[i].weight == 0) workers_[i].capacity = 0;
+    if (workers_[i].copies.empty()) continue;
+    has_copy_.resize(workers_.size() * owners_.size(), false);
+    for (uint32_t unit : workers_[i].copies) has_copy_[i * owners_.size() + unit] = true;
+  }
+}
 
 // The order matters: quotas favor workers that hold much already, so holdings are put first; what
 // goes beyond a quota is released before anything is placed, so that it can be placed in the same
@@ -32,7 +41,7 @@ LayerPlacer::LayerPlacer(uint32_t experts, uint32_t slices, std::vector<PlacerWo
 std::vector<int32_t> LayerPlacer::place() {
   keep_holdings();
   set_quotas();
-  set_sibling_limit();
+  set_sibling_limits();
   for (uint32_t worker = 0; worker < worker_count(); ++worker) release_surplus(worker);
   for (uint32_t unit = 0; unit < owners_.size(); ++unit) {
     if (owners_[unit] < 0) place_unit(unit);
@@ -63,48 +72,74 @@ void LayerPlacer::keep_holdings() {
       if (owners_[unit] < 0) put(unit, worker);
     }
   }
+  // Whose holder is gone: who has a copy takes its place.
+  for (uint32_t worker = 0; worker < worker_count(); ++worker) {
+    for (uint32_t unit : workers_[worker].copies) {
+      if (owners_[unit] < 0 && workers_[worker].weight > 0) put(unit, worker);
+    }
+  }
+}
+
+// What a worker gets at a level, which counts the units of the heaviest worker in parts of its
+// weight: the heaviest gets whole numbers of units at whole multiples of that.
+uint64_t LayerPlacer::share_at(uint64_t level, const PlacerWorker& worker) const {
+  return level * worker.weight / (uint64_t{heaviest_} * heaviest_);
 }
 
 // The largest level to which every worker's quota can be filled (or until its disk is full) without
 // using more units than there are.
-uint32_t LayerPlacer::fair_level() const {
+uint64_t LayerPlacer::fair_level() const {
   uint64_t low = 0;
-  uint64_t high = owners_.size();
+  // There even a worker of weight 1 has all units.
+  uint64_t high = owners_.size() * uint64_t{heaviest_} * heaviest_;
   while (low < high) {
     uint64_t level = (low + high + 1) / 2;
     uint64_t used = 0;
-    for (const PlacerWorker& worker : workers_) used += std::min<uint64_t>(worker.capacity, level);
+    for (const PlacerWorker& worker : workers_) {
+      used += std::min<uint64_t>(worker.capacity, share_at(level, worker));
+    }
     if (used <= owners_.size()) {
       low = level;
     } else {
       high = level - 1;
     }
   }
-  return static_cast<uint32_t>(low);
+  return low;
 }
 
-// Every worker gets the level; the units left over go, one each, first to workers that already hold
-// more than the level, then to those that got least in earlier layers.
+// Every worker gets its share of the level; the units left over go, one each, first to workers that
+// already hold more than that, then to those that got least for their weight in earlier layers.
 void LayerPlacer::set_quotas() {
-  uint32_t level = fair_level();
+  uint64_t level = fair_level();
   uint64_t left = owners_.size();
   std::vector<std::tuple<bool, uint64_t, uint32_t>> next;
   for (uint32_t i = 0; i < worker_count(); ++i) {
-    quotas_[i] = std::min(workers_[i].capacity, level);
+    const PlacerWorker& worker = workers_[i];
+    uint64_t share = share_at(level, worker);
+    quotas_[i] = static_cast<uint32_t>(std::min<uint64_t>(worker.capacity, share));
     left -= quotas_[i];
     // Its disk is full at the level.
-    if (workers_[i].capacity <= level) continue;
-    next.emplace_back(units_of_[i].size() <= level, workers_[i].load, i);
+    if (worker.capacity <= share) continue;
+    // With this unit, were it to get it: a light worker's turn comes when that is its share.
+    uint64_t load = (worker.load + quotas_[i] + 1) * heaviest_ / worker.weight;
+    next.emplace_back(units_of_[i].size() <= share, load, i);
   }
   std::sort(next.begin(), next.end());
   for (size_t i = 0; i < next.size() && i < left; ++i) ++quotas_[std::get<uint32_t>(next[i])];
 }
 
-void LayerPlacer::set_sibling_limit() {
+void LayerPlacer::set_sibling_limits() {
   auto takers = static_cast<uint32_t>(
       std::count_if(quotas_.begin(), quotas_.end(), [](uint32_t quota) { return quota > 0; }));
-  // With fewer workers than slices some have to share; then as few as possible on each.
-  if (takers > 0) sibling_limit_ = (slices_ + takers - 1) / takers;
+  if (takers == 0) return;
+  // With fewer workers than slices some have to share; then as few as possible on each. A worker
+  // with more than its equal part has as many of each expert as come to that.
+  auto experts = static_cast<uint32_t>(released_.size());
+  for (uint32_t i = 0; i < worker_count(); ++i) {
+    uint32_t equal = (slices_ + takers - 1) / takers;
+    uint32_t own = (quotas_[i] + experts - 1) / experts;
+    sibling_limits_[i] = std::min(slices_, std::max(equal, own));
+  }
 }
 
 void LayerPlacer::release_surplus(uint32_t worker) {
@@ -130,15 +165,15 @@ int64_t LayerPlacer::unit_to_release(uint32_t worker) {
     best = rank;
     chosen = unit;
   }
-  bool crowded = chosen >= 0 && std::get<0>(best) > sibling_limit_;
+  bool crowded = chosen >= 0 && std::get<0>(best) > sibling_limit(worker);
   return units_of_[worker].size() > quotas_[worker] || crowded ? chosen : -1;
 }
 
 void LayerPlacer::place_unit(uint32_t unit) {
-  int64_t worker = best_worker(expert_of(unit), sibling_limit_);
+  int64_t worker = best_worker(unit, false);
   if (worker < 0) {
     // Better beside a sibling than nowhere, but others may make room for it elsewhere.
-    worker = best_worker(expert_of(unit), slices_);
+    worker = best_worker(unit, true);
     if (worker < 0) return;
     if (failed_searches_ < kFailedSearches) {
       if (make_room(unit)) return;
@@ -148,16 +183,19 @@ void LayerPlacer::place_unit(uint32_t unit) {
   put(unit, static_cast<uint32_t>(worker));
 }
 
-// Among those with room and fewer than `sibling_limit` units of the expert: fewest of them, most
-// room, least load.
-int64_t LayerPlacer::best_worker(uint32_t expert, uint32_t sibling_limit) {
-  using Rank = std::tuple<uint32_t, int64_t, uint64_t>;
+// Among those with room and fewer units of the expert than they may have (`crowded`: any number):
+// one that has the unit on its disk, fewest of them, most room, least load.
+int64_t LayerPlacer::best_worker(uint32_t unit, bool crowded) {
+  using Rank = std::tuple<bool, uint32_t, int64_t, uint64_t>;
   Rank best;
   int64_t chosen = -1;
+  uint32_t expert = expert_of(unit);
   for (uint32_t i = 0; i < worker_count(); ++i) {
-    if (!has_room(i) || siblings(expert, i) >= sibling_limit) continue;
+    uint32_t limit = crowded ? slices_ : sibling_limit(i);
+    if (!has_room(i) || siblings(expert, i) >= limit) continue;
     auto room = static_cast<int64_t>(quotas_[i] - units_of_[i].size());
-    Rank rank{siblings(expert, i), -room, workers_[i].load};
+    bool copy = !has_copy_.empty() && has_copy_[i * owners_.size() + unit];
+    Rank rank{!copy, siblings(expert, i), -room, workers_[i].load};
     if (chosen >= 0 && rank >= best) continue;
     best = rank;
     chosen = i;
@@ -190,7 +228,7 @@ int64_t LayerPlacer::find_room(uint32_t unit, std::vector<Step>& steps) {
   auto visit = [&](uint32_t moved, int64_t from) {
     for (uint32_t next = 0; next < worker_count(); ++next) {
       if (steps[next].seen || quotas_[next] == 0) continue;
-      if (siblings(expert_of(moved), next) >= sibling_limit_) continue;
+      if (siblings(expert_of(moved), next) >= sibling_limit(next)) continue;
       steps[next] = {true, from, moved};
       queue.push_back(next);
     }

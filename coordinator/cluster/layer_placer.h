@@ -1,6 +1,7 @@
-// LayerPlacer: places the units of one layer on workers, as numbers. Workers get equal counts (give
-// or take one, less where the disk is full), slices of one expert go to different workers, and what
-// a worker already holds stays where the first two allow it. One object per layer; one thread.
+// LayerPlacer: places the units of one layer on workers, as numbers. Workers get counts in the
+// ratio of their weights (give or take one, less where the disk is full), slices of one expert go
+// to different workers, and what a worker already holds stays where the first two allow it. One
+// object per layer; one thread.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,11 @@ namespace potluck {
 // Units are numbered expert * slices + slice.
 struct PlacerWorker {
   std::vector<uint32_t> holding;
-  uint32_t capacity = 0;  // units of this layer
-  uint64_t load = 0;      // units it got in earlier layers: who has fewer gets the odd one
+  std::vector<uint32_t> copies;  // on its disk, too: moved there rather than elsewhere
+  uint32_t weight = 1;           // 0: gets nothing
+  uint32_t capacity = 0;         // units of this layer
+  uint64_t load =
+      0;  // units it got in earlier layers: who has fewer for its weight gets the odd one
 };
 
 class LayerPlacer {
@@ -39,12 +43,14 @@ class LayerPlacer {
 
   void keep_holdings();
   void set_quotas();
-  uint32_t fair_level() const;
-  void set_sibling_limit();
+  uint64_t fair_level() const;
+  uint64_t share_at(uint64_t level, const PlacerWorker& worker) const;
+  void set_sibling_limits();
   void release_surplus(uint32_t worker);
   int64_t unit_to_release(uint32_t worker);
   void place_unit(uint32_t unit);
-  int64_t best_worker(uint32_t expert, uint32_t sibling_limit);
+  int64_t best_worker(uint32_t unit, bool crowded);
+  uint32_t sibling_limit(uint32_t worker) const { return sibling_limits_[worker]; }
   bool make_room(uint32_t unit);
   int64_t find_room(uint32_t unit, std::vector<Step>& steps);
 
@@ -56,7 +62,10 @@ class LayerPlacer {
   std::vector<uint32_t> siblings_;  // [experts, workers]: units of an expert at a worker
   std::vector<uint32_t> released_;  // [experts]: units that had to leave their worker
   uint32_t failed_searches_ = 0;
-  uint32_t sibling_limit_ = 0;  // units of one expert that one worker may get
+  uint32_t heaviest_ = 1;  // weight
+  // [workers]: units of one expert that it may get
+  std::vector<uint32_t> sibling_limits_;
+  std::vector<bool> has_copy_;  // [workers, units], or empty: nobody has any
 };
 
 }  // namespace potluck

@@ -1,6 +1,7 @@
 // One message or tick may change many things (who is a member, who is told what), but nothing is
 // sent here: it is marked in the outbox, and take_outgoing() makes of it what is true when it
-// leaves. How greetings are answered is in membership_greetings.cpp.
+// leaves. How greetings are answered is in membership_greetings.cpp,
+// and who holds what in membership_placement.cpp.
 #include "coordinator/cluster/membership.h"
 
 #include <algorithm>
@@ -26,6 +27,10 @@ constexpr size_t kReasonBytes = 256;
 
 // What workers say about their room is acted upon together: placing all units takes a while.
 constexpr Duration kRoomInterval = std::chrono::seconds(1);
+// A move that takes longer holds up no others.
+constexpr Duration kLongestMove = std::chrono::minutes(10);
+// Bytes per second that no device of the next years reads or multiplies with.
+constexpr uint64_t kFastestDevice = uint64_t{1} << 44;
 
 }  // namespace
 
@@ -37,6 +42,8 @@ Membership::Membership(MembershipOptions options, const Manifest& manifest, Allo
       allow_list_(allow_list),
       invitations_(invitations),
       clock_(clock),
+      shares_(manifest, options_.top_k, options_.slices, options_.learned, options_.own),
+      moves_(manifest, options_.slices),
       last_tick_(clock.now()) {
   CHECK(options_.epoch != kNoEpoch);
   ByteVector encoded = manifest.encode();
@@ -49,7 +56,8 @@ bool Membership::on_message(const PeerKey& from, Channel channel, const Message&
   bool ours =
       join || std::holds_alternative<Hello>(message) ||
       std::holds_alternative<Residency>(message) || std::holds_alternative<SourceReport>(message) ||
-      std::holds_alternative<HealthReport>(message) || std::holds_alternative<Heartbeat>(message) ||
+      std::holds_alternative<HealthReport>(message) ||
+      std::holds_alternative<DeviceSpeed>(message) || std::holds_alternative<Heartbeat>(message) ||
       std::holds_alternative<Goodbye>(message);
   if (!ours) return false;
   // Strangers can reach the join channel: no other verb may be taken from it.
@@ -81,6 +89,8 @@ void Membership::on_member_message(const PeerKey& from, const Message& message) 
     update_sources(from, *report);
   } else if (const auto* health = std::get_if<HealthReport>(&message)) {
     update_health(from, *health);
+  } else if (const auto* speed = std::get_if<DeviceSpeed>(&message)) {
+    update_speed(from, *speed);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
     // A beat that wants an answer is the worker's own, and its number means nothing to the outbox.
     if (!heartbeat->reply_wanted) outbox_.on_answered(from, heartbeat->sequence);
@@ -115,6 +125,7 @@ void Membership::on_units_lost(const PeerKey& peer, const std::vector<UnitId>& u
   size_t before = record->ready.size();
   state_.apply(UnitsLost{peer, units});
   if (record->ready.size() == before) return;
+  if (std::set<UnitId> kept = moves_.lost(peer, units); !kept.empty()) take_away(peer, kept);
   size_t lost = before - record->ready.size();
   notices_.add(
       fmt::format("{} lost {} of its units and fetches them again", state_.describe(peer), lost),
@@ -147,7 +158,11 @@ void Membership::on_tick() {
   lose(dead);
   answer_held_greetings();
   for (const PeerKey& peer : stalled_.take_due(state_, now)) outbox_.add_assignment(peer);
-  if (room_changed_ && now >= placed_at_ + kRoomInterval) rebalance();
+  // Not while experts are still on their way: one move after the other.
+  bool may_move = !moves_.moving() || now >= placed_at_ + kLongestMove;
+  bool shares_changed = may_move && shares_.look(state_, now);
+  if (shares_changed || (room_changed_ && now >= placed_at_ + kRoomInterval)) rebalance();
+  if (moves_.moving() && now >= released_at_ + kReleaseInterval) release_finished();
 }
 
 void Membership::excuse_silence() {
@@ -165,6 +180,13 @@ TimePoint Membership::next_tick() const {
   for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_due());
   if (auto stalled = stalled_.next()) next = std::min(next, *stalled);
   if (room_changed_) next = std::min(next, placed_at_ + kRoomInterval);
+  if (moves_.moving()) {
+    next = std::min(next, released_at_ + kReleaseInterval);
+  }
+  if (auto look = shares_.next_look()) {
+    TimePoint free = moves_.moving() ? placed_at_ + kLongestMove : TimePoint{0};
+    next = std::min(next, std::max(*look, free));
+  }
   return next;
 }
 
@@ -328,7 +350,12 @@ void Membership::update_health(const PeerKey& from, const HealthReport& report) 
                              health.reason.empty() ? "" : ": ", health.reason),
                  LogLevel::kInfo, {{"worker", from.brief()}, {"share", int64_t{health.share}}});
   }
+  const uint8_t before = state_.worker(from)->health.share;
+  const uint8_t share = health.share;
   state_.apply(HealthReported{from, std::move(health)});
+  if (share != before) shares_.workers_changed(clock_.now());
+  // One that lends nothing hands over what it holds, and gets its part back later.
+  if ((share == 0) != (before == 0)) rebalance();
 }
 
 void Membership::answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat) {
@@ -355,6 +382,27 @@ void Membership::refuse(const PeerKey& peer, Channel channel, RefusalReason reas
   send(peer, channel, Refusal{reason, std::move(message)});
 }
 
+// What a worker says is no more than a beginning: numbers beyond any device are cut, and what it
+// then does is seen in its answers.
+void Membership::update_speed(const PeerKey& from, const DeviceSpeed& speed) {
+  if (speed.epoch != options_.epoch) {
+    nudge(from);
+    return;
+  }
+  SpeedReported event{from, std::min(speed.threads, limits::kThreads), 0, {}};
+  event.disk_rate = static_cast<double>(std::min(speed.disk_bytes_per_second, kFastestDevice));
+  for (ProductSpeed product : speed.products) {
+    // Of formats that nobody needs there may be many, and of others none at all.
+    KernelPart part = products_of(product.format);
+    if (!std::binary_search(kernel_parts_.begin(), kernel_parts_.end(), part)) continue;
+    product.one_row = std::min(product.one_row, kFastestDevice);
+    product.many_rows = std::min(product.many_rows, kFastestDevice);
+    event.products.push_back(product);
+  }
+  state_.apply(std::move(event));
+  shares_.speed_changed(clock_.now());
+}
+
 // All at once, and only then a new placement: otherwise the units of the first would be assigned to
 // a worker that is lost in the next step.
 void Membership::lose(const std::vector<Loss>& losses) {
@@ -366,6 +414,7 @@ void Membership::lose(const std::vector<Loss>& losses) {
     units.push_back(state_.worker(loss.peer)->assigned.size());
     state_.apply(WorkerLost{loss.peer, loss.reason});
     clocks_.erase(loss.peer);
+    moves_.forget(loss.peer);
     outbox_.drop(loss.peer);
     reset_workers_.push_back(loss.peer);
   }
@@ -382,41 +431,8 @@ void Membership::lose(const std::vector<Loss>& losses) {
                   {"workers_left", left}});
   }
   announce_roster();
+  shares_.workers_changed(clock_.now());
   rebalance();
-}
-
-void Membership::rebalance(const PeerKey* greeted) {
-  // Once founded, always founded: a worker that leaves again must not stop placement.
-  founded_ = founded_ || state_.workers().size() >= options_.founding_workers;
-  room_changed_ = false;
-  if (!founded_) return;
-  placed_at_ = clock_.now();
-  std::vector<PlacementWorker> workers;
-  for (const auto& [peer, record] : state_.workers()) {
-    if (record.quarantine) continue;
-    // A worker whose store is full keeps the units that are ready there; those that it was only
-    // assigned may go elsewhere.
-    bool full = record.room_bytes < record.disk_bytes;
-    const std::set<UnitId>& holding = full ? record.ready : record.assigned;
-    uint64_t room = std::min(record.disk_bytes, record.room_bytes);
-    workers.push_back({peer, room, {holding.begin(), holding.end()}});
-  }
-  empty_quarantined();
-  for (auto& [peer, units] : options_.place(manifest_, options_.slices, workers)) {
-    const std::set<UnitId>& assigned = state_.worker(peer)->assigned;
-    // An assignment is large, and most workers keep theirs when one comes or goes.
-    bool same = std::equal(units.begin(), units.end(), assigned.begin(), assigned.end());
-    if (!same || (greeted != nullptr && peer == *greeted)) assign(peer, std::move(units));
-  }
-}
-
-void Membership::assign(const PeerKey& peer, std::vector<UnitId> units) {
-  // By its version a report of the worker is matched to the assignment that it is about.
-  uint64_t version = next_version_++;
-  notices_.add(fmt::format("{} is assigned {} units", state_.describe(peer), units.size()),
-               LogLevel::kDebug, {{"worker", peer.brief()}, {"units", units.size()}});
-  state_.apply(UnitsAssigned{peer, version, units});
-  outbox_.add_assignment(peer);
 }
 
 // As it is when it is sent: several changes are one message.

@@ -14,7 +14,9 @@
 #include "coordinator/cluster/notices.h"
 #include "coordinator/cluster/placement.h"
 #include "coordinator/cluster/quarantine_list.h"
+#include "coordinator/cluster/share_keeper.h"
 #include "coordinator/cluster/stalled_deliveries.h"
+#include "coordinator/cluster/unit_moves.h"
 #include "engine/base/clock.h"
 #include "protocol/allow_list.h"
 #include "protocol/invitation.h"
@@ -48,11 +50,17 @@ struct MembershipOptions {
   uint32_t max_workers = 0;  // 0: as many as limits.h allows
   // Devices that get no work. Must outlive the object; null: those of this life alone.
   QuarantineList* quarantine = nullptr;
-  // Who shall hold what: place_units(), unless a test has something else in mind.
-  std::function<std::map<PeerKey, std::vector<UnitId>>(const Manifest&, uint32_t slices,
-                                                       const std::vector<PlacementWorker>&)>
-      place = place_units;
+  uint32_t replicas = 1;     // holders of each unit, as far as there is room
+  uint32_t top_k = 8;        // experts that a token uses in a layer
+  // What dispatch learns; must outlive the membership. Null: nothing.
+  const PoolLearning* learned = nullptr;
+  // The coordinator as a device that holds experts in its memory, if it is one.
+  std::optional<DeviceFacts> own{};
 };
+
+// Units that have moved are taken from their old holders so often at most: each time is an
+// assignment, which is large.
+inline constexpr Duration kReleaseInterval = std::chrono::seconds(2);
 
 class Membership {
  public:
@@ -60,8 +68,8 @@ class Membership {
   Membership(MembershipOptions options, const Manifest& manifest, AllowList& allow_list,
              InvitationBook& invitations, const Clock& clock);
 
-  // Hello, Residency, SourceReport, HealthReport, Heartbeat, Goodbye on the compute channel,
-  // JoinRequest on the join channel; one of these elsewhere is refused. Returns false if the
+  // Hello, Residency, SourceReport, HealthReport, DeviceSpeed, Heartbeat, Goodbye on the compute
+  // channel, JoinRequest on the join channel; one of these elsewhere is refused. Returns false if the
   // message was not for us.
   bool on_message(const PeerKey& from, Channel channel, const Message& message);
   // Any message at all came from this peer. A key that we allow but do not count as a member gets a
@@ -89,6 +97,7 @@ class Membership {
   TimePoint next_tick() const;
 
   const ClusterState& state() const { return state_; }
+  const ShareKeeper& shares() const { return shares_; }
   bool is_member(const PeerKey& peer) const { return state_.worker(peer) != nullptr; }
   // kDead for a peer that is no member.
   Liveness liveness(const PeerKey& peer) const;
@@ -126,6 +135,7 @@ class Membership {
   void update_room(const PeerKey& from, uint64_t room_bytes);
   void update_sources(const PeerKey& from, const SourceReport& report);
   void update_health(const PeerKey& from, const HealthReport& report);
+  void update_speed(const PeerKey& from, const DeviceSpeed& speed);
   void answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat);
   void nudge(const PeerKey& peer);
   void lose(const std::vector<Loss>& losses);
@@ -135,6 +145,13 @@ class Membership {
   QuarantineList& quarantine_list();
   bool greet_quarantined(const PeerKey& peer);
   void empty_quarantined();
+  std::vector<PlacementWorker> placement_workers() const;
+  OwnExperts choose_own() const;
+  Placement place(std::vector<PlacementWorker> workers) const;
+  Placement replicas_of(const Placement& placement,
+                        const std::vector<PlacementWorker>& workers) const;
+  void release_finished();
+  void take_away(const PeerKey& peer, const std::set<UnitId>& units);
   void assign(const PeerKey& peer, std::vector<UnitId> units);
   // Tells every worker who the others are.
   void announce_roster();
@@ -158,6 +175,9 @@ class Membership {
   bool founded_ = false;
   bool room_changed_ = false;  // since units were placed
   TimePoint placed_at_{0};
+  ShareKeeper shares_;
+  UnitMoves moves_;
+  TimePoint released_at_{0};
   std::map<PeerKey, PeerClock> clocks_;     // of members
   std::map<PeerKey, TimePoint> nudged_at_;  // of allowed keys that are no members
   std::map<PeerKey, Greeting> greetings_;   // of allowed keys

@@ -101,6 +101,7 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
     announce_roster();
   }
   if (!same_place && !state_.worker(from)->quarantine) {
+    shares_.workers_changed(clock_.now());
     rebalance(&from);
   } else if (founded_) {
     const std::set<UnitId>& assigned = state_.worker(from)->assigned;

@@ -14,6 +14,7 @@ namespace {
 struct Candidate {
   const PlacementWorker* worker = nullptr;
   std::vector<UnitId> holding;  // sorted
+  std::vector<UnitId> copies;   // sorted
   std::vector<UnitId> placed;
   uint64_t disk_left = 0;
 };
@@ -23,12 +24,13 @@ struct Candidate {
 std::vector<Candidate> sorted_candidates(const std::vector<PlacementWorker>& workers) {
   std::vector<Candidate> candidates;
   for (const PlacementWorker& worker : workers) {
-    candidates.push_back({&worker, worker.holding, {}, worker.disk_bytes});
+    candidates.push_back({&worker, worker.holding, worker.copies, {}, worker.disk_bytes});
   }
   std::sort(candidates.begin(), candidates.end(),
             [](const Candidate& a, const Candidate& b) { return a.worker->key < b.worker->key; });
   for (Candidate& candidate : candidates) {
     std::sort(candidate.holding.begin(), candidate.holding.end());
+    std::sort(candidate.copies.begin(), candidate.copies.end());
   }
   return candidates;
 }
@@ -78,43 +80,60 @@ uint32_t room_for(uint64_t disk_left, const Remaining& remaining, uint64_t large
       std::min<uint64_t>(std::min(budget, disk_left) / largest_unit, units));
 }
 
+// Those of `units` (sorted) that are of this layer, as LayerPlacer numbers them: from expert
+// `first` on.
+std::vector<uint32_t> numbers_of(const std::vector<UnitId>& units, const ManifestLayer& layer,
+                                 uint32_t first, const SliceList& list) {
+  std::vector<uint32_t> numbers;
+  auto layer_number = static_cast<uint16_t>(layer.layer);
+  auto unit = std::lower_bound(units.begin(), units.end(), UnitId{layer_number, 0, 0});
+  for (; unit != units.end() && unit->layer == layer_number; ++unit) {
+    auto slice = std::lower_bound(list.slices.begin(), list.slices.end(), unit->slice);
+    // Holdings of a pool with other slices, or of another model, are no reason to fail.
+    if (slice == list.slices.end() || *slice != unit->slice) continue;
+    if (unit->expert < first || unit->expert >= layer.experts) continue;
+    auto index = static_cast<uint32_t>(slice - list.slices.begin());
+    numbers.push_back(static_cast<uint32_t>((unit->expert - first) * list.slices.size()) + index);
+  }
+  return numbers;
+}
+
 std::vector<PlacerWorker> placer_workers(const std::vector<Candidate>& candidates,
-                                         const ManifestLayer& layer, const SliceList& list,
-                                         const Remaining& remaining) {
-  auto units = static_cast<uint32_t>(layer.experts * list.slices.size());
+                                         const ManifestLayer& layer, uint32_t first,
+                                         const SliceList& list, const Remaining& remaining) {
+  auto units = static_cast<uint32_t>((layer.experts - first) * list.slices.size());
   std::vector<PlacerWorker> workers;
   for (const Candidate& candidate : candidates) {
     PlacerWorker worker;
     worker.capacity = room_for(candidate.disk_left, remaining, list.largest_bytes, units);
     worker.load = candidate.placed.size();
-    auto layer_number = static_cast<uint16_t>(layer.layer);
-    auto unit = std::lower_bound(candidate.holding.begin(), candidate.holding.end(),
-                                 UnitId{layer_number, 0, 0});
-    for (; unit != candidate.holding.end() && unit->layer == layer_number; ++unit) {
-      auto slice = std::lower_bound(list.slices.begin(), list.slices.end(), unit->slice);
-      // Holdings of a pool with other slices, or of another model, are no reason to fail.
-      if (slice == list.slices.end() || *slice != unit->slice) continue;
-      if (unit->expert >= layer.experts) continue;
-      auto index = static_cast<uint32_t>(slice - list.slices.begin());
-      worker.holding.push_back(static_cast<uint32_t>(unit->expert * list.slices.size()) + index);
-    }
+    worker.weight = candidate.worker->weight;
+    worker.holding = numbers_of(candidate.holding, layer, first, list);
+    worker.copies = numbers_of(candidate.copies, layer, first, list);
     workers.push_back(std::move(worker));
   }
   return workers;
 }
 
-void place_layer(const ManifestLayer& layer, uint32_t slices, const Remaining& remaining,
-                 std::vector<Candidate>& candidates) {
+uint32_t own_of(const OwnExperts& own, const ManifestLayer& layer) {
+  return layer.layer < own.size() ? std::min(own[layer.layer], layer.experts) : 0;
+}
+
+// Experts from `first` on.
+void place_layer(const ManifestLayer& layer, uint32_t first, uint32_t slices,
+                 const Remaining& remaining, std::vector<Candidate>& candidates) {
+  if (first == layer.experts) return;
   SliceList list = used_slices(layer, slices);
   auto per_expert = static_cast<uint32_t>(list.slices.size());
-  LayerPlacer placer(layer.experts, per_expert, placer_workers(candidates, layer, list, remaining));
+  LayerPlacer placer(layer.experts - first, per_expert,
+                     placer_workers(candidates, layer, first, list, remaining));
   std::vector<int32_t> owners = placer.place();
   for (uint32_t unit = 0; unit < owners.size(); ++unit) {
     if (owners[unit] < 0) continue;
     Candidate& owner = candidates[static_cast<size_t>(owners[unit])];
     uint16_t slice = list.slices[unit % per_expert];
-    owner.placed.push_back(
-        {static_cast<uint16_t>(layer.layer), static_cast<uint16_t>(unit / per_expert), slice});
+    owner.placed.push_back({static_cast<uint16_t>(layer.layer),
+                            static_cast<uint16_t>(first + unit / per_expert), slice});
     owner.disk_left -= slice_bytes(layer, slice, slices);
   }
 }
@@ -122,14 +141,19 @@ void place_layer(const ManifestLayer& layer, uint32_t slices, const Remaining& r
 }  // namespace
 
 std::map<PeerKey, std::vector<UnitId>> place_units(const Manifest& manifest, uint32_t slices,
-                                                   const std::vector<PlacementWorker>& workers) {
+                                                   const std::vector<PlacementWorker>& workers,
+                                                   const OwnExperts& own) {
   CHECK(slices > 0);
   std::vector<Candidate> candidates = sorted_candidates(workers);
-  uint64_t bytes_left = manifest.total_bytes();
+  auto bytes_of = [&](const ManifestLayer& layer) {
+    return (layer.experts - own_of(own, layer)) * expert_bytes(layer.shape, layer.plan);
+  };
+  uint64_t bytes_left = 0;
+  for (const ManifestLayer& layer : manifest.layers()) bytes_left += bytes_of(layer);
   for (const ManifestLayer& layer : manifest.layers()) {
     if (candidates.empty()) break;
-    uint64_t layer_bytes = layer.experts * expert_bytes(layer.shape, layer.plan);
-    place_layer(layer, slices, {layer_bytes, bytes_left}, candidates);
+    uint64_t layer_bytes = bytes_of(layer);
+    place_layer(layer, own_of(own, layer), slices, {layer_bytes, bytes_left}, candidates);
     bytes_left -= layer_bytes;
   }
   std::map<PeerKey, std::vector<UnitId>> placement;

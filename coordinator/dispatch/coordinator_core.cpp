@@ -8,16 +8,28 @@
 #include "protocol/codec.h"
 
 namespace potluck {
+namespace {
+
+MembershipOptions with_learned(MembershipOptions options, const PoolLearning* learned) {
+  options.learned = learned;
+  return options;
+}
+
+}  // namespace
 
 CoordinatorCore::CoordinatorCore(const CoordinatorCoreOptions& options,
                                  const SignedManifest& signed_manifest, const Manifest& manifest,
                                  const GrainCutter& cutter, AllowList& allow_list,
                                  InvitationBook& invitations, const Clock& clock)
     : clock_(clock),
-      membership_(options.membership, manifest, allow_list, invitations, clock),
+      learned_(manifest),
+      membership_(with_learned(options.membership, &learned_), manifest, allow_list, invitations,
+                  clock),
       delivery_(signed_manifest, manifest, cutter, clock, options.serve_rate),
       dispatcher_(options.membership.epoch, options.membership.slices, manifest,
-                  membership_.state(), clock, options.dispatch) {}
+                  membership_.state(), clock, options.dispatch) {
+  dispatcher_.learn_into(&learned_);
+}
 
 void CoordinatorCore::on_frames(const Envelope& envelope) {
   Result<Message> message = decode_header(envelope.frames.header);

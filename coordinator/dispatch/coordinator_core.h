@@ -67,6 +67,8 @@ class CoordinatorCore {
   Dispatcher& dispatcher() { return dispatcher_; }
   const Dispatcher& dispatcher() const { return dispatcher_; }
   const ClusterState& cluster() const { return membership_.state(); }
+  const ShareKeeper& shares() const { return membership_.shares(); }
+  const PoolLearning& learned() const { return learned_; }
   Liveness liveness(const PeerKey& peer) const { return membership_.liveness(peer); }
   uint64_t bytes_delivered() const { return delivery_.bytes_delivered(); }
   const IntakeStatistics& intake() const { return intake_; }
@@ -81,6 +83,7 @@ class CoordinatorCore {
   TimePoint next_probe(const PeerKey& worker) const;
 
   const Clock& clock_;
+  PoolLearning learned_;
   Membership membership_;
   Delivery delivery_;
   Dispatcher dispatcher_;

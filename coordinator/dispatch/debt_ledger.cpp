@@ -17,6 +17,7 @@ void DebtLedger::add(Debt debt, uint64_t tensor_bytes, TimePoint now) {
   debt.deadline = now + track.deadline(debt.rows);
   debt.redispatch_at = after(now, track.redispatch_after(debt.rows));
   debt.hedge_at = after(now, track.hedge_after(debt.rows));
+  debt.alone = track.owes_nothing();
   auto calls = static_cast<uint32_t>(debt.calls.size());
   debt.asked = track.asked(now, debt.rows, calls, tensor_bytes);
   debts_.push_back(std::move(debt));

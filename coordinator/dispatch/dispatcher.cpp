@@ -35,6 +35,7 @@ Dispatcher::Dispatcher(uint64_t epoch, uint32_t slices, const Manifest& manifest
 uint64_t Dispatcher::submit(const ExpertBatch& batch, ExpertSums* out) {
   const ManifestLayer& layer = layer_of(batch);
   out->reset(batch.tokens(), layer.shape.hidden);
+  if (learned_ != nullptr) learned_->use.used(batch.layer, batch.experts);
   uint64_t number = tickets_.open(batch, out, memory_.lists.take());
   // Lists, and what choose_holders() fills, are taken out of memory_ while in use and put back
   // afterwards: distribute() can be entered again from below (ask, settle, give_waiting_away), and
@@ -240,6 +241,7 @@ Status Dispatcher::accept(const Debt& debt, const Partial& partial, ByteSpan ten
 void Dispatcher::take_answer(size_t index, const Partial& partial, ByteSpan tensor) {
   TimePoint now = clock_.now();
   Debt debt = ledger_.pay(index, now, was_cold(partial));
+  learn(debt, partial, tensor.size(), now);
   log_.worked(partial.timings);
   log_.keep(debt, partial.timings, now);
   if (debt.race != 0) {
@@ -250,6 +252,24 @@ void Dispatcher::take_answer(size_t index, const Partial& partial, ByteSpan tens
     slowest = std::max(slowest, partial.timings.compute);
   }
   end(std::move(debt));
+}
+
+void Dispatcher::learn(const Debt& debt, const Partial& partial, uint64_t tensor_bytes,
+                       TimePoint now) {
+  // Behind other work it was not the one that took the time.
+  if (learned_ == nullptr || !debt.alone) return;
+  const ManifestLayer& layer = *terms_.manifest.layer(debt.work.layer);
+  ObservedSpeeds::Answer answer;
+  answer.rows = debt.rows;
+  answer.weight_bytes =
+      debt.calls.size() * (expert_bytes(layer.shape, layer.plan) / terms_.slices) / debt.rows;
+  answer.wire_bytes = debt.asked.bytes + tensor_bytes;
+  answer.took = now - debt.asked.sent_at;
+  answer.busy = Duration(
+      static_cast<Duration::rep>(std::min<uint64_t>(partial.timings.compute, uint64_t{1} << 62)));
+  answer.busy += Duration(
+      static_cast<Duration::rep>(std::min<uint64_t>(partial.timings.disk, uint64_t{1} << 61)));
+  learned_->speeds.record(debt.worker, answer);
 }
 
 void Dispatcher::on_worker_lost(const PeerKey& worker) {

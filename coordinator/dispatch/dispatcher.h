@@ -47,6 +47,7 @@
 #include "coordinator/dispatch/reply_adder.h"
 #include "coordinator/dispatch/ticket_book.h"
 #include "coordinator/dispatch/trust_book.h"
+#include "coordinator/plan/pool_learning.h"
 #include "engine/base/clock.h"
 
 namespace potluck {
@@ -80,6 +81,8 @@ class Dispatcher {
   Dispatcher(uint64_t epoch, uint32_t slices, const Manifest& manifest, const ClusterState& cluster,
              const Clock& clock, const DispatchOptions& options = {});
 
+  // What is seen of experts' use and of workers' speed goes there; must outlive the dispatcher.
+  void learn_into(PoolLearning* learned) { learned_ = learned; }
   // Returns the ticket. batch and out stay in place until the ticket is done.
   uint64_t submit(const ExpertBatch& batch, ExpertSums* out);
   void on_partial(const PeerKey& from, const Partial& partial, ByteSpan tensor);
@@ -171,6 +174,7 @@ class Dispatcher {
   void on_answer(size_t debt, const Partial& partial, ByteSpan tensor);
   Status accept(const Debt& debt, const Partial& partial, ByteSpan tensor);
   void take_answer(size_t debt, const Partial& partial, ByteSpan tensor);
+  void learn(const Debt& debt, const Partial& partial, uint64_t tensor_bytes, TimePoint now);
 
   // dispatcher_races.cpp: several are asked for the same.
   void ask_again_for_late(TimePoint now);
@@ -219,6 +223,7 @@ class Dispatcher {
   std::vector<OutgoingMessage> outgoing_;
   std::vector<std::pair<PeerKey, std::vector<UnitId>>> lost_units_;
   Memory memory_;
+  PoolLearning* learned_ = nullptr;
 };
 
 }  // namespace potluck

@@ -50,6 +50,7 @@ void Distribution::list_units(uint32_t layer, uint32_t slices, std::span<const R
 
 // The first of the most willing with the least burden: holders are in order of their number.
 int32_t Distribution::choose(const HolderView& view, const Unit& unit) {
+  if (view.cluster.is_own(unit.id.layer, unit.id.expert)) return kNobody;
   int32_t best = kNobody;
   for (const PeerKey& holder : view.cluster.holders(unit.id)) {
     size_t index = share_of(view, holder);

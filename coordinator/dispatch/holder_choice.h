@@ -60,7 +60,7 @@ class Distribution {
   uint32_t workers_asked() const;
   // Each once, in the order in which the calls name them.
   const std::vector<Unit>& units() const { return units_; }
-  // Calls of units that no usable worker holds.
+  // Calls of units that no usable worker holds, or that the coordinator computes itself.
   const RowCalls& held_by_nobody() const { return held_by_nobody_; }
 
  private:

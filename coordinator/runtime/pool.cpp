@@ -4,6 +4,7 @@
 #include "coordinator/runtime/pool.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -111,6 +112,9 @@ void Pool::make_core(const KernelTable& kernels) {
   CoordinatorCoreOptions core;
   core.membership.epoch = epoch_;
   core.membership.slices = options_.slices;
+  core.membership.replicas = options_.replicas;
+  core.membership.top_k = model_.config().router.top_k;
+  core.membership.own = own_facts(kernels);
   core.membership.kernels = kernel_self_test(kernels);
   core.membership.compute_endpoint = transport_->compute_endpoint();
   core.membership.bulk_endpoint = transport_->bulk_endpoint();
@@ -123,15 +127,45 @@ void Pool::make_core(const KernelTable& kernels) {
                                             allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
   observer.notice = [this](const LogEvent& event) { log(event); };
-  observer.turned = [this] { look_after_strangers(); };
+  observer.turned = [this] {
+    tell_own_experts();
+    look_after_strangers();
+  };
   observer.accepting = [this](const PeerKey& peer, JoinAccept* accept) {
     fit_to_network(peer, accept);
   };
   loop_ = std::make_unique<CoordinatorLoop>(*core_, *transport_, clock_, std::move(observer));
   last_resort_ = std::make_unique<GgufSource>(model_.cutter(), options_.last_resort_bytes);
   compute_ = std::make_unique<ExpertCompute>(kernels, threads_);
-  executor_ = std::make_unique<RemoteExecutor>(*loop_, model_.cutter(), *last_resort_, *compute_,
+  own_experts_ =
+      std::make_unique<OwnExpertSource>(model_.cutter(), *last_resort_, options_.own_bytes);
+  executor_ = std::make_unique<RemoteExecutor>(*loop_, model_.cutter(), *own_experts_, *compute_,
                                                clock_, options_.prefetch);
+}
+
+// This process as a device that holds experts: its memory is its own to give, its speed measured.
+std::optional<DeviceFacts> Pool::own_facts(const KernelTable& kernels) {
+  if (options_.own_bytes == 0) return std::nullopt;
+  DeviceFacts facts;
+  facts.local = true;
+  facts.ram_bytes = options_.own_bytes;
+  facts.threads = static_cast<uint32_t>(threads_.threads());
+  std::set<TensorType> formats;
+  for (const ManifestLayer& layer : manifest_->layers()) {
+    formats.insert({layer.shape.gate, layer.shape.up, layer.shape.down});
+  }
+  for (TensorType format : formats) {
+    facts.products.push_back(measure_product_speed(format, kernels, threads_, clock_));
+  }
+  return facts;
+}
+
+// The executor's thread computes them; who may have which is decided here.
+void Pool::tell_own_experts() {
+  const std::vector<uint32_t>& own = cluster().own_experts();
+  if (own == own_told_) return;
+  own_told_ = own;
+  own_experts_->set_own(own);
 }
 
 Status Pool::start_local_workers() {

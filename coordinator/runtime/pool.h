@@ -11,6 +11,7 @@
 #include "coordinator/dispatch/remote_executor.h"
 #include "coordinator/runtime/local_workers.h"
 #include "coordinator/runtime/loop_keeper.h"
+#include "coordinator/runtime/own_expert_source.h"
 #include "engine/base/log_sink.h"
 #include "engine/model/model.h"
 #include "protocol/listen_address.h"
@@ -20,6 +21,7 @@ namespace potluck {
 
 struct PoolOptions {
   uint32_t slices = 1;
+  uint32_t replicas = 1;  // holders of each unit, as far as there is room
   uint32_t local_workers = 0;
   LocalWorkersOptions local;
   ListenPlace listen{"127.0.0.1", {"127.0.0.1"}, false, true};
@@ -32,7 +34,9 @@ struct PoolOptions {
   uint64_t serve_rate = kDefaultServeRate;  // bytes per second of delivered grains
   VerifyMode verify = VerifyMode::kSample;  // which answers are compared
   uint64_t last_resort_bytes = 0;  // memory for experts that the coordinator lays out itself
-  LogSink* log = nullptr;          // must outlive the pool, and take any thread; or null
+  // Memory for experts that the coordinator computes beside its workers; 0: it computes none.
+  uint64_t own_bytes = 0;
+  LogSink* log = nullptr;  // must outlive the pool, and take any thread; or null
 };
 
 // What a pool has, as its log tells it.
@@ -89,6 +93,9 @@ class Pool {
 
   // Lets all workers out of quarantine, at their owner's word; returns how many.
   size_t release_quarantined();
+  // How it shares out work, and by what; likewise.
+  const ShareKeeper& shares() const { return core_->shares(); }
+  const PoolLearning& learned() const { return core_->learned(); }
 
  private:
   Pool(PoolOptions options, const Model& model, ThreadPool& threads, Storage& storage,
@@ -99,6 +106,8 @@ class Pool {
   void make_core(const KernelTable& kernels);
   Status start_local_workers();
   void fit_to_network(const PeerKey& peer, JoinAccept* accept) const;
+  std::optional<DeviceFacts> own_facts(const KernelTable& kernels);
+  void tell_own_experts();
   void look_after_strangers();
   void log_counts();
   void log(const LogEvent& event) const { log_to(options_.log, event); }
@@ -127,6 +136,8 @@ class Pool {
   std::unique_ptr<CoordinatorCore> core_;
   std::unique_ptr<CoordinatorLoop> loop_;
   std::unique_ptr<GgufSource> last_resort_;
+  std::unique_ptr<OwnExpertSource> own_experts_;
+  std::vector<uint32_t> own_told_;  // as own_experts_ was last told
   std::unique_ptr<ExpertCompute> compute_;
   std::unique_ptr<RemoteExecutor> executor_;
   std::unique_ptr<LocalWorkers> local_;

@@ -107,7 +107,8 @@ Status Runtime::plan() {
                   options_.pool ? pool.local.ram_bytes : options_.stream.ram_bytes};
   // Where memory is short, less of the last resort is kept; one expert at a time always works.
   pool.last_resort_bytes = std::min({pool.last_resort_bytes, needs.stored, available.bytes / 8});
-  uint64_t coordinator = pool.last_resort_bytes + needs.loading;
+  pool.own_bytes = std::min(pool.own_bytes, needs.stored);
+  uint64_t coordinator = pool.last_resort_bytes + pool.own_bytes + needs.loading;
   Result<MemoryPlan> plan = options_.pool
                                 ? plan_pool_memory(model_->config(), needs, wish,
                                                    {pool.local_workers, coordinator}, available)

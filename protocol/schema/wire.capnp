@@ -36,6 +36,7 @@ struct Header {
     roster        @14 :Roster;
     sourceReport  @15 :SourceReport;
     healthReport  @16 :HealthReport;
+    deviceSpeed   @17 :DeviceSpeed;
   }
 }
 
@@ -244,4 +245,18 @@ struct HealthReport {
   batteryPercent @3 :UInt8 = 255;    # 255: no battery, or not known
   onBattery      @4 :Bool;
   celsius        @5 :Int16 = -1000;  # of the processor; -1000: not known
+}
+
+# How fast a worker measured itself to be; 0 where it does not know. Each report replaces the last one.
+struct DeviceSpeed {
+  epoch              @0 :UInt64;
+  threads            @1 :UInt32;
+  diskBytesPerSecond @2 :UInt64;             # reading grains, as many at a time as the disk wants
+  products           @3 :List(ProductSpeed); # formats ascend
+}
+
+struct ProductSpeed {
+  format   @0 :UInt32;  # by its GGUF number
+  oneRow   @1 :UInt64;  # bytes of weights a second
+  manyRows @2 :UInt64;  # the same, counted for every row
 }

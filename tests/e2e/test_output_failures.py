@@ -30,7 +30,9 @@ class OutputFailures(PotluckTest):
         folder.mkdir(exist_ok=True)
         (folder / "status.json").write_text('{"process": 1, "model": "m"}')
         small = FIXTURE / "model.gguf"
-        reports = [["show", TALETELLER], ["tokenize", TALETELLER, "--text", "The sea"], ["version"],
+        nodes = self.home / "nodes.toml"
+        nodes.write_text("[laptop]\n")
+        reports = [["show", TALETELLER], ["plan", small, "--nodes", nodes], ["tokenize", TALETELLER, "--text", "The sea"], ["version"],
                    ["status"], ["eval", small, "--tokens", tokens],
                    ["bench", small, "--prompt", "2", "--generate", "2"], RUN]
         return reports + [[*command, "--json"] for command in reports] + [["--help"],

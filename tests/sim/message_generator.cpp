@@ -251,6 +251,15 @@ Message MessageGenerator::health_report() {
   return report;
 }
 
+// Now and then as fast as nothing is, or in formats that do not exist.
+Message MessageGenerator::device_speed() {
+  DeviceSpeed speed{epoch(), static_cast<uint32_t>(near(8)), near(kGiB), {}};
+  for (uint32_t format = 0; format < pick(40); format += 1 + static_cast<uint32_t>(pick(12))) {
+    speed.products.push_back({static_cast<TensorType>(format), near(kGiB), near(kGiB)});
+  }
+  return speed;
+}
+
 Compute MessageGenerator::valid_compute(const ManifestLayer& of) {
   Compute request;
   request.work = {epoch(), wrong() ? near(next_request_) : next_request_++, of.layer, 0};
@@ -484,6 +493,8 @@ Said MessageGenerator::make(size_t kind) {
       return {source_report(), {}};
     case kind_of<HealthReport>():
       return {health_report(), {}};
+    case kind_of<DeviceSpeed>():
+      return {device_speed(), {}};
     default:
       CHECK(false && "a kind of message without a case");
   }

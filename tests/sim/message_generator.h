@@ -81,6 +81,7 @@ class MessageGenerator {
   Message residency();
   Message source_report();
   Message health_report();
+  Message device_speed();
   Message join_request();
   Compute valid_compute(const ManifestLayer& of);
   void spoil(Compute* request, ByteVector* tensor);

@@ -67,6 +67,9 @@ struct AtCoordinator {
   MessageOutcome operator()(const HealthReport& said) const {
     return unless_taken(stays() && before()->health != after()->health, said.epoch);
   }
+  MessageOutcome operator()(const DeviceSpeed& said) const {
+    return unless_taken(stays() && before()->facts != after()->facts, said.epoch);
+  }
   MessageOutcome operator()(const Heartbeat& said) const {
     const auto* beat = reply<Heartbeat>(turn);
     return unless_taken(beat != nullptr && beat->epoch == said.epoch, said.epoch);

@@ -15,12 +15,14 @@ constexpr Duration kAnswerTime = std::chrono::milliseconds(1);
 constexpr size_t kMemberSays[] = {
     kind_of<Hello>(),     kind_of<Residency>(),    kind_of<Residency>(),
     kind_of<Partial>(),   kind_of<Partial>(),      kind_of<Heartbeat>(),
-    kind_of<Heartbeat>(), kind_of<SourceReport>(), kind_of<HealthReport>()};
+    kind_of<Heartbeat>(), kind_of<SourceReport>(), kind_of<HealthReport>(),
+    kind_of<DeviceSpeed>()};
 constexpr size_t kMemberAsks[] = {kind_of<FetchManifest>(), kind_of<FetchGrain>(),
                                   kind_of<FetchGrain>(), kind_of<FetchGrain>()};
 // What does not end the part it plays.
 constexpr size_t kEarnestMemberSays[] = {kind_of<Residency>(), kind_of<Heartbeat>(),
-                                         kind_of<SourceReport>(), kind_of<HealthReport>()};
+                                         kind_of<SourceReport>(), kind_of<HealthReport>(),
+                                         kind_of<DeviceSpeed>()};
 constexpr size_t kEarnestCoordinatorSays[] = {kind_of<Compute>(), kind_of<Compute>(),
                                               kind_of<Heartbeat>(), kind_of<Roster>()};
 constexpr size_t kServes[] = {kind_of<BulkData>()};

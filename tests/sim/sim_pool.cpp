@@ -25,39 +25,19 @@ const char* const kJoinEndpoint = "tcp://127.0.0.1:7001";
 const char* const kComputeEndpoint = "tcp://127.0.0.1:7002";
 const char* const kBulkEndpoint = "tcp://127.0.0.1:7003";
 
-using Placed = std::map<PeerKey, std::vector<UnitId>>;
-
-// Each unit also on the workers that follow its holder, in the order of their keys.
-Placed place_replicas(const Manifest& manifest, uint32_t slices,
-                      std::vector<PlacementWorker> workers, uint32_t replicas) {
-  for (PlacementWorker& worker : workers) worker.holding.clear();  // the same wherever they were
-  Placed once = place_units(manifest, slices, workers);
-  Placed placed;
-  for (auto holder = once.begin(); holder != once.end(); ++holder) {
-    auto next = holder;
-    for (uint32_t i = 0; i < std::min<size_t>(replicas, once.size()); ++i) {
-      std::vector<UnitId>& units = placed[next->first];
-      units.insert(units.end(), holder->second.begin(), holder->second.end());
-      if (++next == once.end()) next = once.begin();
-    }
-  }
-  for (auto& [key, units] : placed) std::sort(units.begin(), units.end());
-  return placed;
-}
-
 CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels,
                                     uint64_t epoch, QuarantineList* quarantine) {
   CoordinatorCoreOptions core;
   core.dispatch = {options.verify, options.seed};
   core.membership.quarantine = quarantine;
-  if (options.replicas > 1) {
-    core.membership.place = [replicas = options.replicas](const Manifest& manifest, uint32_t slices,
-                                                          const auto& workers) {
-      return place_replicas(manifest, slices, workers, replicas);
-    };
-  }
   core.membership.epoch = epoch;
   core.membership.slices = options.slices;
+  core.membership.replicas = options.replicas;
+  if (options.own_bytes > 0) {
+    core.membership.own.emplace();
+    core.membership.own->local = true;
+    core.membership.own->ram_bytes = options.own_bytes;
+  }
   core.membership.founding_workers = options.founding_workers;
   core.membership.kernels = kernel_self_test(kernels);
   core.membership.compute_endpoint = kComputeEndpoint;
@@ -192,6 +172,11 @@ void SimPool::add_worker(bool serves) {
                            SimulatedProcessor(1, options_.worker_call_time),
                            options_.validate_workers,
                            options_.observer};
+  size_t index = workers_.size();
+  if (index < options_.call_times.size()) {
+    options.processor = SimulatedProcessor(1, options_.call_times[index]);
+  }
+  if (index < options_.speeds.size()) options.speed = options_.speeds[index];
   auto lets_in = [this](const PeerKey& server, const PeerKey& peer) {
     return this->lets_in(server, peer);
   };
@@ -268,7 +253,9 @@ bool SimPool::at_rest() const {
   if (cluster.workers().empty()) return true;
   uint64_t units = 0;
   for (const ManifestLayer& layer : model_.manifest().layers()) {
-    units += layer.experts * std::min(options_.slices, layer.plan.grains);
+    uint32_t own = 0;
+    while (cluster.is_own(layer.layer, own)) ++own;
+    units += (layer.experts - own) * std::min(options_.slices, layer.plan.grains);
   }
   size_t trusted = 0;
   for (const auto& [key, record] : cluster.workers()) trusted += record.quarantine ? 0 : 1;

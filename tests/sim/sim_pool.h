@@ -51,12 +51,17 @@ struct SimPoolOptions {
   LinkOptions link;
   const ModelCopy* worker_model = nullptr;  // on every worker's device
   Duration worker_call_time{0};             // a unit applied to a row keeps a worker busy so long
-  int threads = 1;                          // of the coordinator
-  uint32_t founding_workers = 0;            // units are placed once so many are there
-  bool validate_workers = false;            // after every turn of theirs
-  uint32_t replicas = 1;                    // workers that hold each unit
+  // Of single workers, in the order in which they come: otherwise as above, and they do not say how
+  // fast they are.
+  std::vector<Duration> call_times{};
+  std::vector<DeviceSpeed> speeds{};
+  uint32_t replicas = 1;
+  uint64_t own_bytes = 0;         // memory of the coordinator for experts of its own
+  int threads = 1;                // of the coordinator
+  uint32_t founding_workers = 0;  // units are placed once so many are there
+  bool validate_workers = false;  // after every turn of theirs
   VerifyMode verify = VerifyMode::kSample;
-  TurnObserver observer;  // of turns with one message
+  TurnObserver observer;          // of turns with one message
 };
 
 class SimPool final : private Transport {

@@ -50,6 +50,7 @@ void SimWorker::start(const PoolAddress& address) {
   options.serve_rate = options_.serve_rate;
   options.model = options_.model;
   options.processor = options_.processor;
+  if (options_.speed) options.meter = &meter_.emplace(*options_.speed);
   core_ =
       std::make_unique<WorkerCore>(options, *store_, kernels_, threads_, clock_, manifests_.get());
   Transport& transport = *this;

@@ -16,6 +16,7 @@
 #include "tests/sim/session_checks.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/turn_record.h"
+#include "worker/device_meter.h"
 #include "worker/worker_loop.h"
 
 namespace potluck::sim {
@@ -32,6 +33,25 @@ struct SimWorkerOptions {
   std::optional<SimulatedProcessor> processor = std::nullopt;
   bool validate = false;  // after every turn; it takes time
   TurnObserver observer = {};
+  std::optional<DeviceSpeed> speed =
+      std::nullopt;  // as it measures itself to be; else it says nothing
+};
+
+// Finds what it was told: in virtual time nothing can be measured.
+class FixedMeter final : public DeviceMeter {
+ public:
+  explicit FixedMeter(DeviceSpeed speed) : speed_(std::move(speed)) {}
+  uint64_t disk_bytes_per_second() override { return speed_.disk_bytes_per_second; }
+  // The first of the speeds, for any format.
+  ProductSpeed product(TensorType format) override {
+    ProductSpeed speed = speed_.products.empty() ? ProductSpeed{} : speed_.products.front();
+    speed.format = format;
+    return speed;
+  }
+  uint32_t threads() const override { return speed_.threads; }
+
+ private:
+  DeviceSpeed speed_;
 };
 
 // Whether `server` lets `peer` fetch grains from it; by it a worker that connects finds out.
@@ -116,6 +136,7 @@ class SimWorker final : private Transport, private WorkerLinks {
   bool silent_ = false;
   MemoryStorage disk_;
   ThreadPool threads_{1};
+  std::optional<FixedMeter> meter_;
   std::unique_ptr<GrainStore> store_;
   std::unique_ptr<ManifestStore> manifests_;
   std::unique_ptr<WorkerCore> core_;

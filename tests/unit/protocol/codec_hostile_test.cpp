@@ -428,6 +428,20 @@ TEST(CodecHostile, AShareIsAPercentage) {
   }
 }
 
+TEST(CodecHostile, DeviceSpeedsOutOfRange) {
+  expect_field_refused("product speeds", kLimit, [](Root r) {
+    auto products = r.initDeviceSpeed().initProducts(limits::kKernelDigests + 1);
+    for (uint32_t i = 0; i < products.size(); ++i) products[i].setFormat(i);
+  });
+  for (uint32_t second : {7u, 6u}) {
+    expect_field_refused("product speeds", kCorrupt, [=](Root r) {
+      auto products = r.initDeviceSpeed().initProducts(2);
+      products[0].setFormat(7);
+      products[1].setFormat(second);
+    });
+  }
+}
+
 TEST(CodecHostile, TextThatATerminalWouldObeyIsCleaned) {
   auto decoded = decode_header(header_of([](Root r) {
     r.initGoodbye().setText("a\x1b[2J\n\x7f\xff\xc0\x80\xed\xa0\x80\xc2\x9b\xc3\xa9");

@@ -32,6 +32,8 @@ TEST(Codec, HeadersOfAnyLengthAreOneSegment) {
     std::vector<ComputeRow> rows(n + 1, ComputeRow{3, std::vector<UnitCall>(n % 5 + 1)});
     std::vector<KernelDigest> kernels;
     for (uint32_t i = 0; i < n; ++i) kernels.push_back({KernelPart{i}, {}});
+    std::vector<ProductSpeed> products;
+    for (uint32_t i = 0; i < n; ++i) products.push_back({TensorType{i}, i, i});
     for (const Message& message : std::initializer_list<Message>{
              Hello{3, 1, kernels, text, text, 0, 0, ""},
              Refusal{RefusalReason::kFull, text},
@@ -44,6 +46,7 @@ TEST(Codec, HeadersOfAnyLengthAreOneSegment) {
              Roster{1, 2, std::vector<RosterPeer>(n, {{}, "", text})},
              SourceReport{1, 2, 3, std::vector<PeerSource>(n)},
              HealthReport{1, 50, text},
+             DeviceSpeed{1, 2, 3, products},
          }) {
       SCOPED_TRACE(message_name(message) + std::to_string(n));
       auto decoded = decode_header(encode_header(message));

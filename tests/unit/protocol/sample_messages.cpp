@@ -203,6 +203,13 @@ bool fits(const HealthReport& m) {
   return m.share <= 100 && m.text.size() <= limits::kTextBytes;
 }
 
+bool fits(const DeviceSpeed& m) {
+  for (size_t i = 1; i < m.products.size(); ++i) {
+    if (m.products[i].format <= m.products[i - 1].format) return false;
+  }
+  return m.products.size() <= limits::kKernelDigests;
+}
+
 void add_peer_delivery(std::vector<Message>& list) {
   auto key = [](uint8_t first) { return PeerKey{filled<std::array<uint8_t, 32>>(first)}; };
   list.emplace_back(Roster{});
@@ -229,6 +236,13 @@ void add_peer_delivery(std::vector<Message>& list) {
   list.emplace_back(HealthReport{});
   list.emplace_back(HealthReport{kMax64, 25, "its battery is at 12 %", 12, true, -40});
   list.emplace_back(HealthReport{1, 0, std::string(limits::kTextBytes, 'n'), 254, false, 32767});
+  list.emplace_back(DeviceSpeed{});
+  list.emplace_back(DeviceSpeed{1, 8, 2'500'000'000, {{TensorType::kQ4_K, 20, 300}}});
+  DeviceSpeed fastest{kMax64, kMax32, kMax64, {}};
+  for (uint32_t i = 0; i < limits::kKernelDigests; ++i) {
+    fastest.products.push_back({static_cast<TensorType>(i), kMax64, kMax64});
+  }
+  list.emplace_back(fastest);
 }
 
 }  // namespace

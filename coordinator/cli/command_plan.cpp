@@ -1,0 +1,212 @@
+// `potluck plan`: what a pool would do with a model, before anything of it is fetched. The model's
+// header is all that is read.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/facts_json.h"
+#include "coordinator/cli/flags.h"
+#include "coordinator/cli/json_text.h"
+#include "coordinator/cli/nodes_file.h"
+#include "coordinator/cli/status_file.h"
+#include "coordinator/plan/planner.h"
+#include "engine/base/format_bytes.h"
+#include "engine/base/limits.h"
+#include "engine/experts/product_speed.h"
+#include "engine/kernels/kernels.h"
+
+namespace potluck {
+namespace {
+
+struct PlanFlags {
+  std::string model;
+  std::string nodes;
+  uint32_t slices = 0;
+  uint32_t prefill_chunk = 512;
+  bool json = false;
+};
+
+Result<PlanModel> read_plan_model(const PlanFlags& flags, const Environment& environment) {
+  Result<GgufModel> file = GgufModel::open(environment.storage, flags.model);
+  if (!file) return file.error();
+  Result<ModelConfig> config = read_config(*file);
+  if (!config) return config.error();
+  Result<std::vector<ExpertBank>> banks = find_expert_banks(*file, *config);
+  if (!banks) return banks.error();
+  return plan_model(*file, *config, *banks);
+}
+
+// The workers of this machine's coordinator, with the facts it knew last.
+Result<DescribedPool> pool_of_status(const Environment& environment) {
+  auto status = read_status(environment.storage, home_directory() + "/coordinator");
+  if (!status) return status.error().in("no --nodes FILE is given");
+  DescribedPool described;
+  for (const nlohmann::json& worker : list_field(*status, "workers")) {
+    DeviceFacts facts = facts_of_json(object_field(worker, "facts"));
+    facts.ram_bytes = static_cast<uint64_t>(std::max<int64_t>(0, whole_field(worker, "ram_bytes")));
+    facts.disk_bytes =
+        static_cast<uint64_t>(std::max<int64_t>(0, whole_field(worker, "disk_bytes")));
+    // What was seen belongs to the shares that it had then.
+    facts.observed_rate = 0;
+    described.pool.devices.push_back(std::move(facts));
+    described.names.push_back(text_field(worker, "name", "?"));
+  }
+  return described;
+}
+
+// This machine as the coordinator: products of the formats that it would compute.
+void measure_coordinator(const PlanModel& model, const Environment& environment,
+                         DeviceFacts* coordinator) {
+  std::set<TensorType> formats;
+  auto add = [&](const std::vector<FormatBytes>& parts) {
+    for (const FormatBytes& part : parts) {
+      if (block_format(part.format).quantized()) formats.insert(part.format);
+    }
+  };
+  add(model.head);
+  for (const PlanLayer& layer : model.layers) {
+    add(layer.dense);
+    add(layer.shared);
+  }
+  Result<const KernelTable*> kernels = select_kernels("");
+  if (!kernels) return;
+  ThreadPool threads(default_threads(process_limits(environment.system)));
+  for (TensorType format : formats) {
+    coordinator->products.push_back(
+        measure_product_speed(format, **kernels, threads, environment.clock));
+  }
+}
+
+nlohmann::json describe_phase(const PhaseTime& time, double rate) {
+  return {{"seconds", time.total()},
+          {"tokens_per_second", rate},
+          {"attention_seconds", time.attention},
+          {"wire_seconds", time.wire},
+          {"products_seconds", time.compute},
+          {"disk_seconds", time.disk}};
+}
+
+nlohmann::json describe_devices(const DescribedPool& described, const Plan& plan) {
+  nlohmann::json devices = nlohmann::json::array();
+  for (size_t i = 0; i < described.names.size(); ++i) {
+    devices.push_back({{"name", described.names[i]},
+                       {"share", plan.shares.shares[i]},
+                       {"left_out", plan.shares.left_out[i]},
+                       {"ram_bytes", described.pool.devices[i].ram_bytes},
+                       {"disk_bytes", described.pool.devices[i].disk_bytes},
+                       {"facts", describe_facts(described.pool.devices[i])}});
+  }
+  return devices;
+}
+
+nlohmann::json describe_plan(const PlanModel& model, const DescribedPool& described,
+                             const Plan& plan, const std::vector<WhatIf>& changes) {
+  nlohmann::json what_if = nlohmann::json::array();
+  for (const WhatIf& change : changes) {
+    what_if.push_back({{"change", change.change},
+                       {"decode_tokens_per_second", change.decode_rate},
+                       {"prefill_tokens_per_second", change.prefill_rate}});
+  }
+  double alone = plan.prefill_rows / plan.prefill_alone.total();
+  return {{"model", model.name},
+          {"expert_bytes", static_cast<uint64_t>(model.bank_bytes())},
+          {"slices", plan.slices},
+          {"decode", describe_phase(plan.decode, plan.decode_rate())},
+          {"prefill", describe_phase(plan.prefill, plan.prefill_rate())},
+          {"prefill_rows", plan.prefill_rows},
+          {"prefill_best", {{"slices", plan.prefill_slices}, {"tokens_per_second", alone}}},
+          {"bottleneck", plan.bottleneck},
+          {"unplaced_share", plan.unplaced},
+          {"devices", describe_devices(described, plan)},
+          {"what_if", what_if}};
+}
+
+std::string terms(const PhaseTime& time) {
+  auto ms = [](double seconds) { return fmt::format("{:.1f} ms", seconds * 1e3); };
+  return fmt::format("attention {}, network {}, products {}, disks {}", ms(time.attention),
+                     ms(time.wire), ms(time.compute), ms(time.disk));
+}
+
+void print_devices(const DescribedPool& described, const Plan& plan, Output& out) {
+  for (size_t i = 0; i < described.names.size(); ++i) {
+    if (plan.shares.shares[i] > 0) {
+      out.line(fmt::format("  {:<20} {:5.1f} % of every layer", described.names[i],
+                           100 * plan.shares.shares[i]));
+    } else if (!plan.shares.left_out[i].empty()) {
+      out.line(fmt::format("  {:<20} left out: {}", described.names[i], plan.shares.left_out[i]));
+    }
+  }
+}
+
+void print_plan(const PlanModel& model, const DescribedPool& described, const Plan& plan,
+                const std::vector<WhatIf>& changes, Output& out) {
+  out.line(fmt::format("{}: {} of experts; {} devices, --slices {}", model.name,
+                       format_bytes(static_cast<uint64_t>(model.bank_bytes())),
+                       described.names.size(), plan.slices));
+  out.line(fmt::format("answers  {:.2f} tokens/s: {}", plan.decode_rate(), terms(plan.decode)));
+  out.line(fmt::format("prompts  {:.1f} tokens/s: {} for {} tokens", plan.prefill_rate(),
+                       terms(plan.prefill), plan.prefill_rows));
+  double alone = plan.prefill_rows / plan.prefill_alone.total();
+  if (plan.prefill_slices != plan.slices && alone > 1.05 * plan.prefill_rate()) {
+    out.line(fmt::format("prompts alone would be read faster with --slices {}: {:.1f} tokens/s",
+                         plan.prefill_slices, alone));
+  }
+  if (!plan.bottleneck.empty()) out.line("what takes longest: " + plan.bottleneck);
+  print_devices(described, plan, out);
+  if (plan.unplaced > 0.001) {
+    out.line(fmt::format("{:.0f} % of the experts fit on no device: give more --disk",
+                         100 * plan.unplaced));
+  }
+  for (const WhatIf& change : changes) {
+    out.line(fmt::format("with {}: {:.2f} tokens/s, prompts {:.1f}", change.change,
+                         change.decode_rate, change.prefill_rate));
+  }
+}
+
+Status plan(const PlanFlags& flags, const Environment& environment) {
+  Result<PlanModel> model = read_plan_model(flags, environment);
+  if (!model) return model.error();
+  Result<DescribedPool> described = flags.nodes.empty()
+                                        ? pool_of_status(environment)
+                                        : read_nodes_file(environment.storage, flags.nodes);
+  if (!described) return described.error();
+  if (!described->has_coordinator) {
+    measure_coordinator(*model, environment, &described->pool.coordinator);
+  }
+  PlannerOptions options;
+  options.slices = flags.slices;
+  options.prefill_rows = flags.prefill_chunk;
+  Plan made = make_plan(*model, described->pool, described->names, options);
+  std::vector<WhatIf> changes = what_ifs(*model, described->pool, described->names, options);
+  if (flags.json) {
+    environment.out.json(describe_plan(*model, *described, made, changes));
+  } else {
+    print_plan(*model, *described, made, changes, environment.out);
+  }
+  return {};
+}
+
+}  // namespace
+
+Command add_plan(CLI::App& app, Environment& environment) {
+  auto flags = std::make_shared<PlanFlags>();
+  CLI::App* parser =
+      add_command(app, "plan", "predict how fast a pool runs a model, and what would help");
+  add_text(parser, "MODEL", &flags->model, "a GGUF file").required();
+  add_text(parser, "--nodes", &flags->nodes,
+           "a TOML file that describes the devices (default: the workers of this machine's "
+           "coordinator)")
+      .envname("POTLUCK_NODES");
+  add_whole(parser, "--slices", &flags->slices, {1, limits::kSlices},
+            "slices each expert is cut into (default: as many as is best)");
+  add_whole(parser, "--prefill-chunk", &flags->prefill_chunk, {1, limits::kPrefillChunk},
+            "prompt tokens per step (default 512)");
+  add_switch(parser, "--json", &flags->json, "one JSON object");
+  return {parser, [flags, &environment] { return plan(*flags, environment); }};
+}
+
+}  // namespace potluck
