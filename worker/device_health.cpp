@@ -19,9 +19,8 @@ constexpr int32_t kColdest = -40;
 constexpr int32_t kHottest = 125;
 
 std::string line_of(const SystemFiles& files, const std::string& path) {
-  std::string text = files.read(path).value_or("");
-  text.resize(std::min(text.find('\n'), text.size()));
-  return text;
+  const std::optional<std::string> text = files.read(path);
+  return text ? text->substr(0, text->find('\n')) : std::string();
 }
 
 std::optional<int32_t> whole(std::string_view text) {
