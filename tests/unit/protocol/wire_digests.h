@@ -55,9 +55,9 @@ inline constexpr WireDigest kWireDigests[] = {
     {"HealthReport", "51b29913165b197a35e1e738ba3fd68777224c98d5b3c27dbef09af59d5f9d76"},
     {"HealthReport", "4a90354805ae780fe99181bce94139927e636bc37bdb7c85c3f60a1ef38ee4b0"},
     {"HealthReport", "a204062d927ec214836ab40040f01de94aabb5b7f882f370c68230ec1c6b8155"},
-    {"DeviceSpeed", "b0cf93aa4c042fe175a77269356d6f395f8cbfa9b4dba201c4d6334bfb0dce5c"},
-    {"DeviceSpeed", "1e7651e7bbb5b7bf462b198490833674b599c585cf86bca03951321cede997e2"},
-    {"DeviceSpeed", "2793601a1a56db9ba42464b232a9d3a5281a2d86059aa085824b2990c715b3cd"},
+    {"DeviceSpeed", "69c860f3ec85d041668c1d4a49250505774a5f3261147cf4bc0749c252d9b6d9"},
+    {"DeviceSpeed", "f42eb8a03a04ef144b2980941c595c60638805a46ba0b309216eac6712a27f3c"},
+    {"DeviceSpeed", "790268dc14a5e4847a0ccf69cc85cbebd3719829cded723f5c5717edf7c10755"},
 };
 
 }  // namespace potluck::test

