@@ -27,6 +27,9 @@ LayerPlacer::LayerPlacer(uint32_t experts, uint32_t slices, std::vector<PlacerWo
       released_(experts, 0),
       sibling_limits_(workers_.size(), 0) {
   for (const PlacerWorker& worker : workers_) heaviest_ = std::max(heaviest_, worker.weight);
+  uneven_ = std::any_of(workers_.begin(), workers_.end(), [this](const PlacerWorker& worker) {
+    return worker.weight != 0 && worker.weight != heaviest_;
+  });
   for (uint32_t i = 0; i < worker_count(); ++i) {
     if (workers_[i].weight == 0) workers_[i].capacity = 0;
     if (workers_[i].copies.empty()) continue;
@@ -138,7 +141,7 @@ void LayerPlacer::set_sibling_limits() {
   for (uint32_t i = 0; i < worker_count(); ++i) {
     uint32_t equal = (slices_ + takers - 1) / takers;
     uint32_t own = (quotas_[i] + experts - 1) / experts;
-    sibling_limits_[i] = std::min(slices_, std::max(equal, own));
+    sibling_limits_[i] = std::min(slices_, uneven_ ? own : std::max(equal, own));
   }
 }
 
@@ -184,7 +187,9 @@ void LayerPlacer::place_unit(uint32_t unit) {
 }
 
 // Among those with room and fewer units of the expert than they may have (`crowded`: any number):
-// one that has the unit on its disk, fewest of them, most room, least load.
+// one that has the unit on its disk, fewest of them, most room, least load. Where weights differ,
+// the part of the quota that is left counts instead: then each expert's slices are divided like all
+// units are.
 int64_t LayerPlacer::best_worker(uint32_t unit, bool crowded) {
   using Rank = std::tuple<bool, uint32_t, int64_t, uint64_t>;
   Rank best;
@@ -194,8 +199,10 @@ int64_t LayerPlacer::best_worker(uint32_t unit, bool crowded) {
     uint32_t limit = crowded ? slices_ : sibling_limit(i);
     if (!has_room(i) || siblings(expert, i) >= limit) continue;
     auto room = static_cast<int64_t>(quotas_[i] - units_of_[i].size());
+    if (uneven_) room = (room << 20) / quotas_[i];
     bool copy = !has_copy_.empty() && has_copy_[i * owners_.size() + unit];
-    Rank rank{!copy, siblings(expert, i), -room, workers_[i].load};
+    uint32_t beside = uneven_ ? 0 : siblings(expert, i);
+    Rank rank{!copy, beside, -room, workers_[i].load};
     if (chosen >= 0 && rank >= best) continue;
     best = rank;
     chosen = i;

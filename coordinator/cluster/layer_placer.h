@@ -63,6 +63,7 @@ class LayerPlacer {
   std::vector<uint32_t> released_;  // [experts]: units that had to leave their worker
   uint32_t failed_searches_ = 0;
   uint32_t heaviest_ = 1;  // weight
+  bool uneven_ = false;    // weights differ
   // [workers]: units of one expert that it may get
   std::vector<uint32_t> sibling_limits_;
   std::vector<bool> has_copy_;  // [workers, units], or empty: nobody has any

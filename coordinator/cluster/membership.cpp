@@ -159,7 +159,7 @@ void Membership::on_tick() {
   answer_held_greetings();
   for (const PeerKey& peer : stalled_.take_due(state_, now)) outbox_.add_assignment(peer);
   // Not while experts are still on their way: one move after the other.
-  bool may_move = !moves_.moving() || now >= placed_at_ + kLongestMove;
+  bool may_move = !moves_.moving() || shares_.has_news() || now >= placed_at_ + kLongestMove;
   bool shares_changed = may_move && shares_.look(state_, now);
   if (shares_changed || (room_changed_ && now >= placed_at_ + kRoomInterval)) rebalance();
   if (moves_.moving() && now >= released_at_ + kReleaseInterval) release_finished();
@@ -180,11 +180,10 @@ TimePoint Membership::next_tick() const {
   for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_due());
   if (auto stalled = stalled_.next()) next = std::min(next, *stalled);
   if (room_changed_) next = std::min(next, placed_at_ + kRoomInterval);
-  if (moves_.moving()) {
-    next = std::min(next, released_at_ + kReleaseInterval);
-  }
+  if (moves_.moving()) next = std::min(next, released_at_ + kReleaseInterval);
   if (auto look = shares_.next_look()) {
-    TimePoint free = moves_.moving() ? placed_at_ + kLongestMove : TimePoint{0};
+    bool waits = moves_.moving() && !shares_.has_news();
+    TimePoint free = waits ? placed_at_ + kLongestMove : TimePoint{0};
     next = std::min(next, std::max(*look, free));
   }
   return next;
@@ -389,6 +388,7 @@ void Membership::update_speed(const PeerKey& from, const DeviceSpeed& speed) {
     nudge(from);
     return;
   }
+  bool first = !state_.worker(from)->facts.says_its_speed();
   SpeedReported event{from, std::min(speed.threads, limits::kThreads), 0, {}};
   event.disk_rate = static_cast<double>(std::min(speed.disk_bytes_per_second, kFastestDevice));
   for (ProductSpeed product : speed.products) {
@@ -400,7 +400,7 @@ void Membership::update_speed(const PeerKey& from, const DeviceSpeed& speed) {
     event.products.push_back(product);
   }
   state_.apply(std::move(event));
-  shares_.speed_changed(clock_.now());
+  shares_.speed_changed(clock_.now(), first);
 }
 
 // All at once, and only then a new placement: otherwise the units of the first would be assigned to

@@ -15,12 +15,14 @@ constexpr double kDiskUsed = 0.93;
 
 constexpr double kFirstOwnShare = 0.25;
 // Corrections beyond these say that something else went wrong.
-constexpr double kLeastCorrection = 1e-3;
+constexpr double kLeastCorrection = 1e-6;
 constexpr double kMostCorrection = 10;
+constexpr size_t kEnoughSeen = 3;
 
 // Measurements are of products and reads alone, and what is seen of a worker has everything in it:
 // each is compared with what the model expects of it where it stands. A worker of which nothing was
-// seen is expected to come out like the others.
+// seen is expected to come out like the others, once there are enough of those: one that boasts must
+// not make the others look slow, and who is believed too much shows soon what it does.
 void correct(const PlanModel& model, const std::vector<double>& held, PlanPool* pool) {
   const PlanLayer* layer = main_layer(model);
   if (layer == nullptr) return;
@@ -34,7 +36,7 @@ void correct(const PlanModel& model, const std::vector<double>& held, PlanPool* 
         std::clamp(device.observed_rate / expected, kLeastCorrection, kMostCorrection);
     known.push_back(device.correction);
   }
-  if (known.empty()) return;
+  if (known.size() < kEnoughSeen) return;
   auto middle = known.begin() + static_cast<int64_t>(known.size() / 2);
   std::nth_element(known.begin(), middle, known.end());
   for (DeviceFacts& device : pool->devices) {
@@ -74,7 +76,8 @@ double ShareKeeper::own_room() const {
   return std::min(1.0, static_cast<double>(own_->ram_bytes) / std::max(1.0, model_.bank_bytes()));
 }
 
-void ShareKeeper::speed_changed(TimePoint now) {
+void ShareKeeper::speed_changed(TimePoint now, bool first) {
+  has_news_ = has_news_ || first;
   TimePoint soon = now + kSettle;
   look_at_ = look_at_ ? std::min(*look_at_, soon) : soon;
 }
@@ -85,6 +88,7 @@ bool ShareKeeper::look(const ClusterState& state, TimePoint now) {
                          [](const auto& w) { return w.second.facts.says_its_speed(); });
   // What is seen of workers that say nothing changes nothing, so there is no need to look again.
   look_at_.reset();
+  has_news_ = false;
   if (any) look_at_ = now + kInterval;
   double own = own_share_;
   Shares next = any ? planned(state, &own) : Shares();

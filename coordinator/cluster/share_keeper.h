@@ -31,14 +31,17 @@ class ShareKeeper {
   ShareKeeper(const Manifest& manifest, uint32_t top_k, uint32_t slices,
               const PoolLearning* learned, const std::optional<DeviceFacts>& own);
 
-  // A worker has said how fast it is.
-  void speed_changed(TimePoint now);
+  // A worker has said how fast it is, perhaps for the first time.
+  void speed_changed(TimePoint now, bool first);
   // One came or went. Matters only where speeds are known.
   void workers_changed(TimePoint now) {
-    if (!shares_.empty()) speed_changed(now);
+    if (!shares_.empty()) speed_changed(now, false);
   }
   // Plans anew if it is time; whether weights differ from before.
   bool look(const ClusterState& state, TimePoint now);
+  // Of some worker the speed was not known before: looking cannot wait until experts have moved,
+  // for it may be the wrong ones that do.
+  bool has_news() const { return has_news_; }
   // When look() has something to do.
   std::optional<TimePoint> next_look() const { return look_at_; }
 
@@ -66,6 +69,7 @@ class ShareKeeper {
   std::optional<DeviceFacts> own_;
   double own_share_ = 0;
   std::optional<TimePoint> look_at_;
+  bool has_news_ = false;
   Shares shares_;
 };
 

@@ -1,6 +1,8 @@
 // First all devices are to be done at the same time, by mean values: a level that fills them all,
-// like water. Then the cost model judges, with the chance that a device gets more than its part:
-// the slowest devices are left out, or given less, while that makes a token faster.
+// like water. Round trips count where that is worth it: among fast devices with little to do a few
+// microseconds would decide otherwise. Then the cost model judges, with the chance that a device
+// gets more than its part: the slowest devices are left out, or given less, while that makes a
+// token faster.
 #include "coordinator/plan/share_search.h"
 
 #include <algorithm>
@@ -25,8 +27,13 @@ constexpr size_t kTrimGroups = 6;
 constexpr int kTrimSteps = 6;
 // Only of those so much slower than the fastest: among like devices, none is the one to spare.
 constexpr double kTrimSlower = 1.5;
-// Every device counts: without it a token must be faster by more than this.
+// A change of shares must make a token faster by more than this,
 constexpr double kWorthIt = 0.005;
+// and one that leaves devices out by more than this: every device counts, and the model is not
+// exact.
+constexpr double kWorthLeavingOut = 0.04;
+// Whole slices may look a little slower: they leave nothing to chance.
+constexpr double kSureThing = 1.01;
 // Of a unit, on average in each layer: less is nothing.
 constexpr double kLeastUnits = 0.02;
 
@@ -75,9 +82,10 @@ std::vector<size_t> ShareSearch::cuts(const std::vector<size_t>& order) const {
   return counts;
 }
 
-// The level of time to which all devices that take part are filled.
+// The level of time to which all devices that take part are filled; without the time of their round
+// trips, or with it.
 std::vector<double> ShareSearch::filled(const std::vector<bool>& taking,
-                                        const std::vector<double>& at) {
+                                        const std::vector<double>& at, bool with_trips) {
   size_t count = pool_.devices.size();
   std::vector<DeviceLoad> loads(count);
   double high = 0;
@@ -86,6 +94,7 @@ std::vector<double> ShareSearch::filled(const std::vector<bool>& taking,
     if (!taking[i]) continue;
     ++looked_at_;
     loads[i] = device_load(model_, layer_, pool_.devices[i], at[i]);
+    if (!with_trips) loads[i].fixed = 0;
     high = std::max(high, loads[i].fixed + loads[i].whole);
     room += capacity_[i];
   }
@@ -107,15 +116,28 @@ std::vector<double> ShareSearch::filled(const std::vector<bool>& taking,
   return shares;
 }
 
-std::vector<double> ShareSearch::balanced(const std::vector<bool>& taking) {
+std::vector<double> ShareSearch::balanced(const std::vector<bool>& taking, bool with_trips) {
   auto takers = static_cast<double>(std::count(taking.begin(), taking.end(), true));
   std::vector<double> shares(pool_.devices.size(), 1 / std::max(1.0, takers));
   for (int round = 0; round < kBalanceRounds; ++round) {
-    std::vector<double> next = filled(taking, shares);
+    std::vector<double> next = filled(taking, shares, with_trips);
     // Half way: where memory decides, the whole way would swing to and fro.
     for (size_t i = 0; i < shares.size(); ++i) shares[i] = (shares[i] + next[i]) / 2;
   }
-  return filled(taking, shares);
+  return filled(taking, shares, with_trips);
+}
+
+// Takes the shares if a token is faster with them: by enough, if they leave more devices out.
+void ShareSearch::consider(std::vector<double> shares, std::vector<double>* chosen, double* best) {
+  double time = cost(shares);
+  bool leaves_out = false;
+  for (size_t i = 0; i < shares.size(); ++i) {
+    leaves_out = leaves_out || (shares[i] <= 0 && (*chosen)[i] > 0);
+  }
+  double worth = leaves_out ? kWorthLeavingOut : kWorthIt;
+  if (*best >= 0 && time >= *best * (1 - worth)) return;
+  *best = time;
+  *chosen = std::move(shares);
 }
 
 double ShareSearch::cost(const std::vector<double>& shares) {
@@ -175,7 +197,7 @@ void ShareSearch::trim(std::vector<double>* shares, double* best) {
 }
 
 // As many whole slices of every expert for each device as come nearest: then no chance is left in
-// what falls to whom. Empty if disks have no room for that.
+// what falls to whom. Empty if disks have no room for that, or a device would get none.
 std::vector<double> ShareSearch::in_whole_slices(const std::vector<double>& shares) const {
   uint32_t slices = std::min(options_.slices, layer_.grains);
   std::vector<double> whole(shares.size(), 0);
@@ -195,6 +217,9 @@ std::vector<double> ShareSearch::in_whole_slices(const std::vector<double>& shar
     if (best == shares.size()) return {};
     whole[best] += one;
   }
+  for (size_t i = 0; i < shares.size(); ++i) {
+    if (shares[i] > 0 && whole[i] <= 0) return {};
+  }
   return whole;
 }
 
@@ -202,7 +227,7 @@ void ShareSearch::round_slices(std::vector<double>* shares, double* best) {
   std::vector<double> whole = in_whole_slices(*shares);
   if (whole.empty()) return;
   double time = cost(whole);
-  if (time >= *best * (1 - kWorthIt)) return;
+  if (time > *best * kSureThing) return;
   *best = time;
   *shares = std::move(whole);
 }
@@ -244,11 +269,8 @@ SharePlan ShareSearch::run() {
     }
     // What fits nowhere is computed by the coordinator, which is slower than the slowest device.
     if (have < std::min(1.0, room) - 1e-9) break;
-    std::vector<double> shares = balanced(taking);
-    double time = cost(shares);
-    if (best >= 0 && time >= best * (1 - kWorthIt)) continue;
-    best = time;
-    plan.shares = std::move(shares);
+    consider(balanced(taking, false), &plan.shares, &best);
+    consider(balanced(taking, true), &plan.shares, &best);
   }
   if (best >= 0) {
     trim(&plan.shares, &best);

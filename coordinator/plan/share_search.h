@@ -20,8 +20,10 @@ class ShareSearch {
   // Devices that are alike come next to each other in the order of time.
   std::vector<size_t> by_unit_time() const;
   std::vector<size_t> cuts(const std::vector<size_t>& order) const;
-  std::vector<double> balanced(const std::vector<bool>& taking);
-  std::vector<double> filled(const std::vector<bool>& taking, const std::vector<double>& at);
+  std::vector<double> balanced(const std::vector<bool>& taking, bool with_trips);
+  std::vector<double> filled(const std::vector<bool>& taking, const std::vector<double>& at,
+                             bool with_trips);
+  void consider(std::vector<double> shares, std::vector<double>* chosen, double* best);
   double cost(const std::vector<double>& shares);
   void trim(std::vector<double>* shares, double* best);
   std::vector<double> in_whole_slices(const std::vector<double>& shares) const;

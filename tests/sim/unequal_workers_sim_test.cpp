@@ -2,6 +2,7 @@
 // can do, nobody waits for a unit that moves, and the text is the same.
 #include <gtest/gtest.h>
 
+#include "coordinator/plan/plan_model.h"
 #include "tests/sim/sim_pool.h"
 #include "tests/support/test_files.h"
 
@@ -16,17 +17,22 @@ const SimModel& unequal_model() {
   return model;
 }
 
-DeviceSpeed speed(double factor) {
-  auto rate = [factor](double of_one) { return static_cast<uint64_t>(of_one * factor); };
-  return {0, 4, rate(1e9), {{TensorType::kQ4_K, rate(1e9), rate(4e9)}}};
-}
-
+constexpr uint32_t kSlices = 4;
 // A unit takes a worker of speed 1 so long.
 constexpr Duration kUnitTime = microseconds(800);
 
+// As a worker of that speed would measure it.
+DeviceSpeed speed(double factor) {
+  uint32_t top_k = unequal_model().model().config().router.top_k;
+  const PlanLayer layer = plan_model(unequal_model().manifest(), top_k).layers.front();
+  double unit = layer.expert_bytes() / std::min(kSlices, layer.grains);
+  auto rate = static_cast<uint64_t>(unit / in_seconds(kUnitTime) * factor);
+  return {0, 4, 1'000'000'000, {{TensorType::kQ4_K, rate, rate}}};
+}
+
 SimPoolOptions pool_of(const std::vector<double>& factors, bool told) {
   SimPoolOptions options;
-  options.slices = 4;
+  options.slices = kSlices;
   for (double factor : factors) {
     options.call_times.push_back(
         Duration(static_cast<Duration::rep>(static_cast<double>(kUnitTime.count()) / factor)));

@@ -147,6 +147,18 @@ TEST_F(MembershipMoves, SpeedOfAnotherEpochOrBeyondAllDevices) {
   EXPECT_LT(facts.products[0].one_row, uint64_t{1} << 50);
 }
 
+// A newcomer that turns out to be slow is not to fetch a part that it will not keep.
+TEST_F(MembershipMoves, ANewcomersSpeedIsLookedAtBeforeItHasFetchedItsPart) {
+  join(1);
+  say_speed(1, 1);
+  make_ready(1);
+  live(seconds(3), {1});
+  EXPECT_EQ(join(2).units.size(), kUnits / 2);
+  say_speed(2, 0.2);
+  live(seconds(2), {1, 2});
+  EXPECT_LT(assigned(2).size(), kUnits / 3);
+}
+
 // However often it says something else.
 TEST_F(MembershipMoves, SpeedThatChangesAllTheTimeIsLookedAtOnceASecond) {
   join(1);
@@ -179,6 +191,26 @@ TEST_F(MembershipMoves, EveryUnitHasAsManyHoldersAsAskedFor) {
     }
   }
   EXPECT_EQ(assigned_units(), 2 * kUnits);
+}
+
+TEST_F(MembershipMoves, TheCoordinatorsOwnExpertsGoToNobody) {
+  options_.own.emplace();
+  options_.own->local = true;
+  options_.own->ram_bytes = manifest_.total_bytes() / 2;
+  start(2);
+  for (uint8_t number : kFirstTwo) join(number);
+  const ClusterState& state = membership_->state();
+  size_t own = 0;
+  for (const ManifestLayer& layer : manifest_.layers()) {
+    for (uint32_t expert = 0; expert < layer.experts; ++expert) {
+      own += state.is_own(layer.layer, expert) ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(own, 3u) << "a quarter of six, rounded down, in each of three layers";
+  EXPECT_EQ(assigned_units(), 2 * (kUnits - 2 * own));
+  for (uint8_t number : kFirstTwo) {
+    for (UnitId unit : assigned(number)) EXPECT_FALSE(state.is_own(unit.layer, unit.expert));
+  }
 }
 
 TEST_F(MembershipMoves, TheNextTickIsNeverLaterThanALookOrARelease) {

@@ -57,19 +57,6 @@ TEST(Planner, UnequalDisksAddUp) {
   EXPECT_LE(layers * 0.85, ideal) << "slices " << plan.slices;
 }
 
-// Eight slices for speeds of 2, 4 and 8 go as 1, 2 and 5 of every expert: nothing is left to chance.
-TEST(Planner, WholeSlicesWhereTheyAreFaster) {
-  PlanPool pool;
-  pool.coordinator = test::laptop();
-  for (double disk : {0.2, 0.4, 0.8}) {
-    pool.devices.push_back(test::device(0.01, 200, disk, 0.05, 10'000));
-  }
-  SharePlan plan = plan_shares(large(), with_assumptions(pool), {8, 0});
-  EXPECT_NEAR(plan.shares[0], 1. / 8, 1e-9);
-  EXPECT_NEAR(plan.shares[1], 2. / 8, 1e-9);
-  EXPECT_NEAR(plan.shares[2], 5. / 8, 1e-9);
-}
-
 TEST(Planner, ADeviceTenTimesSlowerCostsNothing) {
   PlanPool pool;
   pool.coordinator = test::laptop();
