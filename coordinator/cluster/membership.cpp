@@ -145,6 +145,12 @@ void Membership::on_tick() {
   answer_held_greetings();
   for (const PeerKey& peer : stalled_.take_due(state_, now)) outbox_.add_assignment(peer);
   if (room_changed_ && now >= placed_at_ + kRoomInterval) rebalance();
+  if (auto due = founding_due(); due && now >= *due) rebalance();
+}
+
+std::optional<TimePoint> Membership::founding_due() const {
+  bool patient = founded_ || !first_welcome_ || options_.founding_patience == Duration{0};
+  return patient ? std::nullopt : std::optional(*first_welcome_ + options_.founding_patience);
 }
 
 void Membership::excuse_silence() {
@@ -162,6 +168,7 @@ TimePoint Membership::next_tick() const {
   for (const auto& [peer, clock] : clocks_) next = std::min(next, clock.next_due());
   if (auto stalled = stalled_.next()) next = std::min(next, *stalled);
   if (room_changed_) next = std::min(next, placed_at_ + kRoomInterval);
+  if (auto due = founding_due()) next = std::min(next, *due);
   return next;
 }
 
@@ -367,7 +374,9 @@ void Membership::lose(const std::vector<Loss>& losses) {
 
 void Membership::rebalance(const PeerKey* greeted) {
   // Once founded, always founded: a worker that leaves again must not stop placement.
-  founded_ = founded_ || state_.workers().size() >= options_.founding_workers;
+  auto due = founding_due();
+  founded_ = founded_ || state_.workers().size() >= options_.founding_workers ||
+             (due && clock_.now() >= *due);
   room_changed_ = false;
   if (!founded_) return;
   placed_at_ = clock_.now();
