@@ -58,8 +58,9 @@ Result<std::string> local_name(const addrinfo& to) {
   return name;
 }
 
-Result<FoundAddresses> look_up(const std::string& host, const std::string& port) {
+Result<FoundAddresses> look_up(const std::string& host, const std::string& port, int flags = 0) {
   addrinfo hints{};
+  hints.ai_flags = flags;
   hints.ai_socktype = SOCK_DGRAM;
   addrinfo* found = nullptr;
   if (int problem = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); problem != 0) {
@@ -113,14 +114,14 @@ std::vector<LocalAddress> local_addresses() {
   return found;
 }
 
-Result<std::string> local_address_towards(const std::string& endpoint) {
+Result<std::string> local_address_towards(const std::string& endpoint, HostNames names) {
   if (Status fits = check_endpoint(endpoint); !fits) return fits.error();
   constexpr size_t kScheme = 6;  // "tcp://"
   size_t colon = endpoint.rfind(':');
   std::string host = endpoint.substr(kScheme, colon - kScheme);
   std::string port = endpoint.substr(colon + 1);
   if (host.front() == '[') host = host.substr(1, host.size() - 2);
-  auto addresses = look_up(host, port);
+  auto addresses = look_up(host, port, names == HostNames::kNumericOnly ? AI_NUMERICHOST : 0);
   if (!addresses) return addresses.error().in(endpoint);
   Result<std::string> name = local_name(**addresses);
   if (!name) return name.error().in(endpoint);

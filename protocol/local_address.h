@@ -25,8 +25,10 @@ struct LocalAddress {
 std::vector<LocalAddress> local_addresses();
 
 // "192.168.1.7", or an IPv6 address without brackets. `endpoint` is "tcp://HOST:PORT"; a host name
-// is looked up.
-Result<std::string> local_address_towards(const std::string& endpoint);
+// is looked up, which may take its time, or with kNumericOnly an error.
+enum class HostNames { kLookUp, kNumericOnly };
+Result<std::string> local_address_towards(const std::string& endpoint,
+                                          HostNames names = HostNames::kLookUp);
 
 // An address as the system writes it, without a port; empty if it cannot be written down.
 std::string address_text(const sockaddr_storage& address);

@@ -9,6 +9,7 @@
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
 #include "engine/base/out_of_resources.h"
+#include "protocol/liveness.h"
 
 namespace potluck {
 namespace {
@@ -79,6 +80,11 @@ void set_options(zmq::socket_t& socket, const ZmqSocketRole& role) {
   socket.set(option::tcp_keepalive_idle, 30);
   socket.set(option::tcp_keepalive_intvl, 10);
   socket.set(option::tcp_keepalive_cnt, 3);
+  // A link that was gone for a while, or an address that was given up, leaves connections on which
+  // TCP repeats itself ever more rarely: after a minute, up to half a minute apart. What is not
+  // confirmed in such a time ends the connection at both sides, and the worker connects anew.
+  // As long as a peer may be silent: it is lost by then in any case. The default is 15 minutes.
+  socket.set(option::tcp_maxrt, static_cast<int>(kDeadAfter / std::chrono::milliseconds(1)));
   socket.set(option::ipv6, role.ipv6);
   socket.set(option::curve_secretkey, zmq::buffer(role.keys.secret));
   if (server) {
@@ -96,10 +102,12 @@ void set_options(zmq::socket_t& socket, const ZmqSocketRole& role) {
     socket.set(option::curve_serverkey, zmq::buffer(role.server_key->bytes));
     // Queue for finished connections only: a message without a recipient is an error.
     socket.set(option::immediate, true);
-    socket.set(option::connect_timeout, 5000);
-    // From 0.1 s, doubling: a coordinator that restarts finds its workers back within seconds.
+    // Two attempts of TCP, which come after 0 and 1 s; its third one after 3 s would be late when a
+    // link comes back in between.
+    socket.set(option::connect_timeout, 2000);
+    // From 0.1 s, doubling: whoever is reachable again is found within a second or two.
     socket.set(option::reconnect_ivl, 100);
-    socket.set(option::reconnect_ivl_max, 2000);
+    socket.set(option::reconnect_ivl_max, 500);
   }
 }
 

@@ -45,8 +45,8 @@ class ZmqServerTransport final : public Transport {
   std::string join_endpoint() const;
   std::string compute_endpoint() const;
   std::string bulk_endpoint() const;
-  // Ports behind the chosen one that were taken: a worker that was away does not find a coordinator
-  // that has other ones the next time.
+  // Ports behind the chosen one that were taken: a worker that was away has to ask on the join
+  // channel for the ones that are used instead.
   const std::vector<uint16_t>& missed_ports() const;
   // The local address by which a peer last reached the join channel, fit for an endpoint; the
   // advertised host if it did not.

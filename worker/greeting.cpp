@@ -17,8 +17,13 @@ constexpr Duration kTellAfter = std::chrono::seconds(5);
 constexpr Duration kTellAtLeast = std::chrono::seconds(60);
 // A connection that was refused in the handshake is not tried again by itself.
 constexpr Duration kReconnect = std::chrono::seconds(10);
-// A coordinator that never welcomed us is not there, or does not know this device's key: over
-// encrypted sockets the two look alike. One that welcomed us once is waited for without end.
+// When a member asks on the join channel where the others are, and when again. Most coordinators
+// that start again are found by then where they were; places on the join channel are few.
+constexpr Duration kAskAfter = std::chrono::seconds(1);
+constexpr Duration kAskAgain = std::chrono::seconds(10);
+// A first coordinator that never welcomed us is not there, or does not know this device's key: over
+// encrypted sockets the two look alike, and the person who just typed the command should hear of
+// it. One that welcomed us before is waited for without end.
 constexpr Duration kFirstWelcome = std::chrono::seconds(30);
 constexpr Duration kFirstWelcomeAfterRefusal = std::chrono::seconds(10);
 // A message that met a coordinator at the wrong moment is refused; greeting again helps. Only a
@@ -39,7 +44,13 @@ int64_t whole_seconds(Duration duration) {
 
 Greeting::Greeting(const PoolAddress& address, const WorkerOptions& options,
                    const std::vector<KernelDigest>& kernels, CoordinatorLink& link)
-    : address_(address), options_(options), kernels_(kernels), link_(link) {}
+    : address_(address),
+      known_(!address.compute_endpoint.empty()),
+      options_(options),
+      kernels_(kernels),
+      link_(link) {
+  if (address_.invitation) address_.join_endpoint = address_.invitation->join_endpoint;
+}
 
 void Greeting::start() {
   if (!address_.invitation) {
@@ -76,14 +87,20 @@ void Greeting::tell_waiting(Wait& wait, const std::string& endpoint) {
 }
 
 void Greeting::on_join_answer(const Message& message) {
-  if (const auto* accepted = std::get_if<JoinAccept>(&message)) {
+  const auto* accepted = std::get_if<JoinAccept>(&message);
+  const auto* refusal = std::get_if<Refusal>(&message);
+  if (auto* asking = std::get_if<Asking>(&state_); asking != nullptr && asking->join_open) {
+    if (accepted != nullptr) take_endpoints(*asking, *accepted);
+    if (refusal != nullptr) end_unknown();
+  }
+  if (!joining()) return;  // a late answer to a repeated question
+  if (accepted != nullptr) {
     address_.compute_endpoint = accepted->compute_endpoint;
     address_.bulk_endpoint = accepted->bulk_endpoint;
     go_to_endpoints();
-    return;
+  } else if (refusal != nullptr) {
+    invitation_refused(refusal->message);
   }
-  const auto* refusal = std::get_if<Refusal>(&message);
-  if (refusal != nullptr) invitation_refused(refusal->message);
 }
 
 // Used, expired or unknown. A coordinator that knows us from before may take us all the same.
@@ -98,8 +115,12 @@ void Greeting::invitation_refused(const std::string& reason) {
   go_to_endpoints();
 }
 
+Greeting::Asking Greeting::asking_from_now(Duration reconnect_in) const {
+  return {wait_from_now(), link_.now() + reconnect_in, link_.now() + kAskAfter};
+}
+
 void Greeting::go_to_endpoints() {
-  auto& asking = state_.emplace<Asking>(Asking{wait_from_now(), link_.now()});
+  auto& asking = state_.emplace<Asking>(asking_from_now(Duration::zero()));
   hello_at_ = link_.now();
   connect_channels(asking);
   greet(asking);
@@ -107,6 +128,8 @@ void Greeting::go_to_endpoints() {
 
 void Greeting::connect_channels(Asking& asking) {
   asking.reconnect_at = link_.now() + kReconnect;
+  // The join channel is closed with that; where it is asked, it goes on.
+  if (std::exchange(asking.join_open, false)) asking.ask_at = link_.now();
   link_.connect(Channel::kCompute, address_.compute_endpoint);
   link_.connect(Channel::kBulk, address_.bulk_endpoint);
 }
@@ -116,7 +139,7 @@ void Greeting::greet_again() {
   if (!welcomed()) return;
   // The connections are kept: they may be sound, and opening them anew would lose what is on its
   // way.
-  auto& asking = state_.emplace<Asking>(Asking{wait_from_now(), link_.now() + kReconnect});
+  auto& asking = state_.emplace<Asking>(asking_from_now(kReconnect));
   // Not at once in any case: Hellos are kRetry apart, or two sides that disagree about the epoch
   // would greet and answer without a pause.
   hello_at_ = std::max(hello_at_, link_.now());
@@ -126,15 +149,50 @@ void Greeting::greet_again() {
 void Greeting::greet(Asking& asking) {
   Duration waited = link_.now() - asking.wait.since;
   Duration patience = refused_invitation_.empty() ? kFirstWelcome : kFirstWelcomeAfterRefusal;
-  if (!welcome_ && waited >= patience) {
+  bool patient = welcome_ || (known_ && refused_invitation_.empty());
+  if (!patient && waited >= patience) {
     end_unanswered(waited);
     return;
   }
   if (link_.now() >= asking.reconnect_at) connect_channels(asking);
+  if (may_ask() && link_.now() >= asking.ask_at) ask_for_endpoints(asking);
   if (link_.now() < hello_at_) return;
   hello_at_ = link_.now() + kRetry;
   say_hello();
   tell_waiting(asking.wait, address_.compute_endpoint);
+}
+
+// What is asked is sent when the connection is there. Connected anew each time: it may hang.
+void Greeting::ask_for_endpoints(Asking& asking) {
+  asking.ask_at = link_.now() + kAskAgain;
+  asking.join_open = true;
+  link_.connect(Channel::kJoin, address_.join_endpoint);
+}
+
+// Those that we have may be the right ones, and the connections to them under way.
+void Greeting::take_endpoints(Asking& asking, const JoinAccept& accepted) {
+  stop_asking(asking);
+  if (accepted.compute_endpoint == address_.compute_endpoint &&
+      accepted.bulk_endpoint == address_.bulk_endpoint) {
+    return;
+  }
+  link_.notice(LogLevel::kInfo,
+               fmt::format("the coordinator is reached at {} now", accepted.compute_endpoint),
+               {{"endpoint", accepted.compute_endpoint}});
+  address_.compute_endpoint = accepted.compute_endpoint;
+  address_.bulk_endpoint = accepted.bulk_endpoint;
+  connect_channels(asking);
+}
+
+// Places on the join channel are few, and those who have one keep others away.
+void Greeting::stop_asking(Asking& asking) {
+  if (asking.join_open) link_.disconnect(Channel::kJoin);
+  asking.join_open = false;
+}
+
+void Greeting::settle() {
+  if (auto* asking = std::get_if<Asking>(&state_)) stop_asking(*asking);
+  state_ = Welcomed{};
 }
 
 void Greeting::end_unanswered(Duration waited) {
@@ -213,9 +271,13 @@ void Greeting::on_connected(Channel channel) {
   if (auto* joining = std::get_if<Joining>(&state_); joining && channel == Channel::kJoin) {
     redeem(*joining);
   }
-  if (auto* asking = std::get_if<Asking>(&state_); asking && channel == Channel::kCompute) {
+  auto* asking = std::get_if<Asking>(&state_);
+  if (asking == nullptr) return;
+  if (channel == Channel::kCompute) {
     hello_at_ = link_.now();
     greet(*asking);
+  } else if (channel == Channel::kJoin && asking->join_open) {
+    link_.send(JoinRequest{{}, shortened(options_.name)}, Channel::kJoin);
   }
 }
 
@@ -224,10 +286,26 @@ void Greeting::on_refused(Channel channel) {
     if (channel == Channel::kJoin) invitation_refused("it has no open invitation left");
     return;
   }
-  if (channel == Channel::kJoin) return;
+  const auto* asking = std::get_if<Asking>(&state_);
+  bool asked = asking != nullptr && asking->join_open;
+  if (channel != Channel::kJoin || asked) end_unknown();
+}
+
+void Greeting::end_unknown() {
   std::string reason =
       "refused by the coordinator: it does not know this device's key; ask for a new invitation";
   link_.end(refused_invitation_.empty() ? reason : refused_invitation_ + "; " + reason);
+}
+
+// Connections from an address that is gone hang until somebody notices. What is on its way over
+// them is lost, which is made good like any other loss.
+void Greeting::on_moved(const std::string& serve_endpoint) {
+  address_.serve_endpoint = serve_endpoint;
+  if (joining()) {
+    link_.connect(Channel::kJoin, address_.invitation->join_endpoint);
+  } else {
+    go_to_endpoints();
+  }
 }
 
 bool Greeting::is_current(uint64_t epoch) {
@@ -267,7 +345,8 @@ void Greeting::keep_alive() {
 TimePoint Greeting::next_tick() const {
   if (const auto* joining = std::get_if<Joining>(&state_)) return joining->ask_at;
   if (const auto* asking = std::get_if<Asking>(&state_)) {
-    return std::min(hello_at_, asking->reconnect_at);
+    TimePoint next = std::min(hello_at_, asking->reconnect_at);
+    return may_ask() ? std::min(next, asking->ask_at) : next;
   }
   return link_.peer_clock().next_due();
 }

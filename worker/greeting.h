@@ -1,7 +1,8 @@
 // Greeting: how a session comes to be welcomed by its coordinator and stays so: redeems the
 // invitation, says Hello until it is answered, beats, and greets again after silence, a lost
-// connection or a sign that the coordinator has started again. It knows the last Welcome; what
-// follows from one is the session's to do. Owned by PoolSession. One thread.
+// connection or a sign that the coordinator has started again. Where Hello gets no answer, it asks
+// on the join channel where the others are now: a member needs no invitation for that. It knows the
+// last Welcome; what follows from one is the session's to do. Owned by PoolSession. One thread.
 //
 //   joining --JoinAccept, or refused but known from before--> greeting --Welcome--> welcomed
 //                                                                ^                     |
@@ -24,18 +25,20 @@ class Greeting {
            const std::vector<KernelDigest>& kernels, CoordinatorLink& link);
 
   void start();
-  // The answer to a JoinRequest: JoinAccept or Refusal. Nothing else counts on the join channel.
+  // What came on the join channel: nothing counts but the answer to a JoinRequest, JoinAccept or
+  // Refusal, and that only while it is awaited.
   void on_join_answer(const Message& message);
   // False if a worker like this one cannot be a member: the session has ended then.
   bool accept(const Welcome& welcome);
   // What a welcomed worker gets has come: nothing is asked any more.
-  void settle() { state_ = Welcomed{}; }
+  void settle();
   void on_refusal(const Refusal& refusal);
   void on_goodbye(const Goodbye& goodbye);
   void on_heartbeat(const Heartbeat& heartbeat);
   void on_unreachable() { greet_again(); }
   void on_connected(Channel channel);
   void on_refused(Channel channel);
+  void on_moved(const std::string& serve_endpoint);
   // Whether a message is of the epoch that was welcomed last. Another one means that the
   // coordinator has started again and forgot us: then it is greeted.
   bool is_current(uint64_t epoch);
@@ -66,6 +69,8 @@ class Greeting {
   struct Asking {
     Wait wait;
     TimePoint reconnect_at;
+    TimePoint ask_at;        // on the join channel
+    bool join_open = false;  // it is asked there
   };
   struct Welcomed {};
 
@@ -73,7 +78,13 @@ class Greeting {
   void redeem(Joining& joining);
   void tell_waiting(Wait& wait, const std::string& endpoint);
   void invitation_refused(const std::string& reason);
+  Asking asking_from_now(Duration reconnect_in) const;
   void go_to_endpoints();
+  void ask_for_endpoints(Asking& asking);
+  void take_endpoints(Asking& asking, const JoinAccept& accepted);
+  void stop_asking(Asking& asking);
+  void end_unknown();
+  bool may_ask() const { return !address_.join_endpoint.empty(); }
   void connect_channels(Asking& asking);
   void greet_again();
   void greet(Asking& asking);
@@ -83,6 +94,7 @@ class Greeting {
   void refuse_welcome(const Welcome& welcome, const std::string& reason);
 
   PoolAddress address_;
+  bool known_;  // from an earlier membership: its coordinator is waited for without end
   const WorkerOptions& options_;
   const std::vector<KernelDigest>& kernels_;
   CoordinatorLink& link_;

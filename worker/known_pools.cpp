@@ -17,8 +17,11 @@ std::string hex(const std::array<uint8_t, 32>& bytes) {
 }
 
 std::string to_text(const PoolAddress& address) {
-  return fmt::format("{}\nsigning-key {}\ncompute {}\nbulk {}\n", kFirstLine,
-                     hex(address.signing_key), address.compute_endpoint, address.bulk_endpoint);
+  std::string text =
+      fmt::format("{}\nsigning-key {}\ncompute {}\nbulk {}\n", kFirstLine, hex(address.signing_key),
+                  address.compute_endpoint, address.bulk_endpoint);
+  if (!address.join_endpoint.empty()) text += fmt::format("join {}\n", address.join_endpoint);
+  return text;
 }
 
 // Takes the next line, which must begin with `prefix`, and returns the rest of it.
@@ -55,9 +58,14 @@ Result<PoolAddress> from_text(const PeerKey& coordinator, std::string_view text)
   Result<std::string> bulk = take_endpoint(&text, "bulk ");
   if (!bulk) return bulk.error();
   address.bulk_endpoint = std::move(*bulk);
+  if (!text.empty()) {
+    Result<std::string> join = take_endpoint(&text, "join ");
+    if (!join) return join.error();
+    address.join_endpoint = std::move(*join);
+  }
   // A first line that goes on, such as "potluck-pool 12", is another version's.
   if (!first->empty() || !text.empty()) {
-    return Error{ErrorCode::kCorrupt, "expected four lines and no more"};
+    return Error{ErrorCode::kCorrupt, "expected four or five lines and no more"};
   }
   return address;
 }

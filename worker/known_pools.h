@@ -6,6 +6,7 @@
 //                    signing-key HEX
 //                    compute tcp://HOST:PORT
 //                    bulk tcp://HOST:PORT
+//                    join tcp://HOST:PORT      (missing in files of earlier versions)
 #pragma once
 
 #include <string>

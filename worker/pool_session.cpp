@@ -36,11 +36,11 @@ std::optional<uint64_t> PoolSession::member_epoch() const {
 // --- what comes ---
 
 void PoolSession::on_message(Channel channel, Message& message, ByteVector& tensor) {
-  if (greeting_.joining()) {
-    if (channel == Channel::kJoin) greeting_.on_join_answer(message);
+  if (channel == Channel::kJoin) {
+    greeting_.on_join_answer(message);
     return;
   }
-  if (channel == Channel::kJoin) return;  // a late answer to a repeated question
+  if (greeting_.joining()) return;
   link_.heard();
   if (channel == Channel::kBulk) {
     const auto* data = std::get_if<BulkData>(&message);

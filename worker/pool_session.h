@@ -37,6 +37,7 @@ class PoolSession {
   void on_message(Channel channel, Message& message, ByteVector& tensor);
   // Of the coordinator, or of the bulk channel to another worker; any other key is passed over.
   void on_link(const PeerKey& peer, Channel channel, LinkEvent event);
+  void on_moved(const std::string& serve_endpoint) { greeting_.on_moved(serve_endpoint); }
   // From another worker of the pool; as above.
   void on_peer_data(const PeerKey& peer, const BulkData& data, ByteSpan part);
   void on_tick();

@@ -473,6 +473,10 @@ void WorkerCore::on_refused(const PeerKey& peer, Channel channel) {
   impl_->on_link(peer, channel, LinkEvent::kRefused);
 }
 
+void WorkerCore::on_moved(const PeerKey& coordinator, const std::string& serve_endpoint) {
+  impl_->with_session(coordinator, [&](PoolSession& session) { session.on_moved(serve_endpoint); });
+}
+
 void WorkerCore::on_tick() {
   impl_->ticked_at = impl_->context.clock.now();
   impl_->scrub_store();

@@ -82,6 +82,10 @@ struct ConnectChannel {
 struct DisconnectPeer {
   PeerKey peer;  // a coordinator or another worker
 };
+struct DisconnectChannel {
+  PeerKey coordinator;
+  Channel channel = Channel::kJoin;
+};
 // The bulk channel to another worker; on_connected() or on_refused() tells what came of it.
 struct ConnectPeer {
   PeerKey peer;
@@ -101,18 +105,22 @@ struct Notice {
   bool fatal = false;
   bool orderly = false;  // fatal, but no failure: the coordinator has ended on purpose
 };
-using WorkerAction =
-    std::variant<SendMessage, ConnectChannel, DisconnectPeer, ConnectPeer, AdmitPeers, Notice>;
+using WorkerAction = std::variant<SendMessage, ConnectChannel, DisconnectPeer, DisconnectChannel,
+                                  ConnectPeer, AdmitPeers, Notice>;
 
 // How to reach a pool: an invitation, or what JoinAccept said the last time, or both: then the
 // invitation is redeemed first, and if it is refused (used, expired) the endpoints are tried, since
-// the coordinator may know this device from before.
+// the coordinator may know this device from before. A pool whose endpoints are known is waited for
+// without end.
 struct PoolAddress {
   PeerKey coordinator;
   SigningPublicKey signing_key{};
   std::optional<Invitation> invitation;
   std::string compute_endpoint;
   std::string bulk_endpoint;
+  // Where a member asks when it does not get through to the other two: a coordinator that has
+  // started again may have others. Empty: not known, or that of the invitation.
+  std::string join_endpoint{};
   std::string serve_endpoint;  // where its other workers reach this one; empty: they do not
 };
 
@@ -160,6 +168,9 @@ class WorkerCore {
   void on_connected(const PeerKey& peer, Channel channel);
   // The other side does not let our key in on this channel.
   void on_refused(const PeerKey& peer, Channel channel);
+  // This device reaches the coordinator from another address than before: connections that began at
+  // the old one may hang. Other workers reach us at `serve_endpoint` from now on.
+  void on_moved(const PeerKey& coordinator, const std::string& serve_endpoint);
   void on_tick();
   // We were away (a suspended machine): the silence of peers until now proves nothing.
   void excuse_silence();

@@ -11,7 +11,9 @@
 #include "engine/base/limits.h"
 #include "engine/base/out_of_resources.h"
 #include "protocol/listen_address.h"
+#include "protocol/local_address.h"
 #include "protocol/zmq_transport.h"
+#include "worker/address_watch.h"
 #include "worker/known_pools.h"
 #include "worker/worker_loop.h"
 
@@ -52,6 +54,7 @@ class WorkerDaemon final : private WorkerLinks {
  private:
   Status start_serving();
   std::string endpoint_for(const PoolAddress& pool) const;
+  void watch_addresses();
   Status connect(const PeerKey& peer, Channel channel, const std::string& endpoint) override;
   void disconnect(const PeerKey& peer) override;
   void disconnect(const PeerKey& peer, Channel channel) override;
@@ -82,6 +85,7 @@ class WorkerDaemon final : private WorkerLinks {
   std::string serve_host_;  // empty: this worker serves no peers
   std::string serve_endpoint_;
   std::map<PeerKey, PoolAddress> addresses_;
+  AddressWatch address_watch_;
   std::optional<Notice> last_end_;
   TimePoint status_at_{0};
   std::map<PeerKey, MembershipStatus> reported_;
@@ -161,7 +165,11 @@ WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSetti
             threads_, clock, &manifests_),
       loop_(core_, simulated_link_ ? static_cast<Transport&>(*simulated_link_) : transport_, *this,
             clock, [this](const Notice& what) { observe(what); }),
-      health_(options.health, system, clock) {}
+      health_(options.health, system, clock),
+      // No name server is asked: that may take its time, and the network waits.
+      address_watch_([](const std::string& endpoint) {
+        return local_address_towards(endpoint, HostNames::kNumericOnly);
+      }) {}
 
 Status WorkerDaemon::add_pools() {
   std::vector<PoolAddress> pools;
@@ -245,16 +253,47 @@ Status WorkerDaemon::run(const std::atomic<bool>& stop) {
     }
     watch_health();
     loop_.turn(kTurn);
+    watch_addresses();
     report_status();
   }
   loop_.leave();
   return {};
 }
 
+// Where this device is reached from another address, connections begin anew from there, and other
+// workers are told of it.
+void WorkerDaemon::watch_addresses() {
+  if (clock_.now() < address_watch_.next_look()) return;
+  std::map<PeerKey, std::string> endpoints;
+  for (const auto& [coordinator, pool] : addresses_) {
+    endpoints[coordinator] =
+        pool.compute_endpoint.empty() ? endpoint_of(pool) : pool.compute_endpoint;
+  }
+  std::vector<PeerKey> moved = address_watch_.look(endpoints, clock_.now());
+  if (moved.empty()) return;
+  if (options_.listen.empty()) {
+    serve_endpoint_.clear();
+    (void)start_serving();  // without an address of its own to serve at, it warns
+  }
+  for (auto& [coordinator, pool] : addresses_) {
+    std::string endpoint = endpoint_for(pool);
+    bool same = std::find(moved.begin(), moved.end(), coordinator) == moved.end();
+    if (same && endpoint == pool.serve_endpoint) continue;
+    pool.serve_endpoint = endpoint;
+    core_.on_moved(coordinator, endpoint);
+    log_to(observer_.log, {LogLevel::kInfo,
+                           kComponent,
+                           fmt::format("{}: this device has another address now; connecting anew",
+                                       coordinator.brief()),
+                           {{"coordinator", coordinator.brief()}}});
+  }
+}
+
 Status WorkerDaemon::connect(const PeerKey& peer, Channel channel, const std::string& endpoint) {
   Status connected = transport_.connect(peer, channel, endpoint);
   auto pool = addresses_.find(peer);
   if (pool == addresses_.end()) return connected;
+  if (channel == Channel::kJoin) pool->second.join_endpoint = endpoint;
   if (channel == Channel::kCompute) pool->second.compute_endpoint = endpoint;
   // The bulk channel is connected last, so both endpoints are known.
   if (channel == Channel::kBulk) {

@@ -85,8 +85,11 @@ void WorkerLoop::watch_links() {
     link.state = state;
     if (state == LinkState::kConnected) core_.on_connected(peer, channel);
     if (state == LinkState::kRefused) core_.on_refused(peer, channel);
-    // What cannot be sent to a coordinator tells of its loss; another worker may owe us an answer.
-    if (state == LinkState::kConnecting && !link.coordinator) core_.on_unreachable(peer);
+    // Another worker may owe us an answer. A coordinator is greeted at once when it is back,
+    // instead of after the next beat; what is lost on its other channels is asked for again.
+    bool lost =
+        state == LinkState::kConnecting && (!link.coordinator || channel == Channel::kCompute);
+    if (lost) core_.on_unreachable(peer);
   }
   if (connecting && !connecting_) connecting_since_ = clock_.now();
   connecting_ = connecting;
@@ -140,6 +143,11 @@ void WorkerLoop::perform(const ConnectChannel& connection) {
 void WorkerLoop::perform(const DisconnectPeer& gone) {
   links_.disconnect(gone.peer);
   std::erase_if(known_links_, [&](const auto& link) { return link.first.first == gone.peer; });
+}
+
+void WorkerLoop::perform(const DisconnectChannel& gone) {
+  links_.disconnect(gone.coordinator, gone.channel);
+  known_links_.erase({gone.coordinator, gone.channel});
 }
 
 void WorkerLoop::perform(const ConnectPeer& connection) {

@@ -68,6 +68,7 @@ class WorkerLoop {
   void perform(SendMessage& message);
   void perform(const ConnectChannel& connection);
   void perform(const DisconnectPeer& gone);
+  void perform(const DisconnectChannel& gone);
   void perform(const ConnectPeer& connection);
   void perform(const AdmitPeers& admitted);
   void perform(const Notice& notice);

@@ -118,10 +118,10 @@ class Housekeeping {
   void look() {
     door_.look(*runtime_.pool(), terminal_);
     terminal_.sum_up();
+    metrics_.update(runtime_);
     const TimePoint now = environment_.clock.now();
     if (status_at_ && now < *status_at_ + kStatusInterval) return;
     status_at_ = now;
-    metrics_.update(runtime_);
     report(write_status(environment_.storage, state_directory_,
                         describe_pool(runtime_, environment_.clock.unix_seconds())));
   }

@@ -1,5 +1,6 @@
 #include "coordinator/cli/device_flags.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
@@ -8,7 +9,12 @@
 #include "engine/base/limits.h"
 
 namespace potluck {
-namespace {}  // namespace
+namespace {
+
+const char* const kSimulatedGroup =
+    "Simulated devices (real bytes are moved, the rest is waited for)";
+
+}  // namespace
 
 void add_device_flags(CLI::App* parser, DeviceFlags* flags) {
   add_choice(parser, "--reader", &flags->reader, {"auto", "threads", "io_uring"},
@@ -17,7 +23,7 @@ void add_device_flags(CLI::App* parser, DeviceFlags* flags) {
   add_whole(parser, "--read-depth", &flags->read_depth, {0, limits::kReadDepth},
             "reads at the same time (default, 0: what a short measurement finds best)")
       .envname("POTLUCK_READ_DEPTH");
-  const char* group = "Simulated devices (real bytes are moved, the rest is waited for)";
+  const char* group = kSimulatedGroup;
   add_rate(parser, "--sim-disk", &flags->sim_disk, "read as from a disk of RATE, such as 200MB/s")
       .group(group);
   add_link(parser, "--sim-link", &flags->sim_link,
@@ -26,6 +32,27 @@ void add_device_flags(CLI::App* parser, DeviceFlags* flags) {
   add_decimal(parser, "--sim-compute", &flags->sim_compute, {1, limits::kSimulatedFactor},
               "compute as on a processor so many times slower (workers)")
       .group(group);
+}
+
+void add_launcher_flag(CLI::App* parser, DeviceFlags* flags) {
+  add_text(parser, "--worker-launcher", &flags->worker_launcher,
+           "start worker K with this command, {} being K, such as '/sbin/ip netns exec host{}': in "
+           "network namespaces, which scripts/hosts makes")
+      .group(kSimulatedGroup);
+}
+
+Result<std::vector<std::string>> launcher_words(const DeviceFlags& flags) {
+  std::vector<std::string> words;
+  std::string_view text = flags.worker_launcher;
+  while (!text.empty()) {
+    size_t end = std::min(text.find(' '), text.size());
+    if (end > 0) words.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  if (words.empty() || words.front().starts_with('/')) return words;
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("--worker-launcher: expected a program's path first, found \"{}\"",
+                           words.front())};
 }
 
 Result<DeviceOptions> device_options(const DeviceFlags& flags) {

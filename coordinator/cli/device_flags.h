@@ -20,6 +20,7 @@ struct DeviceFlags {
   std::string sim_disk;
   std::string sim_link;
   double sim_compute = 1;
+  std::string worker_launcher;  // of those with local workers alone
 };
 
 struct DeviceOptions {
@@ -29,6 +30,11 @@ struct DeviceOptions {
 };
 
 void add_device_flags(CLI::App* parser, DeviceFlags* flags);
+
+// For the commands that start local workers.
+void add_launcher_flag(CLI::App* parser, DeviceFlags* flags);
+// Its words; an error unless it names a program by its path.
+Result<std::vector<std::string>> launcher_words(const DeviceFlags& flags);
 
 // Checks the flags; errors name the flag, what is allowed and what was found.
 Result<DeviceOptions> device_options(const DeviceFlags& flags);

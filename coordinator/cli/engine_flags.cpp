@@ -8,6 +8,7 @@
 #include "coordinator/cli/flags.h"
 #include "engine/base/limits.h"
 #include "engine/model/context_plan.h"
+#include "protocol/listen_address.h"
 
 namespace potluck {
 namespace {
@@ -107,6 +108,7 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
            "a file for a trace of every layer, for chrome://tracing or ui.perfetto.dev")
       .envname("POTLUCK_TRACE");
   add_device_flags(parser, &flags->device);
+  add_launcher_flag(parser, &flags->device);
 }
 
 Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,
@@ -114,6 +116,8 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   if (Status status = check_flags(flags); !status) return status.error();
   Result<DeviceOptions> device = device_options(flags.device);
   if (!device) return device.error();
+  auto launcher = launcher_words(flags.device);
+  if (!launcher) return launcher.error();
   uint64_t ram = 0;
   if (!flags.ram.empty()) {
     Result<uint64_t> size = parse_size("--ram", flags.ram);
@@ -164,6 +168,13 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.local.isa = flags.isa;
   pool.local.more_arguments = join_arguments(flags.device);
   if (flags.share_model) pool.local.model_path = flags.model;
+  pool.local.launcher = std::move(*launcher);
+  if (!pool.local.launcher.empty()) {
+    // Workers of other namespaces do not reach this one's loopback.
+    auto everywhere = find_listen_place("*", this_machine());
+    if (!everywhere) return everywhere.error().in("--worker-launcher");
+    pool.listen = std::move(*everywhere);
+  }
   return options;
 }
 

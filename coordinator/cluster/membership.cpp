@@ -163,6 +163,12 @@ void Membership::on_tick() {
   bool shares_changed = may_move && shares_.look(state_, now);
   if (shares_changed || (room_changed_ && now >= placed_at_ + kRoomInterval)) rebalance();
   if (moves_.moving() && now >= released_at_ + kReleaseInterval) release_finished();
+  if (auto due = founding_due(); due && now >= *due) rebalance();
+}
+
+std::optional<TimePoint> Membership::founding_due() const {
+  bool patient = founded_ || !first_welcome_ || options_.founding_patience == Duration{0};
+  return patient ? std::nullopt : std::optional(*first_welcome_ + options_.founding_patience);
 }
 
 void Membership::excuse_silence() {
@@ -186,6 +192,7 @@ TimePoint Membership::next_tick() const {
     TimePoint free = waits ? placed_at_ + kLongestMove : TimePoint{0};
     next = std::min(next, std::max(*look, free));
   }
+  if (auto due = founding_due()) next = std::min(next, *due);
   return next;
 }
 

@@ -47,6 +47,9 @@ struct MembershipOptions {
   // Units are placed once so many workers are there: the same workers then hold the same units in
   // every run, in whatever order they came, and find them in their stores.
   uint32_t founding_workers = 0;
+  // Or once the first of them has waited so long for the others; zero: they are waited for without
+  // end.
+  Duration founding_patience{0};
   uint32_t max_workers = 0;  // 0: as many as limits.h allows
   // Devices that get no work. Must outlive the object; null: those of this life alone.
   QuarantineList* quarantine = nullptr;
@@ -162,6 +165,8 @@ class Membership {
   void send(const PeerKey& peer, Channel channel, Message message);
   void send_heartbeat(const PeerKey& peer, bool reply_wanted);
   uint32_t worker_limit() const;
+  // When units are placed although some founding workers are missing.
+  std::optional<TimePoint> founding_due() const;
 
   MembershipOptions options_;
   const Manifest& manifest_;
@@ -173,7 +178,8 @@ class Membership {
   const Clock& clock_;
   ClusterState state_;
   bool founded_ = false;
-  bool room_changed_ = false;  // since units were placed
+  std::optional<TimePoint> first_welcome_;  // of this epoch
+  bool room_changed_ = false;               // since units were placed
   TimePoint placed_at_{0};
   ShareKeeper shares_;
   UnitMoves moves_;

@@ -82,6 +82,7 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
                             hello.disk_bytes, hello.bulk_endpoint});
   if (greet_quarantined(from)) same_place = false;
   clocks_.insert_or_assign(from, PeerClock(clock_.now()));
+  if (!first_welcome_) first_welcome_ = clock_.now();
   nudged_at_.erase(from);
   remember_greeting(from, hello);
   notices_.add(state_.describe(from) + (greeted_before ? " greeted again" : " joined"),

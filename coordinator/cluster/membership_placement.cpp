@@ -27,7 +27,9 @@ std::vector<uint32_t> hottest_first(const PoolLearning* learned, const ManifestL
 
 void Membership::rebalance(const PeerKey* greeted) {
   // Once founded, always founded: a worker that leaves again must not stop placement.
-  founded_ = founded_ || state_.workers().size() >= options_.founding_workers;
+  auto due = founding_due();
+  founded_ = founded_ || state_.workers().size() >= options_.founding_workers ||
+             (due && clock_.now() >= *due);
   room_changed_ = false;
   if (!founded_) return;
   placed_at_ = clock_.now();

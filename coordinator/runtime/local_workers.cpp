@@ -95,29 +95,34 @@ Result<std::string> LocalWorkers::free_store() {
                                               options_.store_directory)};
 }
 
-Status LocalWorkers::start(const std::string& token) {
-  Result<std::string> store = free_store();
-  if (!store) return store.error();
-  std::vector<std::string> command = {options_.program,
-                                      "--no-config",  // defaults of devices that join by themselves
-                                      "join",
-                                      "--quiet",
-                                      "--no-remember",
-                                      "--ignore-health",  // the user of this device waits for it
-                                      "--store",
-                                      *store,
-                                      "--ram",
-                                      std::to_string(options_.ram_bytes),
-                                      "--threads",
-                                      std::to_string(options_.threads),
-                                      "--name",
-                                      fmt::format("local-{}", children_.size() + 1)};
+std::vector<std::string> LocalWorkers::command_for(const std::string& store) const {
+  std::string number = std::to_string(children_.size() + 1);
+  std::vector<std::string> command;
+  for (std::string word : options_.launcher) {
+    size_t place = word.find("{}");
+    if (place != std::string::npos) word.replace(place, 2, number);
+    command.push_back(std::move(word));
+  }
+  // --no-config: its defaults are for devices that join by themselves. --ignore-health: the user of
+  // this device waits for an answer.
+  command.insert(command.end(),
+                 {options_.program, "--no-config", "join", "--quiet", "--no-remember",
+                  "--ignore-health", "--store", store, "--ram", std::to_string(options_.ram_bytes),
+                  "--threads", std::to_string(options_.threads), "--name", "local-" + number});
   if (!options_.isa.empty()) command.insert(command.end(), {"--isa", options_.isa});
   if (!options_.model_path.empty()) {
     command.insert(command.end(), {"--model", options_.model_path});
   }
   const std::vector<std::string>& more = options_.more_arguments;
   command.insert(command.end(), more.begin(), more.end());
+  return command;
+}
+
+Status LocalWorkers::start(const std::string& token) {
+  Result<std::string> store = free_store();
+  if (!store) return store.error();
+  std::vector<std::string> command = command_for(*store);
+  const std::string program = command.front();
   ExecStrings arguments(std::move(command));
   // The environment of a process is its user's alone; a command line can be read by all users
   // (proc(5)).
@@ -128,7 +133,7 @@ Status LocalWorkers::start(const std::string& token) {
     return Error{ErrorCode::kIo,
                  fmt::format("cannot start a worker process: {}", std::strerror(errno))};
   }
-  if (child == 0) become_worker(options_.program.c_str(), arguments, environment, parent);
+  if (child == 0) become_worker(program.c_str(), arguments, environment, parent);
   children_.push_back({child, true});
   return {};
 }

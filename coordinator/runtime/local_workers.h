@@ -21,6 +21,10 @@ struct LocalWorkersOptions {
   std::string isa;
   std::string model_path{};                   // what they cut their experts from; empty: fetched
   std::vector<std::string> more_arguments{};  // for the command line of every `potluck join`
+  // What starts a worker instead of this process itself, such as {"/sbin/ip", "netns", "exec",
+  // "host{}"}: the worker's command line follows, and {} is its number. It has to become the
+  // worker.
+  std::vector<std::string> launcher{};
 };
 
 class LocalWorkers {
@@ -49,6 +53,7 @@ class LocalWorkers {
   };
 
   Result<std::string> free_store();
+  std::vector<std::string> command_for(const std::string& store) const;
 
   LocalWorkersOptions options_;
   Storage& storage_;

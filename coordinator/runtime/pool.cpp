@@ -20,6 +20,8 @@ constexpr int64_t kInvitationSeconds = 24 * 3600;
 // Nothing at all moved for so long while waiting for workers: something is wrong.
 constexpr Duration kPatience = std::chrono::seconds(60);
 constexpr Duration kWaitStep = std::chrono::milliseconds(50);
+// For members that were there before a restart, after the first of them is back.
+constexpr Duration kGathering = std::chrono::seconds(1);
 // How often the door for strangers is looked at.
 constexpr Duration kStrangerLook = std::chrono::milliseconds(50);
 // How often it is said that some were turned away.
@@ -100,10 +102,11 @@ Status Pool::open_sockets() {
   transport_->open_join(false);  // until a device is invited
   for (const uint16_t port : transport_->missed_ports()) {
     log({LogLevel::kWarning, "pool",
-         fmt::format("port {} is taken by another program: if this one is started again, its "
-                     "workers will not find it. Free the port, or take another one with --listen "
-                     "(the two behind it are used, too)",
-                     port)});
+         fmt::format(
+             "port {} is taken by another program: workers that were away have to ask for "
+             "the one that is used instead, and a firewall may not let it through. Free "
+             "the port, or take another one with --listen (the two behind it are used, too)",
+             port)});
   }
   return {};
 }
@@ -119,6 +122,12 @@ void Pool::make_core(const KernelTable& kernels) {
   core.membership.compute_endpoint = transport_->compute_endpoint();
   core.membership.bulk_endpoint = transport_->bulk_endpoint();
   core.membership.founding_workers = options_.local_workers;
+  // After a restart all members are back within a second. Placed together, they get the units that
+  // they hold already; one by one, the first would get all and the others what is left.
+  if (options_.local_workers == 0 && allow_list_.size() > 1) {
+    core.membership.founding_workers = static_cast<uint32_t>(allow_list_.size());
+    core.membership.founding_patience = kGathering;
+  }
   core.membership.max_workers = limits::kWorkers;
   core.membership.quarantine = &quarantine_;
   core.serve_rate = options_.serve_rate;

@@ -198,7 +198,7 @@ struct BulkData {
 }
 
 struct JoinRequest {
-  secret @0 :Data;  # 32 bytes, from the invitation
+  secret @0 :Data;  # 32 bytes, from the invitation; zeros: a member asks where the other channels are
   name   @1 :Text;  # for people
 }
 

@@ -2,7 +2,11 @@
 // with nothing computed. N child processes answer over ZeroMQ with CURVE on loopback; one round
 // sends every child a request and waits for all answers.
 //
-//   gather_bench WORKERS SEND_BYTES REPLY_BYTES ROUNDS    -> median microseconds per round
+//   gather_bench WORKERS SEND_BYTES REPLY_BYTES ROUNDS [ADDRESS NAMESPACE]
+//                                                         -> median microseconds per round
+//
+// With an address of this host and a network namespace for each child ("host{}", {} being 1 and on)
+// the bytes cross whatever lies between them.
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -11,6 +15,9 @@
 #include <vector>
 #include <zmq.hpp>
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,6 +57,15 @@ Keys make_keys() {
     CHECK(socket.recv(zmq::buffer(request)).has_value());
     CHECK(socket.send(zmq::buffer(reply)) == reply.size());
   }
+}
+
+// Before any thread is started.
+void enter(std::string name_space, int child) {
+  size_t place = name_space.find("{}");
+  if (place != std::string::npos) name_space.replace(place, 2, std::to_string(child));
+  int inside = open(("/run/netns/" + name_space).c_str(), O_RDONLY | O_CLOEXEC);
+  CHECK(inside >= 0 && setns(inside, CLONE_NEWNET) == 0);
+  close(inside);
 }
 
 class Gatherer {
@@ -107,18 +123,21 @@ double median_round_us(Gatherer& gatherer, size_t send_bytes, int rounds) {
 
 int main(int argc, char** argv) {
   using namespace potluck;
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: gather_bench WORKERS SEND_BYTES REPLY_BYTES ROUNDS\n");
+  if (argc != 5 && argc != 7) {
+    std::fprintf(stderr,
+                 "usage: gather_bench WORKERS SEND_BYTES REPLY_BYTES ROUNDS [ADDRESS NAMESPACE]\n");
     return 2;
   }
   int workers = std::atoi(argv[1]);
   auto reply_bytes = static_cast<size_t>(std::atol(argv[3]));
   int rounds = std::max(1, std::atoi(argv[4]));
   Keys keys = make_keys();
-  std::string endpoint = "tcp://127.0.0.1:" + std::to_string(20000 + getpid() % 20000);
+  std::string endpoint =
+      fmt::format("tcp://{}:{}", argc == 7 ? argv[5] : "127.0.0.1", 20000 + getpid() % 10000);
   std::vector<pid_t> children;
   for (int i = 0; i < workers; ++i) {
     pid_t child = fork();
+    if (child == 0 && argc == 7) enter(argv[6], i + 1);
     if (child == 0) answer_forever(endpoint, keys, reply_bytes);
     children.push_back(child);
   }

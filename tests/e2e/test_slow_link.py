@@ -3,38 +3,46 @@ namespaces, for root. POTLUCK_SOAK=1 adds the bundled model, which takes some mi
 
 import json
 import os
-import pathlib
-import subprocess
+import sys
+import threading
 import time
 import unittest
 
 from pool_support import Lines, PoolTest
-from support import BINARY, FIXTURE, TALETELLER, wait_for
+from support import FIXTURE, ROOT, TALETELLER, wait_for
 
-SHAPER = os.environ.get("POTLUCK_LINK_SHAPER",
-                        str(pathlib.Path(BINARY).parent / "tests/link_shaper"))
-NAMESPACES = [f"potluck-{os.getpid()}-{name}" for name in ("server", "worker")]
+sys.path.insert(0, str(ROOT / "scripts/lib"))
+from hosts import Hosts, HostsError, Link, run_ip, why_not  # noqa: E402
+
 RATE = 250_000  # bytes per second each way; 200 ms there and back
 
 
 class SlowLink(PoolTest):
-    def shape(self, **settings):
-        """Two namespaces with a link between them, or a skipped test."""
-        for name in NAMESPACES:
-            made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
-            if made.returncode != 0:
-                self.skipTest("network namespaces need root")
-            self.addCleanup(subprocess.run, ["ip", "netns", "delete", name], check=True)
-        settings = [f"{key}={value}" for key, value in settings.items()]
-        shaper = subprocess.Popen([SHAPER, f"rate={RATE}", "delay_ms=100", *settings, *NAMESPACES],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def shape(self, loss, cut_every, cut_for):
+        """Two hosts with a link between them, or a skipped test. Every so often a cut resets all
+        connections."""
+        reason = why_not()
+        if reason:
+            self.skipTest(reason)
+        self.hosts = Hosts(["server", "worker"], Link.between(100, RATE * 8 / 1e6, loss=loss))
+        self.addCleanup(lambda: self.hosts.close())
+        try:
+            self.hosts.open()
+        except HostsError as error:
+            self.skipTest(str(error))
+        ended = threading.Event()
+
+        def cut():
+            while not ended.wait(cut_every):
+                self.hosts.reset("worker", cut_for)
+        cutting = threading.Thread(target=cut)
+        cutting.start()
 
         def end():
-            shaper.terminate()
-            print(shaper.communicate(timeout=10)[0].strip(), flush=True)
+            ended.set()
+            cutting.join()
+            print(self.hosts.counts(), flush=True)
         self.addCleanup(end)
-        if shaper.stdout.readline() != "ready\n":
-            self.skipTest("no TUN devices: " + shaper.stderr.read())
 
     def status(self):
         done = self.potluck("status", "--json")
@@ -43,21 +51,20 @@ class SlowLink(PoolTest):
 
     def wire_bytes(self):
         """What the server has put on the wire, headers and repetitions included."""
-        shown = subprocess.run(["ip", "-n", NAMESPACES[0], "-s", "-j", "link", "show", "eth0"],
-                               capture_output=True, text=True, check=True)
-        return json.loads(shown.stdout)[0]["stats64"]["tx"]["bytes"]
+        shown = run_ip("-n", self.hosts.namespace("server"), "-s", "-j", "link", "show", "eth0")
+        return json.loads(shown)[0]["stats64"]["tx"]["bytes"]
 
     def deliver(self, model, patience):
         """Serves, joins, and waits for all units: seconds to the first and to all of them, bytes
         needed, handed to the transport, and on the wire."""
         server = self.start("serve", model, "--listen", "10.88.0.1:0", stdin=-1,
-                            namespace=NAMESPACES[0])
+                            namespace=self.hosts.namespace("server"))
         out, err = Lines(server.stdout), Lines(server.stderr)
         self.addCleanup(lambda: (out.thread.join(5), err.thread.join(5)))
         token = self.next_token(out)
         start = time.monotonic()
         worker = self.start("join", token, "--store", self.home / "store", "--threads", "1",
-                            "--listen", "off", namespace=NAMESPACES[1])
+                            "--listen", "off", namespace=self.hosts.namespace("worker"))
         worker_err = Lines(worker.stderr)
         self.addCleanup(lambda: worker_err.thread.join(5))
         first = None

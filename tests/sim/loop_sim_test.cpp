@@ -90,6 +90,44 @@ TEST_F(LoopSim, ACoordinatorThatStartsAgainHasItsWorkersBack) {
   }
 }
 
+// Its ports were another program's when it started the last time, or are now.
+TEST_F(LoopSim, ACoordinatorWithOtherPortsHasItsWorkersBack) {
+  for (int64_t away : kAwaySeconds) {
+    for (bool quietly : {false, true}) {
+      SCOPED_TRACE(fmt::format("away {} s, quietly: {}", away, quietly));
+      auto pool = pool_of(3, static_cast<uint64_t>(away));
+      pool->run_for(seconds(10));
+      for (int i = 0; i < 2; ++i) {
+        pool->stop_coordinator(quietly);
+        pool->run_for(seconds(away));
+        pool->move_coordinator();
+        pool->start_coordinator();
+        expect_back(*pool);
+      }
+      generate(*pool, 2);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+// A worker's machine starts while the coordinator's is off: it waits for as long as it takes.
+TEST_F(LoopSim, AWorkerThatStartsBeforeItsCoordinatorWaits) {
+  for (int64_t away : kAwaySeconds) {
+    for (bool moves : {false, true}) {
+      SCOPED_TRACE(fmt::format("away {} s, moves: {}", away, moves));
+      auto pool = pool_of(3, static_cast<uint64_t>(away));
+      pool->stop_coordinator(false);
+      if (moves) pool->move_coordinator();
+      pool->strike({FaultKind::kRestart, 0, 1, seconds(1)});
+      pool->run_for(seconds(away));
+      pool->start_coordinator();
+      expect_back(*pool);
+      generate(*pool, 2);
+      if (HasFailure()) return;
+    }
+  }
+}
+
 TEST_F(LoopSim, AFrozenCoordinatorHasItsWorkersBack) {
   for (int64_t away : kAwaySeconds) {
     SCOPED_TRACE(away);

@@ -52,6 +52,16 @@ bool SimNetwork::listening(const PeerKey& key) const {
   return found != endpoints_.end() && found->second.listening;
 }
 
+void SimNetwork::listen_at(const PeerKey& key, std::set<std::string> endpoints) {
+  endpoints_[key].places = std::move(endpoints);
+}
+
+bool SimNetwork::listens_at(const PeerKey& key, const std::string& endpoint) const {
+  if (!listening(key)) return false;
+  const std::set<std::string>& places = endpoints_.at(key).places;
+  return places.empty() || places.contains(endpoint);
+}
+
 void SimNetwork::sever(const PeerKey& a, const PeerKey& b) {
   severed_.emplace(std::min(a, b), std::max(a, b));
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <queue>
 #include <set>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -62,6 +63,9 @@ class SimNetwork {
     return connected_.contains({worker, server, channel});
   }
   bool listening(const PeerKey& key) const;
+  // At these endpoints and no others; by default the network goes by keys alone.
+  void listen_at(const PeerKey& key, std::set<std::string> endpoints);
+  bool listens_at(const PeerKey& key, const std::string& endpoint) const;
   // The connections between these two break, and what is under way is lost. Until then none can be
   // made; connecting again is up to the worker.
   void cut(const PeerKey& worker, const PeerKey& server, TimePoint until);
@@ -88,6 +92,7 @@ class SimNetwork {
     bool listening = false;
     bool quiet = false;
     TimePoint frozen_until{0};
+    std::set<std::string> places;
   };
   struct Later {
     bool operator()(const NetworkMessage& a, const NetworkMessage& b) const {

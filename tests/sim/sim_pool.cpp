@@ -25,8 +25,12 @@ const char* const kJoinEndpoint = "tcp://127.0.0.1:7001";
 const char* const kComputeEndpoint = "tcp://127.0.0.1:7002";
 const char* const kBulkEndpoint = "tcp://127.0.0.1:7003";
 
+std::string moved(const std::string& endpoint, uint64_t moves) {
+  return moves == 0 ? endpoint : fmt::format("{}{}", endpoint, moves % 10);
+}
+
 CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels,
-                                    uint64_t epoch, QuarantineList* quarantine) {
+                                    uint64_t epoch, uint64_t moves, QuarantineList* quarantine) {
   CoordinatorCoreOptions core;
   core.dispatch = {options.verify, options.seed};
   core.membership.quarantine = quarantine;
@@ -40,8 +44,8 @@ CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelT
   }
   core.membership.founding_workers = options.founding_workers;
   core.membership.kernels = kernel_self_test(kernels);
-  core.membership.compute_endpoint = kComputeEndpoint;
-  core.membership.bulk_endpoint = kBulkEndpoint;
+  core.membership.compute_endpoint = moved(kComputeEndpoint, moves);
+  core.membership.bulk_endpoint = moved(kBulkEndpoint, moves);
   return core;
 }
 
@@ -103,8 +107,10 @@ SimPool::SimPool(const SimModel& model, const SimPoolOptions& options)
 void SimPool::start_coordinator() {
   CHECK(!coordinator_runs());
   network_.attach(keys_.curve.public_key);
+  network_.listen_at(keys_.curve.public_key, {kJoinEndpoint, moved(kComputeEndpoint, moves_),
+                                              moved(kBulkEndpoint, moves_)});
   core_ = std::make_unique<CoordinatorCore>(
-      core_options(options_, model_.kernels(), epoch_++, &quarantine_), signed_manifest_,
+      core_options(options_, model_.kernels(), epoch_++, moves_, &quarantine_), signed_manifest_,
       model_.manifest(), model_.model().cutter(), allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
   observer.notice = [this](const LogEvent& event) { note(event.message); };
@@ -186,6 +192,7 @@ void SimPool::add_worker(bool serves) {
   // At its next start it knows where to go, whether or not its invitation was taken.
   address.compute_endpoint = kComputeEndpoint;
   address.bulk_endpoint = kBulkEndpoint;
+  address.join_endpoint = kJoinEndpoint;
   addresses_.push_back(address);
 }
 
@@ -455,7 +462,11 @@ void SimPool::run_due_events() {
   });
   for (const Timer& restart : due) {
     note(fmt::format("device-{} starts again", restart.worker));
-    workers_[restart.worker]->start(addresses_[restart.worker]);
+    SimWorker& worker = *workers_[restart.worker];
+    PoolAddress address = addresses_[restart.worker];
+    // Some people repeat the whole command, others leave the invitation out.
+    if (restart.worker % 2 == 1 && allow_list_.contains(worker.key())) address.invitation.reset();
+    worker.start(address);
   }
   while (network_.next_due() && *network_.next_due() <= now) {
     std::optional<NetworkMessage> sent = network_.take_due();

@@ -92,6 +92,8 @@ class SimPool final : private Transport {
   // keys and its list of members, and the next epoch.
   void stop_coordinator(bool quietly);
   void start_coordinator();
+  // From its next start on it has other ports than any worker knows, but for joining.
+  void move_coordinator() { ++moves_; }
   // It does nothing for so long (kill -STOP); everything else goes on.
   void freeze_coordinator(Duration duration);
   // The clock jumps; no device did anything meanwhile (all devices were suspended).
@@ -169,6 +171,7 @@ class SimPool final : private Transport {
   GgufSource last_resort_;
   ExpertCompute compute_;
   uint64_t epoch_;
+  uint64_t moves_ = 0;
   std::unique_ptr<CoordinatorCore> core_;
   std::unique_ptr<CoordinatorLoop> loop_;
   std::unique_ptr<RemoteExecutor> executor_;

@@ -18,7 +18,7 @@ constexpr uint64_t kMostWorkerTurn = 64 + FetchSources::kWindowGrains * (1 + lim
 constexpr size_t kMostNotices = 2000;
 // As libzmq is told to try again in protocol/zmq_socket.cpp.
 constexpr Duration kFirstReconnect = std::chrono::milliseconds(100);
-constexpr Duration kLongestReconnect = std::chrono::seconds(2);
+constexpr Duration kLongestReconnect = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -252,9 +252,9 @@ std::optional<Envelope> SimWorker::receive(Duration) {
   return envelope;
 }
 
-Status SimWorker::connect(const PeerKey& peer, Channel channel, const std::string&) {
+Status SimWorker::connect(const PeerKey& peer, Channel channel, const std::string& endpoint) {
   network_.disconnect(key(), peer, channel);
-  links_[{peer, channel}] = {};
+  links_[{peer, channel}] = {endpoint, false, false, 0, {}};
   return {};
 }
 
@@ -275,10 +275,10 @@ LinkState SimWorker::state(const PeerKey& peer, Channel channel) {
   Link& link = found->second;
   if (link.refused) return LinkState::kRefused;
   if (network_.connected(key(), peer, channel)) return LinkState::kConnected;
-  if (link.made) link = {false, false, 0, clock_.now() + kFirstReconnect};
+  if (link.made) link = {link.endpoint, false, false, 0, clock_.now() + kFirstReconnect};
   if (clock_.now() < link.not_before) return LinkState::kConnecting;
   bool away = network_.severed(key(), peer) || network_.is_cut(key(), peer);
-  if (away || !network_.listening(peer)) {
+  if (away || !network_.listens_at(peer, link.endpoint)) {
     Duration pause = kFirstReconnect * (int64_t{1} << std::min(link.tries++, 5u));
     link.not_before = clock_.now() + std::min(pause, kLongestReconnect);
     return LinkState::kConnecting;

@@ -102,6 +102,7 @@ class SimWorker final : private Transport, private WorkerLinks {
  private:
   // One channel to a peer, as ZeroMQ keeps it: it tries again by itself, less and less often.
   struct Link {
+    std::string endpoint;
     bool made = false;  // it was connected when last seen
     bool refused = false;
     uint32_t tries = 0;

@@ -115,7 +115,7 @@ CATCH_ALLOWED = {
 }
 
 PRODUCT = ("engine", "protocol", "worker", "coordinator")
-EVERYWHERE = (*PRODUCT, "tests")
+EVERYWHERE = (*PRODUCT, "tools", "tests")
 
 
 def source_files(root, folders=PRODUCT):
@@ -293,7 +293,7 @@ def local_names(text):
 def check_local_names(root):
     """Sources of a folder may be compiled as one: what is local in each must have a name of its own."""
     places = {}
-    for path in source_files(root, (*PRODUCT, "tests/unit", "tests/golden", "tests/sim")):
+    for path in source_files(root, (*PRODUCT, "tools", "tests/unit", "tests/golden", "tests/sim")):
         if path.suffix != ".cpp":
             continue
         for number, name in local_names((root / path).read_text(encoding="utf-8")):

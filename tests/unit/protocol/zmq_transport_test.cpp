@@ -180,6 +180,18 @@ TEST_F(ZmqTransportTest, AClosedJoinChannelRefusesStrangers) {
   EXPECT_EQ(client_.link_state(server_keys_.public_key, Channel::kJoin), LinkState::kRefused);
 }
 
+// They ask there for the other endpoints.
+TEST_F(ZmqTransportTest, AClosedJoinChannelLetsMembersIn) {
+  server_->open_join(false);
+  admit(client_keys_);
+  connect(client_, Channel::kJoin);
+  EXPECT_TRUE(send_to_server(client_, Channel::kJoin, "where is compute?"));
+  auto asked = at_server();
+  ASSERT_TRUE(asked.has_value());
+  EXPECT_EQ(asked->peer, client_keys_.public_key);
+  EXPECT_EQ(asked->channel, Channel::kJoin);
+}
+
 TEST_F(ZmqTransportTest, AServerWithAnotherKeyIsNotTalkedTo) {
   admit(client_keys_);
   PeerKey wrong = generate_curve_keys().public_key;

@@ -24,7 +24,7 @@ std::string path_of(const PoolAddress& address) {
 bool same(const PoolAddress& a, const PoolAddress& b) {
   return a.coordinator == b.coordinator && a.signing_key == b.signing_key &&
          a.compute_endpoint == b.compute_endpoint && a.bulk_endpoint == b.bulk_endpoint &&
-         a.invitation.has_value() == b.invitation.has_value();
+         a.join_endpoint == b.join_endpoint && a.invitation.has_value() == b.invitation.has_value();
 }
 
 class KnownPoolsTest : public testing::Test {
@@ -49,6 +49,7 @@ TEST_F(KnownPoolsTest, WhatWasSavedIsLoaded) {
   EXPECT_TRUE(same(loaded[1], pool(2)));
   PoolAddress moved = pool(1);
   moved.compute_endpoint = "tcp://elsewhere.example:7";
+  moved.join_endpoint = "tcp://elsewhere.example:6";
   ASSERT_TRUE(pools.save(moved).ok());
   EXPECT_TRUE(same(*pools.load(moved.coordinator), moved));
   EXPECT_TRUE(problems.empty());
@@ -62,6 +63,8 @@ TEST_F(KnownPoolsTest, MalformedFilesAreReportedAndLeftOut) {
                                   "\n",
                                   "potluck-pool 2" + good.substr(14),
                                   good + "more\n",
+                                  good + "join ipc:///tmp/x\n",
+                                  good + "join tcp://192.168.0.7:1\nmore\n",
                                   good.substr(0, good.size() - 1),
                                   good.substr(15),
                                   std::string(5000, 'x')};

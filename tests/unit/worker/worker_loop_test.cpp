@@ -149,6 +149,20 @@ TEST_F(WorkerLoopTest, AnIdleWorkerTurnsRarely) {
   EXPECT_LT(turns_, 3 * 11 + 20);
 }
 
+TEST_F(WorkerLoopTest, ACoordinatorWhoseConnectionIsBackIsGreetedAtOnce) {
+  run(seconds(20));  // until the loop has made connections of its own
+  ASSERT_GT(links_.connects, 0);
+  say(Welcome{coordinator_.epoch, 1, coordinator_.announced,
+              coordinator_.signed_manifest.body.size(), 1000});
+  run(milliseconds(300));
+  links_.now = LinkState::kConnecting;
+  run(milliseconds(200));
+  hellos_ = 0;
+  links_.now = LinkState::kConnected;
+  run(milliseconds(200));
+  EXPECT_EQ(hellos_, 1);
+}
+
 TEST_F(WorkerLoopTest, ALostConnectionToACoordinatorIsFoundByTheNextMessage) {
   run(milliseconds(10));
   far_end_.reset();  // sends fail from now on

@@ -409,6 +409,45 @@ TEST_F(MembershipTest, LostUnitsStayAssigned) {
   EXPECT_EQ(membership_->state().units_ready(), kUnits - 1);
 }
 
+// As after a restart of the coordinator: the members come back one after the other.
+TEST_F(MembershipTest, MembersThatGatherAreGivenUnitsTogether) {
+  options_.founding_workers = 2;
+  options_.founding_patience = std::chrono::seconds(1);
+  membership_.emplace(options_, manifest_, allow_list_, invitations_, clock_);
+  for (uint8_t number : {1, 2, 3}) ASSERT_TRUE(allow_list_.add(peer(number), "").ok());
+  tell(1, hello(1));
+  EXPECT_EQ(sent<Welcome>(1).size(), 1u);
+  EXPECT_EQ(sent<Assignment>(1).size(), 0u);
+  clock_.advance(std::chrono::milliseconds(900));
+  tell(2, hello(2));
+  size_t first = sent<Assignment>(1).at(0).units.size();
+  EXPECT_EQ(first + sent<Assignment>(2).at(0).units.size(), kUnits);
+  EXPECT_GT(first, 0u);
+}
+
+TEST_F(MembershipTest, WhoeverGathersIsNotWaitedForWithoutEnd) {
+  options_.founding_workers = 3;
+  options_.founding_patience = std::chrono::seconds(1);
+  membership_.emplace(options_, manifest_, allow_list_, invitations_, clock_);
+  for (uint8_t number : {1, 2, 3}) ASSERT_TRUE(allow_list_.add(peer(number), "").ok());
+  clock_.advance(std::chrono::hours(1));
+  TimePoint begin = clock_.now();
+  tell(1, hello(1));
+  clock_.advance(std::chrono::milliseconds(500));
+  tell(2, hello(2));
+  EXPECT_LE(membership_->next_tick(), begin + std::chrono::seconds(1));
+  clock_.set(begin + std::chrono::milliseconds(999));
+  membership_->on_tick();
+  EXPECT_EQ(sent<Assignment>(1).size(), 0u);
+  clock_.set(begin + std::chrono::seconds(1));
+  membership_->on_tick();
+  EXPECT_EQ(sent<Assignment>(1).at(0).units.size() + sent<Assignment>(2).at(0).units.size(),
+            kUnits);
+  // The third one comes as any other.
+  tell(3, hello(3));
+  EXPECT_EQ(sent<Assignment>(3).size(), 1u);
+}
+
 TEST_F(MembershipTest, AnInvitationAdmitsAKeyOnce) {
   SeededEntropy entropy(4);
   Invitation invitation = invitations_.issue(Invitation{}, clock_.unix_seconds() + 100, entropy);
@@ -432,6 +471,22 @@ TEST_F(MembershipTest, AnInvitationAdmitsAKeyOnce) {
   // The first device again: our answer may have been lost.
   tell(1, JoinRequest{invitation.secret, "phone"}, Channel::kJoin);
   EXPECT_EQ(sent<JoinAccept>(1).size(), 1u);
+}
+
+// Whose coordinator has started again with other ports.
+TEST_F(MembershipTest, AMemberNeedsNoInvitationToAskForTheEndpoints) {
+  SeededEntropy entropy(4);
+  invitations_.issue(Invitation{}, clock_.unix_seconds() + 100, entropy);
+  ASSERT_TRUE(allow_list_.add(peer(1), "phone").ok());
+  tell(1, JoinRequest{{}, "phone"}, Channel::kJoin);
+  std::vector<JoinAccept> accepted = sent<JoinAccept>(1);
+  ASSERT_EQ(accepted.size(), 1u);
+  EXPECT_EQ(accepted[0].compute_endpoint, options_.compute_endpoint);
+  EXPECT_EQ(invitations_.open_count(clock_.unix_seconds()), 1u);
+  EXPECT_FALSE(membership_->is_member(peer(1)));  // that takes a Hello
+  tell(2, JoinRequest{{}, "stranger"}, Channel::kJoin);
+  EXPECT_EQ(sent<JoinAccept>(2).size(), 0u);
+  EXPECT_EQ(sent<Refusal>(2).size(), 1u);
 }
 
 TEST_F(MembershipTest, AnInvitationIsNotUsedUpWhenTheListCannotBeSaved) {
