@@ -414,7 +414,7 @@ TEST_F(MembershipTest, MembersThatGatherAreGivenUnitsTogether) {
   options_.founding_workers = 2;
   options_.founding_patience = std::chrono::seconds(1);
   membership_.emplace(options_, manifest_, allow_list_, invitations_, clock_);
-  for (uint8_t number : {1, 2, 3}) ASSERT_TRUE(allow_list_.add(peer(number), "").ok());
+  for (uint8_t number : kThree) ASSERT_TRUE(allow_list_.add(peer(number), "").ok());
   tell(1, hello(1));
   EXPECT_EQ(sent<Welcome>(1).size(), 1u);
   EXPECT_EQ(sent<Assignment>(1).size(), 0u);
@@ -429,7 +429,7 @@ TEST_F(MembershipTest, WhoeverGathersIsNotWaitedForWithoutEnd) {
   options_.founding_workers = 3;
   options_.founding_patience = std::chrono::seconds(1);
   membership_.emplace(options_, manifest_, allow_list_, invitations_, clock_);
-  for (uint8_t number : {1, 2, 3}) ASSERT_TRUE(allow_list_.add(peer(number), "").ok());
+  for (uint8_t number : kThree) ASSERT_TRUE(allow_list_.add(peer(number), "").ok());
   clock_.advance(std::chrono::hours(1));
   TimePoint begin = clock_.now();
   tell(1, hello(1));

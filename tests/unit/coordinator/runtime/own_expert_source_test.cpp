@@ -48,7 +48,7 @@ TEST_F(OwnExpertSourceTest, KeepsItsOwnAndAsksForOthers) {
   std::vector<uint32_t> own(layer_ + 1, 0);
   own[layer_] = 2;
   source.set_own(own);
-  for (uint16_t expert : {0, 1, 2, 0}) expect_same(source, expert);
+  for (uint16_t expert : std::vector<uint16_t>{0, 1, 2, 0}) expect_same(source, expert);
   EXPECT_EQ(source.kept_bytes(), 2 * bytes_);
   own[layer_] = 1;
   source.set_own(own);
@@ -59,7 +59,7 @@ TEST_F(OwnExpertSourceTest, KeepsItsOwnAndAsksForOthers) {
 TEST_F(OwnExpertSourceTest, StaysWithinItsBudget) {
   OwnExpertSource source(cutter_, others_, bytes_);
   source.set_own(std::vector<uint32_t>(layer_ + 1, 3));
-  for (uint16_t expert : {0, 1, 2}) expect_same(source, expert);
+  for (uint16_t expert : std::vector<uint16_t>{0, 1, 2}) expect_same(source, expert);
   EXPECT_EQ(source.kept_bytes(), bytes_);
 }
 
