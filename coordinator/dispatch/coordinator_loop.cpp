@@ -61,9 +61,13 @@ void CoordinatorLoop::send() {
 
 size_t CoordinatorLoop::send_outgoing(size_t bulk_parts) {
   std::vector<OutgoingMessage> messages = core_.take_outgoing(bulk_parts);
-  std::vector<PeerKey> gone;  // the rest of what was for them is void
+  // The rest of what was for them on this channel is void. On the join channel they may just be
+  // asking where it is.
+  std::vector<PeerKey> gone;
   for (OutgoingMessage& outgoing : messages) {
-    if (std::ranges::find(gone, outgoing.peer) != gone.end()) continue;
+    bool void_now = outgoing.channel == Channel::kCompute &&
+                    std::ranges::find(gone, outgoing.peer) != gone.end();
+    if (void_now) continue;
     auto* accept = std::get_if<JoinAccept>(&outgoing.message);
     if (accept != nullptr && observer_.accepting) observer_.accepting(outgoing.peer, accept);
     Frames frames{encode_header(outgoing.message), std::move(outgoing.tensor)};
