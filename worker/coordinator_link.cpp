@@ -8,6 +8,10 @@ void CoordinatorLink::connect(Channel channel, const std::string& endpoint) {
   actions_.emplace_back(ConnectChannel{coordinator_, channel, endpoint});
 }
 
+void CoordinatorLink::remember(const PoolAddress& pool) {
+  actions_.emplace_back(RememberPool{pool});
+}
+
 // The coordinator judges by the compute channel whether a worker is alive, so that a bulk transfer
 // replaces no heartbeat.
 void CoordinatorLink::send(Message message, Channel channel, ByteVector tensor) {

@@ -29,6 +29,7 @@ class CoordinatorLink {
   TimePoint now() const { return clock_.now(); }
 
   void connect(Channel channel, const std::string& endpoint);
+  void remember(const PoolAddress& pool);
   void send(Message message, Channel channel = Channel::kCompute, ByteVector tensor = {});
   void send_to_worker(const PeerKey& worker, Message message);
   void notice(LogLevel level, std::string text, std::vector<LogField> fields = {});

@@ -2,8 +2,13 @@
 // One small text file per coordinator, named by its key. What is read back is checked like anything
 // from outside. One thread.
 //
-//   DIR/pools/HEX    potluck-pool 1
+//   DIR/pools/HEX    potluck-pool 2
 //                    signing-key HEX
+//                    place JOIN COMPUTE BULK       endpoints tcp://HOST:PORT, or - for none
+//                    ...                           the place that worked last comes first
+//
+// Earlier versions wrote "potluck-pool 1" and one place in two lines; that is read, too:
+//
 //                    compute tcp://HOST:PORT
 //                    bulk tcp://HOST:PORT
 #pragma once

@@ -31,6 +31,10 @@ struct WorkerLost {
   PeerKey key;
   std::string reason;
 };
+// It wants to leave once others have what it holds.
+struct WorkerDraining {
+  PeerKey key;
+};
 // Units that are assigned again stay ready.
 struct UnitsAssigned {
   PeerKey key;
@@ -59,8 +63,8 @@ struct SourcesReported {
   std::map<PeerKey, uint64_t> peer_bytes;
   std::set<PeerKey> accused;  // peers that sent it something else than the grains it had asked for
 };
-using ClusterEvent = std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost,
-                                  RoomReported, SourcesReported>;
+using ClusterEvent = std::variant<WorkerJoined, WorkerLost, WorkerDraining, UnitsAssigned,
+                                  UnitsReady, UnitsLost, RoomReported, SourcesReported>;
 
 struct SourceRecord {
   uint64_t coordinator_bytes = 0;
@@ -83,6 +87,8 @@ struct WorkerRecord {
   std::set<UnitId> ready;  // a subset of assigned
   std::string bulk_endpoint;
   SourceRecord sources;
+  // It is about to leave: it keeps what it holds, and is assigned nothing more.
+  bool draining = false;
 
   bool operator==(const WorkerRecord&) const = default;
 };
@@ -114,6 +120,7 @@ class ClusterState {
  private:
   void on_event(const WorkerJoined& event);
   void on_event(const WorkerLost& event);
+  void on_event(const WorkerDraining& event);
   void on_event(const UnitsAssigned& event);
   void on_event(const UnitsReady& event);
   void on_event(const UnitsLost& event);

@@ -84,7 +84,11 @@ void Membership::on_member_message(const PeerKey& from, const Message& message) 
     answer_heartbeat(from, *heartbeat);
   } else if (const auto* goodbye = std::get_if<Goodbye>(&message)) {
     std::string text = clean_text(goodbye->text, kReasonBytes);
-    lose({{from, text.empty() ? "it left" : "it left: " + text}});
+    if (goodbye->hand_over && goodbye->epoch == options_.epoch) {
+      drain(from, text);
+    } else {
+      lose({{from, text.empty() ? "it left" : "it left: " + text}});
+    }
   }
 }
 
@@ -145,6 +149,7 @@ void Membership::on_tick() {
   answer_held_greetings();
   for (const PeerKey& peer : stalled_.take_due(state_, now)) outbox_.add_assignment(peer);
   if (room_changed_ && now >= placed_at_ + kRoomInterval) rebalance();
+  release_drained();
 }
 
 void Membership::excuse_silence() {
@@ -243,7 +248,28 @@ void Membership::accept_join(const PeerKey& from, const JoinRequest& request) {
     notices_.add(fmt::format("invitation redeemed by {} ({})", name, from.brief()), LogLevel::kInfo,
                  {{"worker", from.brief()}, {"name", name}});
   }
-  send(from, Channel::kJoin, JoinAccept{options_.compute_endpoint, options_.bulk_endpoint});
+  accept(from);
+}
+
+void Membership::accept(const PeerKey& key) {
+  answer_stranger(
+      key, JoinAccept{options_.compute_endpoint, options_.bulk_endpoint, options_.signing_key, {}});
+}
+
+void Membership::revoke(const PeerKey& key) {
+  if (is_member(key)) lose({{key, "its key was revoked"}});
+  greetings_.erase(key);
+  nudged_at_.erase(key);
+  send(key, Channel::kCompute,
+       Refusal{RefusalReason::kInvitation, "this device's key was revoked"});
+}
+
+Status Membership::admit_device(const PeerKey& key, const std::string& name) {
+  if (Status added = allow_list_.add(key, name); !added) return added;
+  notices_.add(fmt::format("{} ({}) is admitted", name, key.brief()), LogLevel::kInfo,
+               {{"worker", key.brief()}, {"name", name}});
+  accept(key);
+  return {};
 }
 
 void Membership::update_residency(const PeerKey& from, const Residency& residency) {
@@ -274,6 +300,7 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
   }
   state_.apply(UnitsReady{from, residency.ready});
   on_units_lost(from, residency.lost);
+  release_drained();
 }
 
 void Membership::update_room(const PeerKey& from, uint64_t room_bytes) {
@@ -365,6 +392,48 @@ void Membership::lose(const std::vector<Loss>& losses) {
   rebalance();
 }
 
+void Membership::drain(const PeerKey& peer, const std::string& text) {
+  if (state_.worker(peer)->draining) return;
+  state_.apply(WorkerDraining{peer});
+  const size_t units = state_.worker(peer)->ready.size();
+  notices_.add(fmt::format("{} wants to leave{}{}; its {} units go to others first",
+                           state_.describe(peer), text.empty() ? "" : ": ", text, units),
+               LogLevel::kInfo, {{"worker", peer.brief()}, {"units", units}});
+  rebalance();
+  release_drained();
+}
+
+void Membership::release_drained() {
+  std::vector<Loss> relieved;
+  for (const auto& [peer, record] : state_.workers()) {
+    if (record.draining && is_relieved(record)) {
+      relieved.push_back({peer, "it left, and others have its units"});
+    }
+  }
+  if (relieved.empty()) return;
+  lose(relieved);
+  // Behind it, since losing a peer drops what it was to be told.
+  for (const Loss& gone : relieved) {
+    send(gone.peer, Channel::kCompute, Goodbye{options_.epoch, "others have its units"});
+  }
+}
+
+// Whether waiting is of no use any more: what others shall hold they hold. A unit that nobody else
+// has room for is the coordinator's to compute, sooner or later.
+bool Membership::is_relieved(const WorkerRecord& draining) const {
+  for (const UnitId unit : draining.ready) {
+    bool awaited = false;
+    bool held = false;
+    for (const auto& [peer, record] : state_.workers()) {
+      if (record.draining || !record.assigned.contains(unit)) continue;
+      awaited = true;
+      held = held || record.ready.contains(unit);
+    }
+    if (awaited && !held) return false;
+  }
+  return true;
+}
+
 void Membership::rebalance(const PeerKey* greeted) {
   // Once founded, always founded: a worker that leaves again must not stop placement.
   founded_ = founded_ || state_.workers().size() >= options_.founding_workers;
@@ -377,10 +446,12 @@ void Membership::rebalance(const PeerKey* greeted) {
     // assigned may go elsewhere.
     bool full = record.room_bytes < record.disk_bytes;
     const std::set<UnitId>& holding = full ? record.ready : record.assigned;
-    uint64_t room = std::min(record.disk_bytes, record.room_bytes);
+    uint64_t room = record.draining ? 0 : std::min(record.disk_bytes, record.room_bytes);
     workers.push_back({peer, room, {holding.begin(), holding.end()}});
   }
   for (auto& [peer, units] : place_units(manifest_, options_.slices, workers)) {
+    // It computes what it holds until others do.
+    if (state_.worker(peer)->draining) continue;
     const std::set<UnitId>& assigned = state_.worker(peer)->assigned;
     // An assignment is large, and most workers keep theirs when one comes or goes.
     bool same = std::equal(units.begin(), units.end(), assigned.begin(), assigned.end());

@@ -103,6 +103,8 @@ Status LocalWorkers::start(const std::string& token) {
                                       "join",
                                       "--quiet",
                                       "--no-remember",
+                                      "--leave-timeout",  // their coordinator ends first
+                                      "0",
                                       "--store",
                                       *store,
                                       "--ram",

@@ -26,7 +26,7 @@ const char* const kComputeEndpoint = "tcp://127.0.0.1:7002";
 const char* const kBulkEndpoint = "tcp://127.0.0.1:7003";
 
 CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels,
-                                    uint64_t epoch) {
+                                    uint64_t epoch, const DeviceKeys& keys, Entropy& entropy) {
   CoordinatorCoreOptions core;
   core.membership.epoch = epoch;
   core.membership.slices = options.slices;
@@ -34,6 +34,10 @@ CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelT
   core.membership.kernels = kernel_self_test(kernels);
   core.membership.compute_endpoint = kComputeEndpoint;
   core.membership.bulk_endpoint = kBulkEndpoint;
+  core.membership.signing_key = keys.signing.public_key();
+  core.key = keys.curve.public_key;
+  core.name = "pool";
+  core.entropy = &entropy;
   return core;
 }
 
@@ -96,8 +100,8 @@ void SimPool::start_coordinator() {
   CHECK(!coordinator_runs());
   network_.attach(keys_.curve.public_key);
   core_ = std::make_unique<CoordinatorCore>(
-      core_options(options_, model_.kernels(), epoch_++), signed_manifest_, model_.manifest(),
-      model_.model().cutter(), allow_list_, invitations_, clock_);
+      core_options(options_, model_.kernels(), epoch_++, keys_, entropy_), signed_manifest_,
+      model_.manifest(), model_.model().cutter(), allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
   observer.notice = [this](const LogEvent& event) { note(event.message); };
   observer.turned = [this] { after_turn(); };
@@ -127,7 +131,7 @@ Invitation SimPool::invite() {
   Invitation blank;
   blank.coordinator = keys_.curve.public_key;
   blank.signing_key = keys_.signing.public_key();
-  blank.join_endpoint = kJoinEndpoint;
+  blank.endpoints = {kJoinEndpoint};
   return invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
 }
 
@@ -153,7 +157,22 @@ void SimPool::add_worker(bool serves) {
   address.invitation = invite();
   address.coordinator = address.invitation->coordinator;
   address.signing_key = address.invitation->signing_key;
-  SimWorkerOptions options{device_key(entropy_),
+  add_device(std::move(address), serves, device_key(entropy_));
+}
+
+void SimPool::add_stranger() {
+  PoolAddress address;
+  address.coordinator = keys_.curve.public_key;
+  const PeerKey key = device_key(entropy_);
+  PairingOffer& offer = address.pairing.emplace();
+  offer.own_key = key;
+  offer.endpoints = {kJoinEndpoint};
+  entropy_.fill(std::as_writable_bytes(std::span(offer.nonce)));
+  add_device(std::move(address), true, key);
+}
+
+void SimPool::add_device(PoolAddress address, bool serves, const PeerKey& key) {
+  SimWorkerOptions options{key,
                            fmt::format("device-{}", workers_.size()),
                            options_.worker_ram_bytes,
                            options_.worker_disk_bytes,
@@ -171,6 +190,8 @@ void SimPool::add_worker(bool serves) {
       std::make_unique<SimWorker>(options, model_.kernels(), clock_, network_, lets_in));
   workers_.back()->start(address);
   // At its next start it knows where to go, whether or not its invitation was taken.
+  address.pairing.reset();
+  address.signing_key = keys_.signing.public_key();
   address.compute_endpoint = kComputeEndpoint;
   address.bulk_endpoint = kBulkEndpoint;
   addresses_.push_back(address);

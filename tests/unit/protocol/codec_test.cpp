@@ -41,6 +41,12 @@ TEST(Codec, HeadersOfAnyLengthAreOneSegment) {
              Partial{work, PartialStatus::kOk, std::vector<uint8_t>(n), units, {}, 0, text},
              Goodbye{1, text},
              JoinRequest{{}, text},
+             JoinAccept{"tcp://a:1",
+                        "tcp://a:" + std::to_string(n + 1),
+                        {},
+                        {n % 9U, {"tcp://a:1", "tcp://" + text + "b:2", "tcp://c:3"}}},
+             PairRequest{{}, text},
+             PairChallenge{{}, text},
              Roster{1, 2, std::vector<RosterPeer>(n, {{}, "", text})},
              SourceReport{1, 2, 3, std::vector<PeerSource>(n)},
          }) {
