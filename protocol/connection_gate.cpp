@@ -109,25 +109,8 @@ void limit_stream(int descriptor, uint32_t limit) {
 
 }  // namespace
 
-AddressGroup AddressGroup::of(const sockaddr_storage& address) {
-  constexpr std::array<uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  AddressGroup group;
-  if (address.ss_family == AF_INET) {
-    sockaddr_in ipv4;
-    std::memcpy(&ipv4, &address, sizeof ipv4);
-    std::memcpy(group.bytes.data(), &ipv4.sin_addr, sizeof ipv4.sin_addr);
-  } else if (address.ss_family == AF_INET6) {
-    sockaddr_in6 ipv6;
-    std::memcpy(&ipv6, &address, sizeof ipv6);
-    const uint8_t* bytes = ipv6.sin6_addr.s6_addr;
-    bool mapped = std::equal(kMapped.begin(), kMapped.end(), bytes);
-    std::copy_n(mapped ? bytes + kMapped.size() : bytes, mapped ? 4 : 8, group.bytes.begin());
-  }
-  return group;
-}
-
 Admission judge_arrival(std::span<const GuestConnection> guests, const AddressGroup& newcomer,
-                        TimePoint now, size_t capacity) {
+                        TimePoint now, size_t capacity, Duration turn) {
   if (guests.size() < capacity) return {true};
   std::map<AddressGroup, size_t> counts;
   for (const GuestConnection& guest : guests) ++counts[guest.group];
@@ -142,7 +125,7 @@ Admission judge_arrival(std::span<const GuestConnection> guests, const AddressGr
     if (unfair && guests[i].group != fullest->first) continue;
     if (!oldest || guests[i].since < guests[*oldest].since) oldest = i;
   }
-  if (unfair || now - guests[*oldest].since >= kGuestTurn) return {true, oldest};
+  if (unfair || now - guests[*oldest].since >= turn) return {true, oldest};
   return {false};
 }
 
@@ -181,6 +164,15 @@ void ConnectionGate::delivered(int descriptor, std::string_view peer, uint64_t b
       // generously: a member that is cut off by mistake costs more than some memory.
       connection.delivered += bytes + bytes / kShareOfOverhead + kMessageOverhead;
       return;
+    }
+  }
+}
+
+void ConnectionGate::end(int descriptor, std::string_view peer) {
+  MutexLock lock(mutex_);
+  for (std::vector<Connection>* connections : {&members_, &guests_}) {
+    for (size_t i = connections->size(); i-- > 0;) {
+      if ((*connections)[i].sent(descriptor, peer)) cut_off(connections, i);
     }
   }
 }

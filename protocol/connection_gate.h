@@ -18,17 +18,9 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/thread_annotations.h"
+#include "protocol/address_group.h"
 
 namespace potluck {
-
-// Whose connections are counted together: an IPv4 address, or the first half of an IPv6 address,
-// of which one device has as many as it likes.
-struct AddressGroup {
-  std::array<uint8_t, 8> bytes{};
-
-  auto operator<=>(const AddressGroup&) const = default;
-  static AddressGroup of(const sockaddr_storage& address);
-};
 
 // --- the policy, pure ----------------------------------------------------------------------------
 
@@ -49,8 +41,9 @@ inline constexpr Duration kGuestTurn = std::chrono::milliseconds(250);
 // Whether a connection from `newcomer` comes in beside `guests`, of which there may be `capacity`.
 // When all places are taken, a group that has more of them than the newcomer's would then have
 // gives up its oldest; else a guest that had its turn goes; else the newcomer has to try again.
+// Whoever had `turn` may have to go.
 Admission judge_arrival(std::span<const GuestConnection> guests, const AddressGroup& newcomer,
-                        TimePoint now, size_t capacity);
+                        TimePoint now, size_t capacity, Duration turn = kGuestTurn);
 
 // --- the gate ------------------------------------------------------------------------------------
 
@@ -86,6 +79,8 @@ class ConnectionGate {
   // if it is gone. Of two connections from one address, one after the other with one descriptor,
   // it may be the other's: that is one by which the same peer reaches us as well.
   std::string local_address(int descriptor, std::string_view peer) const;
+  // Ends a connection that sent such a message: its key is not let in any more.
+  void end(int descriptor, std::string_view peer);
   // Notices what became of connections, and cuts off those that send too much. Call it often.
   void sweep(TimePoint now);
   GateCounts counts() const;

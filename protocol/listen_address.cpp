@@ -88,12 +88,9 @@ Error bad_address(std::string_view text, const std::string& hint = "") {
 // What a stranger on the network most likely reaches comes first. Networks that only exist inside
 // this machine (containers, virtual machines) come behind those with cables and radio.
 int rank(const LocalAddress& address) {
-  constexpr std::array<std::string_view, 6> kInside = {"docker", "br-", "veth",
-                                                       "virbr",  "lxc", "podman"};
-  auto inside = [&](std::string_view prefix) { return address.interface.starts_with(prefix); };
   if (address.loopback) return 6;
   if (address.link_local) return address.ipv6 ? 5 : 4;
-  if (std::any_of(kInside.begin(), kInside.end(), inside)) return 3;
+  if (is_inside(address)) return 3;
   if (address.primary) return address.ipv6 ? 1 : 0;
   return 2;
 }
@@ -110,16 +107,42 @@ std::vector<LocalAddress> ranked(const MachineNames& machine, const Wanted& want
   return found;
 }
 
+// One device has several addresses in one IPv6 network, and any of them leads to it.
+bool same_network(const LocalAddress& a, const LocalAddress& b) {
+  if (!a.ipv6 || !b.ipv6 || a.interface != b.interface) return false;
+  in6_addr left;
+  in6_addr right;
+  constexpr size_t kNetworkBytes = 8;
+  return inet_pton(AF_INET6, a.address.c_str(), &left) == 1 &&
+         inet_pton(AF_INET6, b.address.c_str(), &right) == 1 &&
+         std::equal(left.s6_addr, left.s6_addr + kNetworkBytes, right.s6_addr);
+}
+
+// Of the addresses, best first, those that are worth telling other devices.
+std::vector<LocalAddress> useful_to_others(const std::vector<LocalAddress>& ranked) {
+  std::vector<LocalAddress> useful;
+  for (const LocalAddress& address : ranked) {
+    // A link-local address is written differently on each device.
+    bool told = !address.loopback && !(address.ipv6 && address.link_local);
+    bool same = std::any_of(useful.begin(), useful.end(), [&](const LocalAddress& other) {
+      return same_network(address, other);
+    });
+    if (told && !same) useful.push_back(address);
+  }
+  // Containers reach this machine by its other addresses, too.
+  bool all_inside = std::all_of(useful.begin(), useful.end(), is_inside);
+  if (!all_inside) std::erase_if(useful, is_inside);
+  return useful;
+}
+
 // A socket on "[::]" takes IPv4 as well (ListenSocket sees to it); "0.0.0.0" is for machines
 // without IPv6, where "[::]" cannot be bound.
 ListenPlace all_interfaces(const MachineNames& machine, bool ipv4_only) {
   auto found = ranked(machine, [=](const LocalAddress& a) { return !ipv4_only || !a.ipv6; });
   bool ipv6 = std::any_of(found.begin(), found.end(), [](const auto& a) { return a.ipv6; });
   ListenPlace place{ipv6 ? "[::]" : "0.0.0.0", {}, true};
-  for (const LocalAddress& address : found) {
-    // A link-local address is written differently on each device.
-    bool useful = !address.loopback && !(address.ipv6 && address.link_local);
-    if (useful) place.reachable.push_back(endpoint_host(address.address));
+  for (const LocalAddress& address : useful_to_others(found)) {
+    place.reachable.push_back(endpoint_host(address.address));
   }
   place.loopback_only = place.reachable.empty();
   if (place.reachable.empty()) place.reachable.emplace_back("127.0.0.1");
@@ -185,6 +208,25 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
     return bad_address(text, ": that is no IPv4 address");
   }
   return ListenAddress{std::move(host), *port};
+}
+
+Result<AdvertisedHost> parse_advertised_host(std::string_view text) {
+  // A port is what stands behind the last colon, unless that belongs to an IPv6 address.
+  size_t colon = text.rfind(':');
+  bool has_port = colon != std::string_view::npos && !text.ends_with(']');
+  AdvertisedHost advertised;
+  advertised.host = text.substr(0, has_port ? colon : text.size());
+  if (has_port) advertised.port = parse_port(text.substr(colon + 1)).value_or(0);
+  // Both ports behind it are used, too.
+  bool port_fits = !has_port || (advertised.port > 0 && advertised.port <= UINT16_MAX - 2);
+  bool numeric = looks_numeric(advertised.host);
+  if (port_fits && is_endpoint_host(advertised.host) && (!numeric || is_ipv4(advertised.host))) {
+    return advertised;
+  }
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("expected HOST or HOST:PORT, such as pool.example.org, "
+                           "203.0.113.7:7700 or [2001:db8::7], found '{}'",
+                           clean_text(text, kQuoted))};
 }
 
 MachineNames this_machine() {

@@ -25,6 +25,17 @@ struct ListenAddress {
 
 Result<ListenAddress> parse_listen_address(std::string_view text);
 
+// "HOST" or "HOST:PORT", by which others reach this machine where it does not know so itself:
+// behind a NAT, in a container. The host as it stands in an endpoint; port 0: not said.
+struct AdvertisedHost {
+  std::string host;
+  uint16_t port = 0;
+
+  bool operator==(const AdvertisedHost&) const = default;
+};
+
+Result<AdvertisedHost> parse_advertised_host(std::string_view text);
+
 // What is known about this machine and its names.
 struct MachineNames {
   std::vector<LocalAddress> addresses;
@@ -37,6 +48,7 @@ MachineNames this_machine();
 struct ListenPlace {
   std::string bind_host;  // a numeric address, as ListenSocket::open() takes it
   // Hosts by which other devices reach it, the most likely first, fit for an endpoint. Never empty.
+  // Of several addresses in one IPv6 network, one.
   std::vector<std::string> reachable;
   bool all_interfaces = false;
 

@@ -19,6 +19,7 @@ class PeerClock {
 
   void heard(TimePoint now) { last_heard_ = now; }
   void sent(TimePoint now) { last_sent_ = now; }
+  TimePoint last_heard() const { return last_heard_; }
   Liveness liveness(TimePoint now) const;
   bool beat_due(TimePoint now) const { return now - last_sent_ >= kHeartbeatInterval; }
   // When there is something to do next: to beat, or to give the peer up. In the past if it was not

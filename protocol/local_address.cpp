@@ -27,14 +27,14 @@ using FoundAddresses = std::unique_ptr<addrinfo, FreeAddresses>;
 
 // connect() on a datagram socket sends nothing (udp(7)), but makes the kernel choose a route, and
 // with it the local address that a connection would have.
-class DatagramSocket {
+class RouteProbe {
  public:
-  explicit DatagramSocket(int family) : descriptor_(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {}
-  ~DatagramSocket() {
+  explicit RouteProbe(int family) : descriptor_(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {}
+  ~RouteProbe() {
     if (descriptor_ >= 0) close(descriptor_);
   }
-  DatagramSocket(const DatagramSocket&) = delete;
-  DatagramSocket& operator=(const DatagramSocket&) = delete;
+  RouteProbe(const RouteProbe&) = delete;
+  RouteProbe& operator=(const RouteProbe&) = delete;
   int descriptor() const { return descriptor_; }
 
  private:
@@ -50,7 +50,7 @@ std::string numeric(const sockaddr* address, socklen_t size) {
 
 Result<std::string> local_name(const addrinfo& to) {
   auto failure = [] { return Error{ErrorCode::kIo, std::strerror(errno)}; };
-  DatagramSocket probe(to.ai_family);
+  RouteProbe probe(to.ai_family);
   if (probe.descriptor() < 0) return failure();
   if (connect(probe.descriptor(), to.ai_addr, to.ai_addrlen) != 0) return failure();
   std::string name = local_address_of(probe.descriptor());
@@ -92,6 +92,14 @@ LocalAddress describe(const ifaddrs& entry) {
 }
 
 }  // namespace
+
+bool is_inside(const LocalAddress& address) {
+  constexpr std::array<std::string_view, 6> kInside = {"docker", "br-", "veth",
+                                                       "virbr",  "lxc", "podman"};
+  return std::any_of(kInside.begin(), kInside.end(), [&](std::string_view prefix) {
+    return address.interface.starts_with(prefix);
+  });
+}
 
 std::vector<LocalAddress> local_addresses() {
   ifaddrs* list = nullptr;

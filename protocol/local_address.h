@@ -21,6 +21,9 @@ struct LocalAddress {
   bool primary = false;     // connections to the rest of the world would use it
 };
 
+// Of a network that only exists inside this machine: containers, virtual machines.
+bool is_inside(const LocalAddress& address);
+
 // In the system's order; empty if it does not say.
 std::vector<LocalAddress> local_addresses();
 

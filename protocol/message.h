@@ -35,7 +35,9 @@
 #include "engine/kernels/activations.h"
 #include "engine/kernels/self_test.h"
 #include "protocol/invitation.h"
+#include "protocol/join_limits.h"
 #include "protocol/keys.h"
+#include "protocol/pairing_code.h"
 
 namespace potluck {
 
@@ -179,10 +181,13 @@ struct Heartbeat {
   bool operator==(const Heartbeat&) const = default;
 };
 
-// The peer leaves on purpose.
+// The peer leaves on purpose. A worker that hands over first is there until the coordinator says
+// Goodbye to it, or its own patience ends: it computes and serves what it holds, and gets nothing
+// more.
 struct Goodbye {
   uint64_t epoch = 0;
   std::string text;
+  bool hand_over = false;  // of a worker: others are to get its units first
 
   bool operator==(const Goodbye&) const = default;
 };
@@ -218,7 +223,7 @@ struct BulkData {
   bool operator==(const BulkData&) const = default;
 };
 
-// --- join channel: open to unknown keys, one verb ---
+// --- join channel: open to unknown keys ---
 struct JoinRequest {
   InvitationSecret secret{};
   std::string name;
@@ -226,11 +231,53 @@ struct JoinRequest {
   bool operator==(const JoinRequest&) const = default;
 };
 
+// The three channels of a coordinator by one of its addresses: "tcp://HOST:PORT" each.
+struct PoolPlace {
+  std::string join;
+  std::string compute;
+  std::string bulk;
+
+  bool operator==(const PoolPlace&) const = default;
+};
+
 struct JoinAccept {
-  std::string compute_endpoint;  // "tcp://HOST:PORT"
+  std::string compute_endpoint;  // "tcp://HOST:PORT", by the network that the worker came by
   std::string bulk_endpoint;
+  SigningPublicKey signing_key{};   // of manifests; zeros: the invitation has it
+  std::vector<PoolPlace> places{};  // all ways to this coordinator, the most likely first
 
   bool operator==(const JoinAccept&) const = default;
+};
+
+// A device without an invitation asks to be admitted, and commits itself to a nonce
+// (protocol/pairing_code.h).
+struct PairRequest {
+  Digest commitment;
+  std::string name;  // for people
+
+  bool operator==(const PairRequest&) const = default;
+};
+
+struct PairChallenge {
+  PairNonce nonce{};  // the coordinator's
+  std::string name;   // of the coordinator, for people
+
+  bool operator==(const PairChallenge&) const = default;
+};
+
+// The nonce that the device had committed itself to. Repeated while it waits: a sign of life.
+struct PairReveal {
+  PairNonce nonce{};
+
+  bool operator==(const PairReveal&) const = default;
+};
+
+// The nonce is the right one, and people are to compare the code. Afterwards a JoinAccept comes, or
+// a Refusal.
+struct PairPending {
+  uint32_t seconds_left = 0;  // until the coordinator forgets the device
+
+  bool operator==(const PairPending&) const = default;
 };
 
 // --- delivery from worker to worker; on the compute channel ---
@@ -295,9 +342,11 @@ struct DeviceSpeed {
   bool operator==(const DeviceSpeed&) const = default;
 };
 
-using Message = std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial,
-                             Heartbeat, Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest,
-                             JoinAccept, Roster, SourceReport, HealthReport, DeviceSpeed>;
+using Message =
+    std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial, Heartbeat,
+                 Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest, JoinAccept, Roster,
+                 SourceReport, HealthReport, DeviceSpeed, PairRequest, PairChallenge, PairReveal,
+                 PairPending>;
 
 const char* message_name(const Message& message);
 

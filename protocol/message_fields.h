@@ -87,6 +87,14 @@ void visit(Visitor& v, As<Visitor, RosterPeer>& peer) {
 }
 
 template <class Visitor>
+void visit(Visitor& v, As<Visitor, PoolPlace>& place) {
+  using W = wire::PoolPlace;
+  v(place.join, WIRE(Join), Endpoint{"join endpoint"});
+  v(place.compute, WIRE(Compute), Endpoint{"compute endpoint"});
+  v(place.bulk, WIRE(Bulk), Endpoint{"bulk endpoint"});
+}
+
+template <class Visitor>
 void visit(Visitor& v, As<Visitor, PeerSource>& peer) {
   using W = wire::PeerSource;
   v(peer.key.bytes, WIRE(Key), Bytes{"peer key"});
@@ -214,6 +222,7 @@ void visit(Visitor& v, As<Visitor, Goodbye>& m) {
   using W = wire::Goodbye;
   v(m.epoch, WIRE(Epoch), Any{});
   v(m.text, WIRE(Text), Text{"text"});
+  v(m.hand_over, WIRE(HandOver), Any{});
 }
 
 template <class Visitor>
@@ -255,6 +264,8 @@ void visit(Visitor& v, As<Visitor, JoinAccept>& m) {
   using W = wire::JoinAccept;
   v(m.compute_endpoint, WIRE(ComputeEndpoint), Endpoint{"compute endpoint"});
   v(m.bulk_endpoint, WIRE(BulkEndpoint), Endpoint{"bulk endpoint"});
+  v(m.signing_key, WIRE(SigningKey), BytesOrNothing{"signing key"});
+  v(m.places, WIRE_LIST(Places), List{limits::kPoolPlaces, "places"});
 }
 
 template <class Visitor>
@@ -295,6 +306,32 @@ void visit(Visitor& v, As<Visitor, DeviceSpeed>& m) {
   v.expect(formats_ascend(m.products), "product speeds", "expected formats that ascend");
 }
 
+template <class Visitor>
+void visit(Visitor& v, As<Visitor, PairRequest>& m) {
+  using W = wire::PairRequest;
+  v(m.commitment.bytes, WIRE(Commitment), Bytes{"commitment"});
+  v(m.name, WIRE(Name), Text{"name"});
+}
+
+template <class Visitor>
+void visit(Visitor& v, As<Visitor, PairChallenge>& m) {
+  using W = wire::PairChallenge;
+  v(m.nonce, WIRE(Nonce), Bytes{"nonce"});
+  v(m.name, WIRE(Name), Text{"name"});
+}
+
+template <class Visitor>
+void visit(Visitor& v, As<Visitor, PairReveal>& m) {
+  using W = wire::PairReveal;
+  v(m.nonce, WIRE(Nonce), Bytes{"nonce"});
+}
+
+template <class Visitor>
+void visit(Visitor& v, As<Visitor, PairPending>& m) {
+  using W = wire::PairPending;
+  v(m.seconds_left, WIRE(SecondsLeft), Any{});
+}
+
 #undef WIRE
 #undef WIRE_LIST
 
@@ -331,6 +368,10 @@ VERB(Roster, ROSTER);
 VERB(SourceReport, SOURCE_REPORT);
 VERB(HealthReport, HEALTH_REPORT);
 VERB(DeviceSpeed, DEVICE_SPEED);
+VERB(PairRequest, PAIR_REQUEST);
+VERB(PairChallenge, PAIR_CHALLENGE);
+VERB(PairReveal, PAIR_REVEAL);
+VERB(PairPending, PAIR_PENDING);
 
 #undef VERB
 

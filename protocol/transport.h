@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/base/clock.h"
+#include "protocol/address_group.h"
 #include "protocol/codec.h"
 #include "protocol/keys.h"
 
@@ -31,6 +32,8 @@ struct Envelope {
   PeerKey peer;  // authenticated by the transport
   Channel channel = Channel::kCompute;
   Frames frames;
+  // On the join channel: from where it came, so that strangers share what there is for them.
+  AddressGroup origin{};
 };
 
 class Transport {

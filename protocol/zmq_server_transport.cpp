@@ -216,12 +216,16 @@ std::optional<Envelope> ZmqServerTransport::State::take(Channel channel) {
     auto key = sender(channel, *received);
     if (!key) {
       ++dropped;
+      // A key that was struck off: its next handshake is refused, which tells it so.
+      if (received->two_frames) from.gate->end(received->descriptor, received->peer_address);
       continue;
     }
     from.routes.heard(*key, received->route);
     if (channel == Channel::kJoin) note_reached_host(*key, *received);
     if (channel == Channel::kCompute) compute_bytes += received->frames.bytes();
-    return Envelope{*key, channel, std::move(received->frames)};
+    Envelope envelope{*key, channel, std::move(received->frames)};
+    if (channel == Channel::kJoin) envelope.origin = AddressGroup::of(received->peer_address);
+    return envelope;
   }
   return std::nullopt;
 }

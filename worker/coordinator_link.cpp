@@ -12,6 +12,10 @@ void CoordinatorLink::disconnect(Channel channel) {
   actions_.emplace_back(DisconnectChannel{coordinator_, channel});
 }
 
+void CoordinatorLink::remember(const PoolAddress& pool) {
+  actions_.emplace_back(RememberPool{pool});
+}
+
 // The coordinator judges by the compute channel whether a worker is alive, so that a bulk transfer
 // replaces no heartbeat.
 void CoordinatorLink::send(Message message, Channel channel, ByteVector tensor) {

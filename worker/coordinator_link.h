@@ -30,6 +30,7 @@ class CoordinatorLink {
 
   void connect(Channel channel, const std::string& endpoint);
   void disconnect(Channel channel);
+  void remember(const PoolAddress& pool);
   void send(Message message, Channel channel = Channel::kCompute, ByteVector tensor = {});
   void send_to_worker(const PeerKey& worker, Message message);
   void notice(LogLevel level, std::string text, std::vector<LogField> fields = {});

@@ -7,16 +7,20 @@
 
 #include "engine/base/limits.h"
 #include "engine/kernels/kernels.h"
+#include "worker/pool_places.h"
 
 namespace potluck {
 namespace {
 
 constexpr Duration kRetry = std::chrono::seconds(1);
+// How often a device that waits for people says that it is there, and shows its code.
+constexpr Duration kStillThere = std::chrono::seconds(2);
+constexpr Duration kShowCodeInterval = std::chrono::seconds(30);
 // When to tell the user that the coordinator does not answer, and when to repeat it.
 constexpr Duration kTellAfter = std::chrono::seconds(5);
 constexpr Duration kTellAtLeast = std::chrono::seconds(60);
-// A connection that was refused in the handshake is not tried again by itself.
-constexpr Duration kReconnect = std::chrono::seconds(10);
+// How soon a coordinator that is there answers a beat.
+constexpr Duration kSignOfLife = std::chrono::milliseconds(1500);
 // When a member asks on the join channel where the others are, and when again. Most coordinators
 // that start again are found by then where they were; places on the join channel are few.
 constexpr Duration kAskAfter = std::chrono::seconds(1);
@@ -48,28 +52,54 @@ Greeting::Greeting(const PoolAddress& address, const WorkerOptions& options,
       known_(!address.compute_endpoint.empty()),
       options_(options),
       kernels_(kernels),
-      link_(link) {
-  if (address_.invitation) address_.join_endpoint = address_.invitation->join_endpoint;
-}
+      link_(link),
+      places_(places_of(address)) {}
 
 void Greeting::start() {
-  if (!address_.invitation) {
+  if (address_.pairing) {
+    attempt_.emplace(PairKeys{address_.pairing->own_key, address_.coordinator},
+                     address_.pairing->nonce);
+  }
+  if (!address_.invitation && !address_.pairing) {
     go_to_endpoints();
     return;
   }
-  link_.connect(Channel::kJoin, address_.invitation->join_endpoint);
-  redeem(state_.emplace<Joining>(Joining{wait_from_now(), link_.now()}));
+  AddressTurns turns(join_endpoints().size(), link_.now());
+  knock(state_.emplace<Joining>(Joining{wait_from_now(), link_.now(), turns, {}}));
+}
+
+const std::vector<std::string>& Greeting::join_endpoints() const {
+  return address_.pairing ? address_.pairing->endpoints : address_.invitation->endpoints;
 }
 
 Greeting::Wait Greeting::wait_from_now() const {
   return {link_.now(), link_.now() + kTellAfter, kTellAfter};
 }
 
-void Greeting::redeem(Joining& joining) {
-  const Invitation& invitation = *address_.invitation;
-  joining.ask_at = link_.now() + kRetry;
-  link_.send(JoinRequest{invitation.secret, shortened(options_.name)}, Channel::kJoin);
-  tell_waiting(joining.wait, invitation.join_endpoint);
+void Greeting::knock(Joining& joining) {
+  link_.connect(Channel::kJoin, join_endpoints()[joining.turns.current()]);
+  ask(joining);
+}
+
+void Greeting::ask(Joining& joining) {
+  joining.ask_at = link_.now() + (joining.show_code_at ? kStillThere : kRetry);
+  const std::string name = shortened(options_.name);
+  Message message =
+      attempt_ ? attempt_->message(name) : Message(JoinRequest{address_.invitation->secret, name});
+  link_.send(std::move(message), Channel::kJoin);
+  if (!joining.show_code_at) tell_waiting(joining.wait, addresses_text());
+}
+
+// All that are tried, for people.
+std::string Greeting::addresses_text() const {
+  std::string text;
+  auto add = [&](const std::string& address) { text += (text.empty() ? "" : " or ") + address; };
+  if (joining()) {
+    for (const std::string& endpoint : join_endpoints()) add(endpoint);
+  } else {
+    for (const PoolPlace& place : places_) add(place.compute);
+  }
+  return text;
 }
 
 // Again and again, ever more rarely, to the person who waits: what for, and what was tried.
@@ -87,20 +117,81 @@ void Greeting::tell_waiting(Wait& wait, const std::string& endpoint) {
 }
 
 void Greeting::on_join_answer(const Message& message) {
-  const auto* accepted = std::get_if<JoinAccept>(&message);
-  const auto* refusal = std::get_if<Refusal>(&message);
   if (auto* asking = std::get_if<Asking>(&state_); asking != nullptr && asking->join_open) {
-    if (accepted != nullptr) take_endpoints(*asking, *accepted);
-    if (refusal != nullptr) end_unknown();
+    if (const auto* accepted = std::get_if<JoinAccept>(&message)) {
+      take_endpoints(*asking, *accepted);
+    } else if (std::holds_alternative<Refusal>(message)) {
+      end_unknown();
+    }
+    return;
   }
-  if (!joining()) return;  // a late answer to a repeated question
-  if (accepted != nullptr) {
-    address_.compute_endpoint = accepted->compute_endpoint;
-    address_.bulk_endpoint = accepted->bulk_endpoint;
-    go_to_endpoints();
-  } else if (refusal != nullptr) {
-    invitation_refused(refusal->message);
+  auto* joining = std::get_if<Joining>(&state_);
+  if (joining == nullptr) return;  // a late answer to a repeated question
+  if (const auto* accepted = std::get_if<JoinAccept>(&message)) {
+    on_accept(*accepted);
+  } else if (const auto* refusal = std::get_if<Refusal>(&message)) {
+    on_join_refusal(*refusal);
+  } else if (const auto* challenge = std::get_if<PairChallenge>(&message); challenge && attempt_) {
+    on_challenge(*challenge);
+  } else if (std::holds_alternative<PairPending>(message) && attempt_ && attempt_->challenged()) {
+    on_pending(*joining);
   }
+}
+
+void Greeting::on_challenge(const PairChallenge& challenge) {
+  if (attempt_->on_challenge(challenge)) {
+    ask(std::get<Joining>(state_));
+    return;
+  }
+  link_.end(
+      "the coordinator has sent a second challenge: somebody may be trying out codes. Run "
+      "`potluck join` again");
+}
+
+// The code is shown at once and now and then again.
+void Greeting::on_pending(Joining& joining) {
+  joining.turns.hold(link_.now());
+  joining.wait = wait_from_now();
+  if (joining.show_code_at && link_.now() < *joining.show_code_at) return;
+  joining.show_code_at = link_.now() + kShowCodeInterval;
+  link_.notice(LogLevel::kInfo,
+               fmt::format("the code is {}: if the coordinator '{}' shows the same one, admit this "
+                           "device there with: potluck admit {}",
+                           attempt_->code(), attempt_->coordinator_name(), attempt_->code()),
+               {{"code", attempt_->code()}});
+}
+
+void Greeting::on_join_refusal(const Refusal& refusal) {
+  // Too many devices at once: asked again in a second.
+  const bool passing = attempt_ && refusal.reason == RefusalReason::kFull;
+  if (passing) return;
+  if (attempt_) {
+    link_.end("the coordinator does not admit this device: " + refusal.message);
+  } else {
+    invitation_refused(refusal.message);
+  }
+}
+
+void Greeting::on_accept(const JoinAccept& accept) {
+  constexpr SigningPublicKey kNone{};
+  // The invitation's word, where it has one, cannot be changed by what the coordinator says.
+  if (address_.signing_key == kNone) address_.signing_key = accept.signing_key;
+  if (address_.signing_key == kNone) {
+    link_.end(
+        "the coordinator does not say by which key it signs manifests: it is of an earlier "
+        "version than its invitation");
+    return;
+  }
+  keep_places(places_in_order(accept, join_endpoints()[std::get<Joining>(state_).turns.current()]));
+  go_to_endpoints();
+}
+
+// The first of them is tried first, also after the next start.
+void Greeting::keep_places(std::vector<PoolPlace> places) {
+  address_.places = std::move(places);
+  put_first(0, &address_);
+  places_ = address_.places;
+  link_.remember(address_);
 }
 
 // Used, expired or unknown. A coordinator that knows us from before may take us all the same.
@@ -115,31 +206,42 @@ void Greeting::invitation_refused(const std::string& reason) {
   go_to_endpoints();
 }
 
-Greeting::Asking Greeting::asking_from_now(Duration reconnect_in) const {
-  return {wait_from_now(), link_.now() + reconnect_in, link_.now() + kAskAfter};
+Greeting::Asking Greeting::asking_from_now() const {
+  return {wait_from_now(), AddressTurns(places_.size(), link_.now()), link_.now() + kAskAfter};
 }
 
 void Greeting::go_to_endpoints() {
-  auto& asking = state_.emplace<Asking>(asking_from_now(Duration::zero()));
+  auto& asking = state_.emplace<Asking>(asking_from_now());
   hello_at_ = link_.now();
   connect_channels(asking);
   greet(asking);
 }
 
 void Greeting::connect_channels(Asking& asking) {
-  asking.reconnect_at = link_.now() + kReconnect;
   // The join channel is closed with that; where it is asked, it goes on.
   if (std::exchange(asking.join_open, false)) asking.ask_at = link_.now();
-  link_.connect(Channel::kCompute, address_.compute_endpoint);
-  link_.connect(Channel::kBulk, address_.bulk_endpoint);
+  const PoolPlace& place = places_[asking.turns.current()];
+  link_.connect(Channel::kCompute, place.compute);
+  link_.connect(Channel::kBulk, place.bulk);
+}
+
+// Also where there is but one: a connection that was refused in the handshake is not tried again by
+// itself.
+void Greeting::next_place(Asking& asking) {
+  asking.turns.next(link_.now());
+  connect_channels(asking);
 }
 
 // What is held stays held: a request of the same epoch is answered meanwhile.
 void Greeting::greet_again() {
   if (!welcomed()) return;
-  // The connections are kept: they may be sound, and opening them anew would lose what is on its
-  // way.
-  auto& asking = state_.emplace<Asking>(asking_from_now(kReconnect));
+  if (leaving_) {
+    link_.end("left the pool without handing over: the coordinator is not there", true);
+    return;
+  }
+  // The connections are kept for a turn: they may be sound, and opening them anew would lose what
+  // is on its way.
+  auto& asking = state_.emplace<Asking>(asking_from_now());
   // Not at once in any case: Hellos are kRetry apart, or two sides that disagree about the epoch
   // would greet and answer without a pause.
   hello_at_ = std::max(hello_at_, link_.now());
@@ -154,33 +256,47 @@ void Greeting::greet(Asking& asking) {
     end_unanswered(waited);
     return;
   }
-  if (link_.now() >= asking.reconnect_at) connect_channels(asking);
-  if (may_ask() && link_.now() >= asking.ask_at) ask_for_endpoints(asking);
+  if (asking.turns.over(link_.now())) next_place(asking);
+  if (may_ask(asking) && link_.now() >= asking.ask_at) ask_for_endpoints(asking);
   if (link_.now() < hello_at_) return;
   hello_at_ = link_.now() + kRetry;
   say_hello();
-  tell_waiting(asking.wait, address_.compute_endpoint);
+  tell_waiting(asking.wait, addresses_text());
+}
+
+// Where to ask at the place whose turn it is; empty: nowhere. An invitation's endpoints serve a
+// later life of the coordinator as well.
+std::string Greeting::ask_endpoint(const Asking& asking) const {
+  const size_t turn = asking.turns.current();
+  if (!places_[turn].join.empty() || !address_.invitation) return places_[turn].join;
+  const std::vector<std::string>& invited = address_.invitation->endpoints;
+  return invited.empty() ? std::string() : invited[turn % invited.size()];
 }
 
 // What is asked is sent when the connection is there. Connected anew each time: it may hang.
 void Greeting::ask_for_endpoints(Asking& asking) {
   asking.ask_at = link_.now() + kAskAgain;
   asking.join_open = true;
-  link_.connect(Channel::kJoin, address_.join_endpoint);
+  link_.connect(Channel::kJoin, ask_endpoint(asking));
 }
 
-// Those that we have may be the right ones, and the connections to them under way.
+// The place that is tried may be the right one, and the connections to it under way.
 void Greeting::take_endpoints(Asking& asking, const JoinAccept& accepted) {
+  std::vector<PoolPlace> places = places_in_order(accepted, ask_endpoint(asking));
   stop_asking(asking);
-  if (accepted.compute_endpoint == address_.compute_endpoint &&
-      accepted.bulk_endpoint == address_.bulk_endpoint) {
-    return;
-  }
-  link_.notice(LogLevel::kInfo,
-               fmt::format("the coordinator is reached at {} now", accepted.compute_endpoint),
-               {{"endpoint", accepted.compute_endpoint}});
-  address_.compute_endpoint = accepted.compute_endpoint;
-  address_.bulk_endpoint = accepted.bulk_endpoint;
+  const PoolPlace& tried = places_[asking.turns.current()];
+  auto right = std::find_if(places.begin(), places.end(), [&](const PoolPlace& place) {
+    return place.compute == tried.compute && place.bulk == tried.bulk;
+  });
+  const bool moved = right == places.end();
+  if (!moved) std::rotate(places.begin(), right, right + 1);
+  if (places == places_) return;
+  keep_places(std::move(places));
+  asking.turns = AddressTurns(places_.size(), link_.now());
+  if (!moved) return;
+  const std::string& endpoint = places_.front().compute;
+  link_.notice(LogLevel::kInfo, fmt::format("the coordinator is reached at {} now", endpoint),
+               {{"endpoint", endpoint}});
   connect_channels(asking);
 }
 
@@ -199,7 +315,7 @@ void Greeting::end_unanswered(Duration waited) {
   std::string reason = fmt::format(
       "no answer from {} for {} s: no coordinator is running there, or it does not know this "
       "device's key (then ask for a new invitation)",
-      address_.compute_endpoint, whole_seconds(waited));
+      addresses_text(), whole_seconds(waited));
   link_.end(refused_invitation_.empty() ? reason : refused_invitation_ + "; " + reason);
 }
 
@@ -229,11 +345,23 @@ bool Greeting::accept(const Welcome& welcome) {
                                welcome.manifest_bytes, options_.ram_bytes));
     return false;
   }
+  remember_place();
   // Only now: a Welcome that cannot be taken leaves the earlier one standing.
   protocol_refusals_ = 0;
   refused_invitation_.clear();
   welcome_ = welcome;
   return true;
+}
+
+// The place that works is the first to be tried from now on.
+void Greeting::remember_place() {
+  auto* asking = std::get_if<Asking>(&state_);
+  if (asking == nullptr || asking->turns.current() == 0) return;
+  address_.places = places_;
+  put_first(asking->turns.current(), &address_);
+  places_ = address_.places;
+  asking->turns = AddressTurns(places_.size(), link_.now());
+  link_.remember(address_);
 }
 
 void Greeting::refuse_welcome(const Welcome& welcome, const std::string& reason) {
@@ -255,9 +383,14 @@ void Greeting::on_refusal(const Refusal& refusal) {
 void Greeting::on_goodbye(const Goodbye& goodbye) {
   // A Goodbye of an earlier life may still be on its way when the next one has begun.
   if (welcome_ && !is_current(goodbye.epoch)) return;
-  std::string reason = "the coordinator has ended";
+  std::string reason = leaving_ ? "left the pool" : "the coordinator has ended";
   if (!goodbye.text.empty()) reason += ": " + goodbye.text;
   link_.end(reason, true);
+}
+
+void Greeting::leave_gently() {
+  leaving_ = true;
+  link_.send(Goodbye{epoch(), "its owner wants it to", true});
 }
 
 void Greeting::on_heartbeat(const Heartbeat& heartbeat) {
@@ -269,11 +402,13 @@ void Greeting::on_heartbeat(const Heartbeat& heartbeat) {
 void Greeting::on_connected(Channel channel) {
   // Asked at once instead of at the next second: this is when a user watches.
   if (auto* joining = std::get_if<Joining>(&state_); joining && channel == Channel::kJoin) {
-    redeem(*joining);
+    joining->turns.hold(link_.now());
+    ask(*joining);
   }
   auto* asking = std::get_if<Asking>(&state_);
   if (asking == nullptr) return;
   if (channel == Channel::kCompute) {
+    asking->turns.hold(link_.now());
     hello_at_ = link_.now();
     greet(*asking);
   } else if (channel == Channel::kJoin && asking->join_open) {
@@ -283,7 +418,12 @@ void Greeting::on_connected(Channel channel) {
 
 void Greeting::on_refused(Channel channel) {
   if (joining()) {
-    if (channel == Channel::kJoin) invitation_refused("it has no open invitation left");
+    if (channel != Channel::kJoin) return;
+    if (attempt_) {
+      link_.end("the coordinator takes no device without an invitation");
+    } else {
+      invitation_refused("it has no open invitation left");
+    }
     return;
   }
   const auto* asking = std::get_if<Asking>(&state_);
@@ -301,8 +441,10 @@ void Greeting::end_unknown() {
 // them is lost, which is made good like any other loss.
 void Greeting::on_moved(const std::string& serve_endpoint) {
   address_.serve_endpoint = serve_endpoint;
-  if (joining()) {
-    link_.connect(Channel::kJoin, address_.invitation->join_endpoint);
+  if (auto* joining = std::get_if<Joining>(&state_)) {
+    knock(*joining);
+  } else if (leaving_) {
+    greet_again();
   } else {
     go_to_endpoints();
   }
@@ -319,9 +461,26 @@ void Greeting::excuse_absence() {
   if (auto* asking = std::get_if<Asking>(&state_)) asking->wait.since = link_.now();
 }
 
+void Greeting::on_network_changed() {
+  if (auto* joining = std::get_if<Joining>(&state_)) {
+    joining->turns.next(link_.now());
+    knock(*joining);
+  } else if (auto* asking = std::get_if<Asking>(&state_)) {
+    next_place(*asking);
+  } else {
+    link_.send(Heartbeat{welcome_->epoch, ++heartbeats_, true});
+    std::get<Welcomed>(state_).answer_until = link_.now() + kSignOfLife;
+  }
+}
+
 void Greeting::on_tick() {
   if (auto* joining = std::get_if<Joining>(&state_)) {
-    if (link_.now() >= joining->ask_at) redeem(*joining);
+    if (!joining->turns.alone() && joining->turns.over(link_.now())) {
+      joining->turns.next(link_.now());
+      knock(*joining);
+    } else if (link_.now() >= joining->ask_at) {
+      ask(*joining);
+    }
   } else if (auto* asking = std::get_if<Asking>(&state_)) {
     greet(*asking);
   } else {
@@ -329,9 +488,23 @@ void Greeting::on_tick() {
   }
 }
 
+// The network has changed, and the coordinator did not answer since.
+bool Greeting::gave_no_sign(Welcomed& welcomed) const {
+  if (!welcomed.answer_until || link_.now() < *welcomed.answer_until) return false;
+  TimePoint asked_at = *welcomed.answer_until - kSignOfLife;
+  welcomed.answer_until.reset();
+  return link_.peer_clock().last_heard() < asked_at;
+}
+
 void Greeting::keep_alive() {
   Liveness liveness = link_.peer_clock().liveness(link_.now());
-  if (liveness == Liveness::kDead) {
+  if (gave_no_sign(std::get<Welcomed>(state_))) {
+    link_.notice(LogLevel::kWarning,
+                 "this device's network has changed and the coordinator is silent; greeting it "
+                 "again");
+    greet_again();
+    if (auto* asking = std::get_if<Asking>(&state_)) next_place(*asking);
+  } else if (liveness == Liveness::kDead) {
     link_.notice(LogLevel::kWarning,
                  fmt::format("the coordinator is silent for {} s; greeting it again",
                              whole_seconds(kDeadAfter)),
@@ -343,12 +516,16 @@ void Greeting::keep_alive() {
 }
 
 TimePoint Greeting::next_tick() const {
-  if (const auto* joining = std::get_if<Joining>(&state_)) return joining->ask_at;
-  if (const auto* asking = std::get_if<Asking>(&state_)) {
-    TimePoint next = std::min(hello_at_, asking->reconnect_at);
-    return may_ask() ? std::min(next, asking->ask_at) : next;
+  if (const auto* joining = std::get_if<Joining>(&state_)) {
+    return joining->turns.alone() ? joining->ask_at
+                                  : std::min(joining->ask_at, joining->turns.ends_at());
   }
-  return link_.peer_clock().next_due();
+  if (const auto* asking = std::get_if<Asking>(&state_)) {
+    TimePoint next = std::min(hello_at_, asking->turns.ends_at());
+    return may_ask(*asking) ? std::min(next, asking->ask_at) : next;
+  }
+  TimePoint due = link_.peer_clock().next_due();
+  return std::min(due, std::get<Welcomed>(state_).answer_until.value_or(due));
 }
 
 }  // namespace potluck

@@ -1,8 +1,10 @@
 // Greeting: how a session comes to be welcomed by its coordinator and stays so: redeems the
-// invitation, says Hello until it is answered, beats, and greets again after silence, a lost
-// connection or a sign that the coordinator has started again. Where Hello gets no answer, it asks
-// on the join channel where the others are now: a member needs no invitation for that. It knows the
-// last Welcome; what follows from one is the session's to do. Owned by PoolSession. One thread.
+// invitation or asks people to admit this device (PairingAttempt), says Hello until it is answered,
+// beats, and greets again after silence, a lost connection or a sign that the coordinator has
+// started again. Where the coordinator has several addresses, they are tried in turn; where Hello
+// gets no answer, it asks on the join channel where the others are now: a member needs no
+// invitation for that. It knows the last Welcome; what follows from one is the session's to do.
+// Owned by PoolSession. One thread.
 //
 //   joining --JoinAccept, or refused but known from before--> greeting --Welcome--> welcomed
 //                                                                ^                     |
@@ -14,7 +16,9 @@
 #include <variant>
 #include <vector>
 
+#include "worker/address_turns.h"
 #include "worker/coordinator_link.h"
+#include "worker/pairing_attempt.h"
 
 namespace potluck {
 
@@ -44,6 +48,12 @@ class Greeting {
   bool is_current(uint64_t epoch);
   // We were away: the coordinator has had no chance to answer us.
   void excuse_absence();
+  // Goes to the next address at once; a welcomed worker asks for a sign of life first.
+  void on_network_changed();
+  // From now on the session ends, in order, as soon as the coordinator says Goodbye, is not there,
+  // or has forgotten us.
+  void leave_gently();
+  bool leaving() const { return leaving_; }
 
   void on_tick();
   TimePoint next_tick() const;
@@ -54,6 +64,8 @@ class Greeting {
   const std::optional<Welcome>& welcome() const { return welcome_; }
   // Of the last Welcome; 0 before the first.
   uint64_t epoch() const { return welcome_ ? welcome_->epoch : 0; }
+  // By which the pool's manifests are signed.
+  const SigningPublicKey& signing_key() const { return address_.signing_key; }
 
  private:
   // How long an answer has been waited for, and when the user is told of it next.
@@ -65,32 +77,49 @@ class Greeting {
   struct Joining {
     Wait wait;
     TimePoint ask_at;
+    AddressTurns turns;
+    std::optional<TimePoint> show_code_at;  // while people are to compare it
   };
   struct Asking {
     Wait wait;
-    TimePoint reconnect_at;
+    AddressTurns turns;
     TimePoint ask_at;        // on the join channel
     bool join_open = false;  // it is asked there
   };
-  struct Welcomed {};
+  struct Welcomed {
+    // After a change of network: if nothing was heard until then, the connection is dead.
+    std::optional<TimePoint> answer_until;
+  };
 
   Wait wait_from_now() const;
-  void redeem(Joining& joining);
+  void knock(Joining& joining);
+  void ask(Joining& joining);
+  const std::vector<std::string>& join_endpoints() const;
+  void on_challenge(const PairChallenge& challenge);
+  void on_pending(Joining& joining);
+  void on_join_refusal(const Refusal& refusal);
+  void on_accept(const JoinAccept& accept);
   void tell_waiting(Wait& wait, const std::string& endpoint);
   void invitation_refused(const std::string& reason);
-  Asking asking_from_now(Duration reconnect_in) const;
+  Asking asking_from_now() const;
+  std::string addresses_text() const;
   void go_to_endpoints();
+  std::string ask_endpoint(const Asking& asking) const;
+  bool may_ask(const Asking& asking) const { return !ask_endpoint(asking).empty(); }
   void ask_for_endpoints(Asking& asking);
   void take_endpoints(Asking& asking, const JoinAccept& accepted);
   void stop_asking(Asking& asking);
   void end_unknown();
-  bool may_ask() const { return !address_.join_endpoint.empty(); }
   void connect_channels(Asking& asking);
+  void next_place(Asking& asking);
   void greet_again();
   void greet(Asking& asking);
   void say_hello();
   void keep_alive();
+  bool gave_no_sign(Welcomed& welcomed) const;
   void end_unanswered(Duration waited);
+  void keep_places(std::vector<PoolPlace> places);
+  void remember_place();
   void refuse_welcome(const Welcome& welcome, const std::string& reason);
 
   PoolAddress address_;
@@ -98,12 +127,15 @@ class Greeting {
   const WorkerOptions& options_;
   const std::vector<KernelDigest>& kernels_;
   CoordinatorLink& link_;
+  std::optional<PairingAttempt> attempt_;
+  std::vector<PoolPlace> places_;  // that are tried, the best first
   std::variant<Joining, Asking, Welcomed> state_;
   TimePoint hello_at_{0};  // not before, also when the coordinator is greeted again meanwhile
   std::optional<Welcome> welcome_;
   std::string refused_invitation_;  // why, if it was
   uint32_t protocol_refusals_ = 0;  // in a row
   uint64_t heartbeats_ = 0;
+  bool leaving_ = false;
 };
 
 }  // namespace potluck

@@ -4,23 +4,28 @@
 
 #include <fmt/format.h>
 
+#include "protocol/join_limits.h"
 #include "protocol/peer_text.h"
+#include "worker/pool_places.h"
 
 namespace potluck {
 namespace {
 
-constexpr std::string_view kFirstLine = "potluck-pool 1";
-constexpr uint64_t kFileBytes = 4096;
+constexpr std::string_view kFirstLine = "potluck-pool 2";
+constexpr std::string_view kEarlierFirstLine = "potluck-pool 1";
+constexpr std::string_view kNone = "-";
+constexpr uint64_t kFileBytes = 16 * kKiB;  // as many of the longest endpoints as there may be
 
 std::string hex(const std::array<uint8_t, 32>& bytes) {
   return Digest{bytes}.hex();
 }
 
 std::string to_text(const PoolAddress& address) {
-  std::string text =
-      fmt::format("{}\nsigning-key {}\ncompute {}\nbulk {}\n", kFirstLine, hex(address.signing_key),
-                  address.compute_endpoint, address.bulk_endpoint);
-  if (!address.join_endpoint.empty()) text += fmt::format("join {}\n", address.join_endpoint);
+  std::string text = fmt::format("{}\nsigning-key {}\n", kFirstLine, hex(address.signing_key));
+  for (const PoolPlace& place : places_of(address)) {
+    text += fmt::format("place {} {} {}\n", place.join.empty() ? kNone : place.join, place.compute,
+                        place.bulk);
+  }
   return text;
 }
 
@@ -42,31 +47,78 @@ Result<std::string> take_endpoint(std::string_view* text, std::string_view prefi
   return endpoint;
 }
 
-Result<PoolAddress> from_text(const PeerKey& coordinator, std::string_view text) {
-  PoolAddress address;
-  address.coordinator = coordinator;
-  Result<std::string> first = take_line(&text, kFirstLine);
-  if (!first) return first.error();
-  Result<std::string> key = take_line(&text, "signing-key ");
+Result<PoolPlace> take_place(std::string_view* text) {
+  Result<std::string> line = take_line(text, "place ");
+  if (!line) return line.error();
+  PoolPlace place;
+  std::string_view rest = *line;
+  for (std::string* endpoint : {&place.join, &place.compute, &place.bulk}) {
+    size_t end = std::min(rest.find(' '), rest.size());
+    *endpoint = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (endpoint == &place.join && *endpoint == kNone) {
+      endpoint->clear();
+    } else if (Status valid = check_endpoint(*endpoint); !valid) {
+      return valid.error();
+    }
+  }
+  if (!rest.empty()) return Error{ErrorCode::kCorrupt, "expected three endpoints and no more"};
+  return place;
+}
+
+Result<SigningPublicKey> take_signing_key(std::string_view* text) {
+  Result<std::string> key = take_line(text, "signing-key ");
   if (!key) return key.error();
   Result<Digest> signing_key = parse_digest(*key);
   if (!signing_key) return signing_key.error();
-  address.signing_key = signing_key->bytes;
+  return signing_key->bytes;
+}
+
+Status take_places(std::string_view text, PoolAddress* address) {
+  do {
+    Result<PoolPlace> place = take_place(&text);
+    if (!place) return place.error();
+    address->places.push_back(std::move(*place));
+    if (address->places.size() > limits::kPoolPlaces) {
+      return Error{ErrorCode::kCorrupt,
+                   fmt::format("expected at most {} places", limits::kPoolPlaces)};
+    }
+  } while (!text.empty());
+  put_first(0, address);
+  return {};
+}
+
+Status take_earlier_place(std::string_view text, PoolAddress* address) {
   Result<std::string> compute = take_endpoint(&text, "compute ");
   if (!compute) return compute.error();
-  address.compute_endpoint = std::move(*compute);
+  address->compute_endpoint = std::move(*compute);
   Result<std::string> bulk = take_endpoint(&text, "bulk ");
   if (!bulk) return bulk.error();
-  address.bulk_endpoint = std::move(*bulk);
+  address->bulk_endpoint = std::move(*bulk);
+  std::string join;
   if (!text.empty()) {
-    Result<std::string> join = take_endpoint(&text, "join ");
-    if (!join) return join.error();
-    address.join_endpoint = std::move(*join);
+    Result<std::string> endpoint = take_endpoint(&text, "join ");
+    if (!endpoint) return endpoint.error();
+    join = std::move(*endpoint);
   }
+  if (!text.empty()) return Error{ErrorCode::kCorrupt, "expected four or five lines and no more"};
+  address->places = {{std::move(join), address->compute_endpoint, address->bulk_endpoint}};
+  return {};
+}
+
+Result<PoolAddress> from_text(const PeerKey& coordinator, std::string_view text) {
+  PoolAddress address;
+  address.coordinator = coordinator;
+  const bool earlier = text.starts_with(kEarlierFirstLine);
+  Result<std::string> first = take_line(&text, earlier ? kEarlierFirstLine : kFirstLine);
+  if (!first) return first.error();
   // A first line that goes on, such as "potluck-pool 12", is another version's.
-  if (!first->empty() || !text.empty()) {
-    return Error{ErrorCode::kCorrupt, "expected four or five lines and no more"};
-  }
+  if (!first->empty()) return Error{ErrorCode::kCorrupt, "it is of a later version"};
+  Result<SigningPublicKey> key = take_signing_key(&text);
+  if (!key) return key.error();
+  address.signing_key = *key;
+  Status places = earlier ? take_earlier_place(text, &address) : take_places(text, &address);
+  if (!places) return places.error();
   return address;
 }
 

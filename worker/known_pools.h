@@ -2,11 +2,16 @@
 // One small text file per coordinator, named by its key. What is read back is checked like anything
 // from outside. One thread.
 //
-//   DIR/pools/HEX    potluck-pool 1
+//   DIR/pools/HEX    potluck-pool 2
 //                    signing-key HEX
+//                    place JOIN COMPUTE BULK       endpoints tcp://HOST:PORT, or - for none
+//                    ...                           the place that worked last comes first
+//
+// Earlier versions wrote "potluck-pool 1" and one place in two or three lines; that is read, too:
+//
 //                    compute tcp://HOST:PORT
 //                    bulk tcp://HOST:PORT
-//                    join tcp://HOST:PORT      (missing in files of earlier versions)
+//                    join tcp://HOST:PORT          may be missing
 #pragma once
 
 #include <string>

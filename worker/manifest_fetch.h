@@ -33,6 +33,8 @@ class ManifestFetch {
                 const SaveManifest& save, CoordinatorLink& link)
       : signing_key_(signing_key), stored_(stored), save_(save), link_(link) {}
 
+  // From now on manifests have to be signed by this key.
+  void trust(const SigningPublicKey& signing_key) { signing_key_ = signing_key; }
   // The manifest, if it is on disk; else it is asked for.
   std::unique_ptr<Manifest> begin(const Welcome& welcome, PartWindow& window);
   // From begin() until it is there.

@@ -126,6 +126,7 @@ void PoolSession::begin_manifest() {
   answering_.drop_cache();
   manifest_.reset();
   greeting_.settle();
+  manifest_fetch_.trust(greeting_.signing_key());
   take_manifest(manifest_fetch_.begin(*greeting_.welcome(), sources_.coordinator_window()));
 }
 
@@ -291,6 +292,15 @@ void PoolSession::leave(const std::string& reason) {
   link_.leave();
 }
 
+void PoolSession::leave_gently(const std::string& reason) {
+  if (greeting_.leaving()) return;
+  if (member_epoch() && units().ready_count() > 0) {
+    greeting_.leave_gently();
+  } else {
+    leave(reason);
+  }
+}
+
 void PoolSession::refuse_memory(uint64_t cache_bytes) {
   std::string reason =
       fmt::format("this worker's part of --ram is {} bytes, and one grain of {} takes up to {}",
@@ -320,7 +330,8 @@ uint64_t PoolSession::kept_bytes() const {
 MembershipStatus PoolSession::status() const {
   MembershipStatus status;
   status.coordinator = coordinator();
-  status.phase = greeting_.joining()     ? "joining"
+  status.phase = greeting_.leaving()     ? "leaving"
+                 : greeting_.joining()   ? "joining"
                  : !greeting_.welcomed() ? "greeting"
                  : fetching_manifest()   ? "fetching manifest"
                                          : "member";

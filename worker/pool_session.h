@@ -50,10 +50,13 @@ class PoolSession {
   // What is known of this device's speed has changed: a coordinator of which this is a member
   // learns it.
   void tell_speed();
+  // Asks to be relieved of its units first, if it has any that are of use.
+  void leave_gently(const std::string& reason);
   // We did not listen for a while (computing): silence until now proves nothing.
   void excuse_silence();
   // We were away: the same, and the coordinator has had no chance to answer us.
   void excuse_absence();
+  void on_network_changed() { greeting_.on_network_changed(); }
 
   // --- work; the owner of the sessions decides whose turn it is ---
   bool has_work() const { return !ended() && answering_.has_work(); }

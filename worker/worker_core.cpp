@@ -26,6 +26,7 @@ constexpr Duration kBusy = std::chrono::milliseconds(100);
 constexpr Duration kSharing = std::chrono::seconds(2);
 // Manifests of pools that are away, kept for when they are back.
 constexpr size_t kSpareManifests = 8;
+constexpr const char* kEnded = "the worker has ended";  // what coordinators are told
 // After a start, how long what pools have in the store waits for them. A coordinator that is there
 // is found within seconds.
 constexpr Duration kReturnTime = std::chrono::minutes(1);
@@ -493,8 +494,18 @@ void WorkerCore::excuse_silence() {
   for (auto& [key, session] : impl_->sessions) session->excuse_absence();
 }
 
+void WorkerCore::on_network_changed() {
+  for (auto& [key, session] : impl_->sessions) session->on_network_changed();
+  impl_->after_event();
+}
+
 void WorkerCore::leave_all() {
-  for (auto& [key, session] : impl_->sessions) session->leave("the worker has ended");
+  for (auto& [key, session] : impl_->sessions) session->leave(kEnded);
+  impl_->after_event();
+}
+
+void WorkerCore::leave_gently() {
+  for (auto& [key, session] : impl_->sessions) session->leave_gently(kEnded);
   impl_->after_event();
 }
 

@@ -66,6 +66,30 @@ struct WorkerOptions {
   std::optional<SimulatedProcessor> processor = std::nullopt;
 };
 
+// For a pool that was found on the network: who this device is, a fresh nonce, and where to knock.
+struct PairingOffer {
+  PeerKey own_key;
+  PairNonce nonce{};
+  std::vector<std::string> endpoints;  // of the join channel; not empty
+};
+
+// How to reach a pool: an invitation, or what JoinAccept said the last time, or both: then the
+// invitation is redeemed first, and if it is refused (used, expired) the endpoints are tried, since
+// the coordinator may know this device from before.
+struct PoolAddress {
+  PeerKey coordinator;
+  SigningPublicKey signing_key{};  // zeros: the coordinator says it when it accepts the invitation
+  std::optional<Invitation> invitation;
+  std::string compute_endpoint;  // the place that worked last
+  std::string bulk_endpoint;
+  std::string serve_endpoint;  // where its other workers reach this one; empty: they do not
+  // All places that are tried, the one above the first of them; empty: there is no other. The join
+  // endpoint of a place may be unknown (empty).
+  std::vector<PoolPlace> places{};
+  // Instead of an invitation: ask to be admitted, once.
+  std::optional<PairingOffer> pairing{};
+};
+
 // What the owner of the core has to do. ConnectChannel for a channel that is connected already
 // means: close it and connect anew.
 struct SendMessage {
@@ -91,6 +115,10 @@ struct ConnectPeer {
   PeerKey peer;
   std::string endpoint;
 };
+// How a pool is reached has changed; to be kept for the next start.
+struct RememberPool {
+  PoolAddress pool;
+};
 // Which peers may fetch grains from this worker: from now on only these.
 struct AdmitPeers {
   std::set<PeerKey> peers;
@@ -106,23 +134,7 @@ struct Notice {
   bool orderly = false;  // fatal, but no failure: the coordinator has ended on purpose
 };
 using WorkerAction = std::variant<SendMessage, ConnectChannel, DisconnectPeer, DisconnectChannel,
-                                  ConnectPeer, AdmitPeers, Notice>;
-
-// How to reach a pool: an invitation, or what JoinAccept said the last time, or both: then the
-// invitation is redeemed first, and if it is refused (used, expired) the endpoints are tried, since
-// the coordinator may know this device from before. A pool whose endpoints are known is waited for
-// without end.
-struct PoolAddress {
-  PeerKey coordinator;
-  SigningPublicKey signing_key{};
-  std::optional<Invitation> invitation;
-  std::string compute_endpoint;
-  std::string bulk_endpoint;
-  // Where a member asks when it does not get through to the other two: a coordinator that has
-  // started again may have others. Empty: not known, or that of the invitation.
-  std::string join_endpoint{};
-  std::string serve_endpoint;  // where its other workers reach this one; empty: they do not
-};
+                                  ConnectPeer, RememberPool, AdmitPeers, Notice>;
 
 // Bytes of experts by where they came from, all of them verified.
 struct SourceBytes {
@@ -134,7 +146,7 @@ struct SourceBytes {
 // Progress of one membership, for the terminal.
 struct MembershipStatus {
   PeerKey coordinator;
-  std::string phase;  // "joining", "greeting", "fetching manifest", "member"
+  std::string phase;  // "joining", "greeting", "fetching manifest", "member", "leaving"
   uint32_t units_assigned = 0;
   uint32_t units_ready = 0;
   uint64_t bytes_fetched = 0;
@@ -174,10 +186,16 @@ class WorkerCore {
   void on_tick();
   // We were away (a suspended machine): the silence of peers until now proves nothing.
   void excuse_silence();
+  // This device has other addresses than before: connections may be dead without a sign, and other
+  // ways to a coordinator may be open.
+  void on_network_changed();
   void leave_all();  // says goodbye
   // How much of its speed the device lends from now on: coordinators are told, and the worker rests
   // between blocks of work. The epoch means nothing here.
   void set_health(const HealthReport& health);
+  // The same, but pools get the time to let others take over: each session ends when its
+  // coordinator says so. Whoever does not want to wait any more calls leave_all().
+  void leave_gently();
 
   // What to do now, in order; empties the list.
   std::vector<WorkerAction> take_actions();

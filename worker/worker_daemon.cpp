@@ -37,6 +37,7 @@ using std::chrono::milliseconds;
 
 constexpr Duration kTurn = milliseconds(100);  // how soon `stop` is noticed
 constexpr Duration kStatusInterval = milliseconds(250);
+constexpr Duration kNetworkInterval = std::chrono::seconds(2);
 constexpr Duration kFarewellTime = std::chrono::seconds(1);  // for goodbyes on a simulated link
 
 // What the loop needs, put together; and what it does not know: addresses to remember, the account
@@ -48,10 +49,15 @@ class WorkerDaemon final : private WorkerLinks {
                const DeviceKeys& keys, const KernelTable& kernels,
                std::unique_ptr<GrainStore> store, std::unique_ptr<ModelCopy> model);
 
-  Status add_pools();
+  Status add_pools(Entropy& entropy);
   Status run(const std::atomic<bool>& stop);
 
  private:
+  void turn();
+  void hand_over();
+  Result<std::vector<PoolAddress>> wanted_pools(Entropy& entropy);
+  Result<PoolAddress> invited_pool() const;
+  PoolAddress found_pool(Entropy& entropy) const;
   Status start_serving();
   std::string endpoint_for(const PoolAddress& pool) const;
   void watch_addresses();
@@ -59,8 +65,9 @@ class WorkerDaemon final : private WorkerLinks {
   void disconnect(const PeerKey& peer) override;
   void disconnect(const PeerKey& peer, Channel channel) override;
   LinkState state(const PeerKey& peer, Channel channel) override;
+  void remember(const PoolAddress& pool) override;
   void admit(const std::set<PeerKey>& peers) override;
-  void remember(const PoolAddress& pool);
+  void look_at_network();
   void report_status();
   void watch_health();
   void observe(const Notice& what);
@@ -74,6 +81,7 @@ class WorkerDaemon final : private WorkerLinks {
   ManifestStore manifests_;
   KnownPools known_pools_;
   ThreadPool threads_;
+  PeerKey own_key_;
   AllowList admitted_;  // workers that may fetch from this one
   ZmqClientTransport transport_;
   std::optional<SimulatedLink> simulated_link_;
@@ -88,6 +96,8 @@ class WorkerDaemon final : private WorkerLinks {
   AddressWatch address_watch_;
   std::optional<Notice> last_end_;
   TimePoint status_at_{0};
+  std::vector<std::string> own_addresses_;
+  TimePoint network_seen_at_{0};
   std::map<PeerKey, MembershipStatus> reported_;
 };
 
@@ -112,7 +122,8 @@ std::unique_ptr<BlockReader> open_reader(ReaderSettings settings, const Clock& c
 
 // Where a pool is reached the first time.
 const std::string& endpoint_of(const PoolAddress& pool) {
-  return pool.invitation ? pool.invitation->join_endpoint : pool.compute_endpoint;
+  if (pool.pairing) return pool.pairing->endpoints.front();
+  return pool.invitation ? pool.invitation->endpoints.front() : pool.compute_endpoint;
 }
 
 WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSettings& reader,
@@ -158,6 +169,7 @@ WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSetti
       manifests_(storage, options.store_directory),
       known_pools_(storage, options.store_directory),
       threads_(options.threads),
+      own_key_(keys.curve.public_key),
       transport_(keys.curve),
       simulated_link_(make_simulated_link(options, clock, &transport_)),
       meter_(*store_, reader, kernels, threads_, clock, options.simulated_compute),
@@ -171,38 +183,62 @@ WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSetti
         return local_address_towards(endpoint, HostNames::kNumericOnly);
       }) {}
 
-Status WorkerDaemon::add_pools() {
-  std::vector<PoolAddress> pools;
-  std::vector<std::string> problems;
-  if (options_.token.empty()) {
-    pools = known_pools_.load_all(&problems);
-  } else {
-    Result<Invitation> invitation = parse_invitation(options_.token);
-    if (!invitation) return invitation.error();
-    PoolAddress address;
-    Result<PoolAddress> known = known_pools_.load(invitation->coordinator);
-    // The endpoints of an earlier membership help where the invitation was used already. Another
-    // signing key would be another pool.
-    if (known && known->signing_key == invitation->signing_key) address = std::move(*known);
-    address.coordinator = invitation->coordinator;
-    address.signing_key = invitation->signing_key;
-    address.invitation = std::move(*invitation);
-    pools.push_back(std::move(address));
-  }
-  for (const std::string& problem : problems) warn(problem, {{"store", options_.store_directory}});
-  if (pools.empty()) {
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("no invitation was given, and {} knows no pool: ask the coordinator's "
-                             "owner for a token",
-                             options_.store_directory)};
-  }
-  for (const PoolAddress& pool : pools) addresses_[pool.coordinator] = pool;
+Status WorkerDaemon::add_pools(Entropy& entropy) {
+  Result<std::vector<PoolAddress>> pools = wanted_pools(entropy);
+  if (!pools) return pools.error();
+  for (const PoolAddress& pool : *pools) addresses_[pool.coordinator] = pool;
   if (Status serving = start_serving(); !serving) return serving;
   for (auto& [coordinator, pool] : addresses_) {
     pool.serve_endpoint = endpoint_for(pool);
     core_.add_pool(pool);
   }
   return {};
+}
+
+Result<std::vector<PoolAddress>> WorkerDaemon::wanted_pools(Entropy& entropy) {
+  if (options_.pair_with) return std::vector{found_pool(entropy)};
+  if (!options_.token.empty()) {
+    Result<PoolAddress> invited = invited_pool();
+    if (!invited) return invited.error();
+    return std::vector{std::move(*invited)};
+  }
+  std::vector<std::string> problems;
+  std::vector<PoolAddress> pools = known_pools_.load_all(&problems);
+  for (const std::string& problem : problems) warn(problem, {{"store", options_.store_directory}});
+  if (!pools.empty()) return pools;
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("no invitation was given, and {} knows no pool: ask the coordinator's "
+                           "owner for a token",
+                           options_.store_directory)};
+}
+
+Result<PoolAddress> WorkerDaemon::invited_pool() const {
+  Result<Invitation> invitation = parse_invitation(options_.token);
+  if (!invitation) return invitation.error();
+  PoolAddress address;
+  Result<PoolAddress> known = known_pools_.load(invitation->coordinator);
+  // The endpoints of an earlier membership help where the invitation was used already. Another
+  // signing key would be another pool.
+  const bool says_key = invitation->signing_key != SigningPublicKey{};
+  if (known && (!says_key || known->signing_key == invitation->signing_key)) {
+    address = std::move(*known);
+  }
+  address.coordinator = invitation->coordinator;
+  if (says_key) address.signing_key = invitation->signing_key;
+  address.invitation = std::move(*invitation);
+  return address;
+}
+
+// What is known from before is no help: only a coordinator that has forgotten this device is paired
+// with again.
+PoolAddress WorkerDaemon::found_pool(Entropy& entropy) const {
+  PoolAddress address;
+  address.coordinator = options_.pair_with->coordinator;
+  PairingOffer& offer = address.pairing.emplace();
+  offer.own_key = own_key_;
+  offer.endpoints = options_.pair_with->endpoints;
+  entropy.fill(std::as_writable_bytes(std::span(offer.nonce)));
+  return address;
 }
 
 // On the address that was asked for, else on that by which the first pool's coordinator is reached:
@@ -245,17 +281,19 @@ std::string WorkerDaemon::endpoint_for(const PoolAddress& pool) const {
 }
 
 Status WorkerDaemon::run(const std::atomic<bool>& stop) {
-  while (!stop.load(std::memory_order_relaxed)) {
+  auto asked_to_stop = [&] {
+    return stop.load(std::memory_order_relaxed) ||
+           (options_.leave != nullptr && options_.leave->load(std::memory_order_relaxed));
+  };
+  while (!asked_to_stop()) {
     // Nothing is left to work for. How the last pool ended decides between success and an error.
     if (core_.pools() == 0) {
       if (!last_end_ || last_end_->orderly) return {};
       return Error{ErrorCode::kRefused, last_end_->text};
     }
-    watch_health();
-    loop_.turn(kTurn);
-    watch_addresses();
-    report_status();
+    turn();
   }
+  hand_over();
   loop_.leave();
   return {};
 }
@@ -289,18 +327,38 @@ void WorkerDaemon::watch_addresses() {
   }
 }
 
-Status WorkerDaemon::connect(const PeerKey& peer, Channel channel, const std::string& endpoint) {
-  Status connected = transport_.connect(peer, channel, endpoint);
-  auto pool = addresses_.find(peer);
-  if (pool == addresses_.end()) return connected;
-  if (channel == Channel::kJoin) pool->second.join_endpoint = endpoint;
-  if (channel == Channel::kCompute) pool->second.compute_endpoint = endpoint;
-  // The bulk channel is connected last, so both endpoints are known.
-  if (channel == Channel::kBulk) {
-    pool->second.bulk_endpoint = endpoint;
-    remember(pool->second);
+void WorkerDaemon::turn() {
+  watch_health();
+  loop_.turn(kTurn);
+  watch_addresses();
+  look_at_network();
+  report_status();
+}
+
+// Others fetch from here what they are to hold, so turns go on as before.
+void WorkerDaemon::hand_over() {
+  if (options_.leave_timeout <= Duration::zero()) return;
+  const TimePoint deadline = clock_.now() + options_.leave_timeout;
+  loop_.leave_gently();
+  if (core_.pools() == 0) return;
+  log_to(observer_.log,
+         {LogLevel::kInfo, kComponent,
+          fmt::format(
+              "handing over to other devices, for {} s at most; a second Ctrl-C ends this "
+              "at once",
+              std::chrono::duration_cast<std::chrono::seconds>(options_.leave_timeout).count())});
+  while (core_.pools() > 0 && clock_.now() < deadline) turn();
+  if (core_.pools() > 0) {
+    log_to(observer_.log, {LogLevel::kWarning, kComponent,
+                           "others do not have everything yet; leaving all the same"});
   }
-  return connected;
+}
+
+Status WorkerDaemon::connect(const PeerKey& peer, Channel channel, const std::string& endpoint) {
+  auto pool = addresses_.find(peer);
+  bool place = pool != addresses_.end() && channel == Channel::kCompute;
+  if (place) pool->second.compute_endpoint = endpoint;
+  return transport_.connect(peer, channel, endpoint);
 }
 
 void WorkerDaemon::disconnect(const PeerKey& peer) {
@@ -362,6 +420,21 @@ void WorkerDaemon::warn(std::string text, std::vector<LogField> fields) const {
   log_to(observer_.log, {LogLevel::kWarning, kComponent, std::move(text), std::move(fields)});
 }
 
+// A laptop that is carried from one network into another, or a cable that was plugged in. What only
+// exists inside this machine comes and goes with containers: no reason to doubt a connection.
+void WorkerDaemon::look_at_network() {
+  if (clock_.now() < network_seen_at_ + kNetworkInterval) return;
+  const bool first = network_seen_at_ == TimePoint{0};
+  network_seen_at_ = clock_.now();
+  std::vector<std::string> addresses;
+  for (const LocalAddress& address : local_addresses()) {
+    if (!address.loopback && !is_inside(address)) addresses.push_back(address.address);
+  }
+  if (addresses == own_addresses_) return;
+  own_addresses_ = std::move(addresses);
+  if (!first) core_.on_network_changed();
+}
+
 void WorkerDaemon::report_status() {
   if (clock_.now() < status_at_ + kStatusInterval) return;
   status_at_ = clock_.now();
@@ -398,6 +471,7 @@ Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& c
   // The store's lock comes first: two processes must not make keys for one directory.
   auto store = GrainStore::open(storage, options.store_directory, options.disk_bytes);
   if (!store) return store.error();
+  if (observer.opened) observer.opened();
   Result<DeviceKeys> keys = load_or_create_keys(storage, options.store_directory, entropy);
   if (!keys) return keys.error();
   for (const LogEvent& event : (*store)->take_notices()) log_to(observer.log, event);
@@ -411,7 +485,7 @@ Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& c
   }
   WorkerDaemon daemon(options, *reader, storage, clock, system, observer, *keys, **kernels,
                       std::move(*store), std::move(model));
-  if (Status added = daemon.add_pools(); !added) return added;
+  if (Status added = daemon.add_pools(entropy); !added) return added;
   return daemon.run(stop);
 }
 

@@ -10,6 +10,7 @@
 #include "engine/base/log_sink.h"
 #include "engine/base/random.h"
 #include "protocol/simulated_link.h"
+#include "worker/beacon_search.h"
 #include "worker/health_watch.h"
 #include "worker/worker_core.h"
 
@@ -19,6 +20,8 @@ struct WorkerDaemonOptions {
   // An invitation; empty: rejoin the pools the store knows. A used invitation of a pool that the
   // store knows is no obstacle: it is tried first, then the endpoints of the last time.
   std::string token;
+  // Instead of an invitation: a pool that was found on the network, which is to admit this device.
+  std::optional<FoundPool> pair_with;
   std::string store_directory;  // keys, grains, known pools
   std::string name;
   uint64_t ram_bytes = 0;
@@ -32,6 +35,9 @@ struct WorkerDaemonOptions {
   uint64_t serve_rate = kDefaultServeRate;  // bytes per second sent to them
   std::string model_path;                   // a model file to cut experts from; empty: none
   bool remember = true;  // keep the pool's address in the store, to rejoin without a token
+  // How long pools may take to let others take over what this worker holds, once it is to stop.
+  Duration leave_timeout{0};
+  const std::atomic<bool>* leave = nullptr;  // becomes true: to stop as well; may be null
   ReaderSettings reader;
   // As if behind such a link, with a processor so many times slower; for tests and demos.
   std::optional<LinkSpec> simulated_link;
@@ -39,9 +45,11 @@ struct WorkerDaemonOptions {
   HealthOptions health;
 };
 
-// Told what happens; never called from another thread than run_worker()'s. Either may be empty.
+// Told what happens; never called from another thread than run_worker()'s. Any may be empty.
 struct WorkerObserver {
   LogSink* log = nullptr;  // must outlive the call
+  // The store is open, and this process's alone until the call ends.
+  std::function<void()> opened;
   // When phase, units or bytes fetched have changed; at most a few times a second.
   std::function<void(const MembershipStatus& status)> status;
 };

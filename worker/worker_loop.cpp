@@ -52,6 +52,11 @@ void WorkerLoop::leave() {
   perform_actions();
 }
 
+void WorkerLoop::leave_gently() {
+  core_.leave_gently();
+  perform_actions();
+}
+
 TimePoint WorkerLoop::next_due() const {
   return core_.next_tick();
 }
@@ -156,6 +161,10 @@ void WorkerLoop::perform(const ConnectPeer& connection) {
   } else {
     core_.on_unreachable(connection.peer);
   }
+}
+
+void WorkerLoop::perform(const RememberPool& reached) {
+  links_.remember(reached.pool);
 }
 
 void WorkerLoop::perform(const AdmitPeers& admitted) {

@@ -27,6 +27,8 @@ class WorkerLinks {
   virtual void disconnect(const PeerKey& peer) = 0;  // all channels, after what is on its way
   virtual void disconnect(const PeerKey& peer, Channel channel) = 0;
   virtual LinkState state(const PeerKey& peer, Channel channel) = 0;
+  // How a coordinator is reached from now on; may be kept for the next start.
+  virtual void remember(const PoolAddress&) {}
   // From now on these workers and no others may fetch grains here.
   virtual void admit(const std::set<PeerKey>& peers) = 0;
 };
@@ -49,6 +51,8 @@ class WorkerLoop {
   void turn(Duration longest);
   // Says goodbye to all pools.
   void leave();
+  // Asks them to let others take over first: turns go on until WorkerCore::pools() is 0.
+  void leave_gently();
 
   // When the core wants a turn though no message comes.
   TimePoint next_due() const;
@@ -70,6 +74,7 @@ class WorkerLoop {
   void perform(const DisconnectPeer& gone);
   void perform(const DisconnectChannel& gone);
   void perform(const ConnectPeer& connection);
+  void perform(const RememberPool& reached);
   void perform(const AdmitPeers& admitted);
   void perform(const Notice& notice);
 

@@ -2,14 +2,16 @@
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/health_flags.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/pool_search.h"
 #include "engine/base/limits.h"
+#include "protocol/control_socket.h"
+#include "worker/known_pools.h"
 #include "worker/worker_daemon.h"
 
 namespace potluck {
@@ -19,10 +21,16 @@ namespace {
 constexpr uint64_t kUnknownMemory = 256 * kMiB;
 // A few parts of experts.
 constexpr uint64_t kLeastMemory = 16 * kMiB;
+constexpr uint32_t kLongestWait = 24 * 3600;
 constexpr int kTokenWords = 64;  // with "potluck join" in front, or broken over lines
 
 struct JoinFlags {
   std::vector<std::string> token;  // words as they were pasted
+  std::string pool;
+  bool search = false;
+  uint32_t search_seconds = 60;
+  uint16_t beacon_port = kBeaconPort;
+  uint32_t leave_seconds = 30;
   std::string store;
   std::string ram;
   std::string disk;
@@ -38,11 +46,6 @@ struct JoinFlags {
   DeviceFlags device;
   HealthFlags health;
 };
-
-std::string host_name() {
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "worker";
-}
 
 // A size that this process can never have would end it when the cache is filled, not now.
 Result<uint64_t> memory_to_lend(const std::string& flag, const ProcessLimits& limits) {
@@ -83,9 +86,10 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environ
   // The words as they were pasted: parse_invitation() finds the token among them.
   options.token = fmt::format("{}", fmt::join(flags.token, " "));
   options.store_directory = flags.store.empty() ? home_directory() + "/worker" : flags.store;
-  options.name = flags.name.empty() ? host_name() : flags.name;
+  options.name = flags.name.empty() ? host_name("worker") : flags.name;
   options.isa = flags.isa;
   options.remember = !flags.no_remember;
+  options.leave_timeout = std::chrono::seconds(flags.leave_seconds);
   options.threads = flags.threads > 0 ? flags.threads : default_threads(limits);
   Result<DeviceOptions> device = device_options(flags.device);
   if (!device) return device.error();
@@ -119,6 +123,38 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environ
   return options;
 }
 
+// Without an invitation, and where no pool is known yet, one is looked for on the network.
+Status find_pool(const JoinFlags& flags, const Environment& environment,
+                 WorkerDaemonOptions* options) {
+  if (!flags.token.empty()) {
+    if (!flags.search && flags.pool.empty()) return {};
+    return Error{ErrorCode::kInvalidArgument,
+                 "--search and --pool look for a pool on the network: expected no invitation"};
+  }
+  std::vector<std::string> problems;
+  const KnownPools known(environment.storage, options->store_directory);
+  const bool search = flags.search || !flags.pool.empty();
+  if (!search && !known.load_all(&problems).empty()) return {};
+  PoolSearch wanted{flags.pool, std::chrono::seconds(flags.search_seconds), flags.beacon_port};
+  Result<FoundPool> found = search_pool(wanted, environment);
+  if (!found) return found.error();
+  environment.terminal.notice(
+      fmt::format("found the coordinator {} (key {}); asking it to admit "
+                  "this device",
+                  found->name, found->coordinator.brief()));
+  options->pair_with = std::move(*found);
+  return {};
+}
+
+// Any question is answered with what this process is doing; "leave" is also obeyed.
+ControlHandler worker_control(std::atomic<bool>& leave) {
+  return [&leave](const std::string& text) {
+    auto question = read_json(text);
+    if (question && text_field(*question, "verb", "") == "leave") leave = true;
+    return json_text({{"leaving", leave.load()}});
+  };
+}
+
 Status join(const JoinFlags& flags, const Environment& environment) {
   Terminal& terminal = environment.terminal;
   Result<WorkerDaemonOptions> options = daemon_options(flags, environment);
@@ -129,8 +165,21 @@ Status join(const JoinFlags& flags, const Environment& environment) {
     if (status.units_assigned == 0) return;
     terminal.progress("fetching units", status.units_ready, status.units_assigned);
   };
+  // `potluck leave` asks by this socket.
+  std::atomic<bool> leave{false};
+  std::unique_ptr<ControlServer> control;
+  options->leave = &leave;
+  observer.opened = [&] {
+    auto started = ControlServer::start(options->store_directory, worker_control(leave));
+    if (started) {
+      control = std::move(*started);
+    } else {
+      terminal.notice("`potluck leave` will not work: " + started.error().message);
+    }
+  };
   // Before the first line is printed: a program that reads it may answer with a signal at once.
   StopSignal::Watch watch(environment.stop);
+  if (Status found = find_pool(flags, environment, &*options); !found) return found;
   terminal.notice(fmt::format("store {}, {} of memory, {} of disk", options->store_directory,
                               format_bytes(options->ram_bytes), format_bytes(options->disk_bytes)));
   nlohmann::json simulated = describe_simulation(*device_options(flags.device));
@@ -146,9 +195,19 @@ Command add_join(CLI::App& app, Environment& environment) {
   CLI::App* parser = add_command(app, "join", "become a worker of a pool");
   add_text(parser, "TOKEN", &flags->token,
            "the invitation that `potluck serve` prints, as it was copied; without one, the pools "
-           "this worker already belongs to")
+           "this worker already belongs to, or else a pool that is found on this network")
       .expected(0, kTokenWords)
       .envname("POTLUCK_TOKEN");
+  add_text(parser, "--pool", &flags->pool,
+           "look on this network for the pool of this name, or whose key begins so")
+      .envname("POTLUCK_POOL");
+  add_switch(parser, "--search", &flags->search,
+             "look for a pool on this network even if this worker belongs to one already");
+  add_whole(parser, "--search-timeout", &flags->search_seconds, {1, kLongestWait},
+            "seconds to look for one (default 60)");
+  add_whole(parser, "--beacon-port", &flags->beacon_port, {1, UINT16_MAX},
+            "UDP port at which coordinators are asked (default 7700)")
+      .envname("POTLUCK_BEACON_PORT");
   add_text(parser, "--store", &flags->store, "directory for keys and experts (~/.potluck/worker)")
       .envname("POTLUCK_STORE");
   add_size(parser, "--ram", &flags->ram,
@@ -174,6 +233,10 @@ Command add_join(CLI::App& app, Environment& environment) {
   add_text(parser, "--model", &flags->model,
            "a copy of the model on this device: experts are cut from it, not fetched")
       .envname("POTLUCK_MODEL");
+  add_whole(parser, "--leave-timeout", &flags->leave_seconds, {0, kLongestWait},
+            "seconds that others may take to get what this worker holds when it is to end, by "
+            "Ctrl-C or `potluck leave` (default 30; a second Ctrl-C ends it at once)")
+      .envname("POTLUCK_LEAVE_TIMEOUT");
   add_switch(parser, "--no-remember", &flags->no_remember, "forget the pool when it ends");
   add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");
   add_health_flags(parser, &flags->health);

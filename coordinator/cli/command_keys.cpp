@@ -1,10 +1,14 @@
-// `potluck keys`: the keys of the HTTP API. They are made here, and kept as their hashes alone.
+// `potluck keys`: the keys of the HTTP API, which are made here and kept as their hashes alone, and
+// those of devices (device_keys.h), which are theirs and let them in.
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
 
 #include "coordinator/cli/api_flags.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/device_keys.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/serving/http/api_key_file.h"
 #include "engine/base/printable.h"
@@ -15,9 +19,13 @@ namespace {
 constexpr Duration kLockPatience = std::chrono::seconds(5);
 constexpr Duration kLockPause = std::chrono::milliseconds(20);
 
+// About devices; the others are about the API.
+constexpr std::array<std::string_view, 3> kDeviceActions = {"devices", "rename", "revoke"};
+
 struct KeysFlags {
   std::string action = "list";
   std::string name;
+  std::string new_name;
   std::string file;  // empty: this machine's own
   bool own_file = false;
   bool json = false;
@@ -92,12 +100,33 @@ Status remove_key(const KeysFlags& flags, ApiKeyFile& file, const Environment& e
   return {};
 }
 
+// Which words an action takes.
+Status check_words(const KeysFlags& flags) {
+  const bool device = flags.action == "rename" || flags.action == "revoke";
+  const bool named = device || flags.action == "add" || flags.action == "remove";
+  const bool renames = flags.action == "rename";
+  auto fault = [&](const std::string& what) {
+    return Error{ErrorCode::kInvalidArgument, fmt::format("keys {}: {}", flags.action, what)};
+  };
+  if (named && flags.name.empty()) {
+    return fault(device ? "expected the name of a device, or the beginning of its key"
+                        : "expected a name");
+  }
+  if (!named && !flags.name.empty()) {
+    return fault(fmt::format("expected no name, found '{}'", printable(flags.name)));
+  }
+  if (renames && flags.new_name.empty()) return fault("expected a new name behind the device's");
+  if (!renames && !flags.new_name.empty()) {
+    return fault(fmt::format("expected one name, found '{}' as well", printable(flags.new_name)));
+  }
+  return {};
+}
+
 Status run_keys(KeysFlags flags, const Environment& environment) {
-  if (flags.action == "list" ? !flags.name.empty() : flags.name.empty()) {
-    return Error{ErrorCode::kInvalidArgument,
-                 flags.action == "list"
-                     ? fmt::format("keys list: expected no name, found '{}'", printable(flags.name))
-                     : fmt::format("keys {}: expected a name", flags.action)};
+  if (Status fits = check_words(flags); !fits) return fits;
+  if (std::find(kDeviceActions.begin(), kDeviceActions.end(), flags.action) !=
+      kDeviceActions.end()) {
+    return run_device_keys({flags.action, flags.name, flags.new_name, flags.json}, environment);
   }
   flags.own_file = flags.file.empty();
   if (flags.own_file) {
@@ -118,10 +147,16 @@ Status run_keys(KeysFlags flags, const Environment& environment) {
 Command add_keys(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<KeysFlags>();
   CLI::App* parser =
-      add_command(app, "keys", "add, list and remove the keys that requests to the HTTP API need");
-  add_choice(parser, "action", &flags->action, {"list", "add", "remove"},
-             "what to do (default: list); 'serve' follows within a second");
-  add_text(parser, "name", &flags->name, "whose key it is: requests are counted by it");
+      add_command(app, "keys", "keys of the HTTP API, and of the devices in the pool");
+  add_choice(parser, "action", &flags->action,
+             {"list", "add", "remove", "devices", "rename", "revoke"},
+             "list (default), add or remove a key of the HTTP API; or list the devices that may "
+             "connect (devices), rename one, or revoke its key; 'serve' follows within a second");
+  add_text(parser, "name", &flags->name,
+           "whose key of the API it is: requests are counted by it; or a device, by its name or "
+           "the beginning of its key");
+  add_text(parser, "new-name", &flags->new_name,
+           "with rename: what the device is called from now on");
   add_text(parser, "--api-key-file", &flags->file,
            "the file that 'serve --api-key-file' has (default: the one that 'serve' has without)")
       .envname("POTLUCK_API_KEY_FILE");

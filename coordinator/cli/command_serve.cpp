@@ -10,12 +10,14 @@
 #include "coordinator/cli/conversation.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/pool_control.h"
 #include "coordinator/cli/pool_metrics.h"
 #include "coordinator/cli/status_file.h"
 #include "coordinator/serving/engine_setup.h"
 #include "coordinator/serving/engine_thread.h"
 #include "coordinator/serving/pending_service.h"
 #include "engine/base/format_bytes.h"
+#include "protocol/control_socket.h"
 
 namespace potluck {
 namespace {
@@ -34,10 +36,16 @@ constexpr uint32_t kInvitationsAtOnce = 64;
 // On a line of their own, these are no prompts.
 constexpr std::string_view kInvite = "invite";
 constexpr std::string_view kRelease = "release";
+// Alone, or with a code behind it.
+constexpr std::string_view kAdmit = "admit";
 
 struct ServeFlags {
   EngineFlags engine;
   std::string listen = "*:7700";
+  std::vector<std::string> advertise;
+  std::string name;
+  bool no_beacon = false;
+  uint16_t beacon_port = kBeaconPort;
   uint32_t invitations = 1;
   std::string serve_rate;
   std::string session_directory;
@@ -57,6 +65,20 @@ Status set_listen(const std::string& text, PoolOptions* options) {
   return {};
 }
 
+Status set_advertised(const std::vector<std::string>& hosts, PoolOptions* options) {
+  if (hosts.size() > Invitation::kMostEndpoints) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("--advertise: expected at most {} of them, found {}",
+                             Invitation::kMostEndpoints, hosts.size())};
+  }
+  for (const std::string& host : hosts) {
+    Result<AdvertisedHost> advertised = parse_advertised_host(host);
+    if (!advertised) return advertised.error().in("--advertise");
+    options->advertised.push_back(std::move(*advertised));
+  }
+  return {};
+}
+
 void print_invitation(Pool& pool, Output& out) {
   out.line("potluck join " + pool.invite().token());
 }
@@ -64,15 +86,16 @@ void print_invitation(Pool& pool, Output& out) {
 // What the reader has to know about the invitations that follow.
 void explain_invitations(const Pool& pool, const ListenPlace& listen, uint32_t invitations,
                          Terminal& terminal) {
+  const std::vector<PoolPlace> places = pool.places();
   std::string others;
-  for (size_t i = 1; i < listen.reachable.size(); ++i) {
-    others += (others.empty() ? "" : ", ") + listen.reachable[i];
+  for (size_t i = 1; i < places.size(); ++i) {
+    others += (others.empty() ? "" : ", ") + places[i].join;
   }
   terminal.notice(fmt::format("coordinator {} listens on {}{}{}", pool.key().brief(),
                               listen.all_interfaces ? "all interfaces; devices reach it at " : "",
-                              pool.join_endpoint(),
+                              places.front().join,
                               others.empty() ? "" : " (also at " + others + ")"));
-  if (listen.loopback_only) {
+  if (listen.loopback_only && places.size() == listen.reachable.size()) {
     terminal.notice(
         "only this machine can reach that address: with --listen HOST:PORT or --listen *:7700 "
         "other devices can join");
@@ -86,6 +109,32 @@ void explain_invitations(const Pool& pool, const ListenPlace& listen, uint32_t i
   } else {
     terminal.notice(fmt::format("no device is invited yet; for an invitation, type: {}", kInvite));
   }
+  if (pool.takes_strangers()) {
+    terminal.notice(fmt::format(
+        "or run `potluck join` {}, and admit it here by the code that it shows (--no-beacon turns "
+        "this off)",
+        listen.loopback_only ? "in another terminal" : "on a device of this network"));
+  }
+}
+
+// "admit 1234-5678", and "admit" for a list. Anything else that begins so is a prompt.
+bool obey_admit(Pool& pool, const std::string& message, const Environment& environment) {
+  if (!message.starts_with(kAdmit)) return false;
+  const std::string rest = message.substr(kAdmit.size());
+  if (rest.empty()) {
+    const std::vector<WaitingDevice> waiting = pool.waiting_devices();
+    for (const WaitingDevice& device : waiting) {
+      environment.terminal.notice(
+          fmt::format("{} waits: {} ({})", device.code, device.name, device.key.brief()));
+    }
+    if (waiting.empty()) environment.terminal.notice("no device waits to be admitted");
+    return true;
+  }
+  auto code = read_pairing_code(rest);
+  if (!code || rest.front() != ' ') return false;
+  auto admitted = pool.admit(*code);
+  if (!admitted) environment.terminal.error(admitted.error().message);
+  return true;
 }
 
 // Says so once the last invitation has gone: from then on no new device gets in.
@@ -165,6 +214,9 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, PoolMetrics& metr
     terminal.notice(
         fmt::format("{} workers let out of quarantine", runtime.pool()->release_quarantined()));
   };
+  options.other_command = [&](const std::string& message) {
+    return obey_admit(*runtime.pool(), message, environment);
+  };
   const auto input = standard_input(terminal);
   converse(answerer, *input, options, environment, terminal);
   // Standard input has ended; the pool has not.
@@ -214,6 +266,11 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
   StopSignal::Watch watch(environment.stop);
   terminal.notice("listening on " + server->url());
   const PoolOptions& pool = options.pool_options;
+  auto control = ControlServer::start(pool.state_directory, pool_control(*runtime.pool()));
+  if (!control) {
+    terminal.notice("other commands cannot talk to this one (potluck admit, keys revoke): " +
+                    control.error().message);
+  }
   explain_invitations(*runtime.pool(), pool.listen, flags.invitations, terminal);
   for (uint32_t i = 0; i < flags.invitations; ++i) {
     print_invitation(*runtime.pool(), environment.out);
@@ -242,12 +299,16 @@ Result<RuntimeOptions> serve_options(const ServeFlags& flags, const Environment&
   options->logit_rows = EngineOptions().most_active;
   PoolOptions& pool = options->pool_options;
   if (Status status = set_listen(flags.listen, &pool); !status) return status.error();
+  if (Status status = set_advertised(flags.advertise, &pool); !status) return status.error();
   if (!flags.serve_rate.empty()) {
     Result<uint64_t> rate = parse_rate("--serve-rate", flags.serve_rate);
     if (!rate) return rate.error();
     pool.serve_rate = *rate;
   }
   pool.state_directory = home_directory() + "/coordinator";
+  pool.name = flags.name.empty() ? host_name("potluck") : flags.name;
+  pool.beacon = !flags.no_beacon;
+  pool.beacon_port = flags.beacon_port;
   return options;
 }
 
@@ -316,6 +377,19 @@ Command add_serve(CLI::App& app, Environment& environment) {
            "where workers reach this machine, HOST:PORT: an address, a host name, a network "
            "interface, or * for all interfaces (*:7700)")
       .envname("POTLUCK_LISTEN");
+  add_text(parser, "--advertise", &flags->advertise,
+           "a further HOST or HOST:PORT by which workers reach this machine, for one behind a NAT "
+           "or in a container; PORT and the two behind it lead to the three of --listen (may be "
+           "given several times)")
+      .envname("POTLUCK_ADVERTISE");
+  add_text(parser, "--name", &flags->name,
+           "what people call this coordinator (default: this machine's host name)");
+  add_switch(parser, "--no-beacon", &flags->no_beacon,
+             "answer no device that looks for a coordinator on this network: only invitations let "
+             "devices in");
+  add_whole(parser, "--beacon-port", &flags->beacon_port, {1, UINT16_MAX},
+            "UDP port at which devices ask (default 7700)")
+      .envname("POTLUCK_BEACON_PORT");
   add_whole(parser, "--invitations", &flags->invitations, {0, kInvitationsAtOnce},
             "devices to invite at the start; type \"invite\" for more later (default 1)")
       .envname("POTLUCK_INVITATIONS");

@@ -39,6 +39,8 @@ struct Command {
 Command add_run(CLI::App& app, Environment& environment);
 Command add_serve(CLI::App& app, Environment& environment);
 Command add_join(CLI::App& app, Environment& environment);
+Command add_admit(CLI::App& app, Environment& environment);
+Command add_leave(CLI::App& app, Environment& environment);
 Command add_eval(CLI::App& app, Environment& environment);
 Command add_bench(CLI::App& app, Environment& environment);
 Command add_tokenize(CLI::App& app, Environment& environment);

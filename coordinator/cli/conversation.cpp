@@ -16,6 +16,7 @@ bool obey(const std::string& message, Answerer& answerer, const ConversationOpti
     command->second();
     return true;
   }
+  if (options.other_command && options.other_command(message)) return true;
   if (message == "/new") {
     answerer.begin_again();
     terminal.notice("a new conversation");

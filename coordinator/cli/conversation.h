@@ -18,6 +18,8 @@ struct ConversationOptions {
   std::function<void()> meanwhile;
   // Messages that are for the program and not for the model.
   std::map<std::string, std::function<void()>> commands;
+  // Takes further ones, and says whether this was one.
+  std::function<bool(const std::string& message)> other_command;
 };
 
 // Ends when the input does, or when Ctrl-C or SIGTERM comes while nothing is being answered. A

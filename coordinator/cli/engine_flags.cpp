@@ -200,6 +200,11 @@ Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
   return runtime;
 }
 
+std::string host_name(const char* fallback) {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : fallback;
+}
+
 std::string home_directory() {
   if (const char* home = std::getenv("POTLUCK_HOME"); home != nullptr && *home != 0) return home;
   const char* user = std::getenv("HOME");

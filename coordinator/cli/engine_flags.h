@@ -48,5 +48,7 @@ Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
 
 // $POTLUCK_HOME, or ~/.potluck: keys, stores and the status of a running coordinator.
 std::string home_directory();
+// What this machine calls itself, or else the fallback.
+std::string host_name(const char* fallback);
 
 }  // namespace potluck

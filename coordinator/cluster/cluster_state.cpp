@@ -61,6 +61,7 @@ void ClusterState::on_event(const WorkerJoined& event) {
   record.room_bytes = ~uint64_t{0};
   record.bulk_endpoint = event.bulk_endpoint;
   record.health = {};  // until it says so
+  record.draining = false;
 }
 
 void ClusterState::on_event(const WorkerLost& event) {
@@ -75,6 +76,11 @@ void ClusterState::on_event(const WorkerLost& event) {
   }
   workers_.erase(found);
   ++workers_lost_;
+}
+
+void ClusterState::on_event(const WorkerDraining& event) {
+  auto found = workers_.find(event.key);
+  if (found != workers_.end()) found->second.draining = true;
 }
 
 void ClusterState::on_event(const UnitsAssigned& event) {

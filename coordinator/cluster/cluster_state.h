@@ -33,6 +33,10 @@ struct WorkerLost {
   PeerKey key;
   std::string reason;
 };
+// It wants to leave once others have what it holds.
+struct WorkerDraining {
+  PeerKey key;
+};
 // Units that are assigned again stay ready.
 struct UnitsAssigned {
   PeerKey key;
@@ -102,9 +106,9 @@ struct SpeedReported {
 struct OwnExpertsChosen {
   std::vector<uint32_t> experts;
 };
-using ClusterEvent = std::variant<WorkerJoined, WorkerLost, UnitsAssigned, UnitsReady, UnitsLost,
-                                  RoomReported, SourcesReported, HealthReported, SpeedReported,
-                                  WorkerQuarantined, WorkerReleased, OwnExpertsChosen>;
+using ClusterEvent = std::variant<WorkerJoined, WorkerLost, WorkerDraining, UnitsAssigned,
+                                  UnitsReady, UnitsLost, RoomReported, SourcesReported, HealthReported,
+                                  SpeedReported, WorkerQuarantined, WorkerReleased, OwnExpertsChosen>;
 
 struct SourceRecord {
   uint64_t coordinator_bytes = 0;
@@ -130,6 +134,8 @@ struct WorkerRecord {
   WorkerHealth health;
   std::optional<QuarantineRecord> quarantine;
   DeviceFacts facts;  // as SpeedReported has them
+  // It is about to leave: it keeps what it holds, and is assigned nothing more.
+  bool draining = false;
 
   bool operator==(const WorkerRecord&) const = default;
 };
@@ -166,6 +172,7 @@ class ClusterState {
  private:
   void on_event(const WorkerJoined& event);
   void on_event(const WorkerLost& event);
+  void on_event(const WorkerDraining& event);
   void on_event(const UnitsAssigned& event);
   void on_event(const UnitsReady& event);
   void on_event(const UnitsLost& event);

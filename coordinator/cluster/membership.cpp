@@ -97,7 +97,11 @@ void Membership::on_member_message(const PeerKey& from, const Message& message) 
     answer_heartbeat(from, *heartbeat);
   } else if (const auto* goodbye = std::get_if<Goodbye>(&message)) {
     std::string text = clean_text(goodbye->text, kReasonBytes);
-    lose({{from, text.empty() ? "it left" : "it left: " + text}});
+    if (goodbye->hand_over && goodbye->epoch == options_.epoch) {
+      drain(from, text);
+    } else {
+      lose({{from, text.empty() ? "it left" : "it left: " + text}});
+    }
   }
 }
 
@@ -162,6 +166,7 @@ void Membership::on_tick() {
   bool may_move = !moves_.moving() || shares_.has_news() || now >= placed_at_ + kLongestMove;
   bool shares_changed = may_move && shares_.look(state_, now);
   if (shares_changed || (room_changed_ && now >= placed_at_ + kRoomInterval)) rebalance();
+  release_drained();
   if (moves_.moving() && now >= released_at_ + kReleaseInterval) release_finished();
   if (auto due = founding_due(); due && now >= *due) rebalance();
 }
@@ -274,7 +279,28 @@ void Membership::accept_join(const PeerKey& from, const JoinRequest& request) {
     notices_.add(fmt::format("invitation redeemed by {} ({})", name, from.brief()), LogLevel::kInfo,
                  {{"worker", from.brief()}, {"name", name}});
   }
-  send(from, Channel::kJoin, JoinAccept{options_.compute_endpoint, options_.bulk_endpoint});
+  accept(from);
+}
+
+void Membership::accept(const PeerKey& key) {
+  answer_stranger(
+      key, JoinAccept{options_.compute_endpoint, options_.bulk_endpoint, options_.signing_key, {}});
+}
+
+void Membership::revoke(const PeerKey& key) {
+  if (is_member(key)) lose({{key, "its key was revoked"}});
+  greetings_.erase(key);
+  nudged_at_.erase(key);
+  send(key, Channel::kCompute,
+       Refusal{RefusalReason::kInvitation, "this device's key was revoked"});
+}
+
+Status Membership::admit_device(const PeerKey& key, const std::string& name) {
+  if (Status added = allow_list_.add(key, name); !added) return added;
+  notices_.add(fmt::format("{} ({}) is admitted", name, key.brief()), LogLevel::kInfo,
+               {{"worker", key.brief()}, {"name", name}});
+  accept(key);
+  return {};
 }
 
 void Membership::update_residency(const PeerKey& from, const Residency& residency) {
@@ -305,6 +331,7 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
   }
   state_.apply(UnitsReady{from, residency.ready});
   on_units_lost(from, residency.lost);
+  release_drained();
 }
 
 void Membership::update_room(const PeerKey& from, uint64_t room_bytes) {
@@ -440,6 +467,33 @@ void Membership::lose(const std::vector<Loss>& losses) {
   announce_roster();
   shares_.workers_changed(clock_.now());
   rebalance();
+}
+
+void Membership::drain(const PeerKey& peer, const std::string& text) {
+  if (state_.worker(peer)->draining) return;
+  state_.apply(WorkerDraining{peer});
+  const size_t units = state_.worker(peer)->ready.size();
+  notices_.add(fmt::format("{} wants to leave{}{}; its {} units go to others first",
+                           state_.describe(peer), text.empty() ? "" : ": ", text, units),
+               LogLevel::kInfo, {{"worker", peer.brief()}, {"units", units}});
+  shares_.workers_changed(clock_.now());
+  rebalance();
+  release_drained();
+}
+
+void Membership::release_drained() {
+  std::vector<Loss> relieved;
+  for (const auto& [peer, record] : state_.workers()) {
+    if (record.draining && moves_.is_relieved(state_, peer)) {
+      relieved.push_back({peer, "it left, and others have its units"});
+    }
+  }
+  if (relieved.empty()) return;
+  lose(relieved);
+  // Behind it, since losing a peer drops what it was to be told.
+  for (const Loss& gone : relieved) {
+    send(gone.peer, Channel::kCompute, Goodbye{options_.epoch, "others have its units"});
+  }
 }
 
 // As it is when it is sent: several changes are one message.

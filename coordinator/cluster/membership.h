@@ -44,6 +44,7 @@ struct MembershipOptions {
   std::vector<KernelDigest> kernels{};
   std::string compute_endpoint{};  // what JoinAccept says
   std::string bulk_endpoint{};
+  SigningPublicKey signing_key{};  // of the manifest
   // Units are placed once so many workers are there: the same workers then hold the same units in
   // every run, in whatever order they came, and find them in their stores.
   uint32_t founding_workers = 0;
@@ -90,6 +91,17 @@ class Membership {
   size_t release_quarantined();
   // Sends a beat at once: the transport says if the peer has vanished.
   void probe(const PeerKey& peer);
+  // Puts a device that people have admitted on the allow list, and tells it where to connect. Fails
+  // if the list cannot be saved.
+  Status admit_device(const PeerKey& key, const std::string& name);
+  // Tells a device that is on the list already where to connect.
+  void accept(const PeerKey& key);
+  // The device's key is to be taken off the allow list: it is told so, and is no member any more.
+  void revoke(const PeerKey& key);
+  // An answer to a stranger.
+  void answer_stranger(const PeerKey& key, Message message) {
+    send(key, Channel::kJoin, std::move(message));
+  }
   // Refuses a message that this peer must not send.
   void refuse(const PeerKey& peer, Channel channel, RefusalReason reason, std::string message);
   // Hand in what has arrived before calling this: silence is judged here.
@@ -142,6 +154,9 @@ class Membership {
   void answer_heartbeat(const PeerKey& from, const Heartbeat& heartbeat);
   void nudge(const PeerKey& peer);
   void lose(const std::vector<Loss>& losses);
+  void drain(const PeerKey& peer, const std::string& text);
+  // Lets workers go whose units others hold by now.
+  void release_drained();
   // Units go where place_units() says; workers whose units change get an Assignment, and so does
   // `greeted` in any case.
   void rebalance(const PeerKey* greeted = nullptr);

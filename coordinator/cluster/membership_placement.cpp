@@ -54,8 +54,10 @@ std::vector<PlacementWorker> Membership::placement_workers() const {
     if (record.quarantine) continue;
     PlacementWorker worker;
     worker.key = peer;
-    worker.disk_bytes = std::min(record.disk_bytes, record.room_bytes);
-    worker.weight = record.health.share == 0 ? 0 : shares_.weight(peer);
+    // Who is about to leave keeps what it holds until the next holders have it, and gets no more.
+    worker.disk_bytes = record.draining ? 0 : std::min(record.disk_bytes, record.room_bytes);
+    bool gets_none = record.draining || record.health.share == 0;
+    worker.weight = gets_none ? 0 : shares_.weight(peer);
     // A worker whose store is full keeps the units that are ready there; those that it was only
     // assigned may go elsewhere.
     bool full = record.room_bytes < record.disk_bytes;

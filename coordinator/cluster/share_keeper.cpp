@@ -54,7 +54,7 @@ DeviceFacts facts_of(const PeerKey& key, const WorkerRecord& worker, const PoolL
   DeviceFacts facts = worker.facts;
   facts.ram_bytes = worker.ram_bytes;
   facts.disk_bytes = std::min(worker.disk_bytes, worker.room_bytes);
-  facts.health = worker.health.share / 100.0;
+  facts.health = worker.draining ? 0 : worker.health.share / 100.0;
   if (learned == nullptr) return facts;
   ObservedSpeeds::Seen seen = learned->speeds.of(key);
   facts.round_trip = seen.round_trip;

@@ -89,6 +89,13 @@ UnitSets UnitMoves::take_finished(const ClusterState& state) {
   return finished;
 }
 
+bool UnitMoves::is_relieved(const ClusterState& state, const PeerKey& worker) const {
+  auto leaving = leaving_.find(worker);
+  return leaving == leaving_.end() ||
+         std::all_of(leaving->second.begin(), leaving->second.end(),
+                     [&](UnitId unit) { return is_ready(state, unit); });
+}
+
 std::set<UnitId> UnitMoves::lost(const PeerKey& worker, const std::vector<UnitId>& units) {
   std::set<UnitId> only_kept;
   auto leaving = leaving_.find(worker);

@@ -31,6 +31,8 @@ class UnitMoves {
   bool moving() const { return !leaving_.empty(); }
   // What those need not keep any longer, by holder; from now on they are not asked to.
   UnitSets take_finished(const ClusterState& state);
+  // Whether this worker has nothing that others still wait for.
+  bool is_relieved(const ClusterState& state, const PeerKey& worker) const;
   // The worker has lost these. Returns those that it only kept: it is not to fetch them again.
   std::set<UnitId> lost(const PeerKey& worker, const std::vector<UnitId>& units);
   void forget(const PeerKey& worker);

@@ -27,8 +27,12 @@ CoordinatorCore::CoordinatorCore(const CoordinatorCoreOptions& options,
                   clock),
       delivery_(signed_manifest, manifest, cutter, clock, options.serve_rate),
       dispatcher_(options.membership.epoch, options.membership.slices, manifest,
-                  membership_.state(), clock, options.dispatch) {
+                  membership_.state(), clock, options.dispatch),
+      allow_list_(allow_list) {
   dispatcher_.learn_into(&learned_);
+  if (options.entropy != nullptr) {
+    pairing_.emplace(options.key, options.name, *options.entropy, clock);
+  }
 }
 
 void CoordinatorCore::on_frames(const Envelope& envelope) {
@@ -41,12 +45,14 @@ void CoordinatorCore::on_frames(const Envelope& envelope) {
                  {{"peer", envelope.peer.brief()}, {"reason", message.error().message}});
     return;
   }
-  route(envelope.peer, envelope.channel, *message, envelope.frames.tensor);
+  route(envelope, *message);
   settle();
 }
 
-void CoordinatorCore::route(const PeerKey& from, Channel channel, const Message& message,
-                            ByteSpan tensor) {
+void CoordinatorCore::route(const Envelope& envelope, const Message& message) {
+  const PeerKey& from = envelope.peer;
+  const Channel channel = envelope.channel;
+  const ByteSpan tensor = envelope.frames.tensor;
   // Of what a coordinator receives only a Partial has tensor data. Megabytes behind another message
   // come from no honest peer.
   bool has_tensor = std::holds_alternative<Partial>(message);
@@ -66,15 +72,64 @@ void CoordinatorCore::route(const PeerKey& from, Channel channel, const Message&
       }
       return;
     case Channel::kJoin:
-      if (std::holds_alternative<JoinRequest>(message)) {
-        membership_.on_message(from, channel, message);
-      } else {
-        refuse(from, channel, message);
-      }
+      on_join(envelope, message);
       return;
     case Channel::kServe:  // workers among themselves
       return;
   }
+}
+
+void CoordinatorCore::on_join(const Envelope& envelope, const Message& message) {
+  const bool pairing =
+      std::holds_alternative<PairRequest>(message) || std::holds_alternative<PairReveal>(message);
+  if (std::holds_alternative<JoinRequest>(message)) {
+    membership_.on_message(envelope.peer, envelope.channel, message);
+  } else if (pairing) {
+    on_pairing(envelope, message);
+  } else {
+    refuse(envelope.peer, envelope.channel, message);
+  }
+}
+
+// Not by Membership::refuse(): each of its refusals is a line in the log, and strangers can cause
+// as many as they like.
+void CoordinatorCore::on_pairing(const Envelope& envelope, const Message& message) {
+  const PeerKey& from = envelope.peer;
+  if (allow_list_.contains(from)) {  // our word that it was admitted may have been lost
+    membership_.accept(from);
+    return;
+  }
+  std::optional<Message> answer =
+      Refusal{RefusalReason::kInvitation, "this coordinator takes no device without an invitation"};
+  if (pairing_) {
+    const auto* request = std::get_if<PairRequest>(&message);
+    answer = request != nullptr ? pairing_->on_request(from, envelope.origin, *request)
+                                : pairing_->on_reveal(from, std::get<PairReveal>(message));
+  }
+  if (answer) membership_.answer_stranger(from, std::move(*answer));
+  if (!pairing_) return;
+  for (const WaitingDevice& device : pairing_->take_news()) {
+    notices_.add(fmt::format("{} ({}) asks to be admitted. If it shows the code {}, type: admit {}",
+                             device.name, device.key.brief(), device.code, device.code),
+                 LogLevel::kInfo,
+                 {{"worker", device.key.brief()}, {"name", device.name}, {"code", device.code}});
+  }
+}
+
+std::vector<WaitingDevice> CoordinatorCore::waiting_devices() const {
+  return pairing_ ? pairing_->waiting() : std::vector<WaitingDevice>();
+}
+
+Result<WaitingDevice> CoordinatorCore::admit_waiting(const std::string& code) {
+  std::optional<WaitingDevice> device = pairing_ ? pairing_->find(code) : std::nullopt;
+  if (!device) {
+    return Error{ErrorCode::kNotFound, fmt::format("no device that waits shows the code {}", code)};
+  }
+  if (Status admitted = membership_.admit_device(device->key, device->name); !admitted) {
+    return admitted.error();
+  }
+  pairing_->forget(device->key);
+  return std::move(*device);
 }
 
 void CoordinatorCore::on_compute(const PeerKey& from, const Message& message, ByteSpan tensor) {
@@ -120,6 +175,11 @@ std::optional<uint64_t> CoordinatorCore::check_done(uint64_t check, bool compute
   return hopeless;
 }
 
+void CoordinatorCore::revoke(const PeerKey& key) {
+  membership_.revoke(key);
+  settle();
+}
+
 void CoordinatorCore::on_unreachable(const PeerKey& peer, const std::string& reason) {
   membership_.on_unreachable(peer, reason);
   delivery_.forget(peer);
@@ -131,6 +191,7 @@ void CoordinatorCore::on_tick() {
   // the same tick.
   membership_.on_tick();
   settle();
+  if (pairing_) pairing_->on_tick();
   dispatcher_.on_tick();
   TimePoint now = clock_.now();
   for (const PeerKey& worker : dispatcher_.waiting_for()) {
@@ -147,6 +208,7 @@ TimePoint CoordinatorCore::next_probe(const PeerKey& worker) const {
 
 TimePoint CoordinatorCore::next_tick() const {
   TimePoint next = membership_.next_tick();
+  if (pairing_) next = std::min(next, pairing_->next_tick());
   if (auto due = dispatcher_.next_due()) next = std::min(next, *due);
   dispatcher_.visit_owed([&](const PeerKey& worker, TimePoint waiting) {
     next = std::min(next, std::max(waiting, next_probe(worker)));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "coordinator/cluster/membership.h"
+#include "coordinator/cluster/pairing_desk.h"
 #include "coordinator/delivery/delivery.h"
 #include "coordinator/dispatch/dispatcher.h"
 
@@ -19,6 +20,10 @@ inline constexpr Duration kProbeInterval = std::chrono::milliseconds(50);
 
 struct CoordinatorCoreOptions {
   MembershipOptions membership;
+  // Of this coordinator, for devices that join without an invitation.
+  PeerKey key{};
+  std::string name{};
+  Entropy* entropy = nullptr;               // must outlive the core; null: such devices are refused
   uint64_t serve_rate = kDefaultServeRate;  // bytes per second of delivered grains
   DispatchOptions dispatch;
 };
@@ -72,11 +77,20 @@ class CoordinatorCore {
   Liveness liveness(const PeerKey& peer) const { return membership_.liveness(peer); }
   uint64_t bytes_delivered() const { return delivery_.bytes_delivered(); }
   const IntakeStatistics& intake() const { return intake_; }
+
+  // Devices that wait to be admitted, and the admission of the one that shows this code; kNotFound
+  // if none does.
+  std::vector<WaitingDevice> waiting_devices() const;
+  Result<WaitingDevice> admit_waiting(const std::string& code);
+  // Before a key is taken off the allow list.
+  void revoke(const PeerKey& key);
   std::vector<LogEvent> take_notices();
 
  private:
-  void route(const PeerKey& from, Channel channel, const Message& message, ByteSpan tensor);
+  void route(const Envelope& envelope, const Message& message);
   void on_compute(const PeerKey& from, const Message& message, ByteSpan tensor);
+  void on_join(const Envelope& envelope, const Message& message);
+  void on_pairing(const Envelope& envelope, const Message& message);
   void refuse(const PeerKey& from, Channel channel, const Message& message);
   // Carries what one part has learnt to the others.
   void settle();
@@ -87,6 +101,8 @@ class CoordinatorCore {
   Membership membership_;
   Delivery delivery_;
   Dispatcher dispatcher_;
+  const AllowList& allow_list_;
+  std::optional<PairingDesk> pairing_;
   std::map<PeerKey, TimePoint> probed_at_;
   IntakeStatistics intake_;
   Notices notices_{"pool"};

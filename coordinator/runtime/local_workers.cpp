@@ -104,7 +104,7 @@ std::vector<std::string> LocalWorkers::command_for(const std::string& store) con
     command.push_back(std::move(word));
   }
   // --no-config: its defaults are for devices that join by themselves. --ignore-health: the user of
-  // this device waits for an answer.
+  // this device waits for an answer. --leave-timeout: their coordinator ends first.
   command.insert(command.end(),
                  {options_.program, "--no-config", "join", "--quiet", "--no-remember",
                   "--ignore-health", "--store", store, "--ram", std::to_string(options_.ram_bytes),

@@ -4,6 +4,8 @@
 #include "coordinator/runtime/pool.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <set>
 
 #include <fmt/format.h>
@@ -12,6 +14,7 @@
 #include "engine/base/format_bytes.h"
 #include "engine/base/limits.h"
 #include "engine/experts/manifest_builder.h"
+#include "protocol/udp_socket.h"
 
 namespace potluck {
 namespace {
@@ -26,6 +29,24 @@ constexpr Duration kGathering = std::chrono::seconds(1);
 constexpr Duration kStrangerLook = std::chrono::milliseconds(50);
 // How often it is said that some were turned away.
 constexpr Duration kStrangerInterval = std::chrono::seconds(10);
+
+uint16_t port_of(const std::string& endpoint) {
+  return static_cast<uint16_t>(
+      std::strtoul(endpoint.c_str() + endpoint.rfind(':') + 1, nullptr, 10));
+}
+
+// The one interface by which the pool is reached; empty if it is by all of them.
+std::string listening_interface(const ListenPlace& place) {
+  if (place.all_interfaces) return {};
+  for (const LocalAddress& address : local_addresses()) {
+    if (endpoint_host(address.address) == place.bind_host) return address.interface;
+  }
+  return place.loopback_only ? "lo" : "";
+}
+
+std::string with_host(const std::string& endpoint, const std::string& host) {
+  return fmt::format("tcp://{}{}", host, endpoint.substr(endpoint.rfind(':')));
+}
 
 }  // namespace
 
@@ -53,6 +74,7 @@ Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model
   if (Status status = pool->make_manifest(progress); !status) return status.error();
   if (Status status = pool->open_sockets(); !status) return status.error();
   pool->make_core(kernels);
+  pool->open_beacon();
   if (Status status = pool->start_local_workers(); !status) return status.error();
   pool->keeper_ = std::make_unique<LoopKeeper>(*pool->loop_, clock);
   return pool;
@@ -121,6 +143,7 @@ void Pool::make_core(const KernelTable& kernels) {
   core.membership.kernels = kernel_self_test(kernels);
   core.membership.compute_endpoint = transport_->compute_endpoint();
   core.membership.bulk_endpoint = transport_->bulk_endpoint();
+  core.membership.signing_key = keys_.signing.public_key();
   core.membership.founding_workers = options_.local_workers;
   // After a restart all members are back within a second. Placed together, they get the units that
   // they hold already; one by one, the first would get all and the others what is left.
@@ -132,6 +155,9 @@ void Pool::make_core(const KernelTable& kernels) {
   core.membership.quarantine = &quarantine_;
   core.serve_rate = options_.serve_rate;
   core.dispatch = {options_.verify, entropy_.next64()};
+  core.key = keys_.curve.public_key;
+  core.name = options_.name;
+  if (options_.beacon) core.entropy = &entropy_;
   core_ = std::make_unique<CoordinatorCore>(core, signed_manifest_, *manifest_, model_.cutter(),
                                             allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
@@ -140,9 +166,7 @@ void Pool::make_core(const KernelTable& kernels) {
     tell_own_experts();
     look_after_strangers();
   };
-  observer.accepting = [this](const PeerKey& peer, JoinAccept* accept) {
-    fit_to_network(peer, accept);
-  };
+  observer.accepting = [this](const PeerKey& peer, JoinAccept* accept) { tell_ways(peer, accept); };
   loop_ = std::make_unique<CoordinatorLoop>(*core_, *transport_, clock_, std::move(observer));
   last_resort_ = std::make_unique<GgufSource>(model_.cutter(), options_.last_resort_bytes);
   compute_ = std::make_unique<ExpertCompute>(kernels, threads_);
@@ -193,30 +217,130 @@ Pool::~Pool() {
 Invitation Pool::invite() {
   Invitation blank;
   blank.coordinator = keys_.curve.public_key;
-  blank.signing_key = keys_.signing.public_key();
-  blank.join_endpoint = transport_->join_endpoint();
+  for (PoolPlace& place : places()) blank.endpoints.push_back(std::move(place.join));
   auto lock = loop_->lock();
   // At once, although the loop opens the door too: the worker may knock before its next look.
   transport_->open_join(true);
   return invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
 }
 
+// Asked for anew each time: a machine that listens on all interfaces gets other addresses.
+std::vector<PoolPlace> Pool::places() const {
+  const std::array endpoints = {transport_->join_endpoint(), transport_->compute_endpoint(),
+                                transport_->bulk_endpoint()};
+  std::vector<PoolPlace> places;
+  auto add = [&](const std::string& host, uint32_t port) {
+    if (places.size() == Invitation::kMostEndpoints) return;
+    std::array<std::string, 3> ways;
+    for (size_t i = 0; i < ways.size(); ++i) {
+      // Outside a NAT the three ports stand side by side.
+      ways[i] =
+          port == 0 ? with_host(endpoints[i], host) : fmt::format("tcp://{}:{}", host, port + i);
+    }
+    places.push_back({ways[0], ways[1], ways[2]});
+  };
+  for (const AdvertisedHost& advertised : options_.advertised) {
+    add(advertised.host, advertised.port);
+  }
+  ListenPlace now = options_.listen;
+  if (now.all_interfaces) {
+    auto found = find_listen_place(now.bind_host == "0.0.0.0" ? "0.0.0.0" : "*", this_machine());
+    if (found) now = std::move(*found);
+  }
+  for (const std::string& host : now.reachable) add(host, 0);
+  return places;
+}
+
 // Behind several interfaces, a worker is told of the one by which it came.
-void Pool::fit_to_network(const PeerKey& peer, JoinAccept* accept) const {
+void Pool::tell_ways(const PeerKey& peer, JoinAccept* accept) const {
+  accept->places = places();
   if (!options_.listen.all_interfaces) return;
   std::string host = transport_->reached_host(peer);
   for (std::string* endpoint : {&accept->compute_endpoint, &accept->bulk_endpoint}) {
-    *endpoint = fmt::format("tcp://{}{}", host, endpoint->substr(endpoint->rfind(':')));
+    *endpoint = with_host(*endpoint, host);
   }
 }
 
-// The join channel is open while an invitation is. Connections that were turned away are reported
-// now and then: each could be a line of the log otherwise, at a stranger's will.
+// A pool without a beacon does all the same; its devices come by invitation.
+void Pool::open_beacon() {
+  if (!options_.beacon) return;
+  const bool loopback = options_.listen.loopback_only;
+  auto socket = UdpSocket::listen({options_.beacon_port, loopback});
+  if (!socket) {
+    log({LogLevel::kWarning, "pool",
+         fmt::format("workers do not find this coordinator by themselves: {}",
+                     socket.error().message)});
+    return;
+  }
+  beacon_socket_ = std::move(*socket);
+  BeaconAnswer answer;
+  answer.coordinator = keys_.curve.public_key;
+  answer.join_port = port_of(transport_->join_endpoint());
+  answer.name = options_.name;
+  beacon_.emplace(answer, listening_interface(options_.listen), clock_);
+}
+
+// So many at a look: a flood of questions leaves the rest of the turn alone.
+void Pool::answer_beacon() {
+  constexpr int kDatagramsPerLook = 16;
+  for (int i = 0; beacon_ && i < kDatagramsPerLook; ++i) {
+    auto datagram = beacon_socket_->receive(Duration::zero());
+    if (!datagram) return;
+    // An answer that is lost is asked for again.
+    if (auto answer = beacon_->on_datagram(*datagram)) {
+      (void)beacon_socket_->send(datagram->from, *answer);
+    }
+  }
+}
+
+std::vector<WaitingDevice> Pool::waiting_devices() {
+  auto lock = loop_->lock();
+  return core_->waiting_devices();
+}
+
+Result<WaitingDevice> Pool::admit(const std::string& code) {
+  auto lock = loop_->lock();
+  auto admitted = core_->admit_waiting(code);
+  loop_->send();
+  return admitted;
+}
+
+std::vector<PoolDevice> Pool::devices() {
+  auto lock = loop_->lock();
+  std::vector<PoolDevice> devices = list_devices(allow_list_);
+  for (PoolDevice& device : devices) {
+    const WorkerRecord* worker = cluster().worker(device.key);
+    device.member = worker != nullptr;
+    if (worker != nullptr) device.worker_name = worker->name;
+  }
+  return devices;
+}
+
+Result<PoolDevice> Pool::rename_device(const std::string& device, const std::string& name) {
+  auto lock = loop_->lock();
+  return potluck::rename_device(allow_list_, device, name);
+}
+
+// First told, then struck off: nothing is sent to a key that is not on the list.
+Result<PoolDevice> Pool::revoke_device(const std::string& device) {
+  auto lock = loop_->lock();
+  auto found = find_device(allow_list_, device);
+  if (!found) return found.error();
+  core_->revoke(found->key);
+  loop_->send();
+  if (Status removed = allow_list_.remove(found->key); !removed) return removed.error();
+  return std::move(*found);
+}
+
+// The join channel is open while an invitation is, or devices may ask to be admitted. Connections
+// that were turned away are reported now and then: each could be a line of the log otherwise, at a
+// stranger's will.
 void Pool::look_after_strangers() {
   const TimePoint now = clock_.now();
   if (now < strangers_seen_at_ + kStrangerLook) return;  // there are several turns to a layer
   strangers_seen_at_ = now;
-  transport_->open_join(invitations_.open_count(clock_.unix_seconds()) > 0);
+  transport_->open_join(options_.beacon || invitations_.open_count(clock_.unix_seconds()) > 0);
+  answer_beacon();
   log_counts();
   uint64_t now_away = transport_->turned_away() + transport_->refused_handshakes();
   if (now_away == strangers_told_ || now - strangers_told_at_ < kStrangerInterval) return;

@@ -8,6 +8,8 @@
 #include <memory>
 #include <string>
 
+#include "coordinator/cluster/beacon_answerer.h"
+#include "coordinator/cluster/device_list.h"
 #include "coordinator/dispatch/remote_executor.h"
 #include "coordinator/runtime/local_workers.h"
 #include "coordinator/runtime/loop_keeper.h"
@@ -26,6 +28,12 @@ struct PoolOptions {
   LocalWorkersOptions local;
   ListenPlace listen{"127.0.0.1", {"127.0.0.1"}, false, true};
   uint16_t port = 0;
+  std::string name;  // what people call this coordinator
+  // Answer workers that ask on this machine's networks who is there, and let them wait to be
+  // admitted. On loopback alone if the pool listens there alone.
+  bool beacon = false;
+  uint16_t beacon_port = kBeaconPort;
+  std::vector<AdvertisedHost> advertised{};  // further ways to it, tried before those above
   // Where keys, the allow list and the epoch are kept; empty: fresh keys, discarded at
   // the end.
   std::string state_directory;
@@ -64,13 +72,28 @@ class Pool {
   Status wait_until_ready(uint32_t workers, const Progress& progress);
   bool ready(uint32_t workers);
 
+  // Whether devices may ask to be admitted.
+  bool takes_strangers() const { return options_.beacon; }
+  // Devices that wait to be admitted, and the admission of the one that shows this code.
+  std::vector<WaitingDevice> waiting_devices();
+  Result<WaitingDevice> admit(const std::string& code);
+
+  // The devices that may connect. They are named by the beginning of their key, or by their name if
+  // no other has it.
+  std::vector<PoolDevice> devices();
+  Result<PoolDevice> rename_device(const std::string& device, const std::string& name);
+  // It is no member any more, and its connections are refused. On the list it is gone even if that
+  // cannot be saved; the error says so.
+  Result<PoolDevice> revoke_device(const std::string& device);
+
   // A fresh invitation that works once within a day. Strangers may knock while one is open.
   Invitation invite();
 
   ExpertExecutor& executor() { return *executor_; }
   const LayerTimes& layer_times() const { return executor_->times(); }
   LocalWorkers& local_workers() { return *local_; }
-  std::string join_endpoint() const { return transport_->join_endpoint(); }
+  // All ways to this coordinator, the most likely first.
+  std::vector<PoolPlace> places() const;
   const PeerKey& key() const { return keys_.curve.public_key; }
 
   // For a trace: the accepted answers of workers since the last call.
@@ -105,10 +128,12 @@ class Pool {
   Status open_sockets();
   void make_core(const KernelTable& kernels);
   Status start_local_workers();
-  void fit_to_network(const PeerKey& peer, JoinAccept* accept) const;
+  void tell_ways(const PeerKey& peer, JoinAccept* accept) const;
+  void open_beacon();
   std::optional<DeviceFacts> own_facts(const KernelTable& kernels);
   void tell_own_experts();
   void look_after_strangers();
+  void answer_beacon();
   void log_counts();
   void log(const LogEvent& event) const { log_to(options_.log, event); }
   Status describe_stall(uint32_t workers);
@@ -133,6 +158,8 @@ class Pool {
   std::unique_ptr<Manifest> manifest_;
   SignedManifest signed_manifest_;
   std::unique_ptr<ZmqServerTransport> transport_;
+  std::unique_ptr<DatagramSocket> beacon_socket_;  // or null
+  std::optional<BeaconAnswerer> beacon_;
   std::unique_ptr<CoordinatorCore> core_;
   std::unique_ptr<CoordinatorLoop> loop_;
   std::unique_ptr<GgufSource> last_resort_;

@@ -37,6 +37,11 @@ struct Header {
     sourceReport  @15 :SourceReport;
     healthReport  @16 :HealthReport;
     deviceSpeed   @17 :DeviceSpeed;
+    # Join channel again: a device without an invitation.
+    pairRequest   @18 :PairRequest;
+    pairChallenge @19 :PairChallenge;
+    pairReveal    @20 :PairReveal;
+    pairPending   @21 :PairPending;
   }
 }
 
@@ -166,8 +171,9 @@ struct Heartbeat {
 }
 
 struct Goodbye {
-  epoch @0 :UInt64;
-  text  @1 :Text;  # for people
+  epoch    @0 :UInt64;
+  text     @1 :Text;  # for people
+  handOver @2 :Bool;  # from a worker: it stays until others have its units, or its patience ends
 }
 
 # A request asks for one part: bytes [offset, offset + length) of the whole, cut off at its end. It is
@@ -203,8 +209,35 @@ struct JoinRequest {
 }
 
 struct JoinAccept {
-  computeEndpoint @0 :Text;  # "tcp://HOST:PORT"
+  computeEndpoint @0 :Text;  # "tcp://HOST:PORT", by the network that the worker came by
   bulkEndpoint    @1 :Text;
+  signingKey      @2 :Data;  # 32 bytes (Ed25519): signs manifests; or empty
+  places          @3 :List(PoolPlace);  # all ways to this coordinator, the most likely first
+}
+
+struct PairRequest {
+  commitment @0 :Data;  # 32 bytes: SHA-256 of a text, both keys and the nonce (docs/PROTOCOL.md)
+  name       @1 :Text;  # of the device, for people
+}
+
+struct PairChallenge {
+  nonce @0 :Data;  # 32 bytes, the coordinator's
+  name  @1 :Text;  # of the coordinator, for people
+}
+
+struct PairReveal {
+  nonce @0 :Data;  # 32 bytes, the device's: what it committed itself to
+}
+
+struct PairPending {
+  secondsLeft @0 :UInt32;  # until the coordinator forgets the device
+}
+
+# The three channels by one address: "tcp://HOST:PORT" each.
+struct PoolPlace {
+  join    @0 :Text;
+  compute @1 :Text;
+  bulk    @2 :Text;
 }
 
 # The other workers of the pool: who may fetch grains here, and where to fetch them. All of them; the

@@ -33,6 +33,28 @@ class Addresses(PoolTest):
         status = wait_for(self.units_ready, "all units")
         self.assertTrue(status["running"])
 
+    def test_an_invitation_names_all_addresses_and_those_outside(self):
+        port = free_port()
+        _, out, err = self.serve_at("--listen", f"127.0.0.1:{port}", "--advertise", "pool.invalid",
+                                    "--advertise", f"[::1]:{port + 10}")
+        err.wait_for(rf"listens on tcp://pool.invalid:{port} \(also at tcp://\[::1\]:{port + 10}, "
+                     rf"tcp://127.0.0.1:{port}\)")
+        # The first two lead nowhere: the third is found, and kept as the first to be tried.
+        worker, _ = self.join(self.next_token(out), "a", "--ram", "64MiB")
+        wait_for(self.units_ready, "all units")
+        known = next((self.home / "a" / "pools").iterdir())
+        wait_for(lambda: re.search(rf"\Apotluck-pool 2\nsigning-key \w+\nplace \S+:{port} "
+                                   rf"tcp://127.0.0.1:{port + 1} ", known.read_text()),
+                 "the place that works")
+        worker.terminate()
+        worker.wait(30)
+        self.join(None, "a", "--ram", "64MiB")
+        wait_for(self.units_ready, "all units again")
+        for wrong in ["", "a:b", "a:0", "*", "a b"]:
+            done = self.potluck("serve", TALETELLER, "--advertise", wrong)
+            self.assertIn("--advertise", done.stderr)
+            self.assertNotEqual(done.returncode, 0)
+
     def test_a_taken_port_behind_the_chosen_one_is_told(self):
         port = free_port()
         with socket.socket() as other:
@@ -55,7 +77,7 @@ class Addresses(PoolTest):
     def test_pasted_invitations(self):
         _, out, _ = self.serve()
         token = self.next_token(out)
-        pasted = f"  potluck join {token[:70]}\n{token[70:]} \n"
+        pasted = f"  potluck join {token[:50]}\n{token[50:]} \n"
         self.join(pasted, "a", "--ram", "64MiB")
         wait_for(self.units_ready, "all units")
         second = self.next_token(out, known=[token])

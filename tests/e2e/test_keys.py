@@ -52,7 +52,7 @@ class Keys(PotluckTest):
     def test_wrong_use(self):
         self.add("ann")
         for arguments, said in ((("add",), "expected a name"), (("remove",), "expected a name"),
-                                (("list", "ann"), "'ann'"), (("rename", "ann"), "list, add, remove"),
+                                (("list", "ann"), "'ann'"), (("renew", "ann"), "list, add, remove"),
                                 (("add", "ann"), "already"), (("add", ""), "expected a name"),
                                 (("add", "n" * 65), "64 bytes"), (("add", "a\nb"), "control"),
                                 (("add", " ann"), "blank"), (("add", b"\xff"), "UTF-8")):

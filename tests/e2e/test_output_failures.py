@@ -29,11 +29,12 @@ class OutputFailures(PotluckTest):
         folder = self.home / "coordinator"
         folder.mkdir(exist_ok=True)
         (folder / "status.json").write_text('{"process": 1, "model": "m"}')
+        (folder / "members").write_text("0" * 40 + " phone\n")
         small = FIXTURE / "model.gguf"
         nodes = self.home / "nodes.toml"
         nodes.write_text("[laptop]\n")
         reports = [["show", TALETELLER], ["plan", small, "--nodes", nodes], ["tokenize", TALETELLER, "--text", "The sea"], ["version"],
-                   ["status"], ["eval", small, "--tokens", tokens],
+                   ["status"], ["keys", "devices"], ["eval", small, "--tokens", tokens],
                    ["bench", small, "--prompt", "2", "--generate", "2"], RUN]
         return reports + [[*command, "--json"] for command in reports] + [["--help"],
                                                                           ["run", "--help"]]

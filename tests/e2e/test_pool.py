@@ -49,7 +49,7 @@ class Pool(PoolTest):
         token = self.next_token(out)
         prefix, payload = token.split(".", 1)
         raw = bytearray(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        raw[70] ^= 1  # a byte of the secret
+        raw[35] ^= 1  # a byte of the seed
         broken = prefix + "." + base64.urlsafe_b64encode(bytes(raw)).decode().rstrip("=")
         done = self.potluck("join", broken, "--store", self.home / "c")
         self.assertNotEqual(done.returncode, 0)

@@ -27,8 +27,8 @@ def raise_own_limit():
 
 
 class Strangers(PoolTest):
-    def start_pool(self):
-        server, out, err = self.serve()
+    def start_pool(self, *arguments):
+        server, out, err = self.serve(*arguments)
         token = self.next_token(out)
         base = int(err.wait_for(r"tcp://127\.0\.0\.1:(\d+)").group(1))
         with open(f"/proc/{server.pid}/net/tcp") as table:
@@ -90,7 +90,7 @@ class Strangers(PoolTest):
         err.wait_for(r"turned \d+ connections? of strangers away")
 
     def test_the_door_is_closed_when_the_last_invitation_is_used(self):
-        server, out, err, token, ports = self.start_pool()
+        server, out, err, token, ports = self.start_pool("--no-beacon")
         self.join(token, "a", "--ram", "64MiB")
         err.wait_for("no invitation is open any more")
         stranger, stranger_err = self.join(token, "b")

@@ -40,7 +40,7 @@ std::vector<ByteVector> seeds() {
   activations[3] = std::byte{0};
   list.push_back(chosen(3, activations));
   Invitation invitation;
-  invitation.join_endpoint = "tcp://kitchen.lan:7100";
+  invitation.endpoints = {"tcp://kitchen.lan:7100"};
   list.push_back(chosen(4, as_bytes(invitation.token())));
   return list;
 }

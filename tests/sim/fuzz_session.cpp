@@ -178,18 +178,23 @@ void FuzzSession::add_puppet(PuppetOptions options) {
   pool_.add_actor(std::move(puppet));
 }
 
-// The coordinator of another pool, and a worker that belongs to it, too; again and again. With an
-// invitation, or as one that the worker knows from before.
+// The coordinator of another pool, and a worker that belongs to it, too; again and again. Found on
+// the network, with an invitation, or as one that the worker knows from before.
 void FuzzSession::add_coordinator() {
   size_t worker = pick(honest_);
   PoolAddress address;
   address.coordinator = next_key();
   address.signing_key = world_.signing.public_key();
-  if (pick(2) == 0) {
+  const uint64_t way = pick(3);
+  if (way == 1) {
+    PairingOffer& offer = address.pairing.emplace();
+    offer.own_key = pool_.worker(worker).key();
+    offer.endpoints = {"tcp://127.0.0.1:7201", "tcp://127.0.0.1:7204"};
+  } else if (way == 2) {
     address.invitation.emplace();
     address.invitation->coordinator = address.coordinator;
     address.invitation->signing_key = address.signing_key;
-    address.invitation->join_endpoint = "tcp://127.0.0.1:7201";
+    address.invitation->endpoints = {"tcp://127.0.0.1:7201"};
   }
   address.compute_endpoint = "tcp://127.0.0.1:7202";
   address.bulk_endpoint = "tcp://127.0.0.1:7203";

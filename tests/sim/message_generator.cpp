@@ -436,6 +436,10 @@ std::optional<Said> MessageGenerator::answer_to(const Frames& frames) {
     return Said{Heartbeat{epoch(), beat->sequence, false}, {}};
   }
   if (std::holds_alternative<JoinRequest>(*asked)) return make(kind_of<JoinAccept>());
+  if (std::holds_alternative<PairRequest>(*asked)) return make(kind_of<PairChallenge>());
+  if (std::holds_alternative<PairReveal>(*asked)) {
+    return make(one_in(3) ? kind_of<JoinAccept>() : kind_of<PairPending>());
+  }
   return std::nullopt;
 }
 
@@ -447,6 +451,21 @@ Message MessageGenerator::join_request() {
   JoinRequest request{secrets_[pick(secrets_.size())], text()};
   if (wrong()) request.secret[pick(request.secret.size())] ^= 1;
   return request;
+}
+
+Message MessageGenerator::join_accept() {
+  PoolPlace place{"tcp://127.0.0.1:7001", "tcp://127.0.0.1:7002", "tcp://127.0.0.1:7003"};
+  JoinAccept accept{place.compute, place.bulk, {}, {}};
+  if (wrong()) accept.signing_key.fill(1);
+  for (uint64_t i = pick(3); i > 0; --i) accept.places.push_back(place);
+  return accept;
+}
+
+// The same always, so that what was committed to fits.
+PairNonce MessageGenerator::pair_nonce() {
+  PairNonce nonce{};
+  if (wrong()) nonce[pick(nonce.size())] = 1;
+  return nonce;
 }
 
 Said MessageGenerator::fetch_grain() {
@@ -476,7 +495,7 @@ Said MessageGenerator::make(size_t kind) {
     case kind_of<Heartbeat>():
       return {Heartbeat{epoch(), near(last_beat_), one_in(2)}, {}};
     case kind_of<Goodbye>():
-      return {Goodbye{epoch(), text()}, {}};
+      return {Goodbye{epoch(), text(), one_in(2)}, {}};
     case kind_of<FetchManifest>():
       return {FetchManifest{wrong() ? digest() : offers_[0].name}, {}};
     case kind_of<FetchGrain>():
@@ -486,7 +505,15 @@ Said MessageGenerator::make(size_t kind) {
     case kind_of<JoinRequest>():
       return {join_request(), {}};
     case kind_of<JoinAccept>():
-      return {JoinAccept{"tcp://127.0.0.1:7002", "tcp://127.0.0.1:7003"}, {}};
+      return {join_accept(), {}};
+    case kind_of<PairRequest>():
+      return {PairRequest{pairing_commitment(pair_, pair_nonce()), text()}, {}};
+    case kind_of<PairChallenge>():
+      return {PairChallenge{pair_nonce(), text()}, {}};
+    case kind_of<PairReveal>():
+      return {PairReveal{pair_nonce()}, {}};
+    case kind_of<PairPending>():
+      return {PairPending{static_cast<uint32_t>(pick(400))}, {}};
     case kind_of<Roster>():
       return {roster(), {}};
     case kind_of<SourceReport>():

@@ -36,6 +36,8 @@ class MessageGenerator {
   void learn_key(const PeerKey& key) { keys_.push_back(key); }
   void learn_secret(const InvitationSecret& secret) { secrets_.push_back(secret); }
   void learn_self_test(std::vector<KernelDigest> kernels) { self_test_ = std::move(kernels); }
+  // Who the owner of this generator is, and at whose join channel it knocks.
+  void learn_pair(const PeerKey& own, const PeerKey& coordinator) { pair_ = {own, coordinator}; }
   // One field in so many is wrong, and one answer in so many is spoiled.
   void set_care(uint64_t care) { care_ = care; }
   // As a coordinator of its own: its epoch.
@@ -83,6 +85,8 @@ class MessageGenerator {
   Message health_report();
   Message device_speed();
   Message join_request();
+  Message join_accept();
+  PairNonce pair_nonce();
   Compute valid_compute(const ManifestLayer& of);
   void spoil(Compute* request, ByteVector* tensor);
   Said compute();
@@ -113,6 +117,7 @@ class MessageGenerator {
   std::vector<UnitId> assigned_;
   std::vector<PeerKey> keys_;
   std::vector<InvitationSecret> secrets_;
+  PairKeys pair_;
   struct Asked {
     Compute request;
     ByteVector tensor;

@@ -56,6 +56,12 @@ struct AtCoordinator {
   MessageOutcome operator()(const JoinRequest&) const {
     return taken_or_ignored(reply<JoinAccept>(turn));
   }
+  MessageOutcome operator()(const PairRequest&) const {
+    return taken_or_ignored(reply<PairChallenge>(turn));
+  }
+  MessageOutcome operator()(const PairReveal&) const {
+    return taken_or_ignored(reply<PairPending>(turn));
+  }
   MessageOutcome operator()(const Residency& said) const {
     bool changed = stays() && (before()->ready != after()->ready ||
                                before()->room_bytes != after()->room_bytes);
@@ -75,7 +81,8 @@ struct AtCoordinator {
     return unless_taken(beat != nullptr && beat->epoch == said.epoch, said.epoch);
   }
   MessageOutcome operator()(const Goodbye& said) const {
-    return unless_taken(before() && !after(), said.epoch);
+    const bool drains = stays() && !before()->draining && after()->draining;
+    return unless_taken((before() && !after()) || drains, said.epoch);
   }
   MessageOutcome operator()(const Partial&) const {
     const DispatchStatistics& was = turn.pool_before.statistics;
@@ -140,6 +147,13 @@ struct AtWorker {
   }
   MessageOutcome operator()(const JoinAccept&) const {
     return taken_or_ignored(was("joining") && is("greeting"));
+  }
+  MessageOutcome operator()(const PairChallenge&) const {
+    if (ended()) return MessageOutcome::kRefused;
+    return taken_or_ignored(reply<PairReveal>(turn));
+  }
+  MessageOutcome operator()(const PairPending&) const {
+    return taken_or_ignored(notices_contain(turn, "the code is"));
   }
   MessageOutcome operator()(const Roster&) const { return unless_taken(turn.admitted); }
   MessageOutcome operator()(const FetchGrain&) const { return of_fetch(turn); }

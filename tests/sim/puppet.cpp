@@ -30,6 +30,8 @@ constexpr size_t kCoordinatorSays[] = {
     kind_of<Welcome>(), kind_of<Assignment>(), kind_of<Assignment>(), kind_of<Compute>(),
     kind_of<Compute>(), kind_of<Compute>(),    kind_of<Heartbeat>(),  kind_of<Roster>()};
 constexpr size_t kAccepts[] = {kind_of<JoinAccept>()};
+constexpr size_t kKnocks[] = {kind_of<JoinRequest>(), kind_of<PairRequest>(),
+                              kind_of<PairReveal>()};
 
 }  // namespace
 
@@ -40,6 +42,7 @@ Puppet::Puppet(PuppetOptions options, MessageGenerator generator, const ManualCl
       clock_(clock),
       network_(network),
       next_act_(clock.now() + microseconds(generator_.pick(200'000))) {
+  generator_.learn_pair(options_.key, options_.coordinator);
   if (options_.role != PuppetRole::kParasite) network_.attach(options_.key);
 }
 
@@ -102,8 +105,8 @@ void Puppet::say() {
   } else if (options_.role == PuppetRole::kStranger) {
     bool usual = !flood_ && !generator_.one_in(3);
     size_t any_kind = flood_ ? *flood_ : generator_.pick(kMessageKinds);
-    send(options_.coordinator, Channel::kJoin,
-         generator_.make(usual ? kind_of<JoinRequest>() : any_kind));
+    size_t usual_kind = kKnocks[generator_.pick(std::size(kKnocks))];
+    send(options_.coordinator, Channel::kJoin, generator_.make(usual ? usual_kind : any_kind));
   } else if (!options_.workers.empty() && generator_.one_in(4)) {
     say_to_worker();
   } else {

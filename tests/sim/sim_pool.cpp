@@ -30,7 +30,8 @@ std::string moved(const std::string& endpoint, uint64_t moves) {
 }
 
 CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels,
-                                    uint64_t epoch, uint64_t moves, QuarantineList* quarantine) {
+                                    uint64_t epoch, uint64_t moves, QuarantineList* quarantine,
+                                    const DeviceKeys& keys, Entropy& entropy) {
   CoordinatorCoreOptions core;
   core.dispatch = {options.verify, options.seed};
   core.membership.quarantine = quarantine;
@@ -46,6 +47,10 @@ CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelT
   core.membership.kernels = kernel_self_test(kernels);
   core.membership.compute_endpoint = moved(kComputeEndpoint, moves);
   core.membership.bulk_endpoint = moved(kBulkEndpoint, moves);
+  core.membership.signing_key = keys.signing.public_key();
+  core.key = keys.curve.public_key;
+  core.name = "pool";
+  core.entropy = &entropy;
   return core;
 }
 
@@ -110,7 +115,8 @@ void SimPool::start_coordinator() {
   network_.listen_at(keys_.curve.public_key, {kJoinEndpoint, moved(kComputeEndpoint, moves_),
                                               moved(kBulkEndpoint, moves_)});
   core_ = std::make_unique<CoordinatorCore>(
-      core_options(options_, model_.kernels(), epoch_++, moves_, &quarantine_), signed_manifest_,
+      core_options(options_, model_.kernels(), epoch_++, moves_, &quarantine_, keys_, entropy_),
+      signed_manifest_,
       model_.manifest(), model_.model().cutter(), allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
   observer.notice = [this](const LogEvent& event) { note(event.message); };
@@ -141,7 +147,7 @@ Invitation SimPool::invite() {
   Invitation blank;
   blank.coordinator = keys_.curve.public_key;
   blank.signing_key = keys_.signing.public_key();
-  blank.join_endpoint = kJoinEndpoint;
+  blank.endpoints = {kJoinEndpoint};
   return invitations_.issue(blank, clock_.unix_seconds() + kInvitationSeconds, entropy_);
 }
 
@@ -167,7 +173,22 @@ void SimPool::add_worker(bool serves) {
   address.invitation = invite();
   address.coordinator = address.invitation->coordinator;
   address.signing_key = address.invitation->signing_key;
-  SimWorkerOptions options{device_key(entropy_),
+  add_device(std::move(address), serves, device_key(entropy_));
+}
+
+void SimPool::add_stranger() {
+  PoolAddress address;
+  address.coordinator = keys_.curve.public_key;
+  const PeerKey key = device_key(entropy_);
+  PairingOffer& offer = address.pairing.emplace();
+  offer.own_key = key;
+  offer.endpoints = {kJoinEndpoint};
+  entropy_.fill(std::as_writable_bytes(std::span(offer.nonce)));
+  add_device(std::move(address), true, key);
+}
+
+void SimPool::add_device(PoolAddress address, bool serves, const PeerKey& key) {
+  SimWorkerOptions options{key,
                            fmt::format("device-{}", workers_.size()),
                            options_.worker_ram_bytes,
                            options_.worker_disk_bytes,
@@ -190,9 +211,11 @@ void SimPool::add_worker(bool serves) {
       std::make_unique<SimWorker>(options, model_.kernels(), clock_, network_, lets_in));
   workers_.back()->start(address);
   // At its next start it knows where to go, whether or not its invitation was taken.
+  address.pairing.reset();
+  address.signing_key = keys_.signing.public_key();
   address.compute_endpoint = kComputeEndpoint;
   address.bulk_endpoint = kBulkEndpoint;
-  address.join_endpoint = kJoinEndpoint;
+  address.places = {{kJoinEndpoint, kComputeEndpoint, kBulkEndpoint}};
   addresses_.push_back(address);
 }
 

@@ -70,6 +70,8 @@ class SimPool final : private Transport {
 
   // A new device with a fresh invitation.
   void add_worker(bool serves = true);
+  // A new device without one, which asks to be admitted.
+  void add_stranger();
   // Another party on the network; from now on it is listened to and woken.
   void add_actor(std::unique_ptr<SimActor> actor);
   // As if the device had joined.
@@ -136,6 +138,7 @@ class SimPool final : private Transport {
   Status send(const PeerKey& peer, Channel channel, Frames frames) override;
   std::optional<Envelope> receive(Duration timeout) override;
   uint64_t compute_bytes() const override { return 0; }
+  void add_device(PoolAddress address, bool serves, const PeerKey& key);
   void turn();
   void after_turn();
   Duration draw_lateness();

@@ -70,6 +70,12 @@ void SimWorker::join(const PoolAddress& address) {
   turn();
 }
 
+void SimWorker::leave_gently() {
+  if (!running()) return;
+  loop_->leave_gently();
+  turn();
+}
+
 void SimWorker::kill(bool quietly) {
   if (!running()) return;
   network_.detach(key(), quietly);

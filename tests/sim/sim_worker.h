@@ -70,6 +70,8 @@ class SimWorker final : private Transport, private WorkerLinks {
   void start(const PoolAddress& address);
   // Another pool that it belongs to, or shall belong to again; until the process ends.
   void join(const PoolAddress& address);
+  // Its owner wants it to end: it hands over first.
+  void leave_gently();
   // The process ends at once, even in the middle of work.
   void kill(bool quietly);
   // It does nothing and hears nothing until then.

@@ -256,6 +256,10 @@ TEST(CodecHostile, DigestsAndKeysOfOtherLengths) {
   for (uint32_t size : {0u, 31u, 33u}) {
     expect_field_refused("manifest", kCorrupt,
                          [=](Root r) { r.initFetchManifest().initManifest(size); });
+    expect_field_refused("commitment", kCorrupt,
+                         [=](Root r) { r.initPairRequest().initCommitment(size); });
+    expect_field_refused("nonce", kCorrupt, [=](Root r) { r.initPairChallenge().initNonce(size); });
+    expect_field_refused("nonce", kCorrupt, [=](Root r) { r.initPairReveal().initNonce(size); });
     expect_field_refused("secret", kCorrupt, [=](Root r) { r.initJoinRequest().initSecret(size); });
     expect_field_refused("digest", kCorrupt, [=](Root r) { r.initFetchGrain().initDigest(size); });
     expect_field_refused("kernel digest", kCorrupt,
@@ -354,6 +358,27 @@ TEST(CodecHostile, MembershipAndBulkOutOfRange) {
       accept.setBulkEndpoint("tcp://a:1");
     });
   }
+}
+
+TEST(CodecHostile, PlacesOutOfRange) {
+  auto accept = [](Root r, uint32_t places, const char* join, uint32_t key_bytes) {
+    auto message = r.initJoinAccept();
+    message.setComputeEndpoint("tcp://a:2");
+    message.setBulkEndpoint("tcp://a:3");
+    message.initSigningKey(key_bytes);
+    for (auto place : message.initPlaces(places)) {
+      place.setJoin(join);
+      place.setCompute("tcp://a:2");
+      place.setBulk("tcp://a:3");
+    }
+  };
+  const uint32_t most = limits::kPoolPlaces;
+  EXPECT_TRUE(decode_header(header_of([&](Root r) { accept(r, most, "tcp://a:1", 32); })).ok());
+  EXPECT_TRUE(decode_header(header_of([&](Root r) { accept(r, 0, "", 0); })).ok());
+  expect_field_refused("places", kLimit, [&](Root r) { accept(r, most + 1, "tcp://a:1", 0); });
+  expect_field_refused("join endpoint", kCorrupt, [&](Root r) { accept(r, 1, "", 0); });
+  expect_field_refused("join endpoint", kCorrupt, [&](Root r) { accept(r, 1, "ipc:///a", 0); });
+  expect_field_refused("signing key", kCorrupt, [&](Root r) { accept(r, 0, "", 31); });
 }
 
 TEST(CodecHostile, RostersOutOfRange) {

@@ -115,7 +115,7 @@ ListenPlace place(const std::string& host) {
 }
 
 TEST(ListenPlaces, AllInterfacesAreReachedByTheMostLikelyAddressFirst) {
-  std::vector<std::string> all = {"192.168.1.7", "[2001:db8::7]", "10.0.0.5", "172.17.0.1"};
+  std::vector<std::string> all = {"192.168.1.7", "[2001:db8::7]", "10.0.0.5"};
   for (const char* host : {"*", "[::]", "[0:0:0:0:0:0:0:0]"}) {
     EXPECT_EQ(place(host).bind_host, "[::]");
     EXPECT_EQ(place(host).reachable, all);
@@ -123,8 +123,34 @@ TEST(ListenPlaces, AllInterfacesAreReachedByTheMostLikelyAddressFirst) {
     EXPECT_FALSE(place(host).loopback_only);
   }
   EXPECT_EQ(place("0.0.0.0").bind_host, "0.0.0.0");
-  EXPECT_EQ(place("0.0.0.0").reachable,
-            (std::vector<std::string>{"192.168.1.7", "10.0.0.5", "172.17.0.1"}));
+  EXPECT_EQ(place("0.0.0.0").reachable, (std::vector<std::string>{"192.168.1.7", "10.0.0.5"}));
+}
+
+TEST(ListenPlaces, OnlyWhatHelpsOtherDevicesIsTold) {
+  MachineNames containers = sample_machine();
+  containers.addresses = {containers.addresses[0], containers.addresses[1]};
+  EXPECT_EQ(find_listen_place("*", containers)->reachable, std::vector<std::string>{"172.17.0.1"});
+  // A stable and a temporary address of the same network lead to the same machine.
+  MachineNames private_addresses = sample_machine();
+  LocalAddress temporary = private_addresses.addresses.back();
+  temporary.address = "2001:db8::abcd:7";
+  temporary.primary = false;
+  private_addresses.addresses.push_back(temporary);
+  EXPECT_EQ(find_listen_place("*", private_addresses)->reachable, place("*").reachable);
+  private_addresses.addresses.back().address = "2001:db8:0:1::7";
+  EXPECT_EQ(find_listen_place("*", private_addresses)->reachable.size(), 4u);
+}
+
+TEST(AdvertisedHosts, AHostWithOrWithoutAPort) {
+  using Host = AdvertisedHost;
+  EXPECT_EQ(*parse_advertised_host("pool.example.org"), (Host{"pool.example.org", 0}));
+  EXPECT_EQ(*parse_advertised_host("203.0.113.7:17700"), (Host{"203.0.113.7", 17700}));
+  EXPECT_EQ(*parse_advertised_host("[2001:db8::7]"), (Host{"[2001:db8::7]", 0}));
+  EXPECT_EQ(*parse_advertised_host("[2001:db8::7]:1"), (Host{"[2001:db8::7]", 1}));
+  for (const char* text : {"", ":1", "a:", "a:0", "a:65534", "a:b", "2001:db8::7", "a b", "a/b",
+                           "*", "1.2.3", "tcp://a:1", "[::1", "a:-1"}) {
+    EXPECT_FALSE(parse_advertised_host(text).ok()) << text;
+  }
 }
 
 TEST(ListenPlaces, AMachineWithoutANetworkIsReachedByItselfOnly) {

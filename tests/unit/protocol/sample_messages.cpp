@@ -187,9 +187,28 @@ bool fits(const JoinRequest& m) {
   return m.name.size() <= limits::kTextBytes;
 }
 bool fits(const JoinAccept& m) {
-  return m.compute_endpoint.starts_with("tcp://") && m.bulk_endpoint.starts_with("tcp://");
+  for (const PoolPlace& place : m.places) {
+    if (!place.join.starts_with("tcp://") || !place.compute.starts_with("tcp://") ||
+        !place.bulk.starts_with("tcp://")) {
+      return false;
+    }
+  }
+  return m.compute_endpoint.starts_with("tcp://") && m.bulk_endpoint.starts_with("tcp://") &&
+         m.places.size() <= limits::kPoolPlaces;
 }
 
+bool fits(const PairRequest& m) {
+  return m.name.size() <= limits::kTextBytes;
+}
+bool fits(const PairChallenge& m) {
+  return m.name.size() <= limits::kTextBytes;
+}
+bool fits(const PairReveal&) {
+  return true;
+}
+bool fits(const PairPending&) {
+  return true;
+}
 bool fits(const Roster& m) {
   for (const RosterPeer& peer : m.peers) {
     if (!endpoint_fits(peer.bulk_endpoint) || peer.name.size() > limits::kTextBytes) return false;
@@ -208,6 +227,22 @@ bool fits(const DeviceSpeed& m) {
     if (m.products[i].format <= m.products[i - 1].format) return false;
   }
   return m.products.size() <= limits::kKernelDigests;
+}
+
+void add_joining(std::vector<Message>& list) {
+  JoinAccept accept{"tcp://a:1", "tcp://a:2", filled<SigningPublicKey>(8), {}};
+  for (uint32_t i = 0; i < limits::kPoolPlaces; ++i) {
+    accept.places.push_back({"tcp://a:7700", "tcp://[2001:db8::1]:7701", "tcp://b.c:65535"});
+  }
+  list.emplace_back(accept);
+  list.emplace_back(PairRequest{});
+  list.emplace_back(PairRequest{digest(9), std::string(limits::kTextBytes, 'n')});
+  list.emplace_back(PairChallenge{});
+  list.emplace_back(PairChallenge{filled<PairNonce>(10), "kitchen"});
+  list.emplace_back(PairReveal{filled<PairNonce>(11)});
+  list.emplace_back(PairPending{});
+  list.emplace_back(Goodbye{1, "", true});
+  list.emplace_back(PairPending{kMax32});
 }
 
 void add_peer_delivery(std::vector<Message>& list) {
@@ -291,6 +326,7 @@ std::vector<Message> sample_messages() {
   add_compute(list);
   add_partial(list);
   add_peer_delivery(list);
+  add_joining(list);
   return list;
 }
 

@@ -32,16 +32,10 @@ class GreetingTest : public SessionBench {
   size_t hellos() { return sent<Hello>().size(); }
   // For the first time, and accepted.
   void join() {
-    address.invitation.emplace().join_endpoint = "tcp://127.0.0.1:4000";
+    address.invitation.emplace().endpoints = {"tcp://127.0.0.1:4000"};
     address.compute_endpoint.clear();
     start();
     greeting->on_join_answer(JoinAccept{"tcp://127.0.0.1:5001", "tcp://127.0.0.1:5002"});
-  }
-  void pass(Duration time) {
-    for (TimePoint end = clock.now() + time; clock.now() < end && !link.ended();) {
-      clock.set(std::min(end, std::max(greeting->next_tick(), clock.now() + milliseconds(1))));
-      greeting->on_tick();
-    }
   }
   // Channels that were to be connected and disconnected since the last look, in order:
   // "join tcp://..", "-join".
@@ -60,7 +54,56 @@ class GreetingTest : public SessionBench {
     actions.clear();
     return text;
   }
+  // Where this channel was connected to, in order; each is given once.
+  std::vector<std::string> connected(Channel channel) {
+    std::vector<std::string> endpoints;
+    std::erase_if(actions, [&](const WorkerAction& action) {
+      const auto* connect = std::get_if<ConnectChannel>(&action);
+      if (connect == nullptr || connect->channel != channel) return false;
+      endpoints.push_back(connect->endpoint);
+      return true;
+    });
+    return endpoints;
+  }
+  // What was to be remembered last; each is given once.
+  std::optional<PoolAddress> remembered() {
+    std::optional<PoolAddress> last;
+    std::erase_if(actions, [&](WorkerAction& action) {
+      auto* remember = std::get_if<RememberPool>(&action);
+      if (remember != nullptr) last = std::move(remember->pool);
+      return remember != nullptr;
+    });
+    return last;
+  }
+  // Ticks when that is due, as a loop does.
+  void pass(Duration time) {
+    TimePoint end = clock.now() + time;
+    while (greeting->next_tick() <= end && !link.ended()) {
+      clock.set(std::max(clock.now(), greeting->next_tick()));
+      greeting->on_tick();
+    }
+    clock.set(end);
+  }
+  void know_join_endpoint() {
+    address.places = {{"tcp://127.0.0.1:4000", address.compute_endpoint, address.bulk_endpoint}};
+  }
+  void use_places() {
+    address.places = {{"tcp://a:1", "tcp://a:2", "tcp://a:3"},
+                      {"tcp://b:1", "tcp://b:2", "tcp://b:3"}};
+    address.compute_endpoint = "tcp://a:2";
+    address.bulk_endpoint = "tcp://a:3";
+  }
 
+  void use_pairing() {
+    PairingOffer& offer = address.pairing.emplace();
+    offer.own_key = numbered_key(77);
+    offer.nonce.fill(5);
+    offer.endpoints = {"tcp://a:1", "tcp://b:1"};
+  }
+
+  using Endpoints = std::vector<std::string>;
+
+  SigningPublicKey key{1, 2, 3};
   PoolAddress address;
   WorkerOptions options;
   std::vector<KernelDigest> kernels = kernel_self_test(*available_kernels().front());
@@ -86,11 +129,11 @@ TEST_F(GreetingTest, HellosAreASecondApartAlsoAcrossWelcomes) {
 }
 
 TEST_F(GreetingTest, EveryStateIsDueWhenItHasToAct) {
-  address.invitation.emplace().join_endpoint = "tcp://127.0.0.1:4000";
+  address.invitation.emplace().endpoints = {"tcp://127.0.0.1:4000"};
   start();
   EXPECT_TRUE(greeting->joining());
   EXPECT_EQ(greeting->next_tick(), clock.now() + seconds(1));
-  greeting->on_join_answer(JoinAccept{"tcp://127.0.0.1:5001", "tcp://127.0.0.1:5002"});
+  greeting->on_join_answer(JoinAccept{"tcp://127.0.0.1:5001", "tcp://127.0.0.1:5002", key, {}});
   EXPECT_FALSE(greeting->joining());
   EXPECT_EQ(greeting->next_tick(), clock.now() + seconds(1));
   welcome();
@@ -159,7 +202,7 @@ TEST_F(GreetingTest, AKnownCoordinatorIsWaitedForWithoutEnd) {
 }
 
 TEST_F(GreetingTest, AMemberThatGetsNoAnswerAsksWhereTheOthersAre) {
-  address.join_endpoint = "tcp://127.0.0.1:4000";
+  know_join_endpoint();
   start();
   welcome();
   actions.clear();
@@ -183,7 +226,7 @@ TEST_F(GreetingTest, AMemberThatGetsNoAnswerAsksWhereTheOthersAre) {
 }
 
 TEST_F(GreetingTest, AnAnswerThatTellsNothingNewChangesNothing) {
-  address.join_endpoint = "tcp://127.0.0.1:4000";
+  know_join_endpoint();
   start();
   pass(seconds(1));
   greeting->on_connected(Channel::kJoin);
@@ -197,7 +240,7 @@ TEST_F(GreetingTest, AnAnswerThatTellsNothingNewChangesNothing) {
 }
 
 TEST_F(GreetingTest, WhoeverIsWelcomedAsksNoLonger) {
-  address.join_endpoint = "tcp://127.0.0.1:4000";
+  know_join_endpoint();
   start();
   pass(seconds(1));
   actions.clear();
@@ -208,7 +251,7 @@ TEST_F(GreetingTest, WhoeverIsWelcomedAsksNoLonger) {
 }
 
 TEST_F(GreetingTest, AMemberThatIsNoneAnyMoreIsTold) {
-  address.join_endpoint = "tcp://127.0.0.1:4000";
+  know_join_endpoint();
   start();
   greeting->on_join_answer(Refusal{RefusalReason::kInvitation, "late"});  // nothing was asked
   greeting->on_refused(Channel::kJoin);
@@ -244,7 +287,7 @@ TEST_F(GreetingTest, AnotherAddressOfThisDeviceBeginsAnew) {
 }
 
 TEST_F(GreetingTest, AnotherAddressOfThisDeviceWhileItJoins) {
-  address.invitation.emplace().join_endpoint = "tcp://127.0.0.1:4000";
+  address.invitation.emplace().endpoints = {"tcp://127.0.0.1:4000"};
   start();
   actions.clear();
   greeting->on_moved("");
@@ -259,6 +302,223 @@ TEST_F(GreetingTest, AWelcomeThatCannotBeTakenLeavesTheOldOneStanding) {
   EXPECT_TRUE(link.ended());
   EXPECT_EQ(sent<Goodbye>().at(0).epoch, kEpoch + 1);
   EXPECT_EQ(greeting->epoch(), kEpoch);
+}
+
+TEST_F(GreetingTest, AnInvitationsAddressesAreTriedInTurn) {
+  address.invitation.emplace().endpoints = {"tcp://a:1", "tcp://b:1"};
+  start();
+  EXPECT_EQ(connected(Channel::kJoin), Endpoints{"tcp://a:1"});
+  EXPECT_EQ(sent<JoinRequest>().size(), 1u);
+  pass(milliseconds(1999));
+  EXPECT_EQ(connected(Channel::kJoin), Endpoints{});
+  pass(milliseconds(1));
+  EXPECT_EQ(connected(Channel::kJoin), Endpoints{"tcp://b:1"});
+  // Each round is twice as patient, up to ten seconds a turn.
+  pass(seconds(2 + 4 + 4 + 8 + 8 + 10 + 10));
+  EXPECT_EQ(connected(Channel::kJoin).size(), 7u);
+  pass(seconds(100));
+  EXPECT_EQ(connected(Channel::kJoin).size(), 10u);
+  EXPECT_FALSE(link.ended()) << "as with one address";
+}
+
+TEST_F(GreetingTest, AnAddressThatAnswersIsGivenTime) {
+  address.invitation.emplace().endpoints = {"tcp://a:1", "tcp://b:1"};
+  start();
+  connected(Channel::kJoin);
+  pass(seconds(1));
+  greeting->on_connected(Channel::kJoin);
+  pass(milliseconds(9999));
+  EXPECT_EQ(connected(Channel::kJoin), Endpoints{});
+  pass(milliseconds(1));
+  EXPECT_EQ(connected(Channel::kJoin), Endpoints{"tcp://b:1"});
+}
+
+// A worker that came through a NAT goes on by the same way, with the ports that are said of it.
+TEST_F(GreetingTest, TheWayThatWasAskedComesFirstThenThatOfTheNetwork) {
+  address.invitation.emplace().endpoints = {"tcp://outside.example:7700"};
+  start();
+  PoolPlace outside{"tcp://outside.example:7700", "tcp://outside.example:7701",
+                    "tcp://outside.example:7702"};
+  PoolPlace other{"tcp://10.0.0.9:7700", "tcp://10.0.0.9:7701", "tcp://10.0.0.9:7702"};
+  greeting->on_join_answer(
+      JoinAccept{"tcp://172.17.0.2:7701", "tcp://172.17.0.2:7702", key, {other, outside}});
+  EXPECT_EQ(connected(Channel::kCompute), Endpoints{outside.compute});
+  EXPECT_EQ(connected(Channel::kBulk), Endpoints{outside.bulk});
+  auto kept = remembered();
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->signing_key, key);
+  EXPECT_EQ(greeting->signing_key(), key);
+  EXPECT_EQ(kept->compute_endpoint, outside.compute);
+  PoolPlace network{outside.join, "tcp://172.17.0.2:7701", "tcp://172.17.0.2:7702"};
+  EXPECT_EQ(kept->places, (std::vector<PoolPlace>{outside, network, other}));
+}
+
+// What the coordinator calls its interface, another device may call otherwise.
+TEST_F(GreetingTest, ALinkLocalAddressStaysAsThisDeviceWritesIt) {
+  address.invitation.emplace().endpoints = {"tcp://[fe80::1%wlan0]:7700"};
+  start();
+  greeting->on_join_answer(
+      JoinAccept{"tcp://[fe80::1%eth7]:7801", "tcp://[fe80::1%eth7]:7802", key, {}});
+  PoolPlace place{"tcp://[fe80::1%wlan0]:7700", "tcp://[fe80::1%wlan0]:7801",
+                  "tcp://[fe80::1%wlan0]:7802"};
+  EXPECT_EQ(remembered()->places, std::vector<PoolPlace>{place});
+}
+
+TEST_F(GreetingTest, TheInvitationsSigningKeyStands) {
+  address.invitation.emplace().endpoints = {"tcp://a:1"};
+  address.signing_key.fill(9);
+  start();
+  greeting->on_join_answer(JoinAccept{"tcp://a:2", "tcp://a:3", key, {}});
+  EXPECT_EQ(greeting->signing_key(), address.signing_key);
+}
+
+TEST_F(GreetingTest, WithoutASigningKeyThereIsNoPool) {
+  address.invitation.emplace().endpoints = {"tcp://a:1"};
+  start();
+  greeting->on_join_answer(JoinAccept{"tcp://a:2", "tcp://a:3", {}, {}});
+  EXPECT_TRUE(link.ended());
+  EXPECT_NE(notices().find("earlier version"), std::string::npos);
+}
+
+TEST_F(GreetingTest, ThePlaceThatWorksIsRemembered) {
+  use_places();
+  start();
+  EXPECT_EQ(connected(Channel::kCompute), Endpoints{"tcp://a:2"});
+  pass(seconds(2));
+  EXPECT_EQ(connected(Channel::kCompute), Endpoints{"tcp://b:2"});
+  EXPECT_EQ(connected(Channel::kBulk), (Endpoints{"tcp://a:3", "tcp://b:3"}));
+  EXPECT_FALSE(remembered());
+  greeting->on_connected(Channel::kCompute);
+  welcome();
+  auto kept = remembered();
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->compute_endpoint, "tcp://b:2");
+  EXPECT_EQ(kept->places.at(0).join, "tcp://b:1");
+  EXPECT_EQ(kept->places.at(1).join, "tcp://a:1");
+  welcome();
+  EXPECT_FALSE(remembered()) << "nothing has changed";
+}
+
+// The coordinator got another address, and its old one answers nothing.
+TEST_F(GreetingTest, ASilentCoordinatorIsLookedForEverywhere) {
+  use_places();
+  start();
+  welcome();
+  actions.clear();
+  pass(kDeadAfter);
+  EXPECT_EQ(connected(Channel::kCompute), Endpoints{}) << "the connection may still be sound";
+  pass(seconds(2));
+  EXPECT_EQ(connected(Channel::kCompute), Endpoints{"tcp://b:2"});
+  pass(seconds(2));
+  EXPECT_EQ(connected(Channel::kCompute), Endpoints{"tcp://a:2"});
+  pass(seconds(600));
+  EXPECT_FALSE(link.ended()) << "it was welcomed once";
+  EXPECT_NE(notices().find("waiting for the coordinator at tcp://a:2 or tcp://b:2"),
+            std::string::npos);
+}
+
+TEST_F(GreetingTest, WithoutAnInvitationPeopleAreAsked) {
+  use_pairing();
+  start();
+  EXPECT_TRUE(greeting->joining());
+  EXPECT_EQ(connected(Channel::kJoin), Endpoints{"tcp://a:1"});
+  const PairKeys keys{address.pairing->own_key, coordinator};
+  EXPECT_EQ(sent<PairRequest>().at(0).commitment, pairing_commitment(keys, address.pairing->nonce));
+  pass(seconds(1));
+  EXPECT_EQ(sent<PairRequest>().size(), 1u) << "until it is answered";
+  EXPECT_EQ(sent<PairReveal>().size(), 0u) << "not before the challenge";
+  greeting->on_join_answer(PairChallenge{{9}, "kitchen"});
+  EXPECT_EQ(sent<PairReveal>().at(0).nonce, address.pairing->nonce);
+  EXPECT_EQ(notices(), "") << "the coordinator may not have got it";
+  greeting->on_join_answer(PairPending{300});
+  const std::string code = pairing_code(keys, address.pairing->nonce, {9});
+  std::string told = notices();
+  EXPECT_NE(told.find("the code is " + code), std::string::npos) << told;
+  EXPECT_NE(told.find("'kitchen'"), std::string::npos) << told;
+  greeting->on_join_answer(JoinAccept{"tcp://a:2", "tcp://a:3", key, {}});
+  EXPECT_FALSE(greeting->joining());
+  EXPECT_EQ(remembered()->signing_key, key);
+  EXPECT_EQ(hellos(), 1u);
+}
+
+TEST_F(GreetingTest, ADeviceThatWaitsSaysSoAndShowsItsCodeNowAndThen) {
+  use_pairing();
+  start();
+  greeting->on_join_answer(PairChallenge{{9}, "kitchen"});
+  greeting->on_join_answer(PairPending{300});
+  actions.clear();
+  for (int i = 0; i < 150; ++i) {
+    pass(seconds(2));
+    ASSERT_EQ(sent<PairReveal>().size(), 1u) << i;
+    greeting->on_join_answer(PairPending{1});
+  }
+  size_t lines = 0;
+  for (char c : notices()) lines += c == '\n' ? 1 : 0;
+  EXPECT_EQ(lines, 10u);
+  EXPECT_EQ(connected(Channel::kJoin), Endpoints{}) << "it stays where it is answered";
+  greeting->on_join_answer(Refusal{RefusalReason::kInvitation, "nobody in time"});
+  EXPECT_TRUE(link.ended());
+  EXPECT_NE(notices().find("does not admit this device: nobody in time"), std::string::npos);
+}
+
+TEST_F(GreetingTest, ACoordinatorThatIsAskedByManyIsAskedAgain) {
+  use_pairing();
+  start();
+  greeting->on_join_answer(Refusal{RefusalReason::kFull, "many"});
+  EXPECT_FALSE(link.ended());
+  actions.clear();
+  pass(seconds(1));
+  EXPECT_EQ(sent<PairRequest>().size(), 1u);
+}
+
+// Somebody who knows this device's nonce by now could look for a challenge with the code he wants.
+TEST_F(GreetingTest, ASecondChallengeEndsTheAttempt) {
+  use_pairing();
+  start();
+  greeting->on_join_answer(PairChallenge{{9}, "kitchen"});
+  greeting->on_join_answer(PairChallenge{{9}, "kitchen"});
+  EXPECT_FALSE(link.ended()) << "the same one, repeated";
+  greeting->on_join_answer(PairChallenge{{8}, "kitchen"});
+  EXPECT_TRUE(link.ended());
+}
+
+TEST_F(GreetingTest, AClosedDoorEndsTheAttempt) {
+  use_pairing();
+  start();
+  greeting->on_refused(Channel::kJoin);
+  EXPECT_TRUE(link.ended());
+  EXPECT_NE(notices().find("takes no device without an invitation"), std::string::npos);
+}
+
+TEST_F(GreetingTest, AChangeOfNetworkIsNoReasonToLeaveASoundConnection) {
+  use_places();
+  start();
+  welcome();
+  actions.clear();
+  clock.advance(milliseconds(500));
+  greeting->on_network_changed();
+  EXPECT_TRUE(sent<Heartbeat>().at(0).reply_wanted);
+  clock.advance(milliseconds(100));
+  link.heard();
+  pass(seconds(2));
+  EXPECT_TRUE(greeting->welcomed());
+  EXPECT_EQ(connected(Channel::kCompute), Endpoints{});
+}
+
+TEST_F(GreetingTest, AfterAChangeOfNetworkADeadConnectionIsNoticedSoon) {
+  use_places();
+  start();
+  welcome();
+  actions.clear();
+  clock.advance(milliseconds(500));
+  greeting->on_network_changed();
+  pass(milliseconds(1499));
+  EXPECT_TRUE(greeting->welcomed());
+  pass(milliseconds(1));
+  EXPECT_FALSE(greeting->welcomed());
+  EXPECT_EQ(connected(Channel::kCompute), Endpoints{"tcp://b:2"});
+  greeting->on_network_changed();
+  EXPECT_EQ(connected(Channel::kCompute), Endpoints{"tcp://a:2"}) << "at once";
 }
 
 }  // namespace

@@ -14,6 +14,8 @@ PoolAddress pool(uint8_t number) {
   address.signing_key.fill(static_cast<uint8_t>(number + 100));
   address.compute_endpoint = "tcp://192.168.0.7:" + std::to_string(4000 + number);
   address.bulk_endpoint = "tcp://[fe80::1]:5000";
+  address.places = {{"tcp://192.168.0.7:3999", address.compute_endpoint, address.bulk_endpoint},
+                    {"", "tcp://a:1", "tcp://a:2"}};
   return address;
 }
 
@@ -24,7 +26,7 @@ std::string path_of(const PoolAddress& address) {
 bool same(const PoolAddress& a, const PoolAddress& b) {
   return a.coordinator == b.coordinator && a.signing_key == b.signing_key &&
          a.compute_endpoint == b.compute_endpoint && a.bulk_endpoint == b.bulk_endpoint &&
-         a.join_endpoint == b.join_endpoint && a.invitation.has_value() == b.invitation.has_value();
+         a.places == b.places && a.invitation.has_value() == b.invitation.has_value();
 }
 
 class KnownPoolsTest : public testing::Test {
@@ -49,7 +51,7 @@ TEST_F(KnownPoolsTest, WhatWasSavedIsLoaded) {
   EXPECT_TRUE(same(loaded[1], pool(2)));
   PoolAddress moved = pool(1);
   moved.compute_endpoint = "tcp://elsewhere.example:7";
-  moved.join_endpoint = "tcp://elsewhere.example:6";
+  moved.places.front().compute = moved.compute_endpoint;
   ASSERT_TRUE(pools.save(moved).ok());
   EXPECT_TRUE(same(*pools.load(moved.coordinator), moved));
   EXPECT_TRUE(problems.empty());
@@ -61,15 +63,18 @@ TEST_F(KnownPoolsTest, MalformedFilesAreReportedAndLeftOut) {
   std::string good(as_text(*read_file(storage, path_of(pool(1)), 4096)));
   std::vector<std::string> bad = {"",
                                   "\n",
-                                  "potluck-pool 2" + good.substr(14),
+                                  "potluck-pool 3" + good.substr(14),
+                                  "potluck-pool 1" + good.substr(14),
                                   good + "more\n",
-                                  good + "join ipc:///tmp/x\n",
-                                  good + "join tcp://192.168.0.7:1\nmore\n",
+                                  good + "place tcp://a:1 tcp://a:2\n",
+                                  good + "place tcp://a:1 tcp://a:2 -\n",
+                                  good + "place - tcp://a:1 tcp://a:2 tcp://a:3\n",
+                                  good.substr(0, good.find("place")),
                                   good.substr(0, good.size() - 1),
                                   good.substr(15),
                                   std::string(5000, 'x')};
   std::string other_scheme = good;
-  other_scheme.replace(other_scheme.find("compute tcp"), 11, "compute ipc");
+  other_scheme.replace(other_scheme.find("tcp"), 3, "ipc");
   bad.push_back(other_scheme);
   std::string short_key = good;
   short_key.erase(short_key.find("signing-key ") + 12, 1);
@@ -83,6 +88,41 @@ TEST_F(KnownPoolsTest, MalformedFilesAreReportedAndLeftOut) {
     ASSERT_EQ(problems.size(), 1u) << text;
     EXPECT_NE(problems[0].find(path_of(pool(1))), std::string::npos) << problems[0];
   }
+}
+
+TEST_F(KnownPoolsTest, WhatEarlierVersionsWroteIsRead) {
+  PoolAddress expected = pool(1);
+  expected.places = {{"", expected.compute_endpoint, expected.bulk_endpoint}};
+  std::string text = "potluck-pool 1\nsigning-key " + Digest{expected.signing_key}.hex() +
+                     "\ncompute " + expected.compute_endpoint + "\nbulk " + expected.bulk_endpoint +
+                     "\n";
+  ASSERT_TRUE(storage.make_directories("store/pools").ok());
+  ASSERT_TRUE(storage.write_atomic(path_of(expected), as_bytes(text)).ok());
+  auto loaded = pools.load(expected.coordinator);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_TRUE(same(*loaded, expected));
+  auto load = [&](const std::string& changed) {
+    EXPECT_TRUE(storage.write_atomic(path_of(expected), as_bytes(changed)).ok());
+    return pools.load(expected.coordinator);
+  };
+  expected.places.front().join = "tcp://192.168.0.7:1";
+  loaded = load(text + "join tcp://192.168.0.7:1\n");
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_TRUE(same(*loaded, expected));
+  EXPECT_FALSE(load(text + "join ipc:///tmp/x\n").ok());
+  EXPECT_FALSE(load(text + "join tcp://192.168.0.7:1\nmore\n").ok());
+  text.replace(text.find("bulk tcp"), 8, "bulk ipc");
+  EXPECT_FALSE(load(text).ok());
+}
+
+TEST_F(KnownPoolsTest, OnlySoManyPlacesAreKept) {
+  PoolAddress many = pool(1);
+  many.places.assign(limits::kPoolPlaces, many.places.front());
+  ASSERT_TRUE(pools.save(many).ok());
+  EXPECT_TRUE(pools.load(many.coordinator).ok());
+  many.places.push_back(many.places.front());
+  ASSERT_TRUE(pools.save(many).ok());
+  EXPECT_FALSE(pools.load(many.coordinator).ok());
 }
 
 TEST_F(KnownPoolsTest, ForeignFilesAreLeftAlone) {

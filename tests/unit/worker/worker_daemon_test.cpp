@@ -36,7 +36,7 @@ class SocketCoordinator {
     Invitation blank;
     blank.coordinator = keys_.curve.public_key;
     blank.signing_key = keys_.signing.public_key();
-    blank.join_endpoint = transport_->join_endpoint();
+    blank.endpoints = {transport_->join_endpoint()};
     return invitations_.issue(blank, clock_.unix_seconds() + 600, entropy);
   }
 
@@ -102,7 +102,10 @@ class SocketCoordinator {
     Status redeemed = invitations_.redeem(join.secret, clock_.unix_seconds());
     if (redeemed) {
       EXPECT_TRUE(allow_list.add(worker, join.name).ok());
-      send(Channel::kJoin, JoinAccept{transport_->compute_endpoint(), transport_->bulk_endpoint()});
+      send(Channel::kJoin, JoinAccept{transport_->compute_endpoint(),
+                                      transport_->bulk_endpoint(),
+                                      keys_.signing.public_key(),
+                                      {}});
     } else {
       send(Channel::kJoin, Refusal{RefusalReason::kInvitation, redeemed.error().message});
     }

@@ -148,7 +148,7 @@ Invitation FakeCoordinator::invitation() const {
   invitation.coordinator = key_;
   invitation.signing_key = signing_.public_key();
   invitation.secret.fill(0x5a);
-  invitation.join_endpoint = "tcp://127.0.0.1:4000";
+  invitation.endpoints = {"tcp://127.0.0.1:4000"};
   return invitation;
 }
 

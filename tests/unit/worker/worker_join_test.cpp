@@ -1,5 +1,6 @@
 // Joining, greeting, heartbeats, refusals, the manifest.
 #include "engine/kernels/kernels.h"
+#include "protocol/liveness.h"
 #include "tests/unit/worker/worker_harness.h"
 
 namespace potluck::test {
@@ -178,6 +179,54 @@ TEST_F(WorkerJoin, SaysGoodbyeWhenItLeaves) {
   worker.core().leave_all();
   EXPECT_EQ(worker.take_one<Goodbye>(coordinator.key()).message.epoch, coordinator.epoch);
   EXPECT_EQ(worker.take_actions<DisconnectPeer>().size(), 1u);
+  EXPECT_EQ(worker.core().pools(), 0u);
+}
+
+TEST_F(WorkerJoin, HandsOverBeforeItLeaves) {
+  coordinator.fill(1, model.units(1));
+  worker.forget_actions();
+  worker.core().leave_gently();
+  EXPECT_TRUE(worker.take_one<Goodbye>(coordinator.key()).message.hand_over);
+  EXPECT_EQ(phase(), "leaving");
+  worker.core().leave_gently();
+  EXPECT_EQ(worker.take<Goodbye>(coordinator.key()).size(), 0u) << "said once";
+  for (int i = 0; i < 20; ++i) {
+    worker.pass(seconds(1));
+    coordinator.say(Heartbeat{coordinator.epoch, 1, true});
+  }
+  EXPECT_EQ(worker.take<Heartbeat>(coordinator.key()).size(), 40u) << "it is there as before";
+  EXPECT_EQ(worker.take_actions<DisconnectPeer>().size(), 0u);
+  worker.forget_actions();
+  coordinator.say(Goodbye{coordinator.epoch, "others have its units"});
+  auto notices = worker.take_actions<Notice>();
+  ASSERT_EQ(notices.size(), 1u);
+  EXPECT_EQ(notices[0].text, "left the pool: others have its units");
+  EXPECT_TRUE(notices[0].orderly);
+  EXPECT_EQ(worker.core().pools(), 0u);
+}
+
+TEST_F(WorkerJoin, WithNothingToHandOverItLeavesAtOnce) {
+  coordinator.admit();
+  worker.core().leave_gently();
+  EXPECT_FALSE(worker.take_one<Goodbye>(coordinator.key()).message.hand_over);
+  EXPECT_EQ(worker.core().pools(), 0u);
+}
+
+TEST_F(WorkerJoin, DoesNotWaitForACoordinatorThatIsGone) {
+  coordinator.fill(1, model.units(1));
+  worker.core().leave_gently();
+  worker.pass(kDeadAfter);
+  EXPECT_EQ(worker.core().pools(), 0u);
+  auto notices = worker.take_actions<Notice>();
+  ASSERT_FALSE(notices.empty());
+  EXPECT_TRUE(notices.back().orderly);
+}
+
+// It does not know what handing over is, and takes the Goodbye for one.
+TEST_F(WorkerJoin, ACoordinatorOfAnEarlierVersionForgetsItAtOnce) {
+  coordinator.fill(1, model.units(1));
+  worker.core().leave_gently();
+  coordinator.say(Heartbeat{0, 1, false});
   EXPECT_EQ(worker.core().pools(), 0u);
 }
 

@@ -40,7 +40,7 @@ class Babble {
       case 11:
         return FetchGrain{digest(), {0, 0, 0}};
       case 12:
-        return JoinAccept{"tcp://h:1", "tcp://h:2"};
+        return JoinAccept{"tcp://h:1", "tcp://h:2", {}, {}};
       default:
         return bulk(tensor);
     }

@@ -29,6 +29,7 @@ class MembershipTest : public testing::Test {
     options_.kernels = kernel_self_test(*available_kernels().front());
     options_.compute_endpoint = "tcp://127.0.0.1:5001";
     options_.bulk_endpoint = "tcp://127.0.0.1:5002";
+    options_.signing_key.fill(7);
     options_.max_workers = max_workers;
     membership_.emplace(options_, manifest_, allow_list_, invitations_, clock_);
   }

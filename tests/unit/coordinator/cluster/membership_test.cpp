@@ -458,6 +458,7 @@ TEST_F(MembershipTest, AnInvitationAdmitsAKeyOnce) {
   const auto& accept = std::get<JoinAccept>(outgoing[0].message);
   EXPECT_EQ(accept.compute_endpoint, options_.compute_endpoint);
   EXPECT_EQ(accept.bulk_endpoint, options_.bulk_endpoint);
+  EXPECT_EQ(accept.signing_key, options_.signing_key);
   EXPECT_TRUE(allow_list_.contains(peer(1)));
   EXPECT_EQ(allow_list_.entries().at(peer(1)).find('\n'), std::string::npos);
   EXPECT_EQ(invitations_.open_count(clock_.unix_seconds()), 0u);
@@ -533,6 +534,103 @@ TEST_F(MembershipTest, TheJoinChannelKnowsOneVerb) {
   tell(2, JoinRequest{invitation.secret, ""}, Channel::kCompute);
   EXPECT_FALSE(allow_list_.contains(peer(2)));
   EXPECT_EQ(invitations_.open_count(clock_.unix_seconds()), 1u);
+}
+
+TEST_F(MembershipTest, AWorkerThatWantsToLeaveIsRelievedFirst) {
+  for (uint8_t number : std::initializer_list<uint8_t>{1, 2}) join(number);
+  for (uint8_t number : std::initializer_list<uint8_t>{1, 2}) make_ready(number);
+  forget_sent();
+  const size_t held = membership_->state().worker(peer(1))->ready.size();
+  ASSERT_GT(held, 0u);
+  tell(1, Goodbye{kEpoch, "battery low", true});
+  ASSERT_TRUE(membership_->is_member(peer(1)));
+  EXPECT_TRUE(membership_->state().worker(peer(1))->draining);
+  EXPECT_EQ(membership_->state().worker(peer(1))->ready.size(), held) << "it still computes";
+  EXPECT_EQ(sent<Assignment>(1).size(), 0u);
+  std::vector<Assignment> assigned = sent<Assignment>(2);
+  ASSERT_EQ(assigned.size(), 1u);
+  EXPECT_EQ(assigned[0].units.size(), kUnits);
+  // Said again, it is no second wish.
+  tell(1, Goodbye{kEpoch, "battery low", true});
+  EXPECT_EQ(sent<Assignment>(2).size(), 0u);
+  pass(std::chrono::seconds(3), [&] {
+    for (uint8_t number : std::initializer_list<uint8_t>{1, 2})
+      tell(number, Heartbeat{kEpoch, 1, false});
+  });
+  EXPECT_TRUE(membership_->is_member(peer(1))) << "the other one has not fetched anything yet";
+  EXPECT_EQ(sent<Goodbye>(1).size(), 0u);
+
+  make_ready(2);
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+  EXPECT_EQ(sent<Goodbye>(1).size(), 1u);
+  EXPECT_EQ(membership_->state().units_ready(), kUnits);
+  EXPECT_EQ(membership_->take_reset_workers(), std::vector<PeerKey>{peer(1)});
+}
+
+TEST_F(MembershipTest, AWorkerThatLeavesGetsNothingMore) {
+  for (uint8_t number : std::initializer_list<uint8_t>{1, 2}) join(number);
+  for (uint8_t number : std::initializer_list<uint8_t>{1, 2}) make_ready(number);
+  tell(1, Goodbye{kEpoch, "", true});
+  forget_sent();
+  join(3);
+  EXPECT_EQ(sent<Assignment>(1).size(), 0u);
+  EXPECT_FALSE(membership_->state().worker(peer(3))->assigned.empty());
+  for (uint8_t number : std::initializer_list<uint8_t>{2, 3}) make_ready(number);
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+  // Back again, it is a worker like others.
+  pause();
+  join(1);
+  EXPECT_FALSE(membership_->state().worker(peer(1))->draining);
+  EXPECT_FALSE(membership_->state().worker(peer(1))->assigned.empty());
+}
+
+TEST_F(MembershipTest, NobodyWaitsForOthersThatAreNotThere) {
+  join(1);
+  make_ready(1);
+  tell(1, Goodbye{kEpoch, "", true});
+  EXPECT_FALSE(membership_->is_member(peer(1))) << "there is nobody who could take over";
+  EXPECT_EQ(sent<Goodbye>(1).size(), 1u);
+}
+
+TEST_F(MembershipTest, TheLastTwoMayLeaveAtTheSameTime) {
+  for (uint8_t number : std::initializer_list<uint8_t>{1, 2}) join(number);
+  for (uint8_t number : std::initializer_list<uint8_t>{1, 2}) make_ready(number);
+  tell(1, Goodbye{kEpoch, "", true});
+  tell(2, Goodbye{kEpoch, "", true});
+  EXPECT_EQ(membership_->state().workers().size(), 0u);
+}
+
+TEST_F(MembershipTest, WhoDoesNotWaitToBeRelievedIsGone) {
+  for (uint8_t number : std::initializer_list<uint8_t>{1, 2}) join(number);
+  for (uint8_t number : std::initializer_list<uint8_t>{1, 2}) make_ready(number);
+  tell(1, Goodbye{kEpoch, "", true});
+  tell(1, Goodbye{kEpoch, "in a hurry"});
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+  EXPECT_EQ(membership_->state().worker(peer(2))->assigned.size(), kUnits);
+}
+
+TEST_F(MembershipTest, ARevokedDeviceIsToldAndIsNoMember) {
+  for (uint8_t number : std::initializer_list<uint8_t>{1, 2}) join(number);
+  for (uint8_t number : std::initializer_list<uint8_t>{1, 2}) make_ready(number);
+  forget_sent();
+  membership_->revoke(peer(1));
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+  std::vector<Refusal> refusals = sent<Refusal>(1);
+  ASSERT_EQ(refusals.size(), 1u);
+  EXPECT_EQ(refusals[0].reason, RefusalReason::kInvitation);
+  EXPECT_EQ(membership_->state().worker(peer(2))->assigned.size(), kUnits);
+  // What it says afterwards, before its connection ends.
+  ASSERT_TRUE(allow_list_.remove(peer(1)).ok());
+  tell(1, hello(1));
+  EXPECT_FALSE(membership_->is_member(peer(1)));
+}
+
+TEST_F(MembershipTest, AnAdmittedDeviceIsToldWhereToConnect) {
+  ASSERT_TRUE(membership_->admit_device(peer(1), "phone").ok());
+  EXPECT_TRUE(allow_list_.contains(peer(1)));
+  std::vector<JoinAccept> accepts = sent<JoinAccept>(1);
+  ASSERT_EQ(accepts.size(), 1u);
+  EXPECT_EQ(accepts[0].signing_key, options_.signing_key);
 }
 
 TEST_F(MembershipTest, OtherVerbsAreNotForUs) {

@@ -52,7 +52,7 @@ class LoopKeeperTest : public testing::Test {
   void join() {
     Invitation invitation = runtime_->pool()->invite();
     coordinator_ = invitation.coordinator;
-    connect(Channel::kJoin, invitation.join_endpoint);
+    connect(Channel::kJoin, invitation.endpoints.front());
     say(Channel::kJoin, JoinRequest{invitation.secret, "member"});
     auto accept = next<JoinAccept>(seconds(10));
     ASSERT_TRUE(accept.has_value());
