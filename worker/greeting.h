@@ -68,6 +68,8 @@ class Greeting {
   const SigningPublicKey& signing_key() const { return address_.signing_key; }
 
  private:
+  static constexpr Duration kRetry = std::chrono::seconds(1);
+
   // How long an answer has been waited for, and when the user is told of it next.
   struct Wait {
     TimePoint since;
@@ -91,10 +93,12 @@ class Greeting {
     std::optional<TimePoint> answer_until;
   };
 
+  std::string own_name() const;
   Wait wait_from_now() const;
   void knock(Joining& joining);
   void ask(Joining& joining);
   const std::vector<std::string>& join_endpoints() const;
+  void on_answer(Joining& joining, const Message& message);
   void on_challenge(const PairChallenge& challenge);
   void on_pending(Joining& joining);
   void on_join_refusal(const Refusal& refusal);

@@ -35,7 +35,7 @@ class GreetingTest : public SessionBench {
     address.invitation.emplace().endpoints = {"tcp://127.0.0.1:4000"};
     address.compute_endpoint.clear();
     start();
-    greeting->on_join_answer(JoinAccept{"tcp://127.0.0.1:5001", "tcp://127.0.0.1:5002"});
+    greeting->on_join_answer(JoinAccept{"tcp://127.0.0.1:5001", "tcp://127.0.0.1:5002", key, {}});
   }
   // Channels that were to be connected and disconnected since the last look, in order:
   // "join tcp://..", "-join".
@@ -223,6 +223,51 @@ TEST_F(GreetingTest, AMemberThatGetsNoAnswerAsksWhereTheOthersAre) {
   EXPECT_EQ(connections(), "");
   greeting->on_connected(Channel::kCompute);
   EXPECT_EQ(hellos(), 1u);
+}
+
+// Each place has a join endpoint of its own, and is asked there in its turn.
+TEST_F(GreetingTest, AMemberAsksAtThePlaceWhoseTurnItIs) {
+  use_places();
+  start();
+  connections();
+  pass(seconds(1));
+  EXPECT_EQ(connections(), "join tcp://a:1, ");
+  pass(seconds(1));
+  EXPECT_EQ(connections(), "compute tcp://b:2, bulk tcp://b:3, join tcp://b:1, ");
+  greeting->on_connected(Channel::kJoin);
+  EXPECT_EQ(sent<JoinRequest>().size(), 1u);
+  PoolPlace other{"tcp://c:1", "tcp://c:5", "tcp://c:6"};
+  greeting->on_join_answer(JoinAccept{"tcp://b:5", "tcp://b:6", key, {other}});
+  auto kept = remembered();
+  ASSERT_TRUE(kept);
+  PoolPlace now{"tcp://b:1", "tcp://b:5", "tcp://b:6"};
+  EXPECT_EQ(kept->places, (std::vector<PoolPlace>{now, other}));
+  EXPECT_EQ(kept->signing_key, address.signing_key);
+  EXPECT_EQ(connections(), "-join, compute tcp://b:5, bulk tcp://b:6, ");
+  pass(seconds(2));
+  EXPECT_NE(connections().find("compute tcp://c:5"), std::string::npos);
+}
+
+// The connection that is tried may be under way: it is left alone.
+TEST_F(GreetingTest, PlacesThatAreNewAreKeptAndTheOneThatIsTriedStays) {
+  use_places();
+  start();
+  pass(seconds(1));
+  connections();
+  PoolPlace other{"tcp://c:1", "tcp://c:5", "tcp://c:6"};
+  greeting->on_join_answer(JoinAccept{"tcp://a:2", "tcp://a:3", key, {other}});
+  EXPECT_EQ(remembered()->places, (std::vector<PoolPlace>{address.places[0], other}));
+  EXPECT_EQ(connections(), "-join, ");
+}
+
+// A place of an earlier version's file has none, but the invitation does.
+TEST_F(GreetingTest, WhereAPlaceHasNoJoinEndpointTheInvitationsIsAsked) {
+  address.invitation.emplace().endpoints = {"tcp://127.0.0.1:4000"};
+  start();
+  greeting->on_join_answer(Refusal{RefusalReason::kInvitation, "used"});
+  connections();
+  pass(seconds(1));
+  EXPECT_EQ(connections(), "join tcp://127.0.0.1:4000, ");
 }
 
 TEST_F(GreetingTest, AnAnswerThatTellsNothingNewChangesNothing) {
