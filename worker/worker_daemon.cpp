@@ -14,6 +14,7 @@
 #include "protocol/local_address.h"
 #include "protocol/zmq_transport.h"
 #include "worker/address_watch.h"
+#include "worker/device_meter.h"
 #include "worker/known_pools.h"
 #include "worker/worker_loop.h"
 

@@ -23,7 +23,7 @@ std::string path_of(const PoolAddress& address) {
   return "store/pools/" + Digest{address.coordinator.bytes}.hex();
 }
 
-bool same(const PoolAddress& a, const PoolAddress& b) {
+bool same_pool(const PoolAddress& a, const PoolAddress& b) {
   return a.coordinator == b.coordinator && a.signing_key == b.signing_key &&
          a.compute_endpoint == b.compute_endpoint && a.bulk_endpoint == b.bulk_endpoint &&
          a.places == b.places && a.invitation.has_value() == b.invitation.has_value();
@@ -47,13 +47,13 @@ TEST_F(KnownPoolsTest, WhatWasSavedIsLoaded) {
   ASSERT_TRUE(pools.save(pool(2)).ok());
   std::vector<PoolAddress> loaded = KnownPools(storage, "store").load_all(&problems);
   ASSERT_EQ(loaded.size(), 2u);
-  EXPECT_TRUE(same(loaded[0], pool(1)));
-  EXPECT_TRUE(same(loaded[1], pool(2)));
+  EXPECT_TRUE(same_pool(loaded[0], pool(1)));
+  EXPECT_TRUE(same_pool(loaded[1], pool(2)));
   PoolAddress moved = pool(1);
   moved.compute_endpoint = "tcp://elsewhere.example:7";
   moved.places.front().compute = moved.compute_endpoint;
   ASSERT_TRUE(pools.save(moved).ok());
-  EXPECT_TRUE(same(*pools.load(moved.coordinator), moved));
+  EXPECT_TRUE(same_pool(*pools.load(moved.coordinator), moved));
   EXPECT_TRUE(problems.empty());
 }
 
@@ -84,7 +84,7 @@ TEST_F(KnownPoolsTest, MalformedFilesAreReportedAndLeftOut) {
     problems.clear();
     std::vector<PoolAddress> loaded = pools.load_all(&problems);
     ASSERT_EQ(loaded.size(), 1u) << text;
-    EXPECT_TRUE(same(loaded[0], pool(2)));
+    EXPECT_TRUE(same_pool(loaded[0], pool(2)));
     ASSERT_EQ(problems.size(), 1u) << text;
     EXPECT_NE(problems[0].find(path_of(pool(1))), std::string::npos) << problems[0];
   }
@@ -100,7 +100,7 @@ TEST_F(KnownPoolsTest, WhatEarlierVersionsWroteIsRead) {
   ASSERT_TRUE(storage.write_atomic(path_of(expected), as_bytes(text)).ok());
   auto loaded = pools.load(expected.coordinator);
   ASSERT_TRUE(loaded.ok()) << loaded.error().message;
-  EXPECT_TRUE(same(*loaded, expected));
+  EXPECT_TRUE(same_pool(*loaded, expected));
   auto load = [&](const std::string& changed) {
     EXPECT_TRUE(storage.write_atomic(path_of(expected), as_bytes(changed)).ok());
     return pools.load(expected.coordinator);
@@ -108,7 +108,7 @@ TEST_F(KnownPoolsTest, WhatEarlierVersionsWroteIsRead) {
   expected.places.front().join = "tcp://192.168.0.7:1";
   loaded = load(text + "join tcp://192.168.0.7:1\n");
   ASSERT_TRUE(loaded.ok()) << loaded.error().message;
-  EXPECT_TRUE(same(*loaded, expected));
+  EXPECT_TRUE(same_pool(*loaded, expected));
   EXPECT_FALSE(load(text + "join ipc:///tmp/x\n").ok());
   EXPECT_FALSE(load(text + "join tcp://192.168.0.7:1\nmore\n").ok());
   text.replace(text.find("bulk tcp"), 8, "bulk ipc");
