@@ -59,14 +59,14 @@ inline constexpr WireDigest kWireDigests[] = {
     {"DeviceSpeed", "f42eb8a03a04ef144b2980941c595c60638805a46ba0b309216eac6712a27f3c"},
     {"DeviceSpeed", "790268dc14a5e4847a0ccf69cc85cbebd3719829cded723f5c5717edf7c10755"},
     {"JoinAccept", "fc3b5bac5d8aeb05200db5a45809389ca3ce93030cef8dad450c2fc5c94b8404"},
-    {"PairRequest", "5666019db553011cfd340eb03c466b171d8db5252a6ca245fd7c8c37668cd9b3"},
-    {"PairRequest", "e30dee1e7fc3066991d21cb0c6a2f6f612b0150808a8858feb76ab5d473f1550"},
-    {"PairChallenge", "96cf22e3d1b279977d70975bfae25a12995c5817bfe1ad00116e4ac50003aac0"},
-    {"PairChallenge", "f478beab98f64e238d621c28afff04b268c387fc93e917793a17baa6a828aa13"},
-    {"PairReveal", "75d337153e5a5f1bd6154cd92c9c04bd170f92efc29cf0d1bf5988dcd7a12dfb"},
-    {"PairPending", "dcd4e672a62c428efbfece8e0007deede82f3ac859fc6fe36eae38809065072e"},
+    {"PairRequest", "d972dceb9eca0ab08a6093dcb362e1d12fdca68e1240181fd2024c54b32f5c6d"},
+    {"PairRequest", "b72431bce16ea60d3354ab64135db0e6f14211156c9e0547ac985ec948fe9052"},
+    {"PairChallenge", "7599edb0c0b0d218638150e104bb38159a24041f2fbdd18291e18d2741de839d"},
+    {"PairChallenge", "5aeb2f90a2f29faa994f504f3120bed337b238a4b0cdc389a3d87ad1879bf632"},
+    {"PairReveal", "6f26c6da4d6ac860e2966147f57f401ff23f6041843be70e3eebf4ccdcbc01aa"},
+    {"PairPending", "595649bc1c13f7a294f39d1d35984c0d722efe8cc6d666b3561292bcc205aedc"},
     {"Goodbye", "aba8d6513c45bee8ecf9f5e3cf36579f4e604b6ac3e3bbb1f974f21e44f4d536"},
-    {"PairPending", "bfcd5fb98fe0e018ebca2bdfc2cf659cfbe276cc5970cb79a0c6b6e1bfed023c"},
+    {"PairPending", "f3e7920ebc793a7e07f341b1bb5a9c1fda51f9d54700fae6eb0288f1ea0828ad"},
 };
 
 }  // namespace potluck::test

@@ -114,6 +114,7 @@ TEST_F(WorkerJoin, AUsedInvitationOfAKnownPoolLeadsToItsEndpoints) {
 TEST_F(WorkerJoin, NobodyAnswersAtTheEndpoints) {
   PoolAddress address;
   address.coordinator = coordinator.key();
+  address.signing_key.fill(1);
   address.invitation = coordinator.invitation();
   worker.core().add_pool(address);
   worker.forget_actions();
