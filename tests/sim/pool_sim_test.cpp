@@ -129,9 +129,9 @@ TEST_F(PoolSim, AWorkerThatStartsAgainIsUsedAgain) {
 }
 
 TEST_F(PoolSim, AFrozenWorkerIsGivenUpAndComesBack) {
-  for (int64_t milliseconds : {100, 1500, 3000, 5000, 20'000}) {
+  for (int64_t pause : {100, 1500, 3000, 5000, 20'000}) {
     Scenario scenario = quiet(3, 2);
-    scenario.faults = {{FaultKind::kFreeze, 6, 1, std::chrono::milliseconds(milliseconds)}};
+    scenario.faults = {{FaultKind::kFreeze, 6, 1, std::chrono::milliseconds(pause)}};
     EXPECT_EQ(run(scenario).running_workers, 3u);
   }
 }
