@@ -26,7 +26,10 @@ const char* const kComputeEndpoint = "tcp://127.0.0.1:7002";
 const char* const kBulkEndpoint = "tcp://127.0.0.1:7003";
 
 std::string moved(const std::string& endpoint, uint64_t moves) {
-  return moves == 0 ? endpoint : fmt::format("{}{}", endpoint, moves % 10);
+  // Another digit before the last one of its port.
+  std::string elsewhere = endpoint;
+  elsewhere[elsewhere.size() - 2] = static_cast<char>('0' + moves % 10);
+  return elsewhere;
 }
 
 CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels,
