@@ -342,11 +342,10 @@ struct DeviceSpeed {
   bool operator==(const DeviceSpeed&) const = default;
 };
 
-using Message =
-    std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial, Heartbeat,
-                 Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest, JoinAccept, Roster,
-                 SourceReport, HealthReport, DeviceSpeed, PairRequest, PairChallenge, PairReveal,
-                 PairPending>;
+using Message = std::variant<Hello, Welcome, Refusal, Assignment, Residency, Compute, Partial,
+                             Heartbeat, Goodbye, FetchManifest, FetchGrain, BulkData, JoinRequest,
+                             JoinAccept, Roster, SourceReport, HealthReport, DeviceSpeed,
+                             PairRequest, PairChallenge, PairReveal, PairPending>;
 
 const char* message_name(const Message& message);
 

@@ -106,9 +106,10 @@ struct SpeedReported {
 struct OwnExpertsChosen {
   std::vector<uint32_t> experts;
 };
-using ClusterEvent = std::variant<WorkerJoined, WorkerLost, WorkerDraining, UnitsAssigned,
-                                  UnitsReady, UnitsLost, RoomReported, SourcesReported, HealthReported,
-                                  SpeedReported, WorkerQuarantined, WorkerReleased, OwnExpertsChosen>;
+using ClusterEvent =
+    std::variant<WorkerJoined, WorkerLost, WorkerDraining, UnitsAssigned, UnitsReady, UnitsLost,
+                 RoomReported, SourcesReported, HealthReported, SpeedReported, WorkerQuarantined,
+                 WorkerReleased, OwnExpertsChosen>;
 
 struct SourceRecord {
   uint64_t coordinator_bytes = 0;

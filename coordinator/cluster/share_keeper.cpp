@@ -21,8 +21,8 @@ constexpr size_t kEnoughSeen = 3;
 
 // Measurements are of products and reads alone, and what is seen of a worker has everything in it:
 // each is compared with what the model expects of it where it stands. A worker of which nothing was
-// seen is expected to come out like the others, once there are enough of those: one that boasts must
-// not make the others look slow, and who is believed too much shows soon what it does.
+// seen is expected to come out like the others, once there are enough of those: one that boasts
+// must not make the others look slow, and who is believed too much shows soon what it does.
 void correct(const PlanModel& model, const std::vector<double>& held, PlanPool* pool) {
   const PlanLayer* layer = main_layer(model);
   if (layer == nullptr) return;

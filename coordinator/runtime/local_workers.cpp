@@ -105,11 +105,11 @@ std::vector<std::string> LocalWorkers::command_for(const std::string& store) con
   }
   // --no-config: its defaults are for devices that join by themselves. --ignore-health: the user of
   // this device waits for an answer. --leave-timeout: their coordinator ends first.
-  command.insert(command.end(),
-                 {options_.program, "--no-config", "join", "--quiet", "--no-remember",
-                  "--ignore-health", "--leave-timeout", "0", "--store", store, "--ram",
-                  std::to_string(options_.ram_bytes), "--threads",
-                  std::to_string(options_.threads), "--name", "local-" + number});
+  command.insert(
+      command.end(),
+      {options_.program, "--no-config", "join", "--quiet", "--no-remember", "--ignore-health",
+       "--leave-timeout", "0", "--store", store, "--ram", std::to_string(options_.ram_bytes),
+       "--threads", std::to_string(options_.threads), "--name", "local-" + number});
   if (!options_.isa.empty()) command.insert(command.end(), {"--isa", options_.isa});
   if (!options_.model_path.empty()) {
     command.insert(command.end(), {"--model", options_.model_path});

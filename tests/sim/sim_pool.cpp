@@ -119,8 +119,8 @@ void SimPool::start_coordinator() {
                                               moved(kBulkEndpoint, moves_)});
   core_ = std::make_unique<CoordinatorCore>(
       core_options(options_, model_.kernels(), epoch_++, moves_, &quarantine_, keys_, entropy_),
-      signed_manifest_,
-      model_.manifest(), model_.model().cutter(), allow_list_, invitations_, clock_);
+      signed_manifest_, model_.manifest(), model_.model().cutter(), allow_list_, invitations_,
+      clock_);
   CoordinatorLoopObserver observer;
   observer.notice = [this](const LogEvent& event) { note(event.message); };
   observer.turned = [this] { after_turn(); };

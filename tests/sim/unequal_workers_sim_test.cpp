@@ -98,13 +98,25 @@ TEST_F(UnequalSim, SharesFollowTheSpeed) {
   EXPECT_LT(told, 0.75 * equal);
 }
 
+// By their keys workers get one unit or another, and some layers are then less even than others:
+// hence several seeds.
 TEST_F(UnequalSim, ASlowWorkerCostsNothing) {
-  begin(pool_of({1, 1, 1}, true), 3);
-  double without = seconds_for(16);
-  begin(pool_of({1, 1, 1, 0.05}, true), 4);
-  double with = seconds_for(16);
-  EXPECT_LE(with * 0.95, without) << "left with " << units(3) << " units";
-  EXPECT_LE(units(3), (units(0) + units(1) + units(2)) / 60);
+  double without = 0;
+  double with = 0;
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    SimPoolOptions options = pool_of({1, 1, 1}, true);
+    options.seed = seed;
+    begin(options, 3);
+    double alone = seconds_for(16);
+    options = pool_of({1, 1, 1, 0.05}, true);
+    options.seed = seed;
+    begin(options, 4);
+    double beside = seconds_for(16);
+    without += alone;
+    with += beside;
+    EXPECT_LE(units(3), (units(0) + units(1) + units(2)) / 60);
+  }
+  EXPECT_LE(with * 0.95, without);
 }
 
 // It says that it is ten times as fast as it is. What it does is seen in its answers.
