@@ -25,8 +25,12 @@ const char* const kJoinEndpoint = "tcp://127.0.0.1:7001";
 const char* const kComputeEndpoint = "tcp://127.0.0.1:7002";
 const char* const kBulkEndpoint = "tcp://127.0.0.1:7003";
 
+// The same host, other ports.
 std::string moved(const std::string& endpoint, uint64_t moves) {
-  return moves == 0 ? endpoint : fmt::format("{}{}", endpoint, moves % 10);
+  return moves == 0 ? endpoint
+                    : endpoint.substr(0, endpoint.size() - 4) +
+                          fmt::format("{}", 8000 + 2 * (moves % 1000) +
+                                                static_cast<uint64_t>(endpoint.back() - '2'));
 }
 
 CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels,
