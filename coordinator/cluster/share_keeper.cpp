@@ -18,11 +18,17 @@ constexpr double kFirstOwnShare = 0.25;
 constexpr double kLeastCorrection = 1e-6;
 constexpr double kMostCorrection = 10;
 constexpr size_t kEnoughSeen = 3;
+// What is seen varies with all that a device does besides: only what differs by more counts.
+constexpr double kNoise = 2;
+
+bool within(double a, double b, double factor) {
+  return a <= b * factor && b <= a * factor;
+}
 
 // Measurements are of products and reads alone, and what is seen of a worker has everything in it:
 // each is compared with what the model expects of it where it stands. A worker of which nothing was
-// seen is expected to come out like the others, once there are enough of those: one that boasts must
-// not make the others look slow, and who is believed too much shows soon what it does.
+// seen is expected to come out like the others, once there are enough of those: one that boasts
+// must not make the others look slow, and who is believed too much shows soon what it does.
 void correct(const PlanModel& model, const std::vector<double>& held, PlanPool* pool) {
   const PlanLayer* layer = main_layer(model);
   if (layer == nullptr) return;
@@ -36,16 +42,14 @@ void correct(const PlanModel& model, const std::vector<double>& held, PlanPool* 
         std::clamp(device.observed_rate / expected, kLeastCorrection, kMostCorrection);
     known.push_back(device.correction);
   }
-  if (known.size() < kEnoughSeen) return;
+  if (known.empty()) return;
   auto middle = known.begin() + static_cast<int64_t>(known.size() / 2);
   std::nth_element(known.begin(), middle, known.end());
   for (DeviceFacts& device : pool->devices) {
-    if (device.observed_rate <= 0) device.correction = *middle;
+    bool seen = device.observed_rate > 0;
+    bool usual = seen ? within(device.correction, *middle, kNoise) : known.size() >= kEnoughSeen;
+    if (usual) device.correction = *middle;
   }
-}
-
-bool within(double a, double b, double factor) {
-  return a <= b * factor && b <= a * factor;
 }
 
 }  // namespace
