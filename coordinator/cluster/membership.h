@@ -53,8 +53,8 @@ struct MembershipOptions {
   uint32_t max_workers = 0;  // 0: as many as limits.h allows
   // Devices that get no work. Must outlive the object; null: those of this life alone.
   QuarantineList* quarantine = nullptr;
-  uint32_t replicas = 1;     // holders of each unit, as far as there is room
-  uint32_t top_k = 8;        // experts that a token uses in a layer
+  uint32_t replicas = 1;  // holders of each unit, as far as there is room
+  uint32_t top_k = 8;     // experts that a token uses in a layer
   // What dispatch learns; must outlive the membership. Null: nothing.
   const PoolLearning* learned = nullptr;
   // The coordinator as a device that holds experts in its memory, if it is one.
@@ -72,8 +72,8 @@ class Membership {
              InvitationBook& invitations, const Clock& clock);
 
   // Hello, Residency, SourceReport, HealthReport, DeviceSpeed, Heartbeat, Goodbye on the compute
-  // channel, JoinRequest on the join channel; one of these elsewhere is refused. Returns false if the
-  // message was not for us.
+  // channel, JoinRequest on the join channel; one of these elsewhere is refused. Returns false if
+  // the message was not for us.
   bool on_message(const PeerKey& from, Channel channel, const Message& message);
   // Any message at all came from this peer. A key that we allow but do not count as a member gets a
   // heartbeat of epoch 0, so that it says Hello again: we were restarted, or had given it up.

@@ -13,10 +13,9 @@ constexpr size_t kQuestions = 64;
 constexpr Duration kAnswerTime = std::chrono::milliseconds(1);
 // What each side has to say in earnest; what counts more is there more often.
 constexpr size_t kMemberSays[] = {
-    kind_of<Hello>(),     kind_of<Residency>(),    kind_of<Residency>(),
-    kind_of<Partial>(),   kind_of<Partial>(),      kind_of<Heartbeat>(),
-    kind_of<Heartbeat>(), kind_of<SourceReport>(), kind_of<HealthReport>(),
-    kind_of<DeviceSpeed>()};
+    kind_of<Hello>(),        kind_of<Residency>(),  kind_of<Residency>(), kind_of<Partial>(),
+    kind_of<Partial>(),      kind_of<Heartbeat>(),  kind_of<Heartbeat>(), kind_of<SourceReport>(),
+    kind_of<HealthReport>(), kind_of<DeviceSpeed>()};
 constexpr size_t kMemberAsks[] = {kind_of<FetchManifest>(), kind_of<FetchGrain>(),
                                   kind_of<FetchGrain>(), kind_of<FetchGrain>()};
 // What does not end the part it plays.

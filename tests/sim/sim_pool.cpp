@@ -27,10 +27,8 @@ const char* const kBulkEndpoint = "tcp://127.0.0.1:7003";
 
 // The same host, other ports.
 std::string moved(const std::string& endpoint, uint64_t moves) {
-  return moves == 0 ? endpoint
-                    : endpoint.substr(0, endpoint.size() - 4) +
-                          fmt::format("{}", 8000 + 2 * (moves % 1000) +
-                                                static_cast<uint64_t>(endpoint.back() - '2'));
+  size_t port = endpoint.rfind(':') + 1;
+  return endpoint.substr(0, port) + std::to_string(std::stoul(endpoint.substr(port)) + 10 * moves);
 }
 
 CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels,

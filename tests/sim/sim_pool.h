@@ -61,7 +61,7 @@ struct SimPoolOptions {
   uint32_t founding_workers = 0;  // units are placed once so many are there
   bool validate_workers = false;  // after every turn of theirs
   VerifyMode verify = VerifyMode::kSample;
-  TurnObserver observer;          // of turns with one message
+  TurnObserver observer;  // of turns with one message
 };
 
 class SimPool final : private Transport {
