@@ -399,7 +399,7 @@ void Membership::update_speed(const PeerKey& from, const DeviceSpeed& speed) {
   SpeedReported event{from, std::min(speed.threads, limits::kThreads), 0, {}};
   event.disk_rate = static_cast<double>(std::min(speed.disk_bytes_per_second, kFastestDevice));
   for (ProductSpeed product : speed.products) {
-    // Of formats that nobody needs there may be many, and of others none at all.
+    // There may be many formats that the model does not use, and some that it uses may be missing.
     KernelPart part = products_of(product.format);
     if (!std::binary_search(kernel_parts_.begin(), kernel_parts_.end(), part)) continue;
     product.one_row = std::min(product.one_row, kFastestDevice);

@@ -28,7 +28,7 @@ bool within(double a, double b, double factor) {
 // Measurements are of products and reads alone, and what is seen of a worker has everything in it:
 // each is compared with what the model expects of it where it stands. A worker of which nothing was
 // seen is expected to come out like the others, once there are enough of those: one that boasts
-// must not make the others look slow, and who is believed too much shows soon what it does.
+// must not make the others look slow, and one that is believed too much soon shows what it does.
 void correct(const PlanModel& model, const std::vector<double>& held, PlanPool* pool) {
   const PlanLayer* layer = main_layer(model);
   if (layer == nullptr) return;
@@ -119,7 +119,7 @@ ShareKeeper::Shares ShareKeeper::planned(const ClusterState& state, double* own_
     keys.push_back(key);
     held.push_back(static_cast<double>(worker.assigned.size()) / units);
     DeviceFacts facts = facts_of(key, worker, learned_);
-    // Somebody who says nothing is as fast as the others, until it shows what it does.
+    // A worker that says nothing counts as fast as the others, until it shows what it does.
     facts.disk_bytes =
         static_cast<uint64_t>(kDiskUsed * std::min(static_cast<double>(facts.disk_bytes), 1e18));
     pool.devices.push_back(std::move(facts));

@@ -12,8 +12,8 @@
 //             that comes after that finds no debt, is counted, dropped
 //   check  -> some answers (trust_book) are asked for twice at once, and count when both are the
 //             same; else, and where nobody else holds the units, the coordinator computes what was
-//             asked itself. Whoever answered wrongly is reported (take_liars()), and steps under
-//             way have to be repeated (distrusts())
+//             asked itself. A worker that answered wrongly is reported (take_liars()), and steps
+//             under way have to be repeated (distrusts())
 //
 // It joins parts that know nothing of one another's work:
 //
