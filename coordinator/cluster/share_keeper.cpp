@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "coordinator/cluster/placement.h"
+#include "coordinator/plan/median.h"
 #include "coordinator/plan/planner.h"
 
 namespace potluck {
@@ -43,12 +44,11 @@ void correct(const PlanModel& model, const std::vector<double>& held, PlanPool* 
     known.push_back(device.correction);
   }
   if (known.empty()) return;
-  auto middle = known.begin() + static_cast<int64_t>(known.size() / 2);
-  std::nth_element(known.begin(), middle, known.end());
+  const double usually = median(known);
   for (DeviceFacts& device : pool->devices) {
     bool seen = device.observed_rate > 0;
-    bool usual = seen ? within(device.correction, *middle, kNoise) : known.size() >= kEnoughSeen;
-    if (usual) device.correction = *middle;
+    bool usual = seen ? within(device.correction, usually, kNoise) : known.size() >= kEnoughSeen;
+    if (usual) device.correction = usually;
   }
 }
 
@@ -174,10 +174,7 @@ uint32_t ShareKeeper::weight(const PeerKey& worker) const {
   for (const auto& [key, share] : shares_) {
     if (share.weight > 0) weights.push_back(share.weight);
   }
-  if (weights.empty()) return 1;
-  auto middle = weights.begin() + static_cast<int64_t>(weights.size() / 2);
-  std::nth_element(weights.begin(), middle, weights.end());
-  return *middle;
+  return weights.empty() ? 1 : median(std::move(weights));
 }
 
 std::string ShareKeeper::left_out(const PeerKey& worker) const {
