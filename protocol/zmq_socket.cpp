@@ -105,7 +105,7 @@ void set_options(zmq::socket_t& socket, const ZmqSocketRole& role) {
     // Two attempts of TCP, which come after 0 and 1 s; its third one after 3 s would be late when a
     // link comes back in between.
     socket.set(option::connect_timeout, 2000);
-    // From 0.1 s, doubling: whoever is reachable again is found within a second or two.
+    // From 0.1 s, doubling: a peer that is reachable again is found within a second or two.
     socket.set(option::reconnect_ivl, 100);
     socket.set(option::reconnect_ivl_max, 500);
   }

@@ -66,7 +66,7 @@ class LayerPlacer {
   bool uneven_ = false;    // weights differ
   // [workers]: units of one expert that it may get
   std::vector<uint32_t> sibling_limits_;
-  std::vector<bool> has_copy_;  // [workers, units], or empty: nobody has any
+  std::vector<bool> has_copy_;  // [workers, units]: holds a replica; empty if none does
 };
 
 }  // namespace potluck

@@ -35,6 +35,8 @@ inline constexpr Duration kGreetingsForgotten = std::chrono::seconds(30);
 
 // Of a name that a device gives itself, as much as is shown.
 inline constexpr size_t kShownNameBytes = 64;
+// Of a reason that it gives.
+inline constexpr size_t kReasonBytes = 256;
 
 struct MembershipOptions {
   uint64_t epoch = 1;  // not 0, which no life of a coordinator has

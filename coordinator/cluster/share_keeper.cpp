@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "coordinator/cluster/placement.h"
+#include "coordinator/plan/median.h"
 #include "coordinator/plan/planner.h"
 
 namespace potluck {
@@ -18,11 +19,17 @@ constexpr double kFirstOwnShare = 0.25;
 constexpr double kLeastCorrection = 1e-6;
 constexpr double kMostCorrection = 10;
 constexpr size_t kEnoughSeen = 3;
+// What is seen varies with all that a device does besides: only what differs by more counts.
+constexpr double kNoise = 2;
+
+bool within(double a, double b, double factor) {
+  return a <= b * factor && b <= a * factor;
+}
 
 // Measurements are of products and reads alone, and what is seen of a worker has everything in it:
 // each is compared with what the model expects of it where it stands. A worker of which nothing was
 // seen is expected to come out like the others, once there are enough of those: one that boasts
-// must not make the others look slow, and who is believed too much shows soon what it does.
+// must not make the others look slow, and one that is believed too much soon shows what it does.
 void correct(const PlanModel& model, const std::vector<double>& held, PlanPool* pool) {
   const PlanLayer* layer = main_layer(model);
   if (layer == nullptr) return;
@@ -36,16 +43,13 @@ void correct(const PlanModel& model, const std::vector<double>& held, PlanPool* 
         std::clamp(device.observed_rate / expected, kLeastCorrection, kMostCorrection);
     known.push_back(device.correction);
   }
-  if (known.size() < kEnoughSeen) return;
-  auto middle = known.begin() + static_cast<int64_t>(known.size() / 2);
-  std::nth_element(known.begin(), middle, known.end());
+  if (known.empty()) return;
+  const double usually = median(known);
   for (DeviceFacts& device : pool->devices) {
-    if (device.observed_rate <= 0) device.correction = *middle;
+    bool seen = device.observed_rate > 0;
+    bool usual = seen ? within(device.correction, usually, kNoise) : known.size() >= kEnoughSeen;
+    if (usual) device.correction = usually;
   }
-}
-
-bool within(double a, double b, double factor) {
-  return a <= b * factor && b <= a * factor;
 }
 
 }  // namespace
@@ -115,7 +119,7 @@ ShareKeeper::Shares ShareKeeper::planned(const ClusterState& state, double* own_
     keys.push_back(key);
     held.push_back(static_cast<double>(worker.assigned.size()) / units);
     DeviceFacts facts = facts_of(key, worker, learned_);
-    // Somebody who says nothing is as fast as the others, until it shows what it does.
+    // A worker that says nothing counts as fast as the others, until it shows what it does.
     facts.disk_bytes =
         static_cast<uint64_t>(kDiskUsed * std::min(static_cast<double>(facts.disk_bytes), 1e18));
     pool.devices.push_back(std::move(facts));
@@ -170,10 +174,7 @@ uint32_t ShareKeeper::weight(const PeerKey& worker) const {
   for (const auto& [key, share] : shares_) {
     if (share.weight > 0) weights.push_back(share.weight);
   }
-  if (weights.empty()) return 1;
-  auto middle = weights.begin() + static_cast<int64_t>(weights.size() / 2);
-  std::nth_element(weights.begin(), middle, weights.end());
-  return *middle;
+  return weights.empty() ? 1 : median(std::move(weights));
 }
 
 std::string ShareKeeper::left_out(const PeerKey& worker) const {

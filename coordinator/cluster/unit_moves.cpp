@@ -45,8 +45,8 @@ UnitSets UnitMoves::not_wanted(const ClusterState& state, const UnitSets& wanted
   return surplus;
 }
 
-// Of those, what the worker goes on to hold: while they who are to have it do not, and its disk has
-// room for it beside what it is to get.
+// Of those, what the worker goes on to hold: while its next holders do not have it, and its disk
+// has room for it beside what it is to get.
 void UnitMoves::keep_for_others(const ClusterState& state, const PeerKey& worker,
                                 const std::set<UnitId>& wanted, std::set<UnitId>* units) const {
   const WorkerRecord& record = *state.worker(worker);
@@ -60,7 +60,7 @@ void UnitMoves::keep_for_others(const ClusterState& state, const PeerKey& worker
   });
 }
 
-// Whether all who are to hold the unit have it. Nobody is: it is not wanted any more.
+// Whether all its next holders have the unit. With none it is not wanted any more.
 bool UnitMoves::is_ready(const ClusterState& state, UnitId unit) const {
   auto next = next_holders_.find(unit);
   if (next == next_holders_.end()) return true;

@@ -28,7 +28,7 @@ struct Debt {
   TimePoint hedge_at = TimePoint::max();       // another one is asked as well, within a budget
   TimePoint redispatch_at = TimePoint::max();  // the same in any case, if one is ready
   TimePoint deadline{0};                       // it is given up
-  bool alone = false;  // the worker owed nothing else when it was asked
+  bool alone = false;                          // the worker owed nothing else when it was asked
 };
 
 class DebtLedger {

@@ -10,10 +10,10 @@
 //             complete counts: a race. Where only the coordinator itself is left, it waits longer;
 //             then the debt, and what the worker was not asked yet, becomes local work. A reply
 //             that comes after that finds no debt, is counted, dropped
-//   check  -> some answers (trust_book) are asked for twice at once, and count when both are the
-//             same; else, and where nobody else holds the units, the coordinator computes what was
-//             asked itself. Whoever answered wrongly is reported (take_liars()), and steps under
-//             way have to be repeated (distrusts())
+//   check  -> some calls (trust_book) go to two workers at once, and the answer counts when both
+//             agree. If they differ, or no other worker holds the units, the coordinator computes
+//             the calls itself. A worker that answered wrongly is reported (take_liars()), and
+//             steps under way have to be repeated (distrusts())
 //
 // It joins parts that know nothing of one another's work:
 //

@@ -90,7 +90,7 @@ void Dispatcher::found_alike(const Side& a, const Side& b) {
   for (const PeerKey& worker : workers) trust_.found_right(worker);
 }
 
-// There is an answer, and nobody who will soon say whether it is right.
+// There is an answer, and no second one to compare it with is expected soon.
 void Dispatcher::end_waiting_for_comparison(uint64_t number) {
   Race& race = *races_.find(number);
   bool all = trust_.mode() == VerifyMode::kAll;
@@ -169,7 +169,7 @@ std::optional<uint64_t> Dispatcher::check_done(uint64_t number, bool computed) {
     close_if_over(number);
     return std::nullopt;
   }
-  // Nobody contradicts it.
+  // It is the only answer, so no other one differs from it.
   if (whole && race.count(SideState::kComplete) == 1 && trust_.mode() != VerifyMode::kAll) {
     answer_with(number, *whole);
     close_if_over(number);
@@ -178,7 +178,7 @@ std::optional<uint64_t> Dispatcher::check_done(uint64_t number, bool computed) {
   return race.ticket;
 }
 
-// The truth is known for the rows in question; about the others nobody disagrees.
+// The correct sums are known for the rows that were checked. On all other rows the answers agree.
 void Dispatcher::judge(uint64_t number) {
   Race& race = *races_.find(number);
   std::set<PeerKey> right;

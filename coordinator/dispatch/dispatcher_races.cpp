@@ -200,7 +200,7 @@ void Dispatcher::fail_side(uint64_t number, uint32_t side) {
   }
 }
 
-// As if it had been asked of nobody yet.
+// Starts over, as if no worker had been asked yet.
 void Dispatcher::redistribute(uint64_t number, std::span<const PeerKey> except) {
   Race& race = *races_.find(number);
   uint64_t ticket = race.ticket;

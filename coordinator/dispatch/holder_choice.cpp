@@ -7,16 +7,13 @@ namespace potluck {
 namespace {
 
 // Nothing speaks against a worker of which nothing is known.
-Willingness willingness_of(const HolderView& view, const PeerKey& worker) {
+Willingness willingness_of(const HolderView& view, const PeerKey& worker, uint8_t health) {
   if (std::ranges::find(view.except, worker) != view.except.end()) return Willingness::kNone;
   auto track = view.tracks.find(worker);
   Willingness found =
       track == view.tracks.end() ? Willingness::kGladly : track->second.willingness(view.now);
   // One that lends nothing of its speed is asked for what no other has.
-  const WorkerRecord* record = view.cluster.worker(worker);
-  if (record != nullptr && record->health.share == 0) {
-    found = std::min(found, Willingness::kReluctant);
-  }
+  if (health == 0) found = std::min(found, Willingness::kReluctant);
   return found < view.least ? Willingness::kNone : found;
 }
 
@@ -78,9 +75,9 @@ size_t Distribution::share_of(const HolderView& view, const PeerKey& worker) {
   if (shares_used_ == shares_.size()) shares_.emplace_back();
   Share& share = shares_[shares_used_];
   share.worker = worker;
-  share.willingness = willingness_of(view, worker);
   const WorkerRecord* record = view.cluster.worker(worker);
   share.health = record == nullptr ? 100 : record->health.share;
+  share.willingness = willingness_of(view, worker, share.health);
   share.load = calls_ahead(view, worker);
   share.calls.clear();
   return shares_used_++;

@@ -1,8 +1,8 @@
 // TrustBook: how far each worker's answers are believed, and which of them are compared. BOINC's
 // adaptive replication: while fewer than ten answers in a row were found right, every one is
-// compared; then one in as many as were found right, and one in a hundred at the least. Whoever
-// answers wrongly begins anew. Which answers are compared is drawn from a secret seed, so that no
-// worker can tell. Owns no clock. One thread.
+// compared; then one in as many as were found right, and one in a hundred at the least. A
+// worker that answers wrongly begins anew. Which answers are compared is drawn from a secret seed,
+// so that no worker can tell. Owns no clock. One thread.
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "coordinator/plan/expected_maximum.h"
+#include "coordinator/plan/median.h"
 
 namespace potluck {
 namespace {
@@ -26,11 +27,6 @@ constexpr double kHeaderBytes = 64;
 constexpr double kOverfetch = 1.4;  // bytes read ahead for each that is used
 // The last resort reads experts as they are in the file, and lays them out.
 constexpr double kLastResortSlowdown = 2;
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 using Rate = std::function<double(const DeviceFacts&)>;
 

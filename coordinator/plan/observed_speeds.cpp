@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <vector>
 
+#include "coordinator/plan/median.h"
+
 namespace potluck {
 
 std::optional<double> RecentMedian::value() const {
   if (count() == 0) return std::nullopt;
-  std::vector<double> sorted(values_.begin(), values_.begin() + static_cast<int64_t>(count()));
-  auto middle = sorted.begin() + static_cast<int64_t>(sorted.size() / 2);
-  std::nth_element(sorted.begin(), middle, sorted.end());
-  return *middle;
+  return median(std::vector(values_.begin(), values_.begin() + static_cast<int64_t>(count())));
 }
 
 void ObservedSpeeds::record(const PeerKey& worker, const Answer& answer) {

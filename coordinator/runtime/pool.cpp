@@ -119,7 +119,8 @@ Status Pool::open_sockets() {
   ZmqServerTransport::Options options{keys_.curve, options_.listen.bind_host,
                                       options_.listen.reachable.front(), options_.port};
   auto transport = ZmqServerTransport::listen(options, allow_list_);
-  if (!transport) return transport.error();
+  // Any port will do for a pool of local workers alone: then it is not the flag that helps.
+  if (!transport) return options_.port == 0 ? transport.error() : transport.error().in("--listen");
   transport_ = std::move(transport).value();
   transport_->open_join(false);  // until a device is invited
   for (const uint16_t port : transport_->missed_ports()) {

@@ -12,8 +12,11 @@ namespace {
 
 constexpr uint32_t kHidden = 2048;
 constexpr uint32_t kWidth = 1024;
-// How long one measurement takes at most, give or take a call.
+// How long one measurement takes; longer only where so few rounds are done by then, since the
+// system may have taken the processor away in the middle of one.
 constexpr Duration kTime = std::chrono::milliseconds(4);
+constexpr Duration kLongestTime = std::chrono::milliseconds(60);
+constexpr uint32_t kLeastRounds = 5;
 constexpr uint32_t kMostRounds = 64;
 // A number of a usual size in all formats, read as float16, float32 or a shared exponent.
 constexpr int kFill = 0x3c;
@@ -100,9 +103,9 @@ uint64_t Trial::measure(uint32_t rows) {
     Status done = compute_.run(0, shape_, input.view(), fraction_bits, work, grains_, &sums);
     TimePoint end = clock_.now();
     if (!done) return 0;
-    // The first one meets cold caches and threads that sleep.
-    if (round > 0 || end - begin >= kTime) best = std::min(best, end - start);
-    if (end - begin >= kTime || end == begin) break;
+    best = std::min(best, end - start);
+    bool enough = end - begin >= kTime && round + 1 >= kLeastRounds;
+    if (enough || end - begin >= kLongestTime || end == begin) break;
   }
   if (best <= Duration::zero() || best == Duration::max()) return 0;
   return static_cast<uint64_t>(static_cast<double>(bytes) / in_seconds(best));

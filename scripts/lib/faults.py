@@ -22,22 +22,22 @@ class Outcome:
     cut_off: int  # answers that ended with the fault
 
 
-def kill(pool, worker):
-    """kill -9, and started again once it is missed."""
-    pool.end(worker, signal.SIGKILL)
+def end_and_start(pool, worker, number):
+    """Ended by a signal, and started again once it is missed."""
+    pool.end(worker, number)
     pool.wait_lost()
     reachable = time.monotonic()
     pool.start_worker(worker)
     return reachable
+
+
+def kill(pool, worker):
+    return end_and_start(pool, worker, signal.SIGKILL)
 
 
 def restart(pool, worker):
-    """Ended in order, and started again at once."""
-    pool.end(worker, signal.SIGTERM)
-    pool.wait_lost()
-    reachable = time.monotonic()
-    pool.start_worker(worker)
-    return reachable
+    """In order: it says goodbye, so it is missed at once."""
+    return end_and_start(pool, worker, signal.SIGTERM)
 
 
 def away(pool, seconds):

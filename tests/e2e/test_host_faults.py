@@ -1,6 +1,7 @@
 """What happens to pools over real links: workers killed, frozen and restarted, links down, a coordinator
-restarted, an address changed, all while an answer streams. The text stays, and everyone is back within 3 s
-of being reachable again. Hosts are network namespaces, for root. POTLUCK_SOAK=1 adds long absences."""
+restarted, an address changed, all while an answer streams. The text stays, and everyone is back soon after
+being reachable again. Hosts are network namespaces, for root. POTLUCK_SOAK=1 adds long absences, and the
+promise that everyone is back within 3 s."""
 
 import os
 import pathlib
@@ -17,9 +18,10 @@ from hosted_pool import JOIN_PORT, HostedPool, Stream, wait_for  # noqa: E402
 from hosts import Hosts, HostsError, Link, why_not  # noqa: E402
 
 WORKERS = ["worker1", "worker2", "worker3"]
-BACK_SECONDS = 3
 TOKENS = 2000
 SOAK = bool(os.environ.get("POTLUCK_SOAK"))
+# 3 s are what is promised, on a machine that does nothing else; others are only asked for an end.
+BACK_SECONDS = 3 if SOAK else 30
 
 
 class HostFaults(unittest.TestCase):

@@ -1,7 +1,10 @@
 // Units that several workers hold, in virtual time: what is silent or late is answered by another
 // one, soon and within a budget, and the text is the same.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
+#include "coordinator/dispatch/worker_track.h"
 #include "tests/sim/sim_scenario.h"
 #include "tests/support/test_files.h"
 
@@ -48,19 +51,24 @@ struct ReplicatedPool {
   std::unique_ptr<SimPool> pool;
 };
 
-// A worker stops in the middle of its work (kill -STOP), and stays a member for seconds.
+// A worker stops in the middle of its work (kill -STOP), and stays a member for seconds. What it
+// had is asked of others soon; rarely the times seen before were too few or too varied to call it
+// late.
 TEST(HedgingSim, ASilentWorkerCostsATenthOfASecond) {
+  std::vector<Duration> lost;
   for (uint64_t seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     ReplicatedPool p(seed);
     Duration undisturbed = p.generate(60);
     p.pool->add_fault({FaultKind::kFreeze, p.counts().messages + 20, seed % 3, seconds(3)});
-    Duration disturbed = p.generate(60);
-    EXPECT_LT(disturbed, undisturbed + milliseconds(300));
+    lost.push_back(p.generate(60) - undisturbed);
+    EXPECT_LT(lost.back(), kDeadlineFloor);
     EXPECT_EQ(p.counts().local_unit_calls, 0u);
     EXPECT_GT(p.counts().retries + p.counts().hedges, 0u);
     p.show_log();
   }
+  std::sort(lost.begin(), lost.end());
+  EXPECT_LT(lost[lost.size() / 2], milliseconds(150));
 }
 
 // Its connection closes, and nothing is known of its speed.

@@ -25,11 +25,10 @@ const char* const kJoinEndpoint = "tcp://127.0.0.1:7001";
 const char* const kComputeEndpoint = "tcp://127.0.0.1:7002";
 const char* const kBulkEndpoint = "tcp://127.0.0.1:7003";
 
+// The same host, other ports.
 std::string moved(const std::string& endpoint, uint64_t moves) {
-  // Another digit before the last one of its port.
-  std::string elsewhere = endpoint;
-  elsewhere[elsewhere.size() - 2] = static_cast<char>('0' + moves % 10);
-  return elsewhere;
+  size_t port = endpoint.rfind(':') + 1;
+  return endpoint.substr(0, port) + std::to_string(std::stoul(endpoint.substr(port)) + 10 * moves);
 }
 
 CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelTable& kernels,

@@ -82,7 +82,21 @@ class ZmqTransportTest : public testing::Test {
   // Sends and receives one message.
   void expect_passes(ZmqClientTransport& client, const PeerKey& sender, Channel channel) {
     ASSERT_TRUE(send_to_server(client, channel, "hello"));
-    auto envelope = at_server();
+    expect_hello(at_server(), sender, channel);
+  }
+  // The same after the server has ended the connection. The client may not know that yet: what it
+  // sends over the old one is lost, and what it sends later is not.
+  void expect_comes_back(ZmqClientTransport& client, const PeerKey& sender, Channel channel) {
+    constexpr int kLost = kAttempts / 10;
+    std::optional<Envelope> envelope;
+    for (int i = 0; i < 10 && !envelope; ++i) {
+      ASSERT_TRUE(send_to_server(client, channel, "hello"));
+      envelope = at_server(kLost);
+    }
+    expect_hello(envelope, sender, channel);
+  }
+  static void expect_hello(const std::optional<Envelope>& envelope, const PeerKey& sender,
+                           Channel channel) {
     ASSERT_TRUE(envelope.has_value());
     EXPECT_EQ(envelope->peer, sender);
     EXPECT_EQ(envelope->channel, channel);
@@ -315,7 +329,7 @@ TEST_F(ZmqTransportTest, AnOversizedFrameEndsTheConnectionAndIsNotDelivered) {
   }
   ASSERT_FALSE(gone.ok());
   EXPECT_EQ(gone.error().code, ErrorCode::kNotFound);
-  expect_passes(client_, client_keys_.public_key, Channel::kBulk);  // it may come back
+  expect_comes_back(client_, client_keys_.public_key, Channel::kBulk);
 }
 
 TEST_F(ZmqTransportTest, AFullQueueIsAnErrorAndNotAWait) {

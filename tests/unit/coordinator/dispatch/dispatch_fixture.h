@@ -48,6 +48,16 @@ class DispatchFixture {
     dispatcher.on_worker_lost(peer(number));
   }
 
+  // A worker that is there is lost; one that is not joins, by the test's own `join`.
+  template <class Join>
+  void come_or_go(uint8_t number, const Join& join) {
+    if (cluster.worker(peer(number)) != nullptr) {
+      lose(number);
+    } else {
+      join(number);
+    }
+  }
+
   void deliver(const PeerKey& from, const Answer& answer) {
     dispatcher.on_partial(from, answer.partial, answer.tensor);
   }

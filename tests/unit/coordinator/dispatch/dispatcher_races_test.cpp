@@ -283,11 +283,7 @@ TEST(Races, AnyCourseOfEventsEndsWithTheExactAnswer) {
         f.clock.advance(microseconds(random.bits(position, 3) % 3000));
         switch (random.bits(position, 2) % 24) {
           case 0:
-            if (f.cluster.worker(peer(number)) != nullptr) {
-              f.lose(number);
-            } else {
-              join(number);
-            }
+            f.come_or_go(number, join);
             break;
           case 1:
             f.clock.advance(milliseconds(60));

@@ -442,11 +442,7 @@ TEST(Dispatcher, AnyCourseOfEventsEndsWithTheExactAnswer) {
         auto number = static_cast<uint8_t>(1 + random.bits(position, 1) % 5);
         switch (random.bits(position, 2) % 16) {
           case 0:
-            if (f.cluster.worker(peer(number)) != nullptr) {
-              f.lose(number);
-            } else {
-              join(number);
-            }
+            f.come_or_go(number, join);
             break;
           case 1:
             f.clock.advance(milliseconds(400));
