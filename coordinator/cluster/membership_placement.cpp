@@ -135,7 +135,7 @@ void Membership::assign(const PeerKey& peer, std::vector<UnitId> units) {
   uint64_t version = next_version_++;
   notices_.add(fmt::format("{} is assigned {} units", state_.describe(peer), units.size()),
                LogLevel::kDebug, {{"worker", peer.brief()}, {"units", units.size()}});
-  state_.apply(UnitsAssigned{peer, version, units});
+  state_.apply(UnitsAssigned{peer, version, std::move(units)});
   outbox_.add_assignment(peer);
 }
 

@@ -23,6 +23,7 @@ struct Candidate {
 // same workers then find their units in their stores after a restart.
 std::vector<Candidate> sorted_candidates(const std::vector<PlacementWorker>& workers) {
   std::vector<Candidate> candidates;
+  candidates.reserve(workers.size());
   for (const PlacementWorker& worker : workers) {
     candidates.push_back({&worker, worker.holding, worker.copies, {}, worker.disk_bytes});
   }
