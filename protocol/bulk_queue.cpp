@@ -34,7 +34,7 @@ void BulkQueue::add(const PeerKey& peer, const FetchGrain& fetch, uint64_t total
   add(BulkRequest{peer, fetch.digest, fetch, fetch.offset, fetch.length, total});
 }
 
-void BulkQueue::add(BulkRequest request) {
+void BulkQueue::add(const BulkRequest& request) {
   auto found = waiting_.find(request.peer);
   if (found == waiting_.end()) {
     if (waiting_.size() >= kMostPeers) return;
@@ -46,7 +46,7 @@ void BulkQueue::add(BulkRequest request) {
     return older.digest == request.digest && older.offset >= request.offset;
   });
   if (requests.size() >= limits::kBulkPartsAsked) requests.pop_front();
-  requests.push_back(std::move(request));
+  requests.push_back(request);
   // Some of those put back may just have been erased, so their number is not known any more; from
   // 0, put_back() stays within the queue.
   found->second.returned = 0;
@@ -66,7 +66,7 @@ std::optional<BulkRequest> BulkQueue::take(TimePoint now) {
     auto waiting = waiting_.find(peer);
     if (waiting->second.not_before > now) continue;
     waiting->second.returned = 0;
-    BulkRequest request = std::move(waiting->second.requests.front());
+    BulkRequest request = waiting->second.requests.front();
     waiting->second.requests.pop_front();
     if (waiting->second.requests.empty()) {
       waiting_.erase(waiting);
@@ -77,13 +77,13 @@ std::optional<BulkRequest> BulkQueue::take(TimePoint now) {
   return std::nullopt;
 }
 
-void BulkQueue::put_back(BulkRequest request, TimePoint not_before) {
+void BulkQueue::put_back(const BulkRequest& request, TimePoint not_before) {
   auto [waiting, fresh] = waiting_.try_emplace(request.peer);
   if (fresh) turns_.push_back(request.peer);
   Waiting& queue = waiting->second;
   queue.not_before = not_before;
   auto place = queue.requests.begin() + static_cast<ptrdiff_t>(queue.returned++);
-  queue.requests.insert(place, std::move(request));
+  queue.requests.insert(place, request);
 }
 
 std::optional<TimePoint> BulkQueue::next_turn() const {

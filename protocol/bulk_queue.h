@@ -49,7 +49,7 @@ class BulkQueue {
   std::optional<BulkRequest> take(TimePoint now);
   // It could not be sent, for the way to the peer is full: it stays the peer's first, behind others
   // that were put back before it, and the peer is passed over until then.
-  void put_back(BulkRequest request, TimePoint not_before);
+  void put_back(const BulkRequest& request, TimePoint not_before);
   // When take() may give something; nothing when the queue is empty.
   std::optional<TimePoint> next_turn() const;
 
@@ -60,7 +60,7 @@ class BulkQueue {
     size_t returned = 0;  // how many at the front were put back
   };
 
-  void add(BulkRequest request);
+  void add(const BulkRequest& request);
 
   std::map<PeerKey, Waiting> waiting_;
   std::deque<PeerKey> turns_;  // every peer in waiting_, once

@@ -98,6 +98,7 @@ std::vector<Interface> list_interfaces() {
     }
   }
   std::vector<Interface> interfaces;
+  interfaces.reserve(found.size());
   for (auto& [index, interface] : found) interfaces.push_back(std::move(interface));
   return interfaces;
 }

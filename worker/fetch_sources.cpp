@@ -24,7 +24,7 @@ void FetchSources::set_roster(const std::vector<RosterPeer>& peers) {
   for (FetchSource& source : sources_) source.listed = false;
   sources_[kCoordinatorSource].listed = true;
   for (const RosterPeer& peer : peers) {
-    auto [known, fresh] = ids_.try_emplace(peer.key, static_cast<SourceId>(sources_.size()));
+    auto [known, fresh] = ids_.try_emplace(peer.key, size());
     if (fresh && sources_.size() > limits::kSourcesPerReport) {
       ids_.erase(known);  // so many have come and gone: the others will do
       continue;
@@ -41,7 +41,7 @@ void FetchSources::set_roster(const std::vector<RosterPeer>& peers) {
     source.endpoint = peer.bulk_endpoint;
     end_link(id);
   }
-  for (SourceId id = 1; id < sources_.size(); ++id) {
+  for (SourceId id = 1; id < size(); ++id) {
     if (!sources_[id].listed) end_link(id);
   }
 }
@@ -83,7 +83,7 @@ bool FetchSources::room(SourceId id, uint64_t bytes, uint64_t window_bytes, uint
 }
 
 bool FetchSources::any_room(uint64_t window_bytes, uint64_t share) const {
-  for (SourceId id = 0; id < sources_.size(); ++id) {
+  for (SourceId id = 0; id < size(); ++id) {
     if (sources_[id].link == Link::kConnected && room(id, 1, window_bytes, share)) return true;
   }
   return false;
@@ -179,7 +179,7 @@ void FetchSources::drop(SourceId id) {
 
 bool FetchSources::update_links(TimePoint now) {
   bool changed = false;
-  for (SourceId id = 1; id < sources_.size(); ++id) {
+  for (SourceId id = 1; id < size(); ++id) {
     FetchSource& source = sources_[id];
     Link before = source.link;
     if (source.trying && now - source.connecting_since >= kPatience) pause(id, now);
@@ -214,7 +214,7 @@ TimePoint FetchSources::overdue_at(SourceId id, const FetchSource& source) {
 
 std::vector<SourceId> FetchSources::overdue(TimePoint now) const {
   std::vector<SourceId> late;
-  for (SourceId id = 0; id < sources_.size(); ++id) {
+  for (SourceId id = 0; id < size(); ++id) {
     const FetchSource& source = sources_[id];
     if (owes(source) && now >= overdue_at(id, source)) late.push_back(id);
   }
@@ -223,7 +223,7 @@ std::vector<SourceId> FetchSources::overdue(TimePoint now) const {
 
 std::optional<TimePoint> FetchSources::next_tick() const {
   TimePoint next = TimePoint::max();
-  for (SourceId id = 0; id < sources_.size(); ++id) {
+  for (SourceId id = 0; id < size(); ++id) {
     const FetchSource& source = sources_[id];
     if (owes(source)) next = std::min(next, overdue_at(id, source));
     if (id == kCoordinatorSource || !needed(source)) continue;
@@ -245,7 +245,7 @@ Status FetchSources::validate() const {
   size_t grains = 0;
   uint64_t bytes = 0;
   std::optional<TimePoint> next = next_tick();
-  for (SourceId id = 0; id < sources_.size(); ++id) {
+  for (SourceId id = 0; id < size(); ++id) {
     const FetchSource& source = sources_[id];
     uint64_t own = 0;
     for (const FetchSource::UnderWay& grain : source.under_way) own += grain.bytes;

@@ -77,7 +77,8 @@ class FetchSources {
   // longer connected.
   void set_roster(const std::vector<RosterPeer>& peers);
   std::optional<SourceId> find(const PeerKey& key) const;
-  size_t size() const { return sources_.size(); }
+  // At most limits::kSourcesPerReport and one.
+  SourceId size() const { return static_cast<SourceId>(sources_.size()); }
   const FetchSource& at(SourceId id) const { return sources_.at(id); }
 
   // One more, or one less, of the wanted units is held by this worker.

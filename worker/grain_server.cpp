@@ -55,7 +55,7 @@ void GrainServer::not_sent(bool gone, TimePoint now) {
   if (gone) {
     queue_.forget(last_->peer);
   } else {
-    queue_.put_back(std::move(*last_), now + BulkQueue::kFullPause);
+    queue_.put_back(*last_, now + BulkQueue::kFullPause);
   }
   last_.reset();
 }

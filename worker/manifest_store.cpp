@@ -60,6 +60,7 @@ std::vector<Digest> ManifestStore::names() const {
   }
   std::sort(found.begin(), found.end());
   std::vector<Digest> names;
+  names.reserve(found.size());
   for (const auto& [age, digest] : found) names.push_back(digest);
   return names;
 }

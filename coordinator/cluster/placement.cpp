@@ -141,9 +141,8 @@ void place_layer(const ManifestLayer& layer, uint32_t first, uint32_t slices,
 
 }  // namespace
 
-std::map<PeerKey, std::vector<UnitId>> place_units(const Manifest& manifest, uint32_t slices,
-                                                   const std::vector<PlacementWorker>& workers,
-                                                   const OwnExperts& own) {
+Placement place_units(const Manifest& manifest, uint32_t slices,
+                      const std::vector<PlacementWorker>& workers, const OwnExperts& own) {
   CHECK(slices > 0);
   std::vector<Candidate> candidates = sorted_candidates(workers);
   auto bytes_of = [&](const ManifestLayer& layer) {
@@ -157,7 +156,7 @@ std::map<PeerKey, std::vector<UnitId>> place_units(const Manifest& manifest, uin
     place_layer(layer, own_of(own, layer), slices, {layer_bytes, bytes_left}, candidates);
     bytes_left -= layer_bytes;
   }
-  std::map<PeerKey, std::vector<UnitId>> placement;
+  Placement placement;
   for (Candidate& candidate : candidates) {
     placement.emplace(candidate.worker->key, std::move(candidate.placed));
   }

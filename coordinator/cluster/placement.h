@@ -31,20 +31,21 @@ inline constexpr uint32_t kFullWeight = 1000;
 // beyond the end is 0.
 using OwnExperts = std::vector<uint32_t>;
 
-// Units per worker, sorted, without the coordinator's own. A unit that fits nowhere is left out
+// Units per worker, sorted.
+using Placement = std::map<PeerKey, std::vector<UnitId>>;
+
+// Without the coordinator's own. A unit that fits nowhere is left out
 // (the coordinator computes it, too).
-std::map<PeerKey, std::vector<UnitId>> place_units(const Manifest& manifest, uint32_t slices,
-                                                   const std::vector<PlacementWorker>& workers,
-                                                   const OwnExperts& own = {});
+Placement place_units(const Manifest& manifest, uint32_t slices,
+                      const std::vector<PlacementWorker>& workers, const OwnExperts& own = {});
 
 // Further copies of units, so that each has `copies` holders as long as there is room: units per
 // worker, sorted, none of which `placement` gives it. `order`: which experts come first. A worker
 // gets units in the ratio of its weight, first those that it has.
 using ExpertOrder = std::function<std::vector<uint32_t>(uint32_t layer)>;
-std::map<PeerKey, std::vector<UnitId>> place_replicas(
-    const Manifest& manifest, uint32_t slices, const std::vector<PlacementWorker>& workers,
-    const std::map<PeerKey, std::vector<UnitId>>& placement, uint32_t copies,
-    const ExpertOrder& order);
+Placement place_replicas(const Manifest& manifest, uint32_t slices,
+                         const std::vector<PlacementWorker>& workers, const Placement& placement,
+                         uint32_t copies, const ExpertOrder& order);
 
 // Bytes of one unit.
 uint64_t unit_bytes(const Manifest& manifest, UnitId unit, uint32_t slices);

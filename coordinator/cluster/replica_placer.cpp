@@ -21,7 +21,7 @@ struct ReplicaHolder {
 
 std::vector<ReplicaHolder> holders_of(const Manifest& manifest, uint32_t slices,
                                       const std::vector<PlacementWorker>& workers,
-                                      const std::map<PeerKey, std::vector<UnitId>>& placement) {
+                                      const Placement& placement) {
   std::vector<ReplicaHolder> holders;
   for (const PlacementWorker& worker : workers) {
     if (worker.weight == 0) continue;
@@ -89,10 +89,9 @@ std::vector<UnitId> ordered_units(const Manifest& manifest, uint32_t slices,
 
 }  // namespace
 
-std::map<PeerKey, std::vector<UnitId>> place_replicas(
-    const Manifest& manifest, uint32_t slices, const std::vector<PlacementWorker>& workers,
-    const std::map<PeerKey, std::vector<UnitId>>& placement, uint32_t copies,
-    const ExpertOrder& order) {
+Placement place_replicas(const Manifest& manifest, uint32_t slices,
+                         const std::vector<PlacementWorker>& workers, const Placement& placement,
+                         uint32_t copies, const ExpertOrder& order) {
   std::vector<ReplicaHolder> holders = holders_of(manifest, slices, workers, placement);
   std::vector<UnitId> units = ordered_units(manifest, slices, order);
   double weights = 0;
@@ -104,7 +103,7 @@ std::map<PeerKey, std::vector<UnitId>> place_replicas(
       if (bytes > 0) add_copy(unit, bytes, fair, holders);
     }
   }
-  std::map<PeerKey, std::vector<UnitId>> replicas;
+  Placement replicas;
   for (ReplicaHolder& holder : holders) {
     std::sort(holder.replicas.begin(), holder.replicas.end());
     replicas.emplace(holder.worker->key, std::move(holder.replicas));

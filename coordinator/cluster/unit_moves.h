@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "coordinator/cluster/cluster_state.h"
+#include "coordinator/cluster/placement.h"
 #include "engine/experts/manifest.h"
 
 namespace potluck {
 
-using Placement = std::map<PeerKey, std::vector<UnitId>>;
 using UnitSets = std::map<PeerKey, std::set<UnitId>>;
 
 class UnitMoves {

@@ -62,6 +62,7 @@ std::vector<size_t> ShareSearch::by_unit_time() const {
   }
   std::sort(order.begin(), order.end());
   std::vector<size_t> devices;
+  devices.reserve(order.size());
   for (const auto& [time, device] : order) devices.push_back(device);
   return devices;
 }

@@ -51,14 +51,14 @@ std::string with_host(const std::string& endpoint, const std::string& host) {
 }  // namespace
 
 Pool::Pool(PoolOptions options, const Model& model, ThreadPool& threads, Storage& storage,
-           const Clock& clock, Entropy& entropy, DeviceKeys keys)
+           const Clock& clock, Entropy& entropy, const DeviceKeys& keys)
     : options_(std::move(options)),
       model_(model),
       threads_(threads),
       storage_(storage),
       clock_(clock),
       entropy_(entropy),
-      keys_(std::move(keys)) {}
+      keys_(keys) {}
 
 Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model,
                                          const KernelTable& kernels, ThreadPool& threads,

@@ -122,7 +122,7 @@ class Pool {
 
  private:
   Pool(PoolOptions options, const Model& model, ThreadPool& threads, Storage& storage,
-       const Clock& clock, Entropy& entropy, DeviceKeys keys);
+       const Clock& clock, Entropy& entropy, const DeviceKeys& keys);
   Status load_identity(Storage& storage);
   Status make_manifest(const Progress& progress);
   Status open_sockets();

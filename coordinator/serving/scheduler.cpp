@@ -274,6 +274,7 @@ std::vector<CompletionId> Scheduler::queue() const {
   std::ranges::sort(waiting,
                     [this](const Entry* a, const Entry* b) { return comes_first(*a, *b); });
   std::vector<CompletionId> ids;
+  ids.reserve(waiting.size());
   for (const Entry* entry : waiting) ids.push_back(entry->request.id);
   return ids;
 }

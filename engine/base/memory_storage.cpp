@@ -333,7 +333,8 @@ Status MemoryStorage::make_directories(const std::string& path) {
   // Two passes: a file in the way leaves no directory half made.
   for (std::string part = normal; !state_->is_directory(part); part = parent_of(part)) {
     if (state_->files.count(part) > 0) {
-      return Error{ErrorCode::kIo, path + ": cannot make directories: " + part + " is a file"};
+      return Error{ErrorCode::kIo,
+                   fmt::format("{}: cannot make directories: {} is a file", path, part)};
     }
   }
   for (std::string part = normal; !state_->is_directory(part); part = parent_of(part)) {

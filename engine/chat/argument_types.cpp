@@ -71,7 +71,7 @@ uint32_t ArgumentTypes::types_of(std::string_view function, std::string_view arg
 }
 
 JsonValue ArgumentTypes::value_of(std::string_view text, uint32_t types) const {
-  const JsonValue as_text{std::string(text)};
+  JsonValue as_text{std::string(text)};
   if (types == kStringType) return as_text;
   auto parsed = parse_json(trimmed(text));
   // Some templates write them as Python does, and so do their models.

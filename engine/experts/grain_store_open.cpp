@@ -49,7 +49,7 @@ Result<SegmentSizes> segment_sizes(Storage& storage, const std::string& director
   for (const std::string& name : *names) {
     std::optional<uint32_t> number = segment_number(name);
     if (!number) continue;
-    auto file = storage.open(directory + "/" + name, ReadMode::kBuffered);
+    auto file = storage.open(fmt::format("{}/{}", directory, name), ReadMode::kBuffered);
     if (!file) return file.error();
     uint64_t pages = (*file)->size() / kPageBytes;
     sizes[*number] = static_cast<uint32_t>(std::min<uint64_t>(pages, kSegmentPages));

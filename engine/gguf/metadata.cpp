@@ -120,7 +120,9 @@ const MetadataValue* GgufMetadata::find(const std::string& key) const {
 }
 
 bool GgufMetadata::insert(std::string key, MetadataValue value) {
-  if (!values_.try_emplace(key, std::move(value)).second) return false;
+  auto [place, fresh] = values_.try_emplace(key);
+  if (!fresh) return false;
+  place->second = std::move(value);
   keys_.push_back(std::move(key));
   return true;
 }

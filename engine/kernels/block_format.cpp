@@ -102,13 +102,15 @@ void BlockFormat::decode_part(const BlockPart& part, float* out) const {
   for (uint32_t i = 0; i < kBlock; ++i) {
     // The order is that of ggml's dequantization: rounding twice in another order gives other last
     // bits.
-    float scale = d * static_cast<float>(part.scale[i / 16]);
+    const uint32_t group = i / 16;
+    float scale = d * static_cast<float>(part.scale[group]);
     out[i] = scale * static_cast<float>(numbers.weight(part.q[i]));
   }
   if (!numbers.minimums) return;
   float dmin = half_to_float(part.dmin);
   for (uint32_t i = 0; i < kBlock; ++i) {
-    out[i] = out[i] - dmin * static_cast<float>(part.minimum[i / 16]);
+    const uint32_t group = i / 16;
+    out[i] = out[i] - dmin * static_cast<float>(part.minimum[group]);
   }
 }
 

@@ -223,7 +223,7 @@ class Lexer {
       return error_at(position_, ErrorCode::kUnsupported,
                       "numbers are written with decimal digits only");
     }
-    const Status added = add_to(is_float ? Lexeme::kFloat : Lexeme::kInteger, end);
+    Status added = add_to(is_float ? Lexeme::kFloat : Lexeme::kInteger, end);
     std::string& digits = tokens_.back().text;
     digits.erase(std::remove(digits.begin(), digits.end(), '_'), digits.end());
     return added;

@@ -278,7 +278,8 @@ std::string VocabularyReader::marker_name(TokenId token) const {
   auto spelled = decode_byte_alphabet(written);
   const bool is_name = spelled && *spelled != written && !find_invalid_utf8(*spelled) &&
                        (looks_like_control(*spelled) || is_end_name(*spelled));
-  return is_name ? std::move(*spelled) : written;
+  if (is_name) return *std::move(spelled);
+  return written;
 }
 
 // Names of the tokens that the file itself types as something else than text.
@@ -328,7 +329,8 @@ Result<std::string> VocabularyReader::decode(TokenId token) {
       // A text that is not in the alphabet was added to the vocabulary as it is: it can be shown,
       // but no text becomes it.
       reachable_[static_cast<size_t>(token)] = bytes.has_value() && !bytes->empty();
-      return bytes ? std::move(*bytes) : text(token);
+      if (bytes) return *std::move(bytes);
+      return text(token);
     }
     default:
       return text(token);

@@ -275,6 +275,7 @@ void Planner::router() {
 void Planner::selection_bias(const std::vector<double>& offsets) {
   values(blk("exp_probs_b.bias"), {offsets.size()}, [offsets](const CounterRandom&) {
     std::vector<float> biases;
+    biases.reserve(offsets.size());
     for (double offset : offsets) {
       biases.push_back(static_cast<float>(1 / (1 + std::exp(-offset)) - 0.5));
     }

@@ -119,7 +119,7 @@ class WorkerAttacks : public testing::Test {
 
 TEST_F(WorkerAttacks, AnotherPoolsGrainsSurviveAComputeOfAnotherLength) {
   coordinator.fill(1, model.units(1));
-  size_t before = worker.store().count();
+  auto before = static_cast<uint16_t>(worker.store().count());
   Liar liar(worker);
   liar.set(claim_of_its_grains());
   liar.join();
@@ -136,7 +136,7 @@ TEST_F(WorkerAttacks, AnotherPoolsGrainsSurviveAComputeOfAnotherLength) {
 
 TEST_F(WorkerAttacks, AnotherPoolsGrainsSurviveBeingServedWithAnotherLength) {
   coordinator.fill(1, model.units(1));
-  size_t before = worker.store().count();
+  auto before = static_cast<uint16_t>(worker.store().count());
   Liar liar(worker);
   Manifest claim = claim_of_its_grains();
   liar.set(claim);

@@ -1,4 +1,5 @@
 // Fetching from other workers and serving them, message by message.
+#include <numeric>
 #include <set>
 
 #include "tests/support/grain_on_disk.h"
@@ -27,8 +28,8 @@ class WorkerPeers : public testing::Test {
   // Two units, each held by every peer of the roster.
   void assign(uint64_t version, const Roster& roster, std::vector<UnitId> units) {
     Assignment assignment{7, version, 1, std::move(units), roster.version, {}};
-    std::vector<uint16_t> all;
-    for (uint16_t i = 0; i < roster.peers.size(); ++i) all.push_back(i);
+    std::vector<uint16_t> all(roster.peers.size());
+    std::iota(all.begin(), all.end(), uint16_t{0});
     assignment.holders.assign(assignment.units.size(), all);
     coordinator.say(assignment);
   }

@@ -13,7 +13,6 @@ namespace {
 
 using test::peer;
 using test::sample_manifest;
-using Placement = std::map<PeerKey, std::vector<UnitId>>;
 
 constexpr uint64_t kPlenty = 1000 * kGiB;
 
@@ -181,9 +180,9 @@ TEST(Placement, UnitBytesAddUpToTheModel) {
     uint64_t bytes = 0;
     for (const ManifestLayer& layer : manifest.layers()) {
       for (uint16_t expert = 0; expert < layer.experts; ++expert) {
-        for (uint16_t slice = 0; slice < slices; ++slice) {
-          bytes +=
-              unit_bytes(manifest, {static_cast<uint16_t>(layer.layer), expert, slice}, slices);
+        for (uint32_t slice = 0; slice < slices; ++slice) {
+          UnitId unit{static_cast<uint16_t>(layer.layer), expert, static_cast<uint16_t>(slice)};
+          bytes += unit_bytes(manifest, unit, slices);
         }
       }
     }

@@ -19,7 +19,7 @@ using Units = std::map<PeerKey, std::vector<UnitId>>;
 
 std::vector<PlacementWorker> weighted(const std::vector<uint32_t>& weights) {
   std::vector<PlacementWorker> workers;
-  for (uint8_t i = 0; i < weights.size(); ++i) {
+  for (size_t i = 0; i < weights.size(); ++i) {
     PlacementWorker worker;
     worker.key = peer(static_cast<uint8_t>(i + 1));
     worker.disk_bytes = 1000 * kGiB;
@@ -41,11 +41,11 @@ TEST(WeightedPlacement, UnitsFollowTheWeightsInEveryLayer) {
     Units placement = place_units(manifest, slices, weighted(weights));
     for (const ManifestLayer& layer : manifest.layers()) {
       double units = 60.0 * std::min(slices, layer.plan.grains);
-      for (uint8_t i = 0; i < weights.size(); ++i) {
+      for (size_t i = 0; i < weights.size(); ++i) {
         double part = units * weights[i] / 1875;
         auto found = static_cast<double>(
             count_in(placement.at(peer(static_cast<uint8_t>(i + 1))), layer.layer));
-        EXPECT_NEAR(found, part, 1.01) << "layer " << layer.layer << ", worker " << int{i};
+        EXPECT_NEAR(found, part, 1.01) << "layer " << layer.layer << ", worker " << i;
       }
     }
   }

@@ -107,7 +107,7 @@ class SchemaMaker {
     }
     if (chooser_.chance(10)) required.push_back("other");
     made["required"] = required;
-    const bool is_open = required.size() > 0 && required.back() == "other";
+    const bool is_open = !required.empty() && required.back() == "other";
     if (is_open || chooser_.chance(30)) {
       made["additionalProperties"] = chooser_.chance(50) ? Json(true) : schema(depth + 2);
     } else if (chooser_.chance(50)) {

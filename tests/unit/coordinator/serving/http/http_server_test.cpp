@@ -304,7 +304,9 @@ TEST_F(HttpServerTest, AClientThatTakesNothingIsGivenUp) {
   stuck.send(kLater);
   const auto exchange = handler_.wait_exchange();
   ASSERT_NE(exchange, nullptr);
-  exchange->respond({200, {}, std::string(32'000'000, 'x')});
+  std::string long_answer;
+  long_answer.resize(32'000'000, 'x');
+  exchange->respond({200, {}, std::move(long_answer)});
   server_->drain();
   EXPECT_TRUE(server_->wait_drained(std::chrono::minutes(1)));
 }
