@@ -1,4 +1,5 @@
-// How workers go: lost, on their own wish once others have what they hold, or by their owner's word.
+// How workers go: lost, on their own wish once others have what they hold, or by their owner's
+// word.
 #include <fmt/format.h>
 
 #include "coordinator/cluster/membership.h"
