@@ -41,7 +41,7 @@ inline constexpr Duration kGuestTurn = std::chrono::milliseconds(250);
 // Whether a connection from `newcomer` comes in beside `guests`, of which there may be `capacity`.
 // When all places are taken, a group that has more of them than the newcomer's would then have
 // gives up its oldest; else a guest that had its turn goes; else the newcomer has to try again.
-// Whoever had `turn` may have to go.
+// The connection that had `turn` may have to go.
 Admission judge_arrival(std::span<const GuestConnection> guests, const AddressGroup& newcomer,
                         TimePoint now, size_t capacity, Duration turn = kGuestTurn);
 

@@ -1,5 +1,5 @@
 // The seam to datagrams: what comes from nearby machines, an answer to one of them, a question to
-// all of them. Whoever owns a socket moves datagrams between it and a core. One thread.
+// all of them. Its owner moves datagrams between it and a core. One thread.
 #pragma once
 
 #include <optional>

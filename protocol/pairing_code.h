@@ -1,9 +1,9 @@
-// The code by which two people, or one with two devices, tell that nobody stands between a worker
+// The code by which two people, or one with two devices, tell that no one is between a worker
 // and a coordinator that met on the network. Numeric comparison as in Bluetooth and ZRTP: the
 // worker commits itself to its nonce before it knows the coordinator's, and both derive the code
-// from both keys and both nonces. Whoever stands between has a key of its own on either side, and
-// has to choose its nonces before it knows what code they lead to: the two codes are equal with a
-// chance of one in kPairingCodes, once for each pairing. Pure functions; any thread.
+// from both keys and both nonces. An attacker between them has a key of its own on either side,
+// and has to choose its nonces before it knows what code they lead to: the two codes are equal with
+// a chance of one in kPairingCodes, once for each pairing. Pure functions; any thread.
 #pragma once
 
 #include <array>

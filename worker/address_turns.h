@@ -26,7 +26,7 @@ class AddressTurns {
   TimePoint ends_at() const { return ends_at_; }
 
   void next(TimePoint now);
-  // Somebody answers there: it is given the longest time to say more.
+  // Something answers there: it is given the longest time to say more.
   void hold(TimePoint now) { ends_at_ = now + kLongestTurn; }
 
  private:

@@ -28,7 +28,7 @@ std::optional<ByteVector> BeaconSearch::take_question() {
 void BeaconSearch::on_datagram(const Datagram& datagram) {
   auto message = decode_beacon(datagram.bytes);
   const auto* answer = message ? std::get_if<BeaconAnswer>(&*message) : nullptr;
-  // Another nonce: the answer to somebody else's question, or to none.
+  // Another nonce: the answer to another device's question, or to none.
   if (answer == nullptr || answer->nonce != nonce_) return;
   std::string endpoint = fmt::format("tcp://{}:{}", datagram.from.host, answer->join_port);
   if (!check_endpoint(endpoint)) return;

@@ -351,7 +351,7 @@ void Greeting::end_unknown() {
   link_.end(refused_invitation_.empty() ? reason : refused_invitation_ + "; " + reason);
 }
 
-// Connections from an address that is gone hang until somebody notices. What is on its way over
+// Connections from an address that is gone hang until a timeout notices. What is on its way over
 // them is lost, which is made good like any other loss.
 void Greeting::on_moved(const std::string& serve_endpoint) {
   address_.serve_endpoint = serve_endpoint;

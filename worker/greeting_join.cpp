@@ -49,7 +49,7 @@ void Greeting::on_challenge(const PairChallenge& challenge) {
     return;
   }
   link_.end(
-      "the coordinator has sent a second challenge: somebody may be trying out codes. Run "
+      "the coordinator has sent a second challenge: an attacker may be trying out codes. Run "
       "`potluck join` again");
 }
 

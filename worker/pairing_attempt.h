@@ -1,6 +1,6 @@
 // PairingAttempt: the worker's side of pairing (protocol/pairing_code.h): commits itself, takes one
-// challenge, reveals, and knows the code that people compare. One attempt: whoever sends another
-// challenge afterwards wants to choose among codes. Plain value; one thread.
+// challenge, reveals, and knows the code that people compare. One attempt: a coordinator that sends
+// another challenge afterwards wants to choose among codes. Plain value; one thread.
 #pragma once
 
 #include <optional>

@@ -194,7 +194,7 @@ class WorkerCore {
   // between blocks of work. The epoch means nothing here.
   void set_health(const HealthReport& health);
   // The same, but pools get the time to let others take over: each session ends when its
-  // coordinator says so. Whoever does not want to wait any more calls leave_all().
+  // coordinator says so. A caller that does not want to wait any longer calls leave_all().
   void leave_gently();
 
   // What to do now, in order; empties the list.

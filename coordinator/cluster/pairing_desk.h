@@ -7,11 +7,11 @@
 //                      +-- deadline, silence --+--> forgotten
 //
 // Strangers get here, so everything is bounded, and shared between the addresses that they come
-// from: the devices that wait, and the attempts. Somebody who stands between a worker and the
-// coordinator can leave an attempt whose code does not suit him and begin another one. In the
+// from: the devices that wait, and the attempts. An attacker between a worker and the
+// coordinator can abandon an attempt whose code is of no use and begin another one. In the
 // kPairingTime that a device waits, all strangers together begin at most kPairingBurst +
-// kPairingTime / kPairingInterval pairings (158), so he gets the code of that device with a chance
-// of one in 600,000.
+// kPairingTime / kPairingInterval pairings (158), so the attacker gets the code of that device with
+// a chance of one in 600,000.
 #pragma once
 
 #include <map>

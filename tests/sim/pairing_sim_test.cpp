@@ -1,4 +1,5 @@
-// Pairing, both sides of it: a worker's attempt, a coordinator's desk, and somebody between them.
+// Pairing, both sides of it: a worker's attempt, a coordinator's desk, and an attacker between
+// them.
 #include <functional>
 #include <set>
 
@@ -18,7 +19,7 @@ using test::numbered_key;
 
 const PeerKey kWorker = numbered_key(1);
 const PeerKey kCoordinator = numbered_key(2);
-// Whoever is in the middle has a key of its own on either side.
+// An attacker in the middle has a key of its own on either side.
 const PeerKey kFalseCoordinator = numbered_key(3);
 const PeerKey kFalseWorker = numbered_key(4);
 

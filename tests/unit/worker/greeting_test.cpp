@@ -169,7 +169,7 @@ TEST_F(GreetingTest, AWelcomeForgivesEarlierMisunderstandings) {
   EXPECT_TRUE(link.ended());
 }
 
-// A first join: whoever typed the command should hear of it when nothing comes of it.
+// A first join: the person who typed the command should hear of it when nothing comes of it.
 TEST_F(GreetingTest, AnAbsenceIsNoPatienceUsedUp) {
   join();
   clock.advance(seconds(29));
@@ -516,7 +516,7 @@ TEST_F(GreetingTest, ACoordinatorThatIsAskedByManyIsAskedAgain) {
   EXPECT_EQ(sent<PairRequest>().size(), 1u);
 }
 
-// Somebody who knows this device's nonce by now could look for a challenge with the code he wants.
+// An attacker who knows this device's nonce by now could look for a challenge with a wanted code.
 TEST_F(GreetingTest, ASecondChallengeEndsTheAttempt) {
   use_pairing();
   start();

@@ -111,7 +111,7 @@ TEST_F(PairingDeskTest, ARepeatedRequestIsTheSameAttempt) {
   EXPECT_EQ(desk_.waiting().size(), 1u);
 }
 
-// The commitment is what keeps anybody from choosing a nonce to which a certain code belongs.
+// The commitment is what keeps an attacker from choosing a nonce to which a certain code belongs.
 TEST_F(PairingDeskTest, AnotherNonceThanTheCommittedOneEndsTheAttempt) {
   ASSERT_TRUE(ask(1));
   auto answer = desk_.on_reveal(key(1), {nonce(2)});
@@ -163,7 +163,8 @@ TEST_F(PairingDeskTest, NobodyWaitsForEver) {
   EXPECT_EQ(desk_.next_tick(), TimePoint::max());
 }
 
-// However many addresses and keys somebody has: kPairingBurst, and then one per kPairingInterval.
+// However many addresses and keys an attacker has: kPairingBurst, and then one per
+// kPairingInterval.
 TEST_F(PairingDeskTest, AttemptsAreBoundedOverall) {
   size_t begun = 0;
   uint32_t number = 0;
