@@ -304,7 +304,7 @@ void Greeting::on_goodbye(const Goodbye& goodbye) {
 
 void Greeting::leave_gently() {
   leaving_ = true;
-  link_.send(Goodbye{epoch(), "its owner wants it to", true});
+  link_.send(Goodbye{epoch(), "its owner asked it to", true});
 }
 
 void Greeting::on_heartbeat(const Heartbeat& heartbeat) {

@@ -5,6 +5,15 @@
 #include "coordinator/cluster/membership.h"
 
 namespace potluck {
+namespace {
+
+std::string whose_now(size_t units, size_t workers) {
+  if (units == 0) return "";
+  if (workers == 0) return fmt::format("; the coordinator computes its {} units itself", units);
+  return fmt::format("; its {} units move to {} worker{}", units, workers, workers == 1 ? "" : "s");
+}
+
+}  // namespace
 
 // All at once, and only then a new placement: otherwise the units of the first would be assigned to
 // a worker that is lost in the next step.
@@ -21,17 +30,14 @@ void Membership::lose(const std::vector<Loss>& losses) {
     outbox_.drop(loss.peer);
     reset_workers_.push_back(loss.peer);
   }
-  size_t left = state_.workers().size();
   for (size_t i = 0; i < losses.size(); ++i) {
-    std::string next =
-        left == 0
-            ? fmt::format("the coordinator computes its {} units itself", units[i])
-            : fmt::format("its {} units move to {} worker{}", units[i], left, left == 1 ? "" : "s");
-    notices_.add(texts[i] + "; " + next, LogLevel::kWarning,
+    const bool missed = units[i] > 0;
+    notices_.add(texts[i] + whose_now(units[i], state_.workers().size()),
+                 missed ? LogLevel::kWarning : LogLevel::kInfo,
                  {{"worker", losses[i].peer.brief()},
                   {"reason", losses[i].reason},
                   {"units", units[i]},
-                  {"workers_left", left}});
+                  {"workers_left", state_.workers().size()}});
   }
   announce_roster();
   shares_.workers_changed(clock_.now());
