@@ -5,7 +5,9 @@ for the rest, and measure themselves so): as many as there are together do no mo
 work. Links are real ones between network namespaces; disks are real reads that are slowed down."""
 
 import dataclasses
+import json
 import pathlib
+import shutil
 import statistics
 import tempfile
 
@@ -76,11 +78,22 @@ def measure(options, binary, wanted):
                 plan = rates.plan()
                 for _ in range(options.rounds):
                     rates.round()
+                if options.keep:
+                    keep(pathlib.Path(options.keep) / wanted.name, pool, plan, rates)
             finally:
                 pool.close()
     decode = [plan["decode"]["tokens_per_second"] / rate for rate in rates.decode]
     prefill = [plan["prefill"]["tokens_per_second"] / rate for rate in rates.prefill]
     return Result(wanted, plan, rates, decode, prefill)
+
+
+def keep(directory, pool, plan, rates):
+    """For another look: POTLUCK_HOME=DIRECTORY potluck plan MODEL .. predicts again from the same facts."""
+    (directory / "coordinator").mkdir(parents=True, exist_ok=True)
+    shutil.copy(pool.home / "coordinator/coordinator/status.json", directory / "coordinator/status.json")
+    measured = {"plan": plan, "decode": rates.decode, "prefill": rates.prefill, "hits": rates.hits,
+                "counted": rates.counted}
+    (directory / "measured.json").write_text(json.dumps(measured, indent=1))
 
 
 def terms(phase):

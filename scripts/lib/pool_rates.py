@@ -65,6 +65,7 @@ class Rates:
         self.random = random.Random(1)
         self.vocabulary = vocabulary(pool.binary, pool.model)
         self.prefill, self.decode, self.hits = [], [], []
+        self.counted = []  # what the counters have grown by, of each round
 
     def tokens(self, count):
         return [self.random.randrange(self.vocabulary) for _ in range(count)]
@@ -82,9 +83,11 @@ class Rates:
         timings = ask(self.pool, self.tokens(self.prompt), self.generate, self.random.randrange(1 << 30))
         after = self.counters()
         self.prefill.append(timings["prompt_per_second"])
-        self.decode.append(timings["predicted_per_second"])
-        hits, misses = (after[key] - before[key] for key in ("cache_hits", "cache_misses"))
-        self.hits.append(hits / max(1, hits + misses))
+        # The first token of an answer is the prompt's work.
+        self.decode.append(1e3 * (timings["predicted_n"] - 1) / timings["predicted_ms"])
+        grown = {key: after[key] - before[key] for key in after}
+        self.counted.append(grown)
+        self.hits.append(grown["cache_hits"] / max(1, grown["cache_hits"] + grown["cache_misses"]))
 
     def counters(self):
         time.sleep(1.2)  # the status is written once a second
