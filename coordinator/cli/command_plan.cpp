@@ -27,6 +27,7 @@ struct PlanFlags {
   std::string nodes;
   uint32_t slices = 0;
   uint32_t prefill_chunk = 512;
+  int threads = 0;
   bool json = false;
 };
 
@@ -38,6 +39,17 @@ Result<PlanModel> read_plan_model(const PlanFlags& flags, const Environment& env
   Result<std::vector<ExpertBank>> banks = find_expert_banks(*file, *config);
   if (!banks) return banks.error();
   return plan_model(*file, *config, *banks);
+}
+
+// The coordinator's own experts, beside those of its workers.
+void add_own_device(const nlohmann::json& own, DescribedPool* described) {
+  if (!own.is_object() || own.empty()) return;
+  DeviceFacts facts = facts_of_json(object_field(own, "facts"));
+  facts.ram_bytes = static_cast<uint64_t>(std::max<int64_t>(0, whole_field(own, "ram_bytes")));
+  facts.disk_bytes = facts.ram_bytes;  // it keeps what fits into memory
+  facts.local = true;
+  described->pool.devices.push_back(std::move(facts));
+  described->names.push_back("the coordinator");
 }
 
 // The workers of this machine's coordinator, with the facts it knew last.
@@ -55,11 +67,14 @@ Result<DescribedPool> pool_of_status(const Environment& environment) {
     described.pool.devices.push_back(std::move(facts));
     described.names.push_back(text_field(worker, "name", "?"));
   }
+  add_own_device(object_field(*status, "own"), &described);
+  described.slices = static_cast<uint32_t>(
+      std::clamp<int64_t>(whole_field(*status, "slices"), 0, limits::kSlices));
   return described;
 }
 
 // This machine as the coordinator: products of the formats that it would compute.
-void measure_coordinator(const PlanModel& model, const Environment& environment,
+void measure_coordinator(const PlanModel& model, int threads_wanted, const Environment& environment,
                          DeviceFacts* coordinator) {
   std::set<TensorType> formats;
   auto add = [&](const std::vector<FormatBytes>& parts) {
@@ -74,7 +89,8 @@ void measure_coordinator(const PlanModel& model, const Environment& environment,
   }
   Result<const KernelTable*> kernels = select_kernels("");
   if (!kernels) return;
-  ThreadPool threads(default_threads(process_limits(environment.system)));
+  ThreadPool threads(threads_wanted > 0 ? threads_wanted
+                                        : default_threads(process_limits(environment.system)));
   for (TensorType format : formats) {
     coordinator->products.push_back(
         measure_product_speed(format, **kernels, threads, environment.clock));
@@ -175,10 +191,10 @@ Status plan(const PlanFlags& flags, const Environment& environment) {
                                         : read_nodes_file(environment.storage, flags.nodes);
   if (!described) return described.error();
   if (!described->has_coordinator) {
-    measure_coordinator(*model, environment, &described->pool.coordinator);
+    measure_coordinator(*model, flags.threads, environment, &described->pool.coordinator);
   }
   PlannerOptions options;
-  options.slices = flags.slices;
+  options.slices = flags.slices > 0 ? flags.slices : described->slices;
   options.prefill_rows = flags.prefill_chunk;
   Plan made = make_plan(*model, described->pool, described->names, options);
   std::vector<WhatIf> changes = what_ifs(*model, described->pool, described->names, options);
@@ -202,9 +218,14 @@ Command add_plan(CLI::App& app, Environment& environment) {
            "coordinator)")
       .envname("POTLUCK_NODES");
   add_whole(parser, "--slices", &flags->slices, {1, limits::kSlices},
-            "slices each expert is cut into (default: as many as is best)");
+            "slices each expert is cut into (default: as many as the pool that runs has, else as "
+            "many as is best)");
   add_whole(parser, "--prefill-chunk", &flags->prefill_chunk, {1, limits::kPrefillChunk},
             "prompt tokens per step (default 512)");
+  add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
+            "threads of this machine as the coordinator (default, 0: one per processor that may be "
+            "used)")
+      .envname("POTLUCK_THREADS");
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return plan(*flags, environment); }};
 }

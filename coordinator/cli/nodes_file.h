@@ -27,6 +27,7 @@ struct DescribedPool {
   PlanPool pool;
   std::vector<std::string> names;  // of its devices, numbered where there are several of a kind
   bool has_coordinator = false;
+  uint32_t slices = 0;  // that it runs with; 0: not known
 };
 
 // Errors name the file and the line.

@@ -82,6 +82,12 @@ nlohmann::json describe_worker(Pool& pool, const PeerKey& key, const WorkerRecor
           {"accused_of_wrong_bytes_by", cluster.accusers(key)}};
 }
 
+// The coordinator as a device that holds experts; null if it keeps none.
+nlohmann::json describe_own(const ShareKeeper& shares) {
+  if (!shares.own()) return nullptr;
+  return {{"ram_bytes", shares.own()->ram_bytes}, {"facts", describe_facts(*shares.own())}};
+}
+
 }  // namespace
 
 nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
@@ -102,6 +108,8 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
           {"file", runtime.model().file().path()},
           {"workers", workers},
           {"own_share", runtime.pool()->shares().own_share()},
+          {"own", describe_own(runtime.pool()->shares())},
+          {"slices", runtime.pool()->shares().slices()},
           {"workers_lost", counters.workers_lost},
           {"units_assigned", cluster.units_assigned()},
           {"units_ready", cluster.units_ready()},

@@ -49,6 +49,9 @@ class ShareKeeper {
   uint32_t weight(const PeerKey& worker) const;
   // How much of every layer the coordinator keeps itself.
   double own_share() const { return own_share_; }
+  // The coordinator as a device, if it keeps any.
+  const std::optional<DeviceFacts>& own() const { return own_; }
+  uint32_t slices() const { return slices_; }
   // Why the worker gets nothing, in words; empty if it does.
   std::string left_out(const PeerKey& worker) const;
 

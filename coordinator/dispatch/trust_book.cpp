@@ -31,7 +31,8 @@ TrustRecord TrustBook::record(const PeerKey& worker) const {
 double TrustBook::check_rate(const PeerKey& worker) const {
   if (mode_ == VerifyMode::kOff) return 0;
   if (mode_ == VerifyMode::kAll || on_probation(worker)) return 1;
-  return std::max(kLeastRate, 1 / static_cast<double>(record(worker).valid));
+  return std::max(kLeastRate,
+                  static_cast<double>(kProbation) / static_cast<double>(record(worker).valid));
 }
 
 }  // namespace potluck

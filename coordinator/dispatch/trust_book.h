@@ -1,8 +1,10 @@
-// TrustBook: how far each worker's answers are believed, and which of them are compared. BOINC's
-// adaptive replication: while fewer than ten answers in a row were found right, every one is
-// compared; then one in as many as were found right, and one in a hundred at the least. A
-// worker that answers wrongly begins anew. Which answers are compared is drawn from a secret seed,
-// so that no worker can tell. Owns no clock. One thread.
+// TrustBook: how far each worker's answers are believed, and which of them are compared. After
+// BOINC's adaptive replication: until ten answers in a row were found right, every one is compared;
+// then one in a tenth as many as were found right, and one in a hundred at the least. (BOINC's is
+// one in as many: but a message is a layer of a token, not hours of work, and one that lies in one
+// of a hundred would have answered for 50 tokens.) A worker that answers wrongly begins anew. Which
+// answers are compared is drawn from a secret seed, so that no worker can tell. Owns no clock. One
+// thread.
 #pragma once
 
 #include <cstdint>

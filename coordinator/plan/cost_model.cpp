@@ -184,15 +184,19 @@ Round round_of(const PlanPool& pool, const PlanLayer& layer, const std::vector<D
   return round;
 }
 
-// How much of what could be read ahead the disks have time for, if a layer takes so long.
-double time_to_prefetch(const std::vector<DevicePart>& parts, double layer_time, double recall) {
+// How much of what could be read ahead the disks have time for, if a layer takes so long without,
+// of which it waits for disks so long. A disk reads everything that misses, ahead or not, and some
+// for nothing; and a layer gets shorter by what was read ahead: a disk that is busy all the time
+// gains nothing.
+double time_to_prefetch(const std::vector<DevicePart>& parts, double layer_time, double disk_time,
+                        double recall) {
   double fits = 1;
   for (const DevicePart& part : parts) {
     double units = part.always + part.sometimes * part.top_k;
-    double misses = units * part.miss * part.unit_bytes / part.disk_rate;
-    double ahead = misses * kOverfetch * recall;
-    if (ahead <= 0) continue;
-    fits = std::min(fits, std::max(0.0, layer_time - misses * (1 - recall)) / ahead);
+    double reads = units * part.miss * part.unit_bytes / part.disk_rate;
+    double each = recall * ((kOverfetch - 1) * reads + disk_time);
+    if (reads <= 0 || each <= 0) continue;
+    fits = std::min(fits, std::max(0.0, layer_time - reads) / each);
   }
   return fits;
 }
@@ -321,7 +325,8 @@ PhaseTime decode_time(const PlanModel& model, const PlanPool& pool,
     }
     Round round = round_of(pool, layer, parts);
     if (options.prefetch_recall > 0 && round.disk > 0) {
-      double fits = time_to_prefetch(parts, own + round.total(), options.prefetch_recall);
+      double fits =
+          time_to_prefetch(parts, own + round.total(), round.disk, options.prefetch_recall);
       for (DevicePart& part : parts) part.miss *= 1 - options.prefetch_recall * fits;
       Round ahead = round_of(pool, layer, parts);
       if (ahead.total() < round.total()) round = ahead;

@@ -96,12 +96,14 @@ class Watch:
 
 
 class HostedPool:
-    """In hosts named "coordinator" and like the workers. Everything is below `home`."""
+    """In hosts named "coordinator" and like the workers. Everything is below `home`. `own`: what single
+    workers join with besides, by name."""
 
-    def __init__(self, hosts, binary, model, home, workers, serve=(), join=()):
+    def __init__(self, hosts, binary, model, home, workers, serve=(), join=(), own=None):
         self.hosts, self.binary, self.model, self.home = hosts, str(binary), str(model), home
         self.workers = list(workers)
         self.serve_arguments, self.join_arguments = list(serve), list(join)
+        self.own_arguments = own or {}
         self.processes, self.logs = {}, {}
         self.watch = Watch(hosts)
 
@@ -141,7 +143,7 @@ class HostedPool:
         # All hosts are this machine, hot or not.
         return self.start(worker, "join", "--ignore-health", *([token] if token else []), "--store",
                           self.home / worker / "store", "--threads", "1", "--name", worker,
-                          *self.join_arguments)
+                          *self.join_arguments, *self.own_arguments.get(worker, []))
 
     def open(self):
         """Coordinator and all workers; returns once all units are ready."""

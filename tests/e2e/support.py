@@ -92,10 +92,10 @@ class PotluckTest(unittest.TestCase):
         return json.loads(lines[0])
 
     def start(self, *arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, namespace=None,
-              **extra):
+              binary=BINARY, **extra):
         """Starts a process that is ended, with its children, after the test."""
         inside = ["ip", "netns", "exec", namespace] if namespace else []
-        process = subprocess.Popen([*inside, BINARY, *map(str, arguments)],
+        process = subprocess.Popen([*inside, str(binary), *map(str, arguments)],
                                    env=self.environment(**extra), stdin=stdin,
                                    stdout=subprocess.PIPE, stderr=stderr, bufsize=0)
         self.addCleanup(self.end, process)

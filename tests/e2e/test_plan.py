@@ -100,6 +100,16 @@ class PlanOfARunningPool(PoolTest):
         self.assertEqual(len(plan["devices"]), 2)
         self.assertGreater(plan["decode"]["tokens_per_second"], 1)
 
+    def test_slices_and_experts_of_the_coordinator_are_those_of_the_pool(self):
+        self.serve("--workers", "1", "--slices", "3", "--own-experts", "16MiB")
+        wait_for(self.units_ready, "all units")
+        plan = json.loads(self.potluck("plan", TALETELLER, "--json", "--threads", "1").stdout)
+        self.assertEqual(plan["slices"], 3)
+        own = [device for device in plan["devices"] if device["name"] == "the coordinator"]
+        self.assertEqual([device["ram_bytes"] for device in own], [16 << 20])
+        other = json.loads(self.potluck("plan", TALETELLER, "--json", "--slices", "2").stdout)
+        self.assertEqual(other["slices"], 2)
+
 
 if __name__ == "__main__":
     unittest.main()

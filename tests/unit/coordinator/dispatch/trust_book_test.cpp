@@ -18,21 +18,22 @@ TEST(TrustBook, ANewWorkersAnswersAreAllCompared) {
     book.found_right(peer(1));
   }
   EXPECT_FALSE(book.on_probation(peer(1)));
-  EXPECT_EQ(book.check_rate(peer(1)), 0.1);
+  book.found_right(peer(1));
+  EXPECT_EQ(book.check_rate(peer(1)), 10.0 / 11);
   EXPECT_EQ(book.check_rate(peer(2)), 1);
 }
 
 TEST(TrustBook, TheRateFallsToAFloorAndAWrongAnswerBeginsAnew) {
   TrustBook book(VerifyMode::kSample, 1);
   for (int i = 0; i < 50; ++i) book.found_right(peer(1));
-  EXPECT_EQ(book.check_rate(peer(1)), 0.02);
-  for (int i = 0; i < 500; ++i) book.found_right(peer(1));
+  EXPECT_EQ(book.check_rate(peer(1)), 0.2);
+  for (int i = 0; i < 1000; ++i) book.found_right(peer(1));
   EXPECT_EQ(book.check_rate(peer(1)), TrustBook::kLeastRate);
   book.found_wrong(peer(1));
   EXPECT_EQ(book.check_rate(peer(1)), 1);
   TrustRecord record = book.record(peer(1));
   EXPECT_EQ(record.valid, 0u);
-  EXPECT_EQ(record.compared, 551u);
+  EXPECT_EQ(record.compared, 1051u);
   EXPECT_EQ(record.mismatches, 1u);
 }
 
@@ -45,9 +46,29 @@ TEST(TrustBook, DrawsComeAtTheRateAndFromTheSeed) {
     return drawn;
   };
   std::vector<bool> first = draws(1);
-  EXPECT_NEAR(static_cast<double>(std::count(first.begin(), first.end(), true)), 1000, 150);
+  EXPECT_NEAR(static_cast<double>(std::count(first.begin(), first.end(), true)), 10'000, 500);
   EXPECT_EQ(first, draws(1));
   EXPECT_NE(first, draws(2));
+}
+
+// One that flips a bit in one of a hundred answers is found within some hundred of them: after as
+// many, half of all such liars are.
+TEST(TrustBook, ARareLiarIsFoundWithinHundreds) {
+  std::vector<int> found;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    TrustBook book(VerifyMode::kSample, seed);
+    CounterRandom lies(seed + 1000);
+    int messages = 0;
+    for (bool caught = false; !caught; ++messages) {
+      if (!book.wants_check(peer(1))) continue;
+      caught = lies.bits(static_cast<uint64_t>(messages)) % 100 == 0;
+      if (!caught) book.found_right(peer(1));
+    }
+    found.push_back(messages);
+  }
+  std::sort(found.begin(), found.end());
+  EXPECT_LT(found[100], 400);
+  EXPECT_LT(found[180], 6000);
 }
 
 TEST(TrustBook, ModesThatDrawNothing) {

@@ -62,6 +62,24 @@ TEST(CostModel, OneLaptop) {
   }
 }
 
+// What is read ahead is read all the same, and some of it for nothing: where one disk is all that a
+// token waits for, it has no time to read ahead.
+TEST(CostModel, ADiskThatIsAlwaysBusyReadsNothingAhead) {
+  PlanModel model = test::plan_of(test::kDeepSeek, 4, 4, false);
+  PlanPool pool = with_assumptions(test::laptops(1, test::kDeepSeek));
+  pool.devices[0].ram_bytes = 1;
+  pool.devices[0].disk_rate = 10e6;
+  double bytes = 0;
+  for (const PlanLayer& layer : model.layers) {
+    bytes += layer.count * layer.top_k * layer.expert_bytes();
+  }
+  double without = decode_time(model, pool, {1}, {1, 0}).total();
+  double with = decode_time(model, pool, {1}, {1, 0.5}).total();
+  EXPECT_GE(without, bytes / 10e6);
+  EXPECT_GE(with, bytes / 10e6);
+  EXPECT_LE(with, without);
+}
+
 TEST(CostModel, EightMixedDevicesOnWifi) {
   const std::pair<const KnownModel*, double> cases[] = {{&test::kQwen30B, 2.1},
                                                         {&test::kGptOss, 1.5},
