@@ -12,7 +12,9 @@
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/pool_control.h"
 #include "coordinator/cli/pool_metrics.h"
+#include "coordinator/cli/spread_flags.h"
 #include "coordinator/cli/status_file.h"
+#include "coordinator/runtime/pool_spread.h"
 #include "coordinator/serving/engine_setup.h"
 #include "coordinator/serving/engine_thread.h"
 #include "coordinator/serving/pending_service.h"
@@ -51,6 +53,7 @@ struct ServeFlags {
   std::string session_directory;
   std::string session_quota;
   uint32_t session_save_seconds = 20;
+  SpreadFlags spread;
   ApiFlags api;
   ChatFlags chat;
 };
@@ -250,10 +253,94 @@ Result<Api> open_api(const ServeFlags& flags, const Environment& environment) {
   return Api{std::move(metrics), std::move(service), std::move(*server)};
 }
 
+// Lets other commands and devices in, and says how: once.
+class Announcement {
+ public:
+  Announcement(Runtime& runtime, const RuntimeOptions& options, uint32_t invitations,
+               const Environment& environment)
+      : runtime_(runtime),
+        pool_(options.pool_options),
+        invitations_(invitations),
+        environment_(environment) {}
+
+  void once() {
+    if (control_) return;
+    Terminal& terminal = environment_.terminal;
+    control_ = ControlServer::start(pool_.state_directory, pool_control(*runtime_.pool()));
+    if (!*control_) {
+      terminal.notice("other commands cannot talk to this one (potluck admit, keys revoke): " +
+                      control_->error().message);
+    }
+    explain_invitations(*runtime_.pool(), pool_.listen, invitations_, terminal);
+    for (uint32_t i = 0; i < invitations_; ++i) {
+      print_invitation(*runtime_.pool(), environment_.out);
+    }
+  }
+
+ private:
+  using Control = decltype(ControlServer::start(std::string(), {}));
+
+  Runtime& runtime_;
+  const PoolOptions& pool_;
+  uint32_t invitations_;
+  const Environment& environment_;
+  std::optional<Control> control_;
+};
+
+// Null where the model is served from its file.
+Result<std::unique_ptr<SpreadModel>> use_spread_model(const ServeFlags& flags,
+                                                      const Environment& environment,
+                                                      RuntimeOptions* options) {
+  auto spread =
+      find_spread_model(flags.engine.model, flags.spread, flags.engine.replicas, environment);
+  if (!spread || *spread == nullptr) return spread;
+  PoolOptions& pool = options->pool_options;
+  if (flags.engine.share_model) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "--share-model: expected with a model file, found one that is spread"};
+  }
+  if (!flags.engine.own_experts.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "--own-experts: expected with a model file, found one whose experts are with the "
+                 "workers alone"};
+  }
+  options->model_path = (*spread)->model_path();
+  pool.spread = spread->get();
+  pool.replicas = (*spread)->about().replicas;
+  pool.records_directory.clear();
+  return spread;
+}
+
+// Devices join meanwhile, and get experts as they are read. kCancelled when the user stops it.
+Status wait_until_spread(Runtime& runtime, const RuntimeOptions& options, PendingService& service,
+                         Announcement* announced, const Environment& environment) {
+  Terminal& terminal = environment.terminal;
+  Pool& pool = *runtime.pool();
+  auto progress = pool.spread_progress();
+  if (!progress || progress->complete) return {};
+  StopSignal::Watch watch(environment.stop);
+  announced->once();
+  terminal.notice(fmt::format(
+      "passing {} experts on, {} of each: the API answers once all are with the workers. "
+      "Interrupted, it goes on where it stopped",
+      progress->counts.total, options.pool_options.replicas));
+  while (!environment.stop.requested()) {
+    progress = pool.spread_progress();
+    if (progress->complete) return terminal.end_progress(), Status();
+    terminal.progress("passing experts on", progress->counts.known, progress->counts.total);
+    service.report("passing experts on", progress->counts.known, progress->counts.total);
+    (void)write_status(environment.storage, options.pool_options.state_directory,
+                       describe_pool(runtime, environment.clock.unix_seconds()));
+    environment.stop.wait(kTurn);
+  }
+  return Error{ErrorCode::kCancelled, "stopped before every expert was with the workers"};
+}
+
 // Answers API clients and the terminal until the user stops the program. The engine runs on a
 // thread of its own.
 Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answerer,
-                       const RuntimeOptions& options, Api api, const Environment& environment) {
+                       const RuntimeOptions& options, Api api, Announcement* announced,
+                       const Environment& environment) {
   Terminal& terminal = environment.terminal;
   CompletionEngine& engine = answerer.engine();
   // In this order, so that whatever is announced works: first the engine, then the API that hands
@@ -265,17 +352,9 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
   // Before the first line is printed: a program that reads it may answer with a signal at once.
   StopSignal::Watch watch(environment.stop);
   terminal.notice("listening on " + server->url());
-  const PoolOptions& pool = options.pool_options;
-  auto control = ControlServer::start(pool.state_directory, pool_control(*runtime.pool()));
-  if (!control) {
-    terminal.notice("other commands cannot talk to this one (potluck admit, keys revoke): " +
-                    control.error().message);
-  }
-  explain_invitations(*runtime.pool(), pool.listen, flags.invitations, terminal);
-  for (uint32_t i = 0; i < flags.invitations; ++i) {
-    print_invitation(*runtime.pool(), environment.out);
-  }
-  serve_until_stopped(runtime, answerer, *api.metrics, environment, pool.state_directory, terminal);
+  announced->once();
+  serve_until_stopped(runtime, answerer, *api.metrics, environment,
+                      options.pool_options.state_directory, terminal);
   // The engine first: it takes no further requests, and the API only waits for those under way.
   engine.drain();
   if (!server->drain(std::chrono::seconds(flags.api.drain_seconds))) {
@@ -350,18 +429,26 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   if (!lock) return lock.error().in("another coordinator runs with this POTLUCK_HOME");
   auto api = open_api(flags, environment);
   if (!api) return api.error();
+  auto spread = use_spread_model(flags, environment, &*options);
+  if (!spread) return spread.error();
   auto runtime = open_runtime(
-      *options, environment, &terminal,
+      *options, environment, *spread != nullptr ? (*spread)->storage() : environment.storage,
+      &terminal,
       [&service = *api->service](const std::string& stage, uint64_t done, uint64_t total) {
         service.report(stage, done, total);
       });
   if (!runtime) return runtime.error();
+  Announcement announced(**runtime, *options, flags.invitations, environment);
+  if (*spread != nullptr) {
+    Status done = wait_until_spread(**runtime, *options, *api->service, &announced, environment);
+    if (!done) return environment.stop.requested() ? Status() : done;
+  }
   auto sessions = open_sessions(flags, **runtime, environment);
   if (!sessions) return sessions.error();
   auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal, sessions->get());
   if (!answerer) return answerer.error();
-  Status answered =
-      answer_everyone(flags, **runtime, **answerer, *options, std::move(*api), environment);
+  Status answered = answer_everyone(flags, **runtime, **answerer, *options, std::move(*api),
+                                    &announced, environment);
   if (!answered) return answered;
   save_sessions((*answerer)->engine(), flags.session_save_seconds, terminal);
   return (*runtime)->finish_trace();
@@ -407,6 +494,7 @@ Command add_serve(CLI::App& app, Environment& environment) {
   add_whole(parser, "--session-save-timeout", &flags->session_save_seconds, {0, kLongestSave},
             "seconds that writing to that directory may take when serve ends (default 20)")
       .envname("POTLUCK_SESSION_SAVE_TIMEOUT");
+  add_spread_flags(parser, &flags->spread);
   add_api_flags(parser, &flags->api);
   add_chat_flags(parser, &flags->chat);
   return {parser, [flags, &environment] { return serve(*flags, environment); }};

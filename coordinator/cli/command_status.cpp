@@ -71,6 +71,29 @@ void print_facts(const nlohmann::json& worker, Output& out) {
   if (!left_out.empty()) out.line("       left out: " + left_out);
 }
 
+// Of a model whose experts are with the workers alone.
+void print_spread(const nlohmann::json& spread, Output& out) {
+  if (spread.empty()) return;
+  const auto complete = spread.find("complete");
+  const bool done = complete != spread.end() && complete->is_boolean() && complete->get<bool>();
+  out.line(fmt::format("spread from {}: {} of {} experts passed on{}",
+                       text_field(spread, "source", "?"), whole_field(spread, "experts_passed_on"),
+                       whole_field(spread, "experts"),
+                       done ? ", the source is not needed any more" : ""));
+  if (int64_t scarce = whole_field(spread, "units_without_all_copies"); scarce > 0) {
+    out.line(fmt::format("  {} units have fewer copies than they should", scarce));
+  }
+  if (int64_t missing = whole_field(spread, "missing_units"); missing > 0) {
+    out.line(fmt::format("  {} units are with no worker, {} calls wait for them:", missing,
+                         whole_field(spread, "waiting_calls")));
+    for (const nlohmann::json& name : list_field(spread, "missing")) {
+      if (name.is_string()) out.line("    " + name.get<std::string>());
+    }
+  }
+  const std::string trouble = text_field(spread, "trouble", "");
+  if (!trouble.empty()) out.line("  " + trouble);
+}
+
 // The file may be from another version of this program: what is missing counts as 0 or "?".
 void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds, Output& out) {
   out.line(
@@ -79,6 +102,7 @@ void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds
                   text_field(status, "model", "?")));
   out.line(fmt::format("{} of {} units ready, {} workers lost", whole_field(status, "units_ready"),
                        whole_field(status, "units_assigned"), whole_field(status, "workers_lost")));
+  print_spread(object_field(status, "spread"), out);
   for (const nlohmann::json& worker : list_field(status, "workers")) {
     out.line(fmt::format("  {:>3}  {:<20} {}  {}/{} units  {}", whole_field(worker, "number"),
                          text_field(worker, "name", "?"), text_field(worker, "key", "?"),

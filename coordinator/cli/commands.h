@@ -47,6 +47,7 @@ Command add_tokenize(CLI::App& app, Environment& environment);
 Command add_show(CLI::App& app, Environment& environment);
 Command add_plan(CLI::App& app, Environment& environment);
 Command add_keys(CLI::App& app, Environment& environment);
+Command add_list(CLI::App& app, Environment& environment);
 Command add_status(CLI::App& app, Environment& environment);
 Command add_version(CLI::App& app, Environment& environment);
 

@@ -77,7 +77,7 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
       .envname("POTLUCK_SLICES");
   add_whole(parser, "--replicas", &flags->replicas, {1, limits::kHoldersPerUnit},
             "workers that hold each part of an expert, as far as there is room, the most used "
-            "experts first (default 1)")
+            "experts first (default 1, with serve --spread 2)")
       .envname("POTLUCK_REPLICAS");
   add_size(parser, "--own-experts", &flags->own_experts,
            "memory of this process for experts that it computes itself while its workers compute "
@@ -152,7 +152,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.trace_path = flags.trace;
   PoolOptions& pool = options.pool_options;
   pool.slices = flags.slices;
-  pool.replicas = flags.replicas;
+  pool.replicas = std::max<uint32_t>(1, flags.replicas);
   pool.own_bytes = own;
   pool.local_workers = flags.workers;
   pool.last_resort_bytes = kLastResortBytes;
@@ -181,12 +181,17 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
 Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
                                               const Environment& environment, Terminal* terminal,
                                               const StageProgress& watcher) {
+  return open_runtime(options, environment, environment.storage, terminal, watcher);
+}
+
+Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
+                                              const Environment& environment, Storage& storage,
+                                              Terminal* terminal, const StageProgress& watcher) {
   auto progress = [&](const std::string& stage, uint64_t done, uint64_t total) {
     terminal->progress(stage, done, total);
     if (watcher) watcher(stage, done, total);
   };
-  auto runtime =
-      Runtime::open(options, environment.storage, environment.clock, environment.entropy, progress);
+  auto runtime = Runtime::open(options, storage, environment.clock, environment.entropy, progress);
   if (!runtime) return runtime.error();
   for (const std::string& note : (*runtime)->model().notes()) terminal->notice(note);
   terminal->notice(describe_context(**runtime));

@@ -19,7 +19,7 @@ struct EngineFlags {
   std::string ram;
   std::string store;
   uint32_t slices = 1;
-  uint32_t replicas = 1;
+  uint32_t replicas = 0;  // 0: not given
   std::string own_experts;
   uint32_t prefill_chunk = 512;
   std::string isa;
@@ -45,6 +45,10 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
 Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
                                               const Environment& environment, Terminal* terminal,
                                               const StageProgress& watcher = {});
+// The same for a model that `storage` has.
+Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
+                                              const Environment& environment, Storage& storage,
+                                              Terminal* terminal, const StageProgress& watcher);
 
 // $POTLUCK_HOME, or ~/.potluck: keys, stores and the status of a running coordinator.
 std::string home_directory();

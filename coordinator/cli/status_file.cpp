@@ -7,6 +7,7 @@
 #include "coordinator/cli/counters_json.h"
 #include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/runtime/pool_spread.h"
 #include "engine/base/process_identity.h"
 
 namespace potluck {
@@ -88,6 +89,21 @@ nlohmann::json describe_own(const ShareKeeper& shares) {
   return {{"ram_bytes", shares.own()->ram_bytes}, {"facts", describe_facts(*shares.own())}};
 }
 
+// Null where the model's file is here.
+nlohmann::json describe_spread(const Pool& pool) {
+  const auto progress = pool.spread_progress_locked();
+  if (!progress) return nullptr;
+  return {{"complete", progress->complete},
+          {"experts", progress->counts.total},
+          {"experts_passed_on", progress->counts.known},
+          {"units_without_all_copies", progress->counts.scarce},
+          {"missing_units", progress->counts.missing},
+          {"missing", progress->missing},
+          {"waiting_calls", pool.dispatcher().stranded_calls()},
+          {"source", pool.spread_source()},
+          {"trouble", progress->trouble}};
+}
+
 }  // namespace
 
 nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
@@ -107,6 +123,7 @@ nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds) {
           {"model", runtime.model().config().name},
           {"file", runtime.model().file().path()},
           {"workers", workers},
+          {"spread", describe_spread(*runtime.pool())},
           {"own_share", runtime.pool()->shares().own_share()},
           {"own", describe_own(runtime.pool()->shares())},
           {"slices", runtime.pool()->shares().slices()},

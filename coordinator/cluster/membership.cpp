@@ -34,15 +34,20 @@ Membership::Membership(MembershipOptions options, const Manifest& manifest, Allo
                        InvitationBook& invitations, const Clock& clock)
     : options_(std::move(options)),
       manifest_(manifest),
-      kernel_parts_(manifest.kernel_parts()),
+      kernel_parts_((options_.outline != nullptr ? *options_.outline : manifest).kernel_parts()),
       allow_list_(allow_list),
       invitations_(invitations),
       clock_(clock),
-      shares_(manifest, options_.top_k, options_.slices, options_.learned, options_.own),
+      shares_(options_.outline != nullptr ? *options_.outline : manifest, options_.top_k,
+              options_.slices, options_.learned, options_.own),
       moves_(manifest, options_.slices),
       last_tick_(clock.now()) {
   CHECK(options_.epoch != kNoEpoch);
-  ByteVector encoded = manifest.encode();
+  name_manifest();
+}
+
+void Membership::name_manifest() {
+  ByteVector encoded = manifest_.encode();
   manifest_digest_ = sha256(encoded);
   manifest_bytes_ = encoded.size();
 }

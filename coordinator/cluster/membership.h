@@ -60,6 +60,9 @@ struct MembershipOptions {
   uint32_t top_k = 8;     // experts that a token uses in a layer
   // What dispatch learns; must outlive the membership. Null: nothing.
   const PoolLearning* learned = nullptr;
+  // What the manifest will be once it is complete, its digests aside; must outlive the membership.
+  // Null: it is complete.
+  const Manifest* outline = nullptr;
   // The coordinator as a device that holds experts in its memory, if it is one.
   std::optional<DeviceFacts> own{};
 };
@@ -93,6 +96,10 @@ class Membership {
   size_t release_quarantined();
   // Sends a beat at once: the transport says if the peer has vanished.
   void probe(const PeerKey& peer);
+  // The manifest has more experts than before: members are welcomed to it, and get units of it.
+  void manifest_grew();
+  // Tells workers that lack units once more what they shall hold, and who has it by now.
+  void assign_missing_again();
   // Puts a device that people have admitted on the allow list, and tells it where to connect. Fails
   // if the list cannot be saved.
   Status admit_device(const PeerKey& key, const std::string& name);
@@ -147,6 +154,8 @@ class Membership {
   void remember_greeting(const PeerKey& from, const Hello& hello);
   void forget_greetings();
   void welcome(const PeerKey& from, const Hello& hello);
+  void name_manifest();
+  Welcome welcome_of(uint32_t number) const;
   void accept_join(const PeerKey& from, const JoinRequest& request);
   void update_residency(const PeerKey& from, const Residency& residency);
   void update_room(const PeerKey& from, uint64_t room_bytes);

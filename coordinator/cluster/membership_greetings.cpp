@@ -91,11 +91,7 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
                 {"name", state_.worker(from)->name},
                 {"ram_bytes", hello.ram_bytes},
                 {"disk_bytes", hello.disk_bytes}});
-  auto heartbeat_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeatInterval).count();
-  send(from, Channel::kCompute,
-       Welcome{options_.epoch, number, manifest_digest_, manifest_bytes_,
-               static_cast<uint32_t>(heartbeat_ms)});
+  send(from, Channel::kCompute, welcome_of(number));
   if (same_roster) {
     outbox_.add_roster(from);
   } else {
@@ -107,6 +103,36 @@ void Membership::welcome(const PeerKey& from, const Hello& hello) {
   } else if (founded_) {
     const std::set<UnitId>& assigned = state_.worker(from)->assigned;
     assign(from, {assigned.begin(), assigned.end()});
+  }
+}
+
+Welcome Membership::welcome_of(uint32_t number) const {
+  auto heartbeat_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeatInterval).count();
+  return Welcome{options_.epoch, number, manifest_digest_, manifest_bytes_,
+                 static_cast<uint32_t>(heartbeat_ms)};
+}
+
+// As if all had greeted again: what they have they say anew, by the new manifest. Nothing else
+// would tell of a grain that made way for the manifest on a full disk.
+void Membership::manifest_grew() {
+  name_manifest();
+  const std::map<PeerKey, WorkerRecord> before = state_.workers();
+  for (const auto& [peer, worker] : before) {
+    state_.apply(WorkerJoined{peer, worker.number, worker.name, worker.software, worker.ram_bytes,
+                              worker.disk_bytes, worker.bulk_endpoint});
+    if (worker.draining) state_.apply(WorkerDraining{peer});
+    send(peer, Channel::kCompute, welcome_of(worker.number));
+  }
+  rebalance();
+  if (!founded_) return;
+  // Also those that get no more units: what they hold is understood through the new manifest.
+  for (const auto& [peer, worker] : state_.workers()) outbox_.add_assignment(peer);
+}
+
+void Membership::assign_missing_again() {
+  for (const auto& [peer, worker] : state_.workers()) {
+    if (worker.ready.size() < worker.assigned.size()) outbox_.add_assignment(peer);
   }
 }
 

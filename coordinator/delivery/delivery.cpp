@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "engine/base/limits.h"
-#include "engine/experts/grain_source.h"
 
 namespace potluck {
 namespace {
@@ -53,13 +52,15 @@ class RecentGrains {
 // Grains cut from the model file and verified, those asked for most recently.
 class Delivery::GrainCache {
  public:
-  GrainCache(const Manifest& manifest, const GrainCutter& cutter)
-      : manifest_(manifest), experts_(cutter, kExpertBytes) {}
+  GrainCache(const Manifest& manifest, const GrainCutter& cutter, GrainSource* grains)
+      : manifest_(manifest),
+        experts_(cutter, kExpertBytes),
+        source_(grains != nullptr ? *grains : experts_) {}
 
   // The grain, which the manifest must contain; verified against it. Until the next call.
   Result<ByteSpan> grain(GrainId id) {
     if (ByteVector* known = grains_.find(id)) return ByteSpan(*known);
-    Result<GrainView> cut = experts_.fetch(id);
+    Result<GrainView> cut = source_.get(id);
     if (!cut) return cut.error();
     // Otherwise a model file that was replaced under us would look like a malicious coordinator:
     // workers refuse bytes that do not match, and stop asking their source.
@@ -73,17 +74,19 @@ class Delivery::GrainCache {
  private:
   const Manifest& manifest_;
   GgufSource experts_;
+  GrainSource& source_;
   RecentGrains grains_;
 };
 
 Delivery::Delivery(const SignedManifest& signed_manifest, const Manifest& manifest,
-                   const GrainCutter& cutter, const Clock& clock, uint64_t serve_rate)
+                   const GrainCutter& cutter, const Clock& clock, uint64_t serve_rate,
+                   GrainSource* grains)
     : signed_manifest_(signed_manifest),
       manifest_digest_(sha256(signed_manifest.body)),
       manifest_(manifest),
       clock_(clock),
       pacer_(serve_rate),
-      cache_(std::make_unique<GrainCache>(manifest, cutter)) {}
+      cache_(std::make_unique<GrainCache>(manifest, cutter, grains)) {}
 
 Delivery::~Delivery() = default;
 
@@ -190,8 +193,10 @@ ByteSpan Delivery::grain_content(const FetchGrain& fetch) {
   }
   Result<ByteSpan> grain = cache_->grain(id);
   if (grain) return *grain;
+  // Every worker that lacks it asks again now and then.
+  bool others = grain.error().code == ErrorCode::kNotFound;
   notices_.add(fmt::format("{} cannot be delivered: {}", name, grain.error().message),
-               LogLevel::kWarning,
+               others ? LogLevel::kDebug : LogLevel::kWarning,
                {{"layer", id.layer}, {"expert", id.expert}, {"grain", id.grain}});
   return {};
 }

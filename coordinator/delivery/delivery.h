@@ -9,6 +9,7 @@
 
 #include "coordinator/cluster/membership.h"
 #include "engine/experts/grain_cutter.h"
+#include "engine/experts/grain_source.h"
 #include "protocol/bulk_queue.h"
 #include "protocol/serve_pacer.h"
 
@@ -16,9 +17,11 @@ namespace potluck {
 
 class Delivery {
  public:
-  // References must outlive the object. `serve_rate`: bytes per second.
+  // References must outlive the object. `serve_rate`: bytes per second. `grains`: where they are,
+  // if not in the model file; what it does not have (kNotFound) others deliver.
   Delivery(const SignedManifest& signed_manifest, const Manifest& manifest,
-           const GrainCutter& cutter, const Clock& clock, uint64_t serve_rate = kDefaultServeRate);
+           const GrainCutter& cutter, const Clock& clock, uint64_t serve_rate = kDefaultServeRate,
+           GrainSource* grains = nullptr);
   ~Delivery();
 
   // FetchManifest and FetchGrain; false for anything else. `is_member`: whether the peer may ask.
@@ -32,6 +35,8 @@ class Delivery {
   // When there is something to send again; nothing while no request is waiting.
   std::optional<TimePoint> next_part() const;
   bool idle() const { return queue_.empty(); }
+  // The manifest has another content than before.
+  void manifest_grew() { manifest_digest_ = sha256(signed_manifest_.body); }
   void forget(const PeerKey& peer) { queue_.forget(peer); }  // drops what it still wants
   // Work was sent to a worker: it goes first for a while.
   void work_seen() { pacer_.work_seen(clock_.now()); }

@@ -22,10 +22,10 @@ CoordinatorCore::CoordinatorCore(const CoordinatorCoreOptions& options,
                                  const GrainCutter& cutter, AllowList& allow_list,
                                  InvitationBook& invitations, const Clock& clock)
     : clock_(clock),
-      learned_(manifest),
+      learned_(options.membership.outline != nullptr ? *options.membership.outline : manifest),
       membership_(with_learned(options.membership, &learned_), manifest, allow_list, invitations,
                   clock),
-      delivery_(signed_manifest, manifest, cutter, clock, options.serve_rate),
+      delivery_(signed_manifest, manifest, cutter, clock, options.serve_rate, options.grains),
       dispatcher_(options.membership.epoch, options.membership.slices, manifest,
                   membership_.state(), clock, options.dispatch),
       allow_list_(allow_list) {
@@ -173,6 +173,12 @@ std::optional<uint64_t> CoordinatorCore::check_done(uint64_t check, bool compute
   std::optional<uint64_t> hopeless = dispatcher_.check_done(check, computed);
   settle();
   return hopeless;
+}
+
+void CoordinatorCore::manifest_grew() {
+  // First: what is announced has to be there when it is asked for.
+  delivery_.manifest_grew();
+  membership_.manifest_grew();
 }
 
 void CoordinatorCore::revoke(const PeerKey& key) {

@@ -26,6 +26,8 @@ struct CoordinatorCoreOptions {
   Entropy* entropy = nullptr;               // must outlive the core; null: such devices are refused
   uint64_t serve_rate = kDefaultServeRate;  // bytes per second of delivered grains
   DispatchOptions dispatch;
+  // Where the coordinator has grains to deliver from; must outlive the core. Null: the model file.
+  GrainSource* grains = nullptr;
 };
 
 // Frames that no honest peer of this version sends.
@@ -60,6 +62,11 @@ class CoordinatorCore {
   std::optional<uint64_t> check_done(uint64_t check, bool computed);
   // Lets all workers out of quarantine, at their owner's word; returns how many.
   size_t release_quarantined() { return membership_.release_quarantined(); }
+
+  // The manifest, and its signed form, have more experts than before.
+  void manifest_grew();
+  // Membership::assign_missing_again().
+  void assign_missing_again() { membership_.assign_missing_again(); }
 
   // Messages to send now, in order. At most `bulk_limit` bulk parts among them, and only one while
   // work is under way.

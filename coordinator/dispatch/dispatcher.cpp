@@ -25,6 +25,7 @@ Dispatcher::Dispatcher(uint64_t epoch, uint32_t slices, const Manifest& manifest
                        const ClusterState& cluster, const Clock& clock,
                        const DispatchOptions& options)
     : terms_{epoch, slices, manifest},
+      last_resort_(options.last_resort),
       cluster_(cluster),
       clock_(clock),
       log_(cluster),
@@ -83,17 +84,49 @@ Dispatcher::Prefetch Dispatcher::prefetch_holders(const ExpertBatch& batch, Pref
   return prefetch;
 }
 
+// What no worker can take: work for the coordinator where it has the experts, else it waits.
+void Dispatcher::strand(Ticket& ticket, std::span<const RowCall> calls) {
+  if (last_resort_) {
+    ticket.local.add(calls);
+    return;
+  }
+  for (const RowCall& call : calls) {
+    if (cluster_.is_own(ticket.batch->layer, call.expert)) {
+      ticket.local.add({&call, 1});
+    } else {
+      ticket.stranded.push_back(call);
+    }
+  }
+  if (!ticket.stranded.empty() && !offer_at_) offer_at_ = clock_.now() + kOfferAgain;
+}
+
+// As if they had just been submitted: whoever failed them before may be asked again.
+void Dispatcher::offer_stranded(TimePoint now) {
+  if (!offer_at_ || now < *offer_at_) return;
+  offer_at_.reset();
+  for (uint64_t number : tickets_.with_stranded()) {
+    RowCalls calls = std::exchange(tickets_.at(number).stranded, {});
+    distribute(number, 0, calls, {}, {});
+  }
+}
+
+std::optional<TimePoint> Dispatcher::next_due() const {
+  std::optional<TimePoint> due = ledger_.next_due();
+  if (offer_at_) due = due ? std::min(*due, *offer_at_) : *offer_at_;
+  return due;
+}
+
 // Gives the calls to holders of their units; what no worker can take becomes local work.
 void Dispatcher::distribute(uint64_t ticket, uint32_t attempt, const RowCalls& calls,
                             std::span<const PeerKey> except, const Prefetch& prefetch) {
   Ticket& entry = tickets_.at(ticket);
   if (attempt >= kAttempts) {
-    entry.local.add(calls);
+    strand(entry, calls);
     return;
   }
   Distribution chosen = choose_holders(holders(except), entry.batch->layer, calls,
                                        std::exchange(memory_.distribution, {}));
-  entry.local.add(chosen.held_by_nobody());
+  strand(entry, chosen.held_by_nobody());
   for (Distribution::Share& share : chosen.shares()) {
     if (!share.calls.empty()) ask(share, ticket, attempt, prefetch);
   }
@@ -286,6 +319,7 @@ void Dispatcher::on_tick() {
   TimePoint now = clock_.now();
   give_up_overdue(now);
   ask_again_for_late(now);
+  offer_stranded(now);
   ask_for_comparisons();
 }
 

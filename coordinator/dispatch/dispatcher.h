@@ -6,6 +6,7 @@
 //   submit -> one Compute per worker concerned, or several of about a second's work each, sent as
 //             the worker answers; units that no worker holds -> local work
 //   reply  -> checked against the outstanding debt, then added (integers: order does not matter)
+//             or, without a last resort, calls that wait until a worker has their units
 //   late   -> where other holders are ready, they are asked as well, and the first answer that is
 //             complete counts: a race. Where only the coordinator itself is left, it waits longer;
 //             then the debt, and what the worker was not asked yet, becomes local work. A reply
@@ -54,6 +55,8 @@ namespace potluck {
 
 // A worker that has owed an answer for this long is worth a probe.
 inline constexpr Duration kWaitingAfter = std::chrono::milliseconds(30);
+// Calls that nobody can take are offered to holders again so often, without a last resort.
+inline constexpr Duration kOfferAgain = std::chrono::milliseconds(100);
 
 // Work of a batch that the coordinator must do itself, or computes to check an answer.
 struct LocalWork {
@@ -67,6 +70,9 @@ struct LocalWork {
 struct DispatchOptions {
   VerifyMode verify = VerifyMode::kOff;
   uint64_t seed = 0;  // of which answers are compared; from Entropy, known to no worker
+  // Whether the coordinator can compute any expert itself. If not, what no worker can take waits
+  // for one that can, and where answers differ nobody is left to decide.
+  bool last_resort = true;
 };
 
 // A worker that answered wrongly.
@@ -132,7 +138,9 @@ class Dispatcher {
   // Earliest deadline, or nothing outstanding.
   std::optional<TimePoint> next_deadline() const { return ledger_.next_deadline(); }
   // When on_tick() has something to do.
-  std::optional<TimePoint> next_due() const { return ledger_.next_due(); }
+  std::optional<TimePoint> next_due() const;
+  // Calls that wait for a worker that has their units.
+  uint64_t stranded_calls() const { return tickets_.stranded_calls(); }
   bool has_tickets() const { return !tickets_.empty(); }
 
   const DispatchStatistics& statistics() const { return log_.counts(); }
@@ -162,6 +170,8 @@ class Dispatcher {
   Prefetch prefetch_holders(const ExpertBatch& batch, Prefetch memory);
   void distribute(uint64_t ticket, uint32_t attempt, const RowCalls& calls,
                   std::span<const PeerKey> except, const Prefetch& prefetch);
+  void strand(Ticket& ticket, std::span<const RowCall> calls);
+  void offer_stranded(TimePoint now);
   void ask(Distribution::Share& share, uint64_t ticket, uint32_t attempt, const Prefetch& prefetch);
   void settle(const PeerKey& worker, const Prefetch& prefetch);
   bool send_next(const PeerKey& worker, const Prefetch& prefetch);
@@ -206,6 +216,8 @@ class Dispatcher {
   void accuse(const PeerKey& worker, uint32_t layer);
 
   Terms terms_;
+  bool last_resort_;
+  std::optional<TimePoint> offer_at_;  // while calls are stranded
   const ClusterState& cluster_;
   const Clock& clock_;
   DispatchLog log_;

@@ -44,7 +44,7 @@ void Dispatcher::compare(size_t index) {
     uint64_t race = open_race(index, true);
     log_.counts().comparisons += chosen.workers_asked();
     ask_side(race, chosen, whole);
-  } else if (all || own_check_is_due(debt.worker)) {
+  } else if (last_resort_ && (all || own_check_is_due(debt.worker))) {
     races_.find(open_race(index, true))->own_copy = true;
   }
   memory_.distribution = std::move(chosen);
@@ -94,7 +94,7 @@ void Dispatcher::found_alike(const Side& a, const Side& b) {
 void Dispatcher::end_waiting_for_comparison(uint64_t number) {
   Race& race = *races_.find(number);
   bool all = trust_.mode() == VerifyMode::kAll;
-  if (!race.checked || !(all || race.own_copy)) {
+  if (!last_resort_ || !race.checked || !(all || race.own_copy)) {
     answer_with(number, *race.complete_whole_side());
     close_if_over(number);
     return;

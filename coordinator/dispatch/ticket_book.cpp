@@ -33,6 +33,20 @@ bool TicketBook::has_local_work() const {
   return std::any_of(tickets_.begin(), tickets_.end(), has_local);
 }
 
+std::vector<uint64_t> TicketBook::with_stranded() const {
+  std::vector<uint64_t> numbers;
+  for (const auto& [number, ticket] : tickets_) {
+    if (!ticket.stranded.empty()) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+uint64_t TicketBook::stranded_calls() const {
+  uint64_t calls = 0;
+  for (const auto& [number, ticket] : tickets_) calls += ticket.stranded.size();
+  return calls;
+}
+
 std::pair<const uint64_t, Ticket>* TicketBook::first_with_local_work() {
   auto found = std::find_if(tickets_.begin(), tickets_.end(), has_local);
   return found == tickets_.end() ? nullptr : &*found;

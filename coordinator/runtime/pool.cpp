@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/runtime/epoch.h"
+#include "coordinator/runtime/pool_spread.h"
 #include "engine/base/format_bytes.h"
 #include "engine/base/limits.h"
 #include "engine/experts/manifest_builder.h"
@@ -77,6 +78,9 @@ Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, const Model& model
   pool->open_beacon();
   if (Status status = pool->start_local_workers(); !status) return status.error();
   pool->keeper_ = std::make_unique<LoopKeeper>(*pool->loop_, clock);
+  if (pool->spread_ != nullptr) {
+    pool->spread_->start(*pool->loop_, [pool = pool.get()] { return pool->allow_list_.size(); });
+  }
   return pool;
 }
 
@@ -101,6 +105,11 @@ Status Pool::load_identity(Storage& storage) {
 // All experts are read and hashed the first time; later starts find the digests in the records, by
 // the file's fingerprint.
 Status Pool::make_manifest(const Progress& progress) {
+  if (options_.spread != nullptr) {
+    spread_ = std::make_unique<PoolSpread>(*options_.spread, model_.cutter(), model_.config().name,
+                                           keys_.signing, options_.slices, clock_, options_.log);
+    return spread_->begin();
+  }
   std::optional<LayerRecords> records;
   if (!options_.records_directory.empty()) {
     auto fingerprint = model_.file().fingerprint();
@@ -159,8 +168,14 @@ void Pool::make_core(const KernelTable& kernels) {
   core.key = keys_.curve.public_key;
   core.name = options_.name;
   if (options_.beacon) core.entropy = &entropy_;
-  core_ = std::make_unique<CoordinatorCore>(core, signed_manifest_, *manifest_, model_.cutter(),
-                                            allow_list_, invitations_, clock_);
+  if (spread_ != nullptr) {
+    core.membership.outline = &spread_->outline();
+    core.grains = &spread_->grains();
+    core.dispatch.last_resort = false;
+  }
+  const SignedManifest& named = spread_ != nullptr ? spread_->signed_manifest() : signed_manifest_;
+  core_ = std::make_unique<CoordinatorCore>(core, named, manifest(), model_.cutter(), allow_list_,
+                                            invitations_, clock_);
   CoordinatorLoopObserver observer;
   observer.notice = [this](const LogEvent& event) { log(event); };
   observer.turned = [this] {
@@ -185,7 +200,7 @@ std::optional<DeviceFacts> Pool::own_facts(const KernelTable& kernels) {
   facts.ram_bytes = options_.own_bytes;
   facts.threads = static_cast<uint32_t>(threads_.threads());
   std::set<TensorType> formats;
-  for (const ManifestLayer& layer : manifest_->layers()) {
+  for (const ManifestLayer& layer : manifest().layers()) {
     formats.insert({layer.shape.gate, layer.shape.up, layer.shape.down});
   }
   for (TensorType format : formats) {
@@ -210,7 +225,25 @@ Status Pool::start_local_workers() {
   return {};
 }
 
+const Manifest& Pool::manifest() {
+  return spread_ != nullptr ? spread_->manifest() : *manifest_;
+}
+
+std::optional<SpreadProgress> Pool::spread_progress() {
+  auto lock = loop_->lock();
+  return spread_progress_locked();
+}
+
+std::optional<SpreadProgress> Pool::spread_progress_locked() const {
+  return spread_ != nullptr ? std::optional(spread_->progress()) : std::nullopt;
+}
+
+std::string Pool::spread_source() const {
+  return spread_ != nullptr ? source_path(spread_->model().about().source) : std::string();
+}
+
 Pool::~Pool() {
+  if (spread_ != nullptr) spread_->stop();
   keeper_.reset();  // so that the local workers leaving is no news
   if (local_ != nullptr) local_->stop();
 }

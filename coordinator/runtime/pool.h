@@ -21,6 +21,10 @@
 
 namespace potluck {
 
+class PoolSpread;       // pool_spread.h
+class SpreadModel;      // coordinator/spread/spread_model.h
+struct SpreadProgress;  // pool_spread.h
+
 struct PoolOptions {
   uint32_t slices = 1;
   uint32_t replicas = 1;  // holders of each unit, as far as there is room
@@ -44,6 +48,9 @@ struct PoolOptions {
   uint64_t last_resort_bytes = 0;  // memory for experts that the coordinator lays out itself
   // Memory for experts that the coordinator computes beside its workers; 0: it computes none.
   uint64_t own_bytes = 0;
+  // A model of which the coordinator keeps the resident part alone; must outlive the pool. Null:
+  // its file is here.
+  SpreadModel* spread = nullptr;
   LogSink* log = nullptr;  // must outlive the pool, and take any thread; or null
 };
 
@@ -86,6 +93,13 @@ class Pool {
   // cannot be saved; the error says so.
   Result<PoolDevice> revoke_device(const std::string& device);
 
+  // How far spreading is, where the model is spread.
+  std::optional<SpreadProgress> spread_progress();
+  // The same for a caller that holds lock().
+  std::optional<SpreadProgress> spread_progress_locked() const;
+  // Where the model was read from; empty where its file is here.
+  std::string spread_source() const;
+
   // A fresh invitation that works once within a day. Strangers may knock while one is open.
   Invitation invite();
 
@@ -125,6 +139,7 @@ class Pool {
        const Clock& clock, Entropy& entropy, const DeviceKeys& keys);
   Status load_identity(Storage& storage);
   Status make_manifest(const Progress& progress);
+  const Manifest& manifest();
   Status open_sockets();
   void make_core(const KernelTable& kernels);
   Status start_local_workers();
@@ -157,6 +172,7 @@ class Pool {
   TimePoint strangers_seen_at_{0};
   std::unique_ptr<Manifest> manifest_;
   SignedManifest signed_manifest_;
+  std::unique_ptr<PoolSpread> spread_;  // or null; its thread ends first
   std::unique_ptr<ZmqServerTransport> transport_;
   std::unique_ptr<DatagramSocket> beacon_socket_;  // or null
   std::optional<BeaconAnswerer> beacon_;

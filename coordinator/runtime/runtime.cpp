@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/runtime/memory_plan.h"
+#include "coordinator/spread/spread_model.h"
 #include "engine/base/format_bytes.h"
 #include "engine/base/out_of_resources.h"
 
@@ -46,6 +47,11 @@ Status Runtime::start_trace(Storage& storage) {
   forwards_.front()->set_observer(trace_.get());
   executor_ = trace_.get();
   return {};
+}
+
+Result<Digest> Runtime::fingerprint() const {
+  const SpreadModel* spread = options_.pool_options.spread;
+  return spread != nullptr ? Result<Digest>(spread->fingerprint()) : model_->file().fingerprint();
 }
 
 Status Runtime::finish_trace() {

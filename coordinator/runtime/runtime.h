@@ -85,6 +85,8 @@ class Runtime {
   KvType kv_type() const { return options_.kv_type; }
   KvCache new_cache() const { return {model_->config(), options_.kv_type, context_}; }
   Pool* pool() { return pool_.get(); }
+  // Names the model's content; what was derived from it may be kept under this name.
+  Result<Digest> fingerprint() const;
   // Counts children that have died as lost, too.
   ExpertCounters counters();
 

@@ -63,7 +63,7 @@ Result<std::unique_ptr<PrefixStore>> open_prefix_store(const Runtime& runtime, S
                                                        const std::string& directory, uint64_t quota,
                                                        LogSink* log) {
   const ModelConfig& config = runtime.model().config();
-  Result<Digest> fingerprint = runtime.model().file().fingerprint();
+  Result<Digest> fingerprint = runtime.fingerprint();
   if (!fingerprint) return fingerprint.error();
   KvPrice price(config, runtime.kv_type());
   PrefixStoreOptions options;

@@ -1,0 +1,100 @@
+// `potluck list`: the models of which this coordinator keeps the resident part, their experts being
+// with the workers.
+#include <nlohmann/json.hpp>
+
+#include <fmt/format.h>
+
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/flags.h"
+#include "coordinator/cli/spread_flags.h"
+#include "engine/base/format_bytes.h"
+#include "engine/base/printable.h"
+
+namespace potluck {
+namespace {
+
+// Folders that are looked at: what lies there is the user's own, but need not be ours.
+constexpr size_t kMostModels = 1000;
+
+struct ListFlags {
+  bool json = false;
+};
+
+struct KeptModel {
+  std::string name;
+  SpreadAbout about;
+  bool complete = false;
+  double known = 0;  // part of its experts that was read and recorded
+};
+
+std::vector<KeptModel> kept_models(const Environment& environment) {
+  std::vector<KeptModel> models;
+  const std::string directory = spread_models_directory();
+  auto names = environment.storage.list(directory);
+  if (!names) return models;
+  for (const std::string& name : *names) {
+    if (models.size() == kMostModels) break;
+    SpreadFolder folder(environment.storage, directory + "/" + name);
+    auto about = folder.about();
+    if (!about) {
+      if (about.error().code != ErrorCode::kNotFound) {
+        environment.terminal.notice(about.error().message);
+      }
+      continue;
+    }
+    const bool complete = folder.complete();
+    double known = complete ? 1 : 0;
+    if (!complete && about->grains > 0) {
+      known = static_cast<double>(folder.known_grains(about->layers)) /
+              static_cast<double>(about->grains);
+    }
+    models.push_back({name, std::move(*about), complete, known});
+  }
+  return models;
+}
+
+nlohmann::json describe_kept(const KeptModel& model) {
+  return {{"name", model.name},
+          {"source", source_path(model.about.source)},
+          {"whole_bytes", model.about.whole_bytes},
+          {"kept_bytes", model.about.resident_bytes},
+          {"expert_bytes", model.about.expert_bytes},
+          {"replicas", model.about.replicas},
+          {"complete", model.complete},
+          {"read_share", model.known}};
+}
+
+Status list_models(const ListFlags& flags, const Environment& environment) {
+  const std::vector<KeptModel> models = kept_models(environment);
+  if (flags.json) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const KeptModel& model : models) list.push_back(describe_kept(model));
+    environment.out.json({{"models", list}});
+    return {};
+  }
+  for (const KeptModel& model : models) {
+    std::string state =
+        model.complete ? "complete" : fmt::format("{:.0f} % read", 100 * model.known);
+    environment.out.line(fmt::format(
+        "{}  {} in all, {} kept here, {} of experts with the workers ({}x), {}, from {}",
+        model.name, format_bytes(model.about.whole_bytes), format_bytes(model.about.resident_bytes),
+        format_bytes(model.about.expert_bytes), model.about.replicas, state,
+        printable(source_path(model.about.source))));
+  }
+  if (models.empty()) {
+    environment.terminal.notice("no model was spread yet: potluck serve MODEL --spread");
+  }
+  return {};
+}
+
+}  // namespace
+
+Command add_list(CLI::App& app, Environment& environment) {
+  auto flags = std::make_shared<ListFlags>();
+  CLI::App* parser =
+      add_command(app, "list", "models whose experts are with the workers (serve --spread)");
+  add_switch(parser, "--json", &flags->json, "one JSON object");
+  return {parser, [flags, &environment] { return list_models(*flags, environment); }};
+}
+
+}  // namespace potluck
