@@ -12,9 +12,11 @@
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/pool_control.h"
 #include "coordinator/cli/pool_metrics.h"
+#include "coordinator/cli/pool_reporter.h"
 #include "coordinator/cli/status_file.h"
 #include "coordinator/serving/engine_setup.h"
 #include "coordinator/serving/engine_thread.h"
+#include "coordinator/serving/http/web_file.h"
 #include "coordinator/serving/pending_service.h"
 #include "engine/base/format_bytes.h"
 #include "protocol/control_socket.h"
@@ -156,13 +158,15 @@ class JoinDoor {
 // What a coordinator does beside answering.
 class Housekeeping {
  public:
-  Housekeeping(Runtime& runtime, PoolMetrics& metrics, const Environment& environment,
-               std::string state_directory, Terminal& terminal)
+  Housekeeping(Runtime& runtime, PoolMetrics& metrics, DashboardRoutes& dashboard,
+               const EventHistory& events, const PoolOptions& pool, const Environment& environment)
       : runtime_(runtime),
         metrics_(metrics),
+        dashboard_(dashboard),
+        reporter_(&runtime, &events, pool.slices, environment),
         environment_(environment),
-        state_directory_(std::move(state_directory)),
-        terminal_(terminal) {}
+        state_directory_(pool.state_directory),
+        terminal_(environment.terminal) {}
 
   void look() {
     door_.look(*runtime_.pool(), terminal_);
@@ -171,8 +175,10 @@ class Housekeeping {
     const TimePoint now = environment_.clock.now();
     if (status_at_ && now < *status_at_ + kStatusInterval) return;
     status_at_ = now;
-    report(write_status(environment_.storage, state_directory_,
-                        describe_pool(runtime_, environment_.clock.unix_seconds())));
+    nlohmann::json status = reporter_.status();
+    report(write_status(environment_.storage, state_directory_, status));
+    if (!dashboard_.enabled()) return;
+    dashboard_.publish(reporter_.report(std::move(status), dashboard_.watched()));
   }
 
  private:
@@ -190,6 +196,8 @@ class Housekeeping {
 
   Runtime& runtime_;
   PoolMetrics& metrics_;
+  DashboardRoutes& dashboard_;
+  PoolReporter reporter_;
   const Environment& environment_;
   std::string state_directory_;
   Terminal& terminal_;
@@ -198,10 +206,9 @@ class Housekeeping {
   bool status_written_ = true;
 };
 
-void serve_until_stopped(Runtime& runtime, Answerer& answerer, PoolMetrics& metrics,
-                         const Environment& environment, const std::string& state_directory,
-                         Terminal& terminal) {
-  Housekeeping housekeeping(runtime, metrics, environment, state_directory, terminal);
+void serve_until_stopped(Runtime& runtime, Answerer& answerer, Housekeeping& housekeeping,
+                         const Environment& environment) {
+  Terminal& terminal = environment.terminal;
   ConversationOptions options;
   options.request.sampling.seed = environment.entropy.next64() >> 32;
   options.request.cancel = &environment.stop.requested();
@@ -242,6 +249,7 @@ Result<Api> open_api(const ServeFlags& flags, const Environment& environment) {
   auto metrics = std::make_shared<PoolMetrics>();
   ApiServerOptions options = api_options(flags.api);
   options.more_metrics = [metrics](MetricText* text) { metrics->write(text); };
+  if (!flags.api.no_dashboard) options.pages = web_files();
   auto server = ApiServer::start(options, service.get(), environment.storage, &environment.clock,
                                  &environment.entropy, &environment.terminal);
   if (!server) return server.error();
@@ -253,7 +261,8 @@ Result<Api> open_api(const ServeFlags& flags, const Environment& environment) {
 // Answers API clients and the terminal until the user stops the program. The engine runs on a
 // thread of its own.
 Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answerer,
-                       const RuntimeOptions& options, Api api, const Environment& environment) {
+                       const RuntimeOptions& options, const EventHistory& events, Api api,
+                       const Environment& environment) {
   Terminal& terminal = environment.terminal;
   CompletionEngine& engine = answerer.engine();
   // In this order, so that whatever is announced works: first the engine, then the API that hands
@@ -265,6 +274,10 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
   // Before the first line is printed: a program that reads it may answer with a signal at once.
   StopSignal::Watch watch(environment.stop);
   terminal.notice("listening on " + server->url());
+  if (server->dashboard().enabled()) {
+    server->dashboard().open_pool(pool_control(*runtime.pool()));
+    terminal.notice("dashboard and chat in a browser: " + server->page_url());
+  }
   const PoolOptions& pool = options.pool_options;
   auto control = ControlServer::start(pool.state_directory, pool_control(*runtime.pool()));
   if (!control) {
@@ -275,7 +288,8 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
   for (uint32_t i = 0; i < flags.invitations; ++i) {
     print_invitation(*runtime.pool(), environment.out);
   }
-  serve_until_stopped(runtime, answerer, *api.metrics, environment, pool.state_directory, terminal);
+  Housekeeping housekeeping(runtime, *api.metrics, server->dashboard(), events, pool, environment);
+  serve_until_stopped(runtime, answerer, housekeeping, environment);
   // The engine first: it takes no further requests, and the API only waits for those under way.
   engine.drain();
   if (!server->drain(std::chrono::seconds(flags.api.drain_seconds))) {
@@ -350,6 +364,8 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   if (!lock) return lock.error().in("another coordinator runs with this POTLUCK_HOME");
   auto api = open_api(flags, environment);
   if (!api) return api.error();
+  EventHistory events(&terminal, &environment.clock);
+  options->pool_options.log = &events;
   auto runtime = open_runtime(
       *options, environment, &terminal,
       [&service = *api->service](const std::string& stage, uint64_t done, uint64_t total) {
@@ -361,7 +377,7 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal, sessions->get());
   if (!answerer) return answerer.error();
   Status answered =
-      answer_everyone(flags, **runtime, **answerer, *options, std::move(*api), environment);
+      answer_everyone(flags, **runtime, **answerer, *options, events, std::move(*api), environment);
   if (!answered) return answered;
   save_sessions((*answerer)->engine(), flags.session_save_seconds, terminal);
   return (*runtime)->finish_trace();

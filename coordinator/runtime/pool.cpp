@@ -306,6 +306,26 @@ Result<WaitingDevice> Pool::admit(const std::string& code) {
   return admitted;
 }
 
+Result<WaitingDevice> Pool::refuse(const std::string& code) {
+  auto lock = loop_->lock();
+  auto refused = core_->refuse_waiting(code);
+  loop_->send();
+  return refused;
+}
+
+PoolView Pool::view() {
+  auto lock = loop_->lock();
+  return view_pool(*core_);
+}
+
+std::optional<UnitMap> Pool::map(uint64_t* fingerprint, bool anyway) {
+  auto lock = loop_->lock();
+  const uint64_t now = map_fingerprint(cluster());
+  if (now == *fingerprint && !anyway) return std::nullopt;
+  *fingerprint = now;
+  return map_units(cluster(), learned().use, options_.slices);
+}
+
 std::vector<PoolDevice> Pool::devices() {
   auto lock = loop_->lock();
   std::vector<PoolDevice> devices = list_devices(allow_list_);
