@@ -36,6 +36,8 @@ void add_api_flags(CLI::App* parser, ApiFlags* flags) {
   add_text(parser, "--cors-origin", &flags->cors_origins,
            "a web page that may use the API, such as https://chat.example.org, or * for all; may "
            "be repeated (default: pages of this machine)");
+  add_switch(parser, "--no-dashboard", &flags->no_dashboard,
+             "no pages for browsers, and nothing at /api/pool: the APIs alone");
   add_whole(parser, "--drain-timeout", &flags->drain_seconds, {0, kLongestDrain},
             "seconds that requests under way have when serve ends (default 10)")
       .envname("POTLUCK_DRAIN_TIMEOUT");

@@ -17,6 +17,7 @@ struct ApiFlags {
   std::string tls_key;
   std::vector<std::string> cors_origins;
   uint32_t drain_seconds = 10;
+  bool no_dashboard = false;
 };
 
 // The list of keys that `potluck keys` writes and `serve` reads where no other file is named.

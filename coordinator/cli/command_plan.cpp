@@ -2,7 +2,6 @@
 // header is all that is read.
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include <fmt/format.h>
 
@@ -12,12 +11,11 @@
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/nodes_file.h"
+#include "coordinator/cli/pool_forecast.h"
 #include "coordinator/cli/status_file.h"
 #include "coordinator/plan/planner.h"
 #include "engine/base/format_bytes.h"
 #include "engine/base/limits.h"
-#include "engine/experts/product_speed.h"
-#include "engine/kernels/kernels.h"
 
 namespace potluck {
 namespace {
@@ -71,30 +69,6 @@ Result<DescribedPool> pool_of_status(const Environment& environment) {
   described.slices = static_cast<uint32_t>(
       std::clamp<int64_t>(whole_field(*status, "slices"), 0, limits::kSlices));
   return described;
-}
-
-// This machine as the coordinator: products of the formats that it would compute.
-void measure_coordinator(const PlanModel& model, int threads_wanted, const Environment& environment,
-                         DeviceFacts* coordinator) {
-  std::set<TensorType> formats;
-  auto add = [&](const std::vector<FormatBytes>& parts) {
-    for (const FormatBytes& part : parts) {
-      if (block_format(part.format).quantized()) formats.insert(part.format);
-    }
-  };
-  add(model.head);
-  for (const PlanLayer& layer : model.layers) {
-    add(layer.dense);
-    add(layer.shared);
-  }
-  Result<const KernelTable*> kernels = select_kernels("");
-  if (!kernels) return;
-  ThreadPool threads(threads_wanted > 0 ? threads_wanted
-                                        : default_threads(process_limits(environment.system)));
-  for (TensorType format : formats) {
-    coordinator->products.push_back(
-        measure_product_speed(format, **kernels, threads, environment.clock));
-  }
 }
 
 nlohmann::json describe_phase(const PhaseTime& time, double rate) {
@@ -191,7 +165,8 @@ Status plan(const PlanFlags& flags, const Environment& environment) {
                                         : read_nodes_file(environment.storage, flags.nodes);
   if (!described) return described.error();
   if (!described->has_coordinator) {
-    measure_coordinator(*model, flags.threads, environment, &described->pool.coordinator);
+    described->pool.coordinator.products =
+        measure_coordinator_products(*model, flags.threads, environment);
   }
   PlannerOptions options;
   options.slices = flags.slices > 0 ? flags.slices : described->slices;

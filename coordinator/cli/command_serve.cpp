@@ -12,11 +12,13 @@
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/pool_control.h"
 #include "coordinator/cli/pool_metrics.h"
+#include "coordinator/cli/pool_reporter.h"
 #include "coordinator/cli/spread_flags.h"
 #include "coordinator/cli/status_file.h"
 #include "coordinator/runtime/pool_spread.h"
 #include "coordinator/serving/engine_setup.h"
 #include "coordinator/serving/engine_thread.h"
+#include "coordinator/serving/http/web_file.h"
 #include "coordinator/serving/pending_service.h"
 #include "engine/base/format_bytes.h"
 #include "protocol/control_socket.h"
@@ -159,13 +161,15 @@ class JoinDoor {
 // What a coordinator does beside answering.
 class Housekeeping {
  public:
-  Housekeeping(Runtime& runtime, PoolMetrics& metrics, const Environment& environment,
-               std::string state_directory, Terminal& terminal)
+  Housekeeping(Runtime& runtime, PoolMetrics& metrics, DashboardRoutes& dashboard,
+               const EventHistory& events, const PoolOptions& pool, const Environment& environment)
       : runtime_(runtime),
         metrics_(metrics),
+        dashboard_(dashboard),
+        reporter_(&runtime, &events, environment),
         environment_(environment),
-        state_directory_(std::move(state_directory)),
-        terminal_(terminal) {}
+        state_directory_(pool.state_directory),
+        terminal_(environment.terminal) {}
 
   void look() {
     door_.look(*runtime_.pool(), terminal_);
@@ -174,8 +178,10 @@ class Housekeeping {
     const TimePoint now = environment_.clock.now();
     if (status_at_ && now < *status_at_ + kStatusInterval) return;
     status_at_ = now;
-    report(write_status(environment_.storage, state_directory_,
-                        describe_pool(runtime_, environment_.clock.unix_seconds())));
+    nlohmann::json status = reporter_.status();
+    report(write_status(environment_.storage, state_directory_, status));
+    if (!dashboard_.enabled()) return;
+    dashboard_.publish(reporter_.report(std::move(status), dashboard_.watched()));
   }
 
  private:
@@ -193,6 +199,8 @@ class Housekeeping {
 
   Runtime& runtime_;
   PoolMetrics& metrics_;
+  DashboardRoutes& dashboard_;
+  PoolReporter reporter_;
   const Environment& environment_;
   std::string state_directory_;
   Terminal& terminal_;
@@ -201,10 +209,9 @@ class Housekeeping {
   bool status_written_ = true;
 };
 
-void serve_until_stopped(Runtime& runtime, Answerer& answerer, PoolMetrics& metrics,
-                         const Environment& environment, const std::string& state_directory,
-                         Terminal& terminal) {
-  Housekeeping housekeeping(runtime, metrics, environment, state_directory, terminal);
+void serve_until_stopped(Runtime& runtime, Answerer& answerer, Housekeeping& housekeeping,
+                         const Environment& environment) {
+  Terminal& terminal = environment.terminal;
   ConversationOptions options;
   options.request.sampling.seed = environment.entropy.next64() >> 32;
   options.request.cancel = &environment.stop.requested();
@@ -245,6 +252,7 @@ Result<Api> open_api(const ServeFlags& flags, const Environment& environment) {
   auto metrics = std::make_shared<PoolMetrics>();
   ApiServerOptions options = api_options(flags.api);
   options.more_metrics = [metrics](MetricText* text) { metrics->write(text); };
+  if (!flags.api.no_dashboard) options.pages = web_files();
   auto server = ApiServer::start(options, service.get(), environment.storage, &environment.clock,
                                  &environment.entropy, &environment.terminal);
   if (!server) return server.error();
@@ -256,16 +264,21 @@ Result<Api> open_api(const ServeFlags& flags, const Environment& environment) {
 // Lets other commands and devices in, and says how: once.
 class Announcement {
  public:
-  Announcement(Runtime& runtime, const RuntimeOptions& options, uint32_t invitations,
-               const Environment& environment)
+  Announcement(Runtime& runtime, const RuntimeOptions& options, ApiServer& server,
+               uint32_t invitations, const Environment& environment)
       : runtime_(runtime),
         pool_(options.pool_options),
+        server_(server),
         invitations_(invitations),
         environment_(environment) {}
 
   void once() {
     if (control_) return;
     Terminal& terminal = environment_.terminal;
+    if (server_.dashboard().enabled()) {
+      server_.dashboard().open_pool(pool_control(*runtime_.pool()));
+      terminal.notice("dashboard and chat in a browser: " + server_.page_url());
+    }
     control_ = ControlServer::start(pool_.state_directory, pool_control(*runtime_.pool()));
     if (!*control_) {
       terminal.notice("other commands cannot talk to this one (potluck admit, keys revoke): " +
@@ -282,6 +295,7 @@ class Announcement {
 
   Runtime& runtime_;
   const PoolOptions& pool_;
+  ApiServer& server_;
   uint32_t invitations_;
   const Environment& environment_;
   std::optional<Control> control_;
@@ -312,10 +326,10 @@ Result<std::unique_ptr<SpreadModel>> use_spread_model(const ServeFlags& flags,
 }
 
 // Devices join meanwhile, and get experts as they are read. kCancelled when the user stops it.
-Status wait_until_spread(Runtime& runtime, const RuntimeOptions& options, PendingService& service,
-                         Announcement* announced, const Environment& environment) {
+Status wait_until_spread(Pool& pool, uint32_t replicas, PendingService& service,
+                         Announcement* announced, Housekeeping& housekeeping,
+                         const Environment& environment) {
   Terminal& terminal = environment.terminal;
-  Pool& pool = *runtime.pool();
   auto progress = pool.spread_progress();
   if (!progress || progress->complete) return {};
   StopSignal::Watch watch(environment.stop);
@@ -323,14 +337,13 @@ Status wait_until_spread(Runtime& runtime, const RuntimeOptions& options, Pendin
   terminal.notice(fmt::format(
       "passing {} experts on, {} of each: the API answers once all are with the workers. "
       "Interrupted, it goes on where it stopped",
-      progress->counts.total, options.pool_options.replicas));
+      progress->counts.total, replicas));
   while (!environment.stop.requested()) {
     progress = pool.spread_progress();
     if (progress->complete) return terminal.end_progress(), Status();
     terminal.progress("passing experts on", progress->counts.known, progress->counts.total);
     service.report("passing experts on", progress->counts.known, progress->counts.total);
-    (void)write_status(environment.storage, options.pool_options.state_directory,
-                       describe_pool(runtime, environment.clock.unix_seconds()));
+    housekeeping.look();
     environment.stop.wait(kTurn);
   }
   return Error{ErrorCode::kCancelled, "stopped before every expert was with the workers"};
@@ -339,7 +352,7 @@ Status wait_until_spread(Runtime& runtime, const RuntimeOptions& options, Pendin
 // Answers API clients and the terminal until the user stops the program. The engine runs on a
 // thread of its own.
 Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answerer,
-                       const RuntimeOptions& options, Api api, Announcement* announced,
+                       Housekeeping& housekeeping, Api api, Announcement* announced,
                        const Environment& environment) {
   Terminal& terminal = environment.terminal;
   CompletionEngine& engine = answerer.engine();
@@ -353,8 +366,7 @@ Status answer_everyone(const ServeFlags& flags, Runtime& runtime, Answerer& answ
   StopSignal::Watch watch(environment.stop);
   terminal.notice("listening on " + server->url());
   announced->once();
-  serve_until_stopped(runtime, answerer, *api.metrics, environment,
-                      options.pool_options.state_directory, terminal);
+  serve_until_stopped(runtime, answerer, housekeeping, environment);
   // The engine first: it takes no further requests, and the API only waits for those under way.
   engine.drain();
   if (!server->drain(std::chrono::seconds(flags.api.drain_seconds))) {
@@ -431,6 +443,8 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   if (!api) return api.error();
   auto spread = use_spread_model(flags, environment, &*options);
   if (!spread) return spread.error();
+  EventHistory events(&terminal, &environment.clock);
+  options->pool_options.log = &events;
   auto runtime = open_runtime(
       *options, environment, *spread != nullptr ? (*spread)->storage() : environment.storage,
       &terminal,
@@ -438,16 +452,20 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
         service.report(stage, done, total);
       });
   if (!runtime) return runtime.error();
-  Announcement announced(**runtime, *options, flags.invitations, environment);
+  DashboardRoutes& dashboard = api->server->dashboard();
+  Housekeeping housekeeping(**runtime, *api->metrics, dashboard, events, options->pool_options,
+                            environment);
+  Announcement announced(**runtime, *options, *api->server, flags.invitations, environment);
   if (*spread != nullptr) {
-    Status done = wait_until_spread(**runtime, *options, *api->service, &announced, environment);
+    Status done = wait_until_spread(*(*runtime)->pool(), options->pool_options.replicas,
+                                    *api->service, &announced, housekeeping, environment);
     if (!done) return environment.stop.requested() ? Status() : done;
   }
   auto sessions = open_sessions(flags, **runtime, environment);
   if (!sessions) return sessions.error();
   auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal, sessions->get());
   if (!answerer) return answerer.error();
-  Status answered = answer_everyone(flags, **runtime, **answerer, *options, std::move(*api),
+  Status answered = answer_everyone(flags, **runtime, **answerer, housekeeping, std::move(*api),
                                     &announced, environment);
   if (!answered) return answered;
   save_sessions((*answerer)->engine(), flags.session_save_seconds, terminal);

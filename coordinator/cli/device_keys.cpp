@@ -7,6 +7,7 @@
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/pool_control.h"
+#include "coordinator/cli/pool_json.h"
 
 namespace potluck {
 namespace {

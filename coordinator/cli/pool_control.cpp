@@ -6,12 +6,16 @@
 
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/pool_json.h"
+#include "coordinator/cli/qr_code.h"
 #include "protocol/control_socket.h"
 
 namespace potluck {
 namespace {
 
 constexpr Duration kAnswerPatience = std::chrono::seconds(20);
+// Each is remembered for a day. Nobody invites so many devices within one.
+constexpr size_t kMostOpenInvitations = 256;
 
 nlohmann::json error_json(const Error& error) {
   return {{"error", error.message}, {"not_found", error.code == ErrorCode::kNotFound}};
@@ -25,12 +29,26 @@ nlohmann::json list_waiting(Pool& pool) {
   return {{"waiting", devices}};
 }
 
-nlohmann::json admit(Pool& pool, const nlohmann::json& question) {
+// Lets the device in that shows this code, or turns it away.
+nlohmann::json decide(Pool& pool, const nlohmann::json& question, bool admits) {
   auto code = read_pairing_code(text_field(question, "code", ""));
   if (!code) return error_json({ErrorCode::kInvalidArgument, "expected a code of eight digits"});
-  auto admitted = pool.admit(*code);
-  if (!admitted) return error_json(admitted.error());
-  return {{"admitted", describe_waiting(*admitted)}};
+  auto device = admits ? pool.admit(*code) : pool.refuse(*code);
+  if (!device) return error_json(device.error());
+  return {{admits ? "admitted" : "refused", describe_waiting(*device)}};
+}
+
+// The line that lets one device in, also as a picture that another one's camera reads.
+nlohmann::json invite(Pool& pool) {
+  if (pool.open_invitations() >= kMostOpenInvitations) {
+    return error_json(
+        {ErrorCode::kLimit, fmt::format("{} invitations are open already", kMostOpenInvitations)});
+  }
+  const std::string line = "potluck join " + pool.invite().token();
+  nlohmann::json answer = {{"line", line}, {"qr", nullptr}};
+  const std::vector<std::string> rows = qr_code(line);
+  if (!rows.empty()) answer["qr"] = rows;
+  return answer;
 }
 
 nlohmann::json list_devices_of(Pool& pool) {
@@ -47,7 +65,8 @@ nlohmann::json changed(const Result<PoolDevice>& device) {
 nlohmann::json answer(Pool& pool, const nlohmann::json& question) {
   const std::string verb = text_field(question, "verb", "");
   if (verb == "waiting") return list_waiting(pool);
-  if (verb == "admit") return admit(pool, question);
+  if (verb == "admit" || verb == "refuse") return decide(pool, question, verb == "admit");
+  if (verb == "invite") return invite(pool);
   if (verb == "devices") return list_devices_of(pool);
   const std::string device = text_field(question, "device", "");
   if (verb == "rename") {
@@ -65,21 +84,6 @@ std::function<std::string(const std::string&)> pool_control(Pool& pool) {
     auto question = read_json(text);
     return json_text(question ? answer(pool, *question) : error_json(question.error()));
   };
-}
-
-nlohmann::json describe_waiting(const WaitingDevice& device) {
-  return {
-      {"name", device.name},
-      {"key", device.key.text()},
-      {"code", device.code},
-      {"waited_seconds", std::chrono::duration_cast<std::chrono::seconds>(device.waited).count()}};
-}
-
-nlohmann::json describe_device(const PoolDevice& device) {
-  nlohmann::json described = {
-      {"name", device.name}, {"key", device.key.text()}, {"member", device.member}};
-  if (device.member) described["calls_itself"] = device.worker_name;
-  return described;
 }
 
 Result<nlohmann::json> ask_coordinator(const nlohmann::json& question, bool* runs) {

@@ -5,13 +5,9 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "coordinator/runtime/runtime.h"
 #include "engine/base/storage.h"
 
 namespace potluck {
-
-// What `serve` knows of its pool right now.
-nlohmann::json describe_pool(Runtime& runtime, int64_t unix_seconds);
 
 Status write_status(Storage& storage, const std::string& state_directory,
                     const nlohmann::json& status);

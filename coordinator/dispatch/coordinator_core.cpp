@@ -132,6 +132,19 @@ Result<WaitingDevice> CoordinatorCore::admit_waiting(const std::string& code) {
   return std::move(*device);
 }
 
+Result<WaitingDevice> CoordinatorCore::refuse_waiting(const std::string& code) {
+  std::optional<WaitingDevice> device = pairing_ ? pairing_->find(code) : std::nullopt;
+  if (!device) {
+    return Error{ErrorCode::kNotFound, fmt::format("no device that waits shows the code {}", code)};
+  }
+  pairing_->forget(device->key);
+  membership_.answer_stranger(
+      device->key, Refusal{RefusalReason::kInvitation, "its owner turned this device away"});
+  notices_.add(fmt::format("{} ({}) is turned away", device->name, device->key.brief()),
+               LogLevel::kInfo, {{"worker", device->key.brief()}, {"name", device->name}});
+  return std::move(*device);
+}
+
 void CoordinatorCore::on_compute(const PeerKey& from, const Message& message, ByteSpan tensor) {
   if (const auto* partial = std::get_if<Partial>(&message)) {
     membership_.heard_from(from);

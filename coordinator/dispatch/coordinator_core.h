@@ -89,6 +89,8 @@ class CoordinatorCore {
   // if none does.
   std::vector<WaitingDevice> waiting_devices() const;
   Result<WaitingDevice> admit_waiting(const std::string& code);
+  // Turns it away instead: it is told so, and ends. It may ask again.
+  Result<WaitingDevice> refuse_waiting(const std::string& code);
   // Before a key is taken off the allow list.
   void revoke(const PeerKey& key);
   std::vector<LogEvent> take_notices();

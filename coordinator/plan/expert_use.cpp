@@ -25,6 +25,12 @@ void ExpertUse::used(uint32_t layer, std::span<const uint32_t> experts) {
   }
 }
 
+std::vector<uint32_t> ExpertUse::layers() const {
+  std::vector<uint32_t> numbers;
+  for (const auto& [number, layer] : layers_) numbers.push_back(number);
+  return numbers;
+}
+
 std::span<const uint32_t> ExpertUse::counts(uint32_t layer) const {
   auto found = layers_.find(layer);
   if (found == layers_.end()) return {};

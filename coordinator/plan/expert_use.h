@@ -18,6 +18,8 @@ class ExpertUse {
   // Each of these experts of the layer was used once more; numbers that the layer does not have are
   // passed over.
   void used(uint32_t layer, std::span<const uint32_t> experts);
+  // Those with experts, ascending.
+  std::vector<uint32_t> layers() const;
   // By expert; empty for a layer without any.
   std::span<const uint32_t> counts(uint32_t layer) const;
 

@@ -231,10 +231,6 @@ const Manifest& Pool::manifest() {
 
 std::optional<SpreadProgress> Pool::spread_progress() {
   auto lock = loop_->lock();
-  return spread_progress_locked();
-}
-
-std::optional<SpreadProgress> Pool::spread_progress_locked() const {
   return spread_ != nullptr ? std::optional(spread_->progress()) : std::nullopt;
 }
 
@@ -337,6 +333,26 @@ Result<WaitingDevice> Pool::admit(const std::string& code) {
   auto admitted = core_->admit_waiting(code);
   loop_->send();
   return admitted;
+}
+
+Result<WaitingDevice> Pool::refuse(const std::string& code) {
+  auto lock = loop_->lock();
+  auto refused = core_->refuse_waiting(code);
+  loop_->send();
+  return refused;
+}
+
+PoolView Pool::view() {
+  auto lock = loop_->lock();
+  return view_pool(*core_);
+}
+
+std::optional<UnitMap> Pool::map(uint64_t* fingerprint, bool anyway) {
+  auto lock = loop_->lock();
+  const uint64_t now = map_fingerprint(cluster());
+  if (now == *fingerprint && !anyway) return std::nullopt;
+  *fingerprint = now;
+  return map_units(cluster(), learned().use, options_.slices);
 }
 
 std::vector<PoolDevice> Pool::devices() {

@@ -10,6 +10,7 @@
 
 #include "coordinator/cluster/beacon_answerer.h"
 #include "coordinator/cluster/device_list.h"
+#include "coordinator/dispatch/pool_view.h"
 #include "coordinator/dispatch/remote_executor.h"
 #include "coordinator/runtime/local_workers.h"
 #include "coordinator/runtime/loop_keeper.h"
@@ -84,6 +85,8 @@ class Pool {
   // Devices that wait to be admitted, and the admission of the one that shows this code.
   std::vector<WaitingDevice> waiting_devices();
   Result<WaitingDevice> admit(const std::string& code);
+  // Turns it away instead.
+  Result<WaitingDevice> refuse(const std::string& code);
 
   // The devices that may connect. They are named by the beginning of their key, or by their name if
   // no other has it.
@@ -95,8 +98,6 @@ class Pool {
 
   // How far spreading is, where the model is spread.
   std::optional<SpreadProgress> spread_progress();
-  // The same for a caller that holds lock().
-  std::optional<SpreadProgress> spread_progress_locked() const;
   // Where the model was read from; empty where its file is here.
   std::string spread_source() const;
 
@@ -114,6 +115,12 @@ class Pool {
   void keep_answers(bool keep);
   void take_answers(std::vector<WorkerAnswer>* answers);
   std::string describe(const PeerKey& worker);
+
+  // What people are shown of it, now.
+  PoolView view();
+  // The map if its fingerprint is another one than this, which is then brought up to date; every
+  // time with `anyway`.
+  std::optional<UnitMap> map(uint64_t* fingerprint, bool anyway);
 
   // As of now.
   DispatchStatistics statistics();

@@ -33,6 +33,7 @@ class ApiReply {
     exchange_->start_stream(std::move(head), std::string(idle_comment));
   }
   HttpExchange& exchange() const { return *exchange_; }
+  const std::shared_ptr<HttpExchange>& shared_exchange() const { return exchange_; }
 
  private:
   void add_headers(HttpResponse* response) const {

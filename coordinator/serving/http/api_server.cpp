@@ -19,6 +19,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(const ApiServerOptions& opti
   api.cors = CorsPolicy(options.cors_origins);
   api.sampling = options.sampling;
   api.more_metrics = options.more_metrics;
+  api.pages = options.pages;
   api.fingerprint = options.version.empty() ? "potluck" : "potluck-" + options.version;
   std::unique_ptr<ApiServer> server(new ApiServer(service, std::move(api), clock, entropy));
   if (Status tls = HttpServer::check_tls(options.http.tls); !tls) {
@@ -28,6 +29,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(const ApiServerOptions& opti
   auto http = HttpServer::start(options.http, &server->routes_, log);
   if (!http) return http.error().in("--host and --port");
   server->http_ = std::move(*http);
+  if (server->http_->is_loopback()) server->routes_.dashboard().open_to_this_machine();
   if (open && !server->http_->is_loopback()) {
     log_to(log, {LogLevel::kWarning, "http",
                  "everyone who reaches " + server->http_->address() +
@@ -38,6 +40,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(const ApiServerOptions& opti
 }
 
 bool ApiServer::drain(Duration at_most) {
+  routes_.dashboard().close();
   http_->drain();
   return http_->wait_drained(at_most);
 }

@@ -20,7 +20,8 @@ struct ApiServerOptions {
   std::vector<std::string> cors_origins;
   SamplingSettings sampling;                           // where a request says nothing
   std::string version;                                 // of the program
-  std::function<void(MetricText*)> more_metrics = {};  // as ApiOptions has it
+  std::function<void(MetricText*)> more_metrics = {};  // as ApiOptions has them, and
+  std::span<const WebFile> pages = {};                 // these
 };
 
 class ApiServer {
@@ -33,7 +34,12 @@ class ApiServer {
                                                   LogSink* log);
 
   uint16_t port() const { return http_->port(); }
+  // Of the dashboard.
+  std::string page_url() const { return (tls_ ? "https://" : "http://") + http_->address() + "/"; }
   std::string url() const { return (tls_ ? "https://" : "http://") + http_->address() + "/v1"; }
+
+  // Any thread.
+  DashboardRoutes& dashboard() { return routes_.dashboard(); }
 
   // No new requests; true once those under way have ended, false if some have not after this time.
   // Those are closed, and cancelled, when the server goes.

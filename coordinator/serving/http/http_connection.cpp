@@ -293,7 +293,7 @@ void HttpConnection::refuse(int status, const std::string& message) {
 void HttpConnection::respond(uint64_t serial, const HttpResponse& response) {
   if (!current(serial) || streaming_) return;
   std::string bytes = response_head(response, BodyFraming::kLength, keep_alive_);
-  if (!leave_body_out_ && response.status != 204) bytes += response.body;
+  if (!leave_body_out_ && response.status != 204 && response.status != 304) bytes += response.body;
   send(bytes);
   ended_ = true;
   pump();

@@ -42,6 +42,8 @@ std::string_view reason_phrase(int status) {
       return "OK";
     case 204:
       return "No Content";
+    case 304:
+      return "Not Modified";
     case 400:
       return "Bad Request";
     case 401:
@@ -97,7 +99,8 @@ std::string response_head(const HttpResponse& response, BodyFraming framing, boo
     head += fmt::format("{}: {}\r\n", name, value);
   }
   if (framing == BodyFraming::kChunked) head += "Transfer-Encoding: chunked\r\n";
-  if (framing == BodyFraming::kLength && response.status != 204) {
+  const bool has_body = response.status != 204 && response.status != 304;
+  if (framing == BodyFraming::kLength && has_body) {
     head += fmt::format("Content-Length: {}\r\n", response.body.size());
   }
   // Said in both cases: clients of HTTP/1.0 close unless they are told otherwise.

@@ -21,6 +21,13 @@ std::string label_text(std::string_view name) {
 
 }  // namespace
 
+ApiError missing_key() {
+  ApiError error{401, "authentication_error",
+                 "this server needs a key that it knows: 'Authorization: Bearer KEY'"};
+  error.code = "invalid_api_key";
+  return error;
+}
+
 std::optional<std::string> KeyCheck::admit(const HttpHeaders& headers) {
   const ApiKeys& now = keys();
   if (!now.required()) return std::string();

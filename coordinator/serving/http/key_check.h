@@ -8,11 +8,15 @@
 #include <optional>
 #include <string>
 
+#include "coordinator/serving/http/api_error.h"
 #include "coordinator/serving/http/api_key_watch.h"
 #include "coordinator/serving/http/api_keys.h"
 #include "coordinator/serving/http/metric_text.h"
 
 namespace potluck {
+
+// The answer to a request without a key that is known.
+ApiError missing_key();
 
 class KeyCheck {
  public:
@@ -20,6 +24,8 @@ class KeyCheck {
   KeyCheck(ApiKeys keys, std::unique_ptr<ApiKeyWatch> watch)
       : keys_(std::move(keys)), watch_(std::move(watch)) {}
 
+  // Whether a key is needed.
+  bool required() { return keys().required(); }
   // The name of the request's key, and an empty one where everyone may; nothing: it is refused.
   std::optional<std::string> admit(const HttpHeaders& headers);
 

@@ -49,6 +49,7 @@ class MeteredSink final : public CompletionSink {
   void note_tokens(const CompletionDelta& delta) {
     start();
     const auto tokens = std::max<size_t>(1, delta.tokens.size());
+    metrics_->chose(delta.tokens.size());
     if (!last_token_) {
       metrics_->first_token(seconds_since(submitted_));
     } else {

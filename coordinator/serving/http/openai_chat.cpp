@@ -41,6 +41,7 @@ OpenAiParsed parse_chat_request(const JsonValue& body, const RequestSetting& set
   }
   read_logprobs(fields, &common.request);
   Conversation conversation = read_conversation(fields);
+  const bool return_progress = fields.flag("return_progress").value_or(false);
   const ToolChoice choice = read_openai_tool_choice(fields);
   common.request.grammar =
       apply_demands(choice, read_openai_formats(fields), setting, &conversation, fields);
@@ -53,6 +54,7 @@ OpenAiParsed parse_chat_request(const JsonValue& body, const RequestSetting& set
   request.choices_per_prompt = common.choices;
   request.stream = common.stream;
   request.include_usage = common.include_usage;
+  request.return_progress = return_progress;
   return request;
 }
 
@@ -142,12 +144,14 @@ JsonValue ChatBodyWriter::choice_json(size_t index) const {
 ChatStreamWriter::ChatStreamWriter(AnswerIdentity identity, const OpenAiRequest& request)
     : identity_(std::move(identity)),
       include_usage_(request.include_usage),
+      return_progress_(request.return_progress),
       logprobs_(request.logprobs),
       choices_(request.choices.size()),
       finished_(request.choices.size()) {}
 
 std::string ChatStreamWriter::take(size_t choice, const CompletionEvent& event) {
   std::string bytes = begin(choice);
+  if (const auto* done = std::get_if<CompletionProgress>(&event)) bytes += progress(choice, *done);
   if (const auto* delta = std::get_if<CompletionDelta>(&event)) bytes += say(choice, *delta);
   if (const auto* finished = std::get_if<CompletionFinished>(&event)) {
     bytes += finish(choice, *finished);
@@ -158,6 +162,24 @@ std::string ChatStreamWriter::take(size_t choice, const CompletionEvent& event) 
 std::string ChatStreamWriter::begin(size_t index) {
   if (std::exchange(choices_[index].begun, true)) return {};
   return chunk(index, JsonObject().add("role", "assistant").add("content", "").take(), {}, {});
+}
+
+// As llama.cpp's server tells it.
+std::string ChatStreamWriter::progress(size_t index, const CompletionProgress& progress) const {
+  if (!return_progress_) return {};
+  JsonValue::Array choices;
+  choices.push_back(JsonObject()
+                        .add("index", index)
+                        .add("delta", JsonObject().take())
+                        .add("logprobs", nullptr)
+                        .add("finish_reason", nullptr)
+                        .take());
+  return sse_data(
+      begin_answer(identity_, "chat.completion.chunk")
+          .add("choices", std::move(choices))
+          .add("prompt_progress",
+               JsonObject().add("total", progress.total).add("processed", progress.done).take())
+          .take());
 }
 
 std::string ChatStreamWriter::say(size_t index, const CompletionDelta& delta) {

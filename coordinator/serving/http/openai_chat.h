@@ -57,6 +57,7 @@ class ChatStreamWriter final : public AnswerWriter {
   };
 
   std::string begin(size_t index);
+  std::string progress(size_t index, const CompletionProgress& progress) const;
   std::string say(size_t index, const CompletionDelta& delta);
   std::string finish(size_t index, const CompletionFinished& finished);
   std::string chunk(size_t index, JsonValue delta, JsonValue logprobs, JsonValue finish_reason,
@@ -64,6 +65,7 @@ class ChatStreamWriter final : public AnswerWriter {
 
   const AnswerIdentity identity_;
   const bool include_usage_;
+  const bool return_progress_;
   const bool logprobs_;
   std::vector<Choice> choices_;
   FinishedChoices finished_;

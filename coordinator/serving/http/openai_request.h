@@ -16,6 +16,7 @@ struct OpenAiRequest {
   std::vector<CompletionRequest> choices;  // in the order of their index
   size_t choices_per_prompt = 1;
   bool stream = false;
+  bool return_progress = false;  // a stream tells how much of the prompt is computed
   bool include_usage = false;
   bool logprobs = false;
   bool one_call = false;  // at most

@@ -108,15 +108,18 @@ const ApiRoutes::Route* ApiRoutes::find_route(std::string_view path, std::string
 }
 
 void ApiRoutes::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
-  HttpHeaders headers = options_.cors.headers(request.headers);
+  std::string path = bare_path(request.path);
+  const bool page = dashboard_.has(path);
+  // Other pages, also those that may use the model, have no business with the pool.
+  HttpHeaders headers = page ? page_headers() : options_.cors.headers(request.headers);
   // The one name is OpenAI's, the other Anthropic's.
   const std::string id = random_id("req-");
   headers.emplace_back("x-request-id", id);
   headers.emplace_back("request-id", id);
-  std::string path = bare_path(request.path);
   Call call{
       std::move(request), std::move(path), ApiReply(std::move(exchange), std::move(headers)), {}};
   const std::string& method = call.request.method;
+  if (page) return dashboard_.handle(call.request, call.path, call.reply);
   if (method == "OPTIONS") {
     return call.reply.respond(options_.cors.preflight(call.request.headers));
   }
@@ -140,12 +143,7 @@ void ApiRoutes::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchan
 void ApiRoutes::answer(const Route& route, Call call) {
   if (!route.open) {
     auto name = keys_.admit(call.request.headers);
-    if (!name) {
-      ApiError error{401, "authentication_error",
-                     "this server needs a key that it knows: 'Authorization: Bearer KEY'"};
-      error.code = "invalid_api_key";
-      return call.reply.error(error);
-    }
+    if (!name) return call.reply.error(missing_key());
     call.user = *std::move(name);
   }
   if (call.request.body.size() >= kLargeBody) return answer_aside(route, std::move(call));

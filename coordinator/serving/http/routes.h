@@ -8,6 +8,7 @@
 #include "coordinator/serving/http/api_keys.h"
 #include "coordinator/serving/http/api_reply.h"
 #include "coordinator/serving/http/cors.h"
+#include "coordinator/serving/http/dashboard_routes.h"
 #include "coordinator/serving/http/http_exchange.h"
 #include "coordinator/serving/http/key_check.h"
 #include "coordinator/serving/http/metered_service.h"
@@ -28,6 +29,7 @@ struct ApiOptions {
   std::string fingerprint = "potluck";
   // Adds to what /metrics says; called by the HTTP server's thread. May be empty.
   std::function<void(MetricText*)> more_metrics = {};
+  std::span<const WebFile> pages = {};  // of the dashboard; none: there is none
 };
 
 class ApiRoutes final : public HttpHandler {
@@ -39,8 +41,10 @@ class ApiRoutes final : public HttpHandler {
         keys_(std::move(options.keys), std::move(options.key_watch)),
         options_(std::move(options)),
         clock_(*clock),
-        entropy_(*entropy) {}
+        entropy_(*entropy),
+        dashboard_(options_.pages, service, metrics_.get(), &keys_, &side_) {}
 
+  DashboardRoutes& dashboard() { return dashboard_; }
   void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override;
   HttpResponse refuse(int status, const std::string& message) override;
 
@@ -101,6 +105,7 @@ class ApiRoutes final : public HttpHandler {
   const Clock& clock_;
   Entropy& entropy_;
   const std::shared_ptr<ResponseStore> responses_ = std::make_shared<ResponseStore>();
+  DashboardRoutes dashboard_;
   SideThread side_;  // the last one: it works with all of them
 };
 

@@ -109,10 +109,21 @@ void ServiceMetrics::next_token(double seconds) {
   next_token_.observe(seconds);
 }
 
+void ServiceMetrics::chose(uint64_t tokens) {
+  MutexLock lock(mutex_);
+  chosen_tokens_ += tokens;
+}
+
+ServiceCounts ServiceMetrics::counts() const {
+  MutexLock lock(mutex_);
+  return {waiting_, running_, done_, prompt_tokens_, cached_tokens_, chosen_tokens_};
+}
+
 void ServiceMetrics::finished(const CompletionFinished& finished, double seconds,
                               bool was_started) {
   MutexLock lock(mutex_);
   leave(was_started);
+  ++done_;
   ++finished_[name_of(finished.reason)];
   prompt_tokens_ += finished.usage.prompt_tokens;
   cached_tokens_ += finished.usage.cached_tokens;

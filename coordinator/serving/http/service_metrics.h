@@ -28,16 +28,29 @@ class Histogram {
   double sum_ = 0;
 };
 
+// As of now, for those who watch.
+struct ServiceCounts {
+  uint64_t waiting = 0;
+  uint64_t running = 0;
+  uint64_t done = 0;
+  uint64_t prompt_tokens = 0;  // of those that are done
+  uint64_t cached_tokens = 0;  // of these, not computed again
+  uint64_t chosen_tokens = 0;  // of answers, also of those under way
+};
+
 class ServiceMetrics {
  public:
   void submitted();
   void started();
   void first_token(double seconds);
   void next_token(double seconds);
+  // Of an answer under way: the totals of write() are of those that have ended alone.
+  void chose(uint64_t tokens);
   // `seconds` since it was submitted. `was_started`: started() was called for it.
   void finished(const CompletionFinished& finished, double seconds, bool was_started);
   void failed(CompletionFault fault, bool was_started);
 
+  ServiceCounts counts() const;
   // With the figures of the service itself.
   void write(std::string_view version, bool ready, const ServiceFigures& figures,
              MetricText* text) const;
@@ -50,6 +63,8 @@ class ServiceMetrics {
   mutable Mutex mutex_;
   uint64_t waiting_ GUARDED_BY(mutex_) = 0;
   uint64_t running_ GUARDED_BY(mutex_) = 0;
+  uint64_t done_ GUARDED_BY(mutex_) = 0;
+  uint64_t chosen_tokens_ GUARDED_BY(mutex_) = 0;
   uint64_t prompt_tokens_ GUARDED_BY(mutex_) = 0;
   uint64_t cached_tokens_ GUARDED_BY(mutex_) = 0;
   uint64_t generated_tokens_ GUARDED_BY(mutex_) = 0;

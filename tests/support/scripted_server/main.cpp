@@ -1,4 +1,5 @@
-// A server of the HTTP APIs without a model, for tests of real clients: scripted_server [KEYFILE].
+// A server of the HTTP APIs and the pages without a model, for tests of real clients and browsers:
+// scripted_server [KEYFILE].
 // Prints its address on one line, and "cancelled N" for every request whose client has left. Ends
 // with its standard input.
 #include <cstdio>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "coordinator/serving/http/api_server.h"
+#include "coordinator/serving/http/web_file.h"
 #include "tests/support/scripted_service/scripted_answers.h"
 #include "tests/support/scripted_service/scripted_service.h"
 
@@ -23,6 +25,7 @@ int main(int count, char** arguments) {
   ApiServerOptions options;
   options.http.port = 0;
   options.version = "test";
+  options.pages = web_files();
   if (count > 1) options.api_key_file = arguments[1];
   const auto server = ApiServer::start(options, &service, *storage, &clock, &entropy, nullptr);
   if (!server) {

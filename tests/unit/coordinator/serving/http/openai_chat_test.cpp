@@ -96,6 +96,18 @@ TEST(OpenAiChat, TheUsageChunkHasNoChoicesButTheMember) {
   EXPECT_TRUE(events[5].is_null());
 }
 
+TEST(OpenAiChat, TellsHowMuchOfThePromptIsComputedWhereThatIsWanted) {
+  OpenAiRequest request = chat_request(1);
+  request.return_progress = true;
+  ChatStreamWriter writer(test::sample_identity(), request);
+  std::string bytes;
+  for (const CompletionEvent& event : hello()) bytes += writer.take(0, event);
+  const auto events = test::stream_events(bytes);
+  EXPECT_EQ(events[1]["prompt_progress"], (json{{"total", 10}, {"processed", 5}}));
+  EXPECT_EQ(events[1]["choices"][0]["delta"], json::object());
+  for (const json& event : chat_stream(hello())) EXPECT_FALSE(event.contains("prompt_progress"));
+}
+
 TEST(OpenAiChat, AStreamWithoutAdmissionHasItsRoleToo) {
   const std::vector<json> events = chat_stream({said("x"), finished(FinishReason::kStop)});
   ASSERT_EQ(events.size(), 4U);

@@ -1,0 +1,75 @@
+// DashboardRoutes: the pages, and the routes below /api/pool, which are theirs: what the pool is
+// like, as a snapshot and as a stream, and what its owner may change. Without a key they are
+// answered only where nobody but this machine reaches the port, and to no page but the dashboard.
+// Called by the HTTP server's thread, except where it says otherwise.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "coordinator/serving/completion.h"
+#include "coordinator/serving/http/api_reply.h"
+#include "coordinator/serving/http/key_check.h"
+#include "coordinator/serving/http/pool_board.h"
+#include "coordinator/serving/http/service_metrics.h"
+#include "coordinator/serving/http/side_thread.h"
+#include "coordinator/serving/http/web_pages.h"
+#include "engine/base/thread_annotations.h"
+
+namespace potluck {
+
+// Answers a question about the pool: JSON on one line each way, as other commands of this machine
+// ask it. An answer with "error" is one. May take the time that a disk takes.
+using PoolControl = std::function<std::string(const std::string& question)>;
+
+class DashboardRoutes {
+ public:
+  // All must outlive the routes. `side` runs what may take time. No files: there is no dashboard,
+  // and nothing at its routes.
+  DashboardRoutes(std::span<const WebFile> files, CompletionService* service,
+                  const ServiceMetrics* metrics, KeyCheck* keys, SideThread* side)
+      : pages_(files),
+        enabled_(!files.empty()),
+        service_(*service),
+        metrics_(*metrics),
+        keys_(*keys),
+        side_(*side) {}
+
+  bool enabled() const { return enabled_; }
+  bool has(std::string_view path) const;
+  // Of a path that it has.
+  void handle(const HttpRequest& request, const std::string& path, const ApiReply& reply);
+
+  // Any thread: only this machine reaches the port, so no key is needed where there are none.
+  void open_to_this_machine() { open_ = true; }
+  // Any thread, once: from now on the pool can be asked. It must outlive the routes.
+  void open_pool(PoolControl control);
+  // Any thread; about once a second.
+  void publish(PoolReport report);
+  // Any thread: somebody is told every report.
+  bool watched() const { return board_->watchers() > 0; }
+  // Any thread: ends what has no end by itself.
+  void close() { board_->close(); }
+
+ private:
+  // Whether the request may be answered; if not, it has been.
+  bool admit(const HttpRequest& request, const ApiReply& reply);
+  void watch(const ApiReply& reply);
+  void ask(const HttpRequest& request, const std::string& verb, const ApiReply& reply);
+  std::string state() const;
+
+  const WebPages pages_;
+  const bool enabled_;
+  CompletionService& service_;
+  const ServiceMetrics& metrics_;
+  KeyCheck& keys_;
+  SideThread& side_;
+  std::atomic<bool> open_{false};
+  mutable Mutex mutex_;
+  std::shared_ptr<const PoolControl> control_ GUARDED_BY(mutex_);  // null: no pool yet
+  const std::shared_ptr<PoolBoard> board_ = std::make_shared<PoolBoard>();
+};
+
+}  // namespace potluck
