@@ -15,7 +15,7 @@ def find_chromium():
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
-    raise unittest.SkipTest("needs Chromium (scripts/setup installs it)")
+    raise unittest.SkipTest("needs Chromium (scripts/setup --browser installs it)")
 
 
 class Browser:
