@@ -44,7 +44,7 @@ void add_spread_flags(CLI::App* parser, SpreadFlags* flags) {
       .envname("POTLUCK_CA_FILE");
   add_size(
       parser, "--spread-window", &flags->window,
-      "memory for experts on their way from MODEL to the workers (default, and at most: 96MiB)")
+      "memory for experts on their way from MODEL to the workers (default, and at most: 64MiB)")
       .envname("POTLUCK_SPREAD_WINDOW");
 }
 

@@ -9,7 +9,7 @@
 // assigned units, and fetch and verify grains as they always do. To a worker it is a coordinator
 // with another manifest, which it has to cope with anyway: no grain is ever offered, taken or used
 // that a signed manifest does not vouch for, and there is no message that only spreading needs.
-// (The manifest is sent some times over: for 17 GB in windows of 96 MiB about 100 MB in all.)
+// (The manifest is sent some times over: for 17 GB in windows of 64 MiB about 150 MB in all.)
 //
 // A state machine with its reading left out, so that a lock can be free meanwhile:
 //
