@@ -69,6 +69,19 @@ TEST_F(JoiningSim, AStrangerThatNobodyAdmitsGivesUp) {
   EXPECT_EQ(pool->violations(), std::vector<std::string>{});
 }
 
+TEST_F(JoiningSim, AStrangerThatIsTurnedAwayEnds) {
+  auto pool = pool_of(1);
+  pool->add_stranger();
+  auto waits = [&] { return pool->core().waiting_devices().size() == 1; };
+  ASSERT_TRUE(pool->run_until(waits, seconds(5)));
+  EXPECT_FALSE(pool->core().refuse_waiting("0000-0000").ok());
+  ASSERT_TRUE(pool->core().refuse_waiting(pool->core().waiting_devices().front().code).ok());
+  EXPECT_TRUE(pool->run_until([&] { return pool->worker(1).ended(); }, seconds(10)));
+  EXPECT_TRUE(pool->core().waiting_devices().empty());
+  EXPECT_EQ(pool->core().cluster().workers().size(), 1U);
+  EXPECT_EQ(pool->violations(), std::vector<std::string>{});
+}
+
 TEST_F(JoiningSim, AStrangerThatDiesIsForgotten) {
   auto pool = pool_of(1);
   pool->add_stranger();
