@@ -253,8 +253,9 @@ CommandLineParser::CommandLineParser(Environment& environment)
   add_text(app_.get(), "--config", &config_,
            "a file with defaults of flags (default: ~/.potluck/potluck.toml)");
   add_switch(app_.get(), "--no-config", &no_config_, "read no such file");
-  for (auto* add : {add_run, add_serve, add_join, add_admit, add_leave, add_eval, add_bench,
-                    add_tokenize, add_show, add_plan, add_keys, add_status, add_version}) {
+  for (auto* add :
+       {add_run, add_serve, add_join, add_admit, add_leave, add_eval, add_bench, add_tokenize,
+        add_show, add_plan, add_simulate, add_keys, add_status, add_version}) {
     commands_.push_back(add(*app_, environment));
   }
 }
