@@ -255,7 +255,7 @@ CommandLineParser::CommandLineParser(Environment& environment)
   add_switch(app_.get(), "--no-config", &no_config_, "read no such file");
   for (auto* add :
        {add_run, add_serve, add_join, add_admit, add_leave, add_eval, add_bench, add_tokenize,
-        add_show, add_plan, add_keys, add_list, add_status, add_version}) {
+        add_show, add_plan, add_simulate, add_keys, add_list, add_status, add_version}) {
     commands_.push_back(add(*app_, environment));
   }
 }

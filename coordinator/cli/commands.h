@@ -1,6 +1,7 @@
 // The commands of the `potluck` binary: one file each. A command adds its subcommand with its flags
 // to the parser (through flags.h) and returns what runs it. Exit codes: 0 done, 1 failed, 2 wrong
-// use, 130 and 143 ended by Ctrl-C and SIGTERM, 141 the reader of standard output has gone.
+// use, 130 and 143 ended by Ctrl-C and SIGTERM, 141 the reader of standard output has gone; 3 to 5
+// of `simulate` alone (command_simulate.cpp).
 #pragma once
 
 #include <functional>
@@ -27,6 +28,7 @@ struct Environment {
   std::string program;  // path of this binary, to start worker processes
   StopSignal& stop;     // Ctrl-C and SIGTERM
   Terminal& terminal;   // standard error and the log
+  int failed = 1;       // what the program ends with if the command fails; a command may set it
 };
 
 using CommandAction = std::function<Status()>;
@@ -46,6 +48,7 @@ Command add_bench(CLI::App& app, Environment& environment);
 Command add_tokenize(CLI::App& app, Environment& environment);
 Command add_show(CLI::App& app, Environment& environment);
 Command add_plan(CLI::App& app, Environment& environment);
+Command add_simulate(CLI::App& app, Environment& environment);
 Command add_keys(CLI::App& app, Environment& environment);
 Command add_list(CLI::App& app, Environment& environment);
 Command add_status(CLI::App& app, Environment& environment);

@@ -90,9 +90,20 @@ Status take_table(const std::string& path, const std::string& name, const toml::
   return {};
 }
 
+Status take_tables(const std::string& path, const std::string& name, const toml::array& tables,
+                   std::vector<Setting>* settings) {
+  for (const toml::node& node : tables) {
+    settings->push_back({name, "", node.source().begin.line, Setting::Kind::kTable, {}});
+    Status taken = take_table(path, name, *node.as_table(), settings);
+    if (!taken) return taken;
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<std::vector<Setting>> parse_config(const std::string& path, std::string_view text) {
+Result<std::vector<Setting>> parse_config(const std::string& path, std::string_view text,
+                                          TableForm form) {
   if (Status encoding = check_encoding(path, text); !encoding) return encoding.error();
   toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
@@ -105,6 +116,11 @@ Result<std::vector<Setting>> parse_config(const std::string& path, std::string_v
     const std::string shown = printable(name.str());
     const toml::table* table = node.as_table();
     if (table == nullptr && node.is_array_of_tables()) {
+      if (form == TableForm::kSingleOrRepeated) {
+        Status taken = take_tables(path, std::string(name.str()), *node.as_array(), &settings);
+        if (!taken) return taken.error();
+        continue;
+      }
       return at_line(path, line, fmt::format("[[{}]]: expected [{}]", shown, shown));
     }
     if (table == nullptr) {

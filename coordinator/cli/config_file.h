@@ -29,9 +29,13 @@ struct Setting {
   std::vector<std::string> values;  // one, except for lists and heads; always as text
 };
 
+// Whether a file may have several tables of one name: [[device]]. Each begins with its head.
+enum class TableForm { kSingle, kSingleOrRepeated };
+
 // All settings of a file, table headers included, in the order of its lines. Anything that is not
 // a setting in a table is an error that names the file and the line.
-Result<std::vector<Setting>> parse_config(const std::string& path, std::string_view text);
+Result<std::vector<Setting>> parse_config(const std::string& path, std::string_view text,
+                                          TableForm form = TableForm::kSingle);
 
 // Fails with kNotFound where there is no file.
 Result<std::vector<Setting>> read_config_file(Storage& storage, const std::string& path);

@@ -16,7 +16,6 @@
 namespace potluck {
 namespace {
 
-constexpr int kExitFailed = 1;
 constexpr int kExitWrongUse = 2;
 constexpr int kExitBrokenPipe = 128 + SIGPIPE;  // what shells show for filters that end like this
 
@@ -33,18 +32,19 @@ bool is_quiet(const CLI::App& parser) {
   return is_switched_on(parser, "--quiet");
 }
 
-int run_command(const Command& command, Output& out, const StopSignal& stop, Terminal& terminal) {
+int run_command(const Command& command, const Environment& environment) {
+  Output& out = environment.out;
   const std::string what = command.parser == nullptr ? "help" : name_of(*command.parser);
   Status done = guard_memory(what, command.run);
   // A result that did not arrive is a failure, even if the command did all it had to.
   Status written = out.finish();
   // Without a message, as filters end: in `potluck .. | head` nothing went wrong.
   if (done && out.reader_gone()) return kExitBrokenPipe;
-  if (!done && done.error().code == ErrorCode::kCancelled) return stop.exit_code();
+  if (!done && done.error().code == ErrorCode::kCancelled) return environment.stop.exit_code();
   const Status& status = done ? written : done;
   if (status) return 0;
-  terminal.error("potluck: " + status.error().message);
-  return status.error().code == ErrorCode::kInvalidArgument ? kExitWrongUse : kExitFailed;
+  environment.terminal.error("potluck: " + status.error().message);
+  return status.error().code == ErrorCode::kInvalidArgument ? kExitWrongUse : environment.failed;
 }
 
 int potluck_main(int argc, char** argv) {
@@ -83,12 +83,12 @@ int potluck_main(int argc, char** argv) {
                          out.page(line->help);
                          return Status();
                        }};
-    return run_command(help, out, stop, terminal);
+    return run_command(help, environment);
   }
   const CLI::App& chosen = *line->command->parser;
   terminal.configure(given_log_flags(chosen), is_quiet(chosen));
   for (const std::string& notice : line->notices) terminal.notice(notice);
-  return run_command(*line->command, out, stop, terminal);
+  return run_command(*line->command, environment);
 }
 
 }  // namespace

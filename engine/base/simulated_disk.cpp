@@ -8,8 +8,8 @@
 namespace potluck {
 
 SimulatedDisk::SimulatedDisk(std::unique_ptr<BlockReader> real, uint64_t bytes_per_second,
-                             const Clock& clock)
-    : real_(std::move(real)), clock_(clock), rate_(bytes_per_second) {}
+                             const Clock& clock, Wait wait)
+    : real_(std::move(real)), clock_(clock), wait_(std::move(wait)), rate_(bytes_per_second) {}
 
 void SimulatedDisk::begin(const BlockRead& read, TimePoint start) {
   begun_.push_back({read.tag, start, rate_.through(start, read.parts.bytes()), std::nullopt});
@@ -70,6 +70,7 @@ size_t SimulatedDisk::deliver(TimePoint now, std::vector<BlockReadDone>* done) {
 }
 
 void SimulatedDisk::wait_until(TimePoint due) {
+  if (wait_) return wait_(due);
   std::unique_lock lock(mutex_);
   for (TimePoint now = clock_.now(); now < due; now = clock_.now()) {
     never_notified_.wait_for(lock, due - now);

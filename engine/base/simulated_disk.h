@@ -7,6 +7,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <mutex>
 
 #include "engine/base/block_reader.h"
@@ -17,8 +18,12 @@ namespace potluck {
 
 class SimulatedDisk final : public BlockReader {
  public:
+  // Lets time pass until then. Empty: the thread sleeps.
+  using Wait = std::function<void(TimePoint until)>;
+
   // `clock` must outlive the reader.
-  SimulatedDisk(std::unique_ptr<BlockReader> real, uint64_t bytes_per_second, const Clock& clock);
+  SimulatedDisk(std::unique_ptr<BlockReader> real, uint64_t bytes_per_second, const Clock& clock,
+                Wait wait = {});
 
   void submit(std::span<const BlockRead> reads) override;
   void promote(uint64_t tag) override;
@@ -44,6 +49,7 @@ class SimulatedDisk final : public BlockReader {
 
   std::unique_ptr<BlockReader> real_;
   const Clock& clock_;
+  Wait wait_;
   SharedRate rate_;
   size_t outstanding_ = 0;
   size_t running_ = 0;  // begun and not due yet, at the time of the last advance()

@@ -33,7 +33,7 @@ class OutputFailures(PotluckTest):
         small = FIXTURE / "model.gguf"
         nodes = self.home / "nodes.toml"
         nodes.write_text("[laptop]\n")
-        reports = [["show", TALETELLER], ["plan", small, "--nodes", nodes], ["tokenize", TALETELLER, "--text", "The sea"], ["version"],
+        reports = [["show", TALETELLER], ["plan", small, "--nodes", nodes], ["simulate"], ["tokenize", TALETELLER, "--text", "The sea"], ["version"],
                    ["status"], ["keys", "devices"], ["eval", small, "--tokens", tokens],
                    ["bench", small, "--prompt", "2", "--generate", "2"], RUN]
         return reports + [[*command, "--json"] for command in reports] + [["--help"],

@@ -5,13 +5,14 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "simulator/sim_pool.h"
+
 #include "coordinator/serving/completion_engine.h"
 #include "engine/base/memory_storage.h"
 #include "engine/base/random.h"
 #include "engine/chat/answer_grammar.h"
 #include "engine/model/step_run.h"
 #include "tests/sim/seed_range.h"
-#include "tests/sim/sim_pool.h"
 #include "tests/support/test_files.h"
 
 namespace potluck::sim {

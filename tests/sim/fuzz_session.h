@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "simulator/sim_pool.h"
+
 #include "tests/sim/message_outcomes.h"
 #include "tests/sim/puppet.h"
-#include "tests/sim/sim_pool.h"
 
 namespace potluck::sim {
 

@@ -2,7 +2,8 @@
 // both get the bits that they get one after the other, and alone.
 #include <gtest/gtest.h>
 
-#include "tests/sim/sim_pool.h"
+#include "simulator/sim_pool.h"
+
 #include "tests/support/stepping_session.h"
 #include "tests/support/test_files.h"
 

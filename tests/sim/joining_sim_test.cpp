@@ -1,7 +1,8 @@
 // Devices that come without an invitation and workers that leave, through the real loops.
 #include <gtest/gtest.h>
 
-#include "tests/sim/sim_pool.h"
+#include "simulator/sim_pool.h"
+
 #include "tests/support/test_files.h"
 
 namespace potluck::sim {

@@ -5,8 +5,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "simulator/sim_pool.h"
+
 #include "tests/sim/seed_range.h"
-#include "tests/sim/sim_pool.h"
 #include "tests/support/test_files.h"
 
 namespace potluck::sim {

@@ -12,10 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "simulator/honest_answers.h"
+
 #include "engine/base/random.h"
 #include "engine/experts/grain_cutter.h"
 #include "protocol/codec.h"
-#include "tests/sim/honest_answers.h"
 #include "tests/sim/manifest_offers.h"
 #include "tests/sim/message_kinds.h"
 

@@ -5,8 +5,9 @@
 #include <array>
 #include <string>
 
+#include "simulator/turn_record.h"
+
 #include "tests/sim/message_kinds.h"
-#include "tests/sim/turn_record.h"
 
 namespace potluck::sim {
 

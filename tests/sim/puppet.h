@@ -9,8 +9,9 @@
 #include <optional>
 #include <vector>
 
+#include "simulator/sim_actor.h"
+
 #include "tests/sim/message_generator.h"
-#include "tests/sim/sim_actor.h"
 
 namespace potluck::sim {
 

@@ -4,9 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include "simulator/sim_pool.h"
+
 #include "coordinator/serving/completion_engine.h"
 #include "engine/base/random.h"
-#include "tests/sim/sim_pool.h"
 #include "tests/support/test_files.h"
 
 namespace potluck::sim {

@@ -1,5 +1,5 @@
 // Every check of the simulator and of the session fuzzer is fed with what it is there to find.
-#include "tests/sim/session_checks.h"
+#include "simulator/session_checks.h"
 
 #include <gtest/gtest.h>
 

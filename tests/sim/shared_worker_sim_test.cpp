@@ -4,9 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include "simulator/sim_model.h"
+
 #include "coordinator/dispatch/remote_executor.h"
 #include "engine/base/memory_storage.h"
-#include "tests/sim/sim_model.h"
 #include "tests/support/test_files.h"
 #include "worker/worker_core.h"
 

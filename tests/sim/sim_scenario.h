@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/sim/sim_pool.h"
+#include "simulator/sim_pool.h"
 
 namespace potluck::sim {
 

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "tests/sim/sim_pool.h"
+#include "simulator/sim_pool.h"
+
 #include "tests/support/test_files.h"
 
 namespace potluck::sim {

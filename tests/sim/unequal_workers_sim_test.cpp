@@ -2,8 +2,9 @@
 // can do, nobody waits for a unit that moves, and the text is the same.
 #include <gtest/gtest.h>
 
+#include "simulator/sim_pool.h"
+
 #include "coordinator/plan/plan_model.h"
-#include "tests/sim/sim_pool.h"
 #include "tests/support/test_files.h"
 
 namespace potluck::sim {

@@ -13,7 +13,7 @@ import sys
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 # What looks like a path: starts with a folder of the repository.
-TOP_FOLDERS = ("engine", "protocol", "worker", "coordinator", "scripts", "tests", "tools", "docs", "demo", "cmake")
+TOP_FOLDERS = ("engine", "protocol", "worker", "coordinator", "simulator", "scenarios", "scripts", "tests", "tools", "docs", "demo", "cmake")
 PLACEHOLDER = re.compile(r"[A-Z]{4,}|[*<>{}$]")  # NAME, globs
 # Endings of words, so that a term is found in the plural too.
 PLURAL = r"(?:e?s)?"
@@ -147,7 +147,7 @@ def check_glossary(root):
     """A term that stands nowhere in the code is not a word of this project."""
     path = pathlib.Path("docs/GLOSSARY.md")
     tree = "\n".join(file.read_text(encoding="utf-8", errors="ignore")
-                     for folder in ("engine", "protocol", "worker", "coordinator", "tools", "tests")
+                     for folder in ("engine", "protocol", "worker", "coordinator", "simulator", "tools", "tests")
                      for file in sorted((root / folder).rglob("*"))
                      if file.suffix in (".h", ".cpp", ".capnp", ".py"))
     tree = re.sub(r"\s*\n\s*(?://|#)?\s*", " ", tree)

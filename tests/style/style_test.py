@@ -21,7 +21,8 @@ LAYERS = {
     "protocol": {"engine", "protocol"},
     "worker": {"engine", "protocol", "worker"},
     "coordinator": {"engine", "protocol", "coordinator"},
-    "coordinator/cli": {"engine", "protocol", "coordinator", "worker"},
+    "simulator": {"engine", "protocol", "coordinator", "worker", "simulator"},
+    "coordinator/cli": {"engine", "protocol", "coordinator", "worker", "simulator"},
 }
 # Inside the engine, in the order of engine/CMakeLists.txt: a folder uses itself and those before it.
 ENGINE_ORDER = ["base", "kernels", "gguf", "tokenizer", "template", "grammar", "chat", "experts", "model"]
@@ -114,7 +115,7 @@ CATCH_ALLOWED = {
     "coordinator/cli/log_file.cpp",      # spdlog
 }
 
-PRODUCT = ("engine", "protocol", "worker", "coordinator")
+PRODUCT = ("engine", "protocol", "worker", "coordinator", "simulator")
 EVERYWHERE = (*PRODUCT, "tools", "tests")
 
 

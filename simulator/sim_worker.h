@@ -1,7 +1,8 @@
 // SimWorker: a device with a disk, and the worker process on it, which may die and start again. The
 // process is the real WorkerCore in the real WorkerLoop; this class is the network and the
 // operating system it runs on: it wakes the loop when a message comes, and some time after the
-// moment for which the loop waits. One thread.
+// moment for which the loop waits. With a disk of a given rate the process waits for what it reads,
+// and hears nothing meanwhile. One thread.
 #pragma once
 
 #include <deque>
@@ -12,10 +13,13 @@
 #include <string>
 #include <vector>
 
+#include "simulator/device_clock.h"
+#include "simulator/session_checks.h"
+#include "simulator/sim_network.h"
+#include "simulator/turn_record.h"
+
+#include "engine/base/block_reader.h"
 #include "engine/base/memory_storage.h"
-#include "tests/sim/session_checks.h"
-#include "tests/sim/sim_network.h"
-#include "tests/sim/turn_record.h"
 #include "worker/device_meter.h"
 #include "worker/worker_loop.h"
 
@@ -29,9 +33,10 @@ struct SimWorkerOptions {
   bool serves = true;  // other workers can connect to it
   uint64_t serve_rate = kDefaultServeRate;
   const ModelCopy* model = nullptr;
-  uint64_t seed = 0;  // of how late it is woken
-  std::optional<SimulatedProcessor> processor = std::nullopt;
-  bool validate = false;  // after every turn; it takes time
+  uint64_t seed = 0;       // of how late it is woken
+  uint64_t disk_rate = 0;  // bytes per second that it reads; 0: reading takes no time
+  Duration call_time{0};   // a unit applied to a row keeps it busy so long
+  bool validate = false;   // after every turn; it takes time
   TurnObserver observer = {};
   std::optional<DeviceSpeed> speed =
       std::nullopt;  // as it measures itself to be; else it says nothing
@@ -67,7 +72,8 @@ class SimWorker final : private Transport, private WorkerLinks {
   const std::string& name() const { return options_.name; }
   bool running() const { return core_ != nullptr; }
 
-  void start(const PoolAddress& address);
+  // False: its disk does not let it (the process would end with an error).
+  bool start(const PoolAddress& address);
   // Another pool that it belongs to, or shall belong to again; until the process ends.
   void join(const PoolAddress& address);
   // Its owner wants it to end: it hands over first.
@@ -76,6 +82,12 @@ class SimWorker final : private Transport, private WorkerLinks {
   void kill(bool quietly);
   // It does nothing and hears nothing until then.
   void freeze(TimePoint until);
+  // The device is suspended: as above, and its clock stands still meanwhile.
+  void sleep(Duration duration);
+  // Everything that it computes takes so many times as long from now on.
+  void throttle(double factor) { slower_ = factor; }
+  DeviceClock& clock() { return device_clock_; }
+  MemoryStorage& disk() { return disk_; }
   // Flips a bit of a grain on its disk; false if there is none yet.
   bool flip_bit(uint64_t which);
 
@@ -99,6 +111,7 @@ class SimWorker final : private Transport, private WorkerLinks {
   const std::vector<std::string>& fatal_notices() const { return fatal_notices_; }
   // What must never happen and did.
   std::vector<std::string> violations() const;
+  const std::vector<std::string>& stalled_loop() const { return progress_.violations(); }
   const TrafficCheck& traffic() const { return traffic_; }
 
  private:
@@ -120,6 +133,8 @@ class SimWorker final : private Transport, private WorkerLinks {
   LinkState state(const PeerKey& peer, Channel channel) override;
   void admit(const std::set<PeerKey>& peers) override;
   void turn();
+  void turn_while_it_hears();
+  std::unique_ptr<BlockReader> open_disk();
   void run_turn();
   void begin_record();
   void end_record();
@@ -131,6 +146,8 @@ class SimWorker final : private Transport, private WorkerLinks {
   SimWorkerOptions options_;
   const KernelTable& kernels_;
   const ManualClock& clock_;
+  DeviceClock device_clock_;
+  double slower_ = 1;
   SimNetwork& network_;
   LetsIn lets_in_;
   CounterRandom random_;

@@ -4,8 +4,9 @@
 
 #include <map>
 
+#include "simulator/honest_answers.h"
+
 #include "engine/base/random.h"
-#include "tests/sim/honest_answers.h"
 
 namespace potluck::sim {
 

@@ -11,13 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "simulator/liar.h"
+#include "simulator/session_checks.h"
+#include "simulator/sim_actor.h"
+#include "simulator/sim_model.h"
+#include "simulator/sim_network.h"
+#include "simulator/sim_worker.h"
+
 #include "coordinator/dispatch/remote_executor.h"
-#include "tests/sim/liar.h"
-#include "tests/sim/session_checks.h"
-#include "tests/sim/sim_actor.h"
-#include "tests/sim/sim_model.h"
-#include "tests/sim/sim_network.h"
-#include "tests/sim/sim_worker.h"
 
 namespace potluck::sim {
 
@@ -51,6 +52,9 @@ struct SimPoolOptions {
   LinkOptions link;
   const ModelCopy* worker_model = nullptr;  // on every worker's device
   Duration worker_call_time{0};             // a unit applied to a row keeps a worker busy so long
+  // Reaching one of them means that nothing moves on any more.
+  uint64_t most_steps = 3'000'000;
+  Duration longest_run = std::chrono::hours(3);
   // Of single workers, in the order in which they come: otherwise as above, and they do not say how
   // fast they are.
   std::vector<Duration> call_times{};
@@ -59,17 +63,32 @@ struct SimPoolOptions {
   uint64_t own_bytes = 0;         // memory of the coordinator for experts of its own
   int threads = 1;                // of the coordinator
   uint32_t founding_workers = 0;  // units are placed once so many are there
+  uint32_t top_k = 8;             // experts that a token uses in a layer
   bool validate_workers = false;  // after every turn of theirs
   VerifyMode verify = VerifyMode::kSample;
   TurnObserver observer;  // of turns with one message
 };
 
+// One device, where it differs from the others.
+struct DeviceOptions {
+  std::string name;  // empty: by its number
+  uint64_t ram_bytes = 0;
+  uint64_t disk_bytes = 0;
+  uint64_t disk_rate = 0;
+  Duration call_time{0};
+  std::optional<DeviceSpeed> speed = std::nullopt;
+  std::optional<LinkOptions> link = std::nullopt;
+  bool serves = true;
+};
+
 class SimPool final : private Transport {
  public:
-  SimPool(const SimModel& model, const SimPoolOptions& options);
+  // The model must outlive the pool. Only one with weights can be computed by add_worker()'s.
+  SimPool(const PoolModel& model, const SimPoolOptions& options);
 
   // A new device with a fresh invitation.
   void add_worker(bool serves = true);
+  void add_worker(const DeviceOptions& device);
   // A new device without one, which asks to be admitted.
   void add_stranger();
   // Another party on the network; from now on it is listened to and woken.
@@ -79,11 +98,22 @@ class SimPool final : private Transport {
   Invitation invite();
   SimNetwork& network() { return network_; }
   const PeerKey& key() const { return keys_.curve.public_key; }
+  const PoolModel& model() const { return model_; }
+  const Manifest& manifest() const { return model_.manifest(); }
+  uint32_t slices() const { return options_.slices; }
   void add_fault(const Fault& fault) { faults_.push_back(fault); }
   // Faults that have not struck yet never will; what is altered ends now. Restarts still happen.
   void end_faults();
 
   void strike(const Fault& fault);
+  // At that moment of virtual time, between two events.
+  void schedule(TimePoint at, std::function<void()> act) { schedule_.emplace(at, std::move(act)); }
+  // The worker's process starts again, with its disk, if it does not run. While its disk does not
+  // let it, it is tried again and again.
+  void restart_worker(size_t worker);
+  // Into the log.
+  void note(const std::string& text);
+  uint64_t steps() const { return steps_; }
   // From now on this worker answers wrongly, once in so many answers.
   void make_liar(size_t worker, LieKind kind, uint64_t one_in);
   const Liar& liar(size_t worker) const { return *liars_.at(workers_.at(worker)->key()); }
@@ -98,6 +128,10 @@ class SimPool final : private Transport {
   void move_coordinator() { ++moves_; }
   // It does nothing for so long (kill -STOP); everything else goes on.
   void freeze_coordinator(Duration duration);
+  // The same while time passes anyway; may be called between two events.
+  void stall_coordinator(Duration duration);
+  // The coordinator computes something of its own for so long, and hears nothing meanwhile.
+  void compute_for(Duration duration);
   // The clock jumps; no device did anything meanwhile (all devices were suspended).
   void jump(Duration duration) { clock_.advance(duration); }
   void run_for(Duration duration);
@@ -108,6 +142,8 @@ class SimPool final : private Transport {
   // All running workers are members, and every unit is ready at as many as there are to be, if
   // there are so many that are trusted.
   bool at_rest() const;
+  // Of the above: every unit is ready at as many as there are to be and get any.
+  bool holds_everything() const;
   size_t running_workers() const;
 
   ThreadPool& threads() { return threads_; }
@@ -126,6 +162,9 @@ class SimPool final : private Transport {
   const TrafficCheck& traffic() const { return traffic_; }  // of the coordinator
   // What must never happen and did.
   std::vector<std::string> violations() const;
+  // Of those: loops that wait for nothing or never end, and honest workers in quarantine.
+  std::vector<std::string> stalled_loops() const;
+  std::vector<std::string> misjudged() const;
   // What the coordinator told its people, and the faults, in order; the last part of it.
   const std::vector<std::string>& log() const { return log_; }
 
@@ -138,7 +177,9 @@ class SimPool final : private Transport {
   Status send(const PeerKey& peer, Channel channel, Frames frames) override;
   std::optional<Envelope> receive(Duration timeout) override;
   uint64_t compute_bytes() const override { return 0; }
-  void add_device(PoolAddress address, bool serves, const PeerKey& key);
+  DeviceOptions next_device(bool serves) const;
+  void add_device(PoolAddress address, const DeviceOptions& device, const PeerKey& key);
+  SimActor* actor_of(const PeerKey& key) const;
   void turn();
   void after_turn();
   Duration draw_lateness();
@@ -156,9 +197,8 @@ class SimPool final : private Transport {
   void count_step();
   void tamper(NetworkMessage& sent);
   void lie(NetworkMessage& sent);
-  void note(const std::string& text);
 
-  const SimModel& model_;
+  const PoolModel& model_;
   SimPoolOptions options_;
   CounterRandom random_;
   ManualClock clock_;
@@ -181,12 +221,14 @@ class SimPool final : private Transport {
   std::vector<std::unique_ptr<SimWorker>> workers_;
   std::vector<std::unique_ptr<SimActor>> actors_;
   std::vector<PoolAddress> addresses_;  // of the workers, for their next start
+  std::map<PeerKey, size_t> worker_index_;
   std::vector<Fault> faults_;
+  std::multimap<TimePoint, std::function<void()>> schedule_;
   std::vector<Timer> restarts_;
   std::map<PeerKey, TimePoint> corrupt_until_;
   std::map<PeerKey, TimePoint> lies_until_;
   std::deque<Envelope> inbox_;  // of the coordinator
-  bool frozen_ = false;         // arriving messages do not wake the coordinator
+  TimePoint frozen_until_{0};   // until then arriving messages do not wake the coordinator
   uint64_t waits_ = 0;
   TimePoint last_turn_{0};  // of the coordinator
   ProgressCheck progress_{"the coordinator"};

@@ -2,7 +2,7 @@
 // what it likes. SimPool wakes it and hands it what is sent to it. One thread.
 #pragma once
 
-#include "tests/sim/sim_network.h"
+#include "simulator/sim_network.h"
 
 namespace potluck::sim {
 
@@ -11,6 +11,8 @@ class SimActor {
   virtual ~SimActor() = default;
 
   virtual const PeerKey& key() const = 0;
+  // Whether what is sent to this key is for it: an actor may play many parts.
+  virtual bool is(const PeerKey& other) const { return other == key(); }
   // When it wants act() to be called; max() for never.
   virtual TimePoint next_act() const = 0;
   virtual void act() = 0;

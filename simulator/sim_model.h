@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "simulator/pool_model.h"
+
 #include "engine/experts/expert_compute.h"
 #include "engine/model/forward.h"
 #include "engine/model/model.h"
@@ -24,15 +26,18 @@ struct GenerateOptions {
   std::vector<TokenId> prompt;
   uint32_t tokens = 12;
   uint32_t prefill_chunk = 512;
+  std::function<void()> on_token = {};  // after each
 };
 
-class SimModel {
+class SimModel final : public PoolModel {
  public:
   explicit SimModel(const std::string& path);  // the file must be good (CHECK)
+  SimModel(std::unique_ptr<Storage> storage, const std::string& path);
 
   const Model& model() const { return *model_; }
-  const KernelTable& kernels() const { return kernels_; }
-  const Manifest& manifest() const { return *manifest_; }
+  const GrainCutter& cutter() const override { return model_->cutter(); }
+  const KernelTable& kernels() const override { return kernels_; }
+  const Manifest& manifest() const override { return *manifest_; }
   // Fixed: not every prompt reaches every expert.
   std::vector<TokenId> prompt(uint32_t tokens) const;
 

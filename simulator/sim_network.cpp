@@ -1,4 +1,4 @@
-#include "tests/sim/sim_network.h"
+#include "simulator/sim_network.h"
 
 #include <algorithm>
 #include <cmath>
@@ -87,7 +87,8 @@ uint64_t SimNetwork::bytes_sent(const PeerKey& from, const PeerKey& to) const {
   return found == ways_.end() ? 0 : found->second.bytes;
 }
 
-Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames) {
+Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames,
+                        Duration later) {
   const Endpoint& receiver = endpoints_[to];
   if (!receiver.listening && receiver.quiet) return {};
   if (severed(from, to)) return {};
@@ -101,37 +102,101 @@ Status SimNetwork::send(const PeerKey& from, const PeerKey& to, Channel channel,
                       channel, std::move(frames)};
   if (tamper_) tamper_(sent);
   ways_[{from, to}].bytes += sent.frames.bytes();
-  TimePoint& last = last_due_[{from, to, channel}];
-  sent.due = std::max(last, clock_.now() + draw_delay(sent));
-  last = sent.due;
-  queue_.push(std::move(sent));
+  put_under_way(std::move(sent), link_between(from, to), clock_.now() + later);
   return {};
 }
 
+void SimNetwork::put_under_way(NetworkMessage sent, const LinkOptions& link, TimePoint start) {
+  TimePoint& last = last_due_[{sent.from, sent.to, sent.channel}];
+  Duration delay = draw_delay(sent, link, start);
+  sent.due = std::max(last, start + delay);
+  if (link.duplicated > 0 && random_.uniform(sent.number, 101) < link.duplicated) {
+    NetworkMessage again = sent;
+    again.due += delay;
+    again.number = next_number_++;
+    queue_.push(std::move(again));
+  }
+  // Those behind it are not held up by it.
+  bool overtaken = link.overtaken > 0 && random_.uniform(sent.number, 102) < link.overtaken;
+  if (overtaken) {
+    sent.due += 4 * delay;
+  } else {
+    last = sent.due;
+  }
+  queue_.push(std::move(sent));
+}
+
+const LinkOptions* SimNetwork::link_of(const PeerKey& key) const {
+  auto found = links_.find(key);
+  return found == links_.end() ? nullptr : &found->second;
+}
+
+LinkOptions SimNetwork::link_between(const PeerKey& a, const PeerKey& b) const {
+  const LinkOptions* first = link_of(a);
+  const LinkOptions* second = link_of(b);
+  if (first != nullptr && second != nullptr) return joined(*first, *second);
+  if (first == nullptr && second == nullptr) return options_;
+  return first != nullptr ? *first : *second;
+}
+
+LinkOptions joined(const LinkOptions& first, const LinkOptions& second) {
+  LinkOptions both = first;
+  both.least_delay += second.least_delay;
+  both.mean_delay += second.mean_delay;
+  both.bytes_per_second = std::min(first.bytes_per_second, second.bytes_per_second);
+  both.one_wire = first.one_wire || second.one_wire;
+  auto either = [](double a, double b) { return 1 - (1 - a) * (1 - b); };
+  both.loss = either(first.loss, second.loss);
+  both.duplicated = either(first.duplicated, second.duplicated);
+  both.overtaken = either(first.overtaken, second.overtaken);
+  return both;
+}
+
 // Every packet that is lost holds up what follows it on its stream for a round trip.
-Duration SimNetwork::resending(const NetworkMessage& sent) const {
-  if (options_.loss <= 0) return Duration{0};
+Duration SimNetwork::resending(const NetworkMessage& sent, const LinkOptions& link) const {
+  if (link.loss <= 0) return Duration{0};
   constexpr uint64_t kPacketBytes = 1460;
-  Duration delay{0};
   uint64_t packets = 1 + sent.frames.bytes() / kPacketBytes;
+  Duration delay{0};
   for (uint64_t i = 0; i < packets; ++i) {
-    bool lost = random_.uniform(sent.number, 1 + i) < options_.loss;
-    if (lost) delay += 2 * options_.least_delay;
+    bool lost = random_.uniform(sent.number, 1 + i) < link.loss;
+    if (lost) delay += 2 * link.least_delay;
   }
   return delay;
 }
 
-Duration SimNetwork::draw_delay(const NetworkMessage& sent) {
-  double uniform = random_.uniform(sent.number);
-  double waited = -std::log1p(-uniform) * static_cast<double>(options_.mean_delay.count());
-  uint64_t transfer = sent.frames.bytes() * 1'000'000'000 / options_.bytes_per_second;
-  Duration carried(static_cast<int64_t>(transfer));
-  if (options_.one_wire) {
+// When the last byte is on its way: behind what the same wire or the same air has to carry before.
+TimePoint SimNetwork::carried_by(const NetworkMessage& sent, const LinkOptions& link,
+                                 TimePoint start) {
+  auto time_for = [&](uint64_t rate) {
+    return Duration(static_cast<int64_t>(sent.frames.bytes() * 1'000'000'000 / rate));
+  };
+  const LinkOptions* own[] = {link_of(sent.from), link_of(sent.to)};
+  if (own[0] == nullptr && own[1] == nullptr) {
+    if (!link.one_wire) return start + time_for(link.bytes_per_second);
     TimePoint& free_at = ways_[{sent.from, sent.to}].free_at;
-    free_at = std::max(free_at, clock_.now()) + carried;
-    carried = free_at - clock_.now();
+    free_at = std::max(free_at, start) + time_for(link.bytes_per_second);
+    return free_at;
   }
-  return options_.least_delay + Duration(static_cast<int64_t>(waited)) + carried + resending(sent);
+  TimePoint done = start;
+  for (size_t side = 0; side < 2; ++side) {
+    if (own[side] == nullptr) continue;
+    bool out = side == 0;
+    TimePoint& free_at =
+        own[side]->air != 0 ? airs_[own[side]->air] : wires_[{out ? sent.from : sent.to, out}];
+    free_at = std::max(free_at, done) + time_for(own[side]->bytes_per_second);
+    done = free_at;
+  }
+  return done;
+}
+
+Duration SimNetwork::draw_delay(const NetworkMessage& sent, const LinkOptions& link,
+                                TimePoint start) {
+  double uniform = random_.uniform(sent.number);
+  double waited = -std::log1p(-uniform) * static_cast<double>(link.mean_delay.count());
+  Duration carried = carried_by(sent, link, start) - start;
+  return link.least_delay + Duration(static_cast<int64_t>(waited)) + carried +
+         resending(sent, link);
 }
 
 std::optional<TimePoint> SimNetwork::next_due() const {
@@ -146,9 +211,12 @@ std::optional<NetworkMessage> SimNetwork::take_due() {
   const Endpoint& receiver = endpoints_[sent.to];
   if (!receiver.listening || receiver.life != sent.life) return std::nullopt;
   if (cuts(sent.from, sent.to).count != sent.cuts) return std::nullopt;
-  if (receiver.frozen_until > clock_.now()) {
+  auto held = held_.find({sent.from, sent.to});
+  TimePoint held_until = held == held_.end() ? TimePoint{0} : held->second;
+  TimePoint not_before = std::max(receiver.frozen_until, held_until);
+  if (not_before > clock_.now()) {
     // The numbers keep the order among what waits for the thaw.
-    sent.due = receiver.frozen_until;
+    sent.due = not_before;
     queue_.push(std::move(sent));
     return std::nullopt;
   }

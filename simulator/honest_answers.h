@@ -2,9 +2,10 @@
 // memory; one thread.
 #pragma once
 
+#include "simulator/sim_model.h"
+
 #include "engine/experts/expert_compute.h"
 #include "protocol/message.h"
-#include "tests/sim/sim_model.h"
 
 namespace potluck::sim {
 

@@ -1,7 +1,6 @@
-#include "tests/sim/sim_pool.h"
+#include "simulator/sim_pool.h"
 
 #include <algorithm>
-#include <iostream>
 
 #include <fmt/format.h>
 
@@ -11,15 +10,13 @@ namespace potluck::sim {
 namespace {
 
 constexpr uint64_t kFirstEpoch = 41;
-// Far more than any run needs: reaching one of them means that nothing moves on any more.
-constexpr uint64_t kMostSteps = 3'000'000;
-constexpr Duration kLongestRun = std::chrono::hours(3);
 // Messages of the coordinator in a turn: of each kind one to every peer that it knows, work and
 // bulk.
 constexpr uint64_t kMostPerTurn = 2000;
 // Kept of the log.
-constexpr size_t kMostLines = 2000;
+constexpr size_t kMostLines = 20'000;
 constexpr Duration kTurn = std::chrono::milliseconds(50);
+constexpr Duration kNextTry = std::chrono::seconds(10);
 constexpr int64_t kInvitationSeconds = 3600;
 const char* const kJoinEndpoint = "tcp://127.0.0.1:7001";
 const char* const kComputeEndpoint = "tcp://127.0.0.1:7002";
@@ -46,6 +43,7 @@ CoordinatorCoreOptions core_options(const SimPoolOptions& options, const KernelT
     core.membership.own->ram_bytes = options.own_bytes;
   }
   core.membership.founding_workers = options.founding_workers;
+  core.membership.top_k = options.top_k;
   core.membership.kernels = kernel_self_test(kernels);
   core.membership.compute_endpoint = moved(kComputeEndpoint, moves);
   core.membership.bulk_endpoint = moved(kBulkEndpoint, moves);
@@ -94,7 +92,7 @@ const char* name_of(FaultKind kind) {
 
 }  // namespace
 
-SimPool::SimPool(const SimModel& model, const SimPoolOptions& options)
+SimPool::SimPool(const PoolModel& model, const SimPoolOptions& options)
     : model_(model),
       options_(options),
       random_(options.seed),
@@ -103,7 +101,7 @@ SimPool::SimPool(const SimModel& model, const SimPoolOptions& options)
       keys_(coordinator_keys(entropy_)),
       signed_manifest_(sign_manifest(model.manifest(), keys_.signing)),
       threads_(options.threads),
-      last_resort_(model.model().cutter(), kMiB),
+      last_resort_(model.cutter(), kMiB),
       compute_(model.kernels(), threads_),
       epoch_(kFirstEpoch),
       traffic_("the coordinator", kMostPerTurn) {
@@ -118,15 +116,14 @@ void SimPool::start_coordinator() {
                                               moved(kBulkEndpoint, moves_)});
   core_ = std::make_unique<CoordinatorCore>(
       core_options(options_, model_.kernels(), epoch_++, moves_, &quarantine_, keys_, entropy_),
-      signed_manifest_, model_.manifest(), model_.model().cutter(), allow_list_, invitations_,
-      clock_);
+      signed_manifest_, model_.manifest(), model_.cutter(), allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
-  observer.notice = [this](const LogEvent& event) { note(event.message); };
+  observer.notice = [this](const LogEvent& event) { note("pool: " + event.message); };
   observer.turned = [this] { after_turn(); };
   loop_ = std::make_unique<CoordinatorLoop>(*core_, static_cast<Transport&>(*this), clock_,
                                             std::move(observer));
-  executor_ = std::make_unique<RemoteExecutor>(*loop_, model_.model().cutter(), last_resort_,
-                                               compute_, clock_);
+  executor_ =
+      std::make_unique<RemoteExecutor>(*loop_, model_.cutter(), last_resort_, compute_, clock_);
 }
 
 void SimPool::stop_coordinator(bool quietly) {
@@ -140,9 +137,16 @@ void SimPool::stop_coordinator(bool quietly) {
 
 void SimPool::freeze_coordinator(Duration duration) {
   note("the coordinator is frozen");
-  frozen_ = true;
-  step_until(clock_.now() + duration);
-  frozen_ = false;
+  compute_for(duration);
+}
+
+void SimPool::stall_coordinator(Duration duration) {
+  frozen_until_ = std::max(frozen_until_, clock_.now() + duration);
+}
+
+void SimPool::compute_for(Duration duration) {
+  stall_coordinator(duration);
+  step_until(frozen_until_);
 }
 
 Invitation SimPool::invite() {
@@ -163,19 +167,41 @@ void SimPool::add_actor(std::unique_ptr<SimActor> actor) {
 
 // Actors let every peer in.
 bool SimPool::lets_in(const PeerKey& server, const PeerKey& peer) const {
-  for (const auto& worker : workers_) {
-    if (worker->key() == server) return worker->admits(peer);
+  auto worker = worker_index_.find(server);
+  if (worker != worker_index_.end()) return workers_[worker->second]->admits(peer);
+  return actor_of(server) != nullptr;
+}
+
+SimActor* SimPool::actor_of(const PeerKey& key) const {
+  for (const auto& actor : actors_) {
+    if (actor->is(key)) return actor.get();
   }
-  return std::any_of(actors_.begin(), actors_.end(),
-                     [&](const auto& actor) { return actor->key() == server; });
+  return nullptr;
+}
+
+// As the options have it for all, or for the next one that comes.
+DeviceOptions SimPool::next_device(bool serves) const {
+  DeviceOptions device;
+  device.ram_bytes = options_.worker_ram_bytes;
+  device.disk_bytes = options_.worker_disk_bytes;
+  size_t index = workers_.size();
+  bool own_time = index < options_.call_times.size();
+  device.call_time = own_time ? options_.call_times[index] : options_.worker_call_time;
+  if (index < options_.speeds.size()) device.speed = options_.speeds[index];
+  device.serves = serves;
+  return device;
 }
 
 void SimPool::add_worker(bool serves) {
+  add_worker(next_device(serves));
+}
+
+void SimPool::add_worker(const DeviceOptions& device) {
   PoolAddress address;
   address.invitation = invite();
   address.coordinator = address.invitation->coordinator;
   address.signing_key = address.invitation->signing_key;
-  add_device(std::move(address), serves, device_key(entropy_));
+  add_device(std::move(address), device, device_key(entropy_));
 }
 
 void SimPool::add_stranger() {
@@ -186,32 +212,32 @@ void SimPool::add_stranger() {
   offer.own_key = key;
   offer.endpoints = {kJoinEndpoint};
   entropy_.fill(std::as_writable_bytes(std::span(offer.nonce)));
-  add_device(std::move(address), true, key);
+  add_device(std::move(address), next_device(true), key);
 }
 
-void SimPool::add_device(PoolAddress address, bool serves, const PeerKey& key) {
+void SimPool::add_device(PoolAddress address, const DeviceOptions& device, const PeerKey& key) {
+  size_t index = workers_.size();
   SimWorkerOptions options{key,
-                           fmt::format("device-{}", workers_.size()),
-                           options_.worker_ram_bytes,
-                           options_.worker_disk_bytes,
-                           serves,
+                           device.name.empty() ? fmt::format("device-{}", index) : device.name,
+                           device.ram_bytes,
+                           device.disk_bytes,
+                           device.serves,
                            options_.worker_serve_rate,
                            options_.worker_model,
-                           random_.bits(workers_.size(), 7),
-                           SimulatedProcessor(1, options_.worker_call_time),
+                           random_.bits(index, 7),
+                           device.disk_rate,
+                           device.call_time,
                            options_.validate_workers,
-                           options_.observer};
-  size_t index = workers_.size();
-  if (index < options_.call_times.size()) {
-    options.processor = SimulatedProcessor(1, options_.call_times[index]);
-  }
-  if (index < options_.speeds.size()) options.speed = options_.speeds[index];
+                           options_.observer,
+                           device.speed};
+  if (device.link) network_.set_link(key, *device.link);
+  worker_index_[key] = index;
   auto lets_in = [this](const PeerKey& server, const PeerKey& peer) {
     return this->lets_in(server, peer);
   };
   workers_.push_back(
       std::make_unique<SimWorker>(options, model_.kernels(), clock_, network_, lets_in));
-  workers_.back()->start(address);
+  CHECK(workers_.back()->start(address));  // its disk is empty
   // At its next start it knows where to go, whether or not its invitation was taken.
   address.pairing.reset();
   address.signing_key = keys_.signing.public_key();
@@ -261,12 +287,28 @@ void SimPool::run_for(Duration duration) {
 
 std::vector<std::string> SimPool::violations() const {
   std::vector<std::string> all = violations_;
-  for (const auto* more : {&progress_.violations(), &traffic_.violations()}) {
-    all.insert(all.end(), more->begin(), more->end());
-  }
-  for (const auto& worker : workers_) {
-    std::vector<std::string> more = worker->violations();
+  auto add = [&](const std::vector<std::string>& more) {
     all.insert(all.end(), more.begin(), more.end());
+  };
+  add(progress_.violations());
+  add(traffic_.violations());
+  for (const auto& worker : workers_) add(worker->violations());
+  add(misjudged());
+  return all;
+}
+
+std::vector<std::string> SimPool::stalled_loops() const {
+  std::vector<std::string> all = progress_.violations();
+  for (const auto& worker : workers_) {
+    const std::vector<std::string>& more = worker->stalled_loop();
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  return all;
+}
+
+std::vector<std::string> SimPool::misjudged() const {
+  std::vector<std::string> all;
+  for (const auto& worker : workers_) {
     bool honest = !liars_.contains(worker->key());
     if (honest && quarantine_.entries().contains(worker->key())) {
       all.push_back(worker->name() + " is honest and was put into quarantine");
@@ -281,7 +323,11 @@ bool SimPool::at_rest() const {
   for (const auto& worker : workers_) {
     if (worker->running() != (cluster.worker(worker->key()) != nullptr)) return false;
   }
-  if (!restarts_.empty()) return false;
+  return restarts_.empty() && holds_everything();
+}
+
+bool SimPool::holds_everything() const {
+  const ClusterState& cluster = core_->cluster();
   if (cluster.workers().empty()) return true;
   uint64_t units = 0;
   for (const ManifestLayer& layer : model_.manifest().layers()) {
@@ -289,8 +335,11 @@ bool SimPool::at_rest() const {
     while (cluster.is_own(layer.layer, own)) ++own;
     units += (layer.experts - own) * std::min(options_.slices, layer.plan.grains);
   }
+  // One in quarantine gets nothing, nor does one with which a token would be slower.
   size_t trusted = 0;
-  for (const auto& [key, record] : cluster.workers()) trusted += record.quarantine ? 0 : 1;
+  for (const auto& [key, record] : cluster.workers()) {
+    if (!record.quarantine && core_->shares().weight(key) > 0) ++trusted;
+  }
   units *= std::min<size_t>(options_.replicas, trusted);
   return cluster.units_assigned() == units && cluster.units_ready() == units;
 }
@@ -420,8 +469,10 @@ void SimPool::strike(const Fault& fault) {
 }
 
 void SimPool::make_liar(size_t worker, LieKind kind, uint64_t one_in) {
+  const auto* model = dynamic_cast<const SimModel*>(&model_);
+  CHECK(model != nullptr);  // a true answer has to be computed first
   liars_[workers_.at(worker)->key()] =
-      std::make_unique<Liar>(model_, kind, one_in, random_.bits(worker, 11));
+      std::make_unique<Liar>(*model, kind, one_in, random_.bits(worker, 11));
 }
 
 // A lie is told before the checksum, a question heard as it is sent.
@@ -454,10 +505,12 @@ void SimPool::strike_served(const NetworkMessage& sent) {
 
 // Returns early when something has arrived for the coordinator.
 void SimPool::step_until(TimePoint deadline) {
-  while (inbox_.empty() || frozen_) {
+  while (inbox_.empty() || clock_.now() < frozen_until_) {
     TimePoint next = next_event();
-    if (next > deadline) {
-      clock_.set(std::max(clock_.now(), deadline));
+    // Frozen in the middle of its wait, it wakes later.
+    TimePoint end = std::max(deadline, frozen_until_);
+    if (next > end) {
+      clock_.set(std::max(clock_.now(), end));
       count_step();
       return;
     }
@@ -474,7 +527,20 @@ TimePoint SimPool::next_event() const {
   }
   for (const auto& actor : actors_) next = std::min(next, actor->next_act());
   for (const Timer& restart : restarts_) next = std::min(next, restart.at);
+  if (!schedule_.empty()) next = std::min(next, schedule_.begin()->first);
   return next;
+}
+
+void SimPool::restart_worker(size_t worker) {
+  SimWorker& process = *workers_.at(worker);
+  if (process.running()) return;
+  note(fmt::format("{} starts again", process.name()));
+  PoolAddress address = addresses_[worker];
+  // Some people repeat the whole command, others leave the invitation out.
+  if (worker % 2 == 1 && allow_list_.contains(process.key())) address.invitation.reset();
+  if (process.start(address)) return;
+  note(fmt::format("{} cannot start: its disk does not let it", process.name()));
+  restarts_.push_back({clock_.now() + kNextTry, worker});
 }
 
 void SimPool::run_due_events() {
@@ -485,13 +551,10 @@ void SimPool::run_due_events() {
     if (restart.at <= now) due.push_back(restart);
     return restart.at <= now;
   });
-  for (const Timer& restart : due) {
-    note(fmt::format("device-{} starts again", restart.worker));
-    SimWorker& worker = *workers_[restart.worker];
-    PoolAddress address = addresses_[restart.worker];
-    // Some people repeat the whole command, others leave the invitation out.
-    if (restart.worker % 2 == 1 && allow_list_.contains(worker.key())) address.invitation.reset();
-    worker.start(address);
+  for (const Timer& restart : due) restart_worker(restart.worker);
+  while (!schedule_.empty() && schedule_.begin()->first <= now) {
+    auto act = std::move(schedule_.extract(schedule_.begin()).mapped());
+    act();
   }
   while (network_.next_due() && *network_.next_due() <= now) {
     std::optional<NetworkMessage> sent = network_.take_due();
@@ -508,22 +571,21 @@ void SimPool::run_due_events() {
 
 void SimPool::deliver(const NetworkMessage& sent) {
   for (const auto& actor : actors_) {
-    if (actor->key() == sent.to) actor->hear(sent);
+    if (actor->is(sent.to)) actor->hear(sent);
   }
-  for (const auto& worker : workers_) {
-    if (worker->key() == sent.to) worker->deliver(sent);
-  }
+  auto worker = worker_index_.find(sent.to);
+  if (worker != worker_index_.end()) workers_[worker->second]->deliver(sent);
   if (sent.to == keys_.curve.public_key && coordinator_runs()) {
     inbox_.push_back({sent.from, sent.channel, sent.frames});
   }
 }
 
 void SimPool::count_step() {
-  if (++steps_ < kMostSteps && clock_.now() < kLongestRun) return;
-  std::cerr << "the simulation does not end: seed " << options_.seed << ", " << steps_
-            << " steps\n";
-  for (const std::string& line : log_) std::cerr << line << "\n";
-  CHECK(steps_ < kMostSteps && clock_.now() < kLongestRun);
+  if (++steps_ < options_.most_steps && clock_.now() < options_.longest_run) return;
+  std::string text =
+      fmt::format("the simulation does not end: seed {}, {} steps\n", options_.seed, steps_);
+  for (const std::string& line : log_) text += line + "\n";
+  check_failed(text.c_str(), __FILE__, __LINE__);
 }
 
 // Memory goes bad in a device: what it answers, or what it takes in from the network. Messages that

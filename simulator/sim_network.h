@@ -1,7 +1,7 @@
 // SimNetwork: a network that exists in virtual time. Every message is under way for a time drawn
-// from the seed; the order is kept within a channel of a link, as in TCP, and only there. Endpoints
-// may vanish, with or without the sender being told, be frozen, and come back as new ones. One
-// thread.
+// from the seed; the order is kept within a channel of a link, as in TCP, and only there (unless a
+// link is told to be worse than TCP). Endpoints may vanish, with or without the sender being told,
+// be frozen, and come back as new ones. One thread.
 #pragma once
 
 #include <functional>
@@ -28,7 +28,15 @@ struct LinkOptions {
   bool one_wire = false;
   // Of packets, which are sent again a round trip later: streams know loss as delay.
   double loss = 0;
+  // Of messages, more than a stream would do: some come twice, some are overtaken by later ones.
+  double duplicated = 0;
+  double overtaken = 0;
+  // Devices with the same number share the air: one message at a time. 0: a wire of its own.
+  uint32_t air = 0;
 };
+
+// The way over two links, one after the other.
+LinkOptions joined(const LinkOptions& first, const LinkOptions& second);
 
 struct NetworkMessage {
   TimePoint due{0};
@@ -44,6 +52,10 @@ struct NetworkMessage {
 class SimNetwork {
  public:
   SimNetwork(const ManualClock& clock, uint64_t seed, const LinkOptions& options);
+
+  // Of one device: all that it sends and receives goes over this link. It has a wire (or the air)
+  // of its own, each way.
+  void set_link(const PeerKey& key, const LinkOptions& link) { links_[key] = link; }
 
   // A process that listens under this key starts; what is under way to its former life is lost.
   void attach(const PeerKey& key);
@@ -73,8 +85,13 @@ class SimNetwork {
   // Nothing passes between these two any more, and neither is told.
   void sever(const PeerKey& a, const PeerKey& b);
   bool severed(const PeerKey& a, const PeerKey& b) const;
+  // What the one sends the other does not arrive before then, as behind a router that forwards one
+  // way alone: the sender goes on, and its stream sends all of it again afterwards.
+  void hold(const PeerKey& from, const PeerKey& to, TimePoint until) { held_[{from, to}] = until; }
 
-  Status send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames);
+  // `later`: the sender's processor is ahead of the clock, and sends only after so long.
+  Status send(const PeerKey& from, const PeerKey& to, Channel channel, Frames frames,
+              Duration later = Duration::zero());
 
   // Bytes sent from one peer to another on all channels, delivered or not.
   uint64_t bytes_sent(const PeerKey& from, const PeerKey& to) const;
@@ -113,8 +130,12 @@ class SimNetwork {
 
   void drop_connections(const PeerKey& key);
   Cuts cuts(const PeerKey& a, const PeerKey& b) const;
-  Duration draw_delay(const NetworkMessage& sent);
-  Duration resending(const NetworkMessage& sent) const;
+  const LinkOptions* link_of(const PeerKey& key) const;
+  LinkOptions link_between(const PeerKey& a, const PeerKey& b) const;
+  Duration draw_delay(const NetworkMessage& sent, const LinkOptions& link, TimePoint start);
+  TimePoint carried_by(const NetworkMessage& sent, const LinkOptions& link, TimePoint start);
+  Duration resending(const NetworkMessage& sent, const LinkOptions& link) const;
+  void put_under_way(NetworkMessage sent, const LinkOptions& link, TimePoint start);
 
   const ManualClock& clock_;
   CounterRandom random_;
@@ -124,8 +145,12 @@ class SimNetwork {
   std::set<Connection> connected_;
   std::set<std::pair<PeerKey, PeerKey>> severed_;  // the smaller key first
   std::map<Link, TimePoint> last_due_;
-  std::map<std::pair<PeerKey, PeerKey>, Cuts> cuts_;  // the smaller key first
-  std::map<std::pair<PeerKey, PeerKey>, Way> ways_;   // from, to
+  std::map<std::pair<PeerKey, PeerKey>, Cuts> cuts_;       // the smaller key first
+  std::map<std::pair<PeerKey, PeerKey>, Way> ways_;        // from, to
+  std::map<PeerKey, LinkOptions> links_;                   // of devices that have one of their own
+  std::map<std::pair<PeerKey, bool>, TimePoint> wires_;    // of those: free from then on; true: out
+  std::map<uint32_t, TimePoint> airs_;                     // by number, likewise
+  std::map<std::pair<PeerKey, PeerKey>, TimePoint> held_;  // from, to
   std::priority_queue<NetworkMessage, std::vector<NetworkMessage>, Later> queue_;
   std::function<void(NetworkMessage&)> tamper_;
   uint64_t next_number_ = 0;

@@ -1,10 +1,14 @@
-#include "tests/sim/sim_worker.h"
+#include "simulator/sim_worker.h"
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "engine/base/check.h"
+#include "engine/base/inline_reader.h"
 #include "engine/base/limits.h"
-#include "tests/support/grain_on_disk.h"
+#include "engine/base/simulated_disk.h"
+#include "engine/experts/grain_index.h"
 #include "worker/fetch_sources.h"
 
 namespace potluck::sim {
@@ -27,19 +31,20 @@ SimWorker::SimWorker(SimWorkerOptions options, const KernelTable& kernels, const
     : options_(std::move(options)),
       kernels_(kernels),
       clock_(clock),
+      device_clock_(clock),
       network_(network),
       lets_in_(std::move(lets_in)),
       random_(options_.seed),
       progress_(options_.name),
       traffic_(options_.name, kMostWorkerTurn) {}
 
-void SimWorker::start(const PoolAddress& address) {
+bool SimWorker::start(const PoolAddress& address) {
   CHECK(!running());
+  auto store = GrainStore::open(disk_, kStore, options_.disk_bytes);
+  if (!store) return false;
   network_.attach(key());
   frozen_until_ = TimePoint{0};
   coordinators_ = {address.coordinator};
-  auto store = GrainStore::open(disk_, kStore, options_.disk_bytes);
-  CHECK(store.ok());
   store_ = std::move(*store);
   manifests_ = std::make_unique<ManifestStore>(disk_, kStore);
   WorkerOptions options;
@@ -49,18 +54,26 @@ void SimWorker::start(const PoolAddress& address) {
   options.disk_bytes = options_.disk_bytes;
   options.serve_rate = options_.serve_rate;
   options.model = options_.model;
-  options.processor = options_.processor;
+  options.processor = SimulatedProcessor(1, options_.call_time, &slower_);
+  if (options_.disk_rate > 0) options.open_reader = [this] { return open_disk(); };
   if (options_.speed) options.meter = &meter_.emplace(*options_.speed);
-  core_ =
-      std::make_unique<WorkerCore>(options, *store_, kernels_, threads_, clock_, manifests_.get());
+  core_ = std::make_unique<WorkerCore>(options, *store_, kernels_, threads_, device_clock_,
+                                       manifests_.get());
   Transport& transport = *this;
   WorkerLinks& links = *this;
-  loop_ = std::make_unique<WorkerLoop>(*core_, transport, links, clock_,
+  loop_ = std::make_unique<WorkerLoop>(*core_, transport, links, device_clock_,
                                        [this](const Notice& notice) { note(notice); });
   PoolAddress own = address;
   if (options_.serves) own.serve_endpoint = "tcp://127.0.0.1:7100";  // the network goes by keys
   core_->add_pool(own);
   turn();
+  return true;
+}
+
+std::unique_ptr<BlockReader> SimWorker::open_disk() {
+  return std::make_unique<SimulatedDisk>(
+      std::make_unique<InlineBlockReader>(device_clock_), options_.disk_rate, device_clock_,
+      [this](TimePoint until) { device_clock_.wait_until(until); });
 }
 
 void SimWorker::join(const PoolAddress& address) {
@@ -93,15 +106,25 @@ void SimWorker::freeze(TimePoint until) {
   network_.freeze(key(), until);
 }
 
+void SimWorker::sleep(Duration duration) {
+  freeze(clock_.now() + duration);
+  device_clock_.stand_still(duration);
+}
+
+// The store's index is read as its next start would read it.
 bool SimWorker::flip_bit(uint64_t which) {
-  if (!disk_.exists(std::string(kStore) + "/index")) return false;
-  GrainRecords records = test::records_on_disk(disk_, kStore);
+  const std::string index_path = std::string(kStore) + "/index";
+  if (!disk_.exists(index_path)) return false;
+  GrainRecords records;
+  std::vector<LogEvent> ignored;
+  auto index = GrainIndex::open(disk_, index_path, &records, &ignored);
   std::vector<Digest> grains;
   for (const auto& [digest, record] : records) grains.push_back(digest);
-  if (grains.empty()) return false;
+  if (!index || grains.empty()) return false;
   std::sort(grains.begin(), grains.end());
-  auto grain = test::grain_on_disk(disk_, kStore, grains[which % grains.size()]);
-  disk_.flip_bit(grain->path, grain->offset + which % 1000);
+  const PageRun& run = records.at(grains[which % grains.size()]).run;
+  disk_.flip_bit(fmt::format("{}/segments/{:06}.grains", kStore, run.segment),
+                 run.offset() + which % 1000);
   return true;
 }
 
@@ -116,35 +139,44 @@ void SimWorker::deliver(NetworkMessage sent) {
     channel = Channel::kBulk;
   }
   inbox_.push_back({sent.from, channel, std::move(sent.frames)});
-  while (running() && !inbox_.empty()) turn();
+  turn_while_it_hears();
+}
+
+// What comes while its processor waits for the disk is heard afterwards.
+void SimWorker::turn_while_it_hears() {
+  while (running() && !inbox_.empty() && !device_clock_.busy()) turn();
 }
 
 std::optional<TimePoint> SimWorker::next_wake() const {
   if (!running()) return std::nullopt;
-  return std::max(wake_at_, frozen_until_);
+  TimePoint wanted = inbox_.empty() ? wake_at_ : std::min(wake_at_, device_clock_.busy_until());
+  return std::max({wanted, frozen_until_, device_clock_.busy_until()});
 }
 
 void SimWorker::wake() {
+  if (device_clock_.busy()) return;
   turn();
+  turn_while_it_hears();
 }
 
 // What the process does when its wait ends. The loop is told to wait no more: this is the end of
 // its wait already, at or after the moment it waited for.
 void SimWorker::turn() {
   run_turn();
-  TimePoint due = loop_->next_due();
-  if (due <= clock_.now()) {
+  TimePoint now = device_clock_.at_base();
+  TimePoint due = device_clock_.to_base(loop_->next_due());
+  if (due <= now) {
     // One that spins must not stop the clock.
-    wake_at_ = clock_.now() + (progress_.spins() ? kFirstReconnect : Duration(0));
+    wake_at_ = now + (progress_.spins() ? kFirstReconnect : Duration(0));
   } else {
-    TimePoint latest = clock_.now() + loop_->longest_wait();
+    TimePoint latest = now + loop_->longest_wait();
     wake_at_ = std::min(std::min(due, latest) + draw_lateness(), latest);
   }
 }
 
 void SimWorker::run_turn() {
-  bool moved = !inbox_.empty() || clock_.now() > last_turn_;
-  last_turn_ = clock_.now();
+  bool moved = !inbox_.empty() || device_clock_.at_base() > last_turn_;
+  last_turn_ = device_clock_.at_base();
   begin_record();
   loop_->turn(Duration::zero());
   end_record();
@@ -248,7 +280,8 @@ Status SimWorker::send(const PeerKey& peer, Channel channel, Frames frames) {
     Result<Message> message = decode_header(frames.header);
     if (message) record_->sent.push_back({peer, channel, std::move(*message)});
   }
-  return network_.send(key(), peer, channel, std::move(frames));
+  return network_.send(key(), peer, channel, std::move(frames),
+                       device_clock_.at_base() - clock_.now());
 }
 
 std::optional<Envelope> SimWorker::receive(Duration) {

@@ -1,4 +1,4 @@
-#include "tests/sim/liar.h"
+#include "simulator/liar.h"
 
 #include <limits>
 

@@ -1,4 +1,4 @@
-#include "tests/sim/sim_model.h"
+#include "simulator/sim_model.h"
 
 #include <algorithm>
 #include <cstring>
@@ -26,8 +26,10 @@ bool Generated::operator==(const Generated& other) const {
                      last_logits.size() * sizeof(float)) == 0;
 }
 
-SimModel::SimModel(const std::string& path)
-    : storage_(make_system_storage()),
+SimModel::SimModel(const std::string& path) : SimModel(make_system_storage(), path) {}
+
+SimModel::SimModel(std::unique_ptr<Storage> storage, const std::string& path)
+    : storage_(std::move(storage)),
       model_(must(Model::load(*storage_, path, {}))),
       kernels_(*must(select_kernels(""))),
       manifest_(std::make_unique<Manifest>(must(build_manifest(model_->cutter(), "sim")))),
@@ -64,6 +66,7 @@ Result<Generated> SimModel::generate(const GenerateOptions& options, ThreadPool&
     if (generated.tokens.size() == options.tokens) break;
     next = {argmax(forward.logits(0))};
     generated.tokens.push_back(next[0]);
+    if (options.on_token) options.on_token();
   }
   std::span<const float> logits = forward.logits(0);
   generated.last_logits.assign(logits.begin(), logits.end());

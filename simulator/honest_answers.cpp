@@ -1,4 +1,4 @@
-#include "tests/sim/honest_answers.h"
+#include "simulator/honest_answers.h"
 
 #include "engine/base/check.h"
 #include "protocol/codec.h"
