@@ -12,8 +12,8 @@ namespace {
 
 // Units that became ready are reported together.
 constexpr Duration kReportEvery = std::chrono::seconds(1);
-// Sums of a real layer take about so many bits.
-constexpr uint64_t kSumBits = 22;
+// Eight calls add up to about as many bits as the sums of a real layer have.
+constexpr uint64_t kCallBits = 19;
 // A prompt's rows share what is read (coordinator/cli/nodes_file.h).
 constexpr uint64_t kManyRowsFactor = 4;
 
@@ -114,7 +114,7 @@ void CostFleet::run(Due& due) {
       break;
     case Task::kAnswer:
       if (due.answer.work.epoch != device.epoch) break;
-      const ByteVector& sums = sums_of(due.answer.row_flags.size());
+      const ByteVector& sums = sums_of(due.calls);
       due.answer.checksum = checksum_of(due.answer.work, due.answer.row_flags, sums);
       send(device, due.answer, sums);
       break;
@@ -233,18 +233,23 @@ void CostFleet::on_compute(size_t index, const Compute& request) {
   Due due{done.at, 0, 0, 0, Task::kAnswer};
   due.answer.work = request.work;
   due.answer.row_flags.assign(request.rows.size(), 0);
+  for (const ComputeRow& row : request.rows) due.calls.push_back(row.calls.size());
   due.answer.timings = done.work;
   put(std::move(due), index);
 }
 
-const ByteVector& CostFleet::sums_of(size_t rows) {
-  ByteVector& packed = sums_[rows];
+// Each call adds the same numbers, of about as many bits as real ones have.
+const ByteVector& CostFleet::sums_of(const std::vector<size_t>& calls) {
+  ByteVector& packed = sums_[calls];
   if (!packed.empty()) return packed;
-  CounterRandom random(rows);
-  std::vector<int64_t> sums(rows * model_.config().hidden);
-  for (size_t i = 0; i < sums.size(); ++i) {
-    auto value = static_cast<int64_t>(random.bits(i) % (uint64_t{1} << kSumBits));
-    sums[i] = value - (int64_t{1} << (kSumBits - 1));
+  const CounterRandom random(0);
+  std::vector<int64_t> sums;
+  for (size_t count : calls) {
+    for (uint32_t i = 0; i < model_.config().hidden; ++i) {
+      auto value = static_cast<int64_t>(random.bits(i) % (uint64_t{1} << kCallBits));
+      value -= int64_t{1} << (kCallBits - 1);
+      sums.push_back(value * static_cast<int64_t>(count));
+    }
   }
   pack_sums(sums, &packed);
   return packed;

@@ -1,7 +1,7 @@
 // CostFleet: the workers of a pool whose model has no weights. Each of them says what a worker
 // says, holds the units that it is assigned, and answers work after as long as a device of its kind
-// would take, with sums that mean nothing. The coordinator that they talk to is the real one. One
-// thread.
+// would take. The sums mean nothing, but those of the same calls are the same, however the calls
+// were divided among workers. The coordinator that they talk to is the real one. One thread.
 #pragma once
 
 #include <functional>
@@ -73,6 +73,7 @@ class CostFleet final : public SimActor {
     Task task = Task::kBeat;
     std::vector<UnitId> units{};  // that are there by then
     Partial answer{};
+    std::vector<size_t> calls{};  // that it answers, of each row
 
     bool operator>(const Due& other) const {
       return std::tie(at, number) > std::tie(other.at, other.number);
@@ -89,7 +90,7 @@ class CostFleet final : public SimActor {
   void on_compute(size_t index, const Compute& request);
   void report_ready(Device& device, const std::vector<UnitId>& units);
   void send(Device& device, const Message& message, ByteVector tensor = {});
-  const ByteVector& sums_of(size_t rows);
+  const ByteVector& sums_of(const std::vector<size_t>& calls);
 
   const ShapeModel& model_;
   uint32_t slices_;
@@ -102,7 +103,7 @@ class CostFleet final : public SimActor {
   std::vector<Device> devices_;
   std::map<PeerKey, size_t> index_;
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
-  std::map<size_t, ByteVector> sums_;  // packed, by rows
+  std::map<std::vector<size_t>, ByteVector> sums_;  // packed, by the calls of each row
   uint64_t next_number_ = 0;
 };
 

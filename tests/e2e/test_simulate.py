@@ -16,8 +16,10 @@ class Simulate(PotluckTest):
         return path
 
     def test_every_scenario_takes_the_same_course_twice(self):
-        self.assertGreaterEqual(len(SCENARIOS), 2)
+        self.assertGreaterEqual(len(SCENARIOS), 4)
         for path in SCENARIOS:
+            if path.stem == "large-pool":
+                continue  # takes minutes
             with self.subTest(path.name):
                 first = self.potluck("simulate", path, "--seed", "3", "--json")
                 self.assertEqual(first.returncode, 0, first.stderr)
