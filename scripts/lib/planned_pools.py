@@ -2,7 +2,8 @@
 
 Hosts share this machine's processors, so the workers compute as on slower ones (--sim-compute: they wait
 for the rest, and measure themselves so): as many as there are together do no more than one processor's
-work. Links are real ones between network namespaces; disks are real reads that are slowed down."""
+work. Caches hold everything or less than a token needs, since how random weights use experts says
+nothing about the curve of hits that the plan assumes. Links are real ones between network namespaces; disks are real reads that are slowed down."""
 
 import dataclasses
 import json
@@ -46,9 +47,9 @@ POOLS = [
     PlannedPool("3 at half speed (--max-cpu 50)", 3, 0.25, 1000, slow(8, "--max-cpu", "50", *IN_MEMORY),
                 ("--slices", "3")),
     PlannedPool("3, one 5 times slower", 3, 0.25, 1000, slow(8, *IN_MEMORY), (), slow(40, *IN_MEMORY)),
-    PlannedPool("2 with disks", 2, 0.25, 1000, slow(2, "--ram", "48MiB", "--sim-disk", "150MB/s"),
+    PlannedPool("2 with disks", 2, 0.25, 1000, slow(2, "--ram", "16MiB", "--sim-disk", "150MB/s"),
                 ("--slices", "2")),
-    PlannedPool("4 with disks", 4, 0.25, 1000, slow(2, "--ram", "24MiB", "--sim-disk", "60MB/s"),
+    PlannedPool("4 with disks", 4, 0.25, 1000, slow(2, "--ram", "8MiB", "--sim-disk", "60MB/s"),
                 ("--slices", "4")),
     PlannedPool("2 and own experts", 2, 0.25, 1000, slow(8, *IN_MEMORY),
                 ("--slices", "2", "--own-experts", "150MiB")),
