@@ -90,7 +90,8 @@ PlanModel one_layer_model() {
 
 TEST(PoolForecast, SlowerLinksAreExpectedToTakeLonger) {
   PoolView view;
-  EXPECT_FALSE(expected_token_time(one_layer_model(), view, {}, 1));
+  view.slices = 1;
+  EXPECT_FALSE(expected_token_time(one_layer_model(), view, {}));
   DeviceView device;
   device.units_assigned = 8;
   device.facts.ram_bytes = kGiB;
@@ -98,9 +99,9 @@ TEST(PoolForecast, SlowerLinksAreExpectedToTakeLonger) {
   device.facts.round_trip = 0.001;
   view.devices = {device};
   view.units_assigned = 8;
-  const auto near = expected_token_time(one_layer_model(), view, {}, 1);
+  const auto near = expected_token_time(one_layer_model(), view, {});
   view.devices[0].facts.round_trip = 0.1;
-  const auto far = expected_token_time(one_layer_model(), view, {}, 1);
+  const auto far = expected_token_time(one_layer_model(), view, {});
   ASSERT_TRUE(near && far);
   EXPECT_GT(near->total(), 0.001);
   EXPECT_GT(far->total(), near->total() + 0.09);
@@ -108,7 +109,7 @@ TEST(PoolForecast, SlowerLinksAreExpectedToTakeLonger) {
   DeviceView idle;
   idle.facts.round_trip = 10;
   view.devices.push_back(idle);
-  EXPECT_EQ(expected_token_time(one_layer_model(), view, {}, 1)->total(), far->total());
+  EXPECT_EQ(expected_token_time(one_layer_model(), view, {})->total(), far->total());
 }
 
 // Peers cause events, and choose their names.
