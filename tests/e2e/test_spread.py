@@ -1,6 +1,7 @@
 """A model is read once, its experts go to the workers, and from then on it is served without its file."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -110,6 +111,8 @@ class FromAPath(SpreadTest):
     def test_killed_in_the_middle_and_resumed(self):
         server, out, err = self.coordinate(self.source, "--spread", POTLUCK_SPREAD_WINDOW="1MiB")
         self.join_all(out, 3)
+        # An invitation ends with the process that gave it.
+        wait_for(lambda: len(self.status().get("workers", [])) == 3, "three workers")
         for share in (0.1, 0.4, 0.7):
             wait_for(lambda: (found := self.listed()) and found[0]["read_share"] >= share, "experts")
             self.kill(server)
@@ -152,7 +155,7 @@ class FromAServer(SpreadTest):
     def test_the_server_goes_away_and_comes_back(self):
         self.hub.bytes_per_second = 4 * 1024 * 1024
         _, out, err = self.coordinate(self.hub.address, "--spread", "--ca-file", self.authority,
-                                      POTLUCK_SPREAD_WINDOW="1MiB")
+                                      POTLUCK_SPREAD_WINDOW="4MiB")
         self.join_all(out, 2)
         wait_for(lambda: (found := self.listed()) and found[0]["read_share"] >= 0.2, "experts")
         self.hub.refusing = True
@@ -164,7 +167,7 @@ class FromAServer(SpreadTest):
     def test_a_file_that_changed_is_not_mixed(self):
         self.hub.bytes_per_second = 4 * 1024 * 1024
         server, out, err = self.coordinate(self.hub.address, "--spread", "--ca-file", self.authority,
-                                           POTLUCK_SPREAD_WINDOW="1MiB")
+                                           POTLUCK_SPREAD_WINDOW="4MiB")
         self.join_all(out, 2)
         wait_for(lambda: (found := self.listed()) and found[0]["read_share"] >= 0.2, "experts")
         self.hub.tag = '"v2"'
@@ -174,6 +177,7 @@ class FromAServer(SpreadTest):
 
 
 class LostUnits(SpreadTest):
+    @unittest.skipUnless(os.environ.get("POTLUCK_SOAK"), "takes minutes: a device may come back; POTLUCK_SOAK=1 runs it")
     def test_all_copies_lost_are_read_again(self):
         _, out, err = self.coordinate(self.source, "--spread", "--replicas", "1", invitations=3)
         workers = self.join_all(out, 1)
