@@ -34,7 +34,7 @@ std::vector<KeptModel> kept_models(const Environment& environment) {
   if (!names) return models;
   for (const std::string& name : *names) {
     if (models.size() == kMostModels) break;
-    SpreadFolder folder(environment.storage, directory + "/" + name);
+    SpreadFolder folder(environment.storage, fmt::format("{}/{}", directory, name));
     auto about = folder.about();
     if (!about) {
       if (about.error().code != ErrorCode::kNotFound) {

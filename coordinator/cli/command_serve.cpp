@@ -429,6 +429,18 @@ void save_sessions(CompletionEngine& engine, uint32_t seconds, Terminal& termina
                   format_bytes(saved.left_bytes), seconds, format_bytes(saved.written_bytes)));
 }
 
+// Once it is announced, the server calls the pool: it ends first, wherever serve() returns.
+class EndsFirst {
+ public:
+  explicit EndsFirst(std::unique_ptr<ApiServer>* server) : server_(*server) {}
+  ~EndsFirst() { server_.reset(); }
+  EndsFirst(const EndsFirst&) = delete;
+  EndsFirst& operator=(const EndsFirst&) = delete;
+
+ private:
+  std::unique_ptr<ApiServer>& server_;
+};
+
 Status serve(const ServeFlags& flags, const Environment& environment) {
   Terminal& terminal = environment.terminal;
   auto options = serve_options(flags, environment);
@@ -456,6 +468,7 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   Housekeeping housekeeping(**runtime, *api->metrics, dashboard, events, options->pool_options,
                             environment);
   Announcement announced(**runtime, *options, *api->server, flags.invitations, environment);
+  const EndsFirst ends_first(&api->server);
   if (*spread != nullptr) {
     Status done = wait_until_spread(*(*runtime)->pool(), options->pool_options.replicas,
                                     *api->service, &announced, housekeeping, environment);

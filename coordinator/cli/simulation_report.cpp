@@ -1,6 +1,7 @@
 #include "coordinator/cli/simulation_report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
@@ -18,7 +19,7 @@ constexpr size_t kLeftOutShown = 12;
 double percentile(std::vector<double> values, double part) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
-  auto index = static_cast<size_t>(part * static_cast<double>(values.size() - 1) + 0.5);
+  auto index = static_cast<size_t>(std::lround(part * static_cast<double>(values.size() - 1)));
   return values[std::min(index, values.size() - 1)];
 }
 

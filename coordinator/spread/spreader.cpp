@@ -110,6 +110,7 @@ Status Spreader::record(const std::vector<CutOut>& experts) {
 
 void Spreader::take(const std::vector<CutOut>& experts, CoordinatorCore& core) {
   std::vector<ExpertName> names;
+  names.reserve(experts.size());
   for (const CutOut& cut : experts) names.push_back(cut.name);
   window_.fill(experts);
   book_.hold(std::move(names));
@@ -135,7 +136,8 @@ void Spreader::make_manifest() {
   Manifest manifest(outline_.model_name(), std::move(layers));
   SignedManifest signed_manifest = sign_manifest(manifest, key_);
   if (manifest_ == nullptr) {
-    manifest_.reset(new GrowingManifest{std::move(manifest), std::move(signed_manifest)});
+    manifest_ = std::make_unique<GrowingManifest>(
+        GrowingManifest{std::move(manifest), std::move(signed_manifest)});
   } else {
     *manifest_ = {std::move(manifest), std::move(signed_manifest)};
   }
