@@ -76,7 +76,7 @@ Status list_models(const ListFlags& flags, const Environment& environment) {
     std::string state =
         model.complete ? "complete" : fmt::format("{:.0f} % read", 100 * model.known);
     environment.out.line(fmt::format(
-        "{}  {} in all, {} kept here, {} of experts with the workers ({}x), {}, from {}",
+        "{}  {} in all, {} kept here, {} of experts for the workers ({} copies), {}, from {}",
         model.name, format_bytes(model.about.whole_bytes), format_bytes(model.about.resident_bytes),
         format_bytes(model.about.expert_bytes), model.about.replicas, state,
         printable(source_path(model.about.source))));
