@@ -40,8 +40,8 @@ class CostFleet final : public SimActor {
   void freeze(size_t device, TimePoint until);
   void throttle(size_t device, double factor) { devices_.at(device).cost.throttle(factor); }
 
-  // Of nobody: see is().
-  const PeerKey& key() const override { return nobody_; }
+  // No device's: see is().
+  const PeerKey& key() const override { return no_key_; }
   bool is(const PeerKey& other) const override { return index_.contains(other); }
   TimePoint next_act() const override;
   void act() override;
@@ -95,7 +95,7 @@ class CostFleet final : public SimActor {
   const ShapeModel& model_;
   uint32_t slices_;
   PeerKey coordinator_;
-  PeerKey nobody_{};
+  PeerKey no_key_{};
   const ManualClock& clock_;
   SimNetwork& network_;
   Note note_;

@@ -1,5 +1,5 @@
 // PoolScenario: what `potluck simulate` runs: devices, a model, questions, and what happens to the
-// devices over time. Everything else that happens is drawn from a seed. Whoever makes one keeps to
+// devices over time. Everything else that happens is drawn from a seed. Its maker keeps to
 // the limits below. Plain values; any thread.
 #pragma once
 
@@ -39,7 +39,7 @@ struct DeviceKind {
 
 enum class EventKind {
   kCrash,               // the process ends, and its peers see it
-  kPowerCut,            // the device is gone, and nobody is told
+  kPowerCut,            // the device is gone, and its peers are not told
   kSleep,               // it is suspended; its clock stands still
   kStall,               // it does nothing
   kLinkDown,            // its connections break and cannot be made

@@ -42,7 +42,7 @@ std::optional<Status> TimedExecutor::take_completed(Ticket ticket) {
   if (is_to_end_) {
     gave_up_ = "the coordinator ends";
   } else if (pool_.clock().now() >= deadline_) {
-    gave_up_ = "an answer takes longer than anybody has patience";
+    gave_up_ = "an answer takes longer than the scenario's patience";
   } else {
     return std::nullopt;
   }

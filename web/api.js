@@ -1,5 +1,5 @@
 // Talks to the server: with the API key, if it wants one, which stays in this tab.
-import {byId} from "./dom.js";
+import {h} from "./dom.js";
 
 const KEY = "potluck.key";
 
@@ -25,21 +25,36 @@ async function fault(response) {
   return new ApiFault(response.status, message);
 }
 
+function keyDialog(field) {
+  return h("dialog", {id: "key-dialog", "aria-labelledby": "key-title"},
+    h("form", {method: "dialog"},
+      h("h2", {id: "key-title"}, "This coordinator needs a key"),
+      h("p", {}, "Make one on its machine with ", h("code", {}, "potluck keys add NAME"),
+        ". It stays in this tab."),
+      sessionStorage.getItem(KEY) &&
+        h("p", {id: "key-note", class: "bad"}, "The coordinator does not know that key."),
+      h("label", {for: field.id}, "API key"),
+      field,
+      h("p", {class: "row"},
+        h("button", {value: "use", class: "primary"}, "Use it"),
+        h("button", {value: "cancel", formnovalidate: true, class: "quiet"}, "Cancel"))));
+}
+
 // Asks for the key until there is one that is taken; one dialog for all who ask.
 let asking = null;
 function askForKey() {
   asking ??= new Promise((done) => {
-    const dialog = byId("key-dialog");
-    const field = byId("key-field");
-    byId("key-note").hidden = !sessionStorage.getItem(KEY);
-    field.value = "";
-    dialog.returnValue = "";
+    const field = h("input", {id: "key-field", type: "password", autocomplete: "off",
+                              required: true});
+    const dialog = keyDialog(field);
     dialog.addEventListener("close", () => {
       asking = null;
+      dialog.remove();
       const given = dialog.returnValue === "use" && field.value.trim();
       if (given) sessionStorage.setItem(KEY, field.value.trim());
       done(Boolean(given));
     }, {once: true});
+    document.body.append(dialog);
     dialog.showModal();
   });
   return asking;

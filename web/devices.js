@@ -243,7 +243,7 @@ export function joinHelp(takesStrangers) {
   const make = act(h("button", {type: "button", class: takesStrangers ? null : "primary"}, "Make an invitation"), said, async () => {
     const {line, qr} = await (await post("/api/pool/invite")).json();
     replace(place, command(line), qr && qrCanvas(qr),
-            h("p", {class: "muted small"}, "It works once, within a day. Whoever has it can join: hand it to nobody else."));
+            h("p", {class: "muted small"}, "It works once, within a day. Anyone who has it can join: keep it to yourself."));
     make.textContent = "Make another one";
   });
   return [

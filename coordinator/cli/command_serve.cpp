@@ -5,29 +5,26 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/announcement.h"
 #include "coordinator/cli/api_flags.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/conversation.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
-#include "coordinator/cli/pool_control.h"
+#include "coordinator/cli/housekeeping.h"
 #include "coordinator/cli/pool_metrics.h"
-#include "coordinator/cli/pool_reporter.h"
 #include "coordinator/cli/spread_flags.h"
-#include "coordinator/cli/status_file.h"
 #include "coordinator/runtime/pool_spread.h"
 #include "coordinator/serving/engine_setup.h"
 #include "coordinator/serving/engine_thread.h"
 #include "coordinator/serving/http/web_file.h"
 #include "coordinator/serving/pending_service.h"
 #include "engine/base/format_bytes.h"
-#include "protocol/control_socket.h"
 
 namespace potluck {
 namespace {
 
 constexpr Duration kTurn = std::chrono::milliseconds(100);
-constexpr Duration kStatusInterval = std::chrono::seconds(1);
 
 // While the experts of one step are away, the attention of another one is computed.
 constexpr uint32_t kSteps = 2;
@@ -38,7 +35,6 @@ constexpr uint32_t kLongestSave = 24 * 3600;
 
 constexpr uint32_t kInvitationsAtOnce = 64;
 // On a line of their own, these are no prompts.
-constexpr std::string_view kInvite = "invite";
 constexpr std::string_view kRelease = "release";
 // Alone, or with a code behind it.
 constexpr std::string_view kAdmit = "admit";
@@ -84,44 +80,6 @@ Status set_advertised(const std::vector<std::string>& hosts, PoolOptions* option
   return {};
 }
 
-void print_invitation(Pool& pool, Output& out) {
-  out.line("potluck join " + pool.invite().token());
-}
-
-// What the reader has to know about the invitations that follow.
-void explain_invitations(const Pool& pool, const ListenPlace& listen, uint32_t invitations,
-                         Terminal& terminal) {
-  const std::vector<PoolPlace> places = pool.places();
-  std::string others;
-  for (size_t i = 1; i < places.size(); ++i) {
-    others += (others.empty() ? "" : ", ") + places[i].join;
-  }
-  terminal.notice(fmt::format("coordinator {} listens on {}{}{}", pool.key().brief(),
-                              listen.all_interfaces ? "all interfaces; devices reach it at " : "",
-                              places.front().join,
-                              others.empty() ? "" : " (also at " + others + ")"));
-  if (listen.loopback_only && places.size() == listen.reachable.size()) {
-    terminal.notice(
-        "only this machine can reach that address: with --listen HOST:PORT or --listen *:7700 "
-        "other devices can join");
-  }
-  const char* where = listen.loopback_only ? "on this machine" : "on another device";
-  if (invitations > 0) {
-    terminal.notice(
-        fmt::format("run this {}; each line works once, within a day (for another "
-                    "one, type: {})",
-                    where, kInvite));
-  } else {
-    terminal.notice(fmt::format("no device is invited yet; for an invitation, type: {}", kInvite));
-  }
-  if (pool.takes_strangers()) {
-    terminal.notice(fmt::format(
-        "or run `potluck join` {}, and admit it here by the code that it shows (--no-beacon turns "
-        "this off)",
-        listen.loopback_only ? "in another terminal" : "on a device of this network"));
-  }
-}
-
 // "admit 1234-5678", and "admit" for a list. Anything else that begins so is a prompt.
 bool obey_admit(Pool& pool, const std::string& message, const Environment& environment) {
   if (!message.starts_with(kAdmit)) return false;
@@ -141,73 +99,6 @@ bool obey_admit(Pool& pool, const std::string& message, const Environment& envir
   if (!admitted) environment.terminal.error(admitted.error().message);
   return true;
 }
-
-// Says so once the last invitation has gone: from then on no new device gets in.
-class JoinDoor {
- public:
-  void look(Pool& pool, Terminal& terminal) {
-    bool open = pool.open_invitations() > 0;
-    if (was_open_ && !open) {
-      terminal.notice(
-          fmt::format("no invitation is open any more; for another one, type: {}", kInvite));
-    }
-    was_open_ = open;
-  }
-
- private:
-  bool was_open_ = false;
-};
-
-// What a coordinator does beside answering.
-class Housekeeping {
- public:
-  Housekeeping(Runtime& runtime, PoolMetrics& metrics, DashboardRoutes& dashboard,
-               const EventHistory& events, const PoolOptions& pool, const Environment& environment)
-      : runtime_(runtime),
-        metrics_(metrics),
-        dashboard_(dashboard),
-        reporter_(&runtime, &events, environment),
-        environment_(environment),
-        state_directory_(pool.state_directory),
-        terminal_(environment.terminal) {}
-
-  void look() {
-    door_.look(*runtime_.pool(), terminal_);
-    terminal_.sum_up();
-    metrics_.update(runtime_);
-    const TimePoint now = environment_.clock.now();
-    if (status_at_ && now < *status_at_ + kStatusInterval) return;
-    status_at_ = now;
-    nlohmann::json status = reporter_.status();
-    report(write_status(environment_.storage, state_directory_, status));
-    if (!dashboard_.enabled()) return;
-    dashboard_.publish(reporter_.report(std::move(status), dashboard_.watched()));
-  }
-
- private:
-  // Once for each change: it is written every second, and what a command itself says is not
-  // limited.
-  void report(const Status& written) {
-    if (written.ok() == status_written_) return;
-    status_written_ = written.ok();
-    if (written) {
-      terminal_.notice("the status file can be written again");
-    } else {
-      terminal_.error("the status file cannot be written: " + written.error().message);
-    }
-  }
-
-  Runtime& runtime_;
-  PoolMetrics& metrics_;
-  DashboardRoutes& dashboard_;
-  PoolReporter reporter_;
-  const Environment& environment_;
-  std::string state_directory_;
-  Terminal& terminal_;
-  JoinDoor door_;
-  std::optional<TimePoint> status_at_;
-  bool status_written_ = true;
-};
 
 void serve_until_stopped(Runtime& runtime, Answerer& answerer, Housekeeping& housekeeping,
                          const Environment& environment) {
@@ -260,46 +151,6 @@ Result<Api> open_api(const ServeFlags& flags, const Environment& environment) {
       fmt::format("the API at {} answers once the model is loaded", (*server)->url()));
   return Api{std::move(metrics), std::move(service), std::move(*server)};
 }
-
-// Lets other commands and devices in, and says how: once.
-class Announcement {
- public:
-  Announcement(Runtime& runtime, const RuntimeOptions& options, ApiServer& server,
-               uint32_t invitations, const Environment& environment)
-      : runtime_(runtime),
-        pool_(options.pool_options),
-        server_(server),
-        invitations_(invitations),
-        environment_(environment) {}
-
-  void once() {
-    if (control_) return;
-    Terminal& terminal = environment_.terminal;
-    if (server_.dashboard().enabled()) {
-      server_.dashboard().open_pool(pool_control(*runtime_.pool()));
-      terminal.notice("dashboard and chat in a browser: " + server_.page_url());
-    }
-    control_ = ControlServer::start(pool_.state_directory, pool_control(*runtime_.pool()));
-    if (!*control_) {
-      terminal.notice("other commands cannot talk to this one (potluck admit, keys revoke): " +
-                      control_->error().message);
-    }
-    explain_invitations(*runtime_.pool(), pool_.listen, invitations_, terminal);
-    for (uint32_t i = 0; i < invitations_; ++i) {
-      print_invitation(*runtime_.pool(), environment_.out);
-    }
-  }
-
- private:
-  using Control = decltype(ControlServer::start(std::string(), {}));
-
-  Runtime& runtime_;
-  const PoolOptions& pool_;
-  ApiServer& server_;
-  uint32_t invitations_;
-  const Environment& environment_;
-  std::optional<Control> control_;
-};
 
 // Null where the model is served from its file.
 Result<std::unique_ptr<SpreadModel>> use_spread_model(const ServeFlags& flags,

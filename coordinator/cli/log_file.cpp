@@ -25,22 +25,8 @@ constexpr const char* kTextPattern = "%Y-%m-%dT%H:%M:%SZ %l %n: %v";
 constexpr const char* kJsonPattern = "%v";  // a whole document by itself
 constexpr mode_t kMode = 0600;              // names of devices and files are not for others
 
-const char* name_of(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return "debug";
-    case LogLevel::kInfo:
-      return "info";
-    case LogLevel::kWarning:
-      return "warning";
-    case LogLevel::kError:
-      return "error";
-  }
-  return "info";
-}
-
 spdlog::level::level_enum spdlog_level(LogLevel level) {
-  return spdlog::level::from_str(name_of(level));
+  return spdlog::level::from_str(log_level_name(level));
 }
 
 nlohmann::json as_json(const LogValue& value) {
@@ -76,9 +62,23 @@ LogFlags given_log_flags(const CLI::App& parser) {
   return flags;
 }
 
+const char* log_level_name(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
+  }
+  return "info";
+}
+
 LogLevel log_level(const LogFlags& flags) {
   for (LogLevel level : {LogLevel::kDebug, LogLevel::kWarning, LogLevel::kError}) {
-    if (flags.level == name_of(level)) return level;
+    if (flags.level == log_level_name(level)) return level;
   }
   return LogLevel::kInfo;
 }
@@ -90,7 +90,7 @@ std::string json_line(const LogEvent& event, int64_t unix_seconds) {
   std::tm parts{};
   gmtime_r(&time, &parts);
   return json_text({{"time", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", parts)},
-                    {"level", name_of(event.level)},
+                    {"level", log_level_name(event.level)},
                     {"component", event.component},
                     {"message", event.message},
                     {"fields", std::move(fields)}});

@@ -25,6 +25,8 @@ void add_log_flags(CLI::App* parser, LogFlags* flags);
 // What was given to a command that has these flags; the defaults for one that has not.
 LogFlags given_log_flags(const CLI::App& parser);
 LogLevel log_level(const LogFlags& flags);
+// "debug", "info", "warning" or "error".
+const char* log_level_name(LogLevel level);
 
 // One line without its end: {"component":..,"fields":{..},"level":..,"message":..,"time":..}.
 std::string json_line(const LogEvent& event, int64_t unix_seconds);

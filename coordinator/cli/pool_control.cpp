@@ -14,7 +14,7 @@ namespace potluck {
 namespace {
 
 constexpr Duration kAnswerPatience = std::chrono::seconds(20);
-// Each is remembered for a day. Nobody invites so many devices within one.
+// Each is kept for a day; no household invites this many devices in one.
 constexpr size_t kMostOpenInvitations = 256;
 
 nlohmann::json error_json(const Error& error) {

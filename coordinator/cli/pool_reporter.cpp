@@ -6,6 +6,7 @@
 
 #include "coordinator/cli/counters_json.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/log_file.h"
 #include "coordinator/cli/pool_json.h"
 #include "coordinator/runtime/pool_spread.h"
 #include "engine/base/process_identity.h"
@@ -13,26 +14,12 @@
 namespace potluck {
 namespace {
 
-const char* level_name(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return "debug";
-    case LogLevel::kInfo:
-      return "info";
-    case LogLevel::kWarning:
-      return "warning";
-    case LogLevel::kError:
-      break;
-  }
-  return "error";
-}
-
 nlohmann::json describe_events(const std::vector<PastEvent>& events) {
   nlohmann::json list = nlohmann::json::array();
   for (const PastEvent& event : events) {
     list.push_back({{"number", event.number},
                     {"unix_seconds", event.unix_seconds},
-                    {"level", level_name(event.level)},
+                    {"level", log_level_name(event.level)},
                     {"component", event.component},
                     {"message", event.message}});
   }

@@ -24,8 +24,8 @@ class PoolReporter {
 
   // What the status file has.
   nlohmann::json status();
-  // For the dashboard: `status` and more. `watched`: somebody looks at it, so the use of experts is
-  // brought up to date now and then.
+  // For the dashboard: `status` and more. `watched`: a page is open, so expert use is refreshed
+  // every kHeatInterval.
   PoolReport report(nlohmann::json status, bool watched);
 
  private:

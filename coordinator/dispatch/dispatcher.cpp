@@ -100,7 +100,7 @@ void Dispatcher::strand(Ticket& ticket, std::span<const RowCall> calls) {
   if (!ticket.stranded.empty() && !offer_at_) offer_at_ = clock_.now() + kOfferAgain;
 }
 
-// As if they had just been submitted: whoever failed them before may be asked again.
+// As if they had just been submitted: holders that failed them before may be asked again.
 void Dispatcher::offer_stranded(TimePoint now) {
   if (!offer_at_ || now < *offer_at_) return;
   offer_at_.reset();

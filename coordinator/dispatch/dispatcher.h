@@ -55,7 +55,7 @@ namespace potluck {
 
 // A worker that has owed an answer for this long is worth a probe.
 inline constexpr Duration kWaitingAfter = std::chrono::milliseconds(30);
-// Calls that nobody can take are offered to holders again so often, without a last resort.
+// Calls that no worker can take are offered to holders again so often, without a last resort.
 inline constexpr Duration kOfferAgain = std::chrono::milliseconds(100);
 
 // Work of a batch that the coordinator must do itself, or computes to check an answer.
@@ -71,7 +71,7 @@ struct DispatchOptions {
   VerifyMode verify = VerifyMode::kOff;
   uint64_t seed = 0;  // of which answers are compared; from Entropy, known to no worker
   // Whether the coordinator can compute any expert itself. If not, what no worker can take waits
-  // for one that can, and where answers differ nobody is left to decide.
+  // for one that can, and where answers differ there is nothing to judge them by.
   bool last_resort = true;
 };
 

@@ -1,6 +1,6 @@
 // PoolView: what people are shown of a pool: one row for each device, with everything that is known
 // of it, and a map of who holds which experts. Made from the core at one moment; plain values, pure
-// functions. Whoever makes one holds the lock of the core's loop.
+// functions. The caller that makes one holds the lock of the core's loop.
 #pragma once
 
 #include <cstdint>

@@ -13,11 +13,11 @@ namespace {
 // whether anything was lost.
 constexpr Duration kSpreadLook = std::chrono::milliseconds(50);
 constexpr Duration kIdleLook = std::chrono::seconds(1);
-// A source that failed is tried again after so long, with experts that nobody waits for or not.
+// A source that failed is tried again after so long, whether or not a call waits for its experts.
 constexpr Duration kSourcePause = std::chrono::seconds(10);
 // Workers that lack units hear from time to time who has them by now.
 constexpr Duration kRemindPause = std::chrono::seconds(3);
-// Units that nobody has for so long are told of: after a start it takes workers a moment to say
+// Units without a holder for this long are reported: after a start it takes workers a moment to say
 // what they have.
 constexpr Duration kMissingFor = std::chrono::seconds(5);
 // Copies that have not moved on for so long are told of.
@@ -128,7 +128,7 @@ Duration PoolSpread::finish() {
   return kIdleLook;
 }
 
-// When the number of units that nobody has changes: which, and what follows.
+// When the number of units without a holder changes: which, and what follows.
 void PoolSpread::tell_missing() {
   const uint64_t missing = spreader_.book().counts().missing;
   const TimePoint now = clock_.now();

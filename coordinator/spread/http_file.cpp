@@ -17,7 +17,7 @@ namespace {
 
 constexpr long kMostRedirections = 8;
 constexpr long kConnectSeconds = 20;
-// A server that says "in an hour" is asked again before that: it may mean anybody.
+// A server that says "in an hour" is asked again before that: it may not mean us.
 constexpr uint64_t kLongestRetryAfter = 120;
 constexpr Duration kLongestPause = std::chrono::seconds(30);
 // How often a pause looks whether the process is about to end.
@@ -215,7 +215,7 @@ Status HttpFile::Transfer::pause(const Attempt& attempt, uint32_t failures) cons
     pause = std::max<Duration>(
         pause, std::chrono::seconds(std::min(*attempt.wait_seconds, kLongestRetryAfter)));
   }
-  // Nobody notifies it: it is the time that passes, in steps, so that an end is noticed.
+  // Never notified: it waits in steps, so that an end is noticed.
   Mutex mutex;
   Condition passing;
   MutexLock lock(mutex);

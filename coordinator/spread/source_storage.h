@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/spread/forwarding_storage.h"
 #include "coordinator/spread/http_file.h"
 #include "coordinator/spread/resident_file.h"
+#include "engine/base/forwarding_storage.h"
 
 namespace potluck {
 

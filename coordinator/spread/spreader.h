@@ -15,7 +15,7 @@
 //
 //   next() -> kRead: read() without the lock, then record() likewise, then take()
 //
-// next() and take() belong to whoever holds the pool's lock; read() and record() to one thread.
+// next() and take() need the pool's lock; read() and record() belong to one thread.
 #pragma once
 
 #include <atomic>

@@ -25,7 +25,7 @@ def load_line():
 
 
 def ask(pool, prompt, generate, seed):
-    """One answer to token ids that nobody has asked about; its timings."""
+    """One answer to token ids that are in no prefix cache; its timings."""
     connection = http.client.HTTPConnection("127.0.0.1", API_PORT)
     connection.sock = pool.hosts.connect("coordinator", ("127.0.0.1", API_PORT), timeout=ANSWER_SECONDS)
     # Random tokens: greedy ones of a model without sense repeat themselves.

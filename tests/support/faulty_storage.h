@@ -9,15 +9,16 @@
 #include <utility>
 #include <vector>
 
-#include "engine/base/storage.h"
+#include "engine/base/forwarding_storage.h"
 #include "engine/base/thread_annotations.h"
 
 namespace potluck::test {
 
-class FaultyStorage final : public Storage {
+class FaultyStorage final : public ForwardingStorage {
  public:
   // `under` must outlive the storage; the storage may end before its files.
-  explicit FaultyStorage(Storage& under) : under_(under), faults_(std::make_shared<Faults>()) {}
+  explicit FaultyStorage(Storage& under)
+      : ForwardingStorage(under), faults_(std::make_shared<Faults>()) {}
 
   // After `passing` more reads of such files, the next `count` fail.
   void fail_reads(const std::string& part, uint64_t count, uint64_t passing = 0,
@@ -57,34 +58,20 @@ class FaultyStorage final : public Storage {
   }
 
   Result<std::unique_ptr<ReadableFile>> open(const std::string& path, ReadMode mode) override {
-    auto file = under_.open(path, mode);
+    auto file = next().open(path, mode);
     if (!file) return file.error();
     return std::unique_ptr<ReadableFile>(std::make_unique<File>(faults_, path, std::move(*file)));
   }
   Result<std::unique_ptr<WritableFile>> open_writable(const std::string& path,
                                                       WriteMode mode) override {
-    auto file = under_.open_writable(path, mode);
+    auto file = next().open_writable(path, mode);
     if (!file) return file.error();
     return std::unique_ptr<WritableFile>(
         std::make_unique<WritingFile>(faults_, path, std::move(*file)));
   }
   Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode = 0644) override {
     if (Status admitted = faults_->admit_write(path); !admitted) return admitted;
-    return under_.write_atomic(path, data, mode);
-  }
-  Status make_directories(const std::string& path) override {
-    return under_.make_directories(path);
-  }
-  Status remove(const std::string& path) override { return under_.remove(path); }
-  bool exists(const std::string& path) override { return under_.exists(path); }
-  Result<std::vector<std::string>> list(const std::string& directory) override {
-    return under_.list(directory);
-  }
-  Result<uint64_t> free_bytes(const std::string& directory) override {
-    return under_.free_bytes(directory);
-  }
-  Result<std::unique_ptr<StorageLock>> lock(const std::string& path) override {
-    return under_.lock(path);
+    return next().write_atomic(path, data, mode);
   }
 
  private:
@@ -198,7 +185,6 @@ class FaultyStorage final : public Storage {
     std::unique_ptr<WritableFile> under_;
   };
 
-  Storage& under_;
   std::shared_ptr<Faults> faults_;
 };
 

@@ -1,6 +1,6 @@
 // DashboardRoutes: the pages, and the routes below /api/pool, which are theirs: what the pool is
 // like, as a snapshot and as a stream, and what its owner may change. Without a key they are
-// answered only where nobody but this machine reaches the port, and to no page but the dashboard.
+// answered only on loopback, and only to the dashboard's own pages.
 // Called by the HTTP server's thread, except where it says otherwise.
 #pragma once
 
@@ -48,7 +48,7 @@ class DashboardRoutes {
   void open_pool(PoolControl control);
   // Any thread; about once a second.
   void publish(PoolReport report);
-  // Any thread: somebody is told every report.
+  // Any thread: a page is open that is sent every report.
   bool watched() const { return board_->watchers() > 0; }
   // Any thread: ends what has no end by itself.
   void close() { board_->close(); }

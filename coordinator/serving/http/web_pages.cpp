@@ -9,7 +9,7 @@
 namespace potluck {
 namespace {
 
-// Nothing but what this server sends, and no text that becomes a script, whoever wrote it.
+// Nothing but what this server sends, and no text becomes a script, wherever it comes from.
 constexpr std::string_view kContentSecurityPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "

@@ -107,7 +107,7 @@ TEST_F(SpreadBookTest, ReadsNothingAgainThatTwoWorkersSayTheyHave) {
   EXPECT_EQ(step.experts.front(), (ExpertName{1, 2}));
 }
 
-TEST_F(SpreadBookTest, ReadsAgainWhatNobodyHasWhenNothingMovesAnyMore) {
+TEST_F(SpreadBookTest, ReadsUnitsWithoutAHolderAgainWhenNothingMoves) {
   for (uint32_t layer : {1u, 3u}) book_.know(layer, kExperts);
   join(1);
   EXPECT_EQ(next(Duration{0}).kind, Kind::kWait) << "workers may be about to say what they have";

@@ -8,38 +8,25 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/forwarding_storage.h"
 #include "engine/base/memory_storage.h"
 
 namespace potluck::test {
 
 // Passes everything on, and asks before each change of what lies on the disk.
-class WatchedStorage : public Storage {
+class WatchedStorage : public ForwardingStorage {
  public:
-  explicit WatchedStorage(MemoryStorage& disk) : disk_(disk) {}
+  explicit WatchedStorage(MemoryStorage& disk) : ForwardingStorage(disk), disk_(disk) {}
 
-  Result<std::unique_ptr<ReadableFile>> open(const std::string& path, ReadMode mode) override {
-    return disk_.open(path, mode);
-  }
   Status write_atomic(const std::string& path, ByteSpan data, uint32_t mode) override {
     if (Status may = before_change(); !may) return may;
     return disk_.write_atomic(path, data, mode);
   }
   Result<std::unique_ptr<WritableFile>> open_writable(const std::string& path,
                                                       WriteMode mode) override;
-  Status make_directories(const std::string& path) override { return disk_.make_directories(path); }
   Status remove(const std::string& path) override {
     if (Status may = before_change(); !may) return may;
     return disk_.remove(path);
-  }
-  bool exists(const std::string& path) override { return disk_.exists(path); }
-  Result<std::vector<std::string>> list(const std::string& directory) override {
-    return disk_.list(directory);
-  }
-  Result<uint64_t> free_bytes(const std::string& directory) override {
-    return disk_.free_bytes(directory);
-  }
-  Result<std::unique_ptr<StorageLock>> lock(const std::string& path) override {
-    return disk_.lock(path);
   }
 
  protected:

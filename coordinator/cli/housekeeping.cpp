@@ -1,0 +1,61 @@
+#include "coordinator/cli/housekeeping.h"
+
+#include <nlohmann/json.hpp>
+
+#include <fmt/format.h>
+
+#include "coordinator/cli/announcement.h"
+#include "coordinator/cli/status_file.h"
+
+namespace potluck {
+namespace {
+
+constexpr Duration kStatusInterval = std::chrono::seconds(1);
+
+}  // namespace
+
+Housekeeping::Housekeeping(Runtime& runtime, PoolMetrics& metrics, DashboardRoutes& dashboard,
+                           const EventHistory& events, const PoolOptions& pool,
+                           const Environment& environment)
+    : runtime_(runtime),
+      metrics_(metrics),
+      dashboard_(dashboard),
+      reporter_(&runtime, &events, environment),
+      environment_(environment),
+      state_directory_(pool.state_directory) {}
+
+void Housekeeping::look() {
+  look_at_invitations();
+  environment_.terminal.sum_up();
+  metrics_.update(runtime_);
+  const TimePoint now = environment_.clock.now();
+  if (status_at_ && now < *status_at_ + kStatusInterval) return;
+  status_at_ = now;
+  nlohmann::json status = reporter_.status();
+  report_written(write_status(environment_.storage, state_directory_, status));
+  if (!dashboard_.enabled()) return;
+  dashboard_.publish(reporter_.report(std::move(status), dashboard_.watched()));
+}
+
+// Without one, a device can join only with its owner's help.
+void Housekeeping::look_at_invitations() {
+  const bool open = runtime_.pool()->open_invitations() > 0;
+  if (had_invitations_ && !open) {
+    environment_.terminal.notice(
+        fmt::format("no invitation is open any more; for another one, type: {}", kInvite));
+  }
+  had_invitations_ = open;
+}
+
+// Once for each change: it is written every second, and what a command itself says is not limited.
+void Housekeeping::report_written(const Status& written) {
+  if (written.ok() == status_written_) return;
+  status_written_ = written.ok();
+  if (written) {
+    environment_.terminal.notice("the status file can be written again");
+  } else {
+    environment_.terminal.error("the status file cannot be written: " + written.error().message);
+  }
+}
+
+}  // namespace potluck
