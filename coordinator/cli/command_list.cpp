@@ -8,10 +8,12 @@
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/spread_flags.h"
 #include "engine/base/format_bytes.h"
-#include "engine/base/printable.h"
+#include "protocol/peer_text.h"
 
 namespace potluck {
 namespace {
+
+constexpr size_t kShownSource = 4096;  // the longest path
 
 // Folders that are looked at: what lies there is the user's own, but need not be ours.
 constexpr size_t kMostModels = 1000;
@@ -79,7 +81,7 @@ Status list_models(const ListFlags& flags, const Environment& environment) {
         "{}  {} in all, {} kept here, {} of experts for the workers ({} copies), {}, from {}",
         model.name, format_bytes(model.about.whole_bytes), format_bytes(model.about.resident_bytes),
         format_bytes(model.about.expert_bytes), model.about.replicas, state,
-        printable(source_path(model.about.source))));
+        clean_text(source_path(model.about.source), kShownSource)));
   }
   if (models.empty()) {
     environment.terminal.notice("no model was spread yet: potluck serve MODEL --spread");

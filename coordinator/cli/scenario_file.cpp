@@ -347,7 +347,7 @@ Status ScenarioReader::check_whole() const {
   uint64_t devices = joining_;
   for (const DeviceKind& kind : scenario_.devices) devices += kind.count;
   if (scenario_.devices.empty()) {
-    return at(1, "[[device]]", "is missing: a pool has a device at least");
+    return at(1, "[[device]]", "is missing: a pool has at least one device");
   }
   if (devices > sim::kScenarioDevices) {
     return at(

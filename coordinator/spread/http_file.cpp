@@ -11,9 +11,13 @@
 #include "coordinator/spread/http_reply.h"
 #include "engine/base/printable.h"
 #include "engine/base/thread_annotations.h"
+#include "protocol/peer_text.h"
 
 namespace potluck {
 namespace {
+
+// Of an address or of libcurl's words; both may quote the server.
+constexpr size_t kShownBytes = 512;
 
 constexpr long kMostRedirections = 8;
 constexpr long kConnectSeconds = 20;
@@ -38,7 +42,7 @@ Error cancelled_reading() {
 
 // For people, without what may be a secret.
 std::string shown_address(const std::string& address) {
-  return printable(address.substr(0, address.find_first_of("?#")));
+  return clean_text(address.substr(0, address.find_first_of("?#")), kShownBytes);
 }
 
 Status check_address(const std::string& address) {
@@ -254,14 +258,15 @@ void HttpFile::Transfer::judge(CURLcode code, uint64_t wanted, Attempt* attempt)
   } else if (code == CURLE_OK && reply_.status() != 206) {
     judge_status(attempt);
   } else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
-    attempt->failed = Error{
-        ErrorCode::kRefused,
-        fmt::format("its certificate is not trusted: {} (--ca-file)", printable(curl_error_))};
+    attempt->failed =
+        Error{ErrorCode::kRefused, fmt::format("its certificate is not trusted: {} (--ca-file)",
+                                               clean_text(curl_error_, kShownBytes))};
   } else if (code == CURLE_TOO_MANY_REDIRECTS || code == CURLE_UNSUPPORTED_PROTOCOL) {
-    attempt->failed = Error{ErrorCode::kRefused, printable(curl_error_)};
+    attempt->failed = Error{ErrorCode::kRefused, clean_text(curl_error_, kShownBytes)};
   } else {
     const char* text = curl_error_[0] != '\0' ? curl_error_ : curl_easy_strerror(code);
-    attempt->trouble = code == CURLE_OK ? "the transfer was cut off" : printable(text);
+    attempt->trouble =
+        code == CURLE_OK ? "the transfer was cut off" : clean_text(text, kShownBytes);
   }
 }
 
