@@ -18,6 +18,7 @@ constexpr size_t kMostLines = 20'000;
 constexpr Duration kTurn = std::chrono::milliseconds(50);
 constexpr Duration kNextTry = std::chrono::seconds(10);
 constexpr int64_t kInvitationSeconds = 3600;
+const char* const kSpreadFolder = "spread";
 const char* const kJoinEndpoint = "tcp://127.0.0.1:7001";
 const char* const kComputeEndpoint = "tcp://127.0.0.1:7002";
 const char* const kBulkEndpoint = "tcp://127.0.0.1:7003";
@@ -104,6 +105,8 @@ SimPool::SimPool(const PoolModel& model, const SimPoolOptions& options)
       last_resort_(model.cutter(), kMiB),
       compute_(model.kernels(), threads_),
       epoch_(kFirstEpoch),
+      spread_folder_(spread_disk_, kSpreadFolder),
+      source_(model),
       traffic_("the coordinator", kMostPerTurn) {
   network_.set_tampering([this](NetworkMessage& sent) { tamper(sent); });
   start_coordinator();
@@ -114,16 +117,36 @@ void SimPool::start_coordinator() {
   network_.attach(keys_.curve.public_key);
   network_.listen_at(keys_.curve.public_key, {kJoinEndpoint, moved(kComputeEndpoint, moves_),
                                               moved(kBulkEndpoint, moves_)});
+  CoordinatorCoreOptions options =
+      core_options(options_, model_.kernels(), epoch_++, moves_, &quarantine_, keys_, entropy_);
+  if (options_.spread_window > 0) begin_spreading(&options);
   core_ = std::make_unique<CoordinatorCore>(
-      core_options(options_, model_.kernels(), epoch_++, moves_, &quarantine_, keys_, entropy_),
-      signed_manifest_, model_.manifest(), model_.cutter(), allow_list_, invitations_, clock_);
+      options, spread_ ? spread_->spreader().manifest().signed_manifest : signed_manifest_,
+      spread_ ? spread_->spreader().manifest().manifest : model_.manifest(), model_.cutter(),
+      allow_list_, invitations_, clock_);
   CoordinatorLoopObserver observer;
   observer.notice = [this](const LogEvent& event) { note("pool: " + event.message); };
   observer.turned = [this] { after_turn(); };
   loop_ = std::make_unique<CoordinatorLoop>(*core_, static_cast<Transport&>(*this), clock_,
                                             std::move(observer));
+  GrainSource& last_resort = spread_ ? static_cast<GrainSource&>(spread_->window()) : last_resort_;
   executor_ =
-      std::make_unique<RemoteExecutor>(*loop_, model_.cutter(), last_resort_, compute_, clock_);
+      std::make_unique<RemoteExecutor>(*loop_, model_.cutter(), last_resort, compute_, clock_);
+}
+
+void SimPool::begin_spreading(CoordinatorCoreOptions* options) {
+  SpreadAbout about;
+  about.source = "the source";
+  about.parts = {"model.gguf"};
+  about.identities = {"the same"};
+  about.replicas = options_.replicas;
+  CHECK(spread_folder_.save_about(about));
+  spread_ = std::make_unique<SimSpread>(model_, spread_folder_, source_, keys_.signing,
+                                        options_.slices, options_.replicas, options_.spread_window);
+  CHECK(spread_->spreader().begin());
+  options->membership.outline = &spread_->outline();
+  options->grains = &spread_->window();
+  options->dispatch.last_resort = false;
 }
 
 void SimPool::stop_coordinator(bool quietly) {
@@ -132,6 +155,7 @@ void SimPool::stop_coordinator(bool quietly) {
   executor_.reset();
   loop_.reset();
   core_.reset();
+  spread_.reset();
   inbox_.clear();
 }
 
@@ -270,6 +294,7 @@ void SimPool::after_turn() {
   traffic_.end_turn();
   progress_.after_turn(moved, loop_->next_due());
   if (progress_.spins()) clock_.advance(kTurn);
+  if (spread_) spread_->turn(*core_, allow_list_.size(), clock_.now());
 }
 
 bool SimPool::run_until(const std::function<bool()>& condition, Duration limit) {

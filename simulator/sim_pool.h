@@ -16,9 +16,11 @@
 #include "simulator/sim_actor.h"
 #include "simulator/sim_model.h"
 #include "simulator/sim_network.h"
+#include "simulator/sim_spread.h"
 #include "simulator/sim_worker.h"
 
 #include "coordinator/dispatch/remote_executor.h"
+#include "engine/base/memory_storage.h"
 
 namespace potluck::sim {
 
@@ -67,6 +69,8 @@ struct SimPoolOptions {
   bool validate_workers = false;  // after every turn of theirs
   VerifyMode verify = VerifyMode::kSample;
   TurnObserver observer;  // of turns with one message
+  // The model is spread, so many bytes of experts at a time; 0: its file is with the coordinator.
+  uint64_t spread_window = 0;
 };
 
 // One device, where it differs from the others.
@@ -146,6 +150,10 @@ class SimPool final : private Transport {
   bool holds_everything() const;
   size_t running_workers() const;
 
+  // Where a model that is spread comes from; and how far it is: null while the coordinator is down.
+  SimSource& source() { return source_; }
+  SimSpread* spread() { return spread_.get(); }
+
   ThreadPool& threads() { return threads_; }
   // While the coordinator runs.
   RemoteExecutor& executor() { return *executor_; }
@@ -177,6 +185,7 @@ class SimPool final : private Transport {
   Status send(const PeerKey& peer, Channel channel, Frames frames) override;
   std::optional<Envelope> receive(Duration timeout) override;
   uint64_t compute_bytes() const override { return 0; }
+  void begin_spreading(CoordinatorCoreOptions* options);
   DeviceOptions next_device(bool serves) const;
   void add_device(PoolAddress address, const DeviceOptions& device, const PeerKey& key);
   SimActor* actor_of(const PeerKey& key) const;
@@ -215,6 +224,10 @@ class SimPool final : private Transport {
   ExpertCompute compute_;
   uint64_t epoch_;
   uint64_t moves_ = 0;
+  MemoryStorage spread_disk_;  // outlives the coordinator's process
+  SpreadFolder spread_folder_;
+  SimSource source_;
+  std::unique_ptr<SimSpread> spread_;
   std::unique_ptr<CoordinatorCore> core_;
   std::unique_ptr<CoordinatorLoop> loop_;
   std::unique_ptr<RemoteExecutor> executor_;
