@@ -12,7 +12,7 @@ using test::RangeServer;
 
 std::string file_content() {
   std::string content;
-  for (int i = 0; content.size() < 3'000'000; ++i) content += std::to_string(i * 7919) + ",";
+  for (uint64_t i = 0; content.size() < 3'000'000; ++i) content += std::to_string(i * 7919) + ",";
   return content;
 }
 
