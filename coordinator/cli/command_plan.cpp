@@ -13,6 +13,7 @@
 #include "coordinator/cli/nodes_file.h"
 #include "coordinator/cli/pool_forecast.h"
 #include "coordinator/cli/status_file.h"
+#include "coordinator/plan/observed_correction.h"
 #include "coordinator/plan/planner.h"
 #include "engine/base/format_bytes.h"
 #include "engine/base/limits.h"
@@ -48,6 +49,14 @@ void add_own_device(const nlohmann::json& own, DescribedPool* described) {
   facts.local = true;
   described->pool.devices.push_back(std::move(facts));
   described->names.push_back("the coordinator");
+  described->held.push_back(0);  // it is not observed
+}
+
+// Of units, their parts of all.
+void make_parts(std::vector<double>* units) {
+  double all = 0;
+  for (double count : *units) all += count;
+  for (double& count : *units) count /= std::max(1.0, all);
 }
 
 // The workers of this machine's coordinator, with the facts it knew last.
@@ -60,11 +69,12 @@ Result<DescribedPool> pool_of_status(const Environment& environment) {
     facts.ram_bytes = static_cast<uint64_t>(std::max<int64_t>(0, whole_field(worker, "ram_bytes")));
     facts.disk_bytes =
         static_cast<uint64_t>(std::max<int64_t>(0, whole_field(worker, "disk_bytes")));
-    // What was seen belongs to the shares that it had then.
-    facts.observed_rate = 0;
+    described.held.push_back(
+        static_cast<double>(std::max<int64_t>(0, whole_field(worker, "units_assigned"))));
     described.pool.devices.push_back(std::move(facts));
     described.names.push_back(text_field(worker, "name", "?"));
   }
+  make_parts(&described.held);
   add_own_device(object_field(*status, "own"), &described);
   described.slices = static_cast<uint32_t>(
       std::clamp<int64_t>(whole_field(*status, "slices"), 0, limits::kSlices));
@@ -167,6 +177,10 @@ Status plan(const PlanFlags& flags, const Environment& environment) {
   if (!described->has_coordinator) {
     described->pool.coordinator.products =
         measure_coordinator_products(*model, flags.threads, environment);
+  }
+  if (!described->held.empty()) {
+    described->pool = with_assumptions(described->pool);
+    correct_by_observation(*model, described->held, &described->pool);
   }
   PlannerOptions options;
   options.slices = flags.slices > 0 ? flags.slices : described->slices;

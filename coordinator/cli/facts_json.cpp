@@ -30,6 +30,7 @@ nlohmann::json describe_facts(const DeviceFacts& facts) {
   put(&document, "link_bytes_per_second", facts.link_rate);
   put(&document, "round_trip_us", facts.round_trip * 1e6);
   put(&document, "observed_bytes_per_second", facts.observed_rate);
+  put(&document, "observed_many_rows_bytes_per_second", facts.observed_many_rate);
   put(&document, "health_percent", facts.health * 100);
   nlohmann::json products = nlohmann::json::array();
   for (const ProductSpeed& speed : facts.products) {
@@ -50,7 +51,9 @@ DeviceFacts facts_of_json(const nlohmann::json& document) {
   facts.disk_rate = rate_field(document, "disk_bytes_per_second");
   facts.link_rate = rate_field(document, "link_bytes_per_second");
   facts.round_trip = rate_field(document, "round_trip_us") / 1e6;
+  facts.round_trip_seen = facts.round_trip > 0;  // a pool knows no other
   facts.observed_rate = rate_field(document, "observed_bytes_per_second");
+  facts.observed_many_rate = rate_field(document, "observed_many_rows_bytes_per_second");
   double health = rate_field(document, "health_percent") / 100;
   facts.health = health > 0 ? std::min(health, 1.0) : 1;
   for (const nlohmann::json& entry : list_field(document, "products")) {

@@ -28,6 +28,8 @@ struct DescribedPool {
   std::vector<std::string> names;  // of its devices, numbered where there are several of a kind
   bool has_coordinator = false;
   uint32_t slices = 0;  // that it runs with; 0: not known
+  // Of a pool that runs: the part of every layer that each device holds.
+  std::vector<double> held{};
 };
 
 // Errors name the file and the line.

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "coordinator/cli/engine_flags.h"
+#include "coordinator/plan/observed_correction.h"
 #include "engine/kernels/kernels.h"
 
 namespace potluck {
@@ -70,7 +71,9 @@ std::optional<PhaseTime> expected_token_time(const PlanModel& model, const PoolV
   }
   CostOptions options;
   options.slices = std::max<uint32_t>(1, view.slices);
-  return decode_time(model, with_assumptions(pool), shares, options);
+  pool = with_assumptions(pool);
+  correct_by_observation(model, shares, &pool);
+  return decode_time(model, pool, shares, options);
 }
 
 PoolForecast::PoolForecast(const Runtime& runtime, const Environment& environment)

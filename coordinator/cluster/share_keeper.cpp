@@ -6,6 +6,7 @@
 
 #include "coordinator/cluster/placement.h"
 #include "coordinator/plan/median.h"
+#include "coordinator/plan/observed_correction.h"
 #include "coordinator/plan/planner.h"
 
 namespace potluck {
@@ -15,41 +16,8 @@ namespace {
 constexpr double kDiskUsed = 0.93;
 
 constexpr double kFirstOwnShare = 0.25;
-// Corrections beyond these say that something else went wrong.
-constexpr double kLeastCorrection = 1e-6;
-constexpr double kMostCorrection = 10;
-constexpr size_t kEnoughSeen = 3;
-// What is seen varies with all that a device does besides: only what differs by more counts.
-constexpr double kNoise = 2;
-
 bool within(double a, double b, double factor) {
   return a <= b * factor && b <= a * factor;
-}
-
-// Measurements are of products and reads alone, and what is seen of a worker has everything in it:
-// each is compared with what the model expects of it where it stands. A worker of which nothing was
-// seen is expected to come out like the others, once there are enough of those: one that boasts
-// must not make the others look slow, and one that is believed too much soon shows what it does.
-void correct(const PlanModel& model, const std::vector<double>& held, PlanPool* pool) {
-  const PlanLayer* layer = main_layer(model);
-  if (layer == nullptr) return;
-  std::vector<double> known;
-  for (size_t i = 0; i < pool->devices.size(); ++i) {
-    DeviceFacts& device = pool->devices[i];
-    if (device.observed_rate <= 0) continue;
-    double bytes = layer->top_k * layer->expert_bytes();
-    double expected = bytes / device_load(model, *layer, device, held[i]).whole;
-    device.correction =
-        std::clamp(device.observed_rate / expected, kLeastCorrection, kMostCorrection);
-    known.push_back(device.correction);
-  }
-  if (known.empty()) return;
-  const double usually = median(known);
-  for (DeviceFacts& device : pool->devices) {
-    bool seen = device.observed_rate > 0;
-    bool usual = seen ? within(device.correction, usually, kNoise) : known.size() >= kEnoughSeen;
-    if (usual) device.correction = usually;
-  }
 }
 
 }  // namespace
@@ -62,8 +30,10 @@ DeviceFacts facts_of(const PeerKey& key, const WorkerRecord& worker, const PoolL
   if (learned == nullptr) return facts;
   ObservedSpeeds::Seen seen = learned->speeds.of(key);
   facts.round_trip = seen.round_trip;
+  facts.round_trip_seen = seen.round_trip > 0;
   facts.link_rate = seen.link_rate;
   facts.observed_rate = seen.rate;
+  facts.observed_many_rate = seen.many_rate;
   return facts;
 }
 
@@ -132,7 +102,7 @@ ShareKeeper::Shares ShareKeeper::planned(const ClusterState& state, double* own_
   CostOptions options;
   options.slices = slices_;
   pool = with_assumptions(pool);
-  correct(model_, held, &pool);
+  correct_by_observation(model_, held, &pool);
   SharePlan plan = plan_shares(model_, pool, options);
   if (own_) {
     *own_share = plan.shares.back();

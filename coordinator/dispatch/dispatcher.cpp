@@ -298,8 +298,9 @@ void Dispatcher::learn(const Debt& debt, const Partial& partial, uint64_t tensor
       debt.calls.size() * (expert_bytes(layer.shape, layer.plan) / terms_.slices) / debt.rows;
   answer.wire_bytes = debt.asked.bytes + tensor_bytes;
   answer.took = now - debt.asked.sent_at;
-  answer.busy = Duration(
+  answer.computed = Duration(
       static_cast<Duration::rep>(std::min<uint64_t>(partial.timings.compute, uint64_t{1} << 62)));
+  answer.busy = answer.computed;
   answer.busy += Duration(
       static_cast<Duration::rep>(std::min<uint64_t>(partial.timings.disk, uint64_t{1} << 61)));
   learned_->speeds.record(debt.worker, answer);

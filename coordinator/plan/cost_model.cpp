@@ -59,11 +59,13 @@ double format_rate(const DeviceFacts& device, TensorType format, bool many_rows)
 }
 
 double message_time(const DeviceFacts& device) {
+  if (device.round_trip_seen) return kLeastMessage;
   return std::max(kLeastMessage, device.round_trip * kMessageShare);
 }
 
 double fixed_time(const DeviceFacts& device) {
-  return device.local ? 0 : device.round_trip + kWake;
+  if (device.local) return 0;
+  return device.round_trip + (device.round_trip_seen ? 0 : kWake);
 }
 
 // Reading and products side by side: the first unit is read before anything is computed.
@@ -143,17 +145,19 @@ double wire_time(const PlanPool& pool, const PlanLayer& layer, const std::vector
   double bytes = 0;
   double messages = 0;
   double fastest = 0;
+  double wake = 0;
   for (size_t i = 0; i < pool.devices.size(); ++i) {
     const DeviceFacts& device = pool.devices[i];
     if (device.local || touched[i] <= 0) continue;
     double one = rows * (layer.sent_row_bytes + layer.returned_row_bytes) + 2 * kHeaderBytes;
     bytes += touched[i] * one;
     messages += touched[i] * 2 * message_time(device);
+    if (!device.round_trip_seen) wake = kWake;
     fastest = std::max(fastest, device.link_rate);
   }
   if (fastest <= 0) return 0;
   double own = pool.coordinator.link_rate > 0 ? pool.coordinator.link_rate : fastest;
-  return bytes / own + messages + kWake;
+  return bytes / own + messages + wake;
 }
 
 struct Round {
@@ -291,6 +295,7 @@ PlanPool with_assumptions(const PlanPool& pool) {
       pool, [](const DeviceFacts& device) { return device.link_rate; }, kUsualLink);
   double trip = median_of(
       pool, [](const DeviceFacts& device) { return device.round_trip; }, kUsualRoundTrip);
+  bool seen = std::ranges::any_of(pool.devices, &DeviceFacts::round_trip_seen);
   auto fill = [&](DeviceFacts& device) {
     ProductSpeed usual{TensorType::kF32, static_cast<uint64_t>(one_row),
                        static_cast<uint64_t>(many_rows)};
@@ -306,7 +311,10 @@ PlanPool with_assumptions(const PlanPool& pool) {
   for (DeviceFacts& device : complete.devices) {
     fill(device);
     if (device.link_rate <= 0) device.link_rate = link;
-    if (device.round_trip <= 0 && !device.local) device.round_trip = trip;
+    if (device.round_trip <= 0 && !device.local) {
+      device.round_trip = trip;
+      device.round_trip_seen = seen;
+    }
   }
   return complete;
 }
@@ -358,11 +366,12 @@ PhaseTime prefill_time(const PlanModel& model, const PlanPool& pool,
       touched.push_back(part.touched());
       if (shares[i] <= 0) continue;
       double bytes = shares[i] * layer.expert_bytes();
-      double compute = rows * layer.top_k * bytes / product_rate(device, layer.expert, true);
+      double rate = product_rate(device, layer.expert, true) * device.correction_many;
+      double compute = rows * layer.top_k * bytes / rate;
       // All of a layer goes through the cache before any of it comes again.
       double held = static_cast<double>(device.ram_bytes) / (shares[i] * model.bank_bytes());
       double disk = used * bytes * std::max(0.0, 1 - held) / device.disk_rate;
-      double both = part.fixed + overlapped(disk, compute, used * shares[i]) / part.correction;
+      double both = part.fixed + overlapped(disk, compute, used * shares[i]);
       if (both <= slowest) continue;
       slowest = both;
       compute = std::min(compute, both - part.fixed);

@@ -25,6 +25,12 @@ void ObservedSpeeds::record(const PeerKey& worker, const Answer& answer) {
     double carrying = std::max(beyond - trip, 1e-6);
     seen.link_rates.add(static_cast<double>(answer.wire_bytes) / carrying);
   }
+  if (answer.rows >= kManyRows && answer.computed > Duration::zero()) {
+    // What a worker says that it computed less than this is a boast.
+    double computed = std::max(in_seconds(answer.computed), took / 100);
+    double bytes = static_cast<double>(answer.weight_bytes) * answer.rows;
+    seen.many_rates.add(bytes / computed);
+  }
   if (answer.rows != 1 || answer.weight_bytes == 0) return;
   seen.answers += 1;
   seen.seconds += took;
@@ -43,6 +49,7 @@ ObservedSpeeds::Seen ObservedSpeeds::of(const PeerKey& worker) const {
   bool enough = seen.round_trips.count() >= RecentMedian::kKept / 2;
   if (enough) result.round_trip = *seen.round_trips.value();
   result.link_rate = seen.link_rates.value().value_or(0);
+  result.many_rate = seen.many_rates.value().value_or(0);
   if (seen.answers < kLeastAnswers) return result;
   double working = seen.seconds - seen.answers * result.round_trip;
   // Less than a tenth of it is within what a round trip varies by: it says nothing but "fast".

@@ -38,13 +38,15 @@ class ObservedSpeeds {
     uint64_t weight_bytes = 0;  // that were applied to each row
     uint64_t wire_bytes = 0;    // both ways
     Duration took{0};
-    Duration busy{0};  // as the worker reports it
+    Duration busy{0};      // as the worker reports it
+    Duration computed{0};  // of that
   };
   // 0: not known yet. Seconds, and bytes per second.
   struct Seen {
     double round_trip = 0;
     double link_rate = 0;
     double rate = 0;
+    double many_rate = 0;  // of answers to many rows
   };
   static constexpr size_t kWorkersKept = 4 * size_t{limits::kWorkers};
 
@@ -55,6 +57,7 @@ class ObservedSpeeds {
   // Small messages tell the round trip, large ones the link.
   static constexpr uint64_t kSmallBytes = 32 * kKiB;
   static constexpr uint64_t kLargeBytes = 256 * kKiB;
+  static constexpr uint32_t kManyRows = 32;
   // Answers before anything is concluded, and after how many the older ones count half.
   static constexpr uint32_t kLeastAnswers = 32;
   static constexpr uint32_t kHalvedAfter = 1024;
@@ -62,6 +65,7 @@ class ObservedSpeeds {
   struct Worker {
     RecentMedian round_trips;
     RecentMedian link_rates;
+    RecentMedian many_rates;
     // Of answers to one row.
     double answers = 0;
     double seconds = 0;

@@ -18,6 +18,9 @@ constexpr Duration kTime = std::chrono::milliseconds(4);
 constexpr Duration kLongestTime = std::chrono::milliseconds(60);
 constexpr uint32_t kLeastRounds = 5;
 constexpr uint32_t kMostRounds = 64;
+// Of the memory, for many rows: they compute for so long with each weight that it does not matter
+// where it comes from.
+constexpr uint64_t kManyRowsBytes = 8 * kMiB;
 // A number of a usual size in all formats, read as float16, float32 or a shared exponent.
 constexpr int kFill = 0x3c;
 
@@ -30,7 +33,7 @@ class FilledGrains final : public ImmediateSource {
         memory_(count_ * grain_bytes) {
     std::memset(memory_.data(), kFill, memory_.size());
   }
-  uint64_t count() const { return count_; }
+  uint64_t count(uint64_t bytes) const { return std::min(count_, bytes / grain_bytes_); }
 
  private:
   Result<GrainView> fetch(GrainId id) override {
@@ -73,7 +76,8 @@ class Trial {
 };
 
 std::vector<ExpertCall> Trial::calls(uint32_t rows) const {
-  auto experts = static_cast<uint32_t>(std::max<uint64_t>(1, grains_.count() / plan_.grains));
+  uint64_t grains = grains_.count(rows == 1 ? kProductSpeedBytes : kManyRowsBytes);
+  auto experts = static_cast<uint32_t>(std::max<uint64_t>(1, grains / plan_.grains));
   std::vector<ExpertCall> calls;
   for (uint32_t expert = 0; expert < experts; ++expert) {
     for (uint32_t row = 0; row < rows; ++row) {

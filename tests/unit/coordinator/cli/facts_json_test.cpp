@@ -13,7 +13,9 @@ TEST(FactsJson, ComesBackAsItWas) {
   facts.products = {{TensorType::kQ4_0, 10, 40}, {TensorType::kQ4_K, 20, 0}};
   facts.link_rate = 1e8;
   facts.round_trip = 0.0003;
+  facts.round_trip_seen = true;
   facts.observed_rate = 5e9;
+  facts.observed_many_rate = 2e10;
   facts.health = 0.75;
   facts.threads = 4;
   DeviceFacts back = facts_of_json(describe_facts(facts));

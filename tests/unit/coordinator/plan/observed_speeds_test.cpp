@@ -14,7 +14,7 @@ PeerKey key(uint8_t number) {
 }
 
 ObservedSpeeds::Answer answer(Duration took, Duration busy, uint64_t wire = 4096) {
-  return {1, 1'000'000, wire, took, busy};
+  return {1, 1'000'000, wire, took, busy, busy};
 }
 
 TEST(ObservedSpeeds, NothingIsKnownAtFirst) {
@@ -52,6 +52,18 @@ TEST(ObservedSpeeds, ALieAboutTheWorkDoesNotMakeAWorkerFaster) {
   EXPECT_EQ(speeds.of(key(1)).round_trip, 0);
   EXPECT_NEAR(speeds.of(key(1)).rate, 2e8, 1e6);
   EXPECT_LE(speeds.of(key(2)).rate, 2e9) << "all is the way: fast, but not beyond all measure";
+}
+
+TEST(ObservedSpeeds, PromptsTellTheRateWithManyRows) {
+  ObservedSpeeds speeds;
+  ObservedSpeeds::Answer prompt = answer(microseconds(9000), microseconds(8000), 500'000);
+  prompt.rows = 64;
+  prompt.computed = microseconds(6400);  // the rest of its work was reading
+  speeds.record(key(1), prompt);
+  EXPECT_NEAR(speeds.of(key(1)).many_rate, 1e10, 1e6);
+  prompt.computed = microseconds(1);  // a boast
+  speeds.record(key(2), prompt);
+  EXPECT_LE(speeds.of(key(2)).many_rate, 64e6 / 90e-6 * 1.001);
 }
 
 TEST(ObservedSpeeds, FollowsChanges) {
