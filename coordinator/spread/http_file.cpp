@@ -11,59 +11,15 @@
 #include "coordinator/spread/http_reply.h"
 #include "engine/base/printable.h"
 #include "engine/base/thread_annotations.h"
-#include "protocol/peer_text.h"
 
 namespace potluck {
 namespace {
 
-// Of an address or of libcurl's words; both may quote the server.
-constexpr size_t kShownBytes = 512;
-
-constexpr long kMostRedirections = 8;
-constexpr long kConnectSeconds = 20;
-// A server that says "in an hour" is asked again before that: it may not mean us.
-constexpr uint64_t kLongestRetryAfter = 120;
-constexpr Duration kLongestPause = std::chrono::seconds(30);
-// How often a pause looks whether the process is about to end.
-constexpr Duration kPauseStep = std::chrono::milliseconds(50);
 // Small reads one after the other (of a header) take so much at once; others take what they ask
 // for.
 constexpr uint64_t kReadAhead = kMiB;
 // Larger than any disk there is; sizes are added up in 64 bits.
 constexpr uint64_t kLargestFile = uint64_t{1} << 50;
-
-bool is_stopped(const HttpOptions& options) {
-  return options.stop != nullptr && options.stop->load(std::memory_order_relaxed);
-}
-
-Error cancelled_reading() {
-  return {ErrorCode::kCancelled, "stopped while reading from a server"};
-}
-
-// For people, without what may be a secret.
-std::string shown_address(const std::string& address) {
-  return clean_text(address.substr(0, address.find_first_of("?#")), kShownBytes);
-}
-
-Status check_address(const std::string& address) {
-  auto wrong = [&](const std::string& what) {
-    return Error{ErrorCode::kInvalidArgument, fmt::format("{}: {}", shown_address(address), what)};
-  };
-  const bool secure = address.starts_with("https://");
-  if (!secure && !address.starts_with("http://")) return wrong("expected an http or https address");
-  const std::string_view rest = std::string_view(address).substr(secure ? 8 : 7);
-  const std::string_view host = rest.substr(0, rest.find_first_of("/?#"));
-  if (host.empty()) return wrong("expected a host");
-  if (host.find('@') != std::string_view::npos) {
-    return Error{ErrorCode::kInvalidArgument,
-                 "an address with a password in it would be written down in several places; put a "
-                 "token into the environment variable POTLUCK_SOURCE_TOKEN instead"};
-  }
-  if (std::ranges::any_of(address, [](char c) { return static_cast<unsigned char>(c) <= ' '; })) {
-    return wrong("it has spaces or control characters in it");
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -84,6 +40,7 @@ class HttpFile::Transfer {
   Status read(uint64_t offset, MutableByteSpan out);
   uint64_t size() const { return size_; }
   const std::string& tag() const { return tag_; }
+  const std::string& linked_tag() const { return linked_tag_; }
 
  private:
   // What one attempt came to.
@@ -100,7 +57,6 @@ class HttpFile::Transfer {
   void judge(CURLcode code, uint64_t wanted, Attempt* attempt) const;
   void judge_status(Attempt* attempt) const;
   Status check_reply();
-  Status pause(const Attempt& attempt, uint32_t failures) const;
 
   static size_t on_header(char* data, size_t size, size_t count, void* self);
   static size_t on_body(char* data, size_t size, size_t count, void* self);
@@ -116,6 +72,7 @@ class HttpFile::Transfer {
   bool opened_ = false;
   uint64_t size_ = 0;
   std::string tag_;
+  std::string linked_tag_;
   // Of the attempt under way.
   HttpReply reply_;
   std::optional<Error> wrong_;
@@ -133,32 +90,16 @@ class HttpFile::Transfer {
 };
 
 Status HttpFile::Transfer::configure() {
-  if (handle_ == nullptr) return Error{ErrorCode::kIo, "libcurl cannot be used"};
-  const bool secure = address_.starts_with("https://");
+  Status common = set_up_http(handle_, address_, options_, curl_error_);
+  if (!common) return common;
   auto set = [this](CURLoption option, auto value) {
     return curl_easy_setopt(handle_, option, value) == CURLE_OK;
   };
-  bool good = set(CURLOPT_URL, address_.c_str()) && set(CURLOPT_NOSIGNAL, 1L) &&
-              set(CURLOPT_FOLLOWLOCATION, 1L) && set(CURLOPT_MAXREDIRS, kMostRedirections) &&
-              set(CURLOPT_PROTOCOLS_STR, secure ? "https" : "http,https") &&
-              set(CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https") &&
-              set(CURLOPT_SSL_VERIFYPEER, 1L) && set(CURLOPT_SSL_VERIFYHOST, 2L) &&
-              set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds) && set(CURLOPT_LOW_SPEED_LIMIT, 1L) &&
-              set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options_.stall_seconds)) &&
-              set(CURLOPT_USERAGENT, "potluck") && set(CURLOPT_ERRORBUFFER, curl_error_) &&
-              set(CURLOPT_HEADERFUNCTION, &Transfer::on_header) && set(CURLOPT_HEADERDATA, this) &&
-              set(CURLOPT_WRITEFUNCTION, &Transfer::on_body) && set(CURLOPT_WRITEDATA, this) &&
-              set(CURLOPT_XFERINFOFUNCTION, &Transfer::on_progress) &&
-              set(CURLOPT_XFERINFODATA, this) && set(CURLOPT_NOPROGRESS, 0L);
-  // Bytes as they are: a server may not compress them.
-  good = good && set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
-  if (!options_.ca_file.empty()) good = good && set(CURLOPT_CAINFO, options_.ca_file.c_str());
-  // libcurl sends it to the host of the address alone, whatever that host redirects to.
-  if (!options_.token.empty()) {
-    good = good && set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BEARER)) &&
-           set(CURLOPT_XOAUTH2_BEARER, options_.token.c_str()) &&
-           set(CURLOPT_UNRESTRICTED_AUTH, 0L);
-  }
+  const bool good =
+      set(CURLOPT_HEADERFUNCTION, &Transfer::on_header) && set(CURLOPT_HEADERDATA, this) &&
+      set(CURLOPT_WRITEFUNCTION, &Transfer::on_body) && set(CURLOPT_WRITEDATA, this) &&
+      set(CURLOPT_XFERINFOFUNCTION, &Transfer::on_progress) && set(CURLOPT_XFERINFODATA, this) &&
+      set(CURLOPT_NOPROGRESS, 0L);
   return good ? Status() : Error{ErrorCode::kIo, "libcurl refuses the options that are needed"};
 }
 
@@ -207,25 +148,8 @@ Status HttpFile::Transfer::fetch(uint64_t offset, MutableByteSpan out) {
       return Error{ErrorCode::kIo, fmt::format("{}: {} (the last of {} attempts in a row)", shown_,
                                                done.trouble, failures)};
     }
-    if (Status waited = pause(done, failures); !waited) return waited;
-  }
-  return {};
-}
-
-Status HttpFile::Transfer::pause(const Attempt& attempt, uint32_t failures) const {
-  Duration pause =
-      std::min(options_.first_pause * (int64_t{1} << std::min(failures - 1, 10u)), kLongestPause);
-  if (attempt.wait_seconds) {
-    pause = std::max<Duration>(
-        pause, std::chrono::seconds(std::min(*attempt.wait_seconds, kLongestRetryAfter)));
-  }
-  // Never notified: it waits in steps, so that an end is noticed.
-  Mutex mutex;
-  Condition passing;
-  MutexLock lock(mutex);
-  for (Duration slept{0}; slept < pause; slept += kPauseStep) {
-    if (is_stopped(options_)) return cancelled_reading();
-    passing.wait_for(lock, std::min(kPauseStep, pause - slept));
+    Status waited = pause_http(options_, done.wait_seconds, failures);
+    if (!waited) return waited;
   }
   return {};
 }
@@ -257,23 +181,17 @@ void HttpFile::Transfer::judge(CURLcode code, uint64_t wanted, Attempt* attempt)
     return;
   } else if (code == CURLE_OK && reply_.status() != 206) {
     judge_status(attempt);
-  } else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
-    attempt->failed =
-        Error{ErrorCode::kRefused, fmt::format("its certificate is not trusted: {} (--ca-file)",
-                                               clean_text(curl_error_, kShownBytes))};
-  } else if (code == CURLE_TOO_MANY_REDIRECTS || code == CURLE_UNSUPPORTED_PROTOCOL) {
-    attempt->failed = Error{ErrorCode::kRefused, clean_text(curl_error_, kShownBytes)};
   } else {
-    const char* text = curl_error_[0] != '\0' ? curl_error_ : curl_easy_strerror(code);
-    attempt->trouble =
-        code == CURLE_OK ? "the transfer was cut off" : clean_text(text, kShownBytes);
+    HttpTrouble judged = judge_http_code(code, curl_error_);
+    attempt->failed = std::move(judged.failed);
+    attempt->trouble = std::move(judged.trouble);
   }
 }
 
 // An answer that is not a part of the file.
 void HttpFile::Transfer::judge_status(Attempt* attempt) const {
   const int status = reply_.status();
-  if (status == 429 || status == 408 || status >= 500) {
+  if (is_passing_status(status)) {
     attempt->trouble = fmt::format("the server says {}", status);
     attempt->wait_seconds =
         reply_.retry_after(options_.unix_seconds ? options_.unix_seconds() : -1);
@@ -302,6 +220,7 @@ Status HttpFile::Transfer::check_reply() {
     }
     size_ = range->total;
     tag_ = reply_.tag();
+    linked_tag_ = reply_.linked_tag();
   }
   if (range->total != size_ || reply_.tag() != tag_) {
     return Error{ErrorCode::kCorrupt,
@@ -367,6 +286,10 @@ uint64_t HttpFile::size() const {
 
 const std::string& HttpFile::tag() const {
   return transfer_->tag();
+}
+
+const std::string& HttpFile::linked_tag() const {
+  return transfer_->linked_tag();
 }
 
 Status HttpFile::read_at(uint64_t offset, MutableByteSpan out) const {

@@ -6,31 +6,13 @@
 // the host of the address alone. Reads block; any thread, one at a time.
 #pragma once
 
-#include <atomic>
-#include <functional>
 #include <memory>
 #include <string>
 
-#include "engine/base/clock.h"
+#include "coordinator/spread/http_handle.h"
 #include "engine/base/storage.h"
 
 namespace potluck {
-
-struct HttpOptions {
-  std::string ca_file;  // certificates to trust; empty: the system's
-  std::string token;    // sent as "Authorization: Bearer" to the host of the address; may be empty
-  // Reads end soon after this becomes true. Must outlive the files; null: they do not.
-  const std::atomic<bool>* stop = nullptr;
-  // Unix time, for a server that names the moment at which it wants to be asked again; null: such a
-  // server is asked after the usual pause.
-  std::function<int64_t()> unix_seconds{};
-  // Attempts in a row without a new byte, after which a read fails; and the pause after the first,
-  // twice as long each time.
-  uint32_t attempts = 8;
-  Duration first_pause = std::chrono::milliseconds(500);
-  // A transfer slower than a byte in so long counts as cut off.
-  uint32_t stall_seconds = 30;
-};
 
 class HttpFile final : public ReadableFile {
  public:
@@ -42,6 +24,8 @@ class HttpFile final : public ReadableFile {
   uint64_t size() const override;
   // What the server tells this content by: its strong ETag, else its date, else nothing.
   const std::string& tag() const;
+  // What a hub says beside its redirection that the content is called (HttpReply::linked_tag()).
+  const std::string& linked_tag() const;
   uint64_t direct_alignment() const override { return 1; }
   // kCorrupt: the file is not the one that was opened any more. kIo: it cannot be had now.
   Status read_at(uint64_t offset, MutableByteSpan out) const override;

@@ -56,6 +56,21 @@ void HttpReply::clear() {
   retry_after_.clear();
   etag_.clear();
   modified_.clear();
+  error_code_.clear();
+  error_text_.clear();
+}
+
+void HttpReply::take_hub_field(std::string_view name, std::string_view value) {
+  if (same_name(name, "x-linked-etag") && answers_ == 1) {
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
+      value = value.substr(1, value.size() - 2);
+    }
+    linked_tag_ = value;
+  } else if (same_name(name, "x-error-code")) {
+    error_code_ = value;
+  } else if (same_name(name, "x-error-message")) {
+    error_text_ = value;
+  }
 }
 
 bool HttpReply::add_line(std::string_view line) {
@@ -64,6 +79,7 @@ bool HttpReply::add_line(std::string_view line) {
   line = trimmed(line);
   if (line.starts_with("HTTP/")) {
     clear();
+    ++answers_;
     const size_t space = line.find(' ');
     const auto status = whole_number(space == std::string_view::npos ? std::string_view()
                                                                      : line.substr(space + 1, 3));
@@ -85,6 +101,8 @@ bool HttpReply::add_line(std::string_view line) {
     etag_ = value.starts_with("W/") ? std::string_view() : value;
   } else if (same_name(name, "last-modified")) {
     modified_ = value;
+  } else {
+    take_hub_field(name, value);
   }
   return true;
 }

@@ -35,9 +35,16 @@ class HttpReply {
   std::optional<uint64_t> retry_after(int64_t now) const;
   // A strong ETag, else the date of the last change, else empty.
   std::string tag() const;
+  // X-Linked-ETag, which model hubs send with their redirection: the SHA-256 of a large file. Only
+  // the first answer counts, that of the host which was asked; without quotes, may be empty.
+  const std::string& linked_tag() const { return linked_tag_; }
+  // What hubs say of an error: "GatedRepo", and a sentence. Of the last answer; may be empty.
+  const std::string& error_code() const { return error_code_; }
+  const std::string& error_text() const { return error_text_; }
 
  private:
   void clear();
+  void take_hub_field(std::string_view name, std::string_view value);
 
   size_t bytes_ = 0;
   int status_ = 0;
@@ -45,6 +52,10 @@ class HttpReply {
   std::string retry_after_;
   std::string etag_;
   std::string modified_;
+  uint32_t answers_ = 0;
+  std::string linked_tag_;
+  std::string error_code_;
+  std::string error_text_;
 };
 
 // "bytes 0-99/1000"; nothing for any other form, an unknown total or numbers that contradict

@@ -56,6 +56,22 @@ TEST(HttpReplyTest, RetryAfterIsSecondsOrADate) {
   EXPECT_FALSE(reply.retry_after(0));
 }
 
+TEST(HttpReplyTest, OnlyTheHostThatWasAskedSaysWhatTheContentIsCalled) {
+  HttpReply reply;
+  reply.add_line("HTTP/1.1 302 Found");
+  reply.add_line("X-Linked-ETag: \"abc\"");
+  reply.add_line("X-Error-Code: Nonsense");
+  reply.add_line("HTTP/1.1 206 OK");
+  reply.add_line("X-Linked-ETag: \"evil\"");
+  EXPECT_EQ(reply.linked_tag(), "abc");
+  EXPECT_EQ(reply.error_code(), "");
+  HttpReply other;
+  other.add_line("HTTP/1.1 302 Found");
+  other.add_line("HTTP/1.1 206 OK");
+  other.add_line("x-linked-etag: evil");
+  EXPECT_EQ(other.linked_tag(), "");
+}
+
 TEST(HttpReplyTest, HeadersAreBounded) {
   HttpReply reply;
   const std::string line(1024, 'x');
