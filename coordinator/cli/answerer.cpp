@@ -16,7 +16,7 @@ constexpr size_t kMostTurns = 16;
 
 Result<std::unique_ptr<Answerer>> Answerer::open(Runtime& runtime, const ChatFlags& flags,
                                                  const Environment& environment, Terminal& terminal,
-                                                 PrefixStore* store) {
+                                                 PrefixStore* store, std::string model_id) {
   const Model& model = runtime.model();
   if (model.tokenizer() == nullptr) {
     return Error{
@@ -25,6 +25,7 @@ Result<std::unique_ptr<Answerer>> Answerer::open(Runtime& runtime, const ChatFla
   }
   std::unique_ptr<Answerer> made(new Answerer(runtime, flags, environment));
   made->store_ = store;
+  made->model_id_ = std::move(model_id);
   if (Status started = made->start_chat(terminal); !started) return started.error();
   return made;
 }
@@ -32,6 +33,7 @@ Result<std::unique_ptr<Answerer>> Answerer::open(Runtime& runtime, const ChatFla
 void Answerer::start_engine() {
   EngineOptions options;
   options.store = store_;
+  options.served.id = model_id_;
   options.local_seconds = [this] { return local_seconds(environment_.clock); };
   engine_ = make_engine(runtime_, template_ ? &*template_ : nullptr, std::move(options));
 }

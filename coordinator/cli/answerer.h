@@ -46,7 +46,8 @@ class Answerer {
   // be used.
   static Result<std::unique_ptr<Answerer>> open(Runtime& runtime, const ChatFlags& flags,
                                                 const Environment& environment, Terminal& terminal,
-                                                PrefixStore* store = nullptr);
+                                                PrefixStore* store = nullptr,
+                                                std::string model_id = {});
 
   bool chats() const { return session_.has_value(); }
   CompletionEngine& engine() { return *engine_; }
@@ -78,6 +79,7 @@ class Answerer {
   ChatFlags flags_;
   const Environment& environment_;
   PrefixStore* store_ = nullptr;
+  std::string model_id_;  // what the API calls the model; empty: as its file
   std::optional<ChatTemplate> template_;
   std::unique_ptr<CompletionEngine> engine_;
   std::vector<JsonValue> tools_;

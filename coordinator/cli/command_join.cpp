@@ -8,6 +8,7 @@
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/health_flags.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/pool_search.h"
 #include "engine/base/limits.h"
 #include "protocol/control_socket.h"
@@ -100,7 +101,11 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environ
   if (!health) return health.error();
   options.health = *health;
   options.listen = flags.listen;
-  options.model_path = flags.model;
+  if (!flags.model.empty()) {
+    Result<std::string> path = path_of_model(flags.model, environment);
+    if (!path) return path.error().in("--model");
+    options.model_path = std::move(*path);
+  }
   if (!flags.serve_rate.empty()) {
     Result<uint64_t> rate = parse_rate("--serve-rate", flags.serve_rate);
     if (!rate) return rate.error();

@@ -16,9 +16,10 @@ namespace potluck {
 namespace {
 
 constexpr std::string_view kPrefix = "POTLUCK_";
-// Variables that set no flag: the home directory, and those of the project's scripts and tests.
-constexpr const char* kOtherVariables[] = {"POTLUCK_HOME", "POTLUCK_BINARY", "POTLUCK_PRESET",
-                                           "POTLUCK_BENCH_MODEL", "POTLUCK_BENCH_TEXT"};
+// Variables that set no flag: directories, a token, and those of the project's scripts and tests.
+constexpr const char* kOtherVariables[] = {
+    "POTLUCK_HOME",   "POTLUCK_MODELS",      "POTLUCK_SOURCE_TOKEN", "POTLUCK_BINARY",
+    "POTLUCK_PRESET", "POTLUCK_BENCH_MODEL", "POTLUCK_BENCH_TEXT"};
 
 Error wrong_use(const std::string& message) {
   return {ErrorCode::kInvalidArgument, message};
@@ -253,9 +254,9 @@ CommandLineParser::CommandLineParser(Environment& environment)
   add_text(app_.get(), "--config", &config_,
            "a file with defaults of flags (default: ~/.potluck/potluck.toml)");
   add_switch(app_.get(), "--no-config", &no_config_, "read no such file");
-  for (auto* add :
-       {add_run, add_serve, add_join, add_admit, add_leave, add_eval, add_bench, add_tokenize,
-        add_show, add_plan, add_simulate, add_keys, add_list, add_status, add_version}) {
+  for (auto* add : {add_run, add_serve, add_join, add_admit, add_leave, add_eval, add_bench,
+                    add_tokenize, add_show, add_plan, add_simulate, add_keys, add_list, add_pull,
+                    add_rm, add_status, add_version}) {
     commands_.push_back(add(*app_, environment));
   }
 }

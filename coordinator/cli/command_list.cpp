@@ -1,90 +1,127 @@
-// `potluck list`: the models of which this coordinator keeps the resident part, their experts being
-// with the workers.
+// `potluck list`: the models on this machine, whoever fetched them, whether Potluck can run each,
+// and how fast the pool would, by the same plan as `potluck plan`.
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/flags.h"
-#include "coordinator/cli/spread_flags.h"
+#include "coordinator/cli/model_argument.h"
+#include "coordinator/cli/pool_forecast.h"
+#include "coordinator/cli/spread_list.h"
+#include "coordinator/cli/status_pool.h"
+#include "coordinator/plan/planner.h"
 #include "engine/base/format_bytes.h"
+#include "engine/base/limits.h"
 #include "protocol/peer_text.h"
 
 namespace potluck {
 namespace {
 
-constexpr size_t kShownSource = 4096;  // the longest path
-
-// Folders that are looked at: what lies there is the user's own, but need not be ours.
-constexpr size_t kMostModels = 1000;
+constexpr size_t kShownProblem = 300;
 
 struct ListFlags {
+  std::string nodes;
+  int threads = 0;
   bool json = false;
 };
 
-struct KeptModel {
-  std::string name;
-  SpreadAbout about;
-  bool complete = false;
-  double known = 0;  // part of its experts that was read and recorded
+struct ListedModel {
+  FoundModel found;
+  std::string problem;     // why it cannot be run; empty: it can
+  double decode_rate = 0;  // tokens a second; 0: no pool is known
+  double prefill_rate = 0;
 };
 
-std::vector<KeptModel> kept_models(const Environment& environment) {
-  std::vector<KeptModel> models;
-  const std::string directory = spread_models_directory();
-  auto names = environment.storage.list(directory);
-  if (!names) return models;
-  for (const std::string& name : *names) {
-    if (models.size() == kMostModels) break;
-    SpreadFolder folder(environment.storage, fmt::format("{}/{}", directory, name));
-    auto about = folder.about();
-    if (!about) {
-      if (about.error().code != ErrorCode::kNotFound) {
-        environment.terminal.notice(about.error().message);
-      }
-      continue;
-    }
-    const bool complete = folder.complete();
-    double known = complete ? 1 : 0;
-    if (!complete && about->grains > 0) {
-      known = static_cast<double>(folder.known_grains(about->layers)) /
-              static_cast<double>(about->grains);
-    }
-    models.push_back({name, std::move(*about), complete, known});
+// A plan for a model with what is known of the pool.
+void forecast(const PlanModel& model, const DescribedPool& described, const ListFlags& flags,
+              const Environment& environment, ListedModel* listed) {
+  PlanPool pool = described.pool;
+  if (!described.has_coordinator) {
+    pool.coordinator.products = measure_coordinator_products(model, flags.threads, environment);
   }
-  return models;
+  PlannerOptions options;
+  options.slices = described.slices;
+  const Plan plan = make_plan(model, pool, described.names, options);
+  if (plan.unplaced > 0.001) {
+    listed->problem =
+        fmt::format("{:.0f} % of its experts fit on no device of the pool", 100 * plan.unplaced);
+    return;
+  }
+  listed->decode_rate = plan.decode_rate();
+  listed->prefill_rate = plan.prefill_rate();
 }
 
-nlohmann::json describe_kept(const KeptModel& model) {
-  return {{"name", model.name},
-          {"source", source_path(model.about.source)},
-          {"whole_bytes", model.about.whole_bytes},
-          {"kept_bytes", model.about.resident_bytes},
-          {"expert_bytes", model.about.expert_bytes},
-          {"replicas", model.about.replicas},
-          {"complete", model.complete},
-          {"read_share", model.known}};
+// Reads the header of the file, if the listing found nothing wrong with it.
+ListedModel look_at(FoundModel found, const DescribedPool* described, const ListFlags& flags,
+                    const Environment& environment) {
+  ListedModel listed{std::move(found), {}, 0, 0};
+  listed.problem = listed.found.trouble;
+  if (!listed.problem.empty()) return listed;
+  auto model = read_plan_model(environment.storage, listed.found.path());
+  if (!model) {
+    listed.problem = model.error().message;
+  } else if (described != nullptr) {
+    forecast(*model, *described, flags, environment, &listed);
+  }
+  return listed;
+}
+
+nlohmann::json describe_listed(const ListedModel& model) {
+  nlohmann::json speed = nullptr;
+  if (model.decode_rate > 0) {
+    speed = {{"decode_tokens_per_second", model.decode_rate},
+             {"prefill_tokens_per_second", model.prefill_rate}};
+  }
+  return {{"name", model.found.name},   {"from", std::string(place_name(model.found.kind))},
+          {"path", model.found.path()}, {"files", model.found.paths.size()},
+          {"bytes", model.found.bytes}, {"usable", model.problem.empty()},
+          {"problem", model.problem},   {"forecast", speed}};
+}
+
+void print_listed(const ListedModel& model, Output& out) {
+  std::string state = "can be run";
+  if (!model.problem.empty()) {
+    state = clean_text(model.problem, kShownProblem);
+  } else if (model.decode_rate > 0) {
+    state =
+        fmt::format("about {:.1f} tokens/s, prompts {:.0f}", model.decode_rate, model.prefill_rate);
+  }
+  out.line(fmt::format("{}  {}  {}  {}", model.found.name, format_bytes(model.found.bytes),
+                       place_name(model.found.kind), state));
 }
 
 Status list_models(const ListFlags& flags, const Environment& environment) {
-  const std::vector<KeptModel> models = kept_models(environment);
+  ModelCatalog catalog = read_catalog(environment.storage, own_model_places());
+  for (const std::string& note : catalog.notes) environment.terminal.notice(note);
+  auto described = pool_to_plan(flags.nodes, environment);
+  // Without a pool the models are worth a list all the same.
+  if (!described && !flags.nodes.empty()) return described.error();
+  const std::vector<KeptModel> kept = kept_models(environment);
+  nlohmann::json models = nlohmann::json::array();
+  for (FoundModel& found : catalog.models) {
+    if (environment.stop.requested()) return Error{ErrorCode::kCancelled, "stopped"};
+    const ListedModel listed =
+        look_at(std::move(found), described ? &*described : nullptr, flags, environment);
+    if (flags.json) {
+      models.push_back(describe_listed(listed));
+    } else {
+      print_listed(listed, environment.out);
+    }
+  }
   if (flags.json) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const KeptModel& model : models) list.push_back(describe_kept(model));
-    environment.out.json({{"models", list}});
+    nlohmann::json spread = nlohmann::json::array();
+    for (const KeptModel& model : kept) spread.push_back(describe_kept(model));
+    environment.out.json({{"models", std::move(models)}, {"spread", std::move(spread)}});
     return {};
   }
-  for (const KeptModel& model : models) {
-    std::string state =
-        model.complete ? "complete" : fmt::format("{:.0f} % read", 100 * model.known);
-    environment.out.line(fmt::format(
-        "{}  {} in all, {} kept here, {} of experts for the workers ({} copies), {}, from {}",
-        model.name, format_bytes(model.about.whole_bytes), format_bytes(model.about.resident_bytes),
-        format_bytes(model.about.expert_bytes), model.about.replicas, state,
-        clean_text(source_path(model.about.source), kShownSource)));
-  }
-  if (models.empty()) {
-    environment.terminal.notice("no model was spread yet: potluck serve MODEL --spread");
+  for (const KeptModel& model : kept) environment.out.line(describe_line(model));
+  if (catalog.models.empty() && kept.empty()) {
+    environment.terminal.notice("no model is on this machine yet: potluck pull USER/REPO:QUANT");
+  } else if (!described) {
+    environment.terminal.notice(
+        "with a pool that has run (potluck serve), or --nodes FILE, the list says how fast it "
+        "would be with each");
   }
   return {};
 }
@@ -93,8 +130,16 @@ Status list_models(const ListFlags& flags, const Environment& environment) {
 
 Command add_list(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ListFlags>();
-  CLI::App* parser =
-      add_command(app, "list", "models whose experts are with the workers (serve --spread)");
+  CLI::App* parser = add_command(
+      app, "list", "models on this machine, whoever fetched them, and how fast the pool would be");
+  add_text(parser, "--nodes", &flags->nodes,
+           "a TOML file that describes the devices (default: the workers of this machine's "
+           "coordinator)")
+      .envname("POTLUCK_NODES");
+  add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
+            "threads of this machine as the coordinator (default, 0: one per processor that may be "
+            "used)")
+      .envname("POTLUCK_THREADS");
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return list_models(*flags, environment); }};
 }

@@ -6,13 +6,12 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
-#include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
-#include "coordinator/cli/nodes_file.h"
+#include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/pool_forecast.h"
-#include "coordinator/cli/status_file.h"
+#include "coordinator/cli/status_pool.h"
 #include "coordinator/plan/observed_correction.h"
 #include "coordinator/plan/planner.h"
 #include "engine/base/format_bytes.h"
@@ -29,57 +28,6 @@ struct PlanFlags {
   int threads = 0;
   bool json = false;
 };
-
-Result<PlanModel> read_plan_model(const PlanFlags& flags, const Environment& environment) {
-  Result<GgufModel> file = GgufModel::open(environment.storage, flags.model);
-  if (!file) return file.error();
-  Result<ModelConfig> config = read_config(*file);
-  if (!config) return config.error();
-  Result<std::vector<ExpertBank>> banks = find_expert_banks(*file, *config);
-  if (!banks) return banks.error();
-  return plan_model(*file, *config, *banks);
-}
-
-// The coordinator's own experts, beside those of its workers.
-void add_own_device(const nlohmann::json& own, DescribedPool* described) {
-  if (!own.is_object() || own.empty()) return;
-  DeviceFacts facts = facts_of_json(object_field(own, "facts"));
-  facts.ram_bytes = static_cast<uint64_t>(std::max<int64_t>(0, whole_field(own, "ram_bytes")));
-  facts.disk_bytes = facts.ram_bytes;  // it keeps what fits into memory
-  facts.local = true;
-  described->pool.devices.push_back(std::move(facts));
-  described->names.push_back("the coordinator");
-  described->held.push_back(0);  // it is not observed
-}
-
-// Of units, their parts of all.
-void make_parts(std::vector<double>* units) {
-  double all = 0;
-  for (double count : *units) all += count;
-  for (double& count : *units) count /= std::max(1.0, all);
-}
-
-// The workers of this machine's coordinator, with the facts it knew last.
-Result<DescribedPool> pool_of_status(const Environment& environment) {
-  auto status = read_status(environment.storage, home_directory() + "/coordinator");
-  if (!status) return status.error().in("no --nodes FILE is given");
-  DescribedPool described;
-  for (const nlohmann::json& worker : list_field(*status, "workers")) {
-    DeviceFacts facts = facts_of_json(object_field(worker, "facts"));
-    facts.ram_bytes = static_cast<uint64_t>(std::max<int64_t>(0, whole_field(worker, "ram_bytes")));
-    facts.disk_bytes =
-        static_cast<uint64_t>(std::max<int64_t>(0, whole_field(worker, "disk_bytes")));
-    described.held.push_back(
-        static_cast<double>(std::max<int64_t>(0, whole_field(worker, "units_assigned"))));
-    described.pool.devices.push_back(std::move(facts));
-    described.names.push_back(text_field(worker, "name", "?"));
-  }
-  make_parts(&described.held);
-  add_own_device(object_field(*status, "own"), &described);
-  described.slices = static_cast<uint32_t>(
-      std::clamp<int64_t>(whole_field(*status, "slices"), 0, limits::kSlices));
-  return described;
-}
 
 nlohmann::json describe_phase(const PhaseTime& time, double rate) {
   return {{"seconds", time.total()},
@@ -168,11 +116,11 @@ void print_plan(const PlanModel& model, const DescribedPool& described, const Pl
 }
 
 Status plan(const PlanFlags& flags, const Environment& environment) {
-  Result<PlanModel> model = read_plan_model(flags, environment);
+  Result<std::string> path = path_of_model(flags.model, environment);
+  if (!path) return path.error();
+  Result<PlanModel> model = read_plan_model(environment.storage, *path);
   if (!model) return model.error();
-  Result<DescribedPool> described = flags.nodes.empty()
-                                        ? pool_of_status(environment)
-                                        : read_nodes_file(environment.storage, flags.nodes);
+  Result<DescribedPool> described = pool_to_plan(flags.nodes, environment);
   if (!described) return described.error();
   if (!described->has_coordinator) {
     described->pool.coordinator.products =
@@ -201,7 +149,7 @@ Command add_plan(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<PlanFlags>();
   CLI::App* parser =
       add_command(app, "plan", "predict how fast a pool runs a model, and what would help");
-  add_text(parser, "MODEL", &flags->model, "a GGUF file").required();
+  add_text(parser, "MODEL", &flags->model, kModelHelp).required();
   add_text(parser, "--nodes", &flags->nodes,
            "a TOML file that describes the devices (default: the workers of this machine's "
            "coordinator)")

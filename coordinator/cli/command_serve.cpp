@@ -12,6 +12,7 @@
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/housekeeping.h"
+#include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/pool_metrics.h"
 #include "coordinator/cli/spread_flags.h"
 #include "coordinator/runtime/pool_spread.h"
@@ -135,9 +136,10 @@ struct Api {
   std::unique_ptr<ApiServer> server;
 };
 
-Result<Api> open_api(const ServeFlags& flags, const Environment& environment) {
+Result<Api> open_api(const ServeFlags& flags, const std::string& id,
+                     const Environment& environment) {
   ServedModel announced;
-  announced.id = served_model_id(flags.engine.model);
+  announced.id = id;
   announced.created = environment.clock.unix_seconds();
   auto service = std::make_unique<PendingService>(std::move(announced));
   auto metrics = std::make_shared<PoolMetrics>();
@@ -302,10 +304,17 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   // like a restart of the first.
   auto lock = environment.storage.lock(state + "/lock");
   if (!lock) return lock.error().in("another coordinator runs with this POTLUCK_HOME");
-  auto api = open_api(flags, environment);
+  // A model that was spread needs no file.
+  auto found = find_named_model(flags.engine.model, environment);
+  const std::string id = found ? id_of_model(*found) : served_model_id(flags.engine.model);
+  auto api = open_api(flags, id, environment);
   if (!api) return api.error();
   auto spread = use_spread_model(flags, environment, &*options);
   if (!spread) return spread.error();
+  if (*spread == nullptr) {
+    if (!found) return found.error();
+    use_model(*found, flags.engine, &*options);
+  }
   EventHistory events(&terminal, &environment.clock);
   options->pool_options.log = &events;
   auto runtime = open_runtime(
@@ -327,7 +336,8 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   }
   auto sessions = open_sessions(flags, **runtime, environment);
   if (!sessions) return sessions.error();
-  auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal, sessions->get());
+  auto answerer = Answerer::open(**runtime, flags.chat, environment, terminal, sessions->get(),
+                                 *spread == nullptr ? id : std::string());
   if (!answerer) return answerer.error();
   Status answered = answer_everyone(flags, **runtime, **answerer, housekeeping, std::move(*api),
                                     &announced, environment);
@@ -342,6 +352,7 @@ Command add_serve(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ServeFlags>();
   CLI::App* parser = add_command(app, "serve", "coordinate a pool of workers");
   add_engine_flags(parser, &flags->engine);
+  flags->engine.finds_model = true;
   add_text(parser, "--listen", &flags->listen,
            "where workers reach this machine, HOST:PORT: an address, a host name, a network "
            "interface, or * for all interfaces (*:7700)")

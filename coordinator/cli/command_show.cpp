@@ -8,6 +8,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/terminal.h"
 #include "engine/experts/grain_cutter.h"
 #include "engine/model/context_plan.h"
@@ -117,7 +118,9 @@ void print_plain(const nlohmann::json& report, const std::string& indent, Output
 }
 
 Status show(const ShowFlags& flags, const Environment& environment) {
-  Result<GgufModel> model = GgufModel::open(environment.storage, flags.model);
+  Result<std::string> path = path_of_model(flags.model, environment);
+  if (!path) return path.error();
+  Result<GgufModel> model = GgufModel::open(environment.storage, *path);
   if (!model) return model.error();
   Result<ModelConfig> config = read_config(*model);
   if (!config) return config.error();
@@ -143,7 +146,7 @@ Status show(const ShowFlags& flags, const Environment& environment) {
 Command add_show(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ShowFlags>();
   CLI::App* parser = add_command(app, "show", "describe a model file");
-  add_text(parser, "MODEL", &flags->model, "a GGUF file").required();
+  add_text(parser, "MODEL", &flags->model, kModelHelp).required();
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return show(*flags, environment); }};
 }

@@ -5,6 +5,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/terminal.h"
 #include "engine/base/limits.h"
 #include "engine/model/model.h"
@@ -30,10 +31,12 @@ Result<std::string> read_text(const TokenizeFlags& flags, Storage& storage) {
 Status tokenize(const TokenizeFlags& flags, const Environment& environment) {
   Result<std::string> text = read_text(flags, environment.storage);
   if (!text) return text.error();
-  Result<GgufModel> model = GgufModel::open(environment.storage, flags.model);
+  Result<std::string> path = path_of_model(flags.model, environment);
+  if (!path) return path.error();
+  Result<GgufModel> model = GgufModel::open(environment.storage, *path);
   if (!model) return model.error();
   auto tokenizer = make_tokenizer(model->metadata());
-  if (!tokenizer) return tokenizer.error().in(flags.model);
+  if (!tokenizer) return tokenizer.error().in(*path);
   Terminal& terminal = environment.terminal;
   for (const std::string& note : notes_of(*model, tokenizer->get())) terminal.notice(note);
   auto ids =
@@ -52,7 +55,7 @@ Status tokenize(const TokenizeFlags& flags, const Environment& environment) {
 Command add_tokenize(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<TokenizeFlags>();
   CLI::App* parser = add_command(app, "tokenize", "show the token ids of a text");
-  add_text(parser, "MODEL", &flags->model, "a GGUF file, vocabulary-only ones included").required();
+  add_text(parser, "MODEL", &flags->model, kModelHelp).required();
   CLI::App* source = add_one_of(parser, "source");
   add_text(source, "--text", &flags->text, "the text");
   add_text(source, "--file", &flags->file, "a file with the text");

@@ -51,6 +51,8 @@ Command add_plan(CLI::App& app, Environment& environment);
 Command add_simulate(CLI::App& app, Environment& environment);
 Command add_keys(CLI::App& app, Environment& environment);
 Command add_list(CLI::App& app, Environment& environment);
+Command add_pull(CLI::App& app, Environment& environment);
+Command add_rm(CLI::App& app, Environment& environment);
 Command add_status(CLI::App& app, Environment& environment);
 Command add_version(CLI::App& app, Environment& environment);
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/model_argument.h"
 #include "engine/base/limits.h"
 #include "engine/model/context_plan.h"
 #include "protocol/listen_address.h"
@@ -53,8 +54,7 @@ std::string describe_context(const Runtime& runtime) {
 }  // namespace
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
-  add_text(parser, "MODEL", &flags->model, "a GGUF file; of a split model, its first part")
-      .required();
+  add_text(parser, "MODEL", &flags->model, kModelHelp).required();
   add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
             "threads (default, 0: one per processor that may be used)")
       .envname("POTLUCK_THREADS");
@@ -111,6 +111,12 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   add_launcher_flag(parser, &flags->device);
 }
 
+void use_model(const FoundModel& model, const EngineFlags& flags, RuntimeOptions* options) {
+  options->model_path = model.path();
+  options->stream.store_directory = flags.store.empty() ? store_of_model(model) : flags.store;
+  if (flags.share_model) options->pool_options.local.model_path = model.path();
+}
+
 Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,
                                        const Environment& environment, Terminal* terminal) {
   if (Status status = check_flags(flags); !status) return status.error();
@@ -131,7 +137,6 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
     own = *size;
   }
   RuntimeOptions options;
-  options.model_path = flags.model;
   options.threads_given = flags.threads > 0;
   options.threads =
       options.threads_given ? flags.threads : default_threads(process_limits(environment.system));
@@ -139,7 +144,6 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.system = &environment.system;
   options.kv_type = chosen_kv(flags.kv, default_kv);
   options.stream.ram_bytes = ram;
-  options.stream.store_directory = flags.store.empty() ? flags.model + ".potluck" : flags.store;
   // auto is off for one machine, whose disk is never idle, and on for workers (below), whose disks
   // are while the coordinator computes.
   options.stream.prefetch = flags.prefetch == "on";
@@ -167,7 +171,6 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.local.ram_bytes = ram;
   pool.local.isa = flags.isa;
   pool.local.more_arguments = join_arguments(flags.device);
-  if (flags.share_model) pool.local.model_path = flags.model;
   pool.local.launcher = std::move(*launcher);
   if (!pool.local.launcher.empty()) {
     // Workers of other namespaces do not reach this one's loopback.
@@ -175,6 +178,10 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
     if (!everywhere) return everywhere.error().in("--worker-launcher");
     pool.listen = std::move(*everywhere);
   }
+  if (flags.finds_model) return options;
+  auto model = find_named_model(flags.model, environment);
+  if (!model) return model.error();
+  use_model(*model, flags, &options);
   return options;
 }
 

@@ -7,6 +7,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/device_flags.h"
 #include "coordinator/cli/number_text.h"
+#include "coordinator/models/model_catalog.h"
 #include "coordinator/runtime/runtime.h"
 
 namespace potluck {
@@ -31,6 +32,7 @@ struct EngineFlags {
   uint32_t workers = 0;
   DeviceFlags device;  // of the local workers, or of this process if it streams experts itself
   bool share_model = false;
+  bool finds_model = false;  // the command finds its model itself, and calls use_model()
 };
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags);
@@ -39,6 +41,9 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags);
 // unless --kv says otherwise.
 Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_kv,
                                        const Environment& environment, Terminal* terminal);
+
+// What becomes of a model that was found.
+void use_model(const FoundModel& model, const EngineFlags& flags, RuntimeOptions* options);
 
 // Opens the runtime with progress on the terminal, and told to `watcher` if there is one; with
 // --workers, waits until all are ready.

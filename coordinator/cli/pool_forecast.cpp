@@ -29,6 +29,16 @@ std::optional<PlanModel> plan_model_of(const Model& model) {
 
 }  // namespace
 
+Result<PlanModel> read_plan_model(Storage& storage, const std::string& path) {
+  Result<GgufModel> file = GgufModel::open(storage, path);
+  if (!file) return file.error();
+  Result<ModelConfig> config = read_config(*file);
+  if (!config) return config.error();
+  Result<std::vector<ExpertBank>> banks = find_expert_banks(*file, *config);
+  if (!banks) return banks.error();
+  return plan_model(*file, *config, *banks);
+}
+
 std::vector<ProductSpeed> measure_coordinator_products(const PlanModel& model, int threads,
                                                        const Environment& environment) {
   std::set<TensorType> formats;

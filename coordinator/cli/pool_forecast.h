@@ -12,6 +12,9 @@
 
 namespace potluck {
 
+// The model of a file, as the planner knows it. Nothing but its header is read.
+Result<PlanModel> read_plan_model(Storage& storage, const std::string& path);
+
 // This machine's products in the formats that it computes as a coordinator, with so many threads
 // (0: one per processor that may be used). Takes milliseconds for each format.
 std::vector<ProductSpeed> measure_coordinator_products(const PlanModel& model, int threads,

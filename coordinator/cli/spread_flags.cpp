@@ -7,6 +7,7 @@
 
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/model_argument.h"
 #include "coordinator/serving/engine_setup.h"
 #include "engine/gguf/split_name.h"
 
@@ -18,9 +19,13 @@ namespace {
 constexpr const char* kTokenVariable = "POTLUCK_SOURCE_TOKEN";
 
 // As the folder knows it: an address as it is, a path in full, so that it means the same from
-// wherever the command is run.
-std::string full_source(const std::string& model) {
+// wherever the command is run. A name is the path of what it means; a path may lead nowhere at
+// present.
+std::string full_source(const std::string& model, const Environment& environment) {
   if (is_web_address(model)) return model;
+  if (!environment.storage.exists(model)) {
+    if (auto named = path_of_model(model, environment)) return full_source(*named, environment);
+  }
   std::error_code error;
   const auto path = std::filesystem::absolute(model, error);
   return error ? model : path.lexically_normal().string();
@@ -68,15 +73,11 @@ Result<std::unique_ptr<SpreadModel>> find_spread_model(const std::string& model,
   options.http.unix_seconds = [&clock = environment.clock] { return clock.unix_seconds(); };
   if (const char* token = std::getenv(kTokenVariable)) options.http.token = token;
   const auto about = SpreadFolder(environment.storage, options.directory).about();
-  const std::string source = full_source(model);
+  const std::string source = full_source(model, environment);
   const bool by_name = model.find('/') == std::string::npos && about && !flags.spread &&
                        !environment.storage.exists(model);
   const bool known = by_name || (about && about->source == source);
-  if (!known && !flags.spread) {
-    if (!is_web_address(model)) return std::unique_ptr<SpreadModel>();
-    return Error{ErrorCode::kInvalidArgument,
-                 model + ": a model on a server is taken with --spread"};
-  }
+  if (!known && !flags.spread) return std::unique_ptr<SpreadModel>();
   if (!by_name) options.source = source;
   if (!known) {
     if (auto made = environment.storage.make_directories(options.directory); !made) {

@@ -48,8 +48,10 @@ ServedModel describe_served_model(const Model& model, const ChatTemplate* chat_t
 
 std::unique_ptr<CompletionEngine> make_engine(Runtime& runtime, const ChatTemplate* chat_template,
                                               EngineOptions options) {
+  std::string id = std::move(options.served.id);
   options.served =
       describe_served_model(runtime.model(), chat_template, runtime.clock().unix_seconds());
+  if (!id.empty()) options.served.id = std::move(id);
   options.kv_type = runtime.kv_type();
   options.context = runtime.context();
   options.kv_bytes = runtime.kv_bytes();

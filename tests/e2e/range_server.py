@@ -93,15 +93,15 @@ class RangeServer:
         if handler.path.startswith("/hub/"):
             target = f"https://localhost:{self.port}/store/{self.path.name}?signature=secret"
             return self.plain(handler, 302, Location=target)
-        return self.send_range(handler)
+        return self.send_range(handler, self.path)
 
-    def send_range(self, handler):
-        size = self.path.stat().st_size
+    def send_range(self, handler, path):
+        size = path.stat().st_size
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range", ""))
         if not asked:
             return self.plain(handler, 400)
         first, last = int(asked[1]), min(int(asked[2]), size - 1)
-        with self.path.open("rb") as file:
+        with path.open("rb") as file:
             file.seek(first)
             data = file.read(last - first + 1)
         handler.send_response(206)

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -31,9 +32,12 @@ class OutputFailures(PotluckTest):
         (folder / "status.json").write_text('{"process": 1, "model": "m"}')
         (folder / "members").write_text("0" * 40 + " phone\n")
         small = FIXTURE / "model.gguf"
+        listed = self.home / "models/user/repo"
+        listed.mkdir(parents=True, exist_ok=True)
+        shutil.copy(small, listed)
         nodes = self.home / "nodes.toml"
         nodes.write_text("[laptop]\n")
-        reports = [["show", TALETELLER], ["plan", small, "--nodes", nodes], ["simulate"], ["tokenize", TALETELLER, "--text", "The sea"], ["version"],
+        reports = [["show", TALETELLER], ["list", "--nodes", nodes], ["plan", small, "--nodes", nodes], ["simulate"], ["tokenize", TALETELLER, "--text", "The sea"], ["version"],
                    ["status"], ["keys", "devices"], ["eval", small, "--tokens", tokens],
                    ["bench", small, "--prompt", "2", "--generate", "2"], RUN]
         return reports + [[*command, "--json"] for command in reports] + [["--help"],

@@ -76,7 +76,7 @@ class SpreadTest(PoolTest):
         return sum(path.stat().st_blocks * 512 for path in self.kept.rglob("*") if path.is_file())
 
     def listed(self):
-        return self.report("list")["models"]
+        return self.report("list")["spread"]
 
     def status(self):
         done = self.potluck("status", "--json")
