@@ -78,7 +78,7 @@ Result<PullRecord> plan_pull(const PullFlags& flags, const Environment& environm
   std::optional<Digest> digest;
   if (!flags.sha256.empty()) {
     Result<Digest> parsed = parse_digest(flags.sha256);
-    if (!parsed) return parsed.error().in("--sha256");
+    if (!parsed) return parsed.error().in("--digest");
     digest = *parsed;
   }
   return plan_address_pull(flags.model, digest, *http);
@@ -110,7 +110,7 @@ void report(const PullFlags& flags, const PullRecord& record, const PullResult& 
   for (const std::string& path : result.unverified) {
     environment.terminal.notice(
         fmt::format("{}: the server gives no SHA-256, so that only its length was checked "
-                    "(--sha256 gives one)",
+                    "(--digest gives one)",
                     path));
   }
   if (flags.json) {
@@ -165,7 +165,7 @@ Command add_pull(CLI::App& app, Environment& environment) {
       .envname("POTLUCK_HUB");
   add_text(parser, "--revision", &flags->revision,
            "a branch, tag or commit of the repository (default: main)");
-  add_text(parser, "--sha256", &flags->sha256,
+  add_text(parser, "--digest", &flags->sha256,
            "what the digest of the file has to be, for a server that does not say it");
   add_text(parser, "--ca-file", &flags->ca_file, "certificates to trust (default: the system's)")
       .envname("POTLUCK_CA_FILE");

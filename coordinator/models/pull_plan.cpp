@@ -100,7 +100,7 @@ Result<PullRecord> plan_address_pull(const std::string& address,
   if (!parts) return parts.error();
   if (sha256 && parts->size() > 1) {
     return Error{ErrorCode::kInvalidArgument,
-                 "--sha256: expected with one file, found a split model"};
+                 "--digest: expected with one file, found a split model"};
   }
   PullRecord record;
   record.name = source_path(address);

@@ -94,7 +94,7 @@ class Whole(PullTest):
         done = self.pull(address, saying=["no SHA-256"])
         self.assertEqual(pathlib.Path(done.stdout.strip()).read_bytes(), self.big.read_bytes())
         self.report("rm", address, "--yes")
-        self.pull(address, "--sha256", "0" * 64, code=1, saying=["expected SHA-256 000", digest_of_file(self.big)])
+        self.pull(address, "--digest", "0" * 64, code=1, saying=["expected SHA-256 000", digest_of_file(self.big)])
         self.assertEqual(self.visible(), [self.target])
 
     def test_what_another_program_has_is_not_fetched(self):
