@@ -118,6 +118,7 @@ void Answering::refuse_job(Partial refused) {
   job_.partial = std::move(refused);
   job_.partial.row_flags.clear();
   job_.sums.clear();
+  ++refused_;
   job_state_ = JobState::kDone;
 }
 
@@ -129,6 +130,8 @@ Duration Answering::compute(Duration budget, const Manifest& manifest, UnitDeliv
   } else if (job_.done()) {
     rows_computed_ += job_.request().rows.size();
     units_computed_ += calls_of(job_.request());
+    work_ += job_.partial.timings;
+    ++answered_;
     job_state_ = JobState::kDone;
   }
   return block.took;
@@ -216,6 +219,10 @@ Partial Answering::after_failure(const UnitCompute::Failure& failure, const Mani
 void Answering::describe(MembershipStatus* status) const {
   status->rows_computed = rows_computed_;
   status->units_computed = units_computed_;
+  status->requests_answered = answered_;
+  status->requests_refused = refused_;
+  status->requests_waiting = waiting_.size() + (job_state_ == JobState::kNone ? 0 : 1);
+  status->work = work_;
 }
 
 }  // namespace potluck

@@ -87,6 +87,9 @@ class Answering {
   std::vector<GrainId> prefetch_;
   uint64_t rows_computed_ = 0;
   uint64_t units_computed_ = 0;
+  uint64_t answered_ = 0;
+  uint64_t refused_ = 0;
+  WorkCounters work_;  // of the requests that were answered
 };
 
 }  // namespace potluck

@@ -153,6 +153,10 @@ struct MembershipStatus {
   SourceBytes sources;
   uint64_t rows_computed = 0;
   uint64_t units_computed = 0;
+  uint64_t requests_answered = 0;  // with sums
+  uint64_t requests_refused = 0;   // with a reason instead
+  uint64_t requests_waiting = 0;
+  WorkCounters work;  // of those that were answered
 };
 
 class WorkerCore {

@@ -70,6 +70,7 @@ class WorkerDaemon final : private WorkerLinks {
   void admit(const std::set<PeerKey>& peers) override;
   void look_at_network();
   void report_status();
+  WorkerReport make_report(const std::vector<MembershipStatus>& pools) const;
   void watch_health();
   void observe(const Notice& what);
   void warn(std::string text, std::vector<LogField> fields) const;
@@ -90,8 +91,8 @@ class WorkerDaemon final : private WorkerLinks {
   WorkerCore core_;
   WorkerLoop loop_;
   HealthWatch health_;
-  uint8_t share_ = 100;     // of its speed, as the user was told
-  std::string serve_host_;  // empty: this worker serves no peers
+  HealthReport told_health_;  // as the pools were told last
+  std::string serve_host_;    // empty: this worker serves no peers
   std::string serve_endpoint_;
   std::map<PeerKey, PoolAddress> addresses_;
   AddressWatch address_watch_;
@@ -400,7 +401,8 @@ void WorkerDaemon::watch_health() {
   const std::optional<HealthReport> health = health_.look();
   if (!health) return;
   core_.set_health(*health);
-  if (health->share == std::exchange(share_, health->share)) return;
+  const uint8_t before = std::exchange(told_health_, *health).share;
+  if (health->share == before) return;
   std::string text = fmt::format("lends {} % of its speed{}{}", health->share,
                                  health->text.empty() ? "" : ": ", health->text);
   log_to(observer_.log, {LogLevel::kInfo,
@@ -436,6 +438,22 @@ void WorkerDaemon::look_at_network() {
   if (!first) core_.on_network_changed();
 }
 
+WorkerReport WorkerDaemon::make_report(const std::vector<MembershipStatus>& pools) const {
+  WorkerReport report;
+  report.name = options_.name;
+  report.software = options_.version.empty() ? "potluck" : "potluck " + options_.version;
+  report.key = own_key_;
+  report.memory_bytes = options_.ram_bytes;
+  report.resident_bytes = core_.resident_bytes();
+  report.disk_bytes = store_->quota_bytes();
+  report.stored_bytes = store_->charged_bytes();
+  report.bytes_served = core_.bytes_served();
+  report.steady_seconds = std::chrono::duration<double>(clock_.now()).count();
+  report.health = told_health_;
+  report.pools = pools;
+  return report;
+}
+
 void WorkerDaemon::report_status() {
   if (clock_.now() < status_at_ + kStatusInterval) return;
   status_at_ = clock_.now();
@@ -443,7 +461,9 @@ void WorkerDaemon::report_status() {
     return std::tuple(status.phase, status.units_assigned, status.units_ready,
                       status.bytes_fetched);
   };
-  for (const MembershipStatus& status : core_.status()) {
+  const std::vector<MembershipStatus> pools = core_.status();
+  if (observer_.report) observer_.report(make_report(pools));
+  for (const MembershipStatus& status : pools) {
     auto [last, fresh] = reported_.try_emplace(status.coordinator, status);
     if (!fresh && progress(last->second) == progress(status)) continue;
     last->second = status;

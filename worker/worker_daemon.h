@@ -45,6 +45,21 @@ struct WorkerDaemonOptions {
   HealthOptions health;
 };
 
+// What a worker is like at one moment, for people.
+struct WorkerReport {
+  std::string name;
+  std::string software;
+  PeerKey key;
+  uint64_t memory_bytes = 0;    // what may be used for experts,
+  uint64_t resident_bytes = 0;  // and what is
+  uint64_t disk_bytes = 0;      // what may be taken,
+  uint64_t stored_bytes = 0;    // and what is
+  uint64_t bytes_served = 0;    // to other workers
+  double steady_seconds = 0;    // when this was so
+  HealthReport health;
+  std::vector<MembershipStatus> pools;
+};
+
 // Told what happens; never called from another thread than run_worker()'s. Any may be empty.
 struct WorkerObserver {
   LogSink* log = nullptr;  // must outlive the call
@@ -52,6 +67,8 @@ struct WorkerObserver {
   std::function<void()> opened;
   // When phase, units or bytes fetched have changed; at most a few times a second.
   std::function<void(const MembershipStatus& status)> status;
+  // A few times a second, changed or not.
+  std::function<void(const WorkerReport& report)> report;
 };
 
 // Runs until `stop` becomes true, until the last coordinator has ended, or until no pool is left

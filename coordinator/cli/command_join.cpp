@@ -10,7 +10,9 @@
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/pool_search.h"
+#include "coordinator/cli/worker_json.h"
 #include "engine/base/limits.h"
+#include "engine/base/thread_annotations.h"
 #include "protocol/control_socket.h"
 #include "worker/known_pools.h"
 #include "worker/worker_daemon.h"
@@ -151,12 +153,33 @@ Status find_pool(const JoinFlags& flags, const Environment& environment,
   return {};
 }
 
-// Any question is answered with what this process is doing; "leave" is also obeyed.
-ControlHandler worker_control(std::atomic<bool>& leave) {
-  return [&leave](const std::string& text) {
+// What the worker's thread has said last, for the thread that answers questions.
+class WorkerBoard {
+ public:
+  void put(WorkerReport report) {
+    MutexLock lock(mutex_);
+    report_ = std::move(report);
+  }
+  WorkerReport look() const {
+    MutexLock lock(mutex_);
+    return report_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  WorkerReport report_ GUARDED_BY(mutex_);
+};
+
+// Any question is answered with what this process is doing, "status" with all of that; "leave" is
+// also obeyed.
+ControlHandler worker_control(std::atomic<bool>& leave, const WorkerBoard& board) {
+  return [&leave, &board](const std::string& text) {
     auto question = read_json(text);
-    if (question && text_field(*question, "verb", "") == "leave") leave = true;
-    return json_text({{"leaving", leave.load()}});
+    const std::string verb = question ? text_field(*question, "verb", "") : "";
+    if (verb == "leave") leave = true;
+    nlohmann::json answer = {{"leaving", leave.load()}};
+    if (verb == "status") answer["worker"] = describe_worker_report(board.look());
+    return json_text(answer);
   };
 }
 
@@ -170,12 +193,14 @@ Status join(const JoinFlags& flags, const Environment& environment) {
     if (status.units_assigned == 0) return;
     terminal.progress("fetching units", status.units_ready, status.units_assigned);
   };
-  // `potluck leave` asks by this socket.
+  // `potluck leave` and `potluck status --worker` ask by this socket.
   std::atomic<bool> leave{false};
+  WorkerBoard board;
+  observer.report = [&board](const WorkerReport& report) { board.put(report); };
   std::unique_ptr<ControlServer> control;
   options->leave = &leave;
   observer.opened = [&] {
-    auto started = ControlServer::start(options->store_directory, worker_control(leave));
+    auto started = ControlServer::start(options->store_directory, worker_control(leave, board));
     if (started) {
       control = std::move(*started);
     } else {

@@ -9,7 +9,10 @@
 #include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/live_screen.h"
+#include "coordinator/cli/pool_picture.h"
 #include "coordinator/cli/status_file.h"
+#include "coordinator/cli/worker_status.h"
 #include "engine/base/format_bytes.h"
 #include "engine/base/process_identity.h"
 
@@ -115,15 +118,22 @@ void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds
   }
 }
 
-Status show_status(bool json, const Environment& environment) {
-  auto status = read_status(environment.storage, home_directory() + "/coordinator");
-  if (!status) return status.error();
-  // Its number may mean another process by now, or one that was there before the machine started
-  // anew.
+std::string state_directory() {
+  return home_directory() + "/coordinator";
+}
+
+// Its number may mean another process by now, or one that was there before the machine started
+// anew.
+bool is_running(const nlohmann::json& status, const Environment& environment) {
   std::optional<uint64_t> started =
-      process_start(environment.system, whole_field(*status, "process"));
-  const bool running =
-      started && *started == static_cast<uint64_t>(whole_field(*status, "process_start"));
+      process_start(environment.system, whole_field(status, "process"));
+  return started && *started == static_cast<uint64_t>(whole_field(status, "process_start"));
+}
+
+Status show_status(bool json, const Environment& environment) {
+  auto status = read_status(environment.storage, state_directory());
+  if (!status) return status.error();
+  const bool running = is_running(*status, environment);
   (*status)["running"] = running;
   if (json) {
     environment.out.json(*status);
@@ -136,13 +146,103 @@ Status show_status(bool json, const Environment& environment) {
   return {};
 }
 
+// The files of the coordinator, as they are at each look.
+class PoolWatcher {
+ public:
+  explicit PoolWatcher(const Environment& environment) : environment_(environment) {}
+
+  Result<PoolPicture> look() {
+    auto status = read_status(environment_.storage, state_directory());
+    if (!status) return status.error();
+    if (const int64_t version = whole_field(*status, "map_version"); version != map_version_) {
+      map_version_ = version;
+      map_ = version > 0 ? read_map(environment_.storage, state_directory())
+                         : nlohmann::json::object();
+    }
+    history_.add(sample_of(*status));
+    PoolPicture picture = picture_of(*status, map_, is_running(*status, environment_),
+                                     environment_.clock.unix_seconds());
+    picture.tokens_per_second = history_.tokens_per_second();
+    picture.shares = history_.shares();
+    return picture;
+  }
+
+ private:
+  const Environment& environment_;
+  int64_t map_version_ = 0;
+  nlohmann::json map_ = nlohmann::json::object();
+  PoolHistory history_;
+};
+
+MapKind next_kind(MapKind kind) {
+  return kind == MapKind::kNone ? MapKind::kHolders
+                                : static_cast<MapKind>(static_cast<uint8_t>(kind) + 1);
+}
+
+MapKind map_kind(const std::string& name) {
+  if (name == "copies") return MapKind::kCopies;
+  if (name == "use") return MapKind::kUse;
+  return name == "none" ? MapKind::kNone : MapKind::kHolders;
+}
+
+Status watch_pool(const std::string& map, const Environment& environment) {
+  PoolWatcher watcher(environment);
+  MapKind kind = map_kind(map);
+  LiveView view;
+  view.draw = [&](ScreenSize size, const TerminalStyle& style) -> Result<std::string> {
+    auto picture = watcher.look();
+    if (!picture) return picture.error();
+    return draw_pool(*picture, size, style, kind);
+  };
+  view.on_key = [&](char key) {
+    if (key == 'm') kind = next_kind(kind);
+  };
+  return show_live(view, environment);
+}
+
+struct StatusFlags {
+  bool json = false;
+  bool watch = false;
+  std::string map = "holders";
+  bool worker = false;
+  std::string store;
+};
+
+Status status_command(const StatusFlags& flags, const Environment& environment) {
+  if (flags.watch && flags.json) {
+    return Error{ErrorCode::kInvalidArgument, "--watch: not with --json"};
+  }
+  if (!flags.store.empty() && !flags.worker) {
+    return Error{ErrorCode::kInvalidArgument, "--store: expected with --worker"};
+  }
+  if (flags.worker) {
+    return show_worker(
+        {flags.store.empty() ? home_directory() + "/worker" : flags.store, flags.watch, flags.json},
+        environment);
+  }
+  if (flags.watch) return watch_pool(flags.map, environment);
+  return show_status(flags.json, environment);
+}
+
 }  // namespace
 
 Command add_status(CLI::App& app, Environment& environment) {
-  auto json = std::make_shared<bool>(false);
-  CLI::App* parser = add_command(app, "status", "show the pool of this machine's coordinator");
-  add_switch(parser, "--json", json.get(), "one JSON object");
-  return {parser, [json, &environment] { return show_status(*json, environment); }};
+  auto flags = std::make_shared<StatusFlags>();
+  CLI::App* parser =
+      add_command(app, "status", "show the pool of this machine's coordinator, or its worker");
+  add_switch(parser, "--json", &flags->json, "one JSON object");
+  add_switch(parser, "--watch", &flags->watch,
+             "a table of the devices and a map of the experts, drawn anew each second: q ends it, "
+             "m changes the map (where standard output is no terminal: once, as text)");
+  add_choice(parser, "--map", &flags->map, {"holders", "copies", "use", "none"},
+             "what the map of --watch shows of each expert (default holders)");
+  add_switch(
+      parser, "--worker", &flags->worker,
+      "the worker of this machine instead: what it holds, is asked for and reads, its memory "
+      "and heat; also with --watch and --json");
+  add_text(parser, "--store", &flags->store, "the store of that worker (~/.potluck/worker)")
+      .envname("POTLUCK_STORE");
+  return {parser, [flags, &environment] { return status_command(*flags, environment); }};
 }
 
 }  // namespace potluck

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/announcement.h"
+#include "coordinator/cli/json_text.h"
 #include "coordinator/cli/status_file.h"
 
 namespace potluck {
@@ -31,10 +32,21 @@ void Housekeeping::look() {
   const TimePoint now = environment_.clock.now();
   if (status_at_ && now < *status_at_ + kStatusInterval) return;
   status_at_ = now;
-  nlohmann::json status = reporter_.status();
-  report_written(write_status(environment_.storage, state_directory_, status));
-  if (!dashboard_.enabled()) return;
-  dashboard_.publish(reporter_.report(std::move(status), dashboard_.watched()));
+  nlohmann::json status = reporter_.status(dashboard_.watched());
+  if (dashboard_.enabled()) dashboard_.publish({json_text(status), reporter_.map()});
+  // The dashboard has it beside the pool, for it is there before the pool is.
+  auto service = read_json(dashboard_.service());
+  if (service) status["service"] = std::move(*service);
+  write_files(status);
+}
+
+void Housekeeping::write_files(const nlohmann::json& status) {
+  Status written = write_status(environment_.storage, state_directory_, status);
+  if (written && reporter_.map_version() != map_written_) {
+    written = write_map(environment_.storage, state_directory_, reporter_.map());
+    if (written) map_written_ = reporter_.map_version();
+  }
+  report_written(written);
 }
 
 // Without one, a device can join only with its owner's help.

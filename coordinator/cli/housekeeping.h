@@ -3,6 +3,7 @@
 // the runtime.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -23,6 +24,7 @@ class Housekeeping {
 
  private:
   void look_at_invitations();
+  void write_files(const nlohmann::json& status);
   void report_written(const Status& written);
 
   Runtime& runtime_;
@@ -34,6 +36,7 @@ class Housekeeping {
   bool had_invitations_ = false;
   std::optional<TimePoint> status_at_;
   bool status_written_ = true;
+  uint64_t map_written_ = 0;  // its version
 };
 
 }  // namespace potluck

@@ -1,5 +1,5 @@
 // What people are shown of a pool, as JSON: the one place that names its members. `potluck status`
-// reads a part of it from the status file, the dashboard all of it. Pure; any thread.
+// reads it back from the status file, the dashboard as it is. Pure; any thread.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -13,6 +13,12 @@ namespace potluck {
 nlohmann::json describe_view(const PoolView& view);
 // Which device has which experts, and how much each is used.
 nlohmann::json describe_map(const UnitMap& map);
+
+// The same back, as far as it is shown; of documents that another version may have written: what is
+// missing or makes no sense stays as in an empty view, or is left out.
+PoolView view_of_json(const nlohmann::json& document);
+// Uses are no counts any more, but in the same proportions on the scale of describe_map().
+UnitMap map_of_json(const nlohmann::json& document);
 
 // A device that waits to be admitted, as reports have it.
 nlohmann::json describe_waiting(const WaitingDevice& device);

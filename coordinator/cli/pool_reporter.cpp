@@ -43,50 +43,47 @@ nlohmann::json describe_spread(Pool& pool, const PoolView& view) {
 
 }  // namespace
 
-nlohmann::json PoolReporter::status() {
+nlohmann::json PoolReporter::status(bool watched) {
+  update_map(watched);
   // These take the loop's lock themselves, one after the other.
+  Pool& pool = *runtime_.pool();
   const ExpertCounters counters = runtime_.counters();
-  const uint64_t delivered = runtime_.pool()->bytes_delivered();
-  const PoolView view = runtime_.pool()->view();
+  const uint64_t delivered = pool.bytes_delivered();
+  const PoolView view = pool.view();
   nlohmann::json status = describe_view(view);
   nlohmann::json waiting = nlohmann::json::array();
   for (const WaitingDevice& device : view.waiting) waiting.push_back(describe_waiting(device));
+  nlohmann::json devices = nlohmann::json::array();
+  for (const PoolDevice& device : pool.devices()) devices.push_back(describe_device(device));
   status.update({{"process", getpid()},
                  {"process_start", process_start(system_files(), getpid()).value_or(0)},
                  {"written_unix_seconds", clock_.unix_seconds()},
                  {"model", runtime_.model().config().name},
                  {"file", runtime_.model().file().path()},
                  {"waiting", waiting},
-                 {"spread", describe_spread(*runtime_.pool(), view)},
+                 {"spread", describe_spread(pool, view)},
                  {"prediction", forecast_.look(view)},
                  {"workers_lost", counters.workers_lost},
                  {"bytes_delivered", delivered},
                  {"remote_expert_calls", counters.dispatch.remote_unit_calls},
                  {"local_expert_calls", counters.dispatch.local_unit_calls},
                  {"wire_bytes", counters.wire_bytes},
-                 {"counters", json_of(counters)}});
-  return status;
-}
-
-PoolReport PoolReporter::report(nlohmann::json status, bool watched) {
-  update_map(watched);
-  Pool& pool = *runtime_.pool();
-  nlohmann::json devices = nlohmann::json::array();
-  for (const PoolDevice& device : pool.devices()) devices.push_back(describe_device(device));
-  status.update({{"devices", devices},
+                 {"counters", json_of(counters)},
+                 {"devices", devices},
                  {"events", describe_events(events_.events())},
                  {"takes_strangers", pool.takes_strangers()},
                  {"open_invitations", pool.open_invitations()},
                  {"steady_seconds", std::chrono::duration<double>(clock_.now()).count()},
                  {"map_version", map_version_}});
-  return {json_text(status), map_};
+  return status;
 }
 
 void PoolReporter::update_map(bool watched) {
   const TimePoint now = clock_.now();
   if (looked_at_ && now < *looked_at_ + kMapInterval) return;
   looked_at_ = now;
-  const bool stale = watched && mapped_at_ && now >= *mapped_at_ + kHeatInterval;
+  const Duration interval = watched ? kHeatInterval : kUnwatchedInterval;
+  const bool stale = mapped_at_ && now >= *mapped_at_ + interval;
   const auto map = runtime_.pool()->map(&fingerprint_, stale || !mapped_at_);
   if (!map) return;
   mapped_at_ = now;

@@ -9,7 +9,6 @@
 #include "coordinator/cli/event_history.h"
 #include "coordinator/cli/pool_forecast.h"
 #include "coordinator/runtime/runtime.h"
-#include "coordinator/serving/http/pool_board.h"
 
 namespace potluck {
 
@@ -22,16 +21,20 @@ class PoolReporter {
         clock_(environment.clock),
         forecast_(*runtime, environment) {}
 
-  // What the status file has.
-  nlohmann::json status();
-  // For the dashboard: `status` and more. `watched`: a page is open, so expert use is refreshed
-  // every kHeatInterval.
-  PoolReport report(nlohmann::json status, bool watched);
+  // What the status file and the dashboard have. `watched`: a page is open, so expert use is
+  // refreshed every kHeatInterval.
+  nlohmann::json status(bool watched);
+  // The map of experts, as the text of a JSON object; empty before the first. Another version is
+  // another text.
+  const std::string& map() const { return map_; }
+  uint64_t map_version() const { return map_version_; }
 
  private:
   // Looking at every unit takes milliseconds, in which nothing else happens to the pool.
   static constexpr Duration kMapInterval = std::chrono::seconds(2);
   static constexpr Duration kHeatInterval = std::chrono::seconds(10);
+  // Where no page is open: somebody may look at it in a terminal.
+  static constexpr Duration kUnwatchedInterval = std::chrono::seconds(60);
 
   void update_map(bool watched);
 

@@ -2,6 +2,8 @@
 // (signal-safety(7)), while this one takes a lock and wakes others.
 #include "coordinator/cli/stop_signal.h"
 
+#include <utility>
+
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -21,6 +23,16 @@ sigset_t stop_signals() {
 }
 
 }  // namespace
+
+StopSignal::LastWords::LastWords(StopSignal& stop, std::function<void()> say) : stop_(stop) {
+  std::lock_guard lock(stop_.mutex_);
+  outer_ = std::exchange(stop_.last_words_, std::move(say));
+}
+
+StopSignal::LastWords::~LastWords() {
+  std::lock_guard lock(stop_.mutex_);
+  stop_.last_words_ = std::move(outer_);
+}
 
 StopSignal::StopSignal() {
   sigset_t signals = stop_signals();
@@ -54,7 +66,10 @@ void StopSignal::wait_for_signals() {
     std::lock_guard lock(mutex_);
     // _exit(), not exit(): other threads are at work, and destructors of static objects would pull
     // away what they use.
-    if (requested_.exchange(true) || watches_ == 0) _exit(kSignalled + received);
+    if (requested_.exchange(true) || watches_ == 0) {
+      if (last_words_) last_words_();
+      _exit(kSignalled + received);
+    }
     requested_now_.notify_all();
   }
 }

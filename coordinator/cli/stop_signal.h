@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -26,6 +27,20 @@ class StopSignal {
 
    private:
     StopSignal& stop_;
+  };
+
+  // While one lives, this is called before the process ends at once: to give a terminal back as it
+  // was. By the thread that receives signals; it must not wait for anything.
+  class LastWords {
+   public:
+    LastWords(StopSignal& stop, std::function<void()> say);
+    ~LastWords();
+    LastWords(const LastWords&) = delete;
+    LastWords& operator=(const LastWords&) = delete;
+
+   private:
+    StopSignal& stop_;
+    std::function<void()> outer_;  // those of one that lives longer
   };
 
   StopSignal();
@@ -51,6 +66,7 @@ class StopSignal {
   std::atomic<bool> terminating_{false};
   std::atomic<bool> ending_{false};
   std::atomic<int> watches_{0};
+  std::function<void()> last_words_;  // touched only while mutex_ is held
   mutable std::mutex mutex_;
   mutable std::condition_variable requested_now_;
   std::thread waiter_;

@@ -221,10 +221,13 @@ void DashboardRoutes::ask(const HttpRequest& request, const std::string& verb,
   if (!taken) reply.error(unavailable("too many requests wait", kAskAgainSeconds));
 }
 
+std::string DashboardRoutes::service() const {
+  return write_json(service_json(service_, metrics_));
+}
+
 std::string DashboardRoutes::state() const {
   const PoolReport report = board_->report();
-  return fmt::format(R"({{"service": {}, "pool": {}}})",
-                     write_json(service_json(service_, metrics_)),
+  return fmt::format(R"({{"service": {}, "pool": {}}})", service(),
                      report.pool.empty() ? "null" : report.pool);
 }
 

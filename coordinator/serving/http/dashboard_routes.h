@@ -46,6 +46,8 @@ class DashboardRoutes {
   void open_to_this_machine() { open_ = true; }
   // Any thread, once: from now on the pool can be asked. It must outlive the routes.
   void open_pool(PoolControl control);
+  // Any thread: what is told of the service, as the text of a JSON object.
+  std::string service() const;
   // Any thread; about once a second.
   void publish(PoolReport report);
   // Any thread: a page is open that is sent every report.

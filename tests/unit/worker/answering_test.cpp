@@ -71,6 +71,25 @@ TEST_F(AnsweringTest, AnswersInOrder) {
   answering.describe(&status);
   EXPECT_EQ(status.rows_computed, 2u);
   EXPECT_EQ(status.units_computed, 2u);
+  EXPECT_EQ(status.requests_answered, 2u);
+  EXPECT_EQ(status.requests_refused, 0u);
+  EXPECT_EQ(status.requests_waiting, 0u);
+  // The same grains twice: read once, found in memory once.
+  EXPECT_GT(status.work.cache_misses, 0u);
+  EXPECT_EQ(status.work.cache_hits, status.work.cache_misses);
+}
+
+TEST_F(AnsweringTest, CountsWhatWaitsAndWhatIsRefused) {
+  ask(request(kSecond));
+  ask(request(kSecond));
+  MembershipStatus status;
+  answering.describe(&status);
+  EXPECT_EQ(status.requests_waiting, 2u);
+  answer();
+  answering.describe(&status);
+  EXPECT_EQ(status.requests_waiting, 1u);
+  EXPECT_EQ(status.requests_refused, 1u);
+  EXPECT_EQ(status.requests_answered, 0u);
 }
 
 TEST_F(AnsweringTest, WhatCannotBeComputedIsAnsweredWithTheReason) {
