@@ -6,10 +6,15 @@
 
 namespace potluck {
 
+void AnswerPrinter::prefill(uint32_t done, uint32_t total) {
+  terminal_.passing("reading the prompt", done, total);
+}
+
 bool AnswerPrinter::print(const AnswerPiece& piece) {
+  terminal_.end_passing();
   if (!prints_) return true;
   if (!quiet_ && !piece.reasoning.empty()) {
-    terminal_.text(piece.reasoning);
+    terminal_.aside(piece.reasoning);
     in_reasoning_ = true;
   }
   if (in_reasoning_ && !piece.content.empty()) {
@@ -39,6 +44,7 @@ void AnswerPrinter::end_reasoning() {
 }
 
 void AnswerPrinter::end(bool new_line) {
+  terminal_.end_passing();
   end_reasoning();
   if (!prints_) return;
   if (new_line) out_.text("\n");

@@ -14,6 +14,8 @@ class AnswerPrinter {
   AnswerPrinter(Output& out, Terminal& terminal, bool prints, bool quiet)
       : out_(out), terminal_(terminal), prints_(prints), quiet_(quiet) {}
 
+  // So much of the prompt is computed; shown where that takes long, and only on a terminal.
+  void prefill(uint32_t done, uint32_t total);
   // Writes the piece as it comes; false once nothing can be written any more.
   bool print(const AnswerPiece& piece);
   // A call that the model makes, and what it gets.

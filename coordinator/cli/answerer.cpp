@@ -95,13 +95,73 @@ Result<Answer> Answerer::chat(const std::string& message, const GenerationReques
   std::vector<ChatMessage>& messages = session_->conversation().messages;
   const size_t before = messages.size();
   messages.push_back({"user", JsonValue{message}, {}, {}, {}, {}});
+  return chat_from(before, {}, request, printer);
+}
+
+// Answers the conversation as it is; where nothing comes of it, it has its first `before` messages
+// again, and behind them what it had `otherwise`.
+Result<Answer> Answerer::chat_from(size_t before, std::vector<ChatMessage> otherwise,
+                                   const GenerationRequest& request, AnswerPrinter* printer) {
   auto answer = take_turns(request, printer);
   // Interrupted before its first token: the next message must not follow a question without an
   // answer.
   const bool nothing = answer && answer->result.tokens.empty() &&
                        answer->result.finish_reason == "interrupted" && answer->calls.empty();
-  if (!answer || nothing) messages.resize(before);
+  if (answer && !nothing) return answer;
+  std::vector<ChatMessage>& messages = session_->conversation().messages;
+  messages.resize(before);
+  for (ChatMessage& message : otherwise) messages.push_back(std::move(message));
   return answer;
+}
+
+std::optional<size_t> Answerer::last_question() const {
+  if (!session_) return std::nullopt;
+  const std::vector<ChatMessage>& messages = session_->conversation().messages;
+  for (size_t i = messages.size(); i-- > 0;) {
+    if (messages[i].role == "user") return i;
+  }
+  return std::nullopt;
+}
+
+Result<Answer> Answerer::answer_again(const GenerationRequest& request, AnswerPrinter* printer) {
+  const auto question = last_question();
+  if (!question) {
+    return Error{ErrorCode::kInvalidArgument, "there is no message that could be answered again"};
+  }
+  std::vector<ChatMessage>& messages = session_->conversation().messages;
+  const auto tail = messages.begin() + static_cast<std::ptrdiff_t>(*question);
+  std::vector<ChatMessage> otherwise(tail, messages.end());
+  messages.resize(*question + 1);
+  return chat_from(*question, std::move(otherwise), request, printer);
+}
+
+bool Answerer::undo() {
+  const auto question = last_question();
+  if (question) session_->conversation().messages.resize(*question);
+  return question.has_value();
+}
+
+void Answerer::set_system(std::optional<std::string> text) {
+  flags_.system = std::move(text);
+  std::vector<ChatMessage>& messages = session_->conversation().messages;
+  if (!messages.empty() && messages.front().role == "system") messages.erase(messages.begin());
+  if (!flags_.system) return;
+  messages.insert(messages.begin(), {"system", JsonValue{*flags_.system}, {}, {}, {}, {}});
+}
+
+std::string Answerer::system() const {
+  const std::vector<ChatMessage> all = messages();
+  const bool has = !all.empty() && all.front().role == "system";
+  const std::string* text = has ? all.front().content.text() : nullptr;
+  return text == nullptr ? "" : *text;
+}
+
+std::vector<ChatMessage> Answerer::messages() const {
+  return session_ ? session_->conversation().messages : std::vector<ChatMessage>();
+}
+
+void Answerer::set_messages(std::vector<ChatMessage> messages) {
+  session_->conversation().messages = std::move(messages);
 }
 
 Result<Answer> Answerer::take_turns(const GenerationRequest& request, AnswerPrinter* printer) {

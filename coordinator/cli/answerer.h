@@ -58,8 +58,21 @@ class Answerer {
   // was.
   Result<Answer> answer(const std::string& message, const GenerationRequest& request,
                         AnswerPrinter* printer);
+  // The last message of the conversation once more: what followed it is forgotten, unless this one
+  // fails or is interrupted before its first token. Without a conversation, or in an empty one, an
+  // error.
+  Result<Answer> answer_again(const GenerationRequest& request, AnswerPrinter* printer);
+  // Forgets the last message and what followed it; false where there is none.
+  bool undo();
   // Forgets all turns.
   void begin_again();
+  // The system message from now on, also after begin_again(); nothing: none. Only if it chats().
+  void set_system(std::optional<std::string> text);
+  // "" where there is none.
+  std::string system() const;
+  // The messages of the conversation; empty if it does not chat. set_messages() only if it does.
+  std::vector<ChatMessage> messages() const;
+  void set_messages(std::vector<ChatMessage> messages);
 
  private:
   Answerer(Runtime& runtime, const ChatFlags& flags, const Environment& environment)
@@ -71,6 +84,9 @@ class Answerer {
                           AnswerPrinter* printer);
   Result<Answer> chat(const std::string& message, const GenerationRequest& request,
                       AnswerPrinter* printer);
+  Result<Answer> chat_from(size_t before, std::vector<ChatMessage> otherwise,
+                           const GenerationRequest& request, AnswerPrinter* printer);
+  std::optional<size_t> last_question() const;
   Result<Answer> take_turns(const GenerationRequest& request, AnswerPrinter* printer);
   Result<bool> answer_calls(const std::vector<ToolCall>& calls, Answer* answer,
                             AnswerPrinter* printer);

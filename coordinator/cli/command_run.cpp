@@ -8,10 +8,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "coordinator/cli/answer_summary.h"
+#include "coordinator/cli/chat_settings.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/conversation.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/terminal_guard.h"
+#include "coordinator/cli/terminal_style.h"
 #include "coordinator/cli/tool_command.h"
 #include "coordinator/cli/tools.h"
 #include "engine/base/limits.h"
@@ -19,10 +23,8 @@
 namespace potluck {
 namespace {
 
-// Far beyond what is of use: at these ends all tokens are alike, or none is ever repeated.
-constexpr double kLargestTemperature = 1000;
-constexpr double kSmallestPenalty = 0.001;
-constexpr double kLargestPenalty = 1000;
+// What a line editor may have changed: pastes come as keys again, and colors end.
+constexpr const char* kPlainTerminal = "\x1b[?2004l\x1b[0m";
 
 struct RunFlags {
   EngineFlags engine;
@@ -34,6 +36,7 @@ struct RunFlags {
   bool interactive = false;
   bool ignore_end = false;
   bool json = false;
+  bool no_history = false;
 };
 
 // All of standard input, without the line end that `echo` puts behind it. It may have no end, so it
@@ -53,27 +56,6 @@ Result<std::string> read_standard_input() {
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   return text;
-}
-
-double per_second(uint64_t count, Duration time) {
-  double seconds = in_seconds(time);
-  return seconds > 0 ? static_cast<double>(count) / seconds : 0;
-}
-
-std::string closing_line(const Answer& answer, const ExpertCounters& counters) {
-  const GenerationResult& result = answer.result;
-  const size_t prompt_tokens = answer.prompt_tokens;
-  double tokens = std::max<double>(1, static_cast<double>(prompt_tokens + result.decode_steps));
-  std::string line =
-      fmt::format("{} tokens, {:.1f} tokens/s (prompt of {}: {:.1f} tokens/s)",
-                  result.tokens.size(), per_second(result.decode_steps, result.decode_time),
-                  prompt_tokens, per_second(prompt_tokens, result.prefill_time));
-  if (counters.workers == 0) return line + ", no workers";
-  line += fmt::format(", {} workers", counters.workers);
-  if (counters.workers_lost > 0) line += fmt::format(" ({} lost)", counters.workers_lost);
-  return line + fmt::format(", {:.1f} round trips and {:.0f} bytes per token",
-                            static_cast<double>(counters.dispatch.batches) / tokens,
-                            static_cast<double>(counters.wire_bytes) / tokens);
 }
 
 nlohmann::json calls_of(const Answer& answer) {
@@ -152,7 +134,9 @@ Status generate_once(const RunFlags& flags, Runtime& runtime, Answerer& answerer
                      const std::string& prompt, const GenerationRequest& request,
                      const Environment& environment, Terminal* terminal) {
   AnswerPrinter printer(environment.out, *terminal, !flags.json, flags.engine.quiet);
-  auto answer = answerer.answer(prompt, request, &printer);
+  GenerationRequest shown = request;
+  shown.on_prefill = [&](uint32_t done, uint32_t total) { printer.prefill(done, total); };
+  auto answer = answerer.answer(prompt, shown, &printer);
   if (!answer) return answer.error();
   // The shell's prompt, or the next message, on a line of its own.
   printer.end(environment.out.is_terminal() || flags.interactive);
@@ -163,7 +147,7 @@ Status generate_once(const RunFlags& flags, Runtime& runtime, Answerer& answerer
     print_open_calls(*answer, environment.out);
   }
   // No figures of an answer that did not arrive.
-  if (environment.out.works()) terminal->notice(closing_line(*answer, counters));
+  if (environment.out.works()) terminal->notice(answer_summary(*answer, counters));
   return {};
 }
 
@@ -182,7 +166,11 @@ Status talk(const RunFlags& flags, std::optional<std::string> prompt, Runtime& r
             Answerer& answerer, const Environment& environment, Terminal* terminal) {
   const GenerationRequest request = base_request(flags, environment, terminal);
   StopSignal::Watch watch(environment.stop);
-  const auto input = standard_input(*terminal);
+  InputHistory history(&environment.storage, flags.no_history ? "" : history_path());
+  const TerminalGuard guard(
+      environment.stop, STDIN_FILENO, STDERR_FILENO,
+      own_terminal_style(isatty(STDERR_FILENO) == 1).draws ? kPlainTerminal : "");
+  const auto input = standard_input(*terminal, &history);
   answerer.set_tool_answerer(tool_answerer(flags, environment, *input));
   if (prompt) {
     Status answered =
@@ -192,13 +180,16 @@ Status talk(const RunFlags& flags, std::optional<std::string> prompt, Runtime& r
     if (environment.stop.requested()) return interrupted();
     if (!flags.interactive) return {};
   }
-  terminal->notice(is_typed() ? "Ctrl-C stops an answer, Ctrl-D ends the conversation, /help says "
-                                "more"
+  terminal->notice(is_typed() ? "Ctrl-C stops an answer, Ctrl-D ends the conversation, /help lists "
+                                "commands"
                               : "each line of standard input is a message");
   ConversationOptions options;
   options.request = request;
   options.prompt = is_typed() ? "> " : "";
   options.quiet = flags.engine.quiet;
+  options.typed = is_typed();
+  options.model = runtime.model().config().name;
+  options.counters = [&] { return runtime.counters(); };
   converse(answerer, *input, options, environment, *terminal);
   return environment.stop.requested() ? interrupted() : Status();
 }
@@ -272,6 +263,10 @@ Command add_run(CLI::App& app, Environment& environment) {
              "message");
   add_sampling_flags(parser, flags.get());
   add_chat_flags(parser, &flags->chat);
+  add_switch(
+      parser, "--no-history", &flags->no_history,
+      "do not keep what is typed for later runs (in ~/.local/state/potluck/history, or below "
+      "$XDG_STATE_HOME)");
   add_switch(parser, "--ignore-eos", &flags->ignore_end, "go on after an end-of-text token");
   add_switch(parser, "--json", &flags->json, "one JSON object instead of the text");
   return {parser, [flags, &environment] { return run(*flags, environment); }};

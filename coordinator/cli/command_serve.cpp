@@ -108,6 +108,8 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, Housekeeping& hou
   options.request.sampling.seed = environment.entropy.next64() >> 32;
   options.request.cancel = &environment.stop.requested();
   options.request.engine_runs = true;
+  options.model = runtime.model().config().name;
+  options.counters = [&] { return runtime.counters(); };
   options.meanwhile = [&] { housekeeping.look(); };
   options.commands[std::string(kInvite)] = [&] {
     print_invitation(*runtime.pool(), environment.out);

@@ -2,12 +2,12 @@
 
 #include <clocale>
 #include <cstdio>
-#include <cstdlib>
 #include <string_view>
 
 #include <poll.h>
 #include <unistd.h>
 
+#include "coordinator/cli/terminal_style.h"
 #include "engine/base/limits.h"
 #include "engine/base/utf8.h"
 
@@ -15,7 +15,7 @@ namespace potluck {
 namespace {
 
 constexpr int kInputMilliseconds = 100;
-constexpr int kHistory = 200;
+constexpr int kHistory = InputHistory::kMostEntries;
 // What terminals send around pasted text once they are asked to (xterm's "bracketed paste").
 constexpr std::string_view kBracketsOn = "\x1b[?2004h";
 constexpr std::string_view kBracketsOff = "\x1b[?2004l";
@@ -44,19 +44,19 @@ std::wstring plain_paste(std::wstring_view pasted) {
 
 }  // namespace
 
-std::unique_ptr<LineEditor> LineEditor::open() {
+std::unique_ptr<LineEditor> LineEditor::open(Terminal& terminal, InputHistory* kept) {
   // Input is UTF-8 here regardless of the environment; the format of numbers does not change.
   if (std::setlocale(LC_CTYPE, "C.UTF-8") == nullptr) return nullptr;
   // The prompt and what is typed show on standard error: standard output carries answers alone.
   EditLine* editor = el_init("potluck", stdin, stderr, stderr);
   if (editor == nullptr) return nullptr;
   History* history = history_init();
-  return std::unique_ptr<LineEditor>(new LineEditor(editor, history));
+  return std::unique_ptr<LineEditor>(new LineEditor(editor, history, terminal, kept));
 }
 
-LineEditor::LineEditor(EditLine* editor, History* history) : editor_(editor), history_(history) {
-  const char* terminal = std::getenv("TERM");
-  brackets_pastes_ = terminal != nullptr && std::string_view(terminal) != "dumb";
+LineEditor::LineEditor(EditLine* editor, History* history, Terminal& terminal, InputHistory* kept)
+    : editor_(editor), history_(history), terminal_(terminal), kept_(kept) {
+  brackets_pastes_ = own_terminal_style(true).draws;
   el_set(editor, EL_CLIENTDATA, this);
   el_set(editor, EL_EDITOR, "emacs");
   // Signals belong to StopSignal; libedit would put handlers of its own in place.
@@ -70,6 +70,8 @@ LineEditor::LineEditor(EditLine* editor, History* history) : editor_(editor), hi
     el_set(editor, EL_HIST, &::history, history);
   }
   bind_keys();
+  if (kept_ == nullptr) return;
+  for (const std::string& message : kept_->load()) enter(message);
 }
 
 LineEditor::~LineEditor() = default;
@@ -105,11 +107,22 @@ Result<std::optional<std::string>> LineEditor::next(const std::string& prompt,
   if (message.size() > limits::kPromptBytes) {
     return Error{ErrorCode::kLimit, "not sent: the message is too long"};
   }
-  HistEvent event;
-  if (history_ != nullptr && !message.empty()) {
-    ::history(history_.get(), &event, H_ENTER, message.c_str());
-  }
   return std::optional(std::move(message));
+}
+
+void LineEditor::enter(const std::string& message) {
+  HistEvent event;
+  if (history_ != nullptr) ::history(history_.get(), &event, H_ENTER, message.c_str());
+}
+
+void LineEditor::remember(const std::string& message) {
+  enter(message);
+  if (kept_ == nullptr) return;
+  if (Status done = kept_->add(message); !done) {
+    // Said once: it would come with every message.
+    terminal_.notice("what is typed is not kept for later: " + done.error().message);
+    kept_ = nullptr;
+  }
 }
 
 std::optional<unsigned char> LineEditor::read_byte() {

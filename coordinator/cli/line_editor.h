@@ -1,6 +1,6 @@
-// LineEditor: messages typed at a terminal, with the keys people expect: arrows, history (in memory
-// only), Ctrl-A, Ctrl-W and so on, lines of any length. Pasted text stays one message, its line
-// ends included; Alt-Enter types a line end. Over libedit. One thread.
+// LineEditor: messages typed at a terminal, with the keys people expect: arrows, history, Ctrl-A,
+// Ctrl-W and so on, lines of any length. Pasted text stays one message, its line ends included;
+// Alt-Enter types a line end. Over libedit. One thread.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,8 @@ namespace potluck {
 class LineEditor final : public MessageInput {
  public:
   // For standard input and standard error, which must be terminals. Null if that cannot be had.
-  static std::unique_ptr<LineEditor> open();
+  // `kept`: the history of earlier runs; null: there is none, and none is kept.
+  static std::unique_ptr<LineEditor> open(Terminal& terminal, InputHistory* kept);
   ~LineEditor() override;
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;
@@ -24,6 +25,7 @@ class LineEditor final : public MessageInput {
   // Ctrl-C while something is typed (the wait is ended) drops it: the message is then empty.
   Result<std::optional<std::string>> next(const std::string& prompt,
                                           const WhileWaiting& while_waiting) override;
+  void remember(const std::string& message) override;
 
  private:
   struct Free {
@@ -31,7 +33,8 @@ class LineEditor final : public MessageInput {
     void operator()(History* history) const { history_end(history); }
   };
 
-  LineEditor(EditLine* editor, History* history);
+  LineEditor(EditLine* editor, History* history, Terminal& terminal, InputHistory* kept);
+  void enter(const std::string& message);
   void bind_keys();
   // Waits for a character; false at the end of the input or of the wait.
   bool read_character(wchar_t* character);
@@ -46,6 +49,8 @@ class LineEditor final : public MessageInput {
 
   std::unique_ptr<EditLine, Free> editor_;
   std::unique_ptr<History, Free> history_;
+  Terminal& terminal_;
+  InputHistory* kept_;
   bool brackets_pastes_;  // the terminal can tell what is pasted
   std::string prompt_;
   const WhileWaiting* while_waiting_ = nullptr;

@@ -7,10 +7,10 @@
 
 namespace potluck {
 
-std::unique_ptr<MessageInput> standard_input(Terminal& terminal) {
+std::unique_ptr<MessageInput> standard_input(Terminal& terminal, InputHistory* history) {
   const bool typed = isatty(STDIN_FILENO) == 1;
   if (typed && isatty(STDERR_FILENO) == 1) {
-    if (auto editor = LineEditor::open()) return editor;
+    if (auto editor = LineEditor::open(terminal, history)) return editor;
   }
   return std::make_unique<LineReader>(STDIN_FILENO, typed, terminal);
 }

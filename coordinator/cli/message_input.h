@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "coordinator/cli/input_history.h"
 #include "coordinator/cli/terminal.h"
 #include "engine/base/result.h"
 
@@ -24,10 +25,15 @@ class MessageInput {
   // was ended. An error is about this one message (not UTF-8, too long): the next may be good.
   virtual Result<std::optional<std::string>> next(const std::string& prompt,
                                                   const WhileWaiting& while_waiting) = 0;
+
+  // A whole message, of one line or several, that may be wanted again: for the arrow keys, and for
+  // later runs.
+  virtual void remember(const std::string& /*message*/) {}
 };
 
 // Standard input. The line editor needs a terminal to read from and one, standard error, to show
-// what is typed.
-std::unique_ptr<MessageInput> standard_input(Terminal& terminal);
+// what is typed. `history`: what earlier runs kept, and where to keep more; null: in memory alone.
+// It must outlive the input.
+std::unique_ptr<MessageInput> standard_input(Terminal& terminal, InputHistory* history = nullptr);
 
 }  // namespace potluck

@@ -14,15 +14,22 @@ constexpr Duration kSilence = std::chrono::seconds(1);
 constexpr Duration kRedraw = std::chrono::milliseconds(100);
 constexpr Duration kPlainLine = std::chrono::seconds(5);
 constexpr uint64_t kBarWidth = 32;
+constexpr const char* kErase = "\x1b[K";
+constexpr const char* kDim = "\x1b[2m";
+constexpr const char* kNoColor = "\x1b[0m";
 constexpr const char* kCommand = "command";  // the component of what a command itself says
 
 }  // namespace
 
 Terminal::Terminal(const Clock& clock)
-    : clock_(clock), is_terminal_(isatty(STDERR_FILENO) == 1), limiter_(clock) {}
+    : clock_(clock),
+      is_terminal_(isatty(STDERR_FILENO) == 1),
+      style_(own_terminal_style(is_terminal_)),
+      limiter_(clock) {}
 
 Terminal::~Terminal() {
   end_progress();
+  end_passing();
 }
 
 void Terminal::configure(const LogFlags& flags, bool quiet) {
@@ -104,6 +111,15 @@ void Terminal::text(std::string_view piece) {
   print(is_terminal_ ? shown_.push(piece) : std::string(piece));
 }
 
+// Each piece ends its own color: the program may end between two.
+void Terminal::aside(std::string_view piece) {
+  MutexLock lock(mutex_);
+  close_line();
+  if (!is_terminal_) return print(piece);
+  const std::string harmless = shown_.push(piece);
+  print(style_.colors ? fmt::format("{}{}{}", kDim, harmless, kNoColor) : harmless);
+}
+
 void Terminal::end_text() {
   MutexLock lock(mutex_);
   if (is_terminal_) print(shown_.finish());
@@ -145,7 +161,38 @@ void Terminal::end_progress() {
   close_line();
 }
 
+void Terminal::passing(const std::string& stage, uint64_t done, uint64_t total) {
+  if (quiet_ || shows_json_ || !style_.draws || total == 0) return;
+  MutexLock lock(mutex_);
+  const TimePoint now = clock_.now();
+  if (!passing_) passing_ = Passing{now, done, now};
+  if (now - passing_->since < kSilence || now - passing_->drawn_at < kRedraw) return;
+  if (!passing_->shown) close_open_line();
+  passing_->drawn_at = now;
+  passing_->shown = true;
+  const double seconds = std::chrono::duration<double>(now - passing_->since).count();
+  const double speed = static_cast<double>(done - std::min(done, passing_->begun_at)) / seconds;
+  print(fmt::format("\r{}{}: {} %, {:.1f} tokens/s", kErase, terminal_line(stage),
+                    std::min<uint64_t>(done, total) * 100 / total, speed));
+}
+
+void Terminal::end_passing() {
+  MutexLock lock(mutex_);
+  erase_passing();
+  passing_.reset();
+}
+
+void Terminal::erase_passing() {
+  if (passing_ && passing_->shown) print(fmt::format("\r{}", kErase));
+  if (passing_) passing_->shown = false;
+}
+
 void Terminal::close_line() {
+  erase_passing();
+  close_open_line();
+}
+
+void Terminal::close_open_line() {
   if (line_open_) print("\n");
   line_open_ = false;
   stage_.clear();

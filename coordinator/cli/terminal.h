@@ -6,10 +6,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "coordinator/cli/log_file.h"
+#include "coordinator/cli/terminal_style.h"
 #include "engine/base/clock.h"
 #include "engine/base/format_bytes.h"
 #include "engine/base/notice_limiter.h"
@@ -42,10 +44,17 @@ class Terminal final : public LogSink {
   // other than newline and tab are shown, elsewhere every byte stays.
   void text(std::string_view piece);
   void end_text();
+  // The same, set apart by its color where there are colors.
+  void aside(std::string_view piece);
   // `stage` names the work ("loading"); a new stage or done == total ends the line.
   void progress(const std::string& stage, uint64_t done, uint64_t total);
   // Ends an unfinished progress line.
   void end_progress();
+  // How far something is that leaves no trace: shown on a terminal alone, once it takes longer than
+  // a second, in tokens.
+  void passing(const std::string& stage, uint64_t done, uint64_t total);
+  // Erases it, if it is there.
+  void end_passing();
 
  private:
   void record_summaries() REQUIRES(mutex_);
@@ -54,10 +63,13 @@ class Terminal final : public LogSink {
   void draw(uint64_t done, uint64_t total) REQUIRES(mutex_);
   void print(std::string_view text) REQUIRES(mutex_);
   void close_line() REQUIRES(mutex_);
+  void close_open_line() REQUIRES(mutex_);
+  void erase_passing() REQUIRES(mutex_);
 
   const Clock& clock_;
   bool quiet_ = false;
   bool is_terminal_;
+  TerminalStyle style_;
   LogLevel shown_level_ = LogLevel::kInfo;
   LogLevel wanted_level_ = LogLevel::kInfo;
   bool shows_json_ = false;
@@ -68,6 +80,13 @@ class Terminal final : public LogSink {
   TimePoint stage_start_ GUARDED_BY(mutex_){0};
   TimePoint last_drawn_ GUARDED_BY(mutex_){0};
   bool line_open_ GUARDED_BY(mutex_) = false;
+  struct Passing {
+    TimePoint since;
+    uint64_t begun_at;  // what was done by then
+    TimePoint drawn_at;
+    bool shown = false;
+  };
+  std::optional<Passing> passing_ GUARDED_BY(mutex_);
   TerminalText shown_ GUARDED_BY(mutex_);
 };
 

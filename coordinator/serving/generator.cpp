@@ -51,10 +51,15 @@ Duration duration(double seconds) {
 // Puts the answer together.
 class Gatherer {
  public:
-  explicit Gatherer(const PieceSink& sink) : sink_(sink) {}
+  Gatherer(const GenerationRequest& request, const PieceSink& sink)
+      : request_(request), sink_(sink) {}
 
   void on_event(const CompletionEvent& event) {
     if (const auto* delta = std::get_if<CompletionDelta>(&event)) take(*delta);
+    const auto* progress = std::get_if<CompletionProgress>(&event);
+    if (progress != nullptr && request_.on_prefill) {
+      request_.on_prefill(progress->done, progress->total);
+    }
     if (const auto* finished = std::get_if<CompletionFinished>(&event)) finish(*finished);
     if (const auto* failed = std::get_if<CompletionFailed>(&event)) {
       error_ = Error{code_of(failed->fault), failed->message};
@@ -89,6 +94,7 @@ class Gatherer {
     answer_.usage = finished.usage;
   }
 
+  const GenerationRequest& request_;
   const PieceSink& sink_;
   GeneratedAnswer answer_;
   std::optional<Error> error_;
@@ -133,7 +139,7 @@ CompletionRequest request_for(CompletionPrompt prompt, const GenerationRequest& 
 
 Result<GeneratedAnswer> generate(CompletionEngine& engine, CompletionPrompt prompt,
                                  const GenerationRequest& request, const PieceSink& sink) {
-  Gatherer gatherer(sink);
+  Gatherer gatherer(request, sink);
   auto mailbox = std::make_shared<Mailbox>();
   CompletionId id = engine.submit(request_for(std::move(prompt), request), mailbox);
   bool is_cancelled = false;

@@ -19,6 +19,8 @@ struct GenerationRequest {
   bool ignore_end = false;  // go on after an end-of-text token
   // Ends the generation within a step once it is true ("interrupted"), in the prefill as well.
   const std::atomic<bool>* cancel = nullptr;
+  // Told how much of the prompt is computed, by the thread that waits; may be empty.
+  std::function<void(uint32_t done, uint32_t total)> on_prefill = {};
   bool engine_runs = false;  // an EngineThread takes the engine's turns; the caller only waits
 };
 

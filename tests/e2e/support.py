@@ -72,6 +72,7 @@ class PotluckTest(unittest.TestCase):
     def environment(self, **extra):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("POTLUCK_")}
         environment["POTLUCK_HOME"] = str(self.home)
+        environment["XDG_STATE_HOME"] = str(self.home / "state")  # what is typed is kept there
         environment["POTLUCK_PORT"] = "0"  # of the HTTP API: several coordinators run side by side
         environment["POTLUCK_BEACON_PORT"] = str(20000 + os.getpid() % 20000)  # nor meet others'
         environment.update(extra)
