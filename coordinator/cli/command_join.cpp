@@ -238,7 +238,8 @@ Command add_join(CLI::App& app, Environment& environment) {
   add_whole(parser, "--beacon-port", &flags->beacon_port, {1, UINT16_MAX},
             "UDP port at which coordinators are asked (default 7700)")
       .envname("POTLUCK_BEACON_PORT");
-  add_text(parser, "--store", &flags->store, "directory for keys and experts (~/.potluck/worker)")
+  add_text(parser, "--store", &flags->store,
+           "directory for keys and experts (default: ~/.local/share/potluck/worker)")
       .envname("POTLUCK_STORE");
   add_size(parser, "--ram", &flags->ram,
            "memory for experts, such as 2GiB (default: half of what there is)")

@@ -49,7 +49,8 @@ Command add_leave(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<LeaveFlags>();
   CLI::App* parser =
       add_command(app, "leave", "end this machine's worker after others have what it holds");
-  add_text(parser, "--store", &flags->store, "the worker's directory (~/.potluck/worker)")
+  add_text(parser, "--store", &flags->store,
+           "the worker's directory (default: ~/.local/share/potluck/worker)")
       .envname("POTLUCK_STORE");
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return leave(*flags, environment); }};

@@ -7,10 +7,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "coordinator/cli/command_catalog.h"
 #include "coordinator/cli/config_file.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/nearest_name.h"
+#include "coordinator/cli/printed_config.h"
 #include "engine/base/printable.h"
+#include "engine/base/terminal_text.h"
 
 namespace potluck {
 namespace {
@@ -20,6 +23,8 @@ constexpr std::string_view kPrefix = "POTLUCK_";
 constexpr const char* kOtherVariables[] = {
     "POTLUCK_HOME",   "POTLUCK_MODELS",      "POTLUCK_SOURCE_TOKEN", "POTLUCK_BINARY",
     "POTLUCK_PRESET", "POTLUCK_BENCH_MODEL", "POTLUCK_BENCH_TEXT"};
+
+constexpr const char* kPrintConfig = "--print-config";
 
 Error wrong_use(const std::string& message) {
   return {ErrorCode::kInvalidArgument, message};
@@ -151,7 +156,7 @@ Status check_values(const Setting& setting, const std::string& path, CLI::Option
 // All of the file is checked, whichever command runs; what is for this one is taken. Only a value
 // that a flag or a variable replaces is not looked at.
 Status take_config(const std::string& path, bool must_exist, const std::vector<Command>& commands,
-                   const Command& chosen, Storage& storage) {
+                   const Command& chosen, Storage& storage, ValueSources* sources) {
   auto settings = read_config_file(storage, path);
   if (!settings) {
     const bool absent = settings.error().code == ErrorCode::kNotFound;
@@ -168,11 +173,13 @@ Status take_config(const std::string& path, bool must_exist, const std::vector<C
     const bool is_off = setting.values == std::vector<std::string>{"false"};
     if (setting.table != chosen.parser->get_name() || is_off) continue;
     if (Status given = give(*option, setting.values); !given) return given;
+    (*sources)[*option] = fmt::format("{}:{}", terminal_line(path), setting.line);
   }
   return {};
 }
 
-Status take_variables(const std::map<std::string, std::string>& variables, const Command& chosen) {
+Status take_variables(const std::map<std::string, std::string>& variables, const Command& chosen,
+                      ValueSources* sources) {
   for (CLI::Option* option : chosen.parser->get_options()) {
     auto found = variables.find(option->get_envname());
     // An empty variable counts as one that is not set, as scripts use it.
@@ -180,8 +187,36 @@ Status take_variables(const std::map<std::string, std::string>& variables, const
     std::string fault = find_fault(*option, found->second);
     if (!fault.empty()) return wrong_use(found->first + ": " + fault);
     if (Status given = give(option, {found->second}); !given) return given;
+    (*sources)[option] = found->first;
   }
   return {};
+}
+
+ValueSources given_flags(const Command& chosen) {
+  ValueSources sources;
+  for (const CLI::Option* option : all_options(*chosen.parser)) {
+    if (option->count() > 0) sources[option] = "command line";
+  }
+  return sources;
+}
+
+// Takes the word out wherever it stands in front of "--", since it is about the program, and people
+// put it behind the command.
+bool take_print_config(std::vector<std::string>* arguments) {
+  const auto end = std::find(arguments->begin(), arguments->end(), "--");
+  const auto rest = std::remove(arguments->begin(), end, kPrintConfig);
+  if (rest == end) return false;
+  arguments->erase(rest, end);
+  return true;
+}
+
+// To look at the flags of a command, nobody has to say what the command is about.
+void require_nothing(CLI::App& app, const std::vector<Command>& commands) {
+  app.require_subcommand(0, 1);
+  for (const Command& command : commands) {
+    for (CLI::Option* option : all_options(*command.parser)) option->required(false);
+    for (CLI::App* group : command.parser->get_subcommands(nullptr)) group->require_option(0, 0);
+  }
 }
 
 std::vector<std::string> unknown_variables(const std::map<std::string, std::string>& variables,
@@ -252,11 +287,14 @@ CommandLineParser::CommandLineParser(Environment& environment)
                                       "potluck")) {
   app_->require_subcommand(1);
   add_text(app_.get(), "--config", &config_,
-           "a file with defaults of flags (default: ~/.potluck/potluck.toml)");
+           "a file with defaults of flags (default: ~/.config/potluck/potluck.toml)");
   add_switch(app_.get(), "--no-config", &no_config_, "read no such file");
+  add_switch(app_.get(), kPrintConfig, &print_config_,
+             "show the value of every flag of the command, or of all commands, and where it came "
+             "from, as such a file, and do nothing else");
   for (auto* add : {add_run, add_serve, add_join, add_admit, add_leave, add_eval, add_bench,
                     add_tokenize, add_show, add_plan, add_simulate, add_keys, add_list, add_pull,
-                    add_rm, add_status, add_version}) {
+                    add_rm, add_status, add_version, add_doctor, add_completion, add_man}) {
     commands_.push_back(add(*app_, environment));
   }
 }
@@ -267,11 +305,45 @@ std::string CommandLineParser::help() const {
   return app_->help();
 }
 
+Catalog CommandLineParser::catalog() {
+  return describe_program(*app_);
+}
+
+// Each source fills what the ones before have left open: flags, variables, then the file.
+Result<ValueSources> CommandLineParser::fill(const Command& command, const CommandLineInput& input,
+                                             Storage& storage) {
+  ValueSources sources = given_flags(command);
+  if (Status taken = take_variables(input.variables, command, &sources); !taken) {
+    return taken.error();
+  }
+  if (no_config_) return sources;
+  const bool named = app_->get_option("--config")->count() > 0;
+  Status taken = take_config(named ? config_ : input.config_path, named, commands_, command,
+                             storage, &sources);
+  if (!taken) return taken.error();
+  return sources;
+}
+
+Result<std::string> CommandLineParser::print_config(const Command* chosen,
+                                                    const CommandLineInput& input,
+                                                    Storage& storage) {
+  std::string text;
+  for (const Command& command : commands_) {
+    if (chosen != nullptr && &command != chosen) continue;
+    Result<ValueSources> sources = fill(command, input, storage);
+    if (!sources) return sources.error();
+    text += (text.empty() ? "" : "\n") + printed_config(*command.parser, *sources);
+  }
+  return text;
+}
+
 Result<CommandLine> CommandLineParser::parse(const CommandLineInput& input, Storage& storage) {
-  const std::vector<std::string>& arguments = input.arguments;
+  std::vector<std::string> arguments = input.arguments;
+  print_config_ = take_print_config(&arguments);
+  if (print_config_) require_nothing(*app_, commands_);
   if (!arguments.empty() && !arguments[0].starts_with('-') &&
       find_command(commands_, arguments[0]) == nullptr) {
-    return wrong_use(fmt::format("unknown command '{}'{}; without arguments, potluck lists them",
+    return wrong_use(fmt::format("unknown command '{}'{}; potluck --help lists them",
                                  printable(arguments[0]),
                                  suggestion(arguments[0], names_of(commands_))));
   }
@@ -280,18 +352,18 @@ Result<CommandLine> CommandLineParser::parse(const CommandLineInput& input, Stor
   if (!help) return help.error();
   line.help = std::move(*help);
   if (!line.help.empty()) return line;
-  auto chosen = std::find_if(commands_.begin(), commands_.end(),
-                             [](const Command& command) { return command.parser->parsed(); });
-  if (chosen == commands_.end()) return wrong_use("expected a command");
-  line.command = &*chosen;
-  // Each source fills what the ones before have left open: flags, variables, then the file.
-  if (Status taken = take_variables(input.variables, *chosen); !taken) return taken.error();
-  if (!no_config_) {
-    const bool named = app_->get_option("--config")->count() > 0;
-    Status taken =
-        take_config(named ? config_ : input.config_path, named, commands_, *chosen, storage);
-    if (!taken) return taken.error();
+  auto found = std::find_if(commands_.begin(), commands_.end(),
+                            [](const Command& command) { return command.parser->parsed(); });
+  const Command* chosen = found == commands_.end() ? nullptr : &*found;
+  if (print_config_) {
+    Result<std::string> text = print_config(chosen, input, storage);
+    if (!text) return text.error();
+    line.help = std::move(*text);
+    return line;
   }
+  if (chosen == nullptr) return wrong_use("expected a command");
+  line.command = chosen;
+  if (Result<ValueSources> filled = fill(*chosen, input, storage); !filled) return filled.error();
   line.notices = unknown_variables(input.variables, commands_);
   return line;
 }

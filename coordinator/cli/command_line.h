@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/cli/command_catalog.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/printed_config.h"
 
 namespace potluck {
 
@@ -19,8 +21,8 @@ struct CommandLineInput {
 };
 
 struct CommandLine {
-  const Command* command = nullptr;  // to run; null where help was asked for
-  std::string help;
+  const Command* command = nullptr;  // to run; null where help or the configuration was asked for
+  std::string help;                  // or the configuration
   std::vector<std::string> notices;  // what people should know, such as a misspelt variable
 };
 
@@ -39,12 +41,19 @@ class CommandLineParser {
   Result<CommandLine> parse(const CommandLineInput& input, Storage& storage);
 
   std::string help() const;
+  Catalog catalog();
   const std::vector<Command>& commands() const { return commands_; }
 
  private:
+  Result<ValueSources> fill(const Command& command, const CommandLineInput& input,
+                            Storage& storage);
+  Result<std::string> print_config(const Command* chosen, const CommandLineInput& input,
+                                   Storage& storage);
+
   std::unique_ptr<CLI::App> app_;
   std::string config_;
   bool no_config_ = false;
+  bool print_config_ = false;
   std::vector<Command> commands_;
 };
 

@@ -55,5 +55,8 @@ Command add_pull(CLI::App& app, Environment& environment);
 Command add_rm(CLI::App& app, Environment& environment);
 Command add_status(CLI::App& app, Environment& environment);
 Command add_version(CLI::App& app, Environment& environment);
+Command add_doctor(CLI::App& app, Environment& environment);
+Command add_completion(CLI::App& app, Environment& environment);
+Command add_man(CLI::App& app, Environment& environment);
 
 }  // namespace potluck

@@ -1,10 +1,10 @@
 #include "coordinator/cli/engine_flags.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/directories.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/model_argument.h"
 #include "engine/base/limits.h"
@@ -70,7 +70,7 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
       .envname("POTLUCK_RAM");
   add_text(parser, "--store", &flags->store,
            "directory for experts on disk (default: beside the model; of local workers: in "
-           "~/.potluck)")
+           "~/.cache/potluck)")
       .envname("POTLUCK_STORE");
   add_whole(parser, "--slices", &flags->slices, {1, limits::kSlices},
             "slices each expert is cut into (default 1)")
@@ -165,9 +165,10 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   pool.verify = chosen_verify(flags.verify);
   // Digests, not experts: a coordinator has no store, but hashing all weights takes long enough to
   // be done once.
-  pool.records_directory = home_directory() + "/layers";
+  pool.records_directory = own_directories().cache + "/layers";
   pool.local.program = environment.program;
-  pool.local.store_directory = flags.store.empty() ? home_directory() + "/store" : flags.store;
+  pool.local.store_directory =
+      flags.store.empty() ? own_directories().cache + "/store" : flags.store;
   pool.local.ram_bytes = ram;
   pool.local.isa = flags.isa;
   pool.local.more_arguments = join_arguments(flags.device);
@@ -218,9 +219,7 @@ std::string host_name(const char* fallback) {
 }
 
 std::string home_directory() {
-  if (const char* home = std::getenv("POTLUCK_HOME"); home != nullptr && *home != 0) return home;
-  const char* user = std::getenv("HOME");
-  return std::string(user != nullptr && *user != 0 ? user : ".") + "/.potluck";
+  return own_directories().data;
 }
 
 }  // namespace potluck

@@ -56,6 +56,11 @@ Flag Flag::expected(int least, int most) const {
   return *this;
 }
 
+Flag Flag::default_value(const std::string& value) const {
+  option_->default_function([value] { return value; });
+  return *this;
+}
+
 bool is_number_flag(const CLI::Option& option) {
   return is_one_of(option.get_type_name(),
                    {kWholeKind, kDecimalKind, kSizeKind, kRateKind, kLinkKind});
@@ -89,22 +94,26 @@ Flag add_decimal(CLI::App* parser, const std::string& names, double* target, Dec
     return value ? std::string() : value.error().message;
   };
   auto sink = [target, range](const std::string& text) { *target = *read_decimal(text, range); };
-  return add_checked(parser, names, kDecimalKind, check, sink, help);
+  return add_checked(parser, names, kDecimalKind, check, sink, help)
+      .default_value(fmt::format("{}", *target));
 }
 
 Flag add_size(CLI::App* parser, const std::string& names, std::string* target,
               const std::string& help) {
-  return add_checked(parser, names, kSizeKind, check_with(read_size), keep_in(target), help);
+  return add_checked(parser, names, kSizeKind, check_with(read_size), keep_in(target), help)
+      .default_value(*target);
 }
 
 Flag add_rate(CLI::App* parser, const std::string& names, std::string* target,
               const std::string& help) {
-  return add_checked(parser, names, kRateKind, check_with(read_rate), keep_in(target), help);
+  return add_checked(parser, names, kRateKind, check_with(read_rate), keep_in(target), help)
+      .default_value(*target);
 }
 
 Flag add_link(CLI::App* parser, const std::string& names, std::string* target,
               const std::string& help) {
-  return add_checked(parser, names, kLinkKind, check_with(read_link), keep_in(target), help);
+  return add_checked(parser, names, kLinkKind, check_with(read_link), keep_in(target), help)
+      .default_value(*target);
 }
 
 Flag add_choice(CLI::App* parser, const std::string& names, std::string* target,
@@ -114,7 +123,8 @@ Flag add_choice(CLI::App* parser, const std::string& names, std::string* target,
     return fmt::format("expected {}, found '{}'", fmt::join(choices, ", "), printable(text));
   };
   const std::string kind = fmt::format("{}", fmt::join(choices, "|"));
-  return add_checked(parser, names, kind.c_str(), check, keep_in(target), help);
+  return add_checked(parser, names, kind.c_str(), check, keep_in(target), help)
+      .default_value(*target);
 }
 
 Flag add_text(CLI::App* parser, const std::string& names, std::string* target,
@@ -137,7 +147,11 @@ Flag add_switch(CLI::App* parser, const std::string& names, bool* target, const 
 }
 
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& help) {
-  return app.add_subcommand(name, help);
+  CLI::App* parser = app.add_subcommand(name, help);
+  parser->footer(
+      "--print-config shows the value of each flag and where it came from, and does "
+      "nothing else.");
+  return parser;
 }
 
 CLI::App* add_one_of(CLI::App* parser, const std::string& name) {

@@ -40,6 +40,9 @@ class Flag {
   Flag envname(const std::string& variable) const;  // the environment variable that sets it too
   Flag group(const std::string& heading) const;     // where the help shows it
   Flag expected(int least, int most) const;         // how many words it takes
+  // What it is without being given, as it would be typed. The add_ functions take it from the
+  // target; the help says it in words of its own.
+  Flag default_value(const std::string& value) const;
 
  private:
   CLI::Option* option_;
@@ -67,7 +70,13 @@ Flag add_whole(CLI::App* parser, const std::string& names, T* target, WholeRange
       *target = static_cast<typename T::value_type>(value);
     }
   };
-  return add_checked(parser, names, kWholeKind, check, sink, help);
+  std::string value;
+  if constexpr (std::is_integral_v<T>) {
+    value = std::to_string(*target);
+  } else if (target->has_value()) {
+    value = std::to_string(**target);
+  }
+  return add_checked(parser, names, kWholeKind, check, sink, help).default_value(value);
 }
 
 Flag add_decimal(CLI::App* parser, const std::string& names, double* target, DecimalRange range,

@@ -1,12 +1,14 @@
 // The `potluck` binary: makes what everything depends on (clock, randomness, files, signals) and
 // hands it to one command.
+#include <algorithm>
 #include <climits>
 #include <csignal>
 
 #include <unistd.h>
 
 #include "coordinator/cli/command_line.h"
-#include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/directories.h"
+#include "coordinator/cli/first_offer.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/standard_streams.h"
 #include "coordinator/cli/stop_signal.h"
@@ -30,6 +32,11 @@ std::string own_path() {
 // Only errors for the ones that ask for quiet.
 bool is_quiet(const CLI::App& parser) {
   return is_switched_on(parser, "--quiet");
+}
+
+// Who can be asked: a person who sees what is written and can type.
+bool someone_is_there() {
+  return isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 && isatty(STDERR_FILENO) == 1;
 }
 
 int run_command(const Command& command, const Environment& environment) {
@@ -67,12 +74,17 @@ int potluck_main(int argc, char** argv) {
   Environment environment{*storage, clock,      entropy, system_files(),
                           out,      own_path(), stop,    terminal};
   CommandLineParser parser(environment);
-  if (argc < 2) {
-    terminal.text(parser.help());
-    return kExitWrongUse;
+  CommandLineInput input{std::vector<std::string>(argv + std::min(argc, 1), argv + argc),
+                         own_variables(), own_directories().config + "/potluck.toml"};
+  if (input.arguments.empty()) {
+    if (!someone_is_there()) {
+      terminal.text(parser.help());
+      return kExitWrongUse;
+    }
+    auto asked = run_first_questions(environment);
+    if (!asked) return stop.requested() ? stop.exit_code() : kExitWrongUse;
+    input.arguments = std::move(*asked);
   }
-  CommandLineInput input{std::vector<std::string>(argv + 1, argv + argc), own_variables(),
-                         home_directory() + "/potluck.toml"};
   Result<CommandLine> line = parser.parse(input, *storage);
   if (!line) {
     terminal.error("potluck: " + line.error().message);

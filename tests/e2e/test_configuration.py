@@ -12,7 +12,7 @@ BAD = ["-1", "nan", "0x10", "1 ", "18446744073709551616TB", ""]
 
 class Numbers(PotluckTest):
     def least(self, command):
-        model = [] if command in ("join", "admit", "leave", "list", "status", "version") else [TALETELLER]
+        model = [] if command in ("join", "admit", "leave", "list", "status", "version", "doctor") else [TALETELLER]
         return [command, *model, *{"eval": ["--text", "/no"], "tokenize": ["--text", "x"],
                                    "run": ["-p", "x"]}.get(command, [])]
 

@@ -1,0 +1,149 @@
+#include "coordinator/cli/first_offer.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include <fmt/format.h>
+
+#include "coordinator/cli/directories.h"
+#include "coordinator/cli/doctor_probes.h"
+#include "coordinator/cli/json_text.h"
+#include "coordinator/cli/pool_forecast.h"
+#include "coordinator/cli/spread_flags.h"
+#include "coordinator/plan/planner.h"
+#include "coordinator/runtime/memory_plan.h"
+#include "engine/base/format_bytes.h"
+
+namespace potluck {
+namespace {
+
+constexpr double kLoopbackTrip = 60e-6;  // seconds
+constexpr double kLoopbackRate = 2e9;
+constexpr uint64_t kAnswersBytes = 64 * kKiB;
+constexpr uint64_t kScratchGuess = 128 * kMiB;  // of a process, with a short context
+
+Result<PlanModel> plan_model_at(const std::string& path, const Environment& environment) {
+  Result<GgufModel> file = GgufModel::open(environment.storage, path);
+  if (!file) return file.error();
+  Result<ModelConfig> config = read_config(*file);
+  if (!config) return config.error();
+  Result<std::vector<ExpertBank>> banks = find_expert_banks(*file, *config);
+  if (!banks) return banks.error();
+  return plan_model(*file, *config, *banks);
+}
+
+// What every token uses, beside experts.
+uint64_t resident_bytes(const PlanModel& model) {
+  double bytes = total_bytes(model.head);
+  for (const PlanLayer& layer : model.layers) {
+    bytes += layer.count * (total_bytes(layer.dense) + total_bytes(layer.shared));
+  }
+  return static_cast<uint64_t>(bytes);
+}
+
+// The coordinator and a worker process, as the command starts them.
+double predicted_rate(const PlanModel& model, uint64_t cache, const Environment& environment) {
+  PlanPool pool;
+  pool.coordinator.products = measure_coordinator_products(model, 0, environment);
+  DeviceFacts worker = pool.coordinator;
+  worker.ram_bytes = cache;
+  worker.disk_bytes = static_cast<uint64_t>(model.bank_bytes()) + 1;
+  worker.round_trip = kLoopbackTrip;
+  worker.link_rate = kLoopbackRate;
+  pool.devices.push_back(std::move(worker));
+  const Plan plan = make_plan(model, with_assumptions(pool), {"this machine"}, PlannerOptions());
+  return plan.decode_rate();
+}
+
+void judge_offer(const Environment& environment, OfferedModel* offer) {
+  if (offer->model.spread || !offer->model.here) return;
+  auto model = plan_model_at(offer->model.argument, environment);
+  if (!model) {
+    offer->obstacle = model.error().message;
+    return;
+  }
+  const MemoryBound available = process_limits(environment.system).available;
+  const uint64_t needed = resident_bytes(*model) + kWorkerBytes + kScratchGuess;
+  if (available.bytes < needed) {
+    offer->obstacle = fmt::format("needs {} of memory, {} can be had ({})", format_bytes(needed),
+                                  format_bytes(available.bytes), available.source);
+    return;
+  }
+  const auto experts = static_cast<uint64_t>(model->bank_bytes());
+  const uint64_t cache = available.bytes - needed;
+  offer->from_disk = experts > cache;
+  const double rate = predicted_rate(*model, cache, environment);
+  if (rate > 0) offer->tokens_per_second = rate;
+}
+
+std::string answers_path() {
+  return own_directories().state + "/first-run.json";
+}
+
+// A file that is missing or damaged says nothing.
+FirstAnswers last_answers(Storage& storage) {
+  FirstAnswers answers;
+  auto bytes = read_file(storage, answers_path(), kAnswersBytes);
+  if (!bytes) return answers;
+  auto read = read_json(as_text(*bytes));
+  if (!read || !read->is_object()) return answers;
+  answers.model = text_field(*read, "model", "");
+  answers.listen = text_field(*read, "listen", "");
+  answers.who = static_cast<uint32_t>(std::clamp<int64_t>(whole_field(*read, "who"), 1, 3));
+  return answers;
+}
+
+void keep_answers(const FirstAnswers& answers, const Environment& environment) {
+  Storage& storage = environment.storage;
+  const std::string text =
+      json_text({{"model", answers.model}, {"who", answers.who}, {"listen", answers.listen}});
+  Status kept = storage.make_directories(own_directories().state);
+  if (kept) kept = storage.write_atomic(answers_path(), as_bytes(text), 0600);
+  if (!kept) environment.terminal.notice("the answers are not kept: " + kept.error().message);
+}
+
+}  // namespace
+
+std::vector<OfferedModel> offer_models(const std::vector<const ModelSource*>& sources,
+                                       const Environment& environment) {
+  std::vector<OfferedModel> offered;
+  for (const ModelSource* source : sources) {
+    for (NamedModel& model : source->models()) {
+      OfferedModel offer;
+      offer.model = std::move(model);
+      judge_offer(environment, &offer);
+      offered.push_back(std::move(offer));
+    }
+  }
+  std::stable_partition(offered.begin(), offered.end(),
+                        [](const OfferedModel& offer) { return offer.obstacle.empty(); });
+  return offered;
+}
+
+Result<std::vector<std::string>> run_first_questions(const Environment& environment) {
+  Terminal& terminal = environment.terminal;
+  Storage& storage = environment.storage;
+  StopSignal::Watch watch(environment.stop);
+  SystemProbes probes(environment.clock);
+  auto port_free = [&](uint16_t port) { return probes.port_free(port, false).value_or(true); };
+  const SpreadModels spread(storage, spread_models_directory());
+  const FolderModels here(storage, ".");
+  const FolderModels kept(storage, own_directories().data + "/models");
+  terminal.notice(
+      "Potluck: three questions; Enter takes what stands in brackets. `potluck --help` "
+      "lists all commands.");
+  const std::vector<OfferedModel> offered = offer_models({&here, &kept, &spread}, environment);
+  const auto input = standard_input(terminal);
+  const FirstRunSeams seams{*input, [&](const std::string& line) { terminal.notice(line); },
+                            [&] { return !environment.stop.requested(); },
+                            [&](const std::string& path) { return storage.exists(path); },
+                            port_free};
+  const auto answers = ask_first_run(offered, last_answers(storage), seams);
+  if (!answers) return Error{ErrorCode::kCancelled, "stopped before all questions were answered"};
+  keep_answers(*answers, environment);
+  std::vector<std::string> arguments = first_command(*answers, port_free);
+  terminal.notice("$ " + shell_line(arguments));
+  return arguments;
+}
+
+}  // namespace potluck
