@@ -184,7 +184,7 @@ Status examine(const DoctorFlags& flags, Environment& environment) {
   if (pieces + problems == 0) return {};
   if (problems == 0) environment.failed = kExitAdvice;
   return Error{ErrorCode::kUnsupported,
-               fmt::format("doctor: {} problems, {} pieces of advice", problems, pieces)};
+               fmt::format("doctor: problems: {}, advice: {}", problems, pieces)};
 }
 
 }  // namespace

@@ -143,10 +143,12 @@ void look_at_disk(const DiskFact& disk, Findings* findings) {
     return ok(findings, kSubject,
               "speed unknown" + (disk.trouble.empty() ? "" : ": " + disk.trouble));
   }
+  // Virtual disks say that they turn, however fast they are.
+  const bool slow = *disk.bytes_per_second < kSlowDisk;
   const std::string rate =
       fmt::format("reads {}/s{}", format_bytes(static_cast<uint64_t>(*disk.bytes_per_second)),
-                  disk.rotates.value_or(false) ? ", a disk that turns" : "");
-  if (*disk.bytes_per_second >= kSlowDisk) return ok(findings, kSubject, rate);
+                  slow && disk.rotates.value_or(false) ? ", a hard disk" : "");
+  if (!slow) return ok(findings, kSubject, rate);
   advice(findings, kSubject, rate + ", which is slow",
          "lend memory rather than disk here: --ram as large and --disk as small as this device "
          "bears");

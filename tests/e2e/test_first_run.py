@@ -135,6 +135,8 @@ class Doctor(PotluckTest):
         linked = self.examine("--coordinator", f"127.0.0.1:{port}", "--port", "0")
         self.assertLess(linked["round_trip_seconds"], 1)
         self.assertIn("0 % of 20 lost", self.of(linked, "coordinator")[0]["found"])
+        compared = self.examine("--api", f"127.0.0.1:{port}", "--port", "0")
+        self.assertEqual(self.of(compared, "clock")[0]["found"], "in step with the coordinator's")
 
     def test_a_coordinator_that_is_away(self):
         report = self.examine("--coordinator", "127.0.0.1:1", "--port", "0")

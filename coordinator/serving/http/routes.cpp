@@ -7,6 +7,7 @@
 #include "coordinator/serving/http/anthropic_answer.h"
 #include "coordinator/serving/http/completion_run.h"
 #include "coordinator/serving/http/first_call_writer.h"
+#include "coordinator/serving/http/iso_time.h"
 #include "coordinator/serving/http/ollama_answer.h"
 #include "coordinator/serving/http/openai_chat.h"
 #include "coordinator/serving/http/openai_completions.h"
@@ -112,6 +113,7 @@ void ApiRoutes::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchan
   const bool page = dashboard_.has(path);
   // Other pages, also those that may use the model, have no business with the pool.
   HttpHeaders headers = page ? page_headers() : options_.cors.headers(request.headers);
+  headers.emplace_back("Date", http_date(clock_.unix_seconds()));
   // The one name is OpenAI's, the other Anthropic's.
   const std::string id = random_id("req-");
   headers.emplace_back("x-request-id", id);
