@@ -38,7 +38,8 @@ std::string bash_value_arm(const std::string& command, const CatalogFlag& flag) 
   const std::vector<std::string> names = spellings(flag);
   if (names.empty() || flag.kind.empty()) return "";
   std::vector<std::string> patterns;
-  for (const std::string& name : names) patterns.push_back(command + ":" + name);
+  patterns.reserve(names.size());
+  for (const std::string& name : names) patterns.push_back(fmt::format("{}:{}", command, name));
   std::string reply = "return";
   if (!flag.choices.empty()) {
     reply = fmt::format("_potluck_words '{}'; return", joined(flag.choices));

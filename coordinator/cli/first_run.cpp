@@ -133,7 +133,7 @@ std::optional<std::string> ask_place(const std::string& last, const FirstRunSeam
   seams.say("  or HOST:PORT");
   std::string usual = "1";
   if (!last.empty() && fault_of_place(last, seams.port_free).empty()) usual = last;
-  while (const auto answer = ask("where", usual, seams)) {
+  while (auto answer = ask("where", usual, seams)) {
     if (const auto number = choice_of(*answer, places.size())) return places[*number - 1];
     const std::string fault = fault_of_place(*answer, seams.port_free);
     if (fault.empty()) return answer;

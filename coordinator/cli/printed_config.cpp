@@ -23,6 +23,7 @@ std::string toml_value(const CLI::Option& option, const CatalogFlag& flag,
   if (flag.kind.empty()) return values.empty() || values.front() != "false" ? "true" : "false";
   if (flag.repeats) {
     std::vector<std::string> texts;
+    texts.reserve(values.size());
     for (const std::string& value : values) texts.push_back(toml_text(value));
     return fmt::format("[{}]", fmt::join(texts, ", "));
   }

@@ -11,7 +11,6 @@
 namespace potluck {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 // A person who types what the test says, and then nothing more.
