@@ -292,9 +292,10 @@ CommandLineParser::CommandLineParser(Environment& environment)
   add_switch(app_.get(), kPrintConfig, &print_config_,
              "show the value of every flag of the command, or of all commands, and where it came "
              "from, as such a file, and do nothing else");
-  for (auto* add : {add_run, add_serve, add_join, add_admit, add_leave, add_eval, add_bench,
-                    add_tokenize, add_show, add_plan, add_simulate, add_keys, add_list, add_pull,
-                    add_rm, add_status, add_version, add_doctor, add_completion, add_man}) {
+  for (auto* add :
+       {add_run,      add_serve,  add_join,    add_admit,    add_leave,      add_eval, add_bench,
+        add_tokenize, add_show,   add_plan,    add_simulate, add_keys,       add_list, add_pull,
+        add_rm,       add_status, add_version, add_doctor,   add_completion, add_man}) {
     commands_.push_back(add(*app_, environment));
   }
 }
