@@ -62,8 +62,9 @@ struct GgufTensor {
   uint32_t file = 0;    // index of the split file
   uint64_t offset = 0;  // absolute, in that file
   uint64_t bytes = 0;
-  // Where a tensor stands that was joined from several (joined_experts.h): each piece has an equal
-  // part of the bytes. Empty for all others; file and offset are the first piece's.
+  // Where a tensor stands that was joined from several (joined_experts.h) or is a part of another
+  // one (split_gate_up.h): each piece has an equal part of the bytes. Empty for all others; file
+  // and offset are the first piece's.
   struct Piece {
     uint32_t file;
     uint64_t offset;

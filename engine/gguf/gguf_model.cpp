@@ -11,6 +11,7 @@
 #include "engine/gguf/gguf.h"
 #include "engine/gguf/gguf_parser.h"
 #include "engine/gguf/joined_experts.h"
+#include "engine/gguf/split_gate_up.h"
 #include "engine/gguf/split_name.h"
 
 namespace potluck {
@@ -97,10 +98,12 @@ Result<GgufModel> GgufModel::open(Storage& storage, const std::string& path) {
     Status total = expect_integer(model.metadata_, "split.tensors.count", model.tensors_.size());
     if (!total) return total.error().in(path);
   }
-  // Twice: joining needs names that are known to be unique, and moves the tensors that the index
+  // Twice: joining and splitting need names that are known to be unique, and move the tensors that
+  // the index
   // points at.
   if (Status indexed = model.index_tensors(); !indexed) return indexed.error().in(path);
   if (Status joined = join_experts(&model.tensors_); !joined) return joined.error().in(path);
+  if (Status split = split_gate_up(&model.tensors_); !split) return split.error().in(path);
   if (Status indexed = model.index_tensors(); !indexed) return indexed.error().in(path);
   return model;
 }
