@@ -1,6 +1,7 @@
 #include "engine/model/attention.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "engine/kernels/exact_math.h"
 #include "engine/model/rows.h"
@@ -15,6 +16,41 @@ constexpr uint32_t kHeadsPerPart = 8;
 // Bound on outputs_ (a single row may exceed it).
 constexpr uint64_t kBlockBytes = 8 * kMiB;
 
+struct Run {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+};
+
+bool is_set(std::span<const uint64_t> bits, uint32_t position) {
+  return (bits[position / 64] >> (position % 64) & 1) != 0;
+}
+
+// Neighbors in [begin, end) that are set, relative to `origin`.
+std::vector<Run> runs_of(std::span<const uint64_t> bits, uint32_t begin, uint32_t end,
+                         uint32_t origin) {
+  std::vector<Run> runs;
+  for (uint32_t p = begin; p < end; ++p) {
+    if (!is_set(bits, p)) continue;
+    if (runs.empty() || runs.back().end != p - origin) runs.push_back({p - origin, p - origin});
+    ++runs.back().end;
+  }
+  return runs;
+}
+
+// out = the parts' outputs, relative to `largest`; returns their sum. In sequence.
+float join_parts(std::span<const AttentionPartial> parts, const float* outputs, float largest,
+                 uint32_t dimensions, float* out) {
+  float sum = 0;
+  std::fill(out, out + dimensions, 0.0F);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    float factor = exact_exp(parts[i].max_score - largest);
+    const float* part = outputs + i * dimensions;
+    sum += factor * parts[i].sum;
+    for (uint32_t d = 0; d < dimensions; ++d) out[d] += factor * part[d];
+  }
+  return sum;
+}
+
 }  // namespace
 
 Attention::Attention(const ModelConfig& config, const KernelTable& kernels, ThreadPool& pool)
@@ -23,7 +59,7 @@ Attention::Attention(const ModelConfig& config, const KernelTable& kernels, Thre
       pool_(pool),
       scratch_(static_cast<size_t>(pool.threads())) {
   for (Scratch& scratch : scratch_) {
-    scratch.queries.reserve(size_t{kRowsPerTask} * config.group_size());
+    scratch.queries.reserve(size_t{kRowsPerTask} * config.heads / config.kv_heads);
     scratch.scores.resize(kAttentionScratch);
   }
 }
@@ -40,21 +76,21 @@ Attention::Chunks Attention::chunks_of(const AttentionRow& row) const {
 uint64_t Attention::partial_index(uint32_t row, uint32_t head, uint32_t chunk) const {
   uint64_t first = row_offsets_[row - block_begin_];
   uint64_t chunks = row_offsets_[row - block_begin_ + 1] - first;
-  return first * config_.heads + head * chunks + chunk;
+  return first * heads() + head * chunks + chunk;
 }
 
 // Takes rows from `first` on until the block is full; returns the end. Sizes the scratch memory.
 uint32_t Attention::plan_block(std::span<const AttentionRow> rows, uint32_t first) {
   block_begin_ = first;
   row_offsets_.assign(1, 0);
-  uint64_t chunk_bytes = uint64_t{config_.heads} * config_.value_dim * sizeof(float);
+  uint64_t chunk_bytes = uint64_t{heads()} * config_.value_dim * sizeof(float);
   uint32_t end = first;
   do {
     row_offsets_.push_back(row_offsets_.back() + chunks_of(rows[end]).count());
     ++end;
   } while (end < rows.size() &&
            (row_offsets_.back() + chunks_of(rows[end]).count()) * chunk_bytes <= kBlockBytes);
-  uint64_t partials = row_offsets_.back() * config_.heads;
+  uint64_t partials = row_offsets_.back() * heads();
   if (partials_.size() < partials) {
     partials_.resize(partials);
     outputs_.resize(partials * config_.value_dim);
@@ -86,9 +122,9 @@ void Attention::plan_tasks(std::span<const AttentionRow> rows, uint32_t first, u
 uint32_t Attention::choose_parts() const {
   auto threads = static_cast<uint32_t>(pool_.threads());
   if (threads == 1) return 1;
-  auto tasks = std::max<uint64_t>(1, tasks_.size() * config_.kv_heads);
+  auto tasks = std::max<uint64_t>(1, tasks_.size() * kv_heads());
   auto wanted = static_cast<uint32_t>(threads * kTasksPerThread / tasks);
-  return std::clamp(wanted, 1U, std::max(1U, config_.group_size() / kHeadsPerPart));
+  return std::clamp(wanted, 1U, std::max(1U, heads() / kv_heads() / kHeadsPerPart));
 }
 
 void Attention::run_task(const Task& task, uint32_t kv_head, uint32_t part,
@@ -96,8 +132,9 @@ void Attention::run_task(const Task& task, uint32_t kv_head, uint32_t part,
   AttentionChunk chunk = rows[task.first_row].cache->chunk(layer_.layer, kv_head, task.chunk);
   chunk.scale = config_.attention_scale;
   uint32_t chunk_begin = task.chunk * kAttentionChunk;
-  uint32_t first_head = kv_head * config_.group_size() + config_.group_size() * part / parts_;
-  uint32_t end_head = kv_head * config_.group_size() + config_.group_size() * (part + 1) / parts_;
+  uint32_t group = heads() / kv_heads();
+  uint32_t first_head = kv_head * group + group * part / parts_;
+  uint32_t end_head = kv_head * group + group * (part + 1) / parts_;
   Scratch& scratch = scratch_[static_cast<size_t>(thread)];
   scratch.queries.clear();
   for (uint32_t row = task.first_row; row < task.first_row + task.rows; ++row) {
@@ -105,7 +142,14 @@ void Attention::run_task(const Task& task, uint32_t kv_head, uint32_t part,
     if (task.chunk < chunks.first || task.chunk >= chunks.end) continue;
     uint32_t begin = std::max(first_visible(rows[row]), chunk_begin) - chunk_begin;
     uint32_t end = std::min(rows[row].position + 1 - chunk_begin, kAttentionChunk);
-    const float* of_row = queries + uint64_t{row} * config_.query_columns();
+    const float* of_row = queries + uint64_t{row} * heads() * config_.head_dim;
+    std::span<const uint64_t> bits;
+    if (layer_.selection != nullptr) bits = layer_.selection->bits(row, kv_head);
+    if (!bits.empty()) {
+      HeadRange range{row, first_head, end_head, task.chunk - chunks.first, begin, end};
+      run_selected(chunk, bits, chunk_begin, range, of_row, scratch);
+      continue;
+    }
     for (uint32_t head = first_head; head < end_head; ++head) {
       uint64_t index = partial_index(row, head, task.chunk - chunks.first);
       scratch.queries.push_back({of_row + uint64_t{head} * config_.head_dim, begin, end,
@@ -113,7 +157,40 @@ void Attention::run_task(const Task& task, uint32_t kv_head, uint32_t part,
                                  partials_.data() + index});
     }
   }
+  if (scratch.queries.empty()) return;
   kernels_.attention_chunk(chunk, scratch.queries, scratch.scores.data());
+}
+
+// Some heads of a row over the runs of what they see of a chunk.
+void Attention::run_selected(const AttentionChunk& chunk, std::span<const uint64_t> bits,
+                             uint32_t chunk_begin, const HeadRange& range, const float* queries,
+                             Scratch& scratch) {
+  const std::vector<Run> runs =
+      runs_of(bits, chunk_begin + range.begin, chunk_begin + range.end_position, chunk_begin);
+  const uint64_t count = runs.size();
+  const uint32_t dimensions = config_.value_dim;
+  grow(scratch.partials, (range.end - range.first) * count);
+  grow(scratch.outputs, (range.end - range.first) * count * dimensions);
+  std::vector<AttentionQuery> parts;
+  for (uint64_t run = 0; run < count; ++run) {
+    for (uint32_t head = range.first; head < range.end; ++head) {
+      const uint64_t at = (head - range.first) * count + run;
+      parts.push_back({queries + uint64_t{head} * config_.head_dim, runs[run].begin, runs[run].end,
+                       scratch.outputs.data() + at * dimensions, scratch.partials.data() + at});
+    }
+  }
+  if (count > 0) kernels_.attention_chunk(chunk, parts, scratch.scores.data());
+  for (uint32_t head = range.first; head < range.end; ++head) {
+    const uint64_t at = (head - range.first) * count;
+    const std::span<const AttentionPartial> of_head(scratch.partials.data() + at, count);
+    const uint64_t index = partial_index(range.row, head, range.index);
+    // A chunk of which nothing is seen adds exp(-inf) = 0 of nothing.
+    float largest = -std::numeric_limits<float>::infinity();
+    for (const AttentionPartial& part : of_head) largest = std::max(largest, part.max_score);
+    partials_[index].max_score = largest;
+    partials_[index].sum = join_parts(of_head, scratch.outputs.data() + at * dimensions, largest,
+                                      dimensions, outputs_.data() + index * dimensions);
+  }
 }
 
 void Attention::join_chunks(uint32_t row, uint32_t head, float* out) const {
@@ -124,14 +201,8 @@ void Attention::join_chunks(uint32_t row, uint32_t head, float* out) const {
   float largest = partials[0].max_score;
   if (!layer_.sinks.empty()) largest = std::max(largest, layer_.sinks[head]);
   for (uint64_t c = 1; c < chunks; ++c) largest = std::max(largest, partials[c].max_score);
-  float sum = 0;
-  std::fill(out, out + dimensions, 0.0F);
-  for (uint64_t c = 0; c < chunks; ++c) {
-    float factor = exact_exp(partials[c].max_score - largest);
-    const float* part = outputs_.data() + (first + c) * dimensions;
-    sum += factor * partials[c].sum;
-    for (uint32_t d = 0; d < dimensions; ++d) out[d] += factor * part[d];
-  }
+  float sum = join_parts({partials, chunks}, outputs_.data() + first * dimensions, largest,
+                         dimensions, out);
   if (!layer_.sinks.empty()) sum += exact_exp(layer_.sinks[head] - largest);
   for (uint32_t d = 0; d < dimensions; ++d) out[d] /= sum;
 }
@@ -144,16 +215,16 @@ void Attention::run(const AttentionLayer& layer, std::span<const AttentionRow> r
     plan_tasks(rows, begin, end);
     parts_ = choose_parts();
     // Neighbors in this order are parts, then KV heads, then chunks.
-    uint64_t per_task = uint64_t{config_.kv_heads} * parts_;
+    uint64_t per_task = uint64_t{kv_heads()} * parts_;
     pool_.run(tasks_.size() * per_task, [&](size_t i, int thread) {
       auto kv_head = static_cast<uint32_t>(i % per_task / parts_);
       auto part = static_cast<uint32_t>(i % parts_);
       run_task(tasks_[i / per_task], kv_head, part, rows, queries, thread);
     });
-    for_rows(pool_, (end - begin) * config_.heads, [&](uint32_t i) {
-      uint32_t row = begin + i / config_.heads;
-      uint32_t head = i % config_.heads;
-      uint64_t at = uint64_t{row} * config_.heads + head;
+    for_rows(pool_, (end - begin) * heads(), [&](uint32_t i) {
+      uint32_t row = begin + i / heads();
+      uint32_t head = i % heads();
+      uint64_t at = uint64_t{row} * heads() + head;
       join_chunks(row, head, out + at * config_.value_dim);
     });
     begin = end;

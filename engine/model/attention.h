@@ -9,6 +9,9 @@
 //   l = l + exact_exp(sink - M)                where the layer has sinks
 //   out = o / l
 //
+// Where positions are left out of a chunk (indexer.h), the runs of the others are joined like
+// chunks first.
+//
 // So the result depends neither on threads nor on how a prompt was cut into steps. Owns scratch
 // memory; one thread (and its pool).
 #pragma once
@@ -19,6 +22,7 @@
 
 #include "engine/base/thread_pool.h"
 #include "engine/model/kv_cache.h"
+#include "engine/model/position_selection.h"
 
 namespace potluck {
 
@@ -32,6 +36,7 @@ struct AttentionLayer {
   uint32_t layer = 0;
   uint32_t window = 0;           // positions a row sees, its own included; 0: all
   std::span<const float> sinks;  // [heads]: scores that no value belongs to; or empty
+  const PositionSelection* selection = nullptr;  // of the visible positions; null: all of them
 };
 
 class Attention {
@@ -39,8 +44,8 @@ class Attention {
   // All must outlive the object.
   Attention(const ModelConfig& config, const KernelTable& kernels, ThreadPool& pool);
 
-  // queries [rows, heads * head_dim] -> out [rows, heads * value_dim]. Fastest when rows of the
-  // same cache stand together.
+  // queries [rows, heads * head_dim] -> out [rows, heads * value_dim], with the layer's heads.
+  // Fastest when rows of the same cache stand together.
   void run(const AttentionLayer& layer, std::span<const AttentionRow> rows, const float* queries,
            float* out);
 
@@ -56,6 +61,18 @@ class Attention {
   struct Scratch {
     std::vector<AttentionQuery> queries;
     std::vector<float> scores;
+    // Of the runs of a selection.
+    std::vector<AttentionPartial> partials;  // [heads, runs]
+    std::vector<float> outputs;              // [heads, runs, value_dim]
+  };
+  // Heads [first, end) of one row, and what they see of a chunk.
+  struct HeadRange {
+    uint32_t row = 0;
+    uint32_t first = 0;
+    uint32_t end = 0;
+    uint32_t index = 0;  // of the chunk, from the row's first
+    uint32_t begin = 0;  // positions, relative to the chunk
+    uint32_t end_position = 0;
   };
 
   // The chunks that hold visible positions: [first, end).
@@ -68,11 +85,16 @@ class Attention {
 
   uint32_t first_visible(const AttentionRow& row) const;
   Chunks chunks_of(const AttentionRow& row) const;
+  uint32_t heads() const { return config_.heads_of(layer_.layer); }
+  uint32_t kv_heads() const { return config_.kv_heads_of(layer_.layer); }
   uint32_t plan_block(std::span<const AttentionRow> rows, uint32_t first);
   void plan_tasks(std::span<const AttentionRow> rows, uint32_t first, uint32_t end);
   uint32_t choose_parts() const;
   void run_task(const Task& task, uint32_t kv_head, uint32_t part,
                 std::span<const AttentionRow> rows, const float* queries, int thread);
+  void run_selected(const AttentionChunk& chunk, std::span<const uint64_t> bits,
+                    uint32_t chunk_begin, const HeadRange& heads, const float* queries,
+                    Scratch& scratch);
   void join_chunks(uint32_t row, uint32_t head, float* out) const;
   // `chunk` counts from the row's first.
   uint64_t partial_index(uint32_t row, uint32_t head, uint32_t chunk) const;

@@ -53,7 +53,6 @@ Status check_ranges(std::span<const Range> ranges) {
 
 Status check_sizes(const ModelConfig& config) {
   bool dense = config.router.experts == 0;
-  bool has_dense_layers = dense || config.leading_dense_layers > 0;
   // A dense model has no experts, and a model with experts in every layer no dense width.
   const Range ranges[] = {
       {"layers", config.layers, 1, limits::kLayers},
@@ -70,7 +69,9 @@ Status check_sizes(const ModelConfig& config) {
       {"experts used", config.router.top_k, dense ? 0u : 1u, limits::kExpertsUsed},
       {"expert width", config.expert_width, dense ? 0u : 1u, limits::kExpertWidth},
       {"dense layers", config.leading_dense_layers, 0, config.layers},
-      {"feed-forward width", config.ffn_width, has_dense_layers ? 1u : 0u, limits::kExpertWidth},
+      {"expert layer step", config.expert_layer_step, 1, limits::kLayers},
+      {"feed-forward width", config.ffn_width, config.has_dense_layers() ? 1u : 0u,
+       limits::kExpertWidth},
       {"shared expert width", config.shared_width, 0, limits::kExpertWidth},
   };
   return check_ranges(ranges);
@@ -80,25 +81,41 @@ Error unsupported(std::string message) {
   return {ErrorCode::kUnsupported, std::move(message)};
 }
 
-Status check_attention(const ModelConfig& config) {
-  if (config.heads % config.kv_heads != 0) {
-    return unsupported(
-        fmt::format("{} heads cannot be divided among {} KV heads", config.heads, config.kv_heads));
+// Numbers that layers have for themselves.
+Status check_layers(const ModelConfig& config) {
+  for (size_t count : {config.layer_heads.size(), config.layer_kv_heads.size(),
+                       config.window_layers.size(), config.layer_ropes.size()}) {
+    if (count == 0 || count == config.layers) continue;
+    return unsupported(fmt::format("{} layers have {} numbers", config.layers, count));
   }
+  for (uint32_t layer = 0; layer < config.layers; ++layer) {
+    uint32_t heads = config.heads_of(layer);
+    uint32_t kv_heads = config.kv_heads_of(layer);
+    const Range ranges[] = {{"heads", heads, 1, config.heads},
+                            {"KV heads", kv_heads, 1, config.kv_heads}};
+    if (Status checked = check_ranges(ranges); !checked) return checked;
+    if (heads % kv_heads == 0) continue;
+    return unsupported(
+        fmt::format("{} heads cannot be divided among {} KV heads", heads, kv_heads));
+  }
+  return {};
+}
+
+Status check_attention(const ModelConfig& config) {
+  if (Status checked = check_layers(config); !checked) return checked;
   if (config.head_dim % kHeadLanes != 0 || config.value_dim % kHeadLanes != 0) {
     return unsupported(fmt::format("head sizes must be multiples of {}, but are {} and {}",
                                    kHeadLanes, config.head_dim, config.value_dim));
   }
   // A gate has a value for each value of a head, and stands where queries do in attn_q.
-  if (config.gated_attention && config.head_dim != config.value_dim) {
+  if (config.attention_gate == AttentionGate::kInQueries && config.head_dim != config.value_dim) {
     return unsupported(
         fmt::format("heads of {} values cannot be gated by {}", config.value_dim, config.head_dim));
   }
   return {};
 }
 
-Status check_rope(const ModelConfig& config) {
-  const RopeConfig& rope = config.rope;
+Status check_rope(const ModelConfig& config, const RopeConfig& rope) {
   if (rope.dimensions % 2 != 0 || rope.dimensions > config.head_dim) {
     return unsupported(fmt::format("rope must turn an even number of at most {} values, but is {}",
                                    config.head_dim, rope.dimensions));
@@ -128,6 +145,9 @@ Status check_rope(const ModelConfig& config) {
 Status check_latent(const ModelConfig& config) {
   const LatentConfig& latent = config.latent;
   if (latent.rank == 0) return {};
+  if (!config.layer_heads.empty()) {
+    return unsupported("latent attention whose layers differ in their heads is not supported");
+  }
   const Range ranges[] = {
       {"latent query rank", latent.query_rank, 0, limits::kHidden},
       {"latent key size", latent.plain_dimensions, kHeadLanes, limits::kHeadDimension},
@@ -139,6 +159,36 @@ Status check_latent(const ModelConfig& config) {
     return {};
   return unsupported(fmt::format("latent head sizes must be multiples of {}, but are {} and {}",
                                  kHeadLanes, latent.plain_dimensions, latent.value_dimensions));
+}
+
+Status check_indexer(const ModelConfig& config) {
+  const IndexerConfig& indexer = config.indexer;
+  if (indexer.kind == IndexerKind::kNone) return {};
+  const bool by_block = indexer.kind == IndexerKind::kBlocks;
+  const Range ranges[] = {
+      {"indexer heads", indexer.heads, 1, limits::kHeads},
+      {"indexer head size", indexer.dimensions, 1, limits::kHeadDimension},
+      {"indexer's top k", indexer.top_k, 1, limits::kContext},
+      {"indexer's block", indexer.block, by_block ? 1u : 0u, limits::kContext},
+      {"indexer's local blocks", indexer.local_blocks, 0, by_block ? indexer.top_k : 0u},
+  };
+  if (Status checked = check_ranges(ranges); !checked) return checked;
+  if (!indexer.layers.empty() && indexer.layers.size() != config.layers) {
+    return unsupported(fmt::format("{} layers have indexers as {} numbers say", config.layers,
+                                   indexer.layers.size()));
+  }
+  if (config.rope.dimensions > indexer.dimensions) {
+    return unsupported(fmt::format("rope turns {} values, but an indexer's heads have {}",
+                                   config.rope.dimensions, indexer.dimensions));
+  }
+  if (by_block && (indexer.heads != config.kv_heads || !config.layer_kv_heads.empty())) {
+    return unsupported(fmt::format("{} indexer heads cannot choose for {} KV heads", indexer.heads,
+                                   config.kv_heads));
+  }
+  // Layers without one go by the last one before them, and it reads the compressed queries.
+  const bool begins = by_block || config.has_indexer(0);
+  if (begins && (by_block || config.latent.query_rank > 0)) return {};
+  return unsupported("an indexer needs compressed queries, and the first layer one of its own");
 }
 
 Status check_delta(const ModelConfig& config) {
@@ -189,7 +239,7 @@ Status check_scales(const ModelConfig& config) {
   }
   // A scale of 0 would silence a part of the model, and the logits are divided by one.
   for (float scale : {config.attention_scale, config.embedding_scale, config.residual_scale,
-                      config.logit_divisor}) {
+                      config.logit_divisor, config.expert_scale, config.value_scale}) {
     if (std::isfinite(scale) && scale != 0) continue;
     return unsupported(fmt::format("a scale of {} is not supported", scale));
   }
@@ -219,8 +269,12 @@ Result<ModelConfig> read_config(const GgufModel& model) {
 Status check_config(const ModelConfig& config) {
   if (Status checked = check_sizes(config); !checked) return checked;
   if (Status checked = check_attention(config); !checked) return checked;
-  if (Status checked = check_rope(config); !checked) return checked;
+  if (Status checked = check_rope(config, config.rope); !checked) return checked;
+  if (config.window_rope.dimensions > 0) {
+    if (Status checked = check_rope(config, config.window_rope); !checked) return checked;
+  }
   if (Status checked = check_latent(config); !checked) return checked;
+  if (Status checked = check_indexer(config); !checked) return checked;
   if (Status checked = check_delta(config); !checked) return checked;
   if (Status checked = check_router(config.router); !checked) return checked;
   return check_scales(config);

@@ -37,14 +37,32 @@ struct RopeConfig {
   double magnitude = 1;          // sines and cosines are multiplied by it
 };
 
+// Which of a model's ropes turns a layer's heads.
+enum class LayerRope : uint8_t { kMain, kWindow, kNone };
+
+// Norms of the residual: by the root of the mean square, or by mean and deviation.
+enum class NormKind : uint8_t { kRms, kLayer };
+
 // An RMS norm of queries and keys before rope.
 enum class HeadNorm : uint8_t { kNone, kPerHead, kFullWidth };
 
+// The sigmoids that attention's output is multiplied by before the last projection.
+enum class AttentionGate : uint8_t {
+  kNone,
+  kInQueries,  // for each value, from the query projection: every head's gates follow its query
+  kPerValue,   // for each value, from a matrix of its own
+  kPerHead     // one for each head, likewise
+};
+
+// Which attention layers have sinks.
+enum class Sinks : uint8_t { kNone, kAllLayers, kWindowLayers };
+
 // How the router's logits become probabilities.
 enum class Gating : uint8_t {
-  kSoftmax,         // over all experts
-  kSigmoid,         // each for itself
-  kSoftmaxOfChosen  // experts are chosen by their logits, the softmax is over the chosen ones
+  kSoftmax,          // over all experts
+  kSigmoid,          // each for itself
+  kSoftmaxOfChosen,  // experts are chosen by their logits, the softmax is over the chosen ones
+  kSparseMixer       // one expert after the other, by logits; see router.h
 };
 
 struct RouterConfig {
@@ -66,6 +84,20 @@ struct LatentConfig {
   uint32_t query_rank = 0;        // of compressed queries; 0: they are not compressed
   uint32_t plain_dimensions = 0;  // of a head's query and key, without rope
   uint32_t value_dimensions = 0;  // of a head's output
+};
+
+// What sparse attention's indexers choose; see indexer.h.
+enum class IndexerKind : uint8_t { kNone, kPositions, kBlocks };
+
+struct IndexerConfig {
+  IndexerKind kind = IndexerKind::kNone;
+  uint32_t heads = 0;         // of kBlocks: one for each KV head
+  uint32_t dimensions = 0;    // of a head
+  uint32_t top_k = 0;         // positions or blocks that attention sees
+  uint32_t block = 0;         // of kBlocks: positions
+  uint32_t local_blocks = 0;  // of kBlocks: the last so many are always chosen
+  RopePairs pairs = RopePairs::kHalves;
+  std::vector<uint8_t> layers;  // [layers]: 1 where there is one; empty: everywhere
 };
 
 // The gated delta net: a matrix per head that every token decays and corrects.
@@ -103,31 +135,45 @@ struct ModelConfig {
 
   // Attention. With latent attention there is one KV head, the compressed vector, and head_dim and
   // value_dim say what of it is compared and summed.
-  uint32_t heads = 0;
-  uint32_t kv_heads = 0;
-  uint32_t head_dim = 0;      // of queries and keys
-  uint32_t value_dim = 0;     // of values
-  float attention_scale = 0;  // scores are (q . k) * attention_scale
+  uint32_t heads = 0;                    // where layers differ, the most of any
+  uint32_t kv_heads = 0;                 // likewise
+  std::vector<uint32_t> layer_heads;     // [layers]; empty: all have `heads`
+  std::vector<uint32_t> layer_kv_heads;  // [layers]; empty: all have `kv_heads`
+  uint32_t head_dim = 0;                 // of queries and keys
+  uint32_t value_dim = 0;                // of values
+  float attention_scale = 0;             // scores are (q . k) * attention_scale
   HeadNorm head_norm = HeadNorm::kNone;
-  bool projection_biases = false;        // of queries, keys and values
-  bool output_bias = false;              // of the attention's output
-  bool gated_attention = false;          // heads are multiplied by sigmoid(gate); see attn_q
-  bool sinks = false;                    // a learned score per head that no value belongs to
+  bool rope_before_norm = false;   // heads are turned first, then normed
+  bool projection_biases = false;  // of queries, keys and values
+  bool output_bias = false;        // of the attention's output
+  AttentionGate attention_gate = AttentionGate::kNone;
+  float value_scale = 1;                 // of attention's output
+  Sinks sinks = Sinks::kNone;            // a learned score per head that no value belongs to
   uint32_t full_attention_interval = 1;  // every so many-th layer attends to all positions;
   uint32_t sliding_window = 0;           // the others to the last so many
+  std::vector<uint8_t> window_layers;    // [layers]: 1 where there is a window; empty: as above
   LatentConfig latent;                   // or are of another kind
   DeltaNetConfig delta;
+  IndexerConfig indexer;
   RopeConfig rope;
+  RopeConfig window_rope;              // of kWindow layers; 0 dimensions: there are none
+  std::vector<LayerRope> layer_ropes;  // [layers]; empty: all kMain
 
   // Feed-forward parts.
   std::string_view ffn_norm_name = "ffn_norm";  // of the tensor
+  NormKind norm = NormKind::kRms;
+  bool norm_biases = false;
+  bool post_norms = false;      // what a branch adds to the residual is normed first
+  bool parallel_block = false;  // both branches read one norm of the residual before them
   float norm_epsilon = 0;
   RouterConfig router;
-  uint32_t leading_dense_layers = 0;  // of a model with experts
+  uint32_t leading_dense_layers = 0;  // of a model with experts;
+  uint32_t expert_layer_step = 1;     // of the layers after them, every so many-th has experts
   uint32_t expert_width = 0;          // of the routed experts; 0 in a dense model
   bool expert_biases = false;
   ExpertActivation expert_activation = ExpertActivation::kSwiGlu;
-  uint32_t ffn_width = 0;     // of the feed-forward part of a dense layer; 0 if there is none
+  uint32_t ffn_width = 0;  // of the feed-forward part of a dense layer; 0 if there is none
+  ExpertActivation ffn_activation = ExpertActivation::kSwiGlu;  // of dense layers, shared experts
   uint32_t shared_width = 0;  // of the expert that every token goes to; 0 if there is none
   bool shared_gate = false;   // its output is multiplied by sigmoid(a weight row . x)
 
@@ -135,16 +181,43 @@ struct ModelConfig {
   float embedding_scale = 1;
   float residual_scale = 1;  // of everything that is added to the residual
   float logit_divisor = 1;
+  float expert_scale = 1;   // of what routed and shared experts add
+  bool logit_bias = false;  // added to the output product
 
-  uint32_t query_columns() const { return heads * head_dim; }
+  uint32_t query_columns() const { return heads * head_dim; }  // where layers differ, the most
   uint32_t key_columns() const { return kv_heads * head_dim; }
   uint32_t value_columns() const { return kv_heads * value_dim; }
   uint32_t attention_columns() const { return heads * value_dim; }
-  uint32_t group_size() const { return heads / kv_heads; }  // query heads per KV head
-  bool has_experts(uint32_t layer) const {
-    return layer < layers && layer >= leading_dense_layers && router.experts > 0;
+  uint32_t heads_of(uint32_t layer) const {
+    return layer_heads.empty() ? heads : layer_heads[layer];
   }
-  bool attends_to_all(uint32_t layer) const { return (layer + 1) % full_attention_interval == 0; }
+  uint32_t kv_heads_of(uint32_t layer) const {
+    return layer_kv_heads.empty() ? kv_heads : layer_kv_heads[layer];
+  }
+  // Query heads per KV head; of layers that are alike.
+  uint32_t group_size() const { return heads / kv_heads; }
+  uint32_t group_size(uint32_t layer) const { return heads_of(layer) / kv_heads_of(layer); }
+  bool has_experts(uint32_t layer) const {
+    return layer < layers && layer >= leading_dense_layers && router.experts > 0 &&
+           (layer + 1) % expert_layer_step == 0;
+  }
+  bool has_dense_layers() const {
+    return router.experts == 0 || leading_dense_layers > 0 || expert_layer_step > 1;
+  }
+  bool has_sinks(uint32_t layer) const {
+    return sinks == Sinks::kAllLayers || (sinks == Sinks::kWindowLayers && !attends_to_all(layer));
+  }
+  bool has_indexer(uint32_t layer) const {
+    if (indexer.kind == IndexerKind::kNone) return false;
+    return indexer.layers.empty() || indexer.layers[layer] != 0;
+  }
+  LayerRope rope_of(uint32_t layer) const {
+    return layer_ropes.empty() ? LayerRope::kMain : layer_ropes[layer];
+  }
+  bool attends_to_all(uint32_t layer) const {
+    if (!window_layers.empty()) return window_layers[layer] == 0;
+    return (layer + 1) % full_attention_interval == 0;
+  }
   MixerKind mixer(uint32_t layer) const {
     if (latent.rank > 0) return MixerKind::kLatentAttention;
     bool recurrent = delta.key_heads > 0 && !attends_to_all(layer);

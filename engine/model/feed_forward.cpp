@@ -28,7 +28,9 @@ void FeedForward::run(const FeedForwardWeights& weights, const ActivationRows& i
   gated_.reset(form, rows, width);
   for_rows(compute_.threads, rows, [&](uint32_t row) {
     uint64_t first = uint64_t{row} * width;
-    compute_.kernels.swiglu(gate_.data() + first, up_.data() + first, width, gated_.row(row));
+    auto* join = activation_ == ExpertActivation::kSwiGluOai ? compute_.kernels.swiglu_oai
+                                                             : compute_.kernels.swiglu;
+    join(gate_.data() + first, up_.data() + first, width, gated_.row(row));
     gated_.quantize_row(compute_.kernels, row);
   });
   const Product output[] = {project(weights.down, gated_, rows, output_)};

@@ -11,7 +11,8 @@ namespace potluck {
 
 class FeedForward {
  public:
-  explicit FeedForward(const ComputeContext& compute) : compute_(compute) {}
+  FeedForward(const ComputeContext& compute, ExpertActivation activation)
+      : compute_(compute), activation_(activation) {}
 
   // Adds the forms in which run() reads its input.
   static void input_forms(const FeedForwardWeights& weights, std::vector<ActivationForm>* forms);
@@ -22,6 +23,7 @@ class FeedForward {
 
  private:
   ComputeContext compute_;
+  ExpertActivation activation_;
   uint32_t hidden_ = 0;
   std::vector<float> gate_;         // [rows, width]
   std::vector<float> up_;           // [rows, width]

@@ -5,6 +5,7 @@
 #include "engine/model/expert_prefetch.h"
 #include "engine/model/feed_forward.h"
 #include "engine/model/fixed_scale.h"
+#include "engine/model/norm.h"
 #include "engine/model/router.h"
 #include "engine/model/row_fault.h"
 #include "engine/model/token_mixer.h"
@@ -28,7 +29,17 @@ struct Forward::Step {
   void embed(std::span<const ForwardRow> wanted);
   void mix_tokens();
   void keep_wanted_rows();
-  void add_to_residual(uint32_t row, const float* addend);
+  void fill_ropes(uint32_t row, uint32_t position);
+  void norm(const float* x, const std::vector<float>& weight, const std::vector<float>& bias,
+            float* y) const {
+    normalize(config, kernels, x, weight, bias, y);
+  }
+  float* mixed_row(uint32_t row) { return mixed.data() + uint64_t{row} * config.hidden; }
+  void add_to_residual(uint32_t row, const float* addend, float scale);
+  void add_mixed(uint32_t row);
+  void add_feed_forward(uint32_t row);
+  void add_experts(uint32_t row, const int64_t* sums);
+  void begin_ffn(uint32_t row);
   void normalize_for_ffn();
   void choose_experts();
   void make_batch(ActivationForm form);
@@ -43,7 +54,7 @@ struct Forward::Step {
   ComputeContext compute;
   const KernelTable& kernels;
   ThreadPool& pool;
-  RopeFrequencies rope;
+  std::array<RopeFrequencies, 2> ropes;  // kMain, kWindow
   TokenMixers mixers;
   FeedForward ffn;
   ExpertPrefetch prefetch;
@@ -79,9 +90,10 @@ Forward::Step::Step(const Model& from, const KernelTable& table, ThreadPool& thr
       compute{table, threads},
       kernels(table),
       pool(threads),
-      rope(config.rope, from.weights().rope_divisors),
+      ropes{RopeFrequencies(config.rope, from.weights().rope_divisors),
+            RopeFrequencies(config.window_rope)},
       mixers(from, compute),
-      ffn(compute),
+      ffn(compute, config.ffn_activation),
       prefetch(from, compute) {}
 
 void Forward::Step::begin(std::span<const ForwardRow> wanted) {
@@ -114,20 +126,29 @@ void Forward::Step::begin(std::span<const ForwardRow> wanted) {
 }
 
 void Forward::Step::embed(std::span<const ForwardRow> wanted) {
-  uint64_t pairs = rope.pairs();
-  rows.rope_pairs = rope.pairs();
   grow(residual, uint64_t{row_count()} * config.hidden);
-  grow(rows.cosines, row_count() * pairs);
-  grow(rows.sines, row_count() * pairs);
+  for (size_t i = 0; i < ropes.size(); ++i) {
+    RopeAngles& angles = rows.ropes[i];
+    angles.pairs = ropes[i].pairs();
+    grow(angles.cosines, uint64_t{row_count()} * angles.pairs);
+    grow(angles.sines, uint64_t{row_count()} * angles.pairs);
+  }
   for_rows(pool, row_count(), [&](uint32_t row) {
     float* x = residual_row(row);
     unpack_row(model.weights().token_embedding.view(), static_cast<uint32_t>(wanted[row].token), x);
     if (config.embedding_scale != 1) {
       for (uint32_t i = 0; i < config.hidden; ++i) x[i] *= config.embedding_scale;
     }
-    rope.fill(wanted[row].position, rows.cosines.data() + row * pairs,
-              rows.sines.data() + row * pairs);
+    fill_ropes(row, wanted[row].position);
   });
+}
+
+void Forward::Step::fill_ropes(uint32_t row, uint32_t position) {
+  for (size_t i = 0; i < ropes.size(); ++i) {
+    RopeAngles& angles = rows.ropes[i];
+    const uint64_t first = uint64_t{row} * angles.pairs;
+    ropes[i].fill(position, angles.cosines.data() + first, angles.sines.data() + first);
+  }
 }
 
 ForwardState Forward::Step::advance() {
@@ -155,8 +176,7 @@ void Forward::Step::mix_tokens() {
   mixer.input_forms(layer, &forms);
   normed.reset(forms, row_count(), config.hidden);
   for_rows(pool, row_count(), [&](uint32_t row) {
-    kernels.rms_norm(residual_row(row), weights().mixer_norm.data(), config.hidden,
-                     config.norm_epsilon, normed.row(row));
+    norm(residual_row(row), weights().mixer_norm, weights().mixer_norm_bias, normed.row(row));
     normed.quantize_row(kernels, row);
   });
   mixer.remember(layer, rows, normed);
@@ -198,14 +218,69 @@ void Forward::Step::show(ResidualPoint point) {
   }
 }
 
-void Forward::Step::add_to_residual(uint32_t row, const float* addend) {
+void Forward::Step::add_to_residual(uint32_t row, const float* addend, float scale) {
   float* x = residual_row(row);
-  if (config.residual_scale == 1) return add_to(x, {addend, config.hidden});
-  for (uint32_t i = 0; i < config.hidden; ++i) x[i] += addend[i] * config.residual_scale;
+  if (scale == 1) return add_to(x, {addend, config.hidden});
+  for (uint32_t i = 0; i < config.hidden; ++i) x[i] += addend[i] * scale;
 }
 
-// Adds what was mixed in to the residual and norms it, for router and experts or a dense
-// feed-forward part. A row that failed continues as zeros, which are harmless on any device.
+void Forward::Step::add_mixed(uint32_t row) {
+  float* addend = mixed_row(row);
+  if (config.post_norms) norm(addend, weights().mixer_post_norm, {}, addend);
+  add_to_residual(row, addend, config.residual_scale);
+}
+
+// Of a dense layer.
+void Forward::Step::add_feed_forward(uint32_t row) {
+  const float* addend = ffn.output(row);
+  if (config.post_norms) {
+    norm(addend, weights().ffn_post_norm, {}, mixed_row(row));
+    addend = mixed_row(row);
+  }
+  add_to_residual(row, addend, config.residual_scale);
+}
+
+// The shared expert first, then the routed ones.
+void Forward::Step::add_experts(uint32_t row, const int64_t* sums_of_row) {
+  const std::span<const int64_t> routed(sums_of_row, config.hidden);
+  const bool has_shared = !weights().shared.empty();
+  if (!config.post_norms) {
+    const float scale = config.residual_scale * config.expert_scale;
+    if (has_shared) add_to_residual(row, ffn.output(row), scale);
+    return add_fixed_point(routed, fraction_bits[row], scale, residual_row(row));
+  }
+  float* addend = mixed_row(row);
+  std::fill_n(addend, config.hidden, 0.0F);
+  if (has_shared) add_to(addend, {ffn.output(row), config.hidden});
+  add_fixed_point(routed, fraction_bits[row], 1, addend);
+  norm(addend, weights().ffn_post_norm, {}, addend);
+  add_to_residual(row, addend, config.residual_scale);
+}
+
+// Adds what was mixed in to the residual and norms it; a parallel block reads the residual as it
+// was before. A row that failed continues as zeros, which are harmless on any device.
+void Forward::Step::begin_ffn(uint32_t row) {
+  const LayerWeights& w = weights();
+  float* x = residual_row(row);
+  float* input = normed.row(row);
+  if (config.parallel_block) norm(x, w.mixer_norm, w.mixer_norm_bias, input);
+  add_mixed(row);
+  if (!config.parallel_block) norm(x, w.ffn_norm, w.ffn_norm_bias, input);
+  float magnitude = largest_magnitude({x, config.hidden});
+  float input_magnitude = largest_magnitude({input, config.hidden});
+  if (!std::isfinite(magnitude) || !std::isfinite(input_magnitude)) fail(row, RowFault::kHidden);
+  // What experts add is rounded by the size of what it is added to; a norm in between makes it as
+  // large as that, whatever it was, so its own size must do.
+  if (config.post_norms) magnitude = input_magnitude;
+  if (fault_of(row)) {
+    std::fill_n(input, config.hidden, 0.0F);
+    magnitude = 0;
+  }
+  fraction_bits[row] = fraction_bits_for(magnitude);
+  normed.quantize_row(kernels, row);
+}
+
+// For router and experts, or a dense feed-forward part.
 void Forward::Step::normalize_for_ffn() {
   const LayerWeights& w = weights();
   forms.clear();
@@ -218,20 +293,7 @@ void Forward::Step::normalize_for_ffn() {
   }
   normed.reset(forms, row_count(), config.hidden);
   fraction_bits.resize(row_count());
-  for_rows(pool, row_count(), [&](uint32_t row) {
-    float* x = residual_row(row);
-    add_to_residual(row, mixed.data() + uint64_t{row} * config.hidden);
-    kernels.rms_norm(x, w.ffn_norm.data(), config.hidden, config.norm_epsilon, normed.row(row));
-    float magnitude = largest_magnitude({x, config.hidden});
-    float normed_magnitude = largest_magnitude({normed.row(row), config.hidden});
-    if (!std::isfinite(magnitude) || !std::isfinite(normed_magnitude)) fail(row, RowFault::kHidden);
-    if (fault_of(row)) {
-      std::fill_n(normed.row(row), config.hidden, 0.0F);
-      magnitude = 0;
-    }
-    fraction_bits[row] = fraction_bits_for(magnitude);
-    normed.quantize_row(kernels, row);
-  });
+  for_rows(pool, row_count(), [&](uint32_t row) { begin_ffn(row); });
   show(ResidualPoint::kMixer);
 }
 
@@ -282,11 +344,8 @@ void Forward::Step::supply(const ExpertSums& routed) {
   CHECK(routed.sums.size() == uint64_t{row_count()} * config.hidden);
   CHECK(routed.flags.size() == row_count());
   meanwhile();
-  bool has_shared = !weights().shared.empty();
   for_rows(pool, row_count(), [&](uint32_t row) {
-    if (has_shared) add_to_residual(row, ffn.output(row));
-    add_fixed_point({routed.sums.data() + uint64_t{row} * config.hidden, config.hidden},
-                    fraction_bits[row], config.residual_scale, residual_row(row));
+    add_experts(row, routed.sums.data() + uint64_t{row} * config.hidden);
     if (routed.flags[row] != 0) fail(row, RowFault::kExperts);
   });
   show(ResidualPoint::kLayer);
@@ -297,7 +356,7 @@ void Forward::Step::supply(const ExpertSums& routed) {
 // The feed-forward part of a dense layer.
 void Forward::Step::feed_forward() {
   ffn.run(weights().dense, normed, row_count());
-  for_rows(pool, row_count(), [&](uint32_t row) { add_to_residual(row, ffn.output(row)); });
+  for_rows(pool, row_count(), [&](uint32_t row) { add_feed_forward(row); });
   show(ResidualPoint::kLayer);
 }
 
@@ -308,14 +367,15 @@ void Forward::Step::compute_logits() {
   const ActivationForm form[] = {output.form()};
   normed.reset(form, logit_rows, config.hidden);
   for_rows(pool, logit_rows, [&](uint32_t row) {
-    kernels.rms_norm(residual_row(row), model.weights().output_norm.data(), config.hidden,
-                     config.norm_epsilon, normed.row(row));
+    norm(residual_row(row), model.weights().output_norm, model.weights().output_norm_bias,
+         normed.row(row));
     normed.quantize_row(kernels, row);
   });
   const Product last[] = {project(output, normed, logit_rows, logits)};
   run_products(pool, kernels, last);
   for_rows(pool, logit_rows, [&](uint32_t row) {
     float* first = logits.data() + uint64_t{row} * config.vocabulary;
+    add_to(first, model.weights().output_bias);
     if (config.logit_divisor != 1) {
       for (uint32_t i = 0; i < config.vocabulary; ++i) first[i] /= config.logit_divisor;
     }

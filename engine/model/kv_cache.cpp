@@ -96,11 +96,23 @@ void KvCache::begin(std::vector<KvBlock> blocks, uint32_t length, const Recurren
 
 void KvCache::put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
                   const float* value) {
-  CHECK(kv_head < memory_->kv_heads() && position / kKvBlockPositions < blocks_.size());
+  CHECK(kv_head < memory_->kv_heads(layer) && position / kKvBlockPositions < blocks_.size());
   std::byte* keys = blocks_[position / kKvBlockPositions].data() + offset(layer, kv_head);
   uint32_t place = position % kAttentionChunk;
   store_key(type(), memory_->head_dim(), key, place, keys);
   store_value(type(), memory_->value_dim(), value, place, keys + memory_->key_bytes());
+}
+
+void KvCache::put_index_key(uint32_t layer, uint32_t position, std::span<const float> key) {
+  CHECK(key.size() == memory_->index_dimensions() && position / kKvBlockPositions < blocks_.size());
+  std::byte* block = blocks_[position / kKvBlockPositions].data() + memory_->index_offset(layer);
+  float* to = reinterpret_cast<float*>(block) + position % kAttentionChunk;
+  for (size_t d = 0; d < key.size(); ++d) to[d * kAttentionChunk] = key[d];
+}
+
+const float* KvCache::index_keys(uint32_t layer, uint32_t chunk) const {
+  CHECK(chunk < blocks_.size());
+  return reinterpret_cast<const float*>(blocks_[chunk].data() + memory_->index_offset(layer));
 }
 
 AttentionChunk KvCache::chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const {

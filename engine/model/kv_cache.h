@@ -69,6 +69,11 @@ class KvCache {
   void put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
            const float* value);
 
+  // Stores one position's key of a layer's indexer, as it is.
+  void put_index_key(uint32_t layer, uint32_t position, std::span<const float> key);
+  // [dimensions, kAttentionChunk] of the index keys of a chunk.
+  const float* index_keys(uint32_t layer, uint32_t chunk) const;
+
   // Keys and values of positions [chunk * kAttentionChunk, ..) for the attention kernel; the caller
   // sets which are visible, and the scale.
   AttentionChunk chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const;
@@ -83,7 +88,7 @@ class KvCache {
 
  private:
   uint64_t offset(uint32_t layer, uint32_t kv_head) const {
-    return (uint64_t{memory_->slot(layer)} * memory_->kv_heads() + kv_head) * head_bytes_;
+    return memory_->offset(layer) + kv_head * head_bytes_;
   }
   bool own_last_block();
 

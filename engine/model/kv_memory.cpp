@@ -3,20 +3,18 @@
 namespace potluck {
 namespace {
 
-struct LayerCounts {
-  uint32_t attention = 0;
-  uint32_t recurrent = 0;
-};
+bool is_recurrent(const ModelConfig& config, uint32_t layer) {
+  return config.mixer(layer) == MixerKind::kDeltaNet;
+}
 
-// Counts layers by kind; `slots`, if given, gets each layer's number among its kind.
-LayerCounts count_layers(const ModelConfig& config, std::vector<uint32_t>* slots) {
-  LayerCounts counts;
-  for (uint32_t layer = 0; layer < config.layers; ++layer) {
-    bool recurrent = config.mixer(layer) == MixerKind::kDeltaNet;
-    uint32_t slot = recurrent ? counts.recurrent++ : counts.attention++;
-    if (slots != nullptr) slots->push_back(slot);
-  }
-  return counts;
+// Heads of keys and values that a layer has in a block.
+uint32_t stored_heads(const ModelConfig& config, uint32_t layer) {
+  return is_recurrent(config, layer) ? 0 : config.kv_heads_of(layer);
+}
+
+// Bytes of a position's index key.
+uint64_t index_bytes(const ModelConfig& config, uint32_t layer) {
+  return config.has_indexer(layer) ? config.indexer.dimensions * sizeof(float) : 0;
 }
 
 }  // namespace
@@ -39,13 +37,19 @@ bool KvBlock::is_alone() const {
 
 KvMemory::KvMemory(const ModelConfig& config, KvType type, uint32_t blocks)
     : type_(type),
-      kv_heads_(config.kv_heads),
       head_dim_(config.head_dim),
       value_dim_(config.value_dim),
       key_bytes_(kKvBlockPositions * kv_bytes(type, config.head_dim)),
-      value_bytes_(kKvBlockPositions * kv_bytes(type, config.value_dim)) {
-  uint64_t layers = count_layers(config, &slots_).attention;
-  block_bytes_ = layers * kv_heads_ * (key_bytes_ + value_bytes_);
+      value_bytes_(kKvBlockPositions * kv_bytes(type, config.value_dim)),
+      index_dimensions_(config.indexer.dimensions) {
+  uint32_t counts[2] = {0, 0};  // attention, recurrent
+  for (uint32_t layer = 0; layer < config.layers; ++layer) {
+    slots_.push_back(counts[is_recurrent(config, layer) ? 1 : 0]++);
+    kv_heads_.push_back(stored_heads(config, layer));
+    offsets_.push_back(block_bytes_);
+    block_bytes_ += kv_heads_.back() * (key_bytes_ + value_bytes_);
+    block_bytes_ += kKvBlockPositions * index_bytes(config, layer);
+  }
   memory_ = Buffer(blocks * block_bytes_, "the KV cache (--ctx, --kv)");
   states_.resize(blocks);
   // In order: neighbors in a conversation are neighbors in memory, and share huge pages.
@@ -53,12 +57,19 @@ KvMemory::KvMemory(const ModelConfig& config, KvType type, uint32_t blocks)
 }
 
 uint64_t KvMemory::bytes_per_position(const ModelConfig& config, KvType type) {
-  uint64_t heads = uint64_t{count_layers(config, nullptr).attention} * config.kv_heads;
-  return heads * (kv_bytes(type, config.head_dim) + kv_bytes(type, config.value_dim));
+  uint64_t heads = 0;
+  uint64_t bytes = 0;
+  for (uint32_t layer = 0; layer < config.layers; ++layer) {
+    heads += stored_heads(config, layer);
+    bytes += index_bytes(config, layer);
+  }
+  return bytes + heads * (kv_bytes(type, config.head_dim) + kv_bytes(type, config.value_dim));
 }
 
 uint32_t KvMemory::recurrent_layers(const ModelConfig& config) {
-  return count_layers(config, nullptr).recurrent;
+  uint32_t count = 0;
+  for (uint32_t layer = 0; layer < config.layers; ++layer) count += is_recurrent(config, layer);
+  return count;
 }
 
 std::optional<KvBlock> KvMemory::take() {

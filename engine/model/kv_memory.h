@@ -2,7 +2,7 @@
 // block holds the keys and values of all layers for its positions; per layer and KV head first the
 // keys, then the values, as kv_format.h says:
 //
-//   [layer][kv_head] of keys, values
+//   [layer] of [kv_head] of keys, values; then index keys, if the layer has an indexer
 //
 // Layers that do not attend have no place there; their state is recurrent (recurrent_state.h).
 //
@@ -74,13 +74,19 @@ class KvMemory {
 
   // How a block is laid out.
   KvType type() const { return type_; }
-  uint32_t kv_heads() const { return kv_heads_; }
+  uint32_t kv_heads(uint32_t layer) const { return kv_heads_[layer]; }  // 0 without attention
   uint32_t head_dim() const { return head_dim_; }
   uint32_t value_dim() const { return value_dim_; }
   uint64_t key_bytes() const { return key_bytes_; }  // of one KV head
   uint64_t value_bytes() const { return value_bytes_; }
   // Which of the layers of its kind, attention or recurrent, a layer is.
   uint32_t slot(uint32_t layer) const { return slots_[layer]; }
+  uint64_t offset(uint32_t layer) const { return offsets_[layer]; }  // of an attention layer
+  // Of a layer with an indexer: its keys, in float32, by dimension and then by position.
+  uint64_t index_offset(uint32_t layer) const {
+    return offsets_[layer] + kv_heads_[layer] * (key_bytes_ + value_bytes_);
+  }
+  uint32_t index_dimensions() const { return index_dimensions_; }
   uint64_t block_bytes() const { return block_bytes_; }
 
   uint32_t blocks() const { return static_cast<uint32_t>(states_.size()); }
@@ -115,12 +121,14 @@ class KvMemory {
   void free_unless_used(uint32_t index);
 
   KvType type_;
-  uint32_t kv_heads_;
+  std::vector<uint32_t> kv_heads_;  // [layers]
   uint32_t head_dim_;
   uint32_t value_dim_;
   uint64_t key_bytes_;
   uint64_t value_bytes_;
-  std::vector<uint32_t> slots_;  // [layers]
+  std::vector<uint32_t> slots_;    // [layers]
+  std::vector<uint64_t> offsets_;  // [layers], in a block
+  uint32_t index_dimensions_ = 0;
   uint64_t block_bytes_ = 0;
   Buffer memory_;
   std::vector<State> states_;   // [blocks]

@@ -8,6 +8,7 @@
 // Prefill and decode compute the same: keys and values of the heads are never unfolded.
 #include <algorithm>
 
+#include "engine/model/indexer.h"
 #include "engine/model/token_mixer.h"
 
 namespace potluck {
@@ -20,12 +21,14 @@ class LatentAttentionMixer final : public TokenMixer {
         config_(model.config()),
         latent_(config_.latent),
         compute_(compute),
-        attention_(config_, compute.kernels, compute.threads) {}
+        attention_(config_, compute.kernels, compute.threads),
+        indexer_(model, compute) {}
 
   void input_forms(uint32_t layer, std::vector<ActivationForm>* forms) const override {
     const LatentWeights& w = weights(layer);
     forms->push_back(w.compress.form());
     forms->push_back(latent_.query_rank > 0 ? w.query_down.form() : w.query.form());
+    indexer_.input_forms(layer, forms);
   }
   void remember(uint32_t layer, const StepRows& rows, const ActivationRows& input) override;
   void move_row(uint32_t from, uint32_t to) override;
@@ -37,7 +40,7 @@ class LatentAttentionMixer final : public TokenMixer {
   }
   // Values of one head's query before K.
   uint32_t head_columns() const { return latent_.plain_dimensions + config_.rope.dimensions; }
-  void project_queries(const LatentWeights& w, const ActivationRows& input, uint32_t rows);
+  void project_queries(uint32_t layer, const ActivationRows& input, uint32_t rows);
   void store_row(uint32_t layer, const StepRows& rows, uint32_t row);
   void split_heads(const StepRows& rows, uint32_t row);
   void run_heads(const WeightMatrix& matrices, const ActivationRows& x, uint32_t rows, float* y,
@@ -48,6 +51,7 @@ class LatentAttentionMixer final : public TokenMixer {
   const LatentConfig& latent_;
   ComputeContext compute_;
   Attention attention_;
+  Indexer indexer_;
   std::vector<float> query_down_out_;  // [rows, query_rank]
   ActivationRows query_down_;          // [rows, query_rank]: normed
   std::vector<float> projected_;       // [rows, heads, plain then rope]
@@ -58,10 +62,12 @@ class LatentAttentionMixer final : public TokenMixer {
   ActivationRows values_;              // [rows, heads * value]
   std::vector<uint32_t> head_rows_;    // [heads, rows]: row * heads + head
   std::vector<Product> products_;
+  std::vector<ActivationForm> query_forms_;
 };
 
-void LatentAttentionMixer::project_queries(const LatentWeights& w, const ActivationRows& input,
+void LatentAttentionMixer::project_queries(uint32_t layer, const ActivationRows& input,
                                            uint32_t rows) {
+  const LatentWeights& w = weights(layer);
   if (latent_.query_rank == 0) {
     const Product inputs[] = {project(w.compress, input, rows, compressed_),
                               project(w.query, input, rows, projected_)};
@@ -70,8 +76,9 @@ void LatentAttentionMixer::project_queries(const LatentWeights& w, const Activat
   const Product inputs[] = {project(w.compress, input, rows, compressed_),
                             project(w.query_down, input, rows, query_down_out_)};
   run_products(compute_.threads, compute_.kernels, inputs);
-  const ActivationForm form[] = {w.query.form()};
-  query_down_.reset(form, rows, latent_.query_rank);
+  query_forms_.assign(1, w.query.form());
+  indexer_.query_forms(layer, &query_forms_);
+  query_down_.reset(query_forms_, rows, latent_.query_rank);
   for_rows(compute_.threads, rows, [&](uint32_t row) {
     compute_.kernels.rms_norm(query_down_out_.data() + uint64_t{row} * latent_.query_rank,
                               w.query_down_norm.data(), latent_.query_rank, config_.norm_epsilon,
@@ -101,7 +108,7 @@ void LatentAttentionMixer::run_heads(const WeightMatrix& matrices, const Activat
 void LatentAttentionMixer::remember(uint32_t layer, const StepRows& rows,
                                     const ActivationRows& input) {
   const LatentWeights& w = weights(layer);
-  project_queries(w, input, rows.count());
+  project_queries(layer, input, rows.count());
   const ActivationForm form[] = {w.key_up.form()};
   plain_.reset(form, rows.count() * config_.heads, latent_.plain_dimensions);
   grow(queries_, uint64_t{rows.count()} * config_.query_columns());
@@ -110,13 +117,14 @@ void LatentAttentionMixer::remember(uint32_t layer, const StepRows& rows,
     split_heads(rows, row);
   });
   run_heads(w.key_up, plain_, rows.count(), queries_.data(), config_.head_dim);
+  indexer_.run(layer, rows, input, query_down_);
 }
 
 void LatentAttentionMixer::store_row(uint32_t layer, const StepRows& rows, uint32_t row) {
   float* key = compressed_.data() + uint64_t{row} * config_.head_dim;
   compute_.kernels.rms_norm(key, weights(layer).compress_norm.data(), latent_.rank,
                             config_.norm_epsilon, key);
-  rows.turn(config_.rope.pairs, row, key + latent_.rank);
+  rows.turn(LayerRope::kMain, config_.rope.pairs, row, key + latent_.rank);
   rows.caches[row]->put(layer, 0, rows.rows[row].position, key, key);
 }
 
@@ -126,7 +134,7 @@ void LatentAttentionMixer::split_heads(const StepRows& rows, uint32_t row) {
     uint32_t index = row * config_.heads + head;
     float* from = projected_.data() + uint64_t{index} * head_columns();
     float* turned = from + latent_.plain_dimensions;
-    rows.turn(config_.rope.pairs, row, turned);
+    rows.turn(LayerRope::kMain, config_.rope.pairs, row, turned);
     std::copy_n(from, latent_.plain_dimensions, plain_.row(index));
     plain_.quantize_row(compute_.kernels, index);
     std::copy_n(turned, config_.rope.dimensions,
@@ -137,6 +145,7 @@ void LatentAttentionMixer::split_heads(const StepRows& rows, uint32_t row) {
 void LatentAttentionMixer::move_row(uint32_t from, uint32_t to) {
   uint64_t columns = config_.query_columns();
   std::copy_n(queries_.data() + from * columns, columns, queries_.data() + to * columns);
+  indexer_.move_row(from, to);
 }
 
 void LatentAttentionMixer::mix(uint32_t layer, const StepRows& rows, std::vector<float>& out) {
@@ -144,7 +153,8 @@ void LatentAttentionMixer::mix(uint32_t layer, const StepRows& rows, std::vector
   uint32_t heads = config_.heads;
   const ActivationForm form[] = {w.value_up.form()};
   attended_.reset(form, rows.count() * heads, latent_.rank);
-  attention_.run({layer, 0, {}}, rows.rows, queries_.data(), attended_.row(0));
+  attention_.run({layer, 0, {}, indexer_.selection(layer)}, rows.rows, queries_.data(),
+                 attended_.row(0));
   for_rows(compute_.threads, rows.count() * heads,
            [&](uint32_t index) { attended_.quantize_row(compute_.kernels, index); });
   const ActivationForm output_form[] = {w.output.form()};

@@ -17,6 +17,9 @@ namespace {
 // which llama.cpp uses as well.
 constexpr float kSmallestSum = 6.103515625e-5F;
 constexpr float kTaken = -std::numeric_limits<float>::infinity();
+// How far below the largest logit, in parts of it, others count in the sparse mixer: twice the
+// jitter of training. Files do not say it.
+constexpr float kSparseMixerReach = 0.02F;
 
 // For logits that have no order: the router's weights or input are broken. Which experts are named
 // does not matter; the weights of NaN fail the row.
@@ -97,6 +100,40 @@ void choose(const RouterConfig& config, std::span<const float> probabilities,
   }
 }
 
+void finish_weights(const RouterConfig& config, std::span<float> weights) {
+  if (config.normalize_weights) {
+    float sum = 0;
+    for (float weight : weights) sum += weight;
+    float divisor = std::max(sum, kSmallestSum);
+    for (float& weight : weights) weight /= divisor;
+  }
+  if (config.weight_scale == 1.0F) return;
+  for (float& weight : weights) weight *= config.weight_scale;
+}
+
+// In place of all that follows the logits: scores are those of the experts that are left,
+// `nearby` is scratch. False if the logits have no order.
+bool mix_sparsely(const RouterConfig& config, const KernelTable& kernels, std::span<float> scores,
+                  std::span<float> nearby, std::span<uint32_t> experts, std::span<float> weights) {
+  for (float score : scores) {
+    if (!std::isfinite(score)) return false;
+  }
+  for (uint32_t rank = 0; rank < config.top_k; ++rank) {
+    uint32_t best = largest_of(scores);
+    const float largest = scores[best];
+    for (size_t i = 0; i < scores.size(); ++i) {
+      const float distance = (largest - scores[i]) / std::max(std::abs(scores[i]), largest);
+      // Of 0 and 0 there is no quotient, and both count.
+      nearby[i] = distance > kSparseMixerReach ? kTaken : scores[i];
+    }
+    experts[rank] = best;
+    weights[rank] =
+        1.0F / kernels.exp_sum(nearby.data(), static_cast<uint32_t>(nearby.size()), largest);
+    scores[best] = kTaken;
+  }
+  return true;
+}
+
 }  // namespace
 
 void route(const RouterConfig& config, const KernelTable& kernels, std::span<const float> logits,
@@ -107,6 +144,12 @@ void route(const RouterConfig& config, const KernelTable& kernels, std::span<con
   CHECK(experts.size() == config.top_k && weights.size() == config.top_k);
   std::ranges::copy(logits, scratch.probabilities.begin());
   for (size_t i = 0; i < biases.logits.size(); ++i) scratch.probabilities[i] += biases.logits[i];
+  if (config.gating == Gating::kSparseMixer) {
+    std::ranges::copy(scratch.probabilities, scratch.scores.begin());
+    bool mixed =
+        mix_sparsely(config, kernels, scratch.scores, scratch.probabilities, experts, weights);
+    return mixed ? finish_weights(config, weights) : route_nowhere(experts, weights);
+  }
   if (!gate(config.gating, kernels, scratch.probabilities)) return route_nowhere(experts, weights);
   std::ranges::copy(scratch.probabilities, scratch.scores.begin());
   for (size_t i = 0; i < biases.selection.size(); ++i) scratch.scores[i] += biases.selection[i];
@@ -114,14 +157,7 @@ void route(const RouterConfig& config, const KernelTable& kernels, std::span<con
   if (config.gating == Gating::kSoftmaxOfChosen && !softmax(kernels, weights)) {
     return route_nowhere(experts, weights);
   }
-  if (config.normalize_weights) {
-    float sum = 0;
-    for (float weight : weights) sum += weight;
-    float divisor = std::max(sum, kSmallestSum);
-    for (float& weight : weights) weight /= divisor;
-  }
-  if (config.weight_scale == 1.0F) return;
-  for (float& weight : weights) weight *= config.weight_scale;
+  finish_weights(config, weights);
 }
 
 }  // namespace potluck

@@ -30,6 +30,11 @@ struct RouterScratch {
 //   where the model asks for it: w = w / max(sum of w, 6.103515625e-5)
 //   w = w * scale
 //
+// The sparse mixer (Liu et al., 2023; Phi-3.5-MoE) takes the largest logit m of those not taken
+// yet, top_k times. The weight is that of m in a softmax over the experts not taken yet that are
+// close to it: where (m - l) / max(|l|, m) is at most 0.02. It is normalized and scaled like the
+// others.
+//
 // A group's score is its best s, or the sum of its best two; ties go to the lower group. Logits
 // without an order (NaN, +infinity) give experts 0..top_k-1 and weights of NaN.
 void route(const RouterConfig& config, const KernelTable& kernels, std::span<const float> logits,

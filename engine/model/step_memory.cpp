@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "engine/base/bytes.h"
+#include "engine/kernels/kernels.h"
 
 namespace potluck {
 namespace {
@@ -33,6 +34,12 @@ uint64_t mixer_row(const ModelConfig& config) {
     bytes += config.heads * uint64_t{latent.value_dimensions} * kActivation;
     bytes += (uint64_t{latent.rank} + config.rope.dimensions) * kFloat;
   }
+  if (const IndexerConfig& indexer = config.indexer; indexer.kind != IndexerKind::kNone) {
+    // Queries, key and weights; a bit for each position and group of heads.
+    bytes += (indexer.heads + 1) * (uint64_t{indexer.dimensions} + 1) * kFloat;
+    uint64_t groups = indexer.kind == IndexerKind::kBlocks ? indexer.heads : 1;
+    bytes += groups * config.trained_context / 8;
+  }
   if (const DeltaNetConfig& delta = config.delta; delta.key_heads > 0) {
     bytes += 2 * uint64_t{delta.channels()} * kFloat;
     bytes += delta.value_columns() * (3 * kFloat + kActivation) + delta.value_heads * 4 * kFloat;
@@ -55,6 +62,14 @@ uint64_t expert_row(const ModelConfig& config, uint32_t threads) {
   return bytes;
 }
 
+// Outputs of a chunk's runs in sparse attention, of which there are at most half as many as
+// positions; scores of all positions.
+uint64_t indexer_thread(const ModelConfig& config) {
+  if (config.indexer.kind == IndexerKind::kNone) return 0;
+  uint64_t runs = kAttentionChunk / 2 * config.heads;
+  return (runs * config.value_dim + 3 * uint64_t{config.trained_context}) * kFloat;
+}
+
 }  // namespace
 
 uint64_t step_memory(const ModelConfig& config, const StepSize& step) {
@@ -63,7 +78,8 @@ uint64_t step_memory(const ModelConfig& config, const StepSize& step) {
   row += mixer_row(config) + feed_forward_row(config) + expert_row(config, step.threads);
   uint64_t logits = uint64_t{std::min(step.logit_rows, step.rows)} * config.vocabulary * kFloat;
   uint64_t sampler = config.vocabulary * uint64_t{32};
-  return row * step.rows + logits + sampler + kFixedBytes + step.threads * kThreadBytes;
+  return row * step.rows + logits + sampler + kFixedBytes +
+         step.threads * (kThreadBytes + indexer_thread(config));
 }
 
 }  // namespace potluck

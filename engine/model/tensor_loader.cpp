@@ -45,12 +45,26 @@ Result<WeightMatrix> WeightMatrix::load(const GgufModel& model, const std::strin
   CHECK(parts == 1 || rows % kPanelRows == 0);
   Result<const GgufTensor*> tensor = find_tensor(model, name, {columns, rows, parts, 1});
   if (!tensor) return tensor.error();
-  rows *= parts;
+  Result<WeightMatrix> matrix = pack(model, **tensor, 0, rows * parts);
+  if (matrix) matrix->parts_ = parts;
+  return matrix;
+}
+
+Result<WeightMatrix> WeightMatrix::load_share(const GgufModel& model, const std::string& name,
+                                              const Share& share, uint32_t columns) {
+  Result<const GgufTensor*> tensor = find_tensor(model, name, {columns, share.all, 1, 1});
+  if (!tensor) return tensor.error();
+  return pack(model, **tensor, share.first, share.rows);
+}
+
+// Rows of the tensor, counted over all its parts.
+Result<WeightMatrix> WeightMatrix::pack(const GgufModel& model, const GgufTensor& tensor,
+                                        uint32_t first_row, uint32_t rows) {
+  auto columns = static_cast<uint32_t>(tensor.columns());
   WeightMatrix matrix;
-  matrix.shape_ = {(*tensor)->type, rows, columns, 0};
-  matrix.parts_ = parts;
-  matrix.buffer_ = Buffer(matrix.shape_.bytes(), "tensor " + name);
-  uint64_t row_bytes = (*tensor)->row_bytes();
+  matrix.shape_ = {tensor.type, rows, columns, 0};
+  matrix.buffer_ = Buffer(matrix.shape_.bytes(), "tensor " + tensor.name);
+  uint64_t row_bytes = tensor.row_bytes();
   uint64_t panels_per_piece = std::max<uint64_t>(1, kPieceBytes / (row_bytes * kPanelRows));
   ByteVector piece(std::min<uint64_t>(rows, panels_per_piece * kPanelRows) * row_bytes);
   for (uint32_t panel = 0; panel < matrix.shape_.panels();
@@ -58,7 +72,7 @@ Result<WeightMatrix> WeightMatrix::load(const GgufModel& model, const std::strin
     uint64_t first = uint64_t{panel} * kPanelRows;
     uint64_t count = std::min<uint64_t>(rows - first, panels_per_piece * kPanelRows);
     MutableByteSpan source(piece.data(), count * row_bytes);
-    Status read = model.read(**tensor, first * row_bytes, source);
+    Status read = model.read(tensor, (first_row + first) * row_bytes, source);
     if (!read) return read.error();
     PanelShape part = matrix.shape_;
     part.rows = static_cast<uint32_t>(count);
@@ -97,7 +111,27 @@ WeightMatrix TensorLoader::matrix(const std::string& name, uint32_t rows, uint32
     error_ = loaded.error();
     return {};
   }
-  done(name, *bytes);
+  done(name, *bytes, model_.find(name)->bytes);
+  return std::move(*loaded);
+}
+
+WeightMatrix TensorLoader::share(const std::string& name, const WeightMatrix::Share& share,
+                                 uint32_t columns) {
+  if (error_) return {};
+  Result<uint64_t> bytes = WeightMatrix::measure(model_, name, share.all, columns);
+  if (!bytes) {
+    error_ = bytes.error();
+    return {};
+  }
+  Result<WeightMatrix> loaded = WeightMatrix();
+  if (purpose_ == Purpose::kLoad) loaded = WeightMatrix::load_share(model_, name, share, columns);
+  if (!loaded) {
+    error_ = loaded.error();
+    return {};
+  }
+  const GgufTensor& tensor = *model_.find(name);
+  done(name, PanelShape{tensor.type, share.rows, columns, 0}.bytes(),
+       tensor.row_bytes() * share.rows);
   return std::move(*loaded);
 }
 
@@ -116,7 +150,7 @@ std::vector<float> TensorLoader::floats(const std::string& name,
     error_ = values.error();
     return {};
   }
-  done(name, bytes);
+  done(name, bytes, model_.find(name)->bytes);
   return std::move(*values);
 }
 
@@ -134,9 +168,9 @@ void TensorLoader::leave(const std::string& name) {
   if (tensor != nullptr && known_.insert(name).second) total_bytes_ -= tensor->bytes;
 }
 
-void TensorLoader::leave_all(const std::string& prefix) {
+void TensorLoader::leave_all(const std::function<bool(std::string_view name)>& which) {
   for (const GgufTensor& tensor : model_.tensors()) {
-    if (tensor.name.starts_with(prefix)) leave(tensor.name);
+    if (which(tensor.name)) leave(tensor.name);
   }
 }
 
@@ -156,10 +190,10 @@ Status TensorLoader::finish(const std::string& architecture) const {
   return {};
 }
 
-void TensorLoader::done(const std::string& name, uint64_t memory_bytes) {
+void TensorLoader::done(const std::string& name, uint64_t memory_bytes, uint64_t file_bytes) {
   known_.insert(name);
   memory_bytes_ += memory_bytes;
-  done_bytes_ += model_.find(name)->bytes;
+  done_bytes_ += file_bytes;
   if (progress_) progress_(done_bytes_, total_bytes_);
 }
 

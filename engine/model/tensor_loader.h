@@ -23,6 +23,8 @@ class TensorLoader {
 
   // After the first error, and when measuring, everything comes out empty.
   WeightMatrix matrix(const std::string& name, uint32_t rows, uint32_t columns, uint32_t parts = 1);
+  // Some rows of a matrix that several share.
+  WeightMatrix share(const std::string& name, const WeightMatrix::Share& share, uint32_t columns);
   std::vector<float> vector(const std::string& name, uint32_t count);
   // [rows, columns] of a small matrix, as floats.
   std::vector<float> table(const std::string& name, uint32_t rows, uint32_t columns);
@@ -30,7 +32,7 @@ class TensorLoader {
 
   // Tensors that other code loads, or that are not needed.
   void leave(const std::string& name);
-  void leave_all(const std::string& prefix);
+  void leave_all(const std::function<bool(std::string_view name)>& which);
   // Refuses the tensor with a reason, unless something was wrong before.
   void refuse(const std::string& name, std::string_view why);
 
@@ -42,7 +44,7 @@ class TensorLoader {
 
  private:
   std::vector<float> floats(const std::string& name, const std::array<uint64_t, 4>& dimensions);
-  void done(const std::string& name, uint64_t memory_bytes);
+  void done(const std::string& name, uint64_t memory_bytes, uint64_t file_bytes);
 
   const GgufModel& model_;
   const Progress& progress_;

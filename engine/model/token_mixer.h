@@ -4,6 +4,7 @@
 // scratch memory; one thread (and its pool).
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <vector>
@@ -15,20 +16,27 @@
 
 namespace potluck {
 
+// Sines and cosines of one rope, by row of begin().
+struct RopeAngles {
+  uint32_t pairs = 0;
+  std::vector<float> cosines;  // [rows of begin(), pairs]
+  std::vector<float> sines;    // [rows of begin(), pairs]
+};
+
 // The token rows of a step. Rows of one session stand together, in order of position.
 struct StepRows {
-  std::vector<AttentionRow> rows;  // [rows]
-  std::vector<KvCache*> caches;    // [rows]
-  std::vector<uint32_t> sources;   // [rows]: which row of begin() it was
-  uint32_t rope_pairs = 0;
-  std::vector<float> cosines;  // [rows of begin(), rope pairs]
-  std::vector<float> sines;    // [rows of begin(), rope pairs]
+  std::vector<AttentionRow> rows;   // [rows]
+  std::vector<KvCache*> caches;     // [rows]
+  std::vector<uint32_t> sources;    // [rows]: which row of begin() it was
+  std::array<RopeAngles, 2> ropes;  // kMain, kWindow
 
   uint32_t count() const { return static_cast<uint32_t>(rows.size()); }
   // Turns what rope turns of one head of a row.
-  void turn(RopePairs kind, uint32_t row, float* head) const {
-    uint64_t first = uint64_t{sources[row]} * rope_pairs;
-    rotate(kind, cosines.data() + first, sines.data() + first, rope_pairs, head);
+  void turn(LayerRope rope, RopePairs kind, uint32_t row, float* head) const {
+    if (rope == LayerRope::kNone) return;
+    const RopeAngles& angles = ropes[static_cast<size_t>(rope)];
+    uint64_t first = uint64_t{sources[row]} * angles.pairs;
+    rotate(kind, angles.cosines.data() + first, angles.sines.data() + first, angles.pairs, head);
   }
 };
 

@@ -34,8 +34,11 @@ class LayerLoader {
   }
 
   AttentionWeights attention();
+  void projections(AttentionWeights* w);
+  void fused_projections(AttentionWeights* w);
   LatentWeights latent();
   DeltaNetWeights delta();
+  IndexerWeights indexer();
   FeedForwardWeights feed_forward(std::string_view suffix, uint32_t width);
   RouterWeights router();
 
@@ -44,26 +47,73 @@ class LayerLoader {
   uint32_t layer_;
 };
 
+// Rows of what hidden states become: queries (and their gates), keys, values.
+struct ProjectionRows {
+  uint32_t query;
+  uint32_t key;
+  uint32_t value;
+
+  ProjectionRows(const ModelConfig& config, uint32_t layer)
+      : query(config.heads_of(layer) * config.head_dim),
+        key(config.kv_heads_of(layer) * config.head_dim),
+        value(config.kv_heads_of(layer) * config.value_dim) {
+    if (config.attention_gate == AttentionGate::kInQueries) query *= 2;
+  }
+  uint32_t all() const { return query + key + value; }
+};
+
+void LayerLoader::projections(AttentionWeights* w) {
+  const ProjectionRows rows(config_, layer_);
+  w->query = matrix("attn_q", rows.query, config_.hidden);
+  w->key = matrix("attn_k", rows.key, config_.hidden);
+  w->value = matrix("attn_v", rows.value, config_.hidden);
+  if (!config_.projection_biases) return;
+  w->query_bias = bias("attn_q", rows.query);
+  w->key_bias = bias("attn_k", rows.key);
+  w->value_bias = bias("attn_v", rows.value);
+}
+
+// Queries, keys and values in one matrix, one below the other.
+void LayerLoader::fused_projections(AttentionWeights* w) {
+  const ProjectionRows rows(config_, layer_);
+  auto share = [&](uint32_t first, uint32_t count) {
+    return loader_.share(name("attn_qkv.weight"), {first, count, rows.all()}, config_.hidden);
+  };
+  w->query = share(0, rows.query);
+  w->key = share(rows.query, rows.key);
+  w->value = share(rows.query + rows.key, rows.value);
+  if (!config_.projection_biases) return;
+  const std::vector<float> biases = bias("attn_qkv", rows.all());
+  if (biases.empty()) return;  // measured, or refused
+  const auto keys = biases.begin() + rows.query;
+  const auto values = keys + rows.key;
+  w->query_bias.assign(biases.begin(), keys);
+  w->key_bias.assign(keys, values);
+  w->value_bias.assign(values, biases.end());
+}
+
 AttentionWeights LayerLoader::attention() {
   AttentionWeights w;
-  uint32_t queries = config_.query_columns();
-  uint32_t keys = config_.key_columns();
-  uint32_t values = config_.value_columns();
-  w.query = matrix("attn_q", config_.gated_attention ? 2 * queries : queries, config_.hidden);
-  w.key = matrix("attn_k", keys, config_.hidden);
-  w.value = matrix("attn_v", values, config_.hidden);
-  if (config_.projection_biases) {
-    w.query_bias = bias("attn_q", queries);
-    w.key_bias = bias("attn_k", keys);
-    w.value_bias = bias("attn_v", values);
+  const uint32_t heads = config_.heads_of(layer_);
+  const uint32_t attended = heads * config_.value_dim;
+  if (loader_.has(name("attn_qkv.weight"))) {
+    fused_projections(&w);
+  } else {
+    projections(&w);
   }
   if (config_.head_norm != HeadNorm::kNone) {
     bool per_head = config_.head_norm == HeadNorm::kPerHead;
-    w.query_norm = vector("attn_q_norm", per_head ? config_.head_dim : queries);
-    w.key_norm = vector("attn_k_norm", per_head ? config_.head_dim : keys);
+    uint32_t kv_heads = config_.kv_heads_of(layer_);
+    w.query_norm = vector("attn_q_norm", (per_head ? 1 : heads) * config_.head_dim);
+    w.key_norm = vector("attn_k_norm", (per_head ? 1 : kv_heads) * config_.head_dim);
   }
-  if (config_.sinks) w.sinks = vector("attn_sinks", config_.heads);
-  w.output = matrix("attn_output", config_.hidden, config_.attention_columns());
+  if (config_.attention_gate == AttentionGate::kPerValue) {
+    w.gate = matrix("attn_gate", attended, config_.hidden);
+  } else if (config_.attention_gate == AttentionGate::kPerHead) {
+    w.gate = matrix("attn_gate", heads, config_.hidden);
+  }
+  if (config_.has_sinks(layer_)) w.sinks = vector("attn_sinks", heads);
+  w.output = matrix("attn_output", config_.hidden, attended);
   if (config_.output_bias) w.output_bias = bias("attn_output", config_.hidden);
   return w;
 }
@@ -87,6 +137,25 @@ LatentWeights LayerLoader::latent() {
   w.key_up = matrix("attn_k_b", latent.rank, latent.plain_dimensions, config_.heads);
   w.value_up = matrix("attn_v_b", latent.value_dimensions, latent.rank, config_.heads);
   w.output = matrix("attn_output", config_.hidden, config_.heads * latent.value_dimensions);
+  return w;
+}
+
+IndexerWeights LayerLoader::indexer() {
+  IndexerWeights w;
+  const uint32_t size = config_.indexer.dimensions;
+  const uint32_t heads = config_.indexer.heads;
+  if (config_.indexer.kind == IndexerKind::kBlocks) {
+    w.query = matrix("indexer.q_proj", heads * size, config_.hidden);
+    w.key = matrix("indexer.k_proj", size, config_.hidden);
+    w.query_norm = vector("indexer.q_norm", size);
+    w.key_norm = vector("indexer.k_norm", size);
+    return w;
+  }
+  w.query = matrix("indexer.attn_q_b", heads * size, config_.latent.query_rank);
+  w.key = matrix("indexer.attn_k", size, config_.hidden);
+  w.weights = matrix("indexer.proj", heads, config_.hidden);
+  w.key_norm = vector("indexer.k_norm", size);
+  w.key_norm_bias = bias("indexer.k_norm", size);
   return w;
 }
 
@@ -129,7 +198,9 @@ RouterWeights LayerLoader::router() {
   w.matrix = matrix("ffn_gate_inp", experts, config_.hidden);
   if (config_.router.bias) w.bias = bias("ffn_gate_inp", experts);
   if (!config_.router.selection_bias) return w;
-  w.selection_bias = bias("exp_probs_b", experts);
+  // Some converters leave the suffix out.
+  const bool has_suffix = !loader_.has(name("exp_probs_b"));
+  w.selection_bias = loader_.vector(name(has_suffix ? "exp_probs_b.bias" : "exp_probs_b"), experts);
   // An infinite bias would put one expert first in every choice, and NaN would break the order.
   bool finite = std::ranges::all_of(w.selection_bias, [](float b) { return std::isfinite(b); });
   if (!finite) loader_.refuse(name("exp_probs_b.bias"), "its values must be finite");
@@ -139,6 +210,11 @@ RouterWeights LayerLoader::router() {
 LayerWeights LayerLoader::load() {
   LayerWeights w;
   w.mixer_norm = vector("attn_norm", config_.hidden);
+  if (config_.norm_biases) w.mixer_norm_bias = bias("attn_norm", config_.hidden);
+  if (config_.post_norms) {
+    w.mixer_post_norm = vector("post_attention_norm", config_.hidden);
+    w.ffn_post_norm = vector("post_ffw_norm", config_.hidden);
+  }
   switch (config_.mixer(layer_)) {
     case MixerKind::kAttention:
       w.attention = attention();
@@ -150,7 +226,11 @@ LayerWeights LayerLoader::load() {
       w.delta = delta();
       break;
   }
-  w.ffn_norm = vector(config_.ffn_norm_name, config_.hidden);
+  if (config_.has_indexer(layer_)) w.indexer = indexer();
+  if (!config_.parallel_block) {
+    w.ffn_norm = vector(config_.ffn_norm_name, config_.hidden);
+    if (config_.norm_biases) w.ffn_norm_bias = bias(config_.ffn_norm_name, config_.hidden);
+  }
   if (!config_.has_experts(layer_)) {
     w.dense = feed_forward("", config_.ffn_width);
     return w;
@@ -176,7 +256,10 @@ void leave_experts(TensorLoader& loader, const ModelConfig& config) {
 std::vector<float> load_rope_divisors(TensorLoader& loader, const ModelConfig& config) {
   constexpr const char* kName = "rope_freqs.weight";
   if (!loader.has(kName)) return {};
-  std::vector<float> divisors = loader.vector(kName, config.rope.dimensions / 2);
+  // It is as long as the wider of two ropes needs; both read its beginning.
+  const uint32_t pairs = std::max(config.rope.dimensions, config.window_rope.dimensions) / 2;
+  std::vector<float> divisors = loader.vector(kName, pairs);
+  if (!divisors.empty()) divisors.resize(config.rope.dimensions / 2);
   bool good = std::ranges::all_of(divisors, [](float d) { return std::isfinite(d) && d > 0; });
   if (!good) loader.refuse(kName, "its values must be above 0");
   if (good && divisors.size() == config.rope.dimensions / 2 &&
@@ -189,24 +272,36 @@ std::vector<float> load_rope_divisors(TensorLoader& loader, const ModelConfig& c
 // Asks the loader for every tensor of the model.
 ModelWeights ask_for_all(TensorLoader& loader, const ModelConfig& config) {
   leave_experts(loader, config);
-  // They only propose tokens that the model would check: leaving them out changes no token.
-  for (uint32_t layer = 0; layer < config.next_token_layers; ++layer) {
-    loader.leave_all(fmt::format("blk.{}.", config.layers + layer));
-  }
+  loader.leave_all([&](std::string_view name) { return is_skipped(config, name); });
   ModelWeights weights;
   weights.token_embedding = loader.matrix("token_embd.weight", config.vocabulary, config.hidden);
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
     weights.layers.push_back(LayerLoader(loader, config, layer).load());
   }
   weights.output_norm = loader.vector("output_norm.weight", config.hidden);
+  if (config.norm_biases) {
+    weights.output_norm_bias = loader.vector("output_norm.bias", config.hidden);
+  }
   if (loader.has("output.weight")) {
     weights.output = loader.matrix("output.weight", config.vocabulary, config.hidden);
   }
+  if (config.logit_bias) weights.output_bias = loader.vector("output.bias", config.vocabulary);
   weights.rope_divisors = load_rope_divisors(loader, config);
   return weights;
 }
 
 }  // namespace
+
+bool is_skipped(const ModelConfig& config, std::string_view tensor) {
+  for (std::string_view other : {"v.", "a.", "mm."}) {
+    if (tensor.starts_with(other)) return true;
+  }
+  // They only propose tokens that the model would check: leaving them out changes no token.
+  for (uint32_t layer = 0; layer < config.next_token_layers; ++layer) {
+    if (tensor.starts_with(fmt::format("blk.{}.", config.layers + layer))) return true;
+  }
+  return false;
+}
 
 Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& config,
                                   const Progress& progress) {

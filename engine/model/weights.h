@@ -21,6 +21,15 @@ class WeightMatrix {
   static Result<WeightMatrix> load(const GgufModel& model, const std::string& name, uint32_t rows,
                                    uint32_t columns, uint32_t parts = 1);
 
+  // Some rows of a matrix that several share: [first, first + rows) of `all`.
+  struct Share {
+    uint32_t first = 0;
+    uint32_t rows = 0;
+    uint32_t all = 0;
+  };
+  static Result<WeightMatrix> load_share(const GgufModel& model, const std::string& name,
+                                         const Share& share, uint32_t columns);
+
   // The same checks, and the memory that load() would take for good, without reading the tensor.
   static Result<uint64_t> measure(const GgufModel& model, const std::string& name, uint32_t rows,
                                   uint32_t columns, uint32_t parts = 1);
@@ -34,17 +43,22 @@ class WeightMatrix {
   bool empty() const { return buffer_.empty(); }
 
  private:
+  static Result<WeightMatrix> pack(const GgufModel& model, const GgufTensor& tensor,
+                                   uint32_t first_row, uint32_t rows);
+
   PanelShape shape_;
   uint32_t parts_ = 1;
   Buffer buffer_;
 };
 
 // Vectors and matrices that a model does not have are empty.
+// Heads are those of the layer.
 struct AttentionWeights {
   WeightMatrix
       query;         // [heads * head_dim, hidden]; gated: [heads, head_dim, then as many of gates]
   WeightMatrix key;  // [kv_heads * head_dim, hidden]
   WeightMatrix value;              // [kv_heads * value_dim, hidden]
+  WeightMatrix gate;               // [heads * value_dim or heads, hidden]
   std::vector<float> query_bias;   // [heads * head_dim]
   std::vector<float> key_bias;     // [kv_heads * head_dim]
   std::vector<float> value_bias;   // [kv_heads * value_dim]
@@ -64,6 +78,15 @@ struct LatentWeights {
   WeightMatrix key_up;                 // per head [rank, plain]: a query becomes one of latents
   WeightMatrix value_up;               // per head [value, rank]
   WeightMatrix output;                 // [hidden, heads * value]
+};
+
+struct IndexerWeights {
+  WeightMatrix query;                // [heads * dimensions, hidden or query_rank]
+  WeightMatrix key;                  // [dimensions, hidden]
+  WeightMatrix weights;              // [heads, hidden]
+  std::vector<float> query_norm;     // [dimensions]
+  std::vector<float> key_norm;       // [dimensions]
+  std::vector<float> key_norm_bias;  // [dimensions]
 };
 
 struct DeltaNetWeights {
@@ -100,11 +123,16 @@ struct RouterWeights {
 // One of attention, latent and delta is there. A layer has a router, or a feed-forward part of its
 // own.
 struct LayerWeights {
-  std::vector<float> mixer_norm;  // [hidden]
+  std::vector<float> mixer_norm;       // [hidden]
+  std::vector<float> mixer_norm_bias;  // [hidden]
+  std::vector<float> mixer_post_norm;  // [hidden]: of what the mixer adds to the residual
   AttentionWeights attention;
   LatentWeights latent;
   DeltaNetWeights delta;
-  std::vector<float> ffn_norm;  // [hidden]
+  IndexerWeights indexer;
+  std::vector<float> ffn_norm;       // [hidden]; empty in a parallel block
+  std::vector<float> ffn_norm_bias;  // [hidden]
+  std::vector<float> ffn_post_norm;  // [hidden]
   RouterWeights router;
   FeedForwardWeights dense;
   FeedForwardWeights shared;
@@ -113,16 +141,22 @@ struct LayerWeights {
 struct ModelWeights {
   WeightMatrix token_embedding;  // [vocabulary, hidden]
   std::vector<LayerWeights> layers;
-  std::vector<float> output_norm;    // [hidden]
-  WeightMatrix output;               // [vocabulary, hidden]; empty: the token embedding is used
-  std::vector<float> rope_divisors;  // [rope dimensions / 2] of the frequencies; above 0
+  std::vector<float> output_norm;       // [hidden]
+  std::vector<float> output_norm_bias;  // [hidden]
+  WeightMatrix output;                  // [vocabulary, hidden]; empty: the token embedding is used
+  std::vector<float> output_bias;       // [vocabulary]
+  std::vector<float> rope_divisors;     // [rope dimensions / 2] of the frequencies; above 0
 
   const WeightMatrix& output_matrix() const { return output.empty() ? token_embedding : output; }
 };
 
+// Whether a tensor takes no part in reading and writing text: layers that predict tokens ahead, and
+// what sees or hears. Such tensors are left where they are.
+bool is_skipped(const ModelConfig& config, std::string_view tensor);
+
 // Loads every tensor that is not an expert's. A tensor that is missing, has another shape than the
 // configuration says or has no place in this architecture is an error that names it: leaving one
-// out would give fluent nonsense. Layers that predict tokens ahead are left where they are.
+// out would give fluent nonsense.
 Result<ModelWeights> load_weights(const GgufModel& model, const ModelConfig& config,
                                   const Progress& progress);
 

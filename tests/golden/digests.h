@@ -14,22 +14,37 @@ struct FixtureDigest {
 };
 
 inline constexpr FixtureDigest kFixtureDigests[] = {
+    {"afmoe", "ff4d337fbacbfec6eb723a23ec09694fdede84d0a686e2121cbaef378a7c8021"},
+    {"bailingmoe2", "480162ee857eba06e53185e17a413f62b8826f09da74a7d8e84e5833f08d5a0c"},
+    {"cohere2moe", "498ae916e88b0a3ac1c09390a37698b4ad239ea31be32cb8885af8d32860ac43"},
     {"deepseek-v2", "cb19a0b79a60e546600392a2a6d60920907ffcd1205fc9a1f784101669ae5ff8"},
     {"deepseek2", "66ff5bc6767e9dd518958d27633db7c26e4a0e60e6f451accc1428a1c6653a59"},
     {"deepseek2-yarn", "b515ab83b0c9949de498e47aa4ef03fc8e54bf4853c085c59a3f4f16e2f529b8"},
+    {"deepseek32", "1b1b717f19ece82ce99c126c553353bdd851f1d53750f3ee4b24394454ec8f9c"},
+    {"dots1", "e26b784e28050dc1eedadb2f9fc575c602621c49989fff6f821e09942e5dd519"},
+    {"ernie4_5-moe", "1971b16a318c88a353967142901c6c170394bdb9ae7b7dcdad26796c07a0e1db"},
+    {"exaone-moe", "eaa0fb8add7f9c3a56690d99b155a7b2841d7fbd4dfcddc5d49c9e869bbfc149"},
+    {"glm-dsa", "89f842763aea379032fd3d7c8855ef4d66a9d6c136a573078a47c7ac6d2d67b3"},
     {"glm4moe", "3bedd4121e94165ef9bcac21b883c452017bfe1a2fdd3e8a0d97e3fb20070b2f"},
     {"gpt-oss", "a45cf207762578b581a901fbe182a4f9ed1752fea52def37077fb70aa387e18d"},
     {"gpt-oss-plain", "edcb799b77b9ed19e76092606f20d12caf8db305300414161d5d9e116df592f0"},
     {"granitemoe", "677b6bab23d1472b7fd35c1e4e5722cedba3dec86f77c4a7f4b6b22e0ef5569b"},
+    {"hunyuan-moe", "d18b08ece46e32d74096dd972385ac2067f42c2e28befe83b172dc0b27c94148"},
+    {"hy_v3", "29386c015822724a45e39270f96584385143b8ae6ab7f54756abe05e3dfd0efe"},
     {"llama", "a337203528303729307b3fee29f632f1be45dbc9fbe9a51b60a66f6fa58eb072"},
+    {"mimo2", "f4220943306a482c2035be53a4d56ab45966e83bbb6679658a4ead10527d9582"},
     {"minimax-m2", "f9761036c8855731d876af6e43bb6ebfd6f08c919660ef6fe5fe8c9da0390bab"},
+    {"minimax-m3", "f0af8dc73e63e783882216ebc82774ea01b25c045d61c46bc0af7ac79dff6678"},
+    {"mistral4", "cd075cbe87292b84acba183c0038194d3ef52101d9f103f0c7b96a9b7fd46036"},
     {"mixtral", "cb2ac0568f4f373608f37cf69e035c9a51e477505948e0ce7379cafa0bfb040d"},
     {"olmoe", "a49b625f03f6f10595759f0cbd9f896c98320b9f5ce511fe05995b25a3fa80e0"},
+    {"phimoe", "bf144b1ea091f1de67e880e01146b884372d72583a879724db803fcc45577f84"},
     {"qwen2moe", "6ce77d4c480277734c0db4411d0dbfa1098a4284ec1e570a17d3774afc95f375"},
     {"qwen3", "dcb6c1ba9dc8cdfce775632451798d95e5b141013c774db5da125458aa197fdc"},
     {"qwen35moe", "599f9cabeb06c99b47e26c60ee5f139546c203745ed7cdb5515d25c1a02ee7ed"},
     {"qwen3moe", "34825a83d30dcdf246f98e8cb292b17ad0a56abc05ddc8a7fc18c7a9ae529022"},
     {"qwen3next", "3635a740f7f8ab8746d8d905c6e6889553f816363a5fba6a688a461476f3e9d9"},
+    {"qwen3vlmoe", "0f2720fbd4d8ddd466e9604327baa337eb8e33d2093c019d285826621a3bcb69"},
 };
 
 inline constexpr char kTaletellerQ4KM[] =

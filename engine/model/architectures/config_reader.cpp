@@ -118,6 +118,23 @@ uint32_t ConfigReader::count_or_zero(std::string_view key, uint32_t limit) {
   return has(key) ? count_from(0, key, limit) : 0;
 }
 
+uint32_t ConfigReader::count_by_layer(std::string_view key, uint32_t limit, uint32_t layers,
+                                      std::vector<uint32_t>* per_layer) {
+  // With recurrent layers an array has numbers that no layer uses; integer() knows them.
+  if (!is_array(key) || has("ssm.inner_size")) return count(key, limit);
+  auto values = model_.metadata().integers(full_key(key));
+  if (!values || values->size() < layers || layers == 0) return count(key, limit);
+  values->resize(layers);
+  if (std::ranges::count(*values, values->front()) == layers) {
+    return count_of_first(key, limit, layers);
+  }
+  for (int64_t value : *values) {
+    // What is negative is above every limit.
+    per_layer->push_back(checked(key, static_cast<uint64_t>(value), 1, limit));
+  }
+  return *std::ranges::max_element(*per_layer);
+}
+
 double ConfigReader::number(std::string_view key) {
   Result<double> value =
       is_array(key) ? same_for_layers<double>(key, model_.metadata().numbers(full_key(key)), 0)
@@ -186,15 +203,19 @@ void ConfigReader::read_rope_scaling(uint32_t trained_context, RopeConfig* rope)
   rope->magnitude = yarn_magnitude(rope->factor) * number_or("rope.scaling.yarn_attn_factor", 1.0);
 }
 
+void ConfigReader::refuse(std::string_view key) {
+  const double value = number_or(key, 0);
+  // Ignoring it would give fluent nonsense.
+  if (value == 0) return;
+  fail({ErrorCode::kUnsupported,
+        fmt::format("{} is {}, which is not supported", full_key(key), value)});
+}
+
 void ConfigReader::refuse_unsupported() {
   for (const char* key :
        {"attention.clamp_kqv", "attention.max_alibi_bias", "attn_logit_softcapping",
         "final_logit_softcapping", "router_logit_softcapping"}) {
-    const double value = number_or(key, 0);
-    // Ignoring one of these would give fluent nonsense.
-    if (value == 0) continue;
-    fail({ErrorCode::kUnsupported,
-          fmt::format("{} is {}, which is not supported", full_key(key), value)});
+    refuse(key);
   }
   if (boolean_or("attention.causal", true)) return;
   fail({ErrorCode::kUnsupported, fmt::format("{} is false: the model does not generate text",
@@ -208,7 +229,7 @@ void ConfigReader::read_rope(ModelConfig* config) {
   read_rope_scaling(config->trained_context, &config->rope);
 }
 
-ModelConfig ConfigReader::read_common() {
+ModelConfig ConfigReader::read_common(std::string_view epsilon_key) {
   ModelConfig config;
   config.architecture = architecture_;
   config.name = name_from_path(model_.path());
@@ -221,15 +242,22 @@ ModelConfig ConfigReader::read_common() {
   config.hidden = count("embedding_length", limits::kHidden);
   config.trained_context = count("context_length", limits::kContext);
   config.vocabulary = read_vocabulary();
-  config.heads = count("attention.head_count", limits::kHeads);
-  config.kv_heads = count_or("attention.head_count_kv", limits::kHeads, config.heads);
+  config.heads =
+      count_by_layer("attention.head_count", limits::kHeads, config.layers, &config.layer_heads);
+  config.kv_heads = config.heads;
+  if (has("attention.head_count_kv")) {
+    config.kv_heads = count_by_layer("attention.head_count_kv", limits::kHeads, config.layers,
+                                     &config.layer_kv_heads);
+  } else {
+    config.layer_kv_heads = config.layer_heads;
+  }
   // Files say nothing where heads divide the hidden size evenly, as they did in the first models.
   uint32_t even_split = config.heads == 0 ? 0 : config.hidden / config.heads;
   config.head_dim = count_or("attention.key_length", limits::kHeadDimension, even_split);
   config.value_dim = count_or("attention.value_length", limits::kHeadDimension, even_split);
   config.attention_scale =
       static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)));
-  config.norm_epsilon = static_cast<float>(number("attention.layer_norm_rms_epsilon"));
+  config.norm_epsilon = static_cast<float>(number(epsilon_key));
   read_rope(&config);
   refuse_unsupported();
   return config;
@@ -275,6 +303,93 @@ void ConfigReader::read_shared_experts(ModelConfig* config) {
   config->shared_width = static_cast<uint32_t>(width);
 }
 
+// What keys count as one shared expert differs between families; the tensor says how wide all of
+// them are together.
+void ConfigReader::read_shared_width(uint32_t layer, ModelConfig* config) {
+  const GgufTensor* tensor = model_.find(fmt::format("blk.{}.ffn_up_shexp.weight", layer));
+  // Keys may ask for a tensor that is missing, which loading then names.
+  if (tensor == nullptr) return read_shared_experts(config);
+  config->shared_width =
+      checked("expert_shared_feed_forward_length", tensor->rows(), 1, limits::kExpertWidth);
+}
+
+void ConfigReader::read_sparse_layers(ModelConfig* config) {
+  read_experts(config);
+  read_router(&config->router);
+  config->expert_width = count(
+      has("expert_feed_forward_length") ? "expert_feed_forward_length" : "feed_forward_length",
+      limits::kExpertWidth);
+  if (has("leading_dense_block_count")) {
+    config->leading_dense_layers = count_or_zero("leading_dense_block_count", config->layers);
+  } else {
+    uint32_t& dense = config->leading_dense_layers;
+    while (dense < config->layers &&
+           !has_tensor(fmt::format("blk.{}.ffn_gate_inp.weight", dense))) {
+      ++dense;
+    }
+  }
+  const uint32_t dense = config->leading_dense_layers;
+  if (config->expert_layer_step > 1) {
+    config->ffn_width = count("feed_forward_length", limits::kExpertWidth);
+  } else if (dense > 0) {
+    config->ffn_width = count_of_first("feed_forward_length", limits::kExpertWidth, dense);
+  }
+  // The first layer with experts has what all of them have.
+  uint32_t first = dense;
+  while (first < config->layers && !config->has_experts(first)) ++first;
+  config->router.selection_bias = has_tensor(fmt::format("blk.{}.exp_probs_b.bias", first)) ||
+                                  has_tensor(fmt::format("blk.{}.exp_probs_b", first));
+  read_shared_width(first, config);
+}
+
+std::vector<uint8_t> ConfigReader::switches(std::string_view key, uint32_t layers) {
+  if (!has(key)) return {};
+  auto values = model_.metadata().integers(full_key(key));
+  if (!values) {
+    fail(values.error());
+    return {};
+  }
+  if (values->size() < layers) {
+    fail({ErrorCode::kCorrupt, fmt::format("{}: expected one value for each of {} layers, found {}",
+                                           full_key(key), layers, values->size())});
+    return {};
+  }
+  std::vector<uint8_t> on;
+  for (uint32_t layer = 0; layer < layers; ++layer) on.push_back((*values)[layer] != 0 ? 1 : 0);
+  return on;
+}
+
+void ConfigReader::read_windows(uint32_t period, ModelConfig* config) {
+  constexpr const char* kPatternKey = "attention.sliding_window_pattern";
+  config->sliding_window = count("attention.sliding_window", limits::kContext);
+  config->full_attention_interval = period;
+  if (!has(kPatternKey)) return;
+  if (!is_array(kPatternKey)) {
+    // At least 1 even if it is refused: layers are divided by it.
+    config->full_attention_interval = std::max(1u, count(kPatternKey, limits::kLayers));
+    return;
+  }
+  config->window_layers = switches(kPatternKey, config->layers);
+}
+
+void ConfigReader::read_window_rope(ModelConfig* config) {
+  if (!has("rope.freq_base_swa")) return;
+  config->window_rope = config->rope;
+  config->window_rope.base = number("rope.freq_base_swa");
+  for (uint32_t layer = 0; layer < config->layers; ++layer) {
+    config->layer_ropes.push_back(config->attends_to_all(layer) ? LayerRope::kMain
+                                                                : LayerRope::kWindow);
+  }
+}
+
+void ConfigReader::read_rope_of_windows_only(uint32_t turning, ModelConfig* config) {
+  read_window_rope(config);
+  config->layer_ropes.resize(config->layers, LayerRope::kMain);
+  for (uint32_t layer = turning; layer < config->layers; ++layer) {
+    if (config->attends_to_all(layer)) config->layer_ropes[layer] = LayerRope::kNone;
+  }
+}
+
 void ConfigReader::read_delta_net(ModelConfig* config) {
   DeltaNetConfig& delta = config->delta;
   delta.convolution = count("ssm.conv_kernel", limits::kHeadDimension);
@@ -290,6 +405,43 @@ void ConfigReader::read_delta_net(ModelConfig* config) {
   }
   config->full_attention_interval =
       count_or("full_attention_interval", limits::kLayers, config->full_attention_interval);
+}
+
+void ConfigReader::read_indexer(IndexerKind kind, IndexerConfig* indexer) {
+  indexer->kind = kind;
+  indexer->heads = count("attention.indexer.head_count", limits::kHeads);
+  indexer->dimensions = count("attention.indexer.key_length", limits::kHeadDimension);
+  indexer->top_k = count("attention.indexer.top_k", limits::kContext);
+}
+
+// The cache holds one compressed vector per position: what rope does not touch, then what it turns.
+void ConfigReader::read_latent_attention(ModelConfig* config) {
+  LatentConfig& latent = config->latent;
+  latent.rank = count("attention.kv_lora_rank", limits::kHeadDimension);
+  latent.query_rank = count_or_zero("attention.q_lora_rank", limits::kHidden);
+  uint32_t key = count("attention.key_length_mla", limits::kHeadDimension);
+  config->rope.dimensions = count("rope.dimension_count", limits::kHeadDimension);
+  latent.plain_dimensions = key - std::min(key, config->rope.dimensions);
+  latent.value_dimensions = count("attention.value_length_mla", limits::kHeadDimension);
+  config->kv_heads = 1;
+  config->layer_kv_heads.clear();
+  config->head_dim = latent.rank + config->rope.dimensions;
+  config->value_dim = latent.rank;
+  // By the size of a head as it was trained, not by that of the latent vector that is compared.
+  config->attention_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(key)));
+  read_latent_yarn(config);
+}
+
+// Where others multiply queries and keys by a magnitude for YaRN, DeepSeek multiplies the scores by
+// its square.
+void ConfigReader::read_latent_yarn(ModelConfig* config) {
+  if (config->rope.scaling != RopeScaling::kYarn) return;
+  if (!has("rope.scaling.yarn_log_multiplier")) return;
+  double multiplier = number("rope.scaling.yarn_log_multiplier");
+  if (!(config->rope.factor >= 1)) return;  // finish() refuses it
+  config->rope.magnitude = 1;
+  double magnitude = 1.0 + multiplier * exact_log64(config->rope.factor);
+  config->attention_scale *= static_cast<float>(magnitude * magnitude);
 }
 
 Result<ModelConfig> ConfigReader::finish(const ModelConfig& config) const {

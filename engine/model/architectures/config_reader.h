@@ -14,6 +14,8 @@ namespace potluck {
 
 class ConfigReader {
  public:
+  static constexpr std::string_view kRmsEpsilonKey = "attention.layer_norm_rms_epsilon";
+
   // The file must have general.architecture (read_config() has seen it).
   explicit ConfigReader(const GgufModel& model);
 
@@ -30,11 +32,17 @@ class ConfigReader {
   double number(std::string_view key);
   double number_or(std::string_view key, double otherwise);
   bool boolean_or(std::string_view key, bool otherwise);
+  // A whole number or boolean for each of `layers`; empty if the key is absent.
+  std::vector<uint8_t> switches(std::string_view key, uint32_t layers);
   bool has(std::string_view key) const;
   bool has_tensor(const std::string& name) const { return model_.find(name) != nullptr; }
 
+  // Refuses a file where the number is there and not 0: the model computes what this program does
+  // not.
+  void refuse(std::string_view key);
+
   // What all families have: sizes, heads, norm, rope and layers that predict tokens ahead.
-  ModelConfig read_common();
+  ModelConfig read_common(std::string_view epsilon_key = kRmsEpsilonKey);
   // The number of experts and how many of them each token uses.
   void read_experts(ModelConfig* config);
   // What files of newer families say about their router; what they leave out stays as it is.
@@ -42,7 +50,21 @@ class ConfigReader {
   // Experts that every token goes to, which stand in the file as one wide expert: its width under
   // the key of its own, or as a multiple of a routed expert's.
   void read_shared_experts(ModelConfig* config);
+  // Experts as DeepSeek V3 introduced them and many took over: the first layers dense (by their
+  // key, or by the tensors that they have not), a router with all its options, shared experts. How
+  // experts are gated and whether weights are normalized must be set, in case no key says it.
+  void read_sparse_layers(ModelConfig* config);
+  // Latent attention and its YaRN, as DeepSeek V2 introduced them. Before the router is read.
+  void read_latent_attention(ModelConfig* config);
+  // Heads, sizes and top k of sparse attention's indexers.
+  void read_indexer(IndexerKind kind, IndexerConfig* indexer);
   void read_delta_net(ModelConfig* config);
+  // Layers that see a window only: those that a key lists, or all but every `period`-th.
+  void read_windows(uint32_t period, ModelConfig* config);
+  // Layers with a window turn by a base of their own where the file has one.
+  void read_window_rope(ModelConfig* config);
+  // The same, and layers without a window do not turn at all, except the first `turning` ones.
+  void read_rope_of_windows_only(uint32_t turning, ModelConfig* config);
 
   // The configuration, checked, or the first error.
   Result<ModelConfig> finish(const ModelConfig& config) const;
@@ -58,6 +80,11 @@ class ConfigReader {
   bool is_array(std::string_view key) const;
   uint32_t checked(std::string_view key, Result<uint64_t> value, uint32_t low, uint32_t limit);
   uint32_t count_from(uint32_t low, std::string_view key, uint32_t limit);
+  // One number for all layers, or the largest of those in `per_layer`.
+  uint32_t count_by_layer(std::string_view key, uint32_t limit, uint32_t layers,
+                          std::vector<uint32_t>* per_layer);
+  void read_latent_yarn(ModelConfig* config);
+  void read_shared_width(uint32_t layer, ModelConfig* config);
   void read_rope(ModelConfig* config);
   void read_rope_scaling(uint32_t trained_context, RopeConfig* rope);
   // What other programs do with a model and this one does not.

@@ -11,7 +11,7 @@ Result<ModelConfig> read_gpt_oss_config(const GgufModel& model) {
   ModelConfig config = reader.read_common();
   config.projection_biases = true;
   config.output_bias = true;
-  config.sinks = true;
+  config.sinks = Sinks::kAllLayers;
   config.full_attention_interval = 2;
   config.sliding_window = reader.count("attention.sliding_window", limits::kContext);
   // llama.cpp widens the range to whole pairs and differs here.

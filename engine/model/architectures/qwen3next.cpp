@@ -9,7 +9,7 @@ Result<ModelConfig> read_qwen3next_config(const GgufModel& model) {
   ConfigReader reader(model);
   ModelConfig config = reader.read_common();
   config.head_norm = HeadNorm::kPerHead;
-  config.gated_attention = true;
+  config.attention_gate = AttentionGate::kInQueries;
   config.full_attention_interval = 4;
   reader.read_delta_net(&config);
   config.delta.joined_beta_alpha = true;

@@ -1,5 +1,8 @@
 #include "tests/support/model_maker/metadata.h"
 
+#include <algorithm>
+#include <initializer_list>
+
 #include "tests/support/model_maker/vocabulary.h"
 
 namespace potluck::test {
@@ -15,6 +18,7 @@ class MetadataWriter {
   void add_rope();
   void add_experts();
   void add_delta_net();
+  void add_indexer();
   void add_scales();
 
  private:
@@ -24,7 +28,19 @@ class MetadataWriter {
   }
   std::string full(const std::string& key) const { return c_.architecture + "." + key; }
   bool is(std::string_view architecture) const { return c_.architecture == architecture; }
-  bool has_router_keys() const { return is("deepseek2") || is("glm4moe") || is("minimax-m2"); }
+  bool is_one_of(std::initializer_list<std::string_view> names) const {
+    return std::ranges::find(names, c_.architecture) != names.end();
+  }
+  bool has_router_keys() const {
+    return is_one_of({"deepseek2", "glm4moe", "minimax-m2", "bailingmoe2", "hy_v3", "dots1",
+                      "exaone-moe", "afmoe", "mimo2", "cohere2moe", "mistral4", "minimax-m3",
+                      "deepseek32", "glm-dsa"});
+  }
+  // A number for each layer where layers differ, else one for all.
+  void count_by_layer(const std::string& key, uint32_t all, const std::vector<uint32_t>& layers) {
+    if (layers.empty()) return count(key, all);
+    file_.array<int32_t>(full(key), std::vector<int32_t>(layers.begin(), layers.end()));
+  }
 
   const ModelConfig& c_;
   GgufBuilder& file_;
@@ -41,10 +57,17 @@ void MetadataWriter::add_sizes() {
 }
 
 void MetadataWriter::add_attention() {
-  count("attention.head_count", c_.heads);
-  count("attention.head_count_kv", c_.kv_heads);
-  number("attention.layer_norm_rms_epsilon", c_.norm_epsilon);
+  count_by_layer("attention.head_count", c_.heads, c_.layer_heads);
+  count_by_layer("attention.head_count_kv", c_.kv_heads, c_.layer_kv_heads);
+  const bool says_norm = is("cohere2moe") && c_.norm == NormKind::kLayer;
+  number(says_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+         c_.norm_epsilon);
   if (c_.sliding_window > 0) count("attention.sliding_window", c_.sliding_window);
+  if (!c_.window_layers.empty() && !is("afmoe")) {
+    file_.array<bool>(full("attention.sliding_window_pattern"),
+                      std::vector<bool>(c_.window_layers.begin(), c_.window_layers.end()));
+  }
+  if (c_.value_scale != 1) number("attention.value_scale", c_.value_scale);
   if (c_.latent.rank == 0) {
     count("attention.key_length", c_.head_dim);
     count("attention.value_length", c_.value_dim);
@@ -61,7 +84,8 @@ void MetadataWriter::add_attention() {
 void MetadataWriter::add_rope() {
   count("rope.dimension_count", c_.rope.dimensions);
   number("rope.freq_base", c_.rope.base);
-  if (is("qwen35moe")) {
+  if (c_.window_rope.dimensions > 0) number("rope.freq_base_swa", c_.window_rope.base);
+  if (is_one_of({"qwen35moe", "qwen3vlmoe"})) {
     // Time, height and width of what is seen; for text all three are the same position.
     int32_t pairs = static_cast<int32_t>(c_.rope.dimensions / 2);
     int32_t third = pairs / 3;
@@ -82,9 +106,13 @@ void MetadataWriter::add_experts() {
   count("expert_used_count", router.top_k);
   count("expert_feed_forward_length", c_.expert_width);
   if (c_.shared_width > 0) count("expert_shared_feed_forward_length", c_.shared_width);
+  if (c_.expert_layer_step > 1) count("interleave_moe_layer_step", c_.expert_layer_step);
+  // Of these the tensors say it.
+  if (c_.leading_dense_layers > 0 && !is_one_of({"hy_v3", "mimo2"})) {
+    count("leading_dense_block_count", c_.leading_dense_layers);
+  }
   if (!has_router_keys()) return;
   if (c_.shared_width > 0) count("expert_shared_count", c_.shared_width / c_.expert_width);
-  count("leading_dense_block_count", c_.leading_dense_layers);
   count("expert_gating_func", router.gating == Gating::kSigmoid ? 2 : 1);
   file_.value<bool>(full("expert_weights_norm"), router.normalize_weights);
   number("expert_weights_scale", router.weight_scale);
@@ -104,7 +132,23 @@ void MetadataWriter::add_delta_net() {
   count("full_attention_interval", c_.full_attention_interval);
 }
 
+void MetadataWriter::add_indexer() {
+  const IndexerConfig& indexer = c_.indexer;
+  if (indexer.kind == IndexerKind::kNone) return;
+  count("attention.indexer.head_count", indexer.heads);
+  count("attention.indexer.key_length", indexer.dimensions);
+  count("attention.indexer.top_k", indexer.top_k);
+  if (indexer.kind == IndexerKind::kBlocks) {
+    count("attention.indexer.block_size", indexer.block);
+    count("attention.indexer.local_blocks", indexer.local_blocks);
+  } else if (!indexer.layers.empty()) {
+    file_.array<bool>(full("attention.indexer.types"),
+                      std::vector<bool>(indexer.layers.begin(), indexer.layers.end()));
+  }
+}
+
 void MetadataWriter::add_scales() {
+  if (is("cohere2moe")) number("logit_scale", 1.0 / c_.logit_divisor);
   if (!is("granitemoe")) return;
   number("attention.scale", c_.attention_scale);
   number("embedding_scale", c_.embedding_scale);
@@ -136,6 +180,7 @@ void add_metadata(const ModelShape& shape, uint32_t file_type, GgufBuilder* file
   writer.add_rope();
   writer.add_experts();
   writer.add_delta_net();
+  writer.add_indexer();
   writer.add_scales();
   add_vocabulary(shape.config.vocabulary, file);
 }

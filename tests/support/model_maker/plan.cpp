@@ -55,13 +55,16 @@ class Planner {
   void uniform_values(const std::string& name, std::vector<uint64_t> dimensions, double low,
                       double high);
   void norm(const std::string& name, uint64_t count);
+  void residual_norm(const std::string& name);
 
   void embedding();
   Status find_constants();
   void layer();
   void attention();
+  void projections(uint64_t queries, uint64_t keys, uint64_t values);
   void latent_attention();
   void delta_net();
+  void indexer();
   void feed_forward(const std::string& suffix, uint32_t width);
   void experts();
   void router();
@@ -135,6 +138,11 @@ void Planner::norm(const std::string& name, uint64_t count) {
   });
 }
 
+void Planner::residual_norm(const std::string& name) {
+  norm(name, c_.hidden);
+  if (c_.norm_biases) uniform_values(name + ".bias", {c_.hidden}, -0.1, 0.1);
+}
+
 void Planner::embedding() {
   matrix("token_embd", c_.vocabulary, c_.hidden, 1 / c_.embedding_scale);
   if (!needs_constants() || error_) return;
@@ -164,24 +172,41 @@ Status Planner::find_constants() {
   return {};
 }
 
-void Planner::attention() {
+void Planner::projections(uint64_t queries, uint64_t keys, uint64_t values) {
   double input = fan_in(c_.hidden);
-  uint64_t queries = c_.query_columns();
-  matrix(blk("attn_q"), c_.gated_attention ? 2 * queries : queries, c_.hidden, input);
-  matrix(blk("attn_k"), c_.key_columns(), c_.hidden, input);
-  matrix(blk("attn_v"), c_.value_columns(), c_.hidden, input);
-  if (c_.projection_biases) {
-    uniform_values(blk("attn_q.bias"), {queries}, -0.2, 0.2);
-    uniform_values(blk("attn_k.bias"), {c_.key_columns()}, -0.2, 0.2);
-    uniform_values(blk("attn_v.bias"), {c_.value_columns()}, -0.2, 0.2);
+  if (shape_.joins_projections) {
+    return matrix(blk("attn_qkv"), queries + keys + values, c_.hidden, input);
   }
+  matrix(blk("attn_q"), queries, c_.hidden, input);
+  matrix(blk("attn_k"), keys, c_.hidden, input);
+  matrix(blk("attn_v"), values, c_.hidden, input);
+  if (!c_.projection_biases) return;
+  uniform_values(blk("attn_q.bias"), {queries}, -0.2, 0.2);
+  uniform_values(blk("attn_k.bias"), {keys}, -0.2, 0.2);
+  uniform_values(blk("attn_v.bias"), {values}, -0.2, 0.2);
+}
+
+void Planner::attention() {
+  uint64_t heads = c_.heads_of(layer_);
+  uint64_t queries = heads * c_.head_dim;
+  uint64_t keys = uint64_t{c_.kv_heads_of(layer_)} * c_.head_dim;
+  uint64_t attended = heads * c_.value_dim;
+  bool has_gates = c_.attention_gate == AttentionGate::kInQueries;
+  projections(has_gates ? 2 * queries : queries, keys,
+              uint64_t{c_.kv_heads_of(layer_)} * c_.value_dim);
   if (c_.head_norm != HeadNorm::kNone) {
     bool per_head = c_.head_norm == HeadNorm::kPerHead;
     norm(blk("attn_q_norm"), per_head ? c_.head_dim : queries);
-    norm(blk("attn_k_norm"), per_head ? c_.head_dim : c_.key_columns());
+    norm(blk("attn_k_norm"), per_head ? c_.head_dim : keys);
   }
-  if (c_.sinks) uniform_values(blk("attn_sinks.weight"), {c_.heads}, -1, 1);
-  branch_output(blk("attn_output"), c_.attention_columns(), 1);
+  double input = fan_in(c_.hidden);
+  if (c_.attention_gate == AttentionGate::kPerValue) {
+    matrix(blk("attn_gate"), attended, c_.hidden, input);
+  } else if (c_.attention_gate == AttentionGate::kPerHead) {
+    matrix(blk("attn_gate"), heads, c_.hidden, input);
+  }
+  if (c_.has_sinks(layer_)) uniform_values(blk("attn_sinks.weight"), {heads}, -1, 1);
+  branch_output(blk("attn_output"), attended, 1);
   if (c_.output_bias) uniform_values(blk("attn_output.bias"), {c_.hidden}, -0.02, 0.02);
 }
 
@@ -200,6 +225,23 @@ void Planner::latent_attention() {
   matrix(blk("attn_k_b"), latent.rank, latent.plain_dimensions, fan_in(latent.rank), c_.heads);
   matrix(blk("attn_v_b"), latent.value_dimensions, latent.rank, fan_in(latent.rank), c_.heads);
   branch_output(blk("attn_output"), uint64_t{c_.heads} * latent.value_dimensions, 1);
+}
+
+void Planner::indexer() {
+  const uint64_t size = c_.indexer.dimensions;
+  const uint64_t queries = c_.indexer.heads * size;
+  const double input = fan_in(c_.hidden);
+  if (c_.indexer.kind == IndexerKind::kBlocks) {
+    matrix(blk("indexer.q_proj"), queries, c_.hidden, input);
+    matrix(blk("indexer.k_proj"), size, c_.hidden, input);
+    norm(blk("indexer.q_norm"), size);
+    return norm(blk("indexer.k_norm"), size);
+  }
+  matrix(blk("indexer.attn_q_b"), queries, c_.latent.query_rank, fan_in(c_.latent.query_rank));
+  matrix(blk("indexer.attn_k"), size, c_.hidden, input);
+  matrix(blk("indexer.proj"), c_.indexer.heads, c_.hidden, input);
+  norm(blk("indexer.k_norm"), size);
+  uniform_values(blk("indexer.k_norm.bias"), {size}, -0.1, 0.1);
 }
 
 // Decays and time steps in the range in which such models are initialized for training.
@@ -229,8 +271,12 @@ void Planner::feed_forward(const std::string& suffix, uint32_t width) {
 
 void Planner::experts() {
   uint32_t count = c_.router.experts;
-  matrix(blk("ffn_gate_exps"), c_.expert_width, c_.hidden, fan_in(c_.hidden), count);
-  matrix(blk("ffn_up_exps"), c_.expert_width, c_.hidden, fan_in(c_.hidden), count);
+  if (shape_.joins_gate_up) {
+    matrix(blk("ffn_gate_up_exps"), 2 * c_.expert_width, c_.hidden, fan_in(c_.hidden), count);
+  } else {
+    matrix(blk("ffn_gate_exps"), c_.expert_width, c_.hidden, fan_in(c_.hidden), count);
+    matrix(blk("ffn_up_exps"), c_.expert_width, c_.hidden, fan_in(c_.hidden), count);
+  }
   branch_output(blk("ffn_down_exps"), c_.expert_width, 1 / c_.router.weight_scale, count);
   if (!c_.expert_biases) return;
   uniform_values(blk("ffn_gate_exps.bias"), {c_.expert_width, count}, -0.2, 0.2);
@@ -273,7 +319,8 @@ void Planner::router() {
 
 // The same threshold, after the sigmoid.
 void Planner::selection_bias(const std::vector<double>& offsets) {
-  values(blk("exp_probs_b.bias"), {offsets.size()}, [offsets](const CounterRandom&) {
+  const char* name = c_.architecture == "hy_v3" ? "exp_probs_b" : "exp_probs_b.bias";
+  values(blk(name), {offsets.size()}, [offsets](const CounterRandom&) {
     std::vector<float> biases;
     biases.reserve(offsets.size());
     for (double offset : offsets) {
@@ -284,7 +331,7 @@ void Planner::selection_bias(const std::vector<double>& offsets) {
 }
 
 void Planner::layer() {
-  norm(blk("attn_norm"), c_.hidden);
+  residual_norm(blk("attn_norm"));
   switch (c_.mixer(layer_)) {
     case MixerKind::kAttention:
       attention();
@@ -296,7 +343,12 @@ void Planner::layer() {
       delta_net();
       break;
   }
-  norm(blk(c_.ffn_norm_name), c_.hidden);
+  if (c_.has_indexer(layer_)) indexer();
+  if (!c_.parallel_block) residual_norm(blk(c_.ffn_norm_name));
+  if (c_.post_norms) {
+    norm(blk("post_attention_norm"), c_.hidden);
+    norm(blk("post_ffw_norm"), c_.hidden);
+  }
   if (!c_.has_experts(layer_)) return feed_forward("", c_.ffn_width);
   router();
   experts();
@@ -314,8 +366,9 @@ Status Planner::plan() {
   if (Status found = find_constants(); !found) return found;
   for (layer_ = 0; layer_ < c_.layers; ++layer_) layer();
   layer_ = 0;
-  norm("output_norm", c_.hidden);
+  residual_norm("output_norm");
   matrix("output", c_.vocabulary, c_.hidden, fan_in(c_.hidden) * c_.logit_divisor);
+  if (c_.logit_bias) uniform_values("output.bias", {c_.vocabulary}, -0.1, 0.1);
   if (error_) return *error_;
   return {};
 }

@@ -128,7 +128,7 @@ void gpt_oss(ModelShape& shape) {
   c.head_norm = HeadNorm::kNone;
   c.projection_biases = true;
   c.output_bias = true;
-  c.sinks = true;
+  c.sinks = Sinks::kAllLayers;
   c.full_attention_interval = 2;
   c.sliding_window = 128;
   c.ffn_norm_name = "post_attention_norm";
@@ -175,11 +175,194 @@ void deepseek_v3(ModelShape& shape) {
   c.router.weight_scale = 2.5F;
 }
 
+// Experts as DeepSeek V3 has them, beside ordinary attention.
+void sparse_layers(ModelConfig& c) {
+  c.router.gating = Gating::kSigmoid;
+  c.router.selection_bias = true;
+  c.router.weight_scale = 2.5F;
+  c.leading_dense_layers = 1;
+  c.ffn_width = 128;
+  c.shared_width = 64;
+}
+
+// Windows, but for every fourth layer.
+void three_of_four(ModelConfig& c) {
+  c.layers = 5;
+  c.sliding_window = 8;
+  c.full_attention_interval = 4;
+}
+
+// The same as a list; layers without a window do not turn.
+void windows_that_turn(ModelConfig& c) {
+  three_of_four(c);
+  for (uint32_t layer = 0; layer < c.layers; ++layer) {
+    bool full = (layer + 1) % 4 == 0;
+    c.window_layers.push_back(full ? 0 : 1);
+    c.layer_ropes.push_back(full ? LayerRope::kNone : LayerRope::kMain);
+  }
+}
+
+void qwen3vlmoe(ModelShape& shape) {
+  shape.config.architecture = "qwen3vlmoe";
+}
+
+void ernie4_5_moe(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "ernie4_5-moe";
+  c.layers = 5;
+  c.head_norm = HeadNorm::kNone;
+  c.rope.pairs = RopePairs::kNeighbors;
+  sparse_layers(c);
+  c.router.gating = Gating::kSoftmax;
+  c.router.weight_scale = 1;
+  c.expert_layer_step = 2;
+}
+
+void bailingmoe2(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "bailingmoe2";
+  c.rope.dimensions = 16;
+  sparse_layers(c);
+  c.router.groups = 4;
+  c.router.groups_used = 2;
+  shape.joins_projections = true;
+}
+
+void hunyuan_moe(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "hunyuan-moe";
+  c.rope_before_norm = true;
+  c.shared_width = 64;
+}
+
+void hy_v3(ModelShape& shape) {
+  shape.config.architecture = "hy_v3";
+  sparse_layers(shape.config);
+}
+
+void dots1(ModelShape& shape) {
+  shape.config.architecture = "dots1";
+  sparse_layers(shape.config);
+  shape.config.kv_heads = shape.config.heads;
+}
+
+void exaone_moe(ModelShape& shape) {
+  shape.config.architecture = "exaone-moe";
+  sparse_layers(shape.config);
+  windows_that_turn(shape.config);
+}
+
+void afmoe(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "afmoe";
+  sparse_layers(c);
+  windows_that_turn(c);
+  c.embedding_scale = 8;  // the root of the hidden size
+  c.attention_gate = AttentionGate::kPerValue;
+  c.post_norms = true;
+}
+
+void mimo2(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "mimo2";
+  sparse_layers(c);
+  three_of_four(c);
+  c.router.weight_scale = 1;
+  c.shared_width = 0;
+  c.head_norm = HeadNorm::kNone;
+  c.value_dim = 16;
+  c.value_scale = 0.7F;
+  c.sinks = Sinks::kWindowLayers;
+  c.rope.dimensions = 16;
+  c.window_rope = c.rope;
+  c.window_rope.base = 1e4;
+  for (uint32_t layer = 0; layer < c.layers; ++layer) {
+    bool full = (layer + 1) % 4 == 0;
+    c.window_layers.push_back(full ? 0 : 1);
+    c.layer_ropes.push_back(full ? LayerRope::kMain : LayerRope::kWindow);
+    c.layer_kv_heads.push_back(full ? 1 : 2);
+  }
+}
+
+void cohere2moe(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "cohere2moe";
+  sparse_layers(c);
+  windows_that_turn(c);
+  c.norm = NormKind::kLayer;
+  c.parallel_block = true;
+  c.head_norm = HeadNorm::kNone;
+  c.rope.pairs = RopePairs::kNeighbors;
+  c.router.selection_bias = false;
+  c.expert_scale = 0.5F;
+  c.logit_divisor = 4;
+}
+
+void phimoe(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "phimoe";
+  c.norm = NormKind::kLayer;
+  c.norm_biases = true;
+  c.head_norm = HeadNorm::kNone;
+  c.projection_biases = true;
+  c.output_bias = true;
+  c.logit_bias = true;
+  c.router.gating = Gating::kSparseMixer;
+  c.router.normalize_weights = false;
+}
+
+void mistral4(ModelShape& shape) {
+  deepseek_v3(shape);
+  ModelConfig& c = shape.config;
+  c.architecture = "mistral4";
+  c.router.gating = Gating::kSoftmax;
+  c.router.selection_bias = false;
+  c.router.groups = 1;
+  c.router.groups_used = 1;
+  shape.joins_gate_up = true;
+}
+
+void minimax_m3(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "minimax-m3";
+  sparse_layers(c);
+  c.rope.dimensions = 16;
+  c.expert_activation = ExpertActivation::kSwiGluOai;
+  c.ffn_activation = ExpertActivation::kSwiGluOai;
+  c.indexer.kind = IndexerKind::kBlocks;
+  c.indexer.heads = c.kv_heads;
+  c.indexer.dimensions = 32;
+  c.indexer.top_k = 3;
+  c.indexer.block = 8;
+  c.indexer.local_blocks = 1;
+  c.indexer.layers = {0, 1, 1};
+}
+
+void deepseek32(ModelShape& shape) {
+  deepseek_v3(shape);
+  ModelConfig& c = shape.config;
+  c.architecture = "deepseek32";
+  c.indexer.kind = IndexerKind::kPositions;
+  c.indexer.heads = 8;
+  c.indexer.dimensions = 32;
+  c.indexer.top_k = 32;
+}
+
+void glm_dsa(ModelShape& shape) {
+  deepseek32(shape);
+  ModelConfig& c = shape.config;
+  c.architecture = "glm-dsa";
+  c.router.groups = 1;
+  c.router.groups_used = 1;
+  c.indexer.pairs = RopePairs::kNeighbors;
+  c.indexer.layers = {1, 0, 1};
+}
+
 void qwen35moe(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.architecture = "qwen35moe";
   c.layers = 4;
-  c.gated_attention = true;
+  c.attention_gate = AttentionGate::kInQueries;
   c.full_attention_interval = 4;
   c.ffn_norm_name = "post_attention_norm";
   c.rope.dimensions = 8;
@@ -262,6 +445,21 @@ constexpr std::array kPresets = {
     Preset{"minimax-m2", "tiny MiniMax-M2", minimax_m2},
     Preset{"qwen3next", "tiny Qwen3-Next", qwen3next},
     Preset{"qwen35moe", "tiny Qwen3.5-MoE", qwen35moe},
+    Preset{"qwen3vlmoe", "tiny Qwen3-VL-MoE, text part", qwen3vlmoe},
+    Preset{"ernie4_5-moe", "tiny Ernie 4.5: experts in every other layer", ernie4_5_moe},
+    Preset{"bailingmoe2", "tiny Ling 2: groups, one matrix for queries, keys, values", bailingmoe2},
+    Preset{"hunyuan-moe", "tiny Hunyuan A13B", hunyuan_moe},
+    Preset{"hy_v3", "tiny Hunyuan 3", hy_v3},
+    Preset{"dots1", "tiny dots.llm1", dots1},
+    Preset{"exaone-moe", "tiny K-EXAONE: windows, of which alone layers turn", exaone_moe},
+    Preset{"afmoe", "tiny Trinity: the same, gates, norms after both parts", afmoe},
+    Preset{"mimo2", "tiny MiMo-V2: layers differ in KV heads, rope and sinks", mimo2},
+    Preset{"cohere2moe", "tiny Command A, MoE: parallel blocks, layer norms", cohere2moe},
+    Preset{"phimoe", "tiny Phi-3.5-MoE: sparse mixer, layer norms", phimoe},
+    Preset{"mistral4", "tiny Mistral Small 4: latent attention, softmax", mistral4},
+    Preset{"minimax-m3", "tiny MiniMax-M3: the best blocks of positions", minimax_m3},
+    Preset{"deepseek32", "tiny DeepSeek V3.2: the best positions", deepseek32},
+    Preset{"glm-dsa", "tiny GLM-5: the same, chosen in some layers", glm_dsa},
     Preset{"small", "0.8 B parameters, Qwen3-MoE: for benchmarks in memory", small},
     Preset{"a3b", "the shape of Qwen3-30B-A3B, Q4_K with the output in Q6_K: 17 GB", a3b},
     Preset{"a3b-8", "the same with 8 of its 48 layers: 3 GB", a3b_8},

@@ -17,6 +17,8 @@ struct ModelShape {
   ModelConfig config;
   std::string format = "F16";  // of all matrices, or the name of a mix; see format_mix.h
   std::vector<std::string> tensor_formats;  // "PATTERN=FORMAT"; the last that matches wins
+  bool joins_projections = false;           // queries, keys and values in one tensor
+  bool joins_gate_up = false;               // gate and up of the experts in one tensor
   double skew = 0;                          // Zipf exponent of how often experts are used
   uint64_t seed = 1;
 };

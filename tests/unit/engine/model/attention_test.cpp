@@ -112,6 +112,67 @@ TEST(Attention, IsSoftmaxOverThePositionsUpToEachRow) {
   EXPECT_EQ(run_attention(config, 3, rows, queries), out);
 }
 
+// Of the positions that `sees` names, in float64.
+std::vector<double> attend_to_some(const FilledCache& filled, uint32_t head, const float* query,
+                                   float scale, std::span<const uint32_t> seen) {
+  double sum = 0;
+  std::vector<double> out(filled.values[0].size());
+  for (uint32_t p : seen) {
+    double score = 0;
+    const auto& key = filled.keys[p * filled.kv_heads + head];
+    for (size_t d = 0; d < key.size(); ++d) score += double{query[d]} * key[d];
+    const double weight = std::exp(score * scale);
+    sum += weight;
+    const auto& value = filled.values[p * filled.kv_heads + head];
+    for (size_t d = 0; d < out.size(); ++d) out[d] += weight * value[d];
+  }
+  for (double& o : out) o /= sum;
+  return out;
+}
+
+// Positions that are left out count for nothing, be they single ones or whole chunks.
+TEST(Attention, SeesOnlyWhatIsSelected) {
+  ModelConfig config = attention_shape();
+  FilledCache filled(config, 700, 1);
+  std::vector<AttentionRow> rows;
+  for (uint32_t p : {0u, 5u, 255u, 256u, 300u, 600u, 699u}) rows.push_back({&filled.cache, p});
+  PositionSelection selection;
+  selection.reset(static_cast<uint32_t>(rows.size()), config.kv_heads);
+  std::vector<std::vector<uint32_t>> seen;  // [rows, kv_heads]
+  for (uint32_t row = 0; row < rows.size(); ++row) {
+    for (uint32_t head = 0; head < config.kv_heads; ++head) {
+      const uint32_t last = rows[row].position;
+      std::vector<uint64_t>& bits = selection.at(row, head);
+      if (row != 1) bits.assign(last / 64 + 1, 0);  // that one sees all
+      seen.emplace_back();
+      for (uint32_t p = 0; p <= last; ++p) {
+        const bool chosen =
+            p == last || (p / 256 != head && CounterRandom(3).bits(row, p) % 3 == 0);
+        if (row != 1 && !chosen) continue;
+        if (row != 1) bits[p / 64] |= uint64_t{1} << (p % 64);
+        seen.back().push_back(p);
+      }
+    }
+  }
+  AttentionLayer layer{1, 0, {}, &selection};
+  std::vector<float> queries = attention_values(9, 0, rows.size() * config.query_columns());
+  std::vector<float> out = run_attention(config, 1, rows, queries, layer);
+  for (size_t row = 0; row < rows.size(); ++row) {
+    for (uint32_t head = 0; head < config.heads; ++head) {
+      const uint32_t kv_head = head / config.group_size();
+      const float* query = queries.data() + row * config.query_columns() + head * config.head_dim;
+      auto expected = attend_to_some(filled, kv_head, query, config.attention_scale,
+                                     seen[row * config.kv_heads + kv_head]);
+      for (uint32_t d = 0; d < config.value_dim; ++d) {
+        ASSERT_NEAR(out[row * config.attention_columns() + head * config.value_dim + d],
+                    expected[d], 1e-5)
+            << "row " << row << " head " << head;
+      }
+    }
+  }
+  EXPECT_EQ(run_attention(config, 3, rows, queries, layer), out);
+}
+
 // A row sees the last positions only, wherever its chunks begin, and a sink takes its share.
 TEST(Attention, LooksBackOverAWindowAndCountsSinks) {
   ModelConfig config = attention_shape();

@@ -81,8 +81,10 @@ TEST(Config, RefusesUnknownArchitecturesWithTheKnownOnes) {
   tiny.architecture = "mamba";
   expect_config_refused(
       tiny, ErrorCode::kUnsupported,
-      "'mamba' is not known; known are deepseek2, glm4moe, gpt-oss, granitemoe, llama, "
-      "minimax-m2, olmoe, qwen2moe, qwen3, qwen35moe, qwen3moe, qwen3next");
+      "'mamba' is not known; known are afmoe, bailingmoe2, cohere2moe, deepseek2, deepseek32, "
+      "dots1, ernie4_5-moe, exaone-moe, glm-dsa, glm4moe, gpt-oss, granitemoe, hunyuan-moe, "
+      "hy_v3, llama, mimo2, minimax-m2, minimax-m3, mistral4, olmoe, phimoe, qwen2moe, qwen3, "
+      "qwen35moe, qwen3moe, qwen3next, qwen3vlmoe");
 }
 
 TEST(Config, NamesWhatIsMissing) {
@@ -194,8 +196,10 @@ TEST(Config, TakesArraysThatSayTheSameForEveryLayer) {
       EXPECT_EQ(config->heads, expected->heads);
       EXPECT_EQ(config->router.experts, expected->router.experts);
     }
-    tiny.arrays[key] = {value, value + 8};
-    expect_config_refused(tiny, ErrorCode::kUnsupported, std::string("qwen3moe.") + key + " is");
+    if (!std::string_view(key).starts_with("attention.head_count")) {
+      tiny.arrays[key] = {value, value + 8};
+      expect_config_refused(tiny, ErrorCode::kUnsupported, std::string("qwen3moe.") + key + " is");
+    }
     tiny.arrays[key] = {};
     expect_config_refused(tiny, ErrorCode::kCorrupt, key);
     tiny.arrays[key] = {-1, -1};
@@ -203,6 +207,91 @@ TEST(Config, TakesArraysThatSayTheSameForEveryLayer) {
     tiny.arrays[key] = {INT32_MAX, INT32_MAX};
     expect_config_refused(tiny, ErrorCode::kLimit, key);
   }
+}
+
+TEST(Config, TakesHeadsLayerByLayer) {
+  TinyModel tiny("qwen3moe");
+  tiny.counts.erase("attention.head_count");
+  tiny.counts.erase("attention.head_count_kv");
+  tiny.arrays["attention.head_count"] = {4, 6};
+  tiny.arrays["attention.head_count_kv"] = {4, 2};
+  auto config = read(tiny);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->heads, 6u);
+  EXPECT_EQ(config->kv_heads, 4u);
+  EXPECT_EQ(config->group_size(0), 1u);
+  EXPECT_EQ(config->group_size(1), 3u);
+  tiny.arrays["attention.head_count_kv"] = {4, 4};
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "6 heads cannot be divided among 4");
+  tiny.arrays["attention.head_count_kv"] = {4, -2};
+  expect_config_refused(tiny, ErrorCode::kLimit, "attention.head_count_kv");
+  tiny.arrays["attention.head_count_kv"] = {4, 0};
+  expect_config_refused(tiny, ErrorCode::kLimit, "attention.head_count_kv");
+}
+
+// A Qwen3-MoE under the name of a family with windows.
+TinyModel with_windows(const std::string& family) {
+  TinyModel tiny("qwen3moe");
+  tiny.architecture = family;
+  tiny.counts["attention.sliding_window"] = 8;
+  tiny.counts["expert_gating_func"] = 2;
+  tiny.counts["leading_dense_block_count"] = 0;
+  return tiny;
+}
+
+TEST(Config, TakesWindowsLayerByLayer) {
+  TinyModel tiny = with_windows("exaone-moe");
+  tiny.arrays["attention.sliding_window_pattern"] = {0, 1};
+  auto config = read(tiny);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->window(0), 0u);
+  EXPECT_EQ(config->window(1), 8u);
+  EXPECT_EQ(config->rope_of(0), LayerRope::kNone);
+  EXPECT_EQ(config->rope_of(1), LayerRope::kMain);
+  tiny.numbers["rope.freq_base_swa"] = 500;
+  EXPECT_EQ(read(tiny)->rope_of(1), LayerRope::kWindow);
+  EXPECT_EQ(read(tiny)->window_rope.base, 500);
+  tiny.arrays["attention.sliding_window_pattern"] = {1};
+  expect_config_refused(tiny, ErrorCode::kCorrupt, "one value for each of 2 layers, found 1");
+  tiny.arrays.clear();
+  EXPECT_EQ(read(tiny)->window(1), 8u) << "of four layers the last sees everything";
+  tiny.counts["attention.sliding_window_pattern"] = 2;
+  EXPECT_EQ(read(tiny)->window(1), 0u);
+  tiny.counts["attention.sliding_window_pattern"] = 0;
+  expect_config_refused(tiny, ErrorCode::kLimit, "sliding_window_pattern");
+  tiny = with_windows("exaone-moe");
+  tiny.numbers["rope.freq_base_swa"] = 0;
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "rope's base");
+}
+
+TEST(Config, FindsDenseLayersBySteps) {
+  TinyModel tiny = with_windows("ernie4_5-moe");
+  tiny.counts["interleave_moe_layer_step"] = 2;
+  auto config = read(tiny);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_FALSE(config->has_experts(0));
+  EXPECT_TRUE(config->has_experts(1));
+  EXPECT_EQ(config->ffn_width, 32u);
+  tiny.counts["interleave_moe_layer_step"] = 0;
+  expect_config_refused(tiny, ErrorCode::kLimit, "interleave_moe_layer_step");
+}
+
+// Which norm Command A has, only the name of its epsilon says.
+TEST(Config, KnowsTheNormByItsEpsilon) {
+  TinyModel tiny = with_windows("cohere2moe");
+  tiny.arrays["attention.sliding_window_pattern"] = {0, 1};
+  tiny.numbers["logit_scale"] = 0.25F;
+  auto config = read(tiny);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->norm, NormKind::kRms);
+  EXPECT_EQ(config->logit_divisor, 4);
+  EXPECT_EQ(config->expert_scale, 1) << "there is no shared expert";
+  tiny.numbers.erase("attention.layer_norm_rms_epsilon");
+  expect_config_refused(tiny, ErrorCode::kNotFound, "attention.layer_norm_epsilon");
+  tiny.numbers["attention.layer_norm_epsilon"] = 1e-5F;
+  EXPECT_EQ(read(tiny)->norm, NormKind::kLayer);
+  tiny.numbers["logit_scale"] = 0;
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "a scale of");
 }
 
 // Qwen3-MoE has no dense layers: what the array says of them makes no difference.

@@ -62,6 +62,29 @@ TEST(KvCache, KeepsEveryPositionOfEveryHead) {
   }
 }
 
+// Layers may have as many heads as they like.
+TEST(KvCache, KeepsLayersThatDiffer) {
+  ModelConfig config = shape();
+  config.layer_kv_heads = {1, 2, 1};
+  EXPECT_EQ(KvCache::bytes_per_position(config, KvType::kF32), 4 * (16 + 8) * sizeof(float));
+  KvCache cache(config, KvType::kF32, 1);
+  ASSERT_TRUE(cache.extend(1));
+  auto for_all = [&](auto&& use) {
+    for (uint32_t layer = 0; layer < 3; ++layer) {
+      for (uint32_t head = 0; head < config.layer_kv_heads[layer]; ++head) use(layer, head);
+    }
+  };
+  for_all([&](uint32_t layer, uint32_t head) {
+    const std::vector<float> key(16, static_cast<float>(10 * layer + head));
+    cache.put(layer, head, 0, key.data(), key.data());
+  });
+  for_all([&](uint32_t layer, uint32_t head) {
+    AttentionChunk chunk = cache.chunk(layer, head, 0);
+    EXPECT_EQ(key_at(KvType::kF32, 16, chunk.keys, 0, 15), static_cast<float>(10 * layer + head));
+    EXPECT_EQ(value_at(KvType::kF32, 8, chunk.values, 0, 7), static_cast<float>(10 * layer + head));
+  });
+}
+
 // What belongs to a block lies together, so that memory is taken as the context grows.
 TEST(KvCache, GrowsBlockByBlock) {
   KvCache cache(shape(), KvType::kF16, 1024);

@@ -128,6 +128,31 @@ TEST(Router, TakesTheSoftmaxOfTheChosen) {
   EXPECT_NEAR(choice.weights[1], sigmoid(-0.5), 1e-6);
 }
 
+// Each weight is a softmax over what is close to the largest that is left.
+TEST(Router, MixesSparsely) {
+  RouterConfig config = softmax_of(5, 2);
+  config.gating = Gating::kSparseMixer;
+  config.normalize_weights = false;
+  // Of 10, 9.9 is within 2 %; of 9.9, nothing else.
+  const float close[] = {1, 9.9F, 0, 10, -3};
+  Choice choice = choose(config, close);
+  EXPECT_EQ(choice.experts, (std::vector<uint32_t>{3, 1}));
+  EXPECT_NEAR(choice.weights[0], sigmoid(0.1), 1e-6);
+  EXPECT_EQ(choice.weights[1], 1.0F);
+  // Distances are in parts of the larger magnitude, which may be the other one's.
+  const float below_zero[] = {-1, -1.01F, -2, -4, -1.05F};
+  choice = choose(config, below_zero);
+  EXPECT_EQ(choice.experts, (std::vector<uint32_t>{0, 1}));
+  EXPECT_NEAR(choice.weights[0], sigmoid(0.01), 1e-6);
+  const float zeros[] = {0, 0, 0, 0, 0};
+  choice = choose(config, zeros);
+  EXPECT_EQ(choice.experts, (std::vector<uint32_t>{0, 1}));
+  EXPECT_NEAR(choice.weights[0], 0.2, 1e-6);
+  EXPECT_NEAR(choice.weights[1], 0.25, 1e-6);
+  const float broken[] = {0, std::numeric_limits<float>::quiet_NaN(), 0, 0, 0};
+  EXPECT_TRUE(std::isnan(choose(config, broken).weights[0]));
+}
+
 TEST(Router, ChoosesFromTheBestGroups) {
   RouterConfig config = softmax_of(8, 3);
   config.gating = Gating::kSigmoid;

@@ -86,6 +86,27 @@ TEST_P(Made, SaysWhatItIs) {
   EXPECT_EQ(c.latent.query_rank, shape.config.latent.query_rank);
   EXPECT_EQ(c.delta.channels(), shape.config.delta.channels());
   EXPECT_EQ(c.residual_scale, shape.config.residual_scale);
+  EXPECT_EQ(c.embedding_scale, shape.config.embedding_scale);
+  EXPECT_EQ(c.logit_divisor, shape.config.logit_divisor);
+  EXPECT_EQ(c.expert_scale, shape.config.expert_scale);
+  EXPECT_EQ(c.expert_layer_step, shape.config.expert_layer_step);
+  EXPECT_EQ(c.attention_gate, shape.config.attention_gate);
+  EXPECT_EQ(c.rope_before_norm, shape.config.rope_before_norm);
+  EXPECT_EQ(c.value_scale, shape.config.value_scale);
+  EXPECT_EQ(c.sinks, shape.config.sinks);
+  EXPECT_EQ(c.norm, shape.config.norm);
+  EXPECT_EQ(c.parallel_block, shape.config.parallel_block);
+  EXPECT_EQ(c.post_norms, shape.config.post_norms);
+  EXPECT_EQ(c.logit_bias, shape.config.logit_bias);
+  EXPECT_EQ(c.window_rope.base, shape.config.window_rope.base);
+  for (uint32_t layer = 0; layer < c.layers; ++layer) {
+    EXPECT_EQ(c.heads_of(layer), shape.config.heads_of(layer)) << layer;
+    EXPECT_EQ(c.kv_heads_of(layer), shape.config.kv_heads_of(layer)) << layer;
+    EXPECT_EQ(c.has_indexer(layer), shape.config.has_indexer(layer)) << layer;
+    EXPECT_EQ(c.window(layer), shape.config.window(layer)) << layer;
+    EXPECT_EQ(c.rope_of(layer), shape.config.rope_of(layer)) << layer;
+    EXPECT_EQ(c.has_experts(layer), shape.config.has_experts(layer)) << layer;
+  }
 }
 
 TEST_P(Made, HasATokenizer) {

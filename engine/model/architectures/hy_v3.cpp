@@ -1,0 +1,18 @@
+// Hunyuan 3: the attention of Qwen3; the first layers dense, experts by sigmoid with a bias for
+// choosing, shared experts. Dense layers are those without a router.
+#include "engine/model/architectures/config_reader.h"
+#include "engine/model/architectures/families.h"
+
+namespace potluck {
+
+Result<ModelConfig> read_hy_v3_config(const GgufModel& model) {
+  ConfigReader reader(model);
+  ModelConfig config = reader.read_common();
+  config.head_norm = HeadNorm::kPerHead;
+  config.router.gating = Gating::kSigmoid;
+  config.router.normalize_weights = false;
+  reader.read_sparse_layers(&config);
+  return reader.finish(config);
+}
+
+}  // namespace potluck
