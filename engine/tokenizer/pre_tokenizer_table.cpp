@@ -31,6 +31,38 @@ constexpr std::string_view kGpt4o =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
     R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+// Words are cut like o200k's, but what follows an apostrophe stays a word of its own; each digit
+// alone.
+constexpr std::string_view kTekken =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"
+    R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+// Words stay together over single spaces. The published pattern nests repetitions; this form finds
+// the same.
+constexpr std::string_view kExaoneMoe =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|)"
+    R"([^\r\n\p{L}\p{N}]?\p{L}[\p{L}\p{M}]*+(?: \p{L}[\p{L}\p{M}]*+)*+|\p{N}|)"
+    R"( ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)";
+
+constexpr std::string_view kBailingMoe = R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
+                                         R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)";
+
+// Digits in groups of three from the right. The published patterns look ahead to the end of the
+// number from each group; this form does so at its beginning, and goes on from group to group.
+constexpr std::string_view kDigitsFromTheRight =
+    R"((?<!\p{N})\p{N}{1,3}(?=(?:\p{N}{3})*+(?!\p{N}))|\G(?<=\p{N})\p{N}{3})";
+
+// The same where the number ends a word.
+constexpr std::string_view kWholeNumbersFromTheRight =
+    R"((?<!\d)\d{1,3}(?=(?:\d{3})*+\b)|\G(?<=\d)\d{3})";
+
+// Scripts that are written without spaces, as Trinity has them.
+constexpr std::string_view kAfmoeWide =
+    R"([\x{4E00}-\x{9FFF}\x{3400}-\x{4DBF}\x{F900}-\x{FAFF}\x{3040}-\x{30FF}\x{FF65}-\x{FF9F})"
+    R"(\x{2F00}-\x{2FDF}\x{E40}-\x{EFF}\x{1780}-\x{17FF}\x{1000}-\x{109F}\x{AA60}-\x{AA7F})"
+    R"(\x{A9E0}-\x{A9FF}\x{AC00}-\x{D7AF}\x{1100}-\x{11FF}]+)";
+
 constexpr std::string_view kLineBreak = R"([\r\n])";
 
 // The published pattern is "\s+$"; this form finds the same and is linear in a run of spaces. The
@@ -71,7 +103,7 @@ constexpr std::string_view kDeepSeekLetters =
 constexpr std::string_view kDeepSeekMarks =
     R"(\s?[!-/:-~\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF5E}\x{2018}-\x{201F}\x{3000}-\x{3002}]+)";
 
-constexpr std::array<PreTokenizerRow, 14> kTable{{
+constexpr std::array<PreTokenizerRow, 19> kTable{{
     {.names = "qwen2", .patterns = {kQwen2}, .composes = true},
     {.names = "qwen35", .patterns = {kQwen35}, .composes = true},
     {.names = "deepseek-r1-qwen megrez hunyuan grok-2", .patterns = {kQwen2}},
@@ -81,6 +113,11 @@ constexpr std::array<PreTokenizerRow, 14> kTable{{
      .adds_begin = true},
     {.names = "glm4 chatglm-bpe dbrx smaug-bpe", .patterns = {kLlama3}},
     {.names = "gpt-4o llama4 minimax-m2", .patterns = {kGpt4o}},
+    {.names = "tekken", .patterns = {kTekken}, .keeps_whole_tokens = true, .adds_begin = true},
+    {.names = "cohere2moe tiny_aya", .patterns = {kWholeNumbersFromTheRight, kGpt4o}},
+    {.names = "exaone-moe", .patterns = {kExaoneMoe}},
+    {.names = "bailingmoe2 bailingmoe llada-moe", .patterns = {kBailingMoe}},
+    {.names = "afmoe", .patterns = {kDigitsFromTheRight, kAfmoeWide, kDeepSeekV3}},
     {.names = "deepseek-llm",
      .patterns = {kLineBreak, kDeepSeekLetters, kDeepSeekMarks, kTrailingSpace, kDeepSeekWide,
                   R"(\p{N}+)"}},
