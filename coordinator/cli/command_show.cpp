@@ -44,6 +44,20 @@ nlohmann::json describe_experts(const GgufModel& model, const std::vector<Expert
           {"total_bytes", cutter.total_bytes()}};
 }
 
+// What stands in the file and takes no part: next-token layers, and what sees or hears.
+struct Skipped {
+  uint64_t tensors = 0;
+  uint64_t bytes = 0;
+
+  Skipped(const GgufModel& model, const ModelConfig& config) {
+    for (const GgufTensor& tensor : model.tensors()) {
+      if (!is_skipped(config, tensor.name)) continue;
+      ++tensors;
+      bytes += tensor.bytes;
+    }
+  }
+};
+
 // What one token reads, as the file stores it: of the token embedding a row, unless it is the
 // output matrix too; of the experts those that a token uses.
 nlohmann::json describe_token(const GgufModel& model, const ModelConfig& config,
@@ -54,7 +68,7 @@ nlohmann::json describe_token(const GgufModel& model, const ModelConfig& config,
   }
   uint64_t resident = 0;
   for (const GgufTensor& tensor : model.tensors()) resident += tensor.bytes;
-  resident -= experts;
+  resident -= experts + Skipped(model, config).bytes;
   const GgufTensor* embedding = model.find("token_embd.weight");
   bool is_only_looked_up = embedding != nullptr && model.find("output.weight") != nullptr;
   if (is_only_looked_up) resident -= embedding->bytes - embedding->row_bytes();
@@ -83,6 +97,7 @@ nlohmann::json describe_chat_template(const GgufMetadata& metadata) {
 
 nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
                         const std::vector<ExpertBank>& banks) {
+  const Skipped skipped(model, config);
   return {{"name", config.name},
           {"architecture", config.architecture},
           {"gguf_version", model.version()},
@@ -98,6 +113,8 @@ nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
           {"kv_bytes_per_position", describe_cache(config)},
           {"recurrent_state_bytes", KvCache::fixed_bytes(config)},
           {"chat_template", describe_chat_template(model.metadata())},
+          {"next_token_layers", config.next_token_layers},
+          {"skipped", {{"tensors", skipped.tensors}, {"bytes", skipped.bytes}}},
           {"experts_used", config.router.top_k},
           {"experts", describe_experts(model, banks)},
           {"per_token", describe_token(model, config, banks)},

@@ -1,4 +1,5 @@
-// Arbitrary bytes as GGUF files: an error with a message, or a model all of which can be read.
+// Arbitrary bytes as GGUF files: an error with a message, or a model all of which can be read, and
+// whose configuration is refused with a message or could be computed with.
 // The first byte says how the rest is opened: even, as one file; odd, as two split files, of which
 // the first is as long as the next two bytes say.
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include "engine/base/check.h"
 #include "engine/base/memory_storage.h"
 #include "engine/gguf/gguf.h"
+#include "engine/model/weights.h"
 #include "tests/support/gguf_touch.h"
 
 namespace potluck {
@@ -19,6 +21,13 @@ void open_and_touch(MemoryStorage& storage, const std::string& path) {
     return;
   }
   test::touch(*model);
+  auto config = read_config(*model);
+  if (!config) {
+    CHECK(!config.error().message.empty());
+    return;
+  }
+  auto weights = measure_weights(*model, *config);
+  CHECK(weights.ok() || !weights.error().message.empty());
 }
 
 void open_single(ByteSpan bytes) {
