@@ -21,7 +21,8 @@ constexpr uint64_t kMostInterval = 8192;
 constexpr uint64_t kMostBlocks = 64 * 1024;
 
 uint32_t checkpoint_interval(const ModelConfig& config, const KvPrice& price) {
-  uint64_t bytes = RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config), config.delta);
+  uint64_t bytes =
+      RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config), config.recurrent_shape());
   uint64_t even = bytes / std::max<uint64_t>(1, price.per_position);
   return static_cast<uint32_t>(
       std::clamp(round_up<uint64_t>(even, kKvBlockPositions), kLeastInterval, kMostInterval));

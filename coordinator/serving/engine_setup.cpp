@@ -73,7 +73,7 @@ Result<std::unique_ptr<PrefixStore>> open_prefix_store(const Runtime& runtime, S
   options.quota = quota;
   options.block_bytes = price.of_blocks(1);
   options.checkpoint_bytes =
-      RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config), config.delta);
+      RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config), config.recurrent_shape());
   ByteWriter writer;
   writer.write(std::as_bytes(std::span(fingerprint->bytes)));
   writer.write(static_cast<uint32_t>(runtime.kv_type()));

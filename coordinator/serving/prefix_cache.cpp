@@ -25,8 +25,8 @@ PrefixCache::PrefixCache(const ModelConfig& config, std::shared_ptr<KvMemory> me
                          PrefixStore* store)
     : memory_(std::move(memory)),
       store_(store),
-      checkpoint_bytes_(
-          RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config), config.delta)),
+      checkpoint_bytes_(RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config),
+                                                       config.recurrent_shape())),
       is_recurrent_(checkpoint_bytes_ > 0) {
   if (store_ != nullptr) take_from_disk();
 }

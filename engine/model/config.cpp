@@ -23,7 +23,8 @@ constexpr std::array kArchitectures = {POTLUCK_FAMILIES(POTLUCK_FAMILY_ROW)};
 constexpr uint32_t kHeadLanes = 8;
 // A bound on what sines and cosines are multiplied by; published models use less than 2.
 constexpr double kRopeMagnitude = 1e6;
-// A bound on the tokens that the delta net's convolution sees; published models use 4.
+// A bound on the tokens that the convolution of a recurrent layer sees; published models use 3
+// or 4.
 constexpr uint32_t kConvolution = 64;
 
 std::string known_architectures() {
@@ -207,6 +208,42 @@ Status check_delta(const ModelConfig& config) {
                                  delta.value_heads, delta.key_heads));
 }
 
+Status check_mamba(const ModelConfig& config) {
+  const MambaConfig& mamba = config.mamba;
+  if (mamba.heads == 0) return {};
+  const Range ranges[] = {
+      {"Mamba heads", mamba.heads, 1, limits::kHeads},
+      {"Mamba head size", mamba.head_dim, 1, limits::kHeadDimension},
+      {"Mamba groups", mamba.groups, 1, limits::kHeads},
+      {"Mamba state size", mamba.state, 1, limits::kHeadDimension},
+      {"Mamba convolution", mamba.convolution, 2, kConvolution},
+  };
+  if (Status checked = check_ranges(ranges); !checked) return checked;
+  if (mamba.heads % mamba.groups == 0) return {};
+  return unsupported(
+      fmt::format("{} Mamba heads cannot be divided among {} groups", mamba.heads, mamba.groups));
+}
+
+// Each layer's kind must have its sizes, and all recurrent layers one state.
+Status check_mixers(const ModelConfig& config) {
+  if (config.mixers.empty()) return {};
+  if (config.mixers.size() != config.layers) {
+    return unsupported(fmt::format("the kinds of {} layers are known, but there are {}",
+                                   config.mixers.size(), config.layers));
+  }
+  const Range range[] = {{"short convolution", config.short_convolution, 2, kConvolution}};
+  for (MixerKind kind : config.mixers) {
+    if (kind == MixerKind::kShortConvolution) {
+      if (Status checked = check_ranges(range); !checked) return checked;
+    }
+    bool has_sizes = kind != MixerKind::kDeltaNet || config.delta.key_heads > 0;
+    has_sizes = has_sizes && (kind != MixerKind::kMamba || config.mamba.heads > 0);
+    has_sizes = has_sizes && (kind != MixerKind::kLatentAttention || config.latent.rank > 0);
+    if (!has_sizes) return unsupported("a layer is of a kind whose sizes are not known");
+  }
+  return {};
+}
+
 Status check_router(const RouterConfig& router) {
   if (router.top_k > router.experts) {
     return unsupported(fmt::format("{} experts are to be used for each token, but there are {}",
@@ -248,6 +285,32 @@ Status check_scales(const ModelConfig& config) {
 
 }  // namespace
 
+RecurrentShape ModelConfig::recurrent_shape() const {
+  RecurrentShape shape;
+  if (delta.key_heads > 0) {
+    shape.convolution = delta.convolution;
+    shape.channels = delta.channels();
+    shape.heads = delta.value_heads;
+    shape.key_heads = delta.key_heads;
+    shape.key_dim = delta.key_dim;
+    shape.value_dim = delta.value_dim;
+    shape.tiled_heads = delta.tiled_heads;
+    shape.corrects = true;
+  } else if (mamba.heads > 0) {
+    shape.convolution = mamba.convolution;
+    shape.channels = mamba.channels();
+    shape.heads = mamba.heads;
+    shape.key_heads = mamba.groups;
+    shape.key_dim = mamba.state;
+    shape.value_dim = mamba.head_dim;
+    shape.values_first = true;
+  } else if (short_convolution > 0) {
+    shape.convolution = short_convolution;
+    shape.channels = hidden;
+  }
+  return shape;
+}
+
 std::span<const Architecture> architectures() {
   return kArchitectures;
 }
@@ -276,6 +339,8 @@ Status check_config(const ModelConfig& config) {
   if (Status checked = check_latent(config); !checked) return checked;
   if (Status checked = check_indexer(config); !checked) return checked;
   if (Status checked = check_delta(config); !checked) return checked;
+  if (Status checked = check_mamba(config); !checked) return checked;
+  if (Status checked = check_mixers(config); !checked) return checked;
   if (Status checked = check_router(config.router); !checked) return checked;
   return check_scales(config);
 }

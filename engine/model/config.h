@@ -10,11 +10,24 @@
 
 #include "engine/experts/expert_bank.h"
 #include "engine/gguf/gguf.h"
+#include "engine/model/recurrent_shape.h"
 
 namespace potluck {
 
 // How a token row learns about the rows before it.
-enum class MixerKind : uint8_t { kAttention, kLatentAttention, kDeltaNet };
+enum class MixerKind : uint8_t {
+  kAttention,
+  kLatentAttention,
+  kDeltaNet,
+  kShortConvolution,
+  kMamba,
+};
+inline constexpr size_t kMixerKinds = 5;
+
+// Whether such a layer has a state of fixed size instead of keys and values.
+constexpr bool is_recurrent(MixerKind kind) {
+  return kind != MixerKind::kAttention && kind != MixerKind::kLatentAttention;
+}
 
 // Which two values of a head rope turns against each other: i and i + dimensions / 2 ("NEOX"), or
 // 2 i and 2 i + 1 ("NORM").
@@ -114,14 +127,21 @@ struct DeltaNetConfig {
   uint32_t value_columns() const { return value_heads * value_dim; }
   // Channels of the convolution: queries, keys, values.
   uint32_t channels() const { return 2 * key_columns() + value_columns(); }
-  uint32_t key_head_of(uint32_t value_head) const {
-    return tiled_heads ? value_head % key_heads : value_head / (value_heads / key_heads);
-  }
-  // float32 values of one layer's state: the convolution's past inputs, then the matrices.
-  uint64_t history_values() const { return uint64_t{convolution - 1} * channels(); }
-  uint64_t state_values() const {
-    return history_values() + uint64_t{value_heads} * key_dim * value_dim;
-  }
+};
+
+// Mamba-2: a matrix per head that every token decays and adds to.
+struct MambaConfig {
+  uint32_t heads = 0;  // 0: not this architecture
+  uint32_t head_dim = 0;
+  uint32_t groups = 0;  // of heads, which share B and C
+  uint32_t state = 0;   // values of B and C
+  uint32_t convolution = 0;
+
+  uint32_t inner() const { return heads * head_dim; }
+  // Channels of the convolution: x, B, C.
+  uint32_t channels() const { return inner() + 2 * groups * state; }
+  // Rows of the input projection: z, then the channels, then a time step for each head.
+  uint32_t projected() const { return inner() + channels() + heads; }
 };
 
 struct ModelConfig {
@@ -154,10 +174,15 @@ struct ModelConfig {
   std::vector<uint8_t> window_layers;    // [layers]: 1 where there is a window; empty: as above
   LatentConfig latent;                   // or are of another kind
   DeltaNetConfig delta;
+  MambaConfig mamba;
+  uint32_t short_convolution = 0;  // tokens that such a layer sees, its own included
+  std::vector<MixerKind> mixers;   // [layers]; empty: the rule above
   IndexerConfig indexer;
   RopeConfig rope;
   RopeConfig window_rope;              // of kWindow layers; 0 dimensions: there are none
   std::vector<LayerRope> layer_ropes;  // [layers]; empty: all kMain
+
+  std::string_view output_norm_name = "output_norm";  // of the tensor
 
   // Feed-forward parts.
   std::string_view ffn_norm_name = "ffn_norm";  // of the tensor
@@ -219,10 +244,13 @@ struct ModelConfig {
     return (layer + 1) % full_attention_interval == 0;
   }
   MixerKind mixer(uint32_t layer) const {
+    if (!mixers.empty()) return mixers[layer];
     if (latent.rank > 0) return MixerKind::kLatentAttention;
     bool recurrent = delta.key_heads > 0 && !attends_to_all(layer);
     return recurrent ? MixerKind::kDeltaNet : MixerKind::kAttention;
   }
+  // What the state of its recurrent layers consists of, all of which are of one kind.
+  RecurrentShape recurrent_shape() const;
   // Positions a row of this layer sees, its own included; 0: all.
   uint32_t window(uint32_t layer) const { return attends_to_all(layer) ? 0 : sliding_window; }
 };

@@ -14,7 +14,7 @@ KvCache::KvCache(const ModelConfig& config, std::shared_ptr<KvMemory> memory, ui
     : memory_(std::move(memory)),
       head_bytes_(memory_->key_bytes() + memory_->value_bytes()),
       capacity_(positions),
-      recurrent_(KvMemory::recurrent_layers(config), config.delta) {
+      recurrent_(KvMemory::recurrent_layers(config), config.recurrent_shape()) {
   CHECK(positions > 0);
 }
 
@@ -23,7 +23,7 @@ uint64_t KvCache::bytes_per_position(const ModelConfig& config, KvType type) {
 }
 
 uint64_t KvCache::fixed_bytes(const ModelConfig& config) {
-  return RecurrentState::bytes_for(KvMemory::recurrent_layers(config), config.delta);
+  return RecurrentState::bytes_for(KvMemory::recurrent_layers(config), config.recurrent_shape());
 }
 
 uint64_t KvCache::bytes_for(const ModelConfig& config, KvType type, uint32_t positions) {

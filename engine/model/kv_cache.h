@@ -59,7 +59,7 @@ class KvCache {
 
   // Before advance(): see RecurrentState.
   void settle(ThreadPool& pool) { recurrent_.settle(pool); }
-  // The state of a delta net layer, around a step that ends before position `end`.
+  // The state of a recurrent layer, around a step that ends before position `end`.
   RecurrentState::Versions advance(uint32_t layer, uint32_t end) {
     return recurrent_.advance(memory_->slot(layer), end);
   }

@@ -3,13 +3,9 @@
 namespace potluck {
 namespace {
 
-bool is_recurrent(const ModelConfig& config, uint32_t layer) {
-  return config.mixer(layer) == MixerKind::kDeltaNet;
-}
-
 // Heads of keys and values that a layer has in a block.
 uint32_t stored_heads(const ModelConfig& config, uint32_t layer) {
-  return is_recurrent(config, layer) ? 0 : config.kv_heads_of(layer);
+  return is_recurrent(config.mixer(layer)) ? 0 : config.kv_heads_of(layer);
 }
 
 // Bytes of a position's index key.
@@ -44,7 +40,7 @@ KvMemory::KvMemory(const ModelConfig& config, KvType type, uint32_t blocks)
       index_dimensions_(config.indexer.dimensions) {
   uint32_t counts[2] = {0, 0};  // attention, recurrent
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
-    slots_.push_back(counts[is_recurrent(config, layer) ? 1 : 0]++);
+    slots_.push_back(counts[is_recurrent(config.mixer(layer)) ? 1 : 0]++);
     kv_heads_.push_back(stored_heads(config, layer));
     offsets_.push_back(block_bytes_);
     block_bytes_ += kv_heads_.back() * (key_bytes_ + value_bytes_);
@@ -68,7 +64,7 @@ uint64_t KvMemory::bytes_per_position(const ModelConfig& config, KvType type) {
 
 uint32_t KvMemory::recurrent_layers(const ModelConfig& config) {
   uint32_t count = 0;
-  for (uint32_t layer = 0; layer < config.layers; ++layer) count += is_recurrent(config, layer);
+  for (uint32_t layer = 0; layer < config.layers; ++layer) count += is_recurrent(config.mixer(layer));
   return count;
 }
 

@@ -4,44 +4,45 @@
 #include <vector>
 
 #include "engine/base/check.h"
-#include "engine/model/delta_rule.h"
+#include "engine/model/recurrent_step.h"
 
 namespace potluck {
 namespace {
 
-uint64_t state_values(uint32_t layers, const DeltaNetConfig& config) {
-  return layers > 0 ? config.state_values() : 0;
+uint64_t state_values(uint32_t layers, const RecurrentShape& shape) {
+  return layers > 0 ? shape.state_values() : 0;
 }
 
 // Values of a row of the log.
-uint64_t input_values(const DeltaNetConfig& config) {
-  return config.channels() + config.key_columns() + config.value_columns() +
-         2 * uint64_t{config.value_heads};
+uint64_t input_values(const RecurrentShape& shape) {
+  return uint64_t{shape.channels} + shape.key_columns() + shape.value_columns() +
+         uint64_t{shape.heads} * (shape.decays_per_head() + 1);
 }
 
 }  // namespace
 
 RecurrentInputs RecurrentState::Log::row(uint32_t i) const {
   if (rows_ == nullptr) return {};
-  float* mixed = rows_ + i * input_values(*config_);
-  float* keys = mixed + config_->channels();
-  float* values = keys + config_->key_columns();
-  float* decays = values + config_->value_columns();
-  return {mixed, keys, values, decays, decays + config_->value_heads};
+  float* mixed = rows_ + i * input_values(*shape_);
+  float* keys = mixed + shape_->channels;
+  float* values = keys + shape_->key_columns();
+  float* decays = values + shape_->value_columns();
+  return {mixed, keys, values, decays,
+          decays + uint64_t{shape_->heads} * shape_->decays_per_head()};
 }
 
-RecurrentState::RecurrentState(uint32_t layers, const DeltaNetConfig& config)
-    : config_(config), layers_(layers), values_per_layer_(state_values(layers, config)) {
+RecurrentState::RecurrentState(uint32_t layers, const RecurrentShape& shape)
+    : shape_(shape), layers_(layers), values_per_layer_(state_values(layers, shape)) {
   versions_[current_].position = 0;
 }
 
-uint64_t RecurrentState::bytes_for(uint32_t layers, const DeltaNetConfig& config) {
-  uint64_t versions = state_values(layers, config) * (2 + kCheckpoints);
-  return layers * (versions + kLoggedRows * input_values(config)) * sizeof(float);
+uint64_t RecurrentState::bytes_for(uint32_t layers, const RecurrentShape& shape) {
+  uint64_t versions = state_values(layers, shape) * (2 + kCheckpoints);
+  return layers * (versions + kLoggedRows * input_values(shape)) * sizeof(float);
 }
 
-uint64_t RecurrentState::snapshot_bytes(uint32_t layers, const DeltaNetConfig& config) {
-  return layers * state_values(layers, config) * sizeof(float);
+uint64_t RecurrentState::snapshot_bytes(uint32_t layers, const RecurrentShape& shape) {
+  return layers * state_values(layers, shape) * sizeof(float);
 }
 
 float* RecurrentState::values_of(Version& version, uint32_t layer) {
@@ -50,7 +51,7 @@ float* RecurrentState::values_of(Version& version, uint32_t layer) {
 }
 
 RecurrentState::Log RecurrentState::log_of(uint32_t layer) {
-  return {log_.as<float>().data() + layer * log_capacity_ * input_values(config_), &config_};
+  return {log_.as<float>().data() + layer * log_capacity_ * input_values(shape_), &shape_};
 }
 
 RecurrentState::Versions RecurrentState::advance(uint32_t layer, uint32_t end) {
@@ -65,7 +66,7 @@ RecurrentState::Versions RecurrentState::advance(uint32_t layer, uint32_t end) {
   if (rows == 1 || rows > kLoggedRows) return versions;
   if (rows > log_capacity_) {
     log_capacity_ = rows;
-    log_ = Buffer(layers_ * rows * input_values(config_) * sizeof(float));
+    log_ = Buffer(layers_ * rows * input_values(shape_) * sizeof(float));
   }
   versions.log = log_of(layer);
   return versions;
@@ -187,24 +188,33 @@ void RecurrentState::settle(ThreadPool& pool) {
   unsettled_ = false;
 }
 
-// One head of one layer, from before the step to the length; with the first, the layer's history.
+// The history of one layer, or one of its heads, from before the step to the length.
 void RecurrentState::replay(uint32_t task) {
-  uint32_t layer = task / config_.value_heads;
-  uint32_t head = task % config_.value_heads;
-  if (head == 0) replay_history(layer);
-  uint64_t first = config_.history_values() + uint64_t{head} * config_.key_dim * config_.value_dim;
+  uint32_t layer = task / (1 + shape_.heads);
+  uint32_t part = task % (1 + shape_.heads);
+  if (part == 0) return replay_history(layer);
+  replay_head(layer, part - 1);
+}
+
+void RecurrentState::replay_head(uint32_t layer, uint32_t head) {
+  uint64_t first = shape_.history_values() + uint64_t{head} * shape_.key_dim * shape_.value_dim;
   const float* before = values_of(versions_[1 - current_], layer) + first;
   float* after = values_of(versions_[current_], layer) + first;
-  std::vector<float> value(config_.value_dim);
-  std::vector<float> out(config_.value_dim);
+  std::vector<float> value(shape_.value_dim);
+  std::vector<float> out(shape_.value_dim);
   for (uint32_t row = 0; row < logged_rows_; ++row) {
     RecurrentInputs inputs = log_of(layer).row(row);
-    const float* key = inputs.keys + uint64_t{config_.key_head_of(head)} * config_.key_dim;
-    std::copy_n(inputs.values + uint64_t{head} * config_.value_dim, config_.value_dim,
-                value.data());
-    DeltaStep step{
-        config_.key_dim, config_.value_dim, inputs.decays[head], inputs.betas[head], key, key,
-        value.data()};  // there is no query
+    const float* key = inputs.keys + uint64_t{shape_.key_head_of(head)} * shape_.key_dim;
+    std::copy_n(inputs.values + uint64_t{head} * shape_.value_dim, shape_.value_dim, value.data());
+    RecurrentStep step{shape_.key_dim,
+                       shape_.value_dim,
+                       shape_.corrects,
+                       inputs.decays + uint64_t{head} * shape_.decays_per_head(),
+                       shape_.decays_by_key ? 1u : 0u,
+                       inputs.betas[head],
+                       key,
+                       key,
+                       value.data()};  // there is no query
     step.run(before, after, out.data());
     before = after;
   }
@@ -213,13 +223,12 @@ void RecurrentState::replay(uint32_t task) {
 void RecurrentState::replay_history(uint32_t layer) {
   const float* before = values_of(versions_[1 - current_], layer);
   float* after = values_of(versions_[current_], layer);
-  uint64_t channels = config_.channels();
-  for (uint32_t back = 1; back < config_.convolution; ++back) {
-    const float* input =
-        back <= logged_rows_
-            ? log_of(layer).row(logged_rows_ - back).mixed
-            : before + (config_.convolution - 1 - (back - logged_rows_)) * channels;
-    std::copy_n(input, channels, after + (config_.convolution - 1 - back) * channels);
+  uint64_t channels = shape_.channels;
+  for (uint32_t back = 1; back < shape_.convolution; ++back) {
+    const float* input = back <= logged_rows_
+                             ? log_of(layer).row(logged_rows_ - back).mixed
+                             : before + (shape_.convolution - 1 - (back - logged_rows_)) * channels;
+    std::copy_n(input, channels, after + (shape_.convolution - 1 - back) * channels);
   }
 }
 

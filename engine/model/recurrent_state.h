@@ -1,4 +1,4 @@
-// RecurrentState: what the delta net layers of one conversation carry from token to token. Unlike
+// RecurrentState: what the recurrent layers of one conversation carry from token to token. Unlike
 // keys and values it cannot be cut off at an earlier position. What can be gone back to:
 //
 //   - any position of the last step, if it had at most kLoggedRows tokens: what each of them put
@@ -16,7 +16,7 @@
 
 #include "engine/base/buffer.h"
 #include "engine/base/thread_pool.h"
-#include "engine/model/config.h"
+#include "engine/model/recurrent_shape.h"
 
 namespace potluck {
 
@@ -24,9 +24,9 @@ namespace potluck {
 struct RecurrentInputs {
   float* mixed = nullptr;   // [channels]: the convolution's input
   float* keys = nullptr;    // [key_heads, key_dim]
-  float* values = nullptr;  // [value_heads, value_dim]
-  float* decays = nullptr;  // [value_heads]
-  float* betas = nullptr;   // [value_heads]
+  float* values = nullptr;  // [heads, value_dim]
+  float* decays = nullptr;  // [heads, decays_per_head]
+  float* betas = nullptr;   // [heads]
 
   explicit operator bool() const { return mixed != nullptr; }
 };
@@ -45,7 +45,7 @@ class RecurrentState {
   static constexpr uint32_t kLoggedRows = 16;
 
   // Starts at length 0, where all values are zero. No layers: every length can be reached.
-  RecurrentState(uint32_t layers, const DeltaNetConfig& config);
+  RecurrentState(uint32_t layers, const RecurrentShape& shape);
 
   uint32_t length() const { return length_; }
   // Forwards to where a step has ended, or back to a position that is known (CHECK).
@@ -69,13 +69,13 @@ class RecurrentState {
   class Log {
    public:
     Log() = default;
-    Log(float* rows, const DeltaNetConfig* config) : rows_(rows), config_(config) {}
+    Log(float* rows, const RecurrentShape* shape) : rows_(rows), shape_(shape) {}
     // Of the i-th token of the step; rows may be filled by several threads.
     RecurrentInputs row(uint32_t i) const;
 
    private:
     float* rows_ = nullptr;
-    const DeltaNetConfig* config_ = nullptr;
+    const RecurrentShape* shape_ = nullptr;
   };
 
   // One layer's values before and after a step that ends at position `end`, and where to write what
@@ -88,8 +88,8 @@ class RecurrentState {
   Versions advance(uint32_t layer, uint32_t end);
 
   // Upper bound of what one object takes, its checkpoints included; and what one snapshot takes.
-  static uint64_t bytes_for(uint32_t layers, const DeltaNetConfig& config);
-  static uint64_t snapshot_bytes(uint32_t layers, const DeltaNetConfig& config);
+  static uint64_t bytes_for(uint32_t layers, const RecurrentShape& shape);
+  static uint64_t snapshot_bytes(uint32_t layers, const RecurrentShape& shape);
 
  private:
   static constexpr uint32_t kNowhere = UINT32_MAX;
@@ -108,11 +108,12 @@ class RecurrentState {
   float* values_of(Version& version, uint32_t layer);
   void go_back(uint32_t length);
   Log log_of(uint32_t layer);
-  uint32_t replay_tasks() const { return layers_ * config_.value_heads; }
+  uint32_t replay_tasks() const { return layers_ * (1 + shape_.heads); }
   void replay(uint32_t task);
+  void replay_head(uint32_t layer, uint32_t head);
   void replay_history(uint32_t layer);
 
-  DeltaNetConfig config_;
+  RecurrentShape shape_;
   uint32_t layers_;
   uint64_t values_per_layer_;
   uint32_t length_ = 0;

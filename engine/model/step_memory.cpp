@@ -40,10 +40,13 @@ uint64_t mixer_row(const ModelConfig& config) {
     uint64_t groups = indexer.kind == IndexerKind::kBlocks ? indexer.heads : 1;
     bytes += groups * config.trained_context / 8;
   }
-  if (const DeltaNetConfig& delta = config.delta; delta.key_heads > 0) {
-    bytes += 2 * uint64_t{delta.channels()} * kFloat;
-    bytes += delta.value_columns() * (3 * kFloat + kActivation) + delta.value_heads * 4 * kFloat;
-  }
+  // Inputs, convolved values, outputs and gates of recurrent layers; what single kinds have beside.
+  const RecurrentShape shape = config.recurrent_shape();
+  bytes += 2 * uint64_t{shape.channels} * kFloat;
+  bytes += uint64_t{shape.heads} * (shape.decays_per_head() + 3) * kFloat;
+  bytes += shape.value_columns() * (3 * kFloat + kActivation);
+  if (config.mamba.heads > 0) bytes += uint64_t{config.mamba.projected()} * kFloat;
+  if (config.short_convolution > 0) bytes += config.hidden * (3 * kFloat + kActivation);
   return bytes;
 }
 

@@ -12,6 +12,10 @@ std::unique_ptr<TokenMixer> make_mixer(MixerKind kind, const Model& model,
       return make_latent_attention_mixer(model, compute);
     case MixerKind::kDeltaNet:
       return make_delta_net_mixer(model, compute);
+    case MixerKind::kShortConvolution:
+      return make_short_convolution_mixer(model, compute);
+    case MixerKind::kMamba:
+      return make_mamba_mixer(model, compute);
   }
   return make_attention_mixer(model, compute);
 }

@@ -64,12 +64,15 @@ struct TokenMixers {
 
   TokenMixer& of(MixerKind kind) const { return *mixers[static_cast<size_t>(kind)]; }
 
-  std::unique_ptr<TokenMixer> mixers[3];
+  std::unique_ptr<TokenMixer> mixers[kMixerKinds];
 };
 
 std::unique_ptr<TokenMixer> make_attention_mixer(const Model& model, const ComputeContext& compute);
 std::unique_ptr<TokenMixer> make_latent_attention_mixer(const Model& model,
                                                         const ComputeContext& compute);
 std::unique_ptr<TokenMixer> make_delta_net_mixer(const Model& model, const ComputeContext& compute);
+std::unique_ptr<TokenMixer> make_short_convolution_mixer(const Model& model,
+                                                         const ComputeContext& compute);
+std::unique_ptr<TokenMixer> make_mamba_mixer(const Model& model, const ComputeContext& compute);
 
 }  // namespace potluck

@@ -39,6 +39,9 @@ class LayerLoader {
   LatentWeights latent();
   DeltaNetWeights delta();
   IndexerWeights indexer();
+  ShortConvolutionWeights short_convolution();
+  MambaWeights mamba();
+  std::vector<float> convolution(std::string_view part, uint32_t channels, uint32_t tokens);
   FeedForwardWeights feed_forward(std::string_view suffix, uint32_t width);
   RouterWeights router();
 
@@ -170,17 +173,44 @@ DeltaNetWeights LayerLoader::delta() {
     w.beta = matrix("ssm_beta", delta.value_heads, config_.hidden);
     w.alpha = matrix("ssm_alpha", delta.value_heads, config_.hidden);
   }
-  std::vector<float> by_channel =
-      loader_.table(name("ssm_conv1d.weight"), delta.channels(), delta.convolution);
-  w.convolution.resize(by_channel.size());
-  for (size_t i = 0; i < by_channel.size(); ++i) {
-    // The file has [channels, tokens]; transposed, one tap of all channels is one vector.
-    w.convolution[i % delta.convolution * delta.channels() + i / delta.convolution] = by_channel[i];
-  }
+  w.convolution = convolution("ssm_conv1d", delta.channels(), delta.convolution);
   w.decay = loader_.vector(name("ssm_a"), delta.value_heads);
   w.decay_bias = bias("ssm_dt", delta.value_heads);
   w.norm = vector("ssm_norm", delta.value_dim);
   w.output = matrix("ssm_out", config_.hidden, delta.value_columns());
+  return w;
+}
+
+// The file has [channels, tokens]; transposed, one tap of all channels is one vector.
+std::vector<float> LayerLoader::convolution(std::string_view part, uint32_t channels,
+                                            uint32_t tokens) {
+  std::vector<float> by_channel = loader_.table(name(part) + ".weight", channels, tokens);
+  std::vector<float> by_token(by_channel.size());
+  for (size_t i = 0; i < by_channel.size(); ++i) {
+    by_token[i % tokens * channels + i / tokens] = by_channel[i];
+  }
+  return by_token;
+}
+
+ShortConvolutionWeights LayerLoader::short_convolution() {
+  ShortConvolutionWeights w;
+  w.input = matrix("shortconv.in_proj", 3 * config_.hidden, config_.hidden);
+  w.convolution = convolution("shortconv.conv", config_.hidden, config_.short_convolution);
+  w.output = matrix("shortconv.out_proj", config_.hidden, config_.hidden);
+  return w;
+}
+
+MambaWeights LayerLoader::mamba() {
+  MambaWeights w;
+  const MambaConfig& mamba = config_.mamba;
+  w.input = matrix("ssm_in", mamba.projected(), config_.hidden);
+  w.convolution = convolution("ssm_conv1d", mamba.channels(), mamba.convolution);
+  w.convolution_bias = bias("ssm_conv1d", mamba.channels());
+  w.decay = loader_.table(name("ssm_a"), mamba.heads, 1);
+  w.time_bias = bias("ssm_dt", mamba.heads);
+  w.skip = loader_.table(name("ssm_d"), mamba.heads, 1);
+  w.norm = loader_.table(name("ssm_norm.weight"), mamba.groups, mamba.inner() / mamba.groups);
+  w.output = matrix("ssm_out", config_.hidden, mamba.inner());
   return w;
 }
 
@@ -224,6 +254,12 @@ LayerWeights LayerLoader::load() {
       break;
     case MixerKind::kDeltaNet:
       w.delta = delta();
+      break;
+    case MixerKind::kShortConvolution:
+      w.short_convolution = short_convolution();
+      break;
+    case MixerKind::kMamba:
+      w.mamba = mamba();
       break;
   }
   if (config_.has_indexer(layer_)) w.indexer = indexer();
@@ -278,9 +314,10 @@ ModelWeights ask_for_all(TensorLoader& loader, const ModelConfig& config) {
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
     weights.layers.push_back(LayerLoader(loader, config, layer).load());
   }
-  weights.output_norm = loader.vector("output_norm.weight", config.hidden);
+  const std::string output_norm(config.output_norm_name);
+  weights.output_norm = loader.vector(output_norm + ".weight", config.hidden);
   if (config.norm_biases) {
-    weights.output_norm_bias = loader.vector("output_norm.bias", config.hidden);
+    weights.output_norm_bias = loader.vector(output_norm + ".bias", config.hidden);
   }
   if (loader.has("output.weight")) {
     weights.output = loader.matrix("output.weight", config.vocabulary, config.hidden);

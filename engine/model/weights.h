@@ -102,6 +102,23 @@ struct DeltaNetWeights {
   WeightMatrix output;             // [hidden, value_heads * value_dim]
 };
 
+struct ShortConvolutionWeights {
+  WeightMatrix input;              // [3 * hidden, hidden]: b, c, z
+  std::vector<float> convolution;  // [convolution, hidden], oldest token first
+  WeightMatrix output;             // [hidden, hidden]
+};
+
+struct MambaWeights {
+  WeightMatrix input;                   // [inner + channels + heads, hidden]: z, x B C, time steps
+  std::vector<float> convolution;       // [convolution, channels], oldest token first
+  std::vector<float> convolution_bias;  // [channels]
+  std::vector<float> decay;             // [heads]: negative
+  std::vector<float> time_bias;         // [heads]
+  std::vector<float> skip;              // [heads]
+  std::vector<float> norm;              // [inner], group by group
+  WeightMatrix output;                  // [hidden, inner]
+};
+
 // A dense layer's feed-forward part, or the expert that every token goes to.
 struct FeedForwardWeights {
   WeightMatrix gate;         // [width, hidden]
@@ -120,7 +137,7 @@ struct RouterWeights {
   bool empty() const { return matrix.empty(); }
 };
 
-// One of attention, latent and delta is there. A layer has a router, or a feed-forward part of its
+// One of the mixers is there. A layer has a router, or a feed-forward part of its
 // own.
 struct LayerWeights {
   std::vector<float> mixer_norm;       // [hidden]
@@ -129,6 +146,8 @@ struct LayerWeights {
   AttentionWeights attention;
   LatentWeights latent;
   DeltaNetWeights delta;
+  ShortConvolutionWeights short_convolution;
+  MambaWeights mamba;
   IndexerWeights indexer;
   std::vector<float> ffn_norm;       // [hidden]; empty in a parallel block
   std::vector<float> ffn_norm_bias;  // [hidden]

@@ -70,7 +70,8 @@ Result<Bytes> head_of(Storage& storage, const std::string& family) {
 
 // Families with options that others do not have.
 constexpr const char* kFamilies[] = {"qwen3moe",   "ernie4_5-moe", "afmoe", "mimo2",
-                                     "cohere2moe", "mistral4",     "phimoe"};
+                                     "cohere2moe", "mistral4",     "phimoe",
+                                     "lfm2moe",    "granitehybrid"};
 
 Status write_seeds(Storage& storage, const std::string& folder) {
   const std::pair<const char*, Bytes> seeds[] = {

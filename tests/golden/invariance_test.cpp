@@ -150,7 +150,7 @@ TEST_P(Invariance, Rewinding) {
   KvCache cache(engine.config(), KvType::kF32, 512);
   ASSERT_TRUE(score_tokens(engine.scoring(cache, 512), detour).ok());
   // A recurrent state goes back to where it is known: here, to the start.
-  bool recurrent = engine.config().delta.key_heads > 0;
+  bool recurrent = KvMemory::recurrent_layers(engine.config()) > 0;
   uint32_t from = cache.rewind(200);
   EXPECT_EQ(from, recurrent ? 0u : 200u);
   std::vector<ForwardRow> rows;
@@ -189,7 +189,7 @@ TEST_P(Invariance, SharedPrefix) {
   go_on(source, std::span(first).first(260));
   source.checkpoint();
   go_on(source, std::span(first).first(280));
-  bool recurrent = engine.config().delta.key_heads > 0;
+  bool recurrent = KvMemory::recurrent_layers(engine.config()) > 0;
   EXPECT_EQ(source.copyable(270), recurrent ? 260u : 270u);
   KvCache copy(engine.config(), memory, 512);
   EXPECT_EQ(copy.share_prefix(source, 270), recurrent ? 260u : 270u);
@@ -218,7 +218,7 @@ TEST_P(Invariance, RewindingToACheckpoint) {
   cache.checkpoint();
   std::vector<TokenId> detour = random_prompt(engine.config(), 80, 4);
   for (TokenId token : detour) run({&token, 1});
-  ASSERT_EQ(cache.rewind(215), engine.config().delta.key_heads > 0 ? 200u : 215u);
+  ASSERT_EQ(cache.rewind(215), KvMemory::recurrent_layers(engine.config()) > 0 ? 200u : 215u);
   ASSERT_EQ(cache.rewind(200), 200u);
   run(std::span(prompt).subspan(200));
   EXPECT_TRUE(std::ranges::equal(engine.forward().logits(0), fresh.logits));

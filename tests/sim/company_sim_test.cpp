@@ -192,8 +192,8 @@ class Company {
     options.directory = "sessions";
     options.quota = quota;
     options.block_bytes = price_.of_blocks(1);
-    options.checkpoint_bytes =
-        RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config), config.delta);
+    options.checkpoint_bytes = RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config),
+                                                              config.recurrent_shape());
     auto store = PrefixStore::open(disk_, options, nullptr);
     CHECK(store.ok());
     return std::move(*store);

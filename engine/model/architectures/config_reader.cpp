@@ -42,6 +42,10 @@ bool ConfigReader::has(std::string_view key) const {
   return model_.metadata().contains(full_key(key));
 }
 
+bool ConfigReader::has_recurrent_layers() const {
+  return has("ssm.conv_kernel") || has("shortconv.l_cache");
+}
+
 void ConfigReader::fail(Error error) {
   if (!error_) error_ = std::move(error);
 }
@@ -75,7 +79,7 @@ Result<uint64_t> ConfigReader::integer(std::string_view key, uint32_t layers) co
   if (!is_array(key)) return model_.metadata().integer(full_key(key));
   auto values = model_.metadata().integers(full_key(key));
   // In models with recurrent layers, an array has 0 for the layers without attention.
-  if (values && key.starts_with("attention.") && has("ssm.inner_size")) std::erase(*values, 0);
+  if (values && key.starts_with("attention.") && has_recurrent_layers()) std::erase(*values, 0);
   auto same = same_for_layers<int64_t>(key, values, layers);
   if (!same) return same.error();
   if (*same >= 0) return static_cast<uint64_t>(*same);
@@ -121,7 +125,7 @@ uint32_t ConfigReader::count_or_zero(std::string_view key, uint32_t limit) {
 uint32_t ConfigReader::count_by_layer(std::string_view key, uint32_t limit, uint32_t layers,
                                       std::vector<uint32_t>* per_layer) {
   // With recurrent layers an array has numbers that no layer uses; integer() knows them.
-  if (!is_array(key) || has("ssm.inner_size")) return count(key, limit);
+  if (!is_array(key) || has_recurrent_layers()) return count(key, limit);
   auto values = model_.metadata().integers(full_key(key));
   if (!values || values->size() < layers || layers == 0) return count(key, limit);
   values->resize(layers);
@@ -293,7 +297,7 @@ void ConfigReader::read_shared_experts(ModelConfig* config) {
   uint32_t shared = count_or_zero("expert_shared_count", limits::kExperts);
   uint64_t width = uint64_t{shared} * config->expert_width;
   if (has("expert_shared_feed_forward_length")) {
-    width = count("expert_shared_feed_forward_length", limits::kExpertWidth);
+    width = count_or_zero("expert_shared_feed_forward_length", limits::kExpertWidth);
   }
   if (width > limits::kExpertWidth) {
     fail({ErrorCode::kLimit, fmt::format("{} shared experts of width {} are wider than {}", shared,
@@ -442,6 +446,35 @@ void ConfigReader::read_latent_yarn(ModelConfig* config) {
   config->rope.magnitude = 1;
   double magnitude = 1.0 + multiplier * exact_log64(config->rope.factor);
   config->attention_scale *= static_cast<float>(magnitude * magnitude);
+}
+
+void ConfigReader::read_mamba(ModelConfig* config) {
+  MambaConfig& mamba = config->mamba;
+  mamba.convolution = count("ssm.conv_kernel", limits::kHeadDimension);
+  mamba.groups = count("ssm.group_count", limits::kHeads);
+  mamba.heads = count("ssm.time_step_rank", limits::kHeads);
+  mamba.state = count("ssm.state_size", limits::kHeadDimension);
+  uint32_t inner = count("ssm.inner_size", limits::kHeads * limits::kHeadDimension);
+  mamba.head_dim = mamba.heads == 0 ? 0 : inner / mamba.heads;
+  if (mamba.inner() == inner) return;
+  fail({ErrorCode::kUnsupported, fmt::format("{} of {} cannot be divided among {} heads",
+                                             full_key("ssm.inner_size"), inner, mamba.heads)});
+}
+
+void ConfigReader::read_mixers(MixerKind without_kv_heads, ModelConfig* config) {
+  constexpr const char* kKey = "attention.head_count_kv";
+  config->mixers.assign(config->layers, MixerKind::kAttention);
+  if (!is_array(kKey)) return;
+  auto values = model_.metadata().integers(full_key(kKey));
+  if (!values) return fail(values.error());
+  if (values->size() < config->layers) {
+    return fail(
+        {ErrorCode::kCorrupt, fmt::format("{}: expected one for each of {} layers, found {}",
+                                          full_key(kKey), config->layers, values->size())});
+  }
+  for (uint32_t layer = 0; layer < config->layers; ++layer) {
+    if ((*values)[layer] == 0) config->mixers[layer] = without_kv_heads;
+  }
 }
 
 Result<ModelConfig> ConfigReader::finish(const ModelConfig& config) const {

@@ -59,6 +59,9 @@ class ConfigReader {
   // Heads, sizes and top k of sparse attention's indexers.
   void read_indexer(IndexerKind kind, IndexerConfig* indexer);
   void read_delta_net(ModelConfig* config);
+  void read_mamba(ModelConfig* config);
+  // Layers without KV heads are of this kind: their numbers stand in an array.
+  void read_mixers(MixerKind without_kv_heads, ModelConfig* config);
   // Layers that see a window only: those that a key lists, or all but every `period`-th.
   void read_windows(uint32_t period, ModelConfig* config);
   // Layers with a window turn by a base of their own where the file has one.
@@ -78,6 +81,7 @@ class ConfigReader {
                             uint32_t layers) const;
   Result<uint64_t> integer(std::string_view key, uint32_t layers) const;
   bool is_array(std::string_view key) const;
+  bool has_recurrent_layers() const;
   uint32_t checked(std::string_view key, Result<uint64_t> value, uint32_t low, uint32_t limit);
   uint32_t count_from(uint32_t low, std::string_view key, uint32_t limit);
   // One number for all layers, or the largest of those in `per_layer`.

@@ -15,9 +15,10 @@ class MetadataWriter {
 
   void add_sizes();
   void add_attention();
+  void add_kv_heads();
   void add_rope();
   void add_experts();
-  void add_delta_net();
+  void add_recurrent_layers();
   void add_indexer();
   void add_scales();
 
@@ -34,7 +35,7 @@ class MetadataWriter {
   bool has_router_keys() const {
     return is_one_of({"deepseek2", "glm4moe", "minimax-m2", "bailingmoe2", "hy_v3", "dots1",
                       "exaone-moe", "afmoe", "mimo2", "cohere2moe", "mistral4", "minimax-m3",
-                      "deepseek32", "glm-dsa"});
+                      "deepseek32", "glm-dsa", "lfm2moe"});
   }
   // A number for each layer where layers differ, else one for all.
   void count_by_layer(const std::string& key, uint32_t all, const std::vector<uint32_t>& layers) {
@@ -58,7 +59,7 @@ void MetadataWriter::add_sizes() {
 
 void MetadataWriter::add_attention() {
   count_by_layer("attention.head_count", c_.heads, c_.layer_heads);
-  count_by_layer("attention.head_count_kv", c_.kv_heads, c_.layer_kv_heads);
+  add_kv_heads();
   const bool says_norm = is("cohere2moe") && c_.norm == NormKind::kLayer;
   number(says_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
          c_.norm_epsilon);
@@ -81,7 +82,21 @@ void MetadataWriter::add_attention() {
   count("attention.value_length_mla", c_.latent.value_dimensions);
 }
 
+// Where layers differ in kind there is a number for each, 0 without attention.
+void MetadataWriter::add_kv_heads() {
+  if (c_.mixers.empty()) return count("attention.head_count_kv", c_.kv_heads);
+  std::vector<int32_t> heads;
+  for (MixerKind kind : c_.mixers) {
+    heads.push_back(kind == MixerKind::kAttention ? static_cast<int32_t>(c_.kv_heads) : 0);
+  }
+  file_.array<int32_t>(full("attention.head_count_kv"), heads);
+}
+
 void MetadataWriter::add_rope() {
+  if (c_.rope.dimensions == 0) {
+    file_.value<bool>(full("rope.scaling.finetuned"), false);
+    return;
+  }
   count("rope.dimension_count", c_.rope.dimensions);
   number("rope.freq_base", c_.rope.base);
   if (c_.window_rope.dimensions > 0) number("rope.freq_base_swa", c_.window_rope.base);
@@ -121,7 +136,15 @@ void MetadataWriter::add_experts() {
   count("expert_group_used_count", router.groups_used);
 }
 
-void MetadataWriter::add_delta_net() {
+void MetadataWriter::add_recurrent_layers() {
+  if (c_.short_convolution > 0) count("shortconv.l_cache", c_.short_convolution);
+  if (const MambaConfig& mamba = c_.mamba; mamba.heads > 0) {
+    count("ssm.conv_kernel", mamba.convolution);
+    count("ssm.state_size", mamba.state);
+    count("ssm.group_count", mamba.groups);
+    count("ssm.time_step_rank", mamba.heads);
+    count("ssm.inner_size", mamba.inner());
+  }
   const DeltaNetConfig& delta = c_.delta;
   if (delta.key_heads == 0) return;
   count("ssm.conv_kernel", delta.convolution);
@@ -149,7 +172,7 @@ void MetadataWriter::add_indexer() {
 
 void MetadataWriter::add_scales() {
   if (is("cohere2moe")) number("logit_scale", 1.0 / c_.logit_divisor);
-  if (!is("granitemoe")) return;
+  if (!is("granitemoe") && !is("granitehybrid")) return;
   number("attention.scale", c_.attention_scale);
   number("embedding_scale", c_.embedding_scale);
   number("residual_scale", c_.residual_scale);
@@ -179,7 +202,7 @@ void add_metadata(const ModelShape& shape, uint32_t file_type, GgufBuilder* file
   writer.add_attention();
   writer.add_rope();
   writer.add_experts();
-  writer.add_delta_net();
+  writer.add_recurrent_layers();
   writer.add_indexer();
   writer.add_scales();
   add_vocabulary(shape.config.vocabulary, file);

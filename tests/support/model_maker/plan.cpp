@@ -64,6 +64,8 @@ class Planner {
   void projections(uint64_t queries, uint64_t keys, uint64_t values);
   void latent_attention();
   void delta_net();
+  void short_convolution();
+  void mamba();
   void indexer();
   void feed_forward(const std::string& suffix, uint32_t width);
   void experts();
@@ -263,6 +265,25 @@ void Planner::delta_net() {
   branch_output(blk("ssm_out"), delta.value_columns(), 1);
 }
 
+void Planner::short_convolution() {
+  matrix(blk("shortconv.in_proj"), 3 * uint64_t{c_.hidden}, c_.hidden, fan_in(c_.hidden));
+  uniform_values(blk("shortconv.conv.weight"), {c_.short_convolution, c_.hidden}, -1, 1);
+  branch_output(blk("shortconv.out_proj"), c_.hidden, 1);
+}
+
+void Planner::mamba() {
+  const MambaConfig& mamba = c_.mamba;
+  matrix(blk("ssm_in"), mamba.projected(), c_.hidden, fan_in(c_.hidden));
+  uniform_values(blk("ssm_conv1d.weight"), {mamba.convolution, mamba.channels()}, -0.8, 0.8);
+  uniform_values(blk("ssm_conv1d.bias"), {mamba.channels()}, -0.2, 0.2);
+  uniform_values(blk("ssm_a"), {1, mamba.heads}, -16, -1);
+  uniform_values(blk("ssm_d"), {1, mamba.heads}, 0.5, 1.5);
+  uniform_values(blk("ssm_dt.bias"), {mamba.heads}, -6, -2);
+  uint64_t group = mamba.inner() / mamba.groups;
+  uniform_values(blk("ssm_norm.weight"), {group, mamba.groups}, 0.8, 1.2);
+  branch_output(blk("ssm_out"), mamba.inner(), 1);
+}
+
 void Planner::feed_forward(const std::string& suffix, uint32_t width) {
   matrix(blk("ffn_gate") + suffix, width, c_.hidden, fan_in(c_.hidden));
   matrix(blk("ffn_up") + suffix, width, c_.hidden, fan_in(c_.hidden));
@@ -342,6 +363,12 @@ void Planner::layer() {
     case MixerKind::kDeltaNet:
       delta_net();
       break;
+    case MixerKind::kShortConvolution:
+      short_convolution();
+      break;
+    case MixerKind::kMamba:
+      mamba();
+      break;
   }
   if (c_.has_indexer(layer_)) indexer();
   if (!c_.parallel_block) residual_norm(blk(c_.ffn_norm_name));
@@ -366,7 +393,7 @@ Status Planner::plan() {
   if (Status found = find_constants(); !found) return found;
   for (layer_ = 0; layer_ < c_.layers; ++layer_) layer();
   layer_ = 0;
-  residual_norm("output_norm");
+  residual_norm(std::string(c_.output_norm_name));
   matrix("output", c_.vocabulary, c_.hidden, fan_in(c_.hidden) * c_.logit_divisor);
   if (c_.logit_bias) uniform_values("output.bias", {c_.vocabulary}, -0.1, 0.1);
   if (error_) return *error_;
@@ -426,6 +453,10 @@ Result<ModelPlan> plan_model(const ModelShape& shape) {
     config.value_dim = config.latent.rank;
   }
   if (config.attention_scale == 0) config.attention_scale = 1;  // follows from the sizes
+  // With other layers than the preset has, its pattern is repeated.
+  const std::vector<MixerKind> mixers = config.mixers;
+  if (!mixers.empty()) config.mixers.resize(config.layers);
+  for (size_t i = 0; i < config.mixers.size(); ++i) config.mixers[i] = mixers[i % mixers.size()];
   if (Status checked = check_shape(complete); !checked) return checked.error();
   auto mix = FormatMix::parse(shape.format, shape.tensor_formats);
   if (!mix) return mix.error();

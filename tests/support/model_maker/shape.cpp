@@ -385,6 +385,40 @@ void qwen3next(ModelShape& shape) {
   c.delta.joined_beta_alpha = true;
 }
 
+void lfm2moe(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "lfm2moe";
+  c.layers = 4;
+  // llama.cpp takes the sizes of heads from that of the hidden state.
+  set_heads(c, 4, 2, 16);
+  c.short_convolution = 3;
+  c.mixers = {MixerKind::kShortConvolution, MixerKind::kAttention, MixerKind::kShortConvolution,
+              MixerKind::kAttention};
+  c.output_norm_name = "token_embd_norm";
+  c.router.gating = Gating::kSigmoid;
+  c.router.selection_bias = true;
+  c.leading_dense_layers = 1;
+  c.ffn_width = 128;
+}
+
+void set_mamba(ModelConfig& c) {
+  c.mamba.heads = 4;
+  c.mamba.head_dim = 32;
+  c.mamba.groups = 2;
+  c.mamba.state = 16;
+  c.mamba.convolution = 4;
+}
+
+void granitehybrid(ModelShape& shape) {
+  granitemoe(shape);
+  ModelConfig& c = shape.config;
+  c.architecture = "granitehybrid";
+  c.rope.dimensions = 0;
+  c.shared_width = 64;
+  c.mixers = {MixerKind::kMamba, MixerKind::kAttention, MixerKind::kMamba};
+  set_mamba(c);
+}
+
 void small(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.layers = 12;
@@ -438,6 +472,8 @@ constexpr std::array kPresets = {
     Preset{"qwen2moe", "tiny Qwen2-MoE", qwen2moe},
     Preset{"olmoe", "tiny OLMoE", olmoe},
     Preset{"granitemoe", "tiny Granite-MoE", granitemoe},
+    Preset{"granitehybrid", "tiny Granite 4: Mamba-2", granitehybrid},
+    Preset{"lfm2moe", "tiny LFM2-MoE: short convolutions", lfm2moe},
     Preset{"gpt-oss", "tiny gpt-oss", gpt_oss},
     Preset{"deepseek-v2", "tiny DeepSeek V2-Lite: queries not compressed, softmax", deepseek_v2},
     Preset{"deepseek-v3", "tiny DeepSeek V3: groups, sigmoid with a bias", deepseek_v3},

@@ -85,8 +85,9 @@ class AgentReplay : public testing::TestWithParam<const char*> {
     options.context = 8192;
     KvPrice price(rig_.config(), KvType::kF32);
     options.kv_bytes = price.of(8192) + price.of_blocks(40);
-    options.kv_bytes += 40 * RecurrentState::snapshot_bytes(
-                                 KvMemory::recurrent_layers(rig_.config()), rig_.config().delta);
+    options.kv_bytes +=
+        40 * RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(rig_.config()),
+                                            rig_.config().recurrent_shape());
     return options;
   }
   void expect_as_alone(CompletionEngine& engine, Tokens tokens) {

@@ -78,8 +78,8 @@ class EngineRig {
     options.quota = quota;
     options.binding = sha256(as_bytes(engine_.config().architecture));
     options.block_bytes = KvPrice(config(), KvType::kF32).of_blocks(1);
-    options.checkpoint_bytes =
-        RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config()), config().delta);
+    options.checkpoint_bytes = RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config()),
+                                                              config().recurrent_shape());
     auto store = PrefixStore::open(storage, options, log);
     CHECK(store.ok());
     return std::move(*store);

@@ -150,8 +150,8 @@ class StoredPrefixTest : public testing::TestWithParam<bool> {
     options.directory = "sessions";
     options.quota = quota;
     options.block_bytes = memory_->block_bytes();
-    options.checkpoint_bytes =
-        RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config_), config_.delta);
+    options.checkpoint_bytes = RecurrentState::snapshot_bytes(KvMemory::recurrent_layers(config_),
+                                                              config_.recurrent_shape());
     store_ = std::move(*PrefixStore::open(storage_, options, &log_));
     kept_ = std::make_unique<PrefixCache>(config_, memory_, store_.get());
   }

@@ -26,10 +26,10 @@ inline ModelConfig small_recurrent_shape() {
 // As if a step had computed the positions up to `length`; the values of a recurrent state there say
 // which position it is.
 inline void fill(KvCache& cache, const ModelConfig& config, uint32_t length) {
-  bool recurrent = config.delta.key_heads > 0;
+  bool recurrent = KvMemory::recurrent_layers(config) > 0;
   if (recurrent && length > cache.length()) {
     RecurrentState::Versions state = cache.advance(0, length);
-    std::fill_n(state.after, config.delta.state_values(), static_cast<float>(length));
+    std::fill_n(state.after, config.recurrent_shape().state_values(), static_cast<float>(length));
   }
   cache.set_length(length);
 }

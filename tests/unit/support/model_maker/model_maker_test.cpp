@@ -84,7 +84,8 @@ TEST_P(Made, SaysWhatItIs) {
   EXPECT_EQ(c.projection_biases, shape.config.projection_biases);
   EXPECT_EQ(c.sliding_window, shape.config.sliding_window);
   EXPECT_EQ(c.latent.query_rank, shape.config.latent.query_rank);
-  EXPECT_EQ(c.delta.channels(), shape.config.delta.channels());
+  EXPECT_EQ(c.recurrent_shape().channels, shape.config.recurrent_shape().channels);
+  EXPECT_EQ(c.mixers, shape.config.mixers);
   EXPECT_EQ(c.residual_scale, shape.config.residual_scale);
   EXPECT_EQ(c.embedding_scale, shape.config.embedding_scale);
   EXPECT_EQ(c.logit_divisor, shape.config.logit_divisor);
