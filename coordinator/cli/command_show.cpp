@@ -64,7 +64,7 @@ nlohmann::json describe_token(const GgufModel& model, const ModelConfig& config,
                               const std::vector<ExpertBank>& banks) {
   uint64_t experts = 0;
   for (const ExpertBank& bank : banks) {
-    experts += bank.gate->bytes + bank.up->bytes + bank.down->bytes;
+    for (const GgufTensor* tensor : bank.tensors()) experts += tensor->bytes;
   }
   uint64_t resident = 0;
   for (const GgufTensor& tensor : model.tensors()) resident += tensor.bytes;

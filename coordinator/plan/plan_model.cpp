@@ -27,9 +27,8 @@ void describe_experts(const ExpertShape& shape, uint32_t experts, uint32_t top_k
     const BlockFormat& format = block_format(type);
     return double{1} * shape.hidden * shape.width / format.block_elements * format.block_bytes;
   };
-  for (TensorType type : {shape.gate, shape.up, shape.down}) {
-    add_bytes(&layer->expert, type, matrix(type));
-  }
+  if (shape.gated()) add_bytes(&layer->expert, shape.gate, matrix(shape.gate));
+  for (TensorType type : {shape.up, shape.down}) add_bytes(&layer->expert, type, matrix(type));
   layer->experts = experts;
   layer->top_k = std::min(top_k, experts);
   layer->grains = plan_chunks(shape).grains;

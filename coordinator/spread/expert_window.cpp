@@ -9,9 +9,7 @@ namespace {
 
 // Experts of one layer that follow each other: what they take of a tensor is one range.
 Status hold_run(const ExpertBank& bank, uint32_t first, uint32_t count, SourceStorage& source) {
-  for (const GgufTensor* tensor :
-       {bank.gate, bank.up, bank.down, bank.gate_bias, bank.up_bias, bank.down_bias}) {
-    if (tensor == nullptr) continue;
+  for (const GgufTensor* tensor : bank.tensors()) {
     const uint64_t bytes = tensor->bytes / bank.experts;
     for (const TensorPlace& place : places_in(*tensor, first * bytes, count * bytes)) {
       if (Status held = source.hold(place); !held) return held;

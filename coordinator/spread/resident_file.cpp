@@ -239,7 +239,8 @@ std::vector<ResidentPlan> plan_resident(const GgufModel& model, std::span<const 
                                         std::span<const uint64_t> file_bytes) {
   std::set<const GgufTensor*> experts;
   for (const ExpertBank& bank : banks) {
-    experts.insert({bank.gate, bank.up, bank.down, bank.gate_bias, bank.up_bias, bank.down_bias});
+    const std::vector<const GgufTensor*> tensors = bank.tensors();
+    experts.insert(tensors.begin(), tensors.end());
   }
   std::vector<ResidentPlan> plans(file_bytes.size());
   std::vector<uint64_t> header_ends(file_bytes.begin(), file_bytes.end());

@@ -51,6 +51,14 @@ Status check_bias(const ExpertBank& bank, const char* what, const GgufTensor* te
 
 }  // namespace
 
+std::vector<const GgufTensor*> ExpertBank::tensors() const {
+  std::vector<const GgufTensor*> all;
+  for (const GgufTensor* tensor : {gate, up, down, gate_bias, up_bias, down_bias}) {
+    if (tensor != nullptr) all.push_back(tensor);
+  }
+  return all;
+}
+
 Status check_expert_bank(const ExpertBank& bank) {
   const ExpertShape& shape = bank.shape;
   if (bank.layer >= limits::kLayers || bank.experts == 0 || bank.experts > limits::kExperts) {
@@ -62,7 +70,9 @@ Status check_expert_bank(const ExpertBank& bank) {
     return valid.error().in(fmt::format("layer {}", bank.layer));
   }
   Status all[] = {
-      check_matrix(bank, "expert gates", bank.gate, shape.gate, shape.hidden, shape.width),
+      shape.gated()
+          ? check_matrix(bank, "expert gates", bank.gate, shape.gate, shape.hidden, shape.width)
+          : Status(),
       check_matrix(bank, "expert ups", bank.up, shape.up, shape.hidden, shape.width),
       check_matrix(bank, "expert downs", bank.down, shape.down, shape.width, shape.hidden),
       check_bias(bank, "expert gate biases", bank.gate_bias, shape.width),

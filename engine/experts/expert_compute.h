@@ -1,7 +1,7 @@
 // ExpertCompute: the arithmetic of experts, the same code on coordinator and worker. For every call
 // (token row, expert, grains) and every chunk of those grains:
 //
-//   h = swiglu(gate x + bias, up x + bias)          [chunk columns], f32
+//   h = activation(gate x + bias, up x + bias)      [chunk columns], f32
 //   y = down h (+ bias, with chunk 0)               [hidden], f32; h quantized in blocks of 32
 //   sums[row] += llrint(y * weight * 2^F)           int64: exact in any order
 //

@@ -66,6 +66,39 @@ Status check_matrix(const char* name, TensorType type, uint32_t columns) {
 
 }  // namespace
 
+void activate(const KernelTable& kernels, ExpertActivation activation, const float* gate,
+              const float* up, uint32_t count, float* h) {
+  switch (activation) {
+    case ExpertActivation::kSwiGlu:
+      return kernels.swiglu(gate, up, count, h);
+    case ExpertActivation::kSwiGluOai:
+      return kernels.swiglu_oai(gate, up, count, h);
+    case ExpertActivation::kGeGlu:
+      return kernels.geglu(gate, up, count, h);
+    case ExpertActivation::kReGlu:
+      return kernels.reglu(gate, up, count, h);
+    case ExpertActivation::kReluSquared:
+      break;
+  }
+  kernels.relu_squared(up, count, h);
+}
+
+KernelPart kernel_part_of(ExpertActivation activation) {
+  switch (activation) {
+    case ExpertActivation::kSwiGlu:
+      return KernelPart::kSwiGlu;
+    case ExpertActivation::kSwiGluOai:
+      return KernelPart::kSwiGluOai;
+    case ExpertActivation::kGeGlu:
+      return KernelPart::kGeGlu;
+    case ExpertActivation::kReGlu:
+      return KernelPart::kReGlu;
+    case ExpertActivation::kReluSquared:
+      break;
+  }
+  return KernelPart::kReluSquared;
+}
+
 ActivationForm ExpertShape::input_form() const {
   if (is_float(gate) || is_float(up)) return ActivationForm::kF32;
   ActivationForm form = block_format(gate).activations;
@@ -87,8 +120,7 @@ ActivationForm ExpertShape::down_form() const {
 std::vector<KernelPart> ExpertShape::kernel_parts() const {
   std::set<KernelPart> parts = {products_of(gate), products_of(up), products_of(down),
                                 KernelPart::kAccumulate};
-  parts.insert(activation == ExpertActivation::kSwiGluOai ? KernelPart::kSwiGluOai
-                                                          : KernelPart::kSwiGlu);
+  parts.insert(kernel_part_of(activation));
   bool quantizes_input = product_form(gate) != input_form() || product_form(up) != input_form();
   if (quantizes_input || down_form() != ActivationForm::kF32) {
     parts.insert(KernelPart::kQuantize32);
@@ -105,10 +137,14 @@ Status check_expert_shape(const ExpertShape& shape) {
     return Error{ErrorCode::kLimit, fmt::format("expert width {}: expected 1 to {}", shape.width,
                                                 limits::kExpertWidth)};
   }
-  if (shape.activation != ExpertActivation::kSwiGlu &&
-      shape.activation != ExpertActivation::kSwiGluOai) {
+  if (shape.activation > ExpertActivation::kReluSquared) {
     return Error{ErrorCode::kUnsupported, fmt::format("unknown expert activation {}",
                                                       static_cast<uint32_t>(shape.activation))};
+  }
+  // One shape has one way to say it. No known model has such experts with biases.
+  if (!shape.gated() && (shape.gate != shape.up || shape.biases)) {
+    return Error{ErrorCode::kUnsupported,
+                 "experts without a gate have no format of their own for it and no biases"};
   }
   if (Status gate = check_matrix("gate", shape.gate, shape.hidden); !gate) return gate;
   if (Status up = check_matrix("up", shape.up, shape.hidden); !up) return up;
@@ -153,7 +189,7 @@ GrainLayout grain_layout(const ExpertShape& shape, const ChunkPlan& plan, uint32
   layout.chunks = std::min(plan.chunks_per_grain, plan.chunks - layout.first_chunk);
   layout.first_column = layout.first_chunk * plan.chunk_width;
   layout.columns = std::min(layout.chunks * plan.chunk_width, shape.width - layout.first_column);
-  layout.gate = {shape.gate, layout.columns, shape.hidden, 0};
+  layout.gate = {shape.gate, shape.gated() ? layout.columns : 0, shape.hidden, 0};
   layout.up = {shape.up, layout.columns, shape.hidden, 0};
   layout.up_offset = next_part(layout.gate.bytes());
   layout.down_offset = next_part(layout.up_offset + layout.up.bytes());

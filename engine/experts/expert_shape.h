@@ -17,23 +17,37 @@
 
 namespace potluck {
 
-// What joins gate and up. The numbers stand in the manifest.
+// What joins gate and up; see the functions of KernelTable. The numbers stand in the manifest: a
+// device of an earlier version refuses a number that it does not know, and lacks the kernel.
 enum class ExpertActivation : uint8_t {
   kSwiGlu = 0,
-  kSwiGluOai = 1,  // of gpt-oss; see KernelTable::swiglu_oai
+  kSwiGluOai = 1,    // of gpt-oss
+  kGeGlu = 2,        // GELU in its tanh form
+  kReGlu = 3,        // ReLU
+  kReluSquared = 4,  // of up alone: there is no gate
 };
+
+// h = activation(gate, up), `count` values each; gate is not read where there is none.
+void activate(const KernelTable& kernels, ExpertActivation activation, const float* gate,
+              const float* up, uint32_t count, float* h);
+constexpr bool has_gate(ExpertActivation activation) {
+  return activation != ExpertActivation::kReluSquared;
+}
+KernelPart kernel_part_of(ExpertActivation activation);
 
 // The shape every expert of one layer has.
 struct ExpertShape {
   uint32_t hidden = 0;  // values in and out
   uint32_t width = 0;   // intermediate dimension: rows of gate and up, columns of down
-  TensorType gate = TensorType::kF32;
+  TensorType gate = TensorType::kF32;  // that of up where there is no gate
   TensorType up = TensorType::kF32;
   TensorType down = TensorType::kF32;
   bool biases = false;  // gate, up and down carry one f32 bias per row
   ExpertActivation activation = ExpertActivation::kSwiGlu;
 
   bool operator==(const ExpertShape&) const = default;
+
+  bool gated() const { return has_gate(activation); }
 
   // The form in which the hidden vector reaches gate and up, and crosses the wire: the weights' own
   // blocks; blocks of 32 if the two formats ask for different ones; f32 as soon as one of them is a
@@ -82,8 +96,9 @@ GrainRange slice_grains(uint32_t grains, uint32_t slice, uint32_t slices);
 // Where things stand inside one grain, and its size. Layout:
 //   gate panels | up panels | down panels of chunk 0 | of chunk 1 .. | gate, up, down biases |
 //   zeros
-// Every part starts at a multiple of 64 bytes; the whole is padded to 4096. Down biases enter with
-// chunk 0 of the expert, so only grain 0 carries them.
+// Without a gate, up stands first and the gate's parts are empty. Every part starts at a multiple
+// of 64 bytes; the whole is padded to 4096. Down biases enter with chunk 0 of the expert, so only
+// grain 0 carries them.
 struct GrainLayout {
   uint32_t first_chunk = 0;
   uint32_t chunks = 0;

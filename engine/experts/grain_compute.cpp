@@ -83,7 +83,9 @@ void GrainCompute::run(const ShapeTables& tables, uint32_t index, ByteSpan grain
     uint32_t count = std::min(kTokenTile, rows.count - begin);
     Tile tile{
         tables, layout, grain.data(), input, {rows.rows + begin, rows.weights + begin, count}};
-    project(tile, layout.gate, 0, layout.gate_bias_offset, input.gate, &gate_);
+    if (tables.shape.gated()) {
+      project(tile, layout.gate, 0, layout.gate_bias_offset, input.gate, &gate_);
+    }
     project(tile, layout.up, layout.up_offset, layout.up_bias_offset, input.up, &up_);
     for (uint32_t i = 0; i < layout.chunks; ++i) {
       const DownChunk& chunk = tables.down_chunks[layout.first_chunk + i];
@@ -115,17 +117,16 @@ void GrainCompute::activate(const Tile& tile, const DownChunk& chunk) {
   activated_.reset(form, tile.rows.count, columns);
   grow(row_, columns);
   uint32_t blocks = ceil_div(columns, kBlock);
-  bool oai = tile.tables.shape.activation == ExpertActivation::kSwiGluOai;
-  auto activation = oai ? kernels_->swiglu_oai : kernels_->swiglu;
+  ExpertActivation activation = tile.tables.shape.activation;
+  bool gated = has_gate(activation);
   for (uint32_t t = 0; t < tile.rows.count; ++t) {
     uint64_t from =
         uint64_t{t} * tile.layout.columns + chunk.first_column - tile.layout.first_column;
-    if (form == ActivationForm::kF32) {
-      float* h = activated_.values().data() + uint64_t{t} * columns;
-      activation(gate_.data() + from, up_.data() + from, columns, h);
-      continue;
-    }
-    activation(gate_.data() + from, up_.data() + from, columns, row_.data());
+    const float* gate = gated ? gate_.data() + from : nullptr;
+    bool floats = form == ActivationForm::kF32;
+    float* h = floats ? activated_.values().data() + uint64_t{t} * columns : row_.data();
+    potluck::activate(*kernels_, activation, gate, up_.data() + from, columns, h);
+    if (floats) continue;
     kernels_->quantize(row_.data(), columns, kBlock,
                        activated_.quants().data() + uint64_t{t} * blocks * kBlock,
                        activated_.scales().data() + uint64_t{t} * blocks,

@@ -49,9 +49,11 @@ Result<ExpertSource> read_expert(const GgufModel& model, const ExpertBank& bank,
   uint64_t row = uint64_t{expert} * shape.width + first;
   ExpertSource source;
   source.first_column = first;
-  auto gate = read_rows(model, *bank.gate, row, columns);
-  if (!gate) return gate.error();
-  source.gate = std::move(*gate);
+  if (shape.gated()) {
+    auto gate = read_rows(model, *bank.gate, row, columns);
+    if (!gate) return gate.error();
+    source.gate = std::move(*gate);
+  }
   auto up = read_rows(model, *bank.up, row, columns);
   if (!up) return up.error();
   source.up = std::move(*up);
@@ -90,9 +92,11 @@ void lay_out(const ExpertBank& bank, const ChunkPlan& plan, const GrainLayout& l
   // The padding is hashed with the rest: it has to be the same on every machine.
   std::memset(out.data(), 0, out.size());
   uint64_t skipped = layout.first_column - source.first_column;
-  const std::byte* gate = source.gate.data() + skipped * bank.gate->row_bytes();
   const std::byte* up = source.up.data() + skipped * bank.up->row_bytes();
-  pack_panels(layout.gate, gate, shape.hidden, 0, out.data());
+  if (shape.gated()) {
+    const std::byte* gate = source.gate.data() + skipped * bank.gate->row_bytes();
+    pack_panels(layout.gate, gate, shape.hidden, 0, out.data());
+  }
   pack_panels(layout.up, up, shape.hidden, 0, out.data() + layout.up_offset);
   for (uint32_t i = 0; i < layout.chunks; ++i) {
     DownChunk down = down_chunk(shape, plan, layout, layout.first_chunk + i);

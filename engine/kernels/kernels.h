@@ -116,6 +116,16 @@ struct KernelTable {
   // y = (g / (1 + exp(-(1.702 * g)))) * (u + 1). y may be either.
   void (*swiglu_oai)(const float* gate, const float* up, uint32_t count, float* y);
 
+  // y = gelu(gate) * up with the tanh form of GELU (Hendrycks and Gimpel, 2016), which is
+  // g / (1 + exp(-(g * (a + b * (g * g))))); a = 2 sqrt(2 / pi), b = 0.044715 a. y may be either.
+  void (*geglu)(const float* gate, const float* up, uint32_t count, float* y);
+
+  // y = max(gate, 0) * up; NaNs stay. y may be either.
+  void (*reglu)(const float* gate, const float* up, uint32_t count, float* y);
+
+  // y = max(x, 0)^2; NaNs stay. y may be x.
+  void (*relu_squared)(const float* x, uint32_t count, float* y);
+
   // x[i] = exp(x[i] - max), returns the sum in 8 lanes (lane = i mod 8), lanes by sum_lanes().
   float (*exp_sum)(float* x, uint32_t count, float max);
 

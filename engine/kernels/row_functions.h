@@ -164,6 +164,38 @@ static void swiglu_oai(const float* gate, const float* up, uint32_t count, float
 }
 
 template <OnePanelVectors V>
+static void geglu(const float* gate, const float* up, uint32_t count, float* y) {
+  using Float = typename V::Float;
+  uint32_t whole = count - count % kLanes;
+  for (uint32_t i = 0; i < whole; i += kLanes) {
+    Float g = V::row_floats(gate + i);
+    Float slope = (g * g) * scalar::kGeluCubic + scalar::kGeluLinear;
+    Float activated = g / (exact_exp<V>(-(g * slope)) + 1.0F);
+    V::store_row(y + i, activated * V::row_floats(up + i));
+  }
+  scalar::geglu(gate + whole, up + whole, count - whole, y + whole);
+}
+
+template <OnePanelVectors V>
+static void reglu(const float* gate, const float* up, uint32_t count, float* y) {
+  uint32_t whole = count - count % kLanes;
+  for (uint32_t i = 0; i < whole; i += kLanes) {
+    V::store_row(y + i, V::max(all<V>(0.0F), V::row_floats(gate + i)) * V::row_floats(up + i));
+  }
+  scalar::reglu(gate + whole, up + whole, count - whole, y + whole);
+}
+
+template <OnePanelVectors V>
+static void relu_squared(const float* x, uint32_t count, float* y) {
+  uint32_t whole = count - count % kLanes;
+  for (uint32_t i = 0; i < whole; i += kLanes) {
+    typename V::Float value = V::max(all<V>(0.0F), V::row_floats(x + i));
+    V::store_row(y + i, value * value);
+  }
+  scalar::relu_squared(x + whole, count - whole, y + whole);
+}
+
+template <OnePanelVectors V>
 static float exp_sum(float* x, uint32_t count, float max) {
   using Float = typename V::Float;
   uint32_t whole = count - count % kLanes;

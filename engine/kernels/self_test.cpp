@@ -161,6 +161,12 @@ class PartTest {
       kernels_.swiglu(a.data(), b.data(), kRowCount, y.data());
     } else if (part_ == KernelPart::kSwiGluOai) {
       kernels_.swiglu_oai(a.data(), b.data(), kRowCount, y.data());
+    } else if (part_ == KernelPart::kGeGlu) {
+      kernels_.geglu(a.data(), b.data(), kRowCount, y.data());
+    } else if (part_ == KernelPart::kReGlu) {
+      kernels_.reglu(a.data(), b.data(), kRowCount, y.data());
+    } else if (part_ == KernelPart::kReluSquared) {
+      kernels_.relu_squared(a.data(), kRowCount, y.data());
     } else if (part_ == KernelPart::kExpSum) {
       float sum = kernels_.exp_sum(a.data(), kRowCount, 19.5F);
       y = a;
@@ -230,6 +236,9 @@ constexpr NamedFunction kFunctions[] = {
     {KernelPart::kAttentionF32, "attention, F32 cache"},
     {KernelPart::kAttentionF16, "attention, F16 cache"},
     {KernelPart::kAttentionQ8_0, "attention, Q8_0 cache"},
+    {KernelPart::kGeGlu, "geglu"},
+    {KernelPart::kReGlu, "reglu"},
+    {KernelPart::kReluSquared, "relu_squared"},
 };
 
 }  // namespace

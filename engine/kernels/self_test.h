@@ -28,6 +28,9 @@ enum class KernelPart : uint32_t {
   kAttentionF32,
   kAttentionF16,
   kAttentionQ8_0,
+  kGeGlu,
+  kReGlu,
+  kReluSquared,
 };
 
 constexpr KernelPart products_of(TensorType type) {

@@ -2,6 +2,7 @@
 // numbers to what numbers must be together; later ones divide by what earlier ones have bounded.
 #include "engine/model/config.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -73,6 +74,7 @@ Status check_sizes(const ModelConfig& config) {
       {"expert layer step", config.expert_layer_step, 1, limits::kLayers},
       {"feed-forward width", config.ffn_width, config.has_dense_layers() ? 1u : 0u,
        limits::kExpertWidth},
+      {"latent width of experts", config.latent_width, 0, limits::kHidden},
       {"shared expert width", config.shared_width, 0, limits::kExpertWidth},
   };
   return check_ranges(ranges);
@@ -151,6 +153,7 @@ Status check_latent(const ModelConfig& config) {
   }
   const Range ranges[] = {
       {"latent query rank", latent.query_rank, 0, limits::kHidden},
+      {"latent shared key size", latent.shared_dimensions, 0, limits::kHeadDimension},
       {"latent key size", latent.plain_dimensions, kHeadLanes, limits::kHeadDimension},
       {"latent value size", latent.value_dimensions, kHeadLanes, limits::kHeadDimension},
   };
@@ -224,6 +227,42 @@ Status check_mamba(const ModelConfig& config) {
       fmt::format("{} Mamba heads cannot be divided among {} groups", mamba.heads, mamba.groups));
 }
 
+Status check_kimi(const ModelConfig& config) {
+  const KimiDeltaConfig& kimi = config.kimi;
+  if (kimi.heads == 0) return {};
+  const Range ranges[] = {
+      {"Kimi delta heads", kimi.heads, 1, limits::kHeads},
+      {"Kimi delta head size", kimi.head_dim, 1, limits::kHeadDimension},
+      {"Kimi delta convolution", kimi.convolution, 2, kConvolution},
+  };
+  return check_ranges(ranges);
+}
+
+// A layer is something at least.
+Status check_feed_forwards(const ModelConfig& config) {
+  if (config.feed_forwards.empty()) {
+    if (std::ranges::find(config.mixers, MixerKind::kNone) == config.mixers.end()) return {};
+    return unsupported("a layer without a mixer needs a feed-forward part");
+  }
+  if (config.feed_forwards.size() != config.layers) {
+    return unsupported(
+        fmt::format("the feed-forward parts of {} layers are known, but there are {}",
+                    config.feed_forwards.size(), config.layers));
+  }
+  for (uint32_t layer = 0; layer < config.layers; ++layer) {
+    FeedForwardKind kind = config.feed_forwards[layer];
+    if (kind == FeedForwardKind::kDense && config.ffn_width == 0) {
+      return unsupported(fmt::format("layer {} is dense, but of no width", layer));
+    }
+    if (kind == FeedForwardKind::kExperts && config.router.experts == 0) {
+      return unsupported(fmt::format("layer {} needs experts, but there are none", layer));
+    }
+    if (kind != FeedForwardKind::kNone || config.mixer(layer) != MixerKind::kNone) continue;
+    return unsupported(fmt::format("layer {} has neither a mixer nor a feed-forward part", layer));
+  }
+  return {};
+}
+
 // Each layer's kind must have its sizes, and all recurrent layers one state.
 Status check_mixers(const ModelConfig& config) {
   if (config.mixers.empty()) return {};
@@ -238,6 +277,7 @@ Status check_mixers(const ModelConfig& config) {
     }
     bool has_sizes = kind != MixerKind::kDeltaNet || config.delta.key_heads > 0;
     has_sizes = has_sizes && (kind != MixerKind::kMamba || config.mamba.heads > 0);
+    has_sizes = has_sizes && (kind != MixerKind::kKimiDelta || config.kimi.heads > 0);
     has_sizes = has_sizes && (kind != MixerKind::kLatentAttention || config.latent.rank > 0);
     if (!has_sizes) return unsupported("a layer is of a kind whose sizes are not known");
   }
@@ -304,6 +344,15 @@ RecurrentShape ModelConfig::recurrent_shape() const {
     shape.key_dim = mamba.state;
     shape.value_dim = mamba.head_dim;
     shape.values_first = true;
+  } else if (kimi.heads > 0) {
+    shape.convolution = kimi.convolution;
+    shape.channels = 3 * kimi.columns();
+    shape.heads = kimi.heads;
+    shape.key_heads = kimi.heads;
+    shape.key_dim = kimi.head_dim;
+    shape.value_dim = kimi.head_dim;
+    shape.corrects = true;
+    shape.decays_by_key = true;
   } else if (short_convolution > 0) {
     shape.convolution = short_convolution;
     shape.channels = hidden;
@@ -340,7 +389,9 @@ Status check_config(const ModelConfig& config) {
   if (Status checked = check_indexer(config); !checked) return checked;
   if (Status checked = check_delta(config); !checked) return checked;
   if (Status checked = check_mamba(config); !checked) return checked;
+  if (Status checked = check_kimi(config); !checked) return checked;
   if (Status checked = check_mixers(config); !checked) return checked;
+  if (Status checked = check_feed_forwards(config); !checked) return checked;
   if (Status checked = check_router(config.router); !checked) return checked;
   return check_scales(config);
 }

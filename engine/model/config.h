@@ -16,18 +16,28 @@ namespace potluck {
 
 // How a token row learns about the rows before it.
 enum class MixerKind : uint8_t {
+  kNone,  // it does not: the layer is a feed-forward part alone
   kAttention,
   kLatentAttention,
   kDeltaNet,
   kShortConvolution,
   kMamba,
+  kKimiDelta,
 };
-inline constexpr size_t kMixerKinds = 5;
+inline constexpr size_t kMixerKinds = 7;
 
-// Whether such a layer has a state of fixed size instead of keys and values.
-constexpr bool is_recurrent(MixerKind kind) {
-  return kind != MixerKind::kAttention && kind != MixerKind::kLatentAttention;
+// Whether such a layer stores keys and values.
+constexpr bool attends(MixerKind kind) {
+  return kind == MixerKind::kAttention || kind == MixerKind::kLatentAttention;
 }
+
+// Whether such a layer has a state of fixed size instead.
+constexpr bool is_recurrent(MixerKind kind) {
+  return kind != MixerKind::kNone && !attends(kind);
+}
+
+// What follows the mixer in a layer.
+enum class FeedForwardKind : uint8_t { kNone, kDense, kExperts };
 
 // Which two values of a head rope turns against each other: i and i + dimensions / 2 ("NEOX"), or
 // 2 i and 2 i + 1 ("NORM").
@@ -93,10 +103,11 @@ struct RouterConfig {
 
 // Latent attention: all heads read one compressed vector per position.
 struct LatentConfig {
-  uint32_t rank = 0;              // of the compressed keys and values; 0: not this architecture
-  uint32_t query_rank = 0;        // of compressed queries; 0: they are not compressed
-  uint32_t plain_dimensions = 0;  // of a head's query and key, without rope
-  uint32_t value_dimensions = 0;  // of a head's output
+  uint32_t rank = 0;               // of the compressed keys and values; 0: not this architecture
+  uint32_t query_rank = 0;         // of compressed queries; 0: they are not compressed
+  uint32_t plain_dimensions = 0;   // of a head's query and key, without rope
+  uint32_t shared_dimensions = 0;  // further ones, whose key all heads share; rope turns them
+  uint32_t value_dimensions = 0;   // of a head's output
 };
 
 // What sparse attention's indexers choose; see indexer.h.
@@ -144,6 +155,16 @@ struct MambaConfig {
   uint32_t projected() const { return inner() + channels() + heads; }
 };
 
+// Kimi Delta Attention: a delta net whose matrices decay by a factor for each key dimension. As
+// many key heads as value heads, all of one size.
+struct KimiDeltaConfig {
+  uint32_t heads = 0;  // 0: not this architecture
+  uint32_t head_dim = 0;
+  uint32_t convolution = 0;
+
+  uint32_t columns() const { return heads * head_dim; }
+};
+
 struct ModelConfig {
   std::string architecture;  // general.architecture
   std::string name;          // general.name, or the file's name
@@ -175,6 +196,7 @@ struct ModelConfig {
   LatentConfig latent;                   // or are of another kind
   DeltaNetConfig delta;
   MambaConfig mamba;
+  KimiDeltaConfig kimi;
   uint32_t short_convolution = 0;  // tokens that such a layer sees, its own included
   std::vector<MixerKind> mixers;   // [layers]; empty: the rule above
   IndexerConfig indexer;
@@ -192,11 +214,14 @@ struct ModelConfig {
   bool parallel_block = false;  // both branches read one norm of the residual before them
   float norm_epsilon = 0;
   RouterConfig router;
-  uint32_t leading_dense_layers = 0;  // of a model with experts;
-  uint32_t expert_layer_step = 1;     // of the layers after them, every so many-th has experts
-  uint32_t expert_width = 0;          // of the routed experts; 0 in a dense model
+  uint32_t leading_dense_layers = 0;           // of a model with experts;
+  uint32_t expert_layer_step = 1;              // of those after them, every so many-th has experts
+  std::vector<FeedForwardKind> feed_forwards;  // [layers]; empty: as these two numbers say
+  uint32_t expert_width = 0;                   // of the routed experts; 0 in a dense model
   bool expert_biases = false;
   ExpertActivation expert_activation = ExpertActivation::kSwiGlu;
+  // Routed experts read and write so many values, between two projections; 0: the hidden state.
+  uint32_t latent_width = 0;
   uint32_t ffn_width = 0;  // of the feed-forward part of a dense layer; 0 if there is none
   ExpertActivation ffn_activation = ExpertActivation::kSwiGlu;  // of dense layers, shared experts
   uint32_t shared_width = 0;  // of the expert that every token goes to; 0 if there is none
@@ -222,9 +247,15 @@ struct ModelConfig {
   // Query heads per KV head; of layers that are alike.
   uint32_t group_size() const { return heads / kv_heads; }
   uint32_t group_size(uint32_t layer) const { return heads_of(layer) / kv_heads_of(layer); }
+  // Values in and out of a routed expert.
+  uint32_t expert_columns() const { return latent_width > 0 ? latent_width : hidden; }
   bool has_experts(uint32_t layer) const {
-    return layer < layers && layer >= leading_dense_layers && router.experts > 0 &&
-           (layer + 1) % expert_layer_step == 0;
+    if (layer >= layers || router.experts == 0) return false;
+    if (!feed_forwards.empty()) return feed_forwards[layer] == FeedForwardKind::kExperts;
+    return layer >= leading_dense_layers && (layer + 1) % expert_layer_step == 0;
+  }
+  bool has_feed_forward(uint32_t layer) const {
+    return feed_forwards.empty() || feed_forwards[layer] != FeedForwardKind::kNone;
   }
   bool has_dense_layers() const {
     return router.experts == 0 || leading_dense_layers > 0 || expert_layer_step > 1;

@@ -13,11 +13,10 @@
 
 #include "engine/model/recurrent_rows.h"
 #include "engine/model/softplus.h"
+#include "engine/model/unit_length.h"
 
 namespace potluck {
 namespace {
-
-constexpr float kLengthEpsilon = 1e-6F;
 
 class DeltaNetMixer final : public TokenMixer {
  public:
@@ -77,14 +76,11 @@ void DeltaNetMixer::convolve(const DeltaNetWeights& w, uint32_t row) {
   uint32_t channels = delta_.channels();
   float* y = recurrent_.convolve(w.convolution, row);
   for (uint32_t c = 0; c < channels; ++c) y[c] = exact_silu(y[c]);
-  // The norm divides by the root of the mean instead of the sum: a factor of sqrt(key_dim).
   auto size = static_cast<float>(delta_.key_dim);
-  float to_length = 1.0F / std::sqrt(size);
   for (uint32_t head = 0; head < 2 * delta_.key_heads; ++head) {
-    float* values = y + uint64_t{head} * delta_.key_dim;
-    compute_.kernels.rms_norm(values, nullptr, delta_.key_dim, kLengthEpsilon / size, values);
-    float factor = head < delta_.key_heads ? 1.0F / size : to_length;
-    for (uint32_t i = 0; i < delta_.key_dim; ++i) values[i] *= factor;
+    bool is_query = head < delta_.key_heads;  // divided by sqrt(key_dim) once more
+    scale_length(compute_.kernels, y + uint64_t{head} * delta_.key_dim, delta_.key_dim,
+                 is_query ? 1.0F / size : 1.0F / std::sqrt(size));
   }
   for (uint32_t head = 0; head < delta_.value_heads; ++head) {
     float time = softplus(alpha(row, head) + w.decay_bias[head]);

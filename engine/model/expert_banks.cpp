@@ -49,6 +49,7 @@ Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& c
                                     uint32_t layer) {
   ExpertBank bank;
   for (const BankPart& part : kParts) {
+    if (part.matrix == &ExpertBank::gate && !has_gate(config.expert_activation)) continue;
     Result<const GgufTensor*> matrix = find_experts(model, layer, part.name, "weight");
     if (!matrix) return matrix.error();
     Status whole = check_pieces(**matrix, layer, part.name, config.router.experts);
@@ -61,9 +62,9 @@ Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& c
   }
   bank.layer = layer;
   bank.experts = config.router.experts;
-  bank.shape.hidden = config.hidden;
+  bank.shape.hidden = config.expert_columns();
   bank.shape.width = config.expert_width;
-  bank.shape.gate = bank.gate->type;
+  bank.shape.gate = bank.gate != nullptr ? bank.gate->type : bank.up->type;
   bank.shape.up = bank.up->type;
   bank.shape.down = bank.down->type;
   bank.shape.biases = config.expert_biases;

@@ -1,6 +1,6 @@
 // FeedForward: the feed-forward part that every row goes through, of a dense layer or as a shared
-// expert: down(swiglu(gate x, up x)), times sigmoid(w x) where there is such a gate. Owns scratch
-// memory; one thread (and its pool).
+// expert: down(activation(gate x, up x)), times sigmoid(w x) where there is such a gate. Owns
+// scratch memory; one thread (and its pool).
 #pragma once
 
 #include <vector>
@@ -25,7 +25,7 @@ class FeedForward {
   ComputeContext compute_;
   ExpertActivation activation_;
   uint32_t hidden_ = 0;
-  std::vector<float> gate_;         // [rows, width]
+  std::vector<float> gate_;         // [rows, width]; unused where there is none
   std::vector<float> up_;           // [rows, width]
   std::vector<float> output_gate_;  // [rows]
   ActivationRows gated_;            // [rows, width]

@@ -5,6 +5,7 @@
 #include "engine/model/expert_prefetch.h"
 #include "engine/model/feed_forward.h"
 #include "engine/model/fixed_scale.h"
+#include "engine/model/latent_experts.h"
 #include "engine/model/norm.h"
 #include "engine/model/router.h"
 #include "engine/model/row_fault.h"
@@ -23,6 +24,7 @@ struct Forward::Step {
   void supply(const ExpertSums& sums);
 
   uint32_t row_count() const { return rows.count(); }
+  bool mixes() const { return config.mixer(layer) != MixerKind::kNone; }
   float* residual_row(uint32_t row) { return residual.data() + uint64_t{row} * config.hidden; }
   const LayerWeights& weights() const { return model.weights().layers[layer]; }
 
@@ -35,10 +37,14 @@ struct Forward::Step {
     normalize(config, kernels, x, weight, bias, y);
   }
   float* mixed_row(uint32_t row) { return mixed.data() + uint64_t{row} * config.hidden; }
-  void add_to_residual(uint32_t row, const float* addend, float scale);
+  void add_scaled(float* x, const float* addend, float scale) const;
+  void add_to_residual(uint32_t row, const float* addend, float scale) {
+    add_scaled(residual_row(row), addend, scale);
+  }
   void add_mixed(uint32_t row);
   void add_feed_forward(uint32_t row);
-  void add_experts(uint32_t row, const int64_t* sums);
+  void add_experts(uint32_t row, const ExpertSums& sums);
+  void add_routed(uint32_t row, const ExpertSums& sums, float scale, float* x) const;
   void begin_ffn(uint32_t row);
   void normalize_for_ffn();
   void choose_experts();
@@ -57,6 +63,7 @@ struct Forward::Step {
   std::array<RopeFrequencies, 2> ropes;  // kMain, kWindow
   TokenMixers mixers;
   FeedForward ffn;
+  LatentExperts latent;
   ExpertPrefetch prefetch;
   bool wants_prefetch = false;
   LayerObserver* observer = nullptr;
@@ -94,6 +101,7 @@ Forward::Step::Step(const Model& from, const KernelTable& table, ThreadPool& thr
             RopeFrequencies(config.window_rope)},
       mixers(from, compute),
       ffn(compute, config.ffn_activation),
+      latent(compute),
       prefetch(from, compute) {}
 
 void Forward::Step::begin(std::span<const ForwardRow> wanted) {
@@ -156,6 +164,11 @@ ForwardState Forward::Step::advance() {
   for (; layer < config.layers && row_count() > 0; ++layer) {
     mix_tokens();
     if (row_count() == 0) break;
+    if (!config.has_feed_forward(layer)) {
+      for_rows(pool, row_count(), [&](uint32_t row) { add_mixed(row); });
+      show(ResidualPoint::kLayer);
+      continue;
+    }
     normalize_for_ffn();
     if (!weights().router.empty()) {
       choose_experts();
@@ -171,6 +184,10 @@ ForwardState Forward::Step::advance() {
 
 // Lets the rows learn about those before them.
 void Forward::Step::mix_tokens() {
+  if (!mixes()) {
+    if (layer + 1 == config.layers) keep_wanted_rows();
+    return;
+  }
   TokenMixer& mixer = mixers.of(config.mixer(layer));
   forms.clear();
   mixer.input_forms(layer, &forms);
@@ -187,13 +204,12 @@ void Forward::Step::mix_tokens() {
 // Once the last layer has stored what it remembers, only rows whose logits are wanted matter: the
 // results of the others would go unused.
 void Forward::Step::keep_wanted_rows() {
-  TokenMixer& mixer = mixers.of(config.mixer(layer));
   uint32_t kept = 0;
   for (uint32_t row = 0; row < row_count(); ++row) {
     if (wants_logits[rows.sources[row]] == 0) continue;
     if (kept != row) {
       std::copy_n(residual_row(row), config.hidden, residual_row(kept));
-      mixer.move_row(row, kept);
+      if (mixes()) mixers.of(config.mixer(layer)).move_row(row, kept);
       rows.rows[kept] = rows.rows[row];
       rows.caches[kept] = rows.caches[row];
       rows.sources[kept] = rows.sources[row];
@@ -218,13 +234,13 @@ void Forward::Step::show(ResidualPoint point) {
   }
 }
 
-void Forward::Step::add_to_residual(uint32_t row, const float* addend, float scale) {
-  float* x = residual_row(row);
+void Forward::Step::add_scaled(float* x, const float* addend, float scale) const {
   if (scale == 1) return add_to(x, {addend, config.hidden});
   for (uint32_t i = 0; i < config.hidden; ++i) x[i] += addend[i] * scale;
 }
 
 void Forward::Step::add_mixed(uint32_t row) {
+  if (!mixes()) return;
   float* addend = mixed_row(row);
   if (config.post_norms) norm(addend, weights().mixer_post_norm, {}, addend);
   add_to_residual(row, addend, config.residual_scale);
@@ -241,20 +257,27 @@ void Forward::Step::add_feed_forward(uint32_t row) {
 }
 
 // The shared expert first, then the routed ones.
-void Forward::Step::add_experts(uint32_t row, const int64_t* sums_of_row) {
-  const std::span<const int64_t> routed(sums_of_row, config.hidden);
+void Forward::Step::add_experts(uint32_t row, const ExpertSums& routed) {
   const bool has_shared = !weights().shared.empty();
   if (!config.post_norms) {
     const float scale = config.residual_scale * config.expert_scale;
     if (has_shared) add_to_residual(row, ffn.output(row), scale);
-    return add_fixed_point(routed, fraction_bits[row], scale, residual_row(row));
+    return add_routed(row, routed, scale, residual_row(row));
   }
   float* addend = mixed_row(row);
   std::fill_n(addend, config.hidden, 0.0F);
   if (has_shared) add_to(addend, {ffn.output(row), config.hidden});
-  add_fixed_point(routed, fraction_bits[row], 1, addend);
+  add_routed(row, routed, 1, addend);
   norm(addend, weights().ffn_post_norm, {}, addend);
   add_to_residual(row, addend, config.residual_scale);
+}
+
+// Sums of latent experts were widened before.
+void Forward::Step::add_routed(uint32_t row, const ExpertSums& routed, float scale,
+                               float* x) const {
+  if (!weights().latent_up.empty()) return add_scaled(x, latent.output(row), scale);
+  const uint64_t first = uint64_t{row} * config.hidden;
+  add_fixed_point({routed.sums.data() + first, config.hidden}, fraction_bits[row], scale, x);
 }
 
 // Adds what was mixed in to the residual and norms it; a parallel block reads the residual as it
@@ -285,7 +308,8 @@ void Forward::Step::normalize_for_ffn() {
   const LayerWeights& w = weights();
   forms.clear();
   if (!w.router.empty()) {
-    forms.push_back(model.bank(layer)->shape.input_form());
+    bool shrinks = !w.latent_down.empty();
+    forms.push_back(shrinks ? w.latent_down.form() : model.bank(layer)->shape.input_form());
     forms.push_back(w.router.matrix.form());
   }
   for (const FeedForwardWeights* part : {&w.dense, &w.shared}) {
@@ -325,7 +349,9 @@ void Forward::Step::choose_experts() {
 void Forward::Step::make_batch(ActivationForm form) {
   batch.layer = layer;
   batch.top_k = config.router.top_k;
-  batch.input = normed.view(form);
+  const WeightMatrix& shrink = weights().latent_down;
+  batch.input =
+      shrink.empty() ? normed.view(form) : latent.shrink(shrink, normed, row_count(), form);
   batch.fraction_bits = fraction_bits;
   batch.experts = experts;
   batch.weights = expert_weights;
@@ -341,11 +367,13 @@ void Forward::Step::meanwhile() {
 
 void Forward::Step::supply(const ExpertSums& routed) {
   CHECK(waiting);
-  CHECK(routed.sums.size() == uint64_t{row_count()} * config.hidden);
+  CHECK(routed.sums.size() == uint64_t{row_count()} * config.expert_columns());
   CHECK(routed.flags.size() == row_count());
   meanwhile();
+  const WeightMatrix& up = weights().latent_up;
+  if (!up.empty()) latent.widen(up, routed.sums, fraction_bits);
   for_rows(pool, row_count(), [&](uint32_t row) {
-    add_experts(row, routed.sums.data() + uint64_t{row} * config.hidden);
+    add_experts(row, routed);
     if (routed.flags[row] != 0) fail(row, RowFault::kExperts);
   });
   show(ResidualPoint::kLayer);

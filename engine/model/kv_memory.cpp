@@ -5,7 +5,7 @@ namespace {
 
 // Heads of keys and values that a layer has in a block.
 uint32_t stored_heads(const ModelConfig& config, uint32_t layer) {
-  return is_recurrent(config.mixer(layer)) ? 0 : config.kv_heads_of(layer);
+  return attends(config.mixer(layer)) ? config.kv_heads_of(layer) : 0;
 }
 
 // Bytes of a position's index key.
@@ -38,9 +38,10 @@ KvMemory::KvMemory(const ModelConfig& config, KvType type, uint32_t blocks)
       key_bytes_(kKvBlockPositions * kv_bytes(type, config.head_dim)),
       value_bytes_(kKvBlockPositions * kv_bytes(type, config.value_dim)),
       index_dimensions_(config.indexer.dimensions) {
-  uint32_t counts[2] = {0, 0};  // attention, recurrent
+  uint32_t counts[3] = {0, 0, 0};  // attention, recurrent, neither
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
-    slots_.push_back(counts[is_recurrent(config.mixer(layer)) ? 1 : 0]++);
+    const MixerKind kind = config.mixer(layer);
+    slots_.push_back(counts[attends(kind) ? 0 : is_recurrent(kind) ? 1 : 2]++);
     kv_heads_.push_back(stored_heads(config, layer));
     offsets_.push_back(block_bytes_);
     block_bytes_ += kv_heads_.back() * (key_bytes_ + value_bytes_);
@@ -64,7 +65,8 @@ uint64_t KvMemory::bytes_per_position(const ModelConfig& config, KvType type) {
 
 uint32_t KvMemory::recurrent_layers(const ModelConfig& config) {
   uint32_t count = 0;
-  for (uint32_t layer = 0; layer < config.layers; ++layer) count += is_recurrent(config.mixer(layer));
+  for (uint32_t layer = 0; layer < config.layers; ++layer)
+    count += is_recurrent(config.mixer(layer));
   return count;
 }
 

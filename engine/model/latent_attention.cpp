@@ -1,6 +1,7 @@
 // Latent attention: one compressed vector per position serves all heads as key and as value.
 //
-//   c = norm(first part of W x), r = rope(last part): the cache holds key [c, r] and value c
+//   c = norm(first part of W x), r = rope(last part): the cache holds key [c, r] and value c;
+//                                                    without rope r is as it comes
 //   q = W x, or W norm(W x): per head [p, s]
 //   score = ([K p, rope(s)] . [c, r]) * scale      K turns a query into one of compressed vectors
 //   o = V (softmax(scores) c) per head, then W o
@@ -39,7 +40,7 @@ class LatentAttentionMixer final : public TokenMixer {
     return model_.weights().layers[layer].latent;
   }
   // Values of one head's query before K.
-  uint32_t head_columns() const { return latent_.plain_dimensions + config_.rope.dimensions; }
+  uint32_t head_columns() const { return latent_.plain_dimensions + latent_.shared_dimensions; }
   void project_queries(uint32_t layer, const ActivationRows& input, uint32_t rows);
   void store_row(uint32_t layer, const StepRows& rows, uint32_t row);
   void split_heads(const StepRows& rows, uint32_t row);
@@ -137,7 +138,7 @@ void LatentAttentionMixer::split_heads(const StepRows& rows, uint32_t row) {
     rows.turn(LayerRope::kMain, config_.rope.pairs, row, turned);
     std::copy_n(from, latent_.plain_dimensions, plain_.row(index));
     plain_.quantize_row(compute_.kernels, index);
-    std::copy_n(turned, config_.rope.dimensions,
+    std::copy_n(turned, latent_.shared_dimensions,
                 queries_.data() + uint64_t{index} * config_.head_dim + latent_.rank);
   }
 }

@@ -28,11 +28,11 @@ uint64_t mixer_row(const ModelConfig& config) {
   uint64_t bytes = (4 * queries + config.key_columns() + config.value_columns()) * kFloat;
   bytes += attended * kActivation;
   if (const LatentConfig& latent = config.latent; latent.rank > 0) {
-    uint64_t per_head = latent.plain_dimensions + config.rope.dimensions;
+    uint64_t per_head = latent.plain_dimensions + latent.shared_dimensions;
     bytes += latent.query_rank * (kFloat + kActivation);
     bytes += config.heads * (per_head * kFloat + latent.plain_dimensions * kActivation);
     bytes += config.heads * uint64_t{latent.value_dimensions} * kActivation;
-    bytes += (uint64_t{latent.rank} + config.rope.dimensions) * kFloat;
+    bytes += (uint64_t{latent.rank} + latent.shared_dimensions) * kFloat;
   }
   if (const IndexerConfig& indexer = config.indexer; indexer.kind != IndexerKind::kNone) {
     // Queries, key and weights; a bit for each position and group of heads.
@@ -46,6 +46,7 @@ uint64_t mixer_row(const ModelConfig& config) {
   bytes += uint64_t{shape.heads} * (shape.decays_per_head() + 3) * kFloat;
   bytes += shape.value_columns() * (3 * kFloat + kActivation);
   if (config.mamba.heads > 0) bytes += uint64_t{config.mamba.projected()} * kFloat;
+  if (config.kimi.heads > 0) bytes += 5 * uint64_t{config.kimi.columns()} * kFloat;
   if (config.short_convolution > 0) bytes += config.hidden * (3 * kFloat + kActivation);
   return bytes;
 }
@@ -56,12 +57,15 @@ uint64_t feed_forward_row(const ModelConfig& config) {
 }
 
 // Probabilities, scores and logits of the router and of the prefetch; the calls; the sums, for the
-// answer and for every thread.
+// answer and for every thread; what latent experts read, their sum and what becomes of it.
 uint64_t expert_row(const ModelConfig& config, uint32_t threads) {
   if (config.router.experts == 0) return 0;
   uint64_t bytes = 5 * uint64_t{config.router.experts} * kFloat;
   bytes += config.router.top_k * kCallBytes;
-  bytes += uint64_t{config.hidden} * (sizeof(int64_t) * threads + 2 * kActivation);
+  bytes += uint64_t{config.expert_columns()} * (sizeof(int64_t) * threads + 2 * kActivation);
+  if (config.latent_width > 0) {
+    bytes += uint64_t{config.latent_width} * (2 * kFloat + kActivation) + config.hidden * kFloat;
+  }
   return bytes;
 }
 

@@ -143,7 +143,7 @@ std::vector<float> TensorLoader::floats(const std::string& name,
     error_ = tensor.error();
     return {};
   }
-  uint64_t bytes = dimensions[0] * dimensions[1] * sizeof(float);
+  uint64_t bytes = dimensions[0] * dimensions[1] * dimensions[2] * sizeof(float);
   Result<std::vector<float>> values = std::vector<float>();
   if (purpose_ == Purpose::kLoad) values = model_.read_floats(**tensor);
   if (!values) {
@@ -160,6 +160,14 @@ std::vector<float> TensorLoader::vector(const std::string& name, uint32_t count)
 
 std::vector<float> TensorLoader::table(const std::string& name, uint32_t rows, uint32_t columns) {
   return floats(name, {columns, rows, 1, 1});
+}
+
+std::vector<float> TensorLoader::channels(const std::string& name, uint32_t rows,
+                                          uint32_t columns) {
+  const GgufTensor* tensor = model_.find(name);
+  bool between = tensor != nullptr && rows > 1 && tensor->dimensions[1] == 1;
+  if (between) return floats(name, {columns, 1, rows, 1});
+  return table(name, rows, columns);
 }
 
 void TensorLoader::leave(const std::string& name) {

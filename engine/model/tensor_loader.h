@@ -28,6 +28,8 @@ class TensorLoader {
   std::vector<float> vector(const std::string& name, uint32_t count);
   // [rows, columns] of a small matrix, as floats.
   std::vector<float> table(const std::string& name, uint32_t rows, uint32_t columns);
+  // The same of a convolution's, which some files have as [channels, 1, tokens].
+  std::vector<float> channels(const std::string& name, uint32_t rows, uint32_t columns);
   bool has(const std::string& name) const { return model_.find(name) != nullptr; }
 
   // Tensors that other code loads, or that are not needed.

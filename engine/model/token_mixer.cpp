@@ -6,6 +6,8 @@ namespace {
 std::unique_ptr<TokenMixer> make_mixer(MixerKind kind, const Model& model,
                                        const ComputeContext& compute) {
   switch (kind) {
+    case MixerKind::kNone:
+      return nullptr;
     case MixerKind::kAttention:
       break;
     case MixerKind::kLatentAttention:
@@ -16,6 +18,8 @@ std::unique_ptr<TokenMixer> make_mixer(MixerKind kind, const Model& model,
       return make_short_convolution_mixer(model, compute);
     case MixerKind::kMamba:
       return make_mamba_mixer(model, compute);
+    case MixerKind::kKimiDelta:
+      return make_kimi_delta_mixer(model, compute);
   }
   return make_attention_mixer(model, compute);
 }

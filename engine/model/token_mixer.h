@@ -62,6 +62,7 @@ class TokenMixer {
 struct TokenMixers {
   TokenMixers(const Model& model, const ComputeContext& compute);
 
+  // Not for kNone.
   TokenMixer& of(MixerKind kind) const { return *mixers[static_cast<size_t>(kind)]; }
 
   std::unique_ptr<TokenMixer> mixers[kMixerKinds];
@@ -74,5 +75,7 @@ std::unique_ptr<TokenMixer> make_delta_net_mixer(const Model& model, const Compu
 std::unique_ptr<TokenMixer> make_short_convolution_mixer(const Model& model,
                                                          const ComputeContext& compute);
 std::unique_ptr<TokenMixer> make_mamba_mixer(const Model& model, const ComputeContext& compute);
+std::unique_ptr<TokenMixer> make_kimi_delta_mixer(const Model& model,
+                                                  const ComputeContext& compute);
 
 }  // namespace potluck

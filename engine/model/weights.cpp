@@ -33,6 +33,7 @@ class LayerLoader {
     return loader_.vector(name(part) + ".bias", count);
   }
 
+  void mixer(LayerWeights* w);
   AttentionWeights attention();
   void projections(AttentionWeights* w);
   void fused_projections(AttentionWeights* w);
@@ -41,6 +42,7 @@ class LayerLoader {
   IndexerWeights indexer();
   ShortConvolutionWeights short_convolution();
   MambaWeights mamba();
+  KimiDeltaWeights kimi();
   std::vector<float> convolution(std::string_view part, uint32_t channels, uint32_t tokens);
   FeedForwardWeights feed_forward(std::string_view suffix, uint32_t width);
   RouterWeights router();
@@ -124,8 +126,8 @@ AttentionWeights LayerLoader::attention() {
 LatentWeights LayerLoader::latent() {
   LatentWeights w;
   const LatentConfig& latent = config_.latent;
-  uint32_t rope = config_.rope.dimensions;
-  uint32_t queries = config_.heads * (latent.plain_dimensions + rope);
+  uint32_t shared = latent.shared_dimensions;
+  uint32_t queries = config_.heads * (latent.plain_dimensions + shared);
   if (latent.query_rank > 0) {
     w.query_down = matrix("attn_q_a", latent.query_rank, config_.hidden);
     w.query_down_norm = vector("attn_q_a_norm", latent.query_rank);
@@ -133,7 +135,7 @@ LatentWeights LayerLoader::latent() {
   } else {
     w.query = matrix("attn_q", queries, config_.hidden);
   }
-  w.compress = matrix("attn_kv_a_mqa", latent.rank + rope, config_.hidden);
+  w.compress = matrix("attn_kv_a_mqa", latent.rank + shared, config_.hidden);
   w.compress_norm = vector("attn_kv_a_norm", latent.rank);
   // Per head: queries are turned into the latent space by these, so keys of single heads are never
   // unfolded (the absorbed form of DeepSeek-V2).
@@ -184,7 +186,7 @@ DeltaNetWeights LayerLoader::delta() {
 // The file has [channels, tokens]; transposed, one tap of all channels is one vector.
 std::vector<float> LayerLoader::convolution(std::string_view part, uint32_t channels,
                                             uint32_t tokens) {
-  std::vector<float> by_channel = loader_.table(name(part) + ".weight", channels, tokens);
+  std::vector<float> by_channel = loader_.channels(name(part) + ".weight", channels, tokens);
   std::vector<float> by_token(by_channel.size());
   for (size_t i = 0; i < by_channel.size(); ++i) {
     by_token[i % tokens * channels + i / tokens] = by_channel[i];
@@ -214,9 +216,40 @@ MambaWeights LayerLoader::mamba() {
   return w;
 }
 
+KimiDeltaWeights LayerLoader::kimi() {
+  KimiDeltaWeights w;
+  const KimiDeltaConfig& kimi = config_.kimi;
+  uint32_t columns = kimi.columns();
+  w.query = matrix("attn_q", columns, config_.hidden);
+  w.key = matrix("attn_k", columns, config_.hidden);
+  w.value = matrix("attn_v", columns, config_.hidden);
+  // One convolution over all three: tap by tap queries, keys, values.
+  const std::vector<float> parts[] = {convolution("ssm_conv1d_q", columns, kimi.convolution),
+                                      convolution("ssm_conv1d_k", columns, kimi.convolution),
+                                      convolution("ssm_conv1d_v", columns, kimi.convolution)};
+  for (size_t first = 0; first < parts[2].size(); first += columns) {
+    for (const std::vector<float>& part : parts) {
+      auto begin = part.begin() + static_cast<ptrdiff_t>(first);
+      w.convolution.insert(w.convolution.end(), begin, begin + columns);
+    }
+  }
+  w.decay_down = matrix("ssm_f_a", kimi.head_dim, config_.hidden);
+  w.decay_up = matrix("ssm_f_b", columns, kimi.head_dim);
+  w.decay_bias = bias("ssm_dt", columns);
+  w.decay = loader_.table(name("ssm_a"), kimi.heads, 1);
+  w.beta = matrix("ssm_beta", kimi.heads, config_.hidden);
+  w.gate_down = matrix("ssm_g_a", kimi.head_dim, config_.hidden);
+  w.gate_up = matrix("ssm_g_b", columns, kimi.head_dim);
+  w.norm = vector("ssm_norm", kimi.head_dim);
+  w.output = matrix("attn_output", config_.hidden, columns);
+  return w;
+}
+
 FeedForwardWeights LayerLoader::feed_forward(std::string_view suffix, uint32_t width) {
   FeedForwardWeights w;
-  w.gate = matrix(fmt::format("ffn_gate{}", suffix), width, config_.hidden);
+  if (has_gate(config_.ffn_activation)) {
+    w.gate = matrix(fmt::format("ffn_gate{}", suffix), width, config_.hidden);
+  }
   w.up = matrix(fmt::format("ffn_up{}", suffix), width, config_.hidden);
   w.down = matrix(fmt::format("ffn_down{}", suffix), config_.hidden, width);
   return w;
@@ -237,41 +270,55 @@ RouterWeights LayerLoader::router() {
   return w;
 }
 
-LayerWeights LayerLoader::load() {
-  LayerWeights w;
-  w.mixer_norm = vector("attn_norm", config_.hidden);
-  if (config_.norm_biases) w.mixer_norm_bias = bias("attn_norm", config_.hidden);
-  if (config_.post_norms) {
-    w.mixer_post_norm = vector("post_attention_norm", config_.hidden);
-    w.ffn_post_norm = vector("post_ffw_norm", config_.hidden);
-  }
-  switch (config_.mixer(layer_)) {
+void LayerLoader::mixer(LayerWeights* w) {
+  const MixerKind kind = config_.mixer(layer_);
+  if (kind == MixerKind::kNone) return;
+  w->mixer_norm = vector("attn_norm", config_.hidden);
+  if (config_.norm_biases) w->mixer_norm_bias = bias("attn_norm", config_.hidden);
+  if (config_.post_norms) w->mixer_post_norm = vector("post_attention_norm", config_.hidden);
+  switch (kind) {
+    case MixerKind::kNone:
+      break;
     case MixerKind::kAttention:
-      w.attention = attention();
+      w->attention = attention();
       break;
     case MixerKind::kLatentAttention:
-      w.latent = latent();
+      w->latent = latent();
       break;
     case MixerKind::kDeltaNet:
-      w.delta = delta();
+      w->delta = delta();
       break;
     case MixerKind::kShortConvolution:
-      w.short_convolution = short_convolution();
+      w->short_convolution = short_convolution();
       break;
     case MixerKind::kMamba:
-      w.mamba = mamba();
+      w->mamba = mamba();
+      break;
+    case MixerKind::kKimiDelta:
+      w->kimi = kimi();
       break;
   }
-  if (config_.has_indexer(layer_)) w.indexer = indexer();
+  if (config_.has_indexer(layer_)) w->indexer = indexer();
+}
+
+LayerWeights LayerLoader::load() {
+  LayerWeights w;
+  mixer(&w);
+  if (!config_.has_feed_forward(layer_)) return w;
   if (!config_.parallel_block) {
     w.ffn_norm = vector(config_.ffn_norm_name, config_.hidden);
     if (config_.norm_biases) w.ffn_norm_bias = bias(config_.ffn_norm_name, config_.hidden);
   }
+  if (config_.post_norms) w.ffn_post_norm = vector("post_ffw_norm", config_.hidden);
   if (!config_.has_experts(layer_)) {
     w.dense = feed_forward("", config_.ffn_width);
     return w;
   }
   w.router = router();
+  if (config_.latent_width > 0) {
+    w.latent_down = matrix("ffn_latent_down", config_.latent_width, config_.hidden);
+    w.latent_up = matrix("ffn_latent_up", config_.hidden, config_.latent_width);
+  }
   if (config_.shared_width == 0) return w;
   w.shared = feed_forward("_shexp", config_.shared_width);
   if (config_.shared_gate) w.shared.output_gate = matrix("ffn_gate_inp_shexp", 1, config_.hidden);
@@ -282,6 +329,8 @@ void leave_experts(TensorLoader& loader, const ModelConfig& config) {
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
     if (!config.has_experts(layer)) continue;
     for (std::string_view part : {"gate", "up", "down"}) {
+      // Where nothing reads it, it has no place in the file.
+      if (part == "gate" && !has_gate(config.expert_activation)) continue;
       loader.leave(fmt::format("blk.{}.ffn_{}_exps.weight", layer, part));
       if (config.expert_biases) loader.leave(fmt::format("blk.{}.ffn_{}_exps.bias", layer, part));
     }

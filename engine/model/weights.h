@@ -119,14 +119,30 @@ struct MambaWeights {
   WeightMatrix output;                  // [hidden, inner]
 };
 
+struct KimiDeltaWeights {
+  WeightMatrix query;  // [heads * head_dim, hidden], as are key and value
+  WeightMatrix key;
+  WeightMatrix value;
+  std::vector<float> convolution;  // [convolution, queries then keys then values], oldest first
+  WeightMatrix decay_down;         // [head_dim, hidden]
+  WeightMatrix decay_up;           // [heads * head_dim, head_dim]
+  std::vector<float> decay_bias;   // [heads * head_dim]
+  std::vector<float> decay;        // [heads]: negative
+  WeightMatrix beta;               // [heads, hidden]
+  WeightMatrix gate_down;          // [head_dim, hidden]
+  WeightMatrix gate_up;            // [heads * head_dim, head_dim]
+  std::vector<float> norm;         // [head_dim]
+  WeightMatrix output;             // [hidden, heads * head_dim]
+};
+
 // A dense layer's feed-forward part, or the expert that every token goes to.
 struct FeedForwardWeights {
-  WeightMatrix gate;         // [width, hidden]
+  WeightMatrix gate;         // [width, hidden]; empty where the activation has none
   WeightMatrix up;           // [width, hidden]
   WeightMatrix down;         // [hidden, width]
   WeightMatrix output_gate;  // [1, hidden]: the output is multiplied by sigmoid of it
 
-  bool empty() const { return gate.empty(); }
+  bool empty() const { return up.empty(); }
 };
 
 struct RouterWeights {
@@ -137,8 +153,8 @@ struct RouterWeights {
   bool empty() const { return matrix.empty(); }
 };
 
-// One of the mixers is there. A layer has a router, or a feed-forward part of its
-// own.
+// At most one of the mixers is there. A layer has a router, or a feed-forward part of its own, or
+// neither.
 struct LayerWeights {
   std::vector<float> mixer_norm;       // [hidden]
   std::vector<float> mixer_norm_bias;  // [hidden]
@@ -148,11 +164,14 @@ struct LayerWeights {
   DeltaNetWeights delta;
   ShortConvolutionWeights short_convolution;
   MambaWeights mamba;
+  KimiDeltaWeights kimi;
   IndexerWeights indexer;
   std::vector<float> ffn_norm;       // [hidden]; empty in a parallel block
   std::vector<float> ffn_norm_bias;  // [hidden]
   std::vector<float> ffn_post_norm;  // [hidden]
   RouterWeights router;
+  WeightMatrix latent_down;  // [latent_width, hidden]: what routed experts read
+  WeightMatrix latent_up;    // [hidden, latent_width]: what becomes of their sum
   FeedForwardWeights dense;
   FeedForwardWeights shared;
 };

@@ -69,9 +69,9 @@ Result<Bytes> head_of(Storage& storage, const std::string& family) {
 }
 
 // Families with options that others do not have.
-constexpr const char* kFamilies[] = {"qwen3moe",   "ernie4_5-moe", "afmoe", "mimo2",
-                                     "cohere2moe", "mistral4",     "phimoe",
-                                     "lfm2moe",    "granitehybrid"};
+constexpr const char* kFamilies[] = {"qwen3moe",      "ernie4_5-moe", "afmoe",         "mimo2",
+                                     "cohere2moe",    "mistral4",     "phimoe",        "lfm2moe",
+                                     "granitehybrid", "kimi-linear",  "nemotron_h_moe"};
 
 Status write_seeds(Storage& storage, const std::string& folder) {
   const std::pair<const char*, Bytes> seeds[] = {

@@ -17,6 +17,12 @@ constexpr float kSmallestAmax = 0x1p-100F;
 constexpr float kOaiAlpha = 1.702F;
 constexpr float kOaiLimit = 7.0F;
 
+// Not std::max(): the comparison is false for a NaN, which thus stays and fails the row. Vector
+// instructions do the same.
+float relu(float x) {
+  return 0.0F > x ? 0.0F : x;
+}
+
 // One block; `count` values are there, the rest of it counts as zeros.
 void quantize_block(const float* x, uint32_t count, uint32_t block, int8_t* quants, float* scale) {
   bool finite = true;
@@ -78,6 +84,25 @@ void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y) {
     u = -kOaiLimit > u ? -kOaiLimit : u;
     float activated = g / (1.0F + exact_exp(-(kOaiAlpha * g)));
     y[i] = activated * (u + 1.0F);
+  }
+}
+
+void geglu(const float* gate, const float* up, uint32_t count, float* y) {
+  for (uint32_t i = 0; i < count; ++i) {
+    float g = gate[i];
+    float slope = kGeluLinear + kGeluCubic * (g * g);
+    y[i] = g / (1.0F + exact_exp(-(g * slope))) * up[i];
+  }
+}
+
+void reglu(const float* gate, const float* up, uint32_t count, float* y) {
+  for (uint32_t i = 0; i < count; ++i) y[i] = relu(gate[i]) * up[i];
+}
+
+void relu_squared(const float* x, uint32_t count, float* y) {
+  for (uint32_t i = 0; i < count; ++i) {
+    float value = relu(x[i]);
+    y[i] = value * value;
   }
 }
 

@@ -6,6 +6,10 @@
 
 namespace potluck::scalar {
 
+// Of geglu: 2 sqrt(2 / pi), and 0.044715 times as much.
+inline constexpr float kGeluLinear = 0x1.988454p+0F;
+inline constexpr float kGeluCubic = 0x1.2444f2p-4F;
+
 void matmul(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows, uint32_t tokens,
             uint32_t panel_begin, uint32_t panel_end, float* y, uint64_t y_stride);
 void quantize(const float* x, uint32_t count, uint32_t block, int8_t* quants, float* scales,
@@ -13,6 +17,9 @@ void quantize(const float* x, uint32_t count, uint32_t block, int8_t* quants, fl
 void rms_norm(const float* x, const float* weight, uint32_t count, float eps, float* y);
 void swiglu(const float* gate, const float* up, uint32_t count, float* y);
 void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y);
+void geglu(const float* gate, const float* up, uint32_t count, float* y);
+void reglu(const float* gate, const float* up, uint32_t count, float* y);
+void relu_squared(const float* x, uint32_t count, float* y);
 float exp_sum(float* x, uint32_t count, float max);
 bool accumulate(const float* y, uint32_t count, float weight, int32_t fraction_bits, int64_t* sums);
 void attention_chunk(const AttentionChunk& chunk, std::span<const AttentionQuery> queries,
@@ -25,6 +32,9 @@ inline constexpr KernelTable kTable = {
     .rms_norm = rms_norm,
     .swiglu = swiglu,
     .swiglu_oai = swiglu_oai,
+    .geglu = geglu,
+    .reglu = reglu,
+    .relu_squared = relu_squared,
     .exp_sum = exp_sum,
     .accumulate = accumulate,
     .attention_chunk = attention_chunk,

@@ -139,6 +139,27 @@ uint32_t ConfigReader::count_by_layer(std::string_view key, uint32_t limit, uint
   return *std::ranges::max_element(*per_layer);
 }
 
+std::vector<uint32_t> ConfigReader::counts_of_layers(std::string_view key, uint32_t limit,
+                                                     uint32_t layers) {
+  if (!is_array(key)) return std::vector<uint32_t>(layers, count_from(0, key, limit));
+  std::vector<uint32_t> counts(layers);
+  auto values = model_.metadata().integers(full_key(key));
+  if (!values) {
+    fail(values.error());
+    return counts;
+  }
+  if (values->size() < layers) {
+    fail({ErrorCode::kCorrupt, fmt::format("{}: expected a number for each of {} layers, found {}",
+                                           full_key(key), layers, values->size())});
+    return counts;
+  }
+  for (uint32_t layer = 0; layer < layers; ++layer) {
+    // A negative one is above every limit.
+    counts[layer] = checked(key, static_cast<uint64_t>((*values)[layer]), 0, limit);
+  }
+  return counts;
+}
+
 double ConfigReader::number(std::string_view key) {
   Result<double> value =
       is_array(key) ? same_for_layers<double>(key, model_.metadata().numbers(full_key(key)), 0)
@@ -425,11 +446,12 @@ void ConfigReader::read_latent_attention(ModelConfig* config) {
   latent.query_rank = count_or_zero("attention.q_lora_rank", limits::kHidden);
   uint32_t key = count("attention.key_length_mla", limits::kHeadDimension);
   config->rope.dimensions = count("rope.dimension_count", limits::kHeadDimension);
-  latent.plain_dimensions = key - std::min(key, config->rope.dimensions);
+  latent.shared_dimensions = config->rope.dimensions;
+  latent.plain_dimensions = key - std::min(key, latent.shared_dimensions);
   latent.value_dimensions = count("attention.value_length_mla", limits::kHeadDimension);
   config->kv_heads = 1;
   config->layer_kv_heads.clear();
-  config->head_dim = latent.rank + config->rope.dimensions;
+  config->head_dim = latent.rank + latent.shared_dimensions;
   config->value_dim = latent.rank;
   // By the size of a head as it was trained, not by that of the latent vector that is compared.
   config->attention_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(key)));
@@ -462,18 +484,10 @@ void ConfigReader::read_mamba(ModelConfig* config) {
 }
 
 void ConfigReader::read_mixers(MixerKind without_kv_heads, ModelConfig* config) {
-  constexpr const char* kKey = "attention.head_count_kv";
-  config->mixers.assign(config->layers, MixerKind::kAttention);
-  if (!is_array(kKey)) return;
-  auto values = model_.metadata().integers(full_key(kKey));
-  if (!values) return fail(values.error());
-  if (values->size() < config->layers) {
-    return fail(
-        {ErrorCode::kCorrupt, fmt::format("{}: expected one for each of {} layers, found {}",
-                                          full_key(kKey), config->layers, values->size())});
-  }
-  for (uint32_t layer = 0; layer < config->layers; ++layer) {
-    if ((*values)[layer] == 0) config->mixers[layer] = without_kv_heads;
+  config->mixers.clear();
+  for (uint32_t heads :
+       counts_of_layers("attention.head_count_kv", limits::kHeads, config->layers)) {
+    config->mixers.push_back(heads == 0 ? without_kv_heads : MixerKind::kAttention);
   }
 }
 

@@ -40,6 +40,8 @@ class ConfigReader {
   // Refuses a file where the number is there and not 0: the model computes what this program does
   // not.
   void refuse(std::string_view key);
+  // A whole number in [0, limit] for each of the layers, where the file may say one for all.
+  std::vector<uint32_t> counts_of_layers(std::string_view key, uint32_t limit, uint32_t layers);
 
   // What all families have: sizes, heads, norm, rope and layers that predict tokens ahead.
   ModelConfig read_common(std::string_view epsilon_key = kRmsEpsilonKey);

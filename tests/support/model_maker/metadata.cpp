@@ -16,6 +16,7 @@ class MetadataWriter {
   void add_sizes();
   void add_attention();
   void add_kv_heads();
+  void add_widths(uint32_t width);
   void add_rope();
   void add_experts();
   void add_recurrent_layers();
@@ -35,7 +36,7 @@ class MetadataWriter {
   bool has_router_keys() const {
     return is_one_of({"deepseek2", "glm4moe", "minimax-m2", "bailingmoe2", "hy_v3", "dots1",
                       "exaone-moe", "afmoe", "mimo2", "cohere2moe", "mistral4", "minimax-m3",
-                      "deepseek32", "glm-dsa", "lfm2moe"});
+                      "deepseek32", "glm-dsa", "lfm2moe", "kimi-linear", "nemotron_h_moe"});
   }
   // A number for each layer where layers differ, else one for all.
   void count_by_layer(const std::string& key, uint32_t all, const std::vector<uint32_t>& layers) {
@@ -53,8 +54,21 @@ void MetadataWriter::add_sizes() {
   count("embedding_length", c_.hidden);
   // Some families keep their experts' width under this key, qwen2moe its shared expert's.
   uint32_t width = c_.ffn_width > 0 ? c_.ffn_width : c_.expert_width;
-  count("feed_forward_length", is("qwen2moe") ? c_.shared_width : width);
+  if (!c_.feed_forwards.empty()) {
+    add_widths(width);
+  } else {
+    count("feed_forward_length", is("qwen2moe") ? c_.shared_width : width);
+  }
   count("vocab_size", c_.vocabulary);
+}
+
+// One for each layer, 0 where there is no feed-forward part.
+void MetadataWriter::add_widths(uint32_t width) {
+  std::vector<int32_t> widths;
+  for (FeedForwardKind kind : c_.feed_forwards) {
+    widths.push_back(kind == FeedForwardKind::kNone ? 0 : static_cast<int32_t>(width));
+  }
+  file_.array<int32_t>(full("feed_forward_length"), widths);
 }
 
 void MetadataWriter::add_attention() {
@@ -74,25 +88,28 @@ void MetadataWriter::add_attention() {
     count("attention.value_length", c_.value_dim);
     return;
   }
-  count("attention.key_length", c_.latent.rank + c_.rope.dimensions);
+  count("attention.key_length", c_.latent.rank + c_.latent.shared_dimensions);
   count("attention.value_length", c_.latent.rank);
   count("attention.kv_lora_rank", c_.latent.rank);
   if (c_.latent.query_rank > 0) count("attention.q_lora_rank", c_.latent.query_rank);
-  count("attention.key_length_mla", c_.latent.plain_dimensions + c_.rope.dimensions);
+  count("attention.key_length_mla", c_.latent.plain_dimensions + c_.latent.shared_dimensions);
   count("attention.value_length_mla", c_.latent.value_dimensions);
 }
 
 // Where layers differ in kind there is a number for each, 0 without attention.
 void MetadataWriter::add_kv_heads() {
-  if (c_.mixers.empty()) return count("attention.head_count_kv", c_.kv_heads);
+  if (c_.mixers.empty()) {
+    return count_by_layer("attention.head_count_kv", c_.kv_heads, c_.layer_kv_heads);
+  }
   std::vector<int32_t> heads;
   for (MixerKind kind : c_.mixers) {
-    heads.push_back(kind == MixerKind::kAttention ? static_cast<int32_t>(c_.kv_heads) : 0);
+    heads.push_back(attends(kind) ? static_cast<int32_t>(c_.kv_heads) : 0);
   }
   file_.array<int32_t>(full("attention.head_count_kv"), heads);
 }
 
 void MetadataWriter::add_rope() {
+  if (c_.kimi.heads > 0) count("rope.dimension_count", c_.latent.shared_dimensions);
   if (c_.rope.dimensions == 0) {
     file_.value<bool>(full("rope.scaling.finetuned"), false);
     return;
@@ -120,6 +137,7 @@ void MetadataWriter::add_experts() {
   count("expert_count", router.experts);
   count("expert_used_count", router.top_k);
   count("expert_feed_forward_length", c_.expert_width);
+  if (c_.latent_width > 0) count("moe_latent_size", c_.latent_width);
   if (c_.shared_width > 0) count("expert_shared_feed_forward_length", c_.shared_width);
   if (c_.expert_layer_step > 1) count("interleave_moe_layer_step", c_.expert_layer_step);
   // Of these the tensors say it.
@@ -144,6 +162,10 @@ void MetadataWriter::add_recurrent_layers() {
     count("ssm.group_count", mamba.groups);
     count("ssm.time_step_rank", mamba.heads);
     count("ssm.inner_size", mamba.inner());
+  }
+  if (c_.kimi.heads > 0) {
+    count("ssm.conv_kernel", c_.kimi.convolution);
+    count("kda.head_dim", c_.kimi.head_dim);
   }
   const DeltaNetConfig& delta = c_.delta;
   if (delta.key_heads == 0) return;

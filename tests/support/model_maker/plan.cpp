@@ -66,6 +66,7 @@ class Planner {
   void delta_net();
   void short_convolution();
   void mamba();
+  void kimi_delta();
   void indexer();
   void feed_forward(const std::string& suffix, uint32_t width);
   void experts();
@@ -214,7 +215,7 @@ void Planner::attention() {
 
 void Planner::latent_attention() {
   const LatentConfig& latent = c_.latent;
-  uint64_t queries = uint64_t{c_.heads} * (latent.plain_dimensions + c_.rope.dimensions);
+  uint64_t queries = uint64_t{c_.heads} * (latent.plain_dimensions + c_.latent.shared_dimensions);
   if (latent.query_rank > 0) {
     matrix(blk("attn_q_a"), latent.query_rank, c_.hidden, fan_in(c_.hidden));
     norm(blk("attn_q_a_norm"), latent.query_rank);
@@ -222,7 +223,8 @@ void Planner::latent_attention() {
   } else {
     matrix(blk("attn_q"), queries, c_.hidden, fan_in(c_.hidden));
   }
-  matrix(blk("attn_kv_a_mqa"), latent.rank + c_.rope.dimensions, c_.hidden, fan_in(c_.hidden));
+  matrix(blk("attn_kv_a_mqa"), latent.rank + c_.latent.shared_dimensions, c_.hidden,
+         fan_in(c_.hidden));
   norm(blk("attn_kv_a_norm"), latent.rank);
   matrix(blk("attn_k_b"), latent.rank, latent.plain_dimensions, fan_in(latent.rank), c_.heads);
   matrix(blk("attn_v_b"), latent.value_dimensions, latent.rank, fan_in(latent.rank), c_.heads);
@@ -284,21 +286,52 @@ void Planner::mamba() {
   branch_output(blk("ssm_out"), mamba.inner(), 1);
 }
 
+void Planner::kimi_delta() {
+  const KimiDeltaConfig& kimi = c_.kimi;
+  uint32_t columns = kimi.columns();
+  for (const char* part : {"q", "k", "v"}) {
+    matrix(blk("attn_") + part, columns, c_.hidden, fan_in(c_.hidden));
+    uniform_values(blk("ssm_conv1d_") + part + ".weight", {kimi.convolution, 1, columns}, -0.8,
+                   0.8);
+  }
+  for (const char* part : {"f", "g"}) {
+    matrix(blk("ssm_") + part + "_a", kimi.head_dim, c_.hidden, fan_in(c_.hidden));
+    matrix(blk("ssm_") + part + "_b", columns, kimi.head_dim, fan_in(kimi.head_dim));
+  }
+  matrix(blk("ssm_beta"), kimi.heads, c_.hidden, fan_in(c_.hidden));
+  uniform_values(blk("ssm_a"), {1, kimi.heads}, -16, -1);
+  uniform_values(blk("ssm_dt.bias"), {columns}, -6, -2);
+  norm(blk("ssm_norm"), kimi.head_dim);
+  branch_output(blk("attn_output"), columns, 1);
+}
+
 void Planner::feed_forward(const std::string& suffix, uint32_t width) {
-  matrix(blk("ffn_gate") + suffix, width, c_.hidden, fan_in(c_.hidden));
+  if (has_gate(c_.ffn_activation)) {
+    matrix(blk("ffn_gate") + suffix, width, c_.hidden, fan_in(c_.hidden));
+  }
   matrix(blk("ffn_up") + suffix, width, c_.hidden, fan_in(c_.hidden));
   branch_output(blk("ffn_down") + suffix, width, 1);
 }
 
 void Planner::experts() {
   uint32_t count = c_.router.experts;
+  uint32_t columns = c_.expert_columns();
   if (shape_.joins_gate_up) {
-    matrix(blk("ffn_gate_up_exps"), 2 * c_.expert_width, c_.hidden, fan_in(c_.hidden), count);
+    matrix(blk("ffn_gate_up_exps"), 2 * c_.expert_width, columns, fan_in(columns), count);
   } else {
-    matrix(blk("ffn_gate_exps"), c_.expert_width, c_.hidden, fan_in(c_.hidden), count);
-    matrix(blk("ffn_up_exps"), c_.expert_width, c_.hidden, fan_in(c_.hidden), count);
+    if (has_gate(c_.expert_activation)) {
+      matrix(blk("ffn_gate_exps"), c_.expert_width, columns, fan_in(columns), count);
+    }
+    matrix(blk("ffn_up_exps"), c_.expert_width, columns, fan_in(columns), count);
   }
-  branch_output(blk("ffn_down_exps"), c_.expert_width, 1 / c_.router.weight_scale, count);
+  double scale = 1 / c_.router.weight_scale;
+  if (c_.latent_width == 0) {
+    branch_output(blk("ffn_down_exps"), c_.expert_width, scale, count);
+  } else {
+    matrix(blk("ffn_latent_down"), columns, c_.hidden, fan_in(c_.hidden));
+    matrix(blk("ffn_down_exps"), columns, c_.expert_width, fan_in(c_.expert_width) * scale, count);
+    branch_output(blk("ffn_latent_up"), columns, 1);
+  }
   if (!c_.expert_biases) return;
   uniform_values(blk("ffn_gate_exps.bias"), {c_.expert_width, count}, -0.2, 0.2);
   uniform_values(blk("ffn_up_exps.bias"), {c_.expert_width, count}, -0.2, 0.2);
@@ -352,8 +385,10 @@ void Planner::selection_bias(const std::vector<double>& offsets) {
 }
 
 void Planner::layer() {
-  residual_norm(blk("attn_norm"));
+  if (c_.mixer(layer_) != MixerKind::kNone) residual_norm(blk("attn_norm"));
   switch (c_.mixer(layer_)) {
+    case MixerKind::kNone:
+      break;
     case MixerKind::kAttention:
       attention();
       break;
@@ -369,8 +404,12 @@ void Planner::layer() {
     case MixerKind::kMamba:
       mamba();
       break;
+    case MixerKind::kKimiDelta:
+      kimi_delta();
+      break;
   }
   if (c_.has_indexer(layer_)) indexer();
+  if (!c_.has_feed_forward(layer_)) return;
   if (!c_.parallel_block) residual_norm(blk(c_.ffn_norm_name));
   if (c_.post_norms) {
     norm(blk("post_attention_norm"), c_.hidden);
@@ -417,6 +456,15 @@ Status check_shape(const ModelShape& shape) {
   return Error{ErrorCode::kInvalidArgument, wrong};
 }
 
+// With other layers than the preset has, its pattern is repeated.
+template <class T>
+void repeat_to(uint32_t layers, std::vector<T>* pattern) {
+  if (pattern->empty()) return;
+  const std::vector<T> once = *pattern;
+  pattern->resize(layers);
+  for (size_t i = 0; i < pattern->size(); ++i) (*pattern)[i] = once[i % once.size()];
+}
+
 // Places the tensors one behind the other.
 void make_header(const ModelShape& shape, uint32_t file_type, ModelPlan* plan) {
   GgufBuilder file;
@@ -449,14 +497,13 @@ Result<ModelPlan> plan_model(const ModelShape& shape) {
   ModelShape complete = shape;
   ModelConfig& config = complete.config;
   if (config.latent.rank > 0) {  // as the engine reads it: one head of compressed vectors
-    config.head_dim = config.latent.rank + config.rope.dimensions;
+    if (config.kimi.heads == 0) config.latent.shared_dimensions = config.rope.dimensions;
+    config.head_dim = config.latent.rank + config.latent.shared_dimensions;
     config.value_dim = config.latent.rank;
   }
   if (config.attention_scale == 0) config.attention_scale = 1;  // follows from the sizes
-  // With other layers than the preset has, its pattern is repeated.
-  const std::vector<MixerKind> mixers = config.mixers;
-  if (!mixers.empty()) config.mixers.resize(config.layers);
-  for (size_t i = 0; i < config.mixers.size(); ++i) config.mixers[i] = mixers[i % mixers.size()];
+  repeat_to(config.layers, &config.mixers);
+  repeat_to(config.layers, &config.feed_forwards);
   if (Status checked = check_shape(complete); !checked) return checked.error();
   auto mix = FormatMix::parse(shape.format, shape.tensor_formats);
   if (!mix) return mix.error();

@@ -419,6 +419,57 @@ void granitehybrid(ModelShape& shape) {
   set_mamba(c);
 }
 
+void nemotron_h_moe(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "nemotron_h_moe";
+  c.layers = 5;
+  c.head_norm = HeadNorm::kNone;
+  c.rope.base = 1e4;
+  c.rope.dimensions = 0;
+  set_mamba(c);
+  c.mixers = {MixerKind::kMamba, MixerKind::kNone, MixerKind::kAttention, MixerKind::kNone,
+              MixerKind::kMamba};
+  c.feed_forwards = {FeedForwardKind::kNone, FeedForwardKind::kExperts, FeedForwardKind::kNone,
+                     FeedForwardKind::kExperts, FeedForwardKind::kNone};
+  c.ffn_norm_name = "attn_norm";
+  c.router.gating = Gating::kSigmoid;
+  c.router.selection_bias = true;
+  c.router.weight_scale = 2.5F;
+  c.shared_width = 128;
+  c.expert_activation = ExpertActivation::kReluSquared;
+  c.ffn_activation = ExpertActivation::kReluSquared;
+}
+
+void nemotron_h_moe_latent(ModelShape& shape) {
+  nemotron_h_moe(shape);
+  shape.config.latent_width = 32;
+}
+
+void kimi_linear(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "kimi-linear";
+  c.layers = 4;
+  c.head_norm = HeadNorm::kNone;
+  c.kv_heads = 1;
+  c.rope.dimensions = 0;
+  c.rope.base = 1e4;
+  c.latent.rank = 32;
+  c.latent.plain_dimensions = 32;
+  c.latent.shared_dimensions = 16;
+  c.latent.value_dimensions = 32;
+  c.kimi.heads = c.heads;
+  c.kimi.head_dim = 16;
+  c.kimi.convolution = 4;
+  c.mixers = {MixerKind::kKimiDelta, MixerKind::kKimiDelta, MixerKind::kKimiDelta,
+              MixerKind::kLatentAttention};
+  c.router.gating = Gating::kSigmoid;
+  c.router.selection_bias = true;
+  c.router.weight_scale = 2.5F;
+  c.leading_dense_layers = 1;
+  c.ffn_width = 128;
+  c.shared_width = 64;
+}
+
 void small(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.layers = 12;
@@ -473,7 +524,11 @@ constexpr std::array kPresets = {
     Preset{"olmoe", "tiny OLMoE", olmoe},
     Preset{"granitemoe", "tiny Granite-MoE", granitemoe},
     Preset{"granitehybrid", "tiny Granite 4: Mamba-2", granitehybrid},
+    Preset{"kimi-linear", "tiny Kimi Linear: delta attention, latent attention", kimi_linear},
     Preset{"lfm2moe", "tiny LFM2-MoE: short convolutions", lfm2moe},
+    Preset{"nemotron-h-moe", "tiny Nemotron-H MoE: layers that are one thing", nemotron_h_moe},
+    Preset{"nemotron-h-moe-latent", "tiny Nemotron-H MoE with latent experts",
+           nemotron_h_moe_latent},
     Preset{"gpt-oss", "tiny gpt-oss", gpt_oss},
     Preset{"deepseek-v2", "tiny DeepSeek V2-Lite: queries not compressed, softmax", deepseek_v2},
     Preset{"deepseek-v3", "tiny DeepSeek V3: groups, sigmoid with a bias", deepseek_v3},

@@ -120,6 +120,15 @@ std::vector<FixtureLayer> compute_layers() {
     ExpertShape shape{256, 768, format.type, format.type, format.type, false, {}};
     layers.push_back({static_cast<uint32_t>(layers.size()), 2, shape});
   }
+  // Other activations; gate and up in one tensor; no gate.
+  auto add = [&](const ExpertShape& shape, bool joined) {
+    layers.push_back({static_cast<uint32_t>(layers.size()), 3, shape, joined});
+  };
+  add({48, 96, T::kF16, T::kF16, T::kF32, false, ExpertActivation::kGeGlu}, true);
+  add({256, 512, T::kQ4_K, T::kQ4_K, T::kQ6_K, false, ExpertActivation::kGeGlu}, true);
+  add({64, 320, T::kQ8_0, T::kQ8_0, T::kQ8_0, true, ExpertActivation::kReGlu}, false);
+  add({64, 96, T::kF32, T::kF32, T::kF32, false, ExpertActivation::kReluSquared}, false);
+  add({256, 768, T::kQ4_K, T::kQ4_K, T::kQ8_0, false, ExpertActivation::kReluSquared}, false);
   return layers;
 }
 

@@ -69,8 +69,13 @@ std::vector<GgufBuilder::Tensor> make_layer(const FixtureLayer& layer, uint64_t 
   uint64_t base = mix64(seed + layer.layer);
   std::vector<GgufBuilder::Tensor> tensors;
   std::vector<uint64_t> wide{shape.hidden, shape.width, layer.experts};
-  tensors.push_back(make_tensor(name("gate", false), shape.gate, wide, base));
-  tensors.push_back(make_tensor(name("up", false), shape.up, wide, base + 1));
+  if (layer.joined) {
+    std::vector<uint64_t> both{shape.hidden, 2 * uint64_t{shape.width}, layer.experts};
+    tensors.push_back(make_tensor(name("gate_up", false), shape.up, both, base));
+  } else {
+    if (shape.gated()) tensors.push_back(make_tensor(name("gate", false), shape.gate, wide, base));
+    tensors.push_back(make_tensor(name("up", false), shape.up, wide, base + 1));
+  }
   tensors.push_back(make_tensor(name("down", false), shape.down,
                                 {shape.width, shape.hidden, layer.experts}, base + 2));
   if (!shape.biases) return tensors;
@@ -91,15 +96,12 @@ ExpertBank make_bank(const GgufModel& model, const FixtureLayer& layer) {
           find("gate", true),  find("up", true),  find("down", true)};
 }
 
-SourceMatrix slice(const GgufModel& model, const GgufTensor& tensor, uint32_t expert) {
-  SourceMatrix matrix{tensor.type,
-                      static_cast<uint32_t>(tensor.rows()),
-                      static_cast<uint32_t>(tensor.columns()),
-                      {}};
+SourceMatrix slice(const GgufModel& model, const GgufTensor& tensor, uint64_t first_row,
+                   uint32_t rows) {
+  SourceMatrix matrix{tensor.type, rows, static_cast<uint32_t>(tensor.columns()), {}};
   ByteVector all = model.read_all(tensor).value();
-  uint64_t bytes = tensor.rows() * tensor.row_bytes();
-  matrix.bytes.assign(all.begin() + static_cast<ptrdiff_t>(expert * bytes),
-                      all.begin() + static_cast<ptrdiff_t>((expert + 1) * bytes));
+  auto begin = all.begin() + static_cast<ptrdiff_t>(first_row * tensor.row_bytes());
+  matrix.bytes.assign(begin, begin + static_cast<ptrdiff_t>(rows * tensor.row_bytes()));
   return matrix;
 }
 
@@ -147,9 +149,15 @@ ExpertFixture::ExpertFixture(std::vector<FixtureLayer> layers, uint64_t seed, co
 
 SourceExpert ExpertFixture::expert(uint32_t layer, uint32_t expert) const {
   const ExpertBank& bank = *cutter_->bank(layer);
-  return {slice(*model_, *bank.gate, expert),     slice(*model_, *bank.up, expert),
-          slice(*model_, *bank.down, expert),     bias_of(*model_, bank.gate_bias, expert),
-          bias_of(*model_, bank.up_bias, expert), bias_of(*model_, bank.down_bias, expert)};
+  const uint32_t width = bank.shape.width;
+  const uint32_t hidden = bank.shape.hidden;
+  const uint64_t row = uint64_t{expert} * width;
+  return {bank.shape.gated() ? slice(*model_, *bank.gate, row, width) : SourceMatrix{},
+          slice(*model_, *bank.up, row, width),
+          slice(*model_, *bank.down, uint64_t{expert} * hidden, hidden),
+          bias_of(*model_, bank.gate_bias, expert),
+          bias_of(*model_, bank.up_bias, expert),
+          bias_of(*model_, bank.down_bias, expert)};
 }
 
 ByteVector ExpertFixture::cut(GrainId id) const {

@@ -17,6 +17,7 @@ struct FixtureLayer {
   uint32_t layer = 0;
   uint32_t experts = 0;
   ExpertShape shape;
+  bool joined = false;  // gate and up are one tensor of the file
 };
 
 // One matrix of one expert as it stands in the file.

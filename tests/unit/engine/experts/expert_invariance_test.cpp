@@ -148,9 +148,12 @@ TEST_P(Invariance, Sources) {
 INSTANTIATE_TEST_SUITE_P(Formats, Invariance, ::testing::ValuesIn(test::compute_layers()),
                          [](const auto& layer) {
                            const ExpertShape& shape = layer.param.shape;
+                           auto activation = static_cast<int>(shape.activation);
+                           std::string other =
+                               activation > 0 ? "_A" + std::to_string(activation) : "";
                            return std::string(block_format(shape.gate).name) + "_" +
                                   std::string(block_format(shape.up).name) + "_" +
-                                  std::string(block_format(shape.down).name);
+                                  std::string(block_format(shape.down).name) + other;
                          });
 
 }  // namespace

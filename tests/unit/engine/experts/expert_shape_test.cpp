@@ -240,6 +240,30 @@ TEST(ExpertShape, NamesTheKernelsItIsComputedWith) {
                    KernelPart::kQuantize32, KernelPart::kSwiGlu, KernelPart::kAccumulate}));
 }
 
+// Devices of before lack the kernel, and so are told by its name what they lack.
+TEST(ExpertShape, NamesItsActivation) {
+  for (auto [activation, part] : {std::pair{ExpertActivation::kGeGlu, KernelPart::kGeGlu},
+                                  {ExpertActivation::kReGlu, KernelPart::kReGlu},
+                                  {ExpertActivation::kReluSquared, KernelPart::kReluSquared}}) {
+    ExpertShape shape = make_shape(256, 256, TensorType::kF32);
+    shape.activation = activation;
+    EXPECT_TRUE(check_expert_shape(shape));
+    EXPECT_EQ(shape.kernel_parts(), (std::vector<KernelPart>{products_of(TensorType::kF32),
+                                                             KernelPart::kAccumulate, part}));
+  }
+}
+
+TEST(GrainLayout, WithoutAGateUpStandsFirst) {
+  ExpertShape shape = make_shape(256, 512, TensorType::kQ4_K);
+  ChunkPlan plan = plan_chunks(shape);
+  shape.activation = ExpertActivation::kReluSquared;
+  GrainLayout layout = grain_layout(shape, plan, 0);
+  EXPECT_EQ(layout.gate.bytes(), 0u);
+  EXPECT_EQ(layout.up_offset, 0u);
+  EXPECT_EQ(layout.down_offset, layout.up.bytes());
+  EXPECT_EQ(layout.gate_bias_offset + layout.up_bias_offset + layout.down_bias_offset, 0u);
+}
+
 TEST(CheckExpertShape, RefusesWhatCannotBe) {
   const ExpertShape good = make_shape(256, 512, TensorType::kQ4_K);
   EXPECT_TRUE(check_expert_shape(good));
@@ -258,6 +282,12 @@ TEST(CheckExpertShape, RefusesWhatCannotBe) {
   EXPECT_EQ(code([](auto& s) { s.hidden = 288; }), ErrorCode::kCorrupt);
   EXPECT_EQ(code([](auto& s) { s.width = 320; }), ErrorCode::kCorrupt);
   EXPECT_EQ(code([](auto& s) { s.gate = TensorType{4}; }), ErrorCode::kUnsupported);
+  EXPECT_EQ(code([](auto& s) { s.activation = ExpertActivation{5}; }), ErrorCode::kUnsupported);
+  auto ungated = [](auto& s) { s.activation = ExpertActivation::kReluSquared; };
+  EXPECT_EQ(code(ungated), std::nullopt);
+  EXPECT_EQ(code([&](auto& s) { ungated(s), s.gate = TensorType::kQ8_0; }),
+            ErrorCode::kUnsupported);
+  EXPECT_EQ(code([&](auto& s) { ungated(s), s.biases = true; }), ErrorCode::kUnsupported);
   EXPECT_EQ(code([](auto& s) { s.up = TensorType{0xffffffff}; }), ErrorCode::kUnsupported);
   EXPECT_EQ(code([](auto& s) { s.activation = ExpertActivation{9}; }), ErrorCode::kUnsupported);
   // 128 columns of 64 Ki values, three times in f32: 96 MiB to a chunk.

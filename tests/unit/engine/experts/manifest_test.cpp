@@ -180,7 +180,7 @@ TEST(Manifest, EveryFieldIsChecked) {
     EXPECT_EQ(code_with(kLayer + format, uint32_t{31}), ErrorCode::kUnsupported);
   }
   EXPECT_EQ(code_with(kLayer + 28, uint8_t{2}), ErrorCode::kCorrupt);
-  EXPECT_EQ(code_with(kLayer + 29, uint8_t{2}), ErrorCode::kUnsupported);
+  EXPECT_EQ(code_with(kLayer + 29, uint8_t{5}), ErrorCode::kUnsupported);
 }
 
 // When any single byte changes, the decoder refuses it, or reads a different value that it writes

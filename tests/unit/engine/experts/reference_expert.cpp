@@ -59,6 +59,38 @@ ReferenceVector as_read(const ReferenceVector& x, ActivationForm form) {
   return form == x.form ? x : reference_quantize(x.values, form);
 }
 
+float join(ExpertActivation activation, float gate, float up) {
+  switch (activation) {
+    case ExpertActivation::kGeGlu: {
+      float cubic = 0x1.2444f2p-4F * (gate * gate);
+      float slope = 0x1.988454p+0F + cubic;
+      float argument = gate * slope;
+      return gate / (1.0F + exact_exp(-argument)) * up;
+    }
+    case ExpertActivation::kReGlu:
+      return (gate > 0 ? gate : 0.0F) * up;
+    case ExpertActivation::kReluSquared:
+      return up > 0 ? up * up : 0.0F;
+    default:
+      return exact_silu(gate) * up;
+  }
+}
+
+double join64(ExpertActivation activation, double gate, double up) {
+  switch (activation) {
+    case ExpertActivation::kGeGlu:
+      return gate / 2 * up *
+             (1 +
+              std::tanh(std::sqrt(2 / 3.14159265358979) * (gate + 0.044715 * gate * gate * gate)));
+    case ExpertActivation::kReGlu:
+      return std::max(gate, 0.0) * up;
+    case ExpertActivation::kReluSquared:
+      return std::max(up, 0.0) * std::max(up, 0.0);
+    default:
+      return gate / (1 + std::exp(-gate)) * up;
+  }
+}
+
 // h of the columns of one chunk.
 std::vector<float> activate(const ExpertShape& shape, const SourceExpert& expert, uint32_t first,
                             uint32_t columns, const ReferenceVector& x) {
@@ -66,13 +98,13 @@ std::vector<float> activate(const ExpertShape& shape, const SourceExpert& expert
   ReferenceVector up_x = as_read(x, shape.product_form(shape.up));
   std::vector<float> h;
   for (uint32_t c = first; c < first + columns; ++c) {
-    float gate = dot(expert.gate, c, 0, shape.hidden, gate_x);
+    float gate = shape.gated() ? dot(expert.gate, c, 0, shape.hidden, gate_x) : 0;
     float up = dot(expert.up, c, 0, shape.hidden, up_x);
     if (shape.biases) {
       gate = gate + expert.gate_bias[c];
       up = up + expert.up_bias[c];
     }
-    h.push_back(exact_silu(gate) * up);
+    h.push_back(join(shape.activation, gate, up));
   }
   return h;
 }
@@ -142,10 +174,11 @@ bool reference_expert(const ExpertShape& shape, const SourceExpert& expert, uint
 
 std::vector<double> float64_expert(const ExpertShape& shape, const SourceExpert& expert,
                                    const std::vector<double>& x) {
-  std::vector<double> gate = multiply(expert.gate.decode(), expert.gate_bias, x);
+  std::vector<double> gate(shape.width);
+  if (shape.gated()) gate = multiply(expert.gate.decode(), expert.gate_bias, x);
   std::vector<double> up = multiply(expert.up.decode(), expert.up_bias, x);
   std::vector<double> h(shape.width);
-  for (size_t i = 0; i < h.size(); ++i) h[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+  for (size_t i = 0; i < h.size(); ++i) h[i] = join64(shape.activation, gate[i], up[i]);
   return multiply(expert.down.decode(), expert.down_bias, h);
 }
 

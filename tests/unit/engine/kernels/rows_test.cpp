@@ -214,6 +214,73 @@ TEST(SwigluOai, NotANumberStays) {
   }
 }
 
+double tanh_gelu(double x) {
+  return x / 2 * (1 + std::tanh(std::sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x)));
+}
+
+TEST(Activations, EveryTableGivesTheScalarBits) {
+  RandomDraws draws(9);
+  for (uint32_t count : {1u, 7u, 8u, 31u, 1000u}) {
+    auto gate = random_floats(count, 8, draws);
+    auto up = random_floats(count, 4, draws);
+    if (count == 1000) {
+      gate[3] = 89, gate[4] = -89, gate[5] = 1e30F, gate[6] = -1e30F, gate[7] = 0, gate[8] = -0.0F;
+      gate[9] = NAN;
+    }
+    std::vector<float> gelu(count);
+    std::vector<float> relu(count);
+    std::vector<float> squared(count);
+    scalar_rows().geglu(gate.data(), up.data(), count, gelu.data());
+    scalar_rows().reglu(gate.data(), up.data(), count, relu.data());
+    scalar_rows().relu_squared(gate.data(), count, squared.data());
+    for (const KernelTable* table : available_kernels()) {
+      std::vector<float> y = gate;
+      table->geglu(y.data(), up.data(), count, y.data());
+      expect_same_bytes(y, gelu, std::string(table->name));
+      y = up;
+      table->reglu(gate.data(), y.data(), count, y.data());
+      expect_same_bytes(y, relu, std::string(table->name));
+      y = gate;
+      table->relu_squared(y.data(), count, y.data());
+      expect_same_bytes(y, squared, std::string(table->name));
+    }
+  }
+}
+
+TEST(Activations, AreWhatTheirNamesSay) {
+  RandomDraws draws(10);
+  auto gate = random_floats(1000, 8, draws);
+  auto up = random_floats(1000, 4, draws);
+  std::vector<float> y(1000);
+  scalar_rows().geglu(gate.data(), up.data(), 1000, y.data());
+  for (uint32_t i = 0; i < 1000; ++i) {
+    double expected = tanh_gelu(gate[i]) * up[i];
+    EXPECT_NEAR(y[i], expected, std::fabs(up[i]) * 1e-6 + std::fabs(expected) * 1e-6) << gate[i];
+  }
+  scalar_rows().reglu(gate.data(), up.data(), 1000, y.data());
+  for (uint32_t i = 0; i < 1000; ++i) EXPECT_EQ(y[i], std::max(gate[i], 0.0F) * up[i]);
+  scalar_rows().relu_squared(gate.data(), 1000, y.data());
+  for (uint32_t i = 0; i < 1000; ++i) EXPECT_EQ(y[i], gate[i] > 0 ? gate[i] * gate[i] : 0);
+}
+
+// A broken value must fail its row, not vanish.
+TEST(Activations, NotANumberStays) {
+  std::vector<float> broken(13, NAN);
+  std::vector<float> ones(13, 1);
+  for (const KernelTable* table : available_kernels()) {
+    std::vector<float> gelu(13);
+    std::vector<float> relu(13);
+    std::vector<float> squared(13);
+    table->geglu(broken.data(), ones.data(), 13, gelu.data());
+    table->reglu(broken.data(), ones.data(), 13, relu.data());
+    table->relu_squared(broken.data(), 13, squared.data());
+    for (uint32_t i = 0; i < 13; ++i) {
+      EXPECT_TRUE(std::isnan(gelu[i]) && std::isnan(relu[i]) && std::isnan(squared[i]))
+          << table->name;
+    }
+  }
+}
+
 TEST(ExpSum, EveryTableGivesTheScalarBits) {
   RandomDraws draws(6);
   for (uint32_t count = 1; count < 300; count += 7) {

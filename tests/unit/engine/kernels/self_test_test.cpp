@@ -60,6 +60,9 @@ const Golden kGolden[] = {
      "55c7799cfb376fb51ac3b09bf880a334b3518571595abaf8dae2f80ec1167604"},
     {65545, "attention, Q8_0 cache",
      "c7bab16ec359d087d64097a5dde632f99f65456aa5a81d86d059dbac559ef8de"},
+    {65546, "geglu", "6b7b15b5155b57cb14f71fa00a8e907dbb77b815b5d7063dd58835fe2bc58e1f"},
+    {65547, "reglu", "aff029085d9d18622b3aa25b025a14391743884eb1a57bb5d44bf4c3f25a2345"},
+    {65548, "relu_squared", "a2f44c98262604ee476fd9dd7e02bc76ee350f59e957da6e53a1e3f8c137af73"},
 };
 
 TEST(KernelSelfTest, EveryTableGivesTheGoldenDigests) {

@@ -83,8 +83,8 @@ TEST(Config, RefusesUnknownArchitecturesWithTheKnownOnes) {
       tiny, ErrorCode::kUnsupported,
       "'mamba' is not known; known are afmoe, bailingmoe2, cohere2moe, deepseek2, deepseek32, "
       "dots1, ernie4_5-moe, exaone-moe, glm-dsa, glm4moe, gpt-oss, granitehybrid, granitemoe, "
-      "hunyuan-moe, hy_v3, lfm2moe, llama, mimo2, minimax-m2, minimax-m3, mistral4, olmoe, phimoe, "
-      "qwen2moe, qwen3, qwen35moe, qwen3moe, qwen3next, qwen3vlmoe");
+      "hunyuan-moe, hy_v3, kimi-linear, lfm2moe, llama, mimo2, minimax-m2, minimax-m3, mistral4, "
+      "nemotron_h_moe, olmoe, phimoe, qwen2moe, qwen3, qwen35moe, qwen3moe, qwen3next, qwen3vlmoe");
 }
 
 TEST(Config, NamesWhatIsMissing) {

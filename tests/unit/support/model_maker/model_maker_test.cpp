@@ -86,6 +86,10 @@ TEST_P(Made, SaysWhatItIs) {
   EXPECT_EQ(c.latent.query_rank, shape.config.latent.query_rank);
   EXPECT_EQ(c.recurrent_shape().channels, shape.config.recurrent_shape().channels);
   EXPECT_EQ(c.mixers, shape.config.mixers);
+  EXPECT_EQ(c.feed_forwards, shape.config.feed_forwards);
+  EXPECT_EQ(c.expert_columns(), shape.config.expert_columns());
+  EXPECT_EQ(c.expert_activation, shape.config.expert_activation);
+  EXPECT_EQ(c.ffn_activation, shape.config.ffn_activation);
   EXPECT_EQ(c.residual_scale, shape.config.residual_scale);
   EXPECT_EQ(c.embedding_scale, shape.config.embedding_scale);
   EXPECT_EQ(c.logit_divisor, shape.config.logit_divisor);
