@@ -210,7 +210,7 @@ bool take_print_config(std::vector<std::string>* arguments) {
   return true;
 }
 
-// To look at the flags of a command, nobody has to say what the command is about.
+// To look at the flags of a command, no MODEL has to be given.
 void require_nothing(CLI::App& app, const std::vector<Command>& commands) {
   app.require_subcommand(0, 1);
   for (const Command& command : commands) {

@@ -1,5 +1,5 @@
-// `potluck list`: the models on this machine, whoever fetched them, whether Potluck can run each,
-// and how fast the pool would, by the same plan as `potluck plan`.
+// `potluck list`: the models on this machine, whichever program fetched them, whether Potluck can
+// run each, and how fast the pool would, by the same plan as `potluck plan`.
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
@@ -131,7 +131,8 @@ Status list_models(const ListFlags& flags, const Environment& environment) {
 Command add_list(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ListFlags>();
   CLI::App* parser = add_command(
-      app, "list", "models on this machine, whoever fetched them, and how fast the pool would be");
+      app, "list",
+      "models on this machine, whichever program fetched them, and how fast the pool would be");
   add_text(parser, "--nodes", &flags->nodes,
            "a TOML file that describes the devices (default: the workers of this machine's "
            "coordinator)")

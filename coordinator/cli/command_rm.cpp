@@ -34,7 +34,7 @@ Result<FoundModel> find_to_remove(const RemoveFlags& flags, const Environment& e
 
 Result<bool> agrees(const Environment& environment) {
   if (isatty(STDIN_FILENO) != 1 || isatty(STDERR_FILENO) != 1) {
-    return Error{ErrorCode::kInvalidArgument, "expected --yes where nobody can be asked"};
+    return Error{ErrorCode::kInvalidArgument, "expected --yes where standard input is no terminal"};
   }
   const auto input = standard_input(environment.terminal);
   auto typed = input->next("remove it? [y/N] ", [&] { return !environment.stop.requested(); });

@@ -67,7 +67,7 @@ class Talk {
   bool exits_ = false;
 };
 
-// Also where --quiet keeps what nobody asked for off the terminal: this is an answer.
+// Also with --quiet: this is an answer.
 void Talk::say(const std::string& text) {
   if (options_.quiet) return terminal_.text(terminal_line(text) + "\n");
   terminal_.notice(text);

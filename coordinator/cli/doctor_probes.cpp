@@ -151,7 +151,7 @@ std::optional<bool> SystemProbes::clock_kept() {
 std::optional<bool> SystemProbes::port_free(uint16_t port, bool udp) {
   const ProbeSocket probe(AF_INET, udp ? SOCK_DGRAM : SOCK_STREAM);
   if (!probe.open()) return std::nullopt;
-  // Connections that ended a minute ago keep nobody from listening; UDP has none.
+  // Connections that ended a minute ago keep no program from listening; UDP has none.
   const int reuse = udp ? 0 : 1;
   (void)setsockopt(probe.number(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
   sockaddr_in address{};

@@ -90,7 +90,7 @@ std::optional<std::string> ask_model(const std::vector<OfferedModel>& offered,
 
 std::optional<uint32_t> ask_who(uint32_t last, const FirstRunSeams& seams) {
   seams.say("Who may join and compute with this machine?");
-  seams.say("  1  nobody: this machine alone");
+  seams.say("  1  no other device: this machine alone");
   seams.say("  2  devices of this network: each shows a code, which you admit here");
   seams.say("  3  devices that are given an invitation: a line, which is printed here");
   const std::string usual = std::to_string(last >= 1 && last <= 3 ? last : 1);
@@ -160,7 +160,7 @@ std::optional<FirstAnswers> ask_first_run(const std::vector<OfferedModel>& offer
 }
 
 std::vector<std::string> first_command(const FirstAnswers& answers, const PortCheck& port_free) {
-  // With a worker process of its own it answers at once, whoever joins later.
+  // With a worker process of its own it answers at once, and other devices may join later.
   std::vector<std::string> arguments = {"serve", answers.model, "--workers", "1"};
   auto add = [&](std::initializer_list<std::string> more) {
     arguments.insert(arguments.end(), more);

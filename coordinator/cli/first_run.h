@@ -24,7 +24,7 @@ struct OfferedModel {
 // Kept from one time to the next: what Enter means.
 struct FirstAnswers {
   std::string model;   // the argument
-  uint32_t who = 1;    // may join: 1 nobody, 2 by code, 3 by invitation
+  uint32_t who = 1;    // may join: 1 no device, 2 by code, 3 by invitation
   std::string listen;  // HOST:PORT of the HTTP API
 };
 

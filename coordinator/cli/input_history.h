@@ -1,5 +1,5 @@
 // InputHistory: what was typed in conversations, kept between runs: a file of JSON texts, one a
-// line, for its owner alone. Bounded. Owned by whoever reads the input; one thread.
+// line, for its owner alone. Bounded. Owned by the reader of the input; one thread.
 #pragma once
 
 #include <string>

@@ -33,7 +33,7 @@ class PoolReporter {
   // Looking at every unit takes milliseconds, in which nothing else happens to the pool.
   static constexpr Duration kMapInterval = std::chrono::seconds(2);
   static constexpr Duration kHeatInterval = std::chrono::seconds(10);
-  // Where no page is open: somebody may look at it in a terminal.
+  // Where no page is open: it may be shown in a terminal.
   static constexpr Duration kUnwatchedInterval = std::chrono::seconds(60);
 
   void update_map(bool watched);
