@@ -240,7 +240,8 @@ Command add_status(CLI::App& app, Environment& environment) {
       parser, "--worker", &flags->worker,
       "the worker of this machine instead: what it holds, is asked for and reads, its memory "
       "and heat; also with --watch and --json");
-  add_text(parser, "--store", &flags->store, "the store of that worker (~/.potluck/worker)")
+  add_text(parser, "--store", &flags->store,
+           "the store of that worker (default: worker, in the data directory)")
       .envname("POTLUCK_STORE");
   return {parser, [flags, &environment] { return status_command(*flags, environment); }};
 }

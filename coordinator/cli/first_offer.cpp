@@ -8,6 +8,7 @@
 #include "coordinator/cli/directories.h"
 #include "coordinator/cli/doctor_probes.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/pool_forecast.h"
 #include "coordinator/cli/spread_flags.h"
 #include "coordinator/plan/planner.h"
@@ -21,16 +22,6 @@ constexpr double kLoopbackTrip = 60e-6;  // seconds
 constexpr double kLoopbackRate = 2e9;
 constexpr uint64_t kAnswersBytes = 64 * kKiB;
 constexpr uint64_t kScratchGuess = 128 * kMiB;  // of a process, with a short context
-
-Result<PlanModel> plan_model_at(const std::string& path, const Environment& environment) {
-  Result<GgufModel> file = GgufModel::open(environment.storage, path);
-  if (!file) return file.error();
-  Result<ModelConfig> config = read_config(*file);
-  if (!config) return config.error();
-  Result<std::vector<ExpertBank>> banks = find_expert_banks(*file, *config);
-  if (!banks) return banks.error();
-  return plan_model(*file, *config, *banks);
-}
 
 // What every token uses, beside experts.
 uint64_t resident_bytes(const PlanModel& model) {
@@ -57,7 +48,7 @@ double predicted_rate(const PlanModel& model, uint64_t cache, const Environment&
 
 void judge_offer(const Environment& environment, OfferedModel* offer) {
   if (offer->model.spread || !offer->model.here) return;
-  auto model = plan_model_at(offer->model.argument, environment);
+  auto model = read_plan_model(environment.storage, offer->model.path);
   if (!model) {
     offer->obstacle = model.error().message;
     return;
@@ -128,11 +119,11 @@ Result<std::vector<std::string>> run_first_questions(const Environment& environm
   auto port_free = [&](uint16_t port) { return probes.port_free(port, false).value_or(true); };
   const SpreadModels spread(storage, spread_models_directory());
   const FolderModels here(storage, ".");
-  const FolderModels kept(storage, own_directories().data + "/models");
+  const CatalogModels elsewhere(storage, own_model_places());
   terminal.notice(
       "Potluck: three questions; Enter takes what stands in brackets. `potluck --help` "
       "lists all commands.");
-  const std::vector<OfferedModel> offered = offer_models({&here, &kept, &spread}, environment);
+  const std::vector<OfferedModel> offered = offer_models({&here, &elsewhere, &spread}, environment);
   const auto input = standard_input(terminal);
   const FirstRunSeams seams{*input, [&](const std::string& line) { terminal.notice(line); },
                             [&] { return !environment.stop.requested(); },

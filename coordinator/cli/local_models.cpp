@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/models/model_catalog.h"
 #include "coordinator/spread/spread_folder.h"
 #include "engine/gguf/split_name.h"
 
@@ -33,7 +34,16 @@ std::vector<NamedModel> SpreadModels::models() const {
   for (size_t i = 0; names && i < names->size() && found.size() < kMostFound; ++i) {
     const std::string& name = (*names)[i];
     auto about = SpreadFolder(storage_, fmt::format("{}/{}", directory_, name)).about();
-    if (about) found.push_back({name, name, about->whole_bytes, true, true});
+    if (about) found.push_back({name, name, "", about->whole_bytes, true, true});
+  }
+  return found;
+}
+
+std::vector<NamedModel> CatalogModels::models() const {
+  std::vector<NamedModel> found;
+  for (const FoundModel& model : read_catalog(storage_, places_).models) {
+    if (found.size() == kMostFound) break;
+    if (model.trouble.empty()) found.push_back({model.name, model.name, model.path(), model.bytes});
   }
   return found;
 }
@@ -53,7 +63,7 @@ std::vector<NamedModel> FolderModels::models() const {
       bytes = (*file)->size();
     }
     if (bytes == 0) continue;
-    found.push_back({name.substr(0, name.size() - kEnding.size()), path, bytes, true, false});
+    found.push_back({name.substr(0, name.size() - kEnding.size()), path, path, bytes});
   }
   return found;
 }

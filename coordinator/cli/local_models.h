@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/models/model_places.h"
 #include "engine/base/storage.h"
 
 namespace potluck {
@@ -12,6 +13,7 @@ namespace potluck {
 struct NamedModel {
   std::string name;      // for people
   std::string argument;  // MODEL of the command line
+  std::string path;      // of its first file; empty if it is not here
   uint64_t bytes = 0;    // of all its files; 0: not known
   bool here = true;      // false: would be fetched first
   bool spread = false;   // its experts are with the workers
@@ -46,6 +48,18 @@ class FolderModels final : public ModelSource {
  private:
   Storage& storage_;
   std::string directory_;
+};
+
+// What `potluck list` finds, but for what is broken.
+class CatalogModels final : public ModelSource {
+ public:
+  CatalogModels(Storage& storage, std::vector<ModelPlace> places)
+      : storage_(storage), places_(std::move(places)) {}
+  std::vector<NamedModel> models() const override;
+
+ private:
+  Storage& storage_;
+  std::vector<ModelPlace> places_;
 };
 
 }  // namespace potluck

@@ -15,7 +15,7 @@ inline constexpr const char* kModelHelp =
     "a GGUF file (of a split model, its first part), a folder with one model, or a name: "
     "user/repo[:QUANT], an Ollama model, or any other that potluck list shows";
 
-// $POTLUCK_MODELS, or ~/.potluck/models: where `pull` keeps models.
+// $POTLUCK_MODELS, or `models` in the data directory (directories.h): where `pull` keeps models.
 std::string models_directory();
 // Potluck's folder and other programs' caches, in the order in which they are looked through.
 std::vector<ModelPlace> own_model_places();

@@ -55,9 +55,9 @@ class FirstRunTest : public testing::Test {
   }
 
   std::vector<OfferedModel> offered_ = {
-      {{"small", "small.gguf", 1'000'000, true, false}, 120.5, false, ""},
-      {{"large", "models/large.gguf", 30'000'000'000, true, false}, 2.34, true, ""},
-      {{"huge", "huge.gguf", 900'000'000'000, true, false}, {}, false, "needs 800 GiB of memory"}};
+      {{"small", "small.gguf", "small.gguf", 1'000'000}, 120.5, false, ""},
+      {{"large", "models/large.gguf", "models/large.gguf", 30'000'000'000}, 2.34, true, ""},
+      {{"huge", "huge.gguf", "huge.gguf", 900'000'000'000}, {}, false, "needs 800 GiB of memory"}};
   FirstAnswers last_;
   std::set<uint16_t> taken_;
   std::string said_;
