@@ -63,8 +63,9 @@ bool looks_like_path(const std::string& text) {
 
 Error no_such_model(const ModelCatalog& catalog, const std::vector<ModelPlace>& places,
                     const std::string& text) {
-  std::string message = clean_text(text, kShownName) + ": no such model";
-  if (looks_like_path(text)) message = clean_text(text, kShownName) + ": no such file or folder";
+  // As it was typed: what prints it escapes what a terminal would obey.
+  std::string message = text + ": no such model";
+  if (looks_like_path(text)) message = text + ": no such file or folder";
   const std::vector<std::string> similar = similar_models(catalog, text);
   if (!similar.empty()) message += fmt::format("; similar: {}", fmt::join(similar, ", "));
   if (looks_like_path(text)) return {ErrorCode::kNotFound, message};
@@ -85,12 +86,11 @@ FoundModel file_at(Storage& storage, const std::string& path) {
 
 Result<FoundModel> model_in_folder(Storage& storage, const std::string& path) {
   const std::vector<GgufSet> sets = gguf_sets(files_below(storage, path, kFolderLevels));
-  const std::string shown = clean_text(path, kShownName);
-  if (sets.empty()) return Error{ErrorCode::kNotFound, shown + ": no GGUF file in this folder"};
+  if (sets.empty()) return Error{ErrorCode::kNotFound, path + ": no GGUF file in this folder"};
   // In a folder nothing is usual: several are a question.
   if (sets.size() > 1) {
     return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("{}: several models are in this folder, name one of them: {}", shown,
+                 fmt::format("{}: several models are in this folder, name one of them: {}", path,
                              list_of_sets(sets, false))};
   }
   const GgufSet& set = sets.front();
@@ -117,9 +117,9 @@ Result<FoundModel> only_one(const std::vector<const FoundModel*>& found, const s
     if (!list.empty()) list += ", ";
     list += fmt::format("{} ({})", model->path(), place_name(model->kind));
   }
-  return Error{ErrorCode::kInvalidArgument,
-               fmt::format("{}: several models have this name, give the path of one: {}",
-                           clean_text(text, kShownName), list)};
+  return Error{
+      ErrorCode::kInvalidArgument,
+      fmt::format("{}: several models have this name, give the path of one: {}", text, list)};
 }
 
 }  // namespace
@@ -219,7 +219,7 @@ Result<FoundModel> find_model(Storage& storage, const std::vector<ModelPlace>& p
         ErrorCode::kNotFound,
         fmt::format("{}: a model on a server; fetch it with potluck pull, or serve it with "
                     "--spread",
-                    clean_text(source_path(text), kShownName))};
+                    source_path(text))};
   }
   if (text.empty()) return Error{ErrorCode::kInvalidArgument, "MODEL: expected a name, found none"};
   if (storage.list(text)) {
