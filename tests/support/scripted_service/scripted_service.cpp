@@ -47,7 +47,7 @@ CompletionId ScriptedService::submit(CompletionRequest request,
   {
     std::lock_guard guard(mutex_);
     id = submissions_.size();
-    submissions_.push_back({std::move(request), std::move(sink), {}, false});
+    submissions_.push_back({std::move(request), std::move(sink)});
     if (thread_.joinable()) {
       submissions_.back().events = {events.begin(), events.end()};
       events.clear();
@@ -73,14 +73,22 @@ void ScriptedService::cancel(CompletionId id) {
   tell(id, finished);
 }
 
+// A sink is told one event after the other, as by a service that has one thread. Here the test, the
+// script and a server that cancels tell from different ones.
 void ScriptedService::tell(CompletionId id, const CompletionEvent& event) {
-  std::shared_ptr<CompletionSink> sink;
-  {
-    std::lock_guard guard(mutex_);
-    Submission& submission = submissions_.at(id);
-    sink = is_last(event) ? std::exchange(submission.sink, nullptr) : submission.sink;
+  std::unique_lock lock(mutex_);
+  Submission& submission = submissions_.at(id);
+  submission.untold.push_back(event);
+  if (std::exchange(submission.being_told, true)) return;
+  while (!submission.untold.empty()) {
+    CompletionEvent next = std::move(submission.untold.front());
+    submission.untold.pop_front();
+    auto sink = is_last(next) ? std::exchange(submission.sink, nullptr) : submission.sink;
+    lock.unlock();
+    if (sink != nullptr) sink->on_event(next);
+    lock.lock();
   }
-  if (sink != nullptr) sink->on_event(event);
+  submission.being_told = false;
 }
 
 void ScriptedService::forget(CompletionId id) {

@@ -56,7 +56,9 @@ class ScriptedService final : public CompletionService {
   struct Submission {
     CompletionRequest request;
     std::shared_ptr<CompletionSink> sink;  // null once it has ended
-    std::deque<CompletionEvent> events;
+    std::deque<CompletionEvent> events{};  // of the script
+    std::deque<CompletionEvent> untold{};  // in order; a thread that tells takes all of them
+    bool being_told = false;
     bool cancelled = false;
   };
   void run();
