@@ -172,8 +172,10 @@ StoredSource& Answering::source(const Manifest& manifest) {
     const auto& open = options_.open_reader;
     std::unique_ptr<BlockReader> reader =
         open ? open() : std::make_unique<InlineBlockReader>(link_.clock());
-    source_ = std::make_unique<StoredSource>(manifest, store_, std::move(reader), link_.clock(),
-                                             StoredSourceOptions{cache_bytes_});
+    source_ = std::make_unique<StoredSource>(
+        manifest, store_, std::move(reader), link_.clock(),
+        StoredSourceOptions{.budget_bytes = cache_bytes_,
+                            .prefault_bytes = options_.prefault_bytes});
   }
   return *source_;
 }
@@ -189,7 +191,8 @@ void Answering::prefetch(std::span<const UnitId> units, const Manifest& manifest
       prefetch_.push_back({unit.layer, unit.expert, static_cast<uint16_t>(grains.first + i)});
     }
   }
-  source(manifest).prefetch(prefetch_);
+  auto rows = static_cast<uint32_t>(job_.request().rows.size());
+  source(manifest).prefetch(prefetch_, foresight(rows));
 }
 
 // Nothing was computed. A grain that the store lost or found altered is fetched again, and its

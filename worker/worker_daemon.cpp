@@ -128,6 +128,10 @@ const std::string& endpoint_of(const PoolAddress& pool) {
   return pool.invitation ? pool.invitation->endpoints.front() : pool.compute_endpoint;
 }
 
+// What a disk reads in a tenth of a second or more. Not the whole cache: a worker may hold far less
+// than it has room for.
+constexpr uint64_t kPrefaultBytes = 256 * kMiB;
+
 WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSettings& reader,
                            const KernelTable& kernels, const Clock& clock, const ModelCopy* model,
                            DeviceMeter* meter) {
@@ -141,6 +145,7 @@ WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSetti
   core.model = model;
   core.meter = meter;
   if (options.simulated_compute > 1) core.processor.emplace(options.simulated_compute);
+  core.prefault_bytes = kPrefaultBytes;
   core.open_reader = [settings = reader, &clock] { return open_reader(settings, clock); };
   return core;
 }

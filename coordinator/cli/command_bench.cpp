@@ -66,7 +66,9 @@ Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock&
   GenerationContext context = runtime.generation();
   uint32_t vocabulary = runtime.model().config().vocabulary;
   Measured measured;
-  // The first step touches memory for the first time, and that is measured nowhere.
+  // Memory is touched for the first time in the first step and in the cache of experts, and that is
+  // measured nowhere.
+  runtime.wait_for_memory();
   std::vector<TokenId> warm_up = some_tokens(2, vocabulary);
   KvCache cache = runtime.new_cache();
   Status status = prefill(context, warm_up, 1, &cache);

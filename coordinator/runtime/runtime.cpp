@@ -181,6 +181,10 @@ void Runtime::add_pool_counters(ExpertCounters* counters) {
   counters->workers = cluster.workers().size() + cluster.workers_lost();
 }
 
+void Runtime::wait_for_memory() {
+  if (streamed_ != nullptr) streamed_->stored().wait_for_memory();
+}
+
 ExpertCounters Runtime::counters() {
   ExpertCounters counters;
   if (streamed_ != nullptr) {

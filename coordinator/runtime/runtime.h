@@ -77,6 +77,9 @@ class Runtime {
   std::span<Forward* const> forwards() const { return forwards_; }
   ExpertExecutor& executor() { return *executor_; }
   const Clock& clock() const { return clock_; }
+  // Waits until the memory of the cache of experts is prepared, which goes on beside the first
+  // tokens otherwise: for measurements.
+  void wait_for_memory();
   uint32_t prefill_chunk() const { return options_.prefill_chunk; }
   // What the caches of all conversations may take together: enough for one as long as the context,
   // and more where several steps are wanted and there is memory.

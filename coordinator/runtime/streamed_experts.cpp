@@ -117,9 +117,12 @@ Status StreamedExperts::open_source(const Model& model, const StreamOptions& opt
   auto reader =
       open_fitted_reader(options.reader, store_->sample_file(), StoredSource::kReadBytes, clock);
   if (!reader) return reader.error().in("--reader");
-  stored_ = std::make_unique<StoredSource>(
-      *manifest_, *store_, std::move(*reader), clock,
-      StoredSourceOptions{.budget_bytes = options.ram_bytes, .prefetch = options.prefetch});
+  stored_ =
+      std::make_unique<StoredSource>(*manifest_, *store_, std::move(*reader), clock,
+                                     // The model is larger than the cache: all of it will be used.
+                                     StoredSourceOptions{.budget_bytes = options.ram_bytes,
+                                                         .prefetch = options.prefetch,
+                                                         .prefault_bytes = options.ram_bytes});
   source_ =
       std::make_unique<MendedSource>(*stored_, *store_, *manifest_, model.cutter(), options.log);
   return {};

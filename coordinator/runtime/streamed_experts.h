@@ -38,6 +38,7 @@ class StreamedExperts {
 
   GrainSource& source() { return *source_; }
   const StoredSource& stored() const { return *stored_; }
+  StoredSource& stored() { return *stored_; }
 
  private:
   StreamedExperts() = default;

@@ -9,8 +9,9 @@
 // computed. Least recently used gives the opposite of that last part: the next layers are those
 // that were used longest ago. Uses are remembered for as many evicted grains as there are entries.
 //
-// A prefetched entry is the first to leave until it is used, and for its sake nothing
-// leaves that the last token used.
+// A prefetched entry is the first to leave until it is used, and for a guess nothing leaves that
+// the last token used. What the next layer needs soon may take the place of anything but the
+// current layer's entries: a step of many rows uses all layers alike.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include <unordered_map>
 
 #include "engine/base/hash.h"
+#include "engine/experts/want.h"
 #include "engine/experts/work_counters.h"
 
 namespace potluck {
@@ -49,10 +51,11 @@ class CachePolicy {
   void erase(const Digest& key);
 
   // The entry to erase for another one, among those that `free` (a predicate on Digest) allows.
-  // Nothing if there is none; for a prefetch also if all that could leave was used by the last
-  // token. Takes time in proportion to the number of layers and of the entries that are not free.
+  // Nothing if there is none; for kPerhaps also if all that could leave was used by the last token,
+  // for kSoon if it was used by the current layer. Takes time in proportion to the number of layers
+  // and of the entries that are not free.
   template <class Free>
-  std::optional<Digest> victim(bool prefetch, const Free& free);
+  std::optional<Digest> victim(Want want, const Free& free);
 
   size_t size() const { return entries_.size() - history_.size(); }
   // What the policy knows of them: hits, misses and what became of prefetches.
@@ -90,7 +93,7 @@ class CachePolicy {
   template <class Free>
   const Digest* first_free(const Order& order, const Free& free) const;
   template <class Free>
-  const Digest* spare_prefetch(bool prefetch, const Free& free) const;
+  const Digest* spare_prefetch(Want want, const Free& free) const;
 
   uint64_t capacity_;
   uint64_t steps_ = 0;
@@ -113,15 +116,15 @@ const Digest* CachePolicy::first_free(const Order& order, const Free& free) cons
 
 // A prefetched entry gives way to another one when its layer has had its turn.
 template <class Free>
-const Digest* CachePolicy::spare_prefetch(bool prefetch, const Free& free) const {
+const Digest* CachePolicy::spare_prefetch(Want want, const Free& free) const {
   return first_free(prefetched_, [&](const Digest& key) {
-    return (!prefetch || entries_.at(key).admitted_step < steps_) && free(key);
+    return (want == Want::kNow || entries_.at(key).admitted_step < steps_) && free(key);
   });
 }
 
 template <class Free>
-std::optional<Digest> CachePolicy::victim(bool prefetch, const Free& free) {
-  if (const Digest* spare = spare_prefetch(prefetch, free)) return *spare;
+std::optional<Digest> CachePolicy::victim(Want want, const Free& free) {
+  if (const Digest* spare = spare_prefetch(want, free)) return *spare;
   Candidate latest;
   auto consider = [&](const Layer& layer, double distance, const Order& order) {
     const Digest* key = first_free(order, free);
@@ -130,7 +133,7 @@ std::optional<Digest> CachePolicy::victim(bool prefetch, const Free& free) {
     if (latest.key == nullptr || until > latest.wait) latest = {key, until};
   };
   for (bool idle : {true, false}) {
-    if (latest.key != nullptr || (prefetch && !idle)) break;
+    if (latest.key != nullptr || (want == Want::kPerhaps && !idle)) break;
     double distance = 0;
     auto layer = current_;
     for (size_t i = 0; i < layers_.size(); ++i) {  // the next layer first, the current one last
@@ -141,7 +144,7 @@ std::optional<Digest> CachePolicy::victim(bool prefetch, const Free& free) {
       if (used) consider(layer->second, distance, layer->second.used);
     }
   }
-  if (latest.key == nullptr && !prefetch && !layers_.empty()) {
+  if (latest.key == nullptr && want == Want::kNow && !layers_.empty()) {
     latest.key = first_free(current_->second.used, free);
   }
   if (latest.key == nullptr) return std::nullopt;

@@ -27,8 +27,7 @@ struct ExpertBatch {
   std::span<const int32_t> fraction_bits;  // [tokens]: F = 24 - exponent(max |residual|)
   std::span<const uint32_t> experts;       // [tokens, top_k], each below the layer's experts
   std::span<const float> weights;          // [tokens, top_k]: the router's gate weights
-  // Experts that layer + 1 is likely to ask for, perhaps several times; often empty. A hint for
-  // disks.
+  // Experts that layer + 1 is likely to ask for, ascending; often empty. A hint for disks.
   std::span<const uint32_t> prefetch = {};
 
   uint32_t tokens() const { return input.tokens; }

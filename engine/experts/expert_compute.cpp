@@ -14,10 +14,6 @@
 namespace potluck {
 namespace {
 
-// Grains asked for at once: more than a token ever needs, and a bound on what a long prompt, which
-// may use every expert of a layer, pins in the cache.
-constexpr size_t kWaveGrains = 1024;
-
 // Calls of one expert with the same grains: [begin, end) of the sorted calls.
 struct CallGroup {
   uint32_t begin;
@@ -69,8 +65,6 @@ struct ExpertCompute::Scratch {
                            const KernelTable& kernels, ThreadPool& pool);
   Status run_jobs(const ShapeTables& shape, const GrainInput& input, GrainSource& source,
                   ThreadPool& pool);
-  Status run_wave(size_t first, size_t count, const ShapeTables& shape, const GrainInput& input,
-                  GrainSource& source, ThreadPool& pool);
 };
 
 const ShapeTables& ExpertCompute::Scratch::tables_for(const ExpertShape& shape) {
@@ -137,13 +131,12 @@ GrainInput ExpertCompute::Scratch::prepare_input(const ExpertShape& shape,
   return {gate == input.form ? input : view, up == input.form ? input : view, {}};
 }
 
-// Computes grains [first, first + count) as they come. What comes together is computed together,
-// and its memory given back before the source is asked for more.
-Status ExpertCompute::Scratch::run_wave(size_t first, size_t count, const ShapeTables& shape,
-                                        const GrainInput& input, GrainSource& source,
-                                        ThreadPool& pool) {
-  source.request(std::span(grains).subspan(first, count));
-  for (size_t computed = 0; computed < count; computed += arrivals.size()) {
+// Computes the grains as they come. What comes together is computed together, and its memory given
+// back before the source is asked for more.
+Status ExpertCompute::Scratch::run_jobs(const ShapeTables& shape, const GrainInput& input,
+                                        GrainSource& source, ThreadPool& pool) {
+  source.request(grains);
+  for (size_t computed = 0; computed < grains.size(); computed += arrivals.size()) {
     arrivals.clear();
     if (Status taken = source.take(&arrivals); !taken) {
       arrivals.clear();
@@ -151,8 +144,7 @@ Status ExpertCompute::Scratch::run_wave(size_t first, size_t count, const ShapeT
     }
     ready.clear();
     for (const GrainSource::Arrival& arrival : arrivals) {
-      size_t grain = first + arrival.index;
-      for (uint32_t i = first_job[grain]; i < first_job[grain + 1]; ++i) {
+      for (uint32_t i = first_job[arrival.index]; i < first_job[arrival.index + 1]; ++i) {
         ready.push_back({&jobs[i], arrival.view.bytes});
       }
     }
@@ -165,15 +157,6 @@ Status ExpertCompute::Scratch::run_wave(size_t first, size_t count, const ShapeT
     });
   }
   arrivals.clear();
-  return {};
-}
-
-Status ExpertCompute::Scratch::run_jobs(const ShapeTables& shape, const GrainInput& input,
-                                        GrainSource& source, ThreadPool& pool) {
-  for (size_t first = 0; first < grains.size(); first += kWaveGrains) {
-    size_t count = std::min(kWaveGrains, grains.size() - first);
-    if (Status done = run_wave(first, count, shape, input, source, pool); !done) return done;
-  }
   return {};
 }
 
@@ -221,18 +204,15 @@ Status ExpertCompute::run(uint32_t layer, const ExpertShape& shape, const Activa
   return {};
 }
 
-// Hands the prefetch on, each grain once. It is short: a few rows' experts.
 void LocalExecutor::prefetch(const ExpertBatch& batch) {
   prefetch_.clear();
-  for (size_t i = 0; i < batch.prefetch.size(); ++i) {
-    auto before = batch.prefetch.first(i);
-    if (std::find(before.begin(), before.end(), batch.prefetch[i]) != before.end()) continue;
+  for (uint32_t expert : batch.prefetch) {
     for (uint32_t grain = 0; grain < cutter_.plan(batch.layer + 1).grains; ++grain) {
-      prefetch_.push_back({static_cast<uint16_t>(batch.layer + 1),
-                           static_cast<uint16_t>(batch.prefetch[i]), static_cast<uint16_t>(grain)});
+      prefetch_.push_back({static_cast<uint16_t>(batch.layer + 1), static_cast<uint16_t>(expert),
+                           static_cast<uint16_t>(grain)});
     }
   }
-  source_.prefetch(prefetch_);
+  source_.prefetch(prefetch_, foresight(batch.tokens()));
 }
 
 LocalExecutor::Ticket LocalExecutor::submit(const ExpertBatch& batch, ExpertSums* out) {

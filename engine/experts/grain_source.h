@@ -13,6 +13,7 @@
 #include "engine/base/buffer.h"
 #include "engine/experts/grain_cutter.h"
 #include "engine/experts/manifest.h"
+#include "engine/experts/want.h"
 
 namespace potluck {
 
@@ -39,8 +40,9 @@ class GrainSource {
   // kLimit: the source's memory is taken by views that are alive. Release some and ask again; with
   // none alive, the budget cannot hold a grain at all.
   virtual Status take(std::vector<Arrival>* arrivals) = 0;
-  // Grains that a later wave may ask for: a hint, which takes the place of the last one.
-  virtual void prefetch(std::span<const GrainId> grains) = 0;
+  // Grains that a later wave may ask for, most urgent first: a hint, which takes the place of the
+  // last one. kSoon or kPerhaps.
+  virtual void prefetch(std::span<const GrainId> grains, Want want) = 0;
   // Whether such hints do anything.
   virtual bool wants_prefetch() const = 0;
 
@@ -53,7 +55,7 @@ class ImmediateSource : public GrainSource {
  public:
   void request(std::span<const GrainId> wave) final;
   Status take(std::vector<Arrival>* arrivals) final;
-  void prefetch(std::span<const GrainId>) final {}
+  void prefetch(std::span<const GrainId>, Want) final {}
   bool wants_prefetch() const final { return false; }
 
  protected:

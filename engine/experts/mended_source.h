@@ -25,7 +25,9 @@ class MendedSource final : public GrainSource {
   // Also fails as the model file's reads do, and with kCorrupt when the file is not the one any
   // more that the manifest was made of.
   Status take(std::vector<Arrival>* arrivals) override;
-  void prefetch(std::span<const GrainId> grains) override { stored_.prefetch(grains); }
+  void prefetch(std::span<const GrainId> grains, Want want) override {
+    stored_.prefetch(grains, want);
+  }
   bool wants_prefetch() const override { return stored_.wants_prefetch(); }
 
   uint64_t mended() const { return mended_; }

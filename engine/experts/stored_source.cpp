@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "engine/base/check.h"
+#include "engine/base/prefault.h"
 #include "engine/experts/prefetch_gate.h"
 
 namespace potluck {
@@ -86,7 +86,9 @@ struct StoredSource::State {
   void start_prefetches();
   enum class Plan { kReading, kNoSlab, kFailed };
   Plan plan_read(size_t index, GrainId id, const Digest& digest);
-  Plan plan_read(GrainId id, const Digest& digest, bool is_prefetch, const GrainPlace& place);
+  Plan plan_read(GrainId id, const Digest& digest, Want want, const GrainPlace& place);
+  bool may_prefetch() const;
+  Plan plan_prefetch(GrainId id);
   Result<GrainPlace> find_place(GrainId id, const Digest& digest);
   void submit_planned(size_t kept = 0);
   void collect(bool wait);
@@ -94,7 +96,7 @@ struct StoredSource::State {
   void finish_slab(uint32_t slab, const Status& status);
   Status wait_for_some();
   void fail(size_t index, Error error) { failures.push_back({index, std::move(error)}); }
-  std::optional<uint32_t> take_slab(const Digest& digest, bool is_prefetch);
+  std::optional<uint32_t> take_slab(GrainId id, const Digest& digest, Want want);
   void release(uint32_t slab);
   bool in_use(uint32_t slab) const { return slabs[slab].use_count() > 1 || slabs[slab]->reading; }
   Error no_room() const;
@@ -108,6 +110,8 @@ struct StoredSource::State {
   uint64_t all_grains;  // of the model
   CachePolicy policy;   // in units of whole slabs
   PrefetchGate gate;
+  std::shared_ptr<Arena> arena;
+  std::unique_ptr<Prefault> prefault;  // of the arena; or null
   std::vector<std::shared_ptr<Slab>> slabs;
   std::vector<uint32_t> vacant;
   std::unordered_map<Digest, uint32_t> slab_of;
@@ -120,6 +124,7 @@ struct StoredSource::State {
   size_t awaited = 0;           // grains of the wave being read
   std::vector<uint32_t> awaited_slabs;
   std::vector<GrainId> prefetch;
+  Want prefetch_want = Want::kPerhaps;
   size_t next_prefetch = 0;
   std::vector<Failure> failures;  // of the wave, not yet returned by take()
   std::optional<GrainId> failed;  // the first of those that take() returned
@@ -147,7 +152,11 @@ StoredSource::State::State(const Manifest& from, GrainStore& grains,
       reader(std::move(blocks)) {
   uint64_t count = std::min(wanted.budget_bytes / slab, all_grains);
   if (count == 0) return;
-  auto arena = std::make_shared<Arena>(count, slab);
+  arena = std::make_shared<Arena>(count, slab);
+  if (options.prefault_bytes > 0) {
+    prefault = std::make_unique<Prefault>(MutableByteSpan{arena->begin, count * slab},
+                                          options.prefault_bytes);
+  }
   for (uint64_t i = 0; i < count; ++i) {
     slabs.push_back(std::make_shared<Slab>(Slab{arena, arena->begin + i * slab}));
   }
@@ -242,21 +251,33 @@ bool StoredSource::State::find_planned(size_t index, const Digest& digest) {
   return true;
 }
 
-// Prefetches are read while the disk would be idle, and only as many as it takes at once: queued
-// ones would delay the next wave.
+// Guesses are read while the disk would be idle, and only as many as it takes at once: queued ones
+// would delay the next wave. What is needed soon is the next wave: all of it queues as soon as the
+// reads of this one are planned, so that the disk does not wait while a layer is computed.
+bool StoredSource::State::may_prefetch() const {
+  if (next_prefetch == prefetch.size()) return false;
+  if (prefetch_want == Want::kSoon) return next_missing == missing.size();
+  return wave_complete() && reader->outstanding() + planned.size() < reader->depth();
+}
+
 void StoredSource::State::start_prefetches() {
-  while (next_prefetch < prefetch.size() &&
-         reader->outstanding() + planned.size() < reader->depth()) {
-    GrainId id = prefetch[next_prefetch];
+  while (may_prefetch()) {
+    // Without a slab now, perhaps with one once the views of this wave are dropped.
+    if (plan_prefetch(prefetch[next_prefetch]) == Plan::kNoSlab) break;
     ++next_prefetch;
-    // A prefetch may be the guess of another machine, and name anything.
-    if (!manifest.contains(id) || !gate.open(id.layer)) continue;
-    const Digest& digest = manifest.digest_of(id);
-    if (slab_of.contains(digest) || !store.contains(digest)) continue;
-    Result<GrainPlace> place = find_place(id, digest);
-    if (!place || plan_read(id, digest, true, *place) != Plan::kReading) break;
+    if (planned.size() > kReadsPlanned) submit_planned(1);
   }
   submit_planned();
+}
+
+StoredSource::State::Plan StoredSource::State::plan_prefetch(GrainId id) {
+  // A prefetch may be the guess of another machine, and name anything.
+  if (!manifest.contains(id)) return Plan::kFailed;
+  if (prefetch_want == Want::kPerhaps && !gate.open(id.layer)) return Plan::kFailed;
+  const Digest& digest = manifest.digest_of(id);
+  if (slab_of.contains(digest) || !store.contains(digest)) return Plan::kFailed;
+  Result<GrainPlace> place = find_place(id, digest);
+  return place ? plan_read(id, digest, prefetch_want, *place) : Plan::kFailed;
 }
 
 Result<GrainPlace> StoredSource::State::find_place(GrainId id, const Digest& digest) {
@@ -269,16 +290,15 @@ Result<GrainPlace> StoredSource::State::find_place(GrainId id, const Digest& dig
 StoredSource::State::Plan StoredSource::State::plan_read(size_t index, GrainId id,
                                                          const Digest& digest) {
   Result<GrainPlace> place = find_place(id, digest);
-  if (place) return plan_read(id, digest, false, *place);
+  if (place) return plan_read(id, digest, Want::kNow, *place);
   fail(index, place.error());
   return Plan::kFailed;
 }
 
 // Gives the grain a slab and adds it to the planned reads: to the last one, if it continues it.
 StoredSource::State::Plan StoredSource::State::plan_read(GrainId id, const Digest& digest,
-                                                         bool is_prefetch,
-                                                         const GrainPlace& place) {
-  std::optional<uint32_t> taken = take_slab(digest, is_prefetch);
+                                                         Want want, const GrainPlace& place) {
+  std::optional<uint32_t> taken = take_slab(id, digest, want);
   if (!taken) return Plan::kNoSlab;
   Slab& slab = *slabs[*taken];
   slab.grain_bytes = place.bytes;
@@ -297,7 +317,7 @@ StoredSource::State::Plan StoredSource::State::plan_read(GrainId id, const Diges
     planned.push_back(spare_tags.back());
     spare_tags.pop_back();
     last = &reads[planned.back()];
-    *last = {{}, place.file, place.offset, 0, is_prefetch};
+    *last = {{}, place.file, place.offset, 0, want != Want::kNow};
   }
   slab.tag = planned.back();
   last->slabs.push_back(*taken);
@@ -360,10 +380,14 @@ void StoredSource::State::finish_slab(uint32_t index, const Status& status) {
 }
 
 // A vacant slab, or that of the coldest grain without views.
-std::optional<uint32_t> StoredSource::State::take_slab(const Digest& digest, bool is_prefetch) {
+std::optional<uint32_t> StoredSource::State::take_slab(GrainId id, const Digest& digest,
+                                                       Want want) {
   if (vacant.empty()) {
-    auto victim =
-        policy.victim(is_prefetch, [this](const Digest& key) { return !in_use(slab_of.at(key)); });
+    auto victim = policy.victim(want, [&](const Digest& key) {
+      uint32_t slab = slab_of.at(key);
+      // What is read ahead for a layer does not push out what it has: that is needed as soon.
+      return !in_use(slab) && (want == Want::kNow || slabs[slab]->id.layer != id.layer);
+    });
     if (!victim) return std::nullopt;
     uint32_t slab = slab_of.at(*victim);
     if (policy.is_prefetched(*victim)) gate.wasted(slabs[slab]->id.layer);
@@ -371,8 +395,10 @@ std::optional<uint32_t> StoredSource::State::take_slab(const Digest& digest, boo
   }
   uint32_t slab = vacant.back();
   vacant.pop_back();
+  // Slabs are taken in order of address until all have been used once.
+  if (prefault != nullptr) prefault->used((slab + uint64_t{1}) * slab_bytes);
   slab_of[digest] = slab;
-  policy.admit(digest, is_prefetch);
+  policy.admit(digest, want != Want::kNow);
   return slab;
 }
 
@@ -405,6 +431,7 @@ void StoredSource::request(std::span<const GrainId> wave) {
 Status StoredSource::State::wait_for_some() {
   collect(false);
   start_reads();
+  start_prefetches();
   while (failures.empty() && ready.empty() && !wave_complete()) {
     // Prefetches under way hold slabs, too.
     // Nothing is on its way and no slab is free: all of them are held by views.
@@ -413,6 +440,7 @@ Status StoredSource::State::wait_for_some() {
     collect(true);
     statistics.work.disk += nanoseconds(clock.now() - start);
     start_reads();
+    start_prefetches();
   }
   return {};
 }
@@ -424,7 +452,7 @@ Status StoredSource::take_each(std::vector<Arrival>* arrivals, std::vector<Failu
   std::move(state.failures.begin(), state.failures.end(), std::back_inserter(*failures));
   state.ready.clear();
   state.failures.clear();
-  if (state.wave_complete()) state.start_prefetches();
+  state.start_prefetches();
   return {};
 }
 
@@ -438,9 +466,10 @@ Status StoredSource::take(std::vector<Arrival>* arrivals) {
   return failures.front().error;
 }
 
-void StoredSource::prefetch(std::span<const GrainId> grains) {
+void StoredSource::prefetch(std::span<const GrainId> grains, Want want) {
   if (!state_->options.prefetch) return;
   state_->prefetch.assign(grains.begin(), grains.end());
+  state_->prefetch_want = want;
   state_->next_prefetch = 0;
 }
 
@@ -459,6 +488,10 @@ StoreCounters StoredSource::statistics() const {
 
 uint64_t StoredSource::resident_bytes() const {
   return (state_->slabs.size() - state_->vacant.size()) * state_->slab_bytes;
+}
+
+void StoredSource::wait_for_memory() {
+  if (state_->prefault != nullptr) state_->prefault->wait();
 }
 
 std::string_view StoredSource::reader_name() const {

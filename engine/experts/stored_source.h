@@ -5,7 +5,9 @@
 //   request(wave): what is in memory is ready at once; all reads that there is room for start
 //                  together, neighbors on disk as one
 //   take():        what has come since; waits for the disk only if that is nothing
-//   prefetch():    grains of a later wave, read while the disk has nothing else to do
+//   prefetch():    grains of a later wave. Guesses are read while the disk has nothing else to do;
+//                  what is needed soon queues behind the reads of this wave, so that the disk works
+//                  while this wave is computed
 //
 // One thread.
 #pragma once
@@ -25,6 +27,8 @@ namespace potluck {
 struct StoredSourceOptions {
   uint64_t budget_bytes = 0;
   bool prefetch = true;  // do what prefetch() says; layers where that does not pay are left out
+  // How far ahead of the slabs in use their memory is prepared (engine/base/prefault.h); 0: not.
+  uint64_t prefault_bytes = 0;
 };
 
 class StoredSource final : public GrainSource {
@@ -55,7 +59,7 @@ class StoredSource final : public GrainSource {
   // once in `failures`, with the error that take() would return. At least one arrives or fails.
   Status take_each(std::vector<Arrival>* arrivals, std::vector<Failure>* failures);
 
-  void prefetch(std::span<const GrainId> grains) override;
+  void prefetch(std::span<const GrainId> grains, Want want) override;
   bool wants_prefetch() const override;
 
   // The grain that the last failed take() could not give.
@@ -63,6 +67,8 @@ class StoredSource final : public GrainSource {
   StoreCounters statistics() const;
   uint64_t resident_bytes() const;  // slabs in use; never more than the budget
   std::string_view reader_name() const;
+  // Waits until the memory that is being prepared is ready.
+  void wait_for_memory();
 
  private:
   struct State;

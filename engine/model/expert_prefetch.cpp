@@ -12,7 +12,7 @@ namespace potluck {
 void ExpertPrefetch::run(uint32_t layer, uint32_t rows, const float* residual) {
   clear();
   const ModelConfig& config = model_.config();
-  if (rows == 0 || rows > kMostRows || layer + 1 >= config.layers) return;
+  if (rows == 0 || layer + 1 >= config.layers) return;
   const LayerWeights& next = model_.weights().layers[layer + 1];
   if (next.router.empty()) return;
   const bool parallel = config.parallel_block;
@@ -20,27 +20,44 @@ void ExpertPrefetch::run(uint32_t layer, uint32_t rows, const float* residual) {
   const std::vector<float>& bias = parallel ? next.mixer_norm_bias : next.ffn_norm_bias;
   const ActivationForm form[] = {next.router.matrix.form()};
   normed_.reset(form, rows, config.hidden);
-  for (uint32_t row = 0; row < rows; ++row) {
+  for_rows(compute_.threads, rows, [&](uint32_t row) {
     normalize(config, compute_.kernels, residual + uint64_t{row} * config.hidden, norm, bias,
               normed_.row(row));
     normed_.quantize_row(compute_.kernels, row);
-  }
+  });
   const Product product[] = {project(next.router.matrix, normed_, rows, logits_)};
   run_products(compute_.threads, compute_.kernels, product);
-  const RouterConfig& router = config.router;
-  grow(probabilities_, router.experts);
-  grow(scores_, router.experts);
-  weights_.resize(router.top_k);
-  experts_.resize(uint64_t{rows} * router.top_k);
-  for (uint32_t row = 0; row < rows; ++row) {
-    RouterScratch scratch{{probabilities_.data(), router.experts},
-                          {scores_.data(), router.experts}};
-    route(router, compute_.kernels,
-          {logits_.data() + uint64_t{row} * router.experts, router.experts},
+  choose(rows, next);
+  name_chosen();
+}
+
+void ExpertPrefetch::choose(uint32_t rows, const LayerWeights& next) {
+  const RouterConfig& router = model_.config().router;
+  grow(probabilities_, uint64_t{rows} * router.experts);
+  grow(scores_, uint64_t{rows} * router.experts);
+  weights_.resize(uint64_t{rows} * router.top_k);
+  chosen_.resize(uint64_t{rows} * router.top_k);
+  for_rows(compute_.threads, rows, [&](uint32_t row) {
+    uint64_t first = uint64_t{row} * router.experts;
+    uint64_t first_choice = uint64_t{row} * router.top_k;
+    RouterScratch scratch{{probabilities_.data() + first, router.experts},
+                          {scores_.data() + first, router.experts}};
+    route(router, compute_.kernels, {logits_.data() + first, router.experts},
           {next.router.bias, next.router.selection_bias}, scratch,
-          {experts_.data() + uint64_t{row} * router.top_k, router.top_k}, weights_);
-    // A broken row is reported where it is computed; here it only makes the guess worthless.
-    if (!std::isfinite(weights_[0])) return clear();
+          {chosen_.data() + first_choice, router.top_k},
+          {weights_.data() + first_choice, router.top_k});
+  });
+}
+
+// A broken row is reported where it is computed; here it only makes its guess worthless.
+void ExpertPrefetch::name_chosen() {
+  const RouterConfig& router = model_.config().router;
+  is_chosen_.assign(router.experts, 0);
+  for (size_t i = 0; i < chosen_.size(); ++i) {
+    if (std::isfinite(weights_[i - i % router.top_k])) is_chosen_[chosen_[i]] = 1;
+  }
+  for (uint32_t expert = 0; expert < router.experts; ++expert) {
+    if (is_chosen_[expert] != 0) experts_.push_back(expert);
   }
 }
 

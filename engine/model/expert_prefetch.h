@@ -14,29 +14,31 @@ namespace potluck {
 
 class ExpertPrefetch {
  public:
-  // Beyond so many rows most experts are wanted anyway: nothing is named.
-  static constexpr uint32_t kMostRows = 4;
-
   ExpertPrefetch(const Model& model, const ComputeContext& compute)
       : model_(model), compute_(compute) {}
 
   // `residual` is [rows, hidden], as layer `layer`'s router saw it before the norm. Afterwards
-  // experts() is empty if there is nothing to predict: too many rows, or no router in the next
-  // layer.
+  // experts() is empty if there is nothing to predict: no router in the next layer.
   void run(uint32_t layer, uint32_t rows, const float* residual);
   void clear() { experts_.clear(); }
 
-  std::span<const uint32_t> experts() const { return experts_; }  // [rows, top_k]
+  // Of all rows together: each once, ascending.
+  std::span<const uint32_t> experts() const { return experts_; }
 
  private:
+  void choose(uint32_t rows, const LayerWeights& next);
+  void name_chosen();
+
   const Model& model_;
   ComputeContext compute_;
   ActivationRows normed_;             // [rows, hidden]
   std::vector<float> logits_;         // [rows, experts]
-  std::vector<float> probabilities_;  // [experts]
-  std::vector<float> scores_;         // [experts]
-  std::vector<uint32_t> experts_;     // [rows, top_k]
-  std::vector<float> weights_;        // [top_k]
+  std::vector<float> probabilities_;  // [rows, experts]
+  std::vector<float> scores_;         // [rows, experts]
+  std::vector<float> weights_;        // [rows, top_k]
+  std::vector<uint32_t> chosen_;      // [rows, top_k]
+  std::vector<uint8_t> is_chosen_;    // [experts]
+  std::vector<uint32_t> experts_;
 };
 
 }  // namespace potluck

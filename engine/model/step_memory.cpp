@@ -63,6 +63,7 @@ uint64_t expert_row(const ModelConfig& config, uint32_t threads) {
   uint64_t bytes = 5 * uint64_t{config.router.experts} * kFloat;
   bytes += config.router.top_k * kCallBytes;
   bytes += uint64_t{config.expert_columns()} * (sizeof(int64_t) * threads + 2 * kActivation);
+  bytes += config.hidden * kActivation;  // what the prefetch normalizes
   if (config.latent_width > 0) {
     bytes += uint64_t{config.latent_width} * (2 * kFloat + kActivation) + config.hidden * kFloat;
   }

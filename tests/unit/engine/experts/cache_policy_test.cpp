@@ -26,7 +26,7 @@ bool anything(const Digest&) {
 // One use, with room for `entries`: true for a hit.
 bool use(CachePolicy* policy, uint64_t entries, uint64_t number) {
   if (policy->touch(key(number))) return true;
-  if (policy->size() == entries) policy->erase(policy->victim(false, anything).value());
+  if (policy->size() == entries) policy->erase(policy->victim(Want::kNow, anything).value());
   policy->admit(key(number), false);
   return false;
 }
@@ -38,9 +38,9 @@ TEST(CachePolicy, TheLayerThatComesLastGivesWayFirst) {
     policy.begin_step(layer);
     policy.admit(key(layer), false);
   }
-  EXPECT_EQ(policy.victim(false, anything), key(2)) << "of what the last token used";
+  EXPECT_EQ(policy.victim(Want::kNow, anything), key(2)) << "of what the last token used";
   policy.begin_step(0);
-  EXPECT_EQ(policy.victim(false, anything), key(0)) << "had its turn, and was not used";
+  EXPECT_EQ(policy.victim(Want::kNow, anything), key(0)) << "had its turn, and was not used";
 }
 
 TEST(CachePolicy, OldFameFades) {
@@ -52,12 +52,12 @@ TEST(CachePolicy, OldFameFades) {
   policy.begin_step(0);
   policy.admit(key(2), false);
   policy.begin_step(0);
-  EXPECT_EQ(policy.victim(false, anything), key(2)) << "used once, the other eight times";
+  EXPECT_EQ(policy.victim(Want::kNow, anything), key(2)) << "used once, the other eight times";
   policy.touch(key(2));
   for (int turn = 0; turn < 40; ++turn) policy.begin_step(0);
   policy.touch(key(2));
   policy.begin_step(0);
-  EXPECT_EQ(policy.victim(false, anything), key(1));
+  EXPECT_EQ(policy.victim(Want::kNow, anything), key(1));
 }
 
 TEST(CachePolicy, UsesAreRememberedOverAnEviction) {
@@ -74,16 +74,17 @@ TEST(CachePolicy, UsesAreRememberedOverAnEviction) {
   turn(1);
   turn(2);
   policy.begin_step(0);
-  EXPECT_EQ(policy.victim(false, anything), key(2));
+  EXPECT_EQ(policy.victim(Want::kNow, anything), key(2));
 }
 
 TEST(CachePolicy, HeldEntriesAreSkipped) {
   CachePolicy policy(3);
   policy.begin_step(0);
   for (uint64_t number = 0; number < 3; ++number) policy.admit(key(number), false);
-  EXPECT_EQ(policy.victim(false, anything), key(0)) << "in the last resort what this step uses";
-  EXPECT_EQ(policy.victim(false, [](const Digest& k) { return k == key(2); }), key(2));
-  EXPECT_EQ(policy.victim(false, [](const Digest&) { return false; }), std::nullopt);
+  EXPECT_EQ(policy.victim(Want::kNow, anything), key(0))
+      << "in the last resort what this step uses";
+  EXPECT_EQ(policy.victim(Want::kNow, [](const Digest& k) { return k == key(2); }), key(2));
+  EXPECT_EQ(policy.victim(Want::kNow, [](const Digest&) { return false; }), std::nullopt);
 }
 
 TEST(CachePolicy, PrefetchesLeaveFirstUntilTheyAreUsed) {
@@ -92,10 +93,10 @@ TEST(CachePolicy, PrefetchesLeaveFirstUntilTheyAreUsed) {
   policy.admit(key(0), false);
   policy.admit(key(1), true);
   policy.admit(key(2), true);
-  EXPECT_EQ(policy.victim(false, anything), key(1));
+  EXPECT_EQ(policy.victim(Want::kNow, anything), key(1));
   policy.begin_step(1);
   EXPECT_TRUE(policy.touch(key(1)));
-  EXPECT_EQ(policy.victim(false, anything), key(2));
+  EXPECT_EQ(policy.victim(Want::kNow, anything), key(2));
   policy.erase(key(2));
   EXPECT_EQ(policy.counters().prefetches, 2u);
   EXPECT_EQ(policy.counters().work.prefetches_used, 1u);
@@ -109,16 +110,32 @@ TEST(CachePolicy, NothingTheLastTokenUsedLeavesForAPrefetch) {
     policy.begin_step(layer);
     policy.admit(key(layer), false);
   }
-  EXPECT_EQ(policy.victim(true, anything), std::nullopt);
+  EXPECT_EQ(policy.victim(Want::kPerhaps, anything), std::nullopt);
   policy.admit(key(5), true);
-  EXPECT_EQ(policy.victim(true, anything), std::nullopt)
+  EXPECT_EQ(policy.victim(Want::kPerhaps, anything), std::nullopt)
       << "prefetches of one step bear each other";
   policy.begin_step(0);
-  EXPECT_EQ(policy.victim(true, anything), key(5)) << "its layer has come";
+  EXPECT_EQ(policy.victim(Want::kPerhaps, anything), key(5)) << "its layer has come";
   policy.erase(key(5));
-  EXPECT_EQ(policy.victim(true, anything), key(0)) << "not used in this turn";
+  EXPECT_EQ(policy.victim(Want::kPerhaps, anything), key(0)) << "not used in this turn";
   policy.touch(key(0));
-  EXPECT_EQ(policy.victim(true, anything), std::nullopt);
+  EXPECT_EQ(policy.victim(Want::kPerhaps, anything), std::nullopt);
+}
+
+// A step of many rows uses every layer: the one before makes room for the next, as it is needed
+// last, but the current one keeps what it has.
+TEST(CachePolicy, OtherLayersMakeRoomForWhatIsNeededSoon) {
+  CachePolicy policy(4);
+  for (uint32_t layer = 0; layer < 3; ++layer) {
+    policy.begin_step(layer);
+    policy.admit(key(layer), false);
+  }
+  EXPECT_EQ(policy.victim(Want::kSoon, anything), key(1));
+  policy.erase(key(1));
+  policy.admit(key(3), true);
+  EXPECT_EQ(policy.victim(Want::kSoon, anything), key(0));
+  policy.erase(key(0));
+  EXPECT_EQ(policy.victim(Want::kSoon, anything), std::nullopt);
 }
 
 TEST(CachePolicy, LayersThatNobodyAsksForLeave) {
@@ -132,7 +149,7 @@ TEST(CachePolicy, LayersThatNobodyAsksForLeave) {
   policy.begin_step(0);
   policy.admit(key(1), false);
   for (int turn = 0; turn < 40; ++turn) policy.begin_step(0);
-  EXPECT_EQ(policy.victim(false, anything), key(7));
+  EXPECT_EQ(policy.victim(Want::kNow, anything), key(7));
 }
 
 // Interleaved requests: time passes for each layer by itself.
@@ -146,7 +163,7 @@ TEST(CachePolicy, AlternatingRequestsDoNotAgeEachOther) {
   }
   for (uint32_t layer : {0, 2, 1, 3}) {
     policy.begin_step(layer);
-    EXPECT_EQ(policy.victim(true, anything), key(layer));
+    EXPECT_EQ(policy.victim(Want::kPerhaps, anything), key(layer));
     policy.touch(key(layer));
   }
 }
@@ -166,7 +183,8 @@ TEST(CachePolicy, HoldsWhatItWasGivenOnRandomTraces) {
         policy.begin_step(0);
       }
       Digest name = key(random.bits(step, 2) % 30);
-      bool prefetch = random.bits(step, 3) % 4 == 0;
+      constexpr Want kWants[] = {Want::kNow, Want::kNow, Want::kSoon, Want::kPerhaps};
+      Want want = kWants[random.bits(step, 3) % 4];
       ASSERT_EQ(policy.contains(name), held.contains(name));
       if (random.bits(step, 4) % 10 == 0) {
         policy.erase(name);
@@ -176,13 +194,13 @@ TEST(CachePolicy, HoldsWhatItWasGivenOnRandomTraces) {
       } else {
         ASSERT_FALSE(policy.touch(name));
         if (held.size() == entries) {
-          auto victim = policy.victim(prefetch, anything);
-          ASSERT_TRUE(victim || prefetch);
+          auto victim = policy.victim(want, anything);
+          ASSERT_TRUE(victim || want != Want::kNow);
           if (!victim) continue;
           ASSERT_EQ(held.erase(*victim), 1u);
           policy.erase(*victim);
         }
-        policy.admit(name, prefetch);
+        policy.admit(name, want != Want::kNow);
         held.insert(name);
       }
       ASSERT_EQ(policy.size(), held.size());

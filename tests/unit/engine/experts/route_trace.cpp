@@ -113,7 +113,7 @@ double replay_policy(const RouteTrace& trace, uint64_t entries) {
     }
     for (const Digest& key : missing) {
       if (policy.size() == entries) {
-        policy.erase(policy.victim(false, [](const Digest&) { return true; }).value());
+        policy.erase(policy.victim(Want::kNow, [](const Digest&) { return true; }).value());
       }
       policy.admit(key, false);
     }

@@ -227,7 +227,7 @@ TEST_F(StoredSourceTest, AWaveLargerThanTheCacheComesInParts) {
 
 TEST_F(StoredSourceTest, PrefetchesAreReadAfterTheWaveAndUsedByTheNext) {
   StoredSource source(manifest_, *store_, reader(), clock_, {8 * slab_});
-  source.prefetch(std::span(ids_).subspan(1, 2));
+  source.prefetch(std::span(ids_).subspan(1, 2), Want::kPerhaps);
   source.request({&ids_[0], 1});
   EXPECT_EQ(take_all(source, 1).size(), 1u);
   std::vector<GrainId> next{ids_[1], ids_[3]};
@@ -239,10 +239,45 @@ TEST_F(StoredSourceTest, PrefetchesAreReadAfterTheWaveAndUsedByTheNext) {
   EXPECT_EQ(source.statistics().work.cache_misses, 2u);
 }
 
+// The rest of this layer's reads is under way, nothing of it is awaited any more: what the next
+// layer needs soon is read meanwhile, however much it is.
+TEST_F(StoredSourceTest, WhatIsNeededSoonQueuesBehindTheWave) {
+  StoredSource source(manifest_, *store_, reader(), clock_, {1 * kGiB});
+  source.prefetch(std::span(ids_).subspan(2), Want::kSoon);
+  source.request(std::span(ids_).first(2));
+  take_all(source, 2);
+  EXPECT_EQ(source.statistics().prefetches, ids_.size() - 2);
+  source.request(std::span(ids_).subspan(2));
+  EXPECT_EQ(take_all(source, ids_.size() - 2).size(), ids_.size() - 2);
+  EXPECT_EQ(source.statistics().work.cache_misses, 2u);
+  EXPECT_EQ(source.statistics().work.prefetches_used, ids_.size() - 2);
+}
+
+// A pass over all layers through a cache of half the model: the layer just computed makes room for
+// the next one, and nothing is read twice.
+TEST_F(StoredSourceTest, WhatIsNeededSoonTakesThePlaceOfOtherLayers) {
+  std::vector<GrainId> first;
+  std::vector<GrainId> second;
+  for (GrainId id : ids_) (id.layer == 1 ? first : second).push_back(id);
+  StoredSource source(manifest_, *store_, reader(), clock_,
+                      {std::max(first.size(), second.size()) * slab_});
+  for (int round = 0; round < 3; ++round) {
+    for (bool odd : {false, true}) {
+      const auto& wave = odd ? second : first;
+      source.prefetch(odd ? first : second, Want::kSoon);
+      source.request(wave);
+      EXPECT_EQ(take_all(source, wave.size()).size(), wave.size());
+    }
+  }
+  const StoreCounters counters = source.statistics();
+  EXPECT_LE(counters.work.cache_misses + counters.prefetches, 6 * ids_.size() / 2);
+  EXPECT_EQ(counters.work.prefetches_wasted, 0u);
+}
+
 TEST_F(StoredSourceTest, UnusedPrefetchesLeaveFirst) {
   StoredSource source(manifest_, *store_, reader(), clock_, {3 * slab_});
   source.request({&ids_[0], 1});
-  source.prefetch({&ids_[1], 1});
+  source.prefetch({&ids_[1], 1}, Want::kPerhaps);
   take_all(source, 1);
   for (size_t i : {2, 3}) ASSERT_TRUE(source.get(ids_[i]));  // the second one needs a place
   EXPECT_EQ(source.statistics().work.prefetches_wasted, 1u);
@@ -255,7 +290,7 @@ TEST_F(StoredSourceTest, WithoutPrefetchNothingIsReadAhead) {
   StoredSourceOptions options{.budget_bytes = 8 * slab_, .prefetch = false};
   StoredSource source(manifest_, *store_, reader(), clock_, options);
   EXPECT_FALSE(source.wants_prefetch());
-  source.prefetch(std::span(ids_).subspan(1, 2));
+  source.prefetch(std::span(ids_).subspan(1, 2), Want::kPerhaps);
   ASSERT_TRUE(source.get(ids_[0]));
   ASSERT_TRUE(source.get(ids_[5]));
   EXPECT_EQ(source.statistics().prefetches, 0u);
@@ -337,7 +372,7 @@ TEST_F(StoredSourceTest, ThreadsReadTheSame) {
       if (mix64(round * 1000 + i) % 3 == 0) wave.push_back(ids_[i]);
     }
     if (wave.empty()) continue;
-    source.prefetch(std::span(ids_).first(2));
+    source.prefetch(std::span(ids_).first(2), Want::kPerhaps);
     source.request(wave);
     size_t seen = 0;
     while (seen < wave.size()) {
