@@ -3,6 +3,7 @@
 #include "engine/experts/expert_shape.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include <fmt/format.h>
@@ -66,9 +67,9 @@ Status check_matrix(const char* name, TensorType type, uint32_t columns) {
 
 }  // namespace
 
-void activate(const KernelTable& kernels, ExpertActivation activation, const float* gate,
+void activate(const KernelTable& kernels, const Activation& activation, const float* gate,
               const float* up, uint32_t count, float* h) {
-  switch (activation) {
+  switch (activation.kind) {
     case ExpertActivation::kSwiGlu:
       return kernels.swiglu(gate, up, count, h);
     case ExpertActivation::kSwiGluOai:
@@ -77,6 +78,10 @@ void activate(const KernelTable& kernels, ExpertActivation activation, const flo
       return kernels.geglu(gate, up, count, h);
     case ExpertActivation::kReGlu:
       return kernels.reglu(gate, up, count, h);
+    case ExpertActivation::kSwiGluClampBefore:
+      return kernels.swiglu_clamp_before(gate, up, activation.limit, count, h);
+    case ExpertActivation::kSwiGluClampAfter:
+      return kernels.swiglu_clamp_after(gate, up, activation.limit, count, h);
     case ExpertActivation::kReluSquared:
       break;
   }
@@ -93,6 +98,10 @@ KernelPart kernel_part_of(ExpertActivation activation) {
       return KernelPart::kGeGlu;
     case ExpertActivation::kReGlu:
       return KernelPart::kReGlu;
+    case ExpertActivation::kSwiGluClampBefore:
+      return KernelPart::kSwiGluClampBefore;
+    case ExpertActivation::kSwiGluClampAfter:
+      return KernelPart::kSwiGluClampAfter;
     case ExpertActivation::kReluSquared:
       break;
   }
@@ -137,9 +146,15 @@ Status check_expert_shape(const ExpertShape& shape) {
     return Error{ErrorCode::kLimit, fmt::format("expert width {}: expected 1 to {}", shape.width,
                                                 limits::kExpertWidth)};
   }
-  if (shape.activation > ExpertActivation::kReluSquared) {
+  if (shape.activation > ExpertActivation::kSwiGluClampAfter) {
     return Error{ErrorCode::kUnsupported, fmt::format("unknown expert activation {}",
                                                       static_cast<uint32_t>(shape.activation))};
+  }
+  const bool limited = shape.limit > 0 && std::isfinite(shape.limit);
+  if (has_limit(shape.activation) ? !limited : shape.limit != 0) {
+    return Error{ErrorCode::kCorrupt,
+                 fmt::format("expert activation {} with a limit of {}",
+                             static_cast<uint32_t>(shape.activation), shape.limit)};
   }
   // One shape has one way to say it. No known model has such experts with biases.
   if (!shape.gated() && (shape.gate != shape.up || shape.biases)) {

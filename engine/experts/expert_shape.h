@@ -21,18 +21,33 @@ namespace potluck {
 // device of an earlier version refuses a number that it does not know, and lacks the kernel.
 enum class ExpertActivation : uint8_t {
   kSwiGlu = 0,
-  kSwiGluOai = 1,    // of gpt-oss
-  kGeGlu = 2,        // GELU in its tanh form
-  kReGlu = 3,        // ReLU
-  kReluSquared = 4,  // of up alone: there is no gate
+  kSwiGluOai = 1,          // of gpt-oss
+  kGeGlu = 2,              // GELU in its tanh form
+  kReGlu = 3,              // ReLU
+  kReluSquared = 4,        // of up alone: there is no gate
+  kSwiGluClampBefore = 5,  // with a limit: the gate is clamped before SiLU (DeepSeek V4)
+  kSwiGluClampAfter = 6,   // with a limit: what SiLU gives is clamped (Step 3.5)
 };
 
-// h = activation(gate, up), `count` values each; gate is not read where there is none.
-void activate(const KernelTable& kernels, ExpertActivation activation, const float* gate,
-              const float* up, uint32_t count, float* h);
 constexpr bool has_gate(ExpertActivation activation) {
   return activation != ExpertActivation::kReluSquared;
 }
+constexpr bool has_limit(ExpertActivation activation) {
+  return activation == ExpertActivation::kSwiGluClampBefore ||
+         activation == ExpertActivation::kSwiGluClampAfter;
+}
+
+// An activation with its number, as single layers have it.
+struct Activation {
+  ExpertActivation kind = ExpertActivation::kSwiGlu;
+  float limit = 0;  // finite and above 0 where the kind has one, else 0
+
+  bool operator==(const Activation&) const = default;
+};
+
+// h = activation(gate, up), `count` values each; gate is not read where there is none.
+void activate(const KernelTable& kernels, const Activation& activation, const float* gate,
+              const float* up, uint32_t count, float* h);
 KernelPart kernel_part_of(ExpertActivation activation);
 
 // The shape every expert of one layer has.
@@ -44,6 +59,7 @@ struct ExpertShape {
   TensorType down = TensorType::kF32;
   bool biases = false;  // gate, up and down carry one f32 bias per row
   ExpertActivation activation = ExpertActivation::kSwiGlu;
+  float limit = 0;  // of the activation; see there
 
   bool operator==(const ExpertShape&) const = default;
 

@@ -117,8 +117,8 @@ void GrainCompute::activate(const Tile& tile, const DownChunk& chunk) {
   activated_.reset(form, tile.rows.count, columns);
   grow(row_, columns);
   uint32_t blocks = ceil_div(columns, kBlock);
-  ExpertActivation activation = tile.tables.shape.activation;
-  bool gated = has_gate(activation);
+  const Activation activation{tile.tables.shape.activation, tile.tables.shape.limit};
+  bool gated = has_gate(activation.kind);
   for (uint32_t t = 0; t < tile.rows.count; ++t) {
     uint64_t from =
         uint64_t{t} * tile.layout.columns + chunk.first_column - tile.layout.first_column;

@@ -14,7 +14,7 @@
 //   8 bytes "PLMANIF1": the 1 is the version of this encoding and of the grain layout
 //   u32 arithmetic version | u32 length of the model's name | the name | u32 layers, then per layer
 //   u32 layer, experts, hidden, width, gate, up, down format | u8 biases | u8 activation |
-//   experts x grains digests of 32 bytes
+//   f32 limit, if the activation has one | experts x grains digests of 32 bytes
 
 namespace potluck {
 namespace {
@@ -107,6 +107,7 @@ Status read_shape(FieldReader& reader, ManifestLayer* layer) {
   shape.down = static_cast<TensorType>(reader.field<uint32_t>());
   auto biases = reader.field<uint8_t>();
   shape.activation = static_cast<ExpertActivation>(reader.field<uint8_t>());
+  if (has_limit(shape.activation)) shape.limit = reader.field<float>();
   if (!reader.status()) return reader.status();
   if (layer->layer >= limits::kLayers) {
     return Error{ErrorCode::kLimit, fmt::format("manifest: layer {}, expected below {}",
@@ -148,6 +149,7 @@ void write_layer(const ManifestLayer& layer, ByteWriter& writer) {
   writer.write(static_cast<uint32_t>(shape.down));
   writer.write(static_cast<uint8_t>(shape.biases ? 1 : 0));
   writer.write(static_cast<uint8_t>(shape.activation));
+  if (has_limit(shape.activation)) writer.write(shape.limit);
   writer.write(std::as_bytes(std::span(layer.grains)));
 }
 

@@ -116,6 +116,14 @@ struct KernelTable {
   // y = (g / (1 + exp(-(1.702 * g)))) * (u + 1). y may be either.
   void (*swiglu_oai)(const float* gate, const float* up, uint32_t count, float* y);
 
+  // Two forms of SwiGLU with a limit, above 0; both clamp up to [-limit, limit]. Before: the gate
+  // is at most the limit, then y = silu(gate) * up (DeepSeek V4). After: y = s * up, where s is
+  // silu(gate), at most the limit (Step 3.5). NaNs stay. y may be either.
+  void (*swiglu_clamp_before)(const float* gate, const float* up, float limit, uint32_t count,
+                              float* y);
+  void (*swiglu_clamp_after)(const float* gate, const float* up, float limit, uint32_t count,
+                             float* y);
+
   // y = gelu(gate) * up with the tanh form of GELU (Hendrycks and Gimpel, 2016), which is
   // g / (1 + exp(-(g * (a + b * (g * g))))); a = 2 sqrt(2 / pi), b = 0.044715 a. y may be either.
   void (*geglu)(const float* gate, const float* up, uint32_t count, float* y);

@@ -37,6 +37,8 @@ constexpr VectorKernels make_vector_kernels(std::string_view name) {
                     .rms_norm = row_functions::rms_norm<One>,
                     .swiglu = row_functions::swiglu<One>,
                     .swiglu_oai = row_functions::swiglu_oai<One>,
+                    .swiglu_clamp_before = row_functions::swiglu_clamp_before<One>,
+                    .swiglu_clamp_after = row_functions::swiglu_clamp_after<One>,
                     .geglu = row_functions::geglu<One>,
                     .reglu = row_functions::reglu<One>,
                     .relu_squared = row_functions::relu_squared<One>,

@@ -164,6 +164,39 @@ static void swiglu_oai(const float* gate, const float* up, uint32_t count, float
 }
 
 template <OnePanelVectors V>
+static inline typename V::Float clamp(typename V::Float x, typename V::Float limit) {
+  return V::max(-limit, V::min(limit, x));
+}
+
+template <OnePanelVectors V>
+static void swiglu_clamp_before(const float* gate, const float* up, float limit, uint32_t count,
+                                float* y) {
+  using Float = typename V::Float;
+  uint32_t whole = count - count % kLanes;
+  Float most = all<V>(limit);
+  for (uint32_t i = 0; i < whole; i += kLanes) {
+    Float g = V::min(most, V::row_floats(gate + i));
+    Float silu = g / (exact_exp<V>(-g) + 1.0F);
+    V::store_row(y + i, silu * clamp<V>(V::row_floats(up + i), most));
+  }
+  scalar::swiglu_clamp_before(gate + whole, up + whole, limit, count - whole, y + whole);
+}
+
+template <OnePanelVectors V>
+static void swiglu_clamp_after(const float* gate, const float* up, float limit, uint32_t count,
+                               float* y) {
+  using Float = typename V::Float;
+  uint32_t whole = count - count % kLanes;
+  Float most = all<V>(limit);
+  for (uint32_t i = 0; i < whole; i += kLanes) {
+    Float g = V::row_floats(gate + i);
+    Float silu = V::min(most, g / (exact_exp<V>(-g) + 1.0F));
+    V::store_row(y + i, silu * clamp<V>(V::row_floats(up + i), most));
+  }
+  scalar::swiglu_clamp_after(gate + whole, up + whole, limit, count - whole, y + whole);
+}
+
+template <OnePanelVectors V>
 static void geglu(const float* gate, const float* up, uint32_t count, float* y) {
   using Float = typename V::Float;
   uint32_t whole = count - count % kLanes;

@@ -167,6 +167,10 @@ class PartTest {
       kernels_.reglu(a.data(), b.data(), kRowCount, y.data());
     } else if (part_ == KernelPart::kReluSquared) {
       kernels_.relu_squared(a.data(), kRowCount, y.data());
+    } else if (part_ == KernelPart::kSwiGluClampBefore) {
+      kernels_.swiglu_clamp_before(a.data(), b.data(), kLimit, kRowCount, y.data());
+    } else if (part_ == KernelPart::kSwiGluClampAfter) {
+      kernels_.swiglu_clamp_after(a.data(), b.data(), kLimit, kRowCount, y.data());
     } else if (part_ == KernelPart::kExpSum) {
       float sum = kernels_.exp_sum(a.data(), kRowCount, 19.5F);
       y = a;
@@ -212,6 +216,7 @@ class PartTest {
   }
 
   static constexpr uint32_t kRowCount = 203;  // not a multiple of any vector
+  static constexpr float kLimit = 1.5F;       // within the range of both rows
 
   const KernelTable& kernels_;
   KernelPart part_;
@@ -239,6 +244,8 @@ constexpr NamedFunction kFunctions[] = {
     {KernelPart::kGeGlu, "geglu"},
     {KernelPart::kReGlu, "reglu"},
     {KernelPart::kReluSquared, "relu_squared"},
+    {KernelPart::kSwiGluClampBefore, "swiglu_clamp_before"},
+    {KernelPart::kSwiGluClampAfter, "swiglu_clamp_after"},
 };
 
 }  // namespace

@@ -31,6 +31,8 @@ enum class KernelPart : uint32_t {
   kGeGlu,
   kReGlu,
   kReluSquared,
+  kSwiGluClampBefore,
+  kSwiGluClampAfter,
 };
 
 constexpr KernelPart products_of(TensorType type) {

@@ -263,6 +263,19 @@ Status check_feed_forwards(const ModelConfig& config) {
   return {};
 }
 
+Status check_limits(const ModelConfig& config, ExpertActivation activation,
+                    const std::vector<float>& values) {
+  if (values.size() != (has_limit(activation) ? config.layers : 0)) {
+    return unsupported(fmt::format("{} layers have {} limits of what an expert activates",
+                                   config.layers, values.size()));
+  }
+  for (float value : values) {
+    if (value >= 0 && std::isfinite(value)) continue;
+    return unsupported(fmt::format("a limit of {} of what an expert activates", value));
+  }
+  return {};
+}
+
 // Each layer's kind must have its sizes, and all recurrent layers one state.
 Status check_mixers(const ModelConfig& config) {
   if (config.mixers.empty()) return {};
@@ -392,7 +405,11 @@ Status check_config(const ModelConfig& config) {
   if (Status checked = check_kimi(config); !checked) return checked;
   if (Status checked = check_mixers(config); !checked) return checked;
   if (Status checked = check_feed_forwards(config); !checked) return checked;
-  if (Status checked = check_router(config.router); !checked) return checked;
+  for (Status checked : {check_limits(config, config.expert_activation, config.expert_limits),
+                         check_limits(config, config.ffn_activation, config.ffn_limits),
+                         check_router(config.router)}) {
+    if (!checked) return checked;
+  }
   return check_scales(config);
 }
 

@@ -220,10 +220,12 @@ struct ModelConfig {
   uint32_t expert_width = 0;                   // of the routed experts; 0 in a dense model
   bool expert_biases = false;
   ExpertActivation expert_activation = ExpertActivation::kSwiGlu;
+  std::vector<float> expert_limits;  // [layers], of a kind with limits; 0: SwiGLU without one
   // Routed experts read and write so many values, between two projections; 0: the hidden state.
   uint32_t latent_width = 0;
   uint32_t ffn_width = 0;  // of the feed-forward part of a dense layer; 0 if there is none
   ExpertActivation ffn_activation = ExpertActivation::kSwiGlu;  // of dense layers, shared experts
+  std::vector<float> ffn_limits;                                // [layers], likewise
   uint32_t shared_width = 0;  // of the expert that every token goes to; 0 if there is none
   bool shared_gate = false;   // its output is multiplied by sigmoid(a weight row . x)
 
@@ -247,6 +249,12 @@ struct ModelConfig {
   // Query heads per KV head; of layers that are alike.
   uint32_t group_size() const { return heads / kv_heads; }
   uint32_t group_size(uint32_t layer) const { return heads_of(layer) / kv_heads_of(layer); }
+  Activation expert_activation_of(uint32_t layer) const {
+    return activation_of(expert_activation, expert_limits, layer);
+  }
+  Activation ffn_activation_of(uint32_t layer) const {
+    return activation_of(ffn_activation, ffn_limits, layer);
+  }
   // Values in and out of a routed expert.
   uint32_t expert_columns() const { return latent_width > 0 ? latent_width : hidden; }
   bool has_experts(uint32_t layer) const {
@@ -284,6 +292,14 @@ struct ModelConfig {
   RecurrentShape recurrent_shape() const;
   // Positions a row of this layer sees, its own included; 0: all.
   uint32_t window(uint32_t layer) const { return attends_to_all(layer) ? 0 : sliding_window; }
+
+ private:
+  static Activation activation_of(ExpertActivation kind, const std::vector<float>& limits,
+                                  uint32_t layer) {
+    if (!has_limit(kind)) return {kind, 0};
+    if (limits[layer] == 0) return {};
+    return {kind, limits[layer]};
+  }
 };
 
 // One row per architecture: how its configuration is read. Each lives in a file of its own in

@@ -68,7 +68,9 @@ Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& c
   bank.shape.up = bank.up->type;
   bank.shape.down = bank.down->type;
   bank.shape.biases = config.expert_biases;
-  bank.shape.activation = config.expert_activation;
+  const Activation activation = config.expert_activation_of(layer);
+  bank.shape.activation = activation.kind;
+  bank.shape.limit = activation.limit;
   // The formats were taken from the tensors; whether the sizes agree with the configuration is
   // checked here.
   Status checked = check_expert_bank(bank);

@@ -13,8 +13,8 @@ void FeedForward::input_forms(const FeedForwardWeights& weights,
   }
 }
 
-void FeedForward::run(const FeedForwardWeights& weights, const ActivationRows& input,
-                      uint32_t rows) {
+void FeedForward::run(const FeedForwardWeights& weights, const Activation& activation,
+                      const ActivationRows& input, uint32_t rows) {
   uint32_t width = weights.up.shape().rows;
   hidden_ = weights.down.shape().rows;
   bool has_output_gate = !weights.output_gate.empty();
@@ -31,7 +31,7 @@ void FeedForward::run(const FeedForwardWeights& weights, const ActivationRows& i
   gated_.reset(form, rows, width);
   for_rows(compute_.threads, rows, [&](uint32_t row) {
     uint64_t first = uint64_t{row} * width;
-    activate(compute_.kernels, activation_, gated ? gate_.data() + first : nullptr,
+    activate(compute_.kernels, activation, gated ? gate_.data() + first : nullptr,
              up_.data() + first, width, gated_.row(row));
     gated_.quantize_row(compute_.kernels, row);
   });

@@ -11,19 +11,18 @@ namespace potluck {
 
 class FeedForward {
  public:
-  FeedForward(const ComputeContext& compute, ExpertActivation activation)
-      : compute_(compute), activation_(activation) {}
+  explicit FeedForward(const ComputeContext& compute) : compute_(compute) {}
 
   // Adds the forms in which run() reads its input.
   static void input_forms(const FeedForwardWeights& weights, std::vector<ActivationForm>* forms);
 
   // input [rows, hidden] -> output() [rows, hidden].
-  void run(const FeedForwardWeights& weights, const ActivationRows& input, uint32_t rows);
+  void run(const FeedForwardWeights& weights, const Activation& activation,
+           const ActivationRows& input, uint32_t rows);
   const float* output(uint32_t row) const { return output_.data() + uint64_t{row} * hidden_; }
 
  private:
   ComputeContext compute_;
-  ExpertActivation activation_;
   uint32_t hidden_ = 0;
   std::vector<float> gate_;         // [rows, width]; unused where there is none
   std::vector<float> up_;           // [rows, width]

@@ -49,6 +49,9 @@ struct Forward::Step {
   void normalize_for_ffn();
   void choose_experts();
   void make_batch(ActivationForm form);
+  void run_ffn(const FeedForwardWeights& w) {
+    ffn.run(w, config.ffn_activation_of(layer), normed, row_count());
+  }
   void feed_forward();
   void compute_logits();
   RowFault& fault_of(uint32_t row) { return faults[rows.sources[row]]; }
@@ -100,7 +103,7 @@ Forward::Step::Step(const Model& from, const KernelTable& table, ThreadPool& thr
       ropes{RopeFrequencies(config.rope, from.weights().rope_divisors),
             RopeFrequencies(config.window_rope)},
       mixers(from, compute),
-      ffn(compute, config.ffn_activation),
+      ffn(compute),
       latent(compute),
       prefetch(from, compute) {}
 
@@ -361,7 +364,7 @@ void Forward::Step::make_batch(ActivationForm form) {
 // The shared expert does not depend on the answers of the other experts.
 void Forward::Step::meanwhile() {
   CHECK(waiting);
-  if (!shared_done && !weights().shared.empty()) ffn.run(weights().shared, normed, row_count());
+  if (!shared_done && !weights().shared.empty()) run_ffn(weights().shared);
   shared_done = true;
 }
 
@@ -383,7 +386,7 @@ void Forward::Step::supply(const ExpertSums& routed) {
 
 // The feed-forward part of a dense layer.
 void Forward::Step::feed_forward() {
-  ffn.run(weights().dense, normed, row_count());
+  run_ffn(weights().dense);
   for_rows(pool, row_count(), [&](uint32_t row) { add_feed_forward(row); });
   show(ResidualPoint::kLayer);
 }

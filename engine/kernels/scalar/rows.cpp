@@ -23,6 +23,16 @@ float relu(float x) {
   return 0.0F > x ? 0.0F : x;
 }
 
+// Not std::min(), for the same reason.
+float at_most(float limit, float x) {
+  return limit < x ? limit : x;
+}
+
+float clamp(float limit, float x) {
+  float low = at_most(limit, x);
+  return -limit > low ? -limit : low;
+}
+
 // One block; `count` values are there, the rest of it counts as zeros.
 void quantize_block(const float* x, uint32_t count, uint32_t block, int8_t* quants, float* scale) {
   bool finite = true;
@@ -77,13 +87,22 @@ void swiglu(const float* gate, const float* up, uint32_t count, float* y) {
 
 void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y) {
   for (uint32_t i = 0; i < count; ++i) {
-    // Not std::min(): these comparisons are false for a NaN, which thus stays and fails the row.
-    // Vector instructions do the same.
-    float g = kOaiLimit < gate[i] ? kOaiLimit : gate[i];
-    float u = kOaiLimit < up[i] ? kOaiLimit : up[i];
-    u = -kOaiLimit > u ? -kOaiLimit : u;
+    float g = at_most(kOaiLimit, gate[i]);
     float activated = g / (1.0F + exact_exp(-(kOaiAlpha * g)));
-    y[i] = activated * (u + 1.0F);
+    y[i] = activated * (clamp(kOaiLimit, up[i]) + 1.0F);
+  }
+}
+
+void swiglu_clamp_before(const float* gate, const float* up, float limit, uint32_t count,
+                         float* y) {
+  for (uint32_t i = 0; i < count; ++i) {
+    y[i] = exact_silu(at_most(limit, gate[i])) * clamp(limit, up[i]);
+  }
+}
+
+void swiglu_clamp_after(const float* gate, const float* up, float limit, uint32_t count, float* y) {
+  for (uint32_t i = 0; i < count; ++i) {
+    y[i] = at_most(limit, exact_silu(gate[i])) * clamp(limit, up[i]);
   }
 }
 

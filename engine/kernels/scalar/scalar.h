@@ -17,6 +17,8 @@ void quantize(const float* x, uint32_t count, uint32_t block, int8_t* quants, fl
 void rms_norm(const float* x, const float* weight, uint32_t count, float eps, float* y);
 void swiglu(const float* gate, const float* up, uint32_t count, float* y);
 void swiglu_oai(const float* gate, const float* up, uint32_t count, float* y);
+void swiglu_clamp_before(const float* gate, const float* up, float limit, uint32_t count, float* y);
+void swiglu_clamp_after(const float* gate, const float* up, float limit, uint32_t count, float* y);
 void geglu(const float* gate, const float* up, uint32_t count, float* y);
 void reglu(const float* gate, const float* up, uint32_t count, float* y);
 void relu_squared(const float* x, uint32_t count, float* y);
@@ -32,6 +34,8 @@ inline constexpr KernelTable kTable = {
     .rms_norm = rms_norm,
     .swiglu = swiglu,
     .swiglu_oai = swiglu_oai,
+    .swiglu_clamp_before = swiglu_clamp_before,
+    .swiglu_clamp_after = swiglu_clamp_after,
     .geglu = geglu,
     .reglu = reglu,
     .relu_squared = relu_squared,

@@ -160,6 +160,24 @@ std::vector<uint32_t> ConfigReader::counts_of_layers(std::string_view key, uint3
   return counts;
 }
 
+std::vector<float> ConfigReader::limits_of_layers(std::string_view key, uint32_t layers) {
+  if (!has(key)) return {};
+  if (!is_array(key)) return std::vector<float>(layers, static_cast<float>(number(key)));
+  auto values = model_.metadata().numbers(full_key(key));
+  if (!values) {
+    fail(values.error());
+    return {};
+  }
+  if (values->size() < layers) {
+    fail({ErrorCode::kCorrupt, fmt::format("{}: expected a number for each of {} layers, found {}",
+                                           full_key(key), layers, values->size())});
+    return {};
+  }
+  std::vector<float> limits(values->begin(), values->begin() + layers);
+  if (std::ranges::count(limits, 0.0F) == layers) limits.clear();
+  return limits;
+}
+
 double ConfigReader::number(std::string_view key) {
   Result<double> value =
       is_array(key) ? same_for_layers<double>(key, model_.metadata().numbers(full_key(key)), 0)

@@ -43,6 +43,10 @@ class ConfigReader {
   // A whole number in [0, limit] for each of the layers, where the file may say one for all.
   std::vector<uint32_t> counts_of_layers(std::string_view key, uint32_t limit, uint32_t layers);
 
+  // Limits of what experts activate, one for each of the layers, where 0 says that there is none;
+  // empty if no layer has one.
+  std::vector<float> limits_of_layers(std::string_view key, uint32_t layers);
+
   // What all families have: sizes, heads, norm, rope and layers that predict tokens ahead.
   ModelConfig read_common(std::string_view epsilon_key = kRmsEpsilonKey);
   // The number of experts and how many of them each token uses.

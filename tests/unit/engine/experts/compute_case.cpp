@@ -129,6 +129,10 @@ std::vector<FixtureLayer> compute_layers() {
   add({64, 320, T::kQ8_0, T::kQ8_0, T::kQ8_0, true, ExpertActivation::kReGlu}, false);
   add({64, 96, T::kF32, T::kF32, T::kF32, false, ExpertActivation::kReluSquared}, false);
   add({256, 768, T::kQ4_K, T::kQ4_K, T::kQ8_0, false, ExpertActivation::kReluSquared}, false);
+  add({64, 320, T::kF32, T::kF16, T::kF32, true, ExpertActivation::kSwiGluClampBefore, 0.5F},
+      false);
+  add({256, 512, T::kQ4_K, T::kQ4_K, T::kQ6_K, false, ExpertActivation::kSwiGluClampAfter, 0.25F},
+      true);
   return layers;
 }
 

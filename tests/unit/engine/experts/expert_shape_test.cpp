@@ -242,11 +242,15 @@ TEST(ExpertShape, NamesTheKernelsItIsComputedWith) {
 
 // Devices of before lack the kernel, and so are told by its name what they lack.
 TEST(ExpertShape, NamesItsActivation) {
-  for (auto [activation, part] : {std::pair{ExpertActivation::kGeGlu, KernelPart::kGeGlu},
-                                  {ExpertActivation::kReGlu, KernelPart::kReGlu},
-                                  {ExpertActivation::kReluSquared, KernelPart::kReluSquared}}) {
+  for (auto [activation, part] :
+       {std::pair{ExpertActivation::kGeGlu, KernelPart::kGeGlu},
+        {ExpertActivation::kReGlu, KernelPart::kReGlu},
+        {ExpertActivation::kReluSquared, KernelPart::kReluSquared},
+        {ExpertActivation::kSwiGluClampBefore, KernelPart::kSwiGluClampBefore},
+        {ExpertActivation::kSwiGluClampAfter, KernelPart::kSwiGluClampAfter}}) {
     ExpertShape shape = make_shape(256, 256, TensorType::kF32);
     shape.activation = activation;
+    if (has_limit(activation)) shape.limit = 7;
     EXPECT_TRUE(check_expert_shape(shape));
     EXPECT_EQ(shape.kernel_parts(), (std::vector<KernelPart>{products_of(TensorType::kF32),
                                                              KernelPart::kAccumulate, part}));
@@ -282,7 +286,15 @@ TEST(CheckExpertShape, RefusesWhatCannotBe) {
   EXPECT_EQ(code([](auto& s) { s.hidden = 288; }), ErrorCode::kCorrupt);
   EXPECT_EQ(code([](auto& s) { s.width = 320; }), ErrorCode::kCorrupt);
   EXPECT_EQ(code([](auto& s) { s.gate = TensorType{4}; }), ErrorCode::kUnsupported);
-  EXPECT_EQ(code([](auto& s) { s.activation = ExpertActivation{5}; }), ErrorCode::kUnsupported);
+  EXPECT_EQ(code([](auto& s) { s.activation = ExpertActivation{7}; }), ErrorCode::kUnsupported);
+  for (auto kind : {ExpertActivation::kSwiGluClampBefore, ExpertActivation::kSwiGluClampAfter}) {
+    auto limited = [&](float limit) {
+      return code([&](auto& s) { s.activation = kind, s.limit = limit; });
+    };
+    EXPECT_EQ(limited(7), std::nullopt);
+    for (float limit : {0.0F, -1.0F, INFINITY, NAN}) EXPECT_EQ(limited(limit), ErrorCode::kCorrupt);
+  }
+  EXPECT_EQ(code([](auto& s) { s.limit = 7; }), ErrorCode::kCorrupt);
   auto ungated = [](auto& s) { s.activation = ExpertActivation::kReluSquared; };
   EXPECT_EQ(code(ungated), std::nullopt);
   EXPECT_EQ(code([&](auto& s) { ungated(s), s.gate = TensorType::kQ8_0; }),

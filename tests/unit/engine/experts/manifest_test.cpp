@@ -180,7 +180,26 @@ TEST(Manifest, EveryFieldIsChecked) {
     EXPECT_EQ(code_with(kLayer + format, uint32_t{31}), ErrorCode::kUnsupported);
   }
   EXPECT_EQ(code_with(kLayer + 28, uint8_t{2}), ErrorCode::kCorrupt);
-  EXPECT_EQ(code_with(kLayer + 29, uint8_t{5}), ErrorCode::kUnsupported);
+  EXPECT_EQ(code_with(kLayer + 29, uint8_t{7}), ErrorCode::kUnsupported);
+}
+
+// A limit follows the activation where it has one; all else is written as before there were limits.
+TEST(Manifest, LimitsOfSingleLayers) {
+  ExpertShape limited = kFloat;
+  limited.activation = ExpertActivation::kSwiGluClampAfter;
+  limited.limit = 1.5F;
+  auto with_first = [](const ExpertShape& shape) {
+    return Manifest("storyteller", {manifest_layer(1, 2, shape), manifest_layer(4, 3, kFloat)});
+  };
+  ByteVector bytes = with_first(limited).encode();
+  EXPECT_EQ(bytes.size(), with_first(kFloat).encode().size() + sizeof(float));
+  Result<Manifest> decoded = Manifest::decode(bytes);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->layers()[0].shape, limited);
+  EXPECT_EQ(decoded->layers()[1].shape, kFloat);
+  EXPECT_EQ(decoded->encode(), bytes);
+  store<float>(bytes.data() + kLayer + 30, -1);
+  EXPECT_EQ(decode_code(bytes), ErrorCode::kCorrupt);
 }
 
 // When any single byte changes, the decoder refuses it, or reads a different value that it writes

@@ -59,8 +59,9 @@ ReferenceVector as_read(const ReferenceVector& x, ActivationForm form) {
   return form == x.form ? x : reference_quantize(x.values, form);
 }
 
-float join(ExpertActivation activation, float gate, float up) {
-  switch (activation) {
+float join(const ExpertShape& shape, float gate, float up) {
+  const float limit = shape.limit;
+  switch (shape.activation) {
     case ExpertActivation::kGeGlu: {
       float cubic = 0x1.2444f2p-4F * (gate * gate);
       float slope = 0x1.988454p+0F + cubic;
@@ -71,13 +72,22 @@ float join(ExpertActivation activation, float gate, float up) {
       return (gate > 0 ? gate : 0.0F) * up;
     case ExpertActivation::kReluSquared:
       return up > 0 ? up * up : 0.0F;
+    case ExpertActivation::kSwiGluClampBefore:
+      return exact_silu(std::min(gate, limit)) * std::clamp(up, -limit, limit);
+    case ExpertActivation::kSwiGluClampAfter:
+      return std::min(exact_silu(gate), limit) * std::clamp(up, -limit, limit);
     default:
       return exact_silu(gate) * up;
   }
 }
 
-double join64(ExpertActivation activation, double gate, double up) {
-  switch (activation) {
+double silu64(double x) {
+  return x / (1 + std::exp(-x));
+}
+
+double join64(const ExpertShape& shape, double gate, double up) {
+  const double limit{shape.limit};
+  switch (shape.activation) {
     case ExpertActivation::kGeGlu:
       return gate / 2 * up *
              (1 +
@@ -86,8 +96,12 @@ double join64(ExpertActivation activation, double gate, double up) {
       return std::max(gate, 0.0) * up;
     case ExpertActivation::kReluSquared:
       return std::max(up, 0.0) * std::max(up, 0.0);
+    case ExpertActivation::kSwiGluClampBefore:
+      return silu64(std::min(gate, limit)) * std::clamp(up, -limit, limit);
+    case ExpertActivation::kSwiGluClampAfter:
+      return std::min(silu64(gate), limit) * std::clamp(up, -limit, limit);
     default:
-      return gate / (1 + std::exp(-gate)) * up;
+      return silu64(gate) * up;
   }
 }
 
@@ -104,7 +118,7 @@ std::vector<float> activate(const ExpertShape& shape, const SourceExpert& expert
       gate = gate + expert.gate_bias[c];
       up = up + expert.up_bias[c];
     }
-    h.push_back(join(shape.activation, gate, up));
+    h.push_back(join(shape, gate, up));
   }
   return h;
 }
@@ -178,7 +192,7 @@ std::vector<double> float64_expert(const ExpertShape& shape, const SourceExpert&
   if (shape.gated()) gate = multiply(expert.gate.decode(), expert.gate_bias, x);
   std::vector<double> up = multiply(expert.up.decode(), expert.up_bias, x);
   std::vector<double> h(shape.width);
-  for (size_t i = 0; i < h.size(); ++i) h[i] = join64(shape.activation, gate[i], up[i]);
+  for (size_t i = 0; i < h.size(); ++i) h[i] = join64(shape, gate[i], up[i]);
   return multiply(expert.down.decode(), expert.down_bias, h);
 }
 

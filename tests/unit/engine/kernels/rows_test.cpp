@@ -263,6 +263,60 @@ TEST(Activations, AreWhatTheirNamesSay) {
   for (uint32_t i = 0; i < 1000; ++i) EXPECT_EQ(y[i], gate[i] > 0 ? gate[i] * gate[i] : 0);
 }
 
+TEST(SwigluClamped, EveryTableGivesTheScalarBits) {
+  RandomDraws draws(12);
+  for (uint32_t count : {1u, 7u, 8u, 31u, 1000u}) {
+    auto gate = random_floats(count, 8, draws);
+    auto up = random_floats(count, 4, draws);
+    if (count == 1000) {
+      gate[3] = 89, gate[4] = -89, gate[5] = 1e30F, gate[6] = -1e30F, gate[7] = 0, gate[8] = -0.0F;
+      gate[9] = NAN, up[10] = NAN, up[11] = INFINITY, up[12] = -INFINITY;
+    }
+    std::vector<float> before(count);
+    std::vector<float> after(count);
+    scalar_rows().swiglu_clamp_before(gate.data(), up.data(), 2.5F, count, before.data());
+    scalar_rows().swiglu_clamp_after(gate.data(), up.data(), 2.5F, count, after.data());
+    for (const KernelTable* table : available_kernels()) {
+      std::vector<float> y = gate;
+      table->swiglu_clamp_before(y.data(), up.data(), 2.5F, count, y.data());
+      expect_same_bytes(y, before, std::string(table->name));
+      y = up;
+      table->swiglu_clamp_after(gate.data(), y.data(), 2.5F, count, y.data());
+      expect_same_bytes(y, after, std::string(table->name));
+    }
+    if (count < 1000) continue;
+    for (const auto& y : {before, after}) {
+      EXPECT_TRUE(std::isnan(y[9]) && std::isnan(y[10]));
+      EXPECT_TRUE(std::isfinite(y[11]) && std::isfinite(y[12]));
+    }
+  }
+}
+
+TEST(SwigluClamped, AreWhatTheirNamesSay) {
+  const std::vector<float> gate = {1, 2, 100, -100, 1, 1};
+  const std::vector<float> up = {1, -1, 1, 1, 9, -9};
+  std::vector<float> y(6);
+  auto silu = [](double x) { return x / (1 + std::exp(-x)); };
+  scalar_rows().swiglu_clamp_before(gate.data(), up.data(), 1.5F, 6, y.data());
+  for (auto [i, expected] : {std::pair{0, silu(1)},
+                             {1, -silu(1.5)},
+                             {2, silu(1.5)},
+                             {3, 0.0},
+                             {4, 1.5 * silu(1)},
+                             {5, -1.5 * silu(1)}}) {
+    EXPECT_NEAR(y[static_cast<size_t>(i)], expected, 1e-6) << i;
+  }
+  scalar_rows().swiglu_clamp_after(gate.data(), up.data(), 1.5F, 6, y.data());
+  for (auto [i, expected] : {std::pair{0, silu(1)},
+                             {1, -1.5},
+                             {2, 1.5},
+                             {3, 0.0},
+                             {4, 1.5 * silu(1)},
+                             {5, -1.5 * silu(1)}}) {
+    EXPECT_NEAR(y[static_cast<size_t>(i)], expected, 1e-6) << i;
+  }
+}
+
 // A broken value must fail its row, not vanish.
 TEST(Activations, NotANumberStays) {
   std::vector<float> broken(13, NAN);

@@ -63,6 +63,10 @@ const Golden kGolden[] = {
     {65546, "geglu", "6b7b15b5155b57cb14f71fa00a8e907dbb77b815b5d7063dd58835fe2bc58e1f"},
     {65547, "reglu", "aff029085d9d18622b3aa25b025a14391743884eb1a57bb5d44bf4c3f25a2345"},
     {65548, "relu_squared", "a2f44c98262604ee476fd9dd7e02bc76ee350f59e957da6e53a1e3f8c137af73"},
+    {65549, "swiglu_clamp_before",
+     "2a6b9b2d5016d0f16975615047774c14940e004c42fe521eb194623c202fb5ae"},
+    {65550, "swiglu_clamp_after",
+     "0dc6eec4fc95c8fb7e73c7dae7f81b320a1d9560540ef6df9f37789227783d73"},
 };
 
 TEST(KernelSelfTest, EveryTableGivesTheGoldenDigests) {
