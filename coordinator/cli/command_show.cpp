@@ -59,7 +59,8 @@ struct Skipped {
 };
 
 // What one token reads, as the file stores it: of the token embedding a row, unless it is the
-// output matrix too; of the experts those that a token uses.
+// output matrix too; of the embedding that layers read a row; of the experts those that a token
+// uses.
 nlohmann::json describe_token(const GgufModel& model, const ModelConfig& config,
                               const std::vector<ExpertBank>& banks) {
   uint64_t experts = 0;
@@ -72,6 +73,8 @@ nlohmann::json describe_token(const GgufModel& model, const ModelConfig& config,
   const GgufTensor* embedding = model.find("token_embd.weight");
   bool is_only_looked_up = embedding != nullptr && model.find("output.weight") != nullptr;
   if (is_only_looked_up) resident -= embedding->bytes - embedding->row_bytes();
+  const GgufTensor* of_layers = model.find("per_layer_token_embd.weight");
+  if (of_layers != nullptr) resident -= of_layers->bytes - of_layers->row_bytes();
   uint64_t used =
       config.router.experts == 0 ? 0 : experts / config.router.experts * config.router.top_k;
   return {{"resident_bytes", resident},

@@ -50,6 +50,13 @@ std::optional<std::pair<uint32_t, std::string_view>> layer_of(std::string_view t
   return std::pair(layer, tensor.substr(static_cast<size_t>(end - tensor.data()) + 1));
 }
 
+// What is computed while others compute the experts.
+bool is_beside_experts(const ModelConfig& config, uint32_t layer, std::string_view part) {
+  if (part.find("_shexp") != std::string_view::npos) return true;
+  if (!config.dense_beside_experts || !config.has_experts(layer)) return false;
+  return part == "ffn_gate.weight" || part == "ffn_up.weight" || part == "ffn_down.weight";
+}
+
 bool is_alike(const PlanLayer& a, const PlanLayer& b) {
   return a.dense == b.dense && a.shared == b.shared && a.expert == b.expert &&
          a.experts == b.experts && a.top_k == b.top_k;
@@ -99,7 +106,7 @@ PlanModel plan_model(const GgufModel& file, const ModelConfig& config,
     auto place = layer_of(tensor.name);
     if (!place || place->first >= layers.size()) continue;
     if (place->second.find("_exps") != std::string_view::npos) continue;
-    bool shared = place->second.find("_shexp") != std::string_view::npos;
+    bool shared = is_beside_experts(config, place->first, place->second);
     PlanLayer& layer = layers[place->first];
     add_bytes(shared ? &layer.shared : &layer.dense, tensor.type,
               static_cast<double>(tensor.bytes));

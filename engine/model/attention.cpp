@@ -66,6 +66,7 @@ Attention::Attention(const ModelConfig& config, const KernelTable& kernels, Thre
 
 uint32_t Attention::first_visible(const AttentionRow& row) const {
   if (layer_.window == 0 || row.position < layer_.window) return 0;
+  if (config_.chunked_windows) return row.position - row.position % layer_.window;
   return row.position + 1 - layer_.window;
 }
 
@@ -83,7 +84,7 @@ uint64_t Attention::partial_index(uint32_t row, uint32_t head, uint32_t chunk) c
 uint32_t Attention::plan_block(std::span<const AttentionRow> rows, uint32_t first) {
   block_begin_ = first;
   row_offsets_.assign(1, 0);
-  uint64_t chunk_bytes = uint64_t{heads()} * config_.value_dim * sizeof(float);
+  uint64_t chunk_bytes = uint64_t{heads()} * value_dim() * sizeof(float);
   uint32_t end = first;
   do {
     row_offsets_.push_back(row_offsets_.back() + chunks_of(rows[end]).count());
@@ -129,7 +130,8 @@ uint32_t Attention::choose_parts() const {
 
 void Attention::run_task(const Task& task, uint32_t kv_head, uint32_t part,
                          std::span<const AttentionRow> rows, const float* queries, int thread) {
-  AttentionChunk chunk = rows[task.first_row].cache->chunk(layer_.layer, kv_head, task.chunk);
+  const uint32_t kv_layer = config_.kv_layer_of(layer_.layer);
+  AttentionChunk chunk = rows[task.first_row].cache->chunk(kv_layer, kv_head, task.chunk);
   chunk.scale = config_.attention_scale;
   uint32_t chunk_begin = task.chunk * kAttentionChunk;
   uint32_t group = heads() / kv_heads();
@@ -142,7 +144,7 @@ void Attention::run_task(const Task& task, uint32_t kv_head, uint32_t part,
     if (task.chunk < chunks.first || task.chunk >= chunks.end) continue;
     uint32_t begin = std::max(first_visible(rows[row]), chunk_begin) - chunk_begin;
     uint32_t end = std::min(rows[row].position + 1 - chunk_begin, kAttentionChunk);
-    const float* of_row = queries + uint64_t{row} * heads() * config_.head_dim;
+    const float* of_row = queries + uint64_t{row} * heads() * head_dim();
     std::span<const uint64_t> bits;
     if (layer_.selection != nullptr) bits = layer_.selection->bits(row, kv_head);
     if (!bits.empty()) {
@@ -152,9 +154,8 @@ void Attention::run_task(const Task& task, uint32_t kv_head, uint32_t part,
     }
     for (uint32_t head = first_head; head < end_head; ++head) {
       uint64_t index = partial_index(row, head, task.chunk - chunks.first);
-      scratch.queries.push_back({of_row + uint64_t{head} * config_.head_dim, begin, end,
-                                 outputs_.data() + index * config_.value_dim,
-                                 partials_.data() + index});
+      scratch.queries.push_back({of_row + uint64_t{head} * head_dim(), begin, end,
+                                 outputs_.data() + index * value_dim(), partials_.data() + index});
     }
   }
   if (scratch.queries.empty()) return;
@@ -168,14 +169,14 @@ void Attention::run_selected(const AttentionChunk& chunk, std::span<const uint64
   const std::vector<Run> runs =
       runs_of(bits, chunk_begin + range.begin, chunk_begin + range.end_position, chunk_begin);
   const uint64_t count = runs.size();
-  const uint32_t dimensions = config_.value_dim;
+  const uint32_t dimensions = value_dim();
   grow(scratch.partials, (range.end - range.first) * count);
   grow(scratch.outputs, (range.end - range.first) * count * dimensions);
   std::vector<AttentionQuery> parts;
   for (uint64_t run = 0; run < count; ++run) {
     for (uint32_t head = range.first; head < range.end; ++head) {
       const uint64_t at = (head - range.first) * count + run;
-      parts.push_back({queries + uint64_t{head} * config_.head_dim, runs[run].begin, runs[run].end,
+      parts.push_back({queries + uint64_t{head} * head_dim(), runs[run].begin, runs[run].end,
                        scratch.outputs.data() + at * dimensions, scratch.partials.data() + at});
     }
   }
@@ -194,7 +195,7 @@ void Attention::run_selected(const AttentionChunk& chunk, std::span<const uint64
 }
 
 void Attention::join_chunks(uint32_t row, uint32_t head, float* out) const {
-  uint32_t dimensions = config_.value_dim;
+  uint32_t dimensions = value_dim();
   uint64_t chunks = row_offsets_[row - block_begin_ + 1] - row_offsets_[row - block_begin_];
   uint64_t first = partial_index(row, head, 0);
   const AttentionPartial* partials = partials_.data() + first;
@@ -225,7 +226,7 @@ void Attention::run(const AttentionLayer& layer, std::span<const AttentionRow> r
       uint32_t row = begin + i / heads();
       uint32_t head = i % heads();
       uint64_t at = uint64_t{row} * heads() + head;
-      join_chunks(row, head, out + at * config_.value_dim);
+      join_chunks(row, head, out + at * value_dim());
     });
     begin = end;
   }

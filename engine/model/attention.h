@@ -1,7 +1,8 @@
-// Attention of the rows of a step over their KV caches. A row sees the positions up to its own, all
-// or the last so many, in chunks at absolute positions. Threads take (rows, KV head, chunk), or
-// parts of that; the query heads of a KV head and the rows meet its keys and values together. The
-// chunks c of one head are joined in order:
+// Attention of the rows of a step over their KV caches. A row sees the positions up to its own:
+// all, the last so many, or those since the last multiple of so many (chunked windows, as in Llama
+// 4). Positions come in chunks of their own, at absolute multiples. Threads take (rows, KV head,
+// chunk), or parts of that; the query heads of a KV head and the rows meet its keys and values
+// together. The chunks c of one head are joined in order:
 //
 //   M = max of max_c and the sink              (max_c, sum_c, out_c: see attention_chunk)
 //   l = sum over c of e_c * sum_c              e_c = exact_exp(max_c - M)
@@ -34,7 +35,8 @@ struct AttentionRow {
 // What differs from layer to layer.
 struct AttentionLayer {
   uint32_t layer = 0;
-  uint32_t window = 0;           // positions a row sees, its own included; 0: all
+  uint32_t window = 0;           // positions a row sees, its own included (at most, if windows
+                                 // are chunked); 0: all
   std::span<const float> sinks;  // [heads]: scores that no value belongs to; or empty
   const PositionSelection* selection = nullptr;  // of the visible positions; null: all of them
 };
@@ -86,6 +88,8 @@ class Attention {
   uint32_t first_visible(const AttentionRow& row) const;
   Chunks chunks_of(const AttentionRow& row) const;
   uint32_t heads() const { return config_.heads_of(layer_.layer); }
+  uint32_t head_dim() const { return config_.head_dim_of(layer_.layer); }
+  uint32_t value_dim() const { return config_.value_dim_of(layer_.layer); }
   uint32_t kv_heads() const { return config_.kv_heads_of(layer_.layer); }
   uint32_t plan_block(std::span<const AttentionRow> rows, uint32_t first);
   void plan_tasks(std::span<const AttentionRow> rows, uint32_t first, uint32_t end);

@@ -2,6 +2,9 @@
 //
 //   q, k, v = W x + bias -> norm of q and k -> rope -> cache -> softmax(q K) V -> (scale) -> (gate)
 //   -> W o + bias
+//
+// In some models values are normed, too, or are made of the products for keys, as they are before
+// norm and rope; some layers have queries only, and attend to what an earlier layer has stored.
 #include <algorithm>
 
 #include "engine/kernels/exact_math.h"
@@ -36,14 +39,17 @@ class AttentionMixer final : public TokenMixer {
   const AttentionWeights& weights(uint32_t layer) const {
     return model_.weights().layers[layer].attention;
   }
-  uint64_t query_columns() const { return uint64_t{heads_} * config_.head_dim; }
-  uint64_t attended_columns() const { return uint64_t{heads_} * config_.value_dim; }
+  uint64_t query_columns() const { return uint64_t{heads_} * head_dim_; }
+  uint64_t attended_columns() const { return uint64_t{heads_} * value_dim_; }
+  bool stores() const { return config_.kv_layer_of(layer_) == layer_; }
+  void take_layer(uint32_t layer);
   uint64_t gate_columns() const;
   void split_gates(uint32_t row);
   void norm_heads(const std::vector<float>& norm, uint32_t heads, float* values) const;
   void finish_heads(const std::vector<float>& norm, const StepRows& rows, uint32_t row,
                     uint32_t heads, float* values) const;
-  void store_row(uint32_t layer, const StepRows& rows, uint32_t row);
+  void finish_queries(const StepRows& rows, uint32_t row);
+  void store_row(const StepRows& rows, uint32_t row);
   void scale_values(uint32_t row);
   void apply_gates(uint32_t row);
 
@@ -53,6 +59,9 @@ class AttentionMixer final : public TokenMixer {
   Attention attention_;
   Indexer indexer_;
   // Of the layer at hand.
+  uint32_t layer_ = 0;
+  uint32_t head_dim_ = 0;
+  uint32_t value_dim_ = 0;
   uint32_t heads_ = 0;
   uint32_t kv_heads_ = 0;
   LayerRope rope_ = LayerRope::kMain;
@@ -64,25 +73,38 @@ class AttentionMixer final : public TokenMixer {
   ActivationRows attended_;       // [rows, heads * value_dim]
 };
 
-void AttentionMixer::remember(uint32_t layer, const StepRows& rows, const ActivationRows& input) {
-  const AttentionWeights& w = weights(layer);
+void AttentionMixer::take_layer(uint32_t layer) {
+  layer_ = layer;
   heads_ = config_.heads_of(layer);
   kv_heads_ = config_.kv_heads_of(layer);
+  head_dim_ = config_.head_dim_of(layer);
+  value_dim_ = config_.value_dim_of(layer);
   rope_ = config_.rope_of(layer);
+}
+
+void AttentionMixer::remember(uint32_t layer, const StepRows& rows, const ActivationRows& input) {
+  take_layer(layer);
+  const AttentionWeights& w = weights(layer);
   bool splits = config_.attention_gate == AttentionGate::kInQueries;
-  bool has_gate = !w.gate.empty();
-  const Product inputs[] = {project(w.query, input, rows.count(), splits ? projected_ : queries_),
-                            project(w.key, input, rows.count(), keys_),
-                            project(w.value, input, rows.count(), values_),
-                            has_gate ? project(w.gate, input, rows.count(), gates_) : Product{}};
-  run_products(compute_.threads, compute_.kernels, std::span(inputs).first(has_gate ? 4 : 3));
+  Product inputs[4];
+  size_t count = 0;
+  auto add = [&](const WeightMatrix& matrix, std::vector<float>& y) {
+    if (!matrix.empty()) inputs[count++] = project(matrix, input, rows.count(), y);
+  };
+  add(w.query, splits ? projected_ : queries_);
+  add(w.key, keys_);
+  add(w.value, values_);
+  add(w.gate, gates_);
+  run_products(compute_.threads, compute_.kernels, std::span(inputs).first(count));
   if (splits) {
     grow(queries_, rows.count() * query_columns());
     grow(gates_, rows.count() * query_columns());
   }
+  if (w.value.empty()) grow(values_, uint64_t{rows.count()} * kv_heads_ * value_dim_);
   for_rows(compute_.threads, rows.count(), [&](uint32_t row) {
     if (splits) split_gates(row);
-    store_row(layer, rows, row);
+    finish_queries(rows, row);
+    if (stores()) store_row(rows, row);
   });
   indexer_.run(layer, rows, input, input);
 }
@@ -94,7 +116,7 @@ uint64_t AttentionMixer::gate_columns() const {
 
 // Every head of a gated query projection is followed by its gates.
 void AttentionMixer::split_gates(uint32_t row) {
-  uint32_t size = config_.head_dim;
+  uint32_t size = head_dim_;
   const float* from = projected_.data() + 2 * row * query_columns();
   for (uint32_t head = 0; head < heads_; ++head, from += 2 * size) {
     uint64_t to = row * query_columns() + uint64_t{head} * size;
@@ -105,14 +127,16 @@ void AttentionMixer::split_gates(uint32_t row) {
 
 void AttentionMixer::norm_heads(const std::vector<float>& norm, uint32_t heads,
                                 float* values) const {
-  uint32_t size = config_.head_dim;
+  uint32_t size = head_dim_;
   const KernelTable& kernels = compute_.kernels;
   if (config_.head_norm == HeadNorm::kFullWidth) {
     kernels.rms_norm(values, norm.data(), heads * size, config_.norm_epsilon, values);
   }
-  if (config_.head_norm != HeadNorm::kPerHead) return;
+  const bool unweighted = config_.head_norm == HeadNorm::kTurnedHeads && rope_ != LayerRope::kNone;
+  if (config_.head_norm != HeadNorm::kPerHead && !unweighted) return;
   for (uint32_t head = 0; head < heads; ++head, values += size) {
-    kernels.rms_norm(values, norm.data(), size, config_.norm_epsilon, values);
+    kernels.rms_norm(values, unweighted ? nullptr : norm.data(), size, config_.norm_epsilon,
+                     values);
   }
 }
 
@@ -121,25 +145,36 @@ void AttentionMixer::finish_heads(const std::vector<float>& norm, const StepRows
                                   uint32_t row, uint32_t heads, float* values) const {
   if (!config_.rope_before_norm) norm_heads(norm, heads, values);
   for (uint32_t head = 0; head < heads; ++head) {
-    rows.turn(rope_, config_.rope.pairs, row, values + uint64_t{head} * config_.head_dim);
+    rows.turn(rope_, config_.rope.pairs, row, values + uint64_t{head} * head_dim_);
   }
   if (config_.rope_before_norm) norm_heads(norm, heads, values);
 }
 
-// Finishes one row's queries, keys and values; the keys and values go into the cache.
-void AttentionMixer::store_row(uint32_t layer, const StepRows& rows, uint32_t row) {
-  const AttentionWeights& w = weights(layer);
+void AttentionMixer::finish_queries(const StepRows& rows, uint32_t row) {
+  const AttentionWeights& w = weights(layer_);
   float* query = queries_.data() + row * query_columns();
-  float* key = keys_.data() + uint64_t{row} * kv_heads_ * config_.head_dim;
-  float* value = values_.data() + uint64_t{row} * kv_heads_ * config_.value_dim;
   add_to(query, w.query_bias);
-  add_to(key, w.key_bias);
-  add_to(value, w.value_bias);
   finish_heads(w.query_norm, rows, row, heads_, query);
+  const QueryTemperature& temperature = config_.query_temperature;
+  if (temperature.interval == 0 || rope_ != LayerRope::kNone) return;
+  const float factor = temperature.at(rows.rows[row].position);
+  for (uint64_t i = 0; i < query_columns(); ++i) query[i] *= factor;
+}
+
+// Finishes one row's keys and values, which go into the cache.
+void AttentionMixer::store_row(const StepRows& rows, uint32_t row) {
+  const AttentionWeights& w = weights(layer_);
+  float* key = keys_.data() + uint64_t{row} * kv_heads_ * head_dim_;
+  float* value = values_.data() + uint64_t{row} * kv_heads_ * value_dim_;
+  add_to(key, w.key_bias);
+  if (w.value.empty()) std::copy_n(key, uint64_t{kv_heads_} * value_dim_, value);
+  add_to(value, w.value_bias);
   finish_heads(w.key_norm, rows, row, kv_heads_, key);
-  for (uint32_t head = 0; head < kv_heads_; ++head) {
-    rows.caches[row]->put(layer, head, rows.rows[row].position, key + head * config_.head_dim,
-                          value + head * config_.value_dim);
+  for (uint32_t head = 0; head < kv_heads_; ++head, key += head_dim_, value += value_dim_) {
+    if (config_.value_norm) {
+      compute_.kernels.rms_norm(value, nullptr, value_dim_, config_.norm_epsilon, value);
+    }
+    rows.caches[row]->put(layer_, head, rows.rows[row].position, key, value);
   }
 }
 
@@ -187,7 +222,7 @@ void AttentionMixer::apply_gates(uint32_t row) {
   }
   for (uint32_t head = 0; head < heads_; ++head) {
     float factor = exact_sigmoid(gates[head]);
-    for (uint32_t i = 0; i < config_.value_dim; ++i) *values++ *= factor;
+    for (uint32_t i = 0; i < value_dim_; ++i) *values++ *= factor;
   }
 }
 

@@ -67,7 +67,21 @@ enum class LayerRope : uint8_t { kMain, kWindow, kNone };
 enum class NormKind : uint8_t { kRms, kLayer };
 
 // An RMS norm of queries and keys before rope.
-enum class HeadNorm : uint8_t { kNone, kPerHead, kFullWidth };
+enum class HeadNorm : uint8_t {
+  kNone,
+  kPerHead,
+  kFullWidth,
+  kTurnedHeads  // per head, without weights, in layers whose heads rope turns
+};
+
+// Queries of layers without rope grow with their position (Llama 4): they are multiplied by
+// 1 + scale * ln(1 + floor((position + 1) / interval)).
+struct QueryTemperature {
+  uint32_t interval = 0;  // positions; 0: not this architecture
+  double scale = 0;
+
+  float at(uint32_t position) const;  // the factor
+};
 
 // The sigmoids that attention's output is multiplied by before the last projection.
 enum class AttentionGate : uint8_t {
@@ -85,7 +99,15 @@ enum class Gating : uint8_t {
   kSoftmax,          // over all experts
   kSigmoid,          // each for itself
   kSoftmaxOfChosen,  // experts are chosen by their logits, the softmax is over the chosen ones
-  kSparseMixer       // one expert after the other, by logits; see router.h
+  kSparseMixer,      // one expert after the other, by logits; see router.h
+  kSigmoidOfChosen   // experts are chosen by their logits, the sigmoid is that of the chosen ones
+};
+
+// What a layer's router reads.
+enum class RouterInput : uint8_t {
+  kFeedForwardInput,  // the normed residual, like all that follows
+  kLayerInput,        // the residual as it was before the layer, as it is (SmallThinker)
+  kScaledNorm         // the residual's RMS norm by learned weights over sqrt(hidden) (Gemma 4)
 };
 
 struct RouterConfig {
@@ -99,6 +121,10 @@ struct RouterConfig {
   uint32_t groups_used = 1;
   bool groups_by_best_two = true;  // a group counts as the sum of its best two, else as its best
   float weight_scale = 1;          // the weights are multiplied by it at the end
+  RouterInput input = RouterInput::kFeedForwardInput;
+  bool output_scales = false;  // each expert's output is multiplied by a learned number (Gemma 4)
+  // The one chosen expert's input is multiplied by its weight, instead of its output (Llama 4).
+  bool scales_input = false;
 };
 
 // Latent attention: all heads read one compressed vector per position.
@@ -176,13 +202,20 @@ struct ModelConfig {
 
   // Attention. With latent attention there is one KV head, the compressed vector, and head_dim and
   // value_dim say what of it is compared and summed.
-  uint32_t heads = 0;                    // where layers differ, the most of any
-  uint32_t kv_heads = 0;                 // likewise
-  std::vector<uint32_t> layer_heads;     // [layers]; empty: all have `heads`
-  std::vector<uint32_t> layer_kv_heads;  // [layers]; empty: all have `kv_heads`
-  uint32_t head_dim = 0;                 // of queries and keys
-  uint32_t value_dim = 0;                // of values
-  float attention_scale = 0;             // scores are (q . k) * attention_scale
+  uint32_t heads = 0;                      // where layers differ, the most of any
+  uint32_t kv_heads = 0;                   // likewise
+  std::vector<uint32_t> layer_heads;       // [layers]; empty: all have `heads`
+  std::vector<uint32_t> layer_kv_heads;    // [layers]; empty: all have `kv_heads`
+  uint32_t head_dim = 0;                   // of queries and keys; where layers differ, the most
+  uint32_t value_dim = 0;                  // of values; likewise
+  std::vector<uint32_t> layer_head_dims;   // [layers]; empty: all have `head_dim`
+  std::vector<uint32_t> layer_value_dims;  // [layers]; empty: all have `value_dim`
+  // [layers]: whose keys and values a layer attends to, itself or an earlier one; empty: itself.
+  std::vector<uint32_t> kv_layers;
+  std::vector<uint8_t> key_values;  // [layers]: 1 where the products for keys are the values, too
+  bool value_norm = false;          // values are normed per head, without weights
+  QueryTemperature query_temperature;
+  float attention_scale = 0;  // scores are (q . k) * attention_scale
   HeadNorm head_norm = HeadNorm::kNone;
   bool rope_before_norm = false;   // heads are turned first, then normed
   bool projection_biases = false;  // of queries, keys and values
@@ -191,7 +224,8 @@ struct ModelConfig {
   float value_scale = 1;                 // of attention's output
   Sinks sinks = Sinks::kNone;            // a learned score per head that no value belongs to
   uint32_t full_attention_interval = 1;  // every so many-th layer attends to all positions;
-  uint32_t sliding_window = 0;           // the others to the last so many
+  uint32_t sliding_window = 0;           // the others to the last so many, or,
+  bool chunked_windows = false;          // if set, to those since the last multiple of it
   std::vector<uint8_t> window_layers;    // [layers]: 1 where there is a window; empty: as above
   LatentConfig latent;                   // or are of another kind
   DeltaNetConfig delta;
@@ -224,6 +258,9 @@ struct ModelConfig {
   // Routed experts read and write so many values, between two projections; 0: the hidden state.
   uint32_t latent_width = 0;
   uint32_t ffn_width = 0;  // of the feed-forward part of a dense layer; 0 if there is none
+  std::vector<uint32_t> layer_ffn_widths;  // [layers]; empty: all have `ffn_width`, the most
+  // Layers with experts have such a part, too, with norms of its own (Gemma 4).
+  bool dense_beside_experts = false;
   ExpertActivation ffn_activation = ExpertActivation::kSwiGlu;  // of dense layers, shared experts
   std::vector<float> ffn_limits;                                // [layers], likewise
   uint32_t shared_width = 0;  // of the expert that every token goes to; 0 if there is none
@@ -233,8 +270,11 @@ struct ModelConfig {
   float embedding_scale = 1;
   float residual_scale = 1;  // of everything that is added to the residual
   float logit_divisor = 1;
-  float expert_scale = 1;   // of what routed and shared experts add
-  bool logit_bias = false;  // added to the output product
+  float expert_scale = 1;        // of what routed and shared experts add
+  bool logit_bias = false;       // added to the output product
+  float logit_cap = 0;           // logits become cap * tanh(logit / cap); 0: as they are
+  bool layer_scales = false;     // a layer's result is multiplied by a learned number
+  uint32_t per_layer_width = 0;  // of what layers read of the token itself (per_layer_inputs.h)
 
   uint32_t query_columns() const { return heads * head_dim; }  // where layers differ, the most
   uint32_t key_columns() const { return kv_heads * head_dim; }
@@ -245,6 +285,21 @@ struct ModelConfig {
   }
   uint32_t kv_heads_of(uint32_t layer) const {
     return layer_kv_heads.empty() ? kv_heads : layer_kv_heads[layer];
+  }
+  uint32_t head_dim_of(uint32_t layer) const {
+    return layer_head_dims.empty() ? head_dim : layer_head_dims[layer];
+  }
+  uint32_t value_dim_of(uint32_t layer) const {
+    return layer_value_dims.empty() ? value_dim : layer_value_dims[layer];
+  }
+  uint32_t ffn_width_of(uint32_t layer) const {
+    return layer_ffn_widths.empty() ? ffn_width : layer_ffn_widths[layer];
+  }
+  uint32_t kv_layer_of(uint32_t layer) const {
+    return kv_layers.empty() ? layer : kv_layers[layer];
+  }
+  bool has_key_values(uint32_t layer) const {
+    return !key_values.empty() && key_values[layer] != 0;
   }
   // Query heads per KV head; of layers that are alike.
   uint32_t group_size() const { return heads / kv_heads; }
@@ -266,7 +321,8 @@ struct ModelConfig {
     return feed_forwards.empty() || feed_forwards[layer] != FeedForwardKind::kNone;
   }
   bool has_dense_layers() const {
-    return router.experts == 0 || leading_dense_layers > 0 || expert_layer_step > 1;
+    return router.experts == 0 || leading_dense_layers > 0 || expert_layer_step > 1 ||
+           dense_beside_experts;
   }
   bool has_sinks(uint32_t layer) const {
     return sinks == Sinks::kAllLayers || (sinks == Sinks::kWindowLayers && !attends_to_all(layer));
@@ -290,7 +346,7 @@ struct ModelConfig {
   }
   // What the state of its recurrent layers consists of, all of which are of one kind.
   RecurrentShape recurrent_shape() const;
-  // Positions a row of this layer sees, its own included; 0: all.
+  // Positions a row of this layer sees, its own included; 0: all. See chunked_windows.
   uint32_t window(uint32_t layer) const { return attends_to_all(layer) ? 0 : sliding_window; }
 
  private:

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "engine/model/norm.h"
+#include "engine/model/expert_choice.h"
 #include "engine/model/router.h"
 
 namespace potluck {
@@ -15,14 +15,11 @@ void ExpertPrefetch::run(uint32_t layer, uint32_t rows, const float* residual) {
   if (rows == 0 || layer + 1 >= config.layers) return;
   const LayerWeights& next = model_.weights().layers[layer + 1];
   if (next.router.empty()) return;
-  const bool parallel = config.parallel_block;
-  const std::vector<float>& norm = parallel ? next.mixer_norm : next.ffn_norm;
-  const std::vector<float>& bias = parallel ? next.mixer_norm_bias : next.ffn_norm_bias;
   const ActivationForm form[] = {next.router.matrix.form()};
   normed_.reset(form, rows, config.hidden);
   for_rows(compute_.threads, rows, [&](uint32_t row) {
-    normalize(config, compute_.kernels, residual + uint64_t{row} * config.hidden, norm, bias,
-              normed_.row(row));
+    fill_router_input(config, compute_.kernels, next, residual + uint64_t{row} * config.hidden,
+                      normed_.row(row));
     normed_.quantize_row(compute_.kernels, row);
   });
   const Product product[] = {project(next.router.matrix, normed_, rows, logits_)};

@@ -2,12 +2,14 @@
 
 #include <cmath>
 
+#include "engine/model/expert_choice.h"
 #include "engine/model/expert_prefetch.h"
 #include "engine/model/feed_forward.h"
 #include "engine/model/fixed_scale.h"
 #include "engine/model/latent_experts.h"
 #include "engine/model/norm.h"
-#include "engine/model/router.h"
+#include "engine/model/output_logits.h"
+#include "engine/model/per_layer_inputs.h"
 #include "engine/model/row_fault.h"
 #include "engine/model/token_mixer.h"
 
@@ -45,14 +47,16 @@ struct Forward::Step {
   void add_feed_forward(uint32_t row);
   void add_experts(uint32_t row, const ExpertSums& sums);
   void add_routed(uint32_t row, const ExpertSums& sums, float scale, float* x) const;
+  void add_both_parts(uint32_t row, const ExpertSums& sums);
   void begin_ffn(uint32_t row);
   void normalize_for_ffn();
   void choose_experts();
-  void make_batch(ActivationForm form);
+  void make_batch();
   void run_ffn(const FeedForwardWeights& w) {
     ffn.run(w, config.ffn_activation_of(layer), normed, row_count());
   }
   void feed_forward();
+  void finish_layer();
   void compute_logits();
   RowFault& fault_of(uint32_t row) { return faults[rows.sources[row]]; }
   void fail(uint32_t row, RowFault::Kind kind);
@@ -64,10 +68,13 @@ struct Forward::Step {
   const KernelTable& kernels;
   ThreadPool& pool;
   std::array<RopeFrequencies, 2> ropes;  // kMain, kWindow
+  PerLayerInputs per_layer;
   TokenMixers mixers;
+  ExpertChoice choice;
   FeedForward ffn;
   LatentExperts latent;
   ExpertPrefetch prefetch;
+  OutputLogits output;
   bool wants_prefetch = false;
   LayerObserver* observer = nullptr;
 
@@ -79,19 +86,15 @@ struct Forward::Step {
   std::vector<uint8_t> wants_logits;   // [rows of begin()]
   std::vector<RowFault> faults;        // [rows of begin()]
   std::vector<uint32_t> positions;     // [rows of begin()]
+  std::vector<TokenId> tokens;         // [rows of begin()]
   std::vector<float> residual;         // [rows, hidden]
   std::vector<ActivationForm> forms;   // of `normed`
   ActivationRows normed;               // [rows, hidden]
   std::vector<float> mixed;            // [rows, hidden]: what is added to the residual
-  std::vector<float> router_logits;    // [rows, experts]
-  std::vector<float> probabilities;    // [rows, experts]
-  std::vector<float> scores;           // [rows, experts]
-  std::vector<uint32_t> experts;       // [rows, top_k]
-  std::vector<float> expert_weights;   // [rows, top_k]
+  std::vector<float> routed_part;      // [rows, hidden], where it is normed by itself
   std::vector<int32_t> fraction_bits;  // [rows]
   ExpertBatch batch;
   ExpertSums sums;
-  std::vector<float> logits;  // [rows that want them, vocabulary]
 };
 
 Forward::Step::Step(const Model& from, const KernelTable& table, ThreadPool& threads)
@@ -102,10 +105,13 @@ Forward::Step::Step(const Model& from, const KernelTable& table, ThreadPool& thr
       pool(threads),
       ropes{RopeFrequencies(config.rope, from.weights().rope_divisors),
             RopeFrequencies(config.window_rope)},
+      per_layer(from, compute),
       mixers(from, compute),
+      choice(from, compute),
       ffn(compute),
       latent(compute),
-      prefetch(from, compute) {}
+      prefetch(from, compute),
+      output(from, compute) {}
 
 void Forward::Step::begin(std::span<const ForwardRow> wanted) {
   CHECK(!wanted.empty());
@@ -152,6 +158,9 @@ void Forward::Step::embed(std::span<const ForwardRow> wanted) {
     }
     fill_ropes(row, wanted[row].position);
   });
+  tokens.clear();
+  for (const ForwardRow& row : wanted) tokens.push_back(row.token);
+  per_layer.begin(tokens, residual.data());
 }
 
 void Forward::Step::fill_ropes(uint32_t row, uint32_t position) {
@@ -169,7 +178,7 @@ ForwardState Forward::Step::advance() {
     if (row_count() == 0) break;
     if (!config.has_feed_forward(layer)) {
       for_rows(pool, row_count(), [&](uint32_t row) { add_mixed(row); });
-      show(ResidualPoint::kLayer);
+      finish_layer();
       continue;
     }
     normalize_for_ffn();
@@ -261,6 +270,7 @@ void Forward::Step::add_feed_forward(uint32_t row) {
 
 // The shared expert first, then the routed ones.
 void Forward::Step::add_experts(uint32_t row, const ExpertSums& routed) {
+  if (config.dense_beside_experts) return add_both_parts(row, routed);
   const bool has_shared = !weights().shared.empty();
   if (!config.post_norms) {
     const float scale = config.residual_scale * config.expert_scale;
@@ -272,6 +282,20 @@ void Forward::Step::add_experts(uint32_t row, const ExpertSums& routed) {
   if (has_shared) add_to(addend, {ffn.output(row), config.hidden});
   add_routed(row, routed, 1, addend);
   norm(addend, weights().ffn_post_norm, {}, addend);
+  add_to_residual(row, addend, config.residual_scale);
+}
+
+// A dense part and experts beside it: each is normed, their sum is normed, then it is added.
+void Forward::Step::add_both_parts(uint32_t row, const ExpertSums& routed) {
+  const LayerWeights& w = weights();
+  float* addend = mixed_row(row);
+  float* experts = routed_part.data() + uint64_t{row} * config.hidden;
+  std::fill_n(experts, config.hidden, 0.0F);
+  add_routed(row, routed, 1, experts);
+  norm(experts, w.expert_post_norm, {}, experts);
+  norm(ffn.output(row), w.shared_post_norm, {}, addend);
+  add_to(addend, {experts, config.hidden});
+  norm(addend, w.ffn_post_norm, {}, addend);
   add_to_residual(row, addend, config.residual_scale);
 }
 
@@ -287,34 +311,37 @@ void Forward::Step::add_routed(uint32_t row, const ExpertSums& routed, float sca
 // was before. A row that failed continues as zeros, which are harmless on any device.
 void Forward::Step::begin_ffn(uint32_t row) {
   const LayerWeights& w = weights();
+  const bool has_experts = !w.router.empty();
   float* x = residual_row(row);
   float* input = normed.row(row);
+  if (has_experts) choice.read_layer_input(row, x);
   if (config.parallel_block) norm(x, w.mixer_norm, w.mixer_norm_bias, input);
   add_mixed(row);
   if (!config.parallel_block) norm(x, w.ffn_norm, w.ffn_norm_bias, input);
+  const float* expert_input = has_experts ? choice.read_residual(row, x, input) : input;
   float magnitude = largest_magnitude({x, config.hidden});
-  float input_magnitude = largest_magnitude({input, config.hidden});
-  if (!std::isfinite(magnitude) || !std::isfinite(input_magnitude)) fail(row, RowFault::kHidden);
+  float input_magnitude = largest_magnitude({expert_input, config.hidden});
+  const bool finite = std::isfinite(magnitude) && std::isfinite(input_magnitude) &&
+                      std::isfinite(largest_magnitude({input, config.hidden}));
+  if (!finite) fail(row, RowFault::kHidden);
   // What experts add is rounded by the size of what it is added to; a norm in between makes it as
   // large as that, whatever it was, so its own size must do.
   if (config.post_norms) magnitude = input_magnitude;
   if (fault_of(row)) {
     std::fill_n(input, config.hidden, 0.0F);
+    if (has_experts) choice.clear_row(row);
     magnitude = 0;
   }
   fraction_bits[row] = fraction_bits_for(magnitude);
   normed.quantize_row(kernels, row);
+  if (has_experts) choice.finish_row(row);
 }
 
 // For router and experts, or a dense feed-forward part.
 void Forward::Step::normalize_for_ffn() {
   const LayerWeights& w = weights();
   forms.clear();
-  if (!w.router.empty()) {
-    bool shrinks = !w.latent_down.empty();
-    forms.push_back(shrinks ? w.latent_down.form() : model.bank(layer)->shape.input_form());
-    forms.push_back(w.router.matrix.form());
-  }
+  if (!w.router.empty()) choice.begin(layer, row_count(), &forms);
   for (const FeedForwardWeights* part : {&w.dense, &w.shared}) {
     if (!part->empty()) FeedForward::input_forms(*part, &forms);
   }
@@ -325,39 +352,24 @@ void Forward::Step::normalize_for_ffn() {
 }
 
 void Forward::Step::choose_experts() {
-  const RouterConfig& router = config.router;
-  const RouterWeights& w = weights().router;
-  const Product input[] = {project(w.matrix, normed, row_count(), router_logits)};
-  run_products(pool, kernels, input);
-  grow(probabilities, uint64_t{row_count()} * router.experts);
-  grow(scores, uint64_t{row_count()} * router.experts);
-  experts.resize(uint64_t{row_count()} * router.top_k);
-  expert_weights.resize(uint64_t{row_count()} * router.top_k);
-  for_rows(pool, row_count(), [&](uint32_t row) {
-    uint64_t first = uint64_t{row} * router.experts;
-    std::span<float> chosen(expert_weights.data() + uint64_t{row} * router.top_k, router.top_k);
-    RouterScratch scratch{{probabilities.data() + first, router.experts},
-                          {scores.data() + first, router.experts}};
-    route(router, kernels, {router_logits.data() + first, router.experts},
-          {w.bias, w.selection_bias}, scratch,
-          {experts.data() + uint64_t{row} * router.top_k, router.top_k}, chosen);
-    if (std::isfinite(chosen[0])) return;
-    std::ranges::fill(chosen, 0.0F);
-    fail(row, RowFault::kRouter);
-  });
+  choice.run(normed, row_count());
+  for (uint32_t row = 0; row < row_count(); ++row) {
+    if (!choice.is_good(row)) fail(row, RowFault::kRouter);
+  }
   if (wants_prefetch) prefetch.run(layer, row_count(), residual.data());
-  make_batch(model.bank(layer)->shape.input_form());
+  make_batch();
 }
 
-void Forward::Step::make_batch(ActivationForm form) {
+void Forward::Step::make_batch() {
+  const ActivationForm form = model.bank(layer)->shape.input_form();
+  const ActivationRows& input = choice.expert_rows(normed);
   batch.layer = layer;
   batch.top_k = config.router.top_k;
   const WeightMatrix& shrink = weights().latent_down;
-  batch.input =
-      shrink.empty() ? normed.view(form) : latent.shrink(shrink, normed, row_count(), form);
+  batch.input = shrink.empty() ? input.view(form) : latent.shrink(shrink, input, row_count(), form);
   batch.fraction_bits = fraction_bits;
-  batch.experts = experts;
-  batch.weights = expert_weights;
+  batch.experts = choice.experts();
+  batch.weights = choice.weights();
   batch.prefetch = prefetch.experts();
 }
 
@@ -375,11 +387,12 @@ void Forward::Step::supply(const ExpertSums& routed) {
   meanwhile();
   const WeightMatrix& up = weights().latent_up;
   if (!up.empty()) latent.widen(up, routed.sums, fraction_bits);
+  if (config.dense_beside_experts) grow(routed_part, uint64_t{row_count()} * config.hidden);
   for_rows(pool, row_count(), [&](uint32_t row) {
     add_experts(row, routed);
     if (routed.flags[row] != 0) fail(row, RowFault::kExperts);
   });
-  show(ResidualPoint::kLayer);
+  finish_layer();
   waiting = false;
   ++layer;
 }
@@ -388,30 +401,28 @@ void Forward::Step::supply(const ExpertSums& routed) {
 void Forward::Step::feed_forward() {
   run_ffn(weights().dense);
   for_rows(pool, row_count(), [&](uint32_t row) { add_feed_forward(row); });
+  finish_layer();
+}
+
+// What some models do with the residual after both parts.
+void Forward::Step::finish_layer() {
+  per_layer.add(layer, rows.sources, residual.data());
+  if (!weights().output_scale.empty()) {
+    const float scale = weights().output_scale[0];
+    for_rows(pool, row_count(), [&](uint32_t row) {
+      float* x = residual_row(row);
+      for (uint32_t i = 0; i < config.hidden; ++i) x[i] *= scale;
+    });
+  }
   show(ResidualPoint::kLayer);
 }
 
 void Forward::Step::compute_logits() {
   logit_rows = row_count();
   if (logit_rows == 0) return;
-  const WeightMatrix& output = model.weights().output_matrix();
-  const ActivationForm form[] = {output.form()};
-  normed.reset(form, logit_rows, config.hidden);
+  output.run(residual.data(), logit_rows);
   for_rows(pool, logit_rows, [&](uint32_t row) {
-    norm(residual_row(row), model.weights().output_norm, model.weights().output_norm_bias,
-         normed.row(row));
-    normed.quantize_row(kernels, row);
-  });
-  const Product last[] = {project(output, normed, logit_rows, logits)};
-  run_products(pool, kernels, last);
-  for_rows(pool, logit_rows, [&](uint32_t row) {
-    float* first = logits.data() + uint64_t{row} * config.vocabulary;
-    add_to(first, model.weights().output_bias);
-    if (config.logit_divisor != 1) {
-      for (uint32_t i = 0; i < config.vocabulary; ++i) first[i] /= config.logit_divisor;
-    }
-    float largest = largest_magnitude({first, config.vocabulary});
-    if (!std::isfinite(largest)) fail(row, RowFault::kLogits);
+    if (!std::isfinite(largest_magnitude(output.row(row)))) fail(row, RowFault::kLogits);
   });
 }
 
@@ -456,8 +467,7 @@ ExpertSums& Forward::sums() {
 
 std::span<const float> Forward::logits(uint32_t i) const {
   CHECK(i < step_->logit_rows);
-  uint32_t vocabulary = step_->config.vocabulary;
-  return {step_->logits.data() + uint64_t{i} * vocabulary, vocabulary};
+  return step_->output.row(i);
 }
 
 Status Forward::row_status(uint32_t row) const {

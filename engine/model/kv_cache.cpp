@@ -12,7 +12,6 @@ KvCache::KvCache(const ModelConfig& config, KvType type, uint32_t positions)
 
 KvCache::KvCache(const ModelConfig& config, std::shared_ptr<KvMemory> memory, uint32_t positions)
     : memory_(std::move(memory)),
-      head_bytes_(memory_->key_bytes() + memory_->value_bytes()),
       capacity_(positions),
       recurrent_(KvMemory::recurrent_layers(config), config.recurrent_shape()) {
   CHECK(positions > 0);
@@ -96,11 +95,13 @@ void KvCache::begin(std::vector<KvBlock> blocks, uint32_t length, const Recurren
 
 void KvCache::put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
                   const float* value) {
-  CHECK(kv_head < memory_->kv_heads(layer) && position / kKvBlockPositions < blocks_.size());
-  std::byte* keys = blocks_[position / kKvBlockPositions].data() + offset(layer, kv_head);
+  const KvMemory::Heads& heads = memory_->heads(layer);
+  CHECK(kv_head < heads.count && position / kKvBlockPositions < blocks_.size());
+  std::byte* keys =
+      blocks_[position / kKvBlockPositions].data() + heads.offset + kv_head * heads.head_bytes();
   uint32_t place = position % kAttentionChunk;
-  store_key(type(), memory_->head_dim(), key, place, keys);
-  store_value(type(), memory_->value_dim(), value, place, keys + memory_->key_bytes());
+  store_key(type(), heads.head_dim, key, place, keys);
+  store_value(type(), heads.value_dim, value, place, keys + heads.key_bytes);
 }
 
 void KvCache::put_index_key(uint32_t layer, uint32_t position, std::span<const float> key) {
@@ -117,13 +118,14 @@ const float* KvCache::index_keys(uint32_t layer, uint32_t chunk) const {
 
 AttentionChunk KvCache::chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const {
   static_assert(kKvBlockPositions == kAttentionChunk);
-  CHECK(chunk < blocks_.size());
+  const KvMemory::Heads& heads = memory_->heads(layer);
+  CHECK(kv_head < heads.count && chunk < blocks_.size());
   AttentionChunk view;
   view.type = type();
-  view.head_dim = memory_->head_dim();
-  view.value_dim = memory_->value_dim();
-  view.keys = blocks_[chunk].data() + offset(layer, kv_head);
-  view.values = view.keys + memory_->key_bytes();
+  view.head_dim = heads.head_dim;
+  view.value_dim = heads.value_dim;
+  view.keys = blocks_[chunk].data() + heads.offset + kv_head * heads.head_bytes();
+  view.values = view.keys + heads.key_bytes;
   return view;
 }
 

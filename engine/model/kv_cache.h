@@ -87,13 +87,9 @@ class KvCache {
   static uint64_t bytes_for(const ModelConfig& config, KvType type, uint32_t positions);
 
  private:
-  uint64_t offset(uint32_t layer, uint32_t kv_head) const {
-    return memory_->offset(layer) + kv_head * head_bytes_;
-  }
   bool own_last_block();
 
   std::shared_ptr<KvMemory> memory_;
-  uint64_t head_bytes_;  // keys and values of a block's KV head
   uint32_t capacity_;
   uint32_t length_ = 0;
   std::vector<KvBlock> blocks_;

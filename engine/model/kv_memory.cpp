@@ -3,9 +3,16 @@
 namespace potluck {
 namespace {
 
-// Heads of keys and values that a layer has in a block.
-uint32_t stored_heads(const ModelConfig& config, uint32_t layer) {
-  return attends(config.mixer(layer)) ? config.kv_heads_of(layer) : 0;
+// What a layer has in a block, but for its offset.
+KvMemory::Heads stored_heads(const ModelConfig& config, KvType type, uint32_t layer) {
+  const bool stores = attends(config.mixer(layer)) && config.kv_layer_of(layer) == layer;
+  KvMemory::Heads heads;
+  heads.count = stores ? config.kv_heads_of(layer) : 0;
+  heads.head_dim = config.head_dim_of(layer);
+  heads.value_dim = config.value_dim_of(layer);
+  heads.key_bytes = kKvBlockPositions * kv_bytes(type, heads.head_dim);
+  heads.value_bytes = kKvBlockPositions * kv_bytes(type, heads.value_dim);
+  return heads;
 }
 
 // Bytes of a position's index key.
@@ -32,19 +39,14 @@ bool KvBlock::is_alone() const {
 }
 
 KvMemory::KvMemory(const ModelConfig& config, KvType type, uint32_t blocks)
-    : type_(type),
-      head_dim_(config.head_dim),
-      value_dim_(config.value_dim),
-      key_bytes_(kKvBlockPositions * kv_bytes(type, config.head_dim)),
-      value_bytes_(kKvBlockPositions * kv_bytes(type, config.value_dim)),
-      index_dimensions_(config.indexer.dimensions) {
+    : type_(type), index_dimensions_(config.indexer.dimensions) {
   uint32_t counts[3] = {0, 0, 0};  // attention, recurrent, neither
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
     const MixerKind kind = config.mixer(layer);
     slots_.push_back(counts[attends(kind) ? 0 : is_recurrent(kind) ? 1 : 2]++);
-    kv_heads_.push_back(stored_heads(config, layer));
-    offsets_.push_back(block_bytes_);
-    block_bytes_ += kv_heads_.back() * (key_bytes_ + value_bytes_);
+    heads_.push_back(stored_heads(config, type, layer));
+    heads_.back().offset = block_bytes_;
+    block_bytes_ += heads_.back().bytes();
     block_bytes_ += kKvBlockPositions * index_bytes(config, layer);
   }
   memory_ = Buffer(blocks * block_bytes_, "the KV cache (--ctx, --kv)");
@@ -54,13 +56,12 @@ KvMemory::KvMemory(const ModelConfig& config, KvType type, uint32_t blocks)
 }
 
 uint64_t KvMemory::bytes_per_position(const ModelConfig& config, KvType type) {
-  uint64_t heads = 0;
   uint64_t bytes = 0;
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
-    heads += stored_heads(config, layer);
+    bytes += stored_heads(config, type, layer).bytes() / kKvBlockPositions;
     bytes += index_bytes(config, layer);
   }
-  return bytes + heads * (kv_bytes(type, config.head_dim) + kv_bytes(type, config.value_dim));
+  return bytes;
 }
 
 uint32_t KvMemory::recurrent_layers(const ModelConfig& config) {

@@ -4,7 +4,8 @@
 //
 //   [layer] of [kv_head] of keys, values; then index keys, if the layer has an indexer
 //
-// Layers that do not attend have no place there; their state is recurrent (recurrent_state.h).
+// Layers that do not attend have no place there; their state is recurrent (recurrent_state.h). Nor
+// have layers that attend to the keys and values of an earlier one.
 //
 // Blocks are counted, never copied unasked: caches that begin alike hold the same ones, and what
 // keeps them for later (a prefix cache) does so beside the caches. A block is free again once
@@ -74,17 +75,24 @@ class KvMemory {
 
   // How a block is laid out.
   KvType type() const { return type_; }
-  uint32_t kv_heads(uint32_t layer) const { return kv_heads_[layer]; }  // 0 without attention
-  uint32_t head_dim() const { return head_dim_; }
-  uint32_t value_dim() const { return value_dim_; }
-  uint64_t key_bytes() const { return key_bytes_; }  // of one KV head
-  uint64_t value_bytes() const { return value_bytes_; }
+  // How a layer's keys and values are stored.
+  struct Heads {
+    uint32_t count = 0;  // 0 where nothing is
+    uint32_t head_dim = 0;
+    uint32_t value_dim = 0;
+    uint64_t key_bytes = 0;  // of one KV head
+    uint64_t value_bytes = 0;
+    uint64_t offset = 0;  // in a block
+
+    uint64_t head_bytes() const { return key_bytes + value_bytes; }
+    uint64_t bytes() const { return count * head_bytes(); }
+  };
+  const Heads& heads(uint32_t layer) const { return heads_[layer]; }
   // Which of the layers of its kind, attention or recurrent, a layer is.
   uint32_t slot(uint32_t layer) const { return slots_[layer]; }
-  uint64_t offset(uint32_t layer) const { return offsets_[layer]; }  // of an attention layer
   // Of a layer with an indexer: its keys, in float32, by dimension and then by position.
   uint64_t index_offset(uint32_t layer) const {
-    return offsets_[layer] + kv_heads_[layer] * (key_bytes_ + value_bytes_);
+    return heads_[layer].offset + heads_[layer].bytes();
   }
   uint32_t index_dimensions() const { return index_dimensions_; }
   uint64_t block_bytes() const { return block_bytes_; }
@@ -121,13 +129,8 @@ class KvMemory {
   void free_unless_used(uint32_t index);
 
   KvType type_;
-  std::vector<uint32_t> kv_heads_;  // [layers]
-  uint32_t head_dim_;
-  uint32_t value_dim_;
-  uint64_t key_bytes_;
-  uint64_t value_bytes_;
-  std::vector<uint32_t> slots_;    // [layers]
-  std::vector<uint64_t> offsets_;  // [layers], in a block
+  std::vector<Heads> heads_;     // [layers]
+  std::vector<uint32_t> slots_;  // [layers]
   uint32_t index_dimensions_ = 0;
   uint64_t block_bytes_ = 0;
   Buffer memory_;

@@ -154,6 +154,9 @@ void route(const RouterConfig& config, const KernelTable& kernels, std::span<con
   std::ranges::copy(scratch.probabilities, scratch.scores.begin());
   for (size_t i = 0; i < biases.selection.size(); ++i) scratch.scores[i] += biases.selection[i];
   choose(config, scratch.probabilities, scratch.scores, experts, weights);
+  if (config.gating == Gating::kSigmoidOfChosen) {
+    for (float& weight : weights) weight = exact_sigmoid(weight);
+  }
   if (config.gating == Gating::kSoftmaxOfChosen && !softmax(kernels, weights)) {
     return route_nowhere(experts, weights);
   }

@@ -23,10 +23,10 @@ struct RouterScratch {
 
 // From the logits of one token ([experts]) to the chosen experts and their weights, in rank order:
 //
-//   p = softmax or sigmoid of (logits + bias), or just that sum (softmax of the chosen)
+//   p = softmax or sigmoid of (logits + bias), or just that sum (softmax, sigmoid of the chosen)
 //   s = p + selection bias;  of several groups only the best count
 //   experts = the top_k largest s, ties to the lower id;  w = p of those
-//   softmax of the chosen: w = softmax(w)
+//   softmax of the chosen: w = softmax(w); sigmoid of the chosen: w = sigmoid(w)
 //   where the model asks for it: w = w / max(sum of w, 6.103515625e-5)
 //   w = w * scale
 //

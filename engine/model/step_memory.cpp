@@ -56,6 +56,14 @@ uint64_t feed_forward_row(const ModelConfig& config) {
   return width * (2 * kFloat + kActivation) + config.hidden * kFloat;
 }
 
+// Inputs of all layers, and what becomes of the one at hand.
+uint64_t per_layer_row(const ModelConfig& config) {
+  if (config.per_layer_width == 0) return 0;
+  uint64_t inputs = uint64_t{config.layers} * config.per_layer_width;
+  return (2 * inputs + config.per_layer_width + config.hidden) * kFloat +
+         config.hidden * kActivation;
+}
+
 // Probabilities, scores and logits of the router and of the prefetch; the calls; the sums, for the
 // answer and for every thread; what latent experts read, their sum and what becomes of it.
 uint64_t expert_row(const ModelConfig& config, uint32_t threads) {
@@ -64,6 +72,10 @@ uint64_t expert_row(const ModelConfig& config, uint32_t threads) {
   bytes += config.router.top_k * kCallBytes;
   bytes += uint64_t{config.expert_columns()} * (sizeof(int64_t) * threads + 2 * kActivation);
   bytes += config.hidden * kActivation;  // what the prefetch normalizes
+  // Rows of their own that router and experts may read; the experts' part of what is added.
+  if (config.router.input != RouterInput::kFeedForwardInput) bytes += config.hidden * kActivation;
+  if (config.router.scales_input) bytes += config.hidden * kActivation;
+  if (config.dense_beside_experts) bytes += config.hidden * (kActivation + kFloat);
   if (config.latent_width > 0) {
     bytes += uint64_t{config.latent_width} * (2 * kFloat + kActivation) + config.hidden * kFloat;
   }
@@ -84,6 +96,7 @@ uint64_t step_memory(const ModelConfig& config, const StepSize& step) {
   // Residual, normed input, what was mixed in.
   uint64_t row = config.hidden * (2 * kFloat + kActivation) + config.rope.dimensions * kFloat;
   row += mixer_row(config) + feed_forward_row(config) + expert_row(config, step.threads);
+  row += per_layer_row(config);
   uint64_t logits = uint64_t{std::min(step.logit_rows, step.rows)} * config.vocabulary * kFloat;
   uint64_t sampler = config.vocabulary * uint64_t{32};
   return row * step.rows + logits + sampler + kFixedBytes +

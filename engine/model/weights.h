@@ -149,8 +149,17 @@ struct RouterWeights {
   WeightMatrix matrix;                // [experts, hidden]
   std::vector<float> bias;            // [experts]
   std::vector<float> selection_bias;  // [experts]; finite
+  std::vector<float> input_norm;      // [hidden]: over sqrt(hidden); what the router reads
+  std::vector<float> output_scales;   // [experts]
 
   bool empty() const { return matrix.empty(); }
+};
+
+// What a layer adds of the token itself; see per_layer_inputs.h.
+struct PerLayerWeights {
+  WeightMatrix gate;        // [per_layer_width, hidden]
+  WeightMatrix output;      // [hidden, per_layer_width]
+  std::vector<float> norm;  // [hidden]
 };
 
 // At most one of the mixers is there. A layer has a router, or a feed-forward part of its own, or
@@ -173,7 +182,12 @@ struct LayerWeights {
   WeightMatrix latent_down;  // [latent_width, hidden]: what routed experts read
   WeightMatrix latent_up;    // [hidden, latent_width]: what becomes of their sum
   FeedForwardWeights dense;
-  FeedForwardWeights shared;
+  FeedForwardWeights shared;            // or the dense part beside experts
+  std::vector<float> shared_post_norm;  // [hidden]: of what that part gives
+  std::vector<float> expert_norm;       // [hidden]: of what routed experts read
+  std::vector<float> expert_post_norm;  // [hidden]: of their sum
+  PerLayerWeights per_layer;
+  std::vector<float> output_scale;  // [1]: of the residual after the layer
 };
 
 struct ModelWeights {
@@ -183,6 +197,9 @@ struct ModelWeights {
   std::vector<float> output_norm_bias;  // [hidden]
   WeightMatrix output;                  // [vocabulary, hidden]; empty: the token embedding is used
   std::vector<float> output_bias;       // [vocabulary]
+  WeightMatrix per_layer_embedding;     // [vocabulary, layers * per_layer_width]
+  WeightMatrix per_layer_projection;    // [layers * per_layer_width, hidden]
+  std::vector<float> per_layer_norm;    // [per_layer_width]
   std::vector<float> rope_divisors;     // [rope dimensions / 2] of the frequencies; above 0
 
   const WeightMatrix& output_matrix() const { return output.empty() ? token_embedding : output; }

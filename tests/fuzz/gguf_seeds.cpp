@@ -69,9 +69,11 @@ Result<Bytes> head_of(Storage& storage, const std::string& family) {
 }
 
 // Families with options that others do not have.
-constexpr const char* kFamilies[] = {"qwen3moe",      "ernie4_5-moe", "afmoe",         "mimo2",
-                                     "cohere2moe",    "mistral4",     "phimoe",        "lfm2moe",
-                                     "granitehybrid", "kimi-linear",  "nemotron_h_moe"};
+constexpr const char* kFamilies[] = {
+    "qwen3moe",         "ernie4_5-moe", "afmoe",          "mimo2",
+    "cohere2moe",       "mistral4",     "phimoe",         "lfm2moe",
+    "granitehybrid",    "kimi-linear",  "nemotron_h_moe", "gemma4",
+    "gemma4-shared-kv", "smallthinker", "step35",         "llama4"};
 
 Status write_seeds(Storage& storage, const std::string& folder) {
   const std::pair<const char*, Bytes> seeds[] = {

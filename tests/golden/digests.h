@@ -24,6 +24,8 @@ inline constexpr FixtureDigest kFixtureDigests[] = {
     {"dots1", "e26b784e28050dc1eedadb2f9fc575c602621c49989fff6f821e09942e5dd519"},
     {"ernie4_5-moe", "1971b16a318c88a353967142901c6c170394bdb9ae7b7dcdad26796c07a0e1db"},
     {"exaone-moe", "eaa0fb8add7f9c3a56690d99b155a7b2841d7fbd4dfcddc5d49c9e869bbfc149"},
+    {"gemma4", "4e15cd3d9d3f4136d17e4e35f222cfc9541a411878a588db7d124dc715b73867"},
+    {"gemma4-shared-kv", "eb24ec9a8b244d05ea57db2ff259c917fe42f7080d21d353f9af83f900c777c8"},
     {"glm-dsa", "89f842763aea379032fd3d7c8855ef4d66a9d6c136a573078a47c7ac6d2d67b3"},
     {"glm4moe", "3bedd4121e94165ef9bcac21b883c452017bfe1a2fdd3e8a0d97e3fb20070b2f"},
     {"gpt-oss", "a45cf207762578b581a901fbe182a4f9ed1752fea52def37077fb70aa387e18d"},
@@ -35,6 +37,7 @@ inline constexpr FixtureDigest kFixtureDigests[] = {
     {"kimi-linear", "f8edd9229dbddba97a9b7054eb80d4e6d748c9cafdb6ecb085c9ee0830a4aaf6"},
     {"lfm2moe", "2fd51ccb57049d9b9e659fab48b7cb49b833aba5c52b10885834f75ed7d4e6ab"},
     {"llama", "a337203528303729307b3fee29f632f1be45dbc9fbe9a51b60a66f6fa58eb072"},
+    {"llama4", "c7bb585108b4e28506c6bfe2ff62247e2ca00e9f6ff151e639cb0292ecac79a2"},
     {"mimo2", "f4220943306a482c2035be53a4d56ab45966e83bbb6679658a4ead10527d9582"},
     {"minimax-m2", "f9761036c8855731d876af6e43bb6ebfd6f08c919660ef6fe5fe8c9da0390bab"},
     {"minimax-m3", "f0af8dc73e63e783882216ebc82774ea01b25c045d61c46bc0af7ac79dff6678"},
@@ -50,6 +53,8 @@ inline constexpr FixtureDigest kFixtureDigests[] = {
     {"qwen3moe", "34825a83d30dcdf246f98e8cb292b17ad0a56abc05ddc8a7fc18c7a9ae529022"},
     {"qwen3next", "3635a740f7f8ab8746d8d905c6e6889553f816363a5fba6a688a461476f3e9d9"},
     {"qwen3vlmoe", "0f2720fbd4d8ddd466e9604327baa337eb8e33d2093c019d285826621a3bcb69"},
+    {"smallthinker", "40e041f0ab5efb4cf97d46f24a223d3ba1c3fd41a44408bb93a5a857efc7c99b"},
+    {"step35", "46109628d6d9c4f6aea368d59a13deee414884465400f640774b53e127208460"},
 };
 
 inline constexpr char kTaletellerQ4KM[] =

@@ -70,8 +70,17 @@ class ConfigReader {
   void read_mixers(MixerKind without_kv_heads, ModelConfig* config);
   // Layers that see a window only: those that a key lists, or all but every `period`-th.
   void read_windows(uint32_t period, ModelConfig* config);
-  // Layers with a window turn by a base of their own where the file has one.
+  // Heads of layers with a window are of other sizes where the file says so. After the windows.
+  void read_window_heads(ModelConfig* config);
+  // The last layers may attend to the keys and values of the last one before them that has a
+  // window, or none, as they have. After the windows.
+  void read_shared_kv_layers(ModelConfig* config);
+  // A width for each layer's dense part.
+  void read_dense_widths(ModelConfig* config);
+  // Layers with a window turn by a base of their own, and so many values, where the file has them.
   void read_window_rope(ModelConfig* config);
+  // The same in any case.
+  void add_window_rope(ModelConfig* config);
   // The same, and layers without a window do not turn at all, except the first `turning` ones.
   void read_rope_of_windows_only(uint32_t turning, ModelConfig* config);
 

@@ -15,6 +15,7 @@
   ROW("dots1", read_dots1_config)                   \
   ROW("ernie4_5-moe", read_ernie4_5_moe_config)     \
   ROW("exaone-moe", read_exaone_moe_config)         \
+  ROW("gemma4", read_gemma4_config)                 \
   ROW("glm-dsa", read_glm_dsa_config)               \
   ROW("glm4moe", read_glm4moe_config)               \
   ROW("gpt-oss", read_gpt_oss_config)               \
@@ -25,6 +26,7 @@
   ROW("kimi-linear", read_kimi_linear_config)       \
   ROW("lfm2moe", read_lfm2moe_config)               \
   ROW("llama", read_llama_config)                   \
+  ROW("llama4", read_llama4_config)                 \
   ROW("mimo2", read_mimo2_config)                   \
   ROW("minimax-m2", read_minimax_m2_config)         \
   ROW("minimax-m3", read_minimax_m3_config)         \
@@ -37,7 +39,9 @@
   ROW("qwen35moe", read_qwen35moe_config)           \
   ROW("qwen3moe", read_qwen3moe_config)             \
   ROW("qwen3next", read_qwen3next_config)           \
-  ROW("qwen3vlmoe", read_qwen3vlmoe_config)
+  ROW("qwen3vlmoe", read_qwen3vlmoe_config)         \
+  ROW("smallthinker", read_smallthinker_config)     \
+  ROW("step35", read_step35_config)
 // clang-format on
 
 namespace potluck {

@@ -16,9 +16,11 @@ class MetadataWriter {
   void add_sizes();
   void add_attention();
   void add_kv_heads();
+  void add_head_sizes();
   void add_widths(uint32_t width);
   void add_rope();
   void add_experts();
+  void add_limits(const std::string& key, const std::vector<float>& limits);
   void add_recurrent_layers();
   void add_indexer();
   void add_scales();
@@ -36,7 +38,8 @@ class MetadataWriter {
   bool has_router_keys() const {
     return is_one_of({"deepseek2", "glm4moe", "minimax-m2", "bailingmoe2", "hy_v3", "dots1",
                       "exaone-moe", "afmoe", "mimo2", "cohere2moe", "mistral4", "minimax-m3",
-                      "deepseek32", "glm-dsa", "lfm2moe", "kimi-linear", "nemotron_h_moe"});
+                      "deepseek32", "glm-dsa", "lfm2moe", "kimi-linear", "nemotron_h_moe",
+                      "smallthinker", "step35"});
   }
   // A number for each layer where layers differ, else one for all.
   void count_by_layer(const std::string& key, uint32_t all, const std::vector<uint32_t>& layers) {
@@ -56,6 +59,8 @@ void MetadataWriter::add_sizes() {
   uint32_t width = c_.ffn_width > 0 ? c_.ffn_width : c_.expert_width;
   if (!c_.feed_forwards.empty()) {
     add_widths(width);
+  } else if (!c_.layer_ffn_widths.empty()) {
+    count_by_layer("feed_forward_length", width, c_.layer_ffn_widths);
   } else {
     count("feed_forward_length", is("qwen2moe") ? c_.shared_width : width);
   }
@@ -77,23 +82,37 @@ void MetadataWriter::add_attention() {
   const bool says_norm = is("cohere2moe") && c_.norm == NormKind::kLayer;
   number(says_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
          c_.norm_epsilon);
-  if (c_.sliding_window > 0) count("attention.sliding_window", c_.sliding_window);
-  if (!c_.window_layers.empty() && !is("afmoe")) {
+  // What Llama 4 has, no key says.
+  if (c_.sliding_window > 0 && !is("llama4")) count("attention.sliding_window", c_.sliding_window);
+  if (!c_.window_layers.empty() && !is_one_of({"afmoe", "smallthinker"})) {
     file_.array<bool>(full("attention.sliding_window_pattern"),
                       std::vector<bool>(c_.window_layers.begin(), c_.window_layers.end()));
   }
   if (c_.value_scale != 1) number("attention.value_scale", c_.value_scale);
-  if (c_.latent.rank == 0) {
-    count("attention.key_length", c_.head_dim);
-    count("attention.value_length", c_.value_dim);
-    return;
-  }
+  if (c_.latent.rank == 0) return add_head_sizes();
   count("attention.key_length", c_.latent.rank + c_.latent.shared_dimensions);
   count("attention.value_length", c_.latent.rank);
   count("attention.kv_lora_rank", c_.latent.rank);
   if (c_.latent.query_rank > 0) count("attention.q_lora_rank", c_.latent.query_rank);
   count("attention.key_length_mla", c_.latent.plain_dimensions + c_.latent.shared_dimensions);
   count("attention.value_length_mla", c_.latent.value_dimensions);
+}
+
+// In models whose layers differ in them, those without a window come first.
+void MetadataWriter::add_head_sizes() {
+  auto add = [&](const std::string& suffix, uint32_t keys, uint32_t values) {
+    count("attention.key_length" + suffix, keys);
+    count("attention.value_length" + suffix, values);
+  };
+  if (c_.layer_head_dims.empty()) return add("", c_.head_dim, c_.value_dim);
+  for (bool full : {true, false}) {
+    uint32_t layer = 0;
+    while (layer + 1 < c_.layers && c_.attends_to_all(layer) != full) ++layer;
+    add(full ? "" : "_swa", c_.head_dim_of(layer), c_.value_dim_of(layer));
+  }
+  uint32_t shared = 0;
+  for (uint32_t layer = 0; layer < c_.layers; ++layer) shared += c_.kv_layer_of(layer) != layer;
+  count("attention.shared_kv_layers", shared);
 }
 
 // Where layers differ in kind there is a number for each, 0 without attention.
@@ -114,9 +133,13 @@ void MetadataWriter::add_rope() {
     file_.value<bool>(full("rope.scaling.finetuned"), false);
     return;
   }
-  count("rope.dimension_count", c_.rope.dimensions);
+  // Step 3.5 turns half of what its files say, but in window layers.
+  count("rope.dimension_count", is("step35") ? c_.window_rope.dimensions : c_.rope.dimensions);
   number("rope.freq_base", c_.rope.base);
-  if (c_.window_rope.dimensions > 0) number("rope.freq_base_swa", c_.window_rope.base);
+  if (c_.window_rope.dimensions > 0) {
+    number("rope.freq_base_swa", c_.window_rope.base);
+    count("rope.dimension_count_swa", c_.window_rope.dimensions);
+  }
   if (is_one_of({"qwen35moe", "qwen3vlmoe"})) {
     // Time, height and width of what is seen; for text all three are the same position.
     int32_t pairs = static_cast<int32_t>(c_.rope.dimensions / 2);
@@ -139,9 +162,12 @@ void MetadataWriter::add_experts() {
   count("expert_feed_forward_length", c_.expert_width);
   if (c_.latent_width > 0) count("moe_latent_size", c_.latent_width);
   if (c_.shared_width > 0) count("expert_shared_feed_forward_length", c_.shared_width);
-  if (c_.expert_layer_step > 1) count("interleave_moe_layer_step", c_.expert_layer_step);
+  add_limits("swiglu_clamp_exp", c_.expert_limits);
+  add_limits("swiglu_clamp_shexp", c_.ffn_limits);
+  if (c_.expert_layer_step > 1 || is("llama4"))
+    count("interleave_moe_layer_step", c_.expert_layer_step);
   // Of these the tensors say it.
-  if (c_.leading_dense_layers > 0 && !is_one_of({"hy_v3", "mimo2"})) {
+  if (c_.leading_dense_layers > 0 && !is_one_of({"hy_v3", "mimo2", "llama4"})) {
     count("leading_dense_block_count", c_.leading_dense_layers);
   }
   if (!has_router_keys()) return;
@@ -152,6 +178,10 @@ void MetadataWriter::add_experts() {
   if (router.groups == 1) return;
   count("expert_group_count", router.groups);
   count("expert_group_used_count", router.groups_used);
+}
+
+void MetadataWriter::add_limits(const std::string& key, const std::vector<float>& limits) {
+  if (!limits.empty()) file_.array<float>(full(key), limits);
 }
 
 void MetadataWriter::add_recurrent_layers() {
@@ -193,6 +223,8 @@ void MetadataWriter::add_indexer() {
 }
 
 void MetadataWriter::add_scales() {
+  if (c_.logit_cap > 0) number("final_logit_softcapping", c_.logit_cap);
+  if (c_.per_layer_width > 0) count("embedding_length_per_layer_input", c_.per_layer_width);
   if (is("cohere2moe")) number("logit_scale", 1.0 / c_.logit_divisor);
   if (!is("granitemoe") && !is("granitehybrid")) return;
   number("attention.scale", c_.attention_scale);

@@ -62,6 +62,9 @@ class Planner {
   void layer();
   void attention();
   void projections(uint64_t queries, uint64_t keys, uint64_t values);
+  void head_norms(uint64_t queries, uint64_t keys);
+  void per_layer_inputs();
+  void per_layer_part();
   void latent_attention();
   void delta_net();
   void short_convolution();
@@ -181,27 +184,32 @@ void Planner::projections(uint64_t queries, uint64_t keys, uint64_t values) {
     return matrix(blk("attn_qkv"), queries + keys + values, c_.hidden, input);
   }
   matrix(blk("attn_q"), queries, c_.hidden, input);
+  if (c_.kv_layer_of(layer_) != layer_) return;
   matrix(blk("attn_k"), keys, c_.hidden, input);
-  matrix(blk("attn_v"), values, c_.hidden, input);
+  if (!c_.has_key_values(layer_)) matrix(blk("attn_v"), values, c_.hidden, input);
   if (!c_.projection_biases) return;
   uniform_values(blk("attn_q.bias"), {queries}, -0.2, 0.2);
   uniform_values(blk("attn_k.bias"), {keys}, -0.2, 0.2);
   uniform_values(blk("attn_v.bias"), {values}, -0.2, 0.2);
 }
 
+void Planner::head_norms(uint64_t queries, uint64_t keys) {
+  if (c_.head_norm != HeadNorm::kPerHead && c_.head_norm != HeadNorm::kFullWidth) return;
+  bool per_head = c_.head_norm == HeadNorm::kPerHead;
+  norm(blk("attn_q_norm"), per_head ? c_.head_dim_of(layer_) : queries);
+  if (c_.kv_layer_of(layer_) != layer_) return;
+  norm(blk("attn_k_norm"), per_head ? c_.head_dim_of(layer_) : keys);
+}
+
 void Planner::attention() {
   uint64_t heads = c_.heads_of(layer_);
-  uint64_t queries = heads * c_.head_dim;
-  uint64_t keys = uint64_t{c_.kv_heads_of(layer_)} * c_.head_dim;
-  uint64_t attended = heads * c_.value_dim;
+  uint64_t kv_heads = c_.kv_heads_of(layer_);
+  uint64_t queries = heads * c_.head_dim_of(layer_);
+  uint64_t keys = kv_heads * c_.head_dim_of(layer_);
+  uint64_t attended = heads * c_.value_dim_of(layer_);
   bool has_gates = c_.attention_gate == AttentionGate::kInQueries;
-  projections(has_gates ? 2 * queries : queries, keys,
-              uint64_t{c_.kv_heads_of(layer_)} * c_.value_dim);
-  if (c_.head_norm != HeadNorm::kNone) {
-    bool per_head = c_.head_norm == HeadNorm::kPerHead;
-    norm(blk("attn_q_norm"), per_head ? c_.head_dim : queries);
-    norm(blk("attn_k_norm"), per_head ? c_.head_dim : keys);
-  }
+  projections(has_gates ? 2 * queries : queries, keys, kv_heads * c_.value_dim_of(layer_));
+  head_norms(queries, keys);
   double input = fan_in(c_.hidden);
   if (c_.attention_gate == AttentionGate::kPerValue) {
     matrix(blk("attn_gate"), attended, c_.hidden, input);
@@ -313,6 +321,22 @@ void Planner::feed_forward(const std::string& suffix, uint32_t width) {
   branch_output(blk("ffn_down") + suffix, width, 1);
 }
 
+// What layers read of the token itself.
+void Planner::per_layer_inputs() {
+  if (c_.per_layer_width == 0) return;
+  const uint64_t columns = uint64_t{c_.layers} * c_.per_layer_width;
+  matrix("per_layer_token_embd", c_.vocabulary, columns, fan_in(c_.per_layer_width));
+  matrix("per_layer_model_proj", columns, c_.hidden, 1);
+  norm("per_layer_proj_norm", c_.per_layer_width);
+}
+
+void Planner::per_layer_part() {
+  if (c_.per_layer_width == 0) return;
+  matrix(blk("inp_gate"), c_.per_layer_width, c_.hidden, fan_in(c_.hidden));
+  branch_output(blk("proj"), c_.per_layer_width, 1);
+  norm(blk("post_norm"), c_.hidden);
+}
+
 void Planner::experts() {
   uint32_t count = c_.router.experts;
   uint32_t columns = c_.expert_columns();
@@ -349,7 +373,9 @@ void Planner::router() {
   uint32_t shared = shared_columns_;
   uint32_t hidden = c_.hidden;
   double energy = std::inner_product(constants.begin(), constants.end(), constants.begin(), 0.0);
-  double size = std::sqrt(1 + 0.3 * layer_ / c_.layers);
+  // What has no norm keeps its size.
+  bool raw = c_.router.input == RouterInput::kLayerInput;
+  double size = raw ? 1 : std::sqrt(1 + 0.3 * layer_ / c_.layers);
   auto make = [=](const CounterRandom& random) {
     double limit = std::sqrt(3.0 / (hidden - shared));
     std::vector<float> rows = uniform(random, uint64_t{experts} * hidden, -limit, limit);
@@ -363,6 +389,16 @@ void Planner::router() {
     return rows;
   };
   values(blk("ffn_gate_inp.weight"), {hidden, experts}, make);
+  if (c_.router.input == RouterInput::kScaledNorm) {
+    const float root = std::sqrt(static_cast<float>(hidden));
+    values(blk("ffn_gate_inp.scale"), {hidden}, [=](const CounterRandom& random) {
+      std::vector<float> scales = uniform(random, hidden, 0.8, 1.2);
+      std::fill_n(scales.begin(), constants.empty() ? 0 : kConstantChannels, 1.0F);
+      for (float& scale : scales) scale *= root;
+      return scales;
+    });
+  }
+  if (c_.router.output_scales) uniform_values(blk("ffn_down_exps.scale"), {experts}, 0.8, 1.2);
   if (c_.router.bias) {
     values(blk("ffn_gate_inp.bias"), {experts}, [offsets](const CounterRandom&) {
       return std::vector<float>(offsets.begin(), offsets.end());
@@ -409,15 +445,27 @@ void Planner::layer() {
       break;
   }
   if (c_.has_indexer(layer_)) indexer();
+  per_layer_part();
+  if (c_.layer_scales) {
+    // Constant channels must keep their size.
+    double change = needs_constants() ? 0 : 0.1;
+    uniform_values(blk("layer_output_scale.weight"), {1}, 1 - change, 1 + change);
+  }
   if (!c_.has_feed_forward(layer_)) return;
   if (!c_.parallel_block) residual_norm(blk(c_.ffn_norm_name));
   if (c_.post_norms) {
     norm(blk("post_attention_norm"), c_.hidden);
     norm(blk("post_ffw_norm"), c_.hidden);
   }
-  if (!c_.has_experts(layer_)) return feed_forward("", c_.ffn_width);
+  if (!c_.has_experts(layer_)) return feed_forward("", c_.ffn_width_of(layer_));
   router();
   experts();
+  if (c_.dense_beside_experts) {
+    feed_forward("", c_.ffn_width_of(layer_));
+    for (const char* part : {"post_ffw_norm_1", "pre_ffw_norm_2", "post_ffw_norm_2"}) {
+      norm(blk(part), c_.hidden);
+    }
+  }
   if (c_.shared_width == 0) return;
   feed_forward("_shexp", c_.shared_width);
   double limit = std::sqrt(3.0 / c_.hidden);
@@ -430,6 +478,7 @@ Status Planner::plan() {
   embedding();
   if (error_) return *error_;
   if (Status found = find_constants(); !found) return found;
+  per_layer_inputs();
   for (layer_ = 0; layer_ < c_.layers; ++layer_) layer();
   layer_ = 0;
   residual_norm(std::string(c_.output_norm_name));
@@ -463,6 +512,40 @@ void repeat_to(uint32_t layers, std::vector<T>* pattern) {
   const std::vector<T> once = *pattern;
   pattern->resize(layers);
   for (size_t i = 0; i < pattern->size(); ++i) (*pattern)[i] = once[i % once.size()];
+}
+
+// The same for everything that layers have for themselves.
+void repeat_patterns(ModelConfig* config) {
+  const uint32_t layers = config->layers;
+  repeat_to(layers, &config->mixers);
+  repeat_to(layers, &config->feed_forwards);
+  repeat_to(layers, &config->window_layers);
+  repeat_to(layers, &config->layer_ropes);
+  repeat_to(layers, &config->key_values);
+  repeat_to(layers, &config->indexer.layers);
+  for (auto* numbers : {&config->layer_heads, &config->layer_kv_heads, &config->layer_head_dims,
+                        &config->layer_value_dims, &config->layer_ffn_widths}) {
+    repeat_to(layers, numbers);
+  }
+  repeat_to(layers, &config->expert_limits);
+  repeat_to(layers, &config->ffn_limits);
+  // As many of the last layers share keys and values as in the preset.
+  std::vector<uint32_t>& kv_layers = config->kv_layers;
+  if (kv_layers.empty()) return;
+  uint32_t own = 0;
+  while (own < kv_layers.size() && kv_layers[own] == own) ++own;
+  const auto shared = static_cast<uint32_t>(kv_layers.size()) - own;
+  own = layers - std::min(layers, shared);
+  kv_layers.clear();
+  for (uint32_t layer = 0; layer < layers; ++layer) {
+    uint32_t from = layer;
+    while (from >= own && from > 0) --from;
+    while (from > 0 && layer >= own &&
+           config->attends_to_all(from) != config->attends_to_all(layer)) {
+      --from;
+    }
+    kv_layers.push_back(from);
+  }
 }
 
 // Places the tensors one behind the other.
@@ -502,8 +585,7 @@ Result<ModelPlan> plan_model(const ModelShape& shape) {
     config.value_dim = config.latent.rank;
   }
   if (config.attention_scale == 0) config.attention_scale = 1;  // follows from the sizes
-  repeat_to(config.layers, &config.mixers);
-  repeat_to(config.layers, &config.feed_forwards);
+  repeat_patterns(&config);
   if (Status checked = check_shape(complete); !checked) return checked.error();
   auto mix = FormatMix::parse(shape.format, shape.tensor_formats);
   if (!mix) return mix.error();

@@ -1,6 +1,7 @@
 #include "tests/support/model_maker/shape.h"
 
 #include <array>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -284,6 +285,123 @@ void mimo2(ModelShape& shape) {
   }
 }
 
+// Window layers with a rope of their own.
+void ropes_by_window(ModelConfig& c) {
+  for (uint8_t window : c.window_layers) {
+    c.layer_ropes.push_back(window != 0 ? LayerRope::kWindow : LayerRope::kMain);
+  }
+}
+
+void gemma4(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "gemma4";
+  c.layers = 6;
+  c.embedding_scale = 8;  // the root of the hidden size
+  c.attention_scale = 1;
+  c.value_norm = true;
+  c.post_norms = true;
+  c.sliding_window = 8;
+  c.window_layers = {1, 1, 0, 1, 1, 0};
+  c.window_rope = c.rope;
+  c.window_rope.base = 1e4;
+  c.window_rope.dimensions = 16;
+  ropes_by_window(c);
+  for (uint8_t window : c.window_layers) {
+    c.layer_head_dims.push_back(window != 0 ? 16 : 32);
+    c.layer_kv_heads.push_back(window != 0 ? 2 : 1);
+    c.key_values.push_back(window != 0 ? 0 : 1);
+  }
+  c.layer_value_dims = c.layer_head_dims;
+  c.ffn_width = 128;
+  c.layer_ffn_widths.assign(c.layers, 128);
+  c.ffn_activation = ExpertActivation::kGeGlu;
+  c.expert_activation = ExpertActivation::kGeGlu;
+  c.dense_beside_experts = true;
+  c.router.input = RouterInput::kScaledNorm;
+  c.router.output_scales = true;
+  c.layer_scales = true;
+  c.logit_cap = 30;
+  shape.joins_gate_up = true;
+}
+
+// As the small ones are: no experts, shared keys and values, per-layer inputs.
+void gemma4_small(ModelShape& shape) {
+  gemma4(shape);
+  ModelConfig& c = shape.config;
+  c.router = {};
+  c.expert_width = 0;
+  c.expert_activation = ExpertActivation::kSwiGlu;
+  c.dense_beside_experts = false;
+  c.window_layers = {1, 0, 1, 0, 1, 0};
+  c.layer_ropes.clear();
+  ropes_by_window(c);
+  c.layer_kv_heads.clear();
+  c.layer_head_dims = {16, 32, 16, 32, 16, 32};
+  c.layer_value_dims = c.layer_head_dims;
+  c.key_values.assign(c.layers, 0);
+  c.kv_layers = {0, 1, 2, 3, 2, 3};
+  c.layer_ffn_widths = {64, 64, 64, 64, 128, 128};
+  c.per_layer_width = 16;
+  shape.joins_gate_up = false;
+}
+
+void smallthinker(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "smallthinker";
+  c.layers = 4;
+  c.head_norm = HeadNorm::kNone;
+  c.sliding_window = 8;
+  c.full_attention_interval = 4;
+  c.window_layers = {0, 1, 1, 1};
+  for (uint8_t window : c.window_layers) {
+    c.layer_ropes.push_back(window != 0 ? LayerRope::kMain : LayerRope::kNone);
+  }
+  c.router.gating = Gating::kSigmoid;
+  c.router.input = RouterInput::kLayerInput;
+  c.expert_activation = ExpertActivation::kReGlu;
+}
+
+void step35(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "step35";
+  sparse_layers(c);
+  c.layers = 5;
+  c.heads = 6;
+  c.layer_heads = {4, 6, 6, 6, 4};
+  c.attention_gate = AttentionGate::kPerHead;
+  c.sliding_window = 8;
+  c.window_layers = {0, 1, 1, 1, 0};
+  c.window_rope = c.rope;
+  c.window_rope.base = 1e4;
+  c.rope.dimensions = 16;
+  ropes_by_window(c);
+  c.expert_activation = ExpertActivation::kSwiGluClampAfter;
+  c.expert_limits = {0, 0, 0, 0.5F, 1.5F};
+  c.ffn_activation = ExpertActivation::kSwiGluClampAfter;
+  c.ffn_limits = {0, 0, 0, 0, 1};
+}
+
+void llama4(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "llama4";
+  c.layers = 4;
+  c.rope.pairs = RopePairs::kNeighbors;
+  c.head_norm = HeadNorm::kTurnedHeads;
+  c.full_attention_interval = 4;
+  c.sliding_window = 8192;
+  c.chunked_windows = true;
+  c.query_temperature = {8192, 0.1};
+  c.layer_ropes = {LayerRope::kMain, LayerRope::kMain, LayerRope::kMain, LayerRope::kNone};
+  c.router.top_k = 1;
+  c.router.gating = Gating::kSigmoidOfChosen;
+  c.router.normalize_weights = false;
+  c.router.scales_input = true;
+  c.expert_layer_step = 2;
+  c.ffn_width = 128;
+  c.leading_dense_layers = 1;
+  c.shared_width = 64;
+}
+
 void cohere2moe(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.architecture = "cohere2moe";
@@ -515,6 +633,36 @@ void gpt_oss_20b(ModelShape& shape) {
   shape.format = "MXFP4_MOE";
 }
 
+void gemma4_26b(ModelShape& shape) {
+  gemma4(shape);
+  ModelConfig& c = shape.config;
+  c.layers = 30;
+  c.hidden = 2816;
+  c.embedding_scale = std::sqrt(2816.0F);
+  c.vocabulary = 262144;
+  c.trained_context = 262144;
+  c.heads = 16;
+  c.kv_heads = 8;
+  c.head_dim = 512;
+  c.value_dim = 512;
+  c.rope.dimensions = 512;
+  c.window_rope.dimensions = 256;
+  c.sliding_window = 1024;
+  c.window_layers = {1, 1, 1, 1, 1, 0};
+  c.layer_ropes.clear();
+  ropes_by_window(c);
+  c.layer_head_dims = {256, 256, 256, 256, 256, 512};
+  c.layer_value_dims = c.layer_head_dims;
+  c.layer_kv_heads = {8, 8, 8, 8, 8, 2};
+  c.key_values = {0, 0, 0, 0, 0, 1};
+  c.ffn_width = 2112;
+  c.layer_ffn_widths.assign(6, 2112);
+  c.router.experts = 128;
+  c.router.top_k = 8;
+  c.expert_width = 704;
+  shape.format = "Q4_K_M";
+}
+
 constexpr std::array kPresets = {
     Preset{"qwen3moe", "tiny Qwen3-MoE", qwen3moe},
     Preset{"qwen3", "tiny dense Qwen3", qwen3},
@@ -545,6 +693,12 @@ constexpr std::array kPresets = {
     Preset{"exaone-moe", "tiny K-EXAONE: windows, of which alone layers turn", exaone_moe},
     Preset{"afmoe", "tiny Trinity: the same, gates, norms after both parts", afmoe},
     Preset{"mimo2", "tiny MiMo-V2: layers differ in KV heads, rope and sinks", mimo2},
+    Preset{"gemma4", "tiny Gemma 4: experts beside a dense part, values that are keys", gemma4},
+    Preset{"gemma4-small", "tiny Gemma 4, dense: shared keys and values, per-layer inputs",
+           gemma4_small},
+    Preset{"smallthinker", "tiny SmallThinker: routers read the layer's input", smallthinker},
+    Preset{"step35", "tiny Step 3.5: layers differ in heads, experts with limits", step35},
+    Preset{"llama4", "tiny Llama 4: chunked windows, one expert whose input is scaled", llama4},
     Preset{"cohere2moe", "tiny Command A, MoE: parallel blocks, layer norms", cohere2moe},
     Preset{"phimoe", "tiny Phi-3.5-MoE: sparse mixer, layer norms", phimoe},
     Preset{"mistral4", "tiny Mistral Small 4: latent attention, softmax", mistral4},
@@ -554,6 +708,7 @@ constexpr std::array kPresets = {
     Preset{"small", "0.8 B parameters, Qwen3-MoE: for benchmarks in memory", small},
     Preset{"a3b", "the shape of Qwen3-30B-A3B, Q4_K with the output in Q6_K: 17 GB", a3b},
     Preset{"a3b-8", "the same with 8 of its 48 layers: 3 GB", a3b_8},
+    Preset{"gemma4-26b", "the shape of Gemma 4 26B-A4B, Q4_K_M: 17 GB", gemma4_26b},
     Preset{"gpt-oss-20b", "the shape of gpt-oss-20b in its own formats: 13 GB", gpt_oss_20b},
 };
 

@@ -38,8 +38,8 @@ struct FilledCache {
     cache.set_length(positions);
     for (uint32_t p = 0; p < positions; ++p) {
       for (uint32_t head = 0; head < kv_heads; ++head) {
-        keys.push_back(attention_values(seed, keys.size(), config.head_dim));
-        values.push_back(attention_values(seed + 1, values.size(), config.value_dim));
+        keys.push_back(attention_values(seed, keys.size(), config.head_dim_of(1)));
+        values.push_back(attention_values(seed + 1, values.size(), config.value_dim_of(1)));
         cache.put(1, head, p, keys.back().data(), values.back().data());
       }
     }
@@ -201,6 +201,55 @@ TEST(Attention, LooksBackOverAWindowAndCountsSinks) {
       }
     }
     EXPECT_EQ(run_attention(config, 3, rows, queries, layer), out);
+  }
+}
+
+// Windows that begin at their own multiples, whether or not chunks of the cache begin there.
+TEST(Attention, LooksBackToTheLastMultipleOfAChunkedWindow) {
+  ModelConfig config = attention_shape();
+  config.chunked_windows = true;
+  FilledCache filled(config, 700, 1);
+  std::vector<AttentionRow> rows;
+  for (uint32_t p : {0u, 99u, 100u, 101u, 255u, 256u, 299u, 300u, 511u, 512u, 699u}) {
+    rows.push_back({&filled.cache, p});
+  }
+  std::vector<float> queries = attention_values(9, 0, rows.size() * config.query_columns());
+  for (uint32_t window : {100u, 256u, 300u, 1000u}) {
+    AttentionLayer layer{1, window, {}};
+    std::vector<float> out = run_attention(config, 1, rows, queries, layer);
+    for (size_t row = 0; row < rows.size(); ++row) {
+      const uint32_t p = rows[row].position;
+      const float* query = queries.data() + row * config.query_columns();
+      auto expected = filled.attend(0, p, query, config.attention_scale, p / window * window);
+      for (uint32_t d = 0; d < config.value_dim; ++d) {
+        ASSERT_NEAR(out[row * config.attention_columns() + d], expected[d], 1e-5)
+            << "window " << window << " row " << row;
+      }
+    }
+    EXPECT_EQ(run_attention(config, 3, rows, queries, layer), out);
+  }
+}
+
+// A layer may read what another one has stored, and have heads of other sizes than its neighbors.
+TEST(Attention, ReadsTheKeysAndValuesOfAnotherLayer) {
+  ModelConfig config = attention_shape();
+  config.layers = 4;
+  config.layer_head_dims = {8, 16, 8, 16};
+  config.layer_value_dims = {16, 8, 16, 8};
+  config.value_dim = 16;
+  config.kv_layers = {0, 1, 0, 1};
+  ModelConfig alike = attention_shape();
+  FilledCache filled(config, 300, 1);
+  std::vector<AttentionRow> rows = {{&filled.cache, 5}, {&filled.cache, 299}};
+  std::vector<float> queries = attention_values(9, 0, rows.size() * alike.query_columns());
+  std::vector<float> own = run_attention(config, 1, rows, queries, {1, 0, {}});
+  EXPECT_EQ(run_attention(config, 2, rows, queries, {3, 0, {}}), own);
+  for (size_t row = 0; row < rows.size(); ++row) {
+    auto expected =
+        filled.attend(0, rows[row].position, queries.data() + row * alike.query_columns(), 0.25F);
+    for (uint32_t d = 0; d < 8; ++d) {
+      ASSERT_NEAR(own[row * alike.attention_columns() + d], expected[d], 1e-5);
+    }
   }
 }
 

@@ -85,6 +85,38 @@ TEST(KvCache, KeepsLayersThatDiffer) {
   });
 }
 
+// Layers that read what an earlier one has stored take no place; heads may be of several sizes.
+TEST(KvCache, KeepsNothingForLayersThatShare) {
+  ModelConfig config = shape();
+  config.layer_head_dims = {16, 8, 16};
+  config.layer_value_dims = {8, 8, 8};
+  EXPECT_EQ(KvCache::bytes_per_position(config, KvType::kF32), 2 * (24 + 16 + 24) * sizeof(float));
+  config.kv_layers = {0, 1, 0};
+  EXPECT_EQ(KvCache::bytes_per_position(config, KvType::kF32), 2 * (24 + 16) * sizeof(float));
+  EXPECT_EQ(KvCache::bytes_per_position(config, KvType::kF16), 2 * (24 + 16) * sizeof(uint16_t));
+  KvCache cache(config, KvType::kF32, 300);
+  ASSERT_TRUE(cache.extend(300));
+  for (uint32_t layer : {0U, 1U}) {
+    for (uint32_t head : {0U, 1U}) {
+      const std::vector<float> key(16, static_cast<float>(10 * layer + head));
+      for (uint32_t p : {0U, 299U}) cache.put(layer, head, p, key.data(), key.data());
+    }
+  }
+  for (uint32_t layer : {0U, 1U}) {
+    for (uint32_t head : {0U, 1U}) {
+      for (uint32_t chunk : {0U, 1U}) {
+        AttentionChunk found = cache.chunk(layer, head, chunk);
+        const uint32_t size = layer == 0 ? 16 : 8;
+        ASSERT_EQ(found.head_dim, size);
+        const uint32_t place = chunk == 0 ? 0 : 299 - kAttentionChunk;
+        const auto expected = static_cast<float>(10 * layer + head);
+        EXPECT_EQ(key_at(KvType::kF32, size, found.keys, place, size - 1), expected);
+        EXPECT_EQ(value_at(KvType::kF32, 8, found.values, place, 7), expected);
+      }
+    }
+  }
+}
+
 // What belongs to a block lies together, so that memory is taken as the context grows.
 TEST(KvCache, GrowsBlockByBlock) {
   KvCache cache(shape(), KvType::kF16, 1024);

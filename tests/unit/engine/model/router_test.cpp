@@ -128,6 +128,19 @@ TEST(Router, TakesTheSoftmaxOfTheChosen) {
   EXPECT_NEAR(choice.weights[1], sigmoid(-0.5), 1e-6);
 }
 
+// By logits: sigmoids of large ones are all 1.
+TEST(Router, TakesTheSigmoidOfTheChosen) {
+  RouterConfig config = softmax_of(4, 1);
+  config.gating = Gating::kSigmoidOfChosen;
+  config.normalize_weights = false;
+  const float logits[] = {20, 25, 24, -1};
+  Choice choice = choose(config, logits);
+  EXPECT_EQ(choice.experts, (std::vector<uint32_t>{1}));
+  EXPECT_EQ(choice.weights[0], 1.0F);
+  const float small[] = {-3, -1, -2, -4};
+  EXPECT_NEAR(choose(config, small).weights[0], sigmoid(-1), 1e-7);
+}
+
 // Each weight is a softmax over what is close to the largest that is left.
 TEST(Router, MixesSparsely) {
   RouterConfig config = softmax_of(5, 2);

@@ -104,12 +104,32 @@ TEST_P(Made, SaysWhatItIs) {
   EXPECT_EQ(c.post_norms, shape.config.post_norms);
   EXPECT_EQ(c.logit_bias, shape.config.logit_bias);
   EXPECT_EQ(c.window_rope.base, shape.config.window_rope.base);
+  EXPECT_EQ(c.window_rope.dimensions, shape.config.window_rope.dimensions);
+  EXPECT_EQ(c.chunked_windows, shape.config.chunked_windows);
+  EXPECT_EQ(c.query_temperature.interval, shape.config.query_temperature.interval);
+  EXPECT_EQ(c.value_norm, shape.config.value_norm);
+  EXPECT_EQ(c.router.input, shape.config.router.input);
+  EXPECT_EQ(c.router.output_scales, shape.config.router.output_scales);
+  EXPECT_EQ(c.router.scales_input, shape.config.router.scales_input);
+  EXPECT_EQ(c.dense_beside_experts, shape.config.dense_beside_experts);
+  EXPECT_EQ(c.layer_scales, shape.config.layer_scales);
+  EXPECT_EQ(c.per_layer_width, shape.config.per_layer_width);
+  EXPECT_EQ(c.logit_cap, shape.config.logit_cap);
   for (uint32_t layer = 0; layer < c.layers; ++layer) {
     EXPECT_EQ(c.heads_of(layer), shape.config.heads_of(layer)) << layer;
     EXPECT_EQ(c.kv_heads_of(layer), shape.config.kv_heads_of(layer)) << layer;
     EXPECT_EQ(c.has_indexer(layer), shape.config.has_indexer(layer)) << layer;
     EXPECT_EQ(c.window(layer), shape.config.window(layer)) << layer;
     EXPECT_EQ(c.rope_of(layer), shape.config.rope_of(layer)) << layer;
+    if (c.latent.rank == 0) {  // where they follow from the rank
+      EXPECT_EQ(c.head_dim_of(layer), shape.config.head_dim_of(layer)) << layer;
+      EXPECT_EQ(c.value_dim_of(layer), shape.config.value_dim_of(layer)) << layer;
+    }
+    EXPECT_EQ(c.kv_layer_of(layer), shape.config.kv_layer_of(layer)) << layer;
+    EXPECT_EQ(c.has_key_values(layer), shape.config.has_key_values(layer)) << layer;
+    EXPECT_EQ(c.ffn_width_of(layer), shape.config.ffn_width_of(layer)) << layer;
+    EXPECT_EQ(c.expert_activation_of(layer), shape.config.expert_activation_of(layer)) << layer;
+    EXPECT_EQ(c.ffn_activation_of(layer), shape.config.ffn_activation_of(layer)) << layer;
     EXPECT_EQ(c.has_experts(layer), shape.config.has_experts(layer)) << layer;
   }
 }
@@ -157,6 +177,25 @@ TEST(ModelMaker, DeepModelsKeepTheirLogits) {
   MadeModel made(shape);
   double deviation = deviation_of(*made.run(some_tokens(6, 512)));
   EXPECT_TRUE(deviation > 0.3 && deviation < 3) << deviation;
+}
+
+// What layers have for themselves is repeated, and as many of the last ones share keys and values.
+TEST(ModelMaker, RepeatsThePatternOfLayers) {
+  for (const char* preset : {"gemma4", "gemma4-small", "step35", "smallthinker"}) {
+    ModelShape shape = must_shape(preset);
+    shape.config.layers *= 2;
+    MadeModel made(shape);
+    const ModelConfig& c = made.model().config();
+    EXPECT_EQ(c.layers, shape.config.layers);
+    EXPECT_EQ(c.window(c.layers / 2), c.window(0));
+    EXPECT_EQ(c.heads_of(c.layers / 2 + 1), c.heads_of(1));
+    EXPECT_EQ(c.head_dim_of(c.layers / 2 + 1), c.head_dim_of(1));
+    EXPECT_TRUE(made.run(some_tokens(4, 512)).ok()) << preset;
+    if (shape.config.per_layer_width == 0) continue;
+    EXPECT_EQ(c.kv_layer_of(9), 9u);
+    EXPECT_EQ(c.kv_layer_of(10), 8u);
+    EXPECT_EQ(c.kv_layer_of(11), 9u);
+  }
 }
 
 TEST(ModelMaker, ReachesPublishedSizes) {
