@@ -61,9 +61,15 @@ Status check_value_count(const GgufTensor& tensor) {
   return {};
 }
 
+// Weights, or tables of whole numbers, which whoever loads a tensor tells apart.
+const BlockFormat* find_stored_format(uint32_t type) {
+  const bool is_table = type == static_cast<uint32_t>(TensorType::kI32);
+  return is_table ? &block_format(TensorType::kI32) : find_block_format(type);
+}
+
 // Sets the format of a tensor, from which its size follows; rows must be whole blocks.
 Status set_format(GgufTensor& tensor, uint32_t type) {
-  const BlockFormat* format = find_block_format(type);
+  const BlockFormat* format = find_stored_format(type);
   if (format == nullptr) {
     return Error{ErrorCode::kUnsupported,
                  fmt::format("expected one of the types {}, found {}", supported_tensor_types(),

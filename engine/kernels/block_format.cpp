@@ -95,6 +95,8 @@ constexpr std::array kFormats = {
     super_block(kTQ2_0, "TQ2_0", 66, read_tq2_0, offset(1)),
 };
 
+constexpr BlockFormat kWholeNumbers{TensorType::kI32, "I32", 1, 4, ActivationForm::kF32};
+
 }  // namespace
 
 void BlockFormat::decode_part(const BlockPart& part, float* out) const {
@@ -136,6 +138,7 @@ const BlockFormat* find_block_format(uint32_t gguf_type) {
 }
 
 const BlockFormat& block_format(TensorType type) {
+  if (type == TensorType::kI32) return kWholeNumbers;
   const BlockFormat* format = find_block_format(static_cast<uint32_t>(type));
   CHECK(format != nullptr);
   return *format;

@@ -38,6 +38,7 @@ enum class TensorType : uint32_t {
   kIQ3_S = 21,
   kIQ2_S = 22,
   kIQ4_XS = 23,
+  kI32 = 26,  // whole numbers, of tables: no weights, and not in the table of formats
   kIQ1_M = 29,
   kBF16 = 30,
   kTQ1_0 = 34,
@@ -97,7 +98,8 @@ std::span<const BlockFormat> block_formats();
 
 // nullptr for a type that is not in the table.
 const BlockFormat* find_block_format(uint32_t gguf_type);
-const BlockFormat& block_format(TensorType type);  // the type must be in the table
+// The type must be in the table, or kI32: of that only the size and the name are of use.
+const BlockFormat& block_format(TensorType type);
 
 // IEEE half and bfloat16: every value, subnormals and NaNs included. A half's NaN becomes quiet and
 // keeps its sign and the leading bits of its payload, both ways, as processors convert it.

@@ -303,7 +303,7 @@ TEST(GgufHardening, TensorTypes) {
     expect_error(with_tensor(type, {256}).build(), ErrorCode::kUnsupported, "found " + name);
   };
   expect_unsupported(15, "Q8_K");
-  expect_unsupported(26, "I32");
+  expect_unsupported(25, "I16");
   expect_unsupported(4, "an unknown type (4)");
   expect_unsupported(1000, "an unknown type (1000)");
   expect_unsupported(UINT32_MAX, "an unknown type (4294967295)");
