@@ -42,7 +42,8 @@ bool begins_quantization(std::string_view word) {
   auto digit_at = [&](size_t at) {
     return folded.size() > at && folded[at] >= '0' && folded[at] <= '9';
   };
-  constexpr std::array<std::string_view, 5> kWords = {"f16", "f32", "bf16", "mxfp4", "fp16"};
+  constexpr std::array<std::string_view, 6> kWords = {"f16",   "f32",   "bf16",
+                                                      "mxfp4", "nvfp4", "fp16"};
   if (std::ranges::any_of(kWords, [&](auto known) { return folded.starts_with(known); })) {
     return true;
   }

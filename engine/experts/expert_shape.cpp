@@ -20,7 +20,6 @@ constexpr uint32_t kFewestGrains = 8;  // so that up to 8 workers can share an e
 constexpr uint64_t kGrainTarget = kMiB;
 constexpr uint64_t kPartAlignment = 64;     // a cache line
 constexpr uint64_t kGrainAlignment = 4096;  // what direct reads ask for
-constexpr uint32_t kSuperBlock = 256;       // columns that share a scale in K-formats
 
 bool is_float(TensorType type) {
   return !block_format(type).quantized();
@@ -43,8 +42,7 @@ PanelShape down_shape(const ExpertShape& shape, const ChunkPlan& plan, uint32_t 
   uint32_t columns = std::min(plan.chunk_width, shape.width - first);
   // A chunk may begin inside a super-block: the phase says where, and the panel carries the head of
   // that super-block again.
-  bool super_blocks = block_format(shape.down).block_elements == kSuperBlock;
-  return {shape.down, shape.hidden, columns, super_blocks ? first % kSuperBlock : 0};
+  return {shape.down, shape.hidden, columns, panel_phase(shape.down, first)};
 }
 
 uint64_t next_part(uint64_t end) {

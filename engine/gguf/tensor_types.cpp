@@ -18,9 +18,8 @@ struct NamedType {
 // The numbers of ggml_type that no block format has, so that the error can name what was found.
 // Those left out (4, 5, 31 to 33, 36 to 38) were withdrawn.
 constexpr std::array kOtherTypes = {
-    NamedType{9, "Q8_1"},  NamedType{15, "Q8_K"}, NamedType{24, "I8"},  NamedType{25, "I16"},
-    NamedType{26, "I32"},  NamedType{27, "I64"},  NamedType{28, "F64"}, NamedType{40, "NVFP4"},
-    NamedType{41, "Q1_0"}, NamedType{42, "Q2_0"},
+    NamedType{9, "Q8_1"}, NamedType{15, "Q8_K"}, NamedType{24, "I8"},  NamedType{25, "I16"},
+    NamedType{26, "I32"}, NamedType{27, "I64"},  NamedType{28, "F64"},
 };
 
 }  // namespace

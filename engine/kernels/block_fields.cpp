@@ -112,6 +112,37 @@ void read_mxfp4(const std::byte* block, uint32_t, BlockPart& out) {
   read_nibbles(block + 1, out.q);
 }
 
+// Four scales of 16 columns, E4M3 without a sign: ggml ignores the sign bit, and takes 0x7f (which
+// is no number) as 0 but 0xff as 480. So 0x7f in `scale` means 480. Then nibbles: of each 16
+// columns 8 bytes, low nibbles first.
+void read_nvfp4(const std::byte* block, uint32_t part, BlockPart& out) {
+  start(0, 0, out);
+  for (uint32_t i = 0; i < 2; ++i) {
+    uint8_t code = byte_at(block, 2 * part + i);
+    out.scale[i] = code == 0x7f ? 0 : code & 0x7f;
+    for (uint32_t j = 0; j < 8; ++j) {
+      uint8_t pair = byte_at(block, 4 + 16 * part + 8 * i + j);
+      out.q[16 * i + j] = pair & 15;
+      out.q[16 * i + 8 + j] = pair >> 4;
+    }
+  }
+}
+
+// f16 d; 128 bits. Value d where the bit is set, else -d.
+void read_q1_0(const std::byte* block, uint32_t part, BlockPart& out) {
+  start(load<uint16_t>(block), 0, out);
+  auto bits = load<uint32_t>(block + 2 + 4 * part);
+  for (uint32_t i = 0; i < kBlock; ++i) out.q[i] = bits >> i & 1;
+}
+
+// f16 d; pairs of bits of 64 neighboring columns. Value d * (q - 1).
+void read_q2_0(const std::byte* block, uint32_t part, BlockPart& out) {
+  start(load<uint16_t>(block), 0, out);
+  for (uint32_t i = 0; i < kBlock; ++i) {
+    out.q[i] = byte_at(block, 2 + 8 * part + i / 4) >> 2 * (i % 4) & 3;
+  }
+}
+
 // 16 bytes of scales (low nibbles) and minimums (high nibbles) of 16 columns each; 64 bytes of bit
 // pairs: each half of 128 columns has 32 bytes, columns 32 k + i in bits 2k of byte i; f16 d, f16
 // dmin. Value (d * scale) * q - dmin * minimum.

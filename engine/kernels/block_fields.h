@@ -13,7 +13,7 @@ namespace potluck {
 // 32 columns of one row of a quantized format, as stored. Column c has the value
 //   (d * scale[c / 16]) * weight(q[c])                                or, where there are minimums,
 //   (d * scale[c / 16]) * weight(q[c]) - dmin * minimum[c / 16]
-// How d, dmin and weight(q) are to be read is a matter of the format: see NumberForm.
+// How d, dmin, scale and weight(q) are to be read is a matter of the format: see NumberForm.
 struct BlockPart {
   uint16_t d;
   uint16_t dmin;
@@ -41,6 +41,11 @@ void read_q5_0(const std::byte* block, uint32_t part, BlockPart& out);   // 22
 void read_q5_1(const std::byte* block, uint32_t part, BlockPart& out);   // 24
 void read_q8_0(const std::byte* block, uint32_t part, BlockPart& out);   // 34
 void read_mxfp4(const std::byte* block, uint32_t part, BlockPart& out);  // 17
+
+// Blocks of 64 and of 128.
+void read_nvfp4(const std::byte* block, uint32_t part, BlockPart& out);  // 36
+void read_q1_0(const std::byte* block, uint32_t part, BlockPart& out);   // 18
+void read_q2_0(const std::byte* block, uint32_t part, BlockPart& out);   // 18
 
 // Super-blocks of 256.
 void read_q2_k(const std::byte* block, uint32_t part, BlockPart& out);    // 84

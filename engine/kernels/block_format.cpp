@@ -40,6 +40,12 @@ float eighth_of_half(uint16_t bits) {
   return half_to_float(bits) * 0.125F;
 }
 
+// NVFP4 has no scale of its blocks but those of 16 columns. They count units of 2^-9, and the
+// codebook holds the weights doubled.
+float unit_of_nvfp4(uint16_t) {
+  return 0x1p-10F;
+}
+
 // --- How quants become weights ------------------------------------------------------------------
 
 constexpr NumberForm offset(int value) {
@@ -48,6 +54,8 @@ constexpr NumberForm offset(int value) {
 constexpr NumberForm kWithMinimums = {half_to_float, 0, nullptr, true};
 constexpr NumberForm kIq4Book = {half_to_float, 0, codebooks::kIq4, false};
 constexpr NumberForm kMxBook = {exponent_to_float, 0, codebooks::kE2M1, false};
+constexpr NumberForm kNvBook = {unit_of_nvfp4, 0, codebooks::kE2M1, false, small_float_units};
+constexpr NumberForm kSignBook = {half_to_float, 0, codebooks::kSigns, false};
 // The scales of the grids are odd numbers of halves, quarters or eighths: stored as the odd number.
 constexpr NumberForm kQuarters = {quarter_of_half, 0, nullptr, false};
 constexpr NumberForm kEighths = {eighth_of_half, 0, nullptr, false};
@@ -60,6 +68,12 @@ constexpr BlockFormat floats(TensorType type, std::string_view name, uint32_t by
 constexpr BlockFormat block(TensorType type, std::string_view name, uint32_t bytes, ReadPart read,
                             const NumberForm& numbers) {
   return {type, name, kBlock, bytes, kSmall, nullptr, read, numbers};
+}
+
+// Longer blocks, whose products read activations in blocks of 32 all the same.
+constexpr BlockFormat long_block(TensorType type, std::string_view name, uint32_t elements,
+                                 uint32_t bytes, ReadPart read, const NumberForm& numbers) {
+  return {type, name, elements, bytes, kSmall, nullptr, read, numbers};
 }
 
 constexpr BlockFormat super_block(TensorType type, std::string_view name, uint32_t bytes,
@@ -78,6 +92,9 @@ constexpr std::array kFormats = {
     block(kQ8_0, "Q8_0", 34, read_q8_0, offset(0)),
     block(kIQ4_NL, "IQ4_NL", 18, read_q4_0, kIq4Book),  // laid out as Q4_0
     block(kMXFP4, "MXFP4", 17, read_mxfp4, kMxBook),
+    long_block(kNVFP4, "NVFP4", 64, 36, read_nvfp4, kNvBook),
+    long_block(kQ1_0, "Q1_0", 128, 18, read_q1_0, kSignBook),
+    long_block(kQ2_0, "Q2_0", 64, 18, read_q2_0, offset(1)),
     super_block(kQ2_K, "Q2_K", 84, read_q2_k, kWithMinimums),
     super_block(kQ3_K, "Q3_K", 110, read_q3_k, offset(4)),
     super_block(kQ4_K, "Q4_K", 144, read_q4_k, kWithMinimums),
@@ -105,7 +122,7 @@ void BlockFormat::decode_part(const BlockPart& part, float* out) const {
     // The order is that of ggml's dequantization: rounding twice in another order gives other last
     // bits.
     const uint32_t group = i / 16;
-    float scale = d * static_cast<float>(part.scale[group]);
+    float scale = d * static_cast<float>(numbers.factor(part.scale[group]));
     out[i] = scale * static_cast<float>(numbers.weight(part.q[i]));
   }
   if (!numbers.minimums) return;

@@ -44,6 +44,9 @@ enum class TensorType : uint32_t {
   kTQ1_0 = 34,
   kTQ2_0 = 35,
   kMXFP4 = 39,
+  kNVFP4 = 40,
+  kQ1_0 = 41,
+  kQ2_0 = 42,
 };
 
 // How a product reads its activations. Crosses the wire: the numbers are part of the protocol.
@@ -66,10 +69,12 @@ struct NumberForm {
   int offset = 0;                       // a quant q stands for q - offset, as an int8,
   const int8_t* codebook = nullptr;     // or for codebook[q]
   bool minimums = false;                // of each 16 columns, scaled by an f16, to be taken off
+  int32_t (*sub_scale)(int16_t code) = nullptr;  // what a sub-scale stands for, if not itself
 
   int8_t weight(uint8_t q) const {
     return codebook != nullptr ? codebook[q] : static_cast<int8_t>(q - offset);
   }
+  int32_t factor(int16_t scale) const { return sub_scale != nullptr ? sub_scale(scale) : scale; }
 };
 
 struct BlockFormat {
@@ -122,6 +127,13 @@ uint16_t float_to_half(float value);  // nearest, ties to even
 constexpr float exponent_to_float(uint16_t exponent) {
   int bits = std::max(4 * (exponent - 1), exponent + 1) << 21;
   return std::bit_cast<float>(bits);
+}
+
+// The scales of NVFP4 (E4M3 without a sign), in units of 2^-9: an integer of four leading bits.
+constexpr int32_t small_float_units(int16_t code) {
+  int exponent = code >> 3 & 15;
+  int mantissa = code & 7;
+  return exponent == 0 ? mantissa : (8 + mantissa) << (exponent - 1);
 }
 constexpr float bfloat16_to_float(uint16_t value) {
   return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);

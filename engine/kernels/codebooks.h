@@ -24,7 +24,10 @@ extern const Grid<2048, 8> kIq1;  // of IQ1_S and IQ1_M
 inline constexpr int8_t kIq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                     1,    13,   25,  38,  53,  69,  89,  113};
 
-// MXFP4: twice the numbers of E2M1.
+// Q1_0.
+inline constexpr int8_t kSigns[2] = {-1, 1};
+
+// MXFP4 and NVFP4: twice the numbers of E2M1.
 inline constexpr int8_t kE2M1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 }  // namespace potluck::codebooks

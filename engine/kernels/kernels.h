@@ -75,6 +75,9 @@ struct KernelTable {
   //   Q8_0, Q4_0, Q5_0      acc += (dw * dx) * i       w = quant, nibble - 8, 5 bits - 16
   //   IQ4_NL, MXFP4         acc += (dw * dx) * i       w = codebook[nibble]; MXFP4: dw = 2^(e-128)
   //   Q4_1, Q5_1            acc += (dw * dx) * i + (m * dx) * s           (one float sum)
+  //   Q1_0, Q2_0            acc += (dw * dx) * i       w = +-1, 2 bits - 1
+  //   NVFP4                 acc += (dw * dx) * i       w = codebook[nibble], dw = 2^-10,
+  //                         i = sum of sc * w * x,  sc = the scale of 16 columns in units of 2^-9
   //
   //  kQ8Block256, over the super-block:
   //   Q2_K, Q4_K, Q5_K      acc += (dw * dx) * i - (dmin * dx) * m        (one float difference)
@@ -90,8 +93,9 @@ struct KernelTable {
   //  super-blocks, kQ8Block32: the same per block of 32 columns instead of per super-block
   //
   // dw, dx, dmin and m are the float32 values of the scales. |w * x| <= 128 * 127, |sc| <= 128 and
-  // 256 columns bound i by 2^30; no order of additions can overflow an int32. i, m and s are
-  // converted to float32 by rounding to nearest even.
+  // 256 columns bound i by 2^30; no order of additions can overflow an int32. Of NVFP4 |sc| < 2^18,
+  // and i is below 2^34: the sum of two products of a float32 with 4 and one with 15 leading bits.
+  // i, m and s are converted to float32 by rounding to nearest even.
   void (*matmul)(const PanelMatrix& w, const ActivationView& x, const uint32_t* rows,
                  uint32_t tokens, uint32_t panel_begin, uint32_t panel_end, float* y,
                  uint64_t y_stride);

@@ -6,7 +6,8 @@
 //
 //   float formats   per column: 8 values, one per row                        (f32, f16 or bf16)
 //   blocks of 32    per block of 32 columns: 8 f16 d, then quants. Q4_1, Q5_1: 8 f16 of -m after d;
-//                   MXFP4: 8 bytes of exponents for d
+//                   MXFP4: 8 bytes of exponents for d; NVFP4: 16 bytes, E4M3 scales of columns 0-15
+//                   and of columns 16-31
 //   super-blocks    per super-block of 256 columns that the matrix touches: 8 f16 d (Q2_K, Q4_K,
 //                   Q5_K: then 8 f16 dmin); then per block of 32 columns inside the matrix:
 //                   sub-scales, then quants. Sub-scales are unpacked to a byte each, 8 by 8:
@@ -15,6 +16,7 @@
 //                     Q2_K                the same columns: scales + 16 * minimums
 //                     IQ4_XS              signed scales
 //                     TQ2_0               none
+//                   Q1_0 and Q2_0 are like TQ2_0 with super-blocks of 128 and of 64 columns
 //   quants          in vectors of 32 bytes = 8 rows x 4 columns (byte 4*row + column), in planes:
 //     8-bit           vector v holds columns 4v..4v+3                        v = 0..7
 //     4-bit           vector v: low nibbles columns 4v.., high nibbles columns 16+4v..   v = 0..3
@@ -48,13 +50,16 @@ struct PanelShape {
   TensorType type = TensorType::kF32;
   uint32_t rows = 0;
   uint32_t columns = 0;
-  uint32_t phase = 0;  // first column's place in its super-block: a multiple of 32 below 256, or 0
+  uint32_t phase = 0;  // first column's place in its super-block, a multiple of 32: panel_phase()
 
   uint32_t panels() const { return ceil_div(rows, kPanelRows); }
   uint64_t panel_bytes() const;  // a multiple of 8
   uint64_t bytes() const { return panel_bytes() * panels(); }
   bool operator==(const PanelShape&) const = default;
 };
+
+// The phase of a matrix that begins at this column; 0 for formats without super-blocks.
+uint32_t panel_phase(TensorType type, uint32_t first_column);
 
 // A matrix in panel layout; does not own its bytes (64-byte aligned memory is fastest, any works).
 struct PanelMatrix {
@@ -64,8 +69,8 @@ struct PanelMatrix {
 
 // Lays out columns [column_begin, column_begin + shape.columns) of `shape.rows` consecutive rows.
 // `source` holds whole rows of `source_columns` values in the GGUF's own blocks. column_begin is a
-// multiple of 32 (of 1 for float formats), shape.phase == column_begin % 256 for super-blocks, else
-// 0. `out` holds shape.bytes().
+// multiple of 32 (of 1 for float formats), shape.phase is panel_phase(column_begin). `out` holds
+// shape.bytes().
 void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t source_columns,
                  uint32_t column_begin, std::byte* out);
 

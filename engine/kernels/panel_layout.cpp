@@ -172,6 +172,12 @@ struct OneHalf {
   }
 };
 
+struct NoNumbers {
+  static constexpr uint32_t kBytes = 0;
+  static void put(const BlockPart&, uint32_t, std::byte*) {}
+  static void get(const std::byte*, uint32_t, BlockPart& part) { part.d = part.dmin = 0; }
+};
+
 struct TwoHalves {
   static constexpr uint32_t kBytes = 2 * kHalves;
   static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
@@ -215,8 +221,10 @@ struct Small {
   }
 };
 
-// A super-block: numbers in its head; per block of 32 columns scales, then quants.
-template <ReadPart kRead, class Numbers, class Scales, uint32_t kBits>
+// A super-block: numbers in its head; per block of 32 columns scales, then quants. Without numbers
+// there is no head, and blocks of 32 are all.
+template <ReadPart kRead, class Numbers, class Scales, uint32_t kBits,
+          uint32_t kColumns = kSuperBlock>
 struct Super {
   static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte* head,
                    std::byte* block) {
@@ -232,8 +240,7 @@ struct Super {
     get_quants<kBits>(block + Scales::kBytes, lane, part.q);
   }
   static constexpr PanelLayout layout(TensorType type) {
-    return {type, kSuperBlock, Numbers::kBytes, kBlock, Scales::kBytes + kVector * kBits,
-            pack, read};
+    return {type, kColumns, Numbers::kBytes, kBlock, Scales::kBytes + kVector * kBits, pack, read};
   }
 };
 
@@ -287,6 +294,9 @@ constexpr std::array kLayouts = {
     Small<read_q8_0, OneHalf, 8>::layout(kQ8_0),
     Small<read_q4_0, OneHalf, 4>::layout(kIQ4_NL),
     Small<read_mxfp4, Exponent, 4>::layout(kMXFP4),
+    Super<read_nvfp4, NoNumbers, TwoScales, 4, kBlock>::layout(kNVFP4),
+    Super<read_q1_0, OneHalf, NoScales, 1, 128>::layout(kQ1_0),
+    Super<read_q2_0, OneHalf, NoScales, 2, 64>::layout(kQ2_0),
     Super<read_q2_k, TwoHalves, NibbleScales, 2>::layout(kQ2_K),
     Super<read_q3_k, OneHalf, TwoScales, 3>::layout(kQ3_K),
     Super<read_q4_k, TwoHalves, ScaleAndMinimum, 4>::layout(kQ4_K),
@@ -311,6 +321,11 @@ const PanelLayout& panel_layout(TensorType type) {
     if (layout.type == type) return layout;
   }
   CHECK(false && "no panel layout for this type");
+}
+
+uint32_t panel_phase(TensorType type, uint32_t first_column) {
+  const PanelLayout& layout = panel_layout(type);
+  return layout.head_bytes != 0 ? first_column % layout.group_columns : 0;
 }
 
 uint32_t panel_blocks(const PanelShape& shape, const PanelLayout& layout) {

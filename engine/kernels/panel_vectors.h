@@ -32,6 +32,13 @@ concept BlockQuants = requires(const Q& quants, Q& changed, const int8_t* x, con
   { quants.scaled(x, factor, factor) } -> std::same_as<typename V::Int>;
 };
 
+// The two sums of 16 columns by themselves, each less the offset times the sum of x.
+template <class Q, class V>
+concept QuantsInHalves = BlockQuants<Q, V> &&
+    requires(const Q& quants, const int8_t* x, const int16_t* sums, typename V::Int (&two)[2]) {
+  quants.dots(x, sums, two);
+};
+
 // Quants with their sign: after they were loaded, as they are or with kSignedBias added. scaled()
 // multiplies them with the bias.
 template <class Q, class V>
@@ -105,7 +112,7 @@ concept PanelVectors = LaneOperators<typename V::Int, typename V::Float> && Pane
   // Quants of at most 3 to 63, and signed ones.
   requires BlockQuants<typename V::template Quants<3, 1>, V>;
   requires BlockQuants<typename V::template Quants<15, 8>, V>;
-  requires BlockQuants<typename V::template Quants<24, 12>, V>;
+  requires QuantsInHalves<typename V::template Quants<24, 12>, V>;
   requires BlockQuants<typename V::template Quants<31, 0>, V>;
   requires BlockQuants<typename V::template Quants<63, 0>, V>;
   requires SignedBlockQuants<typename V::SignedQuants, V>;

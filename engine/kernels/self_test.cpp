@@ -95,8 +95,7 @@ class PartTest {
   void product(const BlockFormat& format, const ByteVector& source, uint32_t source_columns,
                uint32_t begin, uint32_t columns, ActivationForm form) {
     constexpr uint32_t kRows = 37;
-    uint32_t phase = format.block_elements > 32 ? begin % format.block_elements : 0;
-    PanelShape shape{format.type, kRows, columns, phase};
+    PanelShape shape{format.type, kRows, columns, panel_phase(format.type, begin)};
     ByteVector packed(shape.bytes());
     pack_panels(shape, source.data(), source_columns, begin, packed.data());
     // A single token and several take different tiles.

@@ -17,7 +17,15 @@ namespace potluck::tiles {
 
 inline constexpr uint32_t kTileTokens = 8;
 inline constexpr uint32_t kBlockColumns = 32;
-inline constexpr uint32_t kBlocksPerSuperBlock = 8;
+
+// Blocks under one head: of a format's super-block, mostly 256 columns.
+template <class Format>
+inline constexpr uint32_t kBlocksUnderHead = 8;
+template <class Format>
+requires requires {
+  Format::kBlocksPerHead;
+}
+inline constexpr uint32_t kBlocksUnderHead<Format> = Format::kBlocksPerHead;
 
 // How far ahead of the arithmetic weights are asked for. Hardware stops looking ahead at the end of
 // a 4 KiB page; without this a core gets three quarters of the memory's rate.
@@ -156,6 +164,7 @@ template <SuperBlockTile Format, uint32_t kBlocksPerScale, uint32_t kTokens>
 static void super_block_tile(const Input& in, const Output& out) {
   using Block = typename Format::Block;
   constexpr uint32_t kMostTokens = kTokens != 0 ? kTokens : kTileTokens;
+  constexpr uint32_t kGroup = kBlocksUnderHead<Format>;
   typename Block::Float acc[kMostTokens];
   clear(acc);
   const TokenRow* x = in.x;
@@ -163,9 +172,9 @@ static void super_block_tile(const Input& in, const Output& out) {
   const uint32_t blocks = (in.shape.columns + kBlockColumns - 1) / kBlockColumns;
   uint32_t block = 0;
   while (block < blocks) {
-    // The blocks under one head: eight, fewer where the matrix begins or ends.
-    uint32_t place = (in.shape.phase / kBlockColumns + block) % kBlocksPerSuperBlock;
-    uint32_t end = std::min(block + kBlocksPerSuperBlock - place, blocks);
+    // The blocks under one head are fewer where the matrix begins or ends.
+    uint32_t place = (in.shape.phase / kBlockColumns + block) % kGroup;
+    uint32_t end = std::min(block + kGroup - place, blocks);
     typename Format::Head head(from, in.stride);
     from += Format::Head::kBytes;
     [[maybe_unused]] typename Format::Sums sums[kMostTokens];

@@ -3,6 +3,7 @@
 // thread.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -33,12 +34,18 @@ inline std::vector<uint32_t> scale_offsets(TensorType type) {
   }
 }
 
-// Makes `value` the scale of a quantized block (and of its minimums). MXFP4 takes its exponent.
+// Makes `value` the scale of a quantized block (and of its minimums). MXFP4 and NVFP4 take its
+// exponent.
 inline void set_block_scales(TensorType type, float value, std::byte* block) {
   uint16_t half = float_to_half(value);
   switch (type) {
     case TensorType::kMXFP4:  // an exponent; 128 is one
       block[0] = static_cast<std::byte>(128 + std::ilogb(value));
+      break;
+    case TensorType::kNVFP4:  // four powers of two from 1/64 to 256
+      for (uint32_t i = 0; i < 4; ++i) {
+        block[i] = static_cast<std::byte>(std::clamp(std::ilogb(value) + 7, 1, 15) << 3);
+      }
       break;
     case TensorType::kIQ1_M:  // a nibble on top of each of four words
       for (uint32_t i = 0; i < 4; ++i) {

@@ -75,6 +75,16 @@ struct UnsignedQuants {
     // A sum must not mix columns of both factors, and four vectors are 16 columns.
     return sum_of < kFit == 8 ? 4 : kFit > (x, first, second);
   }
+  void dots(const int8_t* x, const int16_t* sums, Int (&two)[2]) const {
+    static_assert(kFit >= 4);
+    for (uint32_t i = 0; i < 2; ++i) {
+      __m256i pairs = products(4 * i, x);
+      for (uint32_t v = 4 * i + 1; v < 4 * i + 4; ++v) {
+        pairs = _mm256_add_epi16(pairs, products(v, x));
+      }
+      two[i] = lanes(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))) - kOffset * sums[i];
+    }
+  }
 
  private:
   template <uint32_t kTogether>

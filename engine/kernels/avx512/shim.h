@@ -33,6 +33,10 @@ struct UnsignedQuants {
   Int scaled(const int8_t* x, Int first, Int second) const {
     return sum_of_16(x, 0, Int{}) * first + sum_of_16(x + 16, 4, Int{}) * second;
   }
+  void dots(const int8_t* x, const int16_t* sums, Int (&two)[2]) const {
+    two[0] = sum_of_16(x, 0, Int{} - kOffset * sums[0]);
+    two[1] = sum_of_16(x + 16, 4, Int{} - kOffset * sums[1]);
+  }
 
  private:
   // Two chains, so that one product need not wait for the one before it.

@@ -1,6 +1,6 @@
 // The tiles of formats whose block of 32 has one scale: Q8_0, Q4_0, Q5_0, IQ4_NL, MXFP4; with an
-// addend: Q4_1, Q5_1. Written once, for the vectors V of any instruction set. Internal to
-// engine/kernels; pure functions, any thread.
+// addend: Q4_1, Q5_1; with a scale for each 16 columns: NVFP4. Written once, for the vectors V of
+// any instruction set. Internal to engine/kernels; pure functions, any thread.
 #pragma once
 
 #include <array>
@@ -87,6 +87,31 @@ struct Mxfp4Block : ScaledBlock<V, typename V::template Quants<24, 12>> {
   }
 };
 
+// Likewise, with scales of columns 0-15 and 16-31. A scale has four leading bits and a sum of 16
+// products fifteen: their product is exact, and the sum of two is rounded once, as that of the
+// scalar kernel's integers.
+template <PanelVectors V>
+struct Nvfp4Block {
+  static constexpr uint32_t kPanels = V::kPanels;
+  static constexpr uint32_t kBytes = 16 + 128;
+  using Float = typename V::Float;
+  Float scales[2];
+  typename V::template Quants<24, 12> quants;
+
+  Nvfp4Block(const std::byte* from, uint64_t stride)
+      : scales{load_small_floats<V>(from, stride), load_small_floats<V>(from + 8, stride)} {
+    unpack_nibbles<V>(from + 16, stride, quants.vector);
+    look_up<V, 12>(codebooks::kE2M1, quants.vector);
+  }
+
+  void add(const int8_t* x, const int16_t* sums, float dx, Float& acc) const {
+    typename V::Int dots[2];
+    quants.dots(x, sums, dots);
+    acc += (scales[0] * V::to_float(dots[0]) + scales[1] * V::to_float(dots[1])) * (0x1p-10F * dx);
+  }
+  static void store(Float acc, uint32_t rows, float* y) { V::store_rows(acc, rows, y); }
+};
+
 // With -m in each row.
 template <PanelVectors V, BlockQuants<V> Quants>
 struct MinimumBlock {
@@ -150,6 +175,7 @@ constexpr std::array kBlock32Tiles = {
     block32_row<Q8_0Block, One, Two>(TensorType::kQ8_0),
     block32_row<Iq4Block, One, Two>(TensorType::kIQ4_NL),
     block32_row<Mxfp4Block, One, Two>(TensorType::kMXFP4),
+    block32_row<Nvfp4Block, One, Two>(TensorType::kNVFP4),
 };
 
 }  // namespace potluck::tiles

@@ -1,4 +1,5 @@
-// The tiles of super-blocks whose quants stand in planes of bits: Q2_K to Q6_K, IQ4_XS, TQ2_0.
+// The tiles of super-blocks whose quants stand in planes of bits: Q2_K to Q6_K, IQ4_XS, TQ2_0, and
+// the shorter ones of Q1_0 and Q2_0.
 // Written once, for the vectors V of any instruction set. Internal to engine/kernels; pure
 // functions, any thread.
 #pragma once
@@ -153,6 +154,31 @@ struct Tq2 {
   };
 };
 
+// Q2_0: the same with shorter super-blocks; quants up to 3.
+template <PanelVectors V>
+struct Q2_0 : Tq2<V> {
+  static constexpr uint32_t kBlocksPerHead = 2;
+};
+
+// Q1_0: twice 0 or 1, minus 1.
+template <PanelVectors V>
+struct Q1_0 {
+  static constexpr uint32_t kBlocksPerHead = 4;
+  using Sums = ScaledSums<V>;
+  using Head = ScaleHead<V, 1>;
+
+  struct Block : SuperBlock<V> {
+    static constexpr uint32_t kBytes = 32;
+    typename V::template Quants<3, 1> quants;
+
+    Block(const std::byte* from, uint64_t stride) { unpack_signs<V>(from, stride, quants.vector); }
+
+    void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
+      sums.scaled = quants.dot(x, x_sums, sums.scaled);
+    }
+  };
+};
+
 template <template <class> class Format, uint32_t kBlocksPerScale, PanelVectors One,
           TwoPanelVectors Two>
 constexpr FormatTiles k_row(TensorType type) {
@@ -174,6 +200,7 @@ constexpr std::array kKTiles = {
     k_row<Q6K, 8, One, Two>(TensorType::kQ6_K),     k_row<Q6K, 1, One, Two>(TensorType::kQ6_K),
     k_row<Iq4Xs, 8, One, Two>(TensorType::kIQ4_XS), k_row<Iq4Xs, 1, One, Two>(TensorType::kIQ4_XS),
     k_row<Tq2, 8, One, Two>(TensorType::kTQ2_0),    k_row<Tq2, 1, One, Two>(TensorType::kTQ2_0),
+    k_row<Q1_0, 1, One, Two>(TensorType::kQ1_0),    k_row<Q2_0, 1, One, Two>(TensorType::kQ2_0),
 };
 
 }  // namespace potluck::tiles

@@ -6,6 +6,15 @@
 
 namespace potluck::tiles {
 
+// 1-bit quants, 0 or 2: one stored vector to eight.
+template <PanelVectors V>
+static inline void unpack_signs(const std::byte* from, uint64_t stride,
+                                typename V::Int quants[kBlockVectors]) {
+  typename V::Int bits = V::load_vector(from, stride);
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) quants[j] = (j == 0 ? bits << 1 : bits >> (j - 1)) & 0x02020202;
+}
+
 // 4-bit quants, 0..15: four stored vectors to eight.
 template <PanelVectors V>
 static inline void unpack_nibbles(const std::byte* from, uint64_t stride,
@@ -69,6 +78,18 @@ template <PanelVectors V>
 static inline typename V::Float load_exponents(const std::byte* from, uint64_t stride) {
   typename V::Int e = V::load_unsigned(from, stride);
   return V::as_float(V::max((e - 1) << 2, e + 1) << 21);
+}
+
+// Eight scales of NVFP4 of each panel: small_float_units() of each. The bits of the code stand
+// where a float has its exponent and mantissa, which is right but for subnormal codes (below 8):
+// those take the next exponent, and are 8 too large then.
+template <PanelVectors V>
+static inline typename V::Float load_small_floats(const std::byte* from, uint64_t stride) {
+  typename V::Int code = V::load_unsigned(from, stride) & 0x7f;
+  typename V::Int subnormal = (code - 8) >> 31;
+  constexpr int32_t kEight = 0x41000000;
+  typename V::Int bits = (code << 20) + (129 << 23) - (subnormal << 23);
+  return V::as_float(bits) - V::as_float(subnormal & kEight);
 }
 
 }  // namespace potluck::tiles

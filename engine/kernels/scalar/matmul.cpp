@@ -38,7 +38,7 @@ struct Weights {
       : d(format.numbers.d(part.d)), dmin(half_to_float(part.dmin)) {
     for (uint32_t i = 0; i < kBlock; ++i) w[i] = format.numbers.weight(part.q[i]);
     for (uint32_t i = 0; i < 2; ++i) {
-      scale[i] = part.scale[i];
+      scale[i] = format.numbers.factor(part.scale[i]);
       minimum[i] = part.minimum[i];
     }
   }
@@ -61,12 +61,12 @@ int32_t dot16(const int16_t* a, const int16_t* b) {
 
 // The integers of one row and token, until they meet their float scales.
 struct Sums {
-  int32_t scaled = 0;
+  int64_t scaled = 0;  // of NVFP4 beyond an int32
   int32_t minimums = 0;
 
   void add(const Weights& row, const int16_t* x, const int16_t* x_sums) {
     for (uint32_t i = 0; i < 2; ++i) {
-      scaled += row.scale[i] * dot16(row.w + 16 * i, x + 16 * i);
+      scaled += int64_t{row.scale[i]} * dot16(row.w + 16 * i, x + 16 * i);
       minimums += row.minimum[i] * x_sums[i];
     }
   }

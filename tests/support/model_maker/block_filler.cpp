@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "engine/base/check.h"
+#include "engine/base/random.h"
 #include "engine/kernels/block_format.h"
 
 namespace potluck::test {
@@ -102,6 +103,40 @@ void mxfp4(std::byte* block, double scale, uint64_t more) {
   block[0] = std::byte(static_cast<uint8_t>(std::clamp(stored, 0.0, 254.0)));
 }
 
+// Makes some quants zero, so that the mean square is `share` of what it was; or, with `ones`, makes
+// the others 1 and -1.
+void thin_out(std::byte* quants, double share, bool ones, uint64_t more) {
+  CounterRandom random(more);
+  for (size_t i = 0; i < 64; ++i) {
+    int shift = 4 * static_cast<int>(i % 2);
+    int quant = byte_at(quants, i / 2) >> shift & 15;
+    int kept = ones ? (quant & 8) | 1 : quant;
+    if (random.uniform(i) >= share) kept = 0;
+    quants[i / 2] = (quants[i / 2] & std::byte(0xf0 >> shift)) | std::byte(kept << shift);
+  }
+}
+
+// A scale stands for an integer of units of 2^-10, which are large for small deviations: then
+// quants are made zero.
+void nvfp4(std::byte* block, double scale, uint64_t more) {
+  constexpr double kMeanSquare = 34.25;  // of the codebook
+  double units = scale * 1024;
+  bool ones = units * units * kMeanSquare < 1;
+  if (units < 1) {
+    thin_out(block + 4, units * units * (ones ? kMeanSquare : 1), ones, more);
+    units = 1;
+  }
+  int16_t below = 0;
+  while (below < 126 && small_float_units(below + 1) <= units) ++below;
+  double low = small_float_units(below);
+  double high = small_float_units(below + 1);
+  double chance = (units * units - low * low) / (high * high - low * low);
+  for (size_t i = 0; i < 4; ++i) {
+    bool above = static_cast<double>(more >> (16 * i) & 0xffff) < chance * 65536;
+    block[i] = std::byte(static_cast<uint8_t>(below + (above && below < 126 ? 1 : 0)));
+  }
+}
+
 // Five or four ternary digits to a byte, as ceil(number * 256 / 243).
 void tq1_0(std::byte* block, double scale, uint64_t more) {
   for (size_t i = 0; i < 52; ++i) {
@@ -146,6 +181,9 @@ constexpr std::array kFormats = {
     FillFormat{20, "IQ4_NL", 32, 18, 67.55, scaled<0>},
     FillFormat{23, "IQ4_XS", 256, 136, 185, iq4_xs},
     FillFormat{39, "MXFP4", 32, 17, 5.8523, mxfp4},
+    FillFormat{40, "NVFP4", 64, 36, 5.8523, nvfp4},
+    FillFormat{41, "Q1_0", 128, 18, 1, scaled<0>},
+    FillFormat{42, "Q2_0", 64, 18, 1.2247, scaled<0>},
     FillFormat{34, "TQ1_0", 256, 54, 0.8165, tq1_0},
     FillFormat{35, "TQ2_0", 256, 66, 0.70711, tq2_0},
 };

@@ -34,7 +34,8 @@ constexpr std::array kFileTypes = {
     FileType{"IQ1_S", 24},   FileType{"IQ4_NL", 25}, FileType{"IQ3_S", 26},
     FileType{"IQ2_S", 28},   FileType{"IQ4_XS", 30}, FileType{"IQ1_M", 31},
     FileType{"BF16", 32},    FileType{"TQ1_0", 36},  FileType{"TQ2_0", 37},
-    FileType{"MXFP4", 38},
+    FileType{"MXFP4", 38},   FileType{"NVFP4", 39},  FileType{"Q1_0", 40},
+    FileType{"Q2_0", 41},
 };
 
 Error unknown_format(std::string_view flag, std::string_view name) {

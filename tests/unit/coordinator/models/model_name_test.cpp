@@ -75,6 +75,8 @@ TEST(Quantizations, AreReadFromNames) {
   EXPECT_EQ(quantization_in("m.IQ2_XXS.gguf"), "IQ2_XXS");
   EXPECT_EQ(quantization_in("m-BF16-00001-of-00009.gguf"), "BF16");
   EXPECT_EQ(quantization_in("m-TQ1_0.gguf"), "TQ1_0");
+  EXPECT_EQ(quantization_in("m-NVFP4.gguf"), "NVFP4");
+  EXPECT_EQ(quantization_in("m-Q1_0.gguf"), "Q1_0");
   EXPECT_EQ(quantization_in("Qwen3-q8_0.gguf"), "q8_0");
   EXPECT_EQ(quantization_in("Qwen3-Quick.gguf"), "");
   EXPECT_EQ(quantization_in("model.gguf"), "");

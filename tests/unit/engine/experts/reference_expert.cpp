@@ -40,7 +40,8 @@ float dot(const SourceMatrix& matrix, uint32_t row, uint32_t first, uint32_t cou
     for (uint32_t c = begin; c < std::min(begin + group, count); c += 32) {
       part = read_part(matrix.type, matrix.row(row), first + c);
       for (uint32_t k = 0; k < 32; ++k) {
-        i += part.scale[k / 16] * format.numbers.weight(part.q[k]) * x.quants[c + k];
+        i += format.numbers.factor(part.scale[k / 16]) * format.numbers.weight(part.q[k]) *
+             x.quants[c + k];
         m += part.minimum[k / 16] * x.quants[c + k];
       }
     }

@@ -26,8 +26,7 @@ Weights make_weights(TensorType type, uint32_t rows, uint32_t begin, uint32_t co
                      RandomDraws& draws) {
   uint32_t source_columns = round_up(begin + columns, 256u);
   ByteVector source = random_blocks(type, rows, source_columns, draws);
-  uint32_t phase = block_format(type).block_elements == 256 ? begin % 256 : 0;
-  Weights weights{{type, rows, columns, phase}, {}};
+  Weights weights{{type, rows, columns, panel_phase(type, begin)}, {}};
   weights.packed.resize(weights.shape.bytes() + 1);
   pack_panels(weights.shape, source.data(), source_columns, begin, weights.packed.data() + 1);
   return weights;

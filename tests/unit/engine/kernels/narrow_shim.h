@@ -98,6 +98,11 @@ struct NarrowPanel {
     Int scaled(const int8_t* x, Int first, Int second) const {
       return sum_of(x, 0, 4) * first + sum_of(x, 4, 8) * second;
     }
+    void dots(const int8_t* x, const int16_t* sums, Int (&two)[2]) const {
+      for (uint32_t i = 0; i < 2; ++i) {
+        two[i] = sum_of(x, 4 * i, 4 * i + 4) - Int{} - kOffset * sums[i];
+      }
+    }
     Int sum_of(const int8_t* x, uint32_t begin, uint32_t end) const {
       std::array<int32_t, 8> sums{};
       for (uint32_t v = begin; v < end; ++v) {

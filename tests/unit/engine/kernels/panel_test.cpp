@@ -24,8 +24,7 @@ Source make_source(const BlockFormat& format, uint32_t rows, uint32_t columns, R
 
 // Packs columns [begin, begin + count) and compares every decoded row with the source.
 void expect_round_trip(const Source& source, uint32_t begin, uint32_t count) {
-  uint32_t phase = block_format(source.type).block_elements == 256 ? begin % 256 : 0;
-  PanelShape shape{source.type, source.rows, count, phase};
+  PanelShape shape{source.type, source.rows, count, panel_phase(source.type, begin)};
   EXPECT_EQ(shape.panel_bytes() % 8, 0u);
   ByteVector packed(shape.bytes() + 1, std::byte{0x5a});
   pack_panels(shape, source.blocks.data(), source.columns, begin, packed.data());
@@ -80,6 +79,11 @@ TEST(Panel, HasTheWrittenSizes) {
   EXPECT_EQ(bytes(TensorType::kQ5_1, 32, 0), 32u + 160);
   EXPECT_EQ(bytes(TensorType::kIQ4_NL, 32, 0), 16u + 128);
   EXPECT_EQ(bytes(TensorType::kMXFP4, 96, 0), 3 * (8u + 128));
+  EXPECT_EQ(bytes(TensorType::kNVFP4, 96, 0), 3 * (16u + 128));
+  EXPECT_EQ(bytes(TensorType::kQ1_0, 128, 0), 16u + 4 * 32);
+  EXPECT_EQ(bytes(TensorType::kQ1_0, 64, 96), 2 * 16u + 2 * 32);
+  EXPECT_EQ(bytes(TensorType::kQ2_0, 64, 0), 16u + 2 * 64);
+  EXPECT_EQ(bytes(TensorType::kQ2_0, 64, 32), 2 * 16u + 2 * 64);
   EXPECT_EQ(bytes(TensorType::kQ2_K, 256, 0), 32u + 8 * (16 + 64));
   EXPECT_EQ(bytes(TensorType::kQ3_K, 256, 0), 16u + 8 * (16 + 96));
   EXPECT_EQ(bytes(TensorType::kQ5_K, 256, 0), 32u + 8 * (16 + 160));
