@@ -146,7 +146,9 @@ Result<Api> open_api(const ServeFlags& flags, const std::string& id,
   auto service = std::make_unique<PendingService>(std::move(announced));
   auto metrics = std::make_shared<PoolMetrics>();
   ApiServerOptions options = api_options(flags.api);
-  options.more_metrics = [metrics](MetricText* text) { metrics->write(text); };
+  options.more_metrics = [metrics](bool with_devices, MetricText* text) {
+    metrics->write(with_devices, text);
+  };
   if (!flags.api.no_dashboard) options.pages = web_files();
   auto server = ApiServer::start(options, service.get(), environment.storage, &environment.clock,
                                  &environment.entropy, &environment.terminal);

@@ -13,6 +13,13 @@ namespace {
 
 constexpr Duration kStatusInterval = std::chrono::seconds(1);
 
+// What the status says of it; nothing where it says nothing.
+std::optional<double> expected_rate(const nlohmann::json& status) {
+  const nlohmann::json& prediction = status.at("prediction");
+  if (!prediction.is_object()) return std::nullopt;
+  return prediction.value("decode_tokens_per_second", 0.0);
+}
+
 }  // namespace
 
 Housekeeping::Housekeeping(Runtime& runtime, PoolMetrics& metrics, DashboardRoutes& dashboard,
@@ -28,11 +35,13 @@ Housekeeping::Housekeeping(Runtime& runtime, PoolMetrics& metrics, DashboardRout
 void Housekeeping::look() {
   look_at_invitations();
   environment_.terminal.sum_up();
-  metrics_.update(runtime_);
   const TimePoint now = environment_.clock.now();
   if (status_at_ && now < *status_at_ + kStatusInterval) return;
   status_at_ = now;
   nlohmann::json status = reporter_.status(dashboard_.watched());
+  PoolFigures figures = pool_figures(runtime_);
+  figures.expected_tokens_per_second = expected_rate(status);
+  metrics_.update(std::move(figures));
   if (dashboard_.enabled()) dashboard_.publish({json_text(status), reporter_.map()});
   // The dashboard has it beside the pool, for it is there before the pool is.
   auto service = read_json(dashboard_.service());

@@ -1,5 +1,7 @@
 #include "coordinator/cli/pool_metrics.h"
 
+#include "coordinator/runtime/pool_spread.h"
+
 namespace potluck {
 namespace {
 
@@ -9,17 +11,80 @@ void write_pool_state(const PoolFigures& figures, MetricText* text) {
   text->sample("workers", "state=\"fetching\"", figures.workers_fetching);
   text->counter("workers_lost_total", "Workers that were in the pool and left it.",
                 figures.counters.workers_lost);
+  text->gauges({
+      {"devices_waiting", "Devices that wait to be admitted.", figures.devices_waiting},
+      {"devices_known", "Devices that may connect, those that are away included.",
+       figures.devices_known},
+      {"open_invitations", "Invitations that were not used yet.", figures.open_invitations},
+      {"takes_strangers", "Whether devices may ask to be admitted.", figures.takes_strangers},
+      {"slices", "Parts of an expert that are placed by themselves.", figures.view.slices},
+      {"calls_waiting", "Calls of experts that no device has at present.",
+       figures.view.waiting_calls},
+  });
+  text->gauge("own_share_ratio", "Part of the experts' work that the coordinator does itself.",
+              figures.view.own_share);
+  if (figures.view.own) {
+    text->gauge("own_ram_bytes", "Memory that the coordinator lends to experts.",
+                figures.view.own->ram_bytes);
+  }
+  if (figures.expected_tokens_per_second) {
+    text->gauge("expected_tokens_per_second", "Of one conversation, by the plan.",
+                *figures.expected_tokens_per_second);
+  }
   text->gauge("units_assigned", "Units that workers are to hold.", figures.units_assigned);
   text->gauge("units_ready", "Units that workers are ready to compute.", figures.units_ready);
+}
+
+void write_spread(const SpreadFigures& spread, MetricText* text) {
+  text->gauges({
+      {"spread_complete", "Whether every unit had its copies once.", uint64_t{spread.complete}},
+      {"spread_experts", "Experts of the model that is spread.", spread.experts},
+      {"spread_experts_passed_on", "Of these, those that were read.", spread.experts_passed_on},
+      {"spread_units_scarce", "Units that lack copies.", spread.scarce_units},
+      {"spread_units_missing", "Units that no device has.", spread.missing_units},
+  });
+}
+
+double metric_seconds(uint64_t nanoseconds) {
+  return static_cast<double>(nanoseconds) / 1e9;
+}
+
+// Where the time goes: what the dashboard draws.
+void write_durations(const ExpertCounters& counters, MetricText* text) {
+  const DispatchStatistics& dispatch = counters.dispatch;
+  const LayerTimes& layers = counters.layers;
+  const std::tuple<const char*, const char*, uint64_t> rows[] = {
+      {"expert_compute_seconds_total", "Workers: their products.", dispatch.work.compute},
+      {"expert_disk_seconds_total", "Workers: waiting for their disks.", dispatch.work.disk},
+      {"expert_slowest_seconds_total", "The slowest worker of each layer.",
+       dispatch.slowest_compute},
+      {"expert_gather_seconds_total", "Checking and adding answers.", dispatch.gather},
+      {"layer_dispatch_seconds_total", "Layers: handing work out.", layers.dispatch},
+      {"layer_wait_seconds_total", "Layers: waiting for workers.", layers.wait},
+      {"layer_local_seconds_total", "Layers: the coordinator's own experts.", layers.local},
+      {"disk_reading_seconds_total", "This machine: reading experts.", counters.disk_reading},
+  };
+  for (const auto& [name, help, value] : rows) text->counter(name, help, metric_seconds(value));
 }
 
 }  // namespace
 
 PoolFigures pool_figures(Runtime& runtime) {
   PoolFigures figures;
-  // These two take the loop's lock themselves.
+  // These take the loop's lock themselves.
+  Pool& pool = *runtime.pool();
   figures.counters = runtime.counters();
-  figures.bytes_delivered = runtime.pool()->bytes_delivered();
+  figures.bytes_delivered = pool.bytes_delivered();
+  figures.view = pool.view();
+  figures.devices_waiting = figures.view.waiting.size();
+  figures.devices_known = pool.devices().size();
+  figures.open_invitations = pool.open_invitations();
+  figures.takes_strangers = pool.takes_strangers() ? 1 : 0;
+  if (const auto progress = pool.spread_progress()) {
+    const auto& counts = progress->counts;
+    figures.spread = SpreadFigures{progress->complete, counts.total, counts.known, counts.scarce,
+                                   counts.missing};
+  }
   auto lock = runtime.pool()->lock();
   const ClusterState& cluster = runtime.pool()->cluster();
   for (const auto& [key, worker] : cluster.workers()) {
@@ -53,6 +118,15 @@ void write_pool_metrics(const PoolFigures& figures, MetricText* text) {
       {"expert_answers_wrong_total", "Answers of workers found wrong.", dispatch.wrong_answers},
       {"expert_requests_hedged_total", "Messages sent because an answer was later than usual.",
        dispatch.hedges},
+      {"expert_hedges_won_total", "Pieces of work whose answer came from these.",
+       dispatch.hedges_won},
+      {"expert_comparisons_total", "Messages sent so that two answers can be compared.",
+       dispatch.comparisons},
+      {"expert_own_check_calls_total", "Calls that the coordinator computed to compare answers.",
+       dispatch.own_check_calls},
+      {"layer_batches_total", "Layers with experts that were computed.",
+       figures.counters.layers.batches},
+      {"expert_prefetched_bytes_total", "Bytes read ahead of time.", work.prefetched_bytes},
       {"steps_repeated_total", "Steps computed again because of a wrong answer.",
        dispatch.steps_repeated},
       {"expert_requests_total", "Messages with work to workers.", dispatch.messages},
@@ -67,6 +141,8 @@ void write_pool_metrics(const PoolFigures& figures, MetricText* text) {
       {"expert_prefetches_wasted_total", "Grains read ahead of time for nothing.",
        work.prefetches_wasted},
   });
+  write_durations(figures.counters, text);
+  if (figures.spread) write_spread(*figures.spread, text);
 }
 
 }  // namespace potluck

@@ -18,10 +18,10 @@ struct ApiServerOptions {
   std::string api_key_file;                  // empty: everyone who reaches the port may use it
   bool api_key_file_may_be_missing = false;  // so it is until there is one
   std::vector<std::string> cors_origins;
-  SamplingSettings sampling;                           // where a request says nothing
-  std::string version;                                 // of the program
-  std::function<void(MetricText*)> more_metrics = {};  // as ApiOptions has them, and
-  std::span<const WebFile> pages = {};                 // these
+  SamplingSettings sampling;            // where a request says nothing
+  std::string version;                  // of the program
+  MoreMetrics more_metrics = {};        // as ApiOptions has them, and
+  std::span<const WebFile> pages = {};  // these
 };
 
 class ApiServer {

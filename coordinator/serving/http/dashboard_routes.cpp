@@ -163,6 +163,11 @@ void DashboardRoutes::publish(PoolReport report) {
   if (board_->watchers() > 0) board_->send("data: " + state() + "\n\n");
 }
 
+bool DashboardRoutes::shown_to(const HttpHeaders& request) {
+  const bool keys = keys_.required();
+  return (keys || open_) && !origin_fault(request, keys);
+}
+
 bool DashboardRoutes::admit(const HttpRequest& request, const ApiReply& reply) {
   const bool keys = keys_.required();
   if (!keys && !open_) {

@@ -38,6 +38,8 @@ class DashboardRoutes {
         side_(*side) {}
 
   bool enabled() const { return enabled_; }
+  // Whether a request that was let in, with a key if there are any, may see devices one by one.
+  bool shown_to(const HttpHeaders& request);
   bool has(std::string_view path) const;
   // Of a path that it has.
   void handle(const HttpRequest& request, const std::string& path, const ApiReply& reply);

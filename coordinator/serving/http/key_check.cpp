@@ -2,24 +2,7 @@
 
 #include <set>
 
-#include <fmt/format.h>
-
-#include "engine/base/terminal_text.h"
-
 namespace potluck {
-namespace {
-
-// A name may hold anything but a line end.
-std::string label_text(std::string_view name) {
-  std::string text;
-  for (const char c : terminal_line(name)) {
-    if (c == '"' || c == '\\') text += '\\';
-    text += c;
-  }
-  return text;
-}
-
-}  // namespace
 
 ApiError missing_key() {
   ApiError error{401, "authentication_error",
@@ -56,7 +39,7 @@ void KeyCheck::write_metrics(MetricText* text) {
   forget_others(now);
   text->begin("requests_total", "counter", "Requests with a key, by its name.");
   for (const auto& [name, count] : admitted_) {
-    text->sample("requests_total", fmt::format("key=\"{}\"", label_text(name)), count);
+    text->sample("requests_total", metric_label("key", name), count);
   }
   text->counter("requests_without_key_total", "Requests that were refused for lack of a key.",
                 refused_);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/terminal_text.h"
+
 namespace potluck {
 namespace {
 
@@ -10,6 +12,16 @@ std::string braced(std::string_view labels) {
 }
 
 }  // namespace
+
+// Line ends, the third thing that the format escapes, are controls, and so written as \x0a.
+std::string metric_label(std::string_view name, std::string_view value) {
+  std::string text;
+  for (const char c : terminal_line(value)) {
+    if (c == '"' || c == '\\') text += '\\';
+    text += c;
+  }
+  return fmt::format("{}=\"{}\"", name, text);
+}
 
 void MetricText::gauges(std::initializer_list<MetricValue> values) {
   for (const MetricValue& one : values) gauge(one.name, one.help, one.value);
@@ -30,6 +42,11 @@ void MetricText::gauge(std::string_view name, std::string_view help, double valu
 }
 
 void MetricText::counter(std::string_view name, std::string_view help, uint64_t value) {
+  begin(name, "counter", help);
+  sample(name, {}, value);
+}
+
+void MetricText::counter(std::string_view name, std::string_view help, double value) {
   begin(name, "counter", help);
   sample(name, {}, value);
 }

@@ -16,6 +16,10 @@ struct MetricValue {
   uint64_t value = 0;
 };
 
+// `name="value"`, with whatever the value may hold escaped, so that no name of a device, a key or a
+// model ends a label or a line. Labels are joined with a comma.
+std::string metric_label(std::string_view name, std::string_view value);
+
 class MetricText {
  public:
   void gauges(std::initializer_list<MetricValue> values);
@@ -24,10 +28,11 @@ class MetricText {
   void gauge(std::string_view name, std::string_view help, uint64_t value);
   void gauge(std::string_view name, std::string_view help, double value);
   void counter(std::string_view name, std::string_view help, uint64_t value);
+  void counter(std::string_view name, std::string_view help, double value);
 
   // A metric with several, of which each sample follows.
   void begin(std::string_view name, std::string_view type, std::string_view help);
-  // `labels`: `state="ready"`, or empty.
+  // `labels`: `state="ready"`, or empty. Values from outside go through metric_label().
   void sample(std::string_view name, std::string_view labels, double value);
   void sample(std::string_view name, std::string_view labels, uint64_t value);
 

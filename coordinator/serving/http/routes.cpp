@@ -54,6 +54,27 @@ ApiError from_encoding(const Error& error) {
   return invalid_request("", error.message);
 }
 
+void write_model_metrics(const CompletionService& service, MetricText* text) {
+  const ServedModel& model = service.model();
+  text->begin("model_info", "gauge", "Always 1; the labels say which model is served.");
+  text->sample("model_info",
+               fmt::format("{},{},{}", metric_label("model", model.id),
+                           metric_label("architecture", model.architecture),
+                           metric_label("quantization", model.quantization)),
+               uint64_t{1});
+  const bool loading = service.state() == ServiceState::kLoading;
+  const LoadingProgress progress = loading ? service.loading() : LoadingProgress();
+  text->gauges({
+      {"model_parameters", "Elements of all tensors of the model.", model.parameters},
+      {"model_file_bytes", "Size of the model's file.", model.file_bytes},
+      {"model_context_tokens", "Positions of a conversation.", model.context},
+      {"loading_stage_done", "While the model loads: what is done of the present stage.",
+       progress.done},
+      {"loading_stage_size", "While the model loads: all of that stage; 0: unknown.",
+       progress.total},
+  });
+}
+
 JsonValue token_array(const std::vector<TokenId>& tokens) {
   JsonValue::Array array;
   array.reserve(tokens.size());
@@ -232,7 +253,10 @@ void ApiRoutes::metrics(const Call& call) {
   MetricText text;
   metrics_->write(options_.fingerprint, ready, service_.figures(), &text);
   keys_.write_metrics(&text);
-  if (options_.more_metrics) options_.more_metrics(&text);
+  write_model_metrics(service_, &text);
+  if (options_.more_metrics) {
+    options_.more_metrics(dashboard_.shown_to(call.request.headers), &text);
+  }
   call.reply.respond(
       {200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, text.take()});
 }

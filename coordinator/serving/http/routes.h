@@ -21,6 +21,9 @@
 
 namespace potluck {
 
+// What /metrics says of a pool; of its devices one by one only to those who may see the dashboard.
+using MoreMetrics = std::function<void(bool with_devices, MetricText* text)>;
+
 struct ApiOptions {
   ApiKeys keys;
   std::unique_ptr<ApiKeyWatch> key_watch;  // where keys may change; it replaces `keys`
@@ -28,7 +31,7 @@ struct ApiOptions {
   SamplingSettings sampling;  // where a request says nothing
   std::string fingerprint = "potluck";
   // Adds to what /metrics says; called by the HTTP server's thread. May be empty.
-  std::function<void(MetricText*)> more_metrics = {};
+  MoreMetrics more_metrics = {};
   std::span<const WebFile> pages = {};  // of the dashboard; none: there is none
 };
 

@@ -33,7 +33,7 @@ void write_labeled(std::string_view name, std::string_view label, std::string_vi
   text->begin(name, "counter", help);
   for (const std::string_view value : values) {
     const auto found = counts.find(value);
-    text->sample(name, fmt::format("{}=\"{}\"", label, value),
+    text->sample(name, metric_label(label, value),
                  found == counts.end() ? uint64_t{0} : found->second);
   }
 }
@@ -147,7 +147,7 @@ void ServiceMetrics::leave(bool was_started) {
 void ServiceMetrics::write(std::string_view version, bool ready, const ServiceFigures& figures,
                            MetricText* text) const {
   text->begin("build_info", "gauge", "Always 1; the label says which version this is.");
-  text->sample("build_info", fmt::format("version=\"{}\"", version), uint64_t{1});
+  text->sample("build_info", metric_label("version", version), uint64_t{1});
   text->gauge("ready", "Whether requests are answered.", uint64_t{ready});
   write_figures(figures, text);
   MutexLock lock(mutex_);
@@ -162,6 +162,9 @@ void ServiceMetrics::write_requests(MetricText* text) const {
   text->counter("prompt_tokens_cached_total", "Tokens of prompts that were not computed again.",
                 cached_tokens_);
   text->counter("generation_tokens_total", "Tokens of answers.", generated_tokens_);
+  text->counter("answer_tokens_total", "The same, those of answers under way included.",
+                chosen_tokens_);
+  text->counter("requests_done_total", "Requests that were answered.", done_);
   write_labeled("request_success_total", "finished_reason", "Requests that ended, by reason.",
                 kReasons, finished_, text);
   write_labeled("request_failure_total", "fault", "Requests that failed or were refused.", kFaults,

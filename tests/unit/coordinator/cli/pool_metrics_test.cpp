@@ -37,7 +37,7 @@ TEST(PoolMetrics, SaysWhatIsCounted) {
 // Before the pool is there.
 TEST(PoolMetrics, SaysNothingOfNoPool) {
   MetricText text;
-  PoolMetrics().write(&text);
+  PoolMetrics().write(true, &text);
   EXPECT_EQ(text.take(), "");
 }
 
