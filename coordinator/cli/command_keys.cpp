@@ -28,6 +28,7 @@ struct KeysFlags {
   std::string new_name;
   std::string file;  // empty: this machine's own
   bool own_file = false;
+  bool local = false;
   bool json = false;
 };
 
@@ -55,6 +56,7 @@ Status list_keys(const KeysFlags& flags, const ApiKeyFile& file, const Environme
       list.push_back(
           {{"name", key.name},
            {"created", key.created.empty() ? nlohmann::json() : nlohmann::json(key.created)},
+           {"local", key.local},
            {"sha256", key.digest.hex()}});
     }
     environment.out.json(
@@ -62,8 +64,8 @@ Status list_keys(const KeysFlags& flags, const ApiKeyFile& file, const Environme
     return {};
   }
   for (const ApiKey& key : keys->list()) {
-    environment.out.line(
-        fmt::format("{:<20}  {}", key.created.empty() ? "-" : key.created, key.name));
+    environment.out.line(fmt::format("{:<20}  {}{}", key.created.empty() ? "-" : key.created,
+                                     key.name, key.local ? "  (stays in this house)" : ""));
   }
   if (!keys->required()) {
     environment.terminal.notice(fmt::format(
@@ -78,7 +80,7 @@ Status list_keys(const KeysFlags& flags, const ApiKeyFile& file, const Environme
 Status add_key(const KeysFlags& flags, ApiKeyFile& file, const Environment& environment) {
   const int64_t now = environment.clock.unix_seconds();
   const auto key = once_unlocked<std::string>(
-      environment, [&] { return file.add(flags.name, now, environment.entropy); });
+      environment, [&] { return file.add(flags.name, now, environment.entropy, flags.local); });
   if (!key) return key.error();
   environment.terminal.notice("this is the only time that the key is shown:");
   if (flags.json) {
@@ -115,6 +117,7 @@ Status check_words(const KeysFlags& flags) {
   if (!named && !flags.name.empty()) {
     return fault(fmt::format("expected no name, found '{}'", printable(flags.name)));
   }
+  if (flags.local && flags.action != "add") return fault("--local is about keys that are added");
   if (renames && flags.new_name.empty()) return fault("expected a new name behind the device's");
   if (!renames && !flags.new_name.empty()) {
     return fault(fmt::format("expected one name, found '{}' as well", printable(flags.new_name)));
@@ -160,6 +163,9 @@ Command add_keys(CLI::App& app, Environment& environment) {
   add_text(parser, "--api-key-file", &flags->file,
            "the file that 'serve --api-key-file' has (default: the one that 'serve' has without)")
       .envname("POTLUCK_API_KEY_FILE");
+  add_switch(parser, "--local", &flags->local,
+             "with add: what is asked with this key never leaves this house, whatever [[upstream]] "
+             "tables say");
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return run_keys(*flags, environment); }};
 }

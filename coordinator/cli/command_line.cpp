@@ -156,7 +156,8 @@ Status check_values(const Setting& setting, const std::string& path, CLI::Option
 // All of the file is checked, whichever command runs; what is for this one is taken. Only a value
 // that a flag or a variable replaces is not looked at.
 Status take_config(const std::string& path, bool must_exist, const std::vector<Command>& commands,
-                   const Command& chosen, Storage& storage, ValueSources* sources) {
+                   const Command& chosen, Storage& storage, ValueSources* sources,
+                   std::vector<UpstreamTable>* upstreams) {
   auto settings = read_config_file(storage, path);
   if (!settings) {
     const bool absent = settings.error().code == ErrorCode::kNotFound;
@@ -164,7 +165,11 @@ Status take_config(const std::string& path, bool must_exist, const std::vector<C
     const bool is_content = settings.error().code == ErrorCode::kInvalidArgument;
     return wrong_use((is_content ? "" : "configuration file ") + settings.error().message);
   }
+  auto tables = read_upstreams(path, *settings);
+  if (!tables) return tables.error();
+  *upstreams = std::move(*tables);
   for (const Setting& setting : *settings) {
+    if (setting.table == kUpstreamTable) continue;
     Result<CLI::Option*> option = find_target(setting, path, commands);
     if (!option) return option.error();
     if (*option == nullptr || (*option)->count() > 0) continue;
@@ -283,7 +288,8 @@ std::map<std::string, std::string> own_variables() {
 }
 
 CommandLineParser::CommandLineParser(Environment& environment)
-    : app_(std::make_unique<CLI::App>("Potluck: old devices together run Mixture-of-Experts models",
+    : environment_(environment),
+      app_(std::make_unique<CLI::App>("Potluck: old devices together run Mixture-of-Experts models",
                                       "potluck")) {
   app_->require_subcommand(1);
   add_text(app_.get(), "--config", &config_,
@@ -310,6 +316,10 @@ Catalog CommandLineParser::catalog() {
   return describe_program(*app_);
 }
 
+const std::string& CommandLineParser::config_path(const CommandLineInput& input) const {
+  return app_->get_option("--config")->count() > 0 ? config_ : input.config_path;
+}
+
 // Each source fills what the ones before have left open: flags, variables, then the file.
 Result<ValueSources> CommandLineParser::fill(const Command& command, const CommandLineInput& input,
                                              Storage& storage) {
@@ -319,8 +329,8 @@ Result<ValueSources> CommandLineParser::fill(const Command& command, const Comma
   }
   if (no_config_) return sources;
   const bool named = app_->get_option("--config")->count() > 0;
-  Status taken = take_config(named ? config_ : input.config_path, named, commands_, command,
-                             storage, &sources);
+  Status taken = take_config(config_path(input), named, commands_, command, storage, &sources,
+                             &environment_.upstreams);
   if (!taken) return taken.error();
   return sources;
 }
@@ -334,6 +344,8 @@ Result<std::string> CommandLineParser::print_config(const Command* chosen,
     Result<ValueSources> sources = fill(command, input, storage);
     if (!sources) return sources.error();
     text += (text.empty() ? "" : "\n") + printed_config(*command.parser, *sources);
+    if (command.parser->get_name() != "serve") continue;
+    text += printed_upstreams(config_path(input), environment_.upstreams);
   }
   return text;
 }

@@ -49,7 +49,9 @@ class CommandLineParser {
                             Storage& storage);
   Result<std::string> print_config(const Command* chosen, const CommandLineInput& input,
                                    Storage& storage);
+  const std::string& config_path(const CommandLineInput& input) const;
 
+  Environment& environment_;
   std::unique_ptr<CLI::App> app_;
   std::string config_;
   bool no_config_ = false;

@@ -20,6 +20,8 @@
 #include "coordinator/serving/engine_thread.h"
 #include "coordinator/serving/http/web_file.h"
 #include "coordinator/serving/pending_service.h"
+#include "coordinator/upstream/curl_caller.h"
+#include "coordinator/upstream/hybrid_service.h"
 #include "engine/base/format_bytes.h"
 
 namespace potluck {
@@ -135,27 +137,51 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, Housekeeping& hou
 struct Api {
   std::shared_ptr<PoolMetrics> metrics;
   std::unique_ptr<PendingService> service;
+  // Null where no request may leave this house. What goes first is what others work with last.
+  std::unique_ptr<HybridService> hybrid;
+  std::unique_ptr<CurlCaller> caller;
   std::unique_ptr<ApiServer> server;
 };
 
-Result<Api> open_api(const ServeFlags& flags, const std::string& id,
-                     const Environment& environment) {
+// Where the configuration lets requests leave this house, and says so.
+Status open_upstreams(const Environment& environment, LogSink* log, Api* api) {
+  auto upstreams = load_upstreams(environment.upstreams, environment.storage);
+  if (!upstreams) return upstreams.error();
+  if (upstreams->empty()) return {};
+  auto caller = CurlCaller::start();
+  if (!caller) return caller.error();
+  for (const Upstream& upstream : *upstreams) {
+    environment.terminal.notice(describe_upstream(upstream));
+  }
+  api->caller = std::move(*caller);
+  api->hybrid = std::make_unique<HybridService>(api->service.get(), std::move(*upstreams),
+                                                api->caller.get(), &environment.clock, log);
+  return {};
+}
+
+Result<Api> open_api(const ServeFlags& flags, const std::string& id, const Environment& environment,
+                     LogSink* log) {
   ServedModel announced;
   announced.id = id;
   announced.created = environment.clock.unix_seconds();
-  auto service = std::make_unique<PendingService>(std::move(announced));
-  auto metrics = std::make_shared<PoolMetrics>();
+  Api api;
+  api.service = std::make_unique<PendingService>(std::move(announced));
+  api.metrics = std::make_shared<PoolMetrics>();
+  if (Status opened = open_upstreams(environment, log, &api); !opened) return opened.error();
   ApiServerOptions options = api_options(flags.api);
-  options.more_metrics = [metrics](bool with_devices, MetricText* text) {
+  options.more_metrics = [metrics = api.metrics](bool with_devices, MetricText* text) {
     metrics->write(with_devices, text);
   };
   if (!flags.api.no_dashboard) options.pages = web_files();
-  auto server = ApiServer::start(options, service.get(), environment.storage, &environment.clock,
+  CompletionService* service = api.service.get();
+  if (api.hybrid != nullptr) service = api.hybrid.get();
+  auto server = ApiServer::start(options, service, environment.storage, &environment.clock,
                                  &environment.entropy, &environment.terminal);
   if (!server) return server.error();
   environment.terminal.notice(
       fmt::format("the API at {} answers once the model is loaded", (*server)->url()));
-  return Api{std::move(metrics), std::move(service), std::move(*server)};
+  api.server = std::move(*server);
+  return api;
 }
 
 // Null where the model is served from its file.
@@ -311,7 +337,8 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
   // A model that was spread needs no file.
   auto found = find_named_model(flags.engine.model, environment);
   const std::string id = found ? id_of_model(*found) : served_model_id(flags.engine.model);
-  auto api = open_api(flags, id, environment);
+  EventHistory events(&terminal, &environment.clock);
+  auto api = open_api(flags, id, environment, &events);
   if (!api) return api.error();
   auto spread = use_spread_model(flags, environment, &*options);
   if (!spread) return spread.error();
@@ -319,7 +346,6 @@ Status serve(const ServeFlags& flags, const Environment& environment) {
     if (!found) return found.error();
     use_model(*found, flags.engine, &*options);
   }
-  EventHistory events(&terminal, &environment.clock);
   options->pool_options.log = &events;
   auto runtime = open_runtime(
       *options, environment, *spread != nullptr ? (*spread)->storage() : environment.storage,

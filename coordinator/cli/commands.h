@@ -11,6 +11,7 @@
 #include "coordinator/cli/output.h"
 #include "coordinator/cli/stop_signal.h"
 #include "coordinator/cli/terminal.h"
+#include "coordinator/cli/upstream_config.h"
 #include "engine/base/clock.h"
 #include "engine/base/process_limits.h"
 #include "engine/base/random.h"
@@ -29,6 +30,7 @@ struct Environment {
   StopSignal& stop;     // Ctrl-C and SIGTERM
   Terminal& terminal;   // standard error and the log
   int failed = 1;       // what the program ends with if the command fails; a command may set it
+  std::vector<UpstreamTable> upstreams = {};  // of the configuration file
 };
 
 using CommandAction = std::function<Status()>;

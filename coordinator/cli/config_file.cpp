@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/upstream_config.h"
 #include "engine/base/printable.h"
 
 // The parser asserts what broken files ("[.a]") do not keep to, right in front of the code that
@@ -115,8 +116,12 @@ Result<std::vector<Setting>> parse_config(const std::string& path, std::string_v
     const uint32_t line = name.source().begin.line;
     const std::string shown = printable(name.str());
     const toml::table* table = node.as_table();
+    if (table != nullptr && form == TableForm::kCommands && name == kUpstreamTable) {
+      return at_line(path, line, fmt::format("[{}]: expected [[{}]]", shown, shown));
+    }
     if (table == nullptr && node.is_array_of_tables()) {
-      if (form == TableForm::kSingleOrRepeated) {
+      const bool upstream = form == TableForm::kCommands && name == kUpstreamTable;
+      if (form == TableForm::kSingleOrRepeated || upstream) {
         Status taken = take_tables(path, std::string(name.str()), *node.as_array(), &settings);
         if (!taken) return taken.error();
         continue;
@@ -143,7 +148,7 @@ Result<std::vector<Setting>> parse_config(const std::string& path, std::string_v
 Result<std::vector<Setting>> read_config_file(Storage& storage, const std::string& path) {
   Result<ByteVector> bytes = read_file(storage, path, kConfigBytes);
   if (!bytes) return bytes.error();
-  return parse_config(path, as_text(*bytes));
+  return parse_config(path, as_text(*bytes), TableForm::kCommands);
 }
 
 }  // namespace potluck

@@ -29,8 +29,9 @@ struct Setting {
   std::vector<std::string> values;  // one, except for lists and heads; always as text
 };
 
-// Whether a file may have several tables of one name: [[device]]. Each begins with its head.
-enum class TableForm { kSingle, kSingleOrRepeated };
+// Whether a file may have several tables of one name: [[device]]. Each begins with its head. That
+// of commands has such tables of one name alone: [[upstream]] (upstream_config.h).
+enum class TableForm { kSingle, kSingleOrRepeated, kCommands };
 
 // All settings of a file, table headers included, in the order of its lines. Anything that is not
 // a setting in a table is an error that names the file and the line.

@@ -18,15 +18,31 @@ struct ConfigLine {
   std::string origin;
 };
 
+std::string toml_list(const std::vector<std::string>& values) {
+  std::vector<std::string> texts;
+  texts.reserve(values.size());
+  for (const std::string& value : values) texts.push_back(toml_text(value));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
+// With what they came from in a column of its own.
+std::string write_lines(const std::vector<ConfigLine>& lines) {
+  constexpr size_t kWidest = 40;
+  size_t width = 0;
+  for (const ConfigLine& line : lines) {
+    if (line.setting.size() <= kWidest) width = std::max(width, line.setting.size());
+  }
+  std::string out;
+  for (const ConfigLine& line : lines) {
+    out += fmt::format("{:<{}}  # {}\n", line.setting, width, line.origin);
+  }
+  return out;
+}
+
 std::string toml_value(const CLI::Option& option, const CatalogFlag& flag,
                        const std::vector<std::string>& values) {
   if (flag.kind.empty()) return values.empty() || values.front() != "false" ? "true" : "false";
-  if (flag.repeats) {
-    std::vector<std::string> texts;
-    texts.reserve(values.size());
-    for (const std::string& value : values) texts.push_back(toml_text(value));
-    return fmt::format("[{}]", fmt::join(texts, ", "));
-  }
+  if (flag.repeats) return toml_list(values);
   const std::string value = values.empty() ? "" : values.front();
   const bool is_number = is_bare_number_flag(option) && !value.empty() &&
                          value.find_first_not_of("0123456789.") == std::string::npos;
@@ -87,14 +103,21 @@ std::string printed_config(CLI::App& command, const ValueSources& sources) {
         {(configurable ? "" : "#") + key + " = " + toml_value(*option, flag, option->results()),
          source->second});
   }
-  size_t width = 0;
-  constexpr size_t kWidest = 40;
-  for (const ConfigLine& line : lines) {
-    if (line.setting.size() <= kWidest) width = std::max(width, line.setting.size());
-  }
-  std::string out = fmt::format("[{}]\n", command.get_name());
-  for (const ConfigLine& line : lines) {
-    out += fmt::format("{:<{}}  # {}\n", line.setting, width, line.origin);
+  return fmt::format("[{}]\n", command.get_name()) + write_lines(lines);
+}
+
+std::string printed_upstreams(const std::string& path, const std::vector<UpstreamTable>& tables) {
+  std::string out;
+  for (const UpstreamTable& table : tables) {
+    std::vector<ConfigLine> lines;
+    for (const Setting& setting : table.settings) {
+      std::string value = setting.values.front();
+      if (setting.kind == Setting::Kind::kList) value = toml_list(setting.values);
+      if (setting.kind == Setting::Kind::kText) value = toml_text(value);
+      lines.push_back(
+          {setting.key + " = " + value, fmt::format("{}:{}", terminal_line(path), setting.line)});
+    }
+    out += fmt::format("\n[[{}]]\n{}", kUpstreamTable, write_lines(lines));
   }
   return out;
 }

@@ -4,8 +4,10 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "coordinator/cli/cli11_fwd.h"
+#include "coordinator/cli/upstream_config.h"
 
 namespace potluck {
 
@@ -15,6 +17,10 @@ using ValueSources = std::map<const CLI::Option*, std::string>;
 // The table of a command that was parsed. What begins with '#' would have no effect in the file:
 // defaults, and what only a command line can say.
 std::string printed_config(CLI::App& command, const ValueSources& sources);
+
+// The [[upstream]] tables of the file at `path`, with the lines that they came from; empty without
+// any. Never a key.
+std::string printed_upstreams(const std::string& path, const std::vector<UpstreamTable>& tables);
 
 // A text as TOML writes it, quotes included; what a terminal would obey is written as \uNNNN, and
 // what is no UTF-8 as U+FFFD.

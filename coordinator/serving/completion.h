@@ -36,6 +36,9 @@ struct CompletionRequest {
   std::shared_ptr<const Grammar> grammar;
   bool background = false;  // waits for those that are not
   std::string user;         // requests of one user share a turn; may be empty
+  std::string model = {};   // as the client wrote it; may be empty
+  bool local = false;       // it must not leave this house
+  size_t siblings = 0;      // further choices of the same question
 };
 
 struct TokenLogprob {
@@ -60,6 +63,11 @@ enum class FinishReason : uint8_t { kStop, kStopString, kLength, kToolCalls, kCa
 struct CompletionAdmitted {
   uint32_t prompt_tokens = 0;
   uint32_t waiting = 0;  // requests that come first
+  // Where the request left this house: the name of the server that answers it, and of the model
+  // that this was asked for; the name of one that was asked in vain before.
+  std::string upstream = {};
+  std::string upstream_model = {};
+  std::string upstream_failed = {};
 };
 
 // It waits, and so many come first now. Told when that changes, until it starts.
@@ -105,6 +113,7 @@ struct CompletionFailed {
   uint32_t prompt_tokens = 0;        // kTooLong: of the prompt,
   uint32_t context = 0;              // and what there is room for
   uint32_t retry_after_seconds = 0;  // 0: unknown
+  std::string upstream_failed = {};  // as above
 };
 
 // Admitted, then queued, then progress and deltas, then finished. Failed may take the place of any
@@ -144,6 +153,20 @@ struct LoadingProgress {
   uint64_t total = 0;  // 0: unknown
 };
 
+// Of one server outside of this house: what was sent there, and what came of it.
+struct UpstreamFigures {
+  std::string name;
+  std::string model;
+  uint64_t requests = 0;
+  uint64_t running = 0;
+  uint64_t fell_back = 0;  // it did not answer, and the pool did
+  uint64_t failed = 0;     // it did not answer, or not to the end, and the client was told
+  uint64_t sent_bytes = 0;
+  uint64_t received_bytes = 0;
+  uint64_t prompt_tokens = 0;  // as it counts them
+  uint64_t answer_tokens = 0;
+};
+
 // What a service has and has done, for those who watch over it. Counts are since its start, and of
 // all requests, no matter where they came from.
 struct ServiceFigures {
@@ -166,6 +189,7 @@ struct ServiceFigures {
   uint64_t queue_requests = 0;   // that wait
   uint64_t queue_bytes = 0;      // that these hold
   uint64_t preemptions = 0;      // requests that gave their memory to others, and wait again
+  std::vector<UpstreamFigures> upstreams = {};
 };
 
 using CompletionId = uint64_t;

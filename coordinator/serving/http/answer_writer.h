@@ -23,6 +23,9 @@ class AnswerWriter {
   // Every choice has finished.
   virtual bool done() const = 0;
 
+  // Told before the first event: another model than the one that is served here answers.
+  virtual void answered_by(const std::string& /*model*/) {}
+
   // A stream's last bytes when it cannot go on: its head was sent, so a status cannot say it.
   virtual std::string failure(const ApiError& error) const { return sse_data(error_json(error)); }
   virtual std::string_view content_type() const {

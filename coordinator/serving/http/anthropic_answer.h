@@ -20,9 +20,10 @@ class AnthropicBodyWriter final : public AnswerWriter {
   bool streams() const override { return false; }
   std::string take(size_t choice, const CompletionEvent& event) override;
   bool done() const override { return done_; }
+  void answered_by(const std::string& model) override { identity_.model = model; }
 
  private:
-  const AnswerIdentity identity_;
+  AnswerIdentity identity_;
   AnswerBlocks blocks_;
   bool done_ = false;
 };
@@ -35,6 +36,7 @@ class AnthropicStreamWriter final : public AnswerWriter, private BlockListener {
   bool streams() const override { return true; }
   std::string take(size_t choice, const CompletionEvent& event) override;
   bool done() const override { return done_; }
+  void answered_by(const std::string& model) override { identity_.model = model; }
   std::string failure(const ApiError& error) const override;
   // Clients take a stream without pings for dead.
   std::string_view idle_comment() const override;
@@ -50,7 +52,7 @@ class AnthropicStreamWriter final : public AnswerWriter, private BlockListener {
             size_t logprobs) override;
   void closed(size_t index, const AnswerBlock& block) override;
 
-  const AnswerIdentity identity_;
+  AnswerIdentity identity_;
   AnswerBlocks blocks_;
   std::string bytes_;  // to be sent
   bool begun_ = false;

@@ -20,7 +20,7 @@ void ApiRoutes::messages(const Call& call) {
     writer = std::make_unique<AnthropicBodyWriter>(identity("msg_"));
   }
   if (asked.one_call) writer = std::make_unique<FirstCallWriter>(std::move(writer));
-  run(call, std::move(asked.request), std::move(writer));
+  run(call, *body, std::move(asked.request), std::move(writer));
 }
 
 void ApiRoutes::count_tokens(const Call& call) {

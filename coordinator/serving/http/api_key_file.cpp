@@ -36,6 +36,8 @@ std::string fault_of_key_name(std::string_view name) {
   };
   if (name.empty()) return expected("none");
   if (name.size() > kNewNameBytes) return expected(fmt::format("{}", name.size()));
+  // In a line of the file, that would be the mark of keys whose requests stay.
+  if (name.starts_with("[local]")) return "expected a name that does not begin with [local]";
   if (trimmed(name) != name) return "expected a name that neither begins nor ends with a blank";
   // The same name in lists, in metrics and in the log.
   if (terminal_line(name) != name) return "expected a name without control characters, in UTF-8";
@@ -65,7 +67,8 @@ Status ApiKeyFile::write(const std::string& text) {
   return storage_.write_atomic(path_, as_bytes(text), kForOwnerAlone);
 }
 
-Result<std::string> ApiKeyFile::add(std::string_view name, int64_t unix_seconds, Entropy& entropy) {
+Result<std::string> ApiKeyFile::add(std::string_view name, int64_t unix_seconds, Entropy& entropy,
+                                    bool local) {
   if (const std::string fault = fault_of_key_name(name); !fault.empty()) {
     return Error{ErrorCode::kInvalidArgument, fault};
   }
@@ -83,7 +86,8 @@ Result<std::string> ApiKeyFile::add(std::string_view name, int64_t unix_seconds,
   if (!lines) return lines.error();
   if (!lines->empty() && !lines->ends_with('\n')) *lines += '\n';
   std::string key = draw_key(entropy);
-  *lines += write_key_line({sha256(as_bytes(key)), iso_time(unix_seconds), std::string(name)});
+  *lines +=
+      write_key_line({sha256(as_bytes(key)), iso_time(unix_seconds), std::string(name), local});
   *lines += '\n';
   if (Status written = write(*lines); !written) return written.error();
   return key;

@@ -21,7 +21,9 @@ class ApiKeyFile {
 
   // Makes a key, which is returned and written nowhere. Makes the file where there is none; its
   // directory must be there. kRefused: another process is changing the file.
-  Result<std::string> add(std::string_view name, int64_t unix_seconds, Entropy& entropy);
+  // `local`: what is asked with it stays in this house.
+  Result<std::string> add(std::string_view name, int64_t unix_seconds, Entropy& entropy,
+                          bool local = false);
 
   // Removes all keys of that name and says how many are left.
   Result<size_t> remove(std::string_view name);

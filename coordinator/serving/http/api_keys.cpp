@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kKeyBytes = 4096;  // longer ones are not hashed
 constexpr size_t kDigestDigits = 64;
 constexpr size_t kNameBytes = 128;
+constexpr std::string_view kLocalMark = "[local]";
 
 std::string_view presented_key(const HttpHeaders& headers) {
   constexpr std::string_view kBearer = "bearer ";
@@ -59,6 +60,10 @@ Result<std::optional<ApiKey>> read_key_line(std::string_view line) {
     key.created = first;
     rest = trimmed(rest.substr(first.size()));
   }
+  if (rest.substr(0, rest.find_first_of(kWhiteSpace)) == kLocalMark) {
+    key.local = true;
+    rest = trimmed(rest.substr(kLocalMark.size()));
+  }
   if (rest.size() > kNameBytes) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("a name has at most {} bytes, found {}", kNameBytes, rest.size())};
@@ -68,7 +73,8 @@ Result<std::optional<ApiKey>> read_key_line(std::string_view line) {
 }
 
 std::string write_key_line(const ApiKey& key) {
-  return fmt::format("{} {} {}", key.digest.hex(), key.created, key.name);
+  const std::string mark = key.local ? std::string(kLocalMark) + " " : std::string();
+  return fmt::format("{} {} {}{}", key.digest.hex(), key.created, mark, key.name);
 }
 
 Result<ApiKeys> ApiKeys::parse(std::string_view text) {

@@ -19,10 +19,12 @@ struct ApiKey {
   Digest digest;
   std::string created;  // "2026-01-31T12:00:00Z"; empty where the file does not say
   std::string name;     // never empty: keys without one have the beginning of their digest
+  bool local = false;   // what is asked with it stays in this house
 };
 
 // One line of such a file: 64 hexadecimal digits; behind them, if it is to have them, the time at
-// which the key was made, and a name. Nothing for empty lines and those that begin with #.
+// which the key was made, the word [local], and a name. Nothing for empty lines and those that
+// begin with #.
 Result<std::optional<ApiKey>> read_key_line(std::string_view line);
 std::string write_key_line(const ApiKey& key);  // without a line end
 

@@ -22,6 +22,10 @@ class ApiReply {
   void json(const JsonValue& body) const { respond(json_response(200, body)); }
   void error(const ApiError& error) const { respond(error_response(error, form_)); }
   void set_error_form(ErrorForm form) { form_ = form; }
+  // For every answer from now on.
+  void add_header(std::string name, std::string value) {
+    headers_.emplace_back(std::move(name), std::move(value));
+  }
 
   void start_stream(std::string_view content_type, std::string_view idle_comment) const {
     HttpResponse head;

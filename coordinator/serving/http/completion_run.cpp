@@ -5,6 +5,8 @@
 namespace potluck {
 namespace {
 
+constexpr const char* kUpstreamFailed = "X-Potluck-Upstream-Failed";
+
 std::optional<ApiError> error_of(const CompletionEvent& event) {
   if (const auto* failed = std::get_if<CompletionFailed>(&event)) return from_failure(*failed);
   const auto* finished = std::get_if<CompletionFinished>(&event);
@@ -60,6 +62,7 @@ void CompletionRun::submit(std::vector<CompletionRequest> choices) {
 void CompletionRun::on_event(size_t choice, const CompletionEvent& event) {
   MutexLock lock(mutex_);
   if (over_) return;
+  mark(event);
   const auto error = error_of(event);
   if (!error) return advance(choice, event);
   fail(*error);
@@ -67,6 +70,24 @@ void CompletionRun::on_event(size_t choice, const CompletionEvent& event) {
   reply_.exchange().run_soon([weak = weak_from_this()] {
     if (const auto held = weak.lock()) held->cancel_all();
   });
+}
+
+void CompletionRun::mark(const CompletionEvent& event) {
+  if (begun_) return;
+  if (const auto* failed = std::get_if<CompletionFailed>(&event)) {
+    if (!failed->upstream_failed.empty()) {
+      reply_.add_header(kUpstreamFailed, failed->upstream_failed);
+    }
+  }
+  const auto* admitted = std::get_if<CompletionAdmitted>(&event);
+  if (admitted == nullptr) return;
+  if (!admitted->upstream_failed.empty()) {
+    reply_.add_header(kUpstreamFailed, admitted->upstream_failed);
+  }
+  if (admitted->upstream.empty()) return;
+  reply_.add_header("X-Potluck-Upstream", admitted->upstream);
+  reply_.add_header("X-Potluck-Upstream-Model", admitted->upstream_model);
+  writer_->answered_by(admitted->upstream_model);
 }
 
 void CompletionRun::advance(size_t choice, const CompletionEvent& event) {

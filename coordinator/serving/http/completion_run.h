@@ -30,12 +30,14 @@ class CompletionRun : public std::enable_shared_from_this<CompletionRun> {
   void on_event(size_t choice, const CompletionEvent& event);
   void advance(size_t choice, const CompletionEvent& event) REQUIRES(mutex_);
   void fail(const ApiError& error) REQUIRES(mutex_);
+  // Says in the answer who else was told the question.
+  void mark(const CompletionEvent& event) REQUIRES(mutex_);
   void abandon();
   void cancel_all();
 
   CompletionService& service_;
-  const ApiReply reply_;
   Mutex mutex_;  // never held while the service is called
+  ApiReply reply_;
   const std::unique_ptr<AnswerWriter> writer_;
   bool begun_ GUARDED_BY(mutex_) = false;  // the head of the stream was sent
   bool over_ GUARDED_BY(mutex_) = false;

@@ -36,7 +36,9 @@ HttpHeaders CorsPolicy::headers(const HttpHeaders& request) const {
   HttpHeaders headers{{"Vary", "Origin"}};
   if (!allows(*origin)) return headers;
   headers.emplace_back("Access-Control-Allow-Origin", *origin);
-  headers.emplace_back("Access-Control-Expose-Headers", "x-request-id, retry-after");
+  headers.emplace_back("Access-Control-Expose-Headers",
+                       "x-request-id, retry-after, x-potluck-upstream, x-potluck-upstream-model, "
+                       "x-potluck-upstream-failed");
   return headers;
 }
 

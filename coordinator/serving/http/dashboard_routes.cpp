@@ -58,6 +58,25 @@ JsonValue served_model_json(const ServedModel& model) {
       .take();
 }
 
+JsonValue upstreams_json(const std::vector<UpstreamFigures>& upstreams) {
+  JsonValue::Array list;
+  for (const UpstreamFigures& one : upstreams) {
+    list.push_back(JsonObject()
+                       .add("name", one.name)
+                       .add("model", one.model)
+                       .add("requests", one.requests)
+                       .add("running", one.running)
+                       .add("fell_back", one.fell_back)
+                       .add("failed", one.failed)
+                       .add("sent_bytes", one.sent_bytes)
+                       .add("received_bytes", one.received_bytes)
+                       .add("prompt_tokens", one.prompt_tokens)
+                       .add("answer_tokens", one.answer_tokens)
+                       .take());
+  }
+  return JsonValue{std::move(list)};
+}
+
 JsonValue service_json(const CompletionService& service, const ServiceMetrics& metrics) {
   const ServiceState state = service.state();
   const ServiceCounts counts = metrics.counts();
@@ -78,6 +97,7 @@ JsonValue service_json(const CompletionService& service, const ServiceMetrics& m
       .add("prefix_queries", figures.prefix_queries)
       .add("prefix_hits", figures.prefix_hits)
       .add("preemptions", figures.preemptions)
+      .add("upstreams", upstreams_json(figures.upstreams))
       .take();
 }
 

@@ -16,6 +16,7 @@ class FirstCallWriter final : public AnswerWriter {
   bool streams() const override { return writer_->streams(); }
   std::string take(size_t choice, const CompletionEvent& event) override;
   bool done() const override { return writer_->done(); }
+  void answered_by(const std::string& model) override { writer_->answered_by(model); }
   std::string failure(const ApiError& error) const override { return writer_->failure(error); }
   std::string_view content_type() const override { return writer_->content_type(); }
   std::string_view idle_comment() const override { return writer_->idle_comment(); }

@@ -11,10 +11,6 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-bool same_name(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
-
 std::optional<unsigned> hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (lower(c) >= 'a' && lower(c) <= 'f') return lower(c) - 'a' + 10;
@@ -30,9 +26,13 @@ bool may_stand_in_head(std::string_view text) {
 
 }  // namespace
 
+bool same_header_name(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+}
+
 const std::string* find_header(const HttpHeaders& headers, std::string_view name) {
   const auto found = std::ranges::find_if(
-      headers, [&](const auto& header) { return same_name(header.first, name); });
+      headers, [&](const auto& header) { return same_header_name(header.first, name); });
   return found == headers.end() ? nullptr : &found->second;
 }
 

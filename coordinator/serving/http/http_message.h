@@ -12,6 +12,9 @@ namespace potluck {
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
+// Whichever case they are in.
+bool same_header_name(std::string_view a, std::string_view b);
+
 // The first header of that name, whichever case it is in; null if there is none.
 const std::string* find_header(const HttpHeaders& headers, std::string_view name);
 

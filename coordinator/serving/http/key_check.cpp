@@ -24,6 +24,17 @@ std::optional<std::string> KeyCheck::admit(const HttpHeaders& headers) {
   return name;
 }
 
+bool KeyCheck::stays_here(const std::string& name) {
+  // One that has gone since it was admitted may have been one that stays.
+  bool known = name.empty();
+  for (const ApiKey& key : keys().list()) {
+    if (key.name != name) continue;
+    if (key.local) return true;
+    known = true;
+  }
+  return !known;
+}
+
 void KeyCheck::forget_others(const ApiKeys& keys) {
   if (admitted_.size() <= ApiKeys::kMost) return;
   std::set<std::string_view> names;

@@ -29,6 +29,9 @@ class KeyCheck {
   // The name of the request's key, and an empty one where everyone may; nothing: it is refused.
   std::optional<std::string> admit(const HttpHeaders& headers);
 
+  // Whether what is asked with a key of that name stays in this house.
+  bool stays_here(const std::string& name);
+
   // Writes nothing where there never were keys.
   void write_metrics(MetricText* text);
 

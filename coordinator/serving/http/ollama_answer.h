@@ -27,6 +27,10 @@ class OllamaWriter final : public AnswerWriter {
   bool streams() const override { return stream_; }
   std::string take(size_t choice, const CompletionEvent& event) override;
   bool done() const override { return done_; }
+  void answered_by(const std::string& model) override {
+    identity_.model = model;
+    silence_ = say({});
+  }
   std::string failure(const ApiError& error) const override;
   std::string_view content_type() const override;
   // There are no comments in lines of JSON, so this is a line that says nothing.
@@ -42,10 +46,10 @@ class OllamaWriter final : public AnswerWriter {
   std::string say(const AnswerPiece& piece) const;
   std::string finish(const CompletionFinished& finished);
 
-  const AnswerIdentity identity_;
+  AnswerIdentity identity_;
   const Form form_;
   const bool stream_;
-  const std::string silence_;
+  std::string silence_;
   AnswerPiece said_;  // what a whole answer holds
   bool done_ = false;
 };

@@ -42,7 +42,7 @@ void ApiRoutes::answer_ollama(const Call& call, bool generate) {
   auto writer = std::make_unique<OllamaWriter>(
       identity(""), generate ? Form::kGenerate : Form::kChat, asked.stream);
   if (asked.only_load) return call.reply.json(writer->loaded());
-  run(call, std::move(asked.request), std::move(writer));
+  run(call, *body, std::move(asked.request), std::move(writer));
 }
 
 }  // namespace potluck

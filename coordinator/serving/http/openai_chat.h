@@ -24,6 +24,7 @@ class ChatBodyWriter final : public AnswerWriter {
   bool streams() const override { return false; }
   std::string take(size_t choice, const CompletionEvent& event) override;
   bool done() const override { return finished_.all(); }
+  void answered_by(const std::string& model) override { identity_.model = model; }
 
  private:
   struct Choice {
@@ -32,7 +33,7 @@ class ChatBodyWriter final : public AnswerWriter {
   };
   JsonValue choice_json(size_t index) const;
 
-  const AnswerIdentity identity_;
+  AnswerIdentity identity_;
   const bool logprobs_;
   std::vector<Choice> choices_;
   FinishedChoices finished_;
@@ -47,6 +48,7 @@ class ChatStreamWriter final : public AnswerWriter {
   bool streams() const override { return true; }
   std::string take(size_t choice, const CompletionEvent& event) override;
   bool done() const override { return finished_.all(); }
+  void answered_by(const std::string& model) override { identity_.model = model; }
 
  private:
   struct Choice {
@@ -63,7 +65,7 @@ class ChatStreamWriter final : public AnswerWriter {
   std::string chunk(size_t index, JsonValue delta, JsonValue logprobs, JsonValue finish_reason,
                     bool timings = false) const;
 
-  const AnswerIdentity identity_;
+  AnswerIdentity identity_;
   const bool include_usage_;
   const bool return_progress_;
   const bool logprobs_;

@@ -22,6 +22,7 @@ class TextWriter final : public AnswerWriter {
   bool streams() const override { return stream_; }
   std::string take(size_t choice, const CompletionEvent& event) override;
   bool done() const override { return finished_.all(); }
+  void answered_by(const std::string& model) override { identity_.model = model; }
 
  private:
   struct Choice {
@@ -35,7 +36,7 @@ class TextWriter final : public AnswerWriter {
   std::string stream_end();
   std::string whole();
 
-  const AnswerIdentity identity_;
+  AnswerIdentity identity_;
   const bool stream_;
   const bool include_usage_;
   const bool logprobs_;

@@ -36,9 +36,10 @@ class ResponsesBodyWriter final : public AnswerWriter {
   bool streams() const override { return false; }
   std::string take(size_t choice, const CompletionEvent& event) override;
   bool done() const override { return done_; }
+  void answered_by(const std::string& model) override { answer_.identity.model = model; }
 
  private:
-  const ResponsesAnswer answer_;
+  ResponsesAnswer answer_;
   AnswerBlocks blocks_;
   bool done_ = false;
 };
@@ -50,6 +51,7 @@ class ResponsesStreamWriter final : public AnswerWriter, private BlockListener {
   bool streams() const override { return true; }
   std::string take(size_t choice, const CompletionEvent& event) override;
   bool done() const override { return done_; }
+  void answered_by(const std::string& model) override { answer_.identity.model = model; }
   std::string failure(const ApiError& error) const override;
 
  private:
@@ -64,7 +66,7 @@ class ResponsesStreamWriter final : public AnswerWriter, private BlockListener {
             size_t logprobs) override;
   void closed(size_t index, const AnswerBlock& block) override;
 
-  const ResponsesAnswer answer_;
+  ResponsesAnswer answer_;
   AnswerBlocks blocks_;
   TokenTexts texts_;   // of the block that grows
   std::string bytes_;  // to be sent

@@ -34,7 +34,7 @@ void ApiRoutes::responses(const Call& call) {
     writer = std::make_unique<ResponsesBodyWriter>(std::move(answer));
   }
   if (asked.one_call) writer = std::make_unique<FirstCallWriter>(std::move(writer));
-  run(call, std::move(asked.request), std::move(writer));
+  run(call, *body, std::move(asked.request), std::move(writer));
 }
 
 namespace {

@@ -13,6 +13,7 @@
 #include "coordinator/serving/http/openai_completions.h"
 #include "coordinator/serving/http/openai_messages.h"
 #include "coordinator/serving/http/openai_models.h"
+#include "coordinator/serving/http/request_address.h"
 #include "engine/base/limits.h"
 #include "engine/base/out_of_resources.h"
 
@@ -168,6 +169,7 @@ void ApiRoutes::answer(const Route& route, Call call) {
     auto name = keys_.admit(call.request.headers);
     if (!name) return call.reply.error(missing_key());
     call.user = *std::move(name);
+    call.local = keys_.stays_here(call.user);
   }
   if (call.request.body.size() >= kLargeBody) return answer_aside(route, std::move(call));
   (this->*route.answer)(call);
@@ -227,7 +229,7 @@ void ApiRoutes::one_model(const Call& call) {
 void ApiRoutes::chat(const Call& call) {
   const auto body = body_of(call);
   if (!body) return;
-  auto request = accepted(call, parse_chat_request(*body, setting()));
+  auto request = accepted(call, *body, parse_chat_request(*body, setting()));
   if (!request) return;
   std::unique_ptr<AnswerWriter> writer;
   if (request->stream) {
@@ -242,7 +244,7 @@ void ApiRoutes::chat(const Call& call) {
 void ApiRoutes::completions(const Call& call) {
   const auto body = body_of(call);
   if (!body) return;
-  auto request = accepted(call, parse_completions_request(*body, setting()));
+  auto request = accepted(call, *body, parse_completions_request(*body, setting()));
   if (!request) return;
   auto writer = std::make_unique<TextWriter>(identity("cmpl-"), *request);
   CompletionRun::start(&service_, call.reply, std::move(request->choices), std::move(writer));
@@ -330,7 +332,8 @@ std::optional<JsonValue> ApiRoutes::body_of(const Call& call) const {
   return std::nullopt;
 }
 
-std::optional<OpenAiRequest> ApiRoutes::accepted(const Call& call, OpenAiParsed parsed) const {
+std::optional<OpenAiRequest> ApiRoutes::accepted(const Call& call, const JsonValue& body,
+                                                 OpenAiParsed parsed) const {
   if (const auto* error = std::get_if<ApiError>(&parsed)) {
     call.reply.error(*error);
     return std::nullopt;
@@ -339,13 +342,16 @@ std::optional<OpenAiRequest> ApiRoutes::accepted(const Call& call, OpenAiParsed 
   // Where there are keys, whose it is decides who shares a turn, not what clients write.
   for (CompletionRequest& choice : request.choices) {
     if (!call.user.empty()) choice.user = call.user;
+    address(call.request.headers, body, call.local, &choice);
+    choice.siblings = request.choices.size() - 1;
   }
   return std::move(request);
 }
 
-void ApiRoutes::run(const Call& call, CompletionRequest request,
+void ApiRoutes::run(const Call& call, const JsonValue& body, CompletionRequest request,
                     std::unique_ptr<AnswerWriter> writer) {
   if (!call.user.empty()) request.user = call.user;
+  address(call.request.headers, body, call.local, &request);
   std::vector<CompletionRequest> choices;
   choices.push_back(std::move(request));
   CompletionRun::start(&service_, call.reply, std::move(choices), std::move(writer));

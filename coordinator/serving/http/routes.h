@@ -57,7 +57,8 @@ class ApiRoutes final : public HttpHandler {
     HttpRequest request;
     std::string path;  // without /v1
     ApiReply reply;
-    std::string user;  // the name of the key
+    std::string user;    // the name of the key
+    bool local = false;  // the key's requests stay in this house
   };
   struct Route;
   // The route of that path and method, or one of that path, or none.
@@ -94,9 +95,11 @@ class ApiRoutes final : public HttpHandler {
   bool refused_while_loading(const Call& call) const;
   // Nothing where the reply has been made, with an error.
   std::optional<JsonValue> body_of(const Call& call) const;
-  std::optional<OpenAiRequest> accepted(const Call& call, OpenAiParsed parsed) const;
+  std::optional<OpenAiRequest> accepted(const Call& call, const JsonValue& body,
+                                        OpenAiParsed parsed) const;
   // Answers with one choice.
-  void run(const Call& call, CompletionRequest request, std::unique_ptr<AnswerWriter> writer);
+  void run(const Call& call, const JsonValue& body, CompletionRequest request,
+           std::unique_ptr<AnswerWriter> writer);
   RequestSetting setting();
   AnswerIdentity identity(std::string_view prefix);
   std::string random_id(std::string_view prefix);

@@ -67,6 +67,42 @@ void write_figures(const ServiceFigures& figures, MetricText* text) {
   });
 }
 
+struct UpstreamMetric {
+  const char* name;
+  const char* type;
+  const char* help;
+  uint64_t UpstreamFigures::*value;
+};
+
+constexpr UpstreamMetric kUpstreamMetrics[] = {
+    {"upstream_requests_total", "counter", "Requests that left this house, by where they went.",
+     &UpstreamFigures::requests},
+    {"upstream_requests_running", "gauge", "Of these, those under way.", &UpstreamFigures::running},
+    {"upstream_fell_back_total", "counter", "Of these, those that the pool answered after all.",
+     &UpstreamFigures::fell_back},
+    {"upstream_failed_total", "counter", "Of these, those that were not answered to the end.",
+     &UpstreamFigures::failed},
+    {"upstream_sent_bytes_total", "counter", "Bytes of requests that left this house.",
+     &UpstreamFigures::sent_bytes},
+    {"upstream_received_bytes_total", "counter", "Bytes of their answers.",
+     &UpstreamFigures::received_bytes},
+    {"upstream_prompt_tokens_total", "counter", "Tokens of their prompts, as counted there.",
+     &UpstreamFigures::prompt_tokens},
+    {"upstream_answer_tokens_total", "counter", "Tokens of their answers, as counted there.",
+     &UpstreamFigures::answer_tokens},
+};
+
+// Nothing where no upstream is configured.
+void write_upstreams(const std::vector<UpstreamFigures>& upstreams, MetricText* text) {
+  if (upstreams.empty()) return;
+  for (const UpstreamMetric& metric : kUpstreamMetrics) {
+    text->begin(metric.name, metric.type, metric.help);
+    for (const UpstreamFigures& one : upstreams) {
+      text->sample(metric.name, metric_label("upstream", one.name), one.*metric.value);
+    }
+  }
+}
+
 }  // namespace
 
 void Histogram::observe(double seconds) {
@@ -150,6 +186,7 @@ void ServiceMetrics::write(std::string_view version, bool ready, const ServiceFi
   text->sample("build_info", metric_label("version", version), uint64_t{1});
   text->gauge("ready", "Whether requests are answered.", uint64_t{ready});
   write_figures(figures, text);
+  write_upstreams(figures.upstreams, text);
   MutexLock lock(mutex_);
   write_requests(text);
   write_times(text);

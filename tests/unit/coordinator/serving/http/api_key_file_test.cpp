@@ -32,6 +32,19 @@ class ApiKeyFileTest : public testing::Test {
   ApiKeyFile file_{&storage_, kPath};
 };
 
+TEST_F(ApiKeyFileTest, AKeyMayBeForThisHouseAlone) {
+  const auto key = file_.add("a child", kNow, entropy_, true);
+  ASSERT_TRUE(key.ok());
+  EXPECT_THAT(text(), HasSubstr("Z [local] a child\n"));
+  added("ann");
+  const auto keys = file_.read();
+  ASSERT_TRUE(keys.ok());
+  EXPECT_EQ(keys->find({{"X-Api-Key", *key}}), "a child");
+  EXPECT_TRUE(keys->list()[0].local);
+  EXPECT_FALSE(keys->list()[1].local);
+  EXPECT_THAT(added("[local] ann"), HasSubstr("does not begin with [local]"));
+}
+
 TEST_F(ApiKeyFileTest, MakesKeysThatLetIn) {
   EXPECT_FALSE(file_.read()->required());
   const std::string one = added("ann");

@@ -33,6 +33,18 @@ TEST(KeyCheck, CountsRequestsByTheNamesOfKeys) {
   EXPECT_THAT(text, HasSubstr("\npotluck_requests_without_key_total 2\n"));
 }
 
+TEST(KeyCheck, KnowsWhoseRequestsStay) {
+  KeyCheck check(*ApiKeys::parse(key_line("one", "[local] child") + key_line("two", "bob") +
+                                 key_line("three", "[localhost] ann")),
+                 nullptr);
+  EXPECT_EQ(check.admit({{"X-Api-Key", "one"}}), "child");
+  EXPECT_TRUE(check.stays_here("child"));
+  EXPECT_FALSE(check.stays_here("bob"));
+  EXPECT_FALSE(check.stays_here("[localhost] ann"));
+  EXPECT_TRUE(check.stays_here("removed meanwhile"));
+  EXPECT_FALSE(check.stays_here(""));  // there are no keys
+}
+
 TEST(KeyCheck, WithoutAListEveryoneMayAndNothingIsCounted) {
   KeyCheck check(ApiKeys(), nullptr);
   EXPECT_EQ(check.admit({}), "");

@@ -92,6 +92,52 @@ TEST_F(RoutesTest, AStreamTellsItsPlaceInTheQueue) {
   EXPECT_THAT(lines->body, testing::Not(HasSubstr("waiting")));
 }
 
+// In every API, whole or as a stream.
+TEST_F(RoutesTest, AnAnswerFromElsewhereSaysSo) {
+  const std::pair<const char*, const char*> asked[] = {
+      {"/v1/chat/completions", kChat},
+      {"/v1/chat/completions", kChatStream},
+      {"/v1/messages", kChat},
+      {"/v1/messages", kChatStream},
+      {"/v1/responses", R"({"input": "hi"})"},
+      {"/v1/responses", R"({"input": "hi", "stream": true})"},
+      {"/api/chat", kChat},
+      {"/api/generate", R"({"prompt": "hi", "stream": false})"}};
+  CompletionId id = 0;
+  for (const auto& [path, body] : asked) {
+    const auto exchange = ask("POST", path, body);
+    service_.tell(id, CompletionAdmitted{2, 0, "cloud", "large", "other"});
+    service_.tell(id, test::said("hello"));
+    service_.tell(id++, test::finished(FinishReason::kStop));
+    EXPECT_EQ(exchange->header("x-potluck-upstream"), "cloud") << path;
+    EXPECT_EQ(exchange->header("x-potluck-upstream-model"), "large") << path;
+    EXPECT_EQ(exchange->header("x-potluck-upstream-failed"), "other") << path;
+    EXPECT_THAT(exchange->body, HasSubstr(R"("model": "large")")) << path;
+    EXPECT_THAT(exchange->body, testing::Not(HasSubstr("taleteller"))) << path;
+  }
+  const auto failed = ask("POST", "/v1/chat/completions", kChat);
+  service_.tell(id, CompletionFailed{CompletionFault::kUnavailable, "no", 0, 0, 0, "cloud"});
+  EXPECT_EQ(failed->header("x-potluck-upstream-failed"), "cloud");
+  EXPECT_EQ(failed->header("x-potluck-upstream"), "");
+}
+
+TEST_F(RoutesTest, TheServiceIsToldWhatStaysAndWhichModelIsMeant) {
+  ask("POST", "/v1/chat/completions", R"({"model": "large", "n": 2, "messages": [{"role": "user",
+      "content": "hi"}]})",
+      {{"X-Potluck-Local", "1"}});
+  EXPECT_EQ(service_.request(0).model, "large");
+  EXPECT_TRUE(service_.request(1).local);
+  EXPECT_EQ(service_.request(1).siblings, 1U);
+  for (const char* path : {"/v1/messages", "/api/chat"}) {
+    ask("POST", path, R"({"model": "large", "potluck_local": true, "messages": [{"role": "user",
+        "content": "hi"}]})");
+    EXPECT_EQ(service_.request(service_.submitted() - 1).model, "large");
+    EXPECT_TRUE(service_.request(service_.submitted() - 1).local);
+  }
+  ask("POST", "/v1/responses", R"({"input": "hi"})");
+  EXPECT_FALSE(service_.request(service_.submitted() - 1).local);
+}
+
 TEST_F(RoutesTest, AFailureBeforeAdmissionIsAStatus) {
   const auto exchange = ask("POST", "/v1/chat/completions", kChatStream);
   service_.tell(0, CompletionFailed{CompletionFault::kOverloaded, "8 are waiting", 0, 0, 3});
