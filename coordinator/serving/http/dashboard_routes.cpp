@@ -19,6 +19,9 @@ constexpr std::string_view kPool = "/api/pool";
 constexpr std::string_view kPoolPrefix = "/api/pool/";
 // What may be asked for there, and the members of a question that are passed on.
 constexpr std::array<std::string_view, 5> kVerbs{"admit", "refuse", "rename", "revoke", "invite"};
+constexpr std::string_view kEvents = "events";
+constexpr std::string_view kMap = "map";
+constexpr std::array<std::string_view, 2> kViews{kEvents, kMap};
 constexpr std::array<std::string_view, 3> kQuestionFields{"code", "device", "name"};
 constexpr size_t kQuestionBytes = 4096;
 constexpr uint32_t kAskAgainSeconds = 1;
@@ -149,6 +152,15 @@ bool DashboardRoutes::has(std::string_view path) const {
   return enabled_ && (path == kPool || path.starts_with(kPoolPrefix) || pages_.has(path));
 }
 
+std::vector<RouteName> DashboardRoutes::list() {
+  std::vector<RouteName> names{{std::string(kPool), "GET"}};
+  for (const std::string_view verb : kViews)
+    names.push_back({fmt::format("{}{}", kPoolPrefix, verb), "GET"});
+  for (const std::string_view verb : kVerbs)
+    names.push_back({fmt::format("{}{}", kPoolPrefix, verb), "POST"});
+  return names;
+}
+
 void DashboardRoutes::handle(const HttpRequest& request, const std::string& path,
                              const ApiReply& reply) {
   const std::string verb =
@@ -165,8 +177,8 @@ void DashboardRoutes::handle(const HttpRequest& request, const std::string& path
   if (!admit(request, reply)) return;
   if (changes) return ask(request, verb, reply);
   if (path == kPool) return reply.respond(text_json(state()));
-  if (verb == "events") return watch(reply);
-  if (verb == "map") {
+  if (verb == kEvents) return watch(reply);
+  if (verb == kMap) {
     std::string map = board_->report().map;
     return reply.respond(text_json(map.empty() ? "{}" : std::move(map)));
   }
@@ -252,7 +264,7 @@ std::string DashboardRoutes::service() const {
 
 std::string DashboardRoutes::state() const {
   const PoolReport report = board_->report();
-  return fmt::format(R"({{"service": {}, "pool": {}}})", service(),
+  return fmt::format(R"({{"version": {}, "service": {}, "pool": {}}})", kStateVersion, service(),
                      report.pool.empty() ? "null" : report.pool);
 }
 

@@ -24,8 +24,18 @@ namespace potluck {
 // ask it. An answer with "error" is one. May take the time that a disk takes.
 using PoolControl = std::function<std::string(const std::string& question)>;
 
+// A path and a method that are answered.
+struct RouteName {
+  std::string path;
+  std::string_view method;
+};
+
 class DashboardRoutes {
  public:
+  // Of what /api/pool and /api/pool/events say. Grows when a member goes or means something else;
+  // members may be added without it.
+  static constexpr int kStateVersion = 1;
+
   // All must outlive the routes. `side` runs what may take time. No files: there is no dashboard,
   // and nothing at its routes.
   DashboardRoutes(std::span<const WebFile> files, CompletionService* service,
@@ -41,6 +51,8 @@ class DashboardRoutes {
   // Whether a request that was let in, with a key if there are any, may see devices one by one.
   bool shown_to(const HttpHeaders& request);
   bool has(std::string_view path) const;
+  // All of them but the pages.
+  static std::vector<RouteName> list();
   // Of a path that it has.
   void handle(const HttpRequest& request, const std::string& path, const ApiReply& reply);
 

@@ -13,6 +13,7 @@
 #include "coordinator/serving/http/openai_completions.h"
 #include "coordinator/serving/http/openai_messages.h"
 #include "coordinator/serving/http/openai_models.h"
+#include "coordinator/serving/http/openapi_document.h"
 #include "coordinator/serving/http/request_address.h"
 #include "engine/base/limits.h"
 #include "engine/base/out_of_resources.h"
@@ -97,7 +98,7 @@ struct ApiRoutes::Route {
   }
 };
 
-const ApiRoutes::Route* ApiRoutes::find_route(std::string_view path, std::string_view method) {
+std::span<const ApiRoutes::Route> ApiRoutes::routes() {
   static constexpr Route kRoutes[] = {
       {"/health", "GET", true, &ApiRoutes::health},
       {"/ready", "GET", true, &ApiRoutes::health},
@@ -109,6 +110,7 @@ const ApiRoutes::Route* ApiRoutes::find_route(std::string_view path, std::string
       {"/tokenize", "POST", false, &ApiRoutes::tokenize},
       {"/detokenize", "POST", false, &ApiRoutes::detokenize},
       {"/metrics", "GET", false, &ApiRoutes::metrics},
+      {"/openapi.json", "GET", true, &ApiRoutes::openapi},
       {"/responses", "POST", false, &ApiRoutes::responses},
       {kResponsesPrefix, "GET", false, &ApiRoutes::one_response},
       {kResponsesPrefix, "DELETE", false, &ApiRoutes::delete_response},
@@ -121,8 +123,18 @@ const ApiRoutes::Route* ApiRoutes::find_route(std::string_view path, std::string
       {"/api/chat", "POST", false, &ApiRoutes::ollama_chat, ollama_error},
       {"/api/generate", "POST", false, &ApiRoutes::ollama_generate, ollama_error},
   };
+  return kRoutes;
+}
+
+std::vector<RouteName> ApiRoutes::list() {
+  std::vector<RouteName> names;
+  for (const Route& route : routes()) names.push_back({std::string(route.path), route.method});
+  return names;
+}
+
+const ApiRoutes::Route* ApiRoutes::find_route(std::string_view path, std::string_view method) {
   const Route* found = nullptr;
-  for (const Route& route : kRoutes) {
+  for (const Route& route : routes()) {
     if (!route.is_at(path)) continue;
     if (route.method == method) return &route;
     found = &route;
@@ -261,6 +273,11 @@ void ApiRoutes::metrics(const Call& call) {
   }
   call.reply.respond(
       {200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, text.take()});
+}
+
+void ApiRoutes::openapi(const Call& call) {
+  call.reply.respond(
+      {200, {{"Content-Type", "application/json"}}, std::string(openapi_document())});
 }
 
 void ApiRoutes::embeddings(const Call& call) {

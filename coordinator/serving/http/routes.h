@@ -48,6 +48,9 @@ class ApiRoutes final : public HttpHandler {
         dashboard_(options_.pages, service, metrics_.get(), &keys_, &side_) {}
 
   DashboardRoutes& dashboard() { return dashboard_; }
+  // The paths and methods that are answered, without /v1 and without those of the dashboard. A path
+  // that ends with a slash stands for all that begin with it.
+  static std::vector<RouteName> list();
   void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override;
   HttpResponse refuse(int status, const std::string& message) override;
 
@@ -61,6 +64,7 @@ class ApiRoutes final : public HttpHandler {
     bool local = false;  // the key's requests stay in this house
   };
   struct Route;
+  static std::span<const Route> routes();
   // The route of that path and method, or one of that path, or none.
   static const Route* find_route(std::string_view path, std::string_view method);
 
@@ -91,6 +95,7 @@ class ApiRoutes final : public HttpHandler {
   void answer_ollama(const Call& call, bool generate);
 
   void metrics(const Call& call);
+  void openapi(const Call& call);
 
   bool refused_while_loading(const Call& call) const;
   // Nothing where the reply has been made, with an error.
