@@ -175,7 +175,9 @@ async function answer() {
   setText(byId("said"), "The answer begins");
   const clock = setInterval(() => draw(run), DRAW_MS);
   try {
-    await readEvents(await post("/v1/chat/completions", body, run.controller.signal), (event) => take(run, event));
+    const response = await post("/v1/chat/completions", body, run.controller.signal);
+    run.elsewhere = response.headers.get("X-Potluck-Upstream");
+    await readEvents(response, (event) => take(run, event));
     if (!run.finish) message.fault = "The answer was cut off.";
   } catch (error) {
     if (error.name === "AbortError") run.finish = "stopped";
@@ -236,6 +238,7 @@ function draw(run) {
 
 function noteOf(run) {
   const parts = [];
+  if (run.elsewhere) parts.push(`From ${run.elsewhere}, outside of this house`);
   const made = run.usage?.completion_tokens;
   if (made) parts.push(`${number(made)} tokens`);
   if (run.timings?.predicted_per_second) parts.push(`${rate(run.timings.predicted_per_second)} per second`);

@@ -27,6 +27,9 @@ function showLink(heard, fault) {
 }
 
 function showService({service, pool}) {
+  const elsewhere = (service.upstreams ?? []).map(({name}) => name).join(", ");
+  setText(byId("elsewhere"), elsewhere ? `As configured, questions may go to another server: ${elsewhere}.`
+          : "Nothing leaves your network.");
   const link = byId("link");
   const words = {loading: "Loading", ready: "Ready", stopping: "Stopping", failed: "Failed"};
   setText(link, words[service.state] ?? service.state);

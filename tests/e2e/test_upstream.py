@@ -11,6 +11,7 @@ import time
 import unittest
 import unittest.mock
 
+from browser_support import Browser, find_chromium
 from range_server import make_certificates
 from support import PATIENCE_SECONDS, TALETELLER, wait_for
 from test_api import ApiTest, STORY, chat, events_of
@@ -64,6 +65,10 @@ class Hostile:
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+def well(stream):
+    stream.sendall(HEAD + EVENT + b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n')
 
 
 def endless(stream):
@@ -257,6 +262,24 @@ class SecondPotluck(UpstreamTest):
         self.assertEqual(other["choices"][0]["message"]["content"], said["choices"][0]["message"]["content"])
 
 
+    def test_the_pages_say_so(self):
+        find_chromium()
+        hostile = Hostile(self, well)
+        self.configure(f"http://127.0.0.1:{hostile.port}/v1", **{"when-prompt-tokens": 1})
+        self.start_pool("--ctx", "4096")
+        browser = Browser(self)
+        browser.open(f"http://127.0.0.1:{self.port}/")
+        browser.wait_for_text("#elsewhere", "may go to another server: cloud")
+        browser.open(f"http://127.0.0.1:{self.port}/chat")
+        browser.run("await page.fill('#prompt', 'hello'); await page.keyboard.press('Enter')")
+        browser.wait_for_text(".message.assistant .under", "From cloud, outside of this house")
+        self.assertEqual(browser.text(".message.assistant .text"), "drip")
+        browser.open(f"http://127.0.0.1:{self.port}/")
+        browser.wait_for_text("#counts", "Left this house, to cloud")
+        self.assertEqual(browser.faults(), [])
+        self.assertEqual(browser.run("return await check()"), [])
+
+
 class HostileUpstream(UpstreamTest):
     def start_hostile(self, behave, context=None, scheme="http", **more):
         hostile = Hostile(self, behave, context)
@@ -335,12 +358,7 @@ class HostileUpstream(UpstreamTest):
         authority, certificate, key = make_certificates(self.home / "tls")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        answer_text = HEAD + EVENT + b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
-
-        def well(stream):
-            stream.sendall(answer_text)
-            stream.unwrap()
-        hostile = self.start_hostile(well, context, "https", **{"when-model": True})
+        hostile = self.start_hostile(lambda stream: (well(stream), stream.unwrap()), context, "https", **{"when-model": True})
         answer, said = self.ask(chat(STORY, model="large"))
         self.assertEqual(answer.status, 503)
         self.assertIn("certificate is not trusted", said["error"]["message"])
