@@ -6,6 +6,9 @@ target_compile_options(potluck_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
   -ffp-contract=off  # docs/ARITHMETIC.md, 1: multiply, then add
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(potluck_options INTERFACE -fsigned-char)  # as everywhere: ARM has them unsigned
+endif()
 
 # Precompiled headers: the standard library's and fmt's for every library, GoogleTest's for every
 # test. They hold no file of this repository. A source that forgets an include compiles nevertheless:

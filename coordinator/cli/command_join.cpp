@@ -251,7 +251,8 @@ Command add_join(CLI::App& app, Environment& environment) {
             "threads (default, 0: one per processor that may be used)")
       .envname("POTLUCK_THREADS");
   add_text(parser, "--name", &flags->name, "what people call this device (default: its host name)");
-  add_text(parser, "--isa", &flags->isa, "instruction set of the kernels: scalar, avx2 ..")
+  add_text(parser, "--isa", &flags->isa,
+           "instruction set of the kernels, one of those that `potluck version` names")
       .envname("POTLUCK_ISA");
   add_text(parser, "--listen", &flags->listen,
            "HOST:PORT where other workers fetch experts from this one, or off (default: the "

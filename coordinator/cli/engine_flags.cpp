@@ -86,7 +86,8 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   add_whole(parser, "--prefill-chunk", &flags->prefill_chunk, {1, limits::kPrefillChunk},
             "prompt tokens per step (default 512)")
       .envname("POTLUCK_PREFILL_CHUNK");
-  add_text(parser, "--isa", &flags->isa, "instruction set of the kernels: scalar, avx2 ..")
+  add_text(parser, "--isa", &flags->isa,
+           "instruction set of the kernels, one of those that `potluck version` names")
       .envname("POTLUCK_ISA");
   add_whole(parser, "--workers", &flags->workers, {0, limits::kWorkers},
             "worker processes on this machine")

@@ -160,8 +160,8 @@ struct KernelTable {
                           float* scratch);
 };
 
-// The table by name ("scalar", "avx2", "avx512"), or the best one for an empty name. An error names
-// what this processor cannot do or what is unknown.
+// The table by name ("scalar"; "sse41", "avx2", "avx512"; "neon", "dotprod"), or the best one for
+// an empty name. An error names what this processor cannot do or what is unknown.
 Result<const KernelTable*> select_kernels(std::string_view name);
 
 // Tables this processor can run, the scalar one first.

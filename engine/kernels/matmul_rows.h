@@ -30,7 +30,7 @@ class TokenRows {
         columns_(x.padded_columns()),
         scales_(x.scales_per_token()) {}
 
-  TokenRow operator[](uint32_t token) const {
+  [[gnu::always_inline]] TokenRow operator[](uint32_t token) const {
     uint64_t row = rows_ != nullptr ? rows_[token] : token;
     if (form_ == ActivationForm::kF32) {
       return {first_.values + row * columns_, nullptr, nullptr, nullptr};

@@ -1,10 +1,11 @@
 // PanelVectors: what the tiles and loops of the vector kernels need from an instruction set, and
-// the only thing that an instruction set writes (avx2/shim.h, avx512/shim.h). What is made from it
-// is in formats/, attention_tiles.h and row_functions.h.
+// the only thing that an instruction set writes (avx2/shim.h, neon/shim.h, ...). What is made from
+// it is in formats/, attention_tiles.h and row_functions.h.
 //
 // Int and Float hold a 32-bit lane for each row of a panel: 8, or 16 for two panels side by side.
 // They need not be one register. An instruction set with 4 lanes makes them a pair of registers
-// with the same operators; nothing here takes a lane out, casts a vector or names its size.
+// with the same operators (register_pair.h); nothing here takes a lane out, casts a vector or names
+// its size.
 //
 // The types live in unnamed namespaces, so that nothing made from them is shared between files that
 // are compiled for different processors. Internal to engine/kernels; no state.
@@ -93,9 +94,9 @@ concept LaneSteps = requires(typename V::Int a, typename V::Float x, const int8_
   { V::max(a, a) } -> std::same_as<typename V::Int>;
   // Entries of a table of 16 bytes, each plus a number, by bytes below 16.
   { V::template look_up<1>(table, a) } -> std::same_as<typename V::Int>;
-  // The low int16 of each lane of two vectors, side by side; one lane as BlockQuants::scaled()
-  // wants it; a + b * c of such pairs (two sums of activations are the same for all rows); each
-  // int16 times a number.
+  // The low int16 of each lane of two vectors, in an order of the instruction set's own; one lane
+  // as BlockQuants::scaled() wants it; a + b * c of such pairs (two sums of activations are the
+  // same for all rows); each int16 times a number.
   { V::pair(a, a) } -> std::same_as<typename V::Int>;
   { V::factor(a) } -> std::same_as<typename V::Int>;
   { V::add_pairs(a, a, sums) } -> std::same_as<typename V::Int>;

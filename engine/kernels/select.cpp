@@ -1,6 +1,9 @@
 #include "engine/kernels/kernels.h"
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #include "engine/kernels/scalar/scalar.h"
@@ -9,13 +12,19 @@
 namespace potluck {
 namespace {
 
-// A table and whether this processor can run it.
+// A table, the kernels that it is from unless they are the scalar ones, and whether this processor
+// can run it.
 struct Candidate {
   const KernelTable* table;
+  const VectorKernels* vectors;
   bool (*runs_here)();
 };
 
 #if defined(__x86_64__)
+bool runs_sse41() {
+  return __builtin_cpu_supports("ssse3") != 0 && __builtin_cpu_supports("sse4.1") != 0;
+}
+
 // The compiler's own question about AVX2 covers the operating system's part; not every compiler can
 // ask for F16C. The vector kernels are compiled without -mfma on purpose: a fused multiply-add
 // would round once where the contract rounds twice.
@@ -30,15 +39,29 @@ bool runs_avx512() {
          __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
          __builtin_cpu_supports("avx512vnni") != 0;
 }
+#elif defined(__aarch64__)
+// The file is compiled for ARMv8.2, of which these three stand for what a compiler may use.
+bool runs_dotprod() {
+  constexpr unsigned long kNeeded = HWCAP_ASIMDDP | HWCAP_ASIMDRDM | HWCAP_ATOMICS;
+  return (getauxval(AT_HWCAP) & kNeeded) == kNeeded;
+}
 #endif
+
+bool always() {
+  return true;
+}
 
 // The best one last. Every one gives the same bits, so the choice is a matter of speed alone, and
 // tests run them all.
 constexpr Candidate kCandidates[] = {
-    {&scalar::kTable, [] { return true; }},
+    {&scalar::kTable, nullptr, always},
 #if defined(__x86_64__)
-    {&avx2::kKernels.table, runs_avx2},
-    {&avx512::kKernels.table, runs_avx512},
+    {&sse41::kKernels.table, &sse41::kKernels, runs_sse41},
+    {&avx2::kKernels.table, &avx2::kKernels, runs_avx2},
+    {&avx512::kKernels.table, &avx512::kKernels, runs_avx512},
+#elif defined(__aarch64__)
+    {&neon::kKernels.table, &neon::kKernels, always},  // part of the architecture
+    {&dotprod::kKernels.table, &dotprod::kKernels, runs_dotprod},
 #endif
 };
 
@@ -59,6 +82,14 @@ std::vector<const KernelTable*> available_kernels() {
     if (candidate.runs_here()) tables.push_back(candidate.table);
   }
   return tables;
+}
+
+std::vector<const VectorKernels*> available_vector_kernels() {
+  std::vector<const VectorKernels*> kernels;
+  for (const Candidate& candidate : kCandidates) {
+    if (candidate.vectors != nullptr && candidate.runs_here()) kernels.push_back(candidate.vectors);
+  }
+  return kernels;
 }
 
 Result<const KernelTable*> select_kernels(std::string_view name) {

@@ -4,6 +4,8 @@
 // engine/kernels; constants, any thread.
 #pragma once
 
+#include <vector>
+
 #include "engine/kernels/tile_table.h"
 
 namespace potluck {
@@ -13,11 +15,23 @@ struct VectorKernels {
   tiles::TileFamilies tiles;
 };
 
+namespace sse41 {
+extern const VectorKernels kKernels;
+}  // namespace sse41
 namespace avx2 {
 extern const VectorKernels kKernels;
 }  // namespace avx2
 namespace avx512 {
 extern const VectorKernels kKernels;
 }  // namespace avx512
+namespace neon {
+extern const VectorKernels kKernels;
+}  // namespace neon
+namespace dotprod {
+extern const VectorKernels kKernels;
+}  // namespace dotprod
+
+// Those that this program has and this processor can run.
+std::vector<const VectorKernels*> available_vector_kernels();
 
 }  // namespace potluck

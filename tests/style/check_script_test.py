@@ -137,6 +137,12 @@ class RunSteps(unittest.TestCase):
         with self.assertRaises(SystemExit):
             check.choose(check.all_steps(), ["nonsense"], [])
 
+    def test_what_takes_long_runs_only_if_it_is_named(self):
+        steps = check.all_steps()
+        self.assertNotIn("arm64-all", [s.name for s in check.choose(steps, [], [])])
+        self.assertEqual([s.name for s in check.choose(steps, ["arm64-all"], [])],
+                         ["arm64-tools", "arm64", "arm64-all"])
+
 
 def is_alive(stat):
     try:

@@ -256,27 +256,20 @@ TEST(Matmul, ErrorIsWhatEightBitActivationsExplain) {
   }
 }
 
-// On x86-64 every format has vector tiles; one that had none would be computed all the same.
-#if defined(__x86_64__)
+// Every format has vector tiles; one that had none would be computed all the same.
 TEST(Matmul, FormatsWithoutTilesFallBackToTheScalarKernel) {
-  struct Variant {
-    std::string_view table;
-    tiles::TileFamilies families;
-  };
   RandomDraws draws(7);
-  for (const Variant& isa :
-       {Variant{"avx2", avx2::kKernels.tiles}, Variant{"avx512", avx512::kKernels.tiles}}) {
-    if (!select_kernels(isa.table).ok()) continue;
+  for (const VectorKernels* isa : available_vector_kernels()) {
     for (const BlockFormat& format : block_formats()) {
       std::vector<tiles::FormatTiles> others;
-      for (std::span<const tiles::FormatTiles> family : isa.families) {
+      for (std::span<const tiles::FormatTiles> family : isa->tiles) {
         std::copy_if(family.begin(), family.end(), std::back_inserter(others),
                      [&](const tiles::FormatTiles& known) { return known.type != format.type; });
       }
       tiles::TileFamilies without = {others};
       for (ActivationForm form : forms_of(format)) {
-        EXPECT_NE(tiles::find_tiles(isa.families, format.type, form), nullptr)
-            << isa.table << " " << format.name;
+        EXPECT_NE(tiles::find_tiles(isa->tiles, format.type, form), nullptr)
+            << isa->table.name << " " << format.name;
         EXPECT_EQ(tiles::find_tiles(without, format.type, form), nullptr);
         Weights weights = make_weights(format.type, 21, 0, 256, draws);
         ActivationBuffer x = make_activations(form, 256, random_floats(3 * 256, 3, draws));
@@ -285,12 +278,11 @@ TEST(Matmul, FormatsWithoutTilesFallBackToTheScalarKernel) {
         std::vector<float> y(3 * 21);
         tiles::multiply(without, weights.matrix(), x.view(), nullptr, 3, 0, 3, y.data(), 21);
         EXPECT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0)
-            << isa.table << " " << format.name;
+            << isa->table.name << " " << format.name;
       }
     }
   }
 }
-#endif
 
 // Threads split panels, batches split tokens: neither may show.
 TEST(Matmul, TokensDoNotDependOnTheirBatch) {

@@ -10,51 +10,12 @@
 
 #include "engine/kernels/block_format.h"
 #include "engine/kernels/panel_vectors.h"
+#include "engine/kernels/register_pair.h"
 
 namespace potluck {
 namespace {
 
-// Two registers with the operators of one.
-template <class T>
-struct RegisterPair {
-  typedef T Register __attribute__((vector_size(16)));
-  Register low{};
-  Register high{};
-
-  friend RegisterPair operator+(RegisterPair a, RegisterPair b) {
-    return {a.low + b.low, a.high + b.high};
-  }
-  friend RegisterPair operator-(RegisterPair a, RegisterPair b) {
-    return {a.low - b.low, a.high - b.high};
-  }
-  friend RegisterPair operator*(RegisterPair a, RegisterPair b) {
-    return {a.low * b.low, a.high * b.high};
-  }
-  friend RegisterPair operator/(RegisterPair a, RegisterPair b) {
-    return {a.low / b.low, a.high / b.high};
-  }
-  friend RegisterPair operator&(RegisterPair a, RegisterPair b) {
-    return {a.low & b.low, a.high & b.high};
-  }
-  friend RegisterPair operator|(RegisterPair a, RegisterPair b) {
-    return {a.low | b.low, a.high | b.high};
-  }
-  friend RegisterPair operator^(RegisterPair a, RegisterPair b) {
-    return {a.low ^ b.low, a.high ^ b.high};
-  }
-  friend RegisterPair operator+(RegisterPair a, T b) { return {a.low + b, a.high + b}; }
-  friend RegisterPair operator-(RegisterPair a, T b) { return {a.low - b, a.high - b}; }
-  friend RegisterPair operator*(RegisterPair a, T b) { return {a.low * b, a.high * b}; }
-  friend RegisterPair operator&(RegisterPair a, T b) { return {a.low & b, a.high & b}; }
-  friend RegisterPair operator|(RegisterPair a, T b) { return {a.low | b, a.high | b}; }
-  friend RegisterPair operator^(RegisterPair a, T b) { return {a.low ^ b, a.high ^ b}; }
-  friend RegisterPair operator<<(RegisterPair a, int n) { return {a.low << n, a.high << n}; }
-  friend RegisterPair operator>>(RegisterPair a, int n) { return {a.low >> n, a.high >> n}; }
-  friend RegisterPair operator-(RegisterPair a) { return {-a.low, -a.high}; }
-  RegisterPair& operator+=(RegisterPair b) { return *this = *this + b; }
-  RegisterPair& operator-=(RegisterPair b) { return *this = *this - b; }
-  RegisterPair& operator|=(RegisterPair b) { return *this = *this | b; }
-};
+using tiles::RegisterPair;
 
 struct NarrowPanel {
   using OnePanel = NarrowPanel;
