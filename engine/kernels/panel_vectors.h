@@ -23,7 +23,8 @@ inline constexpr uint32_t kBlockVectors = 8;  // of a block of 32 columns
 // The eight vectors of a block and their products with 32 activations. dot: `start` plus the sum of
 // the products, less the offset of the quants times the sum of x (`sums` are those of 16 columns).
 // scaled: the sum of the products without the offset, times a factor of each row for all columns or
-// for columns 0-15 and 16-31; factors come from V::factor().
+// for columns 0-15 and 16-31; factors come from V::factor(). Quants may also multiply two tokens at
+// once (tiles.h, MultipliesTwoTokens).
 template <class Q, class V>
 concept BlockQuants = requires(const Q& quants, Q& changed, const int8_t* x, const int16_t* sums,
                                typename V::Int start, typename V::Int factor) {

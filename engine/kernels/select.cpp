@@ -40,10 +40,14 @@ bool runs_avx512() {
          __builtin_cpu_supports("avx512vnni") != 0;
 }
 #elif defined(__aarch64__)
-// The file is compiled for ARMv8.2, of which these three stand for what a compiler may use.
+// The files are compiled for ARMv8.2, of which two more stand for what a compiler may use.
 bool runs_dotprod() {
   constexpr unsigned long kNeeded = HWCAP_ASIMDDP | HWCAP_ASIMDRDM | HWCAP_ATOMICS;
   return (getauxval(AT_HWCAP) & kNeeded) == kNeeded;
+}
+
+bool runs_i8mm() {
+  return runs_dotprod() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
 }
 #endif
 
@@ -62,6 +66,7 @@ constexpr Candidate kCandidates[] = {
 #elif defined(__aarch64__)
     {&neon::kKernels.table, &neon::kKernels, always},  // part of the architecture
     {&dotprod::kKernels.table, &dotprod::kKernels, runs_dotprod},
+    {&i8mm::kKernels.table, &i8mm::kKernels, runs_i8mm},
 #endif
 };
 

@@ -30,6 +30,9 @@ extern const VectorKernels kKernels;
 namespace dotprod {
 extern const VectorKernels kKernels;
 }  // namespace dotprod
+namespace i8mm {
+extern const VectorKernels kKernels;
+}  // namespace i8mm
 
 // Those that this program has and this processor can run.
 std::vector<const VectorKernels*> available_vector_kernels();

@@ -22,7 +22,7 @@ struct ScaledBlock {
 
   explicit ScaledBlock(Float d) : scale(d) {}
 
-  void add(const int8_t* x, const int16_t* sums, float dx, Float& acc) const {
+  [[gnu::always_inline]] void add(const auto& x, const int16_t* sums, float dx, Float& acc) const {
     // The order that the contract prescribes: scales first, then the integer, one addition.
     acc += (scale * dx) * V::to_float(quants.dot(x, sums));
   }
@@ -126,7 +126,7 @@ struct MinimumBlock {
     unpack_nibbles<V>(from + 32, stride, quants.vector);
   }
 
-  void add(const int8_t* x, const int16_t* sums, float dx, Float& acc) const {
+  [[gnu::always_inline]] void add(const auto& x, const int16_t* sums, float dx, Float& acc) const {
     // In this order: what is not needed for the product does not take registers from it.
     Float dot = V::to_float(quants.dot(x, sums));
     Float minimums = (minimum * dx) * static_cast<float>(sums[0] + sums[1]);

@@ -31,7 +31,7 @@ struct Q2K {
       unpack_pairs<V>(from + 16, stride, quants.vector);
     }
 
-    void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
+    [[gnu::always_inline]] void add(const auto& x, const int16_t* x_sums, Sums& sums) const {
       sums.scaled += quants.scaled(x, factors[0], factors[1]);
       sums.minimums = V::add_pairs(sums.minimums, minimums, x_sums);
     }
@@ -53,7 +53,8 @@ struct ScaleAndMinimumBlock : SuperBlock<V> {
     unpack_nibbles<V>(from + 16, stride, quants.vector);
   }
 
-  void add(const int8_t* x, const int16_t* x_sums, MinimumSums<V>& sums) const {
+  [[gnu::always_inline]] void add(const auto& x, const int16_t* x_sums,
+                                  MinimumSums<V>& sums) const {
     sums.scaled += quants.scaled(x, factor);
     sums.minimums = V::add_pairs(sums.minimums, minimums, x_sums);
   }
@@ -148,7 +149,7 @@ struct Tq2 {
 
     Block(const std::byte* from, uint64_t stride) { unpack_pairs<V>(from, stride, quants.vector); }
 
-    void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
+    [[gnu::always_inline]] void add(const auto& x, const int16_t* x_sums, Sums& sums) const {
       sums.scaled = quants.dot(x, x_sums, sums.scaled);
     }
   };

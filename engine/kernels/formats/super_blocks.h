@@ -72,13 +72,14 @@ struct OffsetBlock : SuperBlock<V> {
   Int offsets;  // -kOffset times both scales of a row: int16
   Quants quants;
 
-  void take_scales(Int first, Int second) {
+  [[gnu::always_inline]] void take_scales(Int first, Int second) {
     factors[0] = V::factor(first);
     if constexpr (kScales == 2) factors[1] = V::factor(second);
     if constexpr (kOffset != 0) offsets = V::multiply_words(V::pair(first, second), -kOffset);
   }
 
-  void add(const int8_t* x, [[maybe_unused]] const int16_t* x_sums, ScaledSums<V>& sums) const {
+  [[gnu::always_inline]] void add(const auto& x, [[maybe_unused]] const int16_t* x_sums,
+                                  ScaledSums<V>& sums) const {
     if constexpr (kOffset != 0) sums.scaled = V::add_pairs(sums.scaled, offsets, x_sums);
     if constexpr (kScales == 1) sums.scaled += quants.scaled(x, factors[0]);
     if constexpr (kScales == 2) sums.scaled += quants.scaled(x, factors[0], factors[1]);

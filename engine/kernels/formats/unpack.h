@@ -1,5 +1,6 @@
-// Unpacking the quants of 32 columns from the planes in which panel.h stores them. Internal to
-// engine/kernels; pure functions, any thread.
+// Unpacking the quants of 32 columns from the planes in which panel.h stores them. Always inlined,
+// like what adds the products of a block: otherwise its vectors go through memory where each is a
+// pair of registers. Internal to engine/kernels; pure functions, any thread.
 #pragma once
 
 #include "engine/kernels/panel_vectors.h"
@@ -17,8 +18,8 @@ static inline void unpack_signs(const std::byte* from, uint64_t stride,
 
 // 4-bit quants, 0..15: four stored vectors to eight.
 template <PanelVectors V>
-static inline void unpack_nibbles(const std::byte* from, uint64_t stride,
-                                  typename V::Int quants[kBlockVectors]) {
+[[gnu::always_inline]] static inline void unpack_nibbles(const std::byte* from, uint64_t stride,
+                                                         typename V::Int quants[kBlockVectors]) {
   for (uint32_t v = 0; v < 4; ++v) {
     typename V::Int pairs = V::load_vector(from + kVectorBytes * v, stride);
     quants[v] = pairs & 0x0f0f0f0f;
@@ -28,8 +29,8 @@ static inline void unpack_nibbles(const std::byte* from, uint64_t stride,
 
 // 2-bit quants, 0..3: two stored vectors to eight.
 template <PanelVectors V>
-static inline void unpack_pairs(const std::byte* from, uint64_t stride,
-                                typename V::Int quants[kBlockVectors]) {
+[[gnu::always_inline]] static inline void unpack_pairs(const std::byte* from, uint64_t stride,
+                                                       typename V::Int quants[kBlockVectors]) {
   for (uint32_t v = 0; v < 2; ++v) {
     typename V::Int pairs = V::load_vector(from + kVectorBytes * v, stride);
 #pragma GCC unroll 4
@@ -39,8 +40,8 @@ static inline void unpack_pairs(const std::byte* from, uint64_t stride,
 
 // One more bit of every quant, from one stored vector: bit j belongs to vector j.
 template <PanelVectors V, int kBit>
-static inline void add_bits(const std::byte* from, uint64_t stride,
-                            typename V::Int quants[kBlockVectors]) {
+[[gnu::always_inline]] static inline void add_bits(const std::byte* from, uint64_t stride,
+                                                   typename V::Int quants[kBlockVectors]) {
   constexpr int32_t kMask = 0x01010101 << kBit;
   typename V::Int bits = V::load_vector(from, stride);
 #pragma GCC unroll 8
@@ -51,8 +52,8 @@ static inline void add_bits(const std::byte* from, uint64_t stride,
 
 // Two more bits of quants of 4, from two stored vectors.
 template <PanelVectors V>
-static inline void add_pairs_of_bits(const std::byte* from, uint64_t stride,
-                                     typename V::Int quants[kBlockVectors]) {
+[[gnu::always_inline]] static inline void add_pairs_of_bits(const std::byte* from, uint64_t stride,
+                                                            typename V::Int quants[kBlockVectors]) {
   constexpr int32_t kMask = 0x30303030;
   for (uint32_t v = 0; v < 2; ++v) {
     typename V::Int pairs = V::load_vector(from + kVectorBytes * v, stride);
@@ -66,7 +67,8 @@ static inline void add_pairs_of_bits(const std::byte* from, uint64_t stride,
 
 // The entries of a codebook of 16 that 4-bit quants stand for, each plus kOffset.
 template <PanelVectors V, int kOffset>
-static inline void look_up(const int8_t codebook[16], typename V::Int quants[kBlockVectors]) {
+[[gnu::always_inline]] static inline void look_up(const int8_t codebook[16],
+                                                  typename V::Int quants[kBlockVectors]) {
   for (uint32_t v = 0; v < kBlockVectors; ++v) {
     quants[v] = V::template look_up<kOffset>(codebook, quants[v]);
   }
