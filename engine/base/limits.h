@@ -72,7 +72,7 @@ inline constexpr uint64_t kFrameBytes = kTensorBytes + 256 * kKiB;
 // The header of a control message; compute headers are bounded by kCallsPerMessage.
 inline constexpr uint64_t kHeaderBytes = 32 * kMiB;
 inline constexpr uint64_t kTextBytes = 4096;  // human-readable text in a message
-inline constexpr uint32_t kWorkers = 256;
+inline constexpr uint32_t kWorkers = 1024;
 // Digests of kernels in a greeting: three times the formats and functions there are.
 inline constexpr uint32_t kKernelDigests = 128;
 // Workers named as holders of one unit: enough to spread the load of a join over.
