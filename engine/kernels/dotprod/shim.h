@@ -29,6 +29,10 @@ struct DotQuants {
   Int scaled(const int8_t* x, Int first, Int second) const {
     return sum_of_16(0, x, Int{}) * first + sum_of_16(4, x + 16, Int{}) * second;
   }
+  void dots(const int8_t* x, const int16_t* sums, Int (&two)[2]) const {
+    two[0] = sum_of_16(0, x, Int{} - kOffset * sums[0]);
+    two[1] = sum_of_16(4, x + 16, Int{} - kOffset * sums[1]);
+  }
 
  private:
   Int sum_of_16(uint32_t first, const int8_t* x, Int sum) const {

@@ -104,7 +104,7 @@ struct Nvfp4Block {
     look_up<V, 12>(codebooks::kE2M1, quants.vector);
   }
 
-  void add(const int8_t* x, const int16_t* sums, float dx, Float& acc) const {
+  [[gnu::always_inline]] void add(const auto& x, const int16_t* sums, float dx, Float& acc) const {
     typename V::Int dots[2];
     quants.dots(x, sums, dots);
     acc += (scales[0] * V::to_float(dots[0]) + scales[1] * V::to_float(dots[1])) * (0x1p-10F * dx);

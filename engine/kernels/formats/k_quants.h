@@ -174,7 +174,7 @@ struct Q1_0 {
 
     Block(const std::byte* from, uint64_t stride) { unpack_signs<V>(from, stride, quants.vector); }
 
-    void add(const int8_t* x, const int16_t* x_sums, Sums& sums) const {
+    [[gnu::always_inline]] void add(const auto& x, const int16_t* x_sums, Sums& sums) const {
       sums.scaled = quants.dot(x, x_sums, sums.scaled);
     }
   };

@@ -45,6 +45,7 @@ struct TwoTokens {
 template <int kOffset>
 struct MatrixQuants : dotprod::DotQuants<kOffset> {
   using dotprod::DotQuants<kOffset>::dot;
+  using dotprod::DotQuants<kOffset>::dots;
   using dotprod::DotQuants<kOffset>::scaled;
 
   TwoTokens multiply(const int8_t* x, const int8_t* y) const {
@@ -70,6 +71,9 @@ struct MatrixQuants : dotprod::DotQuants<kOffset> {
   }
   Int scaled(const auto& products, Int first, Int second) const {
     return products.sum_of_16(0) * first + products.sum_of_16(1) * second;
+  }
+  void dots(const auto& products, const int16_t* sums, Int (&two)[2]) const {
+    for (uint32_t i = 0; i < 2; ++i) two[i] = products.sum_of_16(i) - kOffset * sums[i];
   }
 
  private:

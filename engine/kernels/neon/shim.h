@@ -88,6 +88,10 @@ struct ByteQuants {
   Int scaled(const int8_t* x, Int first, Int second) const {
     return sum_of<4>(0, x) * first + sum_of<4>(4, x + 16) * second;
   }
+  void dots(const int8_t* x, const int16_t* sums, Int (&two)[2]) const {
+    two[0] = sum_of<4>(0, x) - kOffset * sums[0];
+    two[1] = sum_of<4>(4, x + 16) - kOffset * sums[1];
+  }
 
  private:
   static constexpr int kWord = 32767;

@@ -72,13 +72,19 @@ struct UnsignedQuants {
     // A sum must not mix columns of both factors, and four vectors are 16 columns.
     return sum_of < kFit == 8 ? 4 : kFit > (x, first, second);
   }
+  void dots(const int8_t* x, const int16_t* sums, Int (&two)[2]) const {
+    static_assert(kFit >= 4);
+    Int ones = Int{} + 0x10001;
+    two[0] = sum_of<4, 0, 4>(x, ones, ones) - kOffset * sums[0];
+    two[1] = sum_of<4, 4, 8>(x, ones, ones) - kOffset * sums[1];
+  }
 
  private:
-  template <uint32_t kTogether>
+  template <uint32_t kTogether, uint32_t kBegin = 0, uint32_t kEnd = tiles::kBlockVectors>
   Int sum_of(const int8_t* x, Int first, Int second) const {
     Int sum{};
 #pragma GCC unroll 4
-    for (uint32_t v = 0; v < tiles::kBlockVectors; v += kTogether) {
+    for (uint32_t v = kBegin; v < kEnd; v += kTogether) {
       __m128i low{};
       __m128i high{};
 #pragma GCC unroll 8
