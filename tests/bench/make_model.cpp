@@ -54,6 +54,7 @@ struct Flags {
   std::string path;
   std::string preset = "qwen3moe";
   bool quiet = false;
+  bool sizes_only = false;
 };
 
 // Numbers that stand deeper in the configuration.
@@ -117,6 +118,8 @@ void add_flags(CLI::App& app, ModelShape* shape, Flags* flags) {
   app.add_option("--skew", shape->skew, "Zipf exponent of the experts' use (default 0)");
   app.add_option("--seed", shape->seed, "(default 1)");
   app.add_flag("--quiet", flags->quiet, "no progress");
+  app.add_flag("--sizes-only", flags->sizes_only,
+               "no weights but a hole, for `potluck plan` and `potluck show`");
   for (const Size& size : kSizes) {
     app.add_option(size.flag, shape->config.*size.number, size.description);
   }
@@ -140,7 +143,9 @@ Status make(const Flags& flags, const ModelShape& shape) {
   Result<ModelPlan> plan = plan_model(shape);
   if (!plan) return plan.error();
   std::unique_ptr<Storage> storage = make_system_storage();
-  Status written = write_model_file(*plan, *storage, flags.path, make_progress(flags.quiet));
+  Status written = flags.sizes_only
+                       ? write_model_sizes(*plan, flags.path)
+                       : write_model_file(*plan, *storage, flags.path, make_progress(flags.quiet));
   if (!written) return written;
   if (!flags.quiet) {
     fmt::print(stderr, "{}: {} tensors, {} bytes\n", flags.path, plan->tensors.size(),

@@ -119,4 +119,15 @@ Status write_model_file(const ModelPlan& plan, Storage& storage, const std::stri
   return written.error().in(path);
 }
 
+Status write_model_sizes(const ModelPlan& plan, const std::string& path) {
+  int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor < 0) return Error{ErrorCode::kIo, std::strerror(errno)}.in(path);
+  FileSink sink(descriptor);
+  if (Status written = sink.write(plan.header); !written) return written.error().in(path);
+  if (::ftruncate(descriptor, static_cast<off_t>(plan.file_bytes())) != 0) {
+    return Error{ErrorCode::kIo, std::strerror(errno)}.in(path);
+  }
+  return {};
+}
+
 }  // namespace potluck::test

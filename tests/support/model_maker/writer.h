@@ -23,4 +23,8 @@ Status write_model(const ModelPlan& plan, ByteSink& sink, const Progress& progre
 Status write_model_file(const ModelPlan& plan, Storage& storage, const std::string& path,
                         const Progress& progress);
 
+// A file of the model's size with its header, and a hole for the weights: enough for what reads
+// sizes alone, such as `potluck plan`, and a model of any size takes no room.
+Status write_model_sizes(const ModelPlan& plan, const std::string& path);
+
 }  // namespace potluck::test

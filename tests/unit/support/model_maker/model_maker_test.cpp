@@ -269,6 +269,21 @@ TEST(ModelMaker, SaysWhenTheDiskIsFull) {
   EXPECT_FALSE(std::filesystem::exists(directory / "m.gguf.part"));
 }
 
+TEST(ModelMaker, WritesSizesWithoutWeights) {
+  const ModelShape shape = must_shape("qwen3moe");
+  Result<ModelPlan> plan = plan_model(shape);
+  ASSERT_TRUE(plan.ok());
+  TemporaryDirectory directory;
+  const std::string path = directory / "m.gguf";
+  ASSERT_TRUE(write_model_sizes(*plan, path).ok());
+  EXPECT_EQ(std::filesystem::file_size(path), plan->file_bytes());
+  std::unique_ptr<Storage> storage = make_system_storage();
+  Result<GgufModel> file = GgufModel::open(*storage, path);
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  EXPECT_EQ(file->tensors().size(), plan->tensors.size());
+  EXPECT_FALSE(write_model_sizes(*plan, directory / "no/m.gguf").ok());
+}
+
 TEST(ModelMaker, NamesAPathThatCannotBeWritten) {
   Result<ModelPlan> plan = plan_model(must_shape("qwen3moe"));
   TemporaryDirectory directory;
