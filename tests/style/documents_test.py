@@ -158,6 +158,22 @@ def check_glossary(root):
             yield f"{path}:{line_of(text, match.start())}: nothing in the tree is called {match.group(1)}"
 
 
+def check_messages(root):
+    """What docs/TROUBLESHOOTING.md quotes, the program says: one text of the sources has all of it, in this order."""
+    path = pathlib.Path("docs/TROUBLESHOOTING.md")
+    literals = set()
+    for folder in ("engine", "protocol", "worker", "coordinator"):
+        for file in (root / folder).rglob("*.cpp"):
+            source = re.sub(r'"\s*\n\s*"', "", file.read_text(encoding="utf-8"))
+            literals |= set(re.findall(r'"((?:[^"\\\n]|\\.)+)"', source))
+    text = (root / path).read_text(encoding="utf-8")
+    for match in re.finditer(r"^\| `(.+?)` \|", text, re.M):
+        parts = [re.escape(part) for part in match.group(1).split("..")]
+        said = re.compile(r"'?(?:\{[^}]*\}|[^{}])*?'?".join(parts))
+        if not any(said.search(literal) for literal in literals):
+            yield f"{path}:{line_of(text, match.start())}: the program does not say: {match.group(1)}"
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else __file__).resolve()
     if root.is_file():
@@ -174,6 +190,7 @@ def main():
         elif len(sys.argv) > 2:
             sys.exit(f"{binary} does not exist")
     findings += check_glossary(root)
+    findings += check_messages(root)
     for finding in findings:
         print(finding)
     print(f"{count} documents read, {len(findings)} findings")
