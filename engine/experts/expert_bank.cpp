@@ -49,11 +49,23 @@ Status check_bias(const ExpertBank& bank, const char* what, const GgufTensor* te
   return check_dimensions(*tensor, {columns, bank.experts, 1, 1});
 }
 
+Status check_scale(const ExpertBank& bank, const GgufTensor* tensor) {
+  if (tensor == nullptr) return {};
+  if (!bank.shape.scales || block_format(tensor->type).quantized()) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("tensor {}: a scale in format {}, expected a float format for experts "
+                             "with scales",
+                             tensor->name, block_format(tensor->type).name)};
+  }
+  return check_dimensions(*tensor, {bank.experts, 1, 1, 1});
+}
+
 }  // namespace
 
 std::vector<const GgufTensor*> ExpertBank::tensors() const {
   std::vector<const GgufTensor*> all;
-  for (const GgufTensor* tensor : {gate, up, down, gate_bias, up_bias, down_bias}) {
+  for (const GgufTensor* tensor :
+       {gate, up, down, gate_bias, up_bias, down_bias, gate_scale, up_scale, down_scale}) {
     if (tensor != nullptr) all.push_back(tensor);
   }
   return all;
@@ -78,6 +90,9 @@ Status check_expert_bank(const ExpertBank& bank) {
       check_bias(bank, "expert gate biases", bank.gate_bias, shape.width),
       check_bias(bank, "expert up biases", bank.up_bias, shape.width),
       check_bias(bank, "expert down biases", bank.down_bias, shape.hidden),
+      check_scale(bank, bank.gate_scale),
+      check_scale(bank, bank.up_scale),
+      check_scale(bank, bank.down_scale),
   };
   for (const Status& status : all) {
     if (!status) return status;

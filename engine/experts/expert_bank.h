@@ -15,12 +15,15 @@ struct ExpertBank {
   uint32_t layer = 0;
   uint32_t experts = 0;
   ExpertShape shape;
-  const GgufTensor* gate = nullptr;       // [experts, width, hidden]; null: there is no gate
-  const GgufTensor* up = nullptr;         // [experts, width, hidden]
-  const GgufTensor* down = nullptr;       // [experts, hidden, width]
-  const GgufTensor* gate_bias = nullptr;  // [experts, width], or null; the three come together
-  const GgufTensor* up_bias = nullptr;    // [experts, width]
-  const GgufTensor* down_bias = nullptr;  // [experts, hidden]
+  const GgufTensor* gate = nullptr;        // [experts, width, hidden]; null: there is no gate
+  const GgufTensor* up = nullptr;          // [experts, width, hidden]
+  const GgufTensor* down = nullptr;        // [experts, hidden, width]
+  const GgufTensor* gate_bias = nullptr;   // [experts, width], or null; the three come together
+  const GgufTensor* up_bias = nullptr;     // [experts, width]
+  const GgufTensor* down_bias = nullptr;   // [experts, hidden]
+  const GgufTensor* gate_scale = nullptr;  // [experts], or null: 1
+  const GgufTensor* up_scale = nullptr;    // likewise
+  const GgufTensor* down_scale = nullptr;
 
   // Those that there are.
   std::vector<const GgufTensor*> tensors() const;

@@ -220,6 +220,10 @@ GrainLayout grain_layout(const ExpertShape& shape, const ChunkPlan& plan, uint32
       end += uint64_t{shape.hidden} * sizeof(float);
     }
   }
+  if (shape.scales) {
+    layout.scales_offset = next_part(end);
+    end = layout.scales_offset + 3 * sizeof(float);
+  }
   layout.used_bytes = next_part(end);
   // Padded, so that every grain can be read with O_DIRECT straight to where it is used.
   layout.bytes = round_up(end, kGrainAlignment);

@@ -60,6 +60,7 @@ struct ExpertShape {
   bool biases = false;  // gate, up and down carry one f32 bias per row
   ExpertActivation activation = ExpertActivation::kSwiGlu;
   float limit = 0;  // of the activation; see there
+  bool scales = false;  // what gate, up and down give is multiplied by an f32 each, before biases
 
   bool operator==(const ExpertShape&) const = default;
 
@@ -111,7 +112,7 @@ GrainRange slice_grains(uint32_t grains, uint32_t slice, uint32_t slices);
 
 // Where things stand inside one grain, and its size. Layout:
 //   gate panels | up panels | down panels of chunk 0 | of chunk 1 .. | gate, up, down biases |
-//   zeros
+//   scales of gate, up, down | zeros
 // Without a gate, up stands first and the gate's parts are empty. Every part starts at a multiple
 // of 64 bytes; the whole is padded to 4096. Down biases enter with chunk 0 of the expert, so only
 // grain 0 carries them.
@@ -127,6 +128,7 @@ struct GrainLayout {
   uint64_t gate_bias_offset = 0;  // 0 where the shape has no biases
   uint64_t up_bias_offset = 0;
   uint64_t down_bias_offset = 0;  // 0 in every grain but the first
+  uint64_t scales_offset = 0;     // three f32; 0 where the shape has none
   uint64_t used_bytes = 0;        // a multiple of 64; what follows is padding
   uint64_t bytes = 0;             // padded
 };

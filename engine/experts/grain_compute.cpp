@@ -18,6 +18,17 @@ constexpr uint32_t kTokenTile = 64;
 constexpr uint32_t kOutputTile = 16 * 1024;
 constexpr uint32_t kBlock = 32;
 
+// The scale of gate (0), up (1) or down (2).
+float scale_of(const GrainLayout& layout, const std::byte* grain, uint32_t index) {
+  if (layout.scales_offset == 0) return 1;
+  return load<float>(grain + layout.scales_offset + index * sizeof(float));
+}
+
+void multiply_by(float scale, uint32_t count, float* y) {
+  if (scale == 1) return;
+  for (uint32_t i = 0; i < count; ++i) y[i] *= scale;
+}
+
 void add_bias(const std::byte* bias, uint32_t count, float* y) {
   for (uint32_t i = 0; i < count; ++i) y[i] += load<float>(bias + i * sizeof(float));
 }
@@ -84,9 +95,11 @@ void GrainCompute::run(const ShapeTables& tables, uint32_t index, ByteSpan grain
     Tile tile{
         tables, layout, grain.data(), input, {rows.rows + begin, rows.weights + begin, count}};
     if (tables.shape.gated()) {
-      project(tile, layout.gate, 0, layout.gate_bias_offset, input.gate, &gate_);
+      project(tile, {layout.gate, tile.grain, scale_of(layout, tile.grain, 0)},
+              layout.gate_bias_offset, input.gate, &gate_);
     }
-    project(tile, layout.up, layout.up_offset, layout.up_bias_offset, input.up, &up_);
+    project(tile, {layout.up, tile.grain + layout.up_offset, scale_of(layout, tile.grain, 1)},
+            layout.up_bias_offset, input.up, &up_);
     for (uint32_t i = 0; i < layout.chunks; ++i) {
       const DownChunk& chunk = tables.down_chunks[layout.first_chunk + i];
       activate(tile, chunk);
@@ -98,12 +111,13 @@ void GrainCompute::run(const ShapeTables& tables, uint32_t index, ByteSpan grain
 
 // y = W x + bias for the columns of the grain: [tile, columns]. Offset 0 means no bias: the gate
 // panels stand there.
-void GrainCompute::project(const Tile& tile, const PanelShape& shape, uint64_t offset,
-                           uint64_t bias_offset, const ActivationView& x, std::vector<float>* y) {
+void GrainCompute::project(const Tile& tile, const PanelMatrix& matrix, uint64_t bias_offset,
+                           const ActivationView& x, std::vector<float>* y) {
+  const PanelShape& shape = matrix.shape;
   grow(*y, uint64_t{kTokenTile} * shape.rows);
-  PanelMatrix matrix{shape, tile.grain + offset};
   kernels_->matmul(matrix, x, tile.rows.rows, tile.rows.count, 0, shape.panels(), y->data(),
                    shape.rows);
+  multiply_by(matrix.scale, tile.rows.count * shape.rows, y->data());
   if (bias_offset == 0) return;
   for (uint32_t t = 0; t < tile.rows.count; ++t) {
     add_bias(tile.grain + bias_offset, shape.rows, y->data() + uint64_t{t} * shape.rows);
@@ -134,7 +148,7 @@ void GrainCompute::activate(const Tile& tile, const DownChunk& chunk) {
   }
 }
 
-// sums += llrint((down h + bias) * weight * 2^F), some rows of down at a time.
+// sums += llrint((scale * down h + bias) * weight * 2^F), some rows of down at a time.
 void GrainCompute::add_down(const Tile& tile, const DownChunk& chunk, uint64_t bias_offset,
                             PartialSums& sums) {
   uint32_t hidden = chunk.shape.rows;
@@ -143,12 +157,13 @@ void GrainCompute::add_down(const Tile& tile, const DownChunk& chunk, uint64_t b
   grow(output_, kOutputTile);
   ActivationView h = activated_.view();
   for (uint32_t first = 0; first < hidden; first += step) {
-    PanelMatrix part{chunk.shape, tile.grain + chunk.offset};
+    PanelMatrix part{chunk.shape, tile.grain + chunk.offset, scale_of(tile.layout, tile.grain, 2)};
     part.shape.rows = std::min(step, hidden - first);
     part.data += first / kPanelRows * chunk.shape.panel_bytes();
     kernels_->matmul(part, h, nullptr, h.tokens, 0, part.shape.panels(), output_.data(), step);
     for (uint32_t t = 0; t < tile.rows.count; ++t) {
       float* y = output_.data() + uint64_t{t} * step;
+      multiply_by(part.scale, part.shape.rows, y);
       if (bias_offset != 0) {
         add_bias(tile.grain + bias_offset + uint64_t{first} * sizeof(float), part.shape.rows, y);
       }

@@ -70,7 +70,7 @@ class GrainCompute {
 
  private:
   struct Tile;  // the grain and up to kTokenTile rows
-  void project(const Tile& tile, const PanelShape& shape, uint64_t offset, uint64_t bias_offset,
+  void project(const Tile& tile, const PanelMatrix& matrix, uint64_t bias_offset,
                const ActivationView& x, std::vector<float>* y);
   void activate(const Tile& tile, const DownChunk& chunk);
   void add_down(const Tile& tile, const DownChunk& chunk, uint64_t bias_offset, PartialSums& sums);

@@ -10,7 +10,8 @@
 namespace potluck {
 namespace {
 
-// Rows [first, first + rows) of one expert's matrices, as they stand in the file, and its biases.
+// Rows [first, first + rows) of one expert's matrices, as they stand in the file, its biases and
+// scales.
 struct ExpertSource {
   uint32_t first_column = 0;  // of gate, up and their biases
   ByteVector gate;
@@ -19,6 +20,7 @@ struct ExpertSource {
   std::vector<float> gate_bias;
   std::vector<float> up_bias;
   std::vector<float> down_bias;
+  float scales[3] = {1, 1, 1};  // of gate, up, down
 };
 
 Result<ByteVector> read_rows(const GgufModel& model, const GgufTensor& tensor, uint64_t first,
@@ -42,6 +44,16 @@ Status read_bias(const GgufModel& model, const GgufTensor* tensor, uint32_t expe
   return {};
 }
 
+// The expert's scale, as float32; left as it is where there is none.
+Status read_scale(const GgufModel& model, const GgufTensor* tensor, uint32_t expert, float* out) {
+  if (tensor == nullptr) return {};
+  const BlockFormat& format = block_format(tensor->type);
+  ByteVector raw(format.block_bytes);
+  Status read = model.read(*tensor, uint64_t{expert} * format.block_bytes, raw);
+  if (read) format.decode(raw.data(), 1, out);
+  return read;
+}
+
 // Reads what grains with the columns [first, first + columns) of one expert are made of.
 Result<ExpertSource> read_expert(const GgufModel& model, const ExpertBank& bank, uint32_t expert,
                                  uint32_t first, uint32_t columns) {
@@ -62,12 +74,15 @@ Result<ExpertSource> read_expert(const GgufModel& model, const ExpertBank& bank,
   auto down = read_rows(model, *bank.down, uint64_t{expert} * shape.hidden, shape.hidden);
   if (!down) return down.error();
   source.down = std::move(*down);
-  Status biases[] = {
+  Status numbers[] = {
       read_bias(model, bank.gate_bias, expert, first, columns, &source.gate_bias),
       read_bias(model, bank.up_bias, expert, first, columns, &source.up_bias),
       read_bias(model, bank.down_bias, expert, 0, shape.hidden, &source.down_bias),
+      read_scale(model, bank.gate_scale, expert, &source.scales[0]),
+      read_scale(model, bank.up_scale, expert, &source.scales[1]),
+      read_scale(model, bank.down_scale, expert, &source.scales[2]),
   };
-  for (const Status& status : biases) {
+  for (const Status& status : numbers) {
     if (!status) return status.error();
   }
   return source;
@@ -104,6 +119,7 @@ void lay_out(const ExpertBank& bank, const ChunkPlan& plan, const GrainLayout& l
                 out.data() + down.offset);
   }
   if (shape.biases) lay_out_biases(shape, layout, source, out.data());
+  if (shape.scales) std::memcpy(&out[layout.scales_offset], source.scales, sizeof source.scales);
 }
 
 }  // namespace

@@ -13,8 +13,8 @@
 // Encoding, little-endian, without padding:
 //   8 bytes "PLMANIF1": the 1 is the version of this encoding and of the grain layout
 //   u32 arithmetic version | u32 length of the model's name | the name | u32 layers, then per layer
-//   u32 layer, experts, hidden, width, gate, up, down format | u8 biases | u8 activation |
-//   f32 limit, if the activation has one | experts x grains digests of 32 bytes
+//   u32 layer, experts, hidden, width, gate, up, down format | u8 biases + 2 * scales |
+//   u8 activation | f32 limit, if the activation has one | experts x grains digests of 32 bytes
 
 namespace potluck {
 namespace {
@@ -105,7 +105,7 @@ Status read_shape(FieldReader& reader, ManifestLayer* layer) {
   shape.gate = static_cast<TensorType>(reader.field<uint32_t>());
   shape.up = static_cast<TensorType>(reader.field<uint32_t>());
   shape.down = static_cast<TensorType>(reader.field<uint32_t>());
-  auto biases = reader.field<uint8_t>();
+  auto numbers = reader.field<uint8_t>();
   shape.activation = static_cast<ExpertActivation>(reader.field<uint8_t>());
   if (has_limit(shape.activation)) shape.limit = reader.field<float>();
   if (!reader.status()) return reader.status();
@@ -118,8 +118,9 @@ Status read_shape(FieldReader& reader, ManifestLayer* layer) {
                                                 "{}",
                                                 layer->layer, layer->experts, limits::kExperts)};
   }
-  if (biases > 1) return corrupt(fmt::format("layer {}: bias flag {}", layer->layer, biases));
-  shape.biases = biases == 1;
+  if (numbers > 3) return corrupt(fmt::format("layer {}: flags {}", layer->layer, numbers));
+  shape.biases = (numbers & 1) != 0;
+  shape.scales = (numbers & 2) != 0;
   Status valid = check_expert_shape(shape);
   if (!valid) return valid.error().in(fmt::format("manifest: layer {}", layer->layer));
   return {};
@@ -147,7 +148,7 @@ void write_layer(const ManifestLayer& layer, ByteWriter& writer) {
   writer.write(static_cast<uint32_t>(shape.gate));
   writer.write(static_cast<uint32_t>(shape.up));
   writer.write(static_cast<uint32_t>(shape.down));
-  writer.write(static_cast<uint8_t>(shape.biases ? 1 : 0));
+  writer.write(static_cast<uint8_t>((shape.biases ? 1 : 0) | (shape.scales ? 2 : 0)));
   writer.write(static_cast<uint8_t>(shape.activation));
   if (has_limit(shape.activation)) writer.write(shape.limit);
   writer.write(std::as_bytes(std::span(layer.grains)));

@@ -86,7 +86,9 @@ void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t sour
   }
 }
 
-void unpack_row(const PanelMatrix& matrix, uint32_t row, float* out) {
+namespace {
+
+void unpack_values(const PanelMatrix& matrix, uint32_t row, float* out) {
   const PanelShape& shape = matrix.shape;
   CHECK(row < shape.rows);
   const PanelLayout& layout = panel_layout(shape.type);
@@ -103,6 +105,14 @@ void unpack_row(const PanelMatrix& matrix, uint32_t row, float* out) {
     uint32_t count = std::min(layout.block_columns, shape.columns - column);
     std::copy_n(values, count, out + column);
   });
+}
+
+}  // namespace
+
+void unpack_row(const PanelMatrix& matrix, uint32_t row, float* out) {
+  unpack_values(matrix, row, out);
+  if (matrix.scale == 1) return;
+  for (uint32_t i = 0; i < matrix.shape.columns; ++i) out[i] *= matrix.scale;
 }
 
 }  // namespace potluck

@@ -65,6 +65,8 @@ uint32_t panel_phase(TensorType type, uint32_t first_column);
 struct PanelMatrix {
   PanelShape shape;
   const std::byte* data = nullptr;
+  // Of all values. Kernels do not know it: who asks for a product multiplies what comes out.
+  float scale = 1;
 };
 
 // Lays out columns [column_begin, column_begin + shape.columns) of `shape.rows` consecutive rows.
@@ -74,7 +76,7 @@ struct PanelMatrix {
 void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t source_columns,
                  uint32_t column_begin, std::byte* out);
 
-// Decodes one row of a panel matrix to float32: the same values as the format's decode().
+// Decodes one row of a panel matrix to float32: the values of the format's decode(), then scaled.
 void unpack_row(const PanelMatrix& matrix, uint32_t row, float* out);
 
 }  // namespace potluck

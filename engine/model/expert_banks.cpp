@@ -37,12 +37,13 @@ struct BankPart {
   std::string_view name;
   const GgufTensor* ExpertBank::*matrix;
   const GgufTensor* ExpertBank::*bias;
+  const GgufTensor* ExpertBank::*scale;
 };
 
 constexpr BankPart kParts[] = {
-    {"gate", &ExpertBank::gate, &ExpertBank::gate_bias},
-    {"up", &ExpertBank::up, &ExpertBank::up_bias},
-    {"down", &ExpertBank::down, &ExpertBank::down_bias},
+    {"gate", &ExpertBank::gate, &ExpertBank::gate_bias, &ExpertBank::gate_scale},
+    {"up", &ExpertBank::up, &ExpertBank::up_bias, &ExpertBank::up_scale},
+    {"down", &ExpertBank::down, &ExpertBank::down_bias, &ExpertBank::down_scale},
 };
 
 Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& config,
@@ -55,6 +56,12 @@ Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& c
     Status whole = check_pieces(**matrix, layer, part.name, config.router.experts);
     if (!whole) return whole.error();
     bank.*part.matrix = *matrix;
+    // Under the same name Gemma 4 has scales of the outputs, which the router multiplies with.
+    const bool by_router = config.router.output_scales && part.matrix == &ExpertBank::down;
+    if (!by_router) {
+      bank.*part.scale = model.find(fmt::format("blk.{}.ffn_{}_exps.scale", layer, part.name));
+    }
+    bank.shape.scales |= bank.*part.scale != nullptr;
     if (!config.expert_biases) continue;
     Result<const GgufTensor*> bias = find_experts(model, layer, part.name, "bias");
     if (!bias) return bias.error();

@@ -11,6 +11,16 @@ constexpr uint32_t kSumBlock = 16;  // quants per entry of ActivationView::sums
 // Below so many bytes of weights a task costs more to hand over than it saves.
 constexpr uint64_t kTaskBytes = 32 * kKiB;
 
+// The rows of the panels [begin, end) of a product, times the matrix's scale.
+void scale_panels(const Product& product, uint32_t tokens, uint64_t begin, uint64_t end) {
+  const uint64_t first = begin * kPanelRows;
+  const uint64_t last = std::min(end * kPanelRows, uint64_t{product.matrix.shape.rows});
+  for (uint32_t t = 0; t < tokens; ++t) {
+    float* y = product.y + t * product.y_stride;
+    for (uint64_t row = first; row < last; ++row) y[row] *= product.matrix.scale;
+  }
+}
+
 // Computes the panels [begin, end) of all products, counted one after the other.
 void run_panels(const KernelTable& kernels, std::span<const Product> products, uint64_t begin,
                 uint64_t end) {
@@ -25,6 +35,7 @@ void run_panels(const KernelTable& kernels, std::span<const Product> products, u
       kernels.matmul(product.matrix, product.x, all ? nullptr : product.x_rows.data(), tokens,
                      static_cast<uint32_t>(from - first), static_cast<uint32_t>(to - first),
                      product.y, product.y_stride);
+      if (product.matrix.scale != 1) scale_panels(product, tokens, from - first, to - first);
     }
     first = last;
   }

@@ -67,7 +67,8 @@ class ActivationRows {
   ActivationBuffer block256_;
 };
 
-// One matrix times all rows of a view, or those that `x_rows` lists: y[row * y_stride + r].
+// One matrix, scaled, times all rows of a view, or those that `x_rows` lists: y[row * y_stride +
+// r].
 struct Product {
   PanelMatrix matrix;
   ActivationView x;

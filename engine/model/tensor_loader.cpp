@@ -3,6 +3,7 @@
 #include "engine/model/tensor_loader.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -84,7 +85,7 @@ Result<WeightMatrix> WeightMatrix::pack(const GgufModel& model, const GgufTensor
 
 PanelMatrix WeightMatrix::part(uint32_t index) const {
   CHECK(index < parts_);
-  PanelMatrix view{shape_, buffer_.data()};
+  PanelMatrix view = this->view();
   view.shape.rows = shape_.rows / parts_;
   view.data += index * view.shape.bytes();
   return view;
@@ -112,6 +113,7 @@ WeightMatrix TensorLoader::matrix(const std::string& name, uint32_t rows, uint32
     return {};
   }
   done(name, *bytes, model_.find(name)->bytes);
+  loaded->set_scale(scale_of(name));
   return std::move(*loaded);
 }
 
@@ -132,7 +134,25 @@ WeightMatrix TensorLoader::share(const std::string& name, const WeightMatrix::Sh
   const GgufTensor& tensor = *model_.find(name);
   done(name, PanelShape{tensor.type, share.rows, columns, 0}.bytes(),
        tensor.row_bytes() * share.rows);
+  loaded->set_scale(scale_of(name));
   return std::move(*loaded);
+}
+
+float TensorLoader::scale_of(const std::string& matrix) {
+  constexpr std::string_view kEnd = ".weight";
+  if (!matrix.ends_with(kEnd)) return 1;
+  const std::string base = matrix.substr(0, matrix.size() - kEnd.size());
+  auto single = [&](const std::string& name) {
+    const GgufTensor* tensor = model_.find(name);
+    return tensor != nullptr && tensor->count() == 1;
+  };
+  // Of activations, for processors that multiply numbers of 4 bits with each other.
+  if (single(base + ".input_scale")) leave(base + ".input_scale");
+  if (!single(base + ".scale")) return 1;
+  std::vector<float> scale = vector(base + ".scale", 1);
+  if (scale.empty()) return 1;
+  if (!std::isfinite(scale[0])) refuse(base + ".scale", "expected a finite number");
+  return scale[0];
 }
 
 std::vector<float> TensorLoader::floats(const std::string& name,

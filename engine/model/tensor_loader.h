@@ -45,6 +45,8 @@ class TensorLoader {
   Status finish(const std::string& architecture) const;
 
  private:
+  // Of a matrix, from the tensor beside it that has a single number; 1 if there is none.
+  float scale_of(const std::string& matrix);
   std::vector<float> floats(const std::string& name, const std::array<uint64_t, 4>& dimensions);
   void done(const std::string& name, uint64_t memory_bytes, uint64_t file_bytes);
 

@@ -21,6 +21,8 @@ void leave_experts(TensorLoader& loader, const ModelConfig& config) {
       if (part == "gate" && !has_gate(config.expert_activation)) continue;
       loader.leave(fmt::format("blk.{}.ffn_{}_exps.weight", layer, part));
       if (config.expert_biases) loader.leave(fmt::format("blk.{}.ffn_{}_exps.bias", layer, part));
+      loader.leave(fmt::format("blk.{}.ffn_{}_exps.scale", layer, part));
+      loader.leave(fmt::format("blk.{}.ffn_{}_exps.input_scale", layer, part));
     }
   }
 }

@@ -35,12 +35,14 @@ class WeightMatrix {
                                   uint32_t columns, uint32_t parts = 1);
 
   // All parts, one below the other.
-  PanelMatrix view() const { return {shape_, buffer_.data()}; }
+  PanelMatrix view() const { return {shape_, buffer_.data(), scale_}; }
   PanelMatrix part(uint32_t index) const;
   const PanelShape& shape() const { return shape_; }
   // How a product with whole rows of this matrix reads its activations.
   ActivationForm form() const { return block_format(shape_.type).activations; }
   bool empty() const { return buffer_.empty(); }
+  // All values times this, as files in NVFP4 have it.
+  void set_scale(float scale) { scale_ = scale; }
 
  private:
   static Result<WeightMatrix> pack(const GgufModel& model, const GgufTensor& tensor,
@@ -48,6 +50,7 @@ class WeightMatrix {
 
   PanelShape shape_;
   uint32_t parts_ = 1;
+  float scale_ = 1;
   Buffer buffer_;
 };
 

@@ -78,6 +78,11 @@ std::vector<GgufBuilder::Tensor> make_layer(const FixtureLayer& layer, uint64_t 
   }
   tensors.push_back(make_tensor(name("down", false), shape.down,
                                 {shape.width, shape.hidden, layer.experts}, base + 2));
+  if (shape.scales) {  // up has none: then it is 1
+    auto scale = [&](const char* part) { return scale_name(layer.layer, part); };
+    tensors.push_back(make_tensor(scale("gate"), TensorType::kF32, {layer.experts}, base + 6));
+    tensors.push_back(make_tensor(scale("down"), TensorType::kBF16, {layer.experts}, base + 7));
+  }
   if (!shape.biases) return tensors;
   std::vector<uint64_t> columns{shape.width, layer.experts};
   tensors.push_back(make_tensor(name("gate", true), TensorType::kF32, columns, base + 3));
@@ -91,9 +96,10 @@ ExpertBank make_bank(const GgufModel& model, const FixtureLayer& layer) {
   auto find = [&](const char* part, bool bias) {
     return model.find(tensor_name(layer.layer, part, bias));
   };
-  return {layer.layer,         layer.experts,     layer.shape,
-          find("gate", false), find("up", false), find("down", false),
-          find("gate", true),  find("up", true),  find("down", true)};
+  auto scale = [&](const char* part) { return model.find(scale_name(layer.layer, part)); };
+  return {layer.layer,        layer.experts,       layer.shape,        find("gate", false),
+          find("up", false),  find("down", false), find("gate", true), find("up", true),
+          find("down", true), scale("gate"),       scale("up"),        scale("down")};
 }
 
 SourceMatrix slice(const GgufModel& model, const GgufTensor& tensor, uint64_t first_row,
@@ -112,7 +118,15 @@ std::vector<float> bias_of(const GgufModel& model, const GgufTensor* tensor, uin
   return {all.begin() + expert * columns, all.begin() + (expert + 1) * columns};
 }
 
+float scale_of(const GgufModel& model, const GgufTensor* tensor, uint32_t expert) {
+  return tensor == nullptr ? 1 : model.read_floats(*tensor).value()[expert];
+}
+
 }  // namespace
+
+std::string scale_name(uint32_t layer, const std::string& part) {
+  return fmt::format("blk.{}.ffn_{}_exps.scale", layer, part);
+}
 
 std::string tensor_name(uint32_t layer, const std::string& part, bool bias) {
   return fmt::format("blk.{}.ffn_{}_exps.{}", layer, part, bias ? "bias" : "weight");
@@ -157,7 +171,9 @@ SourceExpert ExpertFixture::expert(uint32_t layer, uint32_t expert) const {
           slice(*model_, *bank.down, uint64_t{expert} * hidden, hidden),
           bias_of(*model_, bank.gate_bias, expert),
           bias_of(*model_, bank.up_bias, expert),
-          bias_of(*model_, bank.down_bias, expert)};
+          bias_of(*model_, bank.down_bias, expert),
+          {scale_of(*model_, bank.gate_scale, expert), scale_of(*model_, bank.up_scale, expert),
+           scale_of(*model_, bank.down_scale, expert)}};
 }
 
 ByteVector ExpertFixture::cut(GrainId id) const {

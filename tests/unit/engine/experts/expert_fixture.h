@@ -38,6 +38,7 @@ struct SourceExpert {
   std::vector<float> gate_bias;  // empty without biases
   std::vector<float> up_bias;
   std::vector<float> down_bias;
+  float scales[3] = {1, 1, 1};  // of gate, up, down
 };
 
 class ExpertFixture {
@@ -61,6 +62,7 @@ class ExpertFixture {
 };
 
 // "blk.3.ffn_gate_exps.weight" and so on; `part` is gate, up or down.
+std::string scale_name(uint32_t layer, const std::string& part);
 std::string tensor_name(uint32_t layer, const std::string& part, bool bias = false);
 
 }  // namespace potluck::test

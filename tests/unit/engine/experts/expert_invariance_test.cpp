@@ -151,6 +151,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, Invariance, ::testing::ValuesIn(test::compute_
                            auto activation = static_cast<int>(shape.activation);
                            std::string other =
                                activation > 0 ? "_A" + std::to_string(activation) : "";
+                           if (shape.scales) other += "_scaled";
                            return std::string(block_format(shape.gate).name) + "_" +
                                   std::string(block_format(shape.up).name) + "_" +
                                   std::string(block_format(shape.down).name) + other;

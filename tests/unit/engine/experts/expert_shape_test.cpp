@@ -153,6 +153,11 @@ void check_layout(const ExpertShape& shape, const ChunkPlan& plan, uint32_t grai
   } else {
     EXPECT_EQ(layout.down_bias_offset, 0u);
   }
+  if (shape.scales) {
+    part(layout.scales_offset, 12);
+  } else {
+    EXPECT_EQ(layout.scales_offset, 0u);
+  }
   EXPECT_EQ(layout.bytes % 4096, 0u);
   EXPECT_GE(layout.bytes, end);
   EXPECT_LT(layout.bytes, end + 4096);
@@ -169,6 +174,7 @@ TEST(GrainLayout, PartsFollowEachOtherAndCoverTheWidth) {
     shape.hidden = static_cast<uint32_t>(256 * (1 + random.bits(i, 3) % 4));
     shape.width = static_cast<uint32_t>(block * (1 + random.bits(i, 4) % (3000 / block)));
     shape.biases = random.bits(i, 5) % 2 == 1;
+    shape.scales = random.bits(i, 6) % 2 == 1;
     ASSERT_TRUE(check_expert_shape(shape));
     ChunkPlan plan = plan_chunks(shape);
     uint32_t columns = 0;

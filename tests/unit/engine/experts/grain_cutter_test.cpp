@@ -157,6 +157,8 @@ TEST(CheckExpertBank, NamesWhatDoesNotFit) {
   EXPECT_NE(message([](auto& b) { b.down_bias = nullptr; }).find("down biases"), std::string::npos);
   EXPECT_NE(message([](auto& b) { b.down_bias = b.up_bias; }), "accepted");
   EXPECT_NE(message([](auto& b) { b.shape.biases = false; }).find("together"), std::string::npos);
+  EXPECT_NE(message([](auto& b) { b.up_scale = b.up; }).find("a scale"), std::string::npos);
+  EXPECT_NE(message([](auto& b) { b.shape.scales = true, b.up_scale = b.up; }), "accepted");
 }
 
 // Digests of grains of published files, computed by a separate program from the description in

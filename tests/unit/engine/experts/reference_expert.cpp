@@ -115,6 +115,8 @@ std::vector<float> activate(const ExpertShape& shape, const SourceExpert& expert
   for (uint32_t c = first; c < first + columns; ++c) {
     float gate = shape.gated() ? dot(expert.gate, c, 0, shape.hidden, gate_x) : 0;
     float up = dot(expert.up, c, 0, shape.hidden, up_x);
+    gate = gate * expert.scales[0];
+    up = up * expert.scales[1];
     if (shape.biases) {
       gate = gate + expert.gate_bias[c];
       up = up + expert.up_bias[c];
@@ -132,11 +134,12 @@ bool add(float y, const ReferenceRow& row, int64_t* sum) {
   return true;
 }
 
-std::vector<double> multiply(const std::vector<float>& w, const std::vector<float>& bias,
-                             const std::vector<double>& x) {
+std::vector<double> multiply(const std::vector<float>& w, float scale,
+                             const std::vector<float>& bias, const std::vector<double>& x) {
   std::vector<double> y(w.size() / x.size());
   for (size_t r = 0; r < y.size(); ++r) {
     for (size_t c = 0; c < x.size(); ++c) y[r] += double{w[r * x.size() + c]} * x[c];
+    y[r] *= scale;
     if (!bias.empty()) y[r] += bias[r];
   }
   return y;
@@ -180,6 +183,7 @@ bool reference_expert(const ExpertShape& shape, const SourceExpert& expert, uint
     if (shape.down_form() != h.form) h = reference_quantize(values, shape.down_form());
     for (uint32_t r = 0; r < shape.hidden; ++r) {
       float y = dot(expert.down, r, column, columns, h);
+      y = y * expert.scales[2];
       if (shape.biases && chunk == 0) y = y + expert.down_bias[r];
       if (!add(y, row, &sums[r])) good = false;
     }
@@ -190,11 +194,11 @@ bool reference_expert(const ExpertShape& shape, const SourceExpert& expert, uint
 std::vector<double> float64_expert(const ExpertShape& shape, const SourceExpert& expert,
                                    const std::vector<double>& x) {
   std::vector<double> gate(shape.width);
-  if (shape.gated()) gate = multiply(expert.gate.decode(), expert.gate_bias, x);
-  std::vector<double> up = multiply(expert.up.decode(), expert.up_bias, x);
+  if (shape.gated()) gate = multiply(expert.gate.decode(), expert.scales[0], expert.gate_bias, x);
+  std::vector<double> up = multiply(expert.up.decode(), expert.scales[1], expert.up_bias, x);
   std::vector<double> h(shape.width);
   for (size_t i = 0; i < h.size(); ++i) h[i] = join64(shape, gate[i], up[i]);
-  return multiply(expert.down.decode(), expert.down_bias, h);
+  return multiply(expert.down.decode(), expert.scales[2], expert.down_bias, h);
 }
 
 }  // namespace potluck::test

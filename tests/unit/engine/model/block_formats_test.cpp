@@ -65,5 +65,50 @@ TEST(ModelInBlockFormats, IsTheModelOfTheDecodedValues) {
   EXPECT_EQ(formats, 7u);
 }
 
+// Powers of two leave all other bits alone: scales give what weights give that were multiplied
+// beforehand.
+TEST(ModelInBlockFormats, ScalesOfMatricesAreThoseOfTheirWeights) {
+  TinyModel tiny("qwen3moe");
+  TinyModel multiplied = tiny;
+  auto put = [&](const std::string& matrix, std::vector<float> scales) {
+    std::vector<float>& values = multiplied.tensors[matrix + ".weight"].values;
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] *= scales[i * scales.size() / values.size()];
+    }
+    tiny.add(matrix + ".scale", {scales.size()});
+    tiny.add(matrix + ".input_scale", {scales.size()});
+    tiny.tensors[matrix + ".scale"].values = std::move(scales);
+  };
+  for (const char* part : {"attn_q", "attn_v", "attn_output"})
+    put(std::string("blk.1.") + part, {4});
+  put("output", {0.5F});
+  std::vector<float> of_experts(TinyModel::kExperts);
+  for (size_t i = 0; i < of_experts.size(); ++i)
+    of_experts[i] = std::exp2f(static_cast<float>(i) - 3);
+  for (const char* part : {"gate", "up", "down"}) {
+    put(std::string("blk.0.ffn_") + part + "_exps", of_experts);
+  }
+  for (const KernelTable* kernels : available_kernels()) {
+    EXPECT_EQ(logits_of(tiny, *kernels), logits_of(multiplied, *kernels)) << kernels->name;
+  }
+}
+
+TEST(ModelInBlockFormats, ScalesThatMakeNoSenseAreRefusedByName) {
+  auto message = [](const char* name, std::vector<uint64_t> dimensions, float value) {
+    TinyModel tiny("qwen3moe");
+    tiny.add(name, std::move(dimensions));
+    for (float& number : tiny.tensors[name].values) number = value;
+    auto model = tiny.load();
+    return model ? std::string("accepted") : model.error().message;
+  };
+  EXPECT_EQ(message("blk.0.attn_q.scale", {1}, 2), "accepted");
+  for (const char* name :
+       {"blk.0.attn_q.scale", "blk.0.ffn_up_exps.scale", "blk.0.attn_q.input_scale",
+        "blk.0.ffn_gate_up_exps.scale", "blk.0.attn_norm.scale"}) {
+    EXPECT_NE(message(name, {2}, 1).find(name), std::string::npos) << name;
+  }
+  EXPECT_NE(message("blk.0.attn_q.scale", {1}, INFINITY).find("finite"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace potluck
