@@ -83,9 +83,9 @@ struct GgufHeader;  // gguf_parser.h
 class GgufModel {
  public:
   // Opens `path` and, for "...-00001-of-0000N.gguf", all its sisters, unless the file knows nothing
-  // of a split. A tensor of a type that is neither in the table of block formats nor I32 is an error
-  // that names the tensor and the type. Experts of old files, one tensor each, come out as newer
-  // files have them.
+  // of a split. A tensor of a type that is neither in the table of block formats nor I32 is an
+  // error that names the tensor and the type. Experts of old files, one tensor each, come out as
+  // newer files have them.
   static Result<GgufModel> open(Storage& storage, const std::string& path);
 
   const std::string& path() const { return paths_.front(); }

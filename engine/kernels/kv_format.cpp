@@ -103,6 +103,31 @@ void store_value(KvType type, uint32_t dimensions, const float* value, uint32_t 
   store_numbers(type, dimensions, value, value_place(type, dimensions, values, position));
 }
 
+void load_value(KvType type, uint32_t dimensions, const std::byte* values, uint32_t position,
+                float* value) {
+  const std::byte* row = values + position * kv_bytes(type, dimensions);
+  switch (type) {
+    case KvType::kF32:
+      for (uint32_t d = 0; d < dimensions; ++d) value[d] = load<float>(row + 4 * d);
+      return;
+    case KvType::kF16:
+      for (uint32_t d = 0; d < dimensions; ++d)
+        value[d] = half_to_float(load<uint16_t>(row + 2 * d));
+      return;
+    case KvType::kQ8_0:
+      break;
+  }
+  for (uint32_t first = 0; first < dimensions; first += kKvBlock) {
+    const float scale = half_to_float(load<uint16_t>(row));
+    const std::byte* quants = row + kScaleBytes;
+    const uint32_t count = std::min(kKvBlock, dimensions - first);
+    for (uint32_t d = 0; d < count; ++d) {
+      value[first + d] = scale * static_cast<float>(load<int8_t>(quants + d));
+    }
+    row = quants + count;
+  }
+}
+
 float key_at(KvType type, uint32_t dimensions, const std::byte* keys, uint32_t position,
              uint32_t dimension) {
   // Only read through the place.

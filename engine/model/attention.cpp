@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/kernels/exact_math.h"
+#include "engine/model/attention_join.h"
 #include "engine/model/rows.h"
 
 namespace potluck {
@@ -35,20 +36,6 @@ std::vector<Run> runs_of(std::span<const uint64_t> bits, uint32_t begin, uint32_
     ++runs.back().end;
   }
   return runs;
-}
-
-// out = the parts' outputs, relative to `largest`; returns their sum. In sequence.
-float join_parts(std::span<const AttentionPartial> parts, const float* outputs, float largest,
-                 uint32_t dimensions, float* out) {
-  float sum = 0;
-  std::fill(out, out + dimensions, 0.0F);
-  for (size_t i = 0; i < parts.size(); ++i) {
-    float factor = exact_exp(parts[i].max_score - largest);
-    const float* part = outputs + i * dimensions;
-    sum += factor * parts[i].sum;
-    for (uint32_t d = 0; d < dimensions; ++d) out[d] += factor * part[d];
-  }
-  return sum;
 }
 
 }  // namespace
@@ -199,12 +186,11 @@ void Attention::join_chunks(uint32_t row, uint32_t head, float* out) const {
   uint64_t chunks = row_offsets_[row - block_begin_ + 1] - row_offsets_[row - block_begin_];
   uint64_t first = partial_index(row, head, 0);
   const AttentionPartial* partials = partials_.data() + first;
-  float largest = partials[0].max_score;
-  if (!layer_.sinks.empty()) largest = std::max(largest, layer_.sinks[head]);
-  for (uint64_t c = 1; c < chunks; ++c) largest = std::max(largest, partials[c].max_score);
+  const float* sink = layer_.sinks.empty() ? nullptr : &layer_.sinks[head];
+  const float largest = largest_score({partials, chunks}, sink);
   float sum = join_parts({partials, chunks}, outputs_.data() + first * dimensions, largest,
                          dimensions, out);
-  if (!layer_.sinks.empty()) sum += exact_exp(layer_.sinks[head] - largest);
+  if (sink != nullptr) sum += exact_exp(*sink - largest);
   for (uint32_t d = 0; d < dimensions; ++d) out[d] /= sum;
 }
 

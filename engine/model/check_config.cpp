@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/limits.h"
-#include "engine/model/config.h"
+#include "engine/model/config_checks.h"
 #include "engine/model/rope.h"
 
 namespace potluck {
@@ -23,26 +23,10 @@ constexpr double kTemperatureScale = 1e3;
 // or 4.
 constexpr uint32_t kConvolution = 64;
 
-struct Range {
-  std::string_view what;
-  uint32_t value;
-  uint32_t low;
-  uint32_t high;
-};
-
-Status check_ranges(std::span<const Range> ranges) {
-  for (const Range& range : ranges) {
-    if (range.value >= range.low && range.value <= range.high) continue;
-    return Error{ErrorCode::kLimit, fmt::format("{} must be between {} and {}, but is {}",
-                                                range.what, range.low, range.high, range.value)};
-  }
-  return {};
-}
-
 Status check_sizes(const ModelConfig& config) {
   bool dense = config.router.experts == 0;
   // A dense model has no experts, and a model with experts in every layer no dense width.
-  const Range ranges[] = {
+  const ConfigRange ranges[] = {
       {"layers", config.layers, 1, limits::kLayers},
       {"hidden size", config.hidden, 1, limits::kHidden},
       {"vocabulary", config.vocabulary, 1, limits::kVocabulary},
@@ -67,10 +51,6 @@ Status check_sizes(const ModelConfig& config) {
   return check_ranges(ranges);
 }
 
-Error unsupported(std::string message) {
-  return {ErrorCode::kUnsupported, std::move(message)};
-}
-
 // Numbers that layers have for themselves.
 Status check_layers(const ModelConfig& config) {
   for (size_t count :
@@ -83,12 +63,12 @@ Status check_layers(const ModelConfig& config) {
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
     uint32_t heads = config.heads_of(layer);
     uint32_t kv_heads = config.kv_heads_of(layer);
-    const Range ranges[] = {{"heads", heads, 1, config.heads},
-                            {"KV heads", kv_heads, 1, config.kv_heads},
-                            {"head size", config.head_dim_of(layer), 1, config.head_dim},
-                            {"value size", config.value_dim_of(layer), 1, config.value_dim},
-                            {"feed-forward width", config.ffn_width_of(layer),
-                             config.has_dense_layers() ? 1u : 0u, config.ffn_width}};
+    const ConfigRange ranges[] = {{"heads", heads, 1, config.heads},
+                                  {"KV heads", kv_heads, 1, config.kv_heads},
+                                  {"head size", config.head_dim_of(layer), 1, config.head_dim},
+                                  {"value size", config.value_dim_of(layer), 1, config.value_dim},
+                                  {"feed-forward width", config.ffn_width_of(layer),
+                                   config.has_dense_layers() ? 1u : 0u, config.ffn_width}};
     if (Status checked = check_ranges(ranges); !checked) return checked;
     if (heads % kv_heads == 0) continue;
     return unsupported(
@@ -102,7 +82,8 @@ Status check_layers(const ModelConfig& config) {
 Status check_kv_layers(const ModelConfig& config) {
   if (config.kv_layers.empty()) return {};
   bool fits = config.kv_layers.size() == config.layers && config.mixers.empty() &&
-              config.latent.rank == 0 && config.indexer.kind == IndexerKind::kNone;
+              config.latent.rank == 0 && config.compressed.query_rank == 0 &&
+              config.indexer.kind == IndexerKind::kNone;
   for (uint32_t layer = 0; fits && layer < config.layers; ++layer) {
     const uint32_t from = config.kv_layers[layer];
     fits = from <= layer && config.kv_layers[from] == from &&
@@ -184,7 +165,7 @@ Status check_latent(const ModelConfig& config) {
   if (!config.layer_heads.empty()) {
     return unsupported("latent attention whose layers differ in their heads is not supported");
   }
-  const Range ranges[] = {
+  const ConfigRange ranges[] = {
       {"latent query rank", latent.query_rank, 0, limits::kHidden},
       {"latent shared key size", latent.shared_dimensions, 0, limits::kHeadDimension},
       {"latent key size", latent.plain_dimensions, kHeadLanes, limits::kHeadDimension},
@@ -202,7 +183,7 @@ Status check_indexer(const ModelConfig& config) {
   const IndexerConfig& indexer = config.indexer;
   if (indexer.kind == IndexerKind::kNone) return {};
   const bool by_block = indexer.kind == IndexerKind::kBlocks;
-  const Range ranges[] = {
+  const ConfigRange ranges[] = {
       {"indexer heads", indexer.heads, 1, limits::kHeads},
       {"indexer head size", indexer.dimensions, 1, limits::kHeadDimension},
       {"indexer's top k", indexer.top_k, 1, limits::kContext},
@@ -222,6 +203,14 @@ Status check_indexer(const ModelConfig& config) {
     return unsupported(fmt::format("{} indexer heads cannot choose for {} KV heads", indexer.heads,
                                    config.kv_heads));
   }
+  if (indexer.kind == IndexerKind::kEntries) {
+    for (uint32_t layer = 0; layer < config.layers; ++layer) {
+      if (config.has_indexer(layer) && config.compress_ratio(layer) == 0) {
+        return unsupported(fmt::format("layer {} has an indexer, but no entries", layer));
+      }
+    }
+    return {};
+  }
   // Layers without one go by the last one before them, and it reads the compressed queries.
   const bool begins = by_block || config.has_indexer(0);
   if (begins && (by_block || config.latent.query_rank > 0)) return {};
@@ -231,7 +220,7 @@ Status check_indexer(const ModelConfig& config) {
 Status check_delta(const ModelConfig& config) {
   const DeltaNetConfig& delta = config.delta;
   if (delta.key_heads == 0) return {};
-  const Range ranges[] = {
+  const ConfigRange ranges[] = {
       {"delta net key heads", delta.key_heads, 1, limits::kHeads},
       {"delta net value heads", delta.value_heads, 1, limits::kHeads},
       {"delta net key size", delta.key_dim, 1, limits::kHeadDimension},
@@ -247,7 +236,7 @@ Status check_delta(const ModelConfig& config) {
 Status check_mamba(const ModelConfig& config) {
   const MambaConfig& mamba = config.mamba;
   if (mamba.heads == 0) return {};
-  const Range ranges[] = {
+  const ConfigRange ranges[] = {
       {"Mamba heads", mamba.heads, 1, limits::kHeads},
       {"Mamba head size", mamba.head_dim, 1, limits::kHeadDimension},
       {"Mamba groups", mamba.groups, 1, limits::kHeads},
@@ -263,7 +252,7 @@ Status check_mamba(const ModelConfig& config) {
 Status check_kimi(const ModelConfig& config) {
   const KimiDeltaConfig& kimi = config.kimi;
   if (kimi.heads == 0) return {};
-  const Range ranges[] = {
+  const ConfigRange ranges[] = {
       {"Kimi delta heads", kimi.heads, 1, limits::kHeads},
       {"Kimi delta head size", kimi.head_dim, 1, limits::kHeadDimension},
       {"Kimi delta convolution", kimi.convolution, 2, kConvolution},
@@ -321,7 +310,7 @@ Status check_mixers(const ModelConfig& config) {
     return unsupported(fmt::format("the kinds of {} layers are known, but there are {}",
                                    config.mixers.size(), config.layers));
   }
-  const Range range[] = {{"short convolution", config.short_convolution, 2, kConvolution}};
+  const ConfigRange range[] = {{"short convolution", config.short_convolution, 2, kConvolution}};
   for (MixerKind kind : config.mixers) {
     if (kind == MixerKind::kShortConvolution) {
       if (Status checked = check_ranges(range); !checked) return checked;
@@ -330,6 +319,7 @@ Status check_mixers(const ModelConfig& config) {
     has_sizes = has_sizes && (kind != MixerKind::kMamba || config.mamba.heads > 0);
     has_sizes = has_sizes && (kind != MixerKind::kKimiDelta || config.kimi.heads > 0);
     has_sizes = has_sizes && (kind != MixerKind::kLatentAttention || config.latent.rank > 0);
+    has_sizes = has_sizes && kind != MixerKind::kCompressedAttention;
     if (!has_sizes) return unsupported("a layer is of a kind whose sizes are not known");
   }
   return {};
@@ -339,6 +329,12 @@ Status check_router(const RouterConfig& router) {
   if (router.top_k > router.experts) {
     return unsupported(fmt::format("{} experts are to be used for each token, but there are {}",
                                    router.top_k, router.experts));
+  }
+  const bool gates_chosen = router.gating == Gating::kSparseMixer ||
+                            router.gating == Gating::kSoftmaxOfChosen ||
+                            router.gating == Gating::kSigmoidOfChosen;
+  if (router.hash_layers > 0 && gates_chosen) {
+    return unsupported("experts that tokens name are weighed by a gate of their own");
   }
   if (router.experts == 0) return {};
   bool divides = router.groups >= 1 && router.experts % router.groups == 0;
@@ -392,7 +388,9 @@ Status check_config(const ModelConfig& config) {
     if (Status checked = check_rope(config, config.window_rope); !checked) return checked;
   }
   if (Status checked = check_latent(config); !checked) return checked;
+  if (Status checked = check_compressed(config); !checked) return checked;
   if (Status checked = check_indexer(config); !checked) return checked;
+  if (Status checked = check_hyper(config); !checked) return checked;
   if (Status checked = check_delta(config); !checked) return checked;
   if (Status checked = check_mamba(config); !checked) return checked;
   if (Status checked = check_kimi(config); !checked) return checked;

@@ -9,6 +9,7 @@
 #include "engine/base/printable.h"
 #include "engine/kernels/exact_math.h"
 #include "engine/model/architectures/families.h"
+#include "engine/model/config_checks.h"
 
 namespace potluck {
 namespace {
@@ -61,6 +62,11 @@ RecurrentShape ModelConfig::recurrent_shape() const {
     shape.value_dim = kimi.head_dim;
     shape.corrects = true;
     shape.decays_by_key = true;
+  } else if (compressed.query_rank > 0) {
+    // The window's rows before a token are what a convolution over the window would keep.
+    shape.convolution = sliding_window;
+    shape.channels = head_dim;
+    shape.kept = kept_of_compressors(*this);
   } else if (short_convolution > 0) {
     shape.convolution = short_convolution;
     shape.channels = hidden;

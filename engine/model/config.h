@@ -23,15 +23,16 @@ enum class MixerKind : uint8_t {
   kShortConvolution,
   kMamba,
   kKimiDelta,
+  kCompressedAttention,
 };
-inline constexpr size_t kMixerKinds = 7;
+inline constexpr size_t kMixerKinds = 8;
 
-// Whether such a layer stores keys and values.
+// Whether such a layer stores a key and a value of every position.
 constexpr bool attends(MixerKind kind) {
   return kind == MixerKind::kAttention || kind == MixerKind::kLatentAttention;
 }
 
-// Whether such a layer has a state of fixed size instead.
+// Whether such a layer has a state of fixed size; compressed attention has entries beside it.
 constexpr bool is_recurrent(MixerKind kind) {
   return kind != MixerKind::kNone && !attends(kind);
 }
@@ -98,6 +99,7 @@ enum class Sinks : uint8_t { kNone, kAllLayers, kWindowLayers };
 enum class Gating : uint8_t {
   kSoftmax,          // over all experts
   kSigmoid,          // each for itself
+  kSqrtSoftplus,     // likewise: sqrt(log(1 + exp(x)))
   kSoftmaxOfChosen,  // experts are chosen by their logits, the softmax is over the chosen ones
   kSparseMixer,      // one expert after the other, by logits; see router.h
   kSigmoidOfChosen   // experts are chosen by their logits, the sigmoid is that of the chosen ones
@@ -125,6 +127,9 @@ struct RouterConfig {
   bool output_scales = false;  // each expert's output is multiplied by a learned number (Gemma 4)
   // The one chosen expert's input is multiplied by its weight, instead of its output (Llama 4).
   bool scales_input = false;
+  // The first so many layers take the experts that a table names for the token; see
+  // token_experts.h.
+  uint32_t hash_layers = 0;
 };
 
 // Latent attention: all heads read one compressed vector per position.
@@ -137,17 +142,36 @@ struct LatentConfig {
 };
 
 // What sparse attention's indexers choose; see indexer.h.
-enum class IndexerKind : uint8_t { kNone, kPositions, kBlocks };
+enum class IndexerKind : uint8_t { kNone, kPositions, kBlocks, kEntries };
 
 struct IndexerConfig {
   IndexerKind kind = IndexerKind::kNone;
   uint32_t heads = 0;         // of kBlocks: one for each KV head
   uint32_t dimensions = 0;    // of a head
-  uint32_t top_k = 0;         // positions or blocks that attention sees
+  uint32_t top_k = 0;         // positions, blocks or entries that attention sees
   uint32_t block = 0;         // of kBlocks: positions
   uint32_t local_blocks = 0;  // of kBlocks: the last so many are always chosen
   RopePairs pairs = RopePairs::kHalves;
   std::vector<uint8_t> layers;  // [layers]: 1 where there is one; empty: everywhere
+};
+
+// Compressed attention: a window of positions, and one entry for every `ratio` positions before;
+// one KV head, whose keys are its values. See compressed_attention.cpp.
+struct CompressedConfig {
+  uint32_t query_rank = 0;       // of compressed queries; 0: not this architecture
+  uint32_t output_groups = 0;    // of heads, each with a first output matrix of its own
+  uint32_t output_rank = 0;      // of what a group becomes
+  std::vector<uint32_t> ratios;  // [layers]: positions that become an entry; 0: a window alone
+
+  // Whether an entry mixes the positions of the window before as well.
+  static constexpr bool overlaps(uint32_t ratio) { return ratio == 4; }
+};
+
+// Hyper-connections: several residuals instead of one; see hyper_connections.h.
+struct HyperConfig {
+  uint32_t streams = 1;     // 1: not this architecture
+  uint32_t iterations = 0;  // of making rows and columns sum to 1
+  float epsilon = 0;
 };
 
 // The gated delta net: a matrix per head that every token decays and corrects.
@@ -231,12 +255,15 @@ struct ModelConfig {
   DeltaNetConfig delta;
   MambaConfig mamba;
   KimiDeltaConfig kimi;
+  CompressedConfig compressed;
   uint32_t short_convolution = 0;  // tokens that such a layer sees, its own included
   std::vector<MixerKind> mixers;   // [layers]; empty: the rule above
   IndexerConfig indexer;
   RopeConfig rope;
   RopeConfig window_rope;              // of kWindow layers; 0 dimensions: there are none
   std::vector<LayerRope> layer_ropes;  // [layers]; empty: all kMain
+
+  HyperConfig hyper;
 
   std::string_view output_norm_name = "output_norm";  // of the tensor
 
@@ -276,6 +303,12 @@ struct ModelConfig {
   bool layer_scales = false;     // a layer's result is multiplied by a learned number
   uint32_t per_layer_width = 0;  // of what layers read of the token itself (per_layer_inputs.h)
 
+  // Values of a row's residual, all streams.
+  uint32_t residual_columns() const { return hyper.streams * hidden; }
+  // Positions that become an entry of the layer's compressed attention; 0: it has none.
+  uint32_t compress_ratio(uint32_t layer) const {
+    return compressed.ratios.empty() ? 0 : compressed.ratios[layer];
+  }
   uint32_t query_columns() const { return heads * head_dim; }  // where layers differ, the most
   uint32_t key_columns() const { return kv_heads * head_dim; }
   uint32_t value_columns() const { return kv_heads * value_dim; }
@@ -340,6 +373,7 @@ struct ModelConfig {
   }
   MixerKind mixer(uint32_t layer) const {
     if (!mixers.empty()) return mixers[layer];
+    if (compressed.query_rank > 0) return MixerKind::kCompressedAttention;
     if (latent.rank > 0) return MixerKind::kLatentAttention;
     bool recurrent = delta.key_heads > 0 && !attends_to_all(layer);
     return recurrent ? MixerKind::kDeltaNet : MixerKind::kAttention;

@@ -70,8 +70,9 @@ void ExpertChoice::finish_row(uint32_t row) {
   }
 }
 
-void ExpertChoice::run(const ActivationRows& common, uint32_t rows) {
+void ExpertChoice::run(const ActivationRows& common, std::span<const TokenId> tokens) {
   const RouterConfig& router = config_.router;
+  const auto rows = static_cast<uint32_t>(tokens.size());
   const ActivationRows& input = has_router_rows_ ? router_rows_ : common;
   const Product product[] = {project(layer().router.matrix, input, rows, logits_)};
   run_products(compute_.threads, compute_.kernels, product);
@@ -80,25 +81,39 @@ void ExpertChoice::run(const ActivationRows& common, uint32_t rows) {
   experts_.resize(uint64_t{rows} * router.top_k);
   weights_.resize(uint64_t{rows} * router.top_k);
   good_.resize(rows);
-  for_rows(compute_.threads, rows, [&](uint32_t row) { choose(common, row); });
+  for_rows(compute_.threads, rows, [&](uint32_t row) {
+    choose(row, tokens[row]);
+    apply_weights(common, row);
+  });
 }
 
-void ExpertChoice::choose(const ActivationRows& common, uint32_t row) {
+void ExpertChoice::choose(uint32_t row, TokenId token) {
   const RouterConfig& router = config_.router;
   const RouterWeights& w = layer().router;
   const uint64_t first = uint64_t{row} * router.experts;
-  const std::span<uint32_t> experts(experts_.data() + uint64_t{row} * router.top_k, router.top_k);
-  const std::span<float> weights(weights_.data() + uint64_t{row} * router.top_k, router.top_k);
+  const std::span<const float> logits(logits_.data() + first, router.experts);
   const RouterScratch scratch{{probabilities_.data() + first, router.experts},
                               {scores_.data() + first, router.experts}};
-  route(router, compute_.kernels, {logits_.data() + first, router.experts},
-        {w.bias, w.selection_bias}, scratch, experts, weights);
+  const RouterBiases biases{w.bias, w.selection_bias};
+  const std::span<uint32_t> experts = experts_of(row);
+  if (w.by_token.empty()) {
+    return route(router, compute_.kernels, logits, biases, scratch, experts, weights_of(row));
+  }
+  std::ranges::copy(w.by_token.of(static_cast<uint32_t>(token)), experts.begin());
+  weigh(router, compute_.kernels, logits, biases, scratch, experts, weights_of(row));
+}
+
+// What becomes of the router's weights.
+void ExpertChoice::apply_weights(const ActivationRows& common, uint32_t row) {
+  const RouterWeights& w = layer().router;
+  const std::span<uint32_t> experts = experts_of(row);
+  const std::span<float> weights = weights_of(row);
   good_[row] = std::isfinite(weights[0]) ? 1 : 0;
   if (!is_good(row)) std::ranges::fill(weights, 0.0F);
   if (!w.output_scales.empty()) {
-    for (uint32_t i = 0; i < router.top_k; ++i) weights[i] *= w.output_scales[experts[i]];
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] *= w.output_scales[experts[i]];
   }
-  if (!router.scales_input) return;
+  if (!config_.router.scales_input) return;
   const float* from = common.view(ActivationForm::kF32).values + uint64_t{row} * config_.hidden;
   float* to = expert_rows_.row(row);
   for (uint32_t i = 0; i < config_.hidden; ++i) to[i] = from[i] * weights[0];

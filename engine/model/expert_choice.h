@@ -42,8 +42,8 @@ class ExpertChoice {
   void clear_row(uint32_t row);
   void finish_row(uint32_t row);
 
-  // Then for all rows: chooses.
-  void run(const ActivationRows& common, uint32_t rows);
+  // Then for all rows, which read these tokens: chooses, or takes what a table says of them.
+  void run(const ActivationRows& common, std::span<const TokenId> tokens);
   // Whether the row's logits had an order; if not, its weights are 0.
   bool is_good(uint32_t row) const { return good_[row] != 0; }
   std::span<const uint32_t> experts() const { return experts_; }  // [rows, top_k]
@@ -54,7 +54,16 @@ class ExpertChoice {
 
  private:
   const LayerWeights& layer() const { return model_.weights().layers[layer_]; }
-  void choose(const ActivationRows& common, uint32_t row);
+  void choose(uint32_t row, TokenId token);
+  void apply_weights(const ActivationRows& common, uint32_t row);
+  std::span<uint32_t> experts_of(uint32_t row) {
+    const uint32_t top_k = config_.router.top_k;
+    return {experts_.data() + uint64_t{row} * top_k, top_k};
+  }
+  std::span<float> weights_of(uint32_t row) {
+    const uint32_t top_k = config_.router.top_k;
+    return {weights_.data() + uint64_t{row} * top_k, top_k};
+  }
 
   const Model& model_;
   const ModelConfig& config_;

@@ -9,12 +9,33 @@
 
 namespace potluck {
 
-void ExpertPrefetch::run(uint32_t layer, uint32_t rows, const float* residual) {
+void ExpertPrefetch::run(uint32_t layer, std::span<const TokenId> tokens, const float* residual) {
   clear();
   const ModelConfig& config = model_.config();
-  if (rows == 0 || layer + 1 >= config.layers) return;
+  if (tokens.empty() || layer + 1 >= config.layers) return;
   const LayerWeights& next = model_.weights().layers[layer + 1];
   if (next.router.empty()) return;
+  is_chosen_.assign(config.router.experts, 0);
+  if (next.router.by_token.empty()) {
+    guess(next, static_cast<uint32_t>(tokens.size()), residual);
+  } else {
+    look_up(next.router.by_token, tokens);
+  }
+  name_marked();
+}
+
+void ExpertPrefetch::look_up(const TokenExperts& table, std::span<const TokenId> tokens) {
+  for (TokenId token : tokens) {
+    for (uint32_t expert : table.of(static_cast<uint32_t>(token))) is_chosen_[expert] = 1;
+  }
+}
+
+void ExpertPrefetch::guess(const LayerWeights& next, uint32_t rows, const float* residual) {
+  const ModelConfig& config = model_.config();
+  if (config.hyper.streams > 1) {
+    hyper_.read(next.ffn_hyper, rows, residual, inputs_);
+    residual = inputs_.data();
+  }
   const ActivationForm form[] = {next.router.matrix.form()};
   normed_.reset(form, rows, config.hidden);
   for_rows(compute_.threads, rows, [&](uint32_t row) {
@@ -25,7 +46,7 @@ void ExpertPrefetch::run(uint32_t layer, uint32_t rows, const float* residual) {
   const Product product[] = {project(next.router.matrix, normed_, rows, logits_)};
   run_products(compute_.threads, compute_.kernels, product);
   choose(rows, next);
-  name_chosen();
+  mark_chosen();
 }
 
 void ExpertPrefetch::choose(uint32_t rows, const LayerWeights& next) {
@@ -47,13 +68,15 @@ void ExpertPrefetch::choose(uint32_t rows, const LayerWeights& next) {
 }
 
 // A broken row is reported where it is computed; here it only makes its guess worthless.
-void ExpertPrefetch::name_chosen() {
-  const RouterConfig& router = model_.config().router;
-  is_chosen_.assign(router.experts, 0);
+void ExpertPrefetch::mark_chosen() {
+  const uint32_t top_k = model_.config().router.top_k;
   for (size_t i = 0; i < chosen_.size(); ++i) {
-    if (std::isfinite(weights_[i - i % router.top_k])) is_chosen_[chosen_[i]] = 1;
+    if (std::isfinite(weights_[i - i % top_k])) is_chosen_[chosen_[i]] = 1;
   }
-  for (uint32_t expert = 0; expert < router.experts; ++expert) {
+}
+
+void ExpertPrefetch::name_marked() {
+  for (uint32_t expert = 0; expert < is_chosen_.size(); ++expert) {
     if (is_chosen_[expert] != 0) experts_.push_back(expert);
   }
 }

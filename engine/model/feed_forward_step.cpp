@@ -17,7 +17,7 @@ void Forward::Step::add_mixed(uint32_t row) {
   if (!mixes()) return;
   float* addend = mixed_row(row);
   if (config.post_norms) norm(addend, weights().mixer_post_norm, {}, addend);
-  add_to_residual(row, addend, config.residual_scale);
+  add_part(row, addend);
 }
 
 // Of a dense layer.
@@ -27,14 +27,14 @@ void Forward::Step::add_feed_forward(uint32_t row) {
     norm(addend, weights().ffn_post_norm, {}, mixed_row(row));
     addend = mixed_row(row);
   }
-  add_to_residual(row, addend, config.residual_scale);
+  add_part(row, addend);
 }
 
 // The shared expert first, then the routed ones.
 void Forward::Step::add_experts(uint32_t row, const ExpertSums& routed) {
   if (config.dense_beside_experts) return add_both_parts(row, routed);
   const bool has_shared = !weights().shared.empty();
-  if (!config.post_norms) {
+  if (!config.post_norms && !has_streams()) {
     const float scale = config.residual_scale * config.expert_scale;
     if (has_shared) add_to_residual(row, ffn.output(row), scale);
     return add_routed(row, routed, scale, residual_row(row));
@@ -43,8 +43,8 @@ void Forward::Step::add_experts(uint32_t row, const ExpertSums& routed) {
   std::fill_n(addend, config.hidden, 0.0F);
   if (has_shared) add_to(addend, {ffn.output(row), config.hidden});
   add_routed(row, routed, 1, addend);
-  norm(addend, weights().ffn_post_norm, {}, addend);
-  add_to_residual(row, addend, config.residual_scale);
+  if (config.post_norms) norm(addend, weights().ffn_post_norm, {}, addend);
+  add_part(row, addend);
 }
 
 // A dense part and experts beside it: each is normed, their sum is normed, then it is added.
@@ -58,7 +58,7 @@ void Forward::Step::add_both_parts(uint32_t row, const ExpertSums& routed) {
   norm(ffn.output(row), w.shared_post_norm, {}, addend);
   add_to(addend, {experts, config.hidden});
   norm(addend, w.ffn_post_norm, {}, addend);
-  add_to_residual(row, addend, config.residual_scale);
+  add_part(row, addend);
 }
 
 // Sums of latent experts were widened before.
@@ -78,10 +78,11 @@ void Forward::Step::begin_ffn(uint32_t row) {
   float* input = normed.row(row);
   if (has_experts) choice.read_layer_input(row, x);
   if (config.parallel_block) norm(x, w.mixer_norm, w.mixer_norm_bias, input);
-  add_mixed(row);
-  if (!config.parallel_block) norm(x, w.ffn_norm, w.ffn_norm_bias, input);
-  const float* expert_input = has_experts ? choice.read_residual(row, x, input) : input;
-  float magnitude = largest_magnitude({x, config.hidden});
+  if (!has_streams()) add_mixed(row);
+  const float* read = part_input(row);
+  if (!config.parallel_block) norm(read, w.ffn_norm, w.ffn_norm_bias, input);
+  const float* expert_input = has_experts ? choice.read_residual(row, read, input) : input;
+  float magnitude = largest_magnitude({x, config.residual_columns()});
   float input_magnitude = largest_magnitude({expert_input, config.hidden});
   const bool finite = std::isfinite(magnitude) && std::isfinite(input_magnitude) &&
                       std::isfinite(largest_magnitude({input, config.hidden}));
@@ -109,16 +110,23 @@ void Forward::Step::normalize_for_ffn() {
   }
   normed.reset(forms, row_count(), config.hidden);
   fraction_bits.resize(row_count());
+  if (has_streams()) {
+    grow(mixed, uint64_t{row_count()} * config.hidden);
+    for_rows(pool, row_count(), [&](uint32_t row) { add_mixed(row); });
+    read_streams(w.ffn_hyper);
+  }
   for_rows(pool, row_count(), [&](uint32_t row) { begin_ffn(row); });
   show(ResidualPoint::kMixer);
 }
 
 void Forward::Step::choose_experts() {
-  choice.run(normed, row_count());
+  row_tokens.clear();
+  for (uint32_t source : rows.sources) row_tokens.push_back(tokens[source]);
+  choice.run(normed, row_tokens);
   for (uint32_t row = 0; row < row_count(); ++row) {
     if (!choice.is_good(row)) fail(row, RowFault::kRouter);
   }
-  if (wants_prefetch) prefetch.run(layer, row_count(), residual.data());
+  if (wants_prefetch) prefetch.run(layer, row_tokens, residual.data());
   make_batch();
 }
 

@@ -21,6 +21,7 @@ Forward::Step::Step(const Model& from, const KernelTable& table, ThreadPool& thr
       ffn(compute),
       latent(compute),
       prefetch(from, compute),
+      hyper(config, compute),
       output(from, compute) {}
 
 void Forward::Step::begin(std::span<const ForwardRow> wanted) {
@@ -53,7 +54,7 @@ void Forward::Step::begin(std::span<const ForwardRow> wanted) {
 }
 
 void Forward::Step::embed(std::span<const ForwardRow> wanted) {
-  grow(residual, uint64_t{row_count()} * config.hidden);
+  grow(residual, uint64_t{row_count()} * config.residual_columns());
   for (size_t i = 0; i < ropes.size(); ++i) {
     RopeAngles& angles = rows.ropes[i];
     angles.pairs = ropes[i].pairs();
@@ -65,6 +66,9 @@ void Forward::Step::embed(std::span<const ForwardRow> wanted) {
     unpack_row(model.weights().token_embedding.view(), static_cast<uint32_t>(wanted[row].token), x);
     if (config.embedding_scale != 1) {
       for (uint32_t i = 0; i < config.hidden; ++i) x[i] *= config.embedding_scale;
+    }
+    for (uint32_t i = 1; i < config.hyper.streams; ++i) {
+      std::copy_n(x, config.hidden, x + uint64_t{i} * config.hidden);
     }
     fill_ropes(row, wanted[row].position);
   });
@@ -114,8 +118,9 @@ void Forward::Step::mix_tokens() {
   forms.clear();
   mixer.input_forms(layer, &forms);
   normed.reset(forms, row_count(), config.hidden);
+  read_streams(weights().mixer_hyper);
   for_rows(pool, row_count(), [&](uint32_t row) {
-    norm(residual_row(row), weights().mixer_norm, weights().mixer_norm_bias, normed.row(row));
+    norm(part_input(row), weights().mixer_norm, weights().mixer_norm_bias, normed.row(row));
     normed.quantize_row(kernels, row);
   });
   mixer.remember(layer, rows, normed);
@@ -130,8 +135,9 @@ void Forward::Step::keep_wanted_rows() {
   for (uint32_t row = 0; row < row_count(); ++row) {
     if (wants_logits[rows.sources[row]] == 0) continue;
     if (kept != row) {
-      std::copy_n(residual_row(row), config.hidden, residual_row(kept));
+      std::copy_n(residual_row(row), config.residual_columns(), residual_row(kept));
       if (mixes()) mixers.of(config.mixer(layer)).move_row(row, kept);
+      if (mixes() && has_streams()) hyper.move_row(row, kept);
       rows.rows[kept] = rows.rows[row];
       rows.caches[kept] = rows.caches[row];
       rows.sources[kept] = rows.sources[row];
@@ -152,14 +158,15 @@ void Forward::Step::show(ResidualPoint point) {
   if (observer == nullptr) return;
   for (uint32_t row = 0; row < row_count(); ++row) {
     observer->on_residual(layer, point, rows.rows[row].position,
-                          {residual_row(row), config.hidden});
+                          {residual_row(row), config.residual_columns()});
   }
 }
 
 void Forward::Step::compute_logits() {
   logit_rows = row_count();
   if (logit_rows == 0) return;
-  output.run(residual.data(), logit_rows);
+  read_streams(model.weights().output_hyper);
+  output.run(part_inputs(), logit_rows);
   for_rows(pool, logit_rows, [&](uint32_t row) {
     if (!std::isfinite(largest_magnitude(output.row(row)))) fail(row, RowFault::kLogits);
   });

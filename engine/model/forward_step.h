@@ -10,6 +10,7 @@
 #include "engine/model/expert_prefetch.h"
 #include "engine/model/feed_forward.h"
 #include "engine/model/forward.h"
+#include "engine/model/hyper_connections.h"
 #include "engine/model/latent_experts.h"
 #include "engine/model/norm.h"
 #include "engine/model/output_logits.h"
@@ -31,7 +32,18 @@ struct Forward::Step {
 
   uint32_t row_count() const { return rows.count(); }
   bool mixes() const { return config.mixer(layer) != MixerKind::kNone; }
-  float* residual_row(uint32_t row) { return residual.data() + uint64_t{row} * config.hidden; }
+  bool has_streams() const { return config.hyper.streams > 1; }
+  float* residual_row(uint32_t row) {
+    return residual.data() + uint64_t{row} * config.residual_columns();
+  }
+  // What a part of the layer, or the last norm, reads of the rows, before the norm: [rows, hidden].
+  const float* part_inputs() const { return has_streams() ? inputs.data() : residual.data(); }
+  const float* part_input(uint32_t row) const {
+    return part_inputs() + uint64_t{row} * config.hidden;
+  }
+  void read_streams(const HyperWeights& from) {
+    if (has_streams()) hyper.read(from, row_count(), residual.data(), inputs);
+  }
   const LayerWeights& weights() const { return model.weights().layers[layer]; }
 
   void embed(std::span<const ForwardRow> wanted);
@@ -46,6 +58,11 @@ struct Forward::Step {
   void add_scaled(float* x, const float* addend, float scale) const;
   void add_to_residual(uint32_t row, const float* addend, float scale) {
     add_scaled(residual_row(row), addend, scale);
+  }
+  // Adds what a part gave, [hidden], to the residual or to its streams.
+  void add_part(uint32_t row, const float* addend) {
+    if (has_streams()) return hyper.write(row, addend, residual_row(row));
+    add_to_residual(row, addend, config.residual_scale);
   }
   void add_mixed(uint32_t row);
   void add_feed_forward(uint32_t row);
@@ -78,6 +95,7 @@ struct Forward::Step {
   FeedForward ffn;
   LatentExperts latent;
   ExpertPrefetch prefetch;
+  HyperConnections hyper;
   OutputLogits output;
   bool wants_prefetch = false;
   LayerObserver* observer = nullptr;
@@ -91,7 +109,9 @@ struct Forward::Step {
   std::vector<RowFault> faults;        // [rows of begin()]
   std::vector<uint32_t> positions;     // [rows of begin()]
   std::vector<TokenId> tokens;         // [rows of begin()]
-  std::vector<float> residual;         // [rows, hidden]
+  std::vector<TokenId> row_tokens;     // [rows]
+  std::vector<float> residual;         // [rows, streams * hidden]
+  std::vector<float> inputs;           // [rows, hidden]: what a part reads of several streams
   std::vector<ActivationForm> forms;   // of `normed`
   ActivationRows normed;               // [rows, hidden]
   std::vector<float> mixed;            // [rows, hidden]: what is added to the residual

@@ -48,8 +48,9 @@ Indexer::Indexer(const Model& model, const ComputeContext& compute)
 
 void Indexer::input_forms(uint32_t layer, std::vector<ActivationForm>* forms) const {
   if (!config_.has_indexer(layer)) return;
-  forms->push_back(weights(layer).key.form());
-  if (!weights(layer).weights.empty()) forms->push_back(weights(layer).weights.form());
+  for (const WeightMatrix* matrix : {&weights(layer).key, &weights(layer).weights}) {
+    if (!matrix->empty()) forms->push_back(matrix->form());
+  }
 }
 
 void Indexer::query_forms(uint32_t layer, std::vector<ActivationForm>* forms) const {
@@ -66,40 +67,48 @@ void Indexer::run(uint32_t layer, const StepRows& rows, const ActivationRows& in
                   const ActivationRows& query_input) {
   if (!config_.has_indexer(layer)) return;
   const IndexerWeights& w = weights(layer);
-  const bool by_position = indexer_.kind == IndexerKind::kPositions;
-  const Product products[] = {
-      project(w.query, query_input, rows.count(), queries_),
-      project(w.key, input, rows.count(), keys_),
-      by_position ? project(w.weights, input, rows.count(), weights_) : Product{}};
-  run_products(compute_.threads, compute_.kernels, std::span(products).first(by_position ? 3 : 2));
+  Product products[3];
+  size_t count = 0;
+  products[count++] = project(w.query, query_input, rows.count(), queries_);
+  if (has_keys()) products[count++] = project(w.key, input, rows.count(), keys_);
+  if (!by_block()) products[count++] = project(w.weights, input, rows.count(), weights_);
+  run_products(compute_.threads, compute_.kernels, std::span(products).first(count));
   for_rows(compute_.threads, rows.count(), [&](uint32_t row) { finish_row(layer, rows, row); });
   // Only now, when the keys of all rows are there: rows see those before them in the same step.
-  selection_.reset(rows.count(), by_position ? 1 : indexer_.heads);
+  selection_.reset(rows.count(), by_block() ? indexer_.heads : 1);
   for_rows(compute_.threads, rows.count(), [&](uint32_t row) {
-    if (by_position) return choose_positions(layer, rows.rows[row], row);
-    choose_blocks(layer, rows.rows[row], row);
+    if (by_block()) return choose_blocks(layer, rows.rows[row], row);
+    choose_best(layer, rows.rows[row], row);
   });
 }
 
-// Norms and turns a row's queries and key; the key goes into the cache.
-void Indexer::finish_row(uint32_t layer, const StepRows& rows, uint32_t row) {
+// Norms and turns a row's key, which goes into the cache.
+void Indexer::store_key(uint32_t layer, const StepRows& rows, uint32_t row) {
   const IndexerWeights& w = weights(layer);
   const uint32_t size = indexer_.dimensions;
-  const KernelTable& kernels = compute_.kernels;
   float* key = keys_.data() + uint64_t{row} * size;
-  if (indexer_.kind == IndexerKind::kPositions) {
-    layer_norm(kernels, kIndexEpsilon, key, w.key_norm, w.key_norm_bias, key);
+  if (by_block()) {
+    compute_.kernels.rms_norm(key, w.key_norm.data(), size, config_.norm_epsilon, key);
   } else {
-    kernels.rms_norm(key, w.key_norm.data(), size, config_.norm_epsilon, key);
+    layer_norm(compute_.kernels, kIndexEpsilon, key, w.key_norm, w.key_norm_bias, key);
   }
   rows.turn(LayerRope::kMain, indexer_.pairs, row, key);
   rows.caches[row]->put_index_key(layer, rows.rows[row].position, {key, size});
+}
+
+// Norms and turns a row's queries.
+void Indexer::finish_row(uint32_t layer, const StepRows& rows, uint32_t row) {
+  const IndexerWeights& w = weights(layer);
+  const uint32_t size = indexer_.dimensions;
+  if (has_keys()) store_key(layer, rows, row);
+  // Of entries the last values are turned.
+  const uint32_t turned = has_keys() ? 0 : size - config_.rope.dimensions;
   float* query = queries_.data() + uint64_t{row} * indexer_.heads * size;
   for (uint32_t head = 0; head < indexer_.heads; ++head, query += size) {
     if (!w.query_norm.empty()) {
-      kernels.rms_norm(query, w.query_norm.data(), size, config_.norm_epsilon, query);
+      compute_.kernels.rms_norm(query, w.query_norm.data(), size, config_.norm_epsilon, query);
     }
-    rows.turn(LayerRope::kMain, indexer_.pairs, row, query);
+    rows.turn(LayerRope::kMain, indexer_.pairs, row, query + turned);
   }
   if (weights_.empty()) return;
   const auto scale =
@@ -108,39 +117,42 @@ void Indexer::finish_row(uint32_t layer, const StepRows& rows, uint32_t row) {
   for (uint32_t head = 0; head < indexer_.heads; ++head) of_heads[head] *= scale;
 }
 
-// scores[p] = q . k_p of all positions up to the row's own, and some beyond them in the last chunk.
-void Indexer::score(uint32_t layer, const AttentionRow& row, const float* query,
+// scores[i] = q . k_i of all keys that are visible, and some beyond them in the last chunk.
+void Indexer::score(uint32_t layer, const KvCache& cache, uint32_t visible, const float* query,
                     float* scores) const {
-  for (uint32_t chunk = 0; chunk <= row.position / kAttentionChunk; ++chunk) {
-    // Positions lie side by side, so that each is a lane of its own.
-    const float* keys = row.cache->index_keys(layer, chunk);
-    float* of_chunk = scores + uint64_t{chunk} * kAttentionChunk;
-    std::fill_n(of_chunk, kAttentionChunk, 0.0F);
-    for (uint32_t d = 0; d < indexer_.dimensions; ++d, keys += kAttentionChunk) {
-      for (uint32_t p = 0; p < kAttentionChunk; ++p) of_chunk[p] += query[d] * keys[p];
+  const uint32_t per_chunk = cache.index_keys_per_chunk(layer);
+  for (uint32_t chunk = 0; chunk * per_chunk < visible; ++chunk) {
+    // Keys lie side by side, so that each is a lane of its own.
+    const float* keys = cache.index_keys(layer, chunk);
+    float* of_chunk = scores + uint64_t{chunk} * per_chunk;
+    std::fill_n(of_chunk, per_chunk, 0.0F);
+    for (uint32_t d = 0; d < indexer_.dimensions; ++d, keys += per_chunk) {
+      for (uint32_t i = 0; i < per_chunk; ++i) of_chunk[i] += query[d] * keys[i];
     }
   }
 }
 
-void Indexer::choose_positions(uint32_t layer, const AttentionRow& row, uint32_t index) {
+// Of positions, or of entries that are complete.
+void Indexer::choose_best(uint32_t layer, const AttentionRow& row, uint32_t index) {
   std::vector<uint64_t>& bits = selection_.at(index, 0);
   bits.clear();
-  const uint32_t visible = row.position + 1;
+  const uint32_t ratio = std::max(1U, config_.compress_ratio(layer));
+  const uint32_t visible = (row.position + 1) / ratio;
   if (visible <= indexer_.top_k) return;
-  const uint64_t padded = round_up(visible, kAttentionChunk);
+  const uint64_t padded = round_up(visible, row.cache->index_keys_per_chunk(layer));
   std::vector<float> products(padded);
   std::vector<float> scores(padded, 0.0F);
   const float* query = queries_.data() + uint64_t{index} * indexer_.heads * indexer_.dimensions;
   for (uint32_t head = 0; head < indexer_.heads; ++head, query += indexer_.dimensions) {
-    score(layer, row, query, products.data());
+    score(layer, *row.cache, visible, query, products.data());
     const float weight = weights_[uint64_t{index} * indexer_.heads + head];
-    for (uint64_t p = 0; p < visible; ++p) scores[p] += weight * std::max(products[p], 0.0F);
+    for (uint64_t i = 0; i < visible; ++i) scores[i] += weight * std::max(products[i], 0.0F);
   }
   for (float& value : scores) {
     if (std::isnan(value)) value = kUnordered;
   }
   bits.assign((visible + 63) / 64, 0);
-  for (uint32_t p : best_of({scores.data(), visible}, indexer_.top_k)) set_bits(p, p + 1, bits);
+  for (uint32_t i : best_of({scores.data(), visible}, indexer_.top_k)) set_bits(i, i + 1, bits);
 }
 
 void Indexer::choose_blocks(uint32_t layer, const AttentionRow& row, uint32_t index) {
@@ -153,7 +165,7 @@ void Indexer::choose_blocks(uint32_t layer, const AttentionRow& row, uint32_t in
     bits.clear();
     if (blocks <= indexer_.top_k) continue;
     const uint64_t first = (uint64_t{index} * indexer_.heads + head) * indexer_.dimensions;
-    score(layer, row, queries_.data() + first, products.data());
+    score(layer, *row.cache, visible, queries_.data() + first, products.data());
     std::vector<float> scores(blocks, kUnordered);
     // A maximum of what is no number stays as it was: the largest so far comes first.
     for (uint32_t p = 0; p < visible; ++p) {

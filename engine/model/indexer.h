@@ -8,6 +8,9 @@
 //   blocks (MiniMax-M3)         score(b) of head h = largest q_h . k_p of the block's p <= t
 //                               the last local_blocks and the best others, top_k in all; separately
 //                               for each KV head
+//   entries (DeepSeek V4)       as of positions, with entries in their place: the top_k best of
+//                               those that are complete; their keys come from a compressor
+//                               (compressor.h), and rope turns the last values of a query
 //
 // Sums over dimensions are in sequence; ties go to the earlier position or block. Scores that are
 // no numbers are below all others. Owns scratch memory; one thread (and its pool).
@@ -30,8 +33,9 @@ class Indexer {
   // Forms in which run() reads the hidden state and what its queries are made from.
   void input_forms(uint32_t layer, std::vector<ActivationForm>* forms) const;
   void query_forms(uint32_t layer, std::vector<ActivationForm>* forms) const;
-  // Stores the rows' index keys, then chooses for each row. Does nothing for a layer without an
-  // indexer. `query_input` is the hidden state, too, or the compressed queries.
+  // Stores the rows' index keys (those of entries are there already), then chooses for each row.
+  // Does nothing for a layer without an indexer. `query_input` is the hidden state, too, or the
+  // compressed queries.
   void run(uint32_t layer, const StepRows& rows, const ActivationRows& input,
            const ActivationRows& query_input);
   void move_row(uint32_t from, uint32_t to) { selection_.move_row(from, to); }
@@ -43,8 +47,12 @@ class Indexer {
     return model_.weights().layers[layer].indexer;
   }
   void finish_row(uint32_t layer, const StepRows& rows, uint32_t row);
-  void score(uint32_t layer, const AttentionRow& row, const float* query, float* scores) const;
-  void choose_positions(uint32_t layer, const AttentionRow& row, uint32_t index);
+  bool by_block() const { return indexer_.kind == IndexerKind::kBlocks; }
+  bool has_keys() const { return indexer_.kind != IndexerKind::kEntries; }
+  void store_key(uint32_t layer, const StepRows& rows, uint32_t row);
+  void score(uint32_t layer, const KvCache& cache, uint32_t visible, const float* query,
+             float* scores) const;
+  void choose_best(uint32_t layer, const AttentionRow& row, uint32_t index);
   void choose_blocks(uint32_t layer, const AttentionRow& row, uint32_t index);
 
   const Model& model_;
@@ -53,7 +61,7 @@ class Indexer {
   ComputeContext compute_;
   std::vector<float> queries_;  // [rows, heads, dimensions]
   std::vector<float> keys_;     // [rows, dimensions]
-  std::vector<float> weights_;  // [rows, heads], positions only
+  std::vector<float> weights_;  // [rows, heads], not of blocks
   PositionSelection selection_;
 };
 

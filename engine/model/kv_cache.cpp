@@ -104,11 +104,26 @@ void KvCache::put(uint32_t layer, uint32_t kv_head, uint32_t position, const flo
   store_value(type(), heads.value_dim, value, place, keys + heads.key_bytes);
 }
 
-void KvCache::put_index_key(uint32_t layer, uint32_t position, std::span<const float> key) {
-  CHECK(key.size() == memory_->index_dimensions() && position / kKvBlockPositions < blocks_.size());
-  std::byte* block = blocks_[position / kKvBlockPositions].data() + memory_->index_offset(layer);
-  float* to = reinterpret_cast<float*>(block) + position % kAttentionChunk;
-  for (size_t d = 0; d < key.size(); ++d) to[d * kAttentionChunk] = key[d];
+void KvCache::put_entry(uint32_t layer, uint32_t entry, const float* values) {
+  const uint32_t entries = memory_->entries(layer);
+  CHECK(entries > 0 && entry / entries < blocks_.size());
+  std::byte* first = blocks_[entry / entries].data() + memory_->entry_offset(layer);
+  store_value(type(), memory_->heads(layer).value_dim, values, entry % entries, first);
+}
+
+void KvCache::read_entry(uint32_t layer, uint32_t entry, float* values) const {
+  const uint32_t entries = memory_->entries(layer);
+  CHECK(entries > 0 && entry / entries < blocks_.size());
+  const std::byte* first = blocks_[entry / entries].data() + memory_->entry_offset(layer);
+  load_value(type(), memory_->heads(layer).value_dim, first, entry % entries, values);
+}
+
+void KvCache::put_index_key(uint32_t layer, uint32_t index, std::span<const float> key) {
+  const uint32_t keys = memory_->index_keys(layer);
+  CHECK(key.size() == memory_->index_dimensions() && index / keys < blocks_.size());
+  std::byte* block = blocks_[index / keys].data() + memory_->index_offset(layer);
+  float* to = reinterpret_cast<float*>(block) + index % keys;
+  for (size_t d = 0; d < key.size(); ++d) to[d * keys] = key[d];
 }
 
 const float* KvCache::index_keys(uint32_t layer, uint32_t chunk) const {

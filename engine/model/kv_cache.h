@@ -69,9 +69,15 @@ class KvCache {
   void put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
            const float* value);
 
-  // Stores one position's key of a layer's indexer, as it is.
-  void put_index_key(uint32_t layer, uint32_t position, std::span<const float> key);
-  // [dimensions, kAttentionChunk] of the index keys of a chunk.
+  // Stores one entry of a layer of compressed attention, rounding to the cache's type; and reads it
+  // back as it was rounded. [value_dim].
+  void put_entry(uint32_t layer, uint32_t entry, const float* values);
+  void read_entry(uint32_t layer, uint32_t entry, float* values) const;
+
+  // Stores the key that a layer's indexer has of a position or an entry, as it is.
+  void put_index_key(uint32_t layer, uint32_t index, std::span<const float> key);
+  // Index keys of a chunk: [dimensions, index_keys_per_chunk()].
+  uint32_t index_keys_per_chunk(uint32_t layer) const { return memory_->index_keys(layer); }
   const float* index_keys(uint32_t layer, uint32_t chunk) const;
 
   // Keys and values of positions [chunk * kAttentionChunk, ..) for the attention kernel; the caller

@@ -1,5 +1,7 @@
 #include "engine/model/kv_memory.h"
 
+#include "engine/base/bytes.h"
+
 namespace potluck {
 namespace {
 
@@ -15,9 +17,26 @@ KvMemory::Heads stored_heads(const ModelConfig& config, KvType type, uint32_t la
   return heads;
 }
 
-// Bytes of a position's index key.
+// Entries of compressed attention that a layer has in a block.
+uint32_t stored_entries(const ModelConfig& config, uint32_t layer) {
+  const uint32_t ratio = config.compress_ratio(layer);
+  return ratio == 0 ? 0 : kKvBlockPositions / ratio;
+}
+
+// Their bytes, padded to a whole number for each position.
+uint64_t entry_bytes(const ModelConfig& config, KvType type, uint32_t layer) {
+  return round_up<uint64_t>(
+      stored_entries(config, layer) * kv_bytes(type, config.value_dim_of(layer)),
+      kKvBlockPositions);
+}
+
+// Bytes of a block's index keys.
 uint64_t index_bytes(const ModelConfig& config, uint32_t layer) {
-  return config.has_indexer(layer) ? config.indexer.dimensions * sizeof(float) : 0;
+  if (!config.has_indexer(layer)) return 0;
+  const uint32_t entries = stored_entries(config, layer);
+  return round_up<uint64_t>(
+      (entries > 0 ? entries : kKvBlockPositions) * config.indexer.dimensions * sizeof(float),
+      kKvBlockPositions);
 }
 
 }  // namespace
@@ -47,7 +66,9 @@ KvMemory::KvMemory(const ModelConfig& config, KvType type, uint32_t blocks)
     heads_.push_back(stored_heads(config, type, layer));
     heads_.back().offset = block_bytes_;
     block_bytes_ += heads_.back().bytes();
-    block_bytes_ += kKvBlockPositions * index_bytes(config, layer);
+    entries_.push_back(stored_entries(config, layer));
+    entry_bytes_.push_back(entry_bytes(config, type, layer));
+    block_bytes_ += entry_bytes_.back() + index_bytes(config, layer);
   }
   memory_ = Buffer(blocks * block_bytes_, "the KV cache (--ctx, --kv)");
   states_.resize(blocks);
@@ -59,7 +80,7 @@ uint64_t KvMemory::bytes_per_position(const ModelConfig& config, KvType type) {
   uint64_t bytes = 0;
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
     bytes += stored_heads(config, type, layer).bytes() / kKvBlockPositions;
-    bytes += index_bytes(config, layer);
+    bytes += (entry_bytes(config, type, layer) + index_bytes(config, layer)) / kKvBlockPositions;
   }
   return bytes;
 }

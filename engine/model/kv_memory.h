@@ -2,10 +2,12 @@
 // block holds the keys and values of all layers for its positions; per layer and KV head first the
 // keys, then the values, as kv_format.h says:
 //
-//   [layer] of [kv_head] of keys, values; then index keys, if the layer has an indexer
+//   [layer] of [kv_head] of keys, values; then entries; then index keys, if the layer has an
+//   indexer
 //
-// Layers that do not attend have no place there; their state is recurrent (recurrent_state.h). Nor
-// have layers that attend to the keys and values of an earlier one.
+// Layers of compressed attention have entries there instead of keys and values, one for so many
+// positions, as rows of values (kv_format.h). What has no place there is recurrent
+// (recurrent_state.h), or the keys and values of an earlier layer.
 //
 // Blocks are counted, never copied unasked: caches that begin alike hold the same ones, and what
 // keeps them for later (a prefix cache) does so beside the caches. A block is free again once
@@ -90,9 +92,15 @@ class KvMemory {
   const Heads& heads(uint32_t layer) const { return heads_[layer]; }
   // Which of the layers of its kind, attention or recurrent, a layer is.
   uint32_t slot(uint32_t layer) const { return slots_[layer]; }
-  // Of a layer with an indexer: its keys, in float32, by dimension and then by position.
-  uint64_t index_offset(uint32_t layer) const {
+  // Of a layer of compressed attention: how many entries a block has, and where they stand.
+  uint32_t entries(uint32_t layer) const { return entries_[layer]; }
+  uint64_t entry_offset(uint32_t layer) const {
     return heads_[layer].offset + heads_[layer].bytes();
+  }
+  // Of a layer with an indexer: its keys, in float32, by dimension and then by position or entry.
+  uint64_t index_offset(uint32_t layer) const { return entry_offset(layer) + entry_bytes_[layer]; }
+  uint32_t index_keys(uint32_t layer) const {
+    return entries_[layer] > 0 ? entries_[layer] : kKvBlockPositions;
   }
   uint32_t index_dimensions() const { return index_dimensions_; }
   uint64_t block_bytes() const { return block_bytes_; }
@@ -129,8 +137,10 @@ class KvMemory {
   void free_unless_used(uint32_t index);
 
   KvType type_;
-  std::vector<Heads> heads_;     // [layers]
-  std::vector<uint32_t> slots_;  // [layers]
+  std::vector<Heads> heads_;           // [layers]
+  std::vector<uint32_t> slots_;        // [layers]
+  std::vector<uint32_t> entries_;      // [layers]
+  std::vector<uint64_t> entry_bytes_;  // [layers], in a block
   uint32_t index_dimensions_ = 0;
   uint64_t block_bytes_ = 0;
   Buffer memory_;

@@ -23,6 +23,17 @@ struct ProjectionRows {
 
 }  // namespace
 
+HyperWeights load_hyper(TensorLoader& loader, const ModelConfig& config, const std::string& prefix,
+                        bool is_last) {
+  HyperWeights w;
+  const uint32_t streams = config.hyper.streams;
+  const uint32_t numbers = is_last ? streams : streams * (streams + 2);
+  w.matrix = loader.matrix(prefix + "fn.weight", numbers, config.residual_columns());
+  w.scale = loader.vector(prefix + "scale.weight", is_last ? 1 : 3);
+  w.base = loader.vector(prefix + "base.weight", numbers);
+  return w;
+}
+
 void LayerLoader::projections(AttentionWeights* w) {
   const ProjectionRows rows(config_, layer_);
   w->query = matrix("attn_q", rows.query, config_.hidden);
@@ -115,6 +126,11 @@ IndexerWeights LayerLoader::indexer() {
     w.key_norm = vector("indexer.k_norm", size);
     return w;
   }
+  if (config_.indexer.kind == IndexerKind::kEntries) {
+    w.query = matrix("indexer.attn_q_b", heads * size, config_.compressed.query_rank);
+    w.weights = matrix("indexer.proj", heads, config_.hidden);
+    return w;
+  }
   w.query = matrix("indexer.attn_q_b", heads * size, config_.latent.query_rank);
   w.key = matrix("indexer.attn_k", size, config_.hidden);
   w.weights = matrix("indexer.proj", heads, config_.hidden);
@@ -145,6 +161,12 @@ RouterWeights LayerLoader::router() {
   }
   if (config_.router.output_scales) {
     w.output_scales = loader_.vector(name("ffn_down_exps.scale"), experts);
+  }
+  if (layer_ < config_.router.hash_layers) {
+    w.by_token.top_k = config_.router.top_k;
+    w.by_token.experts = loader_.indices(name("ffn_gate_tid2eid.weight"), config_.vocabulary,
+                                         config_.router.top_k, experts);
+    return w;
   }
   if (!config_.router.selection_bias) return w;
   // Some converters leave the suffix out.
@@ -183,6 +205,9 @@ void LayerLoader::mixer(LayerWeights* w) {
     case MixerKind::kKimiDelta:
       w->kimi = kimi();
       break;
+    case MixerKind::kCompressedAttention:
+      w->compressed = compressed();
+      break;
   }
   if (config_.has_indexer(layer_)) w->indexer = indexer();
 }
@@ -213,9 +238,20 @@ PerLayerWeights LayerLoader::per_layer() {
   return w;
 }
 
+void LayerLoader::hyper_connections(LayerWeights* w) {
+  const std::string prefix = name("hc_");
+  if (config_.mixer(layer_) != MixerKind::kNone) {
+    w->mixer_hyper = load_hyper(loader_, config_, prefix + "attn_", false);
+  }
+  if (config_.has_feed_forward(layer_)) {
+    w->ffn_hyper = load_hyper(loader_, config_, prefix + "ffn_", false);
+  }
+}
+
 LayerWeights LayerLoader::load() {
   LayerWeights w;
   mixer(&w);
+  if (config_.hyper.streams > 1) hyper_connections(&w);
   if (config_.per_layer_width > 0) w.per_layer = per_layer();
   if (config_.layer_scales) w.output_scale = vector("layer_output_scale", 1);
   if (!config_.has_feed_forward(layer_)) return w;

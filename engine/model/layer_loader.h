@@ -13,6 +13,11 @@
 
 namespace potluck {
 
+// Hyper-connections around one part of a layer, or before the last norm (`is_last`), whose tensors'
+// names begin so.
+HyperWeights load_hyper(TensorLoader& loader, const ModelConfig& config, const std::string& prefix,
+                        bool is_last);
+
 class LayerLoader {
  public:
   LayerLoader(TensorLoader& loader, const ModelConfig& config, uint32_t layer)
@@ -42,10 +47,14 @@ class LayerLoader {
   ShortConvolutionWeights short_convolution();
   MambaWeights mamba();
   KimiDeltaWeights kimi();
+  CompressedAttentionWeights compressed();
+  CompressorWeights compressor(const std::string& prefix, uint32_t dimensions);
+  GroupedOutputWeights grouped_output();
   std::vector<float> convolution(std::string_view part, uint32_t channels, uint32_t tokens);
   FeedForwardWeights feed_forward(std::string_view suffix, uint32_t width);
   RouterWeights router();
   void experts(LayerWeights* w);
+  void hyper_connections(LayerWeights* w);
   PerLayerWeights per_layer();
 
   TensorLoader& loader_;

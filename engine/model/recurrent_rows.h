@@ -13,6 +13,13 @@ namespace potluck {
 
 class RecurrentRows {
  public:
+  // Rows of one session: [first, end).
+  struct Run {
+    uint32_t first = 0;
+    uint32_t end = 0;
+    RecurrentState::Versions state;
+  };
+
   RecurrentRows(const RecurrentShape& shape, const ComputeContext& compute)
       : shape_(shape), compute_(compute) {}
 
@@ -24,6 +31,12 @@ class RecurrentRows {
   float* input(uint32_t row) { return inputs_.data() + uint64_t{row} * shape_.channels; }
   // Finds the runs and their states, which are about to change.
   void begin(uint32_t layer, const StepRows& rows);
+  std::span<const Run> runs() const { return runs_; }
+  // The input() of `back` tokens before the row, at most those that the convolution sees. Valid
+  // until the step ends.
+  const float* past_input(uint32_t row, uint32_t back) const {
+    return past_input(runs_[run_of_row_[row]], row, back);
+  }
   // [channels]: the sum over the taps of inputs * factors [taps, channels], oldest token first.
   // Different rows may be convolved by different threads.
   float* convolve(std::span<const float> factors, uint32_t row);
@@ -41,13 +54,6 @@ class RecurrentRows {
   float* output(uint32_t row) { return outputs_.data() + uint64_t{row} * shape_.value_columns(); }
 
  private:
-  // Rows of one session: [first, end).
-  struct Run {
-    uint32_t first = 0;
-    uint32_t end = 0;
-    RecurrentState::Versions state;
-  };
-
   const float* past_input(const Run& run, uint32_t row, uint32_t back) const;
   void keep_history(const Run& run);
   void log_row(uint32_t row);

@@ -1,7 +1,7 @@
 // RecurrentShape: what a recurrent layer carries from token to token: the last inputs of a causal
-// convolution, and a matrix S [key_dim, value_dim] for each head. Every kind of recurrent layer
-// says its own in these terms, so that one state (recurrent_state.h) and one walk over the tokens
-// (recurrent_rows.h) serve all. Plain value; any thread.
+// convolution, a matrix S [key_dim, value_dim] for each head, and values of the mixer's own. Every
+// kind of recurrent layer says its own in these terms, so that one state (recurrent_state.h) and
+// one walk over the tokens (recurrent_rows.h) serve all. Plain value; any thread.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,7 @@ struct RecurrentShape {
   bool values_first = false;   // channels are values, keys, queries; else queries, keys, values
   bool corrects = false;       // the delta rule; see recurrent_step.h
   bool decays_by_key = false;  // every row of a matrix decays by a factor of its own
+  uint32_t kept = 0;           // values that the mixer itself writes, token by token
 
   uint32_t key_columns() const { return key_heads * key_dim; }
   uint32_t value_columns() const { return heads * value_dim; }
@@ -30,11 +31,12 @@ struct RecurrentShape {
   uint32_t key_head_of(uint32_t head) const {
     return tiled_heads ? head % key_heads : head / (heads / key_heads);
   }
-  // float32 values of one layer's state: the convolution's past inputs, then the matrices.
+  // float32 values of one layer's state: the convolution's past inputs, the matrices, what is kept.
   uint64_t history_values() const {
     return convolution == 0 ? 0 : uint64_t{convolution - 1} * channels;
   }
-  uint64_t state_values() const { return history_values() + uint64_t{heads} * key_dim * value_dim; }
+  uint64_t kept_offset() const { return history_values() + uint64_t{heads} * key_dim * value_dim; }
+  uint64_t state_values() const { return kept_offset() + kept; }
 };
 
 }  // namespace potluck

@@ -16,7 +16,7 @@ uint64_t state_values(uint32_t layers, const RecurrentShape& shape) {
 // Values of a row of the log.
 uint64_t input_values(const RecurrentShape& shape) {
   return uint64_t{shape.channels} + shape.key_columns() + shape.value_columns() +
-         uint64_t{shape.heads} * (shape.decays_per_head() + 1);
+         uint64_t{shape.heads} * (shape.decays_per_head() + 1) + shape.kept;
 }
 
 }  // namespace
@@ -27,8 +27,8 @@ RecurrentInputs RecurrentState::Log::row(uint32_t i) const {
   float* keys = mixed + shape_->channels;
   float* values = keys + shape_->key_columns();
   float* decays = values + shape_->value_columns();
-  return {mixed, keys, values, decays,
-          decays + uint64_t{shape_->heads} * shape_->decays_per_head()};
+  float* betas = decays + uint64_t{shape_->heads} * shape_->decays_per_head();
+  return {mixed, keys, values, decays, betas, betas + shape_->heads};
 }
 
 RecurrentState::RecurrentState(uint32_t layers, const RecurrentShape& shape)
@@ -230,6 +230,8 @@ void RecurrentState::replay_history(uint32_t layer) {
                              : before + (shape_.convolution - 1 - (back - logged_rows_)) * channels;
     std::copy_n(input, channels, after + (shape_.convolution - 1 - back) * channels);
   }
+  if (shape_.kept == 0) return;
+  std::copy_n(log_of(layer).row(logged_rows_ - 1).kept, shape_.kept, after + shape_.kept_offset());
 }
 
 std::shared_ptr<const RecurrentSnapshot> RecurrentState::checkpoint() {

@@ -27,6 +27,7 @@ struct RecurrentInputs {
   float* values = nullptr;  // [heads, value_dim]
   float* decays = nullptr;  // [heads, decays_per_head]
   float* betas = nullptr;   // [heads]
+  float* kept = nullptr;    // [kept]: as they are after the token
 
   explicit operator bool() const { return mixed != nullptr; }
 };

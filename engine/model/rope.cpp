@@ -78,7 +78,11 @@ void RopeFrequencies::fill(uint32_t position, float* cosines, float* sines) cons
   }
 }
 
-void rotate(RopePairs kind, const float* cosines, const float* sines, uint32_t pairs, float* head) {
+namespace {
+
+// `sign` times the angle.
+void turn_pairs(RopePairs kind, const float* cosines, const float* sines, float sign,
+                uint32_t pairs, float* head) {
   bool halves = kind == RopePairs::kHalves;
   uint32_t stride = halves ? 1 : 2;
   uint32_t distance = halves ? pairs : 1;
@@ -86,9 +90,21 @@ void rotate(RopePairs kind, const float* cosines, const float* sines, uint32_t p
     float* first = head + i * stride;
     float x = first[0];
     float y = first[distance];
-    first[0] = x * cosines[i] - y * sines[i];
-    first[distance] = y * cosines[i] + x * sines[i];
+    const float sine = sign * sines[i];
+    first[0] = x * cosines[i] - y * sine;
+    first[distance] = y * cosines[i] + x * sine;
   }
+}
+
+}  // namespace
+
+void rotate(RopePairs kind, const float* cosines, const float* sines, uint32_t pairs, float* head) {
+  turn_pairs(kind, cosines, sines, 1, pairs, head);
+}
+
+void rotate_back(RopePairs kind, const float* cosines, const float* sines, uint32_t pairs,
+                 float* head) {
+  turn_pairs(kind, cosines, sines, -1, pairs, head);
 }
 
 }  // namespace potluck

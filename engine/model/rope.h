@@ -29,7 +29,10 @@ class RopeFrequencies {
   std::vector<double> frequencies_;  // radians per position
 };
 
-// Turns the first 2 * pairs values of one head in place.
+// Turns the first 2 * pairs values of one head in place; rotate_back() undoes it where the
+// frequencies' magnitude is 1.
 void rotate(RopePairs kind, const float* cosines, const float* sines, uint32_t pairs, float* head);
+void rotate_back(RopePairs kind, const float* cosines, const float* sines, uint32_t pairs,
+                 float* head);
 
 }  // namespace potluck

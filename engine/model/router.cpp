@@ -9,6 +9,7 @@
 
 #include "engine/base/check.h"
 #include "engine/kernels/exact_math.h"
+#include "engine/model/softplus.h"
 
 namespace potluck {
 namespace {
@@ -55,6 +56,7 @@ bool gate(Gating gating, const KernelTable& kernels, std::span<float> values) {
   for (float& value : values) {
     if (!std::isfinite(value)) return false;
     if (gating == Gating::kSigmoid) value = exact_sigmoid(value);
+    if (gating == Gating::kSqrtSoftplus) value = std::sqrt(softplus(value));
   }
   return true;
 }
@@ -160,6 +162,20 @@ void route(const RouterConfig& config, const KernelTable& kernels, std::span<con
   if (config.gating == Gating::kSoftmaxOfChosen && !softmax(kernels, weights)) {
     return route_nowhere(experts, weights);
   }
+  finish_weights(config, weights);
+}
+
+void weigh(const RouterConfig& config, const KernelTable& kernels, std::span<const float> logits,
+           const RouterBiases& biases, const RouterScratch& scratch,
+           std::span<const uint32_t> experts, std::span<float> weights) {
+  CHECK(logits.size() == config.experts && scratch.probabilities.size() == config.experts);
+  std::ranges::copy(logits, scratch.probabilities.begin());
+  for (size_t i = 0; i < biases.logits.size(); ++i) scratch.probabilities[i] += biases.logits[i];
+  if (!gate(config.gating, kernels, scratch.probabilities)) {
+    std::ranges::fill(weights, std::numeric_limits<float>::quiet_NaN());
+    return;
+  }
+  for (size_t i = 0; i < experts.size(); ++i) weights[i] = scratch.probabilities[experts[i]];
   finish_weights(config, weights);
 }
 

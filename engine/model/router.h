@@ -23,7 +23,9 @@ struct RouterScratch {
 
 // From the logits of one token ([experts]) to the chosen experts and their weights, in rank order:
 //
-//   p = softmax or sigmoid of (logits + bias), or just that sum (softmax, sigmoid of the chosen)
+//   p = softmax, sigmoid or sqrt(softplus) of (logits + bias), or just that sum (softmax, sigmoid
+//   of
+//       the chosen)
 //   s = p + selection bias;  of several groups only the best count
 //   experts = the top_k largest s, ties to the lower id;  w = p of those
 //   softmax of the chosen: w = softmax(w); sigmoid of the chosen: w = sigmoid(w)
@@ -35,10 +37,15 @@ struct RouterScratch {
 // close to it: where (m - l) / max(|l|, m) is at most 0.02. It is normalized and scaled like the
 // others.
 //
+// weigh() takes the experts as they are (token_experts.h) and gives weights alike: w = p of those.
+//
 // A group's score is its best s, or the sum of its best two; ties go to the lower group. Logits
 // without an order (NaN, +infinity) give experts 0..top_k-1 and weights of NaN.
 void route(const RouterConfig& config, const KernelTable& kernels, std::span<const float> logits,
            const RouterBiases& biases, const RouterScratch& scratch, std::span<uint32_t> experts,
            std::span<float> weights);
+void weigh(const RouterConfig& config, const KernelTable& kernels, std::span<const float> logits,
+           const RouterBiases& biases, const RouterScratch& scratch,
+           std::span<const uint32_t> experts, std::span<float> weights);
 
 }  // namespace potluck

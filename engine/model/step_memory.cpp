@@ -45,6 +45,13 @@ uint64_t mixer_row(const ModelConfig& config) {
   bytes += 2 * uint64_t{shape.channels} * kFloat;
   bytes += uint64_t{shape.heads} * (shape.decays_per_head() + 3) * kFloat;
   bytes += shape.value_columns() * (3 * kFloat + kActivation);
+  if (const CompressedConfig& compressed = config.compressed; compressed.query_rank > 0) {
+    bytes += compressed.query_rank * (kFloat + kActivation);
+    bytes += uint64_t{compressed.output_groups} * compressed.output_rank * kActivation;
+    // Values and gates of two compressors, twice as wide where windows overlap; entries.
+    bytes += 5 * (uint64_t{config.head_dim} + config.indexer.dimensions) * kFloat;
+    bytes += (uint64_t{shape.kept} + shape.channels) * kFloat;
+  }
   if (config.mamba.heads > 0) bytes += uint64_t{config.mamba.projected()} * kFloat;
   if (config.kimi.heads > 0) bytes += 5 * uint64_t{config.kimi.columns()} * kFloat;
   if (config.short_convolution > 0) bytes += config.hidden * (3 * kFloat + kActivation);
@@ -85,9 +92,25 @@ uint64_t expert_row(const ModelConfig& config, uint32_t threads) {
 // Outputs of a chunk's runs in sparse attention, of which there are at most half as many as
 // positions; scores of all positions.
 uint64_t indexer_thread(const ModelConfig& config) {
+  if (config.indexer.kind == IndexerKind::kEntries) {
+    return 3 * uint64_t{config.trained_context} * kFloat;
+  }
   if (config.indexer.kind == IndexerKind::kNone) return 0;
   uint64_t runs = kAttentionChunk / 2 * config.heads;
   return (runs * config.value_dim + 3 * uint64_t{config.trained_context}) * kFloat;
+}
+
+// A copied piece as keys and as values, and outputs of all pieces of a row, or as many as a thread
+// keeps of several (entry_attention.cpp).
+uint64_t entries_thread(const ModelConfig& config) {
+  if (config.compressed.query_rank == 0) return 0;
+  uint64_t most = 0;
+  for (uint32_t ratio : config.compressed.ratios) {
+    if (ratio > 0) most = std::max<uint64_t>(most, config.trained_context / ratio);
+  }
+  const uint64_t pieces = 3 + (most + config.sliding_window) / kAttentionChunk;
+  const uint64_t outputs = pieces * config.query_columns() * kFloat;
+  return 2 * kAttentionChunk * uint64_t{config.head_dim} * kFloat + outputs + 4 * kMiB;
 }
 
 }  // namespace
@@ -95,12 +118,16 @@ uint64_t indexer_thread(const ModelConfig& config) {
 uint64_t step_memory(const ModelConfig& config, const StepSize& step) {
   // Residual, normed input, what was mixed in.
   uint64_t row = config.hidden * (2 * kFloat + kActivation) + config.rope.dimensions * kFloat;
+  if (const uint32_t streams = config.hyper.streams; streams > 1) {
+    row += config.residual_columns() * (kFloat + kActivation) + config.hidden * kFloat;
+    row += 2 * uint64_t{streams} * (streams + 2) * kFloat;
+  }
   row += mixer_row(config) + feed_forward_row(config) + expert_row(config, step.threads);
   row += per_layer_row(config);
   uint64_t logits = uint64_t{std::min(step.logit_rows, step.rows)} * config.vocabulary * kFloat;
   uint64_t sampler = config.vocabulary * uint64_t{32};
   return row * step.rows + logits + sampler + kFixedBytes +
-         step.threads * (kThreadBytes + indexer_thread(config));
+         step.threads * (kThreadBytes + indexer_thread(config) + entries_thread(config));
 }
 
 }  // namespace potluck

@@ -32,12 +32,20 @@ Result<const GgufTensor*> find_tensor(const GgufModel& model, const std::string&
                                                     expected.shape_text(), tensor->shape_text())};
 }
 
+// Tables of whole numbers are no weights.
+Status check_weights(const GgufTensor& tensor) {
+  if (tensor.type != TensorType::kI32) return {};
+  return Error{ErrorCode::kUnsupported,
+               fmt::format("tensor {} should hold weights, but holds whole numbers", tensor.name)};
+}
+
 }  // namespace
 
 Result<uint64_t> WeightMatrix::measure(const GgufModel& model, const std::string& name,
                                        uint32_t rows, uint32_t columns, uint32_t parts) {
   Result<const GgufTensor*> tensor = find_tensor(model, name, {columns, rows, parts, 1});
   if (!tensor) return tensor.error();
+  if (Status checked = check_weights(**tensor); !checked) return checked.error();
   return PanelShape{(*tensor)->type, rows * parts, columns, 0}.bytes();
 }
 
@@ -163,6 +171,10 @@ std::vector<float> TensorLoader::floats(const std::string& name,
     error_ = tensor.error();
     return {};
   }
+  if (Status checked = check_weights(**tensor); !checked) {
+    error_ = checked.error();
+    return {};
+  }
   uint64_t bytes = dimensions[0] * dimensions[1] * dimensions[2] * sizeof(float);
   Result<std::vector<float>> values = std::vector<float>();
   if (purpose_ == Purpose::kLoad) values = model_.read_floats(**tensor);
@@ -172,6 +184,35 @@ std::vector<float> TensorLoader::floats(const std::string& name,
   }
   done(name, bytes, model_.find(name)->bytes);
   return std::move(*values);
+}
+
+std::vector<uint32_t> TensorLoader::indices(const std::string& name, uint32_t rows,
+                                            uint32_t columns, uint32_t limit) {
+  if (error_) return {};
+  Result<const GgufTensor*> tensor = find_tensor(model_, name, {columns, rows, 1, 1});
+  if (!tensor) {
+    error_ = tensor.error();
+    return {};
+  }
+  if ((*tensor)->type != TensorType::kI32) {
+    refuse(name, "it should hold whole numbers (I32)");
+    return {};
+  }
+  std::vector<uint32_t> values(purpose_ == Purpose::kLoad ? uint64_t{rows} * columns : 0);
+  if (purpose_ == Purpose::kLoad) {
+    Status read = model_.read(**tensor, 0, std::as_writable_bytes(std::span(values)));
+    if (!read) {
+      error_ = read.error();
+      return {};
+    }
+  }
+  // A negative one is above every limit.
+  if (std::ranges::any_of(values, [&](uint32_t value) { return value >= limit; })) {
+    refuse(name, fmt::format("its numbers must be below {}", limit));
+    return {};
+  }
+  done(name, (*tensor)->bytes, (*tensor)->bytes);
+  return values;
 }
 
 std::vector<float> TensorLoader::vector(const std::string& name, uint32_t count) {

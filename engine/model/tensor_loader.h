@@ -30,6 +30,9 @@ class TensorLoader {
   std::vector<float> table(const std::string& name, uint32_t rows, uint32_t columns);
   // The same of a convolution's, which some files have as [channels, 1, tokens].
   std::vector<float> channels(const std::string& name, uint32_t rows, uint32_t columns);
+  // [rows, columns] of whole numbers, each below `limit`.
+  std::vector<uint32_t> indices(const std::string& name, uint32_t rows, uint32_t columns,
+                                uint32_t limit);
   bool has(const std::string& name) const { return model_.find(name) != nullptr; }
 
   // Tensors that other code loads, or that are not needed.

@@ -20,6 +20,8 @@ std::unique_ptr<TokenMixer> make_mixer(MixerKind kind, const Model& model,
       return make_mamba_mixer(model, compute);
     case MixerKind::kKimiDelta:
       return make_kimi_delta_mixer(model, compute);
+    case MixerKind::kCompressedAttention:
+      return make_compressed_attention_mixer(model, compute);
   }
   return make_attention_mixer(model, compute);
 }

@@ -38,6 +38,13 @@ struct StepRows {
     uint64_t first = uint64_t{sources[row]} * angles.pairs;
     rotate(kind, angles.cosines.data() + first, angles.sines.data() + first, angles.pairs, head);
   }
+  // Undoes it.
+  void turn_back(LayerRope rope, RopePairs kind, uint32_t row, float* head) const {
+    const RopeAngles& angles = ropes[static_cast<size_t>(rope)];
+    uint64_t first = uint64_t{sources[row]} * angles.pairs;
+    rotate_back(kind, angles.cosines.data() + first, angles.sines.data() + first, angles.pairs,
+                head);
+  }
 };
 
 class TokenMixer {
@@ -77,5 +84,7 @@ std::unique_ptr<TokenMixer> make_short_convolution_mixer(const Model& model,
 std::unique_ptr<TokenMixer> make_mamba_mixer(const Model& model, const ComputeContext& compute);
 std::unique_ptr<TokenMixer> make_kimi_delta_mixer(const Model& model,
                                                   const ComputeContext& compute);
+std::unique_ptr<TokenMixer> make_compressed_attention_mixer(const Model& model,
+                                                            const ComputeContext& compute);
 
 }  // namespace potluck

@@ -53,6 +53,9 @@ ModelWeights ask_for_all(TensorLoader& loader, const ModelConfig& config) {
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
     weights.layers.push_back(LayerLoader(loader, config, layer).load());
   }
+  if (config.hyper.streams > 1) {
+    weights.output_hyper = load_hyper(loader, config, "output_hc_", true);
+  }
   const std::string output_norm(config.output_norm_name);
   weights.output_norm = loader.vector(output_norm + ".weight", config.hidden);
   if (config.norm_biases) {

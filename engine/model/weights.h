@@ -8,6 +8,7 @@
 #include "engine/experts/grain_cutter.h"
 #include "engine/kernels/panel.h"
 #include "engine/model/config.h"
+#include "engine/model/token_experts.h"
 
 namespace potluck {
 
@@ -92,6 +93,40 @@ struct IndexerWeights {
   std::vector<float> key_norm_bias;  // [dimensions]
 };
 
+// Of what compresses positions to entries; see compressor.h.
+struct CompressorWeights {
+  WeightMatrix values;         // [width, hidden]
+  WeightMatrix gates;          // [width, hidden]
+  std::vector<float> offsets;  // [ratio, width], of the gates
+  std::vector<float> norm;     // [dimensions]
+
+  bool empty() const { return values.empty(); }
+};
+
+struct GroupedOutputWeights {
+  std::vector<WeightMatrix> groups;  // [groups] of [rank, heads * head_dim / groups]
+  WeightMatrix output;               // [hidden, groups * rank]
+};
+
+struct CompressedAttentionWeights {
+  WeightMatrix query_down;             // [query_rank, hidden]
+  std::vector<float> query_down_norm;  // [query_rank]
+  WeightMatrix query;                  // [heads * head_dim, query_rank]
+  WeightMatrix key;                    // [head_dim, hidden]: of values, too
+  std::vector<float> key_norm;         // [head_dim]
+  std::vector<float> sinks;            // [heads]
+  CompressorWeights entries;           // of layers that have entries
+  CompressorWeights index_keys;        // of those with an indexer
+  GroupedOutputWeights output;
+};
+
+// Of one part of a layer, or of the last norm, whose numbers are fewer; see hyper_connections.h.
+struct HyperWeights {
+  WeightMatrix matrix;       // [numbers, streams * hidden]
+  std::vector<float> scale;  // [3 or 1]
+  std::vector<float> base;   // [numbers]: streams * (streams + 2), or streams
+};
+
 struct DeltaNetWeights {
   WeightMatrix mixed;              // [channels, hidden]: queries, keys, values
   WeightMatrix gate;               // [value_heads * value_dim, hidden]
@@ -154,6 +189,7 @@ struct RouterWeights {
   std::vector<float> selection_bias;  // [experts]; finite
   std::vector<float> input_norm;      // [hidden]: over sqrt(hidden); what the router reads
   std::vector<float> output_scales;   // [experts]
+  TokenExperts by_token;              // or experts are not chosen
 
   bool empty() const { return matrix.empty(); }
 };
@@ -177,7 +213,10 @@ struct LayerWeights {
   ShortConvolutionWeights short_convolution;
   MambaWeights mamba;
   KimiDeltaWeights kimi;
+  CompressedAttentionWeights compressed;
   IndexerWeights indexer;
+  HyperWeights mixer_hyper;          // around the mixer
+  HyperWeights ffn_hyper;            // around experts or a feed-forward part
   std::vector<float> ffn_norm;       // [hidden]; empty in a parallel block
   std::vector<float> ffn_norm_bias;  // [hidden]
   std::vector<float> ffn_post_norm;  // [hidden]
@@ -196,6 +235,7 @@ struct LayerWeights {
 struct ModelWeights {
   WeightMatrix token_embedding;  // [vocabulary, hidden]
   std::vector<LayerWeights> layers;
+  HyperWeights output_hyper;            // before the last norm
   std::vector<float> output_norm;       // [hidden]
   std::vector<float> output_norm_bias;  // [hidden]
   WeightMatrix output;                  // [vocabulary, hidden]; empty: the token embedding is used

@@ -76,6 +76,21 @@ void add_nested_sizes(CLI::App& app, ModelConfig* config) {
   app.add_option("--delta-value-dim", config->delta.value_dim, "of the delta net");
 }
 
+void add_sparse_sizes(CLI::App& app, ModelConfig* config) {
+  app.add_option("--index-heads", config->indexer.heads, "of an indexer");
+  app.add_option("--index-dims", config->indexer.dimensions, "of an indexer's head");
+  app.add_option("--index-top-k", config->indexer.top_k, "what an indexer chooses");
+  CompressedConfig* compressed = &config->compressed;
+  app.add_option("--entry-query-rank", compressed->query_rank, "compressed queries (deepseek4)");
+  app.add_option("--output-groups", compressed->output_groups, "groups of heads (deepseek4)");
+  app.add_option("--output-rank", compressed->output_rank, "what a group becomes (deepseek4)");
+  app.add_option("--ratios", compressed->ratios, "positions of an entry, by layer (deepseek4)")
+      ->delimiter(',');
+  app.add_option("--streams", config->hyper.streams, "hyper-connections (deepseek4)");
+  app.add_option("--hash-layers", config->router.hash_layers,
+                 "first layers whose experts tokens name (deepseek4)");
+}
+
 void add_head_size(CLI::App& app, ModelConfig* config) {
   auto set = [config](const uint32_t& size) {
     bool rope_turns_all = config->rope.dimensions == config->head_dim;
@@ -125,6 +140,7 @@ void add_flags(CLI::App& app, ModelShape* shape, Flags* flags) {
   }
   add_head_size(app, &shape->config);
   add_nested_sizes(app, &shape->config);
+  add_sparse_sizes(app, &shape->config);
   app.footer(preset_list());
 }
 

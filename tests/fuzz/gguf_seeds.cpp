@@ -73,7 +73,8 @@ constexpr const char* kFamilies[] = {
     "qwen3moe",         "ernie4_5-moe", "afmoe",          "mimo2",
     "cohere2moe",       "mistral4",     "phimoe",         "lfm2moe",
     "granitehybrid",    "kimi-linear",  "nemotron_h_moe", "gemma4",
-    "gemma4-shared-kv", "smallthinker", "step35",         "llama4"};
+    "gemma4-shared-kv", "smallthinker", "step35",         "llama4",
+    "deepseek4"};
 
 Status write_seeds(Storage& storage, const std::string& folder) {
   const std::pair<const char*, Bytes> seeds[] = {

@@ -21,6 +21,7 @@ inline constexpr FixtureDigest kFixtureDigests[] = {
     {"deepseek2", "66ff5bc6767e9dd518958d27633db7c26e4a0e60e6f451accc1428a1c6653a59"},
     {"deepseek2-yarn", "b515ab83b0c9949de498e47aa4ef03fc8e54bf4853c085c59a3f4f16e2f529b8"},
     {"deepseek32", "1b1b717f19ece82ce99c126c553353bdd851f1d53750f3ee4b24394454ec8f9c"},
+    {"deepseek4", "a316e59291c404257359d71f1c5da37d477fd7a3077b6c5aa36ef418b9b81546"},
     {"dots1", "e26b784e28050dc1eedadb2f9fc575c602621c49989fff6f821e09942e5dd519"},
     {"ernie4_5-moe", "1971b16a318c88a353967142901c6c170394bdb9ae7b7dcdad26796c07a0e1db"},
     {"exaone-moe", "eaa0fb8add7f9c3a56690d99b155a7b2841d7fbd4dfcddc5d49c9e869bbfc149"},

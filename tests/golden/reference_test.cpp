@@ -35,7 +35,7 @@ TEST_P(Fixture, AgreesAtEveryPosition) {
   auto tokens = reference["prompt"].get<std::vector<TokenId>>();
   for (TokenId token : reference["greedy"]) tokens.push_back(token);
   const nlohmann::json& expected = reference["logits_every_position_first16"];
-  KvCache cache(engine.config(), KvType::kF32, 128);
+  KvCache cache(engine.config(), KvType::kF32, 256);
   std::vector<ForwardRow> rows;
   for (uint32_t p = 0; p < expected.size(); ++p) rows.push_back({tokens[p], p, &cache, true});
   ASSERT_TRUE(run_step(engine.forward(), rows, engine.executor()).ok());

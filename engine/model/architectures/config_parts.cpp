@@ -13,6 +13,7 @@ namespace {
 // The numbers that files use for ways of gating (expert_gating_func).
 constexpr uint32_t kSoftmaxGating = 1;
 constexpr uint32_t kSigmoidGating = 2;
+constexpr uint32_t kSqrtSoftplusGating = 4;
 
 }  // namespace
 
@@ -28,10 +29,14 @@ void ConfigReader::read_router(RouterConfig* router) {
       router->gating = Gating::kSigmoid;
     } else if (gating == kSoftmaxGating) {
       router->gating = Gating::kSoftmax;
+    } else if (gating == kSqrtSoftplusGating) {
+      router->gating = Gating::kSqrtSoftplus;
     } else {
       fail({ErrorCode::kUnsupported,
-            fmt::format("{} is {}; supported are {} (softmax) and {} (sigmoid)",
-                        full_key("expert_gating_func"), gating, kSoftmaxGating, kSigmoidGating)});
+            fmt::format("{} is {}; supported are {} (softmax), {} (sigmoid) and {} (the root of "
+                        "softplus)",
+                        full_key("expert_gating_func"), gating, kSoftmaxGating, kSigmoidGating,
+                        kSqrtSoftplusGating)});
     }
   }
   router->normalize_weights = boolean_or("expert_weights_norm", router->normalize_weights);
@@ -226,6 +231,38 @@ void ConfigReader::read_latent_yarn(ModelConfig* config) {
   config->rope.magnitude = 1;
   double magnitude = 1.0 + multiplier * exact_log64(config->rope.factor);
   config->attention_scale *= static_cast<float>(magnitude * magnitude);
+}
+
+// Layers with entries turn by a base of their own and stretch; those without do not stretch.
+void ConfigReader::read_compressed_attention(ModelConfig* config) {
+  CompressedConfig& compressed = config->compressed;
+  compressed.query_rank = count("attention.q_lora_rank", limits::kHidden);
+  compressed.output_groups = count("attention.output_group_count", limits::kHeads);
+  compressed.output_rank = count("attention.output_lora_rank", limits::kHidden);
+  compressed.ratios =
+      counts_of_layers("attention.compress_ratios", limits::kContext, config->layers);
+  config->sliding_window = count("attention.sliding_window", limits::kContext);
+  config->sinks = Sinks::kAllLayers;
+  config->rope.magnitude = 1;
+  config->window_rope = config->rope;
+  config->window_rope.scaling = RopeScaling::kNone;
+  config->rope.base = number("attention.compress_rope_freq_base");
+  for (uint32_t ratio : compressed.ratios) {
+    config->layer_ropes.push_back(ratio == 0 ? LayerRope::kWindow : LayerRope::kMain);
+  }
+}
+
+void ConfigReader::read_hyper_connections(HyperConfig* hyper) {
+  hyper->streams = count("hyper_connection.count", limits::kStreams);
+  hyper->iterations = count("hyper_connection.sinkhorn_iterations", limits::kSinkhornIterations);
+  hyper->epsilon = static_cast<float>(number("hyper_connection.epsilon"));
+}
+
+void ConfigReader::read_limits(ExpertActivation activation, ModelConfig* config) {
+  config->expert_limits = limits_of_layers("swiglu_clamp_exp", config->layers);
+  if (!config->expert_limits.empty()) config->expert_activation = activation;
+  config->ffn_limits = limits_of_layers("swiglu_clamp_shexp", config->layers);
+  if (!config->ffn_limits.empty()) config->ffn_activation = activation;
 }
 
 void ConfigReader::read_mamba(ModelConfig* config) {

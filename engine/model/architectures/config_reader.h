@@ -62,6 +62,11 @@ class ConfigReader {
   void read_sparse_layers(ModelConfig* config);
   // Latent attention and its YaRN, as DeepSeek V2 introduced them. Before the router is read.
   void read_latent_attention(ModelConfig* config);
+  // Windows, entries, compressed queries and grouped outputs, as DeepSeek V4 introduced them.
+  void read_compressed_attention(ModelConfig* config);
+  void read_hyper_connections(HyperConfig* hyper);
+  // Limits of what routed and shared experts activate, by layer, where the file has any.
+  void read_limits(ExpertActivation activation, ModelConfig* config);
   // Heads, sizes and top k of sparse attention's indexers.
   void read_indexer(IndexerKind kind, IndexerConfig* indexer);
   void read_delta_net(ModelConfig* config);

@@ -12,6 +12,7 @@
   ROW("cohere2moe", read_cohere2moe_config)         \
   ROW("deepseek2", read_deepseek2_config)           \
   ROW("deepseek32", read_deepseek32_config)         \
+  ROW("deepseek4", read_deepseek4_config)           \
   ROW("dots1", read_dots1_config)                   \
   ROW("ernie4_5-moe", read_ernie4_5_moe_config)     \
   ROW("exaone-moe", read_exaone_moe_config)         \

@@ -23,6 +23,7 @@ class MetadataWriter {
   void add_limits(const std::string& key, const std::vector<float>& limits);
   void add_recurrent_layers();
   void add_indexer();
+  void add_compressed_attention();
   void add_scales();
 
  private:
@@ -36,10 +37,10 @@ class MetadataWriter {
     return std::ranges::find(names, c_.architecture) != names.end();
   }
   bool has_router_keys() const {
-    return is_one_of({"deepseek2", "glm4moe", "minimax-m2", "bailingmoe2", "hy_v3", "dots1",
-                      "exaone-moe", "afmoe", "mimo2", "cohere2moe", "mistral4", "minimax-m3",
-                      "deepseek32", "glm-dsa", "lfm2moe", "kimi-linear", "nemotron_h_moe",
-                      "smallthinker", "step35"});
+    return is_one_of({"deepseek2", "glm4moe",     "minimax-m2",     "bailingmoe2",  "hy_v3",
+                      "dots1",     "exaone-moe",  "afmoe",          "mimo2",        "cohere2moe",
+                      "mistral4",  "minimax-m3",  "deepseek32",     "glm-dsa",      "deepseek4",
+                      "lfm2moe",   "kimi-linear", "nemotron_h_moe", "smallthinker", "step35"});
   }
   // A number for each layer where layers differ, else one for all.
   void count_by_layer(const std::string& key, uint32_t all, const std::vector<uint32_t>& layers) {
@@ -135,8 +136,11 @@ void MetadataWriter::add_rope() {
   }
   // Step 3.5 turns half of what its files say, but in window layers.
   count("rope.dimension_count", is("step35") ? c_.window_rope.dimensions : c_.rope.dimensions);
-  number("rope.freq_base", c_.rope.base);
-  if (c_.window_rope.dimensions > 0) {
+  const bool compresses = c_.compressed.query_rank > 0;
+  number("rope.freq_base", compresses ? c_.window_rope.base : c_.rope.base);
+  if (compresses) {
+    number("attention.compress_rope_freq_base", c_.rope.base);
+  } else if (c_.window_rope.dimensions > 0) {
     number("rope.freq_base_swa", c_.window_rope.base);
     count("rope.dimension_count_swa", c_.window_rope.dimensions);
   }
@@ -172,7 +176,8 @@ void MetadataWriter::add_experts() {
   }
   if (!has_router_keys()) return;
   if (c_.shared_width > 0) count("expert_shared_count", c_.shared_width / c_.expert_width);
-  count("expert_gating_func", router.gating == Gating::kSigmoid ? 2 : 1);
+  const bool is_root = router.gating == Gating::kSqrtSoftplus;
+  count("expert_gating_func", is_root ? 4 : router.gating == Gating::kSigmoid ? 2 : 1);
   file_.value<bool>(full("expert_weights_norm"), router.normalize_weights);
   number("expert_weights_scale", router.weight_scale);
   if (router.groups == 1) return;
@@ -216,10 +221,24 @@ void MetadataWriter::add_indexer() {
   if (indexer.kind == IndexerKind::kBlocks) {
     count("attention.indexer.block_size", indexer.block);
     count("attention.indexer.local_blocks", indexer.local_blocks);
-  } else if (!indexer.layers.empty()) {
+  } else if (!indexer.layers.empty() && indexer.kind == IndexerKind::kPositions) {
     file_.array<bool>(full("attention.indexer.types"),
                       std::vector<bool>(indexer.layers.begin(), indexer.layers.end()));
   }
+}
+
+void MetadataWriter::add_compressed_attention() {
+  const CompressedConfig& compressed = c_.compressed;
+  if (compressed.query_rank == 0) return;
+  count("attention.q_lora_rank", compressed.query_rank);
+  count("attention.output_group_count", compressed.output_groups);
+  count("attention.output_lora_rank", compressed.output_rank);
+  file_.array<int32_t>(full("attention.compress_ratios"),
+                       std::vector<int32_t>(compressed.ratios.begin(), compressed.ratios.end()));
+  count("hyper_connection.count", c_.hyper.streams);
+  count("hyper_connection.sinkhorn_iterations", c_.hyper.iterations);
+  number("hyper_connection.epsilon", c_.hyper.epsilon);
+  count("hash_layer_count", c_.router.hash_layers);
 }
 
 void MetadataWriter::add_scales() {
@@ -258,6 +277,7 @@ void add_metadata(const ModelShape& shape, uint32_t file_type, GgufBuilder* file
   writer.add_experts();
   writer.add_recurrent_layers();
   writer.add_indexer();
+  writer.add_compressed_attention();
   writer.add_scales();
   add_vocabulary(shape.config.vocabulary, file);
 }

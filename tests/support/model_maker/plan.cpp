@@ -18,6 +18,8 @@ namespace {
 constexpr uint64_t kDataAlignment = 32;
 // Channels of the hidden state that, in a skewed model, are the same for every token.
 constexpr uint32_t kConstantChannels = 32;
+// Of tables of whole numbers.
+constexpr FillFormat kTableFormat{26, "I32", 1, 4, 1, nullptr};
 
 // FNV-1a: the random stream of a tensor goes by its name, so that a change of one tensor leaves the
 // others as they are.
@@ -54,6 +56,7 @@ class Planner {
               std::function<std::vector<float>(const CounterRandom&)> make);
   void uniform_values(const std::string& name, std::vector<uint64_t> dimensions, double low,
                       double high);
+  void experts_of_tokens();
   void norm(const std::string& name, uint64_t count);
   void residual_norm(const std::string& name);
 
@@ -70,6 +73,9 @@ class Planner {
   void short_convolution();
   void mamba();
   void kimi_delta();
+  void compressed_attention();
+  void compressor(const std::string& name, uint64_t dimensions);
+  void hyper_connections(const std::string& prefix, bool is_last);
   void indexer();
   void feed_forward(const std::string& suffix, uint32_t width);
   void experts();
@@ -249,6 +255,11 @@ void Planner::indexer() {
     norm(blk("indexer.q_norm"), size);
     return norm(blk("indexer.k_norm"), size);
   }
+  if (c_.indexer.kind == IndexerKind::kEntries) {
+    const uint64_t rank = c_.compressed.query_rank;
+    matrix(blk("indexer.attn_q_b"), queries, rank, fan_in(static_cast<double>(rank)));
+    return matrix(blk("indexer.proj"), c_.indexer.heads, c_.hidden, input);
+  }
   matrix(blk("indexer.attn_q_b"), queries, c_.latent.query_rank, fan_in(c_.latent.query_rank));
   matrix(blk("indexer.attn_k"), size, c_.hidden, input);
   matrix(blk("indexer.proj"), c_.indexer.heads, c_.hidden, input);
@@ -311,6 +322,44 @@ void Planner::kimi_delta() {
   uniform_values(blk("ssm_dt.bias"), {columns}, -6, -2);
   norm(blk("ssm_norm"), kimi.head_dim);
   branch_output(blk("attn_output"), columns, 1);
+}
+
+void Planner::compressed_attention() {
+  const CompressedConfig& compressed = c_.compressed;
+  const double input = fan_in(c_.hidden);
+  matrix(blk("attn_q_a"), compressed.query_rank, c_.hidden, input);
+  norm(blk("attn_q_a_norm"), compressed.query_rank);
+  matrix(blk("attn_q_b"), c_.query_columns(), compressed.query_rank, fan_in(compressed.query_rank));
+  matrix(blk("attn_kv"), c_.head_dim, c_.hidden, input);
+  norm(blk("attn_kv_a_norm"), c_.head_dim);
+  uniform_values(blk("attn_sinks.weight"), {c_.heads}, -1, 1);
+  if (compressed.ratios[layer_] > 0) compressor("attn_compressor_", c_.head_dim);
+  if (c_.has_indexer(layer_)) compressor("indexer_compressor_", c_.indexer.dimensions);
+  const uint64_t narrow = uint64_t{compressed.output_groups} * compressed.output_rank;
+  const uint64_t columns = c_.query_columns() / compressed.output_groups;
+  matrix(blk("attn_output_a"), narrow, columns, fan_in(static_cast<double>(columns)));
+  branch_output(blk("attn_output_b"), narrow, 1);
+}
+
+void Planner::compressor(const std::string& name, uint64_t dimensions) {
+  const uint64_t ratio = c_.compressed.ratios[layer_];
+  const bool overlaps = CompressedConfig::overlaps(static_cast<uint32_t>(ratio));
+  const uint64_t width = overlaps ? 2 * dimensions : dimensions;
+  matrix(blk(name + "kv"), width, c_.hidden, fan_in(c_.hidden));
+  matrix(blk(name + "gate"), width, c_.hidden, fan_in(c_.hidden));
+  uniform_values(blk(name + "ape.weight"), {width, ratio}, -0.5, 0.5);
+  norm(blk(name + "norm"), dimensions);
+}
+
+// Streams mix a little and differ in what they take up.
+void Planner::hyper_connections(const std::string& prefix, bool is_last) {
+  const uint64_t n = c_.hyper.streams;
+  if (n == 1) return;
+  const uint64_t numbers = is_last ? n : n * (n + 2);
+  const double limit = std::sqrt(3.0 / c_.residual_columns());
+  uniform_values(prefix + "fn.weight", {c_.residual_columns(), numbers}, -limit, limit);
+  uniform_values(prefix + "scale.weight", {is_last ? uint64_t{1} : 3}, 0.1, 0.5);
+  uniform_values(prefix + "base.weight", {numbers}, -0.5, 0.5);
 }
 
 void Planner::feed_forward(const std::string& suffix, uint32_t width) {
@@ -404,7 +453,29 @@ void Planner::router() {
       return std::vector<float>(offsets.begin(), offsets.end());
     });
   }
+  if (layer_ < c_.router.hash_layers) return experts_of_tokens();
   if (c_.router.selection_bias) selection_bias(offsets);
+}
+
+// Of each token: neighbors, from a random one on.
+void Planner::experts_of_tokens() {
+  TensorPlan tensor;
+  tensor.name = blk("ffn_gate_tid2eid.weight");
+  tensor.dimensions = {c_.router.top_k, c_.vocabulary};
+  tensor.format = &kTableFormat;
+  const uint32_t experts = c_.router.experts;
+  tensor.indices = [tokens = c_.vocabulary, used = c_.router.top_k, experts,
+                    random = plan_.random(tensor.name)] {
+    std::vector<int32_t> indices;
+    for (uint32_t token = 0; token < tokens; ++token) {
+      const uint64_t first = random.bits(token) % experts;
+      for (uint32_t i = 0; i < used; ++i) {
+        indices.push_back(static_cast<int32_t>((first + i) % experts));
+      }
+    }
+    return indices;
+  };
+  plan_.tensors.push_back(std::move(tensor));
 }
 
 // The same threshold, after the sigmoid.
@@ -443,6 +514,9 @@ void Planner::layer() {
     case MixerKind::kKimiDelta:
       kimi_delta();
       break;
+    case MixerKind::kCompressedAttention:
+      compressed_attention();
+      break;
   }
   if (c_.has_indexer(layer_)) indexer();
   per_layer_part();
@@ -451,12 +525,14 @@ void Planner::layer() {
     double change = needs_constants() ? 0 : 0.1;
     uniform_values(blk("layer_output_scale.weight"), {1}, 1 - change, 1 + change);
   }
+  if (c_.mixer(layer_) != MixerKind::kNone) hyper_connections(blk("hc_attn_"), false);
   if (!c_.has_feed_forward(layer_)) return;
   if (!c_.parallel_block) residual_norm(blk(c_.ffn_norm_name));
   if (c_.post_norms) {
     norm(blk("post_attention_norm"), c_.hidden);
     norm(blk("post_ffw_norm"), c_.hidden);
   }
+  hyper_connections(blk("hc_ffn_"), false);
   if (!c_.has_experts(layer_)) return feed_forward("", c_.ffn_width_of(layer_));
   router();
   experts();
@@ -481,6 +557,7 @@ Status Planner::plan() {
   per_layer_inputs();
   for (layer_ = 0; layer_ < c_.layers; ++layer_) layer();
   layer_ = 0;
+  hyper_connections("output_hc_", true);
   residual_norm(std::string(c_.output_norm_name));
   matrix("output", c_.vocabulary, c_.hidden, fan_in(c_.hidden) * c_.logit_divisor);
   if (c_.logit_bias) uniform_values("output.bias", {c_.vocabulary}, -0.1, 0.1);
@@ -523,6 +600,7 @@ void repeat_patterns(ModelConfig* config) {
   repeat_to(layers, &config->layer_ropes);
   repeat_to(layers, &config->key_values);
   repeat_to(layers, &config->indexer.layers);
+  repeat_to(layers, &config->compressed.ratios);
   for (auto* numbers : {&config->layer_heads, &config->layer_kv_heads, &config->layer_head_dims,
                         &config->layer_value_dims, &config->layer_ffn_widths}) {
     repeat_to(layers, numbers);
@@ -545,6 +623,17 @@ void repeat_patterns(ModelConfig* config) {
       --from;
     }
     kv_layers.push_back(from);
+  }
+}
+
+// What follows from the ratios, as the engine reads it.
+void complete_entries(ModelConfig* config) {
+  config->window_rope.dimensions = config->rope.dimensions;
+  config->indexer.layers.clear();
+  config->layer_ropes.clear();
+  for (uint32_t ratio : config->compressed.ratios) {
+    config->indexer.layers.push_back(ratio == 4 ? 1 : 0);
+    config->layer_ropes.push_back(ratio == 0 ? LayerRope::kWindow : LayerRope::kMain);
   }
 }
 
@@ -586,6 +675,7 @@ Result<ModelPlan> plan_model(const ModelShape& shape) {
   }
   if (config.attention_scale == 0) config.attention_scale = 1;  // follows from the sizes
   repeat_patterns(&config);
+  if (config.compressed.query_rank > 0) complete_entries(&config);
   if (Status checked = check_shape(complete); !checked) return checked.error();
   auto mix = FormatMix::parse(shape.format, shape.tensor_formats);
   if (!mix) return mix.error();

@@ -20,6 +20,8 @@ struct TensorPlan {
 
   // Either the values of a small F32 tensor, made when they are written ...
   std::function<std::vector<float>()> values;
+  // ... or the whole numbers of a small I32 tensor ...
+  std::function<std::vector<int32_t>()> indices;
   // ... or random blocks with this deviation, except that
   double deviation = 0;
   uint32_t silent_rows = 0;     // the first rows of each matrix are zero

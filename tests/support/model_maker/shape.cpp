@@ -476,6 +476,44 @@ void glm_dsa(ModelShape& shape) {
   c.indexer.layers = {1, 0, 1};
 }
 
+void deepseek4(ModelShape& shape) {
+  ModelConfig& c = shape.config;
+  c.architecture = "deepseek4";
+  c.layers = 4;
+  set_heads(c, 4, 1, 64);
+  c.head_norm = HeadNorm::kNone;
+  c.rope.pairs = RopePairs::kNeighbors;
+  c.rope.dimensions = 16;
+  c.rope.base = 160000;
+  c.window_rope = c.rope;
+  c.window_rope.base = 1e4;
+  c.sinks = Sinks::kAllLayers;
+  c.sliding_window = 16;
+  c.compressed.query_rank = 32;
+  c.compressed.output_groups = 2;
+  c.compressed.output_rank = 32;
+  c.compressed.ratios = {0, 4, 128, 4};
+  c.indexer.kind = IndexerKind::kEntries;
+  c.indexer.heads = 8;
+  c.indexer.dimensions = 32;
+  c.indexer.top_k = 32;
+  c.indexer.pairs = c.rope.pairs;
+  c.indexer.layers = {0, 1, 0, 1};
+  c.layer_ropes = {LayerRope::kWindow, LayerRope::kMain, LayerRope::kMain, LayerRope::kMain};
+  c.hyper.streams = 4;
+  c.hyper.iterations = 20;
+  c.hyper.epsilon = 1e-6F;
+  c.router.gating = Gating::kSqrtSoftplus;
+  c.router.selection_bias = true;
+  c.router.weight_scale = 1.5F;
+  c.router.hash_layers = 1;
+  c.shared_width = 64;
+  c.expert_activation = ExpertActivation::kSwiGluClampBefore;
+  c.ffn_activation = ExpertActivation::kSwiGluClampBefore;
+  c.expert_limits = {1.5F, 1.5F, 0, 1.5F};
+  c.ffn_limits = {1.5F, 0, 1.5F, 1.5F};
+}
+
 void qwen35moe(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.architecture = "qwen35moe";
@@ -704,6 +742,8 @@ constexpr std::array kPresets = {
     Preset{"mistral4", "tiny Mistral Small 4: latent attention, softmax", mistral4},
     Preset{"minimax-m3", "tiny MiniMax-M3: the best blocks of positions", minimax_m3},
     Preset{"deepseek32", "tiny DeepSeek V3.2: the best positions", deepseek32},
+    Preset{"deepseek4", "tiny DeepSeek V4: windows, compressed entries, hyper-connections",
+           deepseek4},
     Preset{"glm-dsa", "tiny GLM-5: the same, chosen in some layers", glm_dsa},
     Preset{"small", "0.8 B parameters, Qwen3-MoE: for benchmarks in memory", small},
     Preset{"a3b", "the shape of Qwen3-30B-A3B, Q4_K with the output in Q6_K: 17 GB", a3b},

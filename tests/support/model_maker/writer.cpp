@@ -81,11 +81,16 @@ Status write_model(const ModelPlan& plan, ByteSink& sink, const Progress& progre
       CHECK(values.size() * sizeof(float) == tensor.bytes());
       if (Status written = sink.write(std::as_bytes(std::span(values))); !written) return written;
     }
+    if (tensor.indices) {
+      std::vector<int32_t> indices = tensor.indices();
+      CHECK(indices.size() * sizeof(int32_t) == tensor.bytes());
+      if (Status written = sink.write(std::as_bytes(std::span(indices))); !written) return written;
+    }
+    const bool is_made = tensor.values || tensor.indices;
     uint64_t row_bytes = tensor.format->row_bytes(tensor.dimensions[0]);
     uint64_t rows_per_piece = std::max<uint64_t>(1, kPieceBytes / row_bytes);
     CounterRandom random = plan.random(tensor.name);
-    for (uint64_t row = tensor.values ? tensor.rows() : 0; row < tensor.rows();
-         row += rows_per_piece) {
+    for (uint64_t row = is_made ? tensor.rows() : 0; row < tensor.rows(); row += rows_per_piece) {
       piece.resize(std::min(rows_per_piece, tensor.rows() - row) * row_bytes);
       fill_rows(tensor, random, row, piece);
       if (Status written = sink.write(piece); !written) return written;

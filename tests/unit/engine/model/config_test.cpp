@@ -82,8 +82,9 @@ TEST(Config, RefusesUnknownArchitecturesWithTheKnownOnes) {
   expect_config_refused(
       tiny, ErrorCode::kUnsupported,
       "'mamba' is not known; known are afmoe, bailingmoe2, cohere2moe, deepseek2, deepseek32, "
-      "dots1, ernie4_5-moe, exaone-moe, gemma4, glm-dsa, glm4moe, gpt-oss, granitehybrid, "
-      "granitemoe, hunyuan-moe, hy_v3, kimi-linear, lfm2moe, llama, llama4, mimo2, minimax-m2, "
+      "deepseek4, dots1, ernie4_5-moe, exaone-moe, gemma4, glm-dsa, glm4moe, gpt-oss, "
+      "granitehybrid, granitemoe, hunyuan-moe, hy_v3, kimi-linear, lfm2moe, llama, llama4, mimo2, "
+      "minimax-m2, "
       "minimax-m3, mistral4, nemotron_h_moe, olmoe, phimoe, qwen2moe, qwen3, qwen35moe, qwen3moe, "
       "qwen3next, qwen3vlmoe, smallthinker, step35");
 }

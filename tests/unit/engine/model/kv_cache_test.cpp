@@ -241,6 +241,68 @@ TEST(KvCache, KnowsItsSize) {
   EXPECT_EQ(KvCache::fixed_bytes(shape()), 0u);
 }
 
+// Layers of compressed attention: nothing of single positions, 64 and 2 entries of a block, and
+// index keys of the first ones.
+ModelConfig compressed_shape() {
+  ModelConfig config;
+  config.layers = 3;
+  config.heads = 2;
+  config.kv_heads = 1;
+  config.head_dim = 16;
+  config.value_dim = 16;
+  config.sliding_window = 8;
+  config.compressed = {4, 1, 4, {0, 4, 128}};
+  config.indexer.kind = IndexerKind::kEntries;
+  config.indexer.dimensions = 8;
+  config.indexer.layers = {0, 1, 0};
+  return config;
+}
+
+TEST(KvCache, KeepsEntries) {
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    KvCache cache(compressed_shape(), type, 600);
+    ASSERT_TRUE(cache.extend(600));
+    auto entry_of = [](uint32_t layer, uint32_t entry) {
+      std::vector<float> values(16);
+      for (uint32_t d = 0; d < 16; ++d) {
+        values[d] = static_cast<float>((layer * 91 + entry * 7 + d * 13) % 255) - 127;
+      }
+      values[0] = 127;  // the block's scale is 1
+      return values;
+    };
+    auto for_entries = [](auto&& use) {
+      for (uint32_t entry = 0; entry < 150; ++entry) use(1, entry);
+      for (uint32_t entry = 0; entry < 4; ++entry) use(2, entry);
+    };
+    for_entries([&](uint32_t layer, uint32_t entry) {
+      cache.put_entry(layer, entry, entry_of(layer, entry).data());
+      const std::vector<float> key(8, static_cast<float>(entry));
+      if (layer == 1) cache.put_index_key(layer, entry, key);
+    });
+    for_entries([&](uint32_t layer, uint32_t entry) {
+      std::vector<float> values(16);
+      cache.read_entry(layer, entry, values.data());
+      EXPECT_EQ(values, entry_of(layer, entry)) << layer << " " << entry;
+      if (layer == 1) {
+        EXPECT_EQ(cache.index_keys(1, entry / 64)[3 * 64 + entry % 64], static_cast<float>(entry));
+      }
+    });
+  }
+}
+
+TEST(KvCache, TakesLittleForEntries) {
+  const ModelConfig config = compressed_shape();
+  // 64 and 2 entries of 16 halves and 64 index keys of 8 floats, each in whole bytes a position.
+  EXPECT_EQ(KvCache::bytes_per_position(config, KvType::kF16), 8u + 1 + 8);
+  KvMemory memory(config, KvType::kF16, 1);
+  EXPECT_EQ(memory.block_bytes(), (8u + 1 + 8) * kKvBlockPositions);
+  // The window before a token, and running softmaxes of entries and index keys.
+  const RecurrentShape state = config.recurrent_shape();
+  EXPECT_EQ(state.history_values(), 7u * 16);
+  EXPECT_EQ(state.kept, 9u * 16 + 9 * 8);
+  EXPECT_GE(KvCache::fixed_bytes(config), 3 * 4 * state.state_values() * sizeof(float));
+}
+
 TEST(KvCache, CountsPositions) {
   KvCache cache(shape(), KvType::kF32, 256);
   EXPECT_EQ(cache.length(), 0u);

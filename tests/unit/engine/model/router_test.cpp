@@ -197,5 +197,38 @@ TEST(Router, SaysSoWhenLogitsHaveNoOrder) {
   }
 }
 
+TEST(Router, GatesByTheRootOfSoftplus) {
+  RouterConfig config = softmax_of(4, 2);
+  config.gating = Gating::kSqrtSoftplus;
+  config.weight_scale = 1.5F;
+  const float logits[] = {-2, 1, 3, 0};
+  Choice choice = choose(config, logits);
+  EXPECT_EQ(choice.experts, (std::vector<uint32_t>{2, 1}));
+  auto score = [](double x) { return std::sqrt(std::log1p(std::exp(x))); };
+  EXPECT_NEAR(choice.weights[0], 1.5 * score(3) / (score(3) + score(1)), 1e-6);
+  EXPECT_NEAR(choice.weights[1], 1.5 * score(1) / (score(3) + score(1)), 1e-6);
+}
+
+// Experts that a table names keep its order, and may be named twice.
+TEST(Router, WeighsExpertsThatAreNamed) {
+  RouterConfig config = softmax_of(4, 3);
+  config.gating = Gating::kSigmoid;
+  const float logits[] = {-2, 1, 3, 0};
+  const uint32_t named[] = {0, 2, 0};
+  std::vector<float> weights(3);
+  std::vector<float> probabilities(4);
+  std::vector<float> scores(4);
+  const KernelTable& kernels = *available_kernels().front();
+  weigh(config, kernels, logits, {}, {probabilities, scores}, named, weights);
+  auto score = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const double sum = 2 * score(-2) + score(3);
+  EXPECT_NEAR(weights[0], score(-2) / sum, 1e-6);
+  EXPECT_NEAR(weights[1], score(3) / sum, 1e-6);
+  EXPECT_EQ(weights[2], weights[0]);
+  const float broken[] = {-2, std::numeric_limits<float>::quiet_NaN(), 3, 0};
+  weigh(config, kernels, broken, {}, {probabilities, scores}, named, weights);
+  EXPECT_TRUE(std::isnan(weights[0]));
+}
+
 }  // namespace
 }  // namespace potluck
