@@ -103,6 +103,20 @@ void store_value(KvType type, uint32_t dimensions, const float* value, uint32_t 
   store_numbers(type, dimensions, value, value_place(type, dimensions, values, position));
 }
 
+void load_key(KvType type, uint32_t dimensions, const std::byte* keys, uint32_t position,
+              float* key, uint32_t stride) {
+  auto* start = const_cast<std::byte*>(keys);  // only read through the place
+  const Place place = key_place(type, dimensions, start, position);
+  if (type == KvType::kF16) {
+    const std::byte* from = place.start + 2 * place.lane;
+    for (uint32_t d = 0; d < dimensions; ++d, from += 2 * kKeyGroup, key += stride) {
+      *key = half_to_float(load<uint16_t>(from));
+    }
+    return;
+  }
+  for (uint32_t d = 0; d < dimensions; ++d, key += stride) *key = number_at(type, place, d);
+}
+
 void load_value(KvType type, uint32_t dimensions, const std::byte* values, uint32_t position,
                 float* value) {
   const std::byte* row = values + position * kv_bytes(type, dimensions);

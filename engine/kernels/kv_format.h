@@ -48,7 +48,10 @@ void store_key(KvType type, uint32_t dimensions, const float* key, uint32_t posi
 void store_value(KvType type, uint32_t dimensions, const float* value, uint32_t position,
                  std::byte* values);
 
-// A whole value, or one number, as the kernels read it.
+// A whole key, its numbers to be `stride` apart; a whole value; or one number: as the kernels read
+// it.
+void load_key(KvType type, uint32_t dimensions, const std::byte* keys, uint32_t position,
+              float* key, uint32_t stride);
 void load_value(KvType type, uint32_t dimensions, const std::byte* values, uint32_t position,
                 float* value);
 float key_at(KvType type, uint32_t dimensions, const std::byte* keys, uint32_t position,

@@ -1,6 +1,7 @@
 #include "engine/model/attention.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "engine/kernels/exact_math.h"
@@ -17,25 +18,33 @@ constexpr uint32_t kHeadsPerPart = 8;
 // Bound on outputs_ (a single row may exceed it).
 constexpr uint64_t kBlockBytes = 8 * kMiB;
 
-struct Run {
-  uint32_t begin = 0;
-  uint32_t end = 0;
-};
-
-bool is_set(std::span<const uint64_t> bits, uint32_t position) {
-  return (bits[position / 64] >> (position % 64) & 1) != 0;
-}
-
 // Neighbors in [begin, end) that are set, relative to `origin`.
-std::vector<Run> runs_of(std::span<const uint64_t> bits, uint32_t begin, uint32_t end,
-                         uint32_t origin) {
-  std::vector<Run> runs;
-  for (uint32_t p = begin; p < end; ++p) {
-    if (!is_set(bits, p)) continue;
+std::vector<SelectedChunk::Run> runs_of(std::span<const uint64_t> bits, uint32_t begin,
+                                        uint32_t end, uint32_t origin) {
+  std::vector<SelectedChunk::Run> runs;
+  for (uint32_t p = begin; p < end;) {
+    const uint64_t rest = bits[p / 64] >> (p % 64);
+    if (rest == 0) {
+      p += 64 - p % 64;
+      continue;
+    }
+    p += static_cast<uint32_t>(std::countr_zero(rest));
+    if (p >= end) break;
     if (runs.empty() || runs.back().end != p - origin) runs.push_back({p - origin, p - origin});
     ++runs.back().end;
+    ++p;
   }
   return runs;
+}
+
+// Whether any position of the chunk is set.
+bool is_seen(std::span<const uint64_t> bits, uint32_t chunk) {
+  constexpr uint32_t kWords = kAttentionChunk / 64;
+  const size_t end = std::min<size_t>(bits.size(), uint64_t{chunk + 1} * kWords);
+  for (size_t word = uint64_t{chunk} * kWords; word < end; ++word) {
+    if (bits[word] != 0) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -57,8 +66,24 @@ uint32_t Attention::first_visible(const AttentionRow& row) const {
   return row.position + 1 - layer_.window;
 }
 
-Attention::Chunks Attention::chunks_of(const AttentionRow& row) const {
-  return {first_visible(row) / kAttentionChunk, row.position / kAttentionChunk + 1};
+// Appends the chunks that hold what a row sees, in order.
+void Attention::list_chunks(const AttentionRow& row, uint32_t index,
+                            std::vector<uint32_t>* chunks) const {
+  const uint32_t first = first_visible(row) / kAttentionChunk;
+  const uint32_t last = row.position / kAttentionChunk;
+  for (uint32_t chunk = first; chunk <= last; ++chunk) {
+    bool seen = layer_.selection == nullptr;
+    for (uint32_t head = 0; head < kv_heads() && !seen; ++head) {
+      const std::span<const uint64_t> bits = layer_.selection->bits(index, head);
+      seen = bits.empty() || is_seen(bits, chunk);
+    }
+    if (seen) chunks->push_back(chunk);
+  }
+}
+
+std::span<const uint32_t> Attention::chunks_of(uint32_t row) const {
+  const uint64_t first = row_offsets_[row - block_begin_];
+  return std::span(chunks_).subspan(first, row_offsets_[row - block_begin_ + 1] - first);
 }
 
 uint64_t Attention::partial_index(uint32_t row, uint32_t head, uint32_t chunk) const {
@@ -71,13 +96,16 @@ uint64_t Attention::partial_index(uint32_t row, uint32_t head, uint32_t chunk) c
 uint32_t Attention::plan_block(std::span<const AttentionRow> rows, uint32_t first) {
   block_begin_ = first;
   row_offsets_.assign(1, 0);
+  chunks_.clear();
   uint64_t chunk_bytes = uint64_t{heads()} * value_dim() * sizeof(float);
   uint32_t end = first;
   do {
-    row_offsets_.push_back(row_offsets_.back() + chunks_of(rows[end]).count());
+    list_chunks(rows[end], end, &chunks_);
+    // A single row may exceed the bound.
+    if (end > first && chunks_.size() * chunk_bytes > kBlockBytes) break;
+    row_offsets_.push_back(chunks_.size());
     ++end;
-  } while (end < rows.size() &&
-           (row_offsets_.back() + chunks_of(rows[end]).count()) * chunk_bytes <= kBlockBytes);
+  } while (end < rows.size());
   uint64_t partials = row_offsets_.back() * heads();
   if (partials_.size() < partials) {
     partials_.resize(partials);
@@ -93,14 +121,15 @@ void Attention::plan_tasks(std::span<const AttentionRow> rows, uint32_t first, u
     while (last < end && last - first < kRowsPerTask && rows[last].cache == rows[first].cache) {
       ++last;
     }
-    Chunks all = chunks_of(rows[first]);
+    task_chunks_.clear();
     for (uint32_t row = first; row < last; ++row) {
-      Chunks chunks = chunks_of(rows[row]);
-      all = {std::min(all.first, chunks.first), std::max(all.end, chunks.end)};
+      const std::span<const uint32_t> chunks = chunks_of(row);
+      task_chunks_.insert(task_chunks_.end(), chunks.begin(), chunks.end());
     }
-    for (uint32_t chunk = all.first; chunk < all.end; ++chunk) {
-      tasks_.push_back({first, last - first, chunk});
-    }
+    std::ranges::sort(task_chunks_);
+    const auto repeated = std::ranges::unique(task_chunks_);
+    task_chunks_.erase(repeated.begin(), repeated.end());
+    for (uint32_t chunk : task_chunks_) tasks_.push_back({first, last - first, chunk});
     first = last;
   }
 }
@@ -127,58 +156,32 @@ void Attention::run_task(const Task& task, uint32_t kv_head, uint32_t part,
   Scratch& scratch = scratch_[static_cast<size_t>(thread)];
   scratch.queries.clear();
   for (uint32_t row = task.first_row; row < task.first_row + task.rows; ++row) {
-    Chunks chunks = chunks_of(rows[row]);
-    if (task.chunk < chunks.first || task.chunk >= chunks.end) continue;
+    const std::span<const uint32_t> chunks = chunks_of(row);
+    const auto found = std::ranges::lower_bound(chunks, task.chunk);
+    if (found == chunks.end() || *found != task.chunk) continue;
+    const auto place = static_cast<uint32_t>(found - chunks.begin());
     uint32_t begin = std::max(first_visible(rows[row]), chunk_begin) - chunk_begin;
     uint32_t end = std::min(rows[row].position + 1 - chunk_begin, kAttentionChunk);
     const float* of_row = queries + uint64_t{row} * heads() * head_dim();
     std::span<const uint64_t> bits;
     if (layer_.selection != nullptr) bits = layer_.selection->bits(row, kv_head);
     if (!bits.empty()) {
-      HeadRange range{row, first_head, end_head, task.chunk - chunks.first, begin, end};
-      run_selected(chunk, bits, chunk_begin, range, of_row, scratch);
+      const auto runs = runs_of(bits, chunk_begin + begin, chunk_begin + end, chunk_begin);
+      const uint64_t index = partial_index(row, first_head, place);
+      scratch.selected.run(
+          kernels_, chunk, runs,
+          {of_row + uint64_t{first_head} * head_dim(), end_head - first_head,
+           partials_.data() + index, outputs_.data() + index * value_dim(), chunks.size()});
       continue;
     }
     for (uint32_t head = first_head; head < end_head; ++head) {
-      uint64_t index = partial_index(row, head, task.chunk - chunks.first);
+      uint64_t index = partial_index(row, head, place);
       scratch.queries.push_back({of_row + uint64_t{head} * head_dim(), begin, end,
                                  outputs_.data() + index * value_dim(), partials_.data() + index});
     }
   }
   if (scratch.queries.empty()) return;
   kernels_.attention_chunk(chunk, scratch.queries, scratch.scores.data());
-}
-
-// Some heads of a row over the runs of what they see of a chunk.
-void Attention::run_selected(const AttentionChunk& chunk, std::span<const uint64_t> bits,
-                             uint32_t chunk_begin, const HeadRange& range, const float* queries,
-                             Scratch& scratch) {
-  const std::vector<Run> runs =
-      runs_of(bits, chunk_begin + range.begin, chunk_begin + range.end_position, chunk_begin);
-  const uint64_t count = runs.size();
-  const uint32_t dimensions = value_dim();
-  grow(scratch.partials, (range.end - range.first) * count);
-  grow(scratch.outputs, (range.end - range.first) * count * dimensions);
-  std::vector<AttentionQuery> parts;
-  for (uint64_t run = 0; run < count; ++run) {
-    for (uint32_t head = range.first; head < range.end; ++head) {
-      const uint64_t at = (head - range.first) * count + run;
-      parts.push_back({queries + uint64_t{head} * head_dim(), runs[run].begin, runs[run].end,
-                       scratch.outputs.data() + at * dimensions, scratch.partials.data() + at});
-    }
-  }
-  if (count > 0) kernels_.attention_chunk(chunk, parts, scratch.scores.data());
-  for (uint32_t head = range.first; head < range.end; ++head) {
-    const uint64_t at = (head - range.first) * count;
-    const std::span<const AttentionPartial> of_head(scratch.partials.data() + at, count);
-    const uint64_t index = partial_index(range.row, head, range.index);
-    // A chunk of which nothing is seen adds exp(-inf) = 0 of nothing.
-    float largest = -std::numeric_limits<float>::infinity();
-    for (const AttentionPartial& part : of_head) largest = std::max(largest, part.max_score);
-    partials_[index].max_score = largest;
-    partials_[index].sum = join_parts(of_head, scratch.outputs.data() + at * dimensions, largest,
-                                      dimensions, outputs_.data() + index * dimensions);
-  }
 }
 
 void Attention::join_chunks(uint32_t row, uint32_t head, float* out) const {

@@ -11,7 +11,7 @@
 //   out = o / l
 //
 // Where positions are left out of a chunk (indexer.h), the runs of the others are joined like
-// chunks first.
+// chunks first (selected_chunk.h); a chunk of which nothing is seen is left out.
 //
 // So the result depends neither on threads nor on how a prompt was cut into steps. Owns scratch
 // memory; one thread (and its pool).
@@ -24,6 +24,7 @@
 #include "engine/base/thread_pool.h"
 #include "engine/model/kv_cache.h"
 #include "engine/model/position_selection.h"
+#include "engine/model/selected_chunk.h"
 
 namespace potluck {
 
@@ -63,30 +64,12 @@ class Attention {
   struct Scratch {
     std::vector<AttentionQuery> queries;
     std::vector<float> scores;
-    // Of the runs of a selection.
-    std::vector<AttentionPartial> partials;  // [heads, runs]
-    std::vector<float> outputs;              // [heads, runs, value_dim]
-  };
-  // Heads [first, end) of one row, and what they see of a chunk.
-  struct HeadRange {
-    uint32_t row = 0;
-    uint32_t first = 0;
-    uint32_t end = 0;
-    uint32_t index = 0;  // of the chunk, from the row's first
-    uint32_t begin = 0;  // positions, relative to the chunk
-    uint32_t end_position = 0;
-  };
-
-  // The chunks that hold visible positions: [first, end).
-  struct Chunks {
-    uint32_t first = 0;
-    uint32_t end = 0;
-
-    uint32_t count() const { return end - first; }
+    SelectedChunk selected;
   };
 
   uint32_t first_visible(const AttentionRow& row) const;
-  Chunks chunks_of(const AttentionRow& row) const;
+  void list_chunks(const AttentionRow& row, uint32_t index, std::vector<uint32_t>* chunks) const;
+  std::span<const uint32_t> chunks_of(uint32_t row) const;
   uint32_t heads() const { return config_.heads_of(layer_.layer); }
   uint32_t head_dim() const { return config_.head_dim_of(layer_.layer); }
   uint32_t value_dim() const { return config_.value_dim_of(layer_.layer); }
@@ -96,11 +79,8 @@ class Attention {
   uint32_t choose_parts() const;
   void run_task(const Task& task, uint32_t kv_head, uint32_t part,
                 std::span<const AttentionRow> rows, const float* queries, int thread);
-  void run_selected(const AttentionChunk& chunk, std::span<const uint64_t> bits,
-                    uint32_t chunk_begin, const HeadRange& heads, const float* queries,
-                    Scratch& scratch);
   void join_chunks(uint32_t row, uint32_t head, float* out) const;
-  // `chunk` counts from the row's first.
+  // `chunk` counts those that the row sees.
   uint64_t partial_index(uint32_t row, uint32_t head, uint32_t chunk) const;
 
   const ModelConfig& config_;
@@ -110,6 +90,8 @@ class Attention {
   AttentionLayer layer_;
   uint32_t block_begin_ = 0;
   std::vector<uint64_t> row_offsets_;  // [rows of the block]: chunks of all rows before
+  std::vector<uint32_t> chunks_;       // of all rows of the block, those that each sees
+  std::vector<uint32_t> task_chunks_;  // of rows that share tasks
   std::vector<Task> tasks_;
   std::vector<AttentionPartial> partials_;  // [row][head][chunk of the row]
   std::vector<float> outputs_;              // [row][head][chunk of the row][value_dim]

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/limits.h"
+#include "engine/kernels/kernels.h"
 #include "engine/model/config_checks.h"
 #include "engine/model/rope.h"
 
@@ -205,9 +206,12 @@ Status check_indexer(const ModelConfig& config) {
   }
   if (indexer.kind == IndexerKind::kEntries) {
     for (uint32_t layer = 0; layer < config.layers; ++layer) {
-      if (config.has_indexer(layer) && config.compress_ratio(layer) == 0) {
-        return unsupported(fmt::format("layer {} has an indexer, but no entries", layer));
-      }
+      if (!config.has_indexer(layer)) continue;
+      const uint32_t ratio = config.compress_ratio(layer);
+      // Index keys of a chunk stand in whole panels.
+      if (ratio > 0 && kAttentionChunk / ratio % kPanelRows == 0) continue;
+      return unsupported(
+          fmt::format("layer {} has an indexer and entries of {} positions", layer, ratio));
     }
     return {};
   }

@@ -67,22 +67,34 @@ void EntryAttention::plan_tasks(std::span<const AttentionRow> rows) {
   tasks_.clear();
   const auto count = static_cast<uint32_t>(rows.size());
   const uint64_t piece_bytes = uint64_t{config_.heads} * config_.head_dim * sizeof(float);
-  const auto threads = static_cast<uint32_t>(compute_.threads.threads());
-  // With few rows the heads are divided among the threads, too.
-  uint32_t parts = threads == 1 ? 1 : threads * kTasksPerThread / std::max(1U, count);
-  parts = std::clamp(parts, 1U, std::max(1U, config_.heads / kHeadsPerCopy));
   for (uint32_t first = 0; first < count;) {
     uint32_t end = first + 1;
     while (end < count && end - first < kRowsPerCopy && rows[end].cache == rows[first].cache &&
            (end + 1 - first) * most_pieces(rows[end]) * piece_bytes <= kOutputBytes) {
       ++end;
     }
-    for (uint32_t part = 0; part < parts; ++part) {
-      const uint32_t head = config_.heads * part / parts;
-      tasks_.push_back({first, end - first, head, config_.heads * (part + 1) / parts - head});
-    }
+    tasks_.push_back({first, end - first, 0, config_.heads});
     first = end;
   }
+  divide_heads();
+}
+
+// Where there are fewer tasks than threads: no further, because each part copies for itself.
+void EntryAttention::divide_heads() {
+  const auto threads = static_cast<uint32_t>(compute_.threads.threads());
+  const auto whole = static_cast<uint32_t>(tasks_.size());
+  const uint32_t parts =
+      std::min((threads + whole - 1) / whole, std::max(1U, config_.heads / kHeadsPerCopy));
+  if (parts == 1) return;
+  std::vector<Task> divided;
+  for (const Task& task : tasks_) {
+    for (uint32_t part = 0; part < parts; ++part) {
+      const uint32_t head = config_.heads * part / parts;
+      divided.push_back(
+          {task.first_row, task.rows, head, config_.heads * (part + 1) / parts - head});
+    }
+  }
+  tasks_ = std::move(divided);
 }
 
 EntryAttention::View EntryAttention::view_of(const AttentionRow& row, uint32_t index) const {

@@ -70,6 +70,7 @@ class EntryAttention {
   };
 
   void plan_tasks(std::span<const AttentionRow> rows);
+  void divide_heads();
   uint32_t most_pieces(const AttentionRow& row) const;
   View view_of(const AttentionRow& row, uint32_t index) const;
   void run_task(const Task& task, Scratch& scratch);

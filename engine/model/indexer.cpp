@@ -27,6 +27,16 @@ std::vector<uint32_t> best_of(std::span<const float> scores, uint32_t count) {
   return order;
 }
 
+// sums[i] += weight * max(values[i], 0). There are whole panels of values, so the compiler may
+// count on whole vectors.
+void add_positive(std::span<const float> values, float weight, float* sums) {
+  for (size_t first = 0; first < values.size(); first += kPanelRows) {
+    for (size_t i = first; i < first + kPanelRows; ++i) {
+      sums[i] += weight * std::max(values[i], 0.0F);
+    }
+  }
+}
+
 void set_bits(uint32_t begin, uint32_t end, std::vector<uint64_t>& bits) {
   for (uint32_t p = begin; p < end; ++p) bits[p / 64] |= uint64_t{1} << (p % 64);
 }
@@ -76,10 +86,7 @@ void Indexer::run(uint32_t layer, const StepRows& rows, const ActivationRows& in
   for_rows(compute_.threads, rows.count(), [&](uint32_t row) { finish_row(layer, rows, row); });
   // Only now, when the keys of all rows are there: rows see those before them in the same step.
   selection_.reset(rows.count(), by_block() ? indexer_.heads : 1);
-  for_rows(compute_.threads, rows.count(), [&](uint32_t row) {
-    if (by_block()) return choose_blocks(layer, rows.rows[row], row);
-    choose_best(layer, rows.rows[row], row);
-  });
+  choose_rows(layer, rows);
 }
 
 // Norms and turns a row's key, which goes into the cache.
@@ -117,63 +124,117 @@ void Indexer::finish_row(uint32_t layer, const StepRows& rows, uint32_t row) {
   for (uint32_t head = 0; head < indexer_.heads; ++head) of_heads[head] *= scale;
 }
 
-// scores[i] = q . k_i of all keys that are visible, and some beyond them in the last chunk.
-void Indexer::score(uint32_t layer, const KvCache& cache, uint32_t visible, const float* query,
-                    float* scores) const {
-  const uint32_t per_chunk = cache.index_keys_per_chunk(layer);
-  for (uint32_t chunk = 0; chunk * per_chunk < visible; ++chunk) {
-    // Keys lie side by side, so that each is a lane of its own.
-    const float* keys = cache.index_keys(layer, chunk);
-    float* of_chunk = scores + uint64_t{chunk} * per_chunk;
-    std::fill_n(of_chunk, per_chunk, 0.0F);
-    for (uint32_t d = 0; d < indexer_.dimensions; ++d, keys += per_chunk) {
-      for (uint32_t i = 0; i < per_chunk; ++i) of_chunk[i] += query[d] * keys[i];
+// Of some chunks, [first, end): calls use(head, first key, products) with the q . k of all keys of
+// a chunk, heads in sequence.
+template <class Use>
+void Indexer::multiply(uint32_t layer, const AttentionRow& row, uint32_t index, ChunkRange range,
+                       const Use& use) const {
+  const uint32_t size = indexer_.dimensions;
+  const uint32_t per_chunk = row.cache->index_keys_per_chunk(layer);
+  std::vector<float> products(uint64_t{indexer_.heads} * per_chunk);
+  ActivationView queries;
+  queries.tokens = indexer_.heads;
+  queries.columns = size;
+  queries.values = queries_.data() + uint64_t{index} * indexer_.heads * size;
+  // A panel's row is a key, so each key is a lane of its own.
+  const PanelShape shape{TensorType::kF32, per_chunk, size, 0};
+  for (uint32_t chunk = range.first; chunk < range.end; ++chunk) {
+    const auto* keys = reinterpret_cast<const std::byte*>(row.cache->index_keys(layer, chunk));
+    compute_.kernels.matmul({shape, keys}, queries, nullptr, indexer_.heads, 0, shape.panels(),
+                            products.data(), per_chunk);
+    for (uint32_t head = 0; head < indexer_.heads; ++head) {
+      use(head, uint64_t{chunk} * per_chunk,
+          std::span<const float>(products.data() + uint64_t{head} * per_chunk, per_chunk));
     }
   }
 }
 
-// Of positions, or of entries that are complete.
-void Indexer::choose_best(uint32_t layer, const AttentionRow& row, uint32_t index) {
-  std::vector<uint64_t>& bits = selection_.at(index, 0);
-  bits.clear();
-  const uint32_t ratio = std::max(1U, config_.compress_ratio(layer));
-  const uint32_t visible = (row.position + 1) / ratio;
-  if (visible <= indexer_.top_k) return;
-  const uint64_t padded = round_up(visible, row.cache->index_keys_per_chunk(layer));
-  std::vector<float> products(padded);
-  std::vector<float> scores(padded, 0.0F);
-  const float* query = queries_.data() + uint64_t{index} * indexer_.heads * indexer_.dimensions;
-  for (uint32_t head = 0; head < indexer_.heads; ++head, query += indexer_.dimensions) {
-    score(layer, *row.cache, visible, query, products.data());
-    const float weight = weights_[uint64_t{index} * indexer_.heads + head];
-    for (uint64_t i = 0; i < visible; ++i) scores[i] += weight * std::max(products[i], 0.0F);
+uint32_t Indexer::chunks_of(uint32_t layer, const AttentionRow& row) const {
+  const uint32_t visible = (row.position + 1) / std::max(1U, config_.compress_ratio(layer));
+  const uint32_t per_chunk = row.cache->index_keys_per_chunk(layer);
+  return (visible + per_chunk - 1) / per_chunk;
+}
+
+// Whole chunks of scores, so that threads may share a row.
+void Indexer::score(uint32_t layer, const AttentionRow& row, uint32_t index, ChunkRange range,
+                    std::vector<float>& scores) const {
+  multiply(layer, row, index, range,
+           [&](uint32_t head, uint64_t first, std::span<const float> products) {
+             const float weight = weights_[uint64_t{index} * indexer_.heads + head];
+             add_positive(products, weight, scores.data() + first);
+           });
+}
+
+// The rows of a step; with few of them, the threads divide the positions of each.
+void Indexer::choose_rows(uint32_t layer, const StepRows& rows) {
+  const auto threads = static_cast<uint32_t>(compute_.threads.threads());
+  if (by_block() || rows.count() >= threads) {
+    return for_rows(compute_.threads, rows.count(), [&](uint32_t row) {
+      if (by_block()) return choose_blocks(layer, rows.rows[row], row);
+      std::vector<float> scores;
+      if (!begin_row(layer, rows.rows[row], row, scores)) return;
+      score(layer, rows.rows[row], row, {0, chunks_of(layer, rows.rows[row])}, scores);
+      choose_best(layer, rows.rows[row], row, scores);
+    });
   }
+  for (uint32_t row = 0; row < rows.count(); ++row) {
+    std::vector<float> scores;
+    if (!begin_row(layer, rows.rows[row], row, scores)) continue;
+    const uint32_t chunks = chunks_of(layer, rows.rows[row]);
+    for_rows(compute_.threads, chunks, [&](uint32_t chunk) {
+      score(layer, rows.rows[row], row, {chunk, chunk + 1}, scores);
+    });
+    choose_best(layer, rows.rows[row], row, scores);
+  }
+}
+
+// Room for the scores of a row; false if it sees everything.
+bool Indexer::begin_row(uint32_t layer, const AttentionRow& row, uint32_t index,
+                        std::vector<float>& scores) {
+  selection_.at(index, 0).clear();
+  if ((row.position + 1) / std::max(1U, config_.compress_ratio(layer)) <= indexer_.top_k) {
+    return false;
+  }
+  const uint32_t per_chunk = row.cache->index_keys_per_chunk(layer);
+  scores.assign(uint64_t{chunks_of(layer, row)} * per_chunk, 0.0F);
+  return true;
+}
+
+// Of positions, or of entries that are complete.
+void Indexer::choose_best(uint32_t layer, const AttentionRow& row, uint32_t index,
+                          std::vector<float>& scores) {
+  scores.resize((row.position + 1) / std::max(1U, config_.compress_ratio(layer)));
   for (float& value : scores) {
     if (std::isnan(value)) value = kUnordered;
   }
-  bits.assign((visible + 63) / 64, 0);
-  for (uint32_t i : best_of({scores.data(), visible}, indexer_.top_k)) set_bits(i, i + 1, bits);
+  std::vector<uint64_t>& bits = selection_.at(index, 0);
+  bits.assign((scores.size() + 63) / 64, 0);
+  for (uint32_t i : best_of(scores, indexer_.top_k)) set_bits(i, i + 1, bits);
 }
 
 void Indexer::choose_blocks(uint32_t layer, const AttentionRow& row, uint32_t index) {
   const uint32_t visible = row.position + 1;
   const uint32_t size = indexer_.block;
   const uint32_t blocks = (visible + size - 1) / size;
-  std::vector<float> products(round_up(visible, kAttentionChunk));
+  for (uint32_t head = 0; head < indexer_.heads; ++head) selection_.at(index, head).clear();
+  if (blocks <= indexer_.top_k) return;
+  std::vector<float> scores(uint64_t{indexer_.heads} * blocks, kUnordered);
+  multiply(layer, row, index, {0, chunks_of(layer, row)},
+           [&](uint32_t head, uint64_t first, std::span<const float> products) {
+             float* of_head = scores.data() + uint64_t{head} * blocks;
+             const uint64_t count = std::min<uint64_t>(products.size(), visible - first);
+             // A maximum of what is no number stays as it was: the largest so far comes first.
+             for (uint64_t i = 0; i < count; ++i) {
+               float& score = of_head[(first + i) / size];
+               score = std::max(score, products[i]);
+             }
+           });
   for (uint32_t head = 0; head < indexer_.heads; ++head) {
+    const std::span<float> of_head(scores.data() + uint64_t{head} * blocks, blocks);
+    std::ranges::fill(of_head.last(indexer_.local_blocks), kForced);
     std::vector<uint64_t>& bits = selection_.at(index, head);
-    bits.clear();
-    if (blocks <= indexer_.top_k) continue;
-    const uint64_t first = (uint64_t{index} * indexer_.heads + head) * indexer_.dimensions;
-    score(layer, *row.cache, visible, queries_.data() + first, products.data());
-    std::vector<float> scores(blocks, kUnordered);
-    // A maximum of what is no number stays as it was: the largest so far comes first.
-    for (uint32_t p = 0; p < visible; ++p) {
-      scores[p / size] = std::max(scores[p / size], products[p]);
-    }
-    for (uint32_t b = blocks - indexer_.local_blocks; b < blocks; ++b) scores[b] = kForced;
     bits.assign((visible + 63) / 64, 0);
-    for (uint32_t b : best_of(scores, indexer_.top_k)) {
+    for (uint32_t b : best_of(of_head, indexer_.top_k)) {
       set_bits(b * size, std::min((b + 1) * size, visible), bits);
     }
   }

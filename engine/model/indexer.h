@@ -50,9 +50,22 @@ class Indexer {
   bool by_block() const { return indexer_.kind == IndexerKind::kBlocks; }
   bool has_keys() const { return indexer_.kind != IndexerKind::kEntries; }
   void store_key(uint32_t layer, const StepRows& rows, uint32_t row);
-  void score(uint32_t layer, const KvCache& cache, uint32_t visible, const float* query,
-             float* scores) const;
-  void choose_best(uint32_t layer, const AttentionRow& row, uint32_t index);
+  // Chunks [first, end) of index keys.
+  struct ChunkRange {
+    uint32_t first;
+    uint32_t end;
+  };
+  template <class Use>
+  void multiply(uint32_t layer, const AttentionRow& row, uint32_t index, ChunkRange range,
+                const Use& use) const;
+  uint32_t chunks_of(uint32_t layer, const AttentionRow& row) const;
+  void choose_rows(uint32_t layer, const StepRows& rows);
+  bool begin_row(uint32_t layer, const AttentionRow& row, uint32_t index,
+                 std::vector<float>& scores);
+  void score(uint32_t layer, const AttentionRow& row, uint32_t index, ChunkRange range,
+             std::vector<float>& scores) const;
+  void choose_best(uint32_t layer, const AttentionRow& row, uint32_t index,
+                   std::vector<float>& scores);
   void choose_blocks(uint32_t layer, const AttentionRow& row, uint32_t index);
 
   const Model& model_;

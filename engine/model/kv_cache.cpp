@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/kernels/panel.h"
 #include "engine/model/kv_price.h"
 
 namespace potluck {
@@ -122,8 +123,9 @@ void KvCache::put_index_key(uint32_t layer, uint32_t index, std::span<const floa
   const uint32_t keys = memory_->index_keys(layer);
   CHECK(key.size() == memory_->index_dimensions() && index / keys < blocks_.size());
   std::byte* block = blocks_[index / keys].data() + memory_->index_offset(layer);
-  float* to = reinterpret_cast<float*>(block) + index % keys;
-  for (size_t d = 0; d < key.size(); ++d) to[d * keys] = key[d];
+  const uint64_t place = index % keys;
+  float* panel = reinterpret_cast<float*>(block) + place / kPanelRows * kPanelRows * key.size();
+  for (size_t d = 0; d < key.size(); ++d) panel[d * kPanelRows + place % kPanelRows] = key[d];
 }
 
 const float* KvCache::index_keys(uint32_t layer, uint32_t chunk) const {

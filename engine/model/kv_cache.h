@@ -76,7 +76,7 @@ class KvCache {
 
   // Stores the key that a layer's indexer has of a position or an entry, as it is.
   void put_index_key(uint32_t layer, uint32_t index, std::span<const float> key);
-  // Index keys of a chunk: [dimensions, index_keys_per_chunk()].
+  // Index keys of a chunk, as panels (panel.h): index_keys_per_chunk() rows of float32.
   uint32_t index_keys_per_chunk(uint32_t layer) const { return memory_->index_keys(layer); }
   const float* index_keys(uint32_t layer, uint32_t chunk) const;
 

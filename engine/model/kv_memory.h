@@ -97,7 +97,7 @@ class KvMemory {
   uint64_t entry_offset(uint32_t layer) const {
     return heads_[layer].offset + heads_[layer].bytes();
   }
-  // Of a layer with an indexer: its keys, in float32, by dimension and then by position or entry.
+  // Of a layer with an indexer: its keys, of positions or entries, as panels of float32 (panel.h).
   uint64_t index_offset(uint32_t layer) const { return entry_offset(layer) + entry_bytes_[layer]; }
   uint32_t index_keys(uint32_t layer) const {
     return entries_[layer] > 0 ? entries_[layer] : kKvBlockPositions;

@@ -200,6 +200,34 @@ TEST_P(Invariance, SharedPrefix) {
   EXPECT_EQ(whole.share_prefix(source, 290), 290u);
 }
 
+// Blocks and a checkpoint, copied byte by byte as onto a disk and back, are all there is to know of
+// a conversation.
+TEST_P(Invariance, CopiedBlocksAndCheckpoint) {
+  SoloEngine engine(GetParam().path, {});
+  std::vector<TokenId> prompt = random_prompt(engine.config(), 290, 3);
+  GoldenRun fresh = run_golden(engine, prompt, 1, 512);
+  auto go_on = [&](KvCache& cache, uint32_t end) {
+    std::vector<ForwardRow> rows;
+    for (uint32_t p = cache.length(); p < end; ++p) {
+      rows.push_back({prompt[p], p, &cache, p + 1 == end});
+    }
+    ASSERT_TRUE(run_step(engine.forward(), rows, engine.executor()).ok());
+  };
+  KvCache source(engine.config(), KvType::kF32, 512);
+  go_on(source, 259);
+  std::shared_ptr<const RecurrentSnapshot> checkpoint = source.checkpoint();
+  auto memory = std::make_shared<KvMemory>(engine.config(), KvType::kF32, 2);
+  std::vector<KvBlock> blocks;
+  for (const KvBlock& block : source.blocks()) {
+    blocks.push_back(std::move(*memory->take()));
+    std::copy_n(block.data(), memory->block_bytes(), blocks.back().data());
+  }
+  KvCache copy(engine.config(), memory, 512);
+  copy.begin(std::move(blocks), 259, checkpoint.get());
+  go_on(copy, 290);
+  EXPECT_TRUE(std::ranges::equal(engine.forward().logits(0), fresh.logits));
+}
+
 // With a checkpoint nothing before it is computed again.
 TEST_P(Invariance, RewindingToACheckpoint) {
   SoloEngine engine(GetParam().path, {});

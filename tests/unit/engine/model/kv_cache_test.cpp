@@ -284,7 +284,9 @@ TEST(KvCache, KeepsEntries) {
       cache.read_entry(layer, entry, values.data());
       EXPECT_EQ(values, entry_of(layer, entry)) << layer << " " << entry;
       if (layer == 1) {
-        EXPECT_EQ(cache.index_keys(1, entry / 64)[3 * 64 + entry % 64], static_cast<float>(entry));
+        const uint32_t panel = entry % 64 / 8 * 8 * 8;
+        EXPECT_EQ(cache.index_keys(1, entry / 64)[panel + 3 * 8 + entry % 8],
+                  static_cast<float>(entry));
       }
     });
   }
