@@ -9,7 +9,7 @@
 namespace potluck {
 namespace {
 
-constexpr std::array<std::string_view, 37> kEndNames{
+constexpr std::array<std::string_view, 38> kEndNames{
     "<|im_end|>",
     "<|im:end|>",
     "<|endoftext|>",
@@ -34,6 +34,7 @@ constexpr std::array<std::string_view, 37> kEndNames{
     "<end_of_turn>",
     "</end_of_turn>",
     "<turn|>",
+    "<|tool_response>",
     "<end_of_utterance>",
     "<eos>",
     "</s>",

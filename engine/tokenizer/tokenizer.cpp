@@ -9,6 +9,7 @@
 #include "engine/base/printable.h"
 #include "engine/base/utf8.h"
 #include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/character_pair.h"
 #include "engine/tokenizer/sentencepiece.h"
 #include "engine/tokenizer/special_tokens.h"
 #include "engine/tokenizer/text_encoder.h"
@@ -160,9 +161,26 @@ Result<TokenizerModel> read_model(const GgufMetadata& metadata) {
   if (!name) return name.error();
   if (*name == "gpt2") return TokenizerModel::kBytePair;
   if (*name == "llama") return TokenizerModel::kSentencePiece;
+  if (*name == "gemma4") return TokenizerModel::kCharacterPair;
   return Error{
       ErrorCode::kUnsupported,
-      fmt::format("tokenizer.ggml.model: unknown tokenizer \"{}\"; known are gpt2 llama", *name)};
+      fmt::format("tokenizer.ggml.model: unknown tokenizer \"{}\"; known are gpt2 llama gemma4",
+                  *name)};
+}
+
+Result<std::unique_ptr<TextEncoder>> make_encoder(const GgufMetadata& metadata,
+                                                  TokenizerModel model,
+                                                  const Vocabulary& vocabulary,
+                                                  std::vector<std::string>* notes) {
+  switch (model) {
+    case TokenizerModel::kBytePair:
+      return BytePairEncoder::make(metadata, vocabulary, notes);
+    case TokenizerModel::kCharacterPair:
+      return CharacterPairEncoder::make(metadata, vocabulary, notes);
+    case TokenizerModel::kSentencePiece:
+      break;
+  }
+  return SentencePieceEncoder::make(metadata, vocabulary);
 }
 
 Result<bool> read_adds_begin(const GgufMetadata& metadata, bool otherwise) {
@@ -194,9 +212,7 @@ Result<std::unique_ptr<Tokenizer>> make_tokenizer(const GgufMetadata& metadata) 
   if (!read) return read.error();
   auto vocabulary = std::make_unique<const Vocabulary>(std::move(*read));
   std::vector<std::string> notes = vocabulary->notes();
-  auto encoder = *model == TokenizerModel::kBytePair
-                     ? BytePairEncoder::make(metadata, *vocabulary, &notes)
-                     : SentencePieceEncoder::make(metadata, *vocabulary);
+  auto encoder = make_encoder(metadata, *model, *vocabulary, &notes);
   if (!encoder) return encoder.error();
   const auto adds_begin = read_adds_begin(metadata, (*encoder)->adds_begin());
   if (!adds_begin) return adds_begin.error();

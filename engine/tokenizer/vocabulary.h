@@ -22,6 +22,7 @@ inline constexpr TokenId kNoToken = -1;
 enum class TokenizerModel {
   kBytePair,       // "gpt2": texts are written in the byte alphabet
   kSentencePiece,  // "llama": texts are UTF-8, with U+2581 for a space
+  kCharacterPair,  // "gemma4": the same, but merges have ranks
 };
 
 enum class TokenKind : uint8_t {

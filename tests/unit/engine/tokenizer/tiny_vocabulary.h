@@ -60,10 +60,8 @@ struct TinyVocabulary {
     made.insert("tokenizer.ggml.tokens", MetadataArray(texts));
     made.insert("tokenizer.ggml.token_type", MetadataArray(types));
     if (model == "llama") made.insert("tokenizer.ggml.scores", MetadataArray(scores));
-    if (model == "gpt2") {
-      made.insert("tokenizer.ggml.pre", pre);
-      made.insert("tokenizer.ggml.merges", MetadataArray(merges));
-    }
+    if (model == "gpt2") made.insert("tokenizer.ggml.pre", pre);
+    if (model != "llama") made.insert("tokenizer.ggml.merges", MetadataArray(merges));
     for (const auto& [key, value] : others) made.insert(key, value);
     return made;
   }
@@ -148,6 +146,38 @@ inline TinyVocabulary sentencepiece_vocabulary() {
   tiny.add(mark + "hello", kNormalType, -6);
   tiny.add(mark + "t", kNormalType, -7);
   tiny.add(mark + mark, kNormalType, -1);
+  return tiny;
+}
+
+// Ids: <pad> 0, <eos> 1, <bos> 2, <unk> 3, <|turn> 4, <turn|> 5 (control), the bytes 6 to 261, then
+// characters, then what merges make of them.
+inline TinyVocabulary character_pair_vocabulary() {
+  TinyVocabulary tiny;
+  tiny.model = "gemma4";
+  for (const char* name : {"<pad>", "<eos>", "<bos>"}) tiny.add(name, kControlType);
+  tiny.add("<unk>", kUnknownType);
+  for (const char* name : {"<|turn>", "<turn|>"}) tiny.add(name, kControlType);
+  tiny.set("eos_token_id", uint64_t{1});
+  tiny.set("bos_token_id", uint64_t{2});
+  tiny.set("unknown_token_id", uint64_t{3});
+  const std::string_view hex = "0123456789ABCDEF";
+  for (size_t byte = 0; byte < 256; ++byte) {
+    tiny.add(std::string("<0x") + hex[byte >> 4] + hex[byte & 15] + ">", kByteType);
+  }
+  const std::string mark = "\xE2\x96\x81";
+  for (const std::string& text :
+       {std::string("h"), std::string("e"), std::string("l"), std::string("o"), std::string("\n"),
+        mark, std::string("\xC3\xA9")}) {
+    tiny.add(text);
+  }
+  tiny.merge("l", "l");
+  tiny.merge("h", "e");
+  tiny.merge(mark, "he");
+  tiny.merge("he", "ll");
+  tiny.merge("hell", "o");
+  tiny.merge(mark, mark);
+  tiny.merge("\n", "\n");
+  tiny.add("\n\n\n\n");  // no merges make it
   return tiny;
 }
 

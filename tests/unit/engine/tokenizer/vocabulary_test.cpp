@@ -202,7 +202,7 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"merge of three", [](auto* v) { v->merges.push_back("t h e"); },
                 "expected two parts"},
         Hostile{"empty merge", [](auto* v) { v->merges.push_back(""); }, "expected two parts"},
-        Hostile{"unknown model", [](auto* v) { v->model = "bert"; }, "known are gpt2 llama"},
+        Hostile{"unknown model", [](auto* v) { v->model = "bert"; }, "known are gpt2 llama gemma4"},
         Hostile{"unknown pre-tokenizer", [](auto* v) { v->pre = "nobody"; }, "\"nobody\""}));
 
 class HostileSentencePiece : public testing::TestWithParam<Hostile> {};
