@@ -59,7 +59,7 @@ struct ExpertShape {
   TensorType down = TensorType::kF32;
   bool biases = false;  // gate, up and down carry one f32 bias per row
   ExpertActivation activation = ExpertActivation::kSwiGlu;
-  float limit = 0;  // of the activation; see there
+  float limit = 0;      // of the activation; see there
   bool scales = false;  // what gate, up and down give is multiplied by an f32 each, before biases
 
   bool operator==(const ExpertShape&) const = default;

@@ -134,7 +134,8 @@ std::vector<FixtureLayer> compute_layers() {
   add({256, 512, T::kQ4_K, T::kQ4_K, T::kQ6_K, false, ExpertActivation::kSwiGluClampAfter, 0.25F},
       true);
   // With scales, and with biases too.
-  add({256, 512, T::kNVFP4, T::kNVFP4, T::kNVFP4, false, ExpertActivation::kSwiGlu, 0, true}, false);
+  add({256, 512, T::kNVFP4, T::kNVFP4, T::kNVFP4, false, ExpertActivation::kSwiGlu, 0, true},
+      false);
   add({64, 320, T::kQ8_0, T::kQ8_0, T::kF16, true, ExpertActivation::kSwiGlu, 0, true}, false);
   return layers;
 }
