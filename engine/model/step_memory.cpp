@@ -119,7 +119,8 @@ uint64_t step_memory(const ModelConfig& config, const StepSize& step) {
   // Residual, normed input, what was mixed in.
   uint64_t row = config.hidden * (2 * kFloat + kActivation) + config.rope.dimensions * kFloat;
   if (const uint32_t streams = config.hyper.streams; streams > 1) {
-    row += config.residual_columns() * (kFloat + kActivation) + config.hidden * kFloat;
+    // What parts read, twice: of a layer and of the prefetch, which looks into the next one.
+    row += config.residual_columns() * (kFloat + 2 * kActivation) + 2 * config.hidden * kFloat;
     row += 2 * uint64_t{streams} * (streams + 2) * kFloat;
   }
   row += mixer_row(config) + feed_forward_row(config) + expert_row(config, step.threads);

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/model/expert_prefetch.h"
 #include "tests/unit/support/model_maker/made_model.h"
 
 namespace potluck::test {
@@ -24,6 +25,37 @@ TEST(Routing, UsesFollowZipfsLawBelowTheCap) {
   EXPECT_EQ(uses[0], 0.95);
   EXPECT_NEAR(uses[40] / uses[81], 2, 1e-9);
   for (double use : expert_uses(16, 4, 0)) EXPECT_NEAR(use, 0.25, 1e-9);
+}
+
+// Where a table names experts by token, those of the next layer are known; where a router chooses,
+// rows that are alike want the same ones.
+TEST(Routing, NamesTheExpertsOfTokensBeforeTheirLayer) {
+  ModelShape shape = must_shape("deepseek4");
+  shape.config.router.hash_layers = 2;
+  MadeModel made(shape);
+  const std::vector<TokenId> tokens = {3, 90, 3, 17};
+  const TokenExperts& table = made.model().weights().layers[1].router.by_token;
+  ASSERT_FALSE(table.empty());
+  std::vector<uint32_t> named;
+  for (TokenId token : tokens) {
+    const std::span<const uint32_t> experts = table.of(static_cast<uint32_t>(token));
+    named.insert(named.end(), experts.begin(), experts.end());
+  }
+  std::ranges::sort(named);
+  const auto repeated = std::ranges::unique(named);
+  named.erase(repeated.begin(), repeated.end());
+
+  ThreadPool pool(1);
+  const KernelTable& kernels = *select_kernels("").value();
+  ExpertPrefetch prefetch(made.model(), {kernels, pool});
+  const ModelConfig& config = made.model().config();
+  const std::vector<float> residual(tokens.size() * config.residual_columns(), 0.5F);
+  prefetch.run(0, tokens, residual.data());
+  EXPECT_TRUE(std::ranges::equal(prefetch.experts(), named));
+  prefetch.run(1, tokens, residual.data());
+  EXPECT_EQ(prefetch.experts().size(), config.router.top_k);
+  prefetch.run(config.layers - 1, tokens, residual.data());
+  EXPECT_TRUE(prefetch.experts().empty());
 }
 
 struct Skew {
