@@ -12,8 +12,8 @@ enum class Want : uint8_t {
   kPerhaps,  // a guess, for a disk that has nothing else to do
 };
 
-// Of the experts that a step of so many rows is expected to use in the next layer. Each row's guess
-// is right nine times in ten; from many rows on, an expert that no row will use after all is rare.
+// Of the experts that a step of so many rows is expected to use in the next layer. Of those named
+// for 32 rows of the bundled model, 12 in 100 were not used, and the more rows the fewer.
 inline Want foresight(uint32_t rows) {
   constexpr uint32_t kNearlyAll = 16;
   return rows >= kNearlyAll ? Want::kSoon : Want::kPerhaps;

@@ -126,8 +126,18 @@ void Forward::Step::choose_experts() {
   for (uint32_t row = 0; row < row_count(); ++row) {
     if (!choice.is_good(row)) fail(row, RowFault::kRouter);
   }
-  if (wants_prefetch) prefetch.run(layer, row_tokens, residual.data());
+  guess_experts();
   make_batch();
+}
+
+// Not of a last layer that only some of the rows go through: it needs few experts, and a prompt's
+// rows would name all of them.
+void Forward::Step::guess_experts() {
+  prefetch.clear();
+  if (!wants_prefetch) return;
+  const bool all_go_on =
+      std::ranges::all_of(rows.sources, [&](uint32_t row) { return wants_logits[row] != 0; });
+  if (layer + 2 < config.layers || all_go_on) prefetch.run(layer, row_tokens, residual.data());
 }
 
 void Forward::Step::make_batch() {

@@ -72,6 +72,7 @@ struct Forward::Step {
   void begin_ffn(uint32_t row);
   void normalize_for_ffn();
   void choose_experts();
+  void guess_experts();
   void make_batch();
   void run_ffn(const FeedForwardWeights& w) {
     ffn.run(w, config.ffn_activation_of(layer), normed, row_count());
