@@ -245,12 +245,15 @@ void add_joining(std::vector<Message>& list) {
   list.emplace_back(PairPending{kMax32});
 }
 
+// Of a large pool; the digests of the samples depend on it.
+constexpr uint32_t kManyWorkers = 256;
+
 void add_peer_delivery(std::vector<Message>& list) {
   auto key = [](uint8_t first) { return PeerKey{filled<std::array<uint8_t, 32>>(first)}; };
   list.emplace_back(Roster{});
   list.emplace_back(Roster{3, 2, {{key(1), "tcp://10.0.0.3:7701", "laptop"}, {key(2), "", ""}}});
   Roster largest{kMax64, kMax64, {}};
-  for (uint32_t i = 0; i < limits::kWorkers; ++i) {
+  for (uint32_t i = 0; i < kManyWorkers; ++i) {
     largest.peers.push_back({key(static_cast<uint8_t>(i)), "tcp://[fe80::1%25eth0]:65535",
                              std::string(limits::kTextBytes, 'n')});
   }
@@ -259,14 +262,14 @@ void add_peer_delivery(std::vector<Message>& list) {
     Assignment assignment{kMax64, kMax64 - 1, limits::kSlices, units(count), kMax64 - 2, {}};
     for (uint32_t i = 0; i < count; ++i) {
       assignment.holders.emplace_back(i % (limits::kHoldersPerUnit + 1),
-                                      static_cast<uint16_t>(limits::kWorkers - 1));
+                                      static_cast<uint16_t>(kManyWorkers - 1));
     }
     list.emplace_back(assignment);
   }
   list.emplace_back(SourceReport{});
   list.emplace_back(SourceReport{1, 2, 3, {{key(4), 5, true}, {key(6), 7, false}}});
   SourceReport most{kMax64, kMax64, kMax64, {}};
-  most.peers.assign(limits::kSourcesPerReport, {key(9), kMax64, true});
+  most.peers.assign(4 * size_t{kManyWorkers}, {key(9), kMax64, true});
   list.emplace_back(most);
   list.emplace_back(HealthReport{});
   list.emplace_back(HealthReport{kMax64, 25, "its battery is at 12 %", 12, true, -40});

@@ -37,7 +37,7 @@ TEST(ScenarioFile, ErrorsNameTheFileAndTheField) {
            {"[[device]]\ncount = 2\n", "s.toml:1: [device] name: is missing"},
            {device + "ram = \"much\"\n", "s.toml:3: [device] ram: "},
            {device + "speed = 3\n", "s.toml:3: [device] speed: expected air, count"},
-           {device + "count = 257\n", "s.toml:3: [device] count: "},
+           {device + "count = 1025\n", "s.toml:3: [device] count: "},
            {device + "disk-rate = \"1\"\n", "s.toml:3: [device] disk-rate: "},
            {device + device, "s.toml:3: [device] name: another"},
            {device + "[[event]]\nkind = \"fire\"\n", "s.toml:4: [event] kind: expected one of"},

@@ -179,7 +179,7 @@ TEST(Manifest, EveryFieldIsChecked) {
   for (size_t format : {16, 20, 24}) {
     EXPECT_EQ(code_with(kLayer + format, uint32_t{31}), ErrorCode::kUnsupported);
   }
-  EXPECT_EQ(code_with(kLayer + 28, uint8_t{2}), ErrorCode::kCorrupt);
+  EXPECT_EQ(code_with(kLayer + 28, uint8_t{4}), ErrorCode::kCorrupt);
   EXPECT_EQ(code_with(kLayer + 29, uint8_t{7}), ErrorCode::kUnsupported);
 }
 
