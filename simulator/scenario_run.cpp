@@ -335,7 +335,7 @@ Status ScenarioRun::compute_layer(const ManifestLayer& layer, uint64_t token) {
   batch.fraction_bits = fraction_bits;
   batch.experts = experts;
   batch.weights = weights;
-  if (executor_.wants_prefetch()) batch.prefetch = guessed;
+  if (executor_.read_ahead() == ReadAhead::kAll) batch.prefetch = guessed;
   ExpertExecutor::Ticket ticket = executor_.submit(batch, &sums_);
   while (true) {
     if (auto completed = executor_.take_completed(ticket)) return *completed;

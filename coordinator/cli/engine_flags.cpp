@@ -30,6 +30,12 @@ VerifyMode chosen_verify(const std::string& name) {
   return name == "off" ? VerifyMode::kOff : VerifyMode::kSample;
 }
 
+// As --prefetch takes them, for experts on this machine's own disk.
+ReadAhead chosen_read_ahead(const std::string& name) {
+  if (name == "on") return ReadAhead::kAll;
+  return name == "off" ? ReadAhead::kOff : ReadAhead::kSure;
+}
+
 // What no single flag can know.
 Status check_flags(const EngineFlags& flags) {
   bool for_workers = !flags.device.sim_link.empty() || flags.device.sim_compute != 1;
@@ -92,9 +98,11 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   add_whole(parser, "--workers", &flags->workers, {0, limits::kWorkers},
             "worker processes on this machine")
       .envname("POTLUCK_WORKERS");
-  add_choice(parser, "--prefetch", &flags->prefetch, {"auto", "on", "off"},
-             "read experts ahead of the layer that needs them: auto (workers do; alone, where "
-             "the disk is never idle, it costs more than it brings), on or off")
+  add_choice(
+      parser, "--prefetch", &flags->prefetch, {"auto", "on", "off"},
+      "read experts ahead of the layer that needs them: auto (those that a prompt's next layer "
+      "all but certainly needs; workers, whose disks have idle moments, likely ones too), "
+      "on (likely ones everywhere) or off")
       .envname("POTLUCK_PREFETCH");
   add_choice(parser, "--verify", &flags->verify, {"sample", "all", "off"},
              "compare workers' answers with another worker's or this machine's own: sample (all of "
@@ -145,9 +153,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.system = &environment.system;
   options.kv_type = chosen_kv(flags.kv, default_kv);
   options.stream.ram_bytes = ram;
-  // auto is off for one machine, whose disk is never idle, and on for workers (below), whose disks
-  // are while the coordinator computes.
-  options.stream.prefetch = flags.prefetch == "on";
+  options.stream.read_ahead = chosen_read_ahead(flags.prefetch);
   options.stream.log = terminal;
   options.slices = flags.slices;
   options.prefill_chunk = flags.prefill_chunk;

@@ -19,9 +19,10 @@ RemoteExecutor::RemoteExecutor(CoordinatorLoop& loop, const GrainCutter& cutter,
       clock_(clock),
       prefetch_(prefetch) {}
 
-bool RemoteExecutor::wants_prefetch() const {
+ReadAhead RemoteExecutor::read_ahead() const {
   auto lock = loop_.lock();
-  return prefetch_ && loop_.core().dispatcher().disks_in_use();
+  bool useful = prefetch_ && loop_.core().dispatcher().disks_in_use();
+  return useful ? ReadAhead::kAll : ReadAhead::kOff;
 }
 
 ExpertExecutor::Ticket RemoteExecutor::submit(const ExpertBatch& batch, ExpertSums* out) {

@@ -121,7 +121,7 @@ Status StreamedExperts::open_source(const Model& model, const StreamOptions& opt
       std::make_unique<StoredSource>(*manifest_, *store_, std::move(*reader), clock,
                                      // The model is larger than the cache: all of it will be used.
                                      StoredSourceOptions{.budget_bytes = options.ram_bytes,
-                                                         .prefetch = options.prefetch,
+                                                         .read_ahead = options.read_ahead,
                                                          .prefault_bytes = options.ram_bytes});
   source_ =
       std::make_unique<MendedSource>(*stored_, *store_, *manifest_, model.cutter(), options.log);

@@ -13,6 +13,7 @@
 #include "engine/experts/grain_store.h"
 #include "engine/experts/mended_source.h"
 #include "engine/experts/stored_source.h"
+#include "engine/experts/want.h"
 #include "engine/model/model.h"
 
 namespace potluck {
@@ -21,7 +22,7 @@ struct StreamOptions {
   std::string store_directory;
   uint64_t ram_bytes = 0;
   ReaderSettings reader;
-  bool prefetch = false;       // read what the next layer is likely to need
+  ReadAhead read_ahead = ReadAhead::kSure;
   LogSink* log = nullptr;      // must outlive the experts; or null
   std::string announcement{};  // to be logged before a long build; or empty
 };

@@ -14,6 +14,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/result.h"
+#include "engine/experts/want.h"
 #include "engine/kernels/activations.h"
 
 namespace potluck {
@@ -51,8 +52,8 @@ class ExpertExecutor {
 
   virtual ~ExpertExecutor() = default;
 
-  // Whether to name the next layer's likely experts in the batches is of any use here and now.
-  virtual bool wants_prefetch() const { return false; }
+  // Which of the next layer's likely experts it is of any use to name in the batches, here and now.
+  virtual ReadAhead read_ahead() const { return ReadAhead::kOff; }
 
   // Takes the batch. `out` is written until the ticket ends; both must stay alive and in place. No
   // ticket is given twice.

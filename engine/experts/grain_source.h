@@ -44,7 +44,7 @@ class GrainSource {
   // last one. kSoon or kPerhaps.
   virtual void prefetch(std::span<const GrainId> grains, Want want) = 0;
   // Whether such hints do anything.
-  virtual bool wants_prefetch() const = 0;
+  virtual ReadAhead read_ahead() const = 0;
 
   // A wave of one.
   Result<GrainView> get(GrainId id);
@@ -56,7 +56,7 @@ class ImmediateSource : public GrainSource {
   void request(std::span<const GrainId> wave) final;
   Status take(std::vector<Arrival>* arrivals) final;
   void prefetch(std::span<const GrainId>, Want) final {}
-  bool wants_prefetch() const final { return false; }
+  ReadAhead read_ahead() const final { return ReadAhead::kOff; }
 
  protected:
   virtual Result<GrainView> fetch(GrainId id) = 0;  // errors as in take()

@@ -28,7 +28,7 @@ class MendedSource final : public GrainSource {
   void prefetch(std::span<const GrainId> grains, Want want) override {
     stored_.prefetch(grains, want);
   }
-  bool wants_prefetch() const override { return stored_.wants_prefetch(); }
+  ReadAhead read_ahead() const override { return stored_.read_ahead(); }
 
   uint64_t mended() const { return mended_; }
 

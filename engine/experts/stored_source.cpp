@@ -467,15 +467,16 @@ Status StoredSource::take(std::vector<Arrival>* arrivals) {
 }
 
 void StoredSource::prefetch(std::span<const GrainId> grains, Want want) {
-  if (!state_->options.prefetch) return;
+  if (!reads_ahead(state_->options.read_ahead, want)) return;
   state_->prefetch.assign(grains.begin(), grains.end());
   state_->prefetch_want = want;
   state_->next_prefetch = 0;
 }
 
 // If every grain has a slab, the whole model is in memory soon and there is nothing to gain.
-bool StoredSource::wants_prefetch() const {
-  return state_->options.prefetch && state_->slabs.size() < state_->all_grains;
+ReadAhead StoredSource::read_ahead() const {
+  bool all_in_memory = state_->slabs.size() == state_->all_grains;
+  return all_in_memory ? ReadAhead::kOff : state_->options.read_ahead;
 }
 
 std::optional<GrainId> StoredSource::failed_grain() const {

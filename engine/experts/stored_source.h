@@ -26,7 +26,8 @@ namespace potluck {
 
 struct StoredSourceOptions {
   uint64_t budget_bytes = 0;
-  bool prefetch = true;  // do what prefetch() says; layers where that does not pay are left out
+  // What prefetch() may read. Of guesses, layers where they do not pay are left out.
+  ReadAhead read_ahead = ReadAhead::kAll;
   // How far ahead of the slabs in use their memory is prepared (engine/base/prefault.h); 0: not.
   uint64_t prefault_bytes = 0;
 };
@@ -60,7 +61,7 @@ class StoredSource final : public GrainSource {
   Status take_each(std::vector<Arrival>* arrivals, std::vector<Failure>* failures);
 
   void prefetch(std::span<const GrainId> grains, Want want) override;
-  bool wants_prefetch() const override;
+  ReadAhead read_ahead() const override;
 
   // The grain that the last failed take() could not give.
   std::optional<GrainId> failed_grain() const;

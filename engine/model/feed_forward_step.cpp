@@ -134,7 +134,7 @@ void Forward::Step::choose_experts() {
 // rows would name all of them.
 void Forward::Step::guess_experts() {
   prefetch.clear();
-  if (!wants_prefetch) return;
+  if (!reads_ahead(read_ahead, foresight(row_count()))) return;
   const bool all_go_on =
       std::ranges::all_of(rows.sources, [&](uint32_t row) { return wants_logits[row] != 0; });
   if (layer + 2 < config.layers || all_go_on) prefetch.run(layer, row_tokens, residual.data());

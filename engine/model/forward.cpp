@@ -177,8 +177,8 @@ Forward::Forward(const Model& model, const KernelTable& kernels, ThreadPool& poo
 
 Forward::~Forward() = default;
 
-void Forward::set_prefetch(bool on) {
-  step_->wants_prefetch = on;
+void Forward::set_read_ahead(ReadAhead what) {
+  step_->read_ahead = what;
   step_->prefetch.clear();
 }
 

@@ -16,6 +16,7 @@
 
 #include "engine/base/thread_pool.h"
 #include "engine/experts/executor.h"
+#include "engine/experts/want.h"
 #include "engine/model/kv_cache.h"
 #include "engine/model/layer_observer.h"
 #include "engine/model/model.h"
@@ -39,9 +40,9 @@ class Forward {
   Forward(const Model& model, const KernelTable& kernels, ThreadPool& pool);
   ~Forward();
 
-  // Whether batches name the likely experts of the next layer: worth its small price where
+  // Of which steps batches name the likely experts of the next layer: worth its small price where
   // experts come from disks. Off at first; changes nothing that is computed.
-  void set_prefetch(bool on);
+  void set_read_ahead(ReadAhead what);
   // Shows every residual to the observer, which must outlive its use; null, as at first: to none.
   void set_observer(LayerObserver* observer);
 

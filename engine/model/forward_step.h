@@ -98,7 +98,7 @@ struct Forward::Step {
   ExpertPrefetch prefetch;
   HyperConnections hyper;
   OutputLogits output;
-  bool wants_prefetch = false;
+  ReadAhead read_ahead = ReadAhead::kOff;
   LayerObserver* observer = nullptr;
 
   uint32_t layer = 0;

@@ -19,7 +19,7 @@ StepRun::StepRun(Forward& forward, std::span<const ForwardRow> rows, ExpertExecu
 void StepRun::begin() {
   distrusts_ = executor_.distrusts();
   forward_.begin(rows_);
-  forward_.set_prefetch(executor_.wants_prefetch());
+  forward_.set_read_ahead(executor_.read_ahead());
   go_on();
 }
 

@@ -287,13 +287,25 @@ TEST_F(StoredSourceTest, UnusedPrefetchesLeaveFirst) {
 }
 
 TEST_F(StoredSourceTest, WithoutPrefetchNothingIsReadAhead) {
-  StoredSourceOptions options{.budget_bytes = 8 * slab_, .prefetch = false};
+  StoredSourceOptions options{.budget_bytes = 8 * slab_, .read_ahead = ReadAhead::kOff};
   StoredSource source(manifest_, *store_, reader(), clock_, options);
-  EXPECT_FALSE(source.wants_prefetch());
+  EXPECT_EQ(source.read_ahead(), ReadAhead::kOff);
   source.prefetch(std::span(ids_).subspan(1, 2), Want::kPerhaps);
   ASSERT_TRUE(source.get(ids_[0]));
   ASSERT_TRUE(source.get(ids_[5]));
   EXPECT_EQ(source.statistics().prefetches, 0u);
+}
+
+TEST_F(StoredSourceTest, GuessesAreLeftOutWhereOnlyWhatIsSureIsReadAhead) {
+  StoredSourceOptions options{.budget_bytes = 8 * slab_, .read_ahead = ReadAhead::kSure};
+  StoredSource source(manifest_, *store_, reader(), clock_, options);
+  EXPECT_EQ(source.read_ahead(), ReadAhead::kSure);
+  source.prefetch(std::span(ids_).subspan(1, 2), Want::kPerhaps);
+  ASSERT_TRUE(source.get(ids_[0]));
+  EXPECT_EQ(source.statistics().prefetches, 0u);
+  source.prefetch(std::span(ids_).subspan(1, 2), Want::kSoon);
+  ASSERT_TRUE(source.get(ids_[5]));
+  EXPECT_EQ(source.statistics().prefetches, 2u);
 }
 
 TEST_F(StoredSourceTest, AReadErrorNamesTheGrainAndLosesNothingElse) {

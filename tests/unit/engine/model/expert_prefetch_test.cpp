@@ -19,9 +19,9 @@ const std::string kTaleteller = test::taleteller_path();
 // Passes batches on and compares each with what the one before it named.
 class Critic final : public ExpertExecutor {
  public:
-  explicit Critic(ExpertExecutor& inner, bool wants) : inner_(inner), wants_(wants) {}
+  Critic(ExpertExecutor& inner, ReadAhead what) : inner_(inner), what_(what) {}
 
-  bool wants_prefetch() const override { return wants_; }
+  ReadAhead read_ahead() const override { return what_; }
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override {
     named += prefetch_.size();
     for (uint32_t expert : prefetch_) {
@@ -50,7 +50,7 @@ class Critic final : public ExpertExecutor {
 
  private:
   ExpertExecutor& inner_;
-  bool wants_;
+  ReadAhead what_;
   std::vector<uint32_t> prefetch_;
 };
 
@@ -62,9 +62,9 @@ struct Outcome {
 };
 
 // The same tokens every time, `rows_per_step` at once.
-Outcome run_prefetch(bool wants, uint32_t tokens, uint32_t rows_per_step) {
+Outcome run_prefetch(ReadAhead what, uint32_t tokens, uint32_t rows_per_step) {
   test::SoloEngine engine(kTaleteller, {});
-  Critic critic(engine.executor(), wants);
+  Critic critic(engine.executor(), what);
   KvCache cache(engine.config(), KvType::kF32, tokens);
   for (uint32_t first = 0; first < tokens; first += rows_per_step) {
     std::vector<ForwardRow> rows;
@@ -83,8 +83,8 @@ Outcome run_prefetch(bool wants, uint32_t tokens, uint32_t rows_per_step) {
 }
 
 TEST(ExpertPrefetch, FindsMostExpertsOfATrainedModel) {
-  Outcome prefetch = run_prefetch(true, 48, 1);
-  Outcome plain = run_prefetch(false, 48, 1);
+  Outcome prefetch = run_prefetch(ReadAhead::kAll, 48, 1);
+  Outcome plain = run_prefetch(ReadAhead::kOff, 48, 1);
   EXPECT_EQ(plain.longest, 0u);
   EXPECT_GT(prefetch.longest, 0u);
   EXPECT_GT(prefetch.recall, 0.5);  // guessing at random finds a sixth
@@ -93,10 +93,16 @@ TEST(ExpertPrefetch, FindsMostExpertsOfATrainedModel) {
 
 // What a chunk of a prompt needs is known nearly whole one layer before.
 TEST(ExpertPrefetch, FindsWhatManyRowsNeedTogether) {
-  Outcome prefetch = run_prefetch(true, 96, 32);
+  Outcome prefetch = run_prefetch(ReadAhead::kAll, 96, 32);
   EXPECT_GT(prefetch.recall, 0.95);
   EXPECT_LT(prefetch.wrong, 0.15);
-  EXPECT_EQ(prefetch.logits, run_prefetch(false, 96, 32).logits);
+  EXPECT_EQ(prefetch.logits, run_prefetch(ReadAhead::kOff, 96, 32).logits);
+}
+
+// One machine alone: prompts are read ahead for, single tokens are not.
+TEST(ExpertPrefetch, NamesOnlyWhatIsSureWhereTheDiskIsNeverIdle) {
+  EXPECT_GT(run_prefetch(ReadAhead::kSure, 96, 32).recall, 0.95);
+  EXPECT_EQ(run_prefetch(ReadAhead::kSure, 4, 1).longest, 0u);
 }
 
 }  // namespace
