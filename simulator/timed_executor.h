@@ -35,6 +35,7 @@ class TimedExecutor final : public ExpertExecutor {
   const std::string& gave_up() const { return gave_up_; }
   const TimeTerms& terms() const { return terms_; }
 
+  bool uses_disks() const override { return pool_.executor().uses_disks(); }
   ReadAhead read_ahead() const override { return pool_.executor().read_ahead(); }
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
   std::optional<Status> take_completed(Ticket ticket) override;

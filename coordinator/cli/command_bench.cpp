@@ -76,16 +76,15 @@ Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock&
 
   cache.set_length(0);
   std::vector<TokenId> tokens = some_tokens(flags.depth + flags.generate, vocabulary);
-  status =
-      prefill(context, std::span(tokens).first(flags.depth), flags.engine.prefill_chunk, &cache);
+  const uint32_t chunk = runtime.prefill_chunk().rows(runtime.executor().uses_disks());
+  status = prefill(context, std::span(tokens).first(flags.depth), chunk, &cache);
   if (!status) return status.error();
   // Decode begins at the same depth as prefill, and a recurrent state goes back to a checkpoint
   // only.
   cache.checkpoint();
   if (flags.prompt > 0) {
     TimePoint start = clock.now();
-    status =
-        prefill(context, some_tokens(flags.prompt, vocabulary), flags.engine.prefill_chunk, &cache);
+    status = prefill(context, some_tokens(flags.prompt, vocabulary), chunk, &cache);
     if (!status) return status.error();
     measured.prefill_seconds = in_seconds(clock.now() - start);
   }

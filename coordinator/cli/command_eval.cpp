@@ -140,7 +140,8 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
     options->context = kPerplexityContext;
   }
   // Every position is scored, so the logits of all rows of a step are in memory at once.
-  options->logit_rows = flags.engine.prefill_chunk;
+  if (options->prefill_chunk == 0) options->prefill_chunk = PrefillChunk::kUsual;
+  options->logit_rows = options->prefill_chunk;
   auto runtime = open_runtime(*options, environment, &terminal);
   if (!runtime) return runtime.error();
   const Model& model = (*runtime)->model();
@@ -158,7 +159,7 @@ Status evaluate(const EvalFlags& flags, const Environment& environment) {
       context.forward,
       context.executor,
       cache,
-      flags.engine.prefill_chunk,
+      options->prefill_chunk,
       [&terminal](uint64_t done, uint64_t total) { terminal.progress("scoring", done, total); }};
   Result<Evaluation> evaluation = Error{ErrorCode::kInvalidArgument, ""};
   if (!flags.tokens_file.empty()) {

@@ -90,7 +90,8 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
            "the others, such as 4GiB (default: none)")
       .envname("POTLUCK_OWN_EXPERTS");
   add_whole(parser, "--prefill-chunk", &flags->prefill_chunk, {1, limits::kPrefillChunk},
-            "prompt tokens per step (default 512)")
+            "prompt tokens per step (default 512; where experts are read from disks, up to 4096 as "
+            "memory allows)")
       .envname("POTLUCK_PREFILL_CHUNK");
   add_text(parser, "--isa", &flags->isa,
            "instruction set of the kernels, one of those that `potluck version` names")

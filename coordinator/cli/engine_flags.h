@@ -22,7 +22,7 @@ struct EngineFlags {
   uint32_t slices = 1;
   uint32_t replicas = 0;  // 0: not given
   std::string own_experts;
-  uint32_t prefill_chunk = 512;
+  uint32_t prefill_chunk = 0;  // 0: not given
   std::string isa;
   std::string prefetch = "auto";
   std::string verify = "sample";

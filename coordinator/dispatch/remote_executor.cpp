@@ -19,10 +19,13 @@ RemoteExecutor::RemoteExecutor(CoordinatorLoop& loop, const GrainCutter& cutter,
       clock_(clock),
       prefetch_(prefetch) {}
 
-ReadAhead RemoteExecutor::read_ahead() const {
+bool RemoteExecutor::uses_disks() const {
   auto lock = loop_.lock();
-  bool useful = prefetch_ && loop_.core().dispatcher().disks_in_use();
-  return useful ? ReadAhead::kAll : ReadAhead::kOff;
+  return loop_.core().dispatcher().disks_in_use();
+}
+
+ReadAhead RemoteExecutor::read_ahead() const {
+  return prefetch_ && uses_disks() ? ReadAhead::kAll : ReadAhead::kOff;
 }
 
 ExpertExecutor::Ticket RemoteExecutor::submit(const ExpertBatch& batch, ExpertSums* out) {

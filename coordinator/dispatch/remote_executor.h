@@ -32,6 +32,7 @@ class RemoteExecutor final : public ExpertExecutor {
   RemoteExecutor(CoordinatorLoop& loop, const GrainCutter& cutter, GrainSource& last_resort,
                  ExpertCompute& compute, const Clock& clock, bool prefetch = true);
 
+  bool uses_disks() const override;
   ReadAhead read_ahead() const override;
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
   // A batch fails only if the last resort does: the model file cannot be read.

@@ -28,6 +28,7 @@ class RequestTrace final : public ExpertExecutor, public LayerObserver {
                std::unique_ptr<TraceFile> file);
   ~RequestTrace() override;
 
+  bool uses_disks() const override { return inner_.uses_disks(); }
   ReadAhead read_ahead() const override { return inner_.read_ahead(); }
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
   std::optional<Status> take_completed(Ticket ticket) override;

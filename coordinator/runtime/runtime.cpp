@@ -97,8 +97,10 @@ uint32_t Runtime::steps() const {
 
 // Before anything of the model but its description is read.
 Status Runtime::plan() {
-  uint32_t positions = options_.context > 0 ? options_.context : options_.prefill_chunk;
-  StepSize step{std::min(options_.prefill_chunk, positions), options_.logit_rows,
+  const uint32_t wished = options_.prefill_chunk;
+  const uint32_t chunk = wished > 0 ? wished : PrefillChunk::kUsual;
+  const uint32_t positions = options_.context > 0 ? options_.context : chunk;
+  StepSize step{std::min(chunk, positions), options_.logit_rows,
                 static_cast<uint32_t>(threads_.threads())};
   MemoryNeeds needs = memory_needs(*model_, step);
   needs.scratch *= steps();
@@ -124,7 +126,13 @@ Status Runtime::plan() {
   streaming_reason_ = plan->reason;
   (options_.pool ? pool.local.ram_bytes : options_.stream.ram_bytes) = plan->ram_bytes;
   uint64_t workers = pool.local_workers * (std::min(plan->ram_bytes, needs.stored) + kWorkerBytes);
-  kv_bytes_ = plan_kv_bytes(needs.weights + needs.scratch + coordinator + workers, available);
+  const uint64_t others = needs.weights + needs.scratch + coordinator + workers;
+  kv_bytes_ = plan_kv_bytes(others, available);
+  const uint64_t cache = options_.pool ? 0 : std::min(plan->ram_bytes, needs.stored);
+  const uint64_t taken = std::min(available.bytes, others + kv_bytes_ + cache);
+  prefill_chunk_ =
+      wished > 0 ? PrefillChunk::exactly(wished)
+                 : plan_prefill_chunk(model_->config(), step, steps(), available.bytes - taken);
   return {};
 }
 

@@ -13,6 +13,7 @@
 
 #include "coordinator/runtime/generation_context.h"
 #include "coordinator/runtime/pool.h"
+#include "coordinator/runtime/prefill_chunk.h"
 #include "coordinator/runtime/request_trace.h"
 #include "coordinator/runtime/streamed_experts.h"
 #include "engine/base/process_limits.h"
@@ -27,9 +28,9 @@ struct RuntimeOptions {
   KvType kv_type = KvType::kF16;
   StreamOptions stream;  // ram_bytes 0: solo, everything in memory if it fits there
   uint32_t slices = 1;
-  uint32_t prefill_chunk = 512;
-  uint32_t logit_rows = 1;  // tokens of a step whose logits are wanted, at most
-  uint32_t steps = 1;       // under way at the same time, at most
+  uint32_t prefill_chunk = 0;  // 0: chosen by memory and disks, see prefill_chunk.h
+  uint32_t logit_rows = 1;     // tokens of a step whose logits are wanted, at most
+  uint32_t steps = 1;          // under way at the same time, at most
   std::string isa;
   const SystemFiles* system = nullptr;  // tells what this process may use; must be set
   bool pool = false;                    // experts are computed by workers
@@ -80,7 +81,7 @@ class Runtime {
   // Waits until the memory of the cache of experts is prepared, which goes on beside the first
   // tokens otherwise: for measurements.
   void wait_for_memory();
-  uint32_t prefill_chunk() const { return options_.prefill_chunk; }
+  PrefillChunk prefill_chunk() const { return prefill_chunk_; }
   // What the caches of all conversations may take together: enough for one as long as the context,
   // and more where several steps are wanted and there is memory.
   uint64_t kv_bytes() const { return kv_bytes_; }
@@ -112,6 +113,7 @@ class Runtime {
   const KernelTable* kernels_ = nullptr;
   uint32_t context_ = 0;
   uint64_t kv_bytes_ = 0;
+  PrefillChunk prefill_chunk_;
   std::string streaming_reason_;  // why experts are streamed without --ram; or empty
   std::unique_ptr<Model> model_;
   std::unique_ptr<ResidentSource> resident_;   // solo, everything in memory

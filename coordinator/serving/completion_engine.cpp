@@ -47,7 +47,7 @@ EngineOptions with_fitting_context(const ModelConfig& config, EngineOptions opti
 SchedulerOptions scheduler_options(const EngineOptions& options, const KvPrice& price,
                                    size_t steps) {
   SchedulerOptions made;
-  made.prefill_chunk = std::max<uint32_t>(1, options.prefill_chunk);
+  made.prefill_chunk = std::max<uint32_t>(1, options.prefill_chunk.in_memory);
   made.prefill_beside = std::min(made.prefill_beside, made.prefill_chunk);
   made.most_active = std::max<uint32_t>(1, options.most_active);
   made.most_waiting = std::max<uint32_t>(1, options.most_waiting);
@@ -79,6 +79,7 @@ struct CompletionEngine::Request {
   std::optional<TimePoint> prefilled;
   uint64_t waiting_bytes = 0;  // that it counts for until it starts
   std::optional<uint32_t> told_ahead;
+  uint32_t told_done = 0;          // of its prompt
   std::vector<float> logits = {};  // of its next token, while what may come is found out
   bool has_begun = false;          // with a cache
   bool has_ended = false;          // the sink was told so; a step may still have its rows
@@ -102,7 +103,7 @@ CompletionEngine::CompletionEngine(const EngineParts& parts, EngineOptions optio
       constraints_(parts.model.tokenizer(), marks_of(parts.chat_template)),
       scheduler_(with_sharing(scheduler_options(options_, supply_.price(), parts.forwards.size()))),
       driver_(parts.forwards, parts.executor),
-      pace_(std::max<uint32_t>(1, options_.prefill_chunk)) {}
+      pace_(std::max<uint32_t>(1, options_.prefill_chunk.in_memory)) {}
 
 CompletionEngine::~CompletionEngine() = default;
 
@@ -302,8 +303,22 @@ void CompletionEngine::cancel_now(CompletionId id) {
 
 bool CompletionEngine::take_ended_parts() {
   bool moved = driver_.poll([this](const EndedPart& part) { apply(part); });
+  if (moved) report_long_steps();
   remove_ended();
   return moved;
+}
+
+// A step of thousands of rows takes a minute; those that wait for it are told how far it is.
+void CompletionEngine::report_long_steps() {
+  constexpr uint32_t kRowsBetween = 256;
+  for (auto& [id, request] : requests_) {
+    if (request->has_ended || request->session.cache() == nullptr) continue;
+    if (done_of(*request) >= request->told_done + kRowsBetween) report_progress(*request);
+  }
+}
+
+uint32_t CompletionEngine::done_of(const Request& request) const {
+  return request.session.computed() + driver_.rows_done(request.id);
 }
 
 void CompletionEngine::apply(const EndedPart& part) {
@@ -472,6 +487,9 @@ bool CompletionEngine::go_on_reading() {
 
 bool CompletionEngine::begin_steps() {
   bool moved = false;
+  if (driver_.has_room()) {
+    scheduler_.set_prefill_chunk(options_.prefill_chunk.rows(parts_.executor.uses_disks()));
+  }
   while (driver_.has_room()) {
     std::vector<PlannedRows> planned = scheduler_.plan();
     if (planned.empty()) break;
@@ -521,8 +539,8 @@ void CompletionEngine::report(Request& request, CompletionDelta delta) {
 
 void CompletionEngine::report_progress(Request& request) {
   if (request.session.answer_tokens() > 0) return;
-  request.sink->on_event(
-      CompletionProgress{request.session.computed(), request.usage.prompt_tokens});
+  request.told_done = done_of(request);
+  request.sink->on_event(CompletionProgress{request.told_done, request.usage.prompt_tokens});
 }
 
 void CompletionEngine::finish(Request& request, CompletionDelta delta) {

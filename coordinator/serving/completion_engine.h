@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 
+#include "coordinator/runtime/prefill_chunk.h"
 #include "coordinator/serving/cache_supply.h"
 #include "coordinator/serving/completion_intake.h"
 #include "coordinator/serving/constraint_supply.h"
@@ -33,7 +34,7 @@ struct EngineOptions {
   KvType kv_type = KvType::kF16;
   uint32_t context = 0;   // positions of a conversation, at least 1
   uint64_t kv_bytes = 0;  // for the caches of all of them; 0: for one as long as the context
-  uint32_t prefill_chunk = 512;
+  PrefillChunk prefill_chunk;
   uint32_t most_active = 16;
   uint32_t most_waiting = 64;
   // What requests hold while they wait, text and grammars; one by itself may have more.
@@ -97,6 +98,8 @@ class CompletionEngine final : public CompletionService {
   uint32_t seconds_until(size_t ahead) const;
 
   bool take_ended_parts();
+  void report_long_steps();
+  uint32_t done_of(const Request& request) const;
   void apply(const EndedPart& part);
   void go_on(Request& request, const EndedPart& part);
   void choose(Request& request, std::span<const float> logits);

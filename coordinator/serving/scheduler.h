@@ -64,6 +64,8 @@ class Scheduler {
   // positions so far, but what it begins with is still being read. To be repeated as that grows.
   void prepare(CompletionId id, uint32_t taken);
 
+  // Changes how many rows a step may have.
+  void set_prefill_chunk(uint32_t rows) { options_.prefill_chunk = rows; }
   // Changes how many rows of prompts a step may have while anything is being answered.
   void set_prefill_beside(uint32_t rows) { options_.prefill_beside = rows; }
   // The rows of the next step, which is then under way; empty if there is nothing to do.

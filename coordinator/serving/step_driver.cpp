@@ -30,6 +30,16 @@ bool StepDriver::is_under_way(CompletionId id) const {
   });
 }
 
+uint32_t StepDriver::rows_done(CompletionId id) const {
+  for (const auto& slot : slots_) {
+    if (!slot->run) continue;
+    auto part = std::ranges::find(slot->parts, id, &Part::id);
+    if (part == slot->parts.end()) continue;
+    return static_cast<uint32_t>(part->rows * slot->run->share_done());
+  }
+  return 0;
+}
+
 void StepDriver::begin(std::span<const StepPart> parts) {
   auto free = std::ranges::find_if(slots_, [](const auto& slot) { return !slot->run; });
   CHECK(free != slots_.end());

@@ -39,6 +39,8 @@ class StepDriver {
   bool has_room() const;
   bool is_busy() const;
   bool is_under_way(CompletionId id) const;
+  // What is done of its part under way, in whole rows: layers are done for all rows at once.
+  uint32_t rows_done(CompletionId id) const;
 
   // Begins a step; there must be room (CHECK). At least one part, each with at least one token.
   void begin(std::span<const StepPart> parts);

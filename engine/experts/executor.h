@@ -52,6 +52,9 @@ class ExpertExecutor {
 
   virtual ~ExpertExecutor() = default;
 
+  // Whether experts are read from disks: then a step costs nearly the whole model, whatever its
+  // rows.
+  virtual bool uses_disks() const { return false; }
   // Which of the next layer's likely experts it is of any use to name in the batches, here and now.
   virtual ReadAhead read_ahead() const { return ReadAhead::kOff; }
 

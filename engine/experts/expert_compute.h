@@ -57,6 +57,7 @@ class LocalExecutor final : public ExpertExecutor {
   LocalExecutor(const GrainCutter& cutter, GrainSource& source, ExpertCompute& compute)
       : cutter_(cutter), source_(source), compute_(compute) {}
 
+  bool uses_disks() const override { return source_.uses_disk(); }
   ReadAhead read_ahead() const override { return source_.read_ahead(); }
   Ticket submit(const ExpertBatch& batch, ExpertSums* out) override;
   std::optional<Status> take_completed(Ticket ticket) override;

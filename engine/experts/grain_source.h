@@ -43,8 +43,10 @@ class GrainSource {
   // Grains that a later wave may ask for, most urgent first: a hint, which takes the place of the
   // last one. kSoon or kPerhaps.
   virtual void prefetch(std::span<const GrainId> grains, Want want) = 0;
-  // Whether such hints do anything.
+  // Which of such hints do anything.
   virtual ReadAhead read_ahead() const = 0;
+  // Whether grains leave memory and are read from a disk again.
+  virtual bool uses_disk() const = 0;
 
   // A wave of one.
   Result<GrainView> get(GrainId id);
@@ -57,6 +59,7 @@ class ImmediateSource : public GrainSource {
   Status take(std::vector<Arrival>* arrivals) final;
   void prefetch(std::span<const GrainId>, Want) final {}
   ReadAhead read_ahead() const final { return ReadAhead::kOff; }
+  bool uses_disk() const final { return false; }
 
  protected:
   virtual Result<GrainView> fetch(GrainId id) = 0;  // errors as in take()

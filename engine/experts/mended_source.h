@@ -28,6 +28,7 @@ class MendedSource final : public GrainSource {
   void prefetch(std::span<const GrainId> grains, Want want) override {
     stored_.prefetch(grains, want);
   }
+  bool uses_disk() const override { return stored_.uses_disk(); }
   ReadAhead read_ahead() const override { return stored_.read_ahead(); }
 
   uint64_t mended() const { return mended_; }

@@ -475,8 +475,11 @@ void StoredSource::prefetch(std::span<const GrainId> grains, Want want) {
 
 // If every grain has a slab, the whole model is in memory soon and there is nothing to gain.
 ReadAhead StoredSource::read_ahead() const {
-  bool all_in_memory = state_->slabs.size() == state_->all_grains;
-  return all_in_memory ? ReadAhead::kOff : state_->options.read_ahead;
+  return uses_disk() ? state_->options.read_ahead : ReadAhead::kOff;
+}
+
+bool StoredSource::uses_disk() const {
+  return state_->slabs.size() < state_->all_grains;
 }
 
 std::optional<GrainId> StoredSource::failed_grain() const {

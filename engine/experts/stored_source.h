@@ -62,6 +62,7 @@ class StoredSource final : public GrainSource {
 
   void prefetch(std::span<const GrainId> grains, Want want) override;
   ReadAhead read_ahead() const override;
+  bool uses_disk() const override;
 
   // The grain that the last failed take() could not give.
   std::optional<GrainId> failed_grain() const;

@@ -194,6 +194,10 @@ ForwardState Forward::advance() {
   return step_->advance();
 }
 
+double Forward::share_done() const {
+  return static_cast<double>(step_->layer) / step_->config.layers;
+}
+
 const ExpertBatch& Forward::batch() const {
   CHECK(step_->waiting);
   return step_->batch;

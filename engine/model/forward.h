@@ -49,6 +49,8 @@ class Forward {
   void begin(std::span<const ForwardRow> rows);  // at least one row
   ForwardState advance();
 
+  // Of the layers of the step, those that are done: from 0 to 1.
+  double share_done() const;
   // Valid in kNeedsExperts, until supply().
   const ExpertBatch& batch() const;
   // In kNeedsExperts: does what can be done while others compute the experts. Worth calling after

@@ -23,6 +23,7 @@ class StepRun {
   // If the answer is there: goes on to the next batch, or to the end. Returns whether it was.
   bool poll();
   bool finished() const { return !ticket_.has_value(); }
+  double share_done() const { return forward_.share_done(); }
   // Valid when finished. On success the caches' lengths include the rows. Otherwise the error of
   // the executor, or of the first row that has one; the caches keep their lengths.
   const Status& status() const { return status_; }

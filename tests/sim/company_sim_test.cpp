@@ -204,7 +204,7 @@ class Company {
     options.kv_type = KvType::kF32;
     options.context = kContext;
     options.kv_bytes = price_.of(kContext) + draws_(5) * price_.of(kKvBlockPositions);
-    options.prefill_chunk = draws_.between(8, 64);
+    options.prefill_chunk = PrefillChunk::exactly(draws_.between(8, 64));
     options.most_active = draws_.between(1, 8);
     options.most_waiting = 2 * kMostAsked;
     return options;

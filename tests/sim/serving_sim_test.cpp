@@ -87,7 +87,7 @@ TEST_F(ServingSim, TokensDependOnNoFaultAndNoCompany) {
     options.kv_type = KvType::kF32;
     options.context = 256;
     options.kv_bytes = 3 * KvCache::bytes_for(model_->model().config(), KvType::kF32, 256);
-    options.prefill_chunk = 16;
+    options.prefill_chunk = PrefillChunk::exactly(16);
     CompletionEngine engine({model_->model(), forwards, pool->executor(), pool->clock(), nullptr},
                             options);
     std::vector<Asked> asked = some_tasks(seed);

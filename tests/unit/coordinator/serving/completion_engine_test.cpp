@@ -50,7 +50,7 @@ CompletionRequest ask_chat(const std::string& text, uint32_t max_tokens) {
 TEST(CompletionEngine, TellsEachRequestItsOwnStory) {
   Rig rig("qwen3moe");
   EngineOptions options = engine_options();
-  options.prefill_chunk = 16;
+  options.prefill_chunk = PrefillChunk::exactly(16);
   auto engine = rig.make(options);
   CompletionRequest first = ask(rig.prompt(1, 40), 6);
   CompletionRequest second = ask(rig.prompt(2, 5), 9, 7);
@@ -71,6 +71,23 @@ TEST(CompletionEngine, TellsEachRequestItsOwnStory) {
   EXPECT_EQ(told_first->progress.back().done, 40u);
   EXPECT_EQ(told_first->progress.back().total, 40u);
   EXPECT_EQ(engine->reserved_bytes(), 0u);
+}
+
+TEST(CompletionEngine, TellsHowFarALongStepIs) {
+  Rig rig("qwen3moe");
+  EngineOptions options = engine_options();
+  options.context = 2048;
+  options.prefill_chunk = PrefillChunk::exactly(2048);
+  auto engine = rig.make(options);
+  CompletionRequest request = ask(rig.prompt(1, 1100), 2);
+  auto told = submit(*engine, request);
+  run_to_end(*engine);
+  EXPECT_EQ(told->tokens, rig.alone(request));
+  ASSERT_GE(told->progress.size(), 2u);
+  EXPECT_GT(told->progress.front().done, 0u);
+  EXPECT_LT(told->progress.front().done, 1100u) << "in the middle of the only step";
+  EXPECT_EQ(told->progress.back().done, 1100u);
+  EXPECT_TRUE(std::ranges::is_sorted(told->progress, {}, &CompletionProgress::done));
 }
 
 TEST(CompletionEngine, RefusesWhatCannotBeAnswered) {
@@ -286,7 +303,7 @@ TEST(CompletionEngine, CancelEndsWhatWaitsAndWhatIsUnderWay) {
   Rig rig("qwen3moe");
   EngineOptions options = engine_options();
   options.most_active = 1;
-  options.prefill_chunk = 8;
+  options.prefill_chunk = PrefillChunk::exactly(8);
   auto engine = rig.make(options);
   auto first = std::make_shared<RecordedAnswer>();
   auto second = std::make_shared<RecordedAnswer>();
@@ -333,7 +350,7 @@ TEST(CompletionEngine, RequestsThatBeginAlikeShareThePrefill) {
   Rig rig("qwen3moe");
   EngineOptions options = engine_options();
   options.kv_bytes = 1 << 28;
-  options.prefill_chunk = 32;
+  options.prefill_chunk = PrefillChunk::exactly(32);
   auto engine = rig.make(options);
   std::vector<std::shared_ptr<RecordedAnswer>> told;
   for (uint64_t seed = 1; seed <= 4; ++seed) {
@@ -517,7 +534,7 @@ Plan make_plan(const Rig& rig, CounterRandom random, uint64_t* draws) {
   }
   uint64_t chunk_bytes = KvPrice(rig.config(), KvType::kF32).of(256);
   plan.options = engine_options();
-  plan.options.prefill_chunk = 1 + draw(60);
+  plan.options.prefill_chunk = PrefillChunk::exactly(1 + draw(60));
   plan.options.most_active = 1 + draw(8);
   plan.options.kv_bytes = chunk_bytes * (2 + draw(6));
   plan.two_steps = draw(2) == 0;
