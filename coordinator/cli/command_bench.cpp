@@ -59,7 +59,9 @@ double rate(double amount, double time) {
 struct Measured {
   double prefill_seconds = 0;
   double decode_seconds = 0;
-  ExpertCounters decode;  // while decoding
+  uint32_t prefill_chunk = 0;
+  ExpertCounters prefill;
+  ExpertCounters decode;
 };
 
 Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock& clock) {
@@ -83,10 +85,13 @@ Result<Measured> measure(const BenchFlags& flags, Runtime& runtime, const Clock&
   // only.
   cache.checkpoint();
   if (flags.prompt > 0) {
+    ExpertCounters before = runtime.counters();
     TimePoint start = clock.now();
     status = prefill(context, some_tokens(flags.prompt, vocabulary), chunk, &cache);
     if (!status) return status.error();
     measured.prefill_seconds = in_seconds(clock.now() - start);
+    measured.prefill_chunk = chunk;
+    measured.prefill = runtime.counters() - before;
   }
 
   CHECK(cache.rewind(flags.depth) == flags.depth);
@@ -149,7 +154,9 @@ nlohmann::json report(const BenchFlags& flags, const Measured& measured, uint64_
       {"resident_bytes", resident},
       {"workers", decode.workers},
       {"layer", layer_report(decode)},
-      {"counters", json_of(decode)}};
+      {"counters", json_of(decode)},
+      {"prefill_chunk", measured.prefill_chunk},
+      {"prefill_counters", json_of(measured.prefill)}};
   add_prefetch_report(work, tokens, &report);
   double reading = static_cast<double>(decode.disk_reading) / 1e9;
   if (reading > 0) report["disk_bytes_per_s_reading"] = disk / reading;

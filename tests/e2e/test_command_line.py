@@ -131,6 +131,23 @@ class CommandLine(PotluckTest):
         self.assertIn("scalar", self.report("version")["kernels"])
 
 
+class Streaming(PotluckTest):
+    def test_prompts_are_read_ahead_and_taken_whole(self):
+        def bench(*more):
+            return self.report("bench", TALETELLER, "--prompt", "600", "--generate", "4", "--ram", "8MiB",
+                               "--store", self.home / "store", *more)
+
+        usual = bench()
+        self.assertGreater(usual["prefill_counters"]["prefetched_bytes"], 0)
+        self.assertEqual(usual["counters"]["prefetched_bytes"], 0, "one machine guesses nothing for single tokens")
+        self.assertGreater(usual["prefill_chunk"], 600)
+        self.assertEqual(bench("--prefetch", "off")["prefill_counters"]["prefetched_bytes"], 0)
+        self.assertGreater(bench("--prefetch", "on")["counters"]["prefetched_bytes"], 0)
+        self.assertEqual(bench("--prefill-chunk", "64")["prefill_chunk"], 64)
+        in_memory = self.report("bench", TALETELLER, "--prompt", "600", "--generate", "1")
+        self.assertEqual(in_memory["prefill_chunk"], 512)
+
+
 class SimulatedDevices(PotluckTest):
     def test_slow_workers_say_the_same_and_are_reported(self):
         arguments = ["--prompt", "4", "--generate", "4", "--workers", "2"]
