@@ -238,7 +238,7 @@ function draw(run) {
 
 function noteOf(run) {
   const parts = [];
-  if (run.elsewhere) parts.push(`From ${run.elsewhere}, outside of this house`);
+  if (run.elsewhere) parts.push(`From ${run.elsewhere}, outside this pool`);
   const made = run.usage?.completion_tokens;
   if (made) parts.push(`${number(made)} tokens`);
   if (run.timings?.predicted_per_second) parts.push(`${rate(run.timings.predicted_per_second)} per second`);

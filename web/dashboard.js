@@ -141,7 +141,7 @@ function showCounts({service, pool}) {
     ["Memory for conversations", `${bytes(service.kv_used_bytes + service.kv_kept_bytes)} of ${bytes(service.kv_budget_bytes)}`],
   ];
   for (const one of service.upstreams ?? []) {
-    rows.push([`Left this house, to ${one.name}`, `${number(one.requests)}, ${number(one.answer_tokens)} tokens came back`]);
+    rows.push([`Sent outside, to ${one.name}`, `${number(one.requests)}, ${number(one.answer_tokens)} tokens came back`]);
   }
   replace(byId("counts"), rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }

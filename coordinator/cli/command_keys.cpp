@@ -65,7 +65,7 @@ Status list_keys(const KeysFlags& flags, const ApiKeyFile& file, const Environme
   }
   for (const ApiKey& key : keys->list()) {
     environment.out.line(fmt::format("{:<20}  {}{}", key.created.empty() ? "-" : key.created,
-                                     key.name, key.local ? "  (stays in this house)" : ""));
+                                     key.name, key.local ? "  (stays in this pool)" : ""));
   }
   if (!keys->required()) {
     environment.terminal.notice(fmt::format(
@@ -164,7 +164,7 @@ Command add_keys(CLI::App& app, Environment& environment) {
            "the file that 'serve --api-key-file' has (default: the one that 'serve' has without)")
       .envname("POTLUCK_API_KEY_FILE");
   add_switch(parser, "--local", &flags->local,
-             "with add: what is asked with this key never leaves this house, whatever [[upstream]] "
+             "with add: what is asked with this key never leaves this pool, whatever [[upstream]] "
              "tables say");
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return run_keys(*flags, environment); }};

@@ -137,13 +137,13 @@ void serve_until_stopped(Runtime& runtime, Answerer& answerer, Housekeeping& hou
 struct Api {
   std::shared_ptr<PoolMetrics> metrics;
   std::unique_ptr<PendingService> service;
-  // Null where no request may leave this house. What goes first is what others work with last.
+  // Null where no request may leave this pool. What goes first is what others work with last.
   std::unique_ptr<HybridService> hybrid;
   std::unique_ptr<CurlCaller> caller;
   std::unique_ptr<ApiServer> server;
 };
 
-// Where the configuration lets requests leave this house, and says so.
+// Where the configuration lets requests leave this pool, and says so.
 Status open_upstreams(const Environment& environment, LogSink* log, Api* api) {
   auto upstreams = load_upstreams(environment.upstreams, environment.storage);
   if (!upstreams) return upstreams.error();

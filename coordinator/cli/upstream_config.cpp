@@ -302,7 +302,7 @@ std::string describe_upstream(const Upstream& upstream) {
   if (rules.model) {
     when.push_back(fmt::format("what asks for {}", fmt::join(upstream.models, ", ")));
   }
-  return fmt::format("requests may leave this house, to '{}' ({}): {}", upstream.name,
+  return fmt::format("requests may leave this pool, to '{}' ({}): {}", upstream.name,
                      upstream.address, fmt::join(when, "; "));
 }
 

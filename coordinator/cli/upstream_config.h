@@ -1,4 +1,4 @@
-// The [[upstream]] tables of the configuration file: servers outside of this house to which `serve`
+// The [[upstream]] tables of the configuration file: servers outside this pool to which `serve`
 // may send requests, and when.
 //
 //   [[upstream]]
@@ -39,7 +39,7 @@ Result<std::vector<UpstreamTable>> read_upstreams(const std::string& path,
 Result<std::vector<Upstream>> load_upstreams(const std::vector<UpstreamTable>& tables,
                                              Storage& storage);
 
-// "requests may leave this house, to 'cloud' (https://api.example.org/v1): prompts of more than
+// "requests may leave this pool, to 'cloud' (https://api.example.org/v1): prompts of more than
 // 16000 tokens".
 std::string describe_upstream(const Upstream& upstream);
 

@@ -37,7 +37,7 @@ struct CompletionRequest {
   bool background = false;  // waits for those that are not
   std::string user;         // requests of one user share a turn; may be empty
   std::string model = {};   // as the client wrote it; may be empty
-  bool local = false;       // it must not leave this house
+  bool local = false;       // it must not leave this pool
   size_t siblings = 0;      // further choices of the same question
 };
 
@@ -63,7 +63,7 @@ enum class FinishReason : uint8_t { kStop, kStopString, kLength, kToolCalls, kCa
 struct CompletionAdmitted {
   uint32_t prompt_tokens = 0;
   uint32_t waiting = 0;  // requests that come first
-  // Where the request left this house: the name of the server that answers it, and of the model
+  // Where the request left this pool: the name of the server that answers it, and of the model
   // that this was asked for; the name of one that was asked in vain before.
   std::string upstream = {};
   std::string upstream_model = {};
@@ -153,7 +153,7 @@ struct LoadingProgress {
   uint64_t total = 0;  // 0: unknown
 };
 
-// Of one server outside of this house: what was sent there, and what came of it.
+// Of one server outside this pool: what was sent there, and what came of it.
 struct UpstreamFigures {
   std::string name;
   std::string model;

@@ -64,7 +64,7 @@ void HybridRun::ask_for_model(size_t upstream) {
   if (request_.local) {
     return fail(CompletionFault::kInvalid,
                 fmt::format("the model '{}' is at the upstream '{}', and this request is marked "
-                            "to stay in this house",
+                            "to stay in this pool",
                             request_.model, asked.name));
   }
   if (const std::string unfit = unfit_part(request_, asked.style); !unfit.empty()) {
@@ -171,7 +171,7 @@ bool HybridRun::leave(size_t index, const UpstreamOccasion& occasion) {
   }
   call_id_ = *call;
   log(LogLevel::kInfo,
-      fmt::format("a request leaves this house, to '{}' ({}): {}", upstream.name,
+      fmt::format("a request leaves this pool, to '{}' ({}): {}", upstream.name,
                   upstream_model(upstream, request_.model), describe(occasion, upstream.rules)));
   return true;
 }

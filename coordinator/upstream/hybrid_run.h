@@ -1,4 +1,4 @@
-// HybridRun: one request that the pool answers, or a server outside of this house where a rule says
+// HybridRun: one request that the pool answers, or a server outside this pool where a rule says
 // so. It asks the pool first, except for a model that only the other server has; before anything of
 // an answer is there, it may go. An answer that began stays where it is. Lives as long as someone
 // tells it events.

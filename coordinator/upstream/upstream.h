@@ -1,4 +1,4 @@
-// Upstream: a server outside of this house to which requests may go, and when. Nothing leaves
+// Upstream: a server outside this pool to which requests may go, and when. Nothing leaves
 // unless a table of the configuration says so. Plain values.
 #pragma once
 

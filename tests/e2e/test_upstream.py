@@ -1,4 +1,4 @@
-"""Requests that may leave the house: to a second Potluck as the configuration says, to hostile servers, and never when
+"""Requests that may leave the pool: to a second Potluck as the configuration says, to hostile servers, and never when
 they are marked to stay."""
 
 import hashlib
@@ -182,7 +182,7 @@ class SecondPotluck(UpstreamTest):
         self.configure(f"http://127.0.0.1:{second}/v1", **{"when-model": True, "when-prompt-tokens": 200,
                                                             "when-cannot-serve": True})
         self.start_pool("--ctx", "512")
-        self.assertIn("requests may leave this house, to 'cloud'", self.err.text)
+        self.assertIn("requests may leave this pool, to 'cloud'", self.err.text)
         # At home, without a mark.
         here, said = self.ask()
         self.assertIsNone(here.getheader("X-Potluck-Upstream"))
@@ -196,7 +196,7 @@ class SecondPotluck(UpstreamTest):
         self.assertEqual((said["model"], said["choices"][0]["message"]["content"]), ("large", text))
         self.assertEqual(said["usage"]["completion_tokens"], 8)
         self.assertEqual(self.left(), 1)
-        self.err.wait_for(r"a request leaves this house, to 'cloud' \(large\): it asks for the model 'large'")
+        self.err.wait_for(r"a request leaves this pool, to 'cloud' \(large\): it asks for the model 'large'")
         # In every other API, and as a stream.
         message, said = self.ask({**chat(STORY, max_tokens=8), "model": "large"}, "/v1/messages")
         self.assertEqual(message.getheader("X-Potluck-Upstream"), "cloud")
@@ -234,14 +234,14 @@ class SecondPotluck(UpstreamTest):
         state = self.request("GET", "/api/pool")[1]
         self.assertEqual(state["service"]["upstreams"][0]["requests"], 7)
         self.assertEqual(state["service"]["upstreams"][0]["failed"], 0)
-        self.assertNotIn("a request leaves this house", self.second_err.text)
+        self.assertNotIn("a request leaves this pool", self.second_err.text)
         self.no_secret()
 
     def test_a_key_that_is_marked_local(self):
         self.configure("http://127.0.0.1:9/v1", **{"when-model": True, "when-prompt-tokens": 1})
         free = self.potluck("keys", "add", "ann").stdout.strip()
         local = self.potluck("keys", "add", "child", "--local").stdout.strip()
-        self.assertIn("(stays in this house)", self.potluck("keys", "list").stdout)
+        self.assertIn("(stays in this pool)", self.potluck("keys", "list").stdout)
         self.start_pool("--ctx", "4096")
         here, said = self.ask(Authorization="Bearer " + local)
         self.assertEqual((here.status, here.getheader("X-Potluck-Upstream-Failed")), (200, None), said)
@@ -272,10 +272,10 @@ class SecondPotluck(UpstreamTest):
         browser.wait_for_text("#elsewhere", "may go to another server: cloud")
         browser.open(f"http://127.0.0.1:{self.port}/chat")
         browser.run("await page.fill('#prompt', 'hello'); await page.keyboard.press('Enter')")
-        browser.wait_for_text(".message.assistant .under", "From cloud, outside of this house")
+        browser.wait_for_text(".message.assistant .under", "From cloud, outside this pool")
         self.assertEqual(browser.text(".message.assistant .text"), "drip")
         browser.open(f"http://127.0.0.1:{self.port}/")
-        browser.wait_for_text("#counts", "Left this house, to cloud")
+        browser.wait_for_text("#counts", "Sent outside, to cloud")
         self.assertEqual(browser.faults(), [])
         self.assertEqual(browser.run("return await check()"), [])
 
@@ -380,7 +380,7 @@ class HostileUpstream(UpstreamTest):
         # Without a rule nothing leaves, and no key is read.
         self.configure("http://127.0.0.1:9/v1", **{"key-file": "missing.key"})
         self.start_pool("--ctx", "4096")
-        self.assertNotIn("leave this house", self.err.text)
+        self.assertNotIn("leave this pool", self.err.text)
         self.assertIsNone(self.left())
 
 

@@ -21,7 +21,7 @@ class ApiKeyFile {
 
   // Makes a key, which is returned and written nowhere. Makes the file where there is none; its
   // directory must be there. kRefused: another process is changing the file.
-  // `local`: what is asked with it stays in this house.
+  // `local`: what is asked with it stays in this pool.
   Result<std::string> add(std::string_view name, int64_t unix_seconds, Entropy& entropy,
                           bool local = false);
 

@@ -19,7 +19,7 @@ struct ApiKey {
   Digest digest;
   std::string created;  // "2026-01-31T12:00:00Z"; empty where the file does not say
   std::string name;     // never empty: keys without one have the beginning of their digest
-  bool local = false;   // what is asked with it stays in this house
+  bool local = false;   // what is asked with it stays in this pool
 };
 
 // One line of such a file: 64 hexadecimal digits; behind them, if it is to have them, the time at

@@ -29,7 +29,7 @@ class KeyCheck {
   // The name of the request's key, and an empty one where everyone may; nothing: it is refused.
   std::optional<std::string> admit(const HttpHeaders& headers);
 
-  // Whether what is asked with a key of that name stays in this house.
+  // Whether what is asked with a key of that name stays in this pool.
   bool stays_here(const std::string& name);
 
   // Writes nothing where there never were keys.

@@ -1,4 +1,4 @@
-// Who is to answer a request: the model that it names, and whether it may leave this house. The
+// Who is to answer a request: the model that it names, and whether it may leave this pool. The
 // same for every API. Pure.
 #pragma once
 

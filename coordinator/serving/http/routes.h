@@ -61,7 +61,7 @@ class ApiRoutes final : public HttpHandler {
     std::string path;  // without /v1
     ApiReply reply;
     std::string user;    // the name of the key
-    bool local = false;  // the key's requests stay in this house
+    bool local = false;  // the key's requests stay in this pool
   };
   struct Route;
   static std::span<const Route> routes();

@@ -75,14 +75,14 @@ struct UpstreamMetric {
 };
 
 constexpr UpstreamMetric kUpstreamMetrics[] = {
-    {"upstream_requests_total", "counter", "Requests that left this house, by where they went.",
+    {"upstream_requests_total", "counter", "Requests that left this pool, by where they went.",
      &UpstreamFigures::requests},
     {"upstream_requests_running", "gauge", "Of these, those under way.", &UpstreamFigures::running},
     {"upstream_fell_back_total", "counter", "Of these, those that the pool answered after all.",
      &UpstreamFigures::fell_back},
     {"upstream_failed_total", "counter", "Of these, those that were not answered to the end.",
      &UpstreamFigures::failed},
-    {"upstream_sent_bytes_total", "counter", "Bytes of requests that left this house.",
+    {"upstream_sent_bytes_total", "counter", "Bytes of requests that left this pool.",
      &UpstreamFigures::sent_bytes},
     {"upstream_received_bytes_total", "counter", "Bytes of their answers.",
      &UpstreamFigures::received_bytes},

@@ -1,4 +1,4 @@
-// What leaves the house and what does not.
+// What leaves the pool and what does not.
 #include "coordinator/upstream/hybrid_service.h"
 
 #include <gmock/gmock.h>
@@ -91,7 +91,7 @@ TEST_F(HybridServiceTest, ALongPromptGoesAndIsMarked) {
   EXPECT_EQ(figures().running, 0U);
   EXPECT_EQ(figures().answer_tokens, 2U);
   EXPECT_EQ(figures().sent_bytes, caller_.made[0].body.size());
-  EXPECT_THAT(all_logged(), HasSubstr("leaves this house, to 'cloud' (large): its prompt has 101"));
+  EXPECT_THAT(all_logged(), HasSubstr("leaves this pool, to 'cloud' (large): its prompt has 101"));
 }
 
 TEST_F(HybridServiceTest, AShortPromptStays) {

@@ -1,4 +1,4 @@
-// Who is to answer a request, and what keeps it in this house.
+// Who is to answer a request, and what keeps it in this pool.
 #include "coordinator/serving/http/request_address.h"
 
 #include <gtest/gtest.h>
