@@ -19,7 +19,7 @@ SHELL_SAID = "said by the shell"
 ANSWER = "You said:"
 
 
-@unittest.skipUnless(os.environ.get("POTLUCK_AGENTS"), "fetches agents of 800 MB: POTLUCK_AGENTS=1")
+@unittest.skipUnless(os.environ.get("POTLUCK_AGENTS"), "fetches agents of 1.3 GB: POTLUCK_AGENTS=1")
 class CodingAgents(ClientTest):
     @classmethod
     def setUpClass(cls):
@@ -85,6 +85,36 @@ wire_api = "responses"
         self.assertIn(ANSWER, texts[-1])
         self.assertIn(SHELL_SAID, texts[-1])
         self.assertNotIn("error", [event["type"] for event in events])
+
+    def test_continue_by_chat_completions(self):
+        settings = self.home / "config.yaml"
+        settings.write_text(f"""
+name: Potluck
+version: 1.0.0
+schema: v1
+models:
+  - name: Potluck
+    provider: openai
+    model: {MODEL}
+    apiBase: {self.url}
+    apiKey: any
+    roles: [chat]
+""")
+        _, said = self.run_agent([self.clients / "node_modules/.bin/cn", "--config", settings, "-p", "--auto", TASK],
+                                 CONTINUE_TELEMETRY_ENABLED="0")
+        self.assertIn(f"{ANSWER} {SHELL_SAID}", said)
+
+    def test_cline_by_chat_completions(self):
+        cline = self.clients / "node_modules/.bin/cline"
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
+        subprocess.run([cline, "auth", "--provider", "openai-compatible", "--apikey", "any", "--modelid", MODEL,
+                        "--baseurl", self.url], env=environment, cwd=self.work, stdin=subprocess.DEVNULL,
+                       capture_output=True, timeout=PATIENCE_SECONDS, check=True)
+        events, said = self.run_agent([cline, "--provider", "openai-compatible", "--model", MODEL, "--json", TASK])
+        result = [event for event in events if event["type"] == "run_result"][-1]
+        self.assertEqual(result["finishReason"], "completed", said)
+        self.assertIn(ANSWER, result["text"])
+        self.assertIn(SHELL_SAID, result["text"])
 
     def opencode(self):
         """There is one for processors with AVX2 and one without."""

@@ -39,12 +39,16 @@ bool may_call(const CompletionPrompt& prompt) {
 }
 
 // The tool of that name among those of the request, and what its one argument is called by coding
-// agents of today.
+// agents of today; some take a list of commands.
 struct Shell {
   const char* tool;
   const char* argument;
+  bool takes_list = false;
 };
-constexpr Shell kShells[] = {{"exec_command", "cmd"}, {"bash", "command"}, {"Bash", "command"}};
+constexpr Shell kShells[] = {{"exec_command", "cmd"},
+                             {"bash", "command"},
+                             {"Bash", "command"},
+                             {"run_commands", "commands", true}};
 constexpr const char* kShellCommand = "echo said by the shell > shell.txt; cat shell.txt";
 
 bool has_tool(const CompletionRequest& request, std::string_view name) {
@@ -167,9 +171,11 @@ std::vector<CompletionEvent> ScriptedAnswers::operator()(const CompletionRequest
   if (asks("use the shell") && may_call(request.prompt)) {
     for (const Shell& shell : kShells) {
       if (!has_tool(request, shell.tool)) continue;
+      JsonValue command{std::string(kShellCommand)};
+      if (shell.takes_list) command = JsonValue{JsonValue::Array{command}};
       answer.call({"call_" + std::to_string(++calls_), shell.tool,
                    JsonValue{JsonValue::Object{
-                       {shell.argument, JsonValue{std::string(kShellCommand)}},
+                       {shell.argument, command},
                        {"description", JsonValue{std::string("Says something")}}}}});
       return answer.finished();
     }
