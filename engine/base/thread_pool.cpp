@@ -1,6 +1,8 @@
-// A job is published by raising the generation. All threads then draw task numbers from one counter
-// until it is exhausted, and each helper reports once. The caller returns only when every helper
-// has: none can still read job_ when the next job is written.
+// A job is published by opening the gate and raising the generation. All threads then draw task
+// numbers from one counter until it is exhausted. Helpers pass the gate only while it is open, and
+// the caller closes it when there is nothing left to draw: it waits for the helpers inside, which
+// are computing, and not for those that the system has not let run yet. None can still read job_
+// when the next job is written.
 #include "engine/base/thread_pool.h"
 
 #include <utility>
@@ -13,31 +15,8 @@
 namespace potluck {
 namespace {
 
-// About 20 microseconds of polling before a thread sleeps: longer than the gap between two matrices
-// of a token, far shorter than a scheduler slice that a busy neighbor would miss. Sleeping at last
-// is what keeps a shared machine usable: an engine that only spins fell from 141 to 6.7 tokens/s
-// beside one busy neighbor.
-constexpr int kSpins = 2000;
-
-inline void pause_briefly() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-// Waits until `value` differs from `old`: spins, then sleeps on the address.
-template <class T>
-void wait_for_change(const std::atomic<T>& value, T old) {
-  for (int spin = 0; spin < kSpins; ++spin) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    pause_briefly();
-  }
-  while (value.load(std::memory_order_acquire) == old) {
-    value.wait(old, std::memory_order_acquire);
-  }
-}
+// Of the gate's word; the other bits count the helpers inside.
+constexpr uint32_t kOpen = uint32_t{1} << 31;
 
 }  // namespace
 
@@ -56,8 +35,8 @@ ThreadPool::ThreadPool(int threads) {
 
 ThreadPool::~ThreadPool() {
   stopping_.store(true, std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
+  generation_.value.fetch_add(1);
+  generation_.wake_all();
   for (std::thread& helper : helpers_) helper.join();
 }
 
@@ -66,22 +45,22 @@ void ThreadPool::run_erased(size_t tasks, const void* body, Call call) {
     for (size_t task = 0; task < tasks; ++task) call(body, task, 0);
     return;
   }
-  // Plain and relaxed writes suffice: the release of generation_ makes them visible to a helper
-  // that sees the new number.
   job_ = {body, call, tasks};
   next_task_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<int>(helpers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
+  // Whoever sees the gate open sees the job.
+  gate_.value.store(kOpen, std::memory_order_release);
+  generation_.value.fetch_add(1);
+  generation_.wake_all();
   work(0);
-  for (int left = busy_.load(std::memory_order_acquire); left != 0;
-       left = busy_.load(std::memory_order_acquire)) {
-    wait_for_change(busy_, left);
+  uint32_t inside = gate_.value.fetch_and(~kOpen) & ~kOpen;
+  while (inside != 0) {
+    gate_.wait_while(inside);
+    inside = gate_.value.load(std::memory_order_acquire);
   }
   rethrow_exception();
 }
 
-// After the job: reading busy_ == 0 orders this after what the helpers did, without a lock per job.
+// After the job: seeing no helper inside orders this after what they did, without a lock per job.
 void ThreadPool::rethrow_exception() NO_THREAD_SAFETY_ANALYSIS {
   if (exception_) std::rethrow_exception(std::exchange(exception_, nullptr));
 }
@@ -106,15 +85,33 @@ void ThreadPool::note_exception() {
   if (!exception_) exception_ = std::current_exception();
 }
 
+bool ThreadPool::enter() {
+  uint32_t gate = gate_.value.load(std::memory_order_relaxed);
+  while ((gate & kOpen) != 0) {
+    if (gate_.value.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire,
+                                          std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// The caller waits for a change of the count, so each one is told; mostly it does not sleep.
+void ThreadPool::leave() {
+  gate_.value.fetch_sub(1);
+  gate_.wake_all();
+}
+
 void ThreadPool::helper_loop(int thread) {
   uint32_t seen = 0;
   for (;;) {
-    wait_for_change(generation_, seen);
-    seen = generation_.load(std::memory_order_acquire);
+    generation_.wait_while(seen);
+    seen = generation_.value.load(std::memory_order_acquire);
     // Written before the generation that woke this thread.
     if (stopping_.load(std::memory_order_relaxed)) return;
+    if (!enter()) continue;
     work(thread);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    leave();
   }
 }
 

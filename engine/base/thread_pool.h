@@ -15,6 +15,7 @@
 
 #include "engine/base/result.h"
 #include "engine/base/thread_annotations.h"
+#include "engine/base/wait_word.h"
 
 namespace potluck {
 
@@ -51,14 +52,16 @@ class ThreadPool {
 
   void run_erased(size_t tasks, const void* body, Call call);
   void helper_loop(int thread);
+  bool enter();  // the current job; false: it is over
+  void leave();
   void work(int thread);
   void note_exception();
   void rethrow_exception();
 
   Job job_;
   std::atomic<size_t> next_task_{0};
-  std::atomic<uint32_t> generation_{0};  // one more for every job; helpers wait for it to change
-  std::atomic<int> busy_{0};             // helpers still inside the current job
+  WaitWord generation_;  // one more for every job; helpers wait for it to change
+  WaitWord gate_;  // whether helpers may still begin with the current job, and how many are inside
   std::atomic<bool> stopping_{false};
   Mutex mutex_;
   std::exception_ptr exception_ GUARDED_BY(mutex_);  // the first one of the current job

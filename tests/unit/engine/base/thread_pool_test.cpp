@@ -77,7 +77,7 @@ TEST_P(ThreadPools, ComeAndGo) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Threads, ThreadPools, ::testing::Values(1, 2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(Threads, ThreadPools, ::testing::Values(1, 2, 3, 4, 16));
 
 TEST(ThreadPool, PoolsDoNotDisturbEachOther) {
   ThreadPool outer(2);
