@@ -74,19 +74,28 @@ function(potluck_unite name list_name)
   set(${list_name} ${united} PARENT_SCOPE)
 endfunction()
 
-# potluck_library(NAME DIR [LINK...]): every .cpp of DIR (not of its subfolders) but main.cpp as a
-# static library.
+# potluck_library(NAME DIR [LINK...] [ONLY FILE...] [EXCEPT FILE...]): every .cpp of DIR (not of its
+# subfolders) but main.cpp as a static library; or only, or not, those of these names (without .cpp).
 function(potluck_library name directory)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "ONLY;EXCEPT")
+  set(link ${arg_UNPARSED_ARGUMENTS})
   file(GLOB sources CONFIGURE_DEPENDS ${directory}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(arg_ONLY)
+    list(JOIN arg_ONLY "|" wanted)
+    list(FILTER sources INCLUDE REGEX "/(${wanted})\\.cpp$")
+  elseif(arg_EXCEPT)
+    list(JOIN arg_EXCEPT "|" unwanted)
+    list(FILTER sources EXCLUDE REGEX "/(${unwanted})\\.cpp$")
+  endif()
   if(NOT sources)
     add_library(${name} INTERFACE)
-    target_link_libraries(${name} INTERFACE potluck_options ${ARGN})
+    target_link_libraries(${name} INTERFACE potluck_options ${link})
     return()
   endif()
   potluck_unite(${name} sources)
   add_library(${name} STATIC ${sources})
-  target_link_libraries(${name} PUBLIC potluck_options ${ARGN})
+  target_link_libraries(${name} PUBLIC potluck_options ${link})
   if(NOT name STREQUAL engine_kernels)  # has compiler options of its own
     potluck_precompile(${name} engine_base ${potluck_precompiled})
   endif()

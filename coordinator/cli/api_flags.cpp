@@ -1,6 +1,6 @@
 #include "coordinator/cli/api_flags.h"
 
-#include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/directories.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/serving/http/api_key_watch.h"
 

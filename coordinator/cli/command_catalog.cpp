@@ -71,7 +71,9 @@ CatalogCommand describe_command(CLI::App& parser) {
 
 Catalog describe_program(CLI::App& app) {
   Catalog catalog;
+  catalog.program = app.get_name();
   catalog.help = app.get_description();
+  catalog.without_arguments = app.get_footer();
   for (CLI::Option* option : app.get_options()) catalog.flags.push_back(describe_flag(*option));
   for (CLI::App* parser : app.get_subcommands(nullptr)) {
     catalog.commands.push_back(describe_command(*parser));

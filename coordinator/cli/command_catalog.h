@@ -31,7 +31,9 @@ struct CatalogCommand {
 };
 
 struct Catalog {
+  std::string program;  // its name: "potluck"
   std::string help;
+  std::string without_arguments;   // what it does then; empty: it shows its help
   std::vector<CatalogFlag> flags;  // that stand in front of the command
   std::vector<CatalogCommand> commands;
 };

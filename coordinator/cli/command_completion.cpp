@@ -1,4 +1,6 @@
 // `potluck completion`: the script by which a shell completes this program's command line.
+#include <fmt/format.h>
+
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/completion_script.h"
 #include "coordinator/cli/flags.h"
@@ -21,8 +23,9 @@ Command add_completion(CLI::App& app, Environment& environment) {
   CLI::App* parser = add_command(app, "completion",
                                  "print a script that completes this command "
                                  "line in a shell");
-  add_choice(parser, "SHELL", shell.get(), {"bash", "zsh", "fish"},
-             "for which shell, such as: source <(potluck completion bash)")
+  add_choice(
+      parser, "SHELL", shell.get(), {"bash", "zsh", "fish"},
+      fmt::format("for which shell, such as: source <({} completion bash)", environment.name))
       .required();
   return {parser,
           [shell, &app, &environment] { return print_completion(app, *shell, environment); }};

@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/directories.h"
 #include "coordinator/cli/doctor_advice.h"
 #include "coordinator/cli/doctor_gather.h"
-#include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/status_file.h"
@@ -26,7 +26,11 @@ constexpr uint32_t kHighestPort = 65535;
 constexpr uint16_t kApiPort = 8080;
 constexpr std::string_view kScheme = "tcp://";
 
+// Whose machine it is: what only coordinators need is of no use on others.
+enum class DoctorOf { kAnyDevice, kWorker };
+
 struct DoctorFlags {
+  DoctorOf of = DoctorOf::kAnyDevice;
   std::string listen = "*:7700";
   std::string coordinator;
   std::string api;
@@ -122,13 +126,15 @@ Result<DoctorFacts> doctor_facts(const DoctorFlags& flags, const Environment& en
                                  DoctorProbes& probes) {
   DoctorFacts facts;
   const SystemFiles& system = environment.system;
-  auto listen = parse_listen_address(flags.listen);
-  if (!listen) return listen.error().in("--listen");
   const std::string store = flags.store.empty() ? home_directory() + "/worker" : flags.store;
   facts.unix_seconds = environment.clock.unix_seconds();
   facts.clock_kept = probes.clock_kept();
-  facts.coordinator_runs = coordinator_runs(environment);
-  facts.ports = port_facts(flags, listen->port, probes);
+  if (flags.of == DoctorOf::kAnyDevice) {
+    auto listen = parse_listen_address(flags.listen);
+    if (!listen) return listen.error().in("--listen");
+    facts.coordinator_runs = coordinator_runs(environment);
+    facts.ports = port_facts(flags, listen->port, probes);
+  }
   facts.firewall = firewall_of(system);
   const std::string folder = existing_folder(store, environment.storage);
   std::error_code failure;
@@ -187,10 +193,21 @@ Status examine(const DoctorFlags& flags, Environment& environment) {
                fmt::format("doctor: problems: {}, advice: {}", problems, pieces)};
 }
 
-}  // namespace
+void add_port_flags(CLI::App* parser, DoctorFlags* flags) {
+  add_text(parser, "--listen", &flags->listen,
+           "as of serve: its three ports are looked at (*:7700)")
+      .envname("POTLUCK_LISTEN");
+  add_whole(parser, "--port", &flags->port, {0, kHighestPort},
+            "port of the HTTP API to look at; 0: none (default 8080)")
+      .envname("POTLUCK_PORT");
+  add_whole(parser, "--beacon-port", &flags->beacon_port, {1, kHighestPort},
+            "UDP port at which devices ask (default 7700)")
+      .envname("POTLUCK_BEACON_PORT");
+}
 
-Command add_doctor(CLI::App& app, Environment& environment) {
+Command add_doctor_of(DoctorOf of, CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<DoctorFlags>();
+  flags->of = of;
   CLI::App* parser = add_command(
       app, "doctor", "look at what makes this device slow or keeps others out, and say what to do");
   add_text(parser, "--coordinator", &flags->coordinator,
@@ -203,17 +220,19 @@ Command add_doctor(CLI::App& app, Environment& environment) {
       parser, "--store", &flags->store,
       "the worker's directory, whose disk is measured (default: ~/.local/share/potluck/worker)")
       .envname("POTLUCK_STORE");
-  add_text(parser, "--listen", &flags->listen,
-           "as of serve: its three ports are looked at (*:7700)")
-      .envname("POTLUCK_LISTEN");
-  add_whole(parser, "--port", &flags->port, {0, kHighestPort},
-            "port of the HTTP API to look at; 0: none (default 8080)")
-      .envname("POTLUCK_PORT");
-  add_whole(parser, "--beacon-port", &flags->beacon_port, {1, kHighestPort},
-            "UDP port at which devices ask (default 7700)")
-      .envname("POTLUCK_BEACON_PORT");
+  if (of == DoctorOf::kAnyDevice) add_port_flags(parser, flags.get());
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return examine(*flags, environment); }};
+}
+
+}  // namespace
+
+Command add_doctor(CLI::App& app, Environment& environment) {
+  return add_doctor_of(DoctorOf::kAnyDevice, app, environment);
+}
+
+Command add_worker_doctor(CLI::App& app, Environment& environment) {
+  return add_doctor_of(DoctorOf::kWorker, app, environment);
 }
 
 }  // namespace potluck

@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
-#include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/device_flags.h"
+#include "coordinator/cli/directories.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/health_flags.h"
 #include "coordinator/cli/json_text.h"
-#include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/pool_search.h"
 #include "coordinator/cli/worker_json.h"
 #include "engine/base/limits.h"
@@ -104,7 +104,7 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environ
   options.health = *health;
   options.listen = flags.listen;
   if (!flags.model.empty()) {
-    Result<std::string> path = path_of_model(flags.model, environment);
+    Result<std::string> path = environment.model_path(flags.model);
     if (!path) return path.error().in("--model");
     options.model_path = std::move(*path);
   }
@@ -204,7 +204,8 @@ Status join(const JoinFlags& flags, const Environment& environment) {
     if (started) {
       control = std::move(*started);
     } else {
-      terminal.notice("`potluck leave` will not work: " + started.error().message);
+      terminal.notice(
+          fmt::format("`{} leave` will not work: {}", environment.name, started.error().message));
     }
   };
   // Before the first line is printed: a program that reads it may answer with a signal at once.
@@ -252,7 +253,8 @@ Command add_join(CLI::App& app, Environment& environment) {
       .envname("POTLUCK_THREADS");
   add_text(parser, "--name", &flags->name, "what people call this device (default: its host name)");
   add_text(parser, "--isa", &flags->isa,
-           "instruction set of the kernels, one of those that `potluck version` names")
+           fmt::format("instruction set of the kernels, one of those that `{} version` names",
+                       environment.name))
       .envname("POTLUCK_ISA");
   add_text(parser, "--listen", &flags->listen,
            "HOST:PORT where other workers fetch experts from this one, or off (default: the "
@@ -267,7 +269,7 @@ Command add_join(CLI::App& app, Environment& environment) {
       .envname("POTLUCK_MODEL");
   add_whole(parser, "--leave-timeout", &flags->leave_seconds, {0, kLongestWait},
             "seconds that others may take to get what this worker holds when it is to end, by "
-            "Ctrl-C or `potluck leave` (default 30; a second Ctrl-C ends it at once)")
+            "Ctrl-C or the command leave (default 30; a second Ctrl-C ends it at once)")
       .envname("POTLUCK_LEAVE_TIMEOUT");
   add_switch(parser, "--no-remember", &flags->no_remember, "forget the pool when it ends");
   add_switch(parser, "--quiet", &flags->quiet, "errors only on standard error");

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
-#include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/directories.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
 #include "protocol/control_socket.h"
@@ -26,7 +26,8 @@ Status leave(const LeaveFlags& flags, const Environment& environment) {
   auto answer = ask_control(store, json_text(question), kAskPatience);
   if (!answer && answer.error().code == ErrorCode::kNotFound) {
     return Error{ErrorCode::kNotFound,
-                 fmt::format("no `potluck join` runs on this machine with the store {}", store)};
+                 fmt::format("no `{} join` runs on this machine with the store {}",
+                             environment.name, store)};
   }
   if (!answer) return answer.error();
   environment.terminal.notice("the worker hands over what it holds and then ends");

@@ -156,8 +156,8 @@ Status check_values(const Setting& setting, const std::string& path, CLI::Option
 // All of the file is checked, whichever command runs; what is for this one is taken. Only a value
 // that a flag or a variable replaces is not looked at.
 Status take_config(const std::string& path, bool must_exist, const std::vector<Command>& commands,
-                   const Command& chosen, Storage& storage, ValueSources* sources,
-                   std::vector<UpstreamTable>* upstreams) {
+                   const Command& chosen, const Program& program, Storage& storage,
+                   ValueSources* sources) {
   auto settings = read_config_file(storage, path);
   if (!settings) {
     const bool absent = settings.error().code == ErrorCode::kNotFound;
@@ -165,11 +165,11 @@ Status take_config(const std::string& path, bool must_exist, const std::vector<C
     const bool is_content = settings.error().code == ErrorCode::kInvalidArgument;
     return wrong_use((is_content ? "" : "configuration file ") + settings.error().message);
   }
-  auto tables = read_upstreams(path, *settings);
-  if (!tables) return tables.error();
-  *upstreams = std::move(*tables);
+  if (program.take_tables) {
+    if (Status taken = program.take_tables(path, *settings); !taken) return taken;
+  }
   for (const Setting& setting : *settings) {
-    if (setting.table == kUpstreamTable) continue;
+    if (program.take_tables && setting.table == kUpstreamTable) continue;
     Result<CLI::Option*> option = find_target(setting, path, commands);
     if (!option) return option.error();
     if (*option == nullptr || (*option)->count() > 0) continue;
@@ -287,23 +287,18 @@ std::map<std::string, std::string> own_variables() {
   return variables;
 }
 
-CommandLineParser::CommandLineParser(Environment& environment)
-    : environment_(environment),
-      app_(std::make_unique<CLI::App>("Potluck: old devices together run Mixture-of-Experts models",
-                                      "potluck")) {
+CommandLineParser::CommandLineParser(Environment& environment, Program program)
+    : program_(std::move(program)), app_(std::make_unique<CLI::App>(program_.help, program_.name)) {
   app_->require_subcommand(1);
+  app_->footer(program_.without_arguments);
   add_text(app_.get(), "--config", &config_,
-           "a file with defaults of flags (default: ~/.config/potluck/potluck.toml)");
+           fmt::format("a file with defaults of flags (default: ~/.config/potluck/{}.toml)",
+                       program_.name));
   add_switch(app_.get(), "--no-config", &no_config_, "read no such file");
   add_switch(app_.get(), kPrintConfig, &print_config_,
              "show the value of every flag of the command, or of all commands, and where it came "
              "from, as such a file, and do nothing else");
-  for (auto* add :
-       {add_run,      add_serve,  add_join,    add_admit,    add_leave,      add_eval, add_bench,
-        add_tokenize, add_show,   add_plan,    add_simulate, add_keys,       add_list, add_pull,
-        add_rm,       add_status, add_version, add_doctor,   add_completion, add_man}) {
-    commands_.push_back(add(*app_, environment));
-  }
+  for (CommandAdder add : program_.commands) commands_.push_back(add(*app_, environment));
 }
 
 CommandLineParser::~CommandLineParser() = default;
@@ -329,8 +324,8 @@ Result<ValueSources> CommandLineParser::fill(const Command& command, const Comma
   }
   if (no_config_) return sources;
   const bool named = app_->get_option("--config")->count() > 0;
-  Status taken = take_config(config_path(input), named, commands_, command, storage, &sources,
-                             &environment_.upstreams);
+  Status taken =
+      take_config(config_path(input), named, commands_, command, program_, storage, &sources);
   if (!taken) return taken.error();
   return sources;
 }
@@ -344,8 +339,8 @@ Result<std::string> CommandLineParser::print_config(const Command* chosen,
     Result<ValueSources> sources = fill(command, input, storage);
     if (!sources) return sources.error();
     text += (text.empty() ? "" : "\n") + printed_config(*command.parser, *sources);
-    if (command.parser->get_name() != "serve") continue;
-    text += printed_upstreams(config_path(input), environment_.upstreams);
+    if (command.parser->get_name() != "serve" || !program_.print_tables) continue;
+    text += program_.print_tables(config_path(input));
   }
   return text;
 }
@@ -356,9 +351,9 @@ Result<CommandLine> CommandLineParser::parse(const CommandLineInput& input, Stor
   if (print_config_) require_nothing(*app_, commands_);
   if (!arguments.empty() && !arguments[0].starts_with('-') &&
       find_command(commands_, arguments[0]) == nullptr) {
-    return wrong_use(fmt::format("unknown command '{}'{}; potluck --help lists them",
+    return wrong_use(fmt::format("unknown command '{}'{}; {} --help lists them",
                                  printable(arguments[0]),
-                                 suggestion(arguments[0], names_of(commands_))));
+                                 suggestion(arguments[0], names_of(commands_)), program_.name));
   }
   CommandLine line;
   Result<std::string> help = parse_arguments(*app_, commands_, arguments);

@@ -3,6 +3,7 @@
 // that belong to a flag, and the error says where the value came from. One thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,9 +11,27 @@
 
 #include "coordinator/cli/command_catalog.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/config_file.h"
 #include "coordinator/cli/printed_config.h"
 
 namespace potluck {
+
+using CommandAdder = Command (*)(CLI::App& app, Environment& environment);
+
+// What makes one program of these commands.
+struct Program {
+  std::string name;                    // as people type it; also of its configuration file
+  std::string help;                    // what it is, in a few words
+  std::string without_arguments = {};  // what it does without any; empty: it shows its help
+  std::vector<CommandAdder> commands;
+  // Looks at all settings of the configuration file, and takes those of [[upstream]] tables. Not
+  // given: there are no such tables.
+  std::function<Status(const std::string& path, const std::vector<Setting>& settings)> take_tables =
+      {};
+  std::function<std::string(const std::string& path)> print_tables = {};  // for --print-config
+  // Without arguments, where a person can be asked: those that the answers mean.
+  std::function<Result<std::vector<std::string>>()> ask = {};
+};
 
 struct CommandLineInput {
   std::vector<std::string> arguments;            // without the program's name
@@ -32,7 +51,7 @@ std::map<std::string, std::string> own_variables();
 class CommandLineParser {
  public:
   // The environment must outlive the parser.
-  explicit CommandLineParser(Environment& environment);
+  CommandLineParser(Environment& environment, Program program);
   ~CommandLineParser();
   CommandLineParser(const CommandLineParser&) = delete;
   CommandLineParser& operator=(const CommandLineParser&) = delete;
@@ -42,6 +61,7 @@ class CommandLineParser {
 
   std::string help() const;
   Catalog catalog();
+  const Program& program() const { return program_; }
   const std::vector<Command>& commands() const { return commands_; }
 
  private:
@@ -51,7 +71,7 @@ class CommandLineParser {
                                    Storage& storage);
   const std::string& config_path(const CommandLineInput& input) const;
 
-  Environment& environment_;
+  const Program program_;
   std::unique_ptr<CLI::App> app_;
   std::string config_;
   bool no_config_ = false;

@@ -27,9 +27,11 @@ Status write_pages(const Catalog& catalog, const std::string& directory,
   auto write = [&](const std::string& name, const std::string& page) {
     return storage.write_atomic(fmt::format("{}/{}.1", directory, name), as_bytes(page));
   };
-  if (Status done = write("potluck", program_page(catalog, own_edition())); !done) return done;
+  if (Status done = write(catalog.program, program_page(catalog, own_edition())); !done)
+    return done;
   for (const CatalogCommand& command : catalog.commands) {
-    Status done = write("potluck-" + command.name, command_page(catalog, command, own_edition()));
+    Status done =
+        write(catalog.program + "-" + command.name, command_page(catalog, command, own_edition()));
     if (!done) return done;
   }
   environment.terminal.notice(
@@ -60,7 +62,8 @@ Status print_page(CLI::App& app, const ManFlags& flags, const Environment& envir
 
 Command add_man(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ManFlags>();
-  CLI::App* parser = add_command(app, "man", "print a manual page: potluck man run | man -l -");
+  CLI::App* parser = add_command(
+      app, "man", fmt::format("print a manual page: {} man version | man -l -", environment.name));
   add_text(parser, "COMMAND", &flags->command,
            "the command it is about (default: the program as a whole)");
   add_text(parser, "--directory", &flags->directory,

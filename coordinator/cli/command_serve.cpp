@@ -9,12 +9,14 @@
 #include "coordinator/cli/api_flags.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/conversation.h"
+#include "coordinator/cli/directories.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/housekeeping.h"
 #include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/pool_metrics.h"
 #include "coordinator/cli/spread_flags.h"
+#include "coordinator/cli/upstream_config.h"
 #include "coordinator/runtime/pool_spread.h"
 #include "coordinator/serving/engine_setup.h"
 #include "coordinator/serving/engine_thread.h"
@@ -145,7 +147,7 @@ struct Api {
 
 // Where the configuration lets requests leave this pool, and says so.
 Status open_upstreams(const Environment& environment, LogSink* log, Api* api) {
-  auto upstreams = load_upstreams(environment.upstreams, environment.storage);
+  auto upstreams = load_upstreams(*environment.upstreams, environment.storage);
   if (!upstreams) return upstreams.error();
   if (upstreams->empty()) return {};
   auto caller = CurlCaller::start();

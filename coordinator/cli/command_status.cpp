@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
-#include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/directories.h"
 #include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"

@@ -1,4 +1,4 @@
-// `potluck version`: versions of the program, of the arithmetic and of the wire.
+// `version`: versions of the program, of the arithmetic and of the wire.
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
@@ -11,7 +11,7 @@
 namespace potluck {
 namespace {
 
-Status version(bool json, Output& out) {
+Status version(bool json, const std::string& program, Output& out) {
   std::vector<std::string> kernels;
   for (const KernelTable* table : available_kernels()) kernels.emplace_back(table->name);
   if (json) {
@@ -21,7 +21,7 @@ Status version(bool json, Output& out) {
               {"kernels", kernels}});
     return {};
   }
-  out.line(fmt::format("potluck {}", POTLUCK_VERSION));
+  out.line(fmt::format("{} {}", program, POTLUCK_VERSION));
   out.line(fmt::format("arithmetic {}, protocol {}, kernels: {}", kArithmeticVersion,
                        kProtocolVersion, fmt::join(kernels, ", ")));
   return {};
@@ -33,7 +33,8 @@ Command add_version(CLI::App& app, Environment& environment) {
   auto json = std::make_shared<bool>(false);
   CLI::App* parser = add_command(app, "version", "show versions");
   add_switch(parser, "--json", json.get(), "one JSON object");
-  return {parser, [json, &environment] { return version(*json, environment.out); }};
+  return {parser,
+          [json, &environment] { return version(*json, environment.name, environment.out); }};
 }
 
 }  // namespace potluck

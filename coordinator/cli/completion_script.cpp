@@ -59,33 +59,33 @@ std::string bash_operands(const CatalogCommand& command) {
 }
 
 // The words of `$COMP_WORDS` are broken at '=' too, so that --kv=f16 comes as three.
-constexpr const char* kBashHead = R"(# bash completion of potluck; made by `potluck completion bash`
-_potluck_words() {
+constexpr const char* kBashHead = R"(# bash completion of {0}; made by `{0} completion bash`
+_potluck_words() {{
   COMPREPLY=($(compgen -W "$1" -- "$current"))
-}
+}}
 
-_potluck_files() {
+_potluck_files() {{
   compopt -o filenames 2>/dev/null
   mapfile -t COMPREPLY < <(compgen -f -- "$current")
-}
+}}
 
-_potluck() {
-  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command= i
+_{0}() {{
+  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} command= i
   COMPREPLY=()
   if [[ $current == = ]]; then
     current=
   elif [[ $previous == = ]]; then
-    previous=${COMP_WORDS[COMP_CWORD-2]}
+    previous=${{COMP_WORDS[COMP_CWORD-2]}}
   fi
   for ((i = 1; i < COMP_CWORD; ++i)); do
-    if [[ ${COMP_WORDS[i-1]} == --config ]]; then continue; fi
-    case ${COMP_WORDS[i]} in
+    if [[ ${{COMP_WORDS[i-1]}} == --config ]]; then continue; fi
+    case ${{COMP_WORDS[i]}} in
 )";
 
 }  // namespace
 
 std::string bash_completion(const Catalog& catalog) {
-  std::string script = kBashHead;
+  std::string script = fmt::format(kBashHead, catalog.program);
   script += fmt::format("      {}) command=${{COMP_WORDS[i]}}; break ;;\n",
                         joined(command_names(catalog), "|"));
   script += "    esac\n  done\n  case $command:$previous in\n";
@@ -104,7 +104,7 @@ std::string bash_completion(const Catalog& catalog) {
   for (const CatalogCommand& command : catalog.commands) {
     script += fmt::format("    {}) {} ;;\n", command.name, bash_operands(command));
   }
-  return script + "  esac\n}\n\ncomplete -F _potluck potluck\n";
+  return script + fmt::format("  esac\n}}\n\ncomplete -F _{0} {0}\n", catalog.program);
 }
 
 namespace {
@@ -161,8 +161,9 @@ std::string fish_words(const std::string& text) {
   return out;
 }
 
-std::string fish_flag(const std::string& condition, const CatalogFlag& flag) {
-  std::string line = fmt::format("complete -c potluck -n '{}'", condition);
+std::string fish_flag(const std::string& program, const std::string& condition,
+                      const CatalogFlag& flag) {
+  std::string line = fmt::format("complete -c {} -n '{}'", program, condition);
   if (!flag.short_name.empty()) line += " -s " + flag.short_name.substr(1);
   if (!flag.name.empty()) line += " -l " + flag.name.substr(2);
   if (!flag.choices.empty()) {
@@ -178,11 +179,12 @@ std::string fish_flag(const std::string& condition, const CatalogFlag& flag) {
 }  // namespace
 
 std::string zsh_completion(const Catalog& catalog) {
-  std::string script =
-      "#compdef potluck\n# zsh completion of potluck; made by `potluck completion zsh`\n\n"
-      "_potluck() {\n  local curcontext=\"$curcontext\" state state_descr line\n  typeset -A "
+  std::string script = fmt::format(
+      "#compdef {0}\n# zsh completion of {0}; made by `{0} completion zsh`\n\n"
+      "_{0}() {{\n  local curcontext=\"$curcontext\" state state_descr line\n  typeset -A "
       "opt_args\n"
-      "  _arguments -C \\\n";
+      "  _arguments -C \\\n",
+      catalog.program);
   script += zsh_arguments(catalog.flags);
   script += "        '1:command:->command' \\\n        '*::argument:->argument'\n";
   script += "  case $state in\n    command)\n      local -a commands=(\n";
@@ -195,31 +197,35 @@ std::string zsh_completion(const Catalog& catalog) {
     script += fmt::format("      {})\n        _arguments \\\n{}        ;;\n", command.name,
                           zsh_arguments(command.flags) + "        && return\n");
   }
-  return script +
-         "      esac\n      ;;\n  esac\n}\n\n"
-         "if [ \"$funcstack[1]\" = _potluck ]; then\n  _potluck \"$@\"\nelse\n"
-         "  compdef _potluck potluck\nfi\n";
+  return script + fmt::format(
+                      "      esac\n      ;;\n  esac\n}}\n\n"
+                      "if [ \"$funcstack[1]\" = _{0} ]; then\n  _{0} \"$@\"\nelse\n"
+                      "  compdef _{0} {0}\nfi\n",
+                      catalog.program);
 }
 
 std::string fish_completion(const Catalog& catalog) {
-  std::string script = "# fish completion of potluck; made by `potluck completion fish`\n";
+  const std::string& program = catalog.program;
+  std::string script =
+      fmt::format("# fish completion of {0}; made by `{0} completion fish`\n", program);
   const std::string names = joined(command_names(catalog));
   const std::string first = fmt::format("not __fish_seen_subcommand_from {}", names);
-  script += "complete -c potluck -f\n";
-  for (const CatalogFlag& flag : catalog.flags) script += fish_flag(first, flag);
+  script += fmt::format("complete -c {} -f\n", program);
+  for (const CatalogFlag& flag : catalog.flags) script += fish_flag(program, first, flag);
   for (const CatalogCommand& command : catalog.commands) {
-    script += fmt::format("complete -c potluck -n '{}' -a {} -d '{}'\n", first, command.name,
+    script += fmt::format("complete -c {} -n '{}' -a {} -d '{}'\n", program, first, command.name,
                           fish_words(command.help));
   }
   for (const CatalogCommand& command : catalog.commands) {
     const std::string seen = "__fish_seen_subcommand_from " + command.name;
     for (const CatalogFlag& flag : command.flags) {
       if (!flag.operand) {
-        script += fish_flag(seen, flag);
+        script += fish_flag(program, seen, flag);
       } else if (!flag.choices.empty()) {
-        script += fmt::format("complete -c potluck -n '{}' -a '{}'\n", seen, joined(flag.choices));
+        script +=
+            fmt::format("complete -c {} -n '{}' -a '{}'\n", program, seen, joined(flag.choices));
       } else if (may_be_file(flag)) {
-        script += fmt::format("complete -c potluck -n '{}' -F\n", seen);
+        script += fmt::format("complete -c {} -n '{}' -F\n", program, seen);
       }
     }
   }

@@ -1,4 +1,4 @@
-// Scripts by which a shell completes the command line of `potluck`, made from the catalog of
+// Scripts by which a shell completes the command line of a program, made from the catalog of
 // commands: names of commands and flags, words that a flag chooses from, and files. They start no
 // program. Pure functions; any thread.
 #pragma once

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "coordinator/cli/upstream_config.h"
 #include "engine/base/printable.h"
 
 // The parser asserts what broken files ("[.a]") do not keep to, right in front of the code that

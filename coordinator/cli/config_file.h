@@ -8,11 +8,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/base/storage.h"
 
 namespace potluck {
+
+// The name of the tables that stand for no command, and of which there may be several.
+inline constexpr std::string_view kUpstreamTable = "upstream";
 
 struct Setting {
   enum class Kind {

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace potluck {
 namespace {
@@ -49,6 +50,15 @@ Directories own_directories() {
     return std::string(value == nullptr ? "" : value);
   };
   return find_directories(variable, is_directory);
+}
+
+std::string home_directory() {
+  return own_directories().data;
+}
+
+std::string host_name(const char* fallback) {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : fallback;
 }
 
 }  // namespace potluck

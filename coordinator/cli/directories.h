@@ -1,5 +1,6 @@
 // Where this program keeps its files, for this user: the directories of the XDG Base Directory
-// Specification, or one place for all of them. Pure, apart from own_directories(); any thread.
+// Specification, or one place for all of them. Pure, apart from what is about
+// this process; any thread.
 #pragma once
 
 #include <functional>
@@ -26,5 +27,11 @@ Directories find_directories(const VariableLookup& variable, const DirectoryChec
 
 // Of this process.
 Directories own_directories();
+// For what is kept: keys, a worker's store and the status of a running coordinator. The data
+// directory of this process.
+std::string home_directory();
+
+// What this machine calls itself, or else the fallback.
+std::string host_name(const char* fallback);
 
 }  // namespace potluck

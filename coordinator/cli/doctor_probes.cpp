@@ -4,9 +4,9 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netdb.h>
@@ -137,9 +137,10 @@ std::optional<int64_t> date_in(const std::string& head) {
   if (found == head.end()) return std::nullopt;
   const auto begin = found + static_cast<std::ptrdiff_t>(kName.size());
   const std::string text(begin, std::find(begin, head.end(), '\r'));
-  const time_t seconds = curl_getdate(text.c_str(), nullptr);
-  if (seconds < 0) return std::nullopt;
-  return seconds;
+  tm parts{};
+  // The one form that servers send (RFC 9110, 5.6.7).
+  if (strptime(text.c_str(), " %a, %d %b %Y %H:%M:%S GMT", &parts) == nullptr) return std::nullopt;
+  return timegm(&parts);
 }
 
 std::optional<bool> SystemProbes::clock_kept() {

@@ -221,13 +221,4 @@ Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
   return runtime;
 }
 
-std::string host_name(const char* fallback) {
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : fallback;
-}
-
-std::string home_directory() {
-  return own_directories().data;
-}
-
 }  // namespace potluck

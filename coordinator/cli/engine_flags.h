@@ -55,10 +55,4 @@ Result<std::unique_ptr<Runtime>> open_runtime(const RuntimeOptions& options,
                                               const Environment& environment, Storage& storage,
                                               Terminal* terminal, const StageProgress& watcher);
 
-// For what is kept: keys, a worker's store and the status of a running coordinator (the data
-// directory of directories.h).
-std::string home_directory();
-// What this machine calls itself, or else the fallback.
-std::string host_name(const char* fallback);
-
 }  // namespace potluck

@@ -55,8 +55,8 @@ std::string paragraph(const std::string& text) {
   return line.empty() ? out : out + line + "\n";
 }
 
-std::string page_name(const std::string& command) {
-  return command.empty() ? "potluck" : "potluck-" + command;
+std::string page_name(const Catalog& catalog, const std::string& command) {
+  return command.empty() ? catalog.program : catalog.program + "-" + command;
 }
 
 std::string upper(std::string text) {
@@ -64,12 +64,14 @@ std::string upper(std::string text) {
   return text;
 }
 
-std::string page_head(const std::string& name, const std::string& help,
+std::string page_head(const Catalog& catalog, const std::string& command, const std::string& help,
                       const ManualEdition& edition) {
+  const std::string name = page_name(catalog, command);
   return fmt::format(
-      ".\\\" Made by `potluck man`.\n.TH {} 1 {} \"potluck {}\" \"User Commands\"\n.SH NAME\n"
+      ".\\\" Made by `{} man`.\n.TH {} 1 {} \"potluck {}\" \"User Commands\"\n.SH NAME\n"
       "{} \\- {}\n",
-      upper(name), edition.date, edition.version, roff_text(name), roff_text(help));
+      catalog.program, upper(name), edition.date, edition.version, roff_text(name),
+      roff_text(help));
 }
 
 // "\fB\-n\fR, \fB\-\-max\-tokens\fR \fIN\fR"
@@ -109,8 +111,9 @@ std::string options_section(const std::vector<CatalogFlag>& flags) {
   return out;
 }
 
-std::string synopsis(const CatalogCommand& command) {
-  std::string line = ".SH SYNOPSIS\n\\fBpotluck " + roff_text(command.name) + "\\fR";
+std::string synopsis(const std::string& program, const CatalogCommand& command) {
+  std::string line =
+      fmt::format(".SH SYNOPSIS\n\\fB{} {}\\fR", roff_text(program), roff_text(command.name));
   for (const CatalogFlag& flag : command.flags) {
     if (!flag.operand) continue;
     const std::string name = "\\fI" + roff_text(flag.name) + "\\fR" + (flag.repeats ? " ..." : "");
@@ -129,7 +132,7 @@ std::string operands_section(const CatalogCommand& command) {
 
 constexpr const char* kFilesSection = R"(.SH FILES
 .TP
-\fI$XDG_CONFIG_HOME/potluck/potluck.toml\fR (\fI\(ti/.config/potluck/potluck.toml\fR)
+\fI$XDG_CONFIG_HOME/potluck/{0}.toml\fR (\fI\(ti/.config/potluck/{0}.toml\fR)
 defaults of flags: a table for each command, such as [run], with flags without
 their dashes as keys.
 Flags win over variables of the environment, and these over the file;
@@ -159,20 +162,19 @@ constexpr const char* kStatusSection = R"(.SH EXIT STATUS
 
 std::string program_page(const Catalog& catalog, const ManualEdition& edition) {
   std::string page =
-      page_head(page_name(""), "run Mixture-of-Experts models on old devices together", edition);
-  page += ".SH SYNOPSIS\n\\fBpotluck\\fR [\\fIOPTION\\fR ...] \\fICOMMAND\\fR ...\n";
+      page_head(catalog, "", "run Mixture-of-Experts models on old devices together", edition);
+  page += fmt::format(".SH SYNOPSIS\n\\fB{}\\fR [\\fIOPTION\\fR ...] \\fICOMMAND\\fR ...\n",
+                      roff_text(catalog.program));
   page += ".SH DESCRIPTION\n" + paragraph(catalog.help + ".");
-  page += ".PP\n" +
-          paragraph(
-              "Without arguments, at a terminal, it asks which model to use, who may join and "
-              "where to listen, and starts.");
+  if (!catalog.without_arguments.empty()) page += ".PP\n" + paragraph(catalog.without_arguments);
   page += ".SH COMMANDS\n";
   for (const CatalogCommand& command : catalog.commands) {
     page += fmt::format(".TP\n\\fB{}\\fR\n{}", roff_text(command.name), paragraph(command.help));
   }
-  page += options_section(catalog.flags) + kFilesSection + kStatusSection + ".SH SEE ALSO\n";
+  page += options_section(catalog.flags) + fmt::format(kFilesSection, roff_text(catalog.program)) +
+          kStatusSection + ".SH SEE ALSO\n";
   for (size_t i = 0; i < catalog.commands.size(); ++i) {
-    page += fmt::format(".BR {} (1){}\n", roff_text(page_name(catalog.commands[i].name)),
+    page += fmt::format(".BR {} (1){}\n", roff_text(page_name(catalog, catalog.commands[i].name)),
                         i + 1 < catalog.commands.size() ? "," : "");
   }
   return page;
@@ -180,8 +182,8 @@ std::string program_page(const Catalog& catalog, const ManualEdition& edition) {
 
 std::string command_page(const Catalog& catalog, const CatalogCommand& command,
                          const ManualEdition& edition) {
-  std::string page = page_head(page_name(command.name), command.help, edition);
-  page += synopsis(command);
+  std::string page = page_head(catalog, command.name, command.help, edition);
+  page += synopsis(catalog.program, command);
   const std::string operands = operands_section(command);
   page += ".SH DESCRIPTION\n" + paragraph(command.help + ".") + operands;
   page += options_section(command.flags);
@@ -190,7 +192,7 @@ std::string command_page(const Catalog& catalog, const CatalogCommand& command,
     if (flag.name != "--help") page += flag_entry(flag);
   }
   page += kStatusSection;
-  return page + ".SH SEE ALSO\n.BR potluck (1)\n";
+  return page + fmt::format(".SH SEE ALSO\n.BR {} (1)\n", roff_text(catalog.program));
 }
 
 }  // namespace potluck

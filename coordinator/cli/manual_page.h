@@ -14,9 +14,9 @@ struct ManualEdition {
   std::string date;  // of the version: 2026-11-30
 };
 
-// potluck(1): what it is, the commands, files and variables.
+// PROGRAM(1): what it is, the commands, files and variables.
 std::string program_page(const Catalog& catalog, const ManualEdition& edition);
-// potluck-NAME(1).
+// PROGRAM-NAME(1).
 std::string command_page(const Catalog& catalog, const CatalogCommand& command,
                          const ManualEdition& edition);
 

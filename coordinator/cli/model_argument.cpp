@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/directories.h"
 #include "coordinator/models/hub_address.h"
 #include "coordinator/models/model_search.h"
 #include "coordinator/serving/engine_setup.h"

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/directories.h"
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/pool_json.h"
 #include "coordinator/cli/qr_code.h"

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/directories.h"
 #include "coordinator/plan/observed_correction.h"
 #include "engine/kernels/kernels.h"
 

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "coordinator/cli/message_input.h"
+#include "coordinator/cli/line_reader.h"
 #include "coordinator/cli/number_text.h"
 #include "protocol/udp_socket.h"
 
@@ -33,10 +33,10 @@ Result<FoundPool> choose_typed(const std::vector<FoundPool>& pools,
   for (size_t i = 0; i < pools.size(); ++i) {
     environment.terminal.notice(fmt::format("  {}  {}", i + 1, describe_pool_found(pools[i])));
   }
-  const auto input = standard_input(environment.terminal);
+  LineReader input(STDIN_FILENO, true, environment.terminal);
   const WhileWaiting wait = [&] { return !environment.stop.requested(); };
   for (;;) {
-    auto typed = input->next(fmt::format("which of them, 1 to {}? ", pools.size()), wait);
+    auto typed = input.next(fmt::format("which of them, 1 to {}? ", pools.size()), wait);
     if (typed && !*typed) break;
     auto number = typed ? read_whole(**typed, {1, pools.size()}) : Result<uint64_t>(typed.error());
     if (number) return pools[*number - 1];

@@ -106,20 +106,17 @@ std::string printed_config(CLI::App& command, const ValueSources& sources) {
   return fmt::format("[{}]\n", command.get_name()) + write_lines(lines);
 }
 
-std::string printed_upstreams(const std::string& path, const std::vector<UpstreamTable>& tables) {
-  std::string out;
-  for (const UpstreamTable& table : tables) {
-    std::vector<ConfigLine> lines;
-    for (const Setting& setting : table.settings) {
-      std::string value = setting.values.front();
-      if (setting.kind == Setting::Kind::kList) value = toml_list(setting.values);
-      if (setting.kind == Setting::Kind::kText) value = toml_text(value);
-      lines.push_back(
-          {setting.key + " = " + value, fmt::format("{}:{}", terminal_line(path), setting.line)});
-    }
-    out += fmt::format("\n[[{}]]\n{}", kUpstreamTable, write_lines(lines));
+std::string printed_table(std::string_view name, const std::string& path,
+                          const std::vector<Setting>& settings) {
+  std::vector<ConfigLine> lines;
+  for (const Setting& setting : settings) {
+    std::string value = setting.values.front();
+    if (setting.kind == Setting::Kind::kList) value = toml_list(setting.values);
+    if (setting.kind == Setting::Kind::kText) value = toml_text(value);
+    lines.push_back(
+        {setting.key + " = " + value, fmt::format("{}:{}", terminal_line(path), setting.line)});
   }
-  return out;
+  return fmt::format("\n[[{}]]\n{}", name, write_lines(lines));
 }
 
 }  // namespace potluck

@@ -4,10 +4,11 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "coordinator/cli/cli11_fwd.h"
-#include "coordinator/cli/upstream_config.h"
+#include "coordinator/cli/config_file.h"
 
 namespace potluck {
 
@@ -18,9 +19,9 @@ using ValueSources = std::map<const CLI::Option*, std::string>;
 // defaults, and what only a command line can say.
 std::string printed_config(CLI::App& command, const ValueSources& sources);
 
-// The [[upstream]] tables of the file at `path`, with the lines that they came from; empty without
-// any. Never a key.
-std::string printed_upstreams(const std::string& path, const std::vector<UpstreamTable>& tables);
+// A table [[name]] of the file at `path` with these settings, and the lines that they came from.
+std::string printed_table(std::string_view name, const std::string& path,
+                          const std::vector<Setting>& settings);
 
 // A text as TOML writes it, quotes included; what a terminal would obey is written as \uNNNN, and
 // what is no UTF-8 as U+FFFD.

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/directories.h"
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/model_argument.h"

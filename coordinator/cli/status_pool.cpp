@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "coordinator/cli/engine_flags.h"
+#include "coordinator/cli/directories.h"
 #include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/status_file.h"

@@ -9,6 +9,7 @@
 
 #include "coordinator/cli/nearest_name.h"
 #include "coordinator/cli/number_text.h"
+#include "coordinator/cli/printed_config.h"
 #include "coordinator/serving/http/page_origin.h"
 #include "engine/base/printable.h"
 #include "engine/chat/uncertain_end.h"
@@ -287,6 +288,14 @@ Result<std::vector<Upstream>> load_upstreams(const std::vector<UpstreamTable>& t
     upstreams.push_back(std::move(upstream));
   }
   return upstreams;
+}
+
+std::string printed_upstreams(const std::string& path, const std::vector<UpstreamTable>& tables) {
+  std::string out;
+  for (const UpstreamTable& table : tables) {
+    out += printed_table(kUpstreamTable, path, table.settings);
+  }
+  return out;
 }
 
 std::string describe_upstream(const Upstream& upstream) {

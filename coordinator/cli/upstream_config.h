@@ -27,7 +27,6 @@ struct UpstreamTable {
   std::vector<Setting> settings = {};  // as they were read, with files where they lie
 };
 
-inline constexpr std::string_view kUpstreamTable = "upstream";
 inline constexpr size_t kMostUpstreams = 16;
 
 // The settings of such tables among all of a file; others are passed over. Names of files are as
@@ -38,6 +37,10 @@ Result<std::vector<UpstreamTable>> read_upstreams(const std::string& path,
 // With their keys. Errors never quote a key. Tables without any rule are left out.
 Result<std::vector<Upstream>> load_upstreams(const std::vector<UpstreamTable>& tables,
                                              Storage& storage);
+
+// As --print-config shows them, with the lines of the file at `path` that they came from; empty
+// without any. Never a key.
+std::string printed_upstreams(const std::string& path, const std::vector<UpstreamTable>& tables);
 
 // "requests may leave this pool, to 'cloud' (https://api.example.org/v1): prompts of more than
 // 16000 tokens".

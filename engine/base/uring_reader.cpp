@@ -16,6 +16,7 @@
 #include "engine/base/io_parts.h"
 #include "engine/base/out_of_resources.h"
 #include "engine/base/read_queue.h"
+#include "engine/base/ring_permission.h"
 #include "engine/base/thread_annotations.h"
 
 namespace potluck {
@@ -212,6 +213,9 @@ void UringBlockReader::State::finish(uint32_t index, Status status) {
 
 Result<std::unique_ptr<BlockReader>> UringBlockReader::open(uint32_t depth, const Clock& clock) {
   CHECK(depth > 0);
+  if (!may_ask_for_ring()) {
+    return Error{ErrorCode::kUnsupported, "io_uring: a filter of system calls refuses it"};
+  }
   int event = ::eventfd(0, EFD_CLOEXEC);
   if (event < 0) {
     return Error{ErrorCode::kUnsupported,

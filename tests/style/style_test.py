@@ -164,6 +164,26 @@ def check_includes(root, path, text):
                 yield f"{path}:{number}: engine/{parts[1]} may include engine/base alone"
 
 
+def check_device_cli(root):
+    """What potluck-worker is made of has nothing of a coordinator."""
+    text = (root / "coordinator/CMakeLists.txt").read_text()
+    names = re.search(r"set\(device_cli_files\s+([^)]*)\)", text).group(1).split()
+    own = {f"coordinator/cli/{name}.h" for name in names}
+    # Values and names alone: nothing to link.
+    own |= {f"coordinator/cli/{name}.h" for name in ("cli11_fwd", "commands", "counters_json",
+                                                     "doctor_facts", "input_history", "message_input")}
+    for name in names:
+        for suffix in (".h", ".cpp"):
+            path = root / f"coordinator/cli/{name}{suffix}"
+            if not path.exists():
+                continue
+            for number, line in numbered(path.read_text()):
+                match = re.match(r'#include "(coordinator/[^"]+|simulator/[^"]+)"', line)
+                if match and match.group(1) not in own:
+                    yield (f"{path.relative_to(root)}:{number}: part of potluck-worker, which may not "
+                           f"include {match.group(1)}")
+
+
 def check_header_comment(root, path, text):
     if path.suffix == ".h" and not text.startswith("//"):
         yield f"{path}:1: a header starts with what it is, who owns it, which thread may call it"
@@ -305,7 +325,7 @@ def check_local_names(root):
 
 FILE_RULES = [check_sizes, check_includes, check_header_comment, check_seams, check_catches,
               check_globals, check_dead_code]
-TREE_RULES = [check_functions, check_format, check_checks, check_types, check_local_names]
+TREE_RULES = [check_device_cli, check_functions, check_format, check_checks, check_types, check_local_names]
 
 
 def main():

@@ -6,6 +6,7 @@
 #include "coordinator/cli/command_line.h"
 #include "coordinator/cli/completion_script.h"
 #include "coordinator/cli/manual_page.h"
+#include "coordinator/cli/potluck_program.h"
 #include "engine/base/memory_storage.h"
 
 namespace potluck {
@@ -20,7 +21,7 @@ class CatalogTest : public testing::Test {
   // What --print-config shows.
   std::string printed(std::vector<std::string> arguments,
                       std::map<std::string, std::string> variables = {}) {
-    CommandLineParser parser(environment_);
+    CommandLineParser parser(environment_, potluck_program(environment_));
     auto line =
         parser.parse({std::move(arguments), std::move(variables), "/potluck.toml"}, storage_);
     if (!line) return "error: " + line.error().message;
@@ -47,7 +48,7 @@ class CatalogTest : public testing::Test {
   Terminal terminal_{clock_};
   Environment environment_{storage_, clock_,    entropy_, system_files(),
                            out_,     "potluck", stop_,    terminal_};
-  CommandLineParser parser_{environment_};
+  CommandLineParser parser_{environment_, potluck_program(environment_)};
 };
 
 TEST_F(CatalogTest, DescribesFlagsAsTheyWereDeclared) {
@@ -72,7 +73,7 @@ TEST_F(CatalogTest, DescribesFlagsAsTheyWereDeclared) {
 }
 
 TEST_F(CatalogTest, DescribingLeavesTheHelpAsItWas) {
-  CommandLineParser parser(environment_);
+  CommandLineParser parser(environment_, potluck_program(environment_));
   auto help = [](CommandLineParser& of) {
     MemoryStorage storage;
     auto line = of.parse({{"run", "--help"}, {}, "/x"}, storage);

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/potluck_program.h"
 #include "engine/base/memory_storage.h"
 
 namespace potluck {
@@ -22,7 +23,7 @@ class CommandLines : public testing::Test {
  protected:
   Status parse(std::vector<std::string> arguments,
                std::map<std::string, std::string> variables = {}) {
-    parser_ = std::make_unique<CommandLineParser>(environment_);
+    parser_ = std::make_unique<CommandLineParser>(environment_, potluck_program(environment_));
     auto line = parser_->parse({std::move(arguments), std::move(variables), kConfig}, storage_);
     if (!line) return line.error();
     line_ = *line;
@@ -66,7 +67,7 @@ class CommandLines : public testing::Test {
   }
 
   const std::vector<Command>& all_commands() {
-    parser_ = std::make_unique<CommandLineParser>(environment_);
+    parser_ = std::make_unique<CommandLineParser>(environment_, potluck_program(environment_));
     return parser_->commands();
   }
 
