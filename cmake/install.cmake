@@ -8,7 +8,7 @@ function(potluck_install program)
   install(TARGETS ${program} RUNTIME COMPONENT ${program})
   set(run)
   if(CMAKE_CROSSCOMPILING)
-    set(run ${CMAKE_CROSSCOMPILING_EMULATOR})
+    list(JOIN CMAKE_CROSSCOMPILING_EMULATOR " " run)
   endif()
   set(texts ${CMAKE_BINARY_DIR}/install/${program})
   # In an environment of nothing, since help texts tell of this machine's folders.
@@ -16,7 +16,7 @@ function(potluck_install program)
     file(REMOVE_RECURSE ${texts})
     file(MAKE_DIRECTORY ${texts})
     function(say file)
-      execute_process(COMMAND ${CMAKE_COMMAND} -E env POTLUCK_HOME=/nonexistent \"${run}\"
+      execute_process(COMMAND ${CMAKE_COMMAND} -E env POTLUCK_HOME=/nonexistent ${run}
                               $<TARGET_FILE:${program}> --no-config \${ARGN}
                       OUTPUT_FILE ${texts}/\${file} ERROR_QUIET COMMAND_ERROR_IS_FATAL ANY)
     endfunction()

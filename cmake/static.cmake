@@ -59,8 +59,11 @@ static_links(PkgConfig::ZMQ zmq sodium)
 static_links(PkgConfig::XXHASH xxhash)
 static_links(PkgConfig::URING uring)
 static_links(PkgConfig::EDIT edit tinfo bsd md)
-static_links(PkgConfig::CURL curl)
-target_link_libraries(PkgConfig::CURL INTERFACE OpenSSL::SSL)
+static_archives(curl curl)
+add_library(static_curl STATIC IMPORTED)  # a target, so that it comes before what it needs
+set_target_properties(static_curl PROPERTIES IMPORTED_LOCATION ${curl}
+                      INTERFACE_LINK_LIBRARIES OpenSSL::SSL)
+set_target_properties(PkgConfig::CURL PROPERTIES INTERFACE_LINK_LIBRARIES static_curl)
 static_links(PkgConfig::QRENCODE qrencode)
 static_links(PkgConfig::PCRE2 pcre2-8)
 static_location(fmt::fmt fmt)

@@ -1,6 +1,7 @@
 """Debian packages from what `cmake --install` installed."""
 
 import gzip
+import hashlib
 import os
 import pathlib
 import shutil
@@ -54,11 +55,11 @@ def build(checkout, tree, program, version, architecture, time, dist):
         path.chmod(0o755 if path.parent == meta and path.name in ("postinst", "prerm", "postrm")
                    else archives.mode_of(path))
         os.utime(path, (time, time))
+    # gzip: what xz writes depends on how many processors there are.
     target = pathlib.Path(dist) / f"{program}_{version}_{architecture}.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, target], check=True,
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", root, target], check=True,
                    env={**os.environ, "SOURCE_DATE_EPOCH": str(time)}, stdout=subprocess.DEVNULL)
 
 
 def _md5(path):
-    import hashlib
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

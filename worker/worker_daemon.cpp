@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/code_pages.h"
 #include "engine/base/descriptor_limit.h"
 #include "engine/base/disk_probe.h"
 #include "engine/base/inline_reader.h"
@@ -512,6 +513,7 @@ Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& c
   WorkerDaemon daemon(options, *reader, storage, clock, system, observer, *keys, **kernels,
                       std::move(*store), std::move(model));
   if (Status added = daemon.add_pools(entropy); !added) return added;
+  give_back_code_pages(system);
   return daemon.run(stop);
 }
 
