@@ -1,6 +1,7 @@
 #include "engine/base/ring_permission.h"
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 
 #include <gtest/gtest.h>
