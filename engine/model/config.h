@@ -124,7 +124,6 @@ struct RouterConfig {
   bool groups_by_best_two = true;  // a group counts as the sum of its best two, else as its best
   float weight_scale = 1;          // the weights are multiplied by it at the end
   RouterInput input = RouterInput::kFeedForwardInput;
-  bool output_scales = false;  // each expert's output is multiplied by a learned number (Gemma 4)
   // The one chosen expert's input is multiplied by its weight, instead of its output (Llama 4).
   bool scales_input = false;
   // The first so many layers take the experts that a table names for the token; see
@@ -280,6 +279,9 @@ struct ModelConfig {
   std::vector<FeedForwardKind> feed_forwards;  // [layers]; empty: as these two numbers say
   uint32_t expert_width = 0;                   // of the routed experts; 0 in a dense model
   bool expert_biases = false;
+  // Each expert's output has a learned scale (Gemma 4). Where weights are NVFP4, the files of any
+  // family may have scales, and theirs holds both.
+  bool expert_scales = false;
   ExpertActivation expert_activation = ExpertActivation::kSwiGlu;
   std::vector<float> expert_limits;  // [layers], of a kind with limits; 0: SwiGLU without one
   // Routed experts read and write so many values, between two projections; 0: the hidden state.

@@ -56,12 +56,11 @@ Result<ExpertBank> find_expert_bank(const GgufModel& model, const ModelConfig& c
     Status whole = check_pieces(**matrix, layer, part.name, config.router.experts);
     if (!whole) return whole.error();
     bank.*part.matrix = *matrix;
-    // Under the same name Gemma 4 has scales of the outputs, which the router multiplies with.
-    const bool by_router = config.router.output_scales && part.matrix == &ExpertBank::down;
-    if (!by_router) {
-      bank.*part.scale = model.find(fmt::format("blk.{}.ffn_{}_exps.scale", layer, part.name));
-    }
-    bank.shape.scales |= bank.*part.scale != nullptr;
+    Result<const GgufTensor*> scale = find_experts(model, layer, part.name, "scale");
+    const bool must = config.expert_scales && part.matrix == &ExpertBank::down;
+    if (!scale && must) return scale.error();
+    if (scale) bank.*part.scale = *scale;
+    bank.shape.scales |= scale.ok();
     if (!config.expert_biases) continue;
     Result<const GgufTensor*> bias = find_experts(model, layer, part.name, "bias");
     if (!bias) return bias.error();

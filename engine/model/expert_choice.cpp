@@ -105,14 +105,9 @@ void ExpertChoice::choose(uint32_t row, TokenId token) {
 
 // What becomes of the router's weights.
 void ExpertChoice::apply_weights(const ActivationRows& common, uint32_t row) {
-  const RouterWeights& w = layer().router;
-  const std::span<uint32_t> experts = experts_of(row);
   const std::span<float> weights = weights_of(row);
   good_[row] = std::isfinite(weights[0]) ? 1 : 0;
   if (!is_good(row)) std::ranges::fill(weights, 0.0F);
-  if (!w.output_scales.empty()) {
-    for (size_t i = 0; i < weights.size(); ++i) weights[i] *= w.output_scales[experts[i]];
-  }
   if (!config_.router.scales_input) return;
   const float* from = common.view(ActivationForm::kF32).values + uint64_t{row} * config_.hidden;
   float* to = expert_rows_.row(row);

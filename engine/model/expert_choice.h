@@ -7,8 +7,7 @@
 //   experts: another norm of the residual than the dense part (Gemma 4), or the same one times the
 //           one chosen expert's weight, which then is 1 (Llama 4)
 //
-// Learned numbers that multiply the outputs of single experts (Gemma 4) multiply their weights:
-// w[e] = w[e] * scale[e]. Owns its rows and scratch memory; one thread (and its pool).
+// Owns its rows and scratch memory; one thread (and its pool).
 #pragma once
 
 #include <cstdint>

@@ -159,9 +159,6 @@ RouterWeights LayerLoader::router() {
     const auto scale = static_cast<float>(1.0 / std::sqrt(double{1} * config_.hidden));
     for (float& weight : w.input_norm) weight *= scale;
   }
-  if (config_.router.output_scales) {
-    w.output_scales = loader_.vector(name("ffn_down_exps.scale"), experts);
-  }
   if (layer_ < config_.router.hash_layers) {
     w.by_token.top_k = config_.router.top_k;
     w.by_token.experts = loader_.indices(name("ffn_gate_tid2eid.weight"), config_.vocabulary,

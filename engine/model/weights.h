@@ -188,7 +188,6 @@ struct RouterWeights {
   std::vector<float> bias;            // [experts]
   std::vector<float> selection_bias;  // [experts]; finite
   std::vector<float> input_norm;      // [hidden]: over sqrt(hidden); what the router reads
-  std::vector<float> output_scales;   // [experts]
   TokenExperts by_token;              // or experts are not chosen
 
   bool empty() const { return matrix.empty(); }

@@ -32,7 +32,7 @@ void read_experts(ConfigReader& reader, ModelConfig* config) {
   reader.read_experts(config);
   reader.read_router(&config->router);
   config->router.input = RouterInput::kScaledNorm;
-  config->router.output_scales = true;
+  config->expert_scales = true;
   config->expert_width = reader.count("expert_feed_forward_length", limits::kExpertWidth);
   config->expert_activation = ExpertActivation::kGeGlu;
   config->dense_beside_experts = true;

@@ -405,6 +405,7 @@ void Planner::experts() {
     matrix(blk("ffn_down_exps"), columns, c_.expert_width, fan_in(c_.expert_width) * scale, count);
     branch_output(blk("ffn_latent_up"), columns, 1);
   }
+  if (c_.expert_scales) uniform_values(blk("ffn_down_exps.scale"), {count}, 0.8, 1.2);
   if (!c_.expert_biases) return;
   uniform_values(blk("ffn_gate_exps.bias"), {c_.expert_width, count}, -0.2, 0.2);
   uniform_values(blk("ffn_up_exps.bias"), {c_.expert_width, count}, -0.2, 0.2);
@@ -447,7 +448,6 @@ void Planner::router() {
       return scales;
     });
   }
-  if (c_.router.output_scales) uniform_values(blk("ffn_down_exps.scale"), {experts}, 0.8, 1.2);
   if (c_.router.bias) {
     values(blk("ffn_gate_inp.bias"), {experts}, [offsets](const CounterRandom&) {
       return std::vector<float>(offsets.begin(), offsets.end());

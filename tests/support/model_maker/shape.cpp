@@ -318,7 +318,7 @@ void gemma4(ModelShape& shape) {
   c.expert_activation = ExpertActivation::kGeGlu;
   c.dense_beside_experts = true;
   c.router.input = RouterInput::kScaledNorm;
-  c.router.output_scales = true;
+  c.expert_scales = true;
   c.layer_scales = true;
   c.logit_cap = 30;
   shape.joins_gate_up = true;

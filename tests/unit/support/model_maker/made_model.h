@@ -1,6 +1,7 @@
 // A made model in a test: written, loaded and run. One thread.
 #pragma once
 
+#include <cmath>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,14 +37,43 @@ inline ModelShape must_shape(std::string_view preset) {
   return *shape;
 }
 
-// The bytes of the file; the shape must be good (CHECK).
-inline ByteVector make_bytes(const ModelShape& shape) {
+// The presets that are not for benchmarks: one or two of every family.
+inline std::vector<std::string> tiny_presets() {
+  std::vector<std::string> names;
+  for (const Preset& preset : presets()) {
+    if (preset.description.starts_with("tiny")) names.emplace_back(preset.name);
+  }
+  return names;
+}
+
+// The shape must be good (CHECK).
+inline ModelPlan must_plan(const ModelShape& shape) {
   Result<ModelPlan> plan = plan_model(shape);
-  CHECK(plan.ok());
+  if (!plan) check_failed(plan.error().message.c_str(), __FILE__, __LINE__);
+  return std::move(*plan);
+}
+
+// The bytes of the file.
+inline ByteVector make_bytes(const ModelPlan& plan) {
   MemorySink sink;
-  CHECK(write_model(*plan, sink, {}).ok());
-  CHECK(sink.bytes().size() == plan->file_bytes());
+  CHECK(write_model(plan, sink, {}).ok());
+  CHECK(sink.bytes().size() == plan.file_bytes());
   return sink.bytes();
+}
+
+// Random ones, the same for the same seed.
+inline std::vector<TokenId> some_tokens(uint32_t count, uint32_t vocabulary, uint64_t seed = 9) {
+  std::vector<TokenId> tokens;
+  for (uint32_t i = 0; i < count; ++i) {
+    tokens.push_back(static_cast<TokenId>(CounterRandom(seed).bits(i) % vocabulary));
+  }
+  return tokens;
+}
+
+inline double deviation_of(std::span<const float> values) {
+  double squares = 0;
+  for (float value : values) squares += double{value} * value;
+  return std::sqrt(squares / static_cast<double>(values.size()));
 }
 
 // Counts which experts each layer asks for, and passes the batch on.
@@ -73,9 +103,8 @@ class MadeModel {
  public:
   explicit MadeModel(const ModelShape& shape) {
     std::unique_ptr<Storage> storage = make_system_storage();
-    Result<ModelPlan> plan = plan_model(shape);
-    if (!plan) check_failed(plan.error().message.c_str(), __FILE__, __LINE__);
-    CHECK(write_model_file(*plan, *storage, directory_ / "made.gguf", {}).ok());
+    const ModelPlan plan = must_plan(shape);
+    CHECK(write_model_file(plan, *storage, directory_ / "made.gguf", {}).ok());
     engine_ = std::make_unique<SoloEngine>(directory_ / "made.gguf", SoloOptions{});
     counting_ = std::make_unique<CountingExecutor>(engine_->executor());
   }
