@@ -78,6 +78,9 @@ Status check_expert_bank(const ExpertBank& bank) {
                  fmt::format("layer {} with {} experts: expected a layer below {}, 1 to {} experts",
                              bank.layer, bank.experts, limits::kLayers, limits::kExperts)};
   }
+  for (const GgufTensor* tensor : bank.tensors()) {
+    if (Status weights = expect_weights(*tensor); !weights) return weights;
+  }
   if (Status valid = check_expert_shape(shape); !valid) {
     return valid.error().in(fmt::format("layer {}", bank.layer));
   }

@@ -78,6 +78,10 @@ struct GgufTensor {
   std::string shape_text() const;  // "512 x 256 x 24"
 };
 
+// A file's tensor may hold whole numbers (I32), of which only a table can be made; for everything
+// else this refuses it by name.
+Status expect_weights(const GgufTensor& tensor);
+
 struct GgufHeader;  // gguf_parser.h
 
 class GgufModel {

@@ -90,6 +90,13 @@ std::string GgufTensor::shape_text() const {
   return text;
 }
 
+Status expect_weights(const GgufTensor& tensor) {
+  if (tensor.type != TensorType::kI32) return {};
+  return Error{
+      ErrorCode::kUnsupported,
+      fmt::format("tensor {} should hold weights, but holds whole numbers (I32)", tensor.name)};
+}
+
 Result<GgufModel> GgufModel::open(Storage& storage, const std::string& path) {
   GgufModel model;
   if (Status added = model.add_files(storage, path); !added) return added.error();
@@ -209,6 +216,7 @@ Result<ByteVector> GgufModel::read_all(const GgufTensor& tensor) const {
 }
 
 Result<std::vector<float>> GgufModel::read_floats(const GgufTensor& tensor) const {
+  if (Status weights = expect_weights(tensor); !weights) return weights.error();
   const BlockFormat& format = block_format(tensor.type);
   std::vector<float> values(tensor.count());
   ByteVector piece(

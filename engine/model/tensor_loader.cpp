@@ -32,20 +32,13 @@ Result<const GgufTensor*> find_tensor(const GgufModel& model, const std::string&
                                                     expected.shape_text(), tensor->shape_text())};
 }
 
-// Tables of whole numbers are no weights.
-Status check_weights(const GgufTensor& tensor) {
-  if (tensor.type != TensorType::kI32) return {};
-  return Error{ErrorCode::kUnsupported,
-               fmt::format("tensor {} should hold weights, but holds whole numbers", tensor.name)};
-}
-
 }  // namespace
 
 Result<uint64_t> WeightMatrix::measure(const GgufModel& model, const std::string& name,
                                        uint32_t rows, uint32_t columns, uint32_t parts) {
   Result<const GgufTensor*> tensor = find_tensor(model, name, {columns, rows, parts, 1});
   if (!tensor) return tensor.error();
-  if (Status checked = check_weights(**tensor); !checked) return checked.error();
+  if (Status checked = expect_weights(**tensor); !checked) return checked.error();
   return PanelShape{(*tensor)->type, rows * parts, columns, 0}.bytes();
 }
 
@@ -171,7 +164,7 @@ std::vector<float> TensorLoader::floats(const std::string& name,
     error_ = tensor.error();
     return {};
   }
-  if (Status checked = check_weights(**tensor); !checked) {
+  if (Status checked = expect_weights(**tensor); !checked) {
     error_ = checked.error();
     return {};
   }

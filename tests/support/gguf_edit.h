@@ -36,6 +36,16 @@ inline bool change_float(Bytes* file, const std::string& key, float value) {
   return true;
 }
 
+// Says of a tensor that it is of another type; the numbers of both must take the same room.
+inline void change_type(Bytes* file, const std::string& tensor, uint32_t type) {
+  const auto at = find_text(*file, tensor);
+  CHECK(at != file->end());
+  const auto begin = (at - file->begin()) + 8 + static_cast<std::ptrdiff_t>(tensor.size());
+  uint32_t rank = 0;
+  std::memcpy(&rank, file->data() + begin, sizeof rank);
+  std::memcpy(file->data() + begin + 4 + 8 * std::ptrdiff_t{rank}, &type, sizeof type);
+}
+
 // All metadata of a file, to begin another one with.
 inline GgufBuilder with_metadata_of(const Bytes& file, const GgufModel& model) {
   constexpr size_t kPreamble = 24;
