@@ -103,7 +103,7 @@ void add_head_size(CLI::App& app, ModelConfig* config) {
 std::string preset_list() {
   std::string list = "\nPresets:\n";
   for (const Preset& preset : presets()) {
-    list += fmt::format("  {:<14}{}\n", preset.name, preset.description);
+    list += fmt::format("  {:<23}{}\n", preset.name, preset.description);
   }
   return list;
 }

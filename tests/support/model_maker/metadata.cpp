@@ -83,6 +83,7 @@ void MetadataWriter::add_attention() {
   const bool says_norm = is("cohere2moe") && c_.norm == NormKind::kLayer;
   number(says_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
          c_.norm_epsilon);
+  if (is("nemotron_h_moe")) number("attention.layer_norm_epsilon", c_.norm_epsilon);
   // What Llama 4 has, no key says.
   if (c_.sliding_window > 0 && !is("llama4")) count("attention.sliding_window", c_.sliding_window);
   if (!c_.window_layers.empty() && !is_one_of({"afmoe", "smallthinker"})) {
@@ -168,7 +169,7 @@ void MetadataWriter::add_experts() {
   if (c_.shared_width > 0) count("expert_shared_feed_forward_length", c_.shared_width);
   add_limits("swiglu_clamp_exp", c_.expert_limits);
   add_limits("swiglu_clamp_shexp", c_.ffn_limits);
-  if (c_.expert_layer_step > 1 || is("llama4"))
+  if (c_.expert_layer_step > 1 || is_one_of({"llama4", "ernie4_5-moe"}))
     count("interleave_moe_layer_step", c_.expert_layer_step);
   // Of these the tensors say it.
   if (c_.leading_dense_layers > 0 && !is_one_of({"hy_v3", "mimo2", "llama4"})) {
@@ -243,7 +244,7 @@ void MetadataWriter::add_compressed_attention() {
 
 void MetadataWriter::add_scales() {
   if (c_.logit_cap > 0) number("final_logit_softcapping", c_.logit_cap);
-  if (c_.per_layer_width > 0) count("embedding_length_per_layer_input", c_.per_layer_width);
+  if (is("gemma4")) count("embedding_length_per_layer_input", c_.per_layer_width);
   if (is("cohere2moe")) number("logit_scale", 1.0 / c_.logit_divisor);
   if (!is("granitemoe") && !is("granitehybrid")) return;
   number("attention.scale", c_.attention_scale);

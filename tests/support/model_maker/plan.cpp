@@ -61,6 +61,7 @@ class Planner {
   void residual_norm(const std::string& name);
 
   void embedding();
+  void rope_divisors();
   Status find_constants();
   void layer();
   void attention();
@@ -550,11 +551,23 @@ void Planner::layer() {
   }
 }
 
+// Gemma 4's full layers turn the first quarter of their pairs; the others stay as they are.
+void Planner::rope_divisors() {
+  if (c_.architecture != "gemma4") return;
+  const uint32_t pairs = c_.rope.dimensions / 2;
+  values("rope_freqs.weight", {pairs}, [pairs](const CounterRandom&) {
+    std::vector<float> divisors(pairs, 1e30F);
+    std::fill_n(divisors.begin(), pairs / 4, 1.0F);
+    return divisors;
+  });
+}
+
 Status Planner::plan() {
   embedding();
   if (error_) return *error_;
   if (Status found = find_constants(); !found) return found;
   per_layer_inputs();
+  rope_divisors();
   for (layer_ = 0; layer_ < c_.layers; ++layer_) layer();
   layer_ = 0;
   hyper_connections("output_hc_", true);

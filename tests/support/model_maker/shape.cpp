@@ -64,8 +64,8 @@ void llama(ModelShape& shape) {
   make_dense(shape.config);
 }
 
-// Of qwen2moe and olmoe, llama.cpp reads only files whose heads together are as wide as the hidden
-// state.
+// Of qwen2moe, olmoe and others below that have heads of 16, llama.cpp reads only files whose heads
+// together are as wide as the hidden state.
 void qwen2moe(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.architecture = "qwen2moe";
@@ -216,13 +216,13 @@ void ernie4_5_moe(ModelShape& shape) {
   sparse_layers(c);
   c.router.gating = Gating::kSoftmax;
   c.router.weight_scale = 1;
-  c.expert_layer_step = 2;
 }
 
 void bailingmoe2(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.architecture = "bailingmoe2";
-  c.rope.dimensions = 16;
+  set_heads(c, 4, 2, 16);
+  c.rope.dimensions = 8;
   sparse_layers(c);
   c.router.groups = 4;
   c.router.groups_used = 2;
@@ -331,6 +331,7 @@ void gemma4_small(ModelShape& shape) {
   c.router = {};
   c.expert_width = 0;
   c.expert_activation = ExpertActivation::kSwiGlu;
+  c.expert_scales = false;
   c.dense_beside_experts = false;
   c.window_layers = {1, 0, 1, 0, 1, 0};
   c.layer_ropes.clear();
@@ -419,6 +420,7 @@ void cohere2moe(ModelShape& shape) {
 void phimoe(ModelShape& shape) {
   ModelConfig& c = shape.config;
   c.architecture = "phimoe";
+  set_heads(c, 4, 2, 16);
   c.norm = NormKind::kLayer;
   c.norm_biases = true;
   c.head_norm = HeadNorm::kNone;
@@ -462,7 +464,7 @@ void deepseek32(ModelShape& shape) {
   c.architecture = "deepseek32";
   c.indexer.kind = IndexerKind::kPositions;
   c.indexer.heads = 8;
-  c.indexer.dimensions = 32;
+  c.indexer.dimensions = 64;  // llama.cpp turns 64 at a time
   c.indexer.top_k = 32;
 }
 
@@ -495,7 +497,7 @@ void deepseek4(ModelShape& shape) {
   c.compressed.ratios = {0, 4, 128, 4};
   c.indexer.kind = IndexerKind::kEntries;
   c.indexer.heads = 8;
-  c.indexer.dimensions = 32;
+  c.indexer.dimensions = 64;  // llama.cpp turns 64 at a time
   c.indexer.top_k = 32;
   c.indexer.pairs = c.rope.pairs;
   c.indexer.layers = {0, 1, 0, 1};
@@ -723,7 +725,7 @@ constexpr std::array kPresets = {
     Preset{"qwen3next", "tiny Qwen3-Next", qwen3next},
     Preset{"qwen35moe", "tiny Qwen3.5-MoE", qwen35moe},
     Preset{"qwen3vlmoe", "tiny Qwen3-VL-MoE, text part", qwen3vlmoe},
-    Preset{"ernie4_5-moe", "tiny Ernie 4.5: experts in every other layer", ernie4_5_moe},
+    Preset{"ernie4_5-moe", "tiny Ernie 4.5", ernie4_5_moe},
     Preset{"bailingmoe2", "tiny Ling 2: groups, one matrix for queries, keys, values", bailingmoe2},
     Preset{"hunyuan-moe", "tiny Hunyuan A13B", hunyuan_moe},
     Preset{"hy_v3", "tiny Hunyuan 3", hy_v3},

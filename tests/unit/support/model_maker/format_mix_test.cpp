@@ -5,7 +5,7 @@
 namespace potluck::test {
 namespace {
 
-std::string chosen(const FormatMix& mix, const FormatMix::Matrix& matrix) {
+std::string chosen(const FormatMix& mix, const QuantizationMix::Matrix& matrix) {
   auto format = mix.choose(matrix);
   return format ? std::string((*format)->name) : format.error().message;
 }
@@ -45,8 +45,8 @@ TEST(FormatMix, MediumMixesGiveSomeLayersMoreBits) {
   FormatMix mix = mix_of("Q4_K_M");
   std::string layers;
   for (uint32_t layer = 0; layer < 16; ++layer) {
-    FormatMix::Matrix down{"blk.0.ffn_down_exps.weight", 256, layer, 16, 32, true};
-    FormatMix::Matrix value{"blk.0.attn_v.weight", 256, layer, 16, 32};
+    QuantizationMix::Matrix down{"blk.0.ffn_down_exps.weight", 256, layer, 16, 32, true};
+    QuantizationMix::Matrix value{"blk.0.attn_v.weight", 256, layer, 16, 32};
     EXPECT_EQ(chosen(mix, down), chosen(mix, value));
     layers += chosen(mix, down) == "Q6_K" ? '6' : '4';
   }
