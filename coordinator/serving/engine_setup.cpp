@@ -81,6 +81,8 @@ Result<std::unique_ptr<PrefixStore>> open_prefix_store(const Runtime& runtime, S
   writer.write(kKvBlockPositions);
   writer.write(options.block_bytes);
   writer.write(options.checkpoint_bytes);
+  // Keys that were turned for short contexts are of no use in long ones.
+  if (config.rope.takes_long(runtime.context())) writer.write(uint8_t{1});
   options.binding = sha256(writer.bytes());
   return PrefixStore::open(storage, std::move(options), log);
 }

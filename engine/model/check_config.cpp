@@ -151,6 +151,9 @@ Status check_rope(const ModelConfig& config, const RopeConfig& rope) {
     return unsupported(
         fmt::format("YaRN needs the original context, but it is {}", rope.original_context));
   }
+  if (rope.scaling == RopeScaling::kLongRope && config.compressed.query_rank > 0) {
+    return unsupported("compressed attention with divisors by context is not supported");
+  }
   // Numbers that are valid one by one may be useless together.
   if (!RopeFrequencies(rope).in_range() || std::abs(rope.magnitude) > kRopeMagnitude) {
     return unsupported(fmt::format(

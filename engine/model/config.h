@@ -46,7 +46,12 @@ enum class RopePairs : uint8_t { kHalves, kNeighbors };
 
 // Positions beyond those a model was trained with: frequencies are divided (linear), or divided
 // where they turn slowly and left alone where they turn fast (YaRN).
-enum class RopeScaling : uint8_t { kNone, kLinear, kYarn };
+enum class RopeScaling : uint8_t {
+  kNone,
+  kLinear,
+  kYarn,
+  kLongRope  // by two lists of divisors, of which the context decides; see rope.h
+};
 
 struct RopeConfig {
   RopePairs pairs = RopePairs::kHalves;
@@ -54,11 +59,16 @@ struct RopeConfig {
   double base = 0;
   RopeScaling scaling = RopeScaling::kNone;
   double factor = 1;             // of kLinear and kYarn
-  double original_context = 0;   // of kYarn: positions the model was first trained with
+  double original_context = 0;   // of kYarn and kLongRope: positions of the first training
   double beta_fast = 32;         // of kYarn: turns within original_context, above: left alone
   double beta_slow = 1;          // of kYarn: below: divided
   bool whole_yarn_range = true;  // of kYarn: the range in between is widened to whole pairs
   double magnitude = 1;          // sines and cosines are multiplied by it
+
+  // Which list of divisors counts in a context of so many positions.
+  bool takes_long(uint32_t context) const {
+    return scaling == RopeScaling::kLongRope && context > original_context;
+  }
 };
 
 // Which of a model's ropes turns a layer's heads.

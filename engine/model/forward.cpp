@@ -15,6 +15,7 @@ Forward::Step::Step(const Model& from, const KernelTable& table, ThreadPool& thr
       pool(threads),
       ropes{RopeFrequencies(config.rope, from.weights().rope_divisors),
             RopeFrequencies(config.window_rope)},
+      long_rope(config.rope, from.weights().long_divisors),
       per_layer(from, compute),
       mixers(from, compute),
       choice(from, compute),
@@ -70,18 +71,20 @@ void Forward::Step::embed(std::span<const ForwardRow> wanted) {
     for (uint32_t i = 1; i < config.hyper.streams; ++i) {
       std::copy_n(x, config.hidden, x + uint64_t{i} * config.hidden);
     }
-    fill_ropes(row, wanted[row].position);
+    fill_ropes(row, wanted[row]);
   });
   tokens.clear();
   for (const ForwardRow& row : wanted) tokens.push_back(row.token);
   per_layer.begin(tokens, residual.data());
 }
 
-void Forward::Step::fill_ropes(uint32_t row, uint32_t position) {
+void Forward::Step::fill_ropes(uint32_t row, const ForwardRow& from) {
   for (size_t i = 0; i < ropes.size(); ++i) {
+    const bool is_long = i == 0 && config.rope.takes_long(from.cache->capacity());
+    const RopeFrequencies& rope = is_long ? long_rope : ropes[i];
     RopeAngles& angles = rows.ropes[i];
     const uint64_t first = uint64_t{row} * angles.pairs;
-    ropes[i].fill(position, angles.cosines.data() + first, angles.sines.data() + first);
+    rope.fill(from.position, angles.cosines.data() + first, angles.sines.data() + first);
   }
 }
 

@@ -49,7 +49,7 @@ struct Forward::Step {
   void embed(std::span<const ForwardRow> wanted);
   void mix_tokens();
   void keep_wanted_rows();
-  void fill_ropes(uint32_t row, uint32_t position);
+  void fill_ropes(uint32_t row, const ForwardRow& from);
   void norm(const float* x, const std::vector<float>& weight, const std::vector<float>& bias,
             float* y) const {
     normalize(config, kernels, x, weight, bias, y);
@@ -90,6 +90,7 @@ struct Forward::Step {
   const KernelTable& kernels;
   ThreadPool& pool;
   std::array<RopeFrequencies, 2> ropes;  // kMain, kWindow
+  RopeFrequencies long_rope;             // instead of kMain, where RopeConfig::takes_long() says so
   PerLayerInputs per_layer;
   TokenMixers mixers;
   ExpertChoice choice;

@@ -1,8 +1,11 @@
 // Rotary position embedding: two values of a head turn together by the angle position * frequency,
 // where pair i of d dimensions has the frequency base^(-2 i / d), changed as the model's scaling
-// asks. Angles are computed in float64 and only their sine and cosine are rounded, so far positions
-// are as exact as near ones. RopeFrequencies is immutable after construction; all functions may be
-// called from any thread.
+// asks. LongRoPE (Ding et al., 2024) divides them one by one, in a context that is longer than the
+// original one by other numbers. As in llama.cpp and vLLM it is the context that a conversation may
+// grow to, so that no key has to be turned anew; Phi's published code turns them all, once the text
+// is longer. Angles are computed in float64 and only their sine and cosine are rounded, so far
+// positions are as exact as near ones. RopeFrequencies is immutable after construction; all
+// functions may be called from any thread.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +18,7 @@ namespace potluck {
 
 class RopeFrequencies {
  public:
-  // `divisors` [dimensions / 2], if not empty, divide the frequencies one by one (Llama 3.1).
+  // `divisors` [dimensions / 2], if not empty, divide the frequencies one by one (Llama 3.1, Phi).
   explicit RopeFrequencies(const RopeConfig& config, std::span<const float> divisors = {});
 
   // Whether every frequency is a number and small enough for the angles of all positions.

@@ -27,21 +27,34 @@ void leave_experts(TensorLoader& loader, const ModelConfig& config) {
   }
 }
 
-// A tensor that all layers share may stretch the frequencies of rope one by one (Llama 3.1).
-std::vector<float> load_rope_divisors(TensorLoader& loader, const ModelConfig& config) {
-  constexpr const char* kName = "rope_freqs.weight";
-  if (!loader.has(kName)) return {};
-  // It is as long as the wider of two ropes needs; both read its beginning.
-  const uint32_t pairs = std::max(config.rope.dimensions, config.window_rope.dimensions) / 2;
-  std::vector<float> divisors = loader.vector(kName, pairs);
+// Numbers that divide the frequencies of rope one by one, `count` of which the first are those of
+// kMain.
+std::vector<float> load_divisors(TensorLoader& loader, const ModelConfig& config, const char* name,
+                                 uint32_t count) {
+  std::vector<float> divisors = loader.vector(name, count);
   if (!divisors.empty()) divisors.resize(config.rope.dimensions / 2);
   bool good = std::ranges::all_of(divisors, [](float d) { return std::isfinite(d) && d > 0; });
-  if (!good) loader.refuse(kName, "its values must be above 0");
+  if (!good) loader.refuse(name, "its values must be above 0");
   if (good && divisors.size() == config.rope.dimensions / 2 &&
       !RopeFrequencies(config.rope, divisors).in_range()) {
-    loader.refuse(kName, "its values are so small that frequencies become too high");
+    loader.refuse(name, "its values are so small that frequencies become too high");
   }
   return divisors;
+}
+
+// Tensors that all layers share may stretch the frequencies: one (Llama 3.1), as long as the wider
+// of two ropes needs, of which both read the beginning; or two, for short and long contexts (Phi).
+void load_rope_divisors(TensorLoader& loader, const ModelConfig& config, ModelWeights* weights) {
+  if (config.rope.scaling == RopeScaling::kLongRope) {
+    const uint32_t pairs = config.rope.dimensions / 2;
+    weights->rope_divisors = load_divisors(loader, config, "rope_factors_short.weight", pairs);
+    weights->long_divisors = load_divisors(loader, config, "rope_factors_long.weight", pairs);
+    return;
+  }
+  constexpr const char* kName = "rope_freqs.weight";
+  if (!loader.has(kName)) return;
+  const uint32_t pairs = std::max(config.rope.dimensions, config.window_rope.dimensions) / 2;
+  weights->rope_divisors = load_divisors(loader, config, kName, pairs);
 }
 
 // Asks the loader for every tensor of the model.
@@ -72,7 +85,7 @@ ModelWeights ask_for_all(TensorLoader& loader, const ModelConfig& config) {
         loader.matrix("per_layer_model_proj.weight", columns, config.hidden);
     weights.per_layer_norm = loader.vector("per_layer_proj_norm.weight", config.per_layer_width);
   }
-  weights.rope_divisors = load_rope_divisors(loader, config);
+  load_rope_divisors(loader, config, &weights);
   return weights;
 }
 

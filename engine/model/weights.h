@@ -243,6 +243,7 @@ struct ModelWeights {
   WeightMatrix per_layer_projection;    // [layers * per_layer_width, hidden]
   std::vector<float> per_layer_norm;    // [per_layer_width]
   std::vector<float> rope_divisors;     // [rope dimensions / 2] of the frequencies; above 0
+  std::vector<float> long_divisors;     // likewise, where RopeConfig::takes_long() says so
 
   const WeightMatrix& output_matrix() const { return output.empty() ? token_embedding : output; }
 };

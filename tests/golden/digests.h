@@ -47,6 +47,8 @@ inline constexpr FixtureDigest kFixtureDigests[] = {
     {"nemotron_h_moe", "187b19188de0afe0da20595b0fda74c2af91c908c7fc3dec8fc2b4b2d0ff4ba9"},
     {"nemotron_h_moe-latent", "38091033f5ea10bc27bae69bc11604d47526c37248d4f10a048b53b03bc65480"},
     {"olmoe", "a49b625f03f6f10595759f0cbd9f896c98320b9f5ce511fe05995b25a3fa80e0"},
+    {"phimoe-longrope-long", "ca0b0db041d92eb4e41fb15c3a436c726df2930f5513524d5cfad37e36d03567"},
+    {"phimoe-longrope-short", "415c887baae61da103bd6e67c39564f2d2395ffbaed54c66eae1bb38d81c22d4"},
     {"phimoe", "bf144b1ea091f1de67e880e01146b884372d72583a879724db803fcc45577f84"},
     {"qwen2moe", "6ce77d4c480277734c0db4411d0dbfa1098a4284ec1e570a17d3774afc95f375"},
     {"qwen3", "dcb6c1ba9dc8cdfce775632451798d95e5b141013c774db5da125458aa197fdc"},

@@ -232,6 +232,16 @@ uint32_t ConfigReader::read_vocabulary() {
 // give a factor without a kind, which is linear then, or under an older key.
 void ConfigReader::read_rope_scaling(uint32_t trained_context, RopeConfig* rope) {
   constexpr const char* kKindKey = "rope.scaling.type";
+  // Files of Phi do not name the kind, but have the lists.
+  const Result<std::string> named = model_.metadata().text(full_key(kKindKey));
+  const bool is_long =
+      has(kKindKey) ? named.ok() && *named == "longrope" : has_tensor("rope_factors_long.weight");
+  if (is_long) {
+    rope->scaling = RopeScaling::kLongRope;
+    rope->original_context = count("rope.scaling.original_context_length", limits::kContext);
+    rope->magnitude = number_or("rope.scaling.attn_factor", 1.0);
+    return;
+  }
   const bool is_old = !has("rope.scaling.factor") && has("rope.scale_linear");
   const char* factor_key = is_old ? "rope.scale_linear" : "rope.scaling.factor";
   if (!has(kKindKey) && !has(factor_key)) return;
@@ -240,10 +250,9 @@ void ConfigReader::read_rope_scaling(uint32_t trained_context, RopeConfig* rope)
   if (!kind) return fail(kind.error());
   if (*kind == "none") return;
   if (*kind != "linear" && *kind != "yarn") {
-    return fail(
-        {ErrorCode::kUnsupported, fmt::format("{} is '{}'; supported are 'none', 'linear' and "
-                                              "'yarn'",
-                                              full_key(kKindKey), printable(*kind))});
+    return fail({ErrorCode::kUnsupported, fmt::format("{} is '{}'; supported are 'none', 'linear', "
+                                                      "'yarn' and 'longrope'",
+                                                      full_key(kKindKey), printable(*kind))});
   }
   const double factor = number(factor_key);
   // Some files say 0 where nothing is to be scaled.

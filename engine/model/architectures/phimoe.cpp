@@ -1,5 +1,6 @@
 // Phi-3.5-MoE: layer norms and biases everywhere; two experts by the sparse mixer. llama.cpp
-// computes RMS norms and a softmax here, and differs.
+// computes RMS norms and a softmax here, and differs. Published files have two lists of rope's
+// divisors.
 #include "engine/model/architectures/config_reader.h"
 #include "engine/model/architectures/families.h"
 

@@ -151,8 +151,8 @@ TEST(Config, RefusesUnknownRopeScalingRatherThanIgnoringIt) {
   TinyModel tiny("qwen3moe");
   tiny.texts["qwen3moe.rope.scaling.type"] = "none";
   EXPECT_TRUE(read(tiny).ok());
-  tiny.texts["qwen3moe.rope.scaling.type"] = "longrope";
-  expect_config_refused(tiny, ErrorCode::kUnsupported, "'longrope'");
+  tiny.texts["qwen3moe.rope.scaling.type"] = "dynamic";
+  expect_config_refused(tiny, ErrorCode::kUnsupported, "'dynamic'");
   tiny.texts["qwen3moe.rope.scaling.type"] = "linear";
   expect_config_refused(tiny, ErrorCode::kNotFound, "rope.scaling.factor");
   tiny.numbers["rope.scaling.factor"] = 0.5F;
