@@ -1,9 +1,16 @@
-// Writes the seeds of gguf_fuzz.cpp into the folder it is given: small valid files and the head of
-// a real one, in the form that the fuzz target takes.
+// Writes the seeds of gguf_fuzz.cpp into the folder it is given: small valid files and the heads of
+// every family's, in the form that the fuzz target takes; and a dictionary for libFuzzer: the
+// metadata keys and tensor names of all these families, and the numbers of all block formats.
+#include <algorithm>
 #include <cstdio>
+#include <set>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "engine/base/storage.h"
+#include "engine/gguf/gguf.h"
+#include "engine/kernels/block_format.h"
 #include "tests/support/gguf_builder.h"
 #include "tests/support/test_files.h"
 
@@ -12,8 +19,6 @@ namespace {
 
 using test::Bytes;
 using test::GgufBuilder;
-
-constexpr size_t kHeadBytes = 16 * 1024;  // of the real file: its metadata and its tensor list
 
 Bytes as_single(const Bytes& file) {
   test::GgufBytes bytes;
@@ -42,14 +47,62 @@ Bytes every_kind() {
 
 Bytes every_format() {
   GgufBuilder builder;
-  builder.tensor({"f16", 1, {3}, Bytes(6), std::nullopt});
-  builder.tensor({"bf16", 30, {3}, Bytes(6), std::nullopt});
-  builder.tensor({"q4_0", 2, {32, 2}, Bytes(36), std::nullopt});
-  builder.tensor({"q8_0", 8, {64}, Bytes(68), std::nullopt});
-  builder.tensor({"q4_k", 12, {256}, Bytes(144), std::nullopt});
-  builder.tensor({"q6_k", 14, {256}, Bytes(210), std::nullopt});
-  builder.tensor({"mxfp4", 39, {32, 3}, Bytes(51), std::nullopt});
-  builder.tensor({"iq1_m", 29, {256}, Bytes(56), std::nullopt});
+  for (const BlockFormat& format : block_formats()) {
+    builder.tensor({std::string(format.name),
+                    static_cast<uint32_t>(format.type),
+                    {format.block_elements, 2},
+                    Bytes(2 * uint64_t{format.block_bytes}),
+                    std::nullopt});
+  }
+  return builder.build();
+}
+
+// A whole model, so small that mutations find the scales beside its matrices.
+Bytes with_scales() {
+  constexpr uint32_t kNvfp4 = 40;
+  constexpr uint64_t kSize = 64;
+  GgufBuilder builder;
+  builder.text("general.architecture", "qwen3moe");
+  const std::pair<const char*, uint32_t> counts[] = {{"block_count", 1},
+                                                     {"embedding_length", kSize},
+                                                     {"context_length", 64},
+                                                     {"attention.head_count", 1},
+                                                     {"attention.head_count_kv", 1},
+                                                     {"attention.key_length", kSize},
+                                                     {"attention.value_length", kSize},
+                                                     {"feed_forward_length", kSize},
+                                                     {"expert_count", 2},
+                                                     {"expert_used_count", 1},
+                                                     {"expert_feed_forward_length", kSize}};
+  for (const auto& [key, value] : counts) {
+    builder.value<uint32_t>(std::string("qwen3moe.") + key, value);
+  }
+  builder.value<float>("qwen3moe.attention.layer_norm_rms_epsilon", 1e-6F);
+  const uint64_t matrix_bytes = kSize * block_format(TensorType::kNVFP4).block_bytes;
+  auto matrix = [&](const std::string& name, bool experts) {
+    std::vector<uint64_t> dimensions = {kSize, kSize};
+    if (experts) dimensions.push_back(2);
+    const uint64_t count = experts ? 2 : 1;
+    builder.tensor(
+        {name + ".weight", kNvfp4, dimensions, Bytes(count * matrix_bytes), std::nullopt});
+    builder.floats(name + ".scale", {count}, std::vector<float>(count, 0.5F));
+    builder.floats(name + ".input_scale", {count}, std::vector<float>(count, 2));
+  };
+  auto vector = [&](const std::string& name) {
+    builder.floats(name, {kSize}, std::vector<float>(kSize, 1));
+  };
+  for (const char* name : {"token_embd", "output", "blk.0.attn_q", "blk.0.attn_k", "blk.0.attn_v",
+                           "blk.0.attn_output"}) {
+    matrix(name, false);
+  }
+  for (const char* name : {"output_norm.weight", "blk.0.attn_norm.weight", "blk.0.ffn_norm.weight",
+                           "blk.0.attn_q_norm.weight", "blk.0.attn_k_norm.weight"}) {
+    vector(name);
+  }
+  builder.floats("blk.0.ffn_gate_inp.weight", {kSize, 2}, std::vector<float>(2 * kSize, 1));
+  for (const char* part : {"gate", "up", "down"}) {
+    matrix(std::string("blk.0.ffn_") + part + "_exps", true);
+  }
   return builder.build();
 }
 
@@ -60,52 +113,80 @@ Bytes part(uint16_t number, const std::string& tensor) {
   return builder.build();
 }
 
-// What a family's files say of their model; the tensors would only make mutations rare.
-Result<Bytes> head_of(Storage& storage, const std::string& family) {
-  auto model = read_file(storage, test::data_path("arch/" + family + "/model.gguf"), 16 * kMiB);
-  if (!model) return model.error();
-  model->resize(std::min(model->size(), kHeadBytes));
-  return as_single(*model);
+// A family's metadata and list of tensors, after which zeros follow: the weights would only make
+// mutations rare.
+Result<Bytes> head_of(Storage& storage, const GgufModel& model) {
+  uint64_t end = model.file_bytes();
+  for (const GgufTensor& tensor : model.tensors()) end = std::min(end, tensor.offset);
+  auto file = read_file(storage, model.path(), 16 * kMiB);
+  if (!file) return file.error();
+  test::GgufBytes bytes;
+  bytes.put<uint8_t>(2).raw({file->begin(), file->begin() + static_cast<std::ptrdiff_t>(end)});
+  return bytes.bytes();
 }
 
-// Families with options that others do not have.
-constexpr const char* kFamilies[] = {
-    "qwen3moe",         "ernie4_5-moe", "afmoe",          "mimo2",
-    "cohere2moe",       "mistral4",     "phimoe",         "lfm2moe",
-    "granitehybrid",    "kimi-linear",  "nemotron_h_moe", "gemma4",
-    "gemma4-shared-kv", "smallthinker", "step35",         "llama4",
-    "deepseek4"};
+// Without the architecture's name: any family may have the key.
+void add_words(const GgufModel& model, std::set<std::string>* words) {
+  const auto architecture = model.metadata().text("general.architecture");
+  for (std::string key : model.metadata().keys()) {
+    if (architecture && key.starts_with(*architecture + ".")) key.erase(0, architecture->size());
+    words->insert(std::move(key));
+  }
+  if (architecture) words->insert(*architecture);
+  for (const GgufTensor& tensor : model.tensors()) {
+    const bool is_first = !tensor.name.starts_with("blk.") || tensor.name.starts_with("blk.0.");
+    if (is_first) words->insert(tensor.name);
+  }
+}
 
-Status write_seeds(Storage& storage, const std::string& folder) {
+// As libFuzzer reads it: quoted, bytes that are no letters as \xNN.
+Status write_dictionary(Storage& storage, const std::set<std::string>& words,
+                        const std::string& path) {
+  std::string text;
+  for (const std::string& word : words) text += fmt::format("\"{}\"\n", word);
+  for (const BlockFormat& format : block_formats()) {
+    const auto type = static_cast<uint32_t>(format.type);
+    text +=
+        fmt::format("{}=\"\\x{:02x}\\x{:02x}\\x00\\x00\"\n", format.name, type & 0xff, type >> 8);
+  }
+  return storage.write_atomic(path, std::as_bytes(std::span(text)));
+}
+
+Status write_seeds(Storage& storage, const std::string& folder, const std::string& dictionary) {
   const std::pair<const char*, Bytes> seeds[] = {
-      {"empty", as_single(GgufBuilder().build())},
-      {"every-kind", as_single(every_kind())},
-      {"every-format", as_single(every_format())},
+      {"empty", as_single(GgufBuilder().build())},     {"every-kind", as_single(every_kind())},
+      {"every-format", as_single(every_format())},     {"with-scales", as_single(with_scales())},
       {"split", as_split(part(0, "a"), part(1, "b"))},
   };
   for (const auto& [name, bytes] : seeds) {
     Status written = storage.write_atomic(folder + "/" + name, bytes);
     if (!written) return written;
   }
-  for (const char* family : kFamilies) {
-    Result<Bytes> head = head_of(storage, family);
+  auto families = storage.list(test::data_path("arch"));
+  if (!families) return families.error();
+  std::set<std::string> words;
+  for (const std::string& family : *families) {
+    auto model = GgufModel::open(storage, test::data_path("arch/" + family + "/model.gguf"));
+    if (!model) return model.error();
+    add_words(*model, &words);
+    Result<Bytes> head = head_of(storage, *model);
     if (!head) return head.error();
     Status written = storage.write_atomic(folder + "/head-of-" + family, *head);
     if (!written) return written;
   }
-  return {};
+  return write_dictionary(storage, words, dictionary);
 }
 
 }  // namespace
 }  // namespace potluck
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: fuzz_gguf_seeds FOLDER\n");
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: fuzz_gguf_seeds FOLDER DICTIONARY\n");
     return 2;
   }
   auto storage = potluck::make_system_storage();
-  potluck::Status written = potluck::write_seeds(*storage, argv[1]);
+  potluck::Status written = potluck::write_seeds(*storage, argv[1], argv[2]);
   if (!written) std::fprintf(stderr, "%s\n", written.error().message.c_str());
   return written.ok() ? 0 : 1;
 }
