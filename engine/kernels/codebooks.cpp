@@ -96,10 +96,9 @@ constexpr uint32_t base64_digit(char c) {
   return c == '+' ? 62 : 63;
 }
 
-template <uint32_t kCount, uint32_t kLength, size_t kBase>
-constexpr Grid<kCount, kLength> expand(std::string_view set,
-                                       const std::array<int8_t, kBase>& digits) {
-  Grid<kCount, kLength> grid{};
+template <class Grid, size_t kBase>
+constexpr Grid expand(std::string_view set, const std::array<int8_t, kBase>& digits) {
+  Grid grid{};
   uint32_t count = 0;
   for (uint32_t n = 0; n < set.size(); ++n) {
     uint32_t bits = base64_digit(set[n]);
@@ -107,14 +106,14 @@ constexpr Grid<kCount, kLength> expand(std::string_view set,
       if ((bits >> i & 1) == 0) continue;
       uint32_t codeword = 6 * n + i;
       for (int8_t& value : grid.entry[count]) {
-        value = digits[codeword % kBase];
+        value = static_cast<int8_t>(digits[codeword % kBase] + Grid::kOffset);
         codeword /= kBase;
       }
       ++count;
     }
   }
   // In a constant expression this stops the compiler: a set with one bit wrong does not build.
-  CHECK(count == kCount);
+  CHECK(count == std::size(grid.entry));
   return grid;
 }
 
@@ -126,11 +125,11 @@ constexpr std::array<int8_t, 8> kOddMagnitudes = {1, 3, 5, 7, 9, 11, 13, 15};
 
 }  // namespace
 
-constexpr Grid<256, 8> kIq2Xxs = expand<256, 8>(kIq2XxsSet, kThreeMagnitudes);
-constexpr Grid<512, 8> kIq2Xs = expand<512, 8>(kIq2XsSet, kThreeMagnitudes);
-constexpr Grid<1024, 8> kIq2S = expand<1024, 8>(kIq2SSet, kThreeMagnitudes);
-constexpr Grid<256, 4> kIq3Xxs = expand<256, 4>(kIq3XxsSet, kXxsMagnitudes);
-constexpr Grid<512, 4> kIq3S = expand<512, 4>(kIq3SSet, kOddMagnitudes);
-constexpr Grid<2048, 8> kIq1 = expand<2048, 8>(kIq1Set, kThreeEighths);
+constexpr Grid<256, 8, 43> kIq2Xxs = expand<Grid<256, 8, 43>>(kIq2XxsSet, kThreeMagnitudes);
+constexpr Grid<512, 8, 43> kIq2Xs = expand<Grid<512, 8, 43>>(kIq2XsSet, kThreeMagnitudes);
+constexpr Grid<1024, 8, 43> kIq2S = expand<Grid<1024, 8, 43>>(kIq2SSet, kThreeMagnitudes);
+constexpr Grid<256, 4, 62> kIq3Xxs = expand<Grid<256, 4, 62>>(kIq3XxsSet, kXxsMagnitudes);
+constexpr Grid<512, 4, 15> kIq3S = expand<Grid<512, 4, 15>>(kIq3SSet, kOddMagnitudes);
+constexpr Grid<2048, 8, 8> kIq1 = expand<Grid<2048, 8, 8>>(kIq1Set, kThreeEighths);
 
 }  // namespace potluck::codebooks

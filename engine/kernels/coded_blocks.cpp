@@ -29,19 +29,49 @@ uint32_t eight_signs(uint32_t seven) {
   return seven | (parity & 1) << 7;
 }
 
-// Magnitudes of kCount columns; bit i of `signs` makes column i negative.
-template <uint32_t kCount>
-void put_signed(const int8_t (&entry)[kCount], uint32_t signs, uint8_t* q) {
-  for (uint32_t i = 0; i < kCount; ++i) {
-    bool negative = (signs >> i & 1) != 0;
-    q[i] = static_cast<uint8_t>(negative ? -entry[i] : entry[i]);
+// The bit of a word of signs that belongs to column `column` of the 8 with the number `eight`.
+uint32_t sign_place(uint32_t eight, uint32_t column) {
+  return 8 * (column % 4) + 4 * (column / 4) + eight;
+}
+
+// 4 times 7 or 8 signs to the word that coded_blocks.h describes.
+uint32_t signs_from(uint32_t codes, uint32_t each) {
+  uint32_t word = 0;
+  for (uint32_t eight = 0; eight < 4; ++eight) {
+    for (uint32_t i = 0; i < each; ++i) {
+      word |= (codes >> (each * eight + i) & 1) << sign_place(eight, i);
+    }
+  }
+  return word;
+}
+
+// The signs of 8 columns.
+uint32_t signs_in(uint32_t word, uint32_t eight) {
+  uint32_t signs = 0;
+  for (uint32_t i = 0; i < 8; ++i) signs |= (word >> sign_place(eight, i) & 1) << i;
+  return signs;
+}
+uint32_t seven_signs_in(uint32_t word, uint32_t eight) {
+  return eight_signs(signs_in(word & 0x0fffffff, eight));
+}
+
+// Magnitudes of the columns of an entry; bit i of `signs` makes column i negative.
+template <uint32_t kCount, uint32_t kLength, int kOffset>
+void put_signed(const codebooks::Grid<kCount, kLength, kOffset>& grid, uint32_t index,
+                uint32_t signs, uint8_t* q) {
+  for (uint32_t i = 0; i < kLength; ++i) {
+    int magnitude = grid.entry[index][i] - kOffset;
+    q[i] = static_cast<uint8_t>((signs >> i & 1) != 0 ? -magnitude : magnitude);
   }
 }
 
 // Eight times the entry, plus or minus one: IQ1 shifts its grid of -1, 0 and 1 by an eighth either
 // way.
-void put_shifted(const int8_t (&entry)[8], bool minus, uint8_t* q) {
-  for (uint32_t i = 0; i < 8; ++i) q[i] = static_cast<uint8_t>(entry[i] + (minus ? -1 : 1));
+void put_shifted(uint32_t index, bool minus, uint8_t* q) {
+  for (uint32_t i = 0; i < 8; ++i) {
+    int entry = codebooks::kIq1.entry[index][i] - codebooks::kIq1.kOffset;
+    q[i] = static_cast<uint8_t>(entry + (minus ? -1 : 1));
+  }
 }
 
 constexpr uint32_t kPower[5] = {1, 3, 9, 27, 81};
@@ -62,40 +92,59 @@ uint32_t tq1_digit(const std::byte* block, uint32_t column) {
   return digit_of_fraction(byte_at(block, 48 + column % 4), column / 4);
 }
 
+// Five digits, the first one in front, as a fraction of 256, rounded up.
+uint8_t fraction_of(const uint32_t digits[5]) {
+  uint32_t number = 0;
+  for (uint32_t i = 0; i < 5; ++i) number = 3 * number + digits[i];
+  return static_cast<uint8_t>((number * 256 + 242) / 243);
+}
+
 }  // namespace
 
 void Iq2Xxs::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block);
-  std::memcpy(out.words, block + 2 + 8 * part, 8);
+  const std::byte* codes = block + 2 + 8 * part;
+  auto signs = load<uint32_t>(codes + 4);
+  out.words[0] = load<uint32_t>(codes);
+  out.words[1] = signs_from(signs, 7) | signs >> 28 << 28;
 }
 
 void Iq2Xxs::expand(const CodedPart& in, BlockPart& out) {
   uint32_t scale = in.words[1] >> 28;
   start(in, scale, scale, out);
   for (uint32_t i = 0; i < 4; ++i) {
-    uint32_t signs = eight_signs(in.words[1] >> 7 * i & 127);
-    put_signed(codebooks::kIq2Xxs.entry[byte_of(in.words[0], i)], signs, out.q + 8 * i);
+    uint32_t index = byte_of(in.words[0], i);
+    put_signed(codebooks::kIq2Xxs, index, seven_signs_in(in.words[1], i), out.q + 8 * i);
   }
 }
 
+// In GGUF 9 bits of an index and 7 signs are 16 bits.
 void Iq2Xs::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block);
-  std::memcpy(out.words, block + 2 + 8 * part, 8);
+  uint32_t seven = 0;
+  uint32_t high = 0;
+  for (uint32_t i = 0; i < 4; ++i) {
+    uint32_t code = load<uint16_t>(block + 2 + 8 * part + 2 * i);
+    out.words[0] |= (code & 255) << 8 * i;
+    high |= (code >> 8 & 1) << i;
+    seven |= code >> 9 << 7 * i;
+  }
+  out.words[1] = signs_from(seven, 7) | high << 28;
   out.bytes[0] = byte_at(block, 66 + part);
 }
 
 void Iq2Xs::expand(const CodedPart& in, BlockPart& out) {
   start(in, in.bytes[0] & 15, in.bytes[0] >> 4, out);
   for (uint32_t i = 0; i < 4; ++i) {
-    uint32_t code = in.words[i / 2] >> 16 * (i % 2) & 0xffff;
-    put_signed(codebooks::kIq2Xs.entry[code & 511], eight_signs(code >> 9), out.q + 8 * i);
+    uint32_t index = byte_of(in.words[0], i) | (in.words[1] >> (28 + i) & 1) << 8;
+    put_signed(codebooks::kIq2Xs, index, seven_signs_in(in.words[1], i), out.q + 8 * i);
   }
 }
 
 void Iq2S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block);
   out.words[0] = load<uint32_t>(block + 2 + 4 * part);
-  out.words[1] = load<uint32_t>(block + 34 + 4 * part);
+  out.words[1] = signs_from(load<uint32_t>(block + 34 + 4 * part), 8);
   out.bytes[0] = byte_at(block, 66 + part);
   out.bytes[1] = byte_at(block, 74 + part);
 }
@@ -104,29 +153,30 @@ void Iq2S::expand(const CodedPart& in, BlockPart& out) {
   start(in, in.bytes[1] & 15, in.bytes[1] >> 4, out);
   for (uint32_t i = 0; i < 4; ++i) {
     uint32_t index = byte_of(in.words[0], i) | (in.bytes[0] >> 2 * i & 3) << 8;
-    put_signed(codebooks::kIq2S.entry[index], byte_of(in.words[1], i), out.q + 8 * i);
+    put_signed(codebooks::kIq2S, index, signs_in(in.words[1], i), out.q + 8 * i);
   }
 }
 
 void Iq3Xxs::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block);
   std::memcpy(out.words, block + 2 + 8 * part, 8);
-  out.words[2] = load<uint32_t>(block + 66 + 4 * part);
+  auto signs = load<uint32_t>(block + 66 + 4 * part);
+  out.words[2] = signs_from(signs, 7) | signs >> 28 << 28;
 }
 
 void Iq3Xxs::expand(const CodedPart& in, BlockPart& out) {
   uint32_t scale = in.words[2] >> 28;
   start(in, scale, scale, out);
   for (uint32_t i = 0; i < 8; ++i) {
-    uint32_t signs = eight_signs(in.words[2] >> 7 * (i / 2) & 127) >> 4 * (i % 2);
-    put_signed(codebooks::kIq3Xxs.entry[byte_of(in.words[i / 4], i % 4)], signs, out.q + 4 * i);
+    uint32_t signs = seven_signs_in(in.words[2], i / 2) >> 4 * (i % 2);
+    put_signed(codebooks::kIq3Xxs, byte_of(in.words[i / 4], i % 4), signs, out.q + 4 * i);
   }
 }
 
 void Iq3S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block);
   std::memcpy(out.words, block + 2 + 8 * part, 8);
-  out.words[2] = load<uint32_t>(block + 74 + 4 * part);
+  out.words[2] = signs_from(load<uint32_t>(block + 74 + 4 * part), 8);
   out.bytes[0] = byte_at(block, 66 + part);
   out.bytes[1] = byte_at(block, 106 + part / 2) >> 4 * (part % 2) & 15;
 }
@@ -135,23 +185,27 @@ void Iq3S::expand(const CodedPart& in, BlockPart& out) {
   start(in, in.bytes[1] & 15, in.bytes[1] & 15, out);
   for (uint32_t i = 0; i < 8; ++i) {
     uint32_t index = byte_of(in.words[i / 4], i % 4) | (in.bytes[0] >> i & 1u) << 8;
-    put_signed(codebooks::kIq3S.entry[index], in.words[2] >> 4 * i & 15, out.q + 4 * i);
+    uint32_t signs = signs_in(in.words[2], i / 2) >> 4 * (i % 2);
+    put_signed(codebooks::kIq3S, index, signs, out.q + 4 * i);
   }
 }
 
+// In GGUF 16 bits are 4 times 3 high bits, a scale of 3 and the sign of the shift.
 void Iq1S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block);
   out.words[0] = load<uint32_t>(block + 2 + 4 * part);
-  std::memcpy(out.bytes, block + 34 + 2 * part, 2);
+  uint32_t high = load<uint16_t>(block + 34 + 2 * part);
+  uint32_t scale = high >> 12 & 7;
+  out.bytes[0] = static_cast<uint8_t>((high & 63) | (scale & 3) << 6);
+  out.bytes[1] = static_cast<uint8_t>((high >> 6 & 63) | (scale >> 2) << 6 | high >> 15 << 7);
 }
 
 void Iq1S::expand(const CodedPart& in, BlockPart& out) {
-  uint32_t high = in.bytes[0] | in.bytes[1] << 8;
-  uint32_t scale = high >> 12 & 7;
+  uint32_t scale = in.bytes[0] >> 6 | (in.bytes[1] >> 4 & 4);
   start(in, scale, scale, out);
   for (uint32_t i = 0; i < 4; ++i) {
-    uint32_t index = byte_of(in.words[0], i) | (high >> 3 * i & 7) << 8;
-    put_shifted(codebooks::kIq1.entry[index], (high & 0x8000) != 0, out.q + 8 * i);
+    uint32_t high = in.bytes[i / 2] >> 3 * (i % 2) & 7;
+    put_shifted(byte_of(in.words[0], i) | high << 8, in.bytes[1] >= 128, out.q + 8 * i);
   }
 }
 
@@ -169,31 +223,41 @@ void Iq1M::expand(const CodedPart& in, BlockPart& out) {
   start(in, in.bytes[2] & 7, in.bytes[2] >> 3, out);
   for (uint32_t i = 0; i < 4; ++i) {
     uint32_t high = in.bytes[i / 2] >> 4 * (i % 2) & 15;
-    uint32_t index = byte_of(in.words[0], i) | (high & 7) << 8;
-    put_shifted(codebooks::kIq1.entry[index], (high & 8) != 0, out.q + 8 * i);
+    put_shifted(byte_of(in.words[0], i) | (high & 7) << 8, (high & 8) != 0, out.q + 8 * i);
   }
 }
 
+// In GGUF the digits of a byte are 32 or 16 columns apart, across the borders of chunks. Packed
+// anew, 32 neighboring columns have seven bytes of their own.
 void Tq1::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block + 52);
-  // In GGUF the digits of a byte are 32 or 16 columns apart, across the borders of chunks. Packed
-  // anew, 32 neighboring columns have seven bytes of their own.
-  uint8_t bytes[7] = {};
-  for (uint32_t i = 0; i < kBlock; ++i) {
-    bytes[i / 5] += static_cast<uint8_t>(tq1_digit(block, kBlock * part + i) * kPower[i % 5]);
+  uint32_t digits[kBlock];
+  for (uint32_t i = 0; i < kBlock; ++i) digits[i] = tq1_digit(block, kBlock * part + i);
+  for (uint32_t b = 0; b < 4; ++b) {
+    uint32_t five[5] = {digits[b], digits[4 + b], digits[8 + b], digits[12 + b],
+                        digits[16 + 4 * b]};
+    out.words[0] |= (fraction_of(five) ^ 128u) << 8 * b;
   }
-  std::memcpy(out.words, bytes, 4);
-  std::memcpy(out.bytes, bytes + 4, 3);
+  for (uint32_t b = 0; b < 3; ++b) {
+    uint32_t pairs = 0;
+    for (uint32_t n = 0; n < 4; ++n) pairs |= digits[16 + 4 * n + b + 1] << 2 * n;
+    out.bytes[b] = static_cast<uint8_t>(pairs);
+  }
 }
 
 void Tq1::expand(const CodedPart& in, BlockPart& out) {
   start(in, 0, 0, out);
-  uint32_t rest = 0;
-  for (uint32_t i = 0; i < kBlock; ++i) {
-    uint32_t index = i / 5;
-    if (i % 5 == 0) rest = index < 4 ? byte_of(in.words[0], index) : in.bytes[index - 4];
-    out.q[i] = static_cast<uint8_t>(rest % 3 - 1);
-    rest /= 3;
+  auto weight = [](uint32_t digit) { return static_cast<uint8_t>(digit - 1); };
+  for (uint32_t b = 0; b < 4; ++b) {
+    auto fraction = static_cast<uint8_t>(byte_of(in.words[0], b) ^ 128);
+    for (uint32_t n = 0; n < 5; ++n) {
+      out.q[n < 4 ? 4 * n + b : 16 + 4 * b] = weight(digit_of_fraction(fraction, n));
+    }
+  }
+  for (uint32_t b = 0; b < 3; ++b) {
+    for (uint32_t n = 0; n < 4; ++n) {
+      out.q[16 + 4 * n + b + 1] = weight(in.bytes[b] >> 2 * n & 3u);
+    }
   }
 }
 

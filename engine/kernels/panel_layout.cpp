@@ -244,11 +244,14 @@ struct Super {
   }
 };
 
-// A super-block of codes: d in its head; per block of 32 columns words, then bytes.
+// A super-block of codes: d in its head; per block of 32 columns words, then bytes: each of all
+// rows, or all of each row.
 template <class Format>
 struct Coded {
-  static constexpr uint32_t byte_offset(uint32_t index) {
-    return kVector * Format::kWords + kPanelRows * index;
+  static constexpr uint32_t byte_offset(uint32_t index, uint32_t lane) {
+    uint32_t place =
+        kBytesByRow<Format> ? Format::kBytes * lane + index : kPanelRows * index + lane;
+    return kVector * Format::kWords + place;
   }
 
   static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte* head,
@@ -260,7 +263,7 @@ struct Coded {
       store(block + kVector * i + 4 * lane, codes.words[i]);
     }
     for (uint32_t i = 0; i < Format::kBytes; ++i) {
-      block[byte_offset(i) + lane] = std::byte(codes.bytes[i]);
+      block[byte_offset(i, lane)] = std::byte(codes.bytes[i]);
     }
   }
   static void read(const std::byte* head, const std::byte* block, uint32_t lane, BlockPart& part) {
@@ -270,7 +273,7 @@ struct Coded {
       codes.words[i] = load<uint32_t>(block + kVector * i + 4 * lane);
     }
     for (uint32_t i = 0; i < Format::kBytes; ++i) {
-      codes.bytes[i] = byte_at(block, byte_offset(i) + lane);
+      codes.bytes[i] = byte_at(block, byte_offset(i, lane));
     }
     Format::expand(codes, part);
   }

@@ -120,18 +120,39 @@ concept PanelVectors = LaneOperators<typename V::Int, typename V::Float> && Pane
   requires SignedBlockQuants<typename V::SignedQuants, V>;
 };
 
-// Vectors of one panel can do more: expand codes and work on rows of floats.
+// Where the numbers of the entries of 8 rows stand: that of row r at at[r * kStep].
+template <class Index, uint32_t kDistance>
+struct Indices {
+  static constexpr uint32_t kStep = kDistance;
+  const Index* at;
+};
+
+// What expanding codes takes.
 template <class V>
-concept OnePanelVectors = PanelVectors<V> && V::kPanels == 1 &&
-                          requires(typename V::Int a, typename V::Float x,
-                                   const typename V::Int* four, const float* floats,
-                                   const int8_t* entries, uint32_t count, int8_t* quants,
-                                   int16_t* sums) {
-  // On bytes: sums, differences, all ones where equal. Four bytes at entries + 8 * lane.
+concept CodeSteps = requires(typename V::Int a, typename V::Int* two, const std::byte* from,
+                             const int8_t (*eights)[8], const int8_t (*fours)[4],
+                             Indices<uint8_t, 4> bytes, Indices<uint16_t, 2> words) {
+  // Sums and differences of bytes; all ones where the first is greater, as numbers with sign.
   { V::add_bytes(a, a) } -> std::same_as<typename V::Int>;
   { V::subtract_bytes(a, a) } -> std::same_as<typename V::Int>;
-  { V::equal_bytes(a, a) } -> std::same_as<typename V::Int>;
-  { V::template gather<8>(entries, a) } -> std::same_as<typename V::Int>;
+  { V::greater_bytes(a, a) } -> std::same_as<typename V::Int>;
+  // A number less each byte where bit 3 of the byte in the second vector is set, else the byte.
+  { V::template mirrored<3>(a, a, 1) } -> std::same_as<typename V::Int>;
+  // 24 bytes, three of each row: in the upper bytes of its lane, above a zero.
+  { V::load_triples(from) } -> std::same_as<typename V::Int>;
+  // The entry of each row: its first and its last four bytes; its four bytes.
+  V::entries_of_8(eights, bytes, two);
+  V::entries_of_8(eights, words, two);
+  { V::entries_of_4(fours, bytes) } -> std::same_as<typename V::Int>;
+  { V::entries_of_4(fours, words) } -> std::same_as<typename V::Int>;
+};
+
+// Vectors of one panel can do more: expand codes and work on rows of floats.
+template <class V>
+concept OnePanelVectors = PanelVectors<V> && CodeSteps<V> && V::kPanels == 1 &&
+                          requires(typename V::Int a, typename V::Float x,
+                                   const typename V::Int* four, const float* floats, uint32_t count,
+                                   int8_t* quants, int16_t* sums) {
   // Floats: the same bits; to integers, to nearest even; where a > b one value, else (and with a
   // NaN) the other; the smaller and the larger, the second one if either is a NaN.
   { V::as_int(x) } -> std::same_as<typename V::Int>;

@@ -56,12 +56,12 @@ inline __m256i raw(Int vector) {
 
 // Products of unsigned bytes of at most kMost with activations. maddubs adds two products in an
 // int16 and saturates, so kFit is the number of vectors whose sum cannot: 8 * 2 * 15 * 127 = 30480,
-// 4 * 2 * 31 * 127 = 31496, 2 * 2 * 63 * 127 = 32004, all below 32768. Quants stand for themselves
-// less kOffset.
+// 4 * 2 * 31 * 127 = 31496, 2 * 2 * 63 * 127 = 32004, 2 * 128 * 127 = 32512, all below 32768.
+// Quants stand for themselves less kOffset.
 template <int kMost, int kOffset>
 struct UnsignedQuants {
-  static_assert(kMost <= 63);
-  static constexpr uint32_t kFit = kMost <= 15 ? 8 : kMost <= 31 ? 4 : 2;
+  static_assert(kMost <= 128);
+  static constexpr uint32_t kFit = kMost <= 15 ? 8 : kMost <= 31 ? 4 : kMost <= 63 ? 2 : 1;
   Int vector[tiles::kBlockVectors];
 
   Int dot(const int8_t* x, [[maybe_unused]] const int16_t* sums, Int start = Int{}) const {
@@ -90,7 +90,7 @@ struct UnsignedQuants {
   template <uint32_t kTogether>
   Int sum_of(const int8_t* x, Int first, Int second) const {
     Int sum{};
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (uint32_t v = 0; v < tiles::kBlockVectors; v += kTogether) {
       __m256i pairs = products(v, x);
 #pragma GCC unroll 8
@@ -202,10 +202,36 @@ struct Panel {
     __m256i entries = _mm256_broadcastsi128_si256(table_of_16<kOffset>(table));
     return lanes(_mm256_shuffle_epi8(entries, raw(numbers)));
   }
-  template <int kLength>
-  static Int gather(const int8_t* entries, Int index) {
-    return lanes(
-        _mm256_i32gather_epi32(reinterpret_cast<const int*>(entries), raw(index), kLength));
+  // Rows 0, 1, 4, 5 and 2, 3, 6, 7: the halves of 128 bits are then unpacked by themselves.
+  static void entries_of_8(const int8_t (*grid)[8], auto indices, Int two[2]) {
+    auto row = [&](uint32_t r) { return grid[indices.at[r * indices.kStep]]; };
+    __m256 first = _mm256_castsi256_ps(four_of_8(row(0), row(1), row(4), row(5)));
+    __m256 second = _mm256_castsi256_ps(four_of_8(row(2), row(3), row(6), row(7)));
+    two[0] = as_int(_mm256_shuffle_ps(first, second, 0x88));
+    two[1] = as_int(_mm256_shuffle_ps(first, second, 0xdd));
+  }
+  static Int entries_of_4(const int8_t (*grid)[4], auto indices) {
+    auto row = [&](uint32_t r) { return broadcast4(grid[indices.at[r * indices.kStep]]); };
+    __m256i pairs[4];
+    for (uint32_t i = 0; i < 4; ++i) {
+      pairs[i] = _mm256_blend_epi32(row(2 * i), row(2 * i + 1), 0xaa);
+    }
+    __m256i first = _mm256_blend_epi32(pairs[0], pairs[1], 0xcc);
+    __m256i second = _mm256_blend_epi32(pairs[2], pairs[3], 0xcc);
+    return lanes(_mm256_blend_epi32(first, second, 0xf0));
+  }
+  // A blend goes by the highest bit of each byte; a shift of lanes brings the right one there.
+  template <int kBit>
+  static Int mirrored(Int bytes, Int bits, int sum) {
+    __m256i other = _mm256_sub_epi8(_mm256_set1_epi8(static_cast<char>(sum)), raw(bytes));
+    return lanes(_mm256_blendv_epi8(raw(bytes), other, raw(bits << (7 - kBit))));
+  }
+  static Int load_triples(const std::byte* from) {
+    __m256i halves =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(load16(from)), load16(from + 8), 1);
+    __m256i order = _mm256_setr_epi8(-1, 0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11,  //
+                                     -1, 4, 5, 6, -1, 7, 8, 9, -1, 10, 11, 12, -1, 13, 14, 15);
+    return lanes(_mm256_shuffle_epi8(halves, order));
   }
 
   static Int pair(Int low, Int high) {
@@ -220,7 +246,7 @@ struct Panel {
   }
   static Int add_bytes(Int a, Int b) { return lanes(_mm256_add_epi8(raw(a), raw(b))); }
   static Int subtract_bytes(Int a, Int b) { return lanes(_mm256_sub_epi8(raw(a), raw(b))); }
-  static Int equal_bytes(Int a, Int b) { return lanes(_mm256_cmpeq_epi8(raw(a), raw(b))); }
+  static Int greater_bytes(Int a, Int b) { return lanes(_mm256_cmpgt_epi8(raw(a), raw(b))); }
 
   static int32_t largest_lane(Int values) {
     __m256i all = raw(values);
@@ -241,6 +267,19 @@ struct Panel {
     sum = _mm256_hadd_epi32(sum, sum);
     sums[0] = static_cast<int16_t>(_mm256_extract_epi32(sum, 0));
     sums[1] = static_cast<int16_t>(_mm256_extract_epi32(sum, 4));
+  }
+
+ private:
+  static __m256i broadcast8(const void* from) {
+    int64_t value;
+    __builtin_memcpy(&value, from, sizeof value);
+    return _mm256_set1_epi64x(value);
+  }
+  // Loads and blends: every processor has more ports for these than for inserting.
+  static __m256i four_of_8(const int8_t* a, const int8_t* b, const int8_t* c, const int8_t* d) {
+    __m256i low = _mm256_blend_epi32(broadcast8(a), broadcast8(b), 0x0c);
+    __m256i high = _mm256_blend_epi32(broadcast8(c), broadcast8(d), 0xc0);
+    return _mm256_blend_epi32(low, high, 0xf0);
   }
 };
 

@@ -72,6 +72,13 @@ struct Panel : avx2::Panel {
     _mm256_mask_storeu_ps(y, static_cast<__mmask8>(lanes), values);
   }
   static Int factor(Int value) { return value; }
+  template <int kBit>
+  static Int mirrored(Int bytes, Int bits, int sum) {
+    __mmask32 chosen =
+        _mm256_test_epi8_mask(avx2::raw(bits), _mm256_set1_epi8(static_cast<char>(1 << kBit)));
+    __m256i all = _mm256_set1_epi8(static_cast<char>(sum));
+    return avx2::lanes(_mm256_mask_sub_epi8(avx2::raw(bytes), chosen, all, avx2::raw(bytes)));
+  }
   static Int add_pairs(Int sum, Int pairs, const int16_t* two) {
     return avx2::lanes(
         _mm256_dpwssd_epi32(avx2::raw(sum), avx2::raw(pairs), avx2::broadcast4(two)));

@@ -10,8 +10,8 @@
 
 namespace potluck::tiles {
 
-// What a block of codes stands for: signed quants in column order, and the scales of columns 0-15
-// and 16-31.
+// What a block of codes stands for: quants in column order, with the offset of their codebook, and
+// the scales of columns 0-15 and 16-31.
 template <OnePanelVectors V>
 struct ExpandedCodes {
   typename V::Int quants[kBlockVectors];
@@ -37,77 +37,108 @@ static inline Int bits_of(Int lanes, int shift, int count) {
   return (lanes >> shift) & ((1 << count) - 1);
 }
 
-static inline auto above(auto low, auto high, int shift) {
-  return low | (high << shift);
-}
-
 static inline auto odd(auto code) {
   return code + code + 1;
 }
 
-// Entries of 4 columns, or the columns from `column` on of entries of 8.
-template <OnePanelVectors V, uint32_t kCount, uint32_t kLength>
-static inline typename V::Int gather(const codebooks::Grid<kCount, kLength>& grid,
-                                     typename V::Int index, uint32_t column = 0) {
-  return V::template gather<kLength>(grid.entry[0] + column, index);
+// Entries are fetched one by one, by numbers in memory: that is what processors do fastest, faster
+// than their instructions that gather. Numbers of a byte are taken from the panel, as they stand in
+// a word of each row.
+static inline Indices<uint8_t, 4> byte_indices(const std::byte* words, uint32_t entry) {
+  return {reinterpret_cast<const uint8_t*>(words) + entry};
 }
 
-// Eight sign bits of seven: their number is even.
+// Numbers of more than a byte. In `high` the further bits of entry 0 stand from bit 8 on, those of
+// entry 2 from bit 24 on, and those of entries 1 and 3 `shift` bits above these.
+template <OnePanelVectors V>
+struct WideIndices {
+  uint16_t even[16];  // of entries 0 and 2, by row
+  uint16_t odd[16];   // of entries 1 and 3
+
+  WideIndices(typename V::Int low, typename V::Int high, int shift, int bits) {
+    const int32_t high_mask = ((1 << bits) - 1) * 0x01000100;
+    typename V::Int even_lanes = (low & 0x00ff00ff) | (high & high_mask);
+    typename V::Int odd_lanes = ((low >> 8) & 0x00ff00ff) | ((high >> shift) & high_mask);
+    __builtin_memcpy(even, &even_lanes, sizeof even);
+    __builtin_memcpy(odd, &odd_lanes, sizeof odd);
+  }
+  Indices<uint16_t, 2> operator[](uint32_t entry) const {
+    return {(entry % 2 == 0 ? even : odd) + entry / 2};
+  }
+};
+
+// A word of seven signs of each 8 columns: the eighth makes their number even. What stands in the
+// eighth's place does not matter.
 template <class Int>
-static inline Int eight_signs(Int seven) {
-  Int parity = seven ^ (seven >> 4);
-  parity = parity ^ (parity >> 2);
-  parity = parity ^ (parity >> 1);
-  return above(seven, parity & 1, 7);
+static inline Int eight_signs(Int word) {
+  Int seven = word & 0x0fffffff;
+  Int parity = seven ^ (seven >> 16);
+  parity = parity ^ (parity >> 8);
+  parity = parity ^ (parity << 4);
+  return seven ^ ((parity & 0xf0) << 24);
 }
 
-// Four columns negated where the lane's bits from `shift` on say so: x ^ -1 - (-1) is -x. There is
-// no instruction that negates bytes by a bit mask in AVX2.
-template <OnePanelVectors V>
-static inline typename V::Int negate(typename V::Int magnitudes, typename V::Int signs, int shift) {
-  typename V::Int column = typename V::Int{} + 0x08040201;
-  typename V::Int four = bits_of(signs, shift, 4) * 0x01010101;
-  typename V::Int mask = V::equal_bytes(four & column, column);
-  return V::subtract_bytes(magnitudes ^ mask, mask);
+// Vectors of columns 8 i and 8 i + 4 from their magnitudes and a word of signs; both have the
+// grid's offset.
+template <OnePanelVectors V, int kOffset, uint32_t kEight>
+static inline void put_signs(typename V::Int signs, typename V::Int quants[2]) {
+  quants[0] = V::template mirrored<kEight>(quants[0], signs, 2 * kOffset);
+  quants[1] = V::template mirrored<kEight + 4>(quants[1], signs, 2 * kOffset);
+}
+template <OnePanelVectors V, int kOffset>
+static inline void put_signs_everywhere(typename V::Int signs, ExpandedCodes<V>& out) {
+  put_signs<V, kOffset, 0>(signs, out.quants);
+  put_signs<V, kOffset, 1>(signs, out.quants + 2);
+  put_signs<V, kOffset, 2>(signs, out.quants + 4);
+  put_signs<V, kOffset, 3>(signs, out.quants + 6);
 }
 
-// The two vectors of an entry of 8 columns, with their signs.
-template <OnePanelVectors V, uint32_t kCount>
-static inline void put_signed(const codebooks::Grid<kCount, 8>& grid, typename V::Int index,
-                              typename V::Int signs, typename V::Int* quants) {
-  quants[0] = negate<V>(gather<V>(grid, index, 0), signs, 0);
-  quants[1] = negate<V>(gather<V>(grid, index, 4), signs, 4);
-}
-
-// Eight times the entry of IQ1, plus 1 or, where `minus` is 1, minus 1.
-template <OnePanelVectors V>
-static inline void put_shifted(typename V::Int index, typename V::Int minus,
-                               typename V::Int* quants) {
-  typename V::Int shift = (typename V::Int{} - minus) | 0x01010101;
-  quants[0] = V::add_bytes(gather<V>(codebooks::kIq1, index, 0), shift);
-  quants[1] = V::add_bytes(gather<V>(codebooks::kIq1, index, 4), shift);
-}
+// How the quants of a format are multiplied: they are at most kMost and stand for themselves less
+// kOffset; kScales scales.
+template <int kLargest, int kAdded, int kCount>
+struct CodedQuants {
+  static constexpr int kMost = kLargest;
+  static constexpr int kOffset = kAdded;
+  static constexpr int kScales = kCount;
+};
+template <class Format>
+struct QuantsOf;
+template <>
+struct QuantsOf<Iq2Xxs> : CodedQuants<86, 43, 1> {};
+template <>
+struct QuantsOf<Iq2Xs> : CodedQuants<86, 43, 2> {};
+template <>
+struct QuantsOf<Iq2S> : CodedQuants<86, 43, 2> {};
+template <>
+struct QuantsOf<Iq3Xxs> : CodedQuants<124, 62, 1> {};
+template <>
+struct QuantsOf<Iq3S> : CodedQuants<30, 15, 1> {};
+template <>
+struct QuantsOf<Iq1S> : CodedQuants<18, 9, 1> {};
+template <>
+struct QuantsOf<Iq1M> : CodedQuants<18, 9, 2> {};
 
 template <OnePanelVectors V>
 static inline void expand(CodeReader<V, Iq2Xxs> in, ExpandedCodes<V>& out) {
-  typename V::Int indices = in.word(0);
-  typename V::Int signs = in.word(1);
+  typename V::Int last = in.word(1);
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    put_signed<V>(codebooks::kIq2Xxs, bits_of(indices, 8 * i, 8),
-                  eight_signs(bits_of(signs, 7 * i, 7)), out.quants + 2 * i);
+  for (uint32_t i = 0; i < 4; ++i) {
+    V::entries_of_8(codebooks::kIq2Xxs.entry, byte_indices(in.block, i), out.quants + 2 * i);
   }
-  out.scales[0] = out.scales[1] = odd(bits_of(signs, 28, 4));
+  put_signs_everywhere<V, codebooks::kIq2Xxs.kOffset>(eight_signs(last), out);
+  out.scales[0] = out.scales[1] = odd(bits_of(last, 28, 4));
 }
 
 template <OnePanelVectors V>
 static inline void expand(CodeReader<V, Iq2Xs> in, ExpandedCodes<V>& out) {
+  typename V::Int last = in.word(1);
+  typename V::Int high = ((last >> 20) & 0x300) | ((last >> 6) & 0x3000000);
+  WideIndices<V> indices(in.word(0), high, 1, 1);
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    typename V::Int code = bits_of(in.word(i / 2), 16 * (i % 2), 16);
-    put_signed<V>(codebooks::kIq2Xs, bits_of(code, 0, 9), eight_signs(bits_of(code, 9, 7)),
-                  out.quants + 2 * i);
+  for (uint32_t i = 0; i < 4; ++i) {
+    V::entries_of_8(codebooks::kIq2Xs.entry, indices[i], out.quants + 2 * i);
   }
+  put_signs_everywhere<V, codebooks::kIq2Xs.kOffset>(eight_signs(last), out);
   out.scales[0] = odd(bits_of(in.byte(0), 0, 4));
   out.scales[1] = odd(bits_of(in.byte(0), 4, 4));
 }
@@ -115,100 +146,105 @@ static inline void expand(CodeReader<V, Iq2Xs> in, ExpandedCodes<V>& out) {
 template <OnePanelVectors V>
 static inline void expand(CodeReader<V, Iq2S> in, ExpandedCodes<V>& out) {
   typename V::Int high = in.byte(0);
+  WideIndices<V> indices(in.word(0), (high << 8) | (high << 20), 2, 2);
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    typename V::Int index = above(bits_of(in.word(0), 8 * i, 8), bits_of(high, 2 * i, 2), 8);
-    put_signed<V>(codebooks::kIq2S, index, bits_of(in.word(1), 8 * i, 8), out.quants + 2 * i);
+  for (uint32_t i = 0; i < 4; ++i) {
+    V::entries_of_8(codebooks::kIq2S.entry, indices[i], out.quants + 2 * i);
   }
+  put_signs_everywhere<V, codebooks::kIq2S.kOffset>(in.word(1), out);
   out.scales[0] = odd(bits_of(in.byte(1), 0, 4));
   out.scales[1] = odd(bits_of(in.byte(1), 4, 4));
 }
 
 template <OnePanelVectors V>
 static inline void expand(CodeReader<V, Iq3Xxs> in, ExpandedCodes<V>& out) {
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    typename V::Int signs = eight_signs(bits_of(in.word(2), 7 * i, 7));
-    typename V::Int indices = bits_of(in.word(i / 2), 16 * (i % 2), 16);
-    typename V::Int* quants = out.quants + 2 * i;
-    quants[0] = negate<V>(gather<V>(codebooks::kIq3Xxs, bits_of(indices, 0, 8)), signs, 0);
-    quants[1] = negate<V>(gather<V>(codebooks::kIq3Xxs, bits_of(indices, 8, 8)), signs, 4);
+  typename V::Int last = in.word(2);
+#pragma GCC unroll 8
+  for (uint32_t i = 0; i < 8; ++i) {
+    out.quants[i] = V::entries_of_4(codebooks::kIq3Xxs.entry,
+                                    byte_indices(in.block + kVectorBytes * (i / 4), i % 4));
   }
-  out.scales[0] = out.scales[1] = odd(bits_of(in.word(2), 28, 4));
+  put_signs_everywhere<V, codebooks::kIq3Xxs.kOffset>(eight_signs(last), out);
+  out.scales[0] = out.scales[1] = odd(bits_of(last, 28, 4));
 }
 
 template <OnePanelVectors V>
 static inline void expand(CodeReader<V, Iq3S> in, ExpandedCodes<V>& out) {
   typename V::Int high = in.byte(0);
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    typename V::Int low = bits_of(in.word(i / 4), 8 * (i % 4), 8);
-    typename V::Int index = above(low, bits_of(high, i, 1), 8);
-    out.quants[i] = negate<V>(gather<V>(codebooks::kIq3S, index), in.word(2), 4 * i);
+  high = (high << 8) | (high << 22);
+  WideIndices<V> first(in.word(0), high, 1, 1);
+  WideIndices<V> second(in.word(1), high >> 4, 1, 1);
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < 4; ++i) {
+    out.quants[i] = V::entries_of_4(codebooks::kIq3S.entry, first[i]);
+    out.quants[i + 4] = V::entries_of_4(codebooks::kIq3S.entry, second[i]);
   }
+  put_signs_everywhere<V, codebooks::kIq3S.kOffset>(in.word(2), out);
   out.scales[0] = out.scales[1] = odd(bits_of(in.byte(1), 0, 4));
+}
+
+// Quants of IQ1 are 8 times a grid's -1, 0 or 1 and 1 more or less. With an offset of 9 that is the
+// grid's entry, which has one of 8, and 2 or 0: `minus` is 0 or -1.
+template <class Int>
+static inline Int shift_of(Int minus) {
+  return (minus ^ -1) & 0x02020202;
 }
 
 template <OnePanelVectors V>
 static inline void expand(CodeReader<V, Iq1S> in, ExpandedCodes<V>& out) {
-  typename V::Int high = above(in.byte(0), in.byte(1), 8);
+  typename V::Int high = (in.byte(0) << 8) | (in.byte(1) << 24);
+  WideIndices<V> indices(in.word(0), high, 3, 3);
+  typename V::Int shift = shift_of(high >> 31);
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    typename V::Int index = above(bits_of(in.word(0), 8 * i, 8), bits_of(high, 3 * i, 3), 8);
-    put_shifted<V>(index, bits_of(high, 15, 1), out.quants + 2 * i);
+  for (uint32_t i = 0; i < 4; ++i) {
+    typename V::Int* quants = out.quants + 2 * i;
+    V::entries_of_8(codebooks::kIq1.entry, indices[i], quants);
+    quants[0] = V::add_bytes(quants[0], shift);
+    quants[1] = V::add_bytes(quants[1], shift);
   }
-  out.scales[0] = out.scales[1] = odd(bits_of(high, 12, 3));
+  out.scales[0] = out.scales[1] = ((high >> 13) & 6) | ((high >> 27) & 8) | 1;
 }
 
 template <OnePanelVectors V>
 static inline void expand(CodeReader<V, Iq1M> in, ExpandedCodes<V>& out) {
+  typename V::Int high = (in.byte(0) << 8) | (in.byte(1) << 24);
+  WideIndices<V> indices(in.word(0), high, 4, 3);
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
-    typename V::Int high = bits_of(in.byte(i / 2), 4 * (i % 2), 4);
-    typename V::Int index = above(bits_of(in.word(0), 8 * i, 8), bits_of(high, 0, 3), 8);
-    put_shifted<V>(index, bits_of(high, 3, 1), out.quants + 2 * i);
+    int sign = 11 + 4 * (i % 2) + 16 * (i / 2);
+    typename V::Int shift = shift_of((high << (31 - sign)) >> 31);
+    typename V::Int* quants = out.quants + 2 * i;
+    V::entries_of_8(codebooks::kIq1.entry, indices[i], quants);
+    quants[0] = V::add_bytes(quants[0], shift);
+    quants[1] = V::add_bytes(quants[1], shift);
   }
   out.scales[0] = odd(bits_of(in.byte(2), 0, 3));
   out.scales[1] = odd(bits_of(in.byte(2), 3, 5));
 }
 
-// A byte divided by 3^kPower, rounded down: factor and shift are exact for all 256 values, and the
-// product fits the low 16 bits of its lane. Each power has its own factor: one digit after the
-// other, the divisions of seven bytes do not fit the registers (0.75 of the speed with AVX2).
-template <int kPower, OnePanelVectors V>
-static inline typename V::Int divided(typename V::Int byte) {
-  if constexpr (kPower == 1) return V::multiply_words(byte, 171) >> 9;
-  if constexpr (kPower == 2) return V::multiply_words(byte, 57) >> 9;
-  if constexpr (kPower == 3) return V::multiply_words(byte, 19) >> 9;
-  if constexpr (kPower == 4) return V::multiply_words(byte, 203) >> 14;
-  if constexpr (kPower == 5) return V::multiply_words(byte, 135) >> 15;
-  return byte;
-}
-
-// Digits to the base 3, five to a byte.
-template <int kDigit, OnePanelVectors V>
-static inline void put_digit(typename V::Int byte, int column, typename V::Int* quants) {
-  if (column >= 32) return;
-  typename V::Int tripled = V::multiply_words(divided<kDigit + 1, V>(byte), 3);
-  typename V::Int digit = divided<kDigit, V>(byte) - tripled;
-  quants[column / 4] = above(quants[column / 4], digit, 8 * (column % 4));
-}
-
+// The first digits of four fractions of 256, less 128, and the fractions of the next ones.
 template <OnePanelVectors V>
-static inline void expand(CodeReader<V, Tq1> in, ExpandedCodes<V>& out) {
-  using Int = typename V::Int;
-  for (Int& four : out.quants) four = Int{};
-#pragma GCC unroll 7
-  for (int i = 0; i < 7; ++i) {
-    Int byte = i < 4 ? bits_of(in.word(0), 8 * i, 8) : in.byte(i - 4);
-    put_digit<0, V>(byte, 5 * i, out.quants);
-    put_digit<1, V>(byte, 5 * i + 1, out.quants);
-    put_digit<2, V>(byte, 5 * i + 2, out.quants);
-    put_digit<3, V>(byte, 5 * i + 3, out.quants);
-    put_digit<4, V>(byte, 5 * i + 4, out.quants);
-  }
-  for (Int& four : out.quants) four = V::subtract_bytes(four, Int{} + 0x01010101);
-  out.scales[0] = out.scales[1] = Int{} + 1;
+static inline typename V::Int take_digits(typename V::Int& fractions) {
+  typename V::Int zero{};
+  typename V::Int above_one = V::greater_bytes(fractions, zero + 0x2a2a2a2a);  // 171 - 1 - 128
+  typename V::Int above_zero =
+      V::greater_bytes(fractions, zero + static_cast<int32_t>(0xd5d5d5d5));  // 86 - 1 - 128
+  fractions = V::add_bytes(V::add_bytes(fractions, fractions), fractions);
+  return V::subtract_bytes(V::subtract_bytes(zero, above_one), above_zero);
+}
+
+// Digits of TQ1_0: the quants of TQ2_0.
+template <OnePanelVectors V>
+static inline void expand_digits(const std::byte* block, typename V::Int quants[kBlockVectors]) {
+  typename V::Int fractions = V::load_vector(block, 0);
+  for (uint32_t i = 0; i < 4; ++i) quants[i] = take_digits<V>(fractions);
+  // The fifth digits go below those that stand there already: four pairs of bits to a byte.
+  typename V::Int last = take_digits<V>(fractions);
+  last = last | (last >> 6);
+  last = (last | (last >> 12)) & 0xff;
+  typename V::Int pairs = V::load_triples(block + kVectorBytes) | last;
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) quants[4 + i] = (pairs >> 2 * i) & 0x03030303;
 }
 
 template <class Coded, OnePanelVectors V>
@@ -223,8 +259,10 @@ template <class Coded, int kDivisor, PanelVectors V>
 struct CodedFormat {
   using Sums = ScaledSums<V>;
   using Head = ScaleHead<V, kDivisor>;
+  using Form = QuantsOf<Coded>;
+  using Quants = typename V::template Quants<Form::kMost, Form::kOffset>;
 
-  struct Block : OffsetBlock<V, typename V::SignedQuants, V::kSignedBias, 2> {
+  struct Block : OffsetBlock<V, Quants, Form::kOffset, Form::kScales> {
     static constexpr uint32_t kBytes = kCodedBytes<Coded>;
 
     Block(const std::byte* from, [[maybe_unused]] uint64_t stride) {
@@ -242,43 +280,86 @@ struct CodedFormat {
         this->take_scales(V::join(first.scales[0], second.scales[0]),
                           V::join(first.scales[1], second.scales[1]));
       }
-      this->quants.finish_signed();
+    }
+  };
+};
+
+template <PanelVectors V>
+struct Tq1Format {
+  using Sums = ScaledSums<V>;
+  using Head = ScaleHead<V, 1>;
+
+  struct Block : SuperBlock<V> {
+    static constexpr uint32_t kBytes = kCodedBytes<Tq1>;
+    typename V::template Quants<3, 1> quants;
+
+    Block(const std::byte* from, [[maybe_unused]] uint64_t stride) {
+      if constexpr (V::kPanels == 1) {
+        expand_digits<V>(from, quants.vector);
+      } else {
+        using One = typename V::OnePanel;
+        typename One::Int first[kBlockVectors];
+        typename One::Int second[kBlockVectors];
+        expand_digits<One>(from, first);
+        expand_digits<One>(from + stride, second);
+        for (uint32_t v = 0; v < kBlockVectors; ++v) {
+          quants.vector[v] = V::join(first[v], second[v]);
+        }
+      }
+    }
+
+    [[gnu::always_inline]] void add(const auto& x, const int16_t* x_sums, Sums& sums) const {
+      sums.scaled = quants.dot(x, x_sums, sums.scaled);
     }
   };
 };
 
 // Expanding takes far longer than a product: any number of tokens has the same tile.
-template <class Coded, int kDivisor, uint32_t kBlocksPerScale, OnePanelVectors One,
+template <template <class> class Format, uint32_t kBlocksPerScale, OnePanelVectors One,
           TwoPanelVectors Two>
 constexpr FormatTiles coded_row(TensorType type) {
-  FormatTiles row = one_panel_row<CodedFormat<Coded, kDivisor, One>, kBlocksPerScale>(type);
+  FormatTiles row = one_panel_row<Format<One>, kBlocksPerScale>(type);
   if constexpr (!std::is_void_v<Two>) {
-    using Format = CodedFormat<Coded, kDivisor, Two>;
-    row.two_panels = two_tiles(super_block_tile<Format, kBlocksPerScale, 1>,
-                               super_block_tile<Format, kBlocksPerScale, 0>);
+    row.two_panels = two_tiles(super_block_tile<Format<Two>, kBlocksPerScale, 1>,
+                               super_block_tile<Format<Two>, kBlocksPerScale, 0>);
   }
   return row;
 }
 
+template <PanelVectors V>
+using Iq1STiles = CodedFormat<Iq1S, 8, V>;
+template <PanelVectors V>
+using Iq1MTiles = CodedFormat<Iq1M, 8, V>;
+template <PanelVectors V>
+using Iq2XxsTiles = CodedFormat<Iq2Xxs, 8, V>;
+template <PanelVectors V>
+using Iq2XsTiles = CodedFormat<Iq2Xs, 8, V>;
+template <PanelVectors V>
+using Iq2STiles = CodedFormat<Iq2S, 8, V>;
+template <PanelVectors V>
+using Iq3XxsTiles = CodedFormat<Iq3Xxs, 4, V>;
+template <PanelVectors V>
+using Iq3STiles = CodedFormat<Iq3S, 1, V>;
+
 // For an instruction set with vectors of one panel, and perhaps of two.
 template <OnePanelVectors One, TwoPanelVectors Two = void>
 constexpr std::array kCodedTiles = {
-    coded_row<Iq1S, 8, 8, One, Two>(TensorType::kIQ1_S),
-    coded_row<Iq1S, 8, 1, One, Two>(TensorType::kIQ1_S),
-    coded_row<Iq1M, 8, 8, One, Two>(TensorType::kIQ1_M),
-    coded_row<Iq1M, 8, 1, One, Two>(TensorType::kIQ1_M),
-    coded_row<Iq2Xxs, 8, 8, One, Two>(TensorType::kIQ2_XXS),
-    coded_row<Iq2Xxs, 8, 1, One, Two>(TensorType::kIQ2_XXS),
-    coded_row<Iq2Xs, 8, 8, One, Two>(TensorType::kIQ2_XS),
-    coded_row<Iq2Xs, 8, 1, One, Two>(TensorType::kIQ2_XS),
-    coded_row<Iq2S, 8, 8, One, Two>(TensorType::kIQ2_S),
-    coded_row<Iq2S, 8, 1, One, Two>(TensorType::kIQ2_S),
-    coded_row<Iq3Xxs, 4, 8, One, Two>(TensorType::kIQ3_XXS),
-    coded_row<Iq3Xxs, 4, 1, One, Two>(TensorType::kIQ3_XXS),
-    coded_row<Iq3S, 1, 8, One, Two>(TensorType::kIQ3_S),
-    coded_row<Iq3S, 1, 1, One, Two>(TensorType::kIQ3_S),
-    coded_row<Tq1, 1, 8, One, Two>(TensorType::kTQ1_0),
-    coded_row<Tq1, 1, 1, One, Two>(TensorType::kTQ1_0),
+    coded_row<Iq1STiles, 8, One, Two>(TensorType::kIQ1_S),
+    coded_row<Iq1STiles, 1, One, Two>(TensorType::kIQ1_S),
+    coded_row<Iq1MTiles, 8, One, Two>(TensorType::kIQ1_M),
+    coded_row<Iq1MTiles, 1, One, Two>(TensorType::kIQ1_M),
+    coded_row<Iq2XxsTiles, 8, One, Two>(TensorType::kIQ2_XXS),
+    coded_row<Iq2XxsTiles, 1, One, Two>(TensorType::kIQ2_XXS),
+    coded_row<Iq2XsTiles, 8, One, Two>(TensorType::kIQ2_XS),
+    coded_row<Iq2XsTiles, 1, One, Two>(TensorType::kIQ2_XS),
+    coded_row<Iq2STiles, 8, One, Two>(TensorType::kIQ2_S),
+    coded_row<Iq2STiles, 1, One, Two>(TensorType::kIQ2_S),
+    coded_row<Iq3XxsTiles, 8, One, Two>(TensorType::kIQ3_XXS),
+    coded_row<Iq3XxsTiles, 1, One, Two>(TensorType::kIQ3_XXS),
+    coded_row<Iq3STiles, 8, One, Two>(TensorType::kIQ3_S),
+    coded_row<Iq3STiles, 1, One, Two>(TensorType::kIQ3_S),
+    coded_row<Tq1Format, 8, One, Two>(TensorType::kTQ1_0),
+    coded_row<Tq1Format, 1, One, Two>(TensorType::kTQ1_0),
 };
 
 }  // namespace potluck::tiles

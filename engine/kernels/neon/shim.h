@@ -203,9 +203,40 @@ struct Panel : tiles::PairOfFloats {
     return ints(vqtbl1q_s8(entries, vreinterpretq_u8_s8(bytes(numbers.low))),
                 vqtbl1q_s8(entries, vreinterpretq_u8_s8(bytes(numbers.high))));
   }
-  template <int kLength>
-  static Int gather(const int8_t* entries, Int index) {
-    return {four_of<kLength>(entries, index.low), four_of<kLength>(entries, index.high)};
+  static void entries_of_8(const int8_t (*grid)[8], auto indices, Int two[2]) {
+    auto row = [&](uint32_t r) { return vld1_s8(grid[indices.at[r * indices.kStep]]); };
+    int32x4_t pairs[4];
+    for (uint32_t i = 0; i < 4; ++i) {
+      pairs[i] = vreinterpretq_s32_s8(vcombine_s8(row(2 * i), row(2 * i + 1)));
+    }
+    two[0] = ints(vuzp1q_s32(pairs[0], pairs[1]), vuzp1q_s32(pairs[2], pairs[3]));
+    two[1] = ints(vuzp2q_s32(pairs[0], pairs[1]), vuzp2q_s32(pairs[2], pairs[3]));
+  }
+  static Int entries_of_4(const int8_t (*grid)[4], auto indices) {
+    int32_t rows[8];
+    for (uint32_t r = 0; r < 8; ++r) {
+      __builtin_memcpy(rows + r, grid[indices.at[r * indices.kStep]], sizeof rows[r]);
+    }
+    int32x4_t low = {rows[0], rows[1], rows[2], rows[3]};
+    int32x4_t high = {rows[4], rows[5], rows[6], rows[7]};
+    return ints(low, high);
+  }
+  template <int kBit>
+  static Int mirrored(Int all, Int bits, int sum) {
+    int8x16_t place = vdupq_n_s8(static_cast<int8_t>(1 << kBit));
+    int8x16_t sums = vdupq_n_s8(static_cast<int8_t>(sum));
+    auto half = [&](Int::Register values, Int::Register signs) {
+      uint8x16_t chosen = vtstq_s8(bytes(signs), place);
+      return vbslq_s8(chosen, vsubq_s8(sums, bytes(values)), bytes(values));
+    };
+    return ints(half(all.low, bits.low), half(all.high, bits.high));
+  }
+  // A number beyond the register's gives a zero.
+  static Int load_triples(const std::byte* from) {
+    constexpr uint8_t kLow[16] = {99, 0, 1, 2, 99, 3, 4, 5, 99, 6, 7, 8, 99, 9, 10, 11};
+    constexpr uint8_t kHigh[16] = {99, 4, 5, 6, 99, 7, 8, 9, 99, 10, 11, 12, 99, 13, 14, 15};
+    return ints(vqtbl1q_u8(load16(from), vld1q_u8(kLow)),
+                vqtbl1q_u8(load16(from + 8), vld1q_u8(kHigh)));
   }
 
   // The first numbers of all rows in one register, the second ones in the other: so they are
@@ -233,8 +264,8 @@ struct Panel : tiles::PairOfFloats {
   static Int subtract_bytes(Int a, Int b) {
     return ints(vsubq_s8(bytes(a.low), bytes(b.low)), vsubq_s8(bytes(a.high), bytes(b.high)));
   }
-  static Int equal_bytes(Int a, Int b) {
-    return ints(vceqq_s8(bytes(a.low), bytes(b.low)), vceqq_s8(bytes(a.high), bytes(b.high)));
+  static Int greater_bytes(Int a, Int b) {
+    return ints(vcgtq_s8(bytes(a.low), bytes(b.low)), vcgtq_s8(bytes(a.high), bytes(b.high)));
   }
 
   static void store_quants(const Int values[4], int8_t* quants, int16_t* sums) {
@@ -251,17 +282,6 @@ struct Panel : tiles::PairOfFloats {
  private:
   static uint8x16_t load16(const std::byte* from) {
     return vld1q_u8(reinterpret_cast<const uint8_t*>(from));
-  }
-  template <int kLength>
-  static Int::Register four_of(const int8_t* entries, Int::Register index) {
-    Int::Register four{};
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      int32_t entry;
-      __builtin_memcpy(&entry, entries + kLength * index[i], sizeof entry);
-      four[i] = entry;
-    }
-    return four;
   }
 };
 

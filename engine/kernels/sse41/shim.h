@@ -57,8 +57,8 @@ inline Int multiply_pairs(__m128i low, __m128i high, Int factors) {
 // kOffset: see avx2/shim.h.
 template <int kMost, int kOffset>
 struct UnsignedQuants {
-  static_assert(kMost <= 63);
-  static constexpr uint32_t kFit = kMost <= 15 ? 8 : kMost <= 31 ? 4 : 2;
+  static_assert(kMost <= 128);
+  static constexpr uint32_t kFit = kMost <= 15 ? 8 : kMost <= 31 ? 4 : kMost <= 63 ? 2 : 1;
   Int vector[tiles::kBlockVectors];
 
   Int dot(const int8_t* x, [[maybe_unused]] const int16_t* sums, Int start = Int{}) const {
@@ -83,7 +83,7 @@ struct UnsignedQuants {
   template <uint32_t kTogether, uint32_t kBegin = 0, uint32_t kEnd = tiles::kBlockVectors>
   Int sum_of(const int8_t* x, Int first, Int second) const {
     Int sum{};
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (uint32_t v = kBegin; v < kEnd; v += kTogether) {
       __m128i low{};
       __m128i high{};
@@ -216,9 +216,40 @@ struct Panel : tiles::PairOfFloats {
     return ints(_mm_shuffle_epi8(entries, raw(numbers.low)),
                 _mm_shuffle_epi8(entries, raw(numbers.high)));
   }
-  template <int kLength>
-  static Int gather(const int8_t* entries, Int index) {
-    return {four_of<kLength>(entries, index.low), four_of<kLength>(entries, index.high)};
+  static void entries_of_8(const int8_t (*grid)[8], auto indices, Int two[2]) {
+    auto pair_of = [&](uint32_t r) {
+      return _mm_unpacklo_epi64(load8(grid[indices.at[r * indices.kStep]]),
+                                load8(grid[indices.at[(r + 1) * indices.kStep]]));
+    };
+    __m128 pairs[4];
+    for (uint32_t i = 0; i < 4; ++i) pairs[i] = _mm_castsi128_ps(pair_of(2 * i));
+    two[0] = as_int(
+        floats(_mm_shuffle_ps(pairs[0], pairs[1], 0x88), _mm_shuffle_ps(pairs[2], pairs[3], 0x88)));
+    two[1] = as_int(
+        floats(_mm_shuffle_ps(pairs[0], pairs[1], 0xdd), _mm_shuffle_ps(pairs[2], pairs[3], 0xdd)));
+  }
+  static Int entries_of_4(const int8_t (*grid)[4], auto indices) {
+    auto row = [&](uint32_t r) { return load4(grid[indices.at[r * indices.kStep]]); };
+    auto four = [&](uint32_t r) {
+      return _mm_unpacklo_epi64(_mm_unpacklo_epi32(row(r), row(r + 1)),
+                                _mm_unpacklo_epi32(row(r + 2), row(r + 3)));
+    };
+    return ints(four(0), four(4));
+  }
+  // A blend goes by the highest bit of each byte; a shift of lanes brings the right one there.
+  template <int kBit>
+  static Int mirrored(Int bytes, Int bits, int sum) {
+    __m128i all = _mm_set1_epi8(static_cast<char>(sum));
+    Int top = bits << (7 - kBit);
+    __m128i low = _mm_sub_epi8(all, raw(bytes.low));
+    __m128i high = _mm_sub_epi8(all, raw(bytes.high));
+    return ints(_mm_blendv_epi8(raw(bytes.low), low, raw(top.low)),
+                _mm_blendv_epi8(raw(bytes.high), high, raw(top.high)));
+  }
+  static Int load_triples(const std::byte* from) {
+    __m128i low = _mm_setr_epi8(-1, 0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11);
+    __m128i high = _mm_setr_epi8(-1, 4, 5, 6, -1, 7, 8, 9, -1, 10, 11, 12, -1, 13, 14, 15);
+    return ints(_mm_shuffle_epi8(load16(from), low), _mm_shuffle_epi8(load16(from + 8), high));
   }
 
   static Int pair(Int low, Int high) {
@@ -241,8 +272,8 @@ struct Panel : tiles::PairOfFloats {
   static Int subtract_bytes(Int a, Int b) {
     return ints(_mm_sub_epi8(raw(a.low), raw(b.low)), _mm_sub_epi8(raw(a.high), raw(b.high)));
   }
-  static Int equal_bytes(Int a, Int b) {
-    return ints(_mm_cmpeq_epi8(raw(a.low), raw(b.low)), _mm_cmpeq_epi8(raw(a.high), raw(b.high)));
+  static Int greater_bytes(Int a, Int b) {
+    return ints(_mm_cmpgt_epi8(raw(a.low), raw(b.low)), _mm_cmpgt_epi8(raw(a.high), raw(b.high)));
   }
 
   static void store_quants(const Int values[4], int8_t* quants, int16_t* sums) {
@@ -263,17 +294,6 @@ struct Panel : tiles::PairOfFloats {
   // Eight words without sign.
   static Int words_of(const std::byte* from) {
     return ints(_mm_cvtepu16_epi32(load8(from)), _mm_cvtepu16_epi32(load8(from + 8)));
-  }
-  template <int kLength>
-  static Int::Register four_of(const int8_t* entries, Int::Register index) {
-    Int::Register four{};
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      int32_t entry;
-      __builtin_memcpy(&entry, entries + kLength * index[i], sizeof entry);
-      four[i] = entry;
-    }
-    return four;
   }
 };
 

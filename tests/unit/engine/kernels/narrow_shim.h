@@ -159,13 +159,23 @@ struct NarrowPanel {
     auto bytes = parts<uint8_t>(numbers);
     return made<int8_t>([&](uint32_t i) { return table[bytes[i]] + kOffset; });
   }
-  template <int kLength>
-  static Int gather(const int8_t* entries, Int index) {
-    auto lanes = parts<int32_t>(index);
-    return made<int32_t>([&](uint32_t i) {
-      int32_t four;
-      std::memcpy(&four, entries + kLength * lanes[i], sizeof four);
-      return four;
+  static void entries_of_8(const int8_t (*grid)[8], auto indices, Int two[2]) {
+    for (uint32_t i = 0; i < 2; ++i) {
+      two[i] = made<int8_t>(
+          [&](uint32_t b) { return grid[indices.at[b / 4 * indices.kStep]][4 * i + b % 4]; });
+    }
+  }
+  static Int entries_of_4(const int8_t (*grid)[4], auto indices) {
+    return made<int8_t>([&](uint32_t b) { return grid[indices.at[b / 4 * indices.kStep]][b % 4]; });
+  }
+  template <int kBit>
+  static Int mirrored(Int bytes, Int bits, int sum) {
+    return by_parts<uint8_t>(
+        bytes, bits, [&](uint8_t x, uint8_t y) { return (y >> kBit & 1) != 0 ? sum - x : x; });
+  }
+  static Int load_triples(const std::byte* from) {
+    return made<uint8_t>([&](uint32_t b) {
+      return b % 4 == 0 ? 0 : std::to_integer<uint8_t>(from[b / 4 * 3 + b % 4 - 1]);
     });
   }
   static Int pair(Int low, Int high) { return (low & 0xffff) | (high << 16); }
@@ -185,8 +195,8 @@ struct NarrowPanel {
   static Int subtract_bytes(Int a, Int b) {
     return by_parts<uint8_t>(a, b, [](uint8_t x, uint8_t y) { return x - y; });
   }
-  static Int equal_bytes(Int a, Int b) {
-    return by_parts<uint8_t>(a, b, [](uint8_t x, uint8_t y) { return x == y ? 255 : 0; });
+  static Int greater_bytes(Int a, Int b) {
+    return by_parts<int8_t>(a, b, [](int8_t x, int8_t y) { return x > y ? -1 : 0; });
   }
   static void store_quants(const Int values[4], int8_t* quants, int16_t* sums) {
     for (uint32_t v = 0; v < 4; ++v) {
