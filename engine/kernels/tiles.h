@@ -170,16 +170,45 @@ static void block_tile(const Input& in, const Output& out) {
       in.tokens, [&](uint32_t t) { Block::store(acc[t], out.rows, out.y + t * out.y_stride); });
 }
 
+// A format of super-blocks may look at all blocks under a head before the first one is made: then
+// Format::Ahead is made from the first one's bytes and their number, and a block from its bytes,
+// this and its number.
+template <class Format>
+concept LooksAhead = requires {
+  typename Format::Ahead;
+};
+struct NothingAhead {
+  NothingAhead(const std::byte*, uint64_t, uint32_t) {}
+};
+template <class Format>
+struct AheadOf {
+  using Type = NothingAhead;
+};
+template <LooksAhead Format>
+struct AheadOf<Format> {
+  using Type = typename Format::Ahead;
+};
+template <class Format>
+[[gnu::always_inline]] static inline typename Format::Block make_block(
+    const std::byte* from, uint64_t stride, [[maybe_unused]] const auto& ahead,
+    [[maybe_unused]] uint32_t number) {
+  if constexpr (LooksAhead<Format>) {
+    return typename Format::Block(from, stride, ahead, number);
+  } else {
+    return typename Format::Block(from, stride);
+  }
+}
+
 // Formats of super-blocks. Format::Block adds its integer product with one token to Format::Sums;
 // Format::Head scales those once per kBlocksPerScale blocks of the activations (8 or 1).
 template <class T>
 concept SuperBlockTile = PanelPart<typename T::Block> &&
     std::default_initializable<typename T::Sums> &&
-    std::constructible_from<typename T::Block, const std::byte*, uint64_t> &&
-    std::constructible_from<typename T::Head, const std::byte*, uint64_t> &&
-    requires(const typename T::Block& block, const typename T::Head& head, typename T::Sums& sums,
-             const int8_t* x, const int16_t* x_sums, float dx, uint32_t rows, float* y,
-             typename T::Block::Float& acc) {
+    (LooksAhead<T> || std::constructible_from<typename T::Block, const std::byte*, uint64_t>)&&std::
+        constructible_from<typename T::Head, const std::byte*, uint64_t>&& requires(
+            const typename T::Block& block, const typename T::Head& head, typename T::Sums& sums,
+            const int8_t* x, const int16_t* x_sums, float dx, uint32_t rows, float* y,
+            typename T::Block::Float& acc) {
   { T::Head::kBytes } -> std::convertible_to<uint32_t>;
   block.add(x, x_sums, sums);
   head.finish(sums, dx, acc);
@@ -203,11 +232,13 @@ static void super_block_tile(const Input& in, const Output& out) {
     uint32_t end = std::min(block + kGroup - place, blocks);
     typename Format::Head head(from, in.stride);
     from += Format::Head::kBytes;
+    const uint32_t first = block;
+    const typename AheadOf<Format>::Type ahead(from, in.stride, end - first);
     [[maybe_unused]] typename Format::Sums sums[kMostTokens];
     if constexpr (kBlocksPerScale != 1) clear(sums);
     for (; block < end; ++block) {
       prefetch_block<Block::kBytes, Block::kPanels>(in, from);
-      Block w(from, in.stride);
+      const Block w = make_block<Format>(from, in.stride, ahead, block - first);
       from += Block::kBytes;
       for_products<kTokens>(w, in, block, [&](uint32_t t, const auto& quants) {
         const int16_t* x_sums = x[t].sums + 2 * block;

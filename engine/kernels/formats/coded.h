@@ -48,17 +48,18 @@ static inline Indices<uint8_t, 4> byte_indices(const std::byte* words, uint32_t 
   return {reinterpret_cast<const uint8_t*>(words) + entry};
 }
 
-// Numbers of more than a byte. In `high` the further bits of entry 0 stand from bit 8 on, those of
-// entry 2 from bit 24 on, and those of entries 1 and 3 `shift` bits above these.
-template <OnePanelVectors V>
-struct WideIndices {
+// Numbers of more than a byte of 8 rows with 4 entries each.
+struct WideNumbers {
   uint16_t even[16];  // of entries 0 and 2, by row
   uint16_t odd[16];   // of entries 1 and 3
 
-  WideIndices(typename V::Int low, typename V::Int high, int shift, int bits) {
+  // In `high` the further bits of entry 0 stand from bit 8 on, those of entry 2 from bit 24 on, and
+  // those of entries 1 and 3 `shift` bits above these.
+  template <class Int>
+  void set(Int low, Int high, int shift, int bits) {
     const int32_t high_mask = ((1 << bits) - 1) * 0x01000100;
-    typename V::Int even_lanes = (low & 0x00ff00ff) | (high & high_mask);
-    typename V::Int odd_lanes = ((low >> 8) & 0x00ff00ff) | ((high >> shift) & high_mask);
+    Int even_lanes = (low & 0x00ff00ff) | (high & high_mask);
+    Int odd_lanes = ((low >> 8) & 0x00ff00ff) | ((high >> shift) & high_mask);
     __builtin_memcpy(even, &even_lanes, sizeof even);
     __builtin_memcpy(odd, &odd_lanes, sizeof odd);
   }
@@ -66,6 +67,48 @@ struct WideIndices {
     return {(entry % 2 == 0 ? even : odd) + entry / 2};
   }
 };
+
+// The numbers of a block, for formats whose numbers have more than a byte: for each word of low
+// bytes one.
+template <class Format>
+inline constexpr uint32_t kWideWords = 1;
+template <>
+inline constexpr uint32_t kWideWords<Iq2Xxs> = 0;
+template <>
+inline constexpr uint32_t kWideWords<Iq3Xxs> = 0;
+template <>
+inline constexpr uint32_t kWideWords<Iq3S> = 2;
+
+template <OnePanelVectors V>
+static inline void find_numbers(CodeReader<V, Iq2Xs> in, WideNumbers* out) {
+  typename V::Int last = in.word(1);
+  out->set(in.word(0), ((last >> 20) & 0x300) | ((last >> 6) & 0x3000000), 1, 1);
+}
+template <OnePanelVectors V>
+static inline void find_numbers(CodeReader<V, Iq2S> in, WideNumbers* out) {
+  typename V::Int high = in.byte(0);
+  out->set(in.word(0), (high << 8) | (high << 20), 2, 2);
+}
+template <OnePanelVectors V>
+static inline void find_numbers(CodeReader<V, Iq3S> in, WideNumbers* out) {
+  typename V::Int high = in.byte(0);
+  high = (high << 8) | (high << 22);
+  out[0].set(in.word(0), high, 1, 1);
+  out[1].set(in.word(1), high >> 4, 1, 1);
+}
+// The bits beside the low bytes of IQ1: those of entries 2 and 3 from bit 24 on.
+template <OnePanelVectors V, class Format>
+static inline typename V::Int high_bits(CodeReader<V, Format> in) {
+  return (in.byte(0) << 8) | (in.byte(1) << 24);
+}
+template <OnePanelVectors V>
+static inline void find_numbers(CodeReader<V, Iq1S> in, WideNumbers* out) {
+  out->set(in.word(0), high_bits(in), 3, 3);
+}
+template <OnePanelVectors V>
+static inline void find_numbers(CodeReader<V, Iq1M> in, WideNumbers* out) {
+  out->set(in.word(0), high_bits(in), 4, 3);
+}
 
 // A word of seven signs of each 8 columns: the eighth makes their number even. What stands in the
 // eighth's place does not matter.
@@ -119,7 +162,7 @@ template <>
 struct QuantsOf<Iq1M> : CodedQuants<18, 9, 2> {};
 
 template <OnePanelVectors V>
-static inline void expand(CodeReader<V, Iq2Xxs> in, ExpandedCodes<V>& out) {
+static inline void expand(CodeReader<V, Iq2Xxs> in, const WideNumbers*, ExpandedCodes<V>& out) {
   typename V::Int last = in.word(1);
 #pragma GCC unroll 4
   for (uint32_t i = 0; i < 4; ++i) {
@@ -130,13 +173,12 @@ static inline void expand(CodeReader<V, Iq2Xxs> in, ExpandedCodes<V>& out) {
 }
 
 template <OnePanelVectors V>
-static inline void expand(CodeReader<V, Iq2Xs> in, ExpandedCodes<V>& out) {
+static inline void expand(CodeReader<V, Iq2Xs> in, const WideNumbers* numbers,
+                          ExpandedCodes<V>& out) {
   typename V::Int last = in.word(1);
-  typename V::Int high = ((last >> 20) & 0x300) | ((last >> 6) & 0x3000000);
-  WideIndices<V> indices(in.word(0), high, 1, 1);
 #pragma GCC unroll 4
   for (uint32_t i = 0; i < 4; ++i) {
-    V::entries_of_8(codebooks::kIq2Xs.entry, indices[i], out.quants + 2 * i);
+    V::entries_of_8(codebooks::kIq2Xs.entry, (*numbers)[i], out.quants + 2 * i);
   }
   put_signs_everywhere<V, codebooks::kIq2Xs.kOffset>(eight_signs(last), out);
   out.scales[0] = odd(bits_of(in.byte(0), 0, 4));
@@ -144,12 +186,11 @@ static inline void expand(CodeReader<V, Iq2Xs> in, ExpandedCodes<V>& out) {
 }
 
 template <OnePanelVectors V>
-static inline void expand(CodeReader<V, Iq2S> in, ExpandedCodes<V>& out) {
-  typename V::Int high = in.byte(0);
-  WideIndices<V> indices(in.word(0), (high << 8) | (high << 20), 2, 2);
+static inline void expand(CodeReader<V, Iq2S> in, const WideNumbers* numbers,
+                          ExpandedCodes<V>& out) {
 #pragma GCC unroll 4
   for (uint32_t i = 0; i < 4; ++i) {
-    V::entries_of_8(codebooks::kIq2S.entry, indices[i], out.quants + 2 * i);
+    V::entries_of_8(codebooks::kIq2S.entry, (*numbers)[i], out.quants + 2 * i);
   }
   put_signs_everywhere<V, codebooks::kIq2S.kOffset>(in.word(1), out);
   out.scales[0] = odd(bits_of(in.byte(1), 0, 4));
@@ -157,7 +198,7 @@ static inline void expand(CodeReader<V, Iq2S> in, ExpandedCodes<V>& out) {
 }
 
 template <OnePanelVectors V>
-static inline void expand(CodeReader<V, Iq3Xxs> in, ExpandedCodes<V>& out) {
+static inline void expand(CodeReader<V, Iq3Xxs> in, const WideNumbers*, ExpandedCodes<V>& out) {
   typename V::Int last = in.word(2);
 #pragma GCC unroll 8
   for (uint32_t i = 0; i < 8; ++i) {
@@ -169,15 +210,12 @@ static inline void expand(CodeReader<V, Iq3Xxs> in, ExpandedCodes<V>& out) {
 }
 
 template <OnePanelVectors V>
-static inline void expand(CodeReader<V, Iq3S> in, ExpandedCodes<V>& out) {
-  typename V::Int high = in.byte(0);
-  high = (high << 8) | (high << 22);
-  WideIndices<V> first(in.word(0), high, 1, 1);
-  WideIndices<V> second(in.word(1), high >> 4, 1, 1);
+static inline void expand(CodeReader<V, Iq3S> in, const WideNumbers* numbers,
+                          ExpandedCodes<V>& out) {
 #pragma GCC unroll 4
   for (uint32_t i = 0; i < 4; ++i) {
-    out.quants[i] = V::entries_of_4(codebooks::kIq3S.entry, first[i]);
-    out.quants[i + 4] = V::entries_of_4(codebooks::kIq3S.entry, second[i]);
+    out.quants[i] = V::entries_of_4(codebooks::kIq3S.entry, numbers[0][i]);
+    out.quants[i + 4] = V::entries_of_4(codebooks::kIq3S.entry, numbers[1][i]);
   }
   put_signs_everywhere<V, codebooks::kIq3S.kOffset>(in.word(2), out);
   out.scales[0] = out.scales[1] = odd(bits_of(in.byte(1), 0, 4));
@@ -191,14 +229,14 @@ static inline Int shift_of(Int minus) {
 }
 
 template <OnePanelVectors V>
-static inline void expand(CodeReader<V, Iq1S> in, ExpandedCodes<V>& out) {
-  typename V::Int high = (in.byte(0) << 8) | (in.byte(1) << 24);
-  WideIndices<V> indices(in.word(0), high, 3, 3);
+static inline void expand(CodeReader<V, Iq1S> in, const WideNumbers* numbers,
+                          ExpandedCodes<V>& out) {
+  typename V::Int high = high_bits(in);
   typename V::Int shift = shift_of(high >> 31);
 #pragma GCC unroll 4
   for (uint32_t i = 0; i < 4; ++i) {
     typename V::Int* quants = out.quants + 2 * i;
-    V::entries_of_8(codebooks::kIq1.entry, indices[i], quants);
+    V::entries_of_8(codebooks::kIq1.entry, (*numbers)[i], quants);
     quants[0] = V::add_bytes(quants[0], shift);
     quants[1] = V::add_bytes(quants[1], shift);
   }
@@ -206,15 +244,15 @@ static inline void expand(CodeReader<V, Iq1S> in, ExpandedCodes<V>& out) {
 }
 
 template <OnePanelVectors V>
-static inline void expand(CodeReader<V, Iq1M> in, ExpandedCodes<V>& out) {
-  typename V::Int high = (in.byte(0) << 8) | (in.byte(1) << 24);
-  WideIndices<V> indices(in.word(0), high, 4, 3);
+static inline void expand(CodeReader<V, Iq1M> in, const WideNumbers* numbers,
+                          ExpandedCodes<V>& out) {
+  typename V::Int high = high_bits(in);
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
     int sign = 11 + 4 * (i % 2) + 16 * (i / 2);
     typename V::Int shift = shift_of((high << (31 - sign)) >> 31);
     typename V::Int* quants = out.quants + 2 * i;
-    V::entries_of_8(codebooks::kIq1.entry, indices[i], quants);
+    V::entries_of_8(codebooks::kIq1.entry, (*numbers)[i], quants);
     quants[0] = V::add_bytes(quants[0], shift);
     quants[1] = V::add_bytes(quants[1], shift);
   }
@@ -247,13 +285,6 @@ static inline void expand_digits(const std::byte* block, typename V::Int quants[
   for (int i = 0; i < 4; ++i) quants[4 + i] = (pairs >> 2 * i) & 0x03030303;
 }
 
-template <class Coded, OnePanelVectors V>
-static inline ExpandedCodes<V> expand_codes(const std::byte* block) {
-  ExpandedCodes<V> codes;
-  expand<V>(CodeReader<V, Coded>{block}, codes);
-  return codes;
-}
-
 // Codes are expanded one panel at a time.
 template <class Coded, int kDivisor, PanelVectors V>
 struct CodedFormat {
@@ -261,25 +292,51 @@ struct CodedFormat {
   using Head = ScaleHead<V, kDivisor>;
   using Form = QuantsOf<Coded>;
   using Quants = typename V::template Quants<Form::kMost, Form::kOffset>;
+  using One = typename V::OnePanel;
+  static constexpr uint32_t kBlockBytes = kCodedBytes<Coded>;
+
+  // Numbers of more than a byte are found for all blocks under a head before the first is expanded:
+  // from finding to fetching the entry is a way through memory, for which a block would wait.
+  struct Ahead {
+    static constexpr uint32_t kEach = std::max(kWideWords<Coded>, 1u);
+    WideNumbers numbers[kBlocksUnderHead<CodedFormat>][V::kPanels][kEach];
+
+    Ahead(const std::byte* from, uint64_t stride, uint32_t blocks) {
+      if constexpr (kWideWords<Coded> != 0) {
+        for (uint32_t block = 0; block < blocks; ++block) {
+          for (uint32_t panel = 0; panel < V::kPanels; ++panel) {
+            const std::byte* at = from + block * kBlockBytes + panel * stride;
+            find_numbers(CodeReader<One, Coded>{at}, numbers[block][panel]);
+          }
+        }
+      }
+    }
+  };
 
   struct Block : OffsetBlock<V, Quants, Form::kOffset, Form::kScales> {
-    static constexpr uint32_t kBytes = kCodedBytes<Coded>;
+    static constexpr uint32_t kBytes = kBlockBytes;
 
-    Block(const std::byte* from, [[maybe_unused]] uint64_t stride) {
+    Block(const std::byte* from, [[maybe_unused]] uint64_t stride, const Ahead& ahead,
+          uint32_t block) {
+      ExpandedCodes<One> first = expanded(from, ahead.numbers[block][0]);
       if constexpr (V::kPanels == 1) {
-        ExpandedCodes<V> codes = expand_codes<Coded, V>(from);
-        for (uint32_t v = 0; v < kBlockVectors; ++v) this->quants.vector[v] = codes.quants[v];
-        this->take_scales(codes.scales[0], codes.scales[1]);
+        for (uint32_t v = 0; v < kBlockVectors; ++v) this->quants.vector[v] = first.quants[v];
+        this->take_scales(first.scales[0], first.scales[1]);
       } else {
-        using One = typename V::OnePanel;
-        ExpandedCodes<One> first = expand_codes<Coded, One>(from);
-        ExpandedCodes<One> second = expand_codes<Coded, One>(from + stride);
+        ExpandedCodes<One> second = expanded(from + stride, ahead.numbers[block][1]);
         for (uint32_t v = 0; v < kBlockVectors; ++v) {
           this->quants.vector[v] = V::join(first.quants[v], second.quants[v]);
         }
         this->take_scales(V::join(first.scales[0], second.scales[0]),
                           V::join(first.scales[1], second.scales[1]));
       }
+    }
+
+   private:
+    static ExpandedCodes<One> expanded(const std::byte* from, const WideNumbers* numbers) {
+      ExpandedCodes<One> codes;
+      expand(CodeReader<One, Coded>{from}, numbers, codes);
+      return codes;
     }
   };
 };
