@@ -215,6 +215,13 @@ concept SuperBlockTile = PanelPart<typename T::Block> &&
   T::Block::store(acc, rows, y);
 };
 
+// Sums that a block may begin anew. With a single token the products of a block would otherwise
+// wait for those of the block before it.
+template <class Sums>
+concept AddsSums = requires(Sums& sums, const Sums& more) {
+  sums.add(more);
+};
+
 template <SuperBlockTile Format, uint32_t kBlocksPerScale, uint32_t kTokens>
 static void super_block_tile(const Input& in, const Output& out) {
   using Block = typename Format::Block;
@@ -246,6 +253,10 @@ static void super_block_tile(const Input& in, const Output& out) {
           typename Format::Sums sum{};
           w.add(quants, x_sums, sum);
           head.finish(sum, x[t].scales[block], acc[t]);
+        } else if constexpr (kTokens == 1 && AddsSums<typename Format::Sums>) {
+          typename Format::Sums sum{};
+          w.add(quants, x_sums, sum);
+          sums[t].add(sum);
         } else {
           w.add(quants, x_sums, sums[t]);
         }

@@ -39,7 +39,7 @@ double thread_seconds() {
 
 // Additions that wait for each other take a cycle each.
 double cycles_per_second() {
-  constexpr uint32_t kAdditions = 20000;
+  constexpr uint32_t kAdditions = 200000;
   double fastest = 0;
   for (int run = 0; run < 3; ++run) {
     double begin = thread_seconds();

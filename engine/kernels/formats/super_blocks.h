@@ -16,6 +16,8 @@ namespace potluck::tiles {
 template <PanelVectors V>
 struct ScaledSums {
   typename V::Int scaled;
+
+  void add(const ScaledSums& more) { scaled += more.scaled; }
 };
 
 template <PanelVectors V, int kDivisor>
