@@ -25,8 +25,8 @@
 //     1-bit           one vector: bit j is columns 4j..
 //                   quants of 3 bits are a 2-bit plane and a 1-bit one with the high bits; of 5
 //                   bits 4 and 1; of 6 bits 4 and 2
-//   IQ1, IQ2, IQ3,  super-blocks too; their codes and sub-scales stay as they are, in words of 8
-//   TQ1_0           rows and then in bytes of 8 rows: see coded_blocks.h
+//   IQ1, IQ2, IQ3,  super-blocks too; their codes and sub-scales take as many bits as in the file,
+//   in TQ1_0           words of 8 rows and then in bytes of 8 rows: see coded_blocks.h
 //
 // Rows are padded with zeros to a multiple of 8. Columns of a quantized matrix end at a multiple of
 // 32: a matrix that ends inside a block keeps the block's other quants (activations are zero
@@ -57,6 +57,10 @@ struct PanelShape {
   uint64_t bytes() const { return panel_bytes() * panels(); }
   bool operator==(const PanelShape&) const = default;
 };
+
+// Which order of a format's panels this is, from 1 on: raised when it changes. Whoever keeps
+// panels, or sends them, says so beside them.
+uint32_t panel_version(TensorType type);
 
 // The phase of a matrix that begins at this column; 0 for formats without super-blocks.
 uint32_t panel_phase(TensorType type, uint32_t first_column);

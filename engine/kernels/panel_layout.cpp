@@ -217,7 +217,7 @@ struct Small {
     get_quants<kBits>(block + Numbers::kBytes, lane, part.q);
   }
   static constexpr PanelLayout layout(TensorType type) {
-    return {type, kBlock, 0, kBlock, Numbers::kBytes + kVector * kBits, pack, read};
+    return {type, kBlock, 0, kBlock, Numbers::kBytes + kVector * kBits, 1, pack, read};
   }
 };
 
@@ -240,7 +240,8 @@ struct Super {
     get_quants<kBits>(block + Scales::kBytes, lane, part.q);
   }
   static constexpr PanelLayout layout(TensorType type) {
-    return {type, kColumns, Numbers::kBytes, kBlock, Scales::kBytes + kVector * kBits, pack, read};
+    return {type, kColumns, Numbers::kBytes, kBlock, Scales::kBytes + kVector * kBits, 1,
+            pack, read};
   }
 };
 
@@ -278,12 +279,13 @@ struct Coded {
     Format::expand(codes, part);
   }
   static constexpr PanelLayout layout(TensorType type) {
-    return {type, kSuperBlock, kHalves, kBlock, kCodedBytes<Format>, pack, read};
+    // The first version had signs and digits in the file's order.
+    return {type, kSuperBlock, kHalves, kBlock, kCodedBytes<Format>, 2, pack, read};
   }
 };
 
 constexpr PanelLayout floats(TensorType type, uint32_t bytes) {
-  return {type, 1, 0, 1, bytes * kPanelRows, nullptr, nullptr};
+  return {type, 1, 0, 1, bytes * kPanelRows, 1, nullptr, nullptr};
 }
 
 constexpr std::array kLayouts = {
@@ -324,6 +326,10 @@ const PanelLayout& panel_layout(TensorType type) {
     if (layout.type == type) return layout;
   }
   CHECK(false && "no panel layout for this type");
+}
+
+uint32_t panel_version(TensorType type) {
+  return panel_layout(type).version;
 }
 
 uint32_t panel_phase(TensorType type, uint32_t first_column) {

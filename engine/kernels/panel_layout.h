@@ -19,6 +19,7 @@ struct PanelLayout {
   uint32_t head_bytes;     // 0: no heads
   uint32_t block_columns;  // 1 or 32
   uint32_t block_bytes;
+  uint32_t version;  // panel_version()
 
   // Null for float formats: their panels are the transposed rows.
   //

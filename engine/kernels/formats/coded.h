@@ -343,16 +343,15 @@ struct CodedFormat {
 
 template <PanelVectors V>
 struct Tq1Format {
-  using Sums = ScaledSums<V>;
-  using Head = ScaleHead<V, 1>;
+  using Sums = OffsetSums<V>;
+  using Head = OffsetHead<V, 1>;
 
-  struct Block : SuperBlock<V> {
+  struct Block : PlainBlock<V, 3> {
     static constexpr uint32_t kBytes = kCodedBytes<Tq1>;
-    typename V::template Quants<3, 1> quants;
 
     Block(const std::byte* from, [[maybe_unused]] uint64_t stride) {
       if constexpr (V::kPanels == 1) {
-        expand_digits<V>(from, quants.vector);
+        expand_digits<V>(from, this->quants.vector);
       } else {
         using One = typename V::OnePanel;
         typename One::Int first[kBlockVectors];
@@ -360,13 +359,9 @@ struct Tq1Format {
         expand_digits<One>(from, first);
         expand_digits<One>(from + stride, second);
         for (uint32_t v = 0; v < kBlockVectors; ++v) {
-          quants.vector[v] = V::join(first[v], second[v]);
+          this->quants.vector[v] = V::join(first[v], second[v]);
         }
       }
-    }
-
-    [[gnu::always_inline]] void add(const auto& x, const int16_t* x_sums, Sums& sums) const {
-      sums.scaled = quants.dot(x, x_sums, sums.scaled);
     }
   };
 };

@@ -140,17 +140,14 @@ struct Iq4Xs {
 // TQ2_0: quants of 0..2 minus 1, no scales.
 template <PanelVectors V>
 struct Tq2 {
-  using Sums = ScaledSums<V>;
-  using Head = ScaleHead<V, 1>;
+  using Sums = OffsetSums<V>;
+  using Head = OffsetHead<V, 1>;
 
-  struct Block : SuperBlock<V> {
+  struct Block : PlainBlock<V, 3> {
     static constexpr uint32_t kBytes = 64;
-    typename V::template Quants<3, 1> quants;
 
-    Block(const std::byte* from, uint64_t stride) { unpack_pairs<V>(from, stride, quants.vector); }
-
-    [[gnu::always_inline]] void add(const auto& x, const int16_t* x_sums, Sums& sums) const {
-      sums.scaled = quants.dot(x, x_sums, sums.scaled);
+    Block(const std::byte* from, uint64_t stride) {
+      unpack_pairs<V>(from, stride, this->quants.vector);
     }
   };
 };
@@ -165,17 +162,14 @@ struct Q2_0 : Tq2<V> {
 template <PanelVectors V>
 struct Q1_0 {
   static constexpr uint32_t kBlocksPerHead = 4;
-  using Sums = ScaledSums<V>;
-  using Head = ScaleHead<V, 1>;
+  using Sums = OffsetSums<V>;
+  using Head = OffsetHead<V, 1>;
 
-  struct Block : SuperBlock<V> {
+  struct Block : PlainBlock<V, 3> {
     static constexpr uint32_t kBytes = 32;
-    typename V::template Quants<3, 1> quants;
 
-    Block(const std::byte* from, uint64_t stride) { unpack_signs<V>(from, stride, quants.vector); }
-
-    [[gnu::always_inline]] void add(const auto& x, const int16_t* x_sums, Sums& sums) const {
-      sums.scaled = quants.dot(x, x_sums, sums.scaled);
+    Block(const std::byte* from, uint64_t stride) {
+      unpack_signs<V>(from, stride, this->quants.vector);
     }
   };
 };

@@ -33,6 +33,31 @@ struct ScaleHead {
   }
 };
 
+// Likewise, for quants without sub-scales that stand for themselves less kOffset: it is taken off
+// once, with the sum of the activations.
+template <PanelVectors V>
+struct OffsetSums {
+  typename V::Int products;
+  int32_t x;
+
+  void add(const OffsetSums& more) {
+    products += more.products;
+    x += more.x;
+  }
+};
+
+template <PanelVectors V, int kOffset>
+struct OffsetHead {
+  static constexpr uint32_t kBytes = 16;
+  typename V::Float d;
+
+  OffsetHead(const std::byte* from, uint64_t stride) : d(V::load_halves(from, stride)) {}
+
+  void finish(const OffsetSums<V>& sums, float dx, typename V::Float& acc) const {
+    acc += (d * dx) * V::to_float(sums.products - kOffset * sums.x);
+  }
+};
+
 // d and dmin.
 template <PanelVectors V>
 struct MinimumSums {
@@ -62,6 +87,17 @@ struct SuperBlock {
   using Float = typename V::Float;
 
   static void store(Float acc, uint32_t rows, float* y) { V::store_rows(acc, rows, y); }
+};
+
+// Quants without sub-scales, for OffsetSums.
+template <PanelVectors V, int kMost>
+struct PlainBlock : SuperBlock<V> {
+  typename V::template Quants<kMost, 0> quants;
+
+  [[gnu::always_inline]] void add(const auto& x, const int16_t* x_sums, OffsetSums<V>& sums) const {
+    sums.products = quants.dot(x, x_sums, sums.products);
+    sums.x += x_sums[0] + x_sums[1];
+  }
 };
 
 // Quants with an offset, and signed scales: one for columns 0-15 and one for 16-31, or (kScales 1)

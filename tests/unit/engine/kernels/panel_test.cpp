@@ -125,6 +125,42 @@ TEST(Panel, PlacesQuantsAsDocumented) {
   }
 }
 
+// Likewise of codes: the signs of a row, a nibble beside them, and the digits of TQ1_0.
+TEST(Panel, PlacesCodesAsDocumented) {
+  constexpr uint32_t kRow = 5;
+  constexpr uint32_t kNumber = 100 + kRow;
+  // IQ2_XXS: d, then of each 32 columns four indices and 28 signs below a scale.
+  constexpr uint32_t kSigns = 1u << 9 | 1u << (21 + 6);  // columns 8 + 2 and 24 + 6
+  ByteVector blocks(8 * 66);
+  store(blocks.data() + 66 * kRow, float_to_half(2));
+  store(blocks.data() + 66 * kRow + 2, kNumber << 16);
+  store(blocks.data() + 66 * kRow + 6, kSigns | 11u << 28);
+  PanelShape shape{TensorType::kIQ2_XXS, 8, 32, 0};
+  ByteVector packed(shape.bytes());
+  pack_panels(shape, blocks.data(), 256, 0, packed.data());
+  EXPECT_EQ(half_to_float(load<uint16_t>(packed.data() + 2 * kRow)), 2);
+  const std::byte* words = packed.data() + 16 + 4 * kRow;
+  EXPECT_EQ(load<uint32_t>(words), kNumber << 16);
+  // Byte 2: bit 1 is column 10, bit 4 + 3 is column 30.
+  EXPECT_EQ(load<uint32_t>(words + 32), 1u << (16 + 1) | 1u << (16 + 7) | 11u << 28);
+
+  // TQ1_0: the first digits of bytes 0-31 are columns 0-31. 171 is the least fraction that begins
+  // with a 2, 86 with a 1.
+  ByteVector digits(8 * 54);
+  std::byte* row = digits.data() + 54 * kRow;
+  row[1] = std::byte{171};   // column 1: the first digit of byte 1
+  row[20] = std::byte{86};   // column 20: the fifth digit of byte 1
+  row[27] = std::byte{171};  // column 27: byte 2, bits 4 and 5
+  shape.type = TensorType::kTQ1_0;
+  packed.assign(shape.bytes(), std::byte{0});
+  pack_panels(shape, digits.data(), 256, 0, packed.data());
+  // 2 * 81 + 1 of 243, rounded up.
+  EXPECT_EQ(packed[16 + 4 * kRow + 1], std::byte{((2 * 81 + 1) * 256 + 242) / 243 ^ 128});
+  EXPECT_EQ(packed[16 + 4 * kRow], std::byte{128});
+  EXPECT_EQ(packed[16 + 32 + 3 * kRow + 2], std::byte{2 << 4});
+  EXPECT_EQ(packed[16 + 32 + 3 * kRow], std::byte{0});
+}
+
 TEST(Panel, PadsRowsWithZeros) {
   RandomDraws draws(3);
   ByteVector blocks = random_blocks(TensorType::kQ8_0, 1, 32, draws);
