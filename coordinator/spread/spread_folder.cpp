@@ -85,6 +85,14 @@ std::string about_text(const SpreadAbout& about) {
   return text;
 }
 
+// Stands behind the digests of a layer's grains, and depends on the order of bytes inside of them.
+Digest digest_of_layer(ByteSpan grains, uint32_t panels) {
+  Sha256Stream stream;
+  stream.update(grains);
+  if (panels != 1) stream.update(std::as_bytes(std::span(&panels, 1)));
+  return stream.finish();
+}
+
 }  // namespace
 
 Status SpreadFolder::mark_resident() {
@@ -129,7 +137,8 @@ std::string SpreadFolder::layer_path(uint32_t layer) const {
   return fmt::format("{}/layers/{}", directory_, layer);
 }
 
-std::vector<Digest> SpreadFolder::layer(uint32_t layer, uint32_t experts, uint32_t grains) const {
+std::vector<Digest> SpreadFolder::layer(uint32_t layer, uint32_t experts, uint32_t grains,
+                                        uint32_t panels) const {
   Result<ByteVector> bytes = read_file(storage_, layer_path(layer), kLayerFileBytes);
   if (!bytes || bytes->size() < kGrainDigestBytes || bytes->size() % kGrainDigestBytes != 0) {
     return {};
@@ -137,7 +146,7 @@ std::vector<Digest> SpreadFolder::layer(uint32_t layer, uint32_t experts, uint32
   const size_t count = bytes->size() / kGrainDigestBytes - 1;
   if (count % grains != 0 || count / grains > experts) return {};
   // A digest that was altered here would name every copy of a grain wrongly.
-  const Digest own = sha256(ByteSpan(*bytes).first(count * kGrainDigestBytes));
+  const Digest own = digest_of_layer(ByteSpan(*bytes).first(count * kGrainDigestBytes), panels);
   const std::byte* end = bytes->data() + count * kGrainDigestBytes;
   if (std::memcmp(own.bytes.data(), end, kGrainDigestBytes) != 0) return {};
   std::vector<Digest> digests(count);
@@ -147,13 +156,13 @@ std::vector<Digest> SpreadFolder::layer(uint32_t layer, uint32_t experts, uint32
   return digests;
 }
 
-Status SpreadFolder::save_layer(uint32_t layer, std::span<const Digest> digests) {
+Status SpreadFolder::save_layer(uint32_t layer, std::span<const Digest> digests, uint32_t panels) {
   ByteVector bytes((digests.size() + 1) * kGrainDigestBytes);
   for (size_t i = 0; i < digests.size(); ++i) {
     std::memcpy(bytes.data() + i * kGrainDigestBytes, digests[i].bytes.data(), kGrainDigestBytes);
   }
   const size_t end = digests.size() * kGrainDigestBytes;
-  const Digest own = sha256(ByteSpan(bytes).first(end));
+  const Digest own = digest_of_layer(ByteSpan(bytes).first(end), panels);
   std::memcpy(bytes.data() + end, own.bytes.data(), kGrainDigestBytes);
   return storage_.write_atomic(layer_path(layer), bytes);
 }

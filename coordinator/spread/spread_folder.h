@@ -49,8 +49,10 @@ class SpreadFolder {
   Status save_about(const SpreadAbout& about);
 
   // Digests of as many experts of the layer as are known, from the first on; at most `experts`.
-  std::vector<Digest> layer(uint32_t layer, uint32_t experts, uint32_t grains) const;
-  Status save_layer(uint32_t layer, std::span<const Digest> digests);
+  // `panels` is ExpertShape::panels(): digests of another order of bytes are not known.
+  std::vector<Digest> layer(uint32_t layer, uint32_t experts, uint32_t grains,
+                            uint32_t panels) const;
+  Status save_layer(uint32_t layer, std::span<const Digest> digests, uint32_t panels);
 
   bool complete() const { return storage_.exists(directory_ + "/manifest"); }
   Result<SignedManifest> manifest() const;

@@ -20,7 +20,8 @@ Status Spreader::begin() {
   complete_ = load_complete();
   for (const ManifestLayer& layer : outline_.layers()) {
     if (complete_) break;
-    known_[layer.layer] = folder_.layer(layer.layer, layer.experts, layer.plan.grains);
+    known_[layer.layer] =
+        folder_.layer(layer.layer, layer.experts, layer.plan.grains, layer.shape.panels());
   }
   auto any = std::ranges::any_of(known_, [](const auto& layer) { return !layer.second.empty(); });
   if (!any) {
@@ -96,7 +97,8 @@ Status Spreader::record(const std::vector<CutOut>& experts) {
     changed.insert(cut.name.layer);
   }
   for (uint32_t layer : changed) {
-    if (Status saved = folder_.save_layer(layer, known_.at(layer)); !saved) {
+    const uint32_t panels = outline_.layer(layer)->shape.panels();
+    if (Status saved = folder_.save_layer(layer, known_.at(layer), panels); !saved) {
       // Not known after all: the next attempt reads these experts again.
       for (const CutOut& cut : experts) {
         std::vector<Digest>& known = known_.at(cut.name.layer);

@@ -135,6 +135,10 @@ std::vector<KernelPart> ExpertShape::kernel_parts() const {
   return {parts.begin(), parts.end()};
 }
 
+uint32_t ExpertShape::panels() const {
+  return std::max({panel_version(gate), panel_version(up), panel_version(down)});
+}
+
 Status check_expert_shape(const ExpertShape& shape) {
   if (shape.hidden == 0 || shape.hidden > limits::kHidden) {
     return Error{ErrorCode::kLimit, fmt::format("expert hidden size {}: expected 1 to {}",

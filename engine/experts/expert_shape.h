@@ -77,6 +77,9 @@ struct ExpertShape {
   // What an expert of this shape is computed with, by number: devices that share its work must
   // agree on these.
   std::vector<KernelPart> kernel_parts() const;
+  // The newest of the orders in which panels of its formats stand; devices that keep grains of such
+  // experts must agree on it.
+  uint32_t panels() const;
 };
 
 // Compares a shape with limits.h and with its formats: known types, whole blocks in every row, a

@@ -11,15 +11,22 @@
 #include "engine/kernels/kernels.h"
 
 // Encoding, little-endian, without padding:
-//   8 bytes "PLMANIF1": the 1 is the version of this encoding and of the grain layout
-//   u32 arithmetic version | u32 length of the model's name | the name | u32 layers, then per layer
-//   u32 layer, experts, hidden, width, gate, up, down format | u8 biases + 2 * scales |
-//   u8 activation | f32 limit, if the activation has one | experts x grains digests of 32 bytes
+//   8 bytes "PLMANIF1", or 2 for 1: the newest version of panels that the formats of its layers
+//   have u32 arithmetic version | u32 length of the model's name | the name | u32 layers, then per
+//   layer u32 layer, experts, hidden, width, gate, up, down format | u8 biases + 2 * scales | u8
+//   activation | f32 limit, if the activation has one | experts x grains digests of 32 bytes
 
 namespace potluck {
 namespace {
 
-constexpr std::string_view kMagic = "PLMANIF1";
+constexpr std::string_view kMagic = "PLMANIF";
+constexpr uint32_t kNewestPanels = 2;
+
+uint32_t panels_of(std::span<const ManifestLayer> layers) {
+  uint32_t newest = 1;
+  for (const ManifestLayer& layer : layers) newest = std::max(newest, layer.shape.panels());
+  return newest;
+}
 
 bool is_control(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
@@ -67,10 +74,14 @@ class FieldReader {
   Status status_;
 };
 
-Status read_header(FieldReader& reader, std::string* name, uint32_t* layers) {
+Status read_header(FieldReader& reader, std::string* name, uint32_t* panels, uint32_t* layers) {
   ByteSpan magic = reader.take(kMagic.size());
+  auto digit = reader.field<char>();
   if (!reader.status()) return reader.status();
-  if (as_text(magic) != kMagic) return corrupt("does not start with PLMANIF1");
+  *panels = static_cast<uint32_t>(digit - '0');
+  if (as_text(magic) != kMagic || *panels == 0 || *panels > kNewestPanels) {
+    return corrupt("does not start with PLMANIF1 or PLMANIF2");
+  }
   auto arithmetic = reader.field<uint32_t>();
   auto name_bytes = reader.field<uint32_t>();
   if (!reader.status()) return reader.status();
@@ -229,8 +240,9 @@ Result<Manifest> Manifest::decode(ByteSpan bytes) {
   }
   FieldReader reader(bytes);
   std::string name;
+  uint32_t panels = 0;
   uint32_t count = 0;
-  if (Status header = read_header(reader, &name, &count); !header) return header.error();
+  if (Status header = read_header(reader, &name, &panels, &count); !header) return header.error();
   std::vector<ManifestLayer> layers;
   for (uint32_t i = 0; i < count; ++i) {
     Result<ManifestLayer> layer = read_layer(reader);
@@ -243,6 +255,13 @@ Result<Manifest> Manifest::decode(ByteSpan bytes) {
   if (reader.remaining() > 0) {
     return corrupt(fmt::format("{} bytes after its end", reader.remaining()));
   }
+  if (panels != panels_of(layers)) {
+    return Error{
+        ErrorCode::kUnsupported,
+        fmt::format("manifest: experts laid out in version {}, ours of these formats is {}; "
+                    "the other device has another version of the program",
+                    panels, panels_of(layers))};
+  }
   if (Status lengths = check_grain_lengths(layers); !lengths) return lengths.error();
   return Manifest(std::move(name), std::move(layers));
 }
@@ -250,6 +269,7 @@ Result<Manifest> Manifest::decode(ByteSpan bytes) {
 ByteVector Manifest::encode() const {
   ByteWriter writer;
   writer.write(as_bytes(kMagic));
+  writer.write(static_cast<char>('0' + panels_of(layers_)));
   writer.write(kArithmeticVersion);
   writer.write(static_cast<uint32_t>(model_name_.size()));
   writer.write(as_bytes(model_name_));

@@ -55,19 +55,24 @@ TEST(SpreadFolderTest, WhatIsNotItsOwnIsRefused) {
 TEST(SpreadFolderTest, DigestsOfALayerGrowAndAreCheckedWhenReadBack) {
   MemoryStorage disk;
   SpreadFolder folder(disk, "m");
-  EXPECT_TRUE(folder.layer(1, 4, 2).empty());
+  EXPECT_TRUE(folder.layer(1, 4, 2, 1).empty());
   ASSERT_TRUE(folder.save_about(sample_about()));
   std::vector<Digest> digests = {test::sample_digest(1), test::sample_digest(2)};
-  ASSERT_TRUE(folder.save_layer(1, digests));
-  EXPECT_EQ(folder.layer(1, 4, 2), digests);
+  ASSERT_TRUE(folder.save_layer(1, digests, 1));
+  EXPECT_EQ(folder.layer(1, 4, 2, 1), digests);
   digests.insert(digests.end(), {test::sample_digest(3), test::sample_digest(4)});
-  ASSERT_TRUE(folder.save_layer(1, digests));
-  EXPECT_EQ(folder.layer(1, 4, 2), digests);
+  ASSERT_TRUE(folder.save_layer(1, digests, 1));
+  EXPECT_EQ(folder.layer(1, 4, 2, 1), digests);
   EXPECT_EQ(folder.known_grains(2), 4u);
-  EXPECT_TRUE(folder.layer(1, 1, 2).empty()) << "more experts than the layer has";
-  EXPECT_TRUE(folder.layer(1, 4, 3).empty()) << "parts of an expert";
+  EXPECT_TRUE(folder.layer(1, 1, 2, 1).empty()) << "more experts than the layer has";
+  EXPECT_TRUE(folder.layer(1, 4, 3, 1).empty()) << "parts of an expert";
+  EXPECT_TRUE(folder.layer(1, 4, 2, 2).empty()) << "another order of bytes in the grains";
+  ASSERT_TRUE(folder.save_layer(1, digests, 2));
+  EXPECT_EQ(folder.layer(1, 4, 2, 2), digests);
+  EXPECT_TRUE(folder.layer(1, 4, 2, 1).empty()) << "likewise";
+  ASSERT_TRUE(folder.save_layer(1, digests, 1));
   disk.flip_bit("m/layers/1", 5);
-  EXPECT_TRUE(folder.layer(1, 4, 2).empty());
+  EXPECT_TRUE(folder.layer(1, 4, 2, 1).empty());
 }
 
 TEST(SpreadFolderTest, APowerCutLeavesTheOldDigestsOrTheNew) {
@@ -76,16 +81,16 @@ TEST(SpreadFolderTest, APowerCutLeavesTheOldDigestsOrTheNew) {
     SpreadFolder folder(disk, "m");
     ASSERT_TRUE(folder.save_about(sample_about()));
     std::vector<Digest> before = {test::sample_digest(1)};
-    ASSERT_TRUE(folder.save_layer(0, before));
+    ASSERT_TRUE(folder.save_layer(0, before, 1));
     test::FaultyStorage full(disk);
     full.fail_writes("m/layers", 1);
     std::vector<Digest> after = {test::sample_digest(1), test::sample_digest(2)};
-    EXPECT_FALSE(SpreadFolder(full, "m").save_layer(0, after));
+    EXPECT_FALSE(SpreadFolder(full, "m").save_layer(0, after, 1));
     disk.cut_power(seed);
-    EXPECT_EQ(folder.layer(0, 4, 1), before);
-    ASSERT_TRUE(folder.save_layer(0, after));
+    EXPECT_EQ(folder.layer(0, 4, 1, 1), before);
+    ASSERT_TRUE(folder.save_layer(0, after, 1));
     disk.cut_power(seed);
-    EXPECT_EQ(folder.layer(0, 4, 1), after);
+    EXPECT_EQ(folder.layer(0, 4, 1, 1), after);
   }
 }
 

@@ -158,7 +158,7 @@ TEST(Manifest, TruncationAtEveryByteIsAnError) {
 
 TEST(Manifest, EveryFieldIsChecked) {
   EXPECT_EQ(code_with(0, 'X'), ErrorCode::kCorrupt);
-  EXPECT_EQ(code_with(7, '2'), ErrorCode::kCorrupt);
+  EXPECT_EQ(code_with(7, '3'), ErrorCode::kCorrupt);
   EXPECT_EQ(code_with(kArithmetic, uint32_t{2}), ErrorCode::kUnsupported);
   EXPECT_EQ(code_with(kNameLength, UINT32_MAX), ErrorCode::kLimit);
   EXPECT_EQ(code_with(kNameLength, uint32_t{641}), ErrorCode::kLimit);
@@ -181,6 +181,23 @@ TEST(Manifest, EveryFieldIsChecked) {
   }
   EXPECT_EQ(code_with(kLayer + 28, uint8_t{4}), ErrorCode::kCorrupt);
   EXPECT_EQ(code_with(kLayer + 29, uint8_t{7}), ErrorCode::kUnsupported);
+}
+
+// A device that lays out panels otherwise would take the grains for other numbers.
+TEST(Manifest, VersionsOfPanelsMustAgree) {
+  ExpertShape coded = kQuantized;
+  coded.up = TensorType::kIQ2_XXS;
+  EXPECT_EQ(kQuantized.panels(), 1u);
+  EXPECT_EQ(coded.panels(), 2u);
+  Manifest manifest("coded", {manifest_layer(1, 2, kQuantized), manifest_layer(4, 3, coded)});
+  ByteVector bytes = manifest.encode();
+  EXPECT_EQ(as_text(ByteSpan(bytes).first(8)), "PLMANIF2");
+  Result<Manifest> decoded = Manifest::decode(bytes);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->encode(), bytes);
+  bytes[7] = std::byte{'1'};
+  EXPECT_EQ(decode_code(bytes), ErrorCode::kUnsupported);
+  EXPECT_EQ(code_with(7, '2'), ErrorCode::kUnsupported);
 }
 
 // A limit follows the activation where it has one; all else is written as before there were limits.
