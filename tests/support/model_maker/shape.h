@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +28,7 @@ struct Preset {
   void (*apply)(ModelShape& shape);
 };
 
-std::span<const Preset> presets();
+std::vector<Preset> presets();
 
 // An unknown name is refused, with the list of known ones.
 Result<ModelShape> make_shape(std::string_view preset);
