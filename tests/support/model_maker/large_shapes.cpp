@@ -82,11 +82,134 @@ void gemma4_26b(ModelShape& shape) {
   shape.format = "Q4_K_M";
 }
 
+// Of about a billion parameters, for a comparison of whole families: half, a quarter or a sixth of
+// the published sizes, fewer layers and experts, as many experts to a token, and a vocabulary that
+// does not outweigh the rest.
+void set_billion(ModelShape& shape, uint32_t layers, uint32_t hidden) {
+  ModelConfig& c = shape.config;
+  c.layers = layers;
+  c.hidden = hidden;
+  c.vocabulary = 65536;
+  c.trained_context = 131072;
+  shape.format = "Q4_K_M";
+}
+
+// Half of Gemma 4 26B-A4B.
+void gemma4_1b(ModelShape& shape) {
+  gemma4_26b(shape);
+  set_billion(shape, 12, 1280);
+  ModelConfig& c = shape.config;
+  c.embedding_scale = std::sqrt(1280.0F);
+  c.heads = 8;
+  c.kv_heads = 4;
+  c.sliding_window = 512;
+  c.layer_kv_heads = {4, 4, 4, 4, 4, 1};
+  c.ffn_width = 1056;
+  c.layer_ffn_widths.assign(6, 1056);
+  c.router.experts = 48;
+  c.expert_width = 352;
+}
+
+// Half of LFM2-8B-A1B.
+void lfm2moe_1b(ModelShape& shape) {
+  start_from("lfm2moe", shape);
+  set_billion(shape, 12, 1024);
+  ModelConfig& c = shape.config;
+  set_heads(c, 16, 4, 64);
+  c.mixers.assign(c.layers, MixerKind::kShortConvolution);
+  for (uint32_t layer : {2, 6, 10}) c.mixers[layer] = MixerKind::kAttention;
+  c.ffn_width = 3584;
+  c.router.experts = 32;
+  c.router.top_k = 4;
+  c.expert_width = 768;
+}
+
+// Half of Nemotron 3 Nano 30B-A3B.
+void nemotron_h_moe_1b(ModelShape& shape) {
+  start_from("nemotron-h-moe", shape);
+  set_billion(shape, 13, 1280);
+  ModelConfig& c = shape.config;
+  c.heads = 16;
+  c.kv_heads = 2;
+  c.head_dim = 128;
+  c.value_dim = 128;
+  c.mamba.heads = 32;
+  c.mamba.head_dim = 64;
+  c.mamba.groups = 4;
+  c.mamba.state = 128;
+  c.mixers.clear();
+  c.feed_forwards.clear();
+  for (char kind : std::string_view("MEMEM*EMEMEME")) {
+    c.mixers.push_back(kind == 'M'   ? MixerKind::kMamba
+                       : kind == '*' ? MixerKind::kAttention
+                                     : MixerKind::kNone);
+    c.feed_forwards.push_back(kind == 'E' ? FeedForwardKind::kExperts : FeedForwardKind::kNone);
+  }
+  c.router.experts = 52;
+  c.router.top_k = 6;
+  c.expert_width = 928;
+  c.shared_width = 1856;
+}
+
+// A quarter of GLM-5, a sixth of its hidden state.
+void glm_dsa_1b(ModelShape& shape) {
+  start_from("glm-dsa", shape);
+  set_billion(shape, 10, 1024);
+  ModelConfig& c = shape.config;
+  c.heads = 16;
+  c.rope.dimensions = 64;
+  c.latent.query_rank = 512;
+  c.latent.rank = 256;
+  c.latent.plain_dimensions = 128;
+  c.latent.value_dimensions = 128;
+  c.indexer.heads = 8;
+  c.indexer.dimensions = 128;
+  c.indexer.top_k = 2048;
+  c.indexer.layers.clear();
+  c.ffn_width = 2048;
+  c.router.experts = 48;
+  c.router.top_k = 8;
+  c.expert_width = 512;
+  c.shared_width = 512;
+}
+
+// A quarter of DeepSeek V4 Flash.
+void deepseek4_1b(ModelShape& shape) {
+  start_from("deepseek4", shape);
+  set_billion(shape, 10, 1024);
+  ModelConfig& c = shape.config;
+  c.heads = 16;
+  c.head_dim = 512;
+  c.value_dim = 512;
+  c.rope.dimensions = 64;
+  c.sliding_window = 128;
+  c.compressed.query_rank = 256;
+  c.compressed.output_groups = 4;
+  c.compressed.output_rank = 256;
+  c.compressed.ratios = {0, 0, 4, 128, 4, 128, 4, 128, 4, 128};
+  c.indexer.heads = 16;
+  c.indexer.dimensions = 128;
+  c.indexer.top_k = 512;
+  c.router.experts = 48;
+  c.router.top_k = 6;
+  c.router.hash_layers = 3;
+  c.expert_width = 512;
+  c.shared_width = 512;
+  c.expert_limits = {10};
+  c.ffn_limits = {10};
+}
+
 constexpr std::array kLargePresets = {
     Preset{"small", "0.8 B parameters, Qwen3-MoE: for benchmarks in memory", small},
     Preset{"a3b", "the shape of Qwen3-30B-A3B, Q4_K with the output in Q6_K: 17 GB", a3b},
     Preset{"a3b-8", "the same with 8 of its 48 layers: 3 GB", a3b_8},
     Preset{"gemma4-26b", "the shape of Gemma 4 26B-A4B, Q4_K_M: 17 GB", gemma4_26b},
+    Preset{"gemma4-1b", "1.1 B parameters in the proportions of Gemma 4 26B-A4B, Q4_K_M",
+           gemma4_1b},
+    Preset{"lfm2moe-1b", "1.0 B of LFM2-8B-A1B", lfm2moe_1b},
+    Preset{"nemotron-h-moe-1b", "1.0 B of Nemotron 3 Nano 30B-A3B", nemotron_h_moe_1b},
+    Preset{"glm-dsa-1b", "0.9 B of GLM-5", glm_dsa_1b},
+    Preset{"deepseek4-1b", "1.0 B of DeepSeek V4 Flash", deepseek4_1b},
     Preset{"gpt-oss-20b", "the shape of gpt-oss-20b in its own formats: 13 GB", gpt_oss_20b},
 };
 
