@@ -83,6 +83,7 @@ void MetadataWriter::add_attention() {
   const bool says_norm = is("cohere2moe") && c_.norm == NormKind::kLayer;
   number(says_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
          c_.norm_epsilon);
+  // llama.cpp asks for both.
   if (is("nemotron_h_moe")) number("attention.layer_norm_epsilon", c_.norm_epsilon);
   // What Llama 4 has, no key says.
   if (c_.sliding_window > 0 && !is("llama4")) count("attention.sliding_window", c_.sliding_window);
@@ -244,6 +245,7 @@ void MetadataWriter::add_compressed_attention() {
 
 void MetadataWriter::add_scales() {
   if (c_.logit_cap > 0) number("final_logit_softcapping", c_.logit_cap);
+  // Of Gemma 4, llama.cpp wants to be told where there are none.
   if (is("gemma4")) count("embedding_length_per_layer_input", c_.per_layer_width);
   if (is("cohere2moe")) number("logit_scale", 1.0 / c_.logit_divisor);
   if (!is("granitemoe") && !is("granitehybrid")) return;
