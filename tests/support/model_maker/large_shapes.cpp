@@ -199,6 +199,60 @@ void deepseek4_1b(ModelShape& shape) {
   c.ffn_limits = {10};
 }
 
+// For long contexts: little beside the attention, which chooses as much as published models do or
+// half of it, so that contexts of 65,536 tokens are affordable.
+void set_long(ModelShape& shape, uint32_t layers) {
+  ModelConfig& c = shape.config;
+  c.layers = layers;
+  c.hidden = 256;
+  c.trained_context = 131072;
+  c.ffn_width = 256;
+  c.router.experts = 8;
+  c.router.groups = 1;
+  c.router.groups_used = 1;
+  c.expert_width = 256;
+  c.shared_width = 256;
+  shape.format = "Q8_0";
+}
+
+void deepseek32_long(ModelShape& shape) {
+  start_from("deepseek32", shape);
+  set_long(shape, 2);
+  ModelConfig& c = shape.config;
+  c.rope.dimensions = 32;
+  c.latent.query_rank = 128;
+  c.latent.rank = 128;
+  c.latent.plain_dimensions = 64;
+  c.latent.value_dimensions = 64;
+  c.indexer.dimensions = 64;
+  c.indexer.top_k = 1024;
+}
+
+void deepseek4_long(ModelShape& shape) {
+  start_from("deepseek4", shape);
+  set_long(shape, 4);
+  ModelConfig& c = shape.config;
+  c.head_dim = 128;
+  c.value_dim = 128;
+  c.rope.dimensions = 32;
+  c.sliding_window = 128;
+  c.compressed.query_rank = 128;
+  c.compressed.output_rank = 128;
+  c.indexer.dimensions = 64;
+  c.indexer.top_k = 512;
+}
+
+void minimax_m3_long(ModelShape& shape) {
+  start_from("minimax-m3", shape);
+  set_long(shape, 3);
+  ModelConfig& c = shape.config;
+  set_heads(c, 4, 2, 64);
+  c.rope.dimensions = 32;
+  c.indexer.dimensions = 64;
+  c.indexer.block = 64;
+  c.indexer.top_k = 16;
+}
+
 constexpr std::array kLargePresets = {
     Preset{"small", "0.8 B parameters, Qwen3-MoE: for benchmarks in memory", small},
     Preset{"a3b", "the shape of Qwen3-30B-A3B, Q4_K with the output in Q6_K: 17 GB", a3b},
@@ -210,6 +264,9 @@ constexpr std::array kLargePresets = {
     Preset{"nemotron-h-moe-1b", "1.0 B of Nemotron 3 Nano 30B-A3B", nemotron_h_moe_1b},
     Preset{"glm-dsa-1b", "0.9 B of GLM-5", glm_dsa_1b},
     Preset{"deepseek4-1b", "1.0 B of DeepSeek V4 Flash", deepseek4_1b},
+    Preset{"deepseek32-long", "small, for long contexts: 1,024 positions chosen", deepseek32_long},
+    Preset{"deepseek4-long", "small, for long contexts: 512 entries chosen", deepseek4_long},
+    Preset{"minimax-m3-long", "small, for long contexts: 16 blocks of 64 chosen", minimax_m3_long},
     Preset{"gpt-oss-20b", "the shape of gpt-oss-20b in its own formats: 13 GB", gpt_oss_20b},
 };
 
