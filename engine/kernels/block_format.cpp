@@ -3,7 +3,7 @@
 #include <array>
 
 #include "engine/base/check.h"
-#include "engine/kernels/block_fields.h"
+#include "engine/kernels/block_readers.h"
 #include "engine/kernels/codebooks.h"
 #include "engine/kernels/coded_blocks.h"
 

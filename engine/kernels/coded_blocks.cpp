@@ -29,26 +29,10 @@ uint32_t eight_signs(uint32_t seven) {
   return seven | (parity & 1) << 7;
 }
 
-// The bit of a word of signs that belongs to column `column` of the 8 with the number `eight`.
-uint32_t sign_place(uint32_t eight, uint32_t column) {
-  return 8 * (column % 4) + 4 * (column / 4) + eight;
-}
-
-// 4 times 7 or 8 signs to the word that coded_blocks.h describes.
-uint32_t signs_from(uint32_t codes, uint32_t each) {
-  uint32_t word = 0;
-  for (uint32_t eight = 0; eight < 4; ++eight) {
-    for (uint32_t i = 0; i < each; ++i) {
-      word |= (codes >> (each * eight + i) & 1) << sign_place(eight, i);
-    }
-  }
-  return word;
-}
-
 // The signs of 8 columns.
 uint32_t signs_in(uint32_t word, uint32_t eight) {
   uint32_t signs = 0;
-  for (uint32_t i = 0; i < 8; ++i) signs |= (word >> sign_place(eight, i) & 1) << i;
+  for (uint32_t i = 0; i < 8; ++i) signs |= (word >> (8 * (i % 4) + 4 * (i / 4) + eight) & 1) << i;
   return signs;
 }
 uint32_t seven_signs_in(uint32_t word, uint32_t eight) {
@@ -82,14 +66,21 @@ uint32_t digit_of_fraction(uint8_t fraction, uint32_t n) {
   return (fraction * kPower[n] & 255) * 3 >> 8;
 }
 
+// Digit n of `count` bytes.
+void take_digits(const std::byte* from, uint32_t count, uint32_t n, uint8_t* out) {
+  for (uint32_t i = 0; i < count; ++i) {
+    out[i] = static_cast<uint8_t>(digit_of_fraction(byte_at(from, i), n));
+  }
+}
+
 // Columns 0-159 are 5 digits of each of 32 bytes, columns 160-239 of 16, columns 240-255 4 digits
 // of 4 bytes: columns of the same digit stand together.
-uint32_t tq1_digit(const std::byte* block, uint32_t column) {
-  if (column < 160) return digit_of_fraction(byte_at(block, column % 32), column / 32);
-  column -= 160;
-  if (column < 80) return digit_of_fraction(byte_at(block, 32 + column % 16), column / 16);
-  column -= 80;
-  return digit_of_fraction(byte_at(block, 48 + column % 4), column / 4);
+void take_tq1_digits(const std::byte* block, uint32_t part, uint8_t* digits) {
+  if (part < 5) return take_digits(block, 32, part, digits);
+  const std::byte* middle = block + 32;
+  take_digits(middle, 16, 2 * part - 10, digits);
+  if (part < 7) return take_digits(middle, 16, 2 * part - 9, digits + 16);
+  for (uint32_t n = 0; n < 4; ++n) take_digits(block + 48, 4, n, digits + 16 + 4 * n);
 }
 
 // Five digits, the first one in front, as a fraction of 256, rounded up.
@@ -101,14 +92,6 @@ uint8_t fraction_of(const uint32_t digits[5]) {
 
 }  // namespace
 
-void Iq2Xxs::gather(const std::byte* block, uint32_t part, CodedPart& out) {
-  out.d = load<uint16_t>(block);
-  const std::byte* codes = block + 2 + 8 * part;
-  auto signs = load<uint32_t>(codes + 4);
-  out.words[0] = load<uint32_t>(codes);
-  out.words[1] = signs_from(signs, 7) | signs >> 28 << 28;
-}
-
 void Iq2Xxs::expand(const CodedPart& in, BlockPart& out) {
   uint32_t scale = in.words[1] >> 28;
   start(in, scale, scale, out);
@@ -116,21 +99,6 @@ void Iq2Xxs::expand(const CodedPart& in, BlockPart& out) {
     uint32_t index = byte_of(in.words[0], i);
     put_signed(codebooks::kIq2Xxs, index, seven_signs_in(in.words[1], i), out.q + 8 * i);
   }
-}
-
-// In GGUF 9 bits of an index and 7 signs are 16 bits.
-void Iq2Xs::gather(const std::byte* block, uint32_t part, CodedPart& out) {
-  out.d = load<uint16_t>(block);
-  uint32_t seven = 0;
-  uint32_t high = 0;
-  for (uint32_t i = 0; i < 4; ++i) {
-    uint32_t code = load<uint16_t>(block + 2 + 8 * part + 2 * i);
-    out.words[0] |= (code & 255) << 8 * i;
-    high |= (code >> 8 & 1) << i;
-    seven |= code >> 9 << 7 * i;
-  }
-  out.words[1] = signs_from(seven, 7) | high << 28;
-  out.bytes[0] = byte_at(block, 66 + part);
 }
 
 void Iq2Xs::expand(const CodedPart& in, BlockPart& out) {
@@ -141,27 +109,12 @@ void Iq2Xs::expand(const CodedPart& in, BlockPart& out) {
   }
 }
 
-void Iq2S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
-  out.d = load<uint16_t>(block);
-  out.words[0] = load<uint32_t>(block + 2 + 4 * part);
-  out.words[1] = signs_from(load<uint32_t>(block + 34 + 4 * part), 8);
-  out.bytes[0] = byte_at(block, 66 + part);
-  out.bytes[1] = byte_at(block, 74 + part);
-}
-
 void Iq2S::expand(const CodedPart& in, BlockPart& out) {
   start(in, in.bytes[1] & 15, in.bytes[1] >> 4, out);
   for (uint32_t i = 0; i < 4; ++i) {
     uint32_t index = byte_of(in.words[0], i) | (in.bytes[0] >> 2 * i & 3) << 8;
     put_signed(codebooks::kIq2S, index, signs_in(in.words[1], i), out.q + 8 * i);
   }
-}
-
-void Iq3Xxs::gather(const std::byte* block, uint32_t part, CodedPart& out) {
-  out.d = load<uint16_t>(block);
-  std::memcpy(out.words, block + 2 + 8 * part, 8);
-  auto signs = load<uint32_t>(block + 66 + 4 * part);
-  out.words[2] = signs_from(signs, 7) | signs >> 28 << 28;
 }
 
 void Iq3Xxs::expand(const CodedPart& in, BlockPart& out) {
@@ -173,14 +126,6 @@ void Iq3Xxs::expand(const CodedPart& in, BlockPart& out) {
   }
 }
 
-void Iq3S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
-  out.d = load<uint16_t>(block);
-  std::memcpy(out.words, block + 2 + 8 * part, 8);
-  out.words[2] = signs_from(load<uint32_t>(block + 74 + 4 * part), 8);
-  out.bytes[0] = byte_at(block, 66 + part);
-  out.bytes[1] = byte_at(block, 106 + part / 2) >> 4 * (part % 2) & 15;
-}
-
 void Iq3S::expand(const CodedPart& in, BlockPart& out) {
   start(in, in.bytes[1] & 15, in.bytes[1] & 15, out);
   for (uint32_t i = 0; i < 8; ++i) {
@@ -190,16 +135,6 @@ void Iq3S::expand(const CodedPart& in, BlockPart& out) {
   }
 }
 
-// In GGUF 16 bits are 4 times 3 high bits, a scale of 3 and the sign of the shift.
-void Iq1S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
-  out.d = load<uint16_t>(block);
-  out.words[0] = load<uint32_t>(block + 2 + 4 * part);
-  uint32_t high = load<uint16_t>(block + 34 + 2 * part);
-  uint32_t scale = high >> 12 & 7;
-  out.bytes[0] = static_cast<uint8_t>((high & 63) | (scale & 3) << 6);
-  out.bytes[1] = static_cast<uint8_t>((high >> 6 & 63) | (scale >> 2) << 6 | high >> 15 << 7);
-}
-
 void Iq1S::expand(const CodedPart& in, BlockPart& out) {
   uint32_t scale = in.bytes[0] >> 6 | (in.bytes[1] >> 4 & 4);
   start(in, scale, scale, out);
@@ -207,16 +142,6 @@ void Iq1S::expand(const CodedPart& in, BlockPart& out) {
     uint32_t high = in.bytes[i / 2] >> 3 * (i % 2) & 7;
     put_shifted(byte_of(in.words[0], i) | high << 8, in.bytes[1] >= 128, out.q + 8 * i);
   }
-}
-
-// The 16 scales of 3 bits take 12 bits of each of 4 words; d stands in the upper 4 bits of them.
-void Iq1M::gather(const std::byte* block, uint32_t part, CodedPart& out) {
-  uint32_t d = 0;
-  for (uint32_t i = 0; i < 4; ++i) d |= load<uint16_t>(block + 48 + 2 * i) >> 12 << 4 * i;
-  out.d = static_cast<uint16_t>(d);
-  out.words[0] = load<uint32_t>(block + 4 * part);
-  std::memcpy(out.bytes, block + 32 + 2 * part, 2);
-  out.bytes[2] = load<uint16_t>(block + 48 + 2 * (part / 2)) >> 6 * (part % 2) & 63;
 }
 
 void Iq1M::expand(const CodedPart& in, BlockPart& out) {
@@ -231,8 +156,8 @@ void Iq1M::expand(const CodedPart& in, BlockPart& out) {
 // anew, 32 neighboring columns have seven bytes of their own.
 void Tq1::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block + 52);
-  uint32_t digits[kBlock];
-  for (uint32_t i = 0; i < kBlock; ++i) digits[i] = tq1_digit(block, kBlock * part + i);
+  uint8_t digits[kBlock];
+  take_tq1_digits(block, part, digits);
   for (uint32_t b = 0; b < 4; ++b) {
     uint32_t five[5] = {digits[b], digits[4 + b], digits[8 + b], digits[12 + b],
                         digits[16 + 4 * b]};

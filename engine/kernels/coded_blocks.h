@@ -87,6 +87,88 @@ struct Tq1 {
   static void expand(const CodedPart& in, BlockPart& out);
 };
 
+// 4 times 7 or 8 signs to the word described above: a product brings the bits of four columns to
+// four bytes.
+inline uint32_t signs_from(uint32_t codes, uint32_t each) {
+  constexpr uint32_t kToBytes = 0x00204081, kFirstBits = 0x01010101;
+  uint32_t word = 0;
+  for (uint32_t eight = 0; eight < 4; ++eight) {
+    const uint32_t signs = codes >> each * eight & ((1u << each) - 1);
+    const uint32_t low = (signs & 15) * kToBytes & kFirstBits;
+    const uint32_t high = (signs >> 4) * kToBytes & kFirstBits;
+    word |= (low | high << 4) << eight;
+  }
+  return word;
+}
+
+// Inline, as are the readers of other formats (block_readers.h).
+
+inline void Iq2Xxs::gather(const std::byte* block, uint32_t part, CodedPart& out) {
+  out.d = load<uint16_t>(block);
+  const std::byte* codes = block + 2 + 8 * part;
+  auto signs = load<uint32_t>(codes + 4);
+  out.words[0] = load<uint32_t>(codes);
+  out.words[1] = signs_from(signs & 0x0fffffff, 7) | signs >> 28 << 28;
+}
+
+// In GGUF 9 bits of an index and 7 signs are 16 bits.
+inline void Iq2Xs::gather(const std::byte* block, uint32_t part, CodedPart& out) {
+  out.d = load<uint16_t>(block);
+  uint32_t seven = 0;
+  uint32_t high = 0;
+  for (uint32_t i = 0; i < 4; ++i) {
+    uint32_t code = load<uint16_t>(block + 2 + 8 * part + 2 * i);
+    out.words[0] |= (code & 255) << 8 * i;
+    high |= (code >> 8 & 1) << i;
+    seven |= code >> 9 << 7 * i;
+  }
+  out.words[1] = signs_from(seven, 7) | high << 28;
+  out.bytes[0] = block_fields::byte_at(block, 66 + part);
+}
+
+inline void Iq2S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
+  out.d = load<uint16_t>(block);
+  out.words[0] = load<uint32_t>(block + 2 + 4 * part);
+  out.words[1] = signs_from(load<uint32_t>(block + 34 + 4 * part), 8);
+  out.bytes[0] = block_fields::byte_at(block, 66 + part);
+  out.bytes[1] = block_fields::byte_at(block, 74 + part);
+}
+
+inline void Iq3Xxs::gather(const std::byte* block, uint32_t part, CodedPart& out) {
+  out.d = load<uint16_t>(block);
+  std::memcpy(out.words, block + 2 + 8 * part, 8);
+  auto signs = load<uint32_t>(block + 66 + 4 * part);
+  out.words[2] = signs_from(signs & 0x0fffffff, 7) | signs >> 28 << 28;
+}
+
+inline void Iq3S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
+  out.d = load<uint16_t>(block);
+  std::memcpy(out.words, block + 2 + 8 * part, 8);
+  out.words[2] = signs_from(load<uint32_t>(block + 74 + 4 * part), 8);
+  out.bytes[0] = block_fields::byte_at(block, 66 + part);
+  out.bytes[1] = block_fields::byte_at(block, 106 + part / 2) >> 4 * (part % 2) & 15;
+}
+
+// In GGUF 16 bits are 4 times 3 high bits, a scale of 3 and the sign of the shift.
+inline void Iq1S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
+  out.d = load<uint16_t>(block);
+  out.words[0] = load<uint32_t>(block + 2 + 4 * part);
+  uint32_t high = load<uint16_t>(block + 34 + 2 * part);
+  uint32_t scale = high >> 12 & 7;
+  out.bytes[0] = static_cast<uint8_t>((high & 63) | (scale & 3) << 6);
+  out.bytes[1] = static_cast<uint8_t>((high >> 6 & 63) | (scale >> 2) << 6 | high >> 15 << 7);
+}
+
+// The 16 scales of 3 bits take 12 bits of each of 4 words; d stands in the upper 4 bits of them.
+inline void Iq1M::gather(const std::byte* block, uint32_t part, CodedPart& out) {
+  uint32_t d = 0;
+  for (uint32_t i = 0; i < 4; ++i) d |= load<uint16_t>(block + 48 + 2 * i) >> 12 << 4 * i;
+  out.d = static_cast<uint16_t>(d);
+  out.words[0] = load<uint32_t>(block + 4 * part);
+  std::memcpy(out.bytes, block + 32 + 2 * part, 2);
+  out.bytes[2] = load<uint16_t>(block + 48 + 2 * (part / 2)) >> 6 * (part % 2) & 63;
+}
+
 // In a panel, a block has its words (each of 8 rows) and then its bytes, likewise, but for TQ1_0,
 // whose bytes stand row by row.
 inline constexpr uint32_t kCodedRows = 8;

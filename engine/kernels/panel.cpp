@@ -43,15 +43,13 @@ void unpack_float_row(const PanelShape& shape, const std::byte* panel, uint32_t 
   }
 }
 
-void pack_row(const PanelShape& shape, const PanelLayout& layout, const std::byte* row,
-              uint32_t column_begin, uint32_t lane, std::byte* panel) {
+// Where the blocks of a row begin.
+RowBlocks blocks_from(const PanelShape& shape, const PanelLayout& layout, const std::byte* row,
+                      uint32_t column_begin) {
   const BlockFormat& format = block_format(shape.type);
-  for_each_block(shape, layout, [&](uint32_t block, uint64_t head, uint64_t at) {
-    uint64_t column = column_begin + uint64_t{block} * layout.block_columns;
-    const std::byte* source = row + column / format.block_elements * format.block_bytes;
-    auto inside = static_cast<uint32_t>(column % format.block_elements);
-    layout.pack_block(source, inside / layout.block_columns, lane, panel + head, panel + at);
-  });
+  return {row + uint64_t{column_begin} / format.block_elements * format.block_bytes,
+          format.block_bytes, format.block_elements / layout.block_columns,
+          column_begin % format.block_elements / layout.block_columns, panel_blocks(shape, layout)};
 }
 
 }  // namespace
@@ -72,16 +70,21 @@ void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t sour
   CHECK(column_begin % layout.block_columns == 0);
   CHECK(layout.head_bytes == 0 || shape.phase == column_begin % layout.group_columns);
   uint64_t row_bytes = uint64_t{source_columns} / format.block_elements * format.block_bytes;
+  uint64_t panel_bytes = shape.panel_bytes();
+  if (panel_bytes == 0 || shape.rows == 0) return;
   // The rows and columns that pad the last panel and block are zeros: the bytes are hashed, and
-  // kernels compute them without asking.
-  std::memset(out, 0, shape.bytes());
+  // kernels compute them without asking. Whole panels are filled by their rows.
+  if (shape.rows % kPanelRows != 0) {
+    std::memset(out + (shape.panels() - 1) * panel_bytes, 0, panel_bytes);
+  }
+  RowBlocks blocks = blocks_from(shape, layout, source, column_begin);
   for (uint32_t row = 0; row < shape.rows; ++row) {
-    std::byte* panel = out + row / kPanelRows * shape.panel_bytes();
-    const std::byte* from = source + row * row_bytes;
+    std::byte* panel = out + row / kPanelRows * panel_bytes;
     if (format.quantized()) {
-      pack_row(shape, layout, from, column_begin, row % kPanelRows, panel);
+      layout.pack_row(blocks, row % kPanelRows, panel);
+      blocks.source += row_bytes;
     } else {
-      pack_float_row(shape, from, column_begin, row % kPanelRows, panel);
+      pack_float_row(shape, source + row * row_bytes, column_begin, row % kPanelRows, panel);
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "engine/base/check.h"
+#include "engine/kernels/block_readers.h"
 #include "engine/kernels/coded_blocks.h"
 
 namespace potluck {
@@ -26,7 +27,7 @@ template <uint32_t kBits>
 struct Plane {
   static constexpr uint32_t kVectors = kBits;     // 256 quants in 32 bytes of kBits each
   static constexpr uint32_t kGroups = 8 / kBits;  // of 4 columns in a vector
-  static constexpr uint32_t kMask = ((1u << kBits) - 1) * 0x01010101u;
+  static constexpr uint64_t kMask = mask_of_eight(kBits);
 
   // The first column of group j in vector v.
   static constexpr uint32_t column(uint32_t v, uint32_t j) {
@@ -34,12 +35,26 @@ struct Plane {
   }
 
   static void put(const uint8_t q[kBlock], uint32_t shift, uint32_t lane, std::byte* plane) {
-    for (uint32_t v = 0; v < kVectors; ++v) {
-      uint32_t word = 0;
-      for (uint32_t j = 0; j < kGroups; ++j) {
-        word |= (load<uint32_t>(q + column(v, j)) >> shift & kMask) << kBits * j;
+    std::byte* out = plane + 4 * lane;
+    // Eight quants at a time, as the readers put them down: a load that is wider than the store
+    // before it waits for the cache.
+    if constexpr (kBits < 4) {
+      for (uint32_t v = 0; v < kVectors; ++v) {
+        uint64_t pairs = 0;
+        for (uint32_t j = 0; j < kGroups; j += 2) {
+          pairs |= (load<uint64_t>(q + column(v, j)) >> shift & kMask) << kBits * j;
+        }
+        store(out + kVector * v, static_cast<uint32_t>(pairs | pairs >> 32 << kBits));
       }
-      store(plane + kVector * v + 4 * lane, word);
+    } else {
+      for (uint32_t v = 0; v < kVectors; v += 2) {
+        uint64_t pair = 0;
+        for (uint32_t j = 0; j < kGroups; ++j) {
+          pair |= (load<uint64_t>(q + column(v, j)) >> shift & kMask) << kBits * j;
+        }
+        store(out + kVector * v, static_cast<uint32_t>(pair));
+        store(out + kVector * (v + 1), static_cast<uint32_t>(pair >> 32));
+      }
     }
   }
 
@@ -48,7 +63,8 @@ struct Plane {
       auto word = load<uint32_t>(plane + kVector * v + 4 * lane);
       for (uint32_t j = 0; j < kGroups; ++j) {
         uint8_t* four = q + column(v, j);
-        store(four, load<uint32_t>(four) | (word >> kBits * j & kMask) << shift);
+        store(four, load<uint32_t>(four) | (word >> kBits * j & static_cast<uint32_t>(kMask))
+                                               << shift);
       }
     }
   }
@@ -201,9 +217,33 @@ struct Exponent {
   }
 };
 
+// The pack_row of a layout, whose heads have kHead bytes (0: it has none). A head begins with each
+// super-block, which is a block of the source then, and with the row. Layout::pack() puts the part
+// `part` of a source block into a row of a block, and of the head above it.
+template <class Layout>
+void pack_row_of(const RowBlocks& from, uint32_t lane, std::byte* panel) {
+  const std::byte* source = from.source;
+  std::byte* head = panel;
+  uint32_t part = from.first;
+  for (uint32_t i = 0; i < from.count; ++i) {
+    if (Layout::kHead != 0 && (i == 0 || part == 0)) {
+      head = panel;
+      panel += Layout::kHead;
+    }
+    Layout::pack(source, part, lane, head, panel);
+    panel += Layout::kBytes;
+    if (++part == from.parts) {
+      part = 0;
+      source += from.source_bytes;
+    }
+  }
+}
+
 // A block of 32 columns: numbers, then quants.
 template <ReadPart kRead, class Numbers, uint32_t kBits>
 struct Small {
+  static constexpr uint32_t kHead = 0, kBytes = Numbers::kBytes + kVector * kBits;
+
   static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte*,
                    std::byte* block) {
     BlockPart part;
@@ -217,7 +257,7 @@ struct Small {
     get_quants<kBits>(block + Numbers::kBytes, lane, part.q);
   }
   static constexpr PanelLayout layout(TensorType type) {
-    return {type, kBlock, 0, kBlock, Numbers::kBytes + kVector * kBits, 1, pack, read};
+    return {type, kBlock, kHead, kBlock, kBytes, 1, pack_row_of<Small>, read};
   }
 };
 
@@ -226,6 +266,8 @@ struct Small {
 template <ReadPart kRead, class Numbers, class Scales, uint32_t kBits,
           uint32_t kColumns = kSuperBlock>
 struct Super {
+  static constexpr uint32_t kHead = Numbers::kBytes, kBytes = Scales::kBytes + kVector * kBits;
+
   static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte* head,
                    std::byte* block) {
     BlockPart part;
@@ -240,8 +282,7 @@ struct Super {
     get_quants<kBits>(block + Scales::kBytes, lane, part.q);
   }
   static constexpr PanelLayout layout(TensorType type) {
-    return {type, kColumns, Numbers::kBytes, kBlock, Scales::kBytes + kVector * kBits, 1,
-            pack, read};
+    return {type, kColumns, kHead, kBlock, kBytes, 1, pack_row_of<Super>, read};
   }
 };
 
@@ -249,6 +290,8 @@ struct Super {
 // rows, or all of each row.
 template <class Format>
 struct Coded {
+  static constexpr uint32_t kHead = kHalves, kBytes = kCodedBytes<Format>;
+
   static constexpr uint32_t byte_offset(uint32_t index, uint32_t lane) {
     uint32_t place =
         kBytesByRow<Format> ? Format::kBytes * lane + index : kPanelRows * index + lane;
@@ -280,7 +323,7 @@ struct Coded {
   }
   static constexpr PanelLayout layout(TensorType type) {
     // The first version had signs and digits in the file's order.
-    return {type, kSuperBlock, kHalves, kBlock, kCodedBytes<Format>, 2, pack, read};
+    return {type, kSuperBlock, kHead, kBlock, kBytes, 2, pack_row_of<Coded>, read};
   }
 };
 

@@ -11,6 +11,15 @@
 
 namespace potluck {
 
+// Neighboring blocks of 32 columns of one row, as they stand in the file.
+struct RowBlocks {
+  const std::byte* source;  // GGUF's block that the first one is part of
+  uint32_t source_bytes;    // of such a block,
+  uint32_t parts;           // and how many of ours it has
+  uint32_t first;           // which of them the first one is
+  uint32_t count;           // of ours
+};
+
 // A panel is a run of super-blocks (group_columns > 32), each a head followed by its blocks, or
 // just a run of blocks. A block is 32 columns of 8 rows; 1 column for float formats.
 struct PanelLayout {
@@ -23,10 +32,8 @@ struct PanelLayout {
 
   // Null for float formats: their panels are the transposed rows.
   //
-  // Puts the part `part` of a source block into the row `lane` of a zeroed block, and of the head
-  // above it.
-  void (*pack_block)(const std::byte* source, uint32_t part, uint32_t lane, std::byte* head,
-                     std::byte* block);
+  // Puts blocks of one row of the source into the row `lane` of a panel, heads included.
+  void (*pack_row)(const RowBlocks& from, uint32_t lane, std::byte* panel);
   // Reads the row `lane` of a block: what the reader of the format finds in the source's.
   void (*read_block)(const std::byte* head, const std::byte* block, uint32_t lane, BlockPart& out);
 };
