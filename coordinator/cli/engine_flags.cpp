@@ -71,12 +71,13 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
       .envname("POTLUCK_KV");
   add_size(parser, "--ram", &flags->ram,
            "memory for experts, such as 4GiB: of each worker with --workers, else of this "
-           "process, which then streams the rest from its store (default: all of them if they "
-           "fit, else what fits)")
+           "process, which then streams the rest from disk (default: all of them if they fit, "
+           "else what fits)")
       .envname("POTLUCK_RAM");
   add_text(parser, "--store", &flags->store,
-           "directory for experts on disk (default: beside the model; of local workers: in "
-           "~/.cache/potluck)")
+           "directory for a laid-out copy of the experts, as large as they are (default: none, "
+           "they are read from MODEL, unless it has such a copy from earlier; of local workers: "
+           "in ~/.cache/potluck)")
       .envname("POTLUCK_STORE");
   add_whole(parser, "--slices", &flags->slices, {1, limits::kSlices},
             "slices each expert is cut into (default 1)")
@@ -124,6 +125,7 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
 void use_model(const FoundModel& model, const EngineFlags& flags, RuntimeOptions* options) {
   options->model_path = model.path();
   options->stream.store_directory = flags.store.empty() ? store_of_model(model) : flags.store;
+  options->stream.store_wanted = !flags.store.empty();
   if (flags.share_model) options->pool_options.local.model_path = model.path();
 }
 

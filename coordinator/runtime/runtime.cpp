@@ -146,12 +146,7 @@ uint64_t Runtime::plan_kv_bytes(uint64_t others, const MemoryBound& available) c
 
 Status Runtime::stream_experts(Storage& storage, const StageProgress& progress) {
   StreamOptions stream = options_.stream;
-  if (!streaming_reason_.empty()) {
-    stream.announcement = fmt::format(
-        "{}: its experts are streamed from {} through a cache of {}; --ram chooses another size, "
-        "--store another place",
-        streaming_reason_, stream.store_directory, format_bytes(stream.ram_bytes));
-  }
+  stream.reason = streaming_reason_;
   auto streamed = StreamedExperts::open(*model_, stream, threads_, storage, clock_,
                                         stage(progress, "building the store"));
   if (!streamed && streaming_reason_.empty()) return streamed.error();

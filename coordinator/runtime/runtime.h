@@ -1,5 +1,5 @@
 // Runtime: everything one process needs to run a model, put together: model, kernels, threads, and
-// the executor that computes its experts: in this process (all in memory, or streamed from a store
+// the executor that computes its experts: in this process (all in memory, or streamed from disk
 // when a memory budget is set) or in a pool. This is where the parts get their dependencies. One
 // thread; in `serve`, forwards() and the executor belong to the EngineThread while it runs, the
 // rest to the owner.
@@ -117,7 +117,7 @@ class Runtime {
   std::string streaming_reason_;  // why experts are streamed without --ram; or empty
   std::unique_ptr<Model> model_;
   std::unique_ptr<ResidentSource> resident_;   // solo, everything in memory
-  std::unique_ptr<StreamedExperts> streamed_;  // solo, from a store
+  std::unique_ptr<StreamedExperts> streamed_;  // solo, from disk
   std::unique_ptr<ExpertCompute> compute_;
   std::unique_ptr<LocalExecutor> local_executor_;
   std::unique_ptr<Pool> pool_;

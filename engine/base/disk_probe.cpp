@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/buffer.h"
+#include "engine/base/limits.h"
 #include "engine/base/random.h"
 #include "engine/base/simulated_disk.h"
 
@@ -142,7 +143,8 @@ uint32_t DiskProbe::depth_for(uint64_t record_bytes) const {
 
 Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& settings,
                                                         const ReadableFile* sample,
-                                                        uint64_t record_bytes, const Clock& clock) {
+                                                        uint64_t record_bytes, const Clock& clock,
+                                                        double* bytes_per_second) {
   uint32_t depth = settings.depth;
   if (depth == 0 && sample != nullptr) {
     auto make_reader = [&](uint32_t tried) {
@@ -151,8 +153,11 @@ Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& se
     auto probe = probe_disk(*sample, make_reader, clock);
     // A failed probe is not an error here: a file that cannot be read says so when it is needed.
     if (probe) depth = std::max(probe->depth_for(record_bytes), kLeastDepth);
+    if (probe && bytes_per_second != nullptr) *bytes_per_second = probe->best_bytes_per_second();
   }
-  auto reader = open_block_reader(settings.choice, depth == 0 ? kUnmeasuredDepth : depth, clock);
+  depth = std::min((depth == 0 ? kUnmeasuredDepth : depth) + settings.more,
+                   std::max(depth, limits::kReadDepth));
+  auto reader = open_block_reader(settings.choice, depth, clock);
   uint64_t rate = settings.simulated_bytes_per_second;
   if (!reader || rate == 0) return reader;
   return std::unique_ptr<BlockReader>(

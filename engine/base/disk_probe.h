@@ -52,9 +52,11 @@ inline constexpr uint32_t kUnmeasuredDepth = 8;
 
 // Opens a reader as the settings say. Without a depth, one (of at least 4) is measured on `sample`
 // for records of about `record_bytes`; kUnmeasuredDepth where that cannot be (null, too small, or
-// unreadable).
+// unreadable). `bytes_per_second` (or null) is told the best rate of the measurement, if there was
+// one.
 Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& settings,
                                                         const ReadableFile* sample,
-                                                        uint64_t record_bytes, const Clock& clock);
+                                                        uint64_t record_bytes, const Clock& clock,
+                                                        double* bytes_per_second = nullptr);
 
 }  // namespace potluck

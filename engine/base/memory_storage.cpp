@@ -136,6 +136,10 @@ class MemoryFile final : public ReadableFile {
         alignment_(alignment) {}
 
   uint64_t size() const override { return size_; }
+  FileVersion version_now() const override {
+    MutexLock guard(state_->mutex);
+    return {content_->bytes.size(), 0};
+  }
   uint64_t direct_alignment() const override { return alignment_; }
   Status read_at(uint64_t offset, MutableByteSpan out) const override;
 

@@ -80,22 +80,28 @@ FileDescriptor open_retrying(const std::string& path, int flags, mode_t mode = 0
   return FileDescriptor(fd);
 }
 
+int64_t nanoseconds_of(const timespec& time) {
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
 class SystemFile final : public ReadableFile {
  public:
   SystemFile(std::string path, FileDescriptor fd, const struct stat& status, uint64_t alignment)
       : path_(std::move(path)),
         fd_(std::move(fd)),
         size_(static_cast<uint64_t>(status.st_size)),
-        modified_ns_(int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec),
+        modified_ns_(nanoseconds_of(status.st_mtim)),
         alignment_(alignment) {}
 
   uint64_t size() const override { return size_.load(std::memory_order_relaxed); }
   int64_t modified_ns() const override { return modified_ns_; }
+  FileVersion version_now() const override;
   uint64_t direct_alignment() const override { return alignment_; }
   Status read_at(uint64_t offset, MutableByteSpan out) const override {
     return read_parts_at(offset, {&out, 1});
   }
   Status read_parts_at(uint64_t offset, std::span<const MutableByteSpan> parts) const override;
+  void drop_cached(uint64_t offset, uint64_t bytes) const override;
   int descriptor() const override { return fd_.get(); }
 
  private:
@@ -109,6 +115,21 @@ class SystemFile final : public ReadableFile {
   int64_t modified_ns_;
   uint64_t alignment_;
 };
+
+FileVersion SystemFile::version_now() const {
+  struct stat status = {};
+  // A file system that does not answer says nothing about a change.
+  if (::fstat(fd_.get(), &status) != 0) return {size(), modified_ns_};
+  return {static_cast<uint64_t>(status.st_size), nanoseconds_of(status.st_mtim)};
+}
+
+// O_DIRECT may have been refused when the file was opened, or given up since.
+void SystemFile::drop_cached(uint64_t offset, uint64_t bytes) const {
+  int flags = ::fcntl(fd_.get(), F_GETFL);
+  if (flags >= 0 && (flags & O_DIRECT) != 0) return;
+  (void)::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                        POSIX_FADV_DONTNEED);
+}
 
 // The size for a read that ends at `end`: asked anew when that lies beyond what is known. Segments
 // of the store grow while they are open for reading.

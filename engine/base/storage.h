@@ -24,6 +24,14 @@ enum class WriteMode {
   kDirect,  // past the page cache where the file system allows it; see write_at
 };
 
+// What tells apart the states of a file; all of its bytes may be the same in spite of it.
+struct FileVersion {
+  uint64_t bytes = 0;
+  int64_t modified_ns = 0;
+
+  bool operator==(const FileVersion&) const = default;
+};
+
 // A file opened for reading. All calls may be made from several threads at once, also while another
 // thread writes to the file: what a read gets of bytes that are being written is unspecified.
 class ReadableFile {
@@ -32,6 +40,9 @@ class ReadableFile {
   virtual uint64_t size() const = 0;  // when it was opened, or when a read last found more
   // When the content last changed, in nanoseconds since 1970; 0 where that is not known.
   virtual int64_t modified_ns() const { return 0; }
+  // What size() and modified_ns() would say had the file been opened now. Writes through a mapping
+  // show late.
+  virtual FileVersion version_now() const { return {size(), modified_ns()}; }
   // What offset, length and memory of a read must be multiples of: 1, or 4096 for direct files.
   virtual uint64_t direct_alignment() const = 0;
   // Fills all of `out` or fails; reading past the end is an error, except that a direct file may
@@ -41,6 +52,9 @@ class ReadableFile {
   // The same for bytes that follow each other in the file and are scattered in memory; every part
   // obeys the alignment.
   virtual Status read_parts_at(uint64_t offset, std::span<const MutableByteSpan> parts) const;
+  // What was read there will not be read again soon: the page cache need not keep it. Nothing to do
+  // where it keeps nothing.
+  virtual void drop_cached(uint64_t /*offset*/, uint64_t /*bytes*/) const {}
   // Of the open file, for reads past this interface that fail like those above; -1 if there is none
   // and all reads have to come here.
   virtual int descriptor() const { return -1; }

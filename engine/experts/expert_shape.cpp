@@ -263,4 +263,16 @@ DownChunk down_chunk(const ExpertShape& shape, const ChunkPlan& plan, const Grai
   return down;
 }
 
+ShapeTables::ShapeTables(const ExpertShape& of) : shape(of), plan(plan_chunks(of)) {
+  offsets.push_back(0);
+  for (uint32_t grain = 0; grain < plan.grains; ++grain) {
+    layouts.push_back(grain_layout(shape, plan, grain));
+    const GrainLayout& layout = layouts.back();
+    offsets.push_back(offsets.back() + layout.bytes);
+    for (uint32_t i = 0; i < layout.chunks; ++i) {
+      down_chunks.push_back(down_chunk(shape, plan, layout, layout.first_chunk + i));
+    }
+  }
+}
+
 }  // namespace potluck

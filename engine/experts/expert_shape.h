@@ -152,4 +152,15 @@ struct DownChunk {
 DownChunk down_chunk(const ExpertShape& shape, const ChunkPlan& plan, const GrainLayout& layout,
                      uint32_t chunk);
 
+// What follows from a shape and is needed for every grain: worked out once.
+struct ShapeTables {
+  explicit ShapeTables(const ExpertShape& of);
+
+  ExpertShape shape;
+  ChunkPlan plan;
+  std::vector<GrainLayout> layouts;    // [plan.grains]
+  std::vector<uint64_t> offsets;       // of the grains in an expert, and the end
+  std::vector<DownChunk> down_chunks;  // [plan.chunks]
+};
+
 }  // namespace potluck

@@ -35,16 +35,6 @@ void add_bias(const std::byte* bias, uint32_t count, float* y) {
 
 }  // namespace
 
-ShapeTables::ShapeTables(const ExpertShape& of) : shape(of), plan(plan_chunks(of)) {
-  for (uint32_t grain = 0; grain < plan.grains; ++grain) {
-    layouts.push_back(grain_layout(shape, plan, grain));
-    const GrainLayout& layout = layouts.back();
-    for (uint32_t i = 0; i < layout.chunks; ++i) {
-      down_chunks.push_back(down_chunk(shape, plan, layout, layout.first_chunk + i));
-    }
-  }
-}
-
 void PartialSums::begin(uint32_t tokens, uint32_t hidden) {
   hidden_ = hidden;
   grow(own_sums_, uint64_t{tokens} * hidden);

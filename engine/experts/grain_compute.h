@@ -12,16 +12,6 @@
 
 namespace potluck {
 
-// What follows from a shape and is needed for every grain: worked out once.
-struct ShapeTables {
-  explicit ShapeTables(const ExpertShape& of);
-
-  ExpertShape shape;
-  ChunkPlan plan;
-  std::vector<GrainLayout> layouts;    // [plan.grains]
-  std::vector<DownChunk> down_chunks;  // [plan.chunks]
-};
-
 // The hidden vectors, [tokens, hidden], as gate and as up read them.
 struct GrainInput {
   ActivationView gate;

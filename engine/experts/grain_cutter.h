@@ -23,7 +23,9 @@ class GrainCutter {
   std::span<const ExpertBank> banks() const { return banks_; }
   // The bank of a layer, or null for a layer without routed experts.
   const ExpertBank* bank(uint32_t layer) const;
-  const ChunkPlan& plan(uint32_t layer) const;  // the layer must have a bank
+  // What follows from the layer's shape. It must have a bank.
+  const ShapeTables& tables(uint32_t layer) const;
+  const ChunkPlan& plan(uint32_t layer) const { return tables(layer).plan; }
 
   // Bytes of one grain; `id` must exist (CHECK).
   uint64_t grain_bytes(GrainId id) const;
@@ -35,9 +37,11 @@ class GrainCutter {
   Status cut_expert(uint32_t layer, uint32_t expert, MutableByteSpan out) const;
 
  private:
+  Status lay_out(uint32_t layer, uint32_t expert, GrainRange grains, MutableByteSpan out) const;
+
   const GgufModel& model_;
   std::span<const ExpertBank> banks_;
-  std::vector<ChunkPlan> plans_;        // one per bank
+  std::vector<ShapeTables> tables_;     // one per bank
   std::vector<int32_t> bank_of_layer_;  // index into banks_, -1 for none
 };
 

@@ -7,89 +7,75 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/direct_buffer.h"
 #include "engine/base/prefault.h"
 #include "engine/experts/prefetch_gate.h"
+#include "engine/experts/store_origin.h"
 
 namespace potluck {
 namespace {
 
-constexpr uint64_t kSlabAlignment = 4096;  // direct reads ask for it
+constexpr uint64_t kSlabAlignment = DirectBuffer::kAlignment;
 // So many planned reads go out at once: planning a whole wave takes a while, in which the disk
 // would have nothing to do.
 constexpr size_t kReadsPlanned = 4;
 
-// Memory for `slabs` slabs. Buffer aligns small blocks to 64 bytes only, so it asks for a little
-// more and starts at the next multiple.
 struct Arena {
   Arena(uint64_t slabs, uint64_t slab_bytes)
-      : buffer(slabs * slab_bytes + kSlabAlignment, "the cache of experts (--ram)") {
-    auto address = reinterpret_cast<uintptr_t>(buffer.data());
-    begin = buffer.data() + (round_up<uintptr_t>(address, kSlabAlignment) - address);
-  }
-  Buffer buffer;
+      : buffer(slabs * slab_bytes, "the cache of experts (--ram)"), begin(buffer.span().data()) {}
+  DirectBuffer buffer;
   std::byte* begin;
 };
 
-// The place of one grain. Views share it: it may be overwritten when the source's own reference is
+// The place of one entry. Views share it: it may be overwritten when the source's own reference is
 // the only one and nothing is being read into it.
 struct Slab {
   std::shared_ptr<Arena> arena;
   std::byte* data;
-  uint64_t grain_bytes = 0;
-  Digest digest{};
-  GrainId id{};
+  uint64_t bytes = 0;  // of the entry
+  Digest digest{};     // its name
+  GrainId id{};        // a grain of it
   bool reading = false;
   uint64_t tag = 0;               // while reading: of the request
   std::vector<size_t> waiters{};  // while reading: indices into the wave
 
-  ByteSpan grain() const { return {data, grain_bytes}; }
+  ByteSpan entry() const { return {data, bytes}; }
 };
 
-// One request to the reader: the slabs it fills, in order. Several grains make one request where
+// One request to the reader: the slabs it fills, in order. Several entries make one request where
 // they are neighbors on disk: requests of about 1 MiB reach a disk's full rate.
 struct Read {
   std::vector<uint32_t> slabs;
   const ReadableFile* file = nullptr;
   uint64_t end = 0;  // offset behind it
   uint64_t bytes = 0;
+  uint64_t disk_bytes = 0;  // that it takes of the disk
   bool is_prefetch = false;
 };
 
-uint64_t slab_bytes_of(const Manifest& manifest) {
-  return std::max(manifest.largest_grain_bytes(), kSlabAlignment);
-}
-
-// The manifest contradicts the store, or itself.
-Error other_length(const Digest& digest, uint64_t found, uint64_t expected) {
-  return {ErrorCode::kInvalidArgument, fmt::format("grain {} has {} bytes, the manifest expects {}",
-                                                   digest.hex(), found, expected)};
-}
-
-uint64_t count_grains(const Manifest& manifest) {
-  uint64_t grains = 0;
-  for (const ManifestLayer& layer : manifest.layers()) grains += layer.grains.size();
-  return grains;
+uint64_t slab_bytes_of(const EntryOrigin& origin) {
+  return std::max(round_up(origin.largest_entry_bytes(), kSlabAlignment), kSlabAlignment);
 }
 
 }  // namespace
 
 struct StoredSource::State {
-  State(const Manifest& from, GrainStore& grains, std::unique_ptr<BlockReader> blocks,
-        const Clock& time, const StoredSourceOptions& wanted, uint64_t slab);
+  State(EntryOrigin& from, std::unique_ptr<BlockReader> blocks, const Clock& time,
+        const StoredSourceOptions& wanted, uint64_t slab);
 
   void request(std::span<const GrainId> grains);
   void want(size_t index);
-  bool find_in_memory(size_t index, const Digest& digest);
-  bool find_planned(size_t index, const Digest& digest);
+  bool find_in_memory(size_t index);
+  bool find_planned(size_t index);
   void give(size_t index, uint32_t slab);
+  GrainView view(size_t index, const std::shared_ptr<Slab>& slab) const;
   void start_reads();
   void start_prefetches();
   enum class Plan { kReading, kNoSlab, kFailed };
-  Plan plan_read(size_t index, GrainId id, const Digest& digest);
-  Plan plan_read(GrainId id, const Digest& digest, Want want, const GrainPlace& place);
+  Plan plan_read(size_t index);
+  Plan plan_read(GrainId id, const Digest& digest, Want want, const EntryPlace& place);
   bool may_prefetch() const;
   Plan plan_prefetch(GrainId id);
-  Result<GrainPlace> find_place(GrainId id, const Digest& digest);
   void submit_planned(size_t kept = 0);
   void collect(bool wait);
   void finish(Read& read, const Status& status);
@@ -102,13 +88,12 @@ struct StoredSource::State {
   Error no_room() const;
   bool wave_complete() const { return next_missing == missing.size() && awaited == 0; }
 
-  const Manifest& manifest;
-  GrainStore& store;
+  EntryOrigin& origin;
   const Clock& clock;
   StoredSourceOptions options;
   uint64_t slab_bytes;
-  uint64_t all_grains;  // of the model
-  CachePolicy policy;   // in units of whole slabs
+  uint64_t all_entries;  // of the model
+  CachePolicy policy;    // in units of whole slabs
   PrefetchGate gate;
   std::shared_ptr<Arena> arena;
   std::unique_ptr<Prefault> prefault;  // of the arena; or null
@@ -118,6 +103,7 @@ struct StoredSource::State {
   StoreCounters statistics;  // without the policy's part
 
   std::vector<GrainId> wave;
+  std::vector<EntryPart> parts;  // of the wave's grains, as far as the model has them
   std::vector<Arrival> ready;
   std::vector<size_t> missing;  // indices into the wave, in its order
   size_t next_missing = 0;      // the first whose read has not started
@@ -139,18 +125,16 @@ struct StoredSource::State {
   std::unique_ptr<BlockReader> reader;
 };
 
-StoredSource::State::State(const Manifest& from, GrainStore& grains,
-                           std::unique_ptr<BlockReader> blocks, const Clock& time,
-                           const StoredSourceOptions& wanted, uint64_t slab)
-    : manifest(from),
-      store(grains),
+StoredSource::State::State(EntryOrigin& from, std::unique_ptr<BlockReader> blocks,
+                           const Clock& time, const StoredSourceOptions& wanted, uint64_t slab)
+    : origin(from),
       clock(time),
       options(wanted),
       slab_bytes(slab),
-      all_grains(count_grains(from)),
-      policy(std::min(wanted.budget_bytes / slab, all_grains)),
+      all_entries(from.entries()),
+      policy(std::min(wanted.budget_bytes / slab, all_entries)),
       reader(std::move(blocks)) {
-  uint64_t count = std::min(wanted.budget_bytes / slab, all_grains);
+  uint64_t count = std::min(wanted.budget_bytes / slab, all_entries);
   if (count == 0) return;
   arena = std::make_shared<Arena>(count, slab);
   if (options.prefault_bytes > 0) {
@@ -167,6 +151,7 @@ void StoredSource::State::request(std::span<const GrainId> grains) {
   for (uint32_t slab : awaited_slabs) slabs[slab]->waiters.clear();
   awaited_slabs.clear();
   wave.assign(grains.begin(), grains.end());
+  parts.assign(wave.size(), {});
   ready.clear();
   missing.clear();
   next_missing = 0;
@@ -184,21 +169,23 @@ void StoredSource::State::request(std::span<const GrainId> grains) {
 
 void StoredSource::State::want(size_t index) {
   GrainId id = wave[index];
-  if (!manifest.contains(id)) {
+  if (!origin.contains(id)) {
     return fail(index, {ErrorCode::kNotFound,
                         fmt::format("the manifest has no grain {} of expert {} in layer {}",
                                     id.grain, id.expert, id.layer)});
   }
-  if (!find_in_memory(index, manifest.digest_of(id))) missing.push_back(index);
+  parts[index] = origin.part_of(id);
+  if (!find_in_memory(index)) missing.push_back(index);
 }
 
 // True if the grain is in memory, is on its way there, or has failed for good.
-bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
+bool StoredSource::State::find_in_memory(size_t index) {
+  const Digest& digest = parts[index].entry;
   auto found = slab_of.find(digest);
   if (found == slab_of.end()) return false;
   const Slab& slab = *slabs[found->second];
-  if (uint64_t wanted = manifest.grain_bytes(wave[index]); slab.grain_bytes != wanted) {
-    fail(index, other_length(digest, slab.grain_bytes, wanted));
+  if (uint64_t wanted = parts[index].entry_bytes; slab.bytes != wanted) {
+    fail(index, other_length(digest, slab.bytes, wanted));
     return true;
   }
   if (policy.is_prefetched(digest)) {
@@ -206,7 +193,8 @@ bool StoredSource::State::find_in_memory(size_t index, const Digest& digest) {
     // What was a guess is wanted now: it must not wait behind the reads of this wave.
     if (slab.reading) reader->promote(slab.tag);
   }
-  policy.touch(digest);
+  // Grains of one entry are neighbors in the wave; together they use it once.
+  if (index == 0 || parts[index - 1].entry != digest) policy.touch(digest);
   give(index, found->second);
   return true;
 }
@@ -219,32 +207,35 @@ void StoredSource::State::give(size_t index, uint32_t slab) {
     awaited_slabs.push_back(slab);
     ++awaited;
   } else {
-    ready.push_back({index, {from->grain(), from}});
+    ready.push_back({index, view(index, from)});
   }
+}
+
+GrainView StoredSource::State::view(size_t index, const std::shared_ptr<Slab>& slab) const {
+  return {slab->entry().subspan(parts[index].offset, parts[index].bytes), slab};
 }
 
 void StoredSource::State::start_reads() {
   for (; next_missing < missing.size(); ++next_missing) {
     size_t index = missing[next_missing];
-    const Digest& digest = manifest.digest_of(wave[index]);
-    // An equal grain earlier in this wave may have been planned meanwhile.
-    if (find_planned(index, digest)) continue;
-    Plan plan = plan_read(index, wave[index], digest);
+    // An equal grain earlier in this wave, or of the same entry, may have been planned meanwhile.
+    if (find_planned(index)) continue;
+    Plan plan = plan_read(index);
     if (plan == Plan::kNoSlab) break;
     if (plan == Plan::kFailed) continue;
     // The last planned read is kept back: the next grain may continue it.
     if (planned.size() > kReadsPlanned) submit_planned(1);
-    give(index, slab_of.at(digest));
+    give(index, slab_of.at(parts[index].entry));
   }
   submit_planned();
 }
 
-bool StoredSource::State::find_planned(size_t index, const Digest& digest) {
-  auto found = slab_of.find(digest);
+bool StoredSource::State::find_planned(size_t index) {
+  const EntryPart& part = parts[index];
+  auto found = slab_of.find(part.entry);
   if (found == slab_of.end()) return false;
-  uint64_t wanted = manifest.grain_bytes(wave[index]);
-  if (uint64_t bytes = slabs[found->second]->grain_bytes; bytes != wanted) {
-    fail(index, other_length(digest, bytes, wanted));
+  if (uint64_t bytes = slabs[found->second]->bytes; bytes != part.entry_bytes) {
+    fail(index, other_length(part.entry, bytes, part.entry_bytes));
   } else {
     give(index, found->second);
   }
@@ -272,36 +263,28 @@ void StoredSource::State::start_prefetches() {
 
 StoredSource::State::Plan StoredSource::State::plan_prefetch(GrainId id) {
   // A prefetch may be the guess of another machine, and name anything.
-  if (!manifest.contains(id)) return Plan::kFailed;
+  if (!origin.contains(id)) return Plan::kFailed;
   if (prefetch_want == Want::kPerhaps && !gate.open(id.layer)) return Plan::kFailed;
-  const Digest& digest = manifest.digest_of(id);
-  if (slab_of.contains(digest) || !store.contains(digest)) return Plan::kFailed;
-  Result<GrainPlace> place = find_place(id, digest);
+  Digest digest = origin.part_of(id).entry;
+  if (slab_of.contains(digest) || !origin.has(id)) return Plan::kFailed;
+  Result<EntryPlace> place = origin.find(id);
   return place ? plan_read(id, digest, prefetch_want, *place) : Plan::kFailed;
 }
 
-Result<GrainPlace> StoredSource::State::find_place(GrainId id, const Digest& digest) {
-  Result<GrainPlace> place = store.find(digest);
-  uint64_t wanted = manifest.grain_bytes(id);
-  if (place && place->bytes != wanted) return other_length(digest, place->bytes, wanted);
-  return place;
-}
-
-StoredSource::State::Plan StoredSource::State::plan_read(size_t index, GrainId id,
-                                                         const Digest& digest) {
-  Result<GrainPlace> place = find_place(id, digest);
-  if (place) return plan_read(id, digest, Want::kNow, *place);
+StoredSource::State::Plan StoredSource::State::plan_read(size_t index) {
+  Result<EntryPlace> place = origin.find(wave[index]);
+  if (place) return plan_read(wave[index], parts[index].entry, Want::kNow, *place);
   fail(index, place.error());
   return Plan::kFailed;
 }
 
-// Gives the grain a slab and adds it to the planned reads: to the last one, if it continues it.
+// Gives the entry a slab and adds it to the planned reads: to the last one, if it continues it.
 StoredSource::State::Plan StoredSource::State::plan_read(GrainId id, const Digest& digest,
-                                                         Want want, const GrainPlace& place) {
+                                                         Want want, const EntryPlace& place) {
   std::optional<uint32_t> taken = take_slab(id, digest, want);
   if (!taken) return Plan::kNoSlab;
   Slab& slab = *slabs[*taken];
-  slab.grain_bytes = place.bytes;
+  slab.bytes = place.bytes;
   slab.digest = digest;
   slab.id = id;
   slab.reading = true;
@@ -317,12 +300,13 @@ StoredSource::State::Plan StoredSource::State::plan_read(GrainId id, const Diges
     planned.push_back(spare_tags.back());
     spare_tags.pop_back();
     last = &reads[planned.back()];
-    *last = {{}, place.file, place.offset, 0, want != Want::kNow};
+    *last = {{}, place.file, place.offset, 0, 0, want != Want::kNow};
   }
   slab.tag = planned.back();
   last->slabs.push_back(*taken);
   last->end += place.bytes;
   last->bytes += place.bytes;
+  last->disk_bytes += place.disk_bytes;
   return Plan::kReading;
 }
 
@@ -335,7 +319,7 @@ void StoredSource::State::submit_planned(size_t kept) {
     const Read& read = reads[*tag];
     BlockRead request{read.file, read.end - read.bytes, {}, *tag, read.is_prefetch};
     for (uint32_t slab : read.slabs) {
-      request.parts.push_back({slabs[slab]->data, slabs[slab]->grain_bytes});
+      request.parts.push_back({slabs[slab]->data, slabs[slab]->bytes});
     }
     requests.push_back(request);
   }
@@ -358,16 +342,16 @@ void StoredSource::State::collect(bool wait) {
 void StoredSource::State::finish(Read& read, const Status& status) {
   for (uint32_t slab : read.slabs) finish_slab(slab, status);
   if (!status) return;
-  statistics.work.disk_bytes += read.bytes;
-  if (read.is_prefetch) statistics.work.prefetched_bytes += read.bytes;
+  statistics.work.disk_bytes += read.disk_bytes;
+  if (read.is_prefetch) statistics.work.prefetched_bytes += read.disk_bytes;
 }
 
-// A grain has come. The waiting places of the wave get it if its bytes match its checksum.
+// An entry has come. The waiting places of the wave get theirs if its bytes match its checksum.
 void StoredSource::State::finish_slab(uint32_t index, const Status& status) {
   const std::shared_ptr<Slab>& slab = slabs[index];
   slab->reading = false;
   // Compared once per read and not per use: what is in memory was right when it came.
-  Status good = status ? store.verify(slab->digest, slab->grain()) : status;
+  Status good = status ? origin.verify(slab->digest, slab->entry()) : status;
   std::vector<size_t> waiters = std::exchange(slab->waiters, {});
   awaited -= waiters.size();
   if (!good) {
@@ -376,7 +360,7 @@ void StoredSource::State::finish_slab(uint32_t index, const Status& status) {
     for (size_t waiter : waiters) fail(waiter, good.error());
     return;
   }
-  for (size_t waiter : waiters) ready.push_back({waiter, {slab->grain(), slab}});
+  for (size_t waiter : waiters) ready.push_back({waiter, view(waiter, slab)});
 }
 
 // A vacant slab, or that of the coldest grain without views.
@@ -411,15 +395,21 @@ void StoredSource::State::release(uint32_t index) {
 
 Error StoredSource::State::no_room() const {
   return {ErrorCode::kLimit,
-          fmt::format("the cache of {} bytes holds {} grains of up to {} bytes, all in use",
+          fmt::format("the cache of {} bytes holds {} parts of up to {} bytes, all in use",
                       options.budget_bytes, slabs.size(), slab_bytes)};
 }
+
+StoredSource::StoredSource(EntryOrigin& origin, std::unique_ptr<BlockReader> reader,
+                           const Clock& clock, const StoredSourceOptions& options)
+    : state_(std::make_unique<State>(origin, std::move(reader), clock, options,
+                                     slab_bytes_of(origin))) {}
 
 StoredSource::StoredSource(const Manifest& manifest, GrainStore& store,
                            std::unique_ptr<BlockReader> reader, const Clock& clock,
                            const StoredSourceOptions& options)
-    : state_(std::make_unique<State>(manifest, store, std::move(reader), clock, options,
-                                     slab_bytes_of(manifest))) {}
+    : own_origin_(std::make_unique<StoreOrigin>(manifest, store)),
+      state_(std::make_unique<State>(*own_origin_, std::move(reader), clock, options,
+                                     slab_bytes_of(*own_origin_))) {}
 
 StoredSource::~StoredSource() = default;
 
@@ -479,7 +469,7 @@ ReadAhead StoredSource::read_ahead() const {
 }
 
 bool StoredSource::uses_disk() const {
-  return state_->slabs.size() < state_->all_grains;
+  return state_->slabs.size() < state_->all_entries;
 }
 
 std::optional<GrainId> StoredSource::failed_grain() const {

@@ -1,6 +1,7 @@
-// StoredSource: the grains of one model in a store on disk, behind a bounded cache in memory. The
-// budget is kept: memory is one arena cut into slabs, each as large as the manifest's largest
-// grain, so a smaller grain leaves the rest of its slab unused.
+// StoredSource: the grains of one model on disk, in a store or in the model file itself
+// (entry_origin.h), behind a bounded cache in memory. The budget is kept: memory is one arena cut
+// into slabs, each as large as the largest entry, so a smaller one leaves the rest of its slab
+// unused.
 //
 //   request(wave): what is in memory is ready at once; all reads that there is room for start
 //                  together, neighbors on disk as one
@@ -19,6 +20,7 @@
 #include "engine/base/block_reader.h"
 #include "engine/base/clock.h"
 #include "engine/experts/cache_policy.h"
+#include "engine/experts/entry_origin.h"
 #include "engine/experts/grain_source.h"
 #include "engine/experts/grain_store.h"
 
@@ -38,14 +40,18 @@ class StoredSource final : public GrainSource {
   // small enough that computing can start before much has come.
   static constexpr uint64_t kReadBytes = 1 * kMiB;
 
-  // `manifest`, `store` and `clock` must outlive the source. The budget holds budget / slab bytes
-  // grains; less than one slab makes every wave fail with kLimit, and less than what one token
-  // needs gets a hit rate of zero.
+  // The references must outlive the source. The budget holds budget / slab bytes entries; less than
+  // one slab makes every wave fail with kLimit, and less than what one token needs gets a hit rate
+  // of zero.
+  StoredSource(EntryOrigin& origin, std::unique_ptr<BlockReader> reader, const Clock& clock,
+               const StoredSourceOptions& options);
+  // From a store.
   StoredSource(const Manifest& manifest, GrainStore& store, std::unique_ptr<BlockReader> reader,
                const Clock& clock, const StoredSourceOptions& options);
   ~StoredSource() override;
 
-  // kNotFound, kCorrupt or kIo when the store cannot give a grain: fetch it again, then ask again.
+  // kNotFound, kCorrupt or kIo when a grain cannot be had (of a store: fetch it again, then ask
+  // again).
   // kInvalidArgument when it has another length there than the manifest says: the manifest is
   // wrong. A grain whose view is alive stays where it is; kLimit when all slabs are held so, or the
   // process has no descriptor or memory left to read with.
@@ -74,6 +80,7 @@ class StoredSource final : public GrainSource {
 
  private:
   struct State;
+  std::unique_ptr<EntryOrigin> own_origin_;  // of a source that was made from a store
   std::unique_ptr<State> state_;
 };
 

@@ -106,6 +106,15 @@ class GgufModel {
   // Fails when the file has changed underneath or cannot be read.
   Status read(const GgufTensor& tensor, uint64_t begin, MutableByteSpan out) const;
   Result<ByteVector> read_all(const GgufTensor& tensor) const;
+  // Where the byte `begin` of a tensor stands, and how many of it follow there.
+  struct Place {
+    uint32_t file;
+    uint64_t offset;
+    uint64_t bytes;
+  };
+  Place place(const GgufTensor& tensor, uint64_t begin) const;
+  // One of the files, as it was opened.
+  const ReadableFile& file(uint32_t index) const { return *files_[index]; }
   // Names the content without reading all of it: a digest of the headers, the sizes and times of
   // the files, and the first bytes of every tensor. What was derived from the weights may be kept
   // under this name.

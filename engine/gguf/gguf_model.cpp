@@ -190,18 +190,24 @@ const GgufTensor* GgufModel::find(const std::string& name) const {
   return found == by_name_.end() ? nullptr : &tensors_[found->second];
 }
 
-Status GgufModel::read(const GgufTensor& tensor, uint64_t begin, MutableByteSpan out) const {
-  CHECK(begin <= tensor.bytes && out.size() <= tensor.bytes - begin);
+GgufModel::Place GgufModel::place(const GgufTensor& tensor, uint64_t begin) const {
+  CHECK(begin < tensor.bytes);
   GgufTensor::Piece whole;
   const std::span<const GgufTensor::Piece> pieces = places_of(tensor, &whole);
   // join_experts() lets only equal pieces together, so a byte's piece is found by division.
   const uint64_t piece_bytes = tensor.bytes / pieces.size();
+  const GgufTensor::Piece& piece = pieces[begin / piece_bytes];
+  CHECK(piece.file < files_.size());
+  const uint64_t skipped = begin % piece_bytes;
+  return {piece.file, piece.offset + skipped, piece_bytes - skipped};
+}
+
+Status GgufModel::read(const GgufTensor& tensor, uint64_t begin, MutableByteSpan out) const {
+  CHECK(begin <= tensor.bytes && out.size() <= tensor.bytes - begin);
   while (!out.empty()) {
-    const GgufTensor::Piece& piece = pieces[begin / piece_bytes];
-    CHECK(piece.file < files_.size());
-    const uint64_t skipped = begin % piece_bytes;
-    MutableByteSpan here = out.first(std::min<uint64_t>(out.size(), piece_bytes - skipped));
-    Status done = files_[piece.file]->read_at(piece.offset + skipped, here);
+    const Place at = place(tensor, begin);
+    MutableByteSpan here = out.first(std::min<uint64_t>(out.size(), at.bytes));
+    Status done = files_[at.file]->read_at(at.offset, here);
     if (!done) return done.error().in(fmt::format("tensor \"{}\"", printable(tensor.name)));
     begin += here.size();
     out = out.subspan(here.size());

@@ -118,6 +118,8 @@ class FaultyStorage final : public ForwardingStorage {
         : faults_(std::move(faults)), path_(std::move(path)), under_(std::move(under)) {}
 
     uint64_t size() const override { return under_->size(); }
+    int64_t modified_ns() const override { return under_->modified_ns(); }
+    FileVersion version_now() const override { return under_->version_now(); }
     uint64_t direct_alignment() const override { return under_->direct_alignment(); }
     Status read_at(uint64_t offset, MutableByteSpan out) const override {
       return read_parts_at(offset, {&out, 1});

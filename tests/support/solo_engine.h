@@ -3,6 +3,7 @@
 // options. One thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@ struct SoloOptions {
   std::string kernels;  // empty: the best
   int threads = 1;
   bool resident = true;  // experts laid out once; else straight from the model file
+  // Or from where this says.
+  std::function<std::unique_ptr<GrainSource>(const Model& model, ThreadPool& threads)> source{};
 };
 
 class SoloEngine {
@@ -55,6 +58,7 @@ class SoloEngine {
 
   std::unique_ptr<GrainSource> make_source(const SoloOptions& options) {
     constexpr uint64_t kFewExperts = 4 * kMiB;
+    if (options.source) return options.source(*model_, pool_);
     if (!options.resident) return std::make_unique<GgufSource>(model_->cutter(), kFewExperts);
     return must(ResidentSource::load(model_->cutter(), {}));
   }

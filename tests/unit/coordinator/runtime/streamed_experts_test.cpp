@@ -1,12 +1,12 @@
-// Streaming on one machine: what is said before a build that cannot succeed, and that a second
-// start finds what the first has built.
+// Streaming on one machine: where experts come from, what is said before a build that cannot
+// succeed, and that a second start finds what the first has built.
 #include "coordinator/runtime/streamed_experts.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "engine/base/limits.h"
-#include "engine/base/memory_storage.h"
+#include "tests/support/layered_storage.h"
 #include "tests/support/recorded_log.h"
 #include "tests/support/test_files.h"
 
@@ -24,6 +24,7 @@ class StreamedExpertsTest : public testing::Test {
     CHECK(model.ok());
     model_ = std::move(*model);
     options_.store_directory = "store";
+    options_.store_wanted = true;
     options_.ram_bytes = 64 * kMiB;
     options_.reader.depth = 2;
     options_.log = &log_;
@@ -31,12 +32,15 @@ class StreamedExpertsTest : public testing::Test {
 
   uint64_t expert_bytes() const { return model_->cutter().total_bytes(); }
   Result<std::unique_ptr<StreamedExperts>> open() {
-    return StreamedExperts::open(*model_, options_, threads_, disk_, clock_, {});
+    return StreamedExperts::open(*model_, options_, threads_, storage_, clock_, {});
   }
+
+  GrainId any_grain() const { return {static_cast<uint16_t>(model_->banks()[0].layer), 0, 0}; }
 
   std::unique_ptr<Storage> system_;
   std::unique_ptr<Model> model_;
-  MemoryStorage disk_;
+  test::LayeredStorage storage_;
+  MemoryStorage& disk_ = storage_.memory();
   SystemClock clock_;
   ThreadPool threads_{2};
   StreamOptions options_;
@@ -75,8 +79,86 @@ TEST_F(StreamedExpertsTest, FindsWhatWasBuilt) {
   disk_.set_capacity(0);
   auto again = open();
   ASSERT_TRUE(again) << again.error().message;
-  auto grain = (*again)->source().get({static_cast<uint16_t>(model_->banks()[0].layer), 0, 0});
+  auto grain = (*again)->source().get(any_grain());
   EXPECT_TRUE(grain) << grain.error().message;
+}
+
+TEST_F(StreamedExpertsTest, ReadsTheModelFileWhereNoStoreIsWanted) {
+  options_.store_wanted = false;
+  auto opened = open();
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_FALSE((*opened)->from_store());
+  EXPECT_FALSE(disk_.exists("store"));
+  auto grain = (*opened)->source().get(any_grain());
+  ASSERT_TRUE(grain) << grain.error().message;
+  ByteVector expected(model_->cutter().grain_bytes(any_grain()));
+  ASSERT_TRUE(model_->cutter().cut(any_grain(), expected));
+  EXPECT_TRUE(std::ranges::equal(grain->bytes, expected));
+  EXPECT_GT((*opened)->stored().statistics().work.disk_bytes, 0u);
+}
+
+TEST_F(StreamedExpertsTest, UsesACompleteStoreThatIsThere) {
+  ASSERT_TRUE(open());
+  options_.store_wanted = false;
+  auto again = open();
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_TRUE((*again)->from_store());
+}
+
+TEST_F(StreamedExpertsTest, ReadsTheModelFileWhileAnotherProcessHasTheStore) {
+  auto first = open();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(open().error().code, ErrorCode::kRefused);
+  options_.store_wanted = false;
+  auto second = open();
+  ASSERT_TRUE(second) << second.error().message;
+  EXPECT_FALSE((*second)->from_store());
+}
+
+TEST_F(StreamedExpertsTest, LeavesAStoreAloneThatIsNotComplete) {
+  disk_.set_capacity(limits::kDiskReserveBytes + 2 * expert_bytes());
+  ASSERT_TRUE(open());
+  // The records of a layer are written last.
+  auto names = disk_.list("store/layers").value();
+  ASSERT_EQ(names.size(), 1u);
+  const std::string records = "store/layers/" + names[0];
+  ASSERT_TRUE(disk_.remove(records + "/" + disk_.list(records).value().back()));
+  options_.store_wanted = false;
+  auto opened = open();
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_FALSE((*opened)->from_store());
+}
+
+TEST_F(StreamedExpertsTest, AsksForRoomForOneExpert) {
+  options_.store_wanted = false;
+  options_.ram_bytes = 1000;
+  auto opened = open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kLimit);
+  EXPECT_THAT(opened.error().message, HasSubstr("--ram: 1000 B are not enough for one expert"));
+  EXPECT_THAT(opened.error().message, HasSubstr("--store DIR"));
+}
+
+TEST_F(StreamedExpertsTest, SaysWhereExpertsComeFrom) {
+  for (bool store : {false, true}) {
+    options_.store_wanted = store;
+    options_.reason = "too large";
+    log_.events.clear();
+    ASSERT_TRUE(open());
+    ASSERT_FALSE(log_.events.empty());
+    EXPECT_THAT(log_.events[0].message, HasSubstr("too large: its experts are streamed from " +
+                                                  (store ? "store" : kModel)));
+  }
+}
+
+TEST_F(StreamedExpertsTest, SaysThatAnotherReaderIsUsed) {
+  options_.store_wanted = false;
+  options_.reader.choice = ReaderChoice::kUring;
+  auto opened = open();
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_EQ((*opened)->stored().reader_name(), "threads");
+  ASSERT_EQ(log_.events.size(), 1u);
+  EXPECT_THAT(log_.events[0].message, HasSubstr("--reader io_uring"));
 }
 
 }  // namespace

@@ -51,6 +51,7 @@ class ExpertFixture {
   const GgufModel& model() const { return *model_; }
   std::span<const ExpertBank> banks() const { return banks_; }
   const GrainCutter& cutter() const { return *cutter_; }
+  MemoryStorage& storage() { return storage_; }  // that holds the file
   SourceExpert expert(uint32_t layer, uint32_t expert) const;
   ByteVector cut(GrainId id) const;  // through the cutter; must succeed
 

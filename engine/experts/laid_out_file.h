@@ -1,0 +1,103 @@
+// LaidOutFile: the experts of a GGUF file as if it held them laid out: what is read of it is read
+// from the GGUF file, past the page cache, and laid out on the way. For experts that are streamed
+// without a store of their own.
+//
+// Of each expert the file has a few ranges, one or more for each of gate, up and down: its pieces.
+// A read names an expert's address plus the number of a piece, and is given the whole expert's
+// memory, of which it fills that piece's part: pieces may come in any order and from several
+// threads at once. laid_out_reader.h makes such reads of one.
+//
+// There is no digest to compare with: nothing has read all of the file before. What is noticed: a
+// file that was replaced since the model was opened, or written to or cut meanwhile (its size and
+// time are asked for after every read), and a piece that is read again and is another one
+// (checksums; a bad cable or disk).
+//
+// Const methods, any thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "engine/base/direct_buffer.h"
+#include "engine/base/storage.h"
+#include "engine/base/thread_annotations.h"
+#include "engine/experts/grain_cutter.h"
+#include "engine/experts/lay_out.h"
+
+namespace potluck {
+
+class LaidOutFile final : public ReadableFile {
+ public:
+  // About as much of the GGUF file is read at a time: enough for a disk's full rate.
+  static constexpr uint64_t kPieceBytes = 1 * kMiB;
+
+  struct Place {
+    uint64_t address = 0;
+    uint64_t bytes = 0;       // laid out
+    uint64_t file_bytes = 0;  // that are read for it
+    uint32_t pieces = 0;
+  };
+
+  // `model` and `cutter` must outlive the file. kCorrupt when the files are no longer those that
+  // the model was read from.
+  static Result<std::unique_ptr<LaidOutFile>> open(const GgufModel& model,
+                                                   const GrainCutter& cutter, Storage& storage);
+
+  Place place(uint32_t layer, uint32_t expert) const;  // both must exist (CHECK)
+  // How many pieces the expert at this address has.
+  uint32_t pieces_at(uint64_t address) const;
+  // What each thread that reads takes beside the experts' memory.
+  uint64_t buffer_bytes() const { return buffer_bytes_; }
+  // The largest of the GGUF files, to measure the disk on.
+  const ReadableFile& sample() const;
+
+  uint64_t size() const override { return end_; }
+  uint64_t direct_alignment() const override { return 1; }
+  Status read_at(uint64_t offset, MutableByteSpan out) const override;
+
+ private:
+  // Rows of one matrix, the same of every expert of a layer.
+  struct Piece {
+    ExpertMatrix matrix;
+    uint32_t first;
+    uint32_t count;
+  };
+  struct Layer {
+    const ExpertBank* bank;
+    const ShapeTables* tables;
+    std::vector<Piece> pieces;
+    uint64_t begin;           // address of the first expert
+    uint64_t stride;          // from one expert to the next
+    uint64_t file_bytes;      // of an expert
+    uint64_t first_checksum;  // index of that of the first expert's first piece
+  };
+  struct File {
+    std::string path;
+    std::unique_ptr<ReadableFile> file;
+    FileVersion version;
+  };
+
+  LaidOutFile(const GgufModel& model, const GrainCutter& cutter);
+  Status open_files(Storage& storage);
+  void add_layer(const ExpertBank& bank);
+  const Layer& layer_at(uint64_t address) const;
+  Status check_unchanged(const File& file) const;
+  Status check_repeated(const File& file, uint64_t index, uint64_t offset, ByteSpan bytes) const;
+  DirectBuffer take_buffer() const;
+  void give_back(DirectBuffer buffer) const;
+
+  const GgufModel& model_;
+  const GrainCutter& cutter_;
+  std::vector<File> files_;        // as the model counts them
+  std::vector<Layer> layers_;      // by address
+  std::vector<int32_t> of_layer_;  // index into layers_, -1 for none
+  uint64_t end_ = 0;
+  uint64_t buffer_bytes_ = 0;
+  // Of every piece that was read once; 0: not yet.
+  mutable std::vector<std::atomic<uint64_t>> checksums_;
+  mutable Mutex mutex_;
+  mutable std::vector<DirectBuffer> spare_ GUARDED_BY(mutex_);
+};
+
+}  // namespace potluck
