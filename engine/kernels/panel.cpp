@@ -17,22 +17,58 @@ void check_shape(const PanelShape& shape, const PanelLayout& layout) {
 
 // Float formats: element `column` of a row is element 8 * column + lane of its panel.
 template <class Element>
-void pack_elements(const PanelShape& shape, const std::byte* row, uint32_t lane, std::byte* panel) {
-  for (uint64_t column = 0; column < shape.columns; ++column) {
+void pack_elements(uint64_t first, uint64_t end, const std::byte* row, uint32_t lane,
+                   std::byte* panel) {
+  for (uint64_t column = first; column < end; ++column) {
     std::memcpy(panel + (column * kPanelRows + lane) * sizeof(Element),
                 row + column * sizeof(Element), sizeof(Element));
   }
 }
 
-void pack_float_row(const PanelShape& shape, const std::byte* row, uint32_t column_begin,
-                    uint32_t lane, std::byte* panel) {
+typedef uint16_t EightHalves __attribute__((vector_size(16)));
+
+// Pairs of the lower, or upper, halves of a and b.
+EightHalves interleave_low(EightHalves a, EightHalves b) {
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+EightHalves interleave_high(EightHalves a, EightHalves b) {
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+// Eight columns of eight rows of 16-bit elements. Interleaving each row with the one four behind
+// it, three times, transposes them.
+void transpose_halves(const std::byte* rows, uint64_t row_bytes, std::byte* out) {
+  EightHalves now[kPanelRows];
+  EightHalves next[kPanelRows];
+  for (uint32_t i = 0; i < kPanelRows; ++i) now[i] = load<EightHalves>(rows + i * row_bytes);
+  for (int round = 0; round < 3; ++round) {
+    for (uint32_t i = 0; i < kPanelRows / 2; ++i) {
+      next[2 * i] = interleave_low(now[i], now[i + 4]);
+      next[2 * i + 1] = interleave_high(now[i], now[i + 4]);
+    }
+    std::copy_n(next, kPanelRows, now);
+  }
+  for (uint32_t i = 0; i < kPanelRows; ++i) store(out + i * sizeof(EightHalves), now[i]);
+}
+
+// Up to eight rows, one behind the other.
+void pack_float_panel(const PanelShape& shape, const std::byte* rows, uint64_t row_bytes,
+                      uint32_t count, std::byte* panel) {
   uint32_t bytes = block_format(shape.type).block_bytes;
-  const std::byte* from = row + uint64_t{column_begin} * bytes;
   CHECK(bytes == sizeof(uint16_t) || bytes == sizeof(uint32_t));
-  if (bytes == sizeof(uint16_t)) {
-    pack_elements<uint16_t>(shape, from, lane, panel);
-  } else {
-    pack_elements<uint32_t>(shape, from, lane, panel);
+  uint64_t done = 0;
+  if (bytes == sizeof(uint16_t) && count == kPanelRows) {
+    for (; done + kPanelRows <= shape.columns; done += kPanelRows) {
+      transpose_halves(rows + done * bytes, row_bytes, panel + done * kPanelRows * bytes);
+    }
+  }
+  for (uint32_t lane = 0; lane < count; ++lane) {
+    const std::byte* row = rows + lane * row_bytes;
+    if (bytes == sizeof(uint16_t)) {
+      pack_elements<uint16_t>(done, shape.columns, row, lane, panel);
+    } else {
+      pack_elements<uint32_t>(done, shape.columns, row, lane, panel);
+    }
   }
 }
 
@@ -78,13 +114,18 @@ void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t sour
     std::memset(out + (shape.panels() - 1) * panel_bytes, 0, panel_bytes);
   }
   RowBlocks blocks = blocks_from(shape, layout, source, column_begin);
-  for (uint32_t row = 0; row < shape.rows; ++row) {
+  for (uint32_t row = 0; row < shape.rows; row += kPanelRows) {
     std::byte* panel = out + row / kPanelRows * panel_bytes;
-    if (format.quantized()) {
-      layout.pack_row(blocks, row % kPanelRows, panel);
+    uint32_t count = std::min(kPanelRows, shape.rows - row);
+    if (!format.quantized()) {
+      const std::byte* rows =
+          source + row * row_bytes + uint64_t{column_begin} * format.block_bytes;
+      pack_float_panel(shape, rows, row_bytes, count, panel);
+      continue;
+    }
+    for (uint32_t lane = 0; lane < count; ++lane) {
+      layout.pack_row(blocks, lane, panel);
       blocks.source += row_bytes;
-    } else {
-      pack_float_row(shape, source + row * row_bytes, column_begin, row % kPanelRows, panel);
     }
   }
 }
