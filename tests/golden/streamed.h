@@ -36,7 +36,7 @@ class Streamed final : public GrainSource {
   void prefetch(std::span<const GrainId> grains, Want want) override {
     experts_->source().prefetch(grains, want);
   }
-  bool wants_prefetch() const override { return experts_->source().wants_prefetch(); }
+  ReadAhead read_ahead() const override { return experts_->source().read_ahead(); }
 
  private:
   LayeredStorage storage_;
