@@ -76,11 +76,13 @@ struct MemoryStorage::State {
   uint64_t opens_to_fail GUARDED_BY(mutex) = 0;
   uint64_t direct_alignment GUARDED_BY(mutex) = 1;
   bool punching GUARDED_BY(mutex) = true;
+  bool gone GUARDED_BY(mutex) = false;     // the device cannot be reached
   uint64_t process GUARDED_BY(mutex) = 0;  // files and locks of an earlier one are dead
 
   bool is_directory(const std::string& path) const REQUIRES(mutex);
   uint64_t available() const REQUIRES(mutex);
   Status check_parent(const std::string& path) const REQUIRES(mutex);
+  Status check_there(const std::string& path) const REQUIRES(mutex);
   Content& existing(const std::string& path) REQUIRES(mutex);
 };
 
@@ -113,7 +115,13 @@ uint64_t MemoryStorage::State::available() const {
   return capacity > used ? capacity - used : 0;
 }
 
+Status MemoryStorage::State::check_there(const std::string& path) const {
+  if (!gone) return {};
+  return Error{ErrorCode::kIo, path + ": no such device"};
+}
+
 Status MemoryStorage::State::check_parent(const std::string& path) const {
+  if (Status there = check_there(path); !there) return there;
   if (is_directory(path)) return Error{ErrorCode::kIo, path + ": is a directory"};
   if (!is_directory(parent_of(path))) return not_found(parent_of(path));
   return {};
@@ -157,6 +165,7 @@ Status MemoryFile::read_at(uint64_t offset, MutableByteSpan out) const {
   CHECK(offset % alignment_ == 0 && out.size() % alignment_ == 0);
   CHECK(reinterpret_cast<uintptr_t>(out.data()) % alignment_ == 0);
   MutexLock guard(state_->mutex);
+  if (Status there = state_->check_there(path_); !there) return there;
   if (state_->reads_to_fail > 0) {
     --state_->reads_to_fail;
     return Error{ErrorCode::kIo, path_ + ": cannot read: injected fault"};
@@ -207,6 +216,7 @@ class MemoryWritableFile final : public WritableFile {
 };
 
 Status MemoryWritableFile::check_alive() const {
+  if (Status there = state_->check_there(path_); !there) return there;
   if (process_ == state_->process) return {};
   return Error{ErrorCode::kIo, path_ + ": the process that opened this file has ended"};
 }
@@ -296,6 +306,7 @@ MemoryStorage::~MemoryStorage() = default;
 
 Result<std::unique_ptr<ReadableFile>> MemoryStorage::open(const std::string& path, ReadMode mode) {
   MutexLock guard(state_->mutex);
+  if (Status there = state_->check_there(path); !there) return there.error();
   auto file = state_->files.find(normalize(path));
   if (file == state_->files.end()) return not_found(path);
   if (state_->opens_to_fail > 0) {
@@ -334,6 +345,7 @@ Result<std::unique_ptr<WritableFile>> MemoryStorage::open_writable(const std::st
 Status MemoryStorage::make_directories(const std::string& path) {
   MutexLock guard(state_->mutex);
   std::string normal = normalize(path);
+  if (Status there = state_->check_there(path); !there) return there;
   // Two passes: a file in the way leaves no directory half made.
   for (std::string part = normal; !state_->is_directory(part); part = parent_of(part)) {
     if (state_->files.count(part) > 0) {
@@ -349,6 +361,7 @@ Status MemoryStorage::make_directories(const std::string& path) {
 
 Status MemoryStorage::remove(const std::string& path) {
   MutexLock guard(state_->mutex);
+  if (Status there = state_->check_there(path); !there) return there;
   if (state_->files.erase(normalize(path)) == 0) return not_found(path);
   return {};
 }
@@ -356,11 +369,12 @@ Status MemoryStorage::remove(const std::string& path) {
 bool MemoryStorage::exists(const std::string& path) {
   MutexLock guard(state_->mutex);
   std::string normal = normalize(path);
-  return state_->files.count(normal) > 0 || state_->is_directory(normal);
+  return !state_->gone && (state_->files.count(normal) > 0 || state_->is_directory(normal));
 }
 
 Result<std::vector<std::string>> MemoryStorage::list(const std::string& directory) {
   MutexLock guard(state_->mutex);
+  if (Status there = state_->check_there(directory); !there) return there.error();
   std::string normal = normalize(directory);
   if (!state_->is_directory(normal)) return not_found(directory);
   // The parent of a bare name is "", not ".".
@@ -379,6 +393,7 @@ Result<std::vector<std::string>> MemoryStorage::list(const std::string& director
 
 Result<uint64_t> MemoryStorage::free_bytes(const std::string& directory) {
   MutexLock guard(state_->mutex);
+  if (Status there = state_->check_there(directory); !there) return there.error();
   if (!state_->is_directory(normalize(directory))) return not_found(directory);
   return state_->available();
 }
@@ -397,6 +412,11 @@ Result<std::unique_ptr<StorageLock>> MemoryStorage::lock(const std::string& path
 void MemoryStorage::set_capacity(uint64_t bytes) {
   MutexLock guard(state_->mutex);
   state_->capacity = bytes;
+}
+
+void MemoryStorage::detach(bool gone) {
+  MutexLock guard(state_->mutex);
+  state_->gone = gone;
 }
 
 void MemoryStorage::fail_opens(uint64_t count) {

@@ -34,6 +34,9 @@ class MemoryStorage final : public Storage {
   void fail_reads(uint64_t count);
   // The next `count` times that a file is opened fail as they do for a process with too many open.
   void fail_opens(uint64_t count);
+  // The device is gone, as a memory card that was pulled out: everything fails with kIo, also on
+  // files that are open, until it is back with all that it had.
+  void detach(bool gone);
   // Flips one bit of a stored file; the file must exist and reach beyond the offset.
   void flip_bit(const std::string& path, uint64_t byte_offset);
   // Cuts a stored file to `size` bytes; the file must exist and be at least that long.

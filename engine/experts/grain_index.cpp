@@ -11,7 +11,7 @@
 namespace potluck {
 namespace {
 
-constexpr size_t kEntryBytes = 64;
+constexpr size_t kEntryBytes = GrainIndex::kEntryBytes;
 constexpr size_t kSummed = kEntryBytes - sizeof(uint64_t);
 constexpr uint32_t kPut = 0x31504750;     // "PGP1"
 constexpr uint32_t kRemove = 0x31524750;  // "PGR1"

@@ -37,6 +37,8 @@ using GrainRecords = std::unordered_map<Digest, GrainRecord>;
 
 class GrainIndex {
  public:
+  static constexpr uint64_t kEntryBytes = 64;
+
   // Reads the log, or starts an empty one. What had to be left out is said in `notices`.
   static Result<std::unique_ptr<GrainIndex>> open(Storage& storage, std::string path,
                                                   GrainRecords* records,

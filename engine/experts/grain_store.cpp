@@ -11,6 +11,7 @@
 
 #include "engine/base/buffer.h"
 #include "engine/base/check.h"
+#include "engine/base/format_bytes.h"
 
 namespace potluck {
 namespace {
@@ -45,16 +46,22 @@ uint64_t grain_checksum(ByteSpan grain) {
   return XXH3_64bits(grain.data(), grain.size());
 }
 
-GrainStore::GrainStore(Storage& storage, std::string directory, uint64_t quota_bytes)
-    : storage_(storage), directory_(std::move(directory)), quota_bytes_(quota_bytes) {}
+GrainStore::GrainStore(Storage& storage, std::string directory, uint64_t quota_bytes,
+                       const WriteRules& rules)
+    : storage_(storage),
+      directory_(std::move(directory)),
+      quota_bytes_(quota_bytes),
+      writes_(storage, directory_ + "/writes", rules) {}
 
 GrainStore::~GrainStore() {
   if (index_ != nullptr) (void)flush();
 }
 
 Result<std::unique_ptr<GrainStore>> GrainStore::open(Storage& storage, std::string directory,
-                                                     uint64_t quota_bytes) {
-  std::unique_ptr<GrainStore> store(new GrainStore(storage, std::move(directory), quota_bytes));
+                                                     uint64_t quota_bytes,
+                                                     const WriteRules& rules) {
+  std::unique_ptr<GrainStore> store(
+      new GrainStore(storage, std::move(directory), quota_bytes, rules));
   if (Status opened = store->open_files(); !opened) return opened.error();
   return store;
 }
@@ -70,6 +77,7 @@ Status GrainStore::flush() {
   }
   if (Status synced = index_->sync(); !synced) return synced;
   unsynced_bytes_ = 0;
+  (void)writes_.save();  // less is then known of the past, and nothing is lost
   return {};
 }
 
@@ -169,8 +177,43 @@ Status GrainStore::read(const Digest& digest, MutableByteSpan out) {
   return verify(digest, out);
 }
 
+// A file of its own that is missing or too short is no reason: what it held is lost, and all else
+// is there.
+bool GrainStore::answers() {
+  if (!storage_.exists(directory_ + "/index")) return false;
+  if (segments_.empty()) return storage_.free_bytes(directory_).ok();
+  auto file = storage_.open(segment_path(segments_.begin()->first), ReadMode::kDirect);
+  if (!file) return file.error().code != ErrorCode::kIo;
+  if ((*file)->size() < kPageBytes) return true;
+  PageBuffer page(kPageBytes);
+  Status read = (*file)->read_at(0, page.pages);
+  return read || read.error().code != ErrorCode::kIo;
+}
+
+bool GrainStore::reachable() {
+  if (!gone_ && !answers()) {
+    gone_ = gone_untold_ = true;
+    warn(fmt::format("{}: the disk cannot be reached any more", directory_),
+         {{"store", directory_}});
+  }
+  return !gone_;
+}
+
+bool GrainStore::reconnect() {
+  if (!gone_) return true;
+  if (!answers()) return false;
+  for (auto& [number, segment] : segments_) segment.file.reset();
+  writer_.reset();
+  GrainRecords ignored;
+  auto index = GrainIndex::open(storage_, directory_ + "/index", &ignored, &notices_);
+  if (!index) return false;
+  index_ = std::move(*index);
+  gone_ = gone_untold_ = false;
+  return true;
+}
+
 void GrainStore::distrust(const Digest& digest) {
-  if (!contains(digest)) return;
+  if (!contains(digest) || gone_) return;
   report_loss(digest);
   quarantine(digest);
 }
@@ -215,6 +258,10 @@ Status GrainStore::check_room(uint64_t bytes) const {
                  fmt::format("{}: {} bytes wanted, {} of the quota of {} are in use", directory_,
                              bytes, charged_bytes(), quota_bytes_)};
   }
+  if (bytes > writes_.allowance()) {
+    return Error{ErrorCode::kLimit,
+                 fmt::format("{}: {} bytes wanted, {}", directory_, bytes, what_limits_room())};
+  }
   auto available = storage_.free_bytes(directory_);
   if (!available) return available.error();
   if (*available < limits::kDiskReserveBytes || bytes > *available - limits::kDiskReserveBytes) {
@@ -226,10 +273,26 @@ Status GrainStore::check_room(uint64_t bytes) const {
 }
 
 uint64_t GrainStore::room_bytes() const {
+  if (gone_) return 0;
   uint64_t quota = quota_bytes_ - std::min(charged_bytes(), quota_bytes_);
   auto available = storage_.free_bytes(directory_);
   if (!available) return 0;
-  return std::min(quota, *available - std::min(*available, limits::kDiskReserveBytes));
+  const uint64_t disk = *available - std::min(*available, limits::kDiskReserveBytes);
+  return std::min({quota, disk, writes_.allowance()});
+}
+
+std::string GrainStore::what_limits_room() const {
+  auto available = storage_.free_bytes(directory_);
+  if (!available || gone_) return "its disk cannot be reached";
+  const uint64_t quota = quota_bytes_ - std::min(charged_bytes(), quota_bytes_);
+  const uint64_t disk = *available - std::min(*available, limits::kDiskReserveBytes);
+  if (writes_.allowance() < std::min(quota, disk)) {
+    return fmt::format("it has written {} of the {} that it may write a day",
+                       format_bytes(writes_.today()), format_bytes(writes_.most_per_day()));
+  }
+  if (disk < quota) return fmt::format("its disk has {} left", format_bytes(*available));
+  return fmt::format("{} of the {} that it may take are taken", format_bytes(charged_bytes()),
+                     format_bytes(quota_bytes_));
 }
 
 Status GrainStore::put(const Digest& digest, ByteSpan grain) {
@@ -244,6 +307,7 @@ Status GrainStore::put(const Digest& digest, ByteSpan grain) {
 Status GrainStore::put_trusted(const Digest& digest, ByteSpan grain) {
   if (Status valid = check_size(digest, grain); !valid) return valid;
   if (contains(digest)) return {};
+  if (gone_) return Error{ErrorCode::kLimit, directory_ + ": the disk cannot be reached"};
   // Asked before anything is written: a disk that is filled to the brim hurts every program on the
   // machine.
   if (Status room = check_room(grain.size()); !room) return room;
@@ -288,12 +352,14 @@ Status GrainStore::write(const Digest& digest, ByteSpan grain, const PageRun& ru
   GrainRecord record{run, 0, grain_checksum(grain)};
   if (Status noted = index_->put(digest, &record); !noted) return noted;
   records_[digest] = record;
+  writes_.wrote(run.bytes() + GrainIndex::kEntryBytes);
   used_bytes_ += run.bytes();
   unsynced_bytes_ += run.bytes();
   return {};
 }
 
 void GrainStore::remove(const Digest& digest) {
+  if (gone_) return;
   auto found = records_.find(digest);
   if (found == records_.end()) return;
   PageRun run = found->second.run;
@@ -309,6 +375,7 @@ void GrainStore::forget(const Digest& digest) {
   used_bytes_ -= found->second.run.bytes();
   records_.erase(found);
   (void)index_->remove(name);
+  writes_.wrote(GrainIndex::kEntryBytes);
 }
 
 // To the disk and to later grains.
@@ -326,6 +393,10 @@ void GrainStore::give_back(const PageRun& run) {
 
 ScrubResult GrainStore::scrub(uint64_t most_bytes) {
   ScrubResult result;
+  if (gone_) {
+    result.round_complete = true;
+    return result;
+  }
   do {
     while (to_scrub_.empty()) {
       if (next_scrubbed_segment()) continue;
@@ -377,6 +448,7 @@ void GrainStore::scrub_grain(const Place& place, ScrubResult* result) {
   Status read = gone ? Status(found.error()) : found->file->read_at(found->offset, buffer.pages);
   if (!read && !gone) read = found->file->read_at(found->offset, buffer.pages);
   if (!read && read.error().code == ErrorCode::kLimit) return;
+  if (!read && !reachable()) return;
   // SHA-256 and not the checksum: the scrub also finds what was wrong before the checksum was made.
   if (read && sha256(buffer.pages) == place.digest) return;
   std::string why = read ? "its SHA-256 is not its name" : read.error().message;

@@ -5,6 +5,7 @@
 //   DIR/lock                     held while the store is open
 //   DIR/segments/000017.grains   grains back to back, each a whole number of pages of 4 KiB
 //   DIR/index                    where each grain lies (grain_index.h)
+//   DIR/writes                   how much was written (write_ledger.h)
 //   DIR/manifests/HEX            signed manifests of the pools this worker belongs to
 //
 // What lies on disk is not trusted: readers of a grain compare the XXH3 in its record before they
@@ -29,6 +30,7 @@
 #include "engine/base/storage.h"
 #include "engine/experts/grain_index.h"
 #include "engine/experts/segment_space.h"
+#include "engine/experts/write_ledger.h"
 
 namespace potluck {
 
@@ -57,8 +59,10 @@ class GrainStore {
   // is what the segments hold and no entry of the index names; see take_notices(). `quota_bytes`
   // bounds charged_bytes(); a store that holds more keeps it and takes nothing new. kRefused if the
   // store is already open elsewhere.
+  // The clock of `rules`, if there is one, must outlive the store.
   static Result<std::unique_ptr<GrainStore>> open(Storage& storage, std::string directory,
-                                                  uint64_t quota_bytes);
+                                                  uint64_t quota_bytes,
+                                                  const WriteRules& rules = {});
   // Flushes.
   ~GrainStore();
 
@@ -75,9 +79,16 @@ class GrainStore {
   // What lies in the directory beside the grains and counts with them: manifests.
   void set_other_bytes(uint64_t bytes) { other_bytes_ = bytes; }
   uint64_t other_bytes() const { return other_bytes_; }
-  // What put() would still take: within the quota, and of what the disk has left.
+  // What put() would still take: within the quota, of what the disk has left, and of what may be
+  // written today.
   uint64_t room_bytes() const;
+  // What bounds that, for people elsewhere: it names no path.
+  std::string what_limits_room() const;
   size_t count() const { return records_.size(); }
+  // What was written to the disk, ever and today, and what may be.
+  const WriteLedger& writes() const { return writes_; }
+  // Something else in the directory was written: a manifest.
+  void note_written(uint64_t bytes) { writes_.wrote(bytes); }
 
   // A file of the store to measure the disk on; null while there is none.
   const ReadableFile* sample_file();
@@ -109,6 +120,17 @@ class GrainStore {
   // Grains that were found altered or were distrusted since the last call, the scrub's left out.
   std::vector<Digest> take_lost() { return std::exchange(lost_, {}); }
 
+  // To be asked when a read or a write has failed with kIo: whether the disk is still there at all,
+  // or a memory card was pulled out, say. Looks at the disk. If it is not, grains are lost to their
+  // users but not forgotten, and nothing is dropped or written before reconnect() was successful.
+  bool reachable();
+  bool gone() const { return gone_; }
+  // True once after it was found to be gone.
+  bool take_gone() { return std::exchange(gone_untold_, false); }
+  // Looks whether it is back, and opens its files anew: places that find() gave are no longer
+  // valid.
+  bool reconnect();
+
   // Removes a grain and gives its space back; nothing happens if it is not there.
   void remove(const Digest& digest);
 
@@ -133,8 +155,10 @@ class GrainStore {
     Digest digest;
   };
 
-  GrainStore(Storage& storage, std::string directory, uint64_t quota_bytes);
+  GrainStore(Storage& storage, std::string directory, uint64_t quota_bytes,
+             const WriteRules& rules);
   Status open_files();
+  bool answers();
   Status adopt_segments();
   Status cut_or_remove(uint32_t segment, uint32_t pages, uint32_t used_pages);
   void warn_of_nameless(const std::vector<PageRun>& removed);
@@ -160,6 +184,7 @@ class GrainStore {
   Storage& storage_;
   std::string directory_;
   uint64_t quota_bytes_;
+  WriteLedger writes_;
   uint64_t used_bytes_ = 0;
   uint64_t quarantined_bytes_ = 0;
   uint64_t other_bytes_ = 0;
@@ -173,6 +198,8 @@ class GrainStore {
   uint64_t unsynced_bytes_ = 0;
   std::vector<PageRun> quarantine_;  // of altered grains
   std::vector<Digest> lost_;
+  bool gone_ = false;
+  bool gone_untold_ = false;
   std::vector<LogEvent> notices_;
 
   std::vector<Place> to_scrub_;  // of one segment, last first

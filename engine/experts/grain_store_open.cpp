@@ -110,6 +110,7 @@ Status GrainStore::open_files() {
   auto lock = storage_.lock(directory_ + "/lock");
   if (!lock) return lock.error();
   lock_ = std::move(*lock);
+  writes_.load(&notices_);
   auto index = GrainIndex::open(storage_, directory_ + "/index", &records_, &notices_);
   if (!index) return index.error();
   index_ = std::move(*index);
