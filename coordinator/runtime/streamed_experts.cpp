@@ -233,12 +233,13 @@ StoredSourceOptions source_options(const StreamOptions& options, uint64_t bytes)
 // disk.
 Status StreamedExperts::open_store(const Model& model, const StreamOptions& options,
                                    const Clock& clock) {
-  auto reader =
-      open_fitted_reader(options.reader, store_->sample_file(), StoredSource::kReadBytes, clock);
+  const ReaderSettings fitted = fit_reader_settings(options.reader, store_->sample_file(), clock);
+  auto reader = open_fitted_reader(fitted, nullptr, 0, clock);
   if (!reader) return reader.error().in("--reader");
+  StoredSourceOptions source = source_options(options, options.ram_bytes);
+  source.read_bytes = fitted.read_bytes;
   origin_ = std::make_unique<StoreOrigin>(*manifest_, *store_);
-  stored_ = std::make_unique<StoredSource>(*origin_, std::move(*reader), clock,
-                                           source_options(options, options.ram_bytes));
+  stored_ = std::make_unique<StoredSource>(*origin_, std::move(*reader), clock, source);
   mended_ =
       std::make_unique<MendedSource>(*stored_, *store_, *manifest_, model.cutter(), options.log);
   source_ = mended_.get();

@@ -17,11 +17,14 @@ namespace {
 
 // Grains are read in one request with their neighbors: about 1 MiB is the usual size. The usual
 // size comes first, since a slow disk runs out of time before the last.
-constexpr uint64_t kRecordSizes[] = {kMiB, 256 * kKiB, 4 * kMiB};
+constexpr uint64_t kRecordSizes[] = {kMiB, 512 * kKiB, 256 * kKiB, 4 * kMiB};
 constexpr uint32_t kDepths[] = {1, 2, 4, 8, 16};
 constexpr uint64_t kPointCount = std::size(kRecordSizes) * std::size(kDepths);
 constexpr uint64_t kMostInFlight = 32 * kMiB;  // more hides no latency that any device has
 constexpr double kGoodEnough = 0.95;
+// Half a read is there in half the time, so computing begins sooner; more than so much of the rate
+// is not given for it.
+constexpr double kGoodHalf = 0.98;
 // While tokens are computed, the owner asks for more later than the loop here does; with fewer
 // reads queued the disk would run dry between two looks.
 constexpr uint32_t kLeastDepth = 4;
@@ -120,6 +123,20 @@ double DiskProbe::best_bytes_per_second() const {
   return best;
 }
 
+double DiskProbe::best_with(uint64_t record_bytes) const {
+  double best = 0;
+  for (const ProbePoint& point : points_) {
+    if (point.record_bytes == record_bytes) best = std::max(best, point.bytes_per_second);
+  }
+  return best;
+}
+
+uint64_t DiskProbe::read_bytes() const {
+  const double whole = best_with(kMiB);
+  const double half = best_with(kMiB / 2);
+  return half > 0 && half >= kGoodHalf * whole ? kMiB / 2 : kMiB;
+}
+
 uint32_t DiskProbe::depth_for(uint64_t record_bytes) const {
   // Sizes compare by their ratio: 512 KiB lies as near to 256 KiB as to 1 MiB.
   auto distance = [record_bytes](const ProbePoint& point) {
@@ -139,6 +156,19 @@ uint32_t DiskProbe::depth_for(uint64_t record_bytes) const {
     if (point.record_bytes == nearest->record_bytes && good) return point.depth;
   }
   return nearest->depth;
+}
+
+ReaderSettings fit_reader_settings(ReaderSettings settings, const ReadableFile* sample,
+                                   const Clock& clock) {
+  if (settings.depth != 0 || sample == nullptr) return settings;
+  auto make_reader = [&](uint32_t tried) {
+    return open_block_reader(settings.choice, tried, clock);
+  };
+  auto probe = probe_disk(*sample, make_reader, clock);
+  if (!probe) return settings;  // a file that cannot be read says so when it is needed
+  settings.read_bytes = probe->read_bytes();
+  settings.depth = std::max(probe->depth_for(settings.read_bytes), kLeastDepth);
+  return settings;
 }
 
 Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& settings,

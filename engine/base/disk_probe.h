@@ -1,5 +1,5 @@
 // The disk probe: a short measurement of how many reads a device wants at the same time. It reads
-// random records of an existing large file for about 300 ms, at several record sizes and depths,
+// random records of an existing large file for about 400 ms, at several record sizes and depths,
 // into memory backed by huge pages. One thread.
 #pragma once
 
@@ -28,12 +28,18 @@ class DiskProbe {
   // nearest to `record_bytes`: more would only make each read wait longer.
   uint32_t depth_for(uint64_t record_bytes) const;
 
+  // In which pieces neighbors on the disk are best read: 512 KiB where that is as fast as 1 MiB,
+  // and 1 MiB where it is not, or where the disk was left before it was tried.
+  uint64_t read_bytes() const;
+
  private:
+  double best_with(uint64_t record_bytes) const;
+
   std::vector<ProbePoint> points_;  // at least one
 };
 
 struct ProbeLimits {
-  Duration time = std::chrono::milliseconds(300);  // no point begins after it
+  Duration time = std::chrono::milliseconds(400);  // no point begins after it
   uint64_t bytes = 512 * kMiB;                     // no point reads more than its share
 };
 
@@ -49,6 +55,12 @@ Result<DiskProbe> probe_disk(const ReadableFile& file, const ReaderFactory& make
 // The depth of a reader whose settings name none and that has nothing to measure on: enough for
 // most disks.
 inline constexpr uint32_t kUnmeasuredDepth = 8;
+
+// The settings with what the probe of `sample` finds best: a depth (of at least 4), unless they
+// name one, and a read size. As they are where it cannot be measured (null, too small, unreadable)
+// or where they name a depth.
+ReaderSettings fit_reader_settings(ReaderSettings settings, const ReadableFile* sample,
+                                   const Clock& clock);
 
 // Opens a reader as the settings say. Without a depth, one (of at least 4) is measured on `sample`
 // for records of about `record_bytes`; kUnmeasuredDepth where that cannot be (null, too small, or

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include "engine/base/direct_buffer.h"
 #include "engine/base/prefault.h"
@@ -84,6 +85,11 @@ struct StoredSource::State {
   void fail(size_t index, Error error) { failures.push_back({index, std::move(error)}); }
   std::optional<uint32_t> take_slab(GrainId id, const Digest& digest, Want want);
   void release(uint32_t slab);
+  bool evict(Want want, GrainId for_id);
+  uint64_t held() const { return slabs.size() - vacant.size(); }
+  void set_limit(uint64_t bytes);
+  void keep_limit();
+  void gather_low();
   bool in_use(uint32_t slab) const { return slabs[slab].use_count() > 1 || slabs[slab]->reading; }
   Error no_room() const;
   bool wave_complete() const { return next_missing == missing.size() && awaited == 0; }
@@ -92,6 +98,7 @@ struct StoredSource::State {
   const Clock& clock;
   StoredSourceOptions options;
   uint64_t slab_bytes;
+  uint64_t read_bytes;
   uint64_t all_entries;  // of the model
   CachePolicy policy;    // in units of whole slabs
   PrefetchGate gate;
@@ -99,6 +106,8 @@ struct StoredSource::State {
   std::unique_ptr<Prefault> prefault;  // of the arena; or null
   std::vector<std::shared_ptr<Slab>> slabs;
   std::vector<uint32_t> vacant;
+  uint64_t limit = 0;       // slabs in use at most
+  bool gives_back = false;  // memory beyond the limit is with the system, or is to be
   std::unordered_map<Digest, uint32_t> slab_of;
   StoreCounters statistics;  // without the policy's part
 
@@ -131,10 +140,12 @@ StoredSource::State::State(EntryOrigin& from, std::unique_ptr<BlockReader> block
       clock(time),
       options(wanted),
       slab_bytes(slab),
+      read_bytes(wanted.read_bytes == 0 ? kReadBytes : wanted.read_bytes),
       all_entries(from.entries()),
       policy(std::min(wanted.budget_bytes / slab, all_entries)),
       reader(std::move(blocks)) {
   uint64_t count = std::min(wanted.budget_bytes / slab, all_entries);
+  limit = count;
   if (count == 0) return;
   arena = std::make_shared<Arena>(count, slab);
   if (options.prefault_bytes > 0) {
@@ -291,7 +302,7 @@ StoredSource::State::Plan StoredSource::State::plan_read(GrainId id, const Diges
   Read* last = planned.empty() ? nullptr : &reads[planned.back()];
   bool continues = last != nullptr && last->file == place.file && last->end == place.offset &&
                    last->slabs.size() < BlockParts::kMost &&
-                   last->bytes + place.bytes <= kReadBytes;
+                   last->bytes + place.bytes <= read_bytes;
   if (!continues) {
     if (spare_tags.empty()) {
       spare_tags.push_back(reads.size());
@@ -363,19 +374,74 @@ void StoredSource::State::finish_slab(uint32_t index, const Status& status) {
   for (size_t waiter : waiters) ready.push_back({waiter, view(waiter, slab)});
 }
 
+// The coldest grain without views makes room for another one, if one may go for it.
+bool StoredSource::State::evict(Want want, GrainId for_id) {
+  auto victim = policy.victim(want, [&](const Digest& key) {
+    uint32_t slab = slab_of.at(key);
+    // What is read ahead for a layer does not push out what it has: that is needed as soon.
+    return !in_use(slab) && (want == Want::kNow || slabs[slab]->id.layer != for_id.layer);
+  });
+  if (!victim) return false;
+  uint32_t slab = slab_of.at(*victim);
+  if (policy.is_prefetched(*victim)) gate.wasted(slabs[slab]->id.layer);
+  release(slab);
+  return true;
+}
+
+void StoredSource::State::set_limit(uint64_t bytes) {
+  if (slabs.empty()) return;
+  const uint64_t wanted = std::clamp<uint64_t>(bytes / slab_bytes, 1, slabs.size());
+  gives_back = wanted < limit || (gives_back && wanted < slabs.size());
+  if (gives_back) prefault.reset();  // what is prepared ahead is memory, too
+  limit = wanted;
+  keep_limit();
+}
+
+// What views and reads hold stays until the next call.
+void StoredSource::State::keep_limit() {
+  if (!gives_back) return;
+  const uint64_t before = held();
+  while (held() > limit && evict(Want::kNow, {})) {
+  }
+  if (held() > limit) return;
+  gives_back = false;
+  if (before > 0) gather_low();
+  // Pages of the arena's end, in one piece: half of a huge page is not given back.
+  for (const std::shared_ptr<Slab>& slab : slabs) {
+    const auto place = static_cast<uint64_t>(slab->data - arena->begin) / slab_bytes;
+    if (place >= limit && !slab->reading && slab.use_count() == 1) {
+      (void)madvise(slab->data, slab_bytes, MADV_DONTNEED);
+    }
+  }
+}
+
+// Brings what is in the arena's upper part, beyond the limit, down to where slabs are vacant. A
+// slab keeps its name and changes its memory.
+void StoredSource::State::gather_low() {
+  auto place_of = [&](uint32_t slab) {
+    return static_cast<uint64_t>(slabs[slab]->data - arena->begin) / slab_bytes;
+  };
+  std::vector<uint32_t> low;
+  for (uint32_t slab : vacant) {
+    if (place_of(slab) < limit) low.push_back(slab);
+  }
+  for (const auto& [digest, slab] : slab_of) {
+    if (low.empty()) break;
+    if (place_of(slab) < limit || in_use(slab)) continue;
+    std::copy_n(slabs[slab]->data, slabs[slab]->bytes, slabs[low.back()]->data);
+    std::swap(slabs[slab]->data, slabs[low.back()]->data);
+    low.pop_back();
+  }
+  // Slabs are taken from the end: the low ones first.
+  std::sort(vacant.begin(), vacant.end(),
+            [&](uint32_t a, uint32_t b) { return place_of(a) > place_of(b); });
+}
+
 // A vacant slab, or that of the coldest grain without views.
 std::optional<uint32_t> StoredSource::State::take_slab(GrainId id, const Digest& digest,
                                                        Want want) {
-  if (vacant.empty()) {
-    auto victim = policy.victim(want, [&](const Digest& key) {
-      uint32_t slab = slab_of.at(key);
-      // What is read ahead for a layer does not push out what it has: that is needed as soon.
-      return !in_use(slab) && (want == Want::kNow || slabs[slab]->id.layer != id.layer);
-    });
-    if (!victim) return std::nullopt;
-    uint32_t slab = slab_of.at(*victim);
-    if (policy.is_prefetched(*victim)) gate.wasted(slabs[slab]->id.layer);
-    release(slab);
+  while (held() >= limit) {
+    if (!evict(want, id)) return std::nullopt;
   }
   uint32_t slab = vacant.back();
   vacant.pop_back();
@@ -396,7 +462,7 @@ void StoredSource::State::release(uint32_t index) {
 Error StoredSource::State::no_room() const {
   return {ErrorCode::kLimit,
           fmt::format("the cache of {} bytes holds {} parts of up to {} bytes, all in use",
-                      options.budget_bytes, slabs.size(), slab_bytes)};
+                      std::min(options.budget_bytes, limit * slab_bytes), limit, slab_bytes)};
 }
 
 StoredSource::StoredSource(EntryOrigin& origin, std::unique_ptr<BlockReader> reader,
@@ -413,7 +479,12 @@ StoredSource::StoredSource(const Manifest& manifest, GrainStore& store,
 
 StoredSource::~StoredSource() = default;
 
+void StoredSource::set_limit(uint64_t bytes) {
+  state_->set_limit(bytes);
+}
+
 void StoredSource::request(std::span<const GrainId> wave) {
+  state_->keep_limit();
   state_->request(wave);
 }
 
@@ -469,7 +540,7 @@ ReadAhead StoredSource::read_ahead() const {
 }
 
 bool StoredSource::uses_disk() const {
-  return state_->slabs.size() < state_->all_entries;
+  return state_->limit < state_->all_entries;
 }
 
 std::optional<GrainId> StoredSource::failed_grain() const {

@@ -32,11 +32,13 @@ struct StoredSourceOptions {
   ReadAhead read_ahead = ReadAhead::kAll;
   // How far ahead of the slabs in use their memory is prepared (engine/base/prefault.h); 0: not.
   uint64_t prefault_bytes = 0;
+  // Neighbors on disk are read by one request up to this size; 0: kReadBytes.
+  uint64_t read_bytes = 0;
 };
 
 class StoredSource final : public GrainSource {
  public:
-  // Neighbors on disk are read by one request up to this size: large enough for a disk's full rate,
+  // How large such requests are where nothing was measured: enough for any disk's full rate, and
   // small enough that computing can start before much has come.
   static constexpr uint64_t kReadBytes = 1 * kMiB;
 
@@ -69,6 +71,12 @@ class StoredSource final : public GrainSource {
   void prefetch(std::span<const GrainId> grains, Want want) override;
   ReadAhead read_ahead() const override;
   bool uses_disk() const override;
+
+  // Of the budget no more than `bytes` is used from now on, but at least one slab: the coldest
+  // grains go, and their memory back to the system. Views and reads under way stay; what they hold
+  // beyond the limit goes when they are done. Nothing else changes: a higher limit later lets the
+  // cache grow again.
+  void set_limit(uint64_t bytes);
 
   // The grain that the last failed take() could not give.
   std::optional<GrainId> failed_grain() const;

@@ -89,7 +89,8 @@ TEST(DiskProbe, FindsTheDepthThatHidesTheLatency) {
   auto result = probe(&device);
   ASSERT_TRUE(result.ok()) << result.error().message;
   EXPECT_EQ(result->depth_for(kMiB), 4u);
-  EXPECT_EQ(result->depth_for(700 * kKiB), 4u) << "the nearest size that was measured";
+  EXPECT_EQ(result->depth_for(800 * kKiB), 4u) << "the nearest size that was measured";
+  EXPECT_EQ(result->depth_for(512 * kKiB), 8u);
   EXPECT_EQ(result->depth_for(4 * kMiB), 2u);
   EXPECT_EQ(result->depth_for(256 * kKiB), 16u);
   EXPECT_NEAR(result->best_bytes_per_second(), 1e9, 1e7);
@@ -107,6 +108,22 @@ TEST(DiskProbe, TakesTheSmallestDepthWhereMoreGainsNothing) {
   EXPECT_EQ(result->depth_for(4 * kMiB), 1u);
 }
 
+// Half a read is there sooner. Where it costs no throughput, that is the better size.
+TEST(DiskProbe, ReadsAreHalvedWhereThatIsAsFast) {
+  Device quick{.latency = std::chrono::microseconds(50), .bytes_per_second = 3e8};
+  auto result = probe(&quick);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->read_bytes(), 512 * kKiB) << "sixteen at a time hide the latency";
+  Device far{.latency = std::chrono::milliseconds(15)};
+  result = probe(&far);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->read_bytes(), kMiB) << "half as much in nearly the same time";
+  Device card{.latency = std::chrono::milliseconds(2), .bytes_per_second = 2e7};
+  result = probe(&card);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->read_bytes(), kMiB) << "it was left before smaller reads were tried";
+}
+
 TEST(DiskProbe, KeepsToItsTimeAndItsBytes) {
   Device usual{.bytes_per_second = 1e9};
   ASSERT_TRUE(probe(&usual).ok());
@@ -114,7 +131,7 @@ TEST(DiskProbe, KeepsToItsTimeAndItsBytes) {
   Device fast{.bytes_per_second = 1e11};
   auto result = probe(&fast);
   ASSERT_TRUE(result.ok());
-  EXPECT_EQ(result->points().size(), 14u) << "4 MiB sixteen times is too much";
+  EXPECT_EQ(result->points().size(), 19u) << "4 MiB sixteen times is too much";
   EXPECT_LT(fast.bytes_read, 512 * kMiB);
   EXPECT_LT(fast.repeated, 20u) << "records are drawn from the whole file";
 }
@@ -123,7 +140,7 @@ TEST(DiskProbe, LeavesASlowDeviceEarly) {
   Device card{.latency = std::chrono::milliseconds(2), .bytes_per_second = 4e7};
   auto result = probe(&card);
   ASSERT_TRUE(result.ok());
-  EXPECT_LT(result->points().size(), 14u);
+  EXPECT_LT(result->points().size(), 19u);
   EXPECT_LT(as_milliseconds(card.clock.now()), 1000);
   EXPECT_EQ(result->depth_for(4 * kMiB), 2u) << "by the size that was measured";
   EXPECT_NEAR(result->best_bytes_per_second(), 4e7, 1e6);

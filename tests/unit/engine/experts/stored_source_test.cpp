@@ -108,6 +108,78 @@ TEST_F(StoredSourceTest, NeverExceedsItsBudgetAndKeepsViewsInPlace) {
   }
 }
 
+TEST_F(StoredSourceTest, ALowerLimitTakesTheColdestAndAHigherOneLetsItGrow) {
+  StoredSource source(manifest_, *store_, reader(), clock_, {ids_.size() * slab_});
+  for (GrainId id : ids_) ASSERT_TRUE(source.get(id));
+  EXPECT_EQ(source.resident_bytes(), ids_.size() * slab_);
+  source.set_limit(3 * slab_ + 5);
+  EXPECT_EQ(source.resident_bytes(), 3 * slab_);
+  for (int round = 0; round < 2; ++round) {
+    for (GrainId id : ids_) {
+      Result<GrainView> view = source.get(id);
+      ASSERT_TRUE(view) << view.error().message;
+      ASSERT_TRUE(holds(*view, id));
+      ASSERT_LE(source.resident_bytes(), 3 * slab_);
+    }
+  }
+  source.set_limit(0);  // one slab is the least
+  EXPECT_EQ(source.resident_bytes(), slab_);
+  source.set_limit(UINT64_MAX);
+  for (GrainId id : ids_) ASSERT_TRUE(holds(source.get(id).value(), id));
+  EXPECT_EQ(source.resident_bytes(), ids_.size() * slab_);
+  const uint64_t misses = source.statistics().work.cache_misses;
+  for (GrainId id : ids_) ASSERT_TRUE(holds(source.get(id).value(), id));
+  EXPECT_EQ(source.statistics().work.cache_misses, misses);
+}
+
+// Of a view nothing moves; what it holds beyond the limit goes when it is dropped.
+TEST_F(StoredSourceTest, UnderALowerLimitViewsStayInPlace) {
+  StoredSource source(manifest_, *store_, reader(), clock_, {ids_.size() * slab_});
+  std::vector<GrainView> views;
+  for (size_t i = 0; i < 4; ++i) views.push_back(source.get(ids_[i]).value());
+  for (GrainId id : ids_) ASSERT_TRUE(source.get(id));
+  std::vector<const std::byte*> places;
+  for (const GrainView& view : views) places.push_back(view.bytes.data());
+  source.set_limit(2 * slab_);
+  EXPECT_EQ(source.resident_bytes(), 4 * slab_);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(views[i].bytes.data(), places[i]);
+    EXPECT_TRUE(holds(views[i], ids_[i]));
+  }
+  EXPECT_EQ(source.get(ids_[5]).error().code, ErrorCode::kLimit);
+  views.clear();
+  ASSERT_TRUE(holds(source.get(ids_[5]).value(), ids_[5]));
+  EXPECT_LE(source.resident_bytes(), 2 * slab_);
+}
+
+// Limits of any size at any time, with views of any age: the bytes are right, and the limit holds
+// as soon as views allow it.
+TEST_F(StoredSourceTest, LimitsAtAnyTimeChangeNoBytes) {
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    SCOPED_TRACE(seed);
+    CounterRandom random(seed);
+    StoredSource source(manifest_, *store_, reader(), clock_, {8 * slab_});
+    std::vector<std::pair<GrainId, GrainView>> held;
+    uint64_t limit = 8;
+    for (uint64_t step = 0; step < 400; ++step) {
+      if (random.bits(step, 0) % 9 == 0) {
+        limit = 1 + random.bits(step, 3) % 8;
+        source.set_limit(limit * slab_);
+      }
+      if (held.size() >= limit || (random.bits(step, 0) % 3 == 0 && !held.empty())) {
+        held.erase(held.begin() + static_cast<ptrdiff_t>(random.bits(step, 1) % held.size()));
+        continue;
+      }
+      GrainId id = ids_[random.bits(step, 2) % ids_.size()];
+      Result<GrainView> view = source.get(id);
+      ASSERT_TRUE(view) << view.error().message;
+      held.emplace_back(id, std::move(*view));
+      ASSERT_LE(source.resident_bytes(), limit * slab_);
+      for (const auto& [name, seen] : held) ASSERT_TRUE(holds(seen, name));
+    }
+  }
+}
+
 TEST_F(StoredSourceTest, HeldGrainsAreNotTheOnesToGo) {
   StoredSource source(manifest_, *store_, reader(), clock_, {3 * slab_});
   GrainView held = source.get(ids_[0]).value();
