@@ -17,7 +17,11 @@ class SharedRate {
 
   // When `bytes` that come at `arrival` are through, behind everything that came before.
   TimePoint through(TimePoint arrival, uint64_t bytes) {
-    free_at_ = std::max(arrival, free_at_) + duration_of(bytes);
+    return after(arrival, duration_of(bytes));
+  }
+  // The same for what takes so long.
+  TimePoint after(TimePoint arrival, Duration took) {
+    free_at_ = std::max(arrival, free_at_) + took;
     return free_at_;
   }
 

@@ -8,11 +8,20 @@
 namespace potluck {
 
 SimulatedDisk::SimulatedDisk(std::unique_ptr<BlockReader> real, uint64_t bytes_per_second,
-                             const Clock& clock, Wait wait)
-    : real_(std::move(real)), clock_(clock), wait_(std::move(wait)), rate_(bytes_per_second) {}
+                             const Clock& clock, Wait wait, const Character& character)
+    : real_(std::move(real)),
+      clock_(clock),
+      wait_(std::move(wait)),
+      rate_(bytes_per_second),
+      character_(character) {}
 
 void SimulatedDisk::begin(const BlockRead& read, TimePoint start) {
-  begun_.push_back({read.tag, start, rate_.through(start, read.parts.bytes()), std::nullopt});
+  const double slower = character_.slower == nullptr ? 1 : *character_.slower;
+  Duration took = rate_.duration_of(read.parts.bytes()) + character_.per_request;
+  if (slower != 1) {
+    took = Duration(static_cast<Duration::rep>(static_cast<double>(took.count()) * slower));
+  }
+  begun_.push_back({read.tag, start, rate_.after(start, took), std::nullopt});
   ++running_;
   real_->submit({&read, 1});
 }

@@ -21,9 +21,18 @@ class SimulatedDisk final : public BlockReader {
   // Lets time pass until then. Empty: the thread sleeps.
   using Wait = std::function<void(TimePoint until)>;
 
-  // `clock` must outlive the reader.
+  // What a disk has beside its rate.
+  struct Character {
+    Duration per_request{0};         // that each request takes beyond its bytes
+    const double* slower = nullptr;  // everything takes so many times as long at present
+  };
+
+  // `clock`, and what `character` names, must outlive the reader.
   SimulatedDisk(std::unique_ptr<BlockReader> real, uint64_t bytes_per_second, const Clock& clock,
-                Wait wait = {});
+                Wait wait, const Character& character);
+  SimulatedDisk(std::unique_ptr<BlockReader> real, uint64_t bytes_per_second, const Clock& clock,
+                Wait wait = {})
+      : SimulatedDisk(std::move(real), bytes_per_second, clock, std::move(wait), Character()) {}
 
   void submit(std::span<const BlockRead> reads) override;
   void promote(uint64_t tag) override;
@@ -51,6 +60,7 @@ class SimulatedDisk final : public BlockReader {
   const Clock& clock_;
   Wait wait_;
   SharedRate rate_;
+  Character character_;
   size_t outstanding_ = 0;
   size_t running_ = 0;  // begun and not due yet, at the time of the last advance()
   ReadQueue queue_;
