@@ -37,11 +37,15 @@ struct PhaseTime {
   double total() const { return attention + wire + compute + disk; }
 };
 
+// What a pool spares: time, or the batteries of devices that nothing charges.
+enum class Prefer : uint8_t { kSpeed, kBattery };
+
 struct CostOptions {
   uint32_t slices = 1;
   // Share of the misses that are read ahead of time where disks have time for it; measured 0.46 to
   // 0.65.
   double prefetch_recall = 0.5;
+  Prefer prefer = Prefer::kSpeed;
 };
 
 // `shares[i]`: the part of every layer's units that device i holds, 0 to 1. What is missing to 1

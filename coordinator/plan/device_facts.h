@@ -34,6 +34,7 @@ struct DeviceFacts {
   double health = 1;     // share of its speed that it can keep up, 0 to 1
   uint32_t threads = 0;  // that compute
   bool local = false;    // the coordinator itself: no round trip
+  bool on_battery = false;
 
   bool operator==(const DeviceFacts&) const = default;
 

@@ -1,6 +1,7 @@
 #include "coordinator/plan/planner.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -70,7 +71,7 @@ std::string find_bottleneck(const PlanModel& model, const PlanPool& pool,
 }
 
 CostOptions cost_options(const PlannerOptions& options, uint32_t slices) {
-  return {slices, options.prefetch_recall};
+  return {slices, options.prefetch_recall, options.prefer};
 }
 
 std::vector<uint32_t> slices_to_try(const PlanLayer& layer, uint32_t wanted) {
@@ -114,13 +115,50 @@ void choose(const PlanModel& model, const PlanPool& pool, const PlannerOptions& 
 
 }  // namespace
 
+namespace {
+
+// Everything to devices that are charged, if they have room for it and are not too slow.
+void spare_batteries(const PlanModel& model, const PlanLayer& layer, const PlanPool& pool,
+                     const CostOptions& options, SharePlan* plan) {
+  PlanPool charged = pool;
+  bool any = false;
+  for (size_t i = 0; i < pool.devices.size(); ++i) {
+    if (!pool.devices[i].on_battery || pool.devices[i].local) continue;
+    any = any || plan->shares[i] > 0;
+    charged.devices[i].disk_bytes = 0;
+  }
+  if (!any) return;
+  SharePlan other = ShareSearch(model, layer, charged, options).run();
+  auto placed = [](const SharePlan& of) {
+    return std::accumulate(of.shares.begin(), of.shares.end(), 0.0);
+  };
+  plan->looked_at += other.looked_at;
+  if (placed(other) < placed(*plan) - 1e-6) return;
+  const double fast = decode_time(model, pool, plan->shares, options).total();
+  const double slow = decode_time(model, pool, other.shares, options).total();
+  if (slow > kBatteryPatience * fast) return;
+  other.looked_at = plan->looked_at;
+  for (size_t i = 0; i < pool.devices.size(); ++i) {
+    if (charged.devices[i].disk_bytes > 0 || pool.devices[i].disk_bytes == 0) continue;
+    other.left_out[i] = fmt::format(
+        "it runs on battery: without those that do, a token takes {} instead of {} "
+        "(--prefer speed would use it)",
+        ms(slow), ms(fast));
+  }
+  *plan = std::move(other);
+}
+
+}  // namespace
+
 SharePlan plan_shares(const PlanModel& model, const PlanPool& pool, const CostOptions& options) {
   const PlanLayer* layer = main_layer(model);
   if (layer == nullptr || pool.devices.empty()) {
     return {std::vector<double>(pool.devices.size(), 0),
             std::vector<std::string>(pool.devices.size()), 0};
   }
-  return ShareSearch(model, *layer, pool, options).run();
+  SharePlan plan = ShareSearch(model, *layer, pool, options).run();
+  if (options.prefer == Prefer::kBattery) spare_batteries(model, *layer, pool, options, &plan);
+  return plan;
 }
 
 Plan make_plan(const PlanModel& model, const PlanPool& pool, const std::vector<std::string>& names,
@@ -131,7 +169,7 @@ Plan make_plan(const PlanModel& model, const PlanPool& pool, const std::vector<s
   if (main_layer(model) != nullptr) {
     choose(model, complete, options, &plan);
   } else {
-    plan.shares = plan_shares(model, complete, {});
+    plan.shares = plan_shares(model, complete, CostOptions{});
     plan.decode = decode_time(model, complete, plan.shares.shares, {});
     plan.prefill = plan.prefill_alone =
         prefill_time(model, complete, plan.shares.shares, {}, options.prefill_rows);

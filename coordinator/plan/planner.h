@@ -18,13 +18,16 @@ struct SharePlan {
 };
 
 // For so many slices. A device is left out if a token is faster without it, as long as the others
-// have room. `pool` comes from with_assumptions().
+// have room. Where batteries are preferred, so are those that run on theirs, as long as a token
+// then takes no more than kBatteryPatience times as long. `pool` comes from with_assumptions().
+inline constexpr double kBatteryPatience = 2;
 SharePlan plan_shares(const PlanModel& model, const PlanPool& pool, const CostOptions& options);
 
 struct PlannerOptions {
   uint32_t slices = 0;  // 0: as many as is best
   uint32_t prefill_rows = 512;
   double prefetch_recall = 0.5;
+  Prefer prefer = Prefer::kSpeed;
 };
 
 struct Plan {

@@ -70,6 +70,42 @@ TEST(Planner, ADeviceTenTimesSlowerCostsNothing) {
   EXPECT_EQ(with.shares.shares[4] > 0, with.shares.left_out[4].empty());
 }
 
+TEST(Planner, BatteriesAreSparedWhereOthersAreFastEnough) {
+  PlanPool pool;
+  pool.coordinator = test::laptop();
+  pool.devices.assign(4, test::laptop());
+  pool.devices[1].on_battery = pool.devices[2].on_battery = true;
+  pool = with_assumptions(pool);
+  CostOptions options{4, 0.5};
+  const SharePlan fast = plan_shares(large(), pool, options);
+  EXPECT_GT(fast.shares[1], 0);
+  options.prefer = Prefer::kBattery;
+  const SharePlan sparing = plan_shares(large(), pool, options);
+  EXPECT_NEAR(sum_of(sparing.shares), 1, 1e-6);
+  EXPECT_EQ(sparing.shares[1] + sparing.shares[2], 0);
+  EXPECT_NE(sparing.left_out[1].find("it runs on battery"), std::string::npos);
+  EXPECT_EQ(sparing.left_out[0], "");
+  EXPECT_LE(decode_time(large(), pool, sparing.shares, options).total(),
+            kBatteryPatience * decode_time(large(), pool, fast.shares, options).total());
+}
+
+TEST(Planner, BatteriesAreUsedWhereOthersAreTooSlowOrTooSmall) {
+  PlanPool pool;
+  pool.coordinator = test::laptop();
+  pool.devices.assign(4, test::laptop());
+  for (size_t i = 1; i < 4; ++i) pool.devices[i].on_battery = true;
+  PlanPool slow = pool;
+  slow.devices[0] = test::device(1, 0.5, 0.05, 0.25, 940);
+  CostOptions options{4, 0.5};
+  options.prefer = Prefer::kBattery;
+  const SharePlan needed = plan_shares(large(), with_assumptions(slow), options);
+  EXPECT_GT(needed.shares[1] + needed.shares[2] + needed.shares[3], 0.5);
+  PlanPool small = pool;
+  small.devices[0].disk_bytes = kGiB;
+  const SharePlan room = plan_shares(large(), with_assumptions(small), options);
+  EXPECT_NEAR(sum_of(room.shares), 1, 1e-6);
+}
+
 TEST(Planner, ADistantDeviceIsLeftOutWithAReason) {
   PlanPool pool;
   pool.coordinator = test::laptop();
