@@ -109,6 +109,7 @@ struct Residency {
   // said: the disk is full or failing, or other pools have taken the room. What does not fit is to
   // go elsewhere. Repeated until it changes.
   uint64_t room_bytes = kAnyRoom;
+  std::string text{};  // for people: why it is less
 
   bool operator==(const Residency&) const = default;
 };
@@ -316,6 +317,17 @@ struct SourceReport {
   bool operator==(const SourceReport&) const = default;
 };
 
+// What a device uses of itself, as far as it says so; 0: not said.
+struct DeviceUse {
+  uint64_t cache_bytes = 0;     // memory that experts can have at present, if less than it offered
+  uint64_t written_bytes = 0;   // to its disk, since its store was made
+  uint64_t written_today = 0;   // of these, since midnight (UTC)
+  uint64_t writes_per_day = 0;  // what its owner allows; 0: any
+  uint32_t milliwatts = 0;      // that it takes while it works
+
+  bool operator==(const DeviceUse&) const = default;
+};
+
 // How much of its speed this worker lends at present, and why: the last one said holds.
 struct HealthReport {
   static constexpr uint8_t kNoBattery = 255;  // or its charge is not known
@@ -327,6 +339,10 @@ struct HealthReport {
   uint8_t battery_percent = kNoBattery;
   bool on_battery = false;
   int16_t celsius = kNoThermometer;  // of the processor
+  // It will lend nothing any more in so many seconds; 0: no pause is coming, or it is there. Told
+  // beforehand, so that others have its units when it comes.
+  uint32_t pause_seconds = 0;
+  DeviceUse use{};
 
   bool operator==(const HealthReport&) const = default;
 };

@@ -184,6 +184,7 @@ void visit(Visitor& v, As<Visitor, Residency>& m) {
   v(m.ready, WIRE_LIST(Ready), Units{limits::kSlices, "ready units"});
   v(m.lost, WIRE_LIST(Lost), Units{limits::kSlices, "lost units"});
   v(m.room_bytes, WIRE(RoomBytes), Any{});
+  v(m.text, WIRE(Text), Text{"text"});
 }
 
 template <class Visitor>
@@ -294,6 +295,12 @@ void visit(Visitor& v, As<Visitor, HealthReport>& m) {
   v(m.battery_percent, WIRE(BatteryPercent), Any{});
   v(m.on_battery, WIRE(OnBattery), Any{});
   v(m.celsius, WIRE(Celsius), Any{});
+  v(m.pause_seconds, WIRE(PauseSeconds), Any{});
+  v(m.use.cache_bytes, WIRE(CacheBytes), Any{});
+  v(m.use.written_bytes, WIRE(WrittenBytes), Any{});
+  v(m.use.written_today, WIRE(WrittenToday), Any{});
+  v(m.use.writes_per_day, WIRE(WritesPerDay), Any{});
+  v(m.use.milliwatts, WIRE(Milliwatts), Any{});
 }
 
 template <class Visitor>

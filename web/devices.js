@@ -32,6 +32,9 @@ function facts(worker) {
     rows.push(["Battery", `${health.battery_percent} %${health.on_battery ? "" : ", charging"}`]);
   }
   if (health.celsius !== null) rows.push(["Heat", `${health.celsius} °C`]);
+  const use = health.use;
+  if (use.milliwatts > 0) rows.push(["Power", `${(use.milliwatts / 1000).toFixed(1)} W`]);
+  if (use.written_today_bytes > 0) rows.push(["Written today", bytes(use.written_today_bytes)]);
   const {compared, wrong, valid_in_a_row: right} = worker.trust;
   rows.push(["Trust", compared === 0 ? "nothing compared yet" : wrong > 0 ? `${wrong} wrong of ${number(compared)}` : `${number(right)} right in a row`]);
   return rows;
@@ -41,7 +44,9 @@ function remarks(worker) {
   const said = [];
   if (worker.quarantine) said.push(["bad", `Gets no work: ${worker.quarantine.reason}`]);
   if (worker.left_out) said.push(["", `Left out: ${worker.left_out}`]);
-  if (worker.health.reason) said.push(["", `Lends ${worker.health.share_percent} % of its speed: ${worker.health.reason}`]);
+  if (worker.health.pause_in_seconds > 0) said.push(["", `Pauses in ${worker.health.pause_in_seconds} s: ${worker.health.reason}`]);
+  else if (worker.health.reason) said.push(["", `Lends ${worker.health.share_percent} % of its speed: ${worker.health.reason}`]);
+  if (worker.lacks_room) said.push(["", `Has no room: ${worker.lacks_room}`]);
   if (worker.breaker !== "closed") said.push(["bad", `Failed lately: its breaker is ${worker.breaker}`]);
   if (worker.accused_of_wrong_bytes_by > 0) said.push(["bad", `${worker.accused_of_wrong_bytes_by} devices say that it sent them wrong bytes`]);
   return said;

@@ -163,6 +163,12 @@ void Answering::set_cache(uint64_t bytes) {
   source_.reset();
 }
 
+void Answering::set_cache_limit(uint64_t bytes) {
+  if (bytes == cache_limit_) return;
+  cache_limit_ = bytes;
+  if (source_ != nullptr) source_->set_limit(cache_limit_);
+}
+
 uint64_t Answering::resident_bytes() const {
   return source_ == nullptr ? 0 : source_->resident_bytes();
 }
@@ -175,7 +181,9 @@ StoredSource& Answering::source(const Manifest& manifest) {
     source_ = std::make_unique<StoredSource>(
         manifest, store_, std::move(reader), link_.clock(),
         StoredSourceOptions{.budget_bytes = cache_bytes_,
-                            .prefault_bytes = options_.prefault_bytes});
+                            .prefault_bytes = options_.prefault_bytes,
+                            .read_bytes = options_.read_bytes});
+    source_->set_limit(cache_limit_);
   }
   return *source_;
 }
@@ -208,6 +216,11 @@ Partial Answering::after_failure(const UnitCompute::Failure& failure, const Mani
     partial.lost = all_units_of(job_.request());
     delivery.report_again_later();
     link_.notice(LogLevel::kWarning, error.message, {{"reason", error.message}});
+    return partial;
+  }
+  // All of its units: the whole disk is gone, and the session is told so after this answer.
+  if (error.code == ErrorCode::kIo && !store_.reachable()) {
+    partial.lost = all_units_of(job_.request());
     return partial;
   }
   GrainId grain = *failure.grain;

@@ -50,6 +50,8 @@ class Answering {
 
   // This pool's share of the memory for grains. A new share empties the cache.
   void set_cache(uint64_t bytes);
+  // Of the share, no more than that is used from now on; what is beyond goes back to the system.
+  void set_cache_limit(uint64_t bytes);
   // The cache names the manifest's grains: it goes before the manifest does.
   void drop_cache() { source_.reset(); }
   uint64_t resident_bytes() const;
@@ -83,6 +85,7 @@ class Answering {
   JobState job_state_ = JobState::kNone;
   TimePoint asked_at_ = TimePoint::min();
   uint64_t cache_bytes_ = 0;
+  uint64_t cache_limit_ = UINT64_MAX;
   std::unique_ptr<StoredSource> source_;  // made at the first use
   std::vector<GrainId> prefetch_;
   uint64_t rows_computed_ = 0;

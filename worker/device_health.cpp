@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/template/json.h"
+#include "worker/system_text.h"
 
 namespace potluck {
 namespace {
@@ -17,18 +18,6 @@ constexpr const char* kMemoryStalls = "/proc/pressure/memory";
 // What a thermometer of a running device can show. Zones that are not wired report 0 K or 127 C.
 constexpr int32_t kColdest = -40;
 constexpr int32_t kHottest = 125;
-
-std::string line_of(const SystemFiles& files, const std::string& path) {
-  const std::optional<std::string> text = files.read(path);
-  return text ? text->substr(0, text->find('\n')) : std::string();
-}
-
-std::optional<int32_t> whole(std::string_view text) {
-  int32_t value = 0;
-  auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failure != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 std::optional<int32_t> plausible(std::optional<int32_t> celsius) {
   if (!celsius || *celsius < kColdest || *celsius > kHottest) return std::nullopt;
@@ -48,15 +37,15 @@ void read_power(const SystemFiles& files, DeviceHealth* health) {
   bool charger = false;
   for (const std::string& name : files.list(kPowerSupplies)) {
     const std::string supply = fmt::format("{}/{}/", kPowerSupplies, name);
-    if (line_of(files, supply + "type") != "Battery") {
-      charger = charger || line_of(files, supply + "online") == "1";
+    if (first_line(files, supply + "type") != "Battery") {
+      charger = charger || first_line(files, supply + "online") == "1";
       continue;
     }
-    if (line_of(files, supply + "scope") == "Device") continue;
-    discharging = discharging || line_of(files, supply + "status") == "Discharging";
-    const auto tenths = whole(line_of(files, supply + "temp"));
+    if (first_line(files, supply + "scope") == "Device") continue;
+    discharging = discharging || first_line(files, supply + "status") == "Discharging";
+    const auto tenths = whole_number<int32_t>(first_line(files, supply + "temp"));
     if (tenths) take_warmer(plausible(*tenths / 10), &health->battery_celsius);
-    const auto capacity = whole(line_of(files, supply + "capacity"));
+    const auto capacity = whole_number<int32_t>(first_line(files, supply + "capacity"));
     if (!capacity || *capacity < 0 || *capacity > 100) continue;
     percent += *capacity;
     ++batteries;
@@ -77,21 +66,22 @@ bool is_processor(std::string_view type) {
 void read_heat(const SystemFiles& files, DeviceHealth* health) {
   for (const std::string& name : files.list(kThermalZones)) {
     const std::string zone = fmt::format("{}/{}/", kThermalZones, name);
-    if (name.find("thermal_zone") != 0 || !is_processor(line_of(files, zone + "type"))) continue;
-    const auto thousandths = whole(line_of(files, zone + "temp"));
+    if (name.find("thermal_zone") != 0 || !is_processor(first_line(files, zone + "type"))) continue;
+    const auto thousandths = whole_number<int32_t>(first_line(files, zone + "temp"));
     if (thousandths) take_warmer(plausible(*thousandths / 1000), &health->celsius);
   }
 }
 
 // "some avg10=0.12 avg60=...", as Documentation/accounting/psi.rst of Linux has it.
-void read_memory_stall(const SystemFiles& files, DeviceHealth* health) {
-  const std::string line = line_of(files, kMemoryStalls);
+std::optional<double> read_memory_stall(const SystemFiles& files) {
+  const std::string line = first_line(files, kMemoryStalls);
   const std::string_view mark = "some avg10=";
-  if (line.find(mark) != 0) return;
+  if (line.find(mark) != 0) return std::nullopt;
   double percent = 0;
   auto [end, failure] =
       std::from_chars(line.data() + mark.size(), line.data() + line.size(), percent);
-  if (failure == std::errc() && percent >= 0 && percent <= 100) health->memory_stall = percent;
+  if (failure != std::errc() || !(percent >= 0 && percent <= 100)) return std::nullopt;
+  return percent;
 }
 
 const JsonValue* member(const JsonValue::Object& object, std::string_view name) {
@@ -110,16 +100,27 @@ std::optional<int32_t> number(const JsonValue* value, int32_t least, int32_t mos
   return static_cast<int32_t>(std::lround(given));
 }
 
+// Bytes.
+std::optional<uint64_t> amount(const JsonValue* value) {
+  if (value == nullptr) return std::nullopt;
+  const auto* integer = std::get_if<int64_t>(&value->data);
+  if (integer == nullptr || *integer < 0) return std::nullopt;
+  return static_cast<uint64_t>(*integer);
+}
+
 bool says(const JsonValue* value, std::string_view text) {
   return value != nullptr && value->text() != nullptr && *value->text() == text;
 }
 
-void read_owners_file(const SystemFiles& files, const std::string& path, DeviceHealth* health) {
-  const auto text = files.read(path);
-  if (!text) return;
+// What the owner's file says; nothing where it says nothing.
+JsonValue::Object said_by_owner(const SystemFiles& files, const std::string& path) {
+  const auto text = path.empty() ? std::nullopt : files.read(path);
+  if (!text) return {};
   const Result<JsonValue> json = parse_json(*text);
-  if (!json || json->object() == nullptr) return;
-  const JsonValue::Object& said = *json->object();
+  return json && json->object() != nullptr ? *json->object() : JsonValue::Object{};
+}
+
+void take_owners_word(const JsonValue::Object& said, DeviceHealth* health) {
   if (auto percent = number(member(said, "percentage"), 0, 100)) {
     health->battery_percent = static_cast<uint8_t>(*percent);
   }
@@ -132,6 +133,7 @@ void read_owners_file(const SystemFiles& files, const std::string& path, DeviceH
     health->battery_celsius = warm;
   }
   if (auto warm = number(member(said, "celsius"), kColdest, kHottest)) health->celsius = warm;
+  if (auto stall = number(member(said, "memory_stall"), 0, 100)) health->memory_stall = stall;
   if (const JsonValue* metered = member(said, "metered")) {
     const bool* paid = std::get_if<bool>(&metered->data);
     health->metered = paid != nullptr && *paid;
@@ -144,9 +146,26 @@ DeviceHealth read_health(const SystemFiles& files, const std::string& file) {
   DeviceHealth health;
   read_power(files, &health);
   read_heat(files, &health);
-  read_memory_stall(files, &health);
-  if (!file.empty()) read_owners_file(files, file, &health);
+  health.memory_stall = read_memory_stall(files);
+  take_owners_word(said_by_owner(files, file), &health);
   return health;
+}
+
+MemoryState read_memory(const SystemFiles& files, const std::string& file) {
+  MemoryState state;
+  const ProcessLimits limits = process_limits(files);
+  if (!limits.total.source.empty() && !limits.available.source.empty()) {
+    state.total = limits.total.bytes;
+    state.available = limits.available.bytes;
+  }
+  state.stall = read_memory_stall(files);
+  const JsonValue::Object said = said_by_owner(files, file);
+  if (auto stall = number(member(said, "memory_stall"), 0, 100)) state.stall = stall;
+  const auto total = amount(member(said, "memory_total"));
+  const auto available = amount(member(said, "memory_available"));
+  if (available) state.available = *available;
+  if (total) state.total = *total;
+  return state;
 }
 
 }  // namespace potluck

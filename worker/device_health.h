@@ -8,6 +8,7 @@
 #include <string>
 
 #include "engine/base/process_limits.h"
+#include "worker/memory_policy.h"
 
 namespace potluck {
 
@@ -30,5 +31,11 @@ struct DeviceHealth {
 // counts before what the system says. Empty: there is none. A file that cannot be read or is no
 // such object says nothing: it may be about to be written.
 DeviceHealth read_health(const SystemFiles& files, const std::string& file);
+
+// The device's memory at present, but for `resident`: what the system says of itself and of the
+// groups around this process, and how long programs wait for memory (/proc/pressure/memory, where
+// the kernel has it). The owner's file may say "memory_total", "memory_available" (bytes) and
+// "memory_stall" (percent) instead.
+MemoryState read_memory(const SystemFiles& files, const std::string& file);
 
 }  // namespace potluck

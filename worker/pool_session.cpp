@@ -211,6 +211,13 @@ void PoolSession::on_grain_lost(const Digest& digest, const std::string& finding
   report();
 }
 
+void PoolSession::on_store_gone() {
+  answering_.drop_cache();  // with what reads it
+  sources_.clear();
+  delivery_.store_gone();
+  report();
+}
+
 // --- what follows from it ---
 
 void PoolSession::tick_sources() {

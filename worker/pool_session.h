@@ -44,6 +44,8 @@ class PoolSession {
   TimePoint next_tick() const;
   // The store has lost a grain: what people should read about it, or nothing.
   void on_grain_lost(const Digest& digest, const std::string& finding);
+  // The disk with the store cannot be reached: nothing can be computed until it is back.
+  void on_store_gone();
   void leave(const std::string& reason);  // says goodbye
   // How much of its speed this worker lends has changed (WorkerContext::health).
   void on_health();
@@ -85,6 +87,9 @@ class PoolSession {
   // This session's share of the memory for grains, and of the window for grains under way. A new
   // share empties the cache.
   void set_shares(uint64_t cache_bytes, uint64_t window_bytes);
+  // Memory is short: of its share the cache holds no more than that until told otherwise. What it
+  // holds beyond is given back to the system now.
+  void set_cache_limit(uint64_t bytes) { answering_.set_cache_limit(bytes); }
   // What this session keeps in memory because its coordinator said so: manifest and assignment.
   uint64_t kept_bytes() const;
   // Ends the session: not a single grain fits into its share of --ram.

@@ -19,6 +19,11 @@ void RoomOffer::stop(TimePoint now) {
   look_at_ = now + pause_;
 }
 
+void RoomOffer::stop_while_away(TimePoint now) {
+  full_ = away_ = true;
+  look_at_ = now + kAway;
+}
+
 void RoomOffer::offer(uint64_t bytes) {
   if (bytes == bytes_) return;
   bytes_ = bytes;
@@ -35,6 +40,11 @@ std::optional<TimePoint> RoomOffer::next_look() const {
 }
 
 void RoomOffer::looked(bool found, TimePoint now) {
+  if (away_ && !found) {
+    look_at_ = now + kAway;
+    return;
+  }
+  away_ = false;
   if (!found) pause_ = std::min(2 * pause_, UnitTable::kLongestRetry);
   look_at_ = now + pause_;
   if (found) full_ = false;

@@ -35,6 +35,9 @@ class RoomOffer {
 
   // Nothing more can be stored: to be looked for later and later.
   void stop(TimePoint now);
+  // The disk cannot be reached at all: looking is cheap, and done every kAway.
+  void stop_while_away(TimePoint now);
+  static constexpr Duration kAway = std::chrono::seconds(10);
   void offer(uint64_t bytes);
   // Everything that is assigned was stored.
   void enough();
@@ -45,6 +48,7 @@ class RoomOffer {
 
  private:
   bool full_ = false;
+  bool away_ = false;
   uint64_t bytes_ = Residency::kAnyRoom;
   bool changed_ = false;
   Duration pause_{0};     // between two looks; stays until everything fits

@@ -44,16 +44,23 @@ bool UnitDelivery::assign(const Assignment& assignment, const Manifest& manifest
   version_ = assignment.version;
   room_.try_again();
   units_.assign(assignment, manifest, store_);
+  if (store_.gone()) {  // what it has counts for nothing now
+    units_.lose_all();
+    room_.stop_while_away(link_.now());
+    return true;
+  }
   uint64_t missing = units_.missing_bytes();
   if (missing > 0 && !make_room_(missing)) tell_lack_of_room(missing);
   return true;
 }
 
 void UnitDelivery::tell_lack_of_room(uint64_t missing) {
+  const bool written = store_.writes().allowance() < missing;
   link_.notice(LogLevel::kWarning,
                fmt::format("{} bytes of experts are assigned and missing, the store has room for "
-                           "{} of its {}: give it more with --disk",
-                           missing, store_.room_bytes(), store_.quota_bytes()),
+                           "{} ({}): give it more with {}",
+                           missing, store_.room_bytes(), store_.what_limits_room(),
+                           written ? "--max-writes-per-day" : "--disk"),
                {{"missing_bytes", missing},
                 {"room_bytes", store_.room_bytes()},
                 {"quota_bytes", store_.quota_bytes()}});
@@ -94,6 +101,7 @@ Status UnitDelivery::keep(const Digest& digest, ByteSpan bytes) {
   if (!stored && stored.error().code == ErrorCode::kLimit && make_room_(bytes.size())) {
     stored = store_.put(digest, bytes);
   }
+  if (!stored && stored.error().code == ErrorCode::kIo) (void)store_.reachable();
   if (!stored) return stored;
   units_.grain_stored(digest);
   if (units_.all_ready()) room_.enough();
@@ -122,6 +130,19 @@ void UnitDelivery::stop(const std::string& reason) {
 std::vector<UnitId> UnitDelivery::distrust(const Digest& digest) {
   store_.distrust(digest);  // one that cannot be read is written anew elsewhere
   return units_.grain_lost(digest);
+}
+
+void UnitDelivery::store_gone() {
+  const size_t ready = units_.ready_count();
+  units_.lose_all();
+  room_.stop_while_away(link_.now());
+  room_.offer(0);
+  if (ready == 0) return;
+  link_.notice(LogLevel::kWarning,
+               fmt::format("the disk with the store cannot be reached: {} units are lost until it "
+                           "is back",
+                           ready),
+               {{"units_lost", ready}});
 }
 
 void UnitDelivery::report_again_later() {
@@ -164,6 +185,7 @@ void UnitDelivery::report(uint64_t epoch) {
     report.epoch = epoch;
     report.version = version_;
     report.room_bytes = room_.bytes();
+    if (room_.bytes() != Residency::kAnyRoom) report.text = store_.what_limits_room();
     units_.take_report(&report);
     bool news = room_.take_changed();
     if (news || !report.ready.empty() || !report.lost.empty()) link_.send(std::move(report));

@@ -58,6 +58,9 @@ class UnitDelivery {
   std::vector<UnitId> grain_lost(const Digest& digest) { return units_.grain_lost(digest); }
   // It was read and is altered, or cannot be read: the store is to forget it as well.
   std::vector<UnitId> distrust(const Digest& digest);
+  // The disk cannot be reached: nothing is ready, and nothing is fetched before it is back. What it
+  // has is then ready again.
+  void store_gone();
   // What is ready was called missing for want of memory: it is reported again after a while.
   void report_again_later();
 

@@ -352,6 +352,17 @@ std::vector<UnitId> UnitTable::grain_lost(const Digest& digest) {
   return lost;
 }
 
+void UnitTable::lose_all() {
+  close_all();
+  for (Unit& unit : units_) {
+    if (unit.state != State::kReady) continue;
+    new_lost_.push_back(unit.id);
+    wait_again(unit, false);
+  }
+  ready_count_ = 0;
+  new_ready_.clear();
+}
+
 bool UnitTable::ready(UnitId unit) const {
   const Unit* found = find(unit);
   return found != nullptr && found->state == State::kReady;

@@ -72,6 +72,10 @@ class UnitTable {
   // ready. The caller has closed what was being fetched of the others.
   std::vector<UnitId> grain_lost(const Digest& digest);
 
+  // The store cannot be reached: whatever is ready or open waits again, and becomes ready without
+  // being fetched if the store has it once it is back.
+  void lose_all();
+
   bool assigned(UnitId unit) const { return find(unit) != nullptr; }
   bool ready(UnitId unit) const;
   // The first eight bytes of the digests of all grains of assigned units; unsorted.

@@ -75,6 +75,7 @@ struct WorkerCore::Impl {
   void after_event();
   bool memory_divided() const;
   void divide_memory();
+  void limit_memory();
   bool fits(uint64_t cache_bytes) const;
   uint64_t cache_bytes() const;
   PeerKey least_welcome(const std::set<PeerKey>& pools) const;
@@ -254,6 +255,9 @@ void WorkerCore::Impl::tell_of_connections(const std::map<PeerKey, std::string>&
 // A grain that was found altered while it was used or served is fetched again by the pools that
 // need it.
 void WorkerCore::Impl::pass_on_losses() {
+  if (context.store.take_gone()) {
+    for (const auto& [key, session] : sessions) session->on_store_gone();
+  }
   for (const Digest& digest : context.store.take_lost()) {
     for (const auto& [key, session] : sessions) session->on_grain_lost(digest, "");
   }
@@ -323,6 +327,14 @@ void WorkerCore::Impl::divide_memory() {
     session->set_shares(cache_bytes() / parts, kFetchWindowBytes / parts);
   }
   sharing = std::move(pools);
+  limit_memory();
+}
+
+// What pressure leaves of the caches, in the same parts. Unlike a new share, it empties none.
+void WorkerCore::Impl::limit_memory() {
+  const uint64_t most = context.health.use.cache_bytes;
+  const uint64_t limit = most == 0 ? UINT64_MAX : most / std::max<size_t>(sharing.size(), 1);
+  for (const auto& [key, session] : sessions) session->set_cache_limit(limit);
 }
 
 // Which pool to leave when there is not enough memory: one that has just come, else the one that
@@ -354,7 +366,10 @@ bool WorkerCore::Impl::awaits_pools() const {
 }
 
 bool WorkerCore::Impl::make_room(uint64_t bytes, bool keep_away) {
-  if (bytes <= context.store.room_bytes()) return true;
+  if (!context.store.gone() && bytes <= context.store.room_bytes()) return true;
+  if (context.store.gone()) return context.store.reconnect() && make_room(bytes, keep_away);
+  // Then nothing that is removed would help.
+  if (bytes > context.store.writes().allowance()) return false;
   StoreClaims claims;
   claims.manifests = context.manifests;
   claims.keep_away = keep_away;
@@ -381,6 +396,7 @@ Status WorkerCore::Impl::save_manifest(const Digest& digest, const SignedManifes
     // Rather some grains of a pool that is away than its manifest: then nothing names the others.
     if (!make_room(bytes, false)) continue;
     Status saved = stored.save(digest, manifest);
+    if (saved) context.store.note_written(bytes);
     context.store.set_other_bytes(stored.bytes());
     return saved;
   }
@@ -512,6 +528,7 @@ void WorkerCore::leave_gently() {
 void WorkerCore::set_health(const HealthReport& health) {
   impl_->context.health = health;
   impl_->duty.set_share(health.share);
+  impl_->limit_memory();
   for (auto& [key, session] : impl_->sessions) session->on_health();
   impl_->after_event();
 }

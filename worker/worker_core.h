@@ -60,6 +60,8 @@ struct WorkerOptions {
   // Makes the reader of a pool's experts; every pool has its own. Empty: the core reads in its own
   // thread, so that the course of a simulation depends on nothing else.
   std::function<std::unique_ptr<BlockReader>()> open_reader = {};
+  // Neighbors on disk are read in pieces of that size; 0: as StoredSource has it.
+  uint64_t read_bytes = 0;
   // How far ahead of its use the memory of the cache is prepared, in a thread; 0: not at all.
   uint64_t prefault_bytes = 0;
   // Measures this device for placement; outlives us. Null: coordinators are told nothing of it.

@@ -8,6 +8,7 @@
 #include "engine/base/code_pages.h"
 #include "engine/base/descriptor_limit.h"
 #include "engine/base/disk_probe.h"
+#include "engine/base/format_bytes.h"
 #include "engine/base/inline_reader.h"
 #include "engine/base/limits.h"
 #include "engine/base/out_of_resources.h"
@@ -73,6 +74,7 @@ class WorkerDaemon final : private WorkerLinks {
   void report_status();
   WorkerReport make_report(const std::vector<MembershipStatus>& pools) const;
   void watch_health();
+  void note_memory(uint64_t before, uint64_t now) const;
   void observe(const Notice& what);
   void warn(std::string text, std::vector<LogField> fields) const;
 
@@ -104,10 +106,11 @@ class WorkerDaemon final : private WorkerLinks {
   std::map<PeerKey, MembershipStatus> reported_;
 };
 
-// The settings with the depth that the disk wants, measured on what the store holds, if that is
-// enough. Fails when such readers cannot be had.
+// The settings with the depth and the read size that the disk wants, measured on what the store
+// holds, if that is enough. Fails when such readers cannot be had.
 Result<ReaderSettings> fit_reader(ReaderSettings settings, GrainStore& store, const Clock& clock) {
-  auto reader = open_fitted_reader(settings, store.sample_file(), StoredSource::kReadBytes, clock);
+  settings = fit_reader_settings(settings, store.sample_file(), clock);
+  auto reader = open_fitted_reader(settings, nullptr, 0, clock);
   if (!reader) return reader.error().in("--reader");
   settings.depth = (*reader)->depth();
   return settings;
@@ -147,6 +150,7 @@ WorkerOptions core_options(const WorkerDaemonOptions& options, const ReaderSetti
   core.meter = meter;
   if (options.simulated_compute > 1) core.processor.emplace(options.simulated_compute);
   core.prefault_bytes = kPrefaultBytes;
+  core.read_bytes = reader.read_bytes;
   core.open_reader = [settings = reader, &clock] { return open_reader(settings, clock); };
   return core;
 }
@@ -185,7 +189,7 @@ WorkerDaemon::WorkerDaemon(const WorkerDaemonOptions& options, const ReaderSetti
             threads_, clock, &manifests_),
       loop_(core_, simulated_link_ ? static_cast<Transport&>(*simulated_link_) : transport_, *this,
             clock, [this](const Notice& what) { observe(what); }),
-      health_(options.health, system, clock),
+      health_(options.health, system, clock, options.ram_bytes),
       // No name server is asked: that may take its time, and the network waits.
       address_watch_([](const std::string& endpoint) {
         return local_address_towards(endpoint, HostNames::kNumericOnly);
@@ -404,17 +408,40 @@ void WorkerDaemon::remember(const PoolAddress& pool) {
 }
 
 void WorkerDaemon::watch_health() {
-  const std::optional<HealthReport> health = health_.look();
+  const WriteLedger& writes = store_->writes();
+  const OwnUse own{core_.resident_bytes(), writes.total(), writes.today(), writes.most_per_day()};
+  const std::optional<HealthReport> health = health_.look(own);
   if (!health) return;
   core_.set_health(*health);
-  const uint8_t before = std::exchange(told_health_, *health).share;
-  if (health->share == before) return;
-  std::string text = fmt::format("lends {} % of its speed{}{}", health->share,
-                                 health->text.empty() ? "" : ": ", health->text);
+  const HealthReport before = std::exchange(told_health_, *health);
+  note_memory(before.use.cache_bytes, health->use.cache_bytes);
+  const bool pauses = health->pause_seconds > 0 && before.pause_seconds == 0;
+  if (health->share == before.share && !pauses) return;
+  std::string text =
+      pauses ? fmt::format("will pause in {} s: {}", health->pause_seconds, health->text)
+             : fmt::format("lends {} % of its speed{}{}", health->share,
+                           health->text.empty() ? "" : ": ", health->text);
   log_to(observer_.log, {LogLevel::kInfo,
                          kComponent,
                          std::move(text),
                          {{"share", int64_t{health->share}}, {"reason", health->text}}});
+}
+
+// 0: all that was offered.
+void WorkerDaemon::note_memory(uint64_t before, uint64_t now) const {
+  if (before == now) return;
+  const uint64_t all = options_.ram_bytes;
+  const bool less = now != 0 && (before == 0 || now < before);
+  const std::string text =
+      less ? fmt::format("memory is short: keeps {} of experts instead of {}", format_bytes(now),
+                         format_bytes(before == 0 ? all : before))
+           : fmt::format("memory is free again: keeps up to {} of experts",
+                         format_bytes(now == 0 ? all : now));
+  log_to(observer_.log, {less || now == 0 ? LogLevel::kInfo : LogLevel::kDebug,
+                         kComponent,
+                         text,
+                         {{"cache_bytes", now == 0 ? all : now},
+                          {"given_back_bytes", health_.memory().given_back()}}});
 }
 
 void WorkerDaemon::observe(const Notice& what) {
@@ -456,6 +483,8 @@ WorkerReport WorkerDaemon::make_report(const std::vector<MembershipStatus>& pool
   report.bytes_served = core_.bytes_served();
   report.steady_seconds = std::chrono::duration<double>(clock_.now()).count();
   report.health = told_health_;
+  report.memory_shrinks = health_.memory().shrinks();
+  report.memory_given_back = health_.memory().given_back();
   report.pools = pools;
   return report;
 }
@@ -496,7 +525,8 @@ Status work(const WorkerDaemonOptions& options, Storage& storage, const Clock& c
   Status made = storage.make_directories(options.store_directory);
   if (!made) return made;
   // The store's lock comes first: two processes must not make keys for one directory.
-  auto store = GrainStore::open(storage, options.store_directory, options.disk_bytes);
+  auto store = GrainStore::open(storage, options.store_directory, options.disk_bytes,
+                                {&clock, options.max_writes_per_day});
   if (!store) return store.error();
   if (observer.opened) observer.opened();
   Result<DeviceKeys> keys = load_or_create_keys(storage, options.store_directory, entropy);

@@ -26,6 +26,7 @@ struct WorkerDaemonOptions {
   std::string name;
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
+  uint64_t max_writes_per_day = 0;  // bytes to the store; 0: any number
   int threads = 1;
   std::string isa;      // "": the best this processor can do
   std::string version;  // of this program, for people
@@ -50,12 +51,14 @@ struct WorkerReport {
   std::string name;
   std::string software;
   PeerKey key;
-  uint64_t memory_bytes = 0;    // what may be used for experts,
-  uint64_t resident_bytes = 0;  // and what is
-  uint64_t disk_bytes = 0;      // what may be taken,
-  uint64_t stored_bytes = 0;    // and what is
-  uint64_t bytes_served = 0;    // to other workers
-  double steady_seconds = 0;    // when this was so
+  uint64_t memory_bytes = 0;       // what may be used for experts,
+  uint64_t resident_bytes = 0;     // and what is
+  uint64_t memory_shrinks = 0;     // how often the system needed some of it,
+  uint64_t memory_given_back = 0;  // and how much it got in all
+  uint64_t disk_bytes = 0;         // what may be taken,
+  uint64_t stored_bytes = 0;       // and what is
+  uint64_t bytes_served = 0;       // to other workers
+  double steady_seconds = 0;       // when this was so
   HealthReport health;
   std::vector<MembershipStatus> pools;
 };

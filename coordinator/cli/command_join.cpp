@@ -37,6 +37,7 @@ struct JoinFlags {
   std::string store;
   std::string ram;
   std::string disk;
+  std::string writes_per_day;
   std::string name;
   std::string isa;
   std::string listen;
@@ -113,6 +114,11 @@ Result<WorkerDaemonOptions> daemon_options(const JoinFlags& flags, const Environ
     if (!rate) return rate.error();
     options.serve_rate = *rate;
   }
+  if (!flags.writes_per_day.empty()) {
+    Result<uint64_t> bytes = parse_size("--max-writes-per-day", flags.writes_per_day);
+    if (!bytes) return bytes.error();
+    options.max_writes_per_day = *bytes;
+  }
   Result<uint64_t> ram = memory_to_lend(flags.ram, limits);
   if (!ram) return ram.error();
   options.ram_bytes = *ram;
@@ -185,6 +191,10 @@ ControlHandler worker_control(std::atomic<bool>& leave, const WorkerBoard& board
 
 Status join(const JoinFlags& flags, const Environment& environment) {
   Terminal& terminal = environment.terminal;
+  // Before anything is counted and any thread is started: what starts inherits it.
+  Result<std::vector<std::string>> gentle = take_less(flags.health, environment.system);
+  if (!gentle) return gentle.error();
+  for (const std::string& sentence : *gentle) terminal.notice(sentence);
   Result<WorkerDaemonOptions> options = daemon_options(flags, environment);
   if (!options) return options.error();
   WorkerObserver observer;
@@ -248,6 +258,10 @@ Command add_join(CLI::App& app, Environment& environment) {
   add_size(parser, "--disk", &flags->disk,
            "disk for experts (default: 80 % of what is free or held)")
       .envname("POTLUCK_DISK");
+  add_size(parser, "--max-writes-per-day", &flags->writes_per_day,
+           "bytes that it writes to the store on one day at most, such as 20GiB; what it cannot "
+           "take goes to other devices (default: any number; 0: the same)")
+      .envname("POTLUCK_MAX_WRITES_PER_DAY");
   add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
             "threads (default, 0: one per processor that may be used)")
       .envname("POTLUCK_THREADS");

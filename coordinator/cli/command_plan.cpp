@@ -27,6 +27,7 @@ struct PlanFlags {
   uint32_t prefill_chunk = 512;
   int threads = 0;
   bool json = false;
+  std::string prefer = "speed";
 };
 
 nlohmann::json describe_phase(const PhaseTime& time, double rate) {
@@ -133,6 +134,7 @@ Status plan(const PlanFlags& flags, const Environment& environment) {
   PlannerOptions options;
   options.slices = flags.slices > 0 ? flags.slices : described->slices;
   options.prefill_rows = flags.prefill_chunk;
+  options.prefer = chosen_preference(flags.prefer);
   Plan made = make_plan(*model, described->pool, described->names, options);
   std::vector<WhatIf> changes = what_ifs(*model, described->pool, described->names, options);
   if (flags.json) {
@@ -157,6 +159,7 @@ Command add_plan(CLI::App& app, Environment& environment) {
   add_whole(parser, "--slices", &flags->slices, {1, limits::kSlices},
             "slices each expert is cut into (default: as many as the pool that runs has, else as "
             "many as is best)");
+  add_prefer_flag(parser, &flags->prefer);
   add_whole(parser, "--prefill-chunk", &flags->prefill_chunk, {1, limits::kPrefillChunk},
             "prompt tokens per step (default 512)");
   add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},

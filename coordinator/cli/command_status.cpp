@@ -8,8 +8,10 @@
 #include "coordinator/cli/directories.h"
 #include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/flags.h"
+#include "coordinator/cli/health_words.h"
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/live_screen.h"
+#include "coordinator/cli/pool_json.h"
 #include "coordinator/cli/pool_picture.h"
 #include "coordinator/cli/status_file.h"
 #include "coordinator/cli/worker_status.h"
@@ -33,10 +35,15 @@ void print_sources(const nlohmann::json& fetched, Output& out) {
   if (!line.empty()) out.line("       fetched from:" + line);
 }
 
-void print_health(const nlohmann::json& health, Output& out) {
-  std::string reason = text_field(health, "reason", "");
-  const int64_t share = whole_field(health, "share_percent");
-  if (!reason.empty()) out.line(fmt::format("       lends {} % of its speed: {}", share, reason));
+void print_condition(const nlohmann::json& worker, Output& out) {
+  const WorkerHealth health = health_of_json(object_field(worker, "health"));
+  const auto ram = static_cast<uint64_t>(std::max<int64_t>(0, whole_field(worker, "ram_bytes")));
+  const std::string room = text_field(worker, "lacks_room", "");
+  for (const std::string& words :
+       {lending_words(health), room.empty() ? room : "has no room: " + room,
+        memory_words(health.use, ram), use_words(health.use)}) {
+    if (!words.empty()) out.line("       " + words);
+  }
 }
 
 // What speaks against a worker, or how often its answers are compared.
@@ -113,7 +120,7 @@ void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds
                          text_field(worker, "software", "?")));
     print_trust(worker, out);
     print_sources(object_field(worker, "fetched"), out);
-    print_health(object_field(worker, "health"), out);
+    print_condition(worker, out);
     print_facts(worker, out);
   }
 }

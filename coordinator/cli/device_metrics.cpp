@@ -64,6 +64,30 @@ constexpr DeviceMetric kWhatItHas[] = {
      [](const DeviceView& d) { return measured(d.facts.observed_rate); }},
 };
 
+// Of what devices say of their use, where 0 means that they do not.
+template <auto Field>
+DeviceValue used(const DeviceView& device) {
+  const auto value = device.record.health.use.*Field;
+  return value > 0 ? number(value) : std::nullopt;
+}
+
+constexpr DeviceMetric kWhatItUses[] = {
+    {"device_pausing", "gauge", "Whether a device lends nothing, or is about to.",
+     [](const DeviceView& d) { return number(d.record.health.pauses() ? 1 : 0); }},
+    {"device_cache_limit_bytes", "gauge",
+     "Memory that experts can have on a device at present, if less than it offered.",
+     used<&DeviceUse::cache_bytes>},
+    {"device_written_bytes_total", "counter",
+     "Bytes that a device wrote to its disk since its store was made.",
+     used<&DeviceUse::written_bytes>},
+    {"device_written_today_bytes", "gauge", "Of these, since midnight (UTC).",
+     used<&DeviceUse::written_today>},
+    {"device_writes_per_day_bytes", "gauge", "Bytes that a device may write a day.",
+     used<&DeviceUse::writes_per_day>},
+    {"device_power_watts", "gauge", "What a device takes while it works, as it says.",
+     [](const DeviceView& d) { return measured(d.record.health.use.milliwatts / 1e3); }},
+};
+
 constexpr DeviceMetric kHowItIs[] = {
     {"device_lent_ratio", "gauge", "How much of its speed a device lends at present, as it says.",
      [](const DeviceView& d) { return DeviceValue(d.record.health.share / 100.0); }},
@@ -155,6 +179,7 @@ void write_device_metrics(const PoolView& view, MetricText* text) {
   write_states(view, text);
   write_rows(kWhatItHas, view, text);
   write_rows(kHowItIs, view, text);
+  write_rows(kWhatItUses, view, text);
   write_sources(view, text);
   write_products(view, text);
 }

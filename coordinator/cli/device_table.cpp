@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/expert_map_text.h"
+#include "coordinator/cli/health_words.h"
 #include "coordinator/cli/styled_line.h"
 #include "engine/base/format_bytes.h"
 
@@ -97,9 +98,13 @@ void add_remarks(const DeviceView& device, Row* row) {
   if (record.quarantine) say("gets no work: " + record.quarantine->reason, Ink::kBad);
   if (!device.left_out.empty()) say("left out: " + device.left_out, Ink::kDim);
   const WorkerHealth& health = record.health;
-  if (!health.reason.empty()) {
-    say(fmt::format("lends {} % of its speed: {}", health.share, health.reason), Ink::kBusy);
-  }
+  const auto say_if = [&](const std::string& words, Ink ink) {
+    if (!words.empty()) say(words, ink);
+  };
+  say_if(lending_words(health), Ink::kBusy);
+  if (!record.room_reason.empty()) say("has no room: " + record.room_reason, Ink::kBusy);
+  say_if(memory_words(health.use, record.ram_bytes), Ink::kBusy);
+  say_if(use_words(health.use), Ink::kDim);
   if (device.breaker != BreakerState::kClosed) {
     say(fmt::format("failed lately: its breaker is {}", breaker_name(device.breaker)), Ink::kBad);
   }

@@ -59,6 +59,17 @@ std::string describe_context(const Runtime& runtime) {
 
 }  // namespace
 
+void add_prefer_flag(CLI::App* parser, std::string* target) {
+  add_choice(parser, "--prefer", target, {"speed", "battery"},
+             "what experts are shared out by: speed, or battery: devices that run on theirs get "
+             "none as long as the others take no more than twice as long (default speed)")
+      .envname("POTLUCK_PREFER");
+}
+
+Prefer chosen_preference(const std::string& text) {
+  return text == "battery" ? Prefer::kBattery : Prefer::kSpeed;
+}
+
 void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
   add_text(parser, "MODEL", &flags->model, kModelHelp).required();
   add_whole(parser, "--threads", &flags->threads, {0, limits::kThreads},
@@ -86,6 +97,7 @@ void add_engine_flags(CLI::App* parser, EngineFlags* flags) {
             "workers that hold each part of an expert, as far as there is room, the most used "
             "experts first (default 1, with serve --spread 2)")
       .envname("POTLUCK_REPLICAS");
+  add_prefer_flag(parser, &flags->prefer);
   add_size(parser, "--own-experts", &flags->own_experts,
            "memory of this process for experts that it computes itself while its workers compute "
            "the others, such as 4GiB (default: none)")
@@ -167,6 +179,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   PoolOptions& pool = options.pool_options;
   pool.slices = flags.slices;
   pool.replicas = std::max<uint32_t>(1, flags.replicas);
+  pool.prefer = chosen_preference(flags.prefer);
   pool.own_bytes = own;
   pool.local_workers = flags.workers;
   pool.last_resort_bytes = kLastResortBytes;

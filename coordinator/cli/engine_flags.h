@@ -21,6 +21,7 @@ struct EngineFlags {
   std::string store;
   uint32_t slices = 1;
   uint32_t replicas = 0;  // 0: not given
+  std::string prefer = "speed";
   std::string own_experts;
   uint32_t prefill_chunk = 0;  // 0: not given
   std::string isa;
@@ -36,6 +37,10 @@ struct EngineFlags {
 };
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags);
+
+// --prefer, of these commands and of `plan`.
+void add_prefer_flag(CLI::App* parser, std::string* target);
+Prefer chosen_preference(const std::string& text);
 
 // Checks the flags; errors name the flag, what is allowed and what was found. `default_kv` holds
 // unless --kv says otherwise.

@@ -62,12 +62,13 @@ Flag Flag::default_value(const std::string& value) const {
 }
 
 bool is_number_flag(const CLI::Option& option) {
-  return is_one_of(option.get_type_name(),
-                   {kWholeKind, kDecimalKind, kSizeKind, kRateKind, kLinkKind});
+  return is_one_of(option.get_type_name(), {kWholeKind, kDecimalKind, kSizeKind, kRateKind,
+                                            kLinkKind, kPercentKind, kCelsiusKind});
 }
 
 bool is_bare_number_flag(const CLI::Option& option) {
-  return is_one_of(option.get_type_name(), {kWholeKind, kDecimalKind, kSizeKind, kRateKind});
+  return is_one_of(option.get_type_name(),
+                   {kWholeKind, kDecimalKind, kSizeKind, kRateKind, kPercentKind, kCelsiusKind});
 }
 
 std::string find_fault(CLI::Option& option, const std::string& text) {
@@ -113,6 +114,18 @@ Flag add_rate(CLI::App* parser, const std::string& names, std::string* target,
 Flag add_link(CLI::App* parser, const std::string& names, std::string* target,
               const std::string& help) {
   return add_checked(parser, names, kLinkKind, check_with(read_link), keep_in(target), help)
+      .default_value(*target);
+}
+
+Flag add_percent(CLI::App* parser, const std::string& names, std::string* target,
+                 const std::string& help) {
+  return add_checked(parser, names, kPercentKind, check_with(read_percent), keep_in(target), help)
+      .default_value(*target);
+}
+
+Flag add_celsius(CLI::App* parser, const std::string& names, std::string* target,
+                 const std::string& help) {
+  return add_checked(parser, names, kCelsiusKind, check_with(read_celsius), keep_in(target), help)
       .default_value(*target);
 }
 

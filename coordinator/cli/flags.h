@@ -21,6 +21,8 @@ inline constexpr const char* kDecimalKind = "X";
 inline constexpr const char* kSizeKind = "SIZE";
 inline constexpr const char* kRateKind = "RATE";
 inline constexpr const char* kLinkKind = "DELAY,RATE";
+inline constexpr const char* kPercentKind = "PERCENT";
+inline constexpr const char* kCelsiusKind = "CELSIUS";
 inline constexpr const char* kTextKind = "TEXT";
 
 // Whether the flag takes a number, and whether it may be written without quotes in the
@@ -89,6 +91,10 @@ Flag add_rate(CLI::App* parser, const std::string& names, std::string* target,
               const std::string& help);
 Flag add_link(CLI::App* parser, const std::string& names, std::string* target,
               const std::string& help);
+Flag add_percent(CLI::App* parser, const std::string& names, std::string* target,
+                 const std::string& help);
+Flag add_celsius(CLI::App* parser, const std::string& names, std::string* target,
+                 const std::string& help);
 
 // One of a few words.
 Flag add_choice(CLI::App* parser, const std::string& names, std::string* target,

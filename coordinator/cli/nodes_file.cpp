@@ -7,6 +7,7 @@
 #include "coordinator/cli/config_file.h"
 #include "coordinator/cli/number_text.h"
 #include "engine/base/printable.h"
+#include "engine/base/storage_profile.h"
 
 namespace potluck {
 namespace {
@@ -80,13 +81,25 @@ Status take_fact(const Setting& setting, Kind* kind) {
     kind->facts.health = *health;
     return {};
   }
+  if (setting.key == "storage") {
+    const StorageProfile* profile = find_storage_profile(text);
+    if (profile == nullptr) {
+      return Error{ErrorCode::kInvalidArgument, "expected " + storage_profile_names()};
+    }
+    kind->facts.disk_rate = profile->bytes_per_second(kProfileReadBytes);
+    return {};
+  }
+  if (setting.key == "battery" && setting.kind == Setting::Kind::kSwitch) {
+    kind->facts.on_battery = text == "true";
+    return {};
+  }
   if (setting.key == "local" && setting.kind == Setting::Kind::kSwitch) {
     kind->facts.local = text == "true";
     return {};
   }
   return Error{ErrorCode::kInvalidArgument,
-               "expected count, ram, disk, disk-rate, products, prompt-products, round-trip, link, "
-               "health or local = true"};
+               "expected count, ram, disk, disk-rate, storage, products, prompt-products, "
+               "round-trip, link, health, battery = true or local = true"};
 }
 
 // All have the products in one format: rates of others follow from it.

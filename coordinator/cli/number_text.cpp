@@ -125,6 +125,28 @@ Result<uint64_t> read_whole(std::string_view text, WholeRange range) {
   return value;
 }
 
+namespace {
+
+Result<uint64_t> read_with_sign(std::string_view text, char sign, WholeRange range) {
+  std::string_view number = text;
+  if (number.ends_with(sign)) number.remove_suffix(1);
+  Result<uint64_t> value = read_whole(number, range);
+  if (value) return value;
+  return expected(fmt::format("a whole number, {} to {}, such as {}{}", range.low, range.high,
+                              (range.low + range.high) / 2, sign),
+                  text);
+}
+
+}  // namespace
+
+Result<uint64_t> read_percent(std::string_view text) {
+  return read_with_sign(text, '%', {0, 100});
+}
+
+Result<uint64_t> read_celsius(std::string_view text) {
+  return read_with_sign(text, 'C', {1, 120});
+}
+
 Result<double> read_decimal(std::string_view text, DecimalRange range) {
   const std::string what = fmt::format("a number, {} to {}", range.low, range.high);
   Digits digits;

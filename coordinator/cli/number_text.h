@@ -31,6 +31,12 @@ Result<uint64_t> read_whole(std::string_view text, WholeRange range);
 // "0.8", ".5", "1", "1e-3".
 Result<double> read_decimal(std::string_view text, DecimalRange range);
 
+// "40%", "40": 0 to 100.
+Result<uint64_t> read_percent(std::string_view text);
+
+// "42C", "42": degrees Celsius, 1 to 120.
+Result<uint64_t> read_celsius(std::string_view text);
+
 // "4GiB", "1.5G", "500M", "1048576": bytes. K, M, G, T and KiB.. are powers of 1024, KB.. of 1000.
 Result<uint64_t> read_size(std::string_view text);
 Result<uint64_t> parse_size(const std::string& flag, const std::string& text);

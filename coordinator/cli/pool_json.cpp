@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "coordinator/cli/facts_json.h"
+#include "coordinator/cli/use_json.h"
 
 namespace potluck {
 namespace {
@@ -32,6 +33,8 @@ nlohmann::json describe_health(const WorkerHealth& health) {
   nlohmann::json described = {{"share_percent", health.share},
                               {"reason", health.reason},
                               {"on_battery", health.on_battery},
+                              {"pause_in_seconds", health.pause_seconds},
+                              {"use", describe_use(health.use)},
                               {"battery_percent", nullptr},
                               {"celsius", nullptr}};
   if (health.battery_percent) described["battery_percent"] = *health.battery_percent;
@@ -63,6 +66,7 @@ nlohmann::json describe_worker(const DeviceView& device) {
           {"software", worker.software},
           {"ram_bytes", worker.ram_bytes},
           {"disk_bytes", worker.disk_bytes},
+          {"lacks_room", worker.room_reason},
           {"units_assigned", device.units_assigned},
           {"units_ready", device.units_ready},
           {"serves_at", worker.bulk_endpoint},

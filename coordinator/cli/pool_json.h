@@ -17,6 +17,7 @@ nlohmann::json describe_map(const UnitMap& map);
 // The same back, as far as it is shown; of documents that another version may have written: what is
 // missing or makes no sense stays as in an empty view, or is left out.
 PoolView view_of_json(const nlohmann::json& document);
+WorkerHealth health_of_json(const nlohmann::json& document);
 // Uses are no counts any more, but in the same proportions on the scale of describe_map().
 UnitMap map_of_json(const nlohmann::json& document);
 

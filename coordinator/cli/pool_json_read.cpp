@@ -8,6 +8,7 @@
 #include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/pool_json.h"
+#include "coordinator/cli/use_json.h"
 
 namespace potluck {
 namespace {
@@ -50,22 +51,6 @@ BreakerState read_breaker(const std::string& name) {
   return BreakerState::kClosed;
 }
 
-WorkerHealth read_health(const nlohmann::json& document) {
-  WorkerHealth health;
-  health.share = static_cast<uint8_t>(
-      std::clamp<int64_t>(whole_field(document, "share_percent", health.share), 0, 100));
-  health.reason = text_field(document, "reason", "");
-  health.on_battery = switch_of(document, "on_battery");
-  if (has_number(document, "battery_percent")) {
-    health.battery_percent = small_count_of<uint8_t>(document, "battery_percent");
-  }
-  if (has_number(document, "celsius")) {
-    health.celsius =
-        static_cast<int16_t>(std::clamp<int64_t>(whole_field(document, "celsius"), -300, 3000));
-  }
-  return health;
-}
-
 DeviceView read_device(const nlohmann::json& worker) {
   DeviceView device;
   if (auto key = parse_peer_key(text_field(worker, "key", ""))) device.key = *key;
@@ -75,7 +60,8 @@ DeviceView read_device(const nlohmann::json& worker) {
   record.software = text_field(worker, "software", "?");
   record.ram_bytes = count_of(worker, "ram_bytes");
   record.disk_bytes = count_of(worker, "disk_bytes");
-  record.health = read_health(object_field(worker, "health"));
+  record.room_reason = text_field(worker, "lacks_room", "");
+  record.health = health_of_json(object_field(worker, "health"));
   const nlohmann::json quarantine = object_field(worker, "quarantine");
   if (!quarantine.empty()) {
     record.quarantine = {text_field(quarantine, "reason", "?"),
@@ -126,6 +112,24 @@ LayerMap read_layer(const nlohmann::json& document) {
 }
 
 }  // namespace
+
+WorkerHealth health_of_json(const nlohmann::json& document) {
+  WorkerHealth health;
+  health.share = static_cast<uint8_t>(
+      std::clamp<int64_t>(whole_field(document, "share_percent", health.share), 0, 100));
+  health.reason = text_field(document, "reason", "");
+  health.on_battery = switch_of(document, "on_battery");
+  health.pause_seconds = small_count_of<uint32_t>(document, "pause_in_seconds");
+  health.use = use_of_json(object_field(document, "use"));
+  if (has_number(document, "battery_percent")) {
+    health.battery_percent = small_count_of<uint8_t>(document, "battery_percent");
+  }
+  if (has_number(document, "celsius")) {
+    health.celsius =
+        static_cast<int16_t>(std::clamp<int64_t>(whole_field(document, "celsius"), -300, 3000));
+  }
+  return health;
+}
 
 PoolView view_of_json(const nlohmann::json& document) {
   PoolView view;

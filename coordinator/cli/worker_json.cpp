@@ -5,6 +5,7 @@
 
 #include "coordinator/cli/counters_json.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/use_json.h"
 
 namespace potluck {
 namespace {
@@ -39,6 +40,8 @@ nlohmann::json describe_condition(const HealthReport& health) {
   nlohmann::json described = {{"share_percent", health.share},
                               {"reason", health.text},
                               {"on_battery", health.on_battery},
+                              {"pause_in_seconds", health.pause_seconds},
+                              {"use", describe_use(health.use)},
                               {"battery_percent", nullptr},
                               {"celsius", nullptr}};
   if (health.battery_percent != HealthReport::kNoBattery) {
@@ -53,6 +56,8 @@ HealthReport read_condition(const nlohmann::json& document) {
   if (document.empty()) return health;
   health.share = static_cast<uint8_t>(std::min<uint64_t>(amount(document, "share_percent"), 100));
   health.text = text_field(document, "reason", "");
+  health.pause_seconds = small_amount(document, "pause_in_seconds");
+  health.use = use_of_json(object_field(document, "use"));
   const auto on_battery = document.find("on_battery");
   health.on_battery = on_battery != document.end() && *on_battery == true;
   health.battery_percent = static_cast<uint8_t>(std::clamp<int64_t>(
@@ -97,6 +102,8 @@ nlohmann::json describe_worker_report(const WorkerReport& report) {
           {"key", report.key.text()},
           {"memory_bytes", report.memory_bytes},
           {"resident_bytes", report.resident_bytes},
+          {"memory_shrinks", report.memory_shrinks},
+          {"memory_given_back_bytes", report.memory_given_back},
           {"disk_bytes", report.disk_bytes},
           {"stored_bytes", report.stored_bytes},
           {"bytes_served", report.bytes_served},
@@ -112,6 +119,8 @@ WorkerReport worker_report_of_json(const nlohmann::json& document) {
   if (auto key = parse_peer_key(text_field(document, "key", ""))) report.key = *key;
   report.memory_bytes = amount(document, "memory_bytes");
   report.resident_bytes = amount(document, "resident_bytes");
+  report.memory_shrinks = amount(document, "memory_shrinks");
+  report.memory_given_back = amount(document, "memory_given_back_bytes");
   report.disk_bytes = amount(document, "disk_bytes");
   report.stored_bytes = amount(document, "stored_bytes");
   report.bytes_served = amount(document, "bytes_served");

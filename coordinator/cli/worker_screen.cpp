@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/cli/health_words.h"
 #include "coordinator/cli/styled_line.h"
 #include "engine/base/format_bytes.h"
 
@@ -32,6 +33,7 @@ class WorkerScreen {
   std::string draw(bool leaving) {
     head(leaving);
     gauge("memory", report_.resident_bytes, report_.memory_bytes);
+    given_back();
     gauge("disk", report_.stored_bytes, report_.disk_bytes);
     health();
     for (const MembershipStatus& pool : report_.pools) membership(pool);
@@ -78,7 +80,9 @@ class WorkerScreen {
 
   void health() {
     const HealthReport& health = report_.health;
-    std::string words = fmt::format("lends {} % of its speed", health.share);
+    std::string words = health.pause_seconds > 0
+                            ? fmt::format("pauses in {} s", health.pause_seconds)
+                            : fmt::format("lends {} % of its speed", health.share);
     if (!health.text.empty()) words += ": " + health.text;
     if (health.celsius != HealthReport::kNoThermometer) {
       words += fmt::format(", {} degrees Celsius", health.celsius);
@@ -88,6 +92,22 @@ class WorkerScreen {
                            health.on_battery ? "" : ", charging");
     }
     line("condition", words, health.share < 100 ? Ink::kBusy : Ink::kPlain);
+    use(health.use);
+  }
+
+  void given_back() {
+    const uint64_t limit = report_.health.use.cache_bytes;
+    if (report_.memory_shrinks == 0) return;
+    std::string words =
+        fmt::format("{} given back under pressure, {} times",
+                    format_bytes(report_.memory_given_back), report_.memory_shrinks);
+    if (limit > 0) words += fmt::format("; at present {} may be used", format_bytes(limit));
+    line("", words, limit > 0 ? Ink::kBusy : Ink::kPlain);
+  }
+
+  void use(const DeviceUse& use) {
+    const std::string words = use_words(use);
+    if (!words.empty()) line("use", words);
   }
 
   // The same pool in the report before.

@@ -59,6 +59,7 @@ void ClusterState::on_event(const WorkerJoined& event) {
   // What it said of its room was true of its earlier life; until it says so again, the disk it
   // offers is all there is to go by.
   record.room_bytes = ~uint64_t{0};
+  record.room_reason.clear();
   record.bulk_endpoint = event.bulk_endpoint;
   record.health = {};  // until it says so
   record.draining = false;
@@ -122,7 +123,9 @@ void ClusterState::on_event(const UnitsLost& event) {
 
 void ClusterState::on_event(const RoomReported& event) {
   auto found = workers_.find(event.key);
-  if (found != workers_.end()) found->second.room_bytes = event.room_bytes;
+  if (found == workers_.end()) return;
+  found->second.room_bytes = event.room_bytes;
+  found->second.room_reason = event.reason;
 }
 
 void ClusterState::on_event(const SourcesReported& event) {

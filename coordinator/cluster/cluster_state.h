@@ -14,7 +14,7 @@
 
 #include "coordinator/plan/device_facts.h"
 #include "engine/experts/unit_id.h"
-#include "protocol/keys.h"
+#include "protocol/message.h"
 
 namespace potluck {
 
@@ -56,6 +56,7 @@ struct UnitsLost {
 struct RoomReported {
   PeerKey key;
   uint64_t room_bytes = 0;
+  std::string reason{};  // for people
 };
 // Where a worker's grains came from: its own totals, which replace what it said before.
 struct SourcesReported {
@@ -72,7 +73,11 @@ struct WorkerHealth {
   std::optional<uint8_t> battery_percent;
   bool on_battery = false;
   std::optional<int16_t> celsius;  // of the processor
+  uint32_t pause_seconds = 0;      // in so many it will lend nothing; 0: no pause is coming
+  DeviceUse use{};
 
+  // It gets no units, and hands over those that it has.
+  bool pauses() const { return share == 0 || pause_seconds > 0; }
   bool operator==(const WorkerHealth&) const = default;
 };
 struct HealthReported {
@@ -127,6 +132,7 @@ struct WorkerRecord {
   uint64_t ram_bytes = 0;
   uint64_t disk_bytes = 0;
   uint64_t room_bytes = ~uint64_t{0};  // as RoomReported has it; any, unless it said so
+  std::string room_reason;             // why it is less, for people
   uint64_t assignment_version = 0;
   std::set<UnitId> assigned;
   std::set<UnitId> ready;  // a subset of assigned

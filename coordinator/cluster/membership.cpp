@@ -39,7 +39,7 @@ Membership::Membership(MembershipOptions options, const Manifest& manifest, Allo
       invitations_(invitations),
       clock_(clock),
       shares_(options_.outline != nullptr ? *options_.outline : manifest, options_.top_k,
-              options_.slices, options_.learned, options_.own),
+              options_.slices, options_.learned, options_.own, options_.prefer),
       moves_(manifest, options_.slices),
       last_tick_(clock.now()) {
   CHECK(options_.epoch != kNoEpoch);

@@ -65,6 +65,7 @@ struct MembershipOptions {
   const Manifest* outline = nullptr;
   // The coordinator as a device that holds experts in its memory, if it is one.
   std::optional<DeviceFacts> own{};
+  Prefer prefer = Prefer::kSpeed;  // what units are shared out by
 };
 
 // Units that have moved are taken from their old holders so often at most: each time is an
@@ -158,7 +159,7 @@ class Membership {
   Welcome welcome_of(uint32_t number) const;
   void accept_join(const PeerKey& from, const JoinRequest& request);
   void update_residency(const PeerKey& from, const Residency& residency);
-  void update_room(const PeerKey& from, uint64_t room_bytes);
+  void update_room(const PeerKey& from, const Residency& residency);
   void update_sources(const PeerKey& from, const SourceReport& report);
   void update_health(const PeerKey& from, const HealthReport& report);
   void update_speed(const PeerKey& from, const DeviceSpeed& speed);

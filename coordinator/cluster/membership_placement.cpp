@@ -56,7 +56,7 @@ std::vector<PlacementWorker> Membership::placement_workers() const {
     worker.key = peer;
     // Who is about to leave keeps what it holds until the next holders have it, and gets no more.
     worker.disk_bytes = record.draining ? 0 : std::min(record.disk_bytes, record.room_bytes);
-    bool gets_none = record.draining || record.health.share == 0;
+    bool gets_none = record.draining || record.health.pauses();
     // When only workers hold the experts, copies matter more than speed: no worker is left out.
     uint32_t least = options_.outline != nullptr ? 1 : 0;
     worker.weight = gets_none ? 0 : std::max(least, shares_.weight(peer));

@@ -33,7 +33,7 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
     return;
   }
   // Room does not depend on the assignment that a report is about.
-  update_room(from, residency.room_bytes);
+  update_room(from, residency);
   const WorkerRecord& record = *state_.worker(from);
   // About an older assignment: the worker reports again on the one that is on its way to it.
   if (residency.version != record.assignment_version) return;
@@ -50,17 +50,20 @@ void Membership::update_residency(const PeerKey& from, const Residency& residenc
   release_drained();
 }
 
-void Membership::update_room(const PeerKey& from, uint64_t room_bytes) {
+void Membership::update_room(const PeerKey& from, const Residency& residency) {
+  const uint64_t room_bytes = residency.room_bytes;
   const WorkerRecord& record = *state_.worker(from);
   if (record.room_bytes == room_bytes) return;
   bool less = room_bytes < std::min(record.room_bytes, record.disk_bytes);
+  std::string reason = clean_text(residency.text, kReasonBytes);
   if (less && !room_changed_) {  // once for each time that units are placed
     notices_.add(
-        fmt::format("{} has room for no more than {} at present: what it lacks goes elsewhere",
-                    state_.describe(from), format_bytes(room_bytes)),
+        fmt::format("{} has room for no more than {} at present{}{}: what it lacks goes elsewhere",
+                    state_.describe(from), format_bytes(room_bytes), reason.empty() ? "" : ", ",
+                    reason),
         LogLevel::kInfo, {{"worker", from.brief()}, {"room_bytes", room_bytes}});
   }
-  state_.apply(RoomReported{from, room_bytes});
+  state_.apply(RoomReported{from, room_bytes, std::move(reason)});
   room_changed_ = true;
 }
 
@@ -90,21 +93,31 @@ void Membership::update_health(const PeerKey& from, const HealthReport& report) 
     nudge(from);
     return;
   }
-  WorkerHealth health{
-      report.share, clean_text(report.text, kReasonBytes), {}, report.on_battery, {}};
+  WorkerHealth health{report.share, clean_text(report.text, kReasonBytes),
+                      {},           report.on_battery,
+                      {},           report.pause_seconds,
+                      report.use};
   if (report.battery_percent <= 100) health.battery_percent = report.battery_percent;
   if (report.celsius != HealthReport::kNoThermometer) health.celsius = report.celsius;
-  const uint8_t before = state_.worker(from)->health.share;
-  const uint8_t share = health.share;
-  if (share != before) {
-    notices_.add(fmt::format("{} lends {} % of its speed{}{}", state_.describe(from), share,
+  const WorkerHealth before = state_.worker(from)->health;
+  const bool pauses = health.pauses();
+  const bool changed = health.share != before.share || pauses != before.pauses() ||
+                       health.on_battery != before.on_battery ||
+                       health.use.cache_bytes != before.use.cache_bytes;
+  if (health.share != before.share) {
+    notices_.add(fmt::format("{} lends {} % of its speed{}{}", state_.describe(from), health.share,
                              health.reason.empty() ? "" : ": ", health.reason),
-                 LogLevel::kInfo, {{"worker", from.brief()}, {"share", int64_t{share}}});
+                 LogLevel::kInfo, {{"worker", from.brief()}, {"share", int64_t{health.share}}});
+  } else if (pauses && !before.pauses()) {
+    notices_.add(fmt::format("{} will pause in {} s: {}", state_.describe(from),
+                             health.pause_seconds, health.reason),
+                 LogLevel::kInfo,
+                 {{"worker", from.brief()}, {"seconds", int64_t{health.pause_seconds}}});
   }
   state_.apply(HealthReported{from, std::move(health)});
-  if (share != before) shares_.workers_changed(clock_.now());
-  // One that lends nothing hands over what it holds, and gets its part back later.
-  if ((share == 0) != (before == 0)) rebalance();
+  if (changed) shares_.workers_changed(clock_.now());
+  // One that is to pause hands over what it holds, before it does, and gets its part back later.
+  if (pauses != before.pauses()) rebalance();
 }
 
 // What a worker says is no more than a beginning: numbers beyond any device are cut, and what it

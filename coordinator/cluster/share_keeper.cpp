@@ -26,7 +26,12 @@ DeviceFacts facts_of(const PeerKey& key, const WorkerRecord& worker, const PoolL
   DeviceFacts facts = worker.facts;
   facts.ram_bytes = worker.ram_bytes;
   facts.disk_bytes = std::min(worker.disk_bytes, worker.room_bytes);
-  facts.health = worker.draining ? 0 : worker.health.share / 100.0;
+  if (uint64_t cache = worker.health.use.cache_bytes; cache > 0) {
+    facts.ram_bytes = std::min(facts.ram_bytes, cache);
+  }
+  facts.on_battery = worker.health.on_battery;
+  const bool goes = worker.draining || worker.health.pauses();
+  facts.health = goes ? 0 : worker.health.share / 100.0;
   if (learned == nullptr) return facts;
   ObservedSpeeds::Seen seen = learned->speeds.of(key);
   facts.round_trip = seen.round_trip;
@@ -38,8 +43,13 @@ DeviceFacts facts_of(const PeerKey& key, const WorkerRecord& worker, const PoolL
 }
 
 ShareKeeper::ShareKeeper(const Manifest& manifest, uint32_t top_k, uint32_t slices,
-                         const PoolLearning* learned, const std::optional<DeviceFacts>& own)
-    : model_(plan_model(manifest, top_k)), slices_(slices), learned_(learned), own_(own) {
+                         const PoolLearning* learned, const std::optional<DeviceFacts>& own,
+                         Prefer prefer)
+    : model_(plan_model(manifest, top_k)),
+      slices_(slices),
+      prefer_(prefer),
+      learned_(learned),
+      own_(own) {
   // Until it is known what the workers can do: what fits, but not more than a worker's part in a
   // small pool.
   own_share_ = std::min(own_room(), kFirstOwnShare);
@@ -101,6 +111,7 @@ ShareKeeper::Shares ShareKeeper::planned(const ClusterState& state, double* own_
   }
   CostOptions options;
   options.slices = slices_;
+  options.prefer = prefer_;
   pool = with_assumptions(pool);
   correct_by_observation(model_, held, &pool);
   SharePlan plan = plan_shares(model_, pool, options);

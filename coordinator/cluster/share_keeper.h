@@ -8,7 +8,7 @@
 #include <string>
 
 #include "coordinator/cluster/cluster_state.h"
-#include "coordinator/plan/plan_model.h"
+#include "coordinator/plan/cost_model.h"
 #include "coordinator/plan/pool_learning.h"
 #include "engine/base/clock.h"
 
@@ -29,7 +29,8 @@ class ShareKeeper {
   // `learned` may be null; both must outlive the object. `own`: the coordinator as a device that
   // holds experts, if it is one: as many as fit into its memory.
   ShareKeeper(const Manifest& manifest, uint32_t top_k, uint32_t slices,
-              const PoolLearning* learned, const std::optional<DeviceFacts>& own);
+              const PoolLearning* learned, const std::optional<DeviceFacts>& own,
+              Prefer prefer = Prefer::kSpeed);
 
   // A worker has said how fast it is, perhaps for the first time.
   void speed_changed(TimePoint now, bool first);
@@ -68,6 +69,7 @@ class ShareKeeper {
 
   PlanModel model_;
   uint32_t slices_;
+  Prefer prefer_;
   const PoolLearning* learned_;
   std::optional<DeviceFacts> own_;
   double own_share_ = 0;

@@ -27,6 +27,7 @@ WorkerRecord without_units(const WorkerRecord& record) {
   slim.ram_bytes = record.ram_bytes;
   slim.disk_bytes = record.disk_bytes;
   slim.room_bytes = record.room_bytes;
+  slim.room_reason = record.room_reason;
   slim.assignment_version = record.assignment_version;
   slim.bulk_endpoint = record.bulk_endpoint;
   slim.sources = record.sources;

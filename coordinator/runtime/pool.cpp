@@ -148,6 +148,7 @@ void Pool::make_core(const KernelTable& kernels) {
   core.membership.epoch = epoch_;
   core.membership.slices = options_.slices;
   core.membership.replicas = options_.replicas;
+  core.membership.prefer = options_.prefer;
   core.membership.top_k = model_.config().router.top_k;
   core.membership.own = own_facts(kernels);
   core.membership.kernels = kernel_self_test(kernels);

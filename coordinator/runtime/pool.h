@@ -28,7 +28,8 @@ struct SpreadProgress;  // pool_spread.h
 
 struct PoolOptions {
   uint32_t slices = 1;
-  uint32_t replicas = 1;  // holders of each unit, as far as there is room
+  uint32_t replicas = 1;           // holders of each unit, as far as there is room
+  Prefer prefer = Prefer::kSpeed;  // what units are shared out by
   uint32_t local_workers = 0;
   LocalWorkersOptions local;
   ListenPlace listen{"127.0.0.1", {"127.0.0.1"}, false, true};

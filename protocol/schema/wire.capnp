@@ -105,6 +105,7 @@ struct Residency {
   ready   @2 :List(UInt16);  # units that became ready to compute
   lost    @3 :List(UInt16);  # units that cannot be computed any more
   roomBytes @4 :UInt64 = 0xffffffffffffffff;  # what the store can hold for this pool at present
+  text      @5 :Text;        # for people: why it is less
 }
 
 enum ActivationForm {
@@ -278,6 +279,13 @@ struct HealthReport {
   batteryPercent @3 :UInt8 = 255;    # 255: no battery, or not known
   onBattery      @4 :Bool;
   celsius        @5 :Int16 = -1000;  # of the processor; -1000: not known
+  pauseSeconds   @6 :UInt32;         # in so many seconds it lends nothing any more; 0: no pause is coming, or it is there
+  # What the device uses of itself; 0: not said.
+  cacheBytes     @7 :UInt64;         # memory that experts can have at present, where that is less than Hello offered
+  writtenBytes   @8 :UInt64;         # to its disk, since its store was made
+  writtenToday   @9 :UInt64;         # of these, since midnight (UTC)
+  writesPerDay   @10 :UInt64;        # what its owner allows; 0: any
+  milliwatts     @11 :UInt32;        # that it takes while it works
 }
 
 # How fast a worker measured itself to be; 0 where it does not know. Each report replaces the last one.

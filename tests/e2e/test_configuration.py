@@ -6,7 +6,7 @@ import unittest
 
 from support import TALETELLER, PotluckTest
 
-NUMBER = re.compile(r"(--[a-z-]+) (N|X|SIZE|RATE|DELAY,RATE)\b(?: \(Env:(\w+)\))?")
+NUMBER = re.compile(r"(--[a-z-]+) (N|X|SIZE|RATE|DELAY,RATE|PERCENT|CELSIUS)\b(?: \(Env:(\w+)\))?")
 BAD = ["-1", "nan", "0x10", "1 ", "18446744073709551616TB", ""]
 
 

@@ -234,6 +234,7 @@ Message MessageGenerator::residency() {
   if (wrong()) residency.version = near(version_);
   if (one_in(3)) residency.lost = units();
   if (one_in(4)) residency.room_bytes = near(kMiB);
+  if (one_in(4)) residency.text = text();
   return residency;
 }
 
@@ -248,6 +249,11 @@ Message MessageGenerator::health_report() {
   HealthReport report{epoch(), static_cast<uint8_t>(pick(101)), text(), {}, one_in(2), {}};
   report.battery_percent = static_cast<uint8_t>(pick(256));
   report.celsius = static_cast<int16_t>(near(50));
+  if (one_in(3)) report.pause_seconds = static_cast<uint32_t>(near(20));
+  if (one_in(2)) {
+    report.use = {near(kMiB), near(kGiB), near(kGiB), near(kGiB),
+                  static_cast<uint32_t>(near(5000))};
+  }
   return report;
 }
 

@@ -138,7 +138,8 @@ bool fits(const Assignment& m) {
   return slices_fit(m.slices) && units_fit(m.units, m.slices);
 }
 bool fits(const Residency& m) {
-  return units_fit(m.ready, limits::kSlices) && units_fit(m.lost, limits::kSlices);
+  return units_fit(m.ready, limits::kSlices) && units_fit(m.lost, limits::kSlices) &&
+         m.text.size() <= limits::kTextBytes;
 }
 bool fits(const Compute& m) {
   size_t calls = 0;
@@ -274,6 +275,9 @@ void add_peer_delivery(std::vector<Message>& list) {
   list.emplace_back(HealthReport{});
   list.emplace_back(HealthReport{kMax64, 25, "its battery is at 12 %", 12, true, -40});
   list.emplace_back(HealthReport{1, 0, std::string(limits::kTextBytes, 'n'), 254, false, 32767});
+  HealthReport pausing{1, 100, "pauses soon: its battery is at 12 %", 12, true, 40, 20, {}};
+  pausing.use = {256 * kMiB, kMax64, 64 * kMiB, 4 * kGiB, 3500};
+  list.emplace_back(pausing);
   list.emplace_back(DeviceSpeed{});
   list.emplace_back(DeviceSpeed{1, 8, 2'500'000'000, {{TensorType::kQ4_K, 20, 300}}});
   DeviceSpeed fastest{kMax64, kMax32, kMax64, {}};
@@ -308,6 +312,7 @@ std::vector<Message> sample_messages() {
       Residency{},
       Residency{kMax64, kMax64, units(20000), units(3)},
       Residency{1, 2, {}, {}, 0},
+      Residency{1, 2, {}, {}, 4096, "64 MiB of 64 MiB a day are written"},
       Heartbeat{},
       Heartbeat{kMax64, kMax64, true},
       Goodbye{},

@@ -41,7 +41,7 @@ TEST(HealthPolicy, ALowBatteryLendsNothingUnlessItIsCharged) {
   EXPECT_EQ(share_of(battery(40)), 100);
   EXPECT_EQ(share_of(battery(1, false)), 100);
   HealthLimits brave;
-  brave.min_battery = 0;
+  brave.battery_floor = 0;
   EXPECT_EQ(share_of(battery(10), brave), 100);
   EXPECT_EQ(share_of(battery(0), brave), 50);
 }
@@ -51,9 +51,104 @@ TEST(HealthPolicy, HeatTakesSpeedAwayInSteps) {
   EXPECT_EQ(share_of(warm(80)), 50);
   EXPECT_EQ(share_of(warm(85)), 25);
   EXPECT_EQ(share_of(warm(90)), 0);
+}
+
+TEST(HealthPolicy, ABatteryAboveItsLimitPausesAndWorksLessBelow) {
   DeviceHealth health;
-  health.battery_celsius = 43;
-  EXPECT_EQ(share_of(health), 25);
+  HealthLimits limits;
+  limits.pause_above = 42;
+  const std::vector<std::pair<int32_t, uint8_t>> expected = {
+      {37, 100}, {38, 50}, {40, 50}, {41, 25}, {42, 25}, {43, 0}, {60, 0}};
+  for (auto [celsius, share] : expected) {
+    health.battery_celsius = celsius;
+    EXPECT_EQ(share_of(health, limits), share) << celsius;
+  }
+  health.celsius = 80;  // of the processor: its own limit holds
+  health.battery_celsius = 30;
+  limits.names_pause_above = true;
+  EXPECT_EQ(share_of(health, limits), 50);
+  health.battery_celsius.reset();  // the only thermometer there is
+  EXPECT_EQ(share_of(health, limits), 0);
+  limits.names_pause_above = false;
+  EXPECT_EQ(share_of(health, limits), 50);
+}
+
+TEST(HealthPolicy, OnlyWhenChargingMeansNoWorkOnBatteryHoweverFull) {
+  HealthLimits limits;
+  limits.only_when_charging = true;
+  EXPECT_EQ(share_of(battery(100), limits), 0);
+  EXPECT_EQ(share_of(battery(5, false), limits), 100);
+  DeviceHealth unknown;  // it says no percentage
+  unknown.on_battery = true;
+  EXPECT_EQ(share_of(unknown, limits), 0);
+  EXPECT_EQ(share_of({}, limits), 100);  // a device without a battery is always charged
+}
+
+class PauseTest : public Test {
+ protected:
+  HealthVerdict after(Duration time, const DeviceHealth& health, uint32_t minute = kNoon) {
+    now_ += time;
+    return policy_.judge(health, minute, now_);
+  }
+  static HealthLimits limits() {
+    HealthLimits limits;
+    limits.only_when_charging = true;
+    limits.quiet = QuietHours{22 * 60, 7 * 60};
+    return limits;
+  }
+
+  HealthPolicy policy_{limits()};
+  TimePoint now_{seconds(1)};
+};
+
+TEST_F(PauseTest, APauseIsAnnouncedBeforeItComes) {
+  const DeviceHealth charging = battery(80, false);
+  const DeviceHealth unplugged = battery(80);
+  EXPECT_EQ(after(seconds(0), charging), HealthVerdict{});
+  EXPECT_EQ(after(seconds(5), unplugged), (HealthVerdict{100, "it is not being charged", 20}));
+  EXPECT_EQ(after(seconds(5), unplugged), (HealthVerdict{100, "it is not being charged", 15}));
+  EXPECT_EQ(after(seconds(14), unplugged).pause_seconds, 1u);
+  EXPECT_EQ(after(seconds(1), unplugged), (HealthVerdict{0, "it is not being charged", 0}));
+  EXPECT_EQ(after(seconds(5), unplugged), (HealthVerdict{0, "it is not being charged", 0}));
+  EXPECT_EQ(after(seconds(5), charging).share, 0);  // not at once
+  EXPECT_EQ(after(minutes(1), charging), HealthVerdict{});
+}
+
+TEST_F(PauseTest, APauseThatIsCalledOffNeverCame) {
+  EXPECT_EQ(after(seconds(0), battery(80, false)), HealthVerdict{});
+  EXPECT_EQ(after(seconds(5), battery(80)).pause_seconds, 20u);
+  EXPECT_EQ(after(seconds(5), battery(80, false)), HealthVerdict{});
+  EXPECT_EQ(after(seconds(5), battery(80)).pause_seconds, 20u);  // from the start
+}
+
+TEST_F(PauseTest, AtAStartThereIsNothingToAnnounce) {
+  EXPECT_EQ(after(seconds(0), battery(80)), (HealthVerdict{0, "it is not being charged", 0}));
+}
+
+TEST_F(PauseTest, WhatIsHotWorksAQuarterUntilThePause) {
+  EXPECT_EQ(after(seconds(0), warm(60)), HealthVerdict{});
+  EXPECT_EQ(after(seconds(5), warm(95)), (HealthVerdict{25, "its processor has 95 C", 20}));
+  EXPECT_EQ(after(seconds(20), warm(95)).share, 0);
+}
+
+TEST_F(PauseTest, QuietHoursAreAnnouncedMinutesBefore) {
+  const DeviceHealth plain;
+  EXPECT_EQ(after(seconds(0), plain, 21 * 60 + 54), HealthVerdict{});
+  EXPECT_EQ(after(seconds(60), plain, 21 * 60 + 55),
+            (HealthVerdict{100, "quiet hours are near", 300}));
+  EXPECT_EQ(after(seconds(240), plain, 21 * 60 + 59).pause_seconds, 60u);
+  EXPECT_EQ(after(seconds(60), plain, 22 * 60), (HealthVerdict{0, "quiet hours", 0}));
+  EXPECT_EQ(after(minutes(9 * 60), plain, 7 * 60).share, 0);
+  EXPECT_EQ(after(minutes(1), plain, 7 * 60 + 1), HealthVerdict{});
+}
+
+// Announced for later, and then something else comes sooner.
+TEST_F(PauseTest, ThePauseThatComesFirstCounts) {
+  EXPECT_EQ(after(seconds(0), battery(80, false), 21 * 60 + 50), HealthVerdict{});
+  EXPECT_EQ(after(seconds(300), battery(80, false), 21 * 60 + 55).pause_seconds, 300u);
+  EXPECT_EQ(after(seconds(30), battery(80), 21 * 60 + 55),
+            (HealthVerdict{100, "it is not being charged", 20}));
+  EXPECT_EQ(after(seconds(20), battery(80), 21 * 60 + 56).share, 0);
 }
 
 TEST(HealthPolicy, TheWorstReasonIsNamed) {
@@ -103,9 +198,9 @@ TEST(HealthPolicy, WorseHoldsAtOnceAndBetterAfterAWhile) {
   EXPECT_EQ(after(seconds(5), 86), 25);
   EXPECT_EQ(after(seconds(5), 60), 25);
   EXPECT_EQ(after(seconds(50), 60), 25);
-  EXPECT_EQ(after(seconds(5), 91), 0);  // and the time begins anew
-  EXPECT_EQ(after(seconds(5), 81), 0);
-  EXPECT_EQ(after(seconds(30), 60), 0);
+  EXPECT_EQ(after(seconds(5), 86), 25);  // and the time begins anew
+  EXPECT_EQ(after(seconds(5), 81), 25);
+  EXPECT_EQ(after(seconds(30), 60), 25);
   EXPECT_EQ(after(seconds(30), 60), 50);  // the worst of the minute in which it was better
   EXPECT_EQ(after(seconds(5), 60), 50);
   EXPECT_EQ(after(minutes(1), 60), 100);

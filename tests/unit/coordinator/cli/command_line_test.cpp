@@ -143,6 +143,8 @@ std::vector<std::string> bad_texts(const std::string& kind) {
   if (kind == kSizeKind) texts.insert(texts.end(), {"4XiB", "4 GiB", "1e3", "1000001TB"});
   if (kind == kRateKind) texts.insert(texts.end(), {"0MB/s", "10MB/m", "100Mb/s", "4 MB/s", "1"});
   if (kind == kLinkKind) texts.insert(texts.end(), {"3ms", "3ms,", ",1MB/s", "3h,1MB/s", "1"});
+  if (kind == kPercentKind) texts.insert(texts.end(), {"101%", "4.5%", "40C", "40 %", "101"});
+  if (kind == kCelsiusKind) texts.insert(texts.end(), {"0C", "121C", "42F", "42 C", "42.5"});
   return texts;
 }
 

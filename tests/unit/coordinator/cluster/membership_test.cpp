@@ -220,6 +220,64 @@ TEST_F(MembershipTest, HealthIsShownUntilTheWorkerStartsAnew) {
   EXPECT_EQ(membership_->state().worker(peer(1))->health, WorkerHealth{});
 }
 
+// Told beforehand, its units go to others before it pauses; one that only slows down keeps them.
+TEST_F(MembershipTest, APauseThatIsAnnouncedMovesUnitsBeforeItComes) {
+  for (uint8_t number : kTwo) {
+    join(number);
+    make_ready(number);
+  }
+  pass(std::chrono::seconds(5), [&] {
+    for (uint8_t number : kTwo) tell(number, Heartbeat{kEpoch, 1, false});
+  });
+  membership_->take_notices();
+  const auto units_of = [&](uint8_t number) {
+    return membership_->state().worker(peer(number))->assigned.size();
+  };
+  EXPECT_GT(units_of(1), 0u);
+  HealthReport report{kEpoch, 100, "it is not being charged", 80, true, 30};
+  report.pause_seconds = 20;
+  tell(1, report);
+  EXPECT_TRUE(any_contains(membership_->take_notices(), "will pause in 20 s: it is not being"));
+  EXPECT_EQ(units_of(2), kUnits) << "all of them go to the other one";
+  EXPECT_GT(units_of(1), 0u) << "and stay until they are there";
+  make_ready(2);
+  pass(std::chrono::seconds(5), [&] {
+    for (uint8_t number : kTwo) tell(number, Heartbeat{kEpoch, 1, false});
+  });
+  EXPECT_EQ(units_of(1), 0u);
+  EXPECT_EQ(membership_->state().units_ready(), kUnits);
+  report.pause_seconds = 0;
+  report.share = 0;
+  tell(1, report);
+  EXPECT_EQ(units_of(1), 0u);
+  tell(1, HealthReport{kEpoch, 100, "", 80, false, 30});
+  EXPECT_GT(units_of(1), 0u) << "its part is to come back";
+}
+
+// What memory leaves a device counts for what it gets.
+TEST_F(MembershipTest, MemoryThatIsShortIsAFact) {
+  join(1);
+  HealthReport report{kEpoch, 100, "", 80, false, 30};
+  report.use.cache_bytes = 4096;
+  tell(1, report);
+  const WorkerRecord& record = *membership_->state().worker(peer(1));
+  EXPECT_EQ(facts_of(peer(1), record, nullptr).ram_bytes, 4096u);
+  report.use.cache_bytes = 0;
+  tell(1, report);
+  EXPECT_EQ(facts_of(peer(1), record, nullptr).ram_bytes, record.ram_bytes);
+}
+
+TEST_F(MembershipTest, WhyThereIsNoRoomIsToldAndShown) {
+  const Assignment first = join(1);
+  tell(1, Residency{kEpoch, first.version, {}, {}, 4096, "it has written all\nthat it may"});
+  EXPECT_TRUE(any_contains(membership_->take_notices(),
+                           "room for no more than 4.0 KiB at present, it has written all"));
+  EXPECT_NE(membership_->state().worker(peer(1))->room_reason, "");
+  EXPECT_EQ(membership_->state().worker(peer(1))->room_reason.find('\n'), std::string::npos);
+  tell(1, Residency{kEpoch, first.version, {}, {}, Residency::kAnyRoom});
+  EXPECT_EQ(membership_->state().worker(peer(1))->room_reason, "");
+}
+
 TEST_F(MembershipTest, SourcesAreShownAndNobodyIsBannedForThem) {
   for (uint8_t number : kThree) join(number);
   membership_->take_notices();
