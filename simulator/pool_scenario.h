@@ -14,6 +14,8 @@
 #include "coordinator/dispatch/trust_book.h"
 #include "engine/base/clock.h"
 #include "engine/base/limits.h"
+#include "engine/base/storage_profile.h"
+#include "worker/health_policy.h"
 
 namespace potluck::sim {
 
@@ -34,7 +36,14 @@ struct DeviceKind {
   uint64_t disk_bytes = 1024 * kGiB;
   uint64_t disk_rate = kGiB;      // bytes per second
   uint64_t products = 20 * kGiB;  // bytes of weights per second, multiplied with one row
+  // Instead of a rate: flash of this kind, which may be slow when it is hot; or null.
+  const StorageProfile* storage = nullptr;
   LinkOptions link;
+  // A full battery lasts so long; zero: the device is always powered.
+  Duration battery{0};
+  // What its owner allows, if anything is said of it: it is then watched like a real device.
+  std::optional<HealthLimits> limits{};
+  uint64_t writes_per_day = 0;  // bytes; 0: any number
 };
 
 enum class EventKind {
@@ -55,6 +64,9 @@ enum class EventKind {
   kSlowPeer,            // a member that takes work, answers nothing and reads byte by byte
   kCoordinatorRestart,  // the coordinator ends, and starts again
   kCoordinatorStall,
+  kUnplug,     // nothing charges it
+  kHeat,       // its battery has `celsius` degrees, and its flash is slow
+  kStoreGone,  // its store cannot be reached: a card that was pulled out
 };
 
 struct ScenarioEvent {
@@ -65,6 +77,7 @@ struct ScenarioEvent {
   std::string device;
   uint64_t count = 1;
   double factor = 4;
+  int32_t celsius = 45;
   LieKind lie = LieKind::kFlipBit;
 };
 

@@ -25,7 +25,10 @@ constexpr const char* kEventNames[] = {"crash",
                                        "join",
                                        "slow-peer",
                                        "coordinator-restart",
-                                       "coordinator-stall"};
+                                       "coordinator-stall",
+                                       "unplug",
+                                       "heat",
+                                       "store-gone"};
 
 uint64_t expert_bytes_of(const Manifest& manifest) {
   const ManifestLayer& layer = manifest.layers().front();
@@ -75,6 +78,10 @@ void ScenarioDevices::add(const DeviceKind& kind) {
   device.ram_bytes = slower(kind.ram_bytes);
   device.disk_bytes = kind.disk_bytes;
   device.disk_rate = slower(kind.disk_rate);
+  device.storage = kind.storage;
+  device.battery = kind.battery;
+  device.limits = kind.limits;
+  if (kind.writes_per_day > 0) device.writes_per_day = slower(kind.writes_per_day);
   const Manifest& manifest = pool_.manifest();
   const ManifestLayer& layer = manifest.layers().front();
   double unit = static_cast<double>(expert_bytes_of(manifest)) / pool_.slices();
@@ -83,6 +90,11 @@ void ScenarioDevices::add(const DeviceKind& kind) {
   DeviceSpeed& speed = device.speed.emplace();
   speed.threads = 1;
   speed.disk_bytes_per_second = device.disk_rate;
+  if (kind.storage != nullptr) {
+    // Requests of experts that are so much smaller take as much longer as their bytes do.
+    const double rate = kind.storage->bytes_per_second(kProfileReadBytes);
+    speed.disk_bytes_per_second = slower(static_cast<uint64_t>(rate));
+  }
   speed.products = {{layer.shape.gate, slower(kind.products), slower(kind.products)}};
   device.link = kind.link;
   pool_.add_worker(device);
@@ -106,6 +118,17 @@ size_t ScenarioDevices::running_count() const {
   size_t count = 0;
   for (size_t i = 0; i < size(); ++i) count += running(i) ? 1 : 0;
   return count;
+}
+
+std::vector<DeviceReport> ScenarioDevices::days() const {
+  std::vector<DeviceReport> reports;
+  for (size_t i = 0; fleet_ == nullptr && i < size(); ++i) {
+    const SimWorker& worker = pool_.worker(i);
+    reports.push_back({names_[i], worker.is_watched(), worker.day()});
+    uint64_t& written = reports.back().day.written_bytes;
+    written = static_cast<uint64_t>(static_cast<double>(written) * cost_factor_);
+  }
+  return reports;
 }
 
 void ScenarioDevices::later(Duration lasts, std::function<void()> act) {
@@ -179,6 +202,11 @@ void ScenarioDevices::apply_to(const ScenarioEvent& event, size_t device) {
       return pool_.network().hold(peer, pool_.key(), end);
     case EventKind::kDeaf:
       return pool_.network().hold(pool_.key(), peer, end);
+    case EventKind::kUnplug:
+    case EventKind::kHeat:
+    case EventKind::kStoreGone:
+      if (fleet_ == nullptr) apply_to_body(event, pool_.worker(device));
+      return;
     case EventKind::kThrottle:
       throttle(device, event.factor);
       return later(event.lasts, [this, device] { throttle(device, 1); });
@@ -188,6 +216,20 @@ void ScenarioDevices::apply_to(const ScenarioEvent& event, size_t device) {
         pool_.make_liar(device, event.lie, event.count);
       }
   }
+}
+
+void ScenarioDevices::apply_to_body(const ScenarioEvent& event, SimWorker& worker) {
+  SimWorker* kept = &worker;
+  if (event.kind == EventKind::kUnplug) {
+    worker.body().plug(false);
+    return later(event.lasts, [kept] { kept->body().plug(true); });
+  }
+  if (event.kind == EventKind::kHeat) {
+    worker.warm_to(event.celsius);
+    return later(event.lasts, [kept] { kept->warm_to(DeviceBody::kCool); });
+  }
+  worker.disk().detach(true);
+  later(event.lasts, [kept] { kept->disk().detach(false); });
 }
 
 // And its calendar.

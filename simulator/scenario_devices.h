@@ -11,6 +11,7 @@
 
 #include "simulator/cost_fleet.h"
 #include "simulator/pool_scenario.h"
+#include "simulator/scenario_result.h"
 #include "simulator/sim_pool.h"
 #include "simulator/slow_peer.h"
 
@@ -29,6 +30,8 @@ class ScenarioDevices {
   const PeerKey& key(size_t device) const;
   bool running(size_t device) const;
   size_t running_count() const;
+  // What each did; nothing for devices without weights.
+  std::vector<DeviceReport> days() const;
 
   // Does it now, and schedules its end.
   void apply(const ScenarioEvent& event);
@@ -40,6 +43,7 @@ class ScenarioDevices {
  private:
   std::vector<size_t> chosen(const ScenarioEvent& event);
   void apply_to(const ScenarioEvent& event, size_t device);
+  void apply_to_body(const ScenarioEvent& event, SimWorker& worker);
   void apply_to_disk(const ScenarioEvent& event, SimWorker& worker);
   void join(const ScenarioEvent& event);
   void stop(size_t device, bool quietly, Duration lasts);

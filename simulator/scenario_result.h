@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "simulator/sim_worker.h"
 #include "simulator/timed_executor.h"
 
 #include "coordinator/dispatch/dispatch_log.h"
@@ -31,11 +32,19 @@ struct LeftOut {
   std::string reason;
 };
 
+// What a device was used for, and what that took.
+struct DeviceReport {
+  std::string device;
+  bool watched = false;  // it has a battery, or an owner who allows less
+  DeviceDay day;
+};
+
 struct ScenarioResult {
   Verdict verdict = Verdict::kFine;
   std::string failure;  // empty: none
   uint64_t seed = 0;
-  uint64_t tokens = 0;      // of answers
+  uint64_t tokens = 0;  // of answers
+  uint64_t tokens_asked = 0;
   Duration answering{0};    // all their time
   Duration usual_token{0};  // the median
   Duration slowest_token{0};
@@ -45,6 +54,7 @@ struct ScenarioResult {
   TimeTerms terms;
   std::vector<LostTime> lost;
   std::vector<LeftOut> left_out;
+  std::vector<DeviceReport> days;  // of models with weights
   DispatchStatistics dispatch;
   uint32_t slices = 0;
   uint64_t devices = 0;  // that run at the end

@@ -396,6 +396,8 @@ void ScenarioRun::sum_up() {
   result_.slices = slices_;
   result_.virtual_time = pool_.clock().now();
   result_.devices = devices_.running_count();
+  result_.tokens_asked = uint64_t{scenario_.questions} * scenario_.tokens;
+  result_.days = devices_.days();
   if (pool_.coordinator_runs()) {
     result_.dispatch = pool_.core().dispatcher().statistics();
     result_.workers_lost += pool_.core().cluster().workers_lost();

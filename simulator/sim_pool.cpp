@@ -253,7 +253,11 @@ void SimPool::add_device(PoolAddress address, const DeviceOptions& device, const
                            device.call_time,
                            options_.validate_workers,
                            options_.observer,
-                           device.speed};
+                           device.speed,
+                           device.storage,
+                           device.battery,
+                           device.limits,
+                           device.writes_per_day};
   if (device.link) network_.set_link(key, *device.link);
   worker_index_[key] = index;
   auto lets_in = [this](const PeerKey& server, const PeerKey& peer) {
@@ -360,10 +364,11 @@ bool SimPool::holds_everything() const {
     while (cluster.is_own(layer.layer, own)) ++own;
     units += (layer.experts - own) * std::min(options_.slices, layer.plan.grains);
   }
-  // One in quarantine gets nothing, nor does one with which a token would be slower.
+  // One in quarantine gets nothing, nor does one that pauses or with which a token would be slower.
   size_t trusted = 0;
   for (const auto& [key, record] : cluster.workers()) {
-    if (!record.quarantine && core_->shares().weight(key) > 0) ++trusted;
+    if (record.quarantine || record.health.pauses()) continue;
+    if (core_->shares().weight(key) > 0) ++trusted;
   }
   units *= std::min<size_t>(options_.replicas, trusted);
   return cluster.units_assigned() == units && cluster.units_ready() == units;

@@ -83,6 +83,10 @@ struct DeviceOptions {
   std::optional<DeviceSpeed> speed = std::nullopt;
   std::optional<LinkOptions> link = std::nullopt;
   bool serves = true;
+  const StorageProfile* storage = nullptr;  // its disk; null: one of that rate
+  Duration battery{0};                      // zero: none
+  std::optional<HealthLimits> limits = std::nullopt;
+  uint64_t writes_per_day = 0;
 };
 
 class SimPool final : private Transport {

@@ -32,6 +32,7 @@ SimWorker::SimWorker(SimWorkerOptions options, const KernelTable& kernels, const
       kernels_(kernels),
       clock_(clock),
       device_clock_(clock),
+      body_(options_.battery, clock),
       network_(network),
       lets_in_(std::move(lets_in)),
       random_(options_.seed),
@@ -40,7 +41,8 @@ SimWorker::SimWorker(SimWorkerOptions options, const KernelTable& kernels, const
 
 bool SimWorker::start(const PoolAddress& address) {
   CHECK(!running());
-  auto store = GrainStore::open(disk_, kStore, options_.disk_bytes);
+  auto store = GrainStore::open(disk_, kStore, options_.disk_bytes,
+                                {&device_clock_, options_.writes_per_day});
   if (!store) return false;
   network_.attach(key());
   frozen_until_ = TimePoint{0};
@@ -63,6 +65,13 @@ bool SimWorker::start(const PoolAddress& address) {
   WorkerLinks& links = *this;
   loop_ = std::make_unique<WorkerLoop>(*core_, transport, links, device_clock_,
                                        [this](const Notice& notice) { note(notice); });
+  if (options_.limits) {
+    HealthOptions health;
+    health.limits = *options_.limits;
+    health_.emplace(health, body_, device_clock_);
+  }
+  if (!first_started_) first_started_ = counted_at_ = clock_.now();
+  condition_ = {};
   PoolAddress own = address;
   if (options_.serves) own.serve_endpoint = "tcp://127.0.0.1:7100";  // the network goes by keys
   core_->add_pool(own);
@@ -71,9 +80,55 @@ bool SimWorker::start(const PoolAddress& address) {
 }
 
 std::unique_ptr<BlockReader> SimWorker::open_disk() {
+  SimulatedDisk::Character character;
+  character.slower = &disk_slower_;
+  uint64_t rate = options_.disk_rate;
+  if (const StorageProfile* storage = options_.storage) character.per_request = storage->overhead();
   return std::make_unique<SimulatedDisk>(
-      std::make_unique<InlineBlockReader>(device_clock_), options_.disk_rate, device_clock_,
-      [this](TimePoint until) { device_clock_.wait_until(until); });
+      std::make_unique<InlineBlockReader>(device_clock_), rate, device_clock_,
+      [this](TimePoint until) { device_clock_.wait_until(until); }, character);
+}
+
+// Phones slow their flash down at about the temperature at which they stop charging.
+void SimWorker::warm_to(int32_t celsius) {
+  constexpr int32_t kHot = 42;
+  body_.heat(celsius);
+  const bool slow = celsius >= kHot && options_.storage != nullptr;
+  disk_slower_ = slow ? 1 / options_.storage->hot : 1;
+}
+
+void SimWorker::watch_health() {
+  if (!health_) return;
+  const WriteLedger& writes = store_->writes();
+  const auto told = health_->look(
+      {core_->resident_bytes(), writes.total(), writes.today(), writes.most_per_day()});
+  if (!told) return;
+  count_time();
+  if (told->share == 0 && condition_.share > 0) ++day_.pauses;
+  condition_ = *told;
+  core_->set_health(*told);
+}
+
+// Until now it was as it is.
+void SimWorker::count_time() {
+  const Duration past = clock_.now() - std::exchange(counted_at_, clock_.now());
+  day_.since_start += past;
+  if (running() && condition_.share > 0 && clock_.now() >= frozen_until_) day_.lent += past;
+}
+
+DeviceDay SimWorker::day() const {
+  DeviceDay day = day_;
+  const Duration past = clock_.now() - counted_at_;
+  day.since_start += past;
+  day.lowest_battery = body_.lowest_percent();
+  if (!running()) return day;
+  if (condition_.share > 0) day.lent += past;
+  for (const MembershipStatus& pool : core_->status()) {
+    day.computed += Duration(static_cast<Duration::rep>(pool.work.compute + pool.work.disk));
+    day.units += pool.units_computed;
+  }
+  day.written_bytes = std::max(day.written_bytes, store_->writes().total());
+  return day;
 }
 
 void SimWorker::join(const PoolAddress& address) {
@@ -91,6 +146,10 @@ void SimWorker::leave_gently() {
 
 void SimWorker::kill(bool quietly) {
   if (!running()) return;
+  count_time();
+  day_ = day();
+  day_.since_start -= clock_.now() - counted_at_;
+  health_.reset();
   network_.detach(key(), quietly);
   loop_.reset();
   core_.reset();
@@ -177,6 +236,7 @@ void SimWorker::turn() {
 void SimWorker::run_turn() {
   bool moved = !inbox_.empty() || device_clock_.at_base() > last_turn_;
   last_turn_ = device_clock_.at_base();
+  watch_health();
   begin_record();
   loop_->turn(Duration::zero());
   end_record();

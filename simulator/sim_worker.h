@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "simulator/device_body.h"
 #include "simulator/device_clock.h"
 #include "simulator/session_checks.h"
 #include "simulator/sim_network.h"
@@ -20,7 +21,9 @@
 
 #include "engine/base/block_reader.h"
 #include "engine/base/memory_storage.h"
+#include "engine/base/storage_profile.h"
 #include "worker/device_meter.h"
+#include "worker/health_watch.h"
 #include "worker/worker_loop.h"
 
 namespace potluck::sim {
@@ -40,6 +43,23 @@ struct SimWorkerOptions {
   TurnObserver observer = {};
   std::optional<DeviceSpeed> speed =
       std::nullopt;  // as it measures itself to be; else it says nothing
+  // Instead of the rate alone, with the rate scaled to `disk_rate`; or null.
+  const StorageProfile* storage = nullptr;
+  Duration battery{0};  // a full one lasts so long; zero: it has none
+  // What its owner allows: its condition is then watched.
+  std::optional<HealthLimits> limits = std::nullopt;
+  uint64_t writes_per_day = 0;  // bytes; 0: any number
+};
+
+// What a device did in the time since it was first started.
+struct DeviceDay {
+  Duration since_start{0};
+  Duration lent{0};      // running, and lending something
+  Duration computed{0};  // products and reads
+  uint64_t pauses = 0;
+  uint64_t units = 0;  // applied to a row
+  uint64_t written_bytes = 0;
+  double lowest_battery = 100;  // percent
 };
 
 // Finds what it was told: in virtual time nothing can be measured.
@@ -87,6 +107,11 @@ class SimWorker final : private Transport, private WorkerLinks {
   // Everything that it computes takes so many times as long from now on.
   void throttle(double factor) { slower_ = factor; }
   DeviceClock& clock() { return device_clock_; }
+  DeviceBody& body() { return body_; }
+  // Its battery has so many degrees, and flash of its kind is slow when that is a lot.
+  void warm_to(int32_t celsius);
+  DeviceDay day() const;
+  bool is_watched() const { return options_.limits.has_value(); }
   MemoryStorage& disk() { return disk_; }
   // Flips a bit of a grain on its disk; false if there is none yet.
   bool flip_bit(uint64_t which);
@@ -132,6 +157,8 @@ class SimWorker final : private Transport, private WorkerLinks {
   void disconnect(const PeerKey& peer, Channel channel) override;
   LinkState state(const PeerKey& peer, Channel channel) override;
   void admit(const std::set<PeerKey>& peers) override;
+  void watch_health();
+  void count_time();
   void turn();
   void turn_while_it_hears();
   std::unique_ptr<BlockReader> open_disk();
@@ -148,6 +175,13 @@ class SimWorker final : private Transport, private WorkerLinks {
   const ManualClock& clock_;
   DeviceClock device_clock_;
   double slower_ = 1;
+  double disk_slower_ = 1;
+  DeviceBody body_;
+  std::optional<HealthWatch> health_;
+  HealthReport condition_;  // as the core was told last
+  DeviceDay day_;
+  std::optional<TimePoint> first_started_;
+  TimePoint counted_at_{0};
   SimNetwork& network_;
   LetsIn lets_in_;
   CounterRandom random_;

@@ -142,7 +142,7 @@ Taker choice_taker(T* target, std::vector<std::pair<std::string, T>> choices) {
 
 std::vector<std::pair<std::string, EventKind>> event_kinds() {
   std::vector<std::pair<std::string, EventKind>> kinds;
-  for (int i = 0; i <= static_cast<int>(EventKind::kCoordinatorStall); ++i) {
+  for (int i = 0; i <= static_cast<int>(EventKind::kStoreGone); ++i) {
     auto kind = static_cast<EventKind>(i);
     kinds.emplace_back(sim::name_of(kind), kind);
   }
@@ -197,20 +197,71 @@ Takers route_takers(PoolScenario* s) {
           {"guessed", decimal_taker(&s->routes.guessed, {0, 1})}};
 }
 
+// Where anything of it is said, the device is watched.
+HealthLimits* limits_of(DeviceKind* d) {
+  if (!d->limits) d->limits.emplace();
+  return &*d->limits;
+}
+
+Taker storage_taker(DeviceKind* d) {
+  return [d](const std::string& text) -> Status {
+    d->storage = find_storage_profile(text);
+    if (d->storage == nullptr) {
+      return Error{
+          ErrorCode::kInvalidArgument,
+          fmt::format("expected one of {}; found {}", storage_profile_names(), printable(text))};
+    }
+    d->disk_rate = static_cast<uint64_t>(d->storage->most_bytes_per_second);
+    return {};
+  };
+}
+
+Taker battery_taker(DeviceKind* d) {
+  return [d](const std::string& text) -> Status {
+    (void)limits_of(d);
+    return time_taker(&d->battery)(text);
+  };
+}
+
+// What its owner allows.
+Takers limit_takers(DeviceKind* d) {
+  auto charging = [d](const std::string& text) -> Status {
+    return switch_taker(&limits_of(d)->only_when_charging)(text);
+  };
+  auto floor = [d](const std::string& text) -> Status {
+    Result<uint64_t> percent = read_percent(text);
+    if (!percent) return percent.error();
+    limits_of(d)->battery_floor = static_cast<uint8_t>(*percent);
+    return {};
+  };
+  auto pause = [d](const std::string& text) -> Status {
+    Result<uint64_t> celsius = read_celsius(text);
+    if (!celsius) return celsius.error();
+    limits_of(d)->pause_above = static_cast<int32_t>(*celsius);
+    return {};
+  };
+  return {{"only-when-charging", charging}, {"battery-floor", floor}, {"pause-above", pause}};
+}
+
 Takers device_takers(DeviceKind* d) {
-  return {{"name", text_taker(&d->name)},
-          {"count", whole_taker(&d->count, {1, sim::kScenarioDevices})},
-          {"ram", size_taker(&d->ram_bytes)},
-          {"disk", size_taker(&d->disk_bytes)},
-          {"disk-rate", rate_taker(&d->disk_rate)},
-          {"products", rate_taker(&d->products)},
-          {"delay", time_taker(&d->link.least_delay)},
-          {"jitter", time_taker(&d->link.mean_delay)},
-          {"link", rate_taker(&d->link.bytes_per_second)},
-          {"loss", decimal_taker(&d->link.loss, {0, 0.5})},
-          {"duplicated", decimal_taker(&d->link.duplicated, {0, 0.5})},
-          {"overtaken", decimal_taker(&d->link.overtaken, {0, 0.5})},
-          {"air", whole_taker(&d->link.air, {0, 1000})}};
+  Takers takers = {{"name", text_taker(&d->name)},
+                   {"count", whole_taker(&d->count, {1, sim::kScenarioDevices})},
+                   {"ram", size_taker(&d->ram_bytes)},
+                   {"disk", size_taker(&d->disk_bytes)},
+                   {"disk-rate", rate_taker(&d->disk_rate)},
+                   {"products", rate_taker(&d->products)},
+                   {"delay", time_taker(&d->link.least_delay)},
+                   {"jitter", time_taker(&d->link.mean_delay)},
+                   {"link", rate_taker(&d->link.bytes_per_second)},
+                   {"loss", decimal_taker(&d->link.loss, {0, 0.5})},
+                   {"duplicated", decimal_taker(&d->link.duplicated, {0, 0.5})},
+                   {"overtaken", decimal_taker(&d->link.overtaken, {0, 0.5})},
+                   {"air", whole_taker(&d->link.air, {0, 1000})},
+                   {"storage", storage_taker(d)},
+                   {"battery", battery_taker(d)},
+                   {"max-writes-per-day", size_taker(&d->writes_per_day)}};
+  takers.merge(limit_takers(d));
+  return takers;
 }
 
 // One table of the file while it is read.
@@ -228,6 +279,7 @@ Takers event_takers(EventTable* table) {
           {"for", time_taker(&e->lasts)},
           {"count", whole_taker(&e->count, {1, kMostAtOnce})},
           {"factor", decimal_taker(&e->factor, {0.001, 100'000})},
+          {"celsius", whole_taker(&e->celsius, {0, 100})},
           {"lie", choice_taker<LieKind>(&e->lie, {{"flipped-bit", LieKind::kFlipBit},
                                                   {"stale", LieKind::kStale},
                                                   {"zeros", LieKind::kZeros},
@@ -317,7 +369,8 @@ Status ScenarioReader::check_event(const ScenarioEvent& event) const {
                     event.kind == EventKind::kCoordinatorRestart ||
                     event.kind == EventKind::kCoordinatorStall ||
                     event.kind == EventKind::kLinkDown || event.kind == EventKind::kOneWay ||
-                    event.kind == EventKind::kDeaf || event.kind == EventKind::kDiskFull;
+                    event.kind == EventKind::kDeaf || event.kind == EventKind::kDiskFull ||
+                    event.kind == EventKind::kHeat || event.kind == EventKind::kStoreGone;
   if (needs_time && event.lasts == Duration::zero()) {
     return at(line_, "[event] for", "is missing: how long does it last?");
   }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/counters_json.h"
+#include "engine/base/format_bytes.h"
 
 namespace potluck {
 namespace {
@@ -80,6 +81,41 @@ void add_left_out(const nlohmann::json& run, std::vector<std::string>* lines) {
   }
 }
 
+// Of devices with a battery or an owner who allows less.
+nlohmann::json describe_days(const sim::ScenarioResult& result) {
+  nlohmann::json days = nlohmann::json::array();
+  for (const sim::DeviceReport& report : result.days) {
+    const double time = std::max(1e-9, in_seconds(report.day.since_start));
+    days.push_back({{"device", report.device},
+                    {"watched", report.watched},
+                    {"lent_share", in_seconds(report.day.lent) / time},
+                    {"computed_seconds", in_seconds(report.day.computed)},
+                    {"units", report.day.units},
+                    {"pauses", report.day.pauses},
+                    {"written_bytes", report.day.written_bytes},
+                    {"lowest_battery_percent", report.day.lowest_battery}});
+  }
+  return days;
+}
+
+bool any_watched(const nlohmann::json& run) {
+  return std::ranges::any_of(run["days"],
+                             [](const auto& day) { return day["watched"].template get<bool>(); });
+}
+
+void add_days(const nlohmann::json& run, std::vector<std::string>* lines) {
+  for (const nlohmann::json& day : run["days"]) {
+    if (!day["watched"].get<bool>()) continue;
+    lines->push_back(fmt::format(
+        "device    {}: lent {:.0f} % of the time, {} pauses, {} units in {:.1f} s, {} written, "
+        "battery at {:.0f} % or more",
+        day["device"].get<std::string>(), 100 * day["lent_share"].get<double>(),
+        day["pauses"].get<uint64_t>(), day["units"].get<uint64_t>(),
+        day["computed_seconds"].get<double>(), format_bytes(day["written_bytes"].get<uint64_t>()),
+        day["lowest_battery_percent"].get<double>()));
+  }
+}
+
 }  // namespace
 
 nlohmann::json describe_simulation(const sim::ScenarioResult& result) {
@@ -98,6 +134,7 @@ nlohmann::json describe_simulation(const sim::ScenarioResult& result) {
           {"verdict", sim::name_of(result.verdict)},
           {"failure", result.failure},
           {"tokens", result.tokens},
+          {"tokens_lost", result.tokens_asked - std::min(result.tokens, result.tokens_asked)},
           {"tokens_per_second", result.rate()},
           {"answering_seconds", in_seconds(result.answering)},
           {"usual_token_seconds", in_seconds(result.usual_token)},
@@ -115,6 +152,7 @@ nlohmann::json describe_simulation(const sim::ScenarioResult& result) {
           {"lost_p50_seconds", percentile(seconds, 0.5)},
           {"lost_p99_seconds", percentile(seconds, 0.99)},
           {"left_out", left_out},
+          {"days", describe_days(result)},
           {"dispatch", json_of(result.dispatch)},
           {"log", result.log}};
 }
@@ -131,7 +169,11 @@ std::vector<std::string> simulation_lines(const nlohmann::json& run, bool whole_
       run["seed"].get<uint64_t>(), run["devices"].get<uint64_t>(), run["slices"].get<uint32_t>(),
       run["ready_seconds"].get<double>(), run["whole_seconds"].get<double>()));
   add_answers(run, &lines);
+  if (uint64_t lost = run["tokens_lost"].get<uint64_t>(); lost > 0 || any_watched(run)) {
+    lines.push_back(fmt::format("tokens    {} lost", lost));
+  }
   add_lost_time(run, &lines);
+  add_days(run, &lines);
   add_left_out(run, &lines);
   return lines;
 }
