@@ -54,7 +54,7 @@ Result<std::unique_ptr<ShapeModel>> ShapeModel::make(const SyntheticShape& shape
   made->kernels_ = *kernels;
   made->manifest_ = std::make_unique<Manifest>(made_up_manifest(*made->model_, shape.name));
   std::span<const ExpertBank> banks = made->model_->banks();
-  made->plan_ = plan_model(made->model_->file(), made->model_->config(),
+  made->plan_ = plan_model(made->model_->file().tensors(), made->model_->config(),
                            std::vector<ExpertBank>(banks.begin(), banks.end()));
   return made;
 }

@@ -23,6 +23,7 @@ constexpr size_t kShownProblem = 300;
 struct ListFlags {
   std::string nodes;
   int threads = 0;
+  bool published = false;
   bool json = false;
 };
 
@@ -67,31 +68,65 @@ ListedModel look_at(FoundModel found, const DescribedPool* described, const List
   return listed;
 }
 
+nlohmann::json describe_speed(const ListedModel& model) {
+  if (model.decode_rate == 0) return nullptr;
+  return {{"decode_tokens_per_second", model.decode_rate},
+          {"prefill_tokens_per_second", model.prefill_rate}};
+}
+
 nlohmann::json describe_listed(const ListedModel& model) {
-  nlohmann::json speed = nullptr;
-  if (model.decode_rate > 0) {
-    speed = {{"decode_tokens_per_second", model.decode_rate},
-             {"prefill_tokens_per_second", model.prefill_rate}};
-  }
   return {{"name", model.found.name},   {"from", std::string(place_name(model.found.kind))},
           {"path", model.found.path()}, {"files", model.found.paths.size()},
           {"bytes", model.found.bytes}, {"usable", model.problem.empty()},
-          {"problem", model.problem},   {"forecast", speed}};
+          {"problem", model.problem},   {"forecast", describe_speed(model)}};
+}
+
+std::string state_of(const ListedModel& model, std::string_view otherwise) {
+  if (!model.problem.empty()) return clean_text(model.problem, kShownProblem);
+  if (model.decode_rate == 0) return std::string(otherwise);
+  return fmt::format("about {:.1f} tokens/s, prompts {:.0f}", model.decode_rate,
+                     model.prefill_rate);
 }
 
 void print_listed(const ListedModel& model, Output& out) {
-  std::string state = "can be run";
-  if (!model.problem.empty()) {
-    state = clean_text(model.problem, kShownProblem);
-  } else if (model.decode_rate > 0) {
-    state =
-        fmt::format("about {:.1f} tokens/s, prompts {:.0f}", model.decode_rate, model.prefill_rate);
-  }
+  const std::string state = state_of(model, "can be run");
   out.line(fmt::format("{}  {}  {}  {}", model.found.name, format_bytes(model.found.bytes),
                        place_name(model.found.kind), state));
 }
 
+// What `plan` and `show` know without a file, each in the quantization that most people take.
+Status list_published(const ListFlags& flags, const Environment& environment) {
+  auto described = pool_to_plan(flags.nodes, environment);
+  if (!described && !flags.nodes.empty()) return described.error();
+  nlohmann::json models = nlohmann::json::array();
+  for (const std::string& name : published_names()) {
+    const Result<PublishedFile> file = find_published(name);
+    if (!file) return file.error();
+    ListedModel listed;
+    listed.found.bytes = file->bytes();
+    if (described) {
+      const PlanModel model = plan_model(file->tensors, file->config, file->banks);
+      forecast(model, *described, flags, environment, &listed);
+    }
+    if (flags.json) {
+      models.push_back({{"name", name},
+                        {"title", file->model->title},
+                        {"quantization", file->format},
+                        {"bytes", listed.found.bytes},
+                        {"source", file->model->source},
+                        {"problem", listed.problem},
+                        {"forecast", describe_speed(listed)}});
+    } else {
+      environment.out.line(fmt::format("{}  {}  {}  {}", name, file->format,
+                                       format_bytes(listed.found.bytes), state_of(listed, "")));
+    }
+  }
+  if (flags.json) environment.out.json({{"published", std::move(models)}});
+  return {};
+}
+
 Status list_models(const ListFlags& flags, const Environment& environment) {
+  if (flags.published) return list_published(flags, environment);
   ModelCatalog catalog = read_catalog(environment.storage, own_model_places());
   for (const std::string& note : catalog.notes) environment.terminal.notice(note);
   auto described = pool_to_plan(flags.nodes, environment);
@@ -141,6 +176,8 @@ Command add_list(CLI::App& app, Environment& environment) {
             "threads of this machine as the coordinator (default, 0: one per processor that may be "
             "used)")
       .envname("POTLUCK_THREADS");
+  add_switch(parser, "--published", &flags->published,
+             "instead, the published models whose sizes plan and show know without a file");
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return list_models(*flags, environment); }};
 }

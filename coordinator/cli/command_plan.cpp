@@ -7,11 +7,13 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/facts_json.h"
+#include "coordinator/cli/first_offer.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/pool_forecast.h"
 #include "coordinator/cli/status_pool.h"
+#include "coordinator/cli/terminal.h"
 #include "coordinator/plan/observed_correction.h"
 #include "coordinator/plan/planner.h"
 #include "engine/base/format_bytes.h"
@@ -116,12 +118,28 @@ void print_plan(const PlanModel& model, const DescribedPool& described, const Pl
   }
 }
 
+// Of a file, or of a published model that nothing is here of.
+Result<PlanModel> model_to_plan(const std::string& name, const Environment& environment) {
+  auto found = path_or_published(name, environment);
+  if (!found) return found.error();
+  if (const auto* path = std::get_if<std::string>(&*found)) {
+    return read_plan_model(environment.storage, *path);
+  }
+  const auto& file = std::get<PublishedFile>(*found);
+  return plan_model(file.tensors, file.config, file.banks);
+}
+
 Status plan(const PlanFlags& flags, const Environment& environment) {
-  Result<std::string> path = path_of_model(flags.model, environment);
-  if (!path) return path.error();
-  Result<PlanModel> model = read_plan_model(environment.storage, *path);
+  Result<PlanModel> model = model_to_plan(flags.model, environment);
   if (!model) return model.error();
   Result<DescribedPool> described = pool_to_plan(flags.nodes, environment);
+  if (!described && flags.nodes.empty() && described.error().code == ErrorCode::kNotFound) {
+    environment.terminal.notice(
+        "no pool has run here and no --nodes FILE is given: for this machine alone, whose disk is "
+        "not measured");
+    described = machine_alone(*model, flags.threads, environment);
+    if (!described) return described.error().in(model->name);
+  }
   if (!described) return described.error();
   if (!described->has_coordinator) {
     described->pool.coordinator.products =
@@ -151,10 +169,10 @@ Command add_plan(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<PlanFlags>();
   CLI::App* parser =
       add_command(app, "plan", "predict how fast a pool runs a model, and what would help");
-  add_text(parser, "MODEL", &flags->model, kModelHelp).required();
+  add_text(parser, "MODEL", &flags->model, kModelOrShapeHelp).required();
   add_text(parser, "--nodes", &flags->nodes,
            "a TOML file that describes the devices (default: the workers of this machine's "
-           "coordinator)")
+           "coordinator, or else this machine alone)")
       .envname("POTLUCK_NODES");
   add_whole(parser, "--slices", &flags->slices, {1, limits::kSlices},
             "slices each expert is cut into (default: as many as the pool that runs has, else as "

@@ -137,10 +137,50 @@ void print_plain(const nlohmann::json& report, const std::string& indent, Output
   }
 }
 
-Status show(const ShowFlags& flags, const Environment& environment) {
-  Result<std::string> path = path_of_model(flags.model, environment);
-  if (!path) return path.error();
-  Result<GgufModel> model = GgufModel::open(environment.storage, *path);
+// What is known of a published model without a file.
+nlohmann::json describe_published(const PublishedFile& file) {
+  const PublishedModel& model = *file.model;
+  uint64_t experts = 0;
+  uint64_t resident = 0;
+  for (const GgufTensor& tensor : file.tensors) {
+    const bool is_expert = tensor.name.find("_exps.") != std::string::npos;
+    (is_expert ? experts : resident) += tensor.bytes;
+  }
+  nlohmann::json report = {{"name", model.title},
+                           {"source", model.source},
+                           {"architecture", model.architecture},
+                           {"quantization", file.format},
+                           {"file_bytes", file.bytes()},
+                           {"parameters", file.parameters()},
+                           {"layers", model.layers},
+                           {"hidden", model.hidden},
+                           {"vocabulary", model.vocabulary},
+                           {"heads", model.attention.heads},
+                           {"head_dim", model.attention.head_dim},
+                           {"experts_used", model.top_k},
+                           {"resident_bytes", resident}};
+  if (model.context > 0) report["trained_context"] = model.context;
+  // Of latent attention there is one for all.
+  if (model.attention.kv_heads > 0) report["kv_heads"] = model.attention.kv_heads;
+  report["experts"] = {{"layers", file.banks.size()},
+                       {"experts_per_layer", model.experts},
+                       {"width", model.expert_width},
+                       {"shared_width", model.shared_width},
+                       {"total_bytes", experts}};
+  return report;
+}
+
+void report(const ShowFlags& flags, const nlohmann::json& description,
+            const Environment& environment) {
+  if (flags.json) {
+    environment.out.json(description);
+  } else {
+    print_plain(description, "", environment.out);
+  }
+}
+
+Status show_file(const ShowFlags& flags, const std::string& path, const Environment& environment) {
+  Result<GgufModel> model = GgufModel::open(environment.storage, path);
   if (!model) return model.error();
   Result<ModelConfig> config = read_config(*model);
   if (!config) return config.error();
@@ -151,13 +191,19 @@ Status show(const ShowFlags& flags, const Environment& environment) {
   const std::vector<std::string> notes = notes_of(*model, tokenizer ? tokenizer->get() : nullptr);
   Terminal& terminal = environment.terminal;
   for (const std::string& note : notes) terminal.notice(note);
-  nlohmann::json report = describe(*model, *config, *banks);
-  if (flags.json) {
-    report["notes"] = notes;
-    environment.out.json(report);
-  } else {
-    print_plain(report, "", environment.out);
+  nlohmann::json description = describe(*model, *config, *banks);
+  if (flags.json) description["notes"] = notes;
+  report(flags, description, environment);
+  return {};
+}
+
+Status show(const ShowFlags& flags, const Environment& environment) {
+  auto found = path_or_published(flags.model, environment);
+  if (!found) return found.error();
+  if (const auto* path = std::get_if<std::string>(&*found)) {
+    return show_file(flags, *path, environment);
   }
+  report(flags, describe_published(std::get<PublishedFile>(*found)), environment);
   return {};
 }
 
@@ -165,8 +211,8 @@ Status show(const ShowFlags& flags, const Environment& environment) {
 
 Command add_show(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<ShowFlags>();
-  CLI::App* parser = add_command(app, "show", "describe a model file");
-  add_text(parser, "MODEL", &flags->model, kModelHelp).required();
+  CLI::App* parser = add_command(app, "show", "describe a model file, or a published model");
+  add_text(parser, "MODEL", &flags->model, kModelOrShapeHelp).required();
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return show(*flags, environment); }};
 }

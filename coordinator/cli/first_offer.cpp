@@ -32,20 +32,6 @@ uint64_t resident_bytes(const PlanModel& model) {
   return static_cast<uint64_t>(bytes);
 }
 
-// The coordinator and a worker process, as the command starts them.
-double predicted_rate(const PlanModel& model, uint64_t cache, const Environment& environment) {
-  PlanPool pool;
-  pool.coordinator.products = measure_coordinator_products(model, 0, environment);
-  DeviceFacts worker = pool.coordinator;
-  worker.ram_bytes = cache;
-  worker.disk_bytes = static_cast<uint64_t>(model.bank_bytes()) + 1;
-  worker.round_trip = kLoopbackTrip;
-  worker.link_rate = kLoopbackRate;
-  pool.devices.push_back(std::move(worker));
-  const Plan plan = make_plan(model, with_assumptions(pool), {"this machine"}, PlannerOptions());
-  return plan.decode_rate();
-}
-
 void judge_offer(const Environment& environment, OfferedModel* offer) {
   if (offer->model.spread || !offer->model.here) return;
   auto model = read_plan_model(environment.storage, offer->model.path);
@@ -53,18 +39,14 @@ void judge_offer(const Environment& environment, OfferedModel* offer) {
     offer->obstacle = model.error().message;
     return;
   }
-  const MemoryBound available = process_limits(environment.system).available;
-  const uint64_t needed = resident_bytes(*model) + kWorkerBytes + kScratchGuess;
-  if (available.bytes < needed) {
-    offer->obstacle = fmt::format("needs {} of memory, {} can be had ({})", format_bytes(needed),
-                                  format_bytes(available.bytes), available.source);
+  const Result<DescribedPool> alone = machine_alone(*model, 0, environment);
+  if (!alone) {
+    offer->obstacle = alone.error().message;
     return;
   }
-  const auto experts = static_cast<uint64_t>(model->bank_bytes());
-  const uint64_t cache = available.bytes - needed;
-  offer->from_disk = experts > cache;
-  const double rate = predicted_rate(*model, cache, environment);
-  if (rate > 0) offer->tokens_per_second = rate;
+  offer->from_disk = model->bank_bytes() > static_cast<double>(alone->pool.devices[0].ram_bytes);
+  const Plan plan = make_plan(*model, alone->pool, alone->names, PlannerOptions());
+  if (plan.decode_rate() > 0) offer->tokens_per_second = plan.decode_rate();
 }
 
 std::string answers_path() {
@@ -94,6 +76,30 @@ void keep_answers(const FirstAnswers& answers, const Environment& environment) {
 }
 
 }  // namespace
+
+// The coordinator and a worker process, as the commands start them.
+Result<DescribedPool> machine_alone(const PlanModel& model, int threads,
+                                    const Environment& environment) {
+  const MemoryBound available = process_limits(environment.system).available;
+  const uint64_t needed = resident_bytes(model) + kWorkerBytes + kScratchGuess;
+  if (available.bytes < needed) {
+    return Error{ErrorCode::kLimit,
+                 fmt::format("needs {} of memory, {} can be had ({})", format_bytes(needed),
+                             format_bytes(available.bytes), available.source)};
+  }
+  DescribedPool described;
+  described.has_coordinator = true;
+  described.names = {"this machine"};
+  described.pool.coordinator.products = measure_coordinator_products(model, threads, environment);
+  DeviceFacts worker = described.pool.coordinator;
+  worker.ram_bytes = available.bytes - needed;
+  worker.disk_bytes = static_cast<uint64_t>(model.bank_bytes()) + 1;
+  worker.round_trip = kLoopbackTrip;
+  worker.link_rate = kLoopbackRate;
+  described.pool.devices.push_back(std::move(worker));
+  described.pool = with_assumptions(described.pool);
+  return described;
+}
 
 std::vector<OfferedModel> offer_models(const std::vector<const ModelSource*>& sources,
                                        const Environment& environment) {

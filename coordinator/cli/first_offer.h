@@ -1,9 +1,12 @@
 // What the first run offers: the models of this machine, whether each fits, and the speed that the
-// planner predicts for this machine alone; and the answers of the last time. One thread.
+// planner predicts for this machine alone; and the answers of the last time. The same prediction
+// for `plan`, where there is no pool. One thread.
 #pragma once
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/first_run.h"
+#include "coordinator/cli/nodes_file.h"
+#include "coordinator/plan/plan_model.h"
 
 namespace potluck {
 
@@ -11,6 +14,11 @@ namespace potluck {
 // Those that fit come first.
 std::vector<OfferedModel> offer_models(const std::vector<const ModelSource*>& sources,
                                        const Environment& environment);
+
+// This machine as coordinator and as its only worker, with the memory that the model leaves for
+// experts. kLimit: what must be in memory does not fit.
+Result<DescribedPool> machine_alone(const PlanModel& model, int threads,
+                                    const Environment& environment);
 
 // Asks, shows the command that the answers mean, and returns its arguments. kCancelled when the
 // user stopped or the input ended.

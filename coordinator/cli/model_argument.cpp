@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include <fmt/ranges.h>
+
 #include "coordinator/cli/directories.h"
+#include "coordinator/cli/nearest_name.h"
 #include "coordinator/models/hub_address.h"
 #include "coordinator/models/model_search.h"
 #include "coordinator/serving/engine_setup.h"
@@ -78,6 +81,24 @@ Result<std::string> path_of_model(const std::string& text, const Environment& en
   auto found = find_named_model(text, environment);
   if (!found) return found.error();
   return found->path();
+}
+
+Result<std::variant<std::string, PublishedFile>> path_or_published(const std::string& text,
+                                                                   const Environment& environment) {
+  using Either = std::variant<std::string, PublishedFile>;
+  Result<std::string> path = path_of_model(text, environment);
+  if (path) return Either(std::move(*path));
+  if (path.error().code != ErrorCode::kNotFound) return path.error();
+  Result<PublishedFile> published = find_published(text);
+  if (published) return Either(std::move(*published));
+  if (published.error().code != ErrorCode::kNotFound) return published.error();
+  const std::vector<std::string> names = published_names();
+  const std::string near = suggestion(text.substr(0, text.find(':')), names);
+  Error error = path.error();
+  error.message += near.empty()
+                       ? fmt::format("; known without a file are {}", fmt::join(names, ", "))
+                       : "; of the models known without a file" + near;
+  return error;
 }
 
 std::string store_of_model(const FoundModel& model) {

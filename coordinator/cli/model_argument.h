@@ -3,10 +3,12 @@
 #pragma once
 
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/models/model_catalog.h"
+#include "coordinator/plan/published_models.h"
 
 namespace potluck {
 
@@ -29,6 +31,15 @@ Result<std::string> hub_token(Storage& storage);
 Result<FoundModel> find_named_model(const std::string& text, const Environment& environment);
 // The path of its first file.
 Result<std::string> path_of_model(const std::string& text, const Environment& environment);
+
+// Where sizes are enough: the path, or else a published model of that name (published_models.h).
+// The error says which names are near, or which there are.
+inline constexpr const char* kModelOrShapeHelp =
+    "a GGUF file (of a split model, its first part), a folder with one model, or a name that "
+    "potluck list shows; or, with no file at all, a name that potluck list --published shows: "
+    "qwen3-30b-a3b, qwen3-30b-a3b:Q8_0";
+Result<std::variant<std::string, PublishedFile>> path_or_published(const std::string& text,
+                                                                   const Environment& environment);
 
 // Where the experts of a model are stored on disk unless the user says: beside its file, but not in
 // another program's cache.

@@ -24,7 +24,7 @@ std::string longest_part(const PhaseTime& time) {
 std::optional<PlanModel> plan_model_of(const Model& model) {
   auto banks = find_expert_banks(model.file(), model.config());
   if (!banks) return std::nullopt;
-  return plan_model(model.file(), model.config(), *banks);
+  return plan_model(model.file().tensors(), model.config(), *banks);
 }
 
 }  // namespace
@@ -36,7 +36,7 @@ Result<PlanModel> read_plan_model(Storage& storage, const std::string& path) {
   if (!config) return config.error();
   Result<std::vector<ExpertBank>> banks = find_expert_banks(*file, *config);
   if (!banks) return banks.error();
-  return plan_model(*file, *config, *banks);
+  return plan_model(file->tensors(), *config, *banks);
 }
 
 std::vector<ProductSpeed> measure_coordinator_products(const PlanModel& model, int threads,

@@ -99,10 +99,10 @@ std::vector<HitPoint> usual_hits() {
           {0.20, 0.70}, {0.25, 0.76},  {0.30, 0.80},  {0.40, 0.87},   {0.50, 0.92}, {1, 1}};
 }
 
-PlanModel plan_model(const GgufModel& file, const ModelConfig& config,
+PlanModel plan_model(std::span<const GgufTensor> tensors, const ModelConfig& config,
                      const std::vector<ExpertBank>& banks) {
   std::vector<PlanLayer> layers(config.layers);
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const GgufTensor& tensor : tensors) {
     auto place = layer_of(tensor.name);
     if (!place || place->first >= layers.size()) continue;
     if (place->second.find("_exps") != std::string_view::npos) continue;
@@ -119,9 +119,10 @@ PlanModel plan_model(const GgufModel& file, const ModelConfig& config,
   model.hidden = config.hidden;
   model.layers = grouped(layers);
   model.hits = usual_hits();
-  const GgufTensor* head = file.find("output.weight");
-  if (head == nullptr) head = file.find("token_embd.weight");
-  if (head != nullptr) model.head = {{head->type, static_cast<double>(head->bytes)}};
+  auto head = std::ranges::find(tensors, "output.weight", &GgufTensor::name);
+  if (head == tensors.end())
+    head = std::ranges::find(tensors, "token_embd.weight", &GgufTensor::name);
+  if (head != tensors.end()) model.head = {{head->type, static_cast<double>(head->bytes)}};
   return model;
 }
 

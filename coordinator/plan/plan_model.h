@@ -3,6 +3,7 @@
 // thread.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,8 +59,8 @@ std::vector<HitPoint> usual_hits();
 
 double total_bytes(const std::vector<FormatBytes>& parts);
 
-// `banks` as find_expert_banks() found them.
-PlanModel plan_model(const GgufModel& file, const ModelConfig& config,
+// `tensors` of the model's files; `banks` as find_expert_banks() found them.
+PlanModel plan_model(std::span<const GgufTensor> tensors, const ModelConfig& config,
                      const std::vector<ExpertBank>& banks);
 // Without what the coordinator computes.
 PlanModel plan_model(const Manifest& manifest, uint32_t top_k);

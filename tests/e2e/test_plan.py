@@ -62,9 +62,39 @@ class Plan(PotluckTest):
             done = self.potluck("plan", TALETELLER, "--nodes", self.nodes(text))
             self.assertIn(done.returncode, (1, 2), text)
             self.assertIn(saying, done.stderr, text)
-        done = self.potluck("plan", TALETELLER)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("no --nodes FILE is given", done.stderr)
+
+    def test_without_a_pool_it_is_this_machine_alone(self):
+        done = self.potluck("plan", TALETELLER, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("for this machine alone", done.stderr)
+        self.assertEqual([device["name"] for device in json.loads(done.stdout)["devices"]], ["this machine"])
+
+    def test_published_models_need_no_file(self):
+        nodes = self.nodes(example())
+        plans = {}
+        for name in ("qwen3-30b-a3b", "Qwen/Qwen3-30B-A3B:q8_0"):
+            done = self.potluck("plan", name, "--nodes", nodes, "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            plans[name] = json.loads(done.stdout)
+        small, large = plans.values()
+        self.assertEqual((small["model"], large["model"]), ("Qwen3-30B-A3B Q4_K_M", "Qwen3-30B-A3B Q8_0"))
+        self.assertGreater(small["decode"]["tokens_per_second"], large["decode"]["tokens_per_second"])
+        shown = json.loads(self.potluck("show", "qwen3-30b-a3b", "--json").stdout)
+        self.assertEqual((shown["layers"], shown["hidden"], shown["experts"]["experts_per_layer"]), (48, 2048, 128))
+        self.assertTrue(shown["source"].startswith("https://"))
+        self.assertEqual(shown["experts"]["total_bytes"], small["expert_bytes"])
+        listed = json.loads(self.potluck("list", "--published", "--nodes", nodes, "--json").stdout)["published"]
+        self.assertGreaterEqual(len(listed), 20)
+        self.assertIn(shown["file_bytes"], [model["bytes"] for model in listed])
+
+    def test_names_that_are_not_known_get_suggestions(self):
+        for verb in ("plan", "show"):
+            for name, saying in (("qwen3-30b-a3", "did you mean 'qwen3-30b-a3b'?"),
+                                 ("nonesuch", "known without a file are olmoe-1b-7b, "),
+                                 ("gpt-oss-20b:Q9_K", "quantization 'Q9_K' is not known; known are Q4_K_M, ")):
+                done = self.potluck(verb, name)
+                self.assertIn(done.returncode, (1, 2), name)
+                self.assertIn(saying, done.stderr, name)
 
     def test_a_pool_of_nobody(self):
         self.assertEqual(self.plan("")["devices"], [])

@@ -17,7 +17,7 @@ TEST(PlanModel, FromAFileCountsEveryTensorOnce) {
     if (!storage->exists(path)) continue;
     GgufModel file = GgufModel::open(*storage, path).value();
     ModelConfig config = read_config(file).value();
-    PlanModel model = plan_model(file, config, find_expert_banks(file, config).value());
+    PlanModel model = plan_model(file.tensors(), config, find_expert_banks(file, config).value());
     uint32_t layers = 0;
     double bytes = 0;
     for (const PlanLayer& layer : model.layers) {
