@@ -101,7 +101,7 @@ def help_of(binary, verb, known={}):
 
 def build_targets(root):
     """The targets that documents may name, by the rules of the CMake files."""
-    targets = {"potluck", "golden", "sim", "make_model", "link_shaper", "scripted_server"}
+    targets = {"potluck", "potluck-worker", "call_filter", "golden", "sim", "make_model", "link_shaper", "scripted_server"}
     targets |= {path.stem for path in (root / "tests/bench").glob("*_bench.cpp")}
     unit = root / "tests/unit"
     for folder in {path.parent for path in unit.rglob("*_test.cpp")}:
