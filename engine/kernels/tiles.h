@@ -177,17 +177,17 @@ template <class Format>
 concept LooksAhead = requires {
   typename Format::Ahead;
 };
-struct NothingAhead {
-  NothingAhead(const std::byte*, uint64_t, uint32_t) {}
-};
+struct NothingAhead {};
 template <class Format>
-struct AheadOf {
-  using Type = NothingAhead;
-};
-template <LooksAhead Format>
-struct AheadOf<Format> {
-  using Type = typename Format::Ahead;
-};
+[[gnu::always_inline]] static inline auto look_ahead([[maybe_unused]] const std::byte* from,
+                                                     [[maybe_unused]] uint64_t stride,
+                                                     [[maybe_unused]] uint32_t blocks) {
+  if constexpr (LooksAhead<Format>) {
+    return typename Format::Ahead(from, stride, blocks);
+  } else {
+    return NothingAhead{};
+  }
+}
 template <class Format>
 [[gnu::always_inline]] static inline typename Format::Block make_block(
     const std::byte* from, uint64_t stride, [[maybe_unused]] const auto& ahead,
@@ -240,7 +240,7 @@ static void super_block_tile(const Input& in, const Output& out) {
     typename Format::Head head(from, in.stride);
     from += Format::Head::kBytes;
     const uint32_t first = block;
-    const typename AheadOf<Format>::Type ahead(from, in.stride, end - first);
+    [[maybe_unused]] const auto ahead = look_ahead<Format>(from, in.stride, end - first);
     [[maybe_unused]] typename Format::Sums sums[kMostTokens];
     if constexpr (kBlocksPerScale != 1) clear(sums);
     for (; block < end; ++block) {

@@ -367,13 +367,13 @@ struct Tq1Format {
 };
 
 // Expanding takes far longer than a product: any number of tokens has the same tile.
-template <template <class> class Format, uint32_t kBlocksPerScale, OnePanelVectors One,
+template <template <class> class Tiles, uint32_t kBlocksPerScale, OnePanelVectors One,
           TwoPanelVectors Two>
 constexpr FormatTiles coded_row(TensorType type) {
-  FormatTiles row = one_panel_row<Format<One>, kBlocksPerScale>(type);
+  FormatTiles row = one_panel_row<Tiles<One>, kBlocksPerScale>(type);
   if constexpr (!std::is_void_v<Two>) {
-    row.two_panels = two_tiles(super_block_tile<Format<Two>, kBlocksPerScale, 1>,
-                               super_block_tile<Format<Two>, kBlocksPerScale, 0>);
+    row.two_panels = two_tiles(super_block_tile<Tiles<Two>, kBlocksPerScale, 1>,
+                               super_block_tile<Tiles<Two>, kBlocksPerScale, 0>);
   }
   return row;
 }

@@ -152,20 +152,40 @@ struct Tq2 {
   };
 };
 
-// Q2_0: the same with shorter super-blocks; quants up to 3.
+// Q1_0 and Q2_0: super-blocks so short that activations always come in blocks of 32.
 template <PanelVectors V>
-struct Q2_0 : Tq2<V> {
-  static constexpr uint32_t kBlocksPerHead = 2;
+struct ShortBlock : SuperBlock<V> {
+  typename V::template Quants<3, 1> quants;
+
+  [[gnu::always_inline]] void add(const auto& x, const int16_t* x_sums, ScaledSums<V>& sums) const {
+    sums.scaled = quants.dot(x, x_sums, sums.scaled);
+  }
 };
 
-// Q1_0: twice 0 or 1, minus 1.
+// Quants up to 3, minus 1.
+template <PanelVectors V>
+struct Q2_0 {
+  static constexpr uint32_t kBlocksPerHead = 2;
+  using Sums = ScaledSums<V>;
+  using Head = ScaleHead<V, 1>;
+
+  struct Block : ShortBlock<V> {
+    static constexpr uint32_t kBytes = 64;
+
+    Block(const std::byte* from, uint64_t stride) {
+      unpack_pairs<V>(from, stride, this->quants.vector);
+    }
+  };
+};
+
+// Twice 0 or 1, minus 1.
 template <PanelVectors V>
 struct Q1_0 {
   static constexpr uint32_t kBlocksPerHead = 4;
-  using Sums = OffsetSums<V>;
-  using Head = OffsetHead<V, 1>;
+  using Sums = ScaledSums<V>;
+  using Head = ScaleHead<V, 1>;
 
-  struct Block : PlainBlock<V, 3> {
+  struct Block : ShortBlock<V> {
     static constexpr uint32_t kBytes = 32;
 
     Block(const std::byte* from, uint64_t stride) {
