@@ -251,6 +251,8 @@ void minimax_m3_long(ModelShape& shape) {
   c.indexer.dimensions = 64;
   c.indexer.block = 64;
   c.indexer.top_k = 16;
+  c.leading_dense_layers = 0;  // those attend to everything
+  c.indexer.layers.clear();
 }
 
 constexpr std::array kLargePresets = {
