@@ -11,6 +11,7 @@
 #include "engine/kernels/formats/floats.h"
 #include "engine/kernels/formats/k_quants.h"
 #include "engine/kernels/row_functions.h"
+#include "engine/kernels/state_functions.h"
 #include "engine/kernels/vector_kernels.h"
 
 namespace potluck {
@@ -27,7 +28,8 @@ static void vector_matmul(const PanelMatrix& w, const ActivationView& x, const u
   tiles::multiply(kTileFamilies<One, Two>, w, x, rows, tokens, panel_begin, panel_end, y, y_stride);
 }
 
-// Rows are 8 lanes wide by the arithmetic contract: vectors of two panels gain nothing there.
+// Rows are 8 lanes wide by the arithmetic contract: vectors of two panels gain nothing there. What
+// sums nothing across lanes takes the widest.
 template <tiles::OnePanelVectors One, tiles::TwoPanelVectors Two = void>
 constexpr VectorKernels make_vector_kernels(std::string_view name) {
   using Widest = std::conditional_t<std::is_void_v<Two>, One, Two>;
@@ -45,6 +47,12 @@ constexpr VectorKernels make_vector_kernels(std::string_view name) {
                     .exp_sum = row_functions::exp_sum<One>,
                     .accumulate = row_functions::accumulate<One>,
                     .attention_chunk = attention_tiles::attention_chunk<Widest>},
+          .states = {.silu = state_functions::silu<One>,
+                     .sigmoid_gate = state_functions::sigmoid_gate<One>,
+                     .add_scaled = state_functions::add_scaled<Widest>,
+                     .recur = state_functions::recur<Widest>,
+                     .mix_streams = state_functions::mix_streams<Widest>,
+                     .add_to_softmaxes = state_functions::add_to_softmaxes<One>},
           .tiles = kTileFamilies<One, Two>};
 }
 

@@ -36,8 +36,8 @@ bool runs_avx2() {
 
 bool runs_avx512() {
   return runs_avx2() && __builtin_cpu_supports("avx512f") != 0 &&
-         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-         __builtin_cpu_supports("avx512vnni") != 0;
+         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+         __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
 }
 #elif defined(__aarch64__)
 // The files are compiled for ARMv8.2, of which two more stand for what a compiler may use.
@@ -95,6 +95,15 @@ std::vector<const VectorKernels*> available_vector_kernels() {
     if (candidate.vectors != nullptr && candidate.runs_here()) kernels.push_back(candidate.vectors);
   }
   return kernels;
+}
+
+const StateKernels& state_kernels(const KernelTable& table) {
+  for (const Candidate& candidate : kCandidates) {
+    if (candidate.vectors != nullptr && candidate.table->name == table.name) {
+      return candidate.vectors->states;
+    }
+  }
+  return scalar::kStates;
 }
 
 Result<const KernelTable*> select_kernels(std::string_view name) {

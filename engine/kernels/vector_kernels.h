@@ -1,4 +1,4 @@
-// The kernels of one instruction set: the table, and the tiles behind its products. Made from the
+// The kernels of one instruction set: the tables, and the tiles behind its products. Made from the
 // instruction set's vectors by make_vector_kernels(), in a file of its own that is compiled for the
 // instruction set. Entered only after the processor was asked (select.cpp). Internal to
 // engine/kernels; constants, any thread.
@@ -6,12 +6,14 @@
 
 #include <vector>
 
+#include "engine/kernels/state_kernels.h"
 #include "engine/kernels/tile_table.h"
 
 namespace potluck {
 
 struct VectorKernels {
   KernelTable table;
+  StateKernels states;
   tiles::TileFamilies tiles;
 };
 

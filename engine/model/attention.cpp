@@ -191,8 +191,8 @@ void Attention::join_chunks(uint32_t row, uint32_t head, float* out) const {
   const AttentionPartial* partials = partials_.data() + first;
   const float* sink = layer_.sinks.empty() ? nullptr : &layer_.sinks[head];
   const float largest = largest_score({partials, chunks}, sink);
-  float sum = join_parts({partials, chunks}, outputs_.data() + first * dimensions, largest,
-                         dimensions, out);
+  float sum = join_parts(state_kernels(kernels_), {partials, chunks},
+                         outputs_.data() + first * dimensions, largest, dimensions, out);
   if (sink != nullptr) sum += exact_exp(*sink - largest);
   for (uint32_t d = 0; d < dimensions; ++d) out[d] /= sum;
 }

@@ -6,20 +6,19 @@
 #include <span>
 
 #include "engine/kernels/exact_math.h"
-#include "engine/kernels/kernels.h"
+#include "engine/kernels/state_kernels.h"
 
 namespace potluck {
 
 // out = the parts' outputs, relative to `largest`; returns their sum. In sequence.
-inline float join_parts(std::span<const AttentionPartial> parts, const float* outputs,
-                        float largest, uint32_t dimensions, float* out) {
+inline float join_parts(const StateKernels& kernels, std::span<const AttentionPartial> parts,
+                        const float* outputs, float largest, uint32_t dimensions, float* out) {
   float sum = 0;
   std::fill(out, out + dimensions, 0.0F);
   for (size_t i = 0; i < parts.size(); ++i) {
     float factor = exact_exp(parts[i].max_score - largest);
-    const float* part = outputs + i * dimensions;
     sum += factor * parts[i].sum;
-    for (uint32_t d = 0; d < dimensions; ++d) out[d] += factor * part[d];
+    kernels.add_scaled(factor, outputs + i * dimensions, dimensions, out);
   }
   return sum;
 }

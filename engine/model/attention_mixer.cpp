@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "engine/kernels/exact_math.h"
+#include "engine/kernels/state_kernels.h"
 #include "engine/model/indexer.h"
 #include "engine/model/token_mixer.h"
 
@@ -217,8 +218,8 @@ void AttentionMixer::apply_gates(uint32_t row) {
   float* values = attended_.row(row);
   const float* gates = gates_.data() + row * gate_columns();
   if (config_.attention_gate != AttentionGate::kPerHead) {
-    for (uint64_t i = 0; i < attended_columns(); ++i) values[i] *= exact_sigmoid(gates[i]);
-    return;
+    return state_kernels(compute_.kernels)
+        .sigmoid_gate(gates, static_cast<uint32_t>(attended_columns()), values);
   }
   for (uint32_t head = 0; head < heads_; ++head) {
     float factor = exact_sigmoid(gates[head]);

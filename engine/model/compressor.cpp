@@ -10,46 +10,22 @@ namespace {
 // Channels of a task: enough to be worth starting.
 constexpr uint32_t kChannelsPerTask = 64;
 
-// A running softmax of some channels; see the header.
-struct RunningSoftmax {
-  float* largest;
-  float* sum;
-  float* total;
-
-  RunningSoftmax(float* first, uint32_t channels)
-      : largest(first), sum(first + channels), total(first + 2 * uint64_t{channels}) {}
-
-  void add(uint32_t channel, float gate, float value) const {
-    float& m = largest[channel];
-    float& l = sum[channel];
-    float& t = total[channel];
-    if (l == 0) {
-      m = gate;
-      l = 1;
-      t = value;
-    } else if (gate > m) {
-      const float factor = exact_exp(m - gate);
-      m = gate;
-      l = l * factor + 1.0F;
-      t = t * factor + value;
-    } else {
-      const float factor = exact_exp(gate - m);
-      l += factor;
-      t += factor * value;
-    }
-  }
-};
-
 // The running softmaxes of the open window, and of the first halves of the one before.
-RunningSoftmax open_window(const CompressorShape& shape, float* state) {
-  return {state, shape.width()};
+RunningSoftmaxes softmaxes(float* first, uint32_t channels) {
+  return {first, first + channels, first + 2 * uint64_t{channels}};
 }
-RunningSoftmax window_before(const CompressorShape& shape, float* state) {
-  return {state + 3 * uint64_t{shape.width()}, shape.dimensions};
+RunningSoftmaxes open_window(const CompressorShape& shape, float* state) {
+  return softmaxes(state, shape.width());
+}
+RunningSoftmaxes window_before(const CompressorShape& shape, float* state) {
+  return softmaxes(state + 3 * uint64_t{shape.width()}, shape.dimensions);
+}
+RunningSoftmaxes from(const RunningSoftmaxes& all, uint32_t channel) {
+  return {all.largest + channel, all.sum + channel, all.total + channel};
 }
 
 // One channel of an entry that mixes two windows.
-float joined(const RunningSoftmax& before, const RunningSoftmax& open, uint32_t channel,
+float joined(const RunningSoftmaxes& before, const RunningSoftmaxes& open, uint32_t channel,
              uint32_t open_channel) {
   if (before.sum[channel] == 0) return open.total[open_channel] / open.sum[open_channel];
   const float largest = std::max(before.largest[channel], open.largest[open_channel]);
@@ -123,26 +99,26 @@ void Compressor::advance_channels(const CompressorShape& shape, std::span<const 
 
 void Compressor::add_row(const CompressorShape& shape, const float* offsets, uint32_t row,
                          const Task& task, float* state) const {
-  const RunningSoftmax open = open_window(shape, state);
+  const RunningSoftmaxes open = open_window(shape, state);
   const float* values = values_.data() + uint64_t{row} * shape.width();
   const float* gates = gates_.data() + uint64_t{row} * shape.width();
   for (uint32_t half = 0; half < shape.width(); half += shape.dimensions) {
-    for (uint32_t c = half + task.first; c < half + task.end; ++c) {
-      open.add(c, gates[c] + offsets[c], values[c]);
-    }
+    const uint32_t first = half + task.first;
+    states_.add_to_softmaxes(gates + first, offsets + first, values + first, task.end - task.first,
+                             from(open, first));
   }
 }
 
 // The row was the last of its window.
 void Compressor::complete(const CompressorShape& shape, uint32_t row, const Task& task,
                           float* state) {
-  const RunningSoftmax open = open_window(shape, state);
+  const RunningSoftmaxes open = open_window(shape, state);
   float* entry = entries_.data() + uint64_t{row} * shape.dimensions;
   if (!shape.overlaps) {
     for (uint32_t c = task.first; c < task.end; ++c) entry[c] = open.total[c] / open.sum[c];
     return;
   }
-  const RunningSoftmax before = window_before(shape, state);
+  const RunningSoftmaxes before = window_before(shape, state);
   for (uint32_t c = task.first; c < task.end; ++c) {
     entry[c] = joined(before, open, c, shape.dimensions + c);
     before.largest[c] = open.largest[c];

@@ -11,8 +11,7 @@
 // Tokens go one after the other, whatever steps they come in, into a running softmax: its largest
 // gate m, sum l and sum of values t, which start as they are after the first token.
 //
-//   (m, l, t) and a token (g, v):  g > m:  e = exp(m - g): (g, l e + 1, t e + v)
-//                                  else    e = exp(g - m): (m, l + e, t + e v)
+//   (m, l, t) and a token (g, v):  StateKernels::add_to_softmaxes
 //   entry of one window:  t / l
 //   of two, (m', l', t') before:   M = max(m', m), a = exp(m' - M), b = exp(m - M):
 //                                  (t' a + t b) / (l' a + l b)
@@ -31,7 +30,7 @@ namespace potluck {
 class Compressor {
  public:
   Compressor(const ModelConfig& config, const ComputeContext& compute)
-      : epsilon_(config.norm_epsilon), compute_(compute) {}
+      : epsilon_(config.norm_epsilon), compute_(compute), states_(state_kernels(compute.kernels)) {}
 
   static void input_forms(const CompressorWeights& weights, std::vector<ActivationForm>* forms);
   // Adds the products that advance() needs the results of.
@@ -60,6 +59,7 @@ class Compressor {
 
   float epsilon_;
   ComputeContext compute_;
+  const StateKernels& states_;
   std::vector<float> values_;   // [rows, width]
   std::vector<float> gates_;    // [rows, width]
   std::vector<float> entries_;  // [rows, dimensions]

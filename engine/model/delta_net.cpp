@@ -73,9 +73,8 @@ void DeltaNetMixer::run_projections(const DeltaNetWeights& w, const ActivationRo
 
 // Convolution and silu of one row, the lengths of its queries and keys, decays and betas.
 void DeltaNetMixer::convolve(const DeltaNetWeights& w, uint32_t row) {
-  uint32_t channels = delta_.channels();
   float* y = recurrent_.convolve(w.convolution, row);
-  for (uint32_t c = 0; c < channels; ++c) y[c] = exact_silu(y[c]);
+  recurrent_.kernels().silu(y, delta_.channels());
   auto size = static_cast<float>(delta_.key_dim);
   for (uint32_t head = 0; head < 2 * delta_.key_heads; ++head) {
     bool is_query = head < delta_.key_heads;  // divided by sqrt(key_dim) once more

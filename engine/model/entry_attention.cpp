@@ -9,7 +9,7 @@ namespace potluck {
 namespace {
 
 // Rows of a task share a copy of what they see.
-constexpr uint32_t kRowsPerCopy = 8;
+constexpr uint32_t kRowsPerCopy = 16;
 // Heads of a task at least: what is copied is copied for each part of the heads.
 constexpr uint32_t kHeadsPerCopy = 8;
 // Bound on a thread's outputs (a single row may exceed it).
@@ -33,7 +33,10 @@ std::vector<uint32_t> indices_of(std::span<const uint64_t> bits) {
 }  // namespace
 
 EntryAttention::EntryAttention(const ModelConfig& config, const ComputeContext& compute)
-    : config_(config), compute_(compute), scratch_(static_cast<size_t>(compute.threads.threads())) {
+    : config_(config),
+      compute_(compute),
+      states_(state_kernels(compute.kernels)),
+      scratch_(static_cast<size_t>(compute.threads.threads())) {
   const uint64_t bytes = kAttentionChunk * kv_bytes(KvType::kF32, config.head_dim);
   for (Scratch& scratch : scratch_) {
     scratch.keys.resize(bytes);
@@ -238,7 +241,8 @@ void EntryAttention::join(const Task& task, Scratch& scratch) const {
       const float largest = largest_score(parts, &sink);
       float* out =
           out_ + (uint64_t{task.first_row + row} * config_.heads + task.first_head + head) * size;
-      float sum = join_parts(parts, scratch.outputs.data() + first * size, largest, size, out);
+      float sum =
+          join_parts(states_, parts, scratch.outputs.data() + first * size, largest, size, out);
       sum += exact_exp(sink - largest);
       for (uint32_t d = 0; d < size; ++d) out[d] /= sum;
     }

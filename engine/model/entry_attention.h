@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/kernels/state_kernels.h"
 #include "engine/model/position_selection.h"
 #include "engine/model/recurrent_rows.h"
 
@@ -86,6 +87,7 @@ class EntryAttention {
 
   const ModelConfig& config_;
   ComputeContext compute_;
+  const StateKernels& states_;
   std::vector<Scratch> scratch_;  // [threads]
   // Of the call at hand.
   Layer layer_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/base/limits.h"
 #include "engine/kernels/exact_math.h"
 
 namespace potluck {
@@ -10,7 +9,6 @@ namespace potluck {
 void HyperConnections::read(const HyperWeights& weights, uint32_t rows, const float* streams,
                             std::vector<float>& inputs) {
   const uint32_t columns = config_.residual_columns();
-  const uint32_t count = weights.matrix.shape().rows;
   const ActivationForm form[] = {weights.matrix.form()};
   normed_.reset(form, rows, columns);
   for_rows(compute_.threads, rows, [&](uint32_t row) {
@@ -18,36 +16,38 @@ void HyperConnections::read(const HyperWeights& weights, uint32_t rows, const fl
                               config_.norm_epsilon, normed_.row(row));
     normed_.quantize_row(compute_.kernels, row);
   });
-  const Product product[] = {project(weights.matrix, normed_, rows, products_)};
+  weights_ = &weights;
+  const Product product[] = {project(weights.matrix, normed_, rows, numbers_)};
   run_products(compute_.threads, compute_.kernels, product);
-  grow(numbers_, uint64_t{rows} * numbers());
   grow(inputs, uint64_t{rows} * config_.hidden);
   for_rows(compute_.threads, rows, [&](uint32_t row) {
-    float* of_row = numbers_of(row);
-    std::copy_n(products_.data() + uint64_t{row} * count, count, of_row);
-    finish_numbers(weights, of_row);
+    float* pre = numbers_of(row);
+    weigh_streams(pre);
     float* input = inputs.data() + uint64_t{row} * config_.hidden;
     std::fill_n(input, config_.hidden, 0.0F);
     for (uint32_t i = 0; i < hyper_.streams; ++i) {
       const float* stream = streams + uint64_t{row} * columns + uint64_t{i} * config_.hidden;
-      for (uint32_t d = 0; d < config_.hidden; ++d) input[d] += of_row[i] * stream[d];
+      states_.add_scaled(pre[i], stream, config_.hidden, input);
     }
   });
 }
 
-void HyperConnections::finish_numbers(const HyperWeights& weights, float* values) const {
+void HyperConnections::weigh_streams(float* numbers) const {
+  for (uint32_t i = 0; i < hyper_.streams; ++i) {
+    numbers[i] =
+        exact_sigmoid(numbers[i] * weights_->scale[0] + weights_->base[i]) + hyper_.epsilon;
+  }
+}
+
+void HyperConnections::mix_numbers(float* numbers) const {
   const uint32_t n = hyper_.streams;
-  const std::vector<float>& scale = weights.scale;
-  const std::vector<float>& base = weights.base;
-  for (uint32_t i = 0; i < n; ++i) {
-    values[i] = exact_sigmoid(values[i] * scale[0] + base[i]) + hyper_.epsilon;
-  }
-  if (base.size() == n) return;
+  const std::vector<float>& scale = weights_->scale;
+  const std::vector<float>& base = weights_->base;
   for (uint32_t i = n; i < 2 * n; ++i) {
-    values[i] = 2.0F * exact_sigmoid(values[i] * scale[1] + base[i]);
+    numbers[i] = 2.0F * exact_sigmoid(numbers[i] * scale[1] + base[i]);
   }
-  for (uint32_t i = 2 * n; i < n * (n + 2); ++i) values[i] = values[i] * scale[2] + base[i];
-  balance(values + uint64_t{2} * n);
+  for (uint32_t i = 2 * n; i < n * (n + 2); ++i) numbers[i] = numbers[i] * scale[2] + base[i];
+  balance(numbers + uint64_t{2} * n);
 }
 
 // Makes of logits [n, n] a matrix whose rows and columns sum to 1, about (Sinkhorn and Knopp).
@@ -78,20 +78,12 @@ void HyperConnections::move_row(uint32_t from, uint32_t to) {
   std::copy_n(numbers_of(from), numbers(), numbers_of(to));
 }
 
-void HyperConnections::write(uint32_t row, const float* output, float* streams) const {
+void HyperConnections::write(uint32_t row, const float* output, float* streams) {
   const uint32_t n = hyper_.streams;
-  const float* post = numbers_.data() + uint64_t{row} * numbers() + n;
-  const float* mixing = post + n;
-  for (uint32_t d = 0; d < config_.hidden; ++d) {
-    float mixed[limits::kStreams];
-    for (uint32_t j = 0; j < n; ++j) {
-      mixed[j] = post[j] * output[d];
-      for (uint32_t i = 0; i < n; ++i) {
-        mixed[j] += mixing[i * n + j] * streams[uint64_t{i} * config_.hidden + d];
-      }
-    }
-    for (uint32_t j = 0; j < n; ++j) streams[uint64_t{j} * config_.hidden + d] = mixed[j];
-  }
+  float* numbers = numbers_of(row);
+  mix_numbers(numbers);
+  const StreamMix mix{n, config_.hidden, numbers + n, numbers + 2 * uint64_t{n}};
+  states_.mix_streams(mix, output, streams);
 }
 
 }  // namespace potluck

@@ -16,6 +16,7 @@
 
 #include <vector>
 
+#include "engine/kernels/state_kernels.h"
 #include "engine/model/rows.h"
 
 namespace potluck {
@@ -24,30 +25,37 @@ class HyperConnections {
  public:
   // Both must outlive the object.
   HyperConnections(const ModelConfig& config, const ComputeContext& compute)
-      : config_(config), hyper_(config.hyper), compute_(compute) {}
+      : config_(config),
+        hyper_(config.hyper),
+        compute_(compute),
+        states_(state_kernels(compute.kernels)) {}
 
-  // streams [rows, n, hidden] -> inputs [rows, hidden], which is grown.
+  // streams [rows, n, hidden] -> inputs [rows, hidden], which is grown. The weights must stay until
+  // the last write().
   void read(const HyperWeights& weights, uint32_t rows, const float* streams,
             std::vector<float>& inputs);
   // Row `from` of read() becomes row `to`.
   void move_row(uint32_t from, uint32_t to);
   // What the part gave of a row [hidden] goes to the row's streams [n, hidden], as the last read()
-  // says. Different rows may be written by different threads.
-  void write(uint32_t row, const float* output, float* streams) const;
+  // says; once for each row. Different rows may be written by different threads.
+  void write(uint32_t row, const float* output, float* streams);
 
  private:
-  // Numbers of a row: pre, post, C; of the last norm only the first.
-  uint32_t numbers() const { return hyper_.streams * (hyper_.streams + 2); }
+  // Of a row: p, then pre; o and c, from which post and C are made where they are needed: not by
+  // those that only read. Of the last norm there is only p.
+  uint32_t numbers() const { return static_cast<uint32_t>(weights_->base.size()); }
   float* numbers_of(uint32_t row) { return numbers_.data() + uint64_t{row} * numbers(); }
-  void finish_numbers(const HyperWeights& weights, float* values) const;
+  void weigh_streams(float* numbers) const;
+  void mix_numbers(float* numbers) const;
   void balance(float* matrix) const;
 
   const ModelConfig& config_;
   const HyperConfig& hyper_;
   ComputeContext compute_;
-  ActivationRows normed_;        // [rows, n * hidden]
-  std::vector<float> products_;  // [rows, rows of W]
-  std::vector<float> numbers_;   // [rows, numbers()]
+  const StateKernels& states_;
+  const HyperWeights* weights_ = nullptr;  // of the last read()
+  ActivationRows normed_;                  // [rows, n * hidden]
+  std::vector<float> numbers_;             // [rows, numbers()]
 };
 
 }  // namespace potluck

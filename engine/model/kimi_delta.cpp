@@ -97,7 +97,7 @@ void KimiDeltaMixer::run_projections(const KimiDeltaWeights& w, const Activation
 // Convolution and silu of one row, the lengths of its queries and keys, decays and betas.
 void KimiDeltaMixer::prepare_heads(const KimiDeltaWeights& w, uint32_t row) {
   float* y = recurrent_.convolve(w.convolution, row);
-  for (uint32_t c = 0; c < recurrent_.shape().channels; ++c) y[c] = exact_silu(y[c]);
+  recurrent_.kernels().silu(y, recurrent_.shape().channels);
   auto size = static_cast<float>(kimi_.head_dim);
   for (uint32_t head = 0; head < 2 * kimi_.heads; ++head) {
     bool is_query = head < kimi_.heads;  // divided by sqrt(head_dim) once more
@@ -141,7 +141,7 @@ void KimiDeltaMixer::mix(uint32_t layer, const StepRows& rows, std::vector<float
                                 config_.norm_epsilon, gated + first);
     }
     const float* gates = gates_.data() + uint64_t{row} * columns;
-    for (uint32_t i = 0; i < columns; ++i) gated[i] *= exact_sigmoid(gates[i]);
+    recurrent_.kernels().sigmoid_gate(gates, columns, gated);
     gated_.quantize_row(compute_.kernels, row);
   });
   const Product output[] = {project(w.output, gated_, rows.count(), out)};

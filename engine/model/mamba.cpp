@@ -52,9 +52,8 @@ class MambaMixer final : public TokenMixer {
 // Convolution and silu of one row, and what its heads decay by and add.
 void MambaMixer::prepare_heads(const MambaWeights& w, uint32_t row) {
   float* values = recurrent_.convolve(w.convolution, row);
-  for (uint32_t c = 0; c < mamba_.channels(); ++c) {
-    values[c] = exact_silu(values[c] + w.convolution_bias[c]);
-  }
+  add_to(values, w.convolution_bias);
+  recurrent_.kernels().silu(values, mamba_.channels());
   const float* times = projected_row(row) + mamba_.inner() + mamba_.channels();
   float* skipped = skipped_row(row);
   for (uint32_t head = 0; head < mamba_.heads; ++head) {

@@ -1,10 +1,15 @@
 #include "engine/model/recurrent_rows.h"
 
 #include <algorithm>
-
-#include "engine/model/recurrent_step.h"
+#include <array>
 
 namespace potluck {
+namespace {
+
+// Tokens that pass a part of a head's state while it is in the first-level cache.
+constexpr uint32_t kTokensTogether = 16;
+
+}  // namespace
 
 void RecurrentRows::reset(uint32_t rows) {
   grow(inputs_, uint64_t{rows} * shape_.channels);
@@ -71,24 +76,30 @@ void RecurrentRows::log_row(uint32_t row) {
 }
 
 void RecurrentRows::advance_head(const Run& run, uint32_t head) {
-  uint64_t size = uint64_t{shape_.key_dim} * shape_.value_dim;
-  const float* before = run.state.before + shape_.history_values() + head * size;
-  float* after = run.state.after + shape_.history_values() + head * size;
-  uint64_t key_column = uint64_t{shape_.key_head_of(head)} * shape_.key_dim;
-  for (uint32_t row = run.first; row < run.end; ++row) {
-    float* channels = convolved(row);
-    RecurrentStep step{shape_.key_dim,
-                       shape_.value_dim,
-                       shape_.corrects,
-                       decays(row) + uint64_t{head} * shape_.decays_per_head(),
-                       shape_.decays_by_key ? 1u : 0u,
-                       betas(row)[head],
-                       channels + shape_.query_offset() + key_column,
-                       channels + shape_.key_offset() + key_column,
-                       channels + shape_.value_offset() + uint64_t{head} * shape_.value_dim};
-    step.run(before, after, output(row) + uint64_t{head} * shape_.value_dim);
-    // The first token reads the version before the step, which stays for a rewind; from then on it
-    // works in place.
+  const uint64_t matrix =
+      shape_.history_values() + uint64_t{head} * shape_.key_dim * shape_.value_dim;
+  const float* before = run.state.before + matrix;
+  float* after = run.state.after + matrix;
+  const uint64_t key_column = uint64_t{shape_.key_head_of(head)} * shape_.key_dim;
+  const uint64_t value_column = uint64_t{head} * shape_.value_dim;
+  std::array<RecurrentToken, kTokensTogether> tokens;
+  for (uint32_t first = run.first; first < run.end; first += kTokensTogether) {
+    const uint32_t count = std::min(kTokensTogether, run.end - first);
+    for (uint32_t i = 0; i < count; ++i) {
+      const uint32_t row = first + i;
+      const float* channels = convolved(row);
+      tokens[i] = {decays(row) + uint64_t{head} * shape_.decays_per_head(),
+                   betas(row)[head],
+                   channels + shape_.query_offset() + key_column,
+                   channels + shape_.key_offset() + key_column,
+                   channels + shape_.value_offset() + value_column,
+                   output(row) + value_column};
+    }
+    states_.recur({shape_.key_dim, shape_.value_dim, shape_.corrects, shape_.decays_by_key,
+                   std::span(tokens).first(count)},
+                  before, after);
+    // The first token reads the version before the step, which stays for a rewind; from then on
+    // all works in place.
     before = after;
   }
 }

@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "engine/kernels/state_kernels.h"
 #include "engine/model/token_mixer.h"
 
 namespace potluck {
@@ -21,9 +22,10 @@ class RecurrentRows {
   };
 
   RecurrentRows(const RecurrentShape& shape, const ComputeContext& compute)
-      : shape_(shape), compute_(compute) {}
+      : shape_(shape), compute_(compute), states_(state_kernels(compute.kernels)) {}
 
   const RecurrentShape& shape() const { return shape_; }
+  const StateKernels& kernels() const { return states_; }
 
   // Room for the rows of a step; contents are unspecified.
   void reset(uint32_t rows);
@@ -47,8 +49,7 @@ class RecurrentRows {
     return decays_.data() + uint64_t{row} * shape_.heads * shape_.decays_per_head();
   }
   float* betas(uint32_t row) { return betas_.data() + uint64_t{row} * shape_.heads; }
-  // Leaves in the states what later tokens need; values of convolved() are used up. Threads split
-  // heads.
+  // Leaves in the states what later tokens need. Threads split heads.
   void advance();
   // [heads, value_dim], valid after advance().
   float* output(uint32_t row) { return outputs_.data() + uint64_t{row} * shape_.value_columns(); }
@@ -61,6 +62,7 @@ class RecurrentRows {
 
   const RecurrentShape shape_;
   ComputeContext compute_;
+  const StateKernels& states_;
   std::vector<Run> runs_;
   std::vector<uint32_t> run_of_row_;  // [rows]
   std::vector<float> inputs_;         // [rows, channels]

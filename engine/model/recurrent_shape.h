@@ -18,7 +18,7 @@ struct RecurrentShape {
   uint32_t value_dim = 0;
   bool tiled_heads = false;    // head h reads key head h mod key_heads, else h / (their ratio)
   bool values_first = false;   // channels are values, keys, queries; else queries, keys, values
-  bool corrects = false;       // the delta rule; see recurrent_step.h
+  bool corrects = false;       // the delta rule; see StateKernels
   bool decays_by_key = false;  // every row of a matrix decays by a factor of its own
   uint32_t kept = 0;           // values that the mixer itself writes, token by token
 

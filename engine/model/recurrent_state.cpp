@@ -1,10 +1,11 @@
 #include "engine/model/recurrent_state.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "engine/base/check.h"
-#include "engine/model/recurrent_step.h"
+#include "engine/kernels/state_kernels.h"
 
 namespace potluck {
 namespace {
@@ -200,24 +201,23 @@ void RecurrentState::replay_head(uint32_t layer, uint32_t head) {
   uint64_t first = shape_.history_values() + uint64_t{head} * shape_.key_dim * shape_.value_dim;
   const float* before = values_of(versions_[1 - current_], layer) + first;
   float* after = values_of(versions_[current_], layer) + first;
-  std::vector<float> value(shape_.value_dim);
   std::vector<float> out(shape_.value_dim);
+  std::array<RecurrentToken, kLoggedRows> tokens;
   for (uint32_t row = 0; row < logged_rows_; ++row) {
     RecurrentInputs inputs = log_of(layer).row(row);
     const float* key = inputs.keys + uint64_t{shape_.key_head_of(head)} * shape_.key_dim;
-    std::copy_n(inputs.values + uint64_t{head} * shape_.value_dim, shape_.value_dim, value.data());
-    RecurrentStep step{shape_.key_dim,
-                       shape_.value_dim,
-                       shape_.corrects,
-                       inputs.decays + uint64_t{head} * shape_.decays_per_head(),
-                       shape_.decays_by_key ? 1u : 0u,
-                       inputs.betas[head],
-                       key,
-                       key,
-                       value.data()};  // there is no query
-    step.run(before, after, out.data());
-    before = after;
+    tokens[row] = {inputs.decays + uint64_t{head} * shape_.decays_per_head(),
+                   inputs.betas[head],
+                   key,  // there is no query
+                   key,
+                   inputs.values + uint64_t{head} * shape_.value_dim,
+                   out.data()};
   }
+  // The best kernels that there are here: all give the same bits.
+  const StateKernels& kernels = state_kernels(*available_kernels().back());
+  kernels.recur({shape_.key_dim, shape_.value_dim, shape_.corrects, shape_.decays_by_key,
+                 std::span(tokens).first(logged_rows_)},
+                before, after);
 }
 
 void RecurrentState::replay_history(uint32_t layer) {

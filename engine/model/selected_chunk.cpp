@@ -50,8 +50,8 @@ void SelectedChunk::run_in_place(const KernelTable& kernels, const AttentionChun
       partial.max_score = std::max(partial.max_score, part.max_score);
     }
     partial.sum =
-        join_parts(of_head, outputs_.data() + head * count * dimensions, partial.max_score,
-                   dimensions, heads.outputs + head * heads.stride * dimensions);
+        join_parts(state_kernels(kernels), of_head, outputs_.data() + head * count * dimensions,
+                   partial.max_score, dimensions, heads.outputs + head * heads.stride * dimensions);
   }
 }
 

@@ -2,7 +2,7 @@
 // Internal to engine/kernels; pure functions, any thread.
 #pragma once
 
-#include "engine/kernels/kernels.h"
+#include "engine/kernels/state_kernels.h"
 
 namespace potluck::scalar {
 
@@ -22,6 +22,19 @@ void swiglu_clamp_after(const float* gate, const float* up, float limit, uint32_
 void geglu(const float* gate, const float* up, uint32_t count, float* y);
 void reglu(const float* gate, const float* up, uint32_t count, float* y);
 void relu_squared(const float* x, uint32_t count, float* y);
+void silu(float* x, uint32_t count);
+void sigmoid_gate(const float* gate, uint32_t count, float* x);
+void add_scaled(float factor, const float* x, uint32_t count, float* y);
+void recur(const RecurrentTokens& tokens, const float* before, float* after);
+// Of the columns [first, end) of the state.
+void recur_columns(const RecurrentTokens& tokens, const float* before, float* after, uint32_t first,
+                   uint32_t end);
+void mix_streams(const StreamMix& mix, const float* y, float* streams);
+// Of the values [first, end) of each stream.
+void mix_stream_values(const StreamMix& mix, const float* y, float* streams, uint32_t first,
+                       uint32_t end);
+void add_to_softmaxes(const float* gates, const float* offsets, const float* values, uint32_t count,
+                      const RunningSoftmaxes& softmaxes);
 float exp_sum(float* x, uint32_t count, float max);
 bool accumulate(const float* y, uint32_t count, float weight, int32_t fraction_bits, int64_t* sums);
 void attention_chunk(const AttentionChunk& chunk, std::span<const AttentionQuery> queries,
@@ -42,6 +55,15 @@ inline constexpr KernelTable kTable = {
     .exp_sum = exp_sum,
     .accumulate = accumulate,
     .attention_chunk = attention_chunk,
+};
+
+inline constexpr StateKernels kStates = {
+    .silu = silu,
+    .sigmoid_gate = sigmoid_gate,
+    .add_scaled = add_scaled,
+    .recur = recur,
+    .mix_streams = mix_streams,
+    .add_to_softmaxes = add_to_softmaxes,
 };
 
 }  // namespace potluck::scalar
