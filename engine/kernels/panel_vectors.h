@@ -152,7 +152,7 @@ template <class V>
 concept OnePanelVectors = PanelVectors<V> && CodeSteps<V> && V::kPanels == 1 &&
                           requires(typename V::Int a, typename V::Float x,
                                    const typename V::Int* four, const float* floats, uint32_t count,
-                                   int8_t* quants, int16_t* sums) {
+                                   int8_t* quants, int16_t* sums, int64_t* long_sums) {
   // Floats: the same bits; to integers, to nearest even; where a > b one value, else (and with a
   // NaN) the other; the smaller and the larger, the second one if either is a NaN.
   { V::as_int(x) } -> std::same_as<typename V::Int>;
@@ -166,10 +166,8 @@ concept OnePanelVectors = PanelVectors<V> && CodeSteps<V> && V::kPanels == 1 &&
   { V::largest_lane(a) } -> std::same_as<int32_t>;
   // 32 integers that fit int8, in four vectors, and their two sums of 16.
   V::store_quants(four, quants, sums);
-  // A register of doubles and one of 64-bit integers, of the compiler's vector types: so many
-  // floats, each times a number and rounded to float.
-  typename V::Longs;
-  { V::products(floats, 1.0F) } -> std::same_as<typename V::Doubles>;
+  // sums += values, each rounded to the nearest even integer; their magnitude is below 2^51.
+  V::add_rounded(x, long_sums);
 };
 
 // What the tiles are made for: vectors of one panel, and of two or void. Those of two name their

@@ -9,7 +9,6 @@
 
 #include "engine/kernels/exact_math.h"
 #include "engine/kernels/exp_constants.h"
-#include "engine/kernels/fixed_point.h"
 #include "engine/kernels/panel_vectors.h"
 #include "engine/kernels/scalar/scalar.h"
 
@@ -247,32 +246,29 @@ static float exp_sum(float* x, uint32_t count, float max) {
   return lanes_sum<V>(lanes);
 }
 
-// Adding 1.5 * 2^52 rounds a double below 2^51 to the nearest even integer and leaves that integer,
-// in two's complement, in the low bits of the sum.
+// y * weight * 2^F is exact in float32 where it counts: what overflows is too large anyway, and
+// what is below the normal numbers rounds to 0 anyway. Magnitudes are in the order of their bits,
+// with infinity and then NaNs above all numbers.
 template <OnePanelVectors V>
 static bool accumulate(const float* y, uint32_t count, float weight, int32_t fraction_bits,
                        int64_t* sums) {
-  using Doubles = typename V::Doubles;
-  using Ints = typename V::Longs;
-  constexpr uint32_t kTogether = sizeof(Doubles) / sizeof(double);
-  constexpr auto kLimit = static_cast<double>(kAddendLimit);
-  const double scale = fixed_point_scale(fraction_bits);
-  const Doubles magic = Doubles{} + 0x1.8p52;
-  Ints all_fit = Ints{} - 1;
-  uint32_t whole = count - count % kTogether;
-  for (uint32_t i = 0; i < whole; i += kTogether) {
-    Doubles scaled = V::products(y + i, weight) * scale;
-    Ints magnitude = reinterpret_cast<Ints>(scaled) & INT64_MAX;
-    Ints fits = reinterpret_cast<Doubles>(magnitude) <= kLimit;
-    Ints addends = reinterpret_cast<Ints>(scaled + magic) - reinterpret_cast<Ints>(magic);
-    Ints to;
-    __builtin_memcpy(&to, sums + i, sizeof to);
-    to += addends & fits;
-    __builtin_memcpy(sums + i, &to, sizeof to);
-    all_fit &= fits;
+  using Float = typename V::Float;
+  using Int = typename V::Int;
+  constexpr int32_t kLimitBits = (46 + 127) << 23;
+  static_assert(kAddendLimit == int64_t{1} << 46);
+  // Other scales are no float32.
+  const bool is_usual = fraction_bits >= -126 && fraction_bits <= 127;
+  const uint32_t whole = is_usual ? count - count % kLanes : 0;
+  const Float above = V::as_float(Int{} + (kLimitBits + 1));
+  const Float scale = V::as_float(Int{} + (is_usual ? (fraction_bits + 127) << 23 : 0));
+  Int magnitudes{};
+  for (uint32_t i = 0; i < whole; i += kLanes) {
+    Float scaled = (V::row_floats(y + i) * weight) * scale;
+    Int magnitude = V::as_int(scaled) & 0x7fffffff;
+    magnitudes = V::max(magnitude, magnitudes);
+    V::add_rounded(V::where_greater(above, V::as_float(magnitude), scaled, Float{}), sums + i);
   }
-  bool flag = false;
-  for (uint32_t i = 0; i < kTogether; ++i) flag |= all_fit[i] == 0;
+  const bool flag = V::largest_lane(magnitudes) > kLimitBits;
   return scalar::accumulate(y + whole, count - whole, weight, fraction_bits, sums + whole) || flag;
 }
 

@@ -142,8 +142,6 @@ struct Panel {
   static constexpr int kSignedBias = 0;
   using Int = avx2::Int;
   using Float = avx2::Float;
-  typedef double Doubles __attribute__((vector_size(32)));
-  typedef int64_t Longs __attribute__((vector_size(32)));
   template <int kMost, int kOffset>
   using Quants = UnsignedQuants<kMost, kOffset>;
   using SignedQuants = avx2::SignedQuants;
@@ -183,8 +181,18 @@ struct Panel {
     return as_float(as_int(values) & lanes(lane_mask(count)));
   }
 
-  static Doubles products(const float* from, float factor) {
-    return _mm256_cvtps_pd(_mm_mul_ps(_mm_loadu_ps(from), _mm_set1_ps(factor)));
+  // Adding 1.5 * 2^52 rounds a double below 2^51 to the nearest even integer and leaves that
+  // integer, in two's complement, in the low bits of the sum.
+  static void add_rounded(Float values, int64_t* sums) {
+    const __m256d magic = _mm256_set1_pd(0x1.8p52);
+    auto add = [&](__m128 four, int64_t* to) {
+      __m256i sum = _mm256_castpd_si256(_mm256_add_pd(_mm256_cvtps_pd(four), magic));
+      __m256i integers = _mm256_sub_epi64(sum, _mm256_castpd_si256(magic));
+      auto* at = reinterpret_cast<__m256i_u*>(to);
+      _mm256_storeu_si256(at, _mm256_add_epi64(_mm256_loadu_si256(at), integers));
+    };
+    add(_mm256_castps256_ps128(values), sums);
+    add(_mm256_extractf128_ps(values, 1), sums + 4);
   }
 
   static Float to_float(Int value) { return __builtin_convertvector(value, Float); }

@@ -1,5 +1,5 @@
-// AVX-512 with VNNI as the vector kernels see it: see panel_vectors.h. Vectors of one panel, which
-// are AVX2's but for products, and of two (the lower half is the first panel). Products of unsigned
+// AVX-512 with VNNI and DQ as the vector kernels see it: see panel_vectors.h. Vectors of one panel,
+// AVX2's but for products, and of two (the lower half is the first panel). Products of unsigned
 // with signed bytes add up in 32 bits: signed quants are made unsigned by adding 128, which goes
 // out again with the sum of x. Internal to engine/kernels; pure functions, any thread.
 #pragma once
@@ -86,6 +86,10 @@ struct Panel : avx2::Panel {
   // sum + the four products of unsigned bytes with signed ones in each lane.
   static Int add_products(Int sum, Int quants, const int8_t* x) {
     return avx2::lanes(_mm256_dpbusd_epi32(avx2::raw(sum), avx2::raw(quants), avx2::broadcast4(x)));
+  }
+  static void add_rounded(Float values, int64_t* sums) {
+    __m512i integers = _mm512_cvtps_epi64(values);
+    _mm512_storeu_si512(sums, _mm512_add_epi64(_mm512_loadu_si512(sums), integers));
   }
 };
 

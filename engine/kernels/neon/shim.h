@@ -139,8 +139,6 @@ struct Panel : tiles::PairOfFloats {
   static constexpr int kSignedBias = 0;
   using Int = neon::Int;
   using Float = neon::Float;
-  typedef double Doubles __attribute__((vector_size(16)));
-  typedef int64_t Longs __attribute__((vector_size(16)));
   template <int kMost, int kOffset>
   using Quants = ByteQuants<kMost, kOffset>;
   using SignedQuants = ByteQuants<128, 0>;
@@ -175,8 +173,16 @@ struct Panel : tiles::PairOfFloats {
     return floats(value, value);
   }
 
-  static Doubles products(const float* from, float factor) {
-    return reinterpret_cast<Doubles>(vcvt_f64_f32(vmul_n_f32(vld1_f32(from), factor)));
+  static void add_rounded(Float values, int64_t* sums) {
+    auto add = [](float64x2_t two, int64_t* to) {
+      vst1q_s64(to, vaddq_s64(vld1q_s64(to), vcvtnq_s64_f64(two)));
+    };
+    float32x4_t low = raw(values.low);
+    float32x4_t high = raw(values.high);
+    add(vcvt_f64_f32(vget_low_f32(low)), sums);
+    add(vcvt_high_f64_f32(low), sums + 2);
+    add(vcvt_f64_f32(vget_low_f32(high)), sums + 4);
+    add(vcvt_high_f64_f32(high), sums + 6);
   }
 
   static Float to_float(Int value) {

@@ -145,8 +145,6 @@ struct Panel : tiles::PairOfFloats {
   static constexpr int kSignedBias = 0;
   using Int = sse41::Int;
   using Float = sse41::Float;
-  typedef double Doubles __attribute__((vector_size(16)));
-  typedef int64_t Longs __attribute__((vector_size(16)));
   template <int kMost, int kOffset>
   using Quants = UnsignedQuants<kMost, kOffset>;
   using SignedQuants = sse41::SignedQuants;
@@ -177,9 +175,19 @@ struct Panel : tiles::PairOfFloats {
     return floats(value, value);
   }
 
-  static Doubles products(const float* from, float factor) {
-    __m128 two = _mm_castsi128_ps(load8(from));
-    return _mm_cvtps_pd(_mm_mul_ps(two, _mm_set1_ps(factor)));
+  // See avx2/shim.h.
+  static void add_rounded(Float values, int64_t* sums) {
+    const __m128d magic = _mm_set1_pd(0x1.8p52);
+    auto add = [&](__m128 two, int64_t* to) {
+      __m128i sum = _mm_castpd_si128(_mm_add_pd(_mm_cvtps_pd(two), magic));
+      __m128i integers = _mm_sub_epi64(sum, _mm_castpd_si128(magic));
+      auto* at = reinterpret_cast<__m128i_u*>(to);
+      _mm_storeu_si128(at, _mm_add_epi64(_mm_loadu_si128(at), integers));
+    };
+    add(raw(values.low), sums);
+    add(_mm_movehl_ps(raw(values.low), raw(values.low)), sums + 2);
+    add(raw(values.high), sums + 4);
+    add(_mm_movehl_ps(raw(values.high), raw(values.high)), sums + 6);
   }
 
   static Float to_float(Int value) {

@@ -24,8 +24,6 @@ struct NarrowPanel {
   static constexpr int kSignedBias = 0;
   using Int = RegisterPair<int32_t>;
   using Float = RegisterPair<float>;
-  typedef double Doubles __attribute__((vector_size(16)));
-  typedef int64_t Longs __attribute__((vector_size(16)));
 
   template <class T, class V>
   static auto parts(const V& vector) {
@@ -117,8 +115,9 @@ struct NarrowPanel {
     auto all = parts<float>(values);
     return load_first(all.data(), count);
   }
-  static Doubles products(const float* from, float factor) {
-    return Doubles{from[0] * factor, from[1] * factor};
+  static void add_rounded(Float values, int64_t* sums) {
+    auto lanes = parts<float>(values);
+    for (uint32_t i = 0; i < 8; ++i) sums[i] += std::llrint(lanes[i]);
   }
 
   static Float to_float(Int value) {
