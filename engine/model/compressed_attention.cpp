@@ -18,6 +18,7 @@
 #include "engine/model/entry_attention.h"
 #include "engine/model/grouped_output.h"
 #include "engine/model/indexer.h"
+#include "engine/model/low_rank_queries.h"
 #include "engine/model/recurrent_rows.h"
 
 namespace potluck {
@@ -35,7 +36,8 @@ class CompressedAttentionMixer final : public TokenMixer {
         index_keys_(config_, compute),
         indexer_(model, compute),
         attention_(config_, compute),
-        output_(compute) {}
+        output_(compute),
+        low_rank_(compute) {}
 
   void input_forms(uint32_t layer, std::vector<ActivationForm>* forms) const override;
   void remember(uint32_t layer, const StepRows& rows, const ActivationRows& input) override;
@@ -70,13 +72,11 @@ class CompressedAttentionMixer final : public TokenMixer {
   Indexer indexer_;
   EntryAttention attention_;
   GroupedOutput output_;
-  std::vector<float> query_down_out_;  // [rows, query_rank]
-  ActivationRows query_down_;          // [rows, query_rank]: normed
-  std::vector<float> queries_;         // [rows, heads * head_dim]
-  std::vector<float> keys_;            // [rows, head_dim]
-  std::vector<uint32_t> raw_rows_;     // [rows]: which of `recurrent_` it is
+  LowRankQueries low_rank_;
+  std::vector<float> queries_;      // [rows, heads * head_dim]
+  std::vector<float> keys_;         // [rows, head_dim]
+  std::vector<uint32_t> raw_rows_;  // [rows]: which of `recurrent_` it is
   std::vector<Product> products_;
-  std::vector<ActivationForm> query_forms_;
 };
 
 void CompressedAttentionMixer::input_forms(uint32_t layer,
@@ -95,7 +95,7 @@ void CompressedAttentionMixer::project_inputs(uint32_t layer, const ActivationRo
                                               uint32_t rows) {
   const CompressedAttentionWeights& w = weights(layer);
   products_.clear();
-  products_.push_back(project(w.query_down, input, rows, query_down_out_));
+  products_.push_back(low_rank_.shrink(w.query_down, input, rows));
   products_.push_back(project(w.key, input, rows, keys_));
   if (!w.entries.empty()) entries_.project_rows(w.entries, input, rows, &products_);
   if (!w.index_keys.empty()) index_keys_.project_rows(w.index_keys, input, rows, &products_);
@@ -104,18 +104,8 @@ void CompressedAttentionMixer::project_inputs(uint32_t layer, const ActivationRo
 
 void CompressedAttentionMixer::project_queries(uint32_t layer, uint32_t rows) {
   const CompressedAttentionWeights& w = weights(layer);
-  const uint32_t rank = config_.compressed.query_rank;
-  query_forms_.assign(1, w.query.form());
-  indexer_.query_forms(layer, &query_forms_);
-  query_down_.reset(query_forms_, rows, rank);
-  for_rows(compute_.threads, rows, [&](uint32_t row) {
-    compute_.kernels.rms_norm(query_down_out_.data() + uint64_t{row} * rank,
-                              w.query_down_norm.data(), rank, config_.norm_epsilon,
-                              query_down_.row(row));
-    query_down_.quantize_row(compute_.kernels, row);
-  });
-  const Product queries[] = {project(w.query, query_down_, rows, queries_)};
-  run_products(compute_.threads, compute_.kernels, queries);
+  indexer_.query_forms(layer, &low_rank_.forms(w.query));
+  low_rank_.run(w.query, w.query_down_norm, config_.norm_epsilon, rows, queries_);
 }
 
 void CompressedAttentionMixer::remember(uint32_t layer, const StepRows& rows,
@@ -129,7 +119,7 @@ void CompressedAttentionMixer::remember(uint32_t layer, const StepRows& rows,
   recurrent_.advance();
   raw_rows_.resize(rows.count());
   std::iota(raw_rows_.begin(), raw_rows_.end(), 0U);
-  indexer_.run(layer, rows, input, query_down_);
+  indexer_.run(layer, rows, input, low_rank_.compressed());
 }
 
 // Norms and turns a row's queries and its key.

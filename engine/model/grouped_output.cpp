@@ -15,17 +15,9 @@ void GroupedOutput::run(const GroupedOutputWeights& weights, uint32_t rows,
   const uint32_t rank = weights.groups.front().shape().rows;
   const ActivationForm form[] = {weights.output.form()};
   narrow_.reset(form, rows, groups_ * rank);
-  group_rows_.resize(uint64_t{rows} * groups_);
-  products_.clear();
-  for (uint32_t group = 0; group < groups_; ++group) {
-    uint32_t* indices = group_rows_.data() + uint64_t{group} * rows;
-    for (uint32_t row = 0; row < rows; ++row) indices[row] = row * groups_ + group;
-    const WeightMatrix& matrix = weights.groups[group];
-    products_.push_back({matrix.view(), inputs_.view(matrix.form()),
-                         narrow_.row(0) + uint64_t{group} * rank, uint64_t{groups_} * rank,
-                         std::span<const uint32_t>(indices, rows)});
-  }
-  run_products(compute_.threads, compute_.kernels, products_);
+  const auto matrix_of = [&](uint32_t group) { return weights.groups[group].view(); };
+  parts_.run(groups_, matrix_of, inputs_.view(weights.groups.front().form()), rows, narrow_.row(0),
+             rank);
   for_rows(compute_.threads, rows,
            [&](uint32_t row) { narrow_.quantize_row(compute_.kernels, row); });
   const Product output[] = {project(weights.output, narrow_, rows, out)};

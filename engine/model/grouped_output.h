@@ -9,13 +9,13 @@
 
 #include <vector>
 
-#include "engine/model/rows.h"
+#include "engine/model/part_products.h"
 
 namespace potluck {
 
 class GroupedOutput {
  public:
-  explicit GroupedOutput(const ComputeContext& compute) : compute_(compute) {}
+  explicit GroupedOutput(const ComputeContext& compute) : compute_(compute), parts_(compute) {}
 
   // Room for what heads give: `columns` values in all; contents are unspecified.
   void reset(const GroupedOutputWeights& weights, uint32_t rows, uint32_t columns);
@@ -27,10 +27,9 @@ class GroupedOutput {
  private:
   ComputeContext compute_;
   uint32_t groups_ = 1;
-  ActivationRows inputs_;             // [rows * groups, columns / groups]
-  ActivationRows narrow_;             // [rows, groups * rank]
-  std::vector<uint32_t> group_rows_;  // [groups, rows]: row * groups + group
-  std::vector<Product> products_;
+  PartProducts parts_;
+  ActivationRows inputs_;  // [rows * groups, columns / groups]
+  ActivationRows narrow_;  // [rows, groups * rank]
 };
 
 }  // namespace potluck

@@ -10,6 +10,8 @@
 #include <algorithm>
 
 #include "engine/model/indexer.h"
+#include "engine/model/low_rank_queries.h"
+#include "engine/model/part_products.h"
 #include "engine/model/token_mixer.h"
 
 namespace potluck {
@@ -23,7 +25,9 @@ class LatentAttentionMixer final : public TokenMixer {
         latent_(config_.latent),
         compute_(compute),
         attention_(config_, compute.kernels, compute.threads),
-        indexer_(model, compute) {}
+        indexer_(model, compute),
+        low_rank_(compute),
+        heads_(compute) {}
 
   void input_forms(uint32_t layer, std::vector<ActivationForm>* forms) const override {
     const LatentWeights& w = weights(layer);
@@ -44,8 +48,12 @@ class LatentAttentionMixer final : public TokenMixer {
   void project_queries(uint32_t layer, const ActivationRows& input, uint32_t rows);
   void store_row(uint32_t layer, const StepRows& rows, uint32_t row);
   void split_heads(const StepRows& rows, uint32_t row);
+  // One product for each head.
   void run_heads(const WeightMatrix& matrices, const ActivationRows& x, uint32_t rows, float* y,
-                 uint32_t head_stride);
+                 uint32_t head_stride) {
+    const auto matrix_of = [&](uint32_t head) { return matrices.part(head); };
+    heads_.run(config_.heads, matrix_of, x.view(matrices.form()), rows, y, head_stride);
+  }
 
   const Model& model_;
   const ModelConfig& config_;
@@ -53,17 +61,14 @@ class LatentAttentionMixer final : public TokenMixer {
   ComputeContext compute_;
   Attention attention_;
   Indexer indexer_;
-  std::vector<float> query_down_out_;  // [rows, query_rank]
-  ActivationRows query_down_;          // [rows, query_rank]: normed
-  std::vector<float> projected_;       // [rows, heads, plain then rope]
-  std::vector<float> compressed_;      // [rows, rank then rope]
-  ActivationRows plain_;               // [rows * heads, plain]
-  std::vector<float> queries_;         // [rows, heads, rank then rope]
-  ActivationRows attended_;            // [rows * heads, rank]
-  ActivationRows values_;              // [rows, heads * value]
-  std::vector<uint32_t> head_rows_;    // [heads, rows]: row * heads + head
-  std::vector<Product> products_;
-  std::vector<ActivationForm> query_forms_;
+  LowRankQueries low_rank_;
+  PartProducts heads_;
+  std::vector<float> projected_;   // [rows, heads, plain then rope]
+  std::vector<float> compressed_;  // [rows, rank then rope]
+  ActivationRows plain_;           // [rows * heads, plain]
+  std::vector<float> queries_;     // [rows, heads, rank then rope]
+  ActivationRows attended_;        // [rows * heads, rank]
+  ActivationRows values_;          // [rows, heads * value]
 };
 
 void LatentAttentionMixer::project_queries(uint32_t layer, const ActivationRows& input,
@@ -75,35 +80,10 @@ void LatentAttentionMixer::project_queries(uint32_t layer, const ActivationRows&
     return run_products(compute_.threads, compute_.kernels, inputs);
   }
   const Product inputs[] = {project(w.compress, input, rows, compressed_),
-                            project(w.query_down, input, rows, query_down_out_)};
+                            low_rank_.shrink(w.query_down, input, rows)};
   run_products(compute_.threads, compute_.kernels, inputs);
-  query_forms_.assign(1, w.query.form());
-  indexer_.query_forms(layer, &query_forms_);
-  query_down_.reset(query_forms_, rows, latent_.query_rank);
-  for_rows(compute_.threads, rows, [&](uint32_t row) {
-    compute_.kernels.rms_norm(query_down_out_.data() + uint64_t{row} * latent_.query_rank,
-                              w.query_down_norm.data(), latent_.query_rank, config_.norm_epsilon,
-                              query_down_.row(row));
-    query_down_.quantize_row(compute_.kernels, row);
-  });
-  const Product queries[] = {project(w.query, query_down_, rows, projected_)};
-  run_products(compute_.threads, compute_.kernels, queries);
-}
-
-// One product per head, all as one job: rows row * heads + head of x times the head's matrix, to
-// y [rows, heads, head_stride].
-void LatentAttentionMixer::run_heads(const WeightMatrix& matrices, const ActivationRows& x,
-                                     uint32_t rows, float* y, uint32_t head_stride) {
-  head_rows_.resize(uint64_t{rows} * config_.heads);
-  products_.clear();
-  for (uint32_t head = 0; head < config_.heads; ++head) {
-    uint32_t* indices = head_rows_.data() + uint64_t{head} * rows;
-    for (uint32_t row = 0; row < rows; ++row) indices[row] = row * config_.heads + head;
-    products_.push_back({matrices.part(head), x.view(matrices.form()),
-                         y + uint64_t{head} * head_stride, uint64_t{config_.heads} * head_stride,
-                         std::span<const uint32_t>(indices, rows)});
-  }
-  run_products(compute_.threads, compute_.kernels, products_);
+  indexer_.query_forms(layer, &low_rank_.forms(w.query));
+  low_rank_.run(w.query, w.query_down_norm, config_.norm_epsilon, rows, projected_);
 }
 
 void LatentAttentionMixer::remember(uint32_t layer, const StepRows& rows,
@@ -118,7 +98,7 @@ void LatentAttentionMixer::remember(uint32_t layer, const StepRows& rows,
     split_heads(rows, row);
   });
   run_heads(w.key_up, plain_, rows.count(), queries_.data(), config_.head_dim);
-  indexer_.run(layer, rows, input, query_down_);
+  indexer_.run(layer, rows, input, low_rank_.compressed());
 }
 
 void LatentAttentionMixer::store_row(uint32_t layer, const StepRows& rows, uint32_t row) {
