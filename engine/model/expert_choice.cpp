@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "engine/model/norm.h"
-#include "engine/model/router.h"
 
 namespace potluck {
 
@@ -71,15 +70,10 @@ void ExpertChoice::finish_row(uint32_t row) {
 }
 
 void ExpertChoice::run(const ActivationRows& common, std::span<const TokenId> tokens) {
-  const RouterConfig& router = config_.router;
   const auto rows = static_cast<uint32_t>(tokens.size());
   const ActivationRows& input = has_router_rows_ ? router_rows_ : common;
-  const Product product[] = {project(layer().router.matrix, input, rows, logits_)};
+  const Product product[] = {routed_.project_logits(layer().router, input, rows)};
   run_products(compute_.threads, compute_.kernels, product);
-  grow(probabilities_, uint64_t{rows} * router.experts);
-  grow(scores_, uint64_t{rows} * router.experts);
-  experts_.resize(uint64_t{rows} * router.top_k);
-  weights_.resize(uint64_t{rows} * router.top_k);
   good_.resize(rows);
   for_rows(compute_.threads, rows, [&](uint32_t row) {
     choose(row, tokens[row]);
@@ -88,24 +82,15 @@ void ExpertChoice::run(const ActivationRows& common, std::span<const TokenId> to
 }
 
 void ExpertChoice::choose(uint32_t row, TokenId token) {
-  const RouterConfig& router = config_.router;
   const RouterWeights& w = layer().router;
-  const uint64_t first = uint64_t{row} * router.experts;
-  const std::span<const float> logits(logits_.data() + first, router.experts);
-  const RouterScratch scratch{{probabilities_.data() + first, router.experts},
-                              {scores_.data() + first, router.experts}};
-  const RouterBiases biases{w.bias, w.selection_bias};
-  const std::span<uint32_t> experts = experts_of(row);
-  if (w.by_token.empty()) {
-    return route(router, compute_.kernels, logits, biases, scratch, experts, weights_of(row));
-  }
-  std::ranges::copy(w.by_token.of(static_cast<uint32_t>(token)), experts.begin());
-  weigh(router, compute_.kernels, logits, biases, scratch, experts, weights_of(row));
+  if (w.by_token.empty()) return routed_.route(compute_.kernels, w, row);
+  std::ranges::copy(w.by_token.of(static_cast<uint32_t>(token)), routed_.experts_of(row).begin());
+  routed_.weigh(compute_.kernels, w, row);
 }
 
 // What becomes of the router's weights.
 void ExpertChoice::apply_weights(const ActivationRows& common, uint32_t row) {
-  const std::span<float> weights = weights_of(row);
+  const std::span<float> weights = routed_.weights_of(row);
   good_[row] = std::isfinite(weights[0]) ? 1 : 0;
   if (!is_good(row)) std::ranges::fill(weights, 0.0F);
   if (!config_.router.scales_input) return;

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "engine/model/model.h"
-#include "engine/model/rows.h"
+#include "engine/model/router_rows.h"
 
 namespace potluck {
 
@@ -27,7 +27,7 @@ class ExpertChoice {
  public:
   // Both must outlive the object.
   ExpertChoice(const Model& model, const ComputeContext& compute)
-      : model_(model), config_(model.config()), compute_(compute) {}
+      : model_(model), config_(model.config()), compute_(compute), routed_(config_.router) {}
 
   // Begins a layer with experts. Adds the forms in which the rows that the whole feed-forward part
   // reads are needed, and makes room for rows of its own.
@@ -45,8 +45,8 @@ class ExpertChoice {
   void run(const ActivationRows& common, std::span<const TokenId> tokens);
   // Whether the row's logits had an order; if not, its weights are 0.
   bool is_good(uint32_t row) const { return good_[row] != 0; }
-  std::span<const uint32_t> experts() const { return experts_; }  // [rows, top_k]
-  std::span<const float> weights() const { return weights_; }     // [rows, top_k]
+  std::span<const uint32_t> experts() const { return routed_.experts(); }  // [rows, top_k]
+  std::span<const float> weights() const { return routed_.weights(); }     // [rows, top_k]
   const ActivationRows& expert_rows(const ActivationRows& common) const {
     return has_expert_rows_ ? expert_rows_ : common;
   }
@@ -55,14 +55,6 @@ class ExpertChoice {
   const LayerWeights& layer() const { return model_.weights().layers[layer_]; }
   void choose(uint32_t row, TokenId token);
   void apply_weights(const ActivationRows& common, uint32_t row);
-  std::span<uint32_t> experts_of(uint32_t row) {
-    const uint32_t top_k = config_.router.top_k;
-    return {experts_.data() + uint64_t{row} * top_k, top_k};
-  }
-  std::span<float> weights_of(uint32_t row) {
-    const uint32_t top_k = config_.router.top_k;
-    return {weights_.data() + uint64_t{row} * top_k, top_k};
-  }
 
   const Model& model_;
   const ModelConfig& config_;
@@ -70,14 +62,10 @@ class ExpertChoice {
   uint32_t layer_ = 0;
   bool has_router_rows_ = false;
   bool has_expert_rows_ = false;
-  ActivationRows router_rows_;        // [rows, hidden], where they differ from the common ones
-  ActivationRows expert_rows_;        // [rows, hidden], likewise
-  std::vector<float> logits_;         // [rows, experts]
-  std::vector<float> probabilities_;  // [rows, experts]
-  std::vector<float> scores_;         // [rows, experts]
-  std::vector<uint32_t> experts_;     // [rows, top_k]
-  std::vector<float> weights_;        // [rows, top_k]
-  std::vector<uint8_t> good_;         // [rows]
+  ActivationRows router_rows_;  // [rows, hidden], where they differ from the common ones
+  ActivationRows expert_rows_;  // [rows, hidden], likewise
+  RouterRows routed_;
+  std::vector<uint8_t> good_;  // [rows]
 };
 
 }  // namespace potluck

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "engine/model/expert_choice.h"
-#include "engine/model/router.h"
 
 namespace potluck {
 
@@ -43,35 +42,19 @@ void ExpertPrefetch::guess(const LayerWeights& next, uint32_t rows, const float*
                       normed_.row(row));
     normed_.quantize_row(compute_.kernels, row);
   });
-  const Product product[] = {project(next.router.matrix, normed_, rows, logits_)};
+  const Product product[] = {routed_.project_logits(next.router, normed_, rows)};
   run_products(compute_.threads, compute_.kernels, product);
-  choose(rows, next);
+  for_rows(compute_.threads, rows,
+           [&](uint32_t row) { routed_.route(compute_.kernels, next.router, row); });
   mark_chosen();
-}
-
-void ExpertPrefetch::choose(uint32_t rows, const LayerWeights& next) {
-  const RouterConfig& router = model_.config().router;
-  grow(probabilities_, uint64_t{rows} * router.experts);
-  grow(scores_, uint64_t{rows} * router.experts);
-  weights_.resize(uint64_t{rows} * router.top_k);
-  chosen_.resize(uint64_t{rows} * router.top_k);
-  for_rows(compute_.threads, rows, [&](uint32_t row) {
-    uint64_t first = uint64_t{row} * router.experts;
-    uint64_t first_choice = uint64_t{row} * router.top_k;
-    RouterScratch scratch{{probabilities_.data() + first, router.experts},
-                          {scores_.data() + first, router.experts}};
-    route(router, compute_.kernels, {logits_.data() + first, router.experts},
-          {next.router.bias, next.router.selection_bias}, scratch,
-          {chosen_.data() + first_choice, router.top_k},
-          {weights_.data() + first_choice, router.top_k});
-  });
 }
 
 // A broken row is reported where it is computed; here it only makes its guess worthless.
 void ExpertPrefetch::mark_chosen() {
   const uint32_t top_k = model_.config().router.top_k;
-  for (size_t i = 0; i < chosen_.size(); ++i) {
-    if (std::isfinite(weights_[i - i % top_k])) is_chosen_[chosen_[i]] = 1;
+  const std::span<const uint32_t> chosen = routed_.experts();
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    if (std::isfinite(routed_.weights()[i - i % top_k])) is_chosen_[chosen[i]] = 1;
   }
 }
 

@@ -10,14 +10,17 @@
 
 #include "engine/model/hyper_connections.h"
 #include "engine/model/model.h"
-#include "engine/model/rows.h"
+#include "engine/model/router_rows.h"
 
 namespace potluck {
 
 class ExpertPrefetch {
  public:
   ExpertPrefetch(const Model& model, const ComputeContext& compute)
-      : model_(model), compute_(compute), hyper_(model.config(), compute) {}
+      : model_(model),
+        compute_(compute),
+        hyper_(model.config(), compute),
+        routed_(model.config().router) {}
 
   // `tokens` [rows] are those that were read; `residual` is [rows, streams * hidden], as layer
   // `layer`'s router saw it before the norm. Afterwards experts() is empty if there is nothing to
@@ -31,21 +34,16 @@ class ExpertPrefetch {
  private:
   void look_up(const TokenExperts& table, std::span<const TokenId> tokens);
   void guess(const LayerWeights& next, uint32_t rows, const float* residual);
-  void choose(uint32_t rows, const LayerWeights& next);
   void mark_chosen();
   void name_marked();
 
   const Model& model_;
   ComputeContext compute_;
-  HyperConnections hyper_;            // of the next layer
-  std::vector<float> inputs_;         // [rows, hidden]: what its feed-forward part would read
-  ActivationRows normed_;             // [rows, hidden]
-  std::vector<float> logits_;         // [rows, experts]
-  std::vector<float> probabilities_;  // [rows, experts]
-  std::vector<float> scores_;         // [rows, experts]
-  std::vector<float> weights_;        // [rows, top_k]
-  std::vector<uint32_t> chosen_;      // [rows, top_k]
-  std::vector<uint8_t> is_chosen_;    // [experts]
+  HyperConnections hyper_;     // of the next layer
+  std::vector<float> inputs_;  // [rows, hidden]: what its feed-forward part would read
+  ActivationRows normed_;      // [rows, hidden]
+  RouterRows routed_;
+  std::vector<uint8_t> is_chosen_;  // [experts]
   std::vector<uint32_t> experts_;
 };
 
