@@ -1,11 +1,10 @@
 #include "engine/model/indexer.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
+#include "engine/model/best_scores.h"
 #include "engine/model/norm.h"
 
 namespace potluck {
@@ -16,17 +15,6 @@ constexpr float kIndexEpsilon = 1e-6F;
 constexpr float kForced = std::numeric_limits<float>::infinity();
 constexpr float kUnordered = -std::numeric_limits<float>::infinity();
 
-// The `count` best, ties to the lower index; in no particular order.
-std::vector<uint32_t> best_of(std::span<const float> scores, uint32_t count) {
-  std::vector<uint32_t> order(scores.size());
-  std::iota(order.begin(), order.end(), 0u);
-  std::nth_element(order.begin(), order.begin() + count, order.end(), [&](uint32_t a, uint32_t b) {
-    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
-  });
-  order.resize(count);
-  return order;
-}
-
 // sums[i] += weight * max(values[i], 0). There are whole panels of values, so the compiler may
 // count on whole vectors.
 void add_positive(std::span<const float> values, float weight, float* sums) {
@@ -35,6 +23,23 @@ void add_positive(std::span<const float> values, float weight, float* sums) {
       sums[i] += weight * std::max(values[i], 0.0F);
     }
   }
+}
+
+// The largest of `start` and the values, of which those that are no numbers do not count. Which of
+// equal ones it is does not matter, so the compiler may take vectors.
+float largest_of(std::span<const float> values, float start) {
+  float lanes[8];
+  std::ranges::fill(lanes, start);
+  size_t i = 0;
+  for (; i + 8 <= values.size(); i += 8) {
+    for (size_t lane = 0; lane < 8; ++lane) {
+      lanes[lane] = values[i + lane] > lanes[lane] ? values[i + lane] : lanes[lane];
+    }
+  }
+  float largest = lanes[0];
+  for (float lane : lanes) largest = std::max(largest, lane);
+  for (; i < values.size(); ++i) largest = std::max(largest, values[i]);
+  return largest;
 }
 
 void set_bits(uint32_t begin, uint32_t end, std::vector<uint64_t>& bits) {
@@ -209,7 +214,7 @@ void Indexer::choose_best(uint32_t layer, const AttentionRow& row, uint32_t inde
   }
   std::vector<uint64_t>& bits = selection_.at(index, 0);
   bits.assign((scores.size() + 63) / 64, 0);
-  for (uint32_t i : best_of(scores, indexer_.top_k)) set_bits(i, i + 1, bits);
+  for (uint32_t i : best_scores(scores, indexer_.top_k)) set_bits(i, i + 1, bits);
 }
 
 void Indexer::choose_blocks(uint32_t layer, const AttentionRow& row, uint32_t index) {
@@ -223,10 +228,11 @@ void Indexer::choose_blocks(uint32_t layer, const AttentionRow& row, uint32_t in
            [&](uint32_t head, uint64_t first, std::span<const float> products) {
              float* of_head = scores.data() + uint64_t{head} * blocks;
              const uint64_t count = std::min<uint64_t>(products.size(), visible - first);
-             // A maximum of what is no number stays as it was: the largest so far comes first.
-             for (uint64_t i = 0; i < count; ++i) {
-               float& score = of_head[(first + i) / size];
-               score = std::max(score, products[i]);
+             for (uint64_t i = 0; i < count;) {
+               const uint64_t block = (first + i) / size;
+               const uint64_t end = std::min((block + 1) * size - first, count);
+               of_head[block] = largest_of(products.subspan(i, end - i), of_head[block]);
+               i = end;
              }
            });
   for (uint32_t head = 0; head < indexer_.heads; ++head) {
@@ -234,7 +240,7 @@ void Indexer::choose_blocks(uint32_t layer, const AttentionRow& row, uint32_t in
     std::ranges::fill(of_head.last(indexer_.local_blocks), kForced);
     std::vector<uint64_t>& bits = selection_.at(index, head);
     bits.assign((visible + 63) / 64, 0);
-    for (uint32_t b : best_of(of_head, indexer_.top_k)) {
+    for (uint32_t b : best_scores(of_head, indexer_.top_k)) {
       set_bits(b * size, std::min((b + 1) * size, visible), bits);
     }
   }
