@@ -105,8 +105,8 @@ Status Runtime::plan() {
   MemoryNeeds needs = memory_needs(*model_, step);
   needs.scratch *= steps();
   MemoryBound available = process_limits(*options_.system).available;
-  // Under such a limit (ulimit -v) memory that is only reserved counts as well.
-  if (available.source == kAddressSpaceLimit) {
+  // Under such limits (ulimit -v, ulimit -d) memory that is only reserved counts as well.
+  if (available.source.starts_with("ulimit")) {
     uint64_t stacks = (step.threads + kOtherThreads) * kStackBytes;
     available.bytes -= std::min(available.bytes, stacks);
   }

@@ -21,6 +21,8 @@ namespace {
 
 // Beyond the depth that the disk wants: some of the threads lay out what they have read.
 constexpr uint32_t kLayingOut = 2;
+// With so many pieces under way any disk is busy; each further one takes a thread and its buffer.
+constexpr uint32_t kMostDepth = 8;
 // Of the time of all threads, that laying out may take while the disk reads. With more, a store is
 // faster by a tenth and above (docs/PERFORMANCE.md).
 constexpr double kMostLayingOut = 0.5;
@@ -268,6 +270,10 @@ Status StreamedExperts::open_file(const Model& model, const StreamOptions& optio
   double rate = 0;
   auto pieces =
       open_fitted_reader(settings, &file_->sample(), LaidOutFile::kPieceBytes, clock, &rate);
+  if (pieces && settings.depth == 0 && (*pieces)->depth() > kMostDepth + kLayingOut) {
+    settings.depth = kMostDepth;
+    pieces = open_fitted_reader(settings, nullptr, LaidOutFile::kPieceBytes, clock);
+  }
   if (!pieces) return pieces.error().in("--reader");
   std::unique_ptr<BlockReader> reader = std::make_unique<LaidOutReader>(*file_, std::move(*pieces));
   if (uint64_t simulated = options.reader.simulated_bytes_per_second; simulated > 0) {
