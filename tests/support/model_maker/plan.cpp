@@ -67,7 +67,6 @@ class Planner {
   void attention();
   void projections(uint64_t queries, uint64_t keys, uint64_t values);
   void head_norms(uint64_t queries, uint64_t keys);
-  void rope_divisors();
   void per_layer_inputs();
   void per_layer_part();
   void latent_attention();
@@ -372,17 +371,6 @@ void Planner::feed_forward(const std::string& suffix, uint32_t width) {
   branch_output(blk("ffn_down") + suffix, width, 1);
 }
 
-// As Gemma 4 has them for layers without a window: three of four pairs hardly turn.
-void Planner::rope_divisors() {
-  if (c_.architecture != "gemma4") return;
-  const uint64_t pairs = c_.rope.dimensions / 2;
-  values("rope_freqs.weight", {pairs}, [=](const CounterRandom&) {
-    std::vector<float> divisors(pairs, 1e30F);
-    std::fill_n(divisors.begin(), pairs / 4, 1.0F);
-    return divisors;
-  });
-}
-
 // What layers read of the token itself.
 void Planner::per_layer_inputs() {
   if (c_.per_layer_width == 0) return;
@@ -578,7 +566,6 @@ Status Planner::plan() {
   embedding();
   if (error_) return *error_;
   if (Status found = find_constants(); !found) return found;
-  rope_divisors();
   per_layer_inputs();
   rope_divisors();
   for (layer_ = 0; layer_ < c_.layers; ++layer_) layer();
