@@ -286,5 +286,20 @@ TEST(GgufFixture, PublishedVocabulariesAreRead) {
   }
 }
 
+// Tables of whole numbers are read as tensors, and are no weights.
+TEST(GgufModel, MakesNoFloatsOfWholeNumbers) {
+  constexpr uint32_t kI32 = 26;
+  GgufBuilder builder;
+  builder.tensor({"table", kI32, {3}, test::Bytes(12), std::nullopt});
+  builder.floats("weights", {1}, {1});
+  GgufModel model = open_valid(builder);
+  EXPECT_EQ(model.read_all(*model.find("table"))->size(), 12u);
+  auto floats = model.read_floats(*model.find("table"));
+  ASSERT_FALSE(floats.ok());
+  EXPECT_EQ(floats.error().message,
+            "tensor table should hold weights, but holds whole numbers (I32)");
+  EXPECT_TRUE(expect_weights(*model.find("weights")).ok());
+}
+
 }  // namespace
 }  // namespace potluck
