@@ -88,6 +88,27 @@ TEST_P(OddFile, ExpertsApartInSeveralFilesGiveTheSameBits) {
   EXPECT_EQ(run(directory / "old-00001-of-00003.gguf", streamed).digest(), expected);
 }
 
+// The same of whole numbers, up to where the model is loaded: with other sizes its tensors do not
+// fit, but nothing may be divided by 0 or overflow on the way.
+TEST_P(OddFile, AnyCountOfTheMetadataIsRefusedOrLoaded) {
+  MemoryStorage storage;
+  const Bytes good = file_bytes(path());
+  auto metadata = GgufModel::open(*make_system_storage(), path())->metadata();
+  uint32_t refused = 0;
+  for (const std::string& key : metadata.keys()) {
+    for (uint32_t odd : {0u, 1u, 2u, 3u, 5u, 64u, 0x7fffffffu, 0x80000000u, 0xffffffffu}) {
+      Bytes file = good;
+      if (key.starts_with("tokenizer.") || !change_count(&file, key, odd)) break;
+      ASSERT_TRUE(storage.write_atomic("odd.gguf", file).ok());
+      auto model = Model::load(storage, "odd.gguf", {});
+      if (model) continue;
+      EXPECT_THAT(model.error().message, ::testing::HasSubstr("odd.gguf"));
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 20u);
+}
+
 // Every float of the metadata that a model goes by, one by one, at what no honest file has.
 TEST_P(OddFile, AnyFloatOfTheMetadataIsRefusedOrComputedWith) {
   using Limits = std::numeric_limits<float>;

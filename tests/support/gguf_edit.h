@@ -24,16 +24,25 @@ inline Bytes::const_iterator find_text(const Bytes& file, const std::string& tex
   return std::search(file.begin(), file.end(), written.begin(), written.end());
 }
 
-// Puts another float32 in the place of the one under a key; false if there is none.
-inline bool change_float(Bytes* file, const std::string& key, float value) {
+// Puts another number of the same type, of 4 bytes, in the place of the one under a key; false if
+// there is none.
+template <class T>
+bool change_number(Bytes* file, const std::string& key, uint32_t of_type, T value) {
+  static_assert(sizeof(T) == 4);
   const auto at = find_text(*file, key);
   if (at == file->end()) return false;
   const auto begin = (at - file->begin()) + 8 + static_cast<std::ptrdiff_t>(key.size());
   uint32_t type = 0;
   std::memcpy(&type, file->data() + begin, sizeof type);
-  if (type != gguf_type::kFloat32) return false;
+  if (type != of_type) return false;
   std::memcpy(file->data() + begin + 4, &value, sizeof value);
   return true;
+}
+inline bool change_float(Bytes* file, const std::string& key, float value) {
+  return change_number(file, key, gguf_type::kFloat32, value);
+}
+inline bool change_count(Bytes* file, const std::string& key, uint32_t value) {
+  return change_number(file, key, gguf_type::kUint32, value);
 }
 
 // Says of a tensor that it is of another type; the numbers of both must take the same room.

@@ -106,8 +106,7 @@ void ConfigReader::read_windows(uint32_t period, ModelConfig* config) {
   config->full_attention_interval = period;
   if (!has(kPatternKey)) return;
   if (!is_array(kPatternKey)) {
-    // At least 1 even if it is refused: layers are divided by it.
-    config->full_attention_interval = std::max(1u, count(kPatternKey, limits::kLayers));
+    config->full_attention_interval = layer_period(kPatternKey);
     return;
   }
   config->window_layers = switches(kPatternKey, config->layers);
@@ -192,7 +191,7 @@ void ConfigReader::read_delta_net(ModelConfig* config) {
                       inner, delta.value_heads)});
   }
   config->full_attention_interval =
-      count_or("full_attention_interval", limits::kLayers, config->full_attention_interval);
+      layer_period("full_attention_interval", config->full_attention_interval);
 }
 
 void ConfigReader::read_indexer(IndexerKind kind, IndexerConfig* indexer) {

@@ -110,6 +110,10 @@ uint32_t ConfigReader::count(std::string_view key, uint32_t limit) {
   return count_from(1, key, limit);
 }
 
+uint32_t ConfigReader::layer_period(std::string_view key, uint32_t otherwise) {
+  return std::max(1u, count_or(key, limits::kLayers, otherwise));
+}
+
 uint32_t ConfigReader::count_or(std::string_view key, uint32_t limit, uint32_t otherwise) {
   return has(key) ? count(key, limit) : otherwise;
 }

@@ -1,7 +1,5 @@
 // Ernie 4.5, MoE: neighbors turn in rope; the first layers dense, then every so many-th with
 // experts, by softmax with a bias for choosing; shared experts.
-#include <algorithm>
-
 #include "engine/model/architectures/config_reader.h"
 #include "engine/model/architectures/families.h"
 
@@ -13,8 +11,7 @@ Result<ModelConfig> read_ernie4_5_moe_config(const GgufModel& model) {
   config.rope.pairs = RopePairs::kNeighbors;
   config.projection_biases = reader.has_tensor("blk.0.attn_q.bias");
   config.output_bias = reader.has_tensor("blk.0.attn_output.bias");
-  config.expert_layer_step =
-      std::max(1u, reader.count_or("interleave_moe_layer_step", limits::kLayers, 1));
+  config.expert_layer_step = reader.layer_period("interleave_moe_layer_step");
   reader.read_sparse_layers(&config);
   return reader.finish(config);
 }

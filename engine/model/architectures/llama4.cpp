@@ -28,7 +28,7 @@ Result<ModelConfig> read_llama4_config(const GgufModel& model) {
     config.query_temperature = {kChunk, 0.1};
     reader.read_rope_of_windows_only(0, &config);
   }
-  config.expert_layer_step = reader.count("interleave_moe_layer_step", limits::kLayers);
+  config.expert_layer_step = reader.layer_period("interleave_moe_layer_step");
   config.router.normalize_weights = false;
   reader.read_sparse_layers(&config);
   config.router.gating = Gating::kSigmoidOfChosen;
