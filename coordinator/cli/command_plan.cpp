@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/facts_json.h"
 #include "coordinator/cli/first_offer.h"
 #include "coordinator/cli/flags.h"
