@@ -42,7 +42,7 @@ struct PublishedModel {
   uint32_t hidden = 0;
   uint32_t vocabulary = 0;
   uint32_t context = 0;  // 0: not in the table
-  bool tied = false;  // the token embedding is also the output
+  bool tied = false;     // the token embedding is also the output
   // Of layers, repeated: a: `attention` and a feed-forward part; o: `other` and the same;
   // *: `attention` alone; M: `other` alone; E: a feed-forward part alone.
   std::string_view pattern = "a";
