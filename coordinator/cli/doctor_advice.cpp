@@ -8,6 +8,7 @@
 
 #include "engine/base/bytes.h"
 #include "engine/base/format_bytes.h"
+#include "engine/base/storage_profile.h"
 
 namespace potluck {
 namespace {
@@ -125,6 +126,12 @@ void look_at_file_system(const DiskFact& disk, Findings* findings) {
   }
 }
 
+// Which kind of flash reads about as fast, where one does: nodes files and scenarios know it.
+std::string like_flash(double bytes_per_second) {
+  const StorageProfile* profile = storage_like(bytes_per_second);
+  return profile == nullptr ? std::string() : fmt::format(", about like {}", profile->name);
+}
+
 void look_at_disk(const DiskFact& disk, Findings* findings) {
   constexpr const char* kSubject = "disk";
   look_at_file_system(disk, findings);
@@ -145,9 +152,9 @@ void look_at_disk(const DiskFact& disk, Findings* findings) {
   }
   // Virtual disks say that they turn, however fast they are.
   const bool slow = *disk.bytes_per_second < kSlowDisk;
-  const std::string rate =
-      fmt::format("reads {}/s{}", format_bytes(static_cast<uint64_t>(*disk.bytes_per_second)),
-                  slow && disk.rotates.value_or(false) ? ", a hard disk" : "");
+  const std::string rate = fmt::format(
+      "reads {}/s{}", format_bytes(static_cast<uint64_t>(*disk.bytes_per_second)),
+      slow && disk.rotates.value_or(false) ? ", a hard disk" : like_flash(*disk.bytes_per_second));
   if (!slow) return ok(findings, kSubject, rate);
   advice(findings, kSubject, rate + ", which is slow",
          "lend memory rather than disk here: --ram as large and --disk as small as this device "

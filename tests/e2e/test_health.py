@@ -66,16 +66,16 @@ class Health(ApiTest):
         for name, condition in tired.items():
             (self.home / f"{name}.json").write_text(json.dumps(condition))
         for name, reason in reasons.items():
-            self.err.wait_for(rf"{name} .*will pause in \d+ s: {reason}")
+            self.err.wait_for(rf"{name}, .*will pause in \d+ s: {reason}")
         self.assertEqual(self.told(STORY), text)
         self.wait_for_units(lambda units: not any(units[name] for name in tired), "units on the healthy one alone")
         for name, reason in reasons.items():
-            self.err.wait_for(rf"{name} .*lends 0 % of its speed: {reason}")
+            self.err.wait_for(rf"{name}, .*lends 0 % of its speed: {reason}")
         self.assertEqual(self.told(STORY), text)
         for name in tired:
             (self.home / f"{name}.json").write_text(json.dumps(charged))
         for name in tired:
-            self.err.wait_for(rf"{name} .*lends 100 % of its speed")
+            self.err.wait_for(rf"{name}, .*lends 100 % of its speed")
         self.wait_for_units(some, "units on some of them again")
         self.assertEqual(self.told(STORY), text)
         status = wait_for(self.units_ready, "experts that have moved")
