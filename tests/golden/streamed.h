@@ -24,7 +24,7 @@ class Streamed final : public GrainSource {
                           // Experts are read again and again.
                           .ram_bytes = 3 * largest,
                           .reader = {.choice = ReaderChoice::kThreads, .depth = 3},
-                          .prefetch = true};
+                          .read_ahead = ReadAhead::kAll};
     auto opened = StreamedExperts::open(model, options, threads, storage_, clock_, {});
     CHECK(opened.ok());
     experts_ = std::move(*opened);
@@ -36,6 +36,7 @@ class Streamed final : public GrainSource {
   void prefetch(std::span<const GrainId> grains, Want want) override {
     experts_->source().prefetch(grains, want);
   }
+  bool uses_disk() const override { return experts_->source().uses_disk(); }
   ReadAhead read_ahead() const override { return experts_->source().read_ahead(); }
 
  private:
