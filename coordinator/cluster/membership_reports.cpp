@@ -104,15 +104,15 @@ void Membership::update_health(const PeerKey& from, const HealthReport& report) 
   const bool changed = health.share != before.share || pauses != before.pauses() ||
                        health.on_battery != before.on_battery ||
                        health.use.cache_bytes != before.use.cache_bytes;
-  if (health.share != before.share) {
-    notices_.add(fmt::format("{} lends {} % of its speed{}{}", state_.describe(from), health.share,
-                             health.reason.empty() ? "" : ": ", health.reason),
-                 LogLevel::kInfo, {{"worker", from.brief()}, {"share", int64_t{health.share}}});
-  } else if (pauses && !before.pauses()) {
+  if (pauses && !before.pauses() && health.share > 0) {
     notices_.add(fmt::format("{} will pause in {} s: {}", state_.describe(from),
                              health.pause_seconds, health.reason),
                  LogLevel::kInfo,
                  {{"worker", from.brief()}, {"seconds", int64_t{health.pause_seconds}}});
+  } else if (health.share != before.share) {
+    notices_.add(fmt::format("{} lends {} % of its speed{}{}", state_.describe(from), health.share,
+                             health.reason.empty() ? "" : ": ", health.reason),
+                 LogLevel::kInfo, {{"worker", from.brief()}, {"share", int64_t{health.share}}});
   }
   state_.apply(HealthReported{from, std::move(health)});
   if (changed) shares_.workers_changed(clock_.now());
