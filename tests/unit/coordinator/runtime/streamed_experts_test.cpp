@@ -151,6 +151,18 @@ TEST_F(StreamedExpertsTest, SaysWhereExpertsComeFrom) {
   }
 }
 
+TEST_F(StreamedExpertsTest, SaysWhatAStoreWouldTakeWhereTheDiskIsFaster) {
+  options_.store_wanted = false;
+  options_.reader.simulated_bytes_per_second = 1000 * kKiB;
+  ASSERT_TRUE(open());
+  EXPECT_TRUE(log_.events.empty());
+  options_.reader.simulated_bytes_per_second = 1000 * kGiB;
+  ASSERT_TRUE(open());
+  ASSERT_EQ(log_.events.size(), 1u);
+  EXPECT_THAT(log_.events[0].message, HasSubstr("from a store they would come faster"));
+  EXPECT_THAT(log_.events[0].message, HasSubstr("to build: --store store"));
+}
+
 TEST_F(StreamedExpertsTest, SaysThatAnotherReaderIsUsed) {
   options_.store_wanted = false;
   options_.reader.choice = ReaderChoice::kUring;
