@@ -1,7 +1,7 @@
 // The formats whose quants are indices into a large codebook (IQ1, IQ2, IQ3) or digits packed in
-// bytes (TQ1_0). A panel has as many bits for them as the file, in an order that vectors can use;
-// CodedPart is what the formats have in common: the codes of 32 columns as up to three words and
-// three bytes per row. Internal to engine/kernels; pure functions, any thread.
+// bytes (TQ1_0). A panel has about as many bits for them as the file, in an order that vectors can
+// use; CodedPart is what the formats have in common: the codes of 32 columns as up to three words
+// and three bytes per row. Internal to engine/kernels; pure functions, any thread.
 //
 // A format is a type with
 //   kWords, kBytes   how many words and bytes its codes take

@@ -177,6 +177,9 @@ template <class Format>
 concept LooksAhead = requires {
   typename Format::Ahead;
 };
+template <class Format>
+concept MakesBlocks = LooksAhead<Format> ||
+    std::constructible_from<typename Format::Block, const std::byte*, uint64_t>;
 struct NothingAhead {};
 template <class Format>
 [[gnu::always_inline]] static inline auto look_ahead([[maybe_unused]] const std::byte* from,
@@ -203,12 +206,11 @@ template <class Format>
 // Format::Head scales those once per kBlocksPerScale blocks of the activations (8 or 1).
 template <class T>
 concept SuperBlockTile = PanelPart<typename T::Block> &&
-    std::default_initializable<typename T::Sums> &&
-    (LooksAhead<T> || std::constructible_from<typename T::Block, const std::byte*, uint64_t>)&&std::
-        constructible_from<typename T::Head, const std::byte*, uint64_t>&& requires(
-            const typename T::Block& block, const typename T::Head& head, typename T::Sums& sums,
-            const int8_t* x, const int16_t* x_sums, float dx, uint32_t rows, float* y,
-            typename T::Block::Float& acc) {
+    std::default_initializable<typename T::Sums> && MakesBlocks<T> &&
+    std::constructible_from<typename T::Head, const std::byte*, uint64_t> &&
+    requires(const typename T::Block& block, const typename T::Head& head, typename T::Sums& sums,
+             const int8_t* x, const int16_t* x_sums, float dx, uint32_t rows, float* y,
+             typename T::Block::Float& acc) {
   { T::Head::kBytes } -> std::convertible_to<uint32_t>;
   block.add(x, x_sums, sums);
   head.finish(sums, dx, acc);
