@@ -10,7 +10,7 @@ import subprocess
 import unittest
 
 from pool_support import Lines, PoolTest
-from support import ROOT, TALETELLER, resident_bytes, wait_for
+from support import ROOT, TALETELLER, wait_for
 
 FILTER = os.environ.get("POTLUCK_CALL_FILTER", str(ROOT / "build/release/tools/call_filter"))
 WORKER = os.environ.get("POTLUCK_STATIC_WORKER", str(ROOT / "build/static/potluck-worker"))
@@ -30,9 +30,9 @@ class AndroidCalls(PoolTest):
             if not pathlib.Path(program).exists():
                 self.skipTest(f"{program} is not there: {target}")
 
-    def join_as_app(self, token, name, *arguments):
+    def join_as_app(self, token, name):
         process = self.start(CALLS, WORKER, "join", token, "--store", self.home / name, "--threads", "1",
-                             "--ignore-health", "--ram", "64MiB", "--disk", ROOM, "--name", name, *arguments,
+                             "--ignore-health", "--ram", "64MiB", "--disk", ROOM, "--name", name,
                              binary=FILTER)
         lines = Lines(process.stderr)
         self.addCleanup(lambda: (self.stop(process), lines.thread.join(5)))
@@ -75,12 +75,6 @@ class AndroidCalls(PoolTest):
         self.assertEqual(process.wait(60), 0, workers["one"][1].text)
         self.assertEqual(self.complete(port), alone)
         self.assertIsNone(workers["two"][0].poll(), workers["two"][1].text)
-
-    def test_little_memory_while_it_waits(self):
-        _, out, _ = self.serve("--port", "0", "--own-experts", "1GiB")
-        process, lines = self.join_as_app(self.next_token(out), "idle", "--disk", "0")
-        lines.wait_for("store ")
-        self.assertLess(resident_bytes(process.pid), 12 << 20)
 
 
 if __name__ == "__main__":
