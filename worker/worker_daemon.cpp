@@ -110,7 +110,7 @@ class WorkerDaemon final : private WorkerLinks {
 // holds, if that is enough. Fails when such readers cannot be had.
 Result<ReaderSettings> fit_reader(ReaderSettings settings, GrainStore& store, const Clock& clock) {
   settings = fit_reader_settings(settings, store.sample_file(), clock);
-  auto reader = open_fitted_reader(settings, nullptr, 0, clock);
+  auto reader = open_fitted_reader(settings, clock);
   if (!reader) return reader.error().in("--reader");
   settings.depth = (*reader)->depth();
   return settings;
@@ -118,10 +118,10 @@ Result<ReaderSettings> fit_reader(ReaderSettings settings, GrainStore& store, co
 
 // Readers like this one could be had before; should the system refuse now, threads do.
 std::unique_ptr<BlockReader> open_reader(ReaderSettings settings, const Clock& clock) {
-  auto reader = open_fitted_reader(settings, nullptr, 0, clock);
+  auto reader = open_fitted_reader(settings, clock);
   if (reader) return std::move(*reader);
   settings.choice = ReaderChoice::kThreads;
-  reader = open_fitted_reader(settings, nullptr, 0, clock);
+  reader = open_fitted_reader(settings, clock);
   if (reader) return std::move(*reader);
   return std::make_unique<InlineBlockReader>(clock);  // slow, but no thread can be had
 }

@@ -237,7 +237,7 @@ StoredSourceOptions source_options(const StreamOptions& options, uint64_t bytes)
 Status StreamedExperts::open_store(const Model& model, const StreamOptions& options,
                                    const Clock& clock) {
   const ReaderSettings fitted = fit_reader_settings(options.reader, store_->sample_file(), clock);
-  auto reader = open_fitted_reader(fitted, nullptr, 0, clock);
+  auto reader = open_fitted_reader(fitted, clock);
   if (!reader) return reader.error().in("--reader");
   StoredSourceOptions source = source_options(options, options.ram_bytes);
   source.read_bytes = fitted.read_bytes;
@@ -269,8 +269,8 @@ Status StreamedExperts::open_file(const Model& model, const StreamOptions& optio
   settings.more = kLayingOut;
   settings.simulated_bytes_per_second = 0;
   double rate = 0;
-  auto pieces =
-      open_fitted_reader(settings, &file_->sample(), LaidOutFile::kPieceBytes, clock, &rate);
+  settings = fit_reader_settings(settings, &file_->sample(), clock, &rate);
+  auto pieces = open_fitted_reader(settings, clock);
   if (pieces && settings.depth == 0 && (*pieces)->depth() > kMostDepth + kLayingOut) {
     settings.depth = kMostDepth;
     pieces = open_fitted_reader(settings, nullptr, LaidOutFile::kPieceBytes, clock);

@@ -159,7 +159,7 @@ uint32_t DiskProbe::depth_for(uint64_t record_bytes) const {
 }
 
 ReaderSettings fit_reader_settings(ReaderSettings settings, const ReadableFile* sample,
-                                   const Clock& clock) {
+                                   const Clock& clock, double* bytes_per_second) {
   if (settings.depth != 0 || sample == nullptr) return settings;
   auto make_reader = [&](uint32_t tried) {
     return open_block_reader(settings.choice, tried, clock);
@@ -168,25 +168,14 @@ ReaderSettings fit_reader_settings(ReaderSettings settings, const ReadableFile* 
   if (!probe) return settings;  // a file that cannot be read says so when it is needed
   settings.read_bytes = probe->read_bytes();
   settings.depth = std::max(probe->depth_for(settings.read_bytes), kLeastDepth);
+  if (bytes_per_second != nullptr) *bytes_per_second = probe->best_bytes_per_second();
   return settings;
 }
 
 Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& settings,
-                                                        const ReadableFile* sample,
-                                                        uint64_t record_bytes, const Clock& clock,
-                                                        double* bytes_per_second) {
-  uint32_t depth = settings.depth;
-  if (depth == 0 && sample != nullptr) {
-    auto make_reader = [&](uint32_t tried) {
-      return open_block_reader(settings.choice, tried, clock);
-    };
-    auto probe = probe_disk(*sample, make_reader, clock);
-    // A failed probe is not an error here: a file that cannot be read says so when it is needed.
-    if (probe) depth = std::max(probe->depth_for(record_bytes), kLeastDepth);
-    if (probe && bytes_per_second != nullptr) *bytes_per_second = probe->best_bytes_per_second();
-  }
-  depth = std::min((depth == 0 ? kUnmeasuredDepth : depth) + settings.more,
-                   std::max(depth, limits::kReadDepth));
+                                                        const Clock& clock) {
+  uint32_t depth = settings.depth == 0 ? kUnmeasuredDepth : settings.depth;
+  depth = std::min(depth + settings.more, std::max(depth, limits::kReadDepth));
   auto reader = open_block_reader(settings.choice, depth, clock);
   uint64_t rate = settings.simulated_bytes_per_second;
   if (!reader || rate == 0) return reader;

@@ -58,17 +58,12 @@ inline constexpr uint32_t kUnmeasuredDepth = 8;
 
 // The settings with what the probe of `sample` finds best: a depth (of at least 4), unless they
 // name one, and a read size. As they are where it cannot be measured (null, too small, unreadable)
-// or where they name a depth.
+// or where they name a depth. `bytes_per_second` (or null) is told the best rate, if there was one.
 ReaderSettings fit_reader_settings(ReaderSettings settings, const ReadableFile* sample,
-                                   const Clock& clock);
+                                   const Clock& clock, double* bytes_per_second = nullptr);
 
-// Opens a reader as the settings say. Without a depth, one (of at least 4) is measured on `sample`
-// for records of about `record_bytes`; kUnmeasuredDepth where that cannot be (null, too small, or
-// unreadable). `bytes_per_second` (or null) is told the best rate of the measurement, if there was
-// one.
+// Opens a reader as the settings say; kUnmeasuredDepth where they name no depth.
 Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& settings,
-                                                        const ReadableFile* sample,
-                                                        uint64_t record_bytes, const Clock& clock,
-                                                        double* bytes_per_second = nullptr);
+                                                        const Clock& clock);
 
 }  // namespace potluck

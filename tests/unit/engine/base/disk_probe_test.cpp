@@ -179,15 +179,18 @@ TEST(FittedReader, TakesItsDepthFromTheSettingsOrTheProbe) {
   HollowFile small(kMiB);
   SystemClock clock;
   ReaderSettings settings{.choice = ReaderChoice::kThreads, .depth = 3};
-  EXPECT_EQ((*open_fitted_reader(settings, &large, kMiB, clock))->depth(), 3u);
+  auto depth_on = [&](const ReadableFile* sample) {
+    return (*open_fitted_reader(fit_reader_settings(settings, sample, clock), clock))->depth();
+  };
+  EXPECT_EQ(depth_on(&large), 3u);
   settings.simulated_bytes_per_second = 1000;
-  EXPECT_EQ((*open_fitted_reader(settings, &large, kMiB, clock))->depth(), 3u);
+  EXPECT_EQ(depth_on(&large), 3u);
   settings = {.choice = ReaderChoice::kThreads};
-  EXPECT_EQ((*open_fitted_reader(settings, &small, kMiB, clock))->depth(), kUnmeasuredDepth);
-  EXPECT_EQ((*open_fitted_reader(settings, nullptr, kMiB, clock))->depth(), kUnmeasuredDepth);
-  EXPECT_LE((*open_fitted_reader(settings, &large, kMiB, clock))->depth(), 16u);
+  EXPECT_EQ(depth_on(&small), kUnmeasuredDepth);
+  EXPECT_EQ(depth_on(nullptr), kUnmeasuredDepth);
+  EXPECT_LE(depth_on(&large), 16u);
   settings.depth = 100'000;
-  EXPECT_FALSE(open_fitted_reader(settings, nullptr, kMiB, clock).ok());
+  EXPECT_FALSE(open_fitted_reader(settings, clock).ok());
 }
 
 }  // namespace
