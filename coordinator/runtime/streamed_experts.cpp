@@ -270,11 +270,10 @@ Status StreamedExperts::open_file(const Model& model, const StreamOptions& optio
   settings.simulated_bytes_per_second = 0;
   double rate = 0;
   settings = fit_reader_settings(settings, &file_->sample(), clock, &rate);
-  auto pieces = open_fitted_reader(settings, clock);
-  if (pieces && settings.depth == 0 && (*pieces)->depth() > kMostDepth + kLayingOut) {
-    settings.depth = kMostDepth;
-    pieces = open_fitted_reader(settings, nullptr, LaidOutFile::kPieceBytes, clock);
+  if (options.reader.depth == 0) {
+    settings.depth = std::min(settings.depth == 0 ? kUnmeasuredDepth : settings.depth, kMostDepth);
   }
+  auto pieces = open_fitted_reader(settings, clock);
   if (!pieces) return pieces.error().in("--reader");
   std::unique_ptr<BlockReader> reader = std::make_unique<LaidOutReader>(*file_, std::move(*pieces));
   if (uint64_t simulated = options.reader.simulated_bytes_per_second; simulated > 0) {
