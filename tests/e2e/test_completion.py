@@ -180,7 +180,7 @@ class PrintedConfig(PotluckTest):
         done = self.potluck("run", "--kv", "f32", "--print-config", POTLUCK_CTX="99")
         self.assertEqual(done.returncode, 0, done.stderr)
         for line in (rf'^ram = "2GiB" +# {re.escape(str(self.home))}/potluck.toml:2$', r"^ctx = 99 +# POTLUCK_CTX$",
-                     r'^kv = "f32" +# command line$', r"^#prefill-chunk = 512 +# default$"):
+                     r'^kv = "f32" +# command line$', r"^#prefill-chunk = 0 +# default: 512; "):
             self.assertRegex(done.stdout, re.compile(line, re.M))
         keys = set(re.findall(r"^#?([a-z-]+) =", done.stdout, re.M))
         self.assertEqual(keys, {flag[2:] for flag in FLAG.findall(self.potluck("run", "--help").stdout)} - {"help"})

@@ -35,6 +35,11 @@ RENAMED = {
     "pool.workers_lost": "workers_lost_total",
     "pool.prediction.decode_tokens_per_second": "expected_tokens_per_second",
     "workers.weight": "device_weight", "workers.accused_of_wrong_bytes_by": "device_accusers",
+    "workers.health.pause_in_seconds": "device_pausing", "workers.health.use.milliwatts": "device_power_watts",
+    "workers.health.use.cache_bytes": "device_cache_limit_bytes",
+    "workers.health.use.written_bytes": "device_written_bytes_total",
+    "workers.health.use.written_today": "device_written_today_bytes",
+    "workers.health.use.writes_per_day": "device_writes_per_day_bytes",
     "workers.health.share_percent": "device_lent_ratio", "workers.health.battery_percent": "device_battery_ratio",
     "workers.health.celsius": "device_celsius", "workers.trust.valid_in_a_row": "device_answers_right_in_a_row",
     "workers.trust.compared": "device_answers_compared_total", "workers.trust.wrong": "device_answers_wrong_total",
@@ -212,6 +217,9 @@ class OpenApi(PoolTest):
         self.assertIn(r'device="ki\"t\\chen"', device[0][0])
         parts = {"workers": state["pool"].pop("workers"), "counters": state["pool"].pop("counters"),
                  "events": state["pool"].pop("events"), "waiting": state["pool"].pop("waiting")}
+        for worker in parts["workers"]:
+            use = worker["health"]["use"]  # 0 where a device does not tell, which has no metric
+            worker["health"]["use"] = {name: value for name, value in use.items() if value}
         missing = set()
         for path in {*numbers_of(state, ""), *(n for name, part in parts.items() for n in numbers_of(part, name))}:
             last = path.rsplit(".", 1)[1] if "." in path else path
