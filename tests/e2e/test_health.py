@@ -78,9 +78,10 @@ class Health(ApiTest):
             self.err.wait_for(rf"{name}, .*lends 100 % of its speed")
         self.wait_for_units(some, "units on some of them again")
         self.assertEqual(self.told(STORY), text)
-        status = wait_for(self.units_ready, "experts that have moved")
+        status = wait_for(lambda: (seen := self.units_ready()) and
+                          {w["health"]["share_percent"] for w in seen["workers"]} == {100} and seen,
+                          "devices that all lend their whole speed")
         self.assertEqual(status["workers_lost"], 0)
-        self.assertEqual({w["health"]["share_percent"] for w in status["workers"]}, {100})
 
     def wait_for_units(self, condition, what):
         """By the name of each worker, the units that it holds, once all are ready."""
