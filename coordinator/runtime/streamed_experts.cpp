@@ -24,9 +24,10 @@ constexpr uint32_t kLayingOut = 2;
 // With so many pieces under way any disk is busy; each further one takes a thread and its buffer.
 constexpr uint32_t kMostDepth = 8;
 // Of the time of all threads, that laying out may take while the disk reads: they compute, too. In
-// practice it takes half as much again as in the measurement, since nothing is in a cache. With
-// more, a store is said to be faster (docs/PERFORMANCE.md).
-constexpr double kMostLayingOut = 0.25;
+// practice it takes half as much again as in the measurement, since nothing is in a cache: formats
+// that were within a tenth of a store's speed took 13 % of it, others 20 and more. Beyond this, a
+// store is said to be faster (docs/PERFORMANCE.md).
+constexpr double kMostLayingOut = 0.15;
 // For an estimate: SHA-256 on a processor that has instructions for it.
 constexpr double kHashBytesPerSecond = 1.5e9;
 

@@ -12,10 +12,7 @@
 namespace potluck {
 namespace {
 
-// Measured with O_DIRECT reads of 0.5 to 6 MB on a virtual disk: memory in huge pages takes 1.5 to
-// 2 times the rate of 4 KiB pages and a fraction of the processor time, probably because the device
-// gets fewer, longer segments.
-constexpr size_t kHugePage = 2 * kMiB;
+constexpr size_t kHugePage = Buffer::kHugePage;
 // A cache line, and a vector of AVX-512.
 constexpr size_t kAlignment = 64;
 

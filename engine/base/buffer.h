@@ -14,6 +14,11 @@ namespace potluck {
 
 class Buffer {
  public:
+  // From this size on. Measured with O_DIRECT reads of 0.5 to 6 MB on a virtual disk: memory in
+  // huge pages takes 1.5 to 2 times the rate of 4 KiB pages and a fraction of the processor time,
+  // probably because the device gets fewer, longer segments.
+  static constexpr size_t kHugePage = 2 * kMiB;
+
   Buffer() = default;
   // Throws OutOfMemory, which names `purpose`, when the system refuses.
   explicit Buffer(size_t size, std::string_view purpose = "a buffer");

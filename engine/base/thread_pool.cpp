@@ -47,7 +47,7 @@ void ThreadPool::run_erased(size_t tasks, const void* body, Call call) {
   }
   job_ = {body, call, tasks};
   next_task_.store(0, std::memory_order_relaxed);
-  // Whoever sees the gate open sees the job.
+  // A helper that sees the gate open sees the job.
   gate_.value.store(kOpen, std::memory_order_release);
   generation_.value.fetch_add(1);
   generation_.wake_all();

@@ -72,9 +72,10 @@ void LaidOutFile::add_layer(const ExpertBank& bank) {
     layer.file_bytes += bytes;
     uint64_t parts = std::clamp<uint64_t>((bytes + kPieceBytes / 2) / kPieceBytes, 1, kMostParts);
     uint32_t step = round_up(static_cast<uint32_t>(ceil_div<uint64_t>(rows, parts)), kRowStep);
-    // Both ends of a range may lie inside a block of the disk.
+    // Both ends of a range may lie inside a block of the disk. Whole huge pages, even for small
+    // pieces: reads into others had half of the rate.
     uint64_t most = std::min(step, rows) * tensor.row_bytes() + 2 * DirectBuffer::kAlignment;
-    buffer_bytes_ = std::max(buffer_bytes_, round_up(most, DirectBuffer::kAlignment));
+    buffer_bytes_ = std::max(buffer_bytes_, round_up<uint64_t>(most, Buffer::kHugePage));
     for (uint32_t first = 0; first < rows; first += step) {
       layer.pieces.push_back({matrix, first, std::min(step, rows - first)});
     }

@@ -58,7 +58,7 @@ struct PanelShape {
   bool operator==(const PanelShape&) const = default;
 };
 
-// Which order of a format's panels this is, from 1 on: raised when it changes. Whoever keeps
+// Which order of a format's panels this is, from 1 on: raised when it changes. What keeps
 // panels, or sends them, says so beside them.
 uint32_t panel_version(TensorType type);
 
