@@ -23,8 +23,8 @@ class ConfigReader {
 
   // "<architecture>.<key>": a whole number in [1, limit].
   uint32_t count(std::string_view key, uint32_t limit);
-  // How many layers apart those of a kind are; 1 where the file says nothing or was refused: numbers
-  // of layers are divided by it.
+  // How many layers apart those of a kind are; 1 where the file says nothing or was refused:
+  // numbers of layers are divided by it.
   uint32_t layer_period(std::string_view key, uint32_t otherwise = 1);
   // The same where only the first `layers` go by it; an array may say anything of the others.
   uint32_t count_of_first(std::string_view key, uint32_t limit, uint32_t layers);
