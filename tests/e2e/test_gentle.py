@@ -187,11 +187,19 @@ class Card(Gentle):
         process, err = self.join(first, mount / "a", "--ram", "4MiB")
         self.join(second, "b", "--ram", "4MiB")
         wait_for(lambda: (seen := self.units_ready()) and len(seen["workers"]) == 2, "experts on two workers")
+        if not all(worker["units_ready"] for worker in self.workers()):
+            self.skipTest("the card is so slow that its device was left out")
         text = self.run_text("-p", STORY)
         self.assertEqual(self.told(STORY), text)
         put_back = self.pull_out(image)
         self.assertEqual(self.told(STORY), text)
-        err.wait_for(r"the disk with the store cannot be reached: \d+ units are lost until it is back")
+        # What it needs may be in its memory: other prompts need other experts.
+        prompts = (f"{number} {word}" for number in range(1000) for word in ("boats", "kings", "The moon"))
+
+        def noticed():
+            self.told(next(prompts))
+            return re.search(r"the disk with the store cannot be reached: \d+ units are lost until it is back", err.text)
+        wait_for(noticed, "a worker that says what it lost")
         self.assertIsNone(process.poll())
         wait_for(lambda: (seen := self.units_ready()) and
                  sorted(w["lacks_room"] for w in seen["workers"]) == ["", "its disk cannot be reached"],
