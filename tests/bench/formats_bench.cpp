@@ -18,6 +18,7 @@
 #include "engine/base/buffer.h"
 #include "engine/base/random.h"
 #include "engine/kernels/kernels.h"
+#include "tests/bench/random_activations.h"
 
 namespace potluck {
 namespace {
@@ -65,24 +66,6 @@ Buffer random_panels(const PanelShape& shape) {
   size_t i = 0;
   for (uint16_t& value : buffer.as<uint16_t>()) value = random.bits(i++) & 0x3fff;
   return buffer;
-}
-
-ActivationBuffer random_activations(const KernelTable& kernels, ActivationForm form,
-                                    uint32_t tokens, uint32_t columns) {
-  ActivationBuffer x;
-  x.reset(form, tokens, columns);
-  std::vector<float> values(uint64_t{tokens} * columns);
-  CounterRandom random(2);
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = static_cast<float>(random.uniform(i)) - 0.5F;
-  }
-  if (form == ActivationForm::kF32) {
-    std::copy(values.begin(), values.end(), x.values().begin());
-  } else {
-    kernels.quantize(values.data(), tokens * columns, activation_block(form), x.quants().data(),
-                     x.scales().data(), x.sums().data());
-  }
-  return x;
 }
 
 struct Cycles {

@@ -9,6 +9,7 @@
 #include "engine/base/buffer.h"
 #include "engine/base/random.h"
 #include "engine/kernels/kernels.h"
+#include "tests/bench/random_activations.h"
 
 namespace potluck {
 namespace {
@@ -67,28 +68,10 @@ Buffer random_panels(const PanelShape& shape) {
   return buffer;
 }
 
-ActivationBuffer activations(const KernelTable& kernels, ActivationForm form, uint32_t tokens,
-                             uint32_t columns) {
-  ActivationBuffer x;
-  x.reset(form, tokens, columns);
-  std::vector<float> values(uint64_t{tokens} * columns);
-  CounterRandom random(2);
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = static_cast<float>(random.uniform(i)) - 0.5F;
-  }
-  if (form == ActivationForm::kF32) {
-    std::copy(values.begin(), values.end(), x.values().begin());
-  } else {
-    kernels.quantize(values.data(), tokens * columns, activation_block(form), x.quants().data(),
-                     x.scales().data(), x.sums().data());
-  }
-  return x;
-}
-
 void multiply(benchmark::State& state, const KernelTable& kernels, const PanelShape& shape,
               ActivationForm form, uint32_t tokens) {
   Buffer weights = random_panels(shape);
-  ActivationBuffer x = activations(kernels, form, tokens, shape.columns);
+  ActivationBuffer x = random_activations(kernels, form, tokens, shape.columns);
   std::vector<float> y(uint64_t{tokens} * shape.rows);
   for (auto _ : state) {
     kernels.matmul({shape, weights.data()}, x.view(), nullptr, tokens, 0, shape.panels(), y.data(),
