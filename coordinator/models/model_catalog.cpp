@@ -23,6 +23,12 @@ bool is_unfinished(std::string_view name) {
   return std::ranges::any_of(kUnfinished, [&](auto ending) { return name.ends_with(ending); });
 }
 
+// The path of `name` in `folder`; each may be empty, which stands for the other alone.
+std::string in_folder(std::string folder, std::string_view name) {
+  if (!folder.empty() && !name.empty()) folder += '/';
+  return folder.append(name);
+}
+
 // Entries that are still looked at, over all places.
 struct EntryBudget {
   size_t left = limits::kCacheEntries;
@@ -47,7 +53,7 @@ std::vector<std::string> entries(Storage& storage, const std::string& directory,
 }
 
 ListedFile listed_file(Storage& storage, const std::string& directory, const std::string& inside) {
-  auto file = storage.open(directory + "/" + inside, ReadMode::kBuffered);
+  auto file = storage.open(in_folder(directory, inside), ReadMode::kBuffered);
   if (file) return {inside, (*file)->size(), {}};
   const bool absent = file.error().code == ErrorCode::kNotFound;
   return {inside, 0, absent ? "a link to a file that is not there" : file.error().message};
@@ -55,9 +61,9 @@ ListedFile listed_file(Storage& storage, const std::string& directory, const std
 
 void walk(Storage& storage, const std::string& directory, const std::string& inside, int levels,
           EntryBudget& budget, std::vector<ListedFile>* files) {
-  const std::string here = inside.empty() ? directory : directory + "/" + inside;
+  const std::string here = in_folder(directory, inside);
   for (const std::string& name : entries(storage, here, budget)) {
-    const std::string path = inside.empty() ? name : inside + "/" + name;
+    const std::string path = in_folder(inside, name);
     if (folded_name(name).ends_with(".gguf")) {
       files->push_back(listed_file(storage, directory, path));
     } else if (is_unfinished(name)) {
@@ -105,7 +111,7 @@ class CatalogReader {
 
  private:
   std::vector<std::string> names(const std::string& inside) {
-    return entries(storage_, place_.directory + (inside.empty() ? "" : "/" + inside), budget_);
+    return entries(storage_, in_folder(place_.directory, inside), budget_);
   }
 
   // All sets of a repository whose files lie below `directory`.
@@ -128,7 +134,7 @@ class CatalogReader {
     model.place = place_.directory;
     model.name = std::move(name);
     model.inside = set.path();
-    for (const ListedFile& file : set.files) model.paths.push_back(directory + "/" + file.path);
+    for (const ListedFile& file : set.files) model.paths.push_back(in_folder(directory, file.path));
     model.bytes = set.bytes;
     model.trouble = set.trouble();
     return model;
@@ -136,7 +142,7 @@ class CatalogReader {
 
   void add_unfinished(const std::string& repo, const std::string& directory,
                       const ListedFile& file) {
-    FoundModel model = found(directory + "/" + file.path, directory, {{file}, file.bytes});
+    FoundModel model = found(in_folder(directory, file.path), directory, {{file}, file.bytes});
     model.repo = repo;
     catalog_.models.push_back(std::move(model));
   }
@@ -144,8 +150,8 @@ class CatalogReader {
   void read_by_user(bool own) {
     for (const std::string& user : names("")) {
       for (const std::string& repo : names(user)) {
-        const std::string inside = user + "/" + repo;
-        const std::string directory = place_.directory + "/" + inside;
+        const std::string inside = in_folder(user, repo);
+        const std::string directory = in_folder(place_.directory, inside);
         std::vector<ListedFile> files;
         walk(storage_, directory, "", 3, budget_, &files);
         add_repo(inside, directory, std::move(files));
@@ -170,10 +176,10 @@ class CatalogReader {
   }
 
   void read_hub_repo(const std::string& repo, const std::string& folder) {
-    const std::string directory = place_.directory + "/" + folder;
+    const std::string directory = in_folder(place_.directory, folder);
     std::set<std::string> seen;
     for (const std::string& commit : commits(folder)) {
-      const std::string snapshot = directory + "/snapshots/" + commit;
+      const std::string snapshot = in_folder(in_folder(directory, "snapshots"), commit);
       std::vector<ListedFile> files;
       walk(storage_, snapshot, "", 3, budget_, &files);
       // What several snapshots have is shown as the newest has it.
@@ -192,11 +198,12 @@ class CatalogReader {
   // The one that "main" means first.
   std::vector<std::string> commits(const std::string& folder) {
     std::vector<std::string> found = names(folder + "/snapshots");
-    auto ref = read_file(storage_, place_.directory + "/" + folder + "/refs/main", kRefBytes);
+    auto ref = read_file(storage_, in_folder(place_.directory, folder) + "/refs/main", kRefBytes);
     if (!ref) return found;
     std::string main(as_text(*ref));
     while (!main.empty() && (main.back() == '\n' || main.back() == ' ')) main.pop_back();
-    std::ranges::stable_partition(found, [&](const std::string& commit) { return commit == main; });
+    std::stable_partition(found.begin(), found.end(),
+                          [&](const std::string& commit) { return commit == main; });
     return found;
   }
 
@@ -213,8 +220,7 @@ class CatalogReader {
                       name.substr(user + 1, repo - user - 1));
     }
     std::ranges::sort(repos);
-    const auto [first, last] = std::ranges::unique(repos);
-    repos.erase(first, last);
+    repos.erase(std::unique(repos.begin(), repos.end()), repos.end());
     std::vector<ListedFile> files;
     walk(storage_, place_.directory, "", 1, budget_, &files);
     for (const std::string& repo : repos) add_flat(repo, &files);
@@ -237,7 +243,7 @@ class CatalogReader {
     }
     const std::vector<GgufSet> sets = gguf_sets(std::move(own));
     for (size_t i = 0; i < sets.size(); ++i) {
-      const std::string path = place_.directory + "/" + sets[i].path();
+      const std::string path = in_folder(place_.directory, sets[i].path());
       const std::string choice = quantization_in(sets[i].path());
       const bool named = !repo.empty() && set_choice(sets, i) == choice;
       FoundModel model = found(named ? repo + ":" + choice : path, place_.directory, sets[i]);
@@ -249,10 +255,11 @@ class CatalogReader {
 
   void read_ollama() {
     for (const std::string& host : names("manifests")) {
-      for (const std::string& space : names("manifests/" + host)) {
-        for (const std::string& name : names("manifests/" + host + "/" + space)) {
-          const std::string folder = "manifests/" + host + "/" + space + "/" + name;
-          for (const std::string& tag : names(folder)) {
+      const std::string spaces = in_folder("manifests", host);
+      for (const std::string& space : names(spaces)) {
+        const std::string models = in_folder(spaces, space);
+        for (const std::string& name : names(models)) {
+          for (const std::string& tag : names(in_folder(models, name))) {
             add_ollama(host, space, name, tag);
           }
         }
@@ -274,9 +281,9 @@ class CatalogReader {
     model.kind = place_.kind;
     model.place = place_.directory;
     const bool from_hub = host == "hf.co" || host == "huggingface.co";
-    model.name = (space == "library" && !from_hub ? name : space + "/" + name) + ":" + tag;
+    model.name = (space == "library" && !from_hub ? name : in_folder(space, name)) + ":" + tag;
     if (from_hub) {
-      model.repo = space + "/" + name;
+      model.repo = in_folder(space, name);
       model.inside = name + "-" + tag + ".gguf";
     }
     const std::string path =
@@ -291,7 +298,7 @@ class CatalogReader {
       return;
     }
     const ListedFile file = listed_file(storage_, place_.directory, "blobs/" + blob->file);
-    model.paths.push_back(place_.directory + "/" + file.path);
+    model.paths.push_back(in_folder(place_.directory, file.path));
     model.bytes = file.bytes;
     model.trouble = file.trouble;
     if (file.trouble.empty() && file.bytes != blob->bytes) {

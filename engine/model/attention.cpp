@@ -127,8 +127,7 @@ void Attention::plan_tasks(std::span<const AttentionRow> rows, uint32_t first, u
       task_chunks_.insert(task_chunks_.end(), chunks.begin(), chunks.end());
     }
     std::ranges::sort(task_chunks_);
-    const auto repeated = std::ranges::unique(task_chunks_);
-    task_chunks_.erase(repeated.begin(), repeated.end());
+    task_chunks_.erase(std::unique(task_chunks_.begin(), task_chunks_.end()), task_chunks_.end());
     for (uint32_t chunk : task_chunks_) tasks_.push_back({first, last - first, chunk});
     first = last;
   }

@@ -323,9 +323,22 @@ def check_local_names(root):
                 yield f"{path}:{number}: {name} stands in {other} too: rename one, or share it"
 
 
+SUBRANGES = re.compile(r"std::(?:views::|ranges::(?:equal_range|find_end|partition|remove|remove_if|rotate|search|search_n|"
+                       r"stable_partition|unique)\()")
+
+
+def check_subranges(root):
+    for path in source_files(root, EVERYWHERE):
+        for number, line in numbered(strip_comments((root / path).read_text(encoding="utf-8"))):
+            if SUBRANGES.search(line):
+                yield (f"{path}:{number}: clang 14 cannot compile libstdc++ 12's subranges and views: "
+                       "the algorithm of namespace std")
+
+
 FILE_RULES = [check_sizes, check_includes, check_header_comment, check_seams, check_catches,
               check_globals, check_dead_code]
-TREE_RULES = [check_device_cli, check_functions, check_format, check_checks, check_types, check_local_names]
+TREE_RULES = [check_device_cli, check_functions, check_format, check_checks, check_types, check_local_names,
+              check_subranges]
 
 
 def main():

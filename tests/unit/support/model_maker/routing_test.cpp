@@ -42,8 +42,7 @@ TEST(Routing, NamesTheExpertsOfTokensBeforeTheirLayer) {
     named.insert(named.end(), experts.begin(), experts.end());
   }
   std::ranges::sort(named);
-  const auto repeated = std::ranges::unique(named);
-  named.erase(repeated.begin(), repeated.end());
+  named.erase(std::unique(named.begin(), named.end()), named.end());
 
   ThreadPool pool(1);
   const KernelTable& kernels = *select_kernels("").value();
