@@ -5,6 +5,7 @@
 
 #include "engine/base/bytes.h"
 #include "engine/kernels/block_format.h"
+#include "engine/kernels/transpose.h"
 
 namespace potluck {
 namespace {
@@ -81,6 +82,31 @@ void store_numbers(KvType type, uint32_t dimensions, const float* x, const Place
   }
 }
 
+// So many dimensions of a group of keys, to rows `row` bytes apart.
+template <class Element>
+void copy_group(const std::byte* group, uint32_t dimensions, std::byte* rows, uint64_t row) {
+  constexpr uint64_t kElement = sizeof(Element);
+  for (uint32_t d = 0; d < dimensions; d += kKeyGroup) {
+    transpose_eight<Element>(group + d * kKeyGroup * kElement, kKeyGroup * kElement,
+                             rows + d * kElement, row);
+  }
+}
+
+void copy_group_of_blocks(const std::byte* group, uint32_t dimensions, std::byte* rows,
+                          uint64_t row) {
+  for (uint32_t first = 0; first < dimensions; first += kKvBlock) {
+    for (uint32_t lane = 0; lane < kKeyGroup; ++lane) {
+      store(rows + lane * row, load<uint16_t>(group + lane * kScaleBytes));
+    }
+    group += kKeyGroup * kScaleBytes;
+    rows += kScaleBytes;
+    const uint32_t count = std::min(kKvBlock, dimensions - first);
+    copy_group<uint8_t>(group, count, rows, row);
+    group += uint64_t{kKeyGroup} * count;
+    rows += count;
+  }
+}
+
 float number_at(KvType type, const Place& place, uint32_t dimension) {
   const std::byte* start = place.start;
   if (type == KvType::kF32) return load<float>(start + 4 * place.element(dimension));
@@ -101,6 +127,27 @@ void store_key(KvType type, uint32_t dimensions, const float* key, uint32_t posi
 void store_value(KvType type, uint32_t dimensions, const float* value, uint32_t position,
                  std::byte* values) {
   store_numbers(type, dimensions, value, value_place(type, dimensions, values, position));
+}
+
+void copy_values(KvType type, uint32_t key_dimensions, uint32_t value_dimensions,
+                 const std::byte* keys, uint32_t begin, uint32_t end, std::byte* values) {
+  const uint64_t group_bytes = kKeyGroup * kv_bytes(type, key_dimensions);
+  const uint64_t row = kv_bytes(type, value_dimensions);
+  for (uint32_t p = begin - begin % kKeyGroup; p < end; p += kKeyGroup) {
+    const std::byte* group = keys + p / kKeyGroup * group_bytes;
+    std::byte* rows = values + p * row;
+    switch (type) {
+      case KvType::kF32:
+        copy_group<uint32_t>(group, value_dimensions, rows, row);
+        break;
+      case KvType::kF16:
+        copy_group<uint16_t>(group, value_dimensions, rows, row);
+        break;
+      case KvType::kQ8_0:
+        copy_group_of_blocks(group, value_dimensions, rows, row);
+        break;
+    }
+  }
 }
 
 void load_key(KvType type, uint32_t dimensions, const std::byte* keys, uint32_t position,

@@ -48,6 +48,13 @@ void store_key(KvType type, uint32_t dimensions, const float* key, uint32_t posi
 void store_value(KvType type, uint32_t dimensions, const float* value, uint32_t position,
                  std::byte* values);
 
+// Where a position's value is the first numbers of its key (latent attention) it is stored once,
+// in the key: brings the values of positions [begin, end) to where values stand, as they are.
+// Positions are moved by whole groups, and `values` holds whole groups; kQ8_0: with the scales of
+// the key's blocks.
+void copy_values(KvType type, uint32_t key_dimensions, uint32_t value_dimensions,
+                 const std::byte* keys, uint32_t begin, uint32_t end, std::byte* values);
+
 // A whole key, its numbers to be `stride` apart; a whole value; or one number: as the kernels read
 // it.
 void load_key(KvType type, uint32_t dimensions, const std::byte* keys, uint32_t position,

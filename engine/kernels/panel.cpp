@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/kernels/panel_layout.h"
+#include "engine/kernels/transpose.h"
 
 namespace potluck {
 namespace {
@@ -25,32 +26,6 @@ void pack_elements(uint64_t first, uint64_t end, const std::byte* row, uint32_t 
   }
 }
 
-typedef uint16_t EightHalves __attribute__((vector_size(16)));
-
-// Pairs of the lower, or upper, halves of a and b.
-EightHalves interleave_low(EightHalves a, EightHalves b) {
-  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-EightHalves interleave_high(EightHalves a, EightHalves b) {
-  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-}
-
-// Eight columns of eight rows of 16-bit elements. Interleaving each row with the one four behind
-// it, three times, transposes them.
-void transpose_halves(const std::byte* rows, uint64_t row_bytes, std::byte* out) {
-  EightHalves now[kPanelRows];
-  EightHalves next[kPanelRows];
-  for (uint32_t i = 0; i < kPanelRows; ++i) now[i] = load<EightHalves>(rows + i * row_bytes);
-  for (int round = 0; round < 3; ++round) {
-    for (uint32_t i = 0; i < kPanelRows / 2; ++i) {
-      next[2 * i] = interleave_low(now[i], now[i + 4]);
-      next[2 * i + 1] = interleave_high(now[i], now[i + 4]);
-    }
-    std::copy_n(next, kPanelRows, now);
-  }
-  for (uint32_t i = 0; i < kPanelRows; ++i) store(out + i * sizeof(EightHalves), now[i]);
-}
-
 // Up to eight rows, one behind the other.
 void pack_float_panel(const PanelShape& shape, const std::byte* rows, uint64_t row_bytes,
                       uint32_t count, std::byte* panel) {
@@ -59,7 +34,8 @@ void pack_float_panel(const PanelShape& shape, const std::byte* rows, uint64_t r
   uint64_t done = 0;
   if (bytes == sizeof(uint16_t) && count == kPanelRows) {
     for (; done + kPanelRows <= shape.columns; done += kPanelRows) {
-      transpose_halves(rows + done * bytes, row_bytes, panel + done * kPanelRows * bytes);
+      transpose_eight<uint16_t>(rows + done * bytes, row_bytes, panel + done * kPanelRows * bytes,
+                                kPanelRows * bytes);
     }
   }
   for (uint32_t lane = 0; lane < count; ++lane) {

@@ -180,6 +180,7 @@ void Attention::run_task(const Task& task, uint32_t kv_head, uint32_t part,
     }
   }
   if (scratch.queries.empty()) return;
+  scratch.values.complete(&chunk, scratch.queries);
   kernels_.attention_chunk(chunk, scratch.queries, scratch.scores.data());
 }
 

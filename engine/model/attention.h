@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "engine/base/thread_pool.h"
+#include "engine/model/chunk_values.h"
 #include "engine/model/kv_cache.h"
 #include "engine/model/position_selection.h"
 #include "engine/model/selected_chunk.h"
@@ -64,6 +65,7 @@ class Attention {
   struct Scratch {
     std::vector<AttentionQuery> queries;
     std::vector<float> scores;
+    ChunkValues values;
     SelectedChunk selected;
   };
 

@@ -390,6 +390,8 @@ struct ModelConfig {
     bool recurrent = delta.key_heads > 0 && !attends_to_all(layer);
     return recurrent ? MixerKind::kDeltaNet : MixerKind::kAttention;
   }
+  // Whether a position's value is the first value_dim numbers of its key.
+  bool values_in_keys(uint32_t layer) const { return mixer(layer) == MixerKind::kLatentAttention; }
   // What the state of its recurrent layers consists of, all of which are of one kind.
   RecurrentShape recurrent_shape() const;
   // Positions a row of this layer sees, its own included; 0: all. See chunked_windows.

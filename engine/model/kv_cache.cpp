@@ -102,6 +102,7 @@ void KvCache::put(uint32_t layer, uint32_t kv_head, uint32_t position, const flo
       blocks_[position / kKvBlockPositions].data() + heads.offset + kv_head * heads.head_bytes();
   uint32_t place = position % kAttentionChunk;
   store_key(type(), heads.head_dim, key, place, keys);
+  if (heads.value_bytes == 0) return;
   store_value(type(), heads.value_dim, value, place, keys + heads.key_bytes);
 }
 
@@ -142,7 +143,7 @@ AttentionChunk KvCache::chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) 
   view.head_dim = heads.head_dim;
   view.value_dim = heads.value_dim;
   view.keys = blocks_[chunk].data() + heads.offset + kv_head * heads.head_bytes();
-  view.values = view.keys + heads.key_bytes;
+  if (heads.value_bytes > 0) view.values = view.keys + heads.key_bytes;
   return view;
 }
 

@@ -65,7 +65,7 @@ class KvCache {
   }
 
   // Stores one position of one layer and KV head, rounding to the cache's type (nearest even).
-  // extend() has seen to the block (CHECK).
+  // extend() has seen to the block (CHECK). `value` is not read where values stand in the keys.
   void put(uint32_t layer, uint32_t kv_head, uint32_t position, const float* key,
            const float* value);
 
@@ -81,7 +81,8 @@ class KvCache {
   const float* index_keys(uint32_t layer, uint32_t chunk) const;
 
   // Keys and values of positions [chunk * kAttentionChunk, ..) for the attention kernel; the caller
-  // sets which are visible, and the scale.
+  // sets which are visible, and the scale. Where values stand in the keys `values` is null:
+  // ChunkValues.
   AttentionChunk chunk(uint32_t layer, uint32_t kv_head, uint32_t chunk) const;
 
   std::span<const KvBlock> blocks() const { return blocks_; }

@@ -13,7 +13,9 @@ KvMemory::Heads stored_heads(const ModelConfig& config, KvType type, uint32_t la
   heads.head_dim = config.head_dim_of(layer);
   heads.value_dim = config.value_dim_of(layer);
   heads.key_bytes = kKvBlockPositions * kv_bytes(type, heads.head_dim);
-  heads.value_bytes = kKvBlockPositions * kv_bytes(type, heads.value_dim);
+  if (!config.values_in_keys(layer)) {
+    heads.value_bytes = kKvBlockPositions * kv_bytes(type, heads.value_dim);
+  }
   return heads;
 }
 

@@ -1,6 +1,6 @@
 // KvMemory: the memory of the KV caches of one model, in blocks of kKvBlockPositions positions. A
 // block holds the keys and values of all layers for its positions; per layer and KV head first the
-// keys, then the values, as kv_format.h says:
+// keys, then the values, as kv_format.h says. Those of latent attention stand in the keys alone:
 //
 //   [layer] of [kv_head] of keys, values; then entries; then index keys, if the layer has an
 //   indexer
@@ -82,9 +82,9 @@ class KvMemory {
     uint32_t count = 0;  // 0 where nothing is
     uint32_t head_dim = 0;
     uint32_t value_dim = 0;
-    uint64_t key_bytes = 0;  // of one KV head
-    uint64_t value_bytes = 0;
-    uint64_t offset = 0;  // in a block
+    uint64_t key_bytes = 0;    // of one KV head
+    uint64_t value_bytes = 0;  // 0 where a value is the first numbers of its key
+    uint64_t offset = 0;       // in a block
 
     uint64_t head_bytes() const { return key_bytes + value_bytes; }
     uint64_t bytes() const { return count * head_bytes(); }

@@ -1,6 +1,6 @@
 // Latent attention: one compressed vector per position serves all heads as key and as value.
 //
-//   c = norm(first part of W x), r = rope(last part): the cache holds key [c, r] and value c;
+//   c = norm(first part of W x), r = rope(last part): the cache holds key [c, r], value c in it;
 //                                                    without rope r is as it comes
 //   q = W x, or W norm(W x): per head [p, s]
 //   score = ([K p, rope(s)] . [c, r]) * scale      K turns a query into one of compressed vectors
@@ -106,7 +106,7 @@ void LatentAttentionMixer::store_row(uint32_t layer, const StepRows& rows, uint3
   compute_.kernels.rms_norm(key, weights(layer).compress_norm.data(), latent_.rank,
                             config_.norm_epsilon, key);
   rows.turn(LayerRope::kMain, config_.rope.pairs, row, key + latent_.rank);
-  rows.caches[row]->put(layer, 0, rows.rows[row].position, key, key);
+  rows.caches[row]->put(layer, 0, rows.rows[row].position, key, nullptr);
 }
 
 // Sends the plain part of each head's query to K and the turned part to its place in the query.

@@ -25,7 +25,7 @@ void SelectedChunk::run(const KernelTable& kernels, const AttentionChunk& chunk,
   run_packed(kernels, chunk, heads);
 }
 
-void SelectedChunk::run_in_place(const KernelTable& kernels, const AttentionChunk& chunk,
+void SelectedChunk::run_in_place(const KernelTable& kernels, AttentionChunk chunk,
                                  const Heads& heads) {
   const uint64_t count = runs_.size();
   const uint32_t dimensions = chunk.value_dim;
@@ -40,7 +40,10 @@ void SelectedChunk::run_in_place(const KernelTable& kernels, const AttentionChun
                           runs_[i].end, outputs_.data() + at * dimensions, parts_.data() + at});
     }
   }
-  if (count > 0) kernels.attention_chunk(chunk, queries_, attention_scratch_.data());
+  if (count > 0) {
+    chunk_values_.complete(&chunk, queries_);
+    kernels.attention_chunk(chunk, queries_, attention_scratch_.data());
+  }
   for (uint32_t head = 0; head < heads.count; ++head) {
     const std::span<const AttentionPartial> of_head(parts_.data() + head * count, count);
     AttentionPartial& partial = heads.partials[head * heads.stride];
@@ -99,7 +102,7 @@ void SelectedChunk::pack_keys(const AttentionChunk& chunk) {
   }
 }
 
-// Eight dimensions side by side.
+// Eight dimensions side by side. After pack_keys().
 void SelectedChunk::pack_values(const AttentionChunk& chunk) {
   const uint32_t size = chunk.value_dim;
   grow(values_, uint64_t{positions_} * size);
@@ -107,7 +110,12 @@ void SelectedChunk::pack_values(const AttentionChunk& chunk) {
   uint64_t place = 0;
   for (const Run& part : runs_) {
     for (uint32_t p = part.begin; p < part.end; ++p, ++place) {
-      load_value(chunk.type, size, chunk.values, p, sum_.data());
+      if (chunk.values != nullptr) {
+        load_value(chunk.type, size, chunk.values, p, sum_.data());
+      } else {  // the first numbers of the key, which is packed already
+        const float* key = keys_.data() + place / kPanelRows * kPanelRows * chunk.head_dim;
+        for (uint32_t d = 0; d < size; ++d) sum_[d] = key[d * kPanelRows + place % kPanelRows];
+      }
       for (uint32_t d = 0; d < size; d += kPanelRows) {
         std::copy_n(sum_.data() + d, kPanelRows,
                     values_.data() + (uint64_t{d} * positions_ + place * kPanelRows));

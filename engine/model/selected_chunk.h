@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/kernels/kernels.h"
+#include "engine/model/chunk_values.h"
 
 namespace potluck {
 
@@ -36,7 +37,7 @@ class SelectedChunk {
            const Heads& heads);
 
  private:
-  void run_in_place(const KernelTable& kernels, const AttentionChunk& chunk, const Heads& heads);
+  void run_in_place(const KernelTable& kernels, AttentionChunk chunk, const Heads& heads);
   void run_packed(const KernelTable& kernels, const AttentionChunk& chunk, const Heads& heads);
   void pack_keys(const AttentionChunk& chunk);
   void pack_values(const AttentionChunk& chunk);
@@ -50,6 +51,7 @@ class SelectedChunk {
   std::vector<AttentionPartial> parts_;  // [heads, runs]
   std::vector<float> outputs_;           // [heads, runs, value_dim]
   std::vector<float> attention_scratch_;
+  ChunkValues chunk_values_;
   std::vector<float> keys_;     // panels of [positions, head_dim]
   std::vector<float> values_;   // panels of [value_dim, positions]
   std::vector<float> scores_;   // [heads, positions]; then exp(score - largest of the run)

@@ -1,6 +1,7 @@
 // How numbers of a KV cache are rounded and where they lie, type by type.
 #include "engine/kernels/kv_format.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -41,6 +42,36 @@ TEST(KvFormat, KeepsPositionsApart) {
           EXPECT_EQ(key, value_at(type, dimensions, values.data(), p, d));
           EXPECT_NEAR(key, rows[p][d], type == KvType::kQ8_0 ? 2.0 / 127 * 0.51 : 1e-3);
         }
+      }
+    }
+  }
+}
+
+// Values that stand in the keys come out as they were rounded there; whole groups are moved.
+TEST(KvFormat, CopiesValuesOutOfKeys) {
+  constexpr uint32_t kPositions = 32;
+  constexpr uint32_t kKey = 88;
+  RandomDraws draws(2);
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    ByteVector keys(kPositions * kv_bytes(type, kKey));
+    for (uint32_t p = 0; p < kPositions; ++p) {
+      store_key(type, kKey, random_floats(kKey, 2, draws).data(), p, keys.data());
+    }
+    for (uint32_t dimensions : {8u, 32u, 40u, 64u, 80u, 88u}) {
+      const uint64_t row = kv_bytes(type, dimensions);
+      const ByteVector untouched(kPositions * row, std::byte{0x5a});
+      ByteVector values = untouched;
+      copy_values(type, kKey, dimensions, keys.data(), 11, 17, values.data());
+      for (uint32_t p = 0; p < kPositions; ++p) {
+        const bool is_moved = p >= 8 && p < 24;
+        for (uint32_t d = 0; d < dimensions && is_moved; ++d) {
+          ASSERT_EQ(value_at(type, dimensions, values.data(), p, d),
+                    key_at(type, kKey, keys.data(), p, d));
+        }
+        if (is_moved) continue;
+        const auto begin = static_cast<ptrdiff_t>(p * row);
+        ASSERT_TRUE(
+            std::equal(values.begin() + begin, values.begin() + begin + row, untouched.begin()));
       }
     }
   }

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/random.h"
+#include "engine/model/chunk_values.h"
 
 namespace potluck {
 namespace {
@@ -113,6 +114,31 @@ TEST(KvCache, KeepsNothingForLayersThatShare) {
         EXPECT_EQ(key_at(KvType::kF32, size, found.keys, place, size - 1), expected);
         EXPECT_EQ(value_at(KvType::kF32, 8, found.values, place, 7), expected);
       }
+    }
+  }
+}
+
+// A latent vector is key and value: it is stored once, and its value is read from the key.
+TEST(KvCache, KeepsLatentVectorsOnce) {
+  ModelConfig config = shape();
+  config.kv_heads = 1;
+  config.latent.rank = 8;
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    EXPECT_EQ(KvCache::bytes_per_position(config, type), 3 * kv_bytes(type, 16));
+    KvCache cache(config, type, 1);
+    ASSERT_TRUE(cache.extend(1));
+    for (uint32_t layer = 0; layer < 3; ++layer) {
+      std::vector<float> key(16, static_cast<float>(layer));
+      key[0] = 127;  // the block's scale is 1
+      cache.put(layer, 0, 0, key.data(), nullptr);
+    }
+    for (uint32_t layer = 0; layer < 3; ++layer) {
+      AttentionChunk chunk = cache.chunk(layer, 0, 0);
+      ASSERT_EQ(chunk.values, nullptr);
+      ChunkValues values;
+      const AttentionQuery query{nullptr, 0, 1, nullptr, nullptr};
+      values.complete(&chunk, {&query, 1});
+      EXPECT_EQ(value_at(type, 8, chunk.values, 0, 7), static_cast<float>(layer));
     }
   }
 }
