@@ -13,7 +13,8 @@ import statistics
 import tempfile
 
 import hosts
-from pool_rates import Rates, load_line, open_pool, spread
+from pool_rates import Rates, open_pool
+from ratios import load_line, spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,19 +115,19 @@ def run(options, binary):
         results.append(result)
         plan = result.predicted
         print(f"| {wanted.name}; {wanted.delay_ms:g} ms, {wanted.rate_mbit:g} Mbit/s "
-              f"| {plan['decode']['tokens_per_second']:.1f} | {spread(result.rates.decode)} "
-              f"| {spread(result.decode, 2)} | {plan['prefill']['tokens_per_second']:.0f} "
-              f"| {spread(result.rates.prefill, 0)} | {spread(result.prefill, 2)} |", flush=True)
+              f"| {plan['decode']['tokens_per_second']:.1f} | {spread(result.rates.decode, 1)} "
+              f"| {spread(result.decode)} | {plan['prefill']['tokens_per_second']:.0f} "
+              f"| {spread(result.rates.prefill, 0)} | {spread(result.prefill)} |", flush=True)
         if options.verbose:
             print(f"    decode ms {terms(plan['decode'])} (attention, wire, products, disk), measured "
                   f"{1e3 / statistics.median(result.rates.decode):.1f}; prefill ms {terms(plan['prefill'])}, measured "
-                  f"{1e3 * result.rates.prompt / statistics.median(result.rates.prefill):.1f}; hits {spread(result.rates.hits, 2)}; "
+                  f"{1e3 * result.rates.prompt / statistics.median(result.rates.prefill):.1f}; hits {spread(result.rates.hits)}; "
                   f"shares {[round(d['share'], 3) for d in plan['devices']]}")
             for device in plan["devices"]:
                 print(f"      {device['name']} {device['left_out']} {device['facts']}", flush=True)
     for what in ("decode", "prefill"):
         ratios = [statistics.median(getattr(result, what)) for result in results]
         good = sum(1 for ratio in ratios if 1 / 1.15 <= ratio <= 1.15)
-        print(f"{what}: {good} of {len(ratios)} within 15 %, ratios {spread(ratios, 2)}")
+        print(f"{what}: {good} of {len(ratios)} within 15 %, ratios {spread(ratios)}")
     print(load_line())
     return 0

@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import random
-import statistics
 import subprocess
 import time
 
@@ -14,14 +13,6 @@ ANSWER_SECONDS = 600
 THREADS = "1"  # of the coordinator: its workers need the other processors
 # Shares follow what is measured of the workers soon after they have said it.
 SETTLED_SECONDS = 6
-
-
-def spread(values, digits=1):
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
-
-
-def load_line():
-    return "load " + " ".join(f"{value:.1f}" for value in os.getloadavg())
 
 
 def ask(pool, prompt, generate, seed):

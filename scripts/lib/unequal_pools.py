@@ -6,7 +6,8 @@ import pathlib
 import tempfile
 
 import hosts
-from pool_rates import Rates, load_line, open_pool, spread
+from pool_rates import Rates, open_pool
+from ratios import load_line, spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +64,8 @@ def disks(options, binary):
     sums = [sum(table[arm.name][i] for arm in alone) for i in range(options.rounds)]
     ratios = [rate / total for rate, total in zip(table["together"], sums)]
     for name, rates in table.items():
-        print(f"{name:<10} {spread(rates, 2)} tokens/s")
-    print(f"of the sum {spread(ratios, 2)}")
+        print(f"{name:<10} {spread(rates)} tokens/s")
+    print(f"of the sum {spread(ratios)}")
 
 
 def slow_device(options, binary):
@@ -74,8 +75,8 @@ def slow_device(options, binary):
     serve = ("--slices", str(options.slices))
     table = alternate(options, binary, [Arm("without", others, serve), Arm("with", {**others, **slow}, serve)])
     ratios = [b / a for a, b in zip(table["without"], table["with"])]
-    print(f"without {spread(table['without'], 2)}, with {spread(table['with'], 2)} tokens/s: "
-          f"{spread(ratios, 2)}")
+    print(f"without {spread(table['without'])}, with {spread(table['with'])} tokens/s: "
+          f"{spread(ratios)}")
 
 
 def own_experts(options, binary):
@@ -88,8 +89,8 @@ def own_experts(options, binary):
     own = (*serve, "--own-experts", f"{options.own_mib}MiB")
     table = alternate(options, binary, [Arm("without", workers, serve), Arm("with", workers, own)])
     ratios = [b / a for a, b in zip(table["without"], table["with"])]
-    print(f"without {spread(table['without'], 2)}, with {spread(table['with'], 2)} tokens/s: "
-          f"{spread(ratios, 2)}")
+    print(f"without {spread(table['without'])}, with {spread(table['with'])} tokens/s: "
+          f"{spread(ratios)}")
 
 
 def run(options, binary):

@@ -57,7 +57,7 @@ class CompareActivations(PotluckTest):
         one, _ = self.dump("one")
         other = self.home / "other"
         other.write_text("no json\n")
-        for arguments, words in (((one,), "expected two files"), ((one, other), "other:1: not a line"),
+        for arguments, words in (((one,), "required: B"), ((one, other), "other:1: not a line"),
                                  ((one, self.home / "none"), "No such file")):
             done = self.compare(*arguments)
             self.assertEqual(done.returncode, 2)
