@@ -21,6 +21,9 @@ namespace potluck::test {
 class MembershipTest : public testing::Test {
  protected:
   static constexpr uint64_t kEpoch = 17;
+  // Several workers.
+  static constexpr uint8_t kTwo[] = {1, 2};
+  static constexpr uint8_t kThree[] = {1, 2, 3};
 
   MembershipTest() : MembershipTest(0) {}
   explicit MembershipTest(uint32_t max_workers) {
