@@ -103,27 +103,13 @@ std::string openai_body(const CompletionRequest& request, const std::string& mod
   return write_json(body.take());
 }
 
-// A message's text, whether it is one or a list of parts.
-std::string text_of(const JsonValue& content) {
-  if (content.text() != nullptr) return *content.text();
-  std::string text;
-  if (content.array() == nullptr) return text;
-  for (const JsonValue& part : *content.array()) {
-    if (part.object() == nullptr) continue;
-    for (const auto& [name, value] : *part.object()) {
-      if (name == "text" && value.text() != nullptr) text += *value.text();
-    }
-  }
-  return text;
-}
-
 JsonValue text_block(std::string text) {
   return JsonObject().add("type", "text").add("text", std::move(text)).take();
 }
 
 JsonValue::Array anthropic_blocks(const ChatMessage& message) {
   JsonValue::Array blocks;
-  std::string text = text_of(message.content);
+  std::string text = text_of_content(message.content);
   if (message.role == "tool") {
     blocks.push_back(JsonObject()
                          .add("type", "tool_result")
@@ -163,7 +149,7 @@ AnthropicTurns anthropic_turns(const std::vector<ChatMessage>& all) {
   for (const ChatMessage& message : all) {
     if (message.role == "system" || message.role == "developer") {
       if (!turns.system.empty()) turns.system += "\n\n";
-      turns.system += text_of(message.content);
+      turns.system += text_of_content(message.content);
       continue;
     }
     const std::string side = message.role == "assistant" ? "assistant" : "user";

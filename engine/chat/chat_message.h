@@ -26,6 +26,11 @@ struct ChatMessage {
   std::optional<std::string> name;
 };
 
+// Of a part of a content {"type": "text", "text": ..}; null for any other part.
+const std::string* text_of_part(const JsonValue& part);
+// Of a whole content: its text, or those of its parts, one after the other.
+std::string text_of_content(const JsonValue& content);
+
 struct Conversation {
   std::vector<ChatMessage> messages;
   std::vector<JsonValue> tools;  // definitions, as in OpenAI's API

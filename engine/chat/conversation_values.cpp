@@ -65,20 +65,10 @@ class Converter {
   // Templates that take either the reasoning or the text beside calls write them to the same place.
   static std::optional<std::string> joined_thinking(const ChatMessage& message) {
     std::string all = message.reasoning_content.value_or("");
-    const std::string said = text_of(message.content);
+    const std::string said = text_of_content(message.content);
     if (!all.empty() && !said.empty()) all += "\n\n";
     all += said;
     return all.empty() ? std::nullopt : std::optional(std::move(all));
-  }
-
-  static std::string text_of(const JsonValue& content) {
-    if (content.text() != nullptr) return *content.text();
-    std::string all;
-    if (content.array() == nullptr) return all;
-    for (const JsonValue& part : *content.array()) {
-      if (const std::string* piece = text_of_part(part)) all += *piece;
-    }
-    return all;
   }
 
   // What says nothing is an empty text, or null beside calls: as the template takes it.
@@ -117,17 +107,6 @@ class Converter {
     Values parts = heap_.values();
     parts.push_back(Value::of(part));
     return heap_.list(std::move(parts));
-  }
-
-  static const std::string* text_of_part(const JsonValue& part) {
-    const std::string* text = nullptr;
-    bool is_text = false;
-    if (part.object() == nullptr) return nullptr;
-    for (const auto& [name, value] : *part.object()) {
-      if (name == "type") is_text = value.text() != nullptr && *value.text() == "text";
-      if (name == "text") text = value.text();
-    }
-    return is_text ? text : nullptr;
   }
 
   Result<Value> tool_call(const ToolCall& call) {
