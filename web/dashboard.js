@@ -55,6 +55,14 @@ function figure(label, value, note) {
   return h("div", {class: "figure"}, h("span", {class: "label"}, label), h("b", {}, value), h("span", {class: "note"}, note));
 }
 
+// Of the devices that tell what they take; no figure where none does.
+function powerFigure({power, workers}) {
+  if (!power) return [];
+  const note = power.joules_per_token === null ? `of ${power.devices} of ${workers.length} devices`
+    : `${power.joules_per_token.toPrecision(2)} J per token`;
+  return [figure("Power", `${power.watts.toFixed(1)} W`, note)];
+}
+
 function showFigures({service, pool}) {
   const ready = pool.workers.filter((worker) => worker.state === "ready").length;
   const queries = service.prefix_queries;
@@ -64,7 +72,8 @@ function showFigures({service, pool}) {
     figure("Devices", `${ready}`, pool.workers.length === ready ? "ready" : `of ${pool.workers.length} ready`),
     figure("Experts in place", pool.units_assigned > 0 ? percent(placed) : "–", `${short(pool.units_ready)} of ${short(pool.units_assigned)} units`),
     figure("Conversations", `${service.requests_running}`, service.requests_waiting > 0 ? `${service.requests_waiting} waiting` : `running, ${number(service.requests_done)} done`),
-    figure("Prompt reused", queries > 0 ? percent(service.prefix_hits / queries) : "–", "was there already"));
+    figure("Prompt reused", queries > 0 ? percent(service.prefix_hits / queries) : "–", "was there already"),
+    ...powerFigure(pool));
 }
 
 function drawCharts() {

@@ -66,7 +66,7 @@ std::optional<double> PowerMeter::from_owner() const {
 }
 
 // Of all packages; their parts, which have two colons, are in them already. A counter of the
-// signed_number platform has everything.
+// whole platform has everything.
 std::optional<PowerMeter::Counter> PowerMeter::read_counters() const {
   std::optional<Counter> packages;
   for (const std::string& name : files_.list(kCounters)) {

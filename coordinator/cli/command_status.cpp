@@ -13,6 +13,7 @@
 #include "coordinator/cli/live_screen.h"
 #include "coordinator/cli/pool_json.h"
 #include "coordinator/cli/pool_picture.h"
+#include "coordinator/cli/pool_power.h"
 #include "coordinator/cli/status_file.h"
 #include "coordinator/cli/worker_status.h"
 #include "engine/base/format_bytes.h"
@@ -110,10 +111,13 @@ void print_plain(const nlohmann::json& status, bool running, int64_t age_seconds
       fmt::format("coordinator {}: {}, model {}", whole_field(status, "process"),
                   running ? "running" : fmt::format("ended ({} s ago at the latest)", age_seconds),
                   text_field(status, "model", "?")));
-  out.line(fmt::format("{} of {} units ready, {} workers lost", whole_field(status, "units_ready"),
-                       whole_field(status, "units_assigned"), whole_field(status, "workers_lost")));
+  const nlohmann::json workers = list_field(status, "workers");
+  out.line(fmt::format("{} of {} units ready, {} workers lost{}",
+                       whole_field(status, "units_ready"), whole_field(status, "units_assigned"),
+                       whole_field(status, "workers_lost"),
+                       power_words(power_of_json(object_field(status, "power")), workers.size())));
   print_spread(object_field(status, "spread"), out);
-  for (const nlohmann::json& worker : list_field(status, "workers")) {
+  for (const nlohmann::json& worker : workers) {
     out.line(fmt::format("  {:>3}  {:<20} {}  {}/{} units  {}", whole_field(worker, "number"),
                          text_field(worker, "name", "?"), text_field(worker, "key", "?"),
                          whole_field(worker, "units_ready"), whole_field(worker, "units_assigned"),
@@ -166,7 +170,7 @@ class PoolWatcher {
       map_ = version > 0 ? read_map(environment_.storage, state_directory())
                          : nlohmann::json::object();
     }
-    history_.add(sample_of(*status));
+    history_.add(sample_of(*status, object_field(*status, "service")));
     PoolPicture picture = picture_of(*status, map_, is_running(*status, environment_),
                                      environment_.clock.unix_seconds());
     picture.tokens_per_second = history_.tokens_per_second();

@@ -31,20 +31,4 @@ std::string use_words(const DeviceUse& use) {
   return words + fmt::format("{}takes {:.1f} W", words.empty() ? "" : "; ", use.milliwatts / 1e3);
 }
 
-std::string power_words(std::span<const DeviceView> devices, double tokens_per_second) {
-  double watts = 0;
-  size_t telling = 0;
-  for (const DeviceView& device : devices) {
-    const uint32_t milliwatts = device.record.health.use.milliwatts;
-    if (milliwatts == 0) continue;
-    watts += milliwatts / 1e3;
-    ++telling;
-  }
-  if (telling == 0) return {};
-  std::string words =
-      fmt::format(", {} of {} devices take {:.1f} W", telling, devices.size(), watts);
-  if (tokens_per_second > 0) words += fmt::format(", {:.2g} J a token", watts / tokens_per_second);
-  return words;
-}
-
 }  // namespace potluck

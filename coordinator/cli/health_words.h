@@ -2,7 +2,6 @@
 // own screen. Pure functions; any thread.
 #pragma once
 
-#include <span>
 #include <string>
 
 #include "coordinator/dispatch/pool_view.h"
@@ -15,8 +14,4 @@ std::string lending_words(const WorkerHealth& health);
 std::string memory_words(const DeviceUse& use, uint64_t ram_bytes);
 // What it has written, and what power it takes; empty where it says neither.
 std::string use_words(const DeviceUse& use);
-// The power of all devices that tell theirs, and what that comes to for a token, as the end of a
-// sentence; empty where none does.
-std::string power_words(std::span<const DeviceView> devices, double tokens_per_second);
-
 }  // namespace potluck

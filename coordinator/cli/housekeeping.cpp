@@ -6,6 +6,7 @@
 
 #include "coordinator/cli/announcement.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/pool_picture.h"
 #include "coordinator/cli/status_file.h"
 
 namespace potluck {
@@ -39,12 +40,15 @@ void Housekeeping::look() {
   if (status_at_ && now < *status_at_ + kStatusInterval) return;
   status_at_ = now;
   nlohmann::json status = reporter_.status(dashboard_.watched());
+  auto service = read_json(dashboard_.service());
+  if (service) history_.add(sample_of(status, *service));
   PoolFigures figures = pool_figures(runtime_);
   figures.expected_tokens_per_second = expected_rate(status);
+  figures.power = pool_power(figures.view.devices, history_.tokens_per_second());
+  status["power"] = describe_power(figures.power);
   metrics_.update(std::move(figures));
   if (dashboard_.enabled()) dashboard_.publish({json_text(status), reporter_.map()});
   // The dashboard has it beside the pool, for it is there before the pool is.
-  auto service = read_json(dashboard_.service());
   if (service) status["service"] = std::move(*service);
   write_files(status);
 }

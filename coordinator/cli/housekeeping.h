@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "coordinator/cli/pool_history.h"
 #include "coordinator/cli/pool_metrics.h"
 #include "coordinator/cli/pool_reporter.h"
 #include "coordinator/serving/http/dashboard_routes.h"
@@ -31,6 +32,7 @@ class Housekeeping {
   PoolMetrics& metrics_;
   DashboardRoutes& dashboard_;
   PoolReporter reporter_;
+  PoolHistory history_;
   const Environment& environment_;
   std::string state_directory_;
   bool had_invitations_ = false;

@@ -77,6 +77,11 @@ int64_t whole_field(const Json& document, const char* name, int64_t fallback) {
   return field != nullptr && field->is_number_integer() ? field->get<int64_t>() : fallback;
 }
 
+double decimal_field(const Json& document, const char* name, double fallback) {
+  const Json* field = find_field(document, name);
+  return field != nullptr && field->is_number() ? field->get<double>() : fallback;
+}
+
 std::string text_field(const Json& document, const char* name, const char* fallback) {
   const Json* field = find_field(document, name);
   return field != nullptr && field->is_string() ? field->get<std::string>() : fallback;

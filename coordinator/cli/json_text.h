@@ -22,6 +22,7 @@ Result<nlohmann::json> read_json(std::string_view text);
 // Fields of documents that another version, or something else, may have written: what is missing or
 // of another type is the fallback (an empty one for lists and objects).
 int64_t whole_field(const nlohmann::json& document, const char* name, int64_t fallback = 0);
+double decimal_field(const nlohmann::json& document, const char* name, double fallback = 0);
 std::string text_field(const nlohmann::json& document, const char* name, const char* fallback);
 nlohmann::json list_field(const nlohmann::json& document, const char* name);
 nlohmann::json object_field(const nlohmann::json& document, const char* name);

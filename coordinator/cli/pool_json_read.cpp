@@ -136,8 +136,7 @@ PoolView view_of_json(const nlohmann::json& document) {
   for (const nlohmann::json& worker : list_field(document, "workers")) {
     if (worker.is_object()) view.devices.push_back(read_device(worker));
   }
-  const auto share = document.find("own_share");
-  if (share != document.end() && share->is_number()) view.own_share = share->get<double>();
+  view.own_share = decimal_field(document, "own_share", view.own_share);
   const nlohmann::json own = object_field(document, "own");
   if (!own.empty()) {
     view.own = facts_of_json(object_field(own, "facts"));

@@ -5,6 +5,15 @@
 namespace potluck {
 namespace {
 
+void write_power(const PoolPower& power, MetricText* text) {
+  text->gauge("power_watts", "What the devices that tell it take together.", power.watts);
+  text->gauge("power_devices", "Devices that tell what they take.", power.devices);
+  if (power.joules_per_token) {
+    text->gauge("joules_per_token", "Of these devices, for each token written lately.",
+                *power.joules_per_token);
+  }
+}
+
 void write_pool_state(const PoolFigures& figures, MetricText* text) {
   text->begin("workers", "gauge", "Workers in the pool, by what they do.");
   text->sample("workers", "state=\"ready\"", figures.workers_ready);
@@ -31,6 +40,7 @@ void write_pool_state(const PoolFigures& figures, MetricText* text) {
     text->gauge("expected_tokens_per_second", "Of one conversation, by the plan.",
                 *figures.expected_tokens_per_second);
   }
+  if (figures.power) write_power(*figures.power, text);
   text->gauge("units_assigned", "Units that workers are to hold.", figures.units_assigned);
   text->gauge("units_ready", "Units that workers are ready to compute.", figures.units_ready);
 }

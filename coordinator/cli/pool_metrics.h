@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "coordinator/cli/device_metrics.h"
+#include "coordinator/cli/pool_power.h"
 #include "coordinator/runtime/runtime.h"
 #include "coordinator/serving/http/metric_text.h"
 #include "engine/base/thread_annotations.h"
@@ -32,6 +33,7 @@ struct PoolFigures {
   uint64_t open_invitations = 0;
   uint64_t takes_strangers = 0;                      // 1: devices may ask to be admitted
   std::optional<double> expected_tokens_per_second;  // by the plan
+  std::optional<PoolPower> power;                    // of the devices that tell
   std::optional<SpreadFigures> spread;               // of a model that is spread
   PoolView view;
 };

@@ -16,11 +16,6 @@ uint64_t natural(const nlohmann::json& document, const char* name) {
   return static_cast<uint64_t>(std::max<int64_t>(0, whole_field(document, name)));
 }
 
-double decimal(const nlohmann::json& document, const char* name) {
-  const auto found = document.find(name);
-  return found != document.end() && found->is_number() ? found->get<double>() : 0;
-}
-
 std::optional<ServiceView> service_of(const nlohmann::json& service) {
   if (service.empty()) return std::nullopt;
   ServiceView view;
@@ -82,18 +77,18 @@ PoolPicture picture_of(const nlohmann::json& status, const nlohmann::json& map, 
   picture.map = map_of_json(map);
   picture.workers_lost = natural(status, "workers_lost");
   picture.service = service_of(object_field(status, "service"));
-  const double expected = decimal(object_field(status, "prediction"), "decode_tokens_per_second");
+  const double expected =
+      decimal_field(object_field(status, "prediction"), "decode_tokens_per_second");
   if (expected > 0) picture.expected_tokens_per_second = expected;
   picture.events = events_of(status, now);
   name_devices(status, &picture);
   return picture;
 }
 
-PoolSample sample_of(const nlohmann::json& status) {
+PoolSample sample_of(const nlohmann::json& status, const nlohmann::json& service) {
   const nlohmann::json counters = object_field(status, "counters");
-  const nlohmann::json service = object_field(status, "service");
   PoolSample sample;
-  sample.at = decimal(status, "steady_seconds");
+  sample.at = decimal_field(status, "steady_seconds");
   sample.answer_tokens = natural(service, "answer_tokens");
   sample.busy = natural(service, "requests_running") > 0;
   sample.layer_wait = natural(counters, "layer_wait_ns");

@@ -12,6 +12,7 @@ namespace potluck {
 // coordinator that wrote it lives.
 PoolPicture picture_of(const nlohmann::json& status, const nlohmann::json& map, bool running,
                        int64_t now);
-PoolSample sample_of(const nlohmann::json& status);
+// `service`: of the same moment; an empty object where there is none.
+PoolSample sample_of(const nlohmann::json& status, const nlohmann::json& service);
 
 }  // namespace potluck

@@ -8,7 +8,7 @@
 
 #include "coordinator/cli/device_table.h"
 #include "coordinator/cli/expert_map_text.h"
-#include "coordinator/cli/health_words.h"
+#include "coordinator/cli/pool_power.h"
 #include "coordinator/cli/styled_line.h"
 #include "engine/base/format_bytes.h"
 
@@ -92,7 +92,7 @@ void PoolScreen::head() {
   if (picture_.workers_lost > 0) state.add(fmt::format(", {} lost so far", picture_.workers_lost));
   state.add(fmt::format(", {} of {} units in place", picture_.pool.units_ready,
                         picture_.pool.units_assigned));
-  state.add(power_words(devices, picture_.tokens_per_second));
+  state.add(power_words(pool_power(devices, picture_.tokens_per_second), devices.size()));
   put(state);
 }
 

@@ -124,8 +124,7 @@ WorkerReport worker_report_of_json(const nlohmann::json& document) {
   report.disk_bytes = amount(document, "disk_bytes");
   report.stored_bytes = amount(document, "stored_bytes");
   report.bytes_served = amount(document, "bytes_served");
-  const auto at = document.find("steady_seconds");
-  if (at != document.end() && at->is_number()) report.steady_seconds = at->get<double>();
+  report.steady_seconds = decimal_field(document, "steady_seconds");
   report.health = read_condition(object_field(document, "health"));
   for (const nlohmann::json& pool : list_field(document, "pools")) {
     if (pool.is_object()) report.pools.push_back(read_membership(pool));

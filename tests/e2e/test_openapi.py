@@ -30,6 +30,7 @@ RENAMED = {
     "service.model.parameters": "model_parameters", "service.model.file_bytes": "model_file_bytes",
     "service.model.context": "model_context_tokens",
     "pool.own_share": "own_share_ratio", "pool.own.ram_bytes": "own_ram_bytes",
+    "pool.power.watts": "power_watts", "pool.power.devices": "power_devices",
     "pool.bytes_delivered": "shard_bytes_total", "pool.remote_expert_calls": "expert_calls_total",
     "pool.local_expert_calls": "expert_calls_total", "pool.wire_bytes": "wire_bytes_total",
     "pool.workers_lost": "workers_lost_total",
@@ -115,7 +116,9 @@ class OpenApi(PoolTest):
     def open_pool(self):
         self.server, self.out, self.err = self.serve("--ctx", "2048")
         self.port = int(self.err.wait_for(r"listening on http://127\.0\.0\.1:(\d+)/v1").group(1))
-        self.join(self.next_token(self.out), "a", "--name", HOSTILE)
+        said = self.home / "health.json"
+        said.write_text(json.dumps({"percentage": 90, "plugged": "UNPLUGGED", "current": -400000, "voltage": 3900}))
+        self.join(self.next_token(self.out), "a", "--name", HOSTILE, "--health-file", said)
         wait_for(self.units_ready, "a device that has its experts")
         self.document = json.loads(self.ask("GET", "/openapi.json")[1])
 
@@ -208,9 +211,9 @@ class OpenApi(PoolTest):
         self.assertEqual(self.ask("POST", "/v1/chat/completions", CHAT)[0].status, 200)
         wait_for(lambda: json.loads(self.ask("GET", "/api/pool")[1])["pool"]["remote_expert_calls"], "counted calls")
         time.sleep(1.1)  # both are a second old at most
+        metrics = parse_metrics(self.ask("GET", "/metrics")[1].decode())
         state = json.loads(self.ask("GET", "/api/pool")[1])
         self.assertEqual(state["version"], 1)
-        metrics = parse_metrics(self.ask("GET", "/metrics")[1].decode())
         self.assertEqual(json.loads(self.ask("GET", "/api/pool/events")[1].removeprefix(b"data: "))["version"], 1)
         device = metrics["device_ram_bytes"]
         self.assertEqual(len(device), 1)
@@ -232,15 +235,33 @@ class OpenApi(PoolTest):
         known_truths = {"service.model.has_template", "service.model.reasons", "devices.member", "pool.devices.member"}
         self.assertEqual(missing - known_truths, set())
 
+    def test_power_comes_to_joules_for_each_token(self):
+        self.open_pool()
+        for _ in range(3):
+            self.assertEqual(self.ask("POST", "/v1/chat/completions", {**CHAT, "max_tokens": 64})[0].status, 200)
+
+        def told():
+            metrics = parse_metrics(self.ask("GET", "/metrics")[1].decode())
+            power = json.loads(self.ask("GET", "/api/pool")[1])["pool"]["power"]
+            return (metrics, power) if metrics.get("joules_per_token") and power["joules_per_token"] else None
+        metrics, power = wait_for(told, "joules for a token")
+        self.assertEqual(power["devices"], 1)
+        self.assertAlmostEqual(power["watts"], 1.56, 2)  # 0.4 A at 3.9 V
+        self.assertEqual(metrics["power_watts"], [("", power["watts"])])
+        self.assertEqual(metrics["power_devices"], [("", 1)])
+        self.assertGreater(metrics["joules_per_token"][0][1], 0)
+        self.assertEqual(json.loads(self.potluck("status", "--json").stdout)["power"]["watts"], power["watts"])
+        self.assertIn("1 of 1 devices take 1.6 W", self.potluck("status").stdout)
+
     def test_the_dashboard_names_what_there_is(self):
         self.open_pool()
         metrics = wait_for(lambda: "potluck_expected_tokens_per_second" in (
             text := self.ask("GET", "/metrics")[1].decode()) and text, "a prediction")
         names = set(parse_metrics(metrics))
-        # Not without [[upstream]] tables, and not where the model's file is here.
+        # Not without [[upstream]] tables, not where the model's file is here, and not while nothing is written.
         source = (ROOT / "coordinator/serving/http/service_metrics.cpp").read_text()
         source += (ROOT / "coordinator/cli/pool_metrics.cpp").read_text()
-        names |= {name for name in re.findall(r'"((?:upstream|spread)_\w+)"', source)}
+        names |= {name for name in re.findall(r'"((?:upstream|spread|joules)_\w+)"', source)}
         board = json.loads((ROOT / "docs/grafana-dashboard.json").read_text())
         used = set()
         for panel in board["panels"]:

@@ -64,6 +64,11 @@ TEST(JsonText, FieldsOfAnotherTypeAreTheFallback) {
   for (const char* name : {"text", "list", "object", "null", "half", "big", "absent"}) {
     EXPECT_EQ(whole_field(document, name, -5), -5) << name;
   }
+  EXPECT_EQ(decimal_field(document, "number"), 7);
+  EXPECT_EQ(decimal_field(document, "half"), 0.5);
+  for (const char* name : {"text", "list", "object", "null", "absent"}) {
+    EXPECT_EQ(decimal_field(document, name, -5), -5) << name;
+  }
   for (const char* name : {"number", "list", "object", "null", "absent"}) {
     EXPECT_EQ(text_field(document, name, "?"), "?") << name;
     EXPECT_EQ(list_field(document, name).size(), name == std::string("list") ? 1U : 0U);
@@ -71,6 +76,7 @@ TEST(JsonText, FieldsOfAnotherTypeAreTheFallback) {
   }
   for (const Json& other : {Json(), Json(1), Json("x"), Json::array({1})}) {
     EXPECT_EQ(whole_field(other, "number"), 0);
+    EXPECT_EQ(decimal_field(other, "number"), 0);
   }
 }
 

@@ -7,7 +7,9 @@
 namespace potluck {
 namespace {
 
+using testing::AnyOf;
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(PoolMetrics, SaysWhatIsCounted) {
   PoolFigures figures;
@@ -32,6 +34,22 @@ TEST(PoolMetrics, SaysWhatIsCounted) {
         "potluck_expert_cache_hits_total 60", "potluck_shard_bytes_total 999"}) {
     EXPECT_THAT(all, HasSubstr("\n" + std::string(line) + "\n"));
   }
+}
+
+TEST(PoolMetrics, PowerIsSaidWhereItIsKnown) {
+  PoolFigures figures;
+  MetricText text;
+  write_pool_metrics(figures, &text);
+  EXPECT_THAT(text.take(), Not(AnyOf(HasSubstr("power_"), HasSubstr("joules_"))));
+  figures.power = PoolPower{7.5, 2, std::nullopt};
+  write_pool_metrics(figures, &text);
+  const std::string idle = text.take();
+  EXPECT_THAT(idle, HasSubstr("\npotluck_power_watts 7.5\n"));
+  EXPECT_THAT(idle, HasSubstr("\npotluck_power_devices 2\n"));
+  EXPECT_THAT(idle, Not(HasSubstr("joules_")));
+  figures.power->joules_per_token = 0.25;
+  write_pool_metrics(figures, &text);
+  EXPECT_THAT(text.take(), HasSubstr("\npotluck_joules_per_token 0.25\n"));
 }
 
 // Before the pool is there.
