@@ -149,8 +149,8 @@ void Greeting::next_place(Asking& asking) {
 // What is held stays held: a request of the same epoch is answered meanwhile.
 void Greeting::greet_again() {
   if (!welcomed()) return;
-  if (leaving_) {
-    link_.end("left the pool without handing over: the coordinator is not there", true);
+  if (leaving_ && std::exchange(returning_, true)) {
+    end_leaving();
     return;
   }
   // The connections are kept for a turn: they may be sound, and opening them anew would lose what
@@ -164,6 +164,10 @@ void Greeting::greet_again() {
 
 void Greeting::greet(Asking& asking) {
   Duration waited = link_.now() - asking.wait.since;
+  if (leaving_ && waited >= kDeadAfter) {
+    end_leaving();
+    return;
+  }
   Duration patience = refused_invitation_.empty() ? kFirstWelcome : kFirstWelcomeAfterRefusal;
   bool patient = welcome_ || (known_ && refused_invitation_.empty());
   if (!patient && waited >= patience) {
@@ -302,9 +306,22 @@ void Greeting::on_goodbye(const Goodbye& goodbye) {
   link_.end(reason, true);
 }
 
+bool Greeting::was_member_lately() const {
+  const auto* asking = std::get_if<Asking>(&state_);
+  return asking != nullptr && welcome_ && link_.now() - asking->wait.since < kDeadAfter;
+}
+
 void Greeting::leave_gently() {
   leaving_ = true;
-  link_.send(Goodbye{epoch(), "its owner asked it to", true});
+  if (welcomed()) {
+    link_.send(Goodbye{epoch(), "its owner asked it to", true});
+  } else {
+    returning_ = true;
+  }
+}
+
+void Greeting::end_leaving() {
+  link_.end("left the pool without handing over: the coordinator is not there", true);
 }
 
 void Greeting::on_heartbeat(const Heartbeat& heartbeat) {
@@ -357,8 +374,8 @@ void Greeting::on_moved(const std::string& serve_endpoint) {
   address_.serve_endpoint = serve_endpoint;
   if (auto* joining = std::get_if<Joining>(&state_)) {
     knock(*joining);
-  } else if (leaving_) {
-    greet_again();
+  } else if (leaving_ && std::exchange(returning_, true)) {
+    end_leaving();
   } else {
     go_to_endpoints();
   }

@@ -50,9 +50,12 @@ class Greeting {
   void excuse_absence();
   // Goes to the next address at once; a welcomed worker asks for a sign of life first.
   void on_network_changed();
-  // From now on the session ends, in order, as soon as the coordinator says Goodbye, is not there,
-  // or has forgotten us.
+  // From now on the session ends, in order, as soon as the coordinator says Goodbye, or is not
+  // there. One that has lost sight of us, say because we were frozen, is greeted once more, for
+  // kDeadAfter: it may need what we hold. To be said again when it has welcomed us.
   void leave_gently();
+  // It is greeted again since a moment ago.
+  bool was_member_lately() const;
   bool leaving() const { return leaving_; }
 
   void on_tick();
@@ -122,6 +125,7 @@ class Greeting {
   void keep_alive();
   bool gave_no_sign(Welcomed& welcomed) const;
   void end_unanswered(Duration waited);
+  void end_leaving();
   void keep_places(std::vector<PoolPlace> places);
   void remember_place();
   void refuse_welcome(const Welcome& welcome, const std::string& reason);
@@ -140,6 +144,7 @@ class Greeting {
   uint32_t protocol_refusals_ = 0;  // in a row
   uint64_t heartbeats_ = 0;
   bool leaving_ = false;
+  bool returning_ = false;  // while leaving, the coordinator was or is greeted once more
 };
 
 }  // namespace potluck

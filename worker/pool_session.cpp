@@ -161,6 +161,8 @@ void PoolSession::become_member() {
   health_.tell_again();
   request_grains();
   report();
+  // Behind what it holds: that is what goes to others first.
+  if (greeting_.leaving()) greeting_.leave_gently();
 }
 
 void PoolSession::tell_speed() {
@@ -301,7 +303,8 @@ void PoolSession::leave(const std::string& reason) {
 
 void PoolSession::leave_gently(const std::string& reason) {
   if (greeting_.leaving()) return;
-  if (member_epoch() && units().ready_count() > 0) {
+  const bool member = member_epoch() || greeting_.was_member_lately();
+  if (member && units().ready_count() > 0) {
     greeting_.leave_gently();
   } else {
     leave(reason);

@@ -217,6 +217,8 @@ TEST_F(WorkerJoin, DoesNotWaitForACoordinatorThatIsGone) {
   coordinator.fill(1, model.units(1));
   worker.core().leave_gently();
   worker.pass(kDeadAfter);
+  EXPECT_EQ(worker.core().pools(), 1u) << "it is greeted once more";
+  worker.pass(kDeadAfter + seconds(1));
   EXPECT_EQ(worker.core().pools(), 0u);
   auto notices = worker.take_actions<Notice>();
   ASSERT_FALSE(notices.empty());
@@ -228,6 +230,44 @@ TEST_F(WorkerJoin, ACoordinatorOfAnEarlierVersionForgetsItAtOnce) {
   coordinator.fill(1, model.units(1));
   worker.core().leave_gently();
   coordinator.say(Heartbeat{0, 1, false});
+  coordinator.welcome();
+  coordinator.say(Heartbeat{0, 1, false});
+  EXPECT_EQ(worker.core().pools(), 0u) << "it is not greeted without end";
+}
+
+// It was frozen for so long that the coordinator gave it up, and is asked to leave as soon as it is
+// thawed: before it hears that it is no member any more, or after.
+TEST_F(WorkerJoin, OneThatWasGivenUpComesBackToHandOver) {
+  coordinator.fill(1, model.units(1));
+  worker.forget_actions();
+  worker.core().leave_gently();
+  EXPECT_TRUE(worker.take_one<Goodbye>(coordinator.key()).message.hand_over);
+  coordinator.say(Heartbeat{0, 1, false});
+  worker.pass(seconds(1));
+  EXPECT_GE(worker.take<Hello>(coordinator.key()).size(), 1u);
+  coordinator.welcome();
+  EXPECT_TRUE(worker.take_one<Goodbye>(coordinator.key()).message.hand_over);
+  coordinator.say(Goodbye{coordinator.epoch, "others have its units"});
+  EXPECT_EQ(worker.core().pools(), 0u);
+}
+
+TEST_F(WorkerJoin, OneThatIsComingBackHandsOverWhenItIsThere) {
+  coordinator.fill(1, model.units(1));
+  coordinator.say(Heartbeat{0, 1, false});
+  EXPECT_EQ(phase(), "greeting");
+  worker.forget_actions();
+  worker.core().leave_gently();
+  EXPECT_EQ(phase(), "leaving");
+  EXPECT_EQ(worker.take<Goodbye>(coordinator.key()).size(), 0u);
+  coordinator.welcome();
+  EXPECT_TRUE(worker.take_one<Goodbye>(coordinator.key()).message.hand_over);
+}
+
+TEST_F(WorkerJoin, OneThatHasLongBeenAloneLeavesAtOnce) {
+  coordinator.fill(1, model.units(1));
+  worker.pass(kDeadAfter + kDeadAfter + seconds(1));
+  EXPECT_EQ(phase(), "greeting");
+  worker.core().leave_gently();
   EXPECT_EQ(worker.core().pools(), 0u);
 }
 
