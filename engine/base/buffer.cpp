@@ -7,6 +7,7 @@
 
 #include <sys/mman.h>
 
+#include "engine/base/memory_pages.h"
 #include "engine/base/out_of_resources.h"
 
 namespace potluck {
@@ -39,7 +40,7 @@ Buffer::Buffer(size_t size, std::string_view purpose) : size_(size) {
   // The rounding below must not wrap: a size near 2^64 would become a tiny mapping.
   if (size > SIZE_MAX - 2 * kHugePage) throw_out_of_memory(size, purpose);
   if (size >= kHugePage) {
-    size_t mapped = round_up<size_t>(size, 4096);
+    size_t mapped = round_up<size_t>(size, page_bytes());
     // No memset: a fresh mapping reads as zeros and takes memory only where it is touched.
     std::byte* memory = map_huge(mapped);
     if (memory == nullptr) throw_out_of_memory(size, purpose);

@@ -6,21 +6,13 @@
 
 #include <sys/mman.h>
 
+#include "engine/base/memory_pages.h"
 #include "engine/base/out_of_resources.h"
 
 namespace potluck {
 namespace {
 
 constexpr uint64_t kPiece = 16 * kMiB;
-constexpr uint64_t kPage = 4096;
-
-// Whole pages only: what is before and behind may belong to others.
-MutableByteSpan whole_pages(MutableByteSpan memory) {
-  auto address = reinterpret_cast<uintptr_t>(memory.data());
-  uint64_t skipped = round_up<uintptr_t>(address, kPage) - address;
-  if (memory.size() < skipped + kPage) return {};
-  return memory.subspan(skipped, (memory.size() - skipped) / kPage * kPage);
-}
 
 bool populate(MutableByteSpan memory) {
 #ifdef MADV_POPULATE_WRITE

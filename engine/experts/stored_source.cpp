@@ -6,9 +6,9 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include "engine/base/direct_buffer.h"
+#include "engine/base/memory_pages.h"
 #include "engine/base/prefault.h"
 #include "engine/experts/prefetch_gate.h"
 #include "engine/experts/store_origin.h"
@@ -407,11 +407,19 @@ void StoredSource::State::keep_limit() {
   gives_back = false;
   if (before > 0) gather_low();
   // Pages of the arena's end, in one piece: half of a huge page is not given back.
+  std::vector<bool> unused(slabs.size());
   for (const std::shared_ptr<Slab>& slab : slabs) {
     const auto place = static_cast<uint64_t>(slab->data - arena->begin) / slab_bytes;
-    if (place >= limit && !slab->reading && slab.use_count() == 1) {
-      (void)madvise(slab->data, slab_bytes, MADV_DONTNEED);
-    }
+    unused[place] = place >= limit && !slab->reading && slab.use_count() == 1;
+  }
+  // Slabs side by side together: where one ends, a page need not.
+  for (auto begin = unused.begin(); begin != unused.end();) {
+    begin = std::find(begin, unused.end(), true);
+    const auto end = std::find(begin, unused.end(), false);
+    const auto first = static_cast<uint64_t>(begin - unused.begin());
+    const auto count = static_cast<uint64_t>(end - begin);
+    give_back_pages({arena->begin + first * slab_bytes, count * slab_bytes});
+    begin = end;
   }
 }
 
