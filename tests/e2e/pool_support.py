@@ -1,10 +1,13 @@
 """What the end-to-end tests of pools share: a coordinator, workers that join it, its status."""
 
+import http.client
 import json
 import re
 import threading
 
 from support import TALETELLER, PotluckTest, wait_for
+
+PROMPT = "Once upon a time"
 
 
 class Lines:
@@ -25,6 +28,8 @@ class Lines:
 
 class PoolTest(PotluckTest):
     """A coordinator and workers over the network."""
+
+    TOKENS = 24  # of alone() and complete()
 
     def serve(self, *arguments):
         process = self.start("serve", TALETELLER, "--listen", "127.0.0.1:0", *arguments, stdin=-1)
@@ -64,6 +69,21 @@ class PoolTest(PotluckTest):
         server.stdin.write(prompt.encode() + b"\n")
         server.stdin.flush()
         return before
+
+    def alone(self):
+        """What one machine says by itself."""
+        return self.report("run", TALETELLER, "--raw", "--ignore-eos", "--temp", "0", "-p", PROMPT, "-n",
+                           self.TOKENS)["text"]
+
+    def complete(self, port):
+        """What the pool says to the same prompt, by the HTTP API."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+        body = {"prompt": PROMPT, "max_tokens": self.TOKENS, "temperature": 0, "ignore_eos": True}
+        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        self.assertIn("choices", answer)
+        return answer["choices"][0]["text"]
 
     def units_ready(self):
         done = self.potluck("status", "--json")

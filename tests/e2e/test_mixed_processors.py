@@ -2,7 +2,6 @@
 another instruction set, and workers for 64-bit ARM in qemu's emulation, without and with dot and matrix products. All
 answers are compared with another worker's or the coordinator's own."""
 
-import http.client
 import json
 import os
 import pathlib
@@ -38,10 +37,11 @@ class MixedProcessors(PoolTest):
     def start_arm(self, processor, *command):
         return self.start("-L", SYSROOT, "-cpu", processor, *command, binary=EMULATOR)
 
-    def join_arm(self, token, isa):
-        process = self.start_arm(PROCESSORS[isa], ARM_WORKER, token, self.home / isa, isa, isa)
+    def join_arm(self, token, isa, *emulation):
+        process = self.start_arm(PROCESSORS[isa], *emulation, ARM_WORKER, token, self.home / isa, isa, isa)
         lines = Lines(process.stderr)
         self.addCleanup(lambda: (self.stop(process), lines.thread.join(5)))
+        return lines
 
     def x86_kernels(self):
         return json.loads(self.potluck("version", "--json").stdout)["kernels"]
@@ -92,6 +92,18 @@ class MixedProcessors(PoolTest):
             for part in ("last_logits", "greedy"):
                 self.assertEqual(found[part], expected[part], isa)
 
+    def test_large_pages_and_an_old_kernel(self):
+        """A system with pages of 16 KiB that calls itself Linux 4.14. The emulator knows no io_uring."""
+        self.need(ARM_WORKER)
+        alone = self.alone()
+        _, out, err = self.serve("--port", "0")
+        lines = self.join_arm(self.next_token(out), "dotprod", "-p", "16384", "-r", "4.14.0")
+        wait_for(self.units_ready, f"the worker; {lines.text}")
+        port = int(err.wait_for(r"http://127\.0\.0\.1:(\d+)").group(1))
+        self.assertEqual(self.complete(port), alone)
+        status = json.loads(self.potluck("status", "--json").stdout)
+        self.assertGreater(status["remote_expert_calls"], 0)
+
     def test_what_old_processors_are_found_to_have(self):
         if platform.machine() != "x86_64" or shutil.which(EMULATED_X86) is None:
             self.skipTest(f"needs x86-64 and {EMULATED_X86}: scripts/setup --arm64")
@@ -100,14 +112,6 @@ class MixedProcessors(PoolTest):
             process = self.start("-cpu", processor, BINARY, "version", "--json", binary=EMULATED_X86)
             found = json.loads(process.communicate(timeout=600)[0])
             self.assertEqual(found["kernels"], kernels, processor)
-
-    def complete(self, port):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-        body = {"prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0, "ignore_eos": True}
-        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
-        text = json.loads(connection.getresponse().read())["choices"][0]["text"]
-        connection.close()
-        return text
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
-// call_filter LIST PROGRAM [ARGUMENT...]: runs a program that may make the system calls of a list
-// and no others, as Android runs apps: another call ends it by SIGSYS. For tests, on x86-64. Lines
-// of the list: a name and a number; those that begin with '#' are comments.
+// Runs a program that may not make every system call. For tests, on x86-64.
+//
+//   call_filter LIST PROGRAM [ARGUMENT...]   those of a list and no others, as Android runs apps:
+//                                            another call ends the program by SIGSYS. Lines of the
+//                                            list: a name and a number, or '#' and a comment.
+//   call_filter --old PROGRAM [ARGUMENT...]  those that Linux 4.14 has; what came later fails as it
+//                                            does there. Files refuse direct reads, as on FUSE.
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -9,10 +13,12 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace potluck {
@@ -25,17 +31,45 @@ sock_filter statement(uint16_t code, uint32_t value) {
 }
 
 // The filter sees a seccomp_data; its two first fields are the number and the architecture.
-std::vector<sock_filter> make_filter(const std::vector<uint32_t>& calls) {
+std::vector<sock_filter> filter_of_numbers() {
   std::vector<sock_filter> filter;
   filter.push_back(statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)));
   filter.push_back({BPF_JMP | BPF_JEQ | BPF_K, 1, 0, AUDIT_ARCH_X86_64});
   filter.push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
   filter.push_back(statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)));
+  return filter;
+}
+
+std::vector<sock_filter> make_filter(const std::vector<uint32_t>& calls) {
+  std::vector<sock_filter> filter = filter_of_numbers();
   for (uint32_t call : calls) {
     filter.push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, 1, call});
     filter.push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   }
   filter.push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRAP));
+  return filter;
+}
+
+// Where the third argument of `call` passes a test, the call fails: its value is invalid.
+void refuse_argument(uint32_t call, uint16_t test, uint32_t value,
+                     std::vector<sock_filter>* filter) {
+  constexpr uint32_t kThird = offsetof(seccomp_data, args) + 2 * sizeof(uint64_t);
+  filter->push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, 4, call});
+  filter->push_back(statement(BPF_LD | BPF_W | BPF_ABS, kThird));  // its low half
+  filter->push_back({static_cast<uint16_t>(BPF_JMP | test | BPF_K), 0, 1, value});
+  filter->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL));
+  filter->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+}
+
+std::vector<sock_filter> make_old_system() {
+  constexpr uint32_t kFirstLater = 333;  // io_pgetevents, of 4.18; later calls have later numbers
+  constexpr uint32_t kFirstLaterAdvice = 20;  // MADV_COLD, of 5.4
+  std::vector<sock_filter> filter = filter_of_numbers();
+  filter.push_back({BPF_JMP | BPF_JGE | BPF_K, 0, 1, kFirstLater});
+  filter.push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
+  refuse_argument(SYS_openat, BPF_JSET, O_DIRECT, &filter);
+  refuse_argument(SYS_madvise, BPF_JGE, kFirstLaterAdvice, &filter);
+  filter.push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   return filter;
 }
 
@@ -63,12 +97,17 @@ bool read_list(const char* path, std::vector<uint32_t>* calls) {
 
 int run(int argc, char** argv) {
   if (argc < 3) {
-    std::fputs("usage: call_filter LIST PROGRAM [ARGUMENT...]\n", stderr);
+    std::fputs("usage: call_filter LIST|--old PROGRAM [ARGUMENT...]\n", stderr);
     return kExitNotStarted;
   }
-  std::vector<uint32_t> calls;
-  if (!read_list(argv[1], &calls)) return kExitNotStarted;
-  std::vector<sock_filter> filter = make_filter(calls);
+  std::vector<sock_filter> filter;
+  if (std::strcmp(argv[1], "--old") == 0) {
+    filter = make_old_system();
+  } else {
+    std::vector<uint32_t> calls;
+    if (!read_list(argv[1], &calls)) return kExitNotStarted;
+    filter = make_filter(calls);
+  }
   const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0) {
