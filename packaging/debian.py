@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -18,11 +19,17 @@ SUMMARY = {
                        " the pool on its network and shows a code that is compared there."),
 }
 
+# Debian's policy wants a name and an address. Who publishes packages names an own one (scripts/release
+# --maintainer); without that they say whose they are, and that no mail reaches the project: names that end
+# in .invalid exist nowhere (RFC 6761). At localhost, mail would go to the account that the package makes.
+MAINTAINER = "The Potluck project <potluck@project.invalid>"
+MAINTAINER_FORM = re.compile(r"[^<>\n]*[^<>\s] <[^<>@\s]+@[^<>@\s]+>")
 
-def control(program, version, architecture, kilobytes):
+
+def control(program, version, architecture, kilobytes, maintainer):
     short, long = SUMMARY[program]
     return (f"Package: {program}\nVersion: {version}\nArchitecture: {architecture}\n"
-            "Maintainer: The Potluck project <potluck@localhost>\nSection: net\nPriority: optional\n"
+            f"Maintainer: {maintainer}\nSection: net\nPriority: optional\n"
             f"Installed-Size: {kilobytes}\nDescription: {short}\n {long}\n")
 
 
@@ -33,7 +40,7 @@ def make_manuals_small(root, time):
         page.unlink()
 
 
-def build(checkout, tree, program, version, architecture, time, dist):
+def build(checkout, tree, program, version, architecture, time, dist, maintainer=MAINTAINER):
     root = tree.with_name(f"{program}.deb.d")
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(tree, root)
@@ -45,7 +52,7 @@ def build(checkout, tree, program, version, architecture, time, dist):
     kilobytes = sum(-(-path.stat().st_size // 1024) for _, path in files)
     meta = root / "DEBIAN"
     meta.mkdir()
-    (meta / "control").write_text(control(program, version, architecture, kilobytes))
+    (meta / "control").write_text(control(program, version, architecture, kilobytes, maintainer))
     (meta / "conffiles").write_text(f"/etc/default/{program}\n")
     (meta / "md5sums").write_text("".join(
         f"{_md5(path)}  {name}\n" for name, path in files if not name.startswith("etc/")))

@@ -22,8 +22,6 @@ DIST = pathlib.Path(os.environ.get("POTLUCK_DIST", ROOT / "dist"))
 ROOTS = pathlib.Path(os.environ.get("POTLUCK_ROOTS", ROOT / "build/roots"))
 EMULATOR = "qemu-aarch64-static"
 PROGRAMS = ("potluck", "potluck-worker")
-PROMPT = "Once upon a time"
-TOKENS = 24
 LARGEST = 15 << 20
 MOST_IDLE = 12 << 20
 
@@ -145,19 +143,6 @@ class InRoots(PoolTest):
                               env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"})
         self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
         return done
-
-    def complete(self, port):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        connection.request("POST", "/v1/completions", json.dumps(
-            {"prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0, "ignore_eos": True}))
-        answer = json.loads(connection.getresponse().read())
-        connection.close()
-        self.assertIn("choices", answer)
-        return answer["choices"][0]["text"]
-
-    def alone(self):
-        return self.report("run", TALETELLER, "--raw", "--ignore-eos", "--temp", "0", "-p", PROMPT, "-n",
-                           TOKENS)["text"]
 
     def test_one_file_in_the_oldest_debian(self):
         root = self.fresh("bullseye")
@@ -303,6 +288,8 @@ class InRoots(PoolTest):
             said = subprocess.run(["dpkg-deb", "--field", file, "Architecture", "Depends"], check=True,
                                   capture_output=True, text=True).stdout
             self.assertEqual(said.strip(), "Architecture: arm64")
+            fields = subprocess.run(["dpkg-deb", "--field", file], check=True, capture_output=True, text=True).stdout
+            self.assertIn("\nMaintainer: The Potluck project <potluck@project.invalid>\n", fields)
             ours = subprocess.run(["dpkg-deb", "--contents", file], check=True, capture_output=True, text=True).stdout
             other = subprocess.run(["dpkg-deb", "--contents", package(program)], check=True, capture_output=True,
                                    text=True).stdout
