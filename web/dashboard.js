@@ -135,6 +135,7 @@ function showCounts({service, pool}) {
   const lookups = c.cache_hits + c.cache_misses;
   const rows = [
     ["Tokens written", number(service.answer_tokens)],
+    ["Tokens drafted", `${number(service.drafted_tokens ?? 0)}, ${number(service.accepted_tokens ?? 0)} right`],
     ["Prompt tokens", `${number(service.prompt_tokens)}, ${number(service.cached_tokens)} reused`],
     ["Experts applied by devices", short(c.remote_expert_calls)],
     ["By the coordinator", short(c.local_expert_calls)],

@@ -9,6 +9,7 @@
 #include "coordinator/cli/engine_flags.h"
 #include "coordinator/cli/flags.h"
 #include "coordinator/cli/json_text.h"
+#include "coordinator/cli/speculation_bench.h"
 #include "coordinator/serving/generator.h"
 #include "engine/base/limits.h"
 
@@ -169,12 +170,21 @@ Status bench(const BenchFlags& flags, const Environment& environment) {
   if (!options) return options.error();
   options->context =
       std::max(options->context, flags.depth + std::max(flags.prompt, flags.generate) + 1);
+  const bool speculates = options->speculation != SpeculationRule::kOff;
+  if (speculates) {
+    options->context = std::max(options->context, kSpeculationPrompt + flags.generate + 1);
+  }
   auto runtime = open_runtime(*options, environment, &terminal);
   if (!runtime) return runtime.error();
   auto measured = measure(flags, **runtime, environment.clock);
   if (!measured) return measured.error();
-  if (Status traced = (*runtime)->finish_trace(); !traced) return traced;
   nlohmann::json result = report(flags, *measured, resident_bytes());
+  if (speculates) {
+    auto speculation = measure_speculation(**runtime, flags.generate);
+    if (!speculation) return speculation.error();
+    result["speculation"] = std::move(*speculation);
+  }
+  if (Status traced = (*runtime)->finish_trace(); !traced) return traced;
   result["simulated"] = describe_simulation(*device_options(flags.engine.device));
   if (flags.json) {
     environment.out.json(result);
@@ -198,6 +208,8 @@ Command add_bench(CLI::App& app, Environment& environment) {
             "tokens of decode (default 64)");
   add_whole(parser, "--depth", &flags->depth, {0, kMostTokens},
             "tokens in the context before either (default 0)");
+  add_choice(parser, "--speculate", &flags->engine.speculate, {"off", "auto", "lookup"},
+             "measure answers with speculation against the same without, as well (default off)");
   add_switch(parser, "--json", &flags->json, "one JSON object");
   return {parser, [flags, &environment] { return bench(*flags, environment); }};
 }

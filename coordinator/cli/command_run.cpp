@@ -254,6 +254,7 @@ Command add_run(CLI::App& app, Environment& environment) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* parser = add_command(app, "run", "generate text in the terminal");
   add_engine_flags(parser, &flags->engine);
+  add_speculation_flag(parser, &flags->engine);
   add_text(parser, "-p,--prompt", &flags->prompt,
            "the prompt (default: standard input; at a terminal, a conversation)");
   add_whole(parser, "-n,--max-tokens", &flags->max_tokens, {0, limits::kContext},

@@ -385,6 +385,7 @@ Command add_serve(CLI::App& app, Environment& environment) {
   CLI::App* parser = add_command(app, "serve", "coordinate a pool of workers");
   add_engine_flags(parser, &flags->engine);
   flags->engine.finds_model = true;
+  add_speculation_flag(parser, &flags->engine);
   add_text(parser, "--listen", &flags->listen,
            "where workers reach this machine, HOST:PORT: an address, a host name, a network "
            "interface, or * for all interfaces (*:7700)")

@@ -36,6 +36,12 @@ ReadAhead chosen_read_ahead(const std::string& name) {
   return name == "off" ? ReadAhead::kOff : ReadAhead::kSure;
 }
 
+// As --speculate takes them.
+SpeculationRule chosen_speculation(const std::string& name) {
+  if (name == "auto") return SpeculationRule::kMeasured;
+  return name == "lookup" ? SpeculationRule::kAlways : SpeculationRule::kOff;
+}
+
 // What no single flag can know.
 Status check_flags(const EngineFlags& flags) {
   bool for_workers = !flags.device.sim_link.empty() || flags.device.sim_compute != 1;
@@ -64,6 +70,15 @@ void add_prefer_flag(CLI::App* parser, std::string* target) {
              "what experts are shared out by: speed, or battery: devices that run on theirs get "
              "none as long as the others take no more than twice as long (default speed)")
       .envname("POTLUCK_PREFER");
+}
+
+void add_speculation_flag(CLI::App* parser, EngineFlags* flags) {
+  flags->speculate = "auto";
+  add_choice(parser, "--speculate", &flags->speculate, {"auto", "lookup", "off"},
+             "compute tokens that may come next beside the one that is due; the text is the same: "
+             "auto (those that followed the same words before, while that makes answers faster, "
+             "default), lookup (all of these, without measuring) or off")
+      .envname("POTLUCK_SPECULATE");
 }
 
 Prefer chosen_preference(const std::string& text) {
@@ -172,6 +187,7 @@ Result<RuntimeOptions> runtime_options(const EngineFlags& flags, KvType default_
   options.stream.log = terminal;
   options.slices = flags.slices;
   options.prefill_chunk = flags.prefill_chunk;
+  options.speculation = chosen_speculation(flags.speculate);
   options.isa = flags.isa;
   options.stream.reader = device->reader;
   options.pool = flags.workers > 0;

@@ -27,6 +27,7 @@ struct EngineFlags {
   std::string isa;
   std::string prefetch = "auto";
   std::string verify = "sample";
+  std::string speculate = "off";
   bool quiet = false;
   LogFlags log;
   std::string trace;
@@ -37,6 +38,9 @@ struct EngineFlags {
 };
 
 void add_engine_flags(CLI::App* parser, EngineFlags* flags);
+
+// --speculate, of the commands that write answers.
+void add_speculation_flag(CLI::App* parser, EngineFlags* flags);
 
 // --prefer, of these commands and of `plan`.
 void add_prefer_flag(CLI::App* parser, std::string* target);

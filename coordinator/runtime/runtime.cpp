@@ -100,7 +100,8 @@ Status Runtime::plan() {
   const uint32_t wished = options_.prefill_chunk;
   const uint32_t chunk = wished > 0 ? wished : PrefillChunk::kUsual;
   const uint32_t positions = options_.context > 0 ? options_.context : chunk;
-  StepSize step{std::min(chunk, positions), options_.logit_rows,
+  const bool drafts = options_.speculation != SpeculationRule::kOff;
+  StepSize step{std::min(chunk, positions), options_.logit_rows + (drafts ? kMostDraftedRows : 0),
                 static_cast<uint32_t>(threads_.threads())};
   MemoryNeeds needs = memory_needs(*model_, step);
   needs.scratch *= steps();

@@ -15,6 +15,7 @@
 #include "coordinator/runtime/pool.h"
 #include "coordinator/runtime/prefill_chunk.h"
 #include "coordinator/runtime/request_trace.h"
+#include "coordinator/runtime/speculation_rule.h"
 #include "coordinator/runtime/streamed_experts.h"
 #include "engine/base/process_limits.h"
 
@@ -31,6 +32,7 @@ struct RuntimeOptions {
   uint32_t prefill_chunk = 0;  // 0: chosen by memory and disks, see prefill_chunk.h
   uint32_t logit_rows = 1;     // tokens of a step whose logits are wanted, at most
   uint32_t steps = 1;          // under way at the same time, at most
+  SpeculationRule speculation = SpeculationRule::kOff;
   std::string isa;
   const SystemFiles* system = nullptr;  // tells what this process may use; must be set
   bool pool = false;                    // experts are computed by workers
@@ -87,6 +89,7 @@ class Runtime {
   uint64_t kv_bytes() const { return kv_bytes_; }
   uint32_t context() const { return context_; }
   KvType kv_type() const { return options_.kv_type; }
+  SpeculationRule speculation() const { return options_.speculation; }
   KvCache new_cache() const { return {model_->config(), options_.kv_type, context_}; }
   Pool* pool() { return pool_.get(); }
   // Names the model's content; what was derived from it may be kept under this name.

@@ -52,6 +52,10 @@ class CacheSupply {
   bool is_regular_stop(uint32_t position) const {
     return is_recurrent_ && position % interval_ == 0;
   }
+  // The first such position from `position` on; if there are none, the largest number.
+  uint32_t regular_stop_from(uint32_t position) const {
+    return is_recurrent_ ? round_up(position, interval_) : UINT32_MAX;
+  }
 
   // Keeps what a request has computed of its tokens, so that others can begin from it; with a
   // checkpoint at its end if the model has recurrent layers.

@@ -188,6 +188,8 @@ struct ServiceFigures {
   uint64_t disk_bytes = 0;       // that is kept there
   uint64_t queue_requests = 0;   // that wait
   uint64_t queue_bytes = 0;      // that these hold
+  uint64_t drafted_tokens = 0;   // computed in case they come next
+  uint64_t accepted_tokens = 0;  // of these, those that did
   uint64_t preemptions = 0;      // requests that gave their memory to others, and wait again
   std::vector<UpstreamFigures> upstreams = {};
 };

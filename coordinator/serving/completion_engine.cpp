@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/serving/admission.h"
-#include "coordinator/serving/call_ids.h"
+#include "coordinator/serving/engine_request.h"
 #include "engine/base/check.h"
 #include "engine/base/out_of_resources.h"
 
@@ -59,39 +59,6 @@ SchedulerOptions scheduler_options(const EngineOptions& options, const KvPrice& 
 
 }  // namespace
 
-struct CompletionEngine::Request {
-  Request(CompletionId number, std::shared_ptr<CompletionSink> told, const Tokenizer* tokenizer,
-          PreparedRequest prepared)
-      : id(number),
-        sink(std::move(told)),
-        session(tokenizer, std::move(prepared.task), std::move(prepared.reader)) {}
-
-  CompletionId id;
-  std::shared_ptr<CompletionSink> sink;
-  Session session;
-  CompletionUsage usage;
-  uint32_t fork = 0;                 // where others part from it
-  bool is_reading = false;           // from disk, what it begins with
-  std::vector<KvBlock> blocks = {};  // of that, what is there
-  uint32_t decode_steps = 0;
-  TimePoint accepted{0};
-  std::optional<TimePoint> started;
-  std::optional<TimePoint> prefilled;
-  uint64_t waiting_bytes = 0;  // that it counts for until it starts
-  std::optional<uint32_t> told_ahead;
-  uint32_t told_done = 0;          // of its prompt
-  std::vector<float> logits = {};  // of its next token, while what may come is found out
-  bool has_begun = false;          // with a cache
-  bool has_ended = false;          // the sink was told so; a step may still have its rows
-  CallIds call_ids = {};
-
-  // When its last token was chosen, how many parts of prompts had begun then, and whether one was
-  // still under way.
-  std::optional<TimePoint> last_token;
-  uint64_t prompt_parts = 0;
-  bool beside_prompt = false;
-};
-
 CompletionEngine::CompletionEngine(const EngineParts& parts, EngineOptions options)
     : parts_(parts),
       options_(with_fitting_context(parts.model.config(), std::move(options))),
@@ -102,6 +69,7 @@ CompletionEngine::CompletionEngine(const EngineParts& parts, EngineOptions optio
               options_.store),
       constraints_(parts.model.tokenizer(), marks_of(parts.chat_template)),
       scheduler_(with_sharing(scheduler_options(options_, supply_.price(), parts.forwards.size()))),
+      speculation_(options_.speculation.value_or(SpeculationRule::kOff)),
       driver_(parts.forwards, parts.executor),
       pace_(std::max<uint32_t>(1, options_.prefill_chunk.in_memory)) {}
 
@@ -189,6 +157,8 @@ void CompletionEngine::publish() {
   now.restored_blocks = supply_.kept().counts().restored;
   now.disk_bytes = supply_.kept().disk_bytes();
   now.queue_requests = scheduler_.waiting();
+  now.drafted_tokens = speculation_.counts().drafted;
+  now.accepted_tokens = speculation_.counts().accepted;
   MutexLock lock(mutex_);
   figures_ = now;
 }
@@ -326,7 +296,12 @@ void CompletionEngine::apply(const EndedPart& part) {
   may_start_ = true;
   scheduler_.apply(part.id, part.status ? part.rows : 0);
   if (part.status) {
+    request.session.take_draft();
     go_on(request, part);
+  } else if (request.session.drafted() > 0) {
+    // Tokens that nothing has chosen must not fail it: once more, without them.
+    (void)request.session.drop_draft();
+    request.has_failed_draft = true;
   } else {
     fail(request, CompletionFault::kInternal, part.status.error().message);
   }
@@ -344,13 +319,11 @@ void CompletionEngine::go_on(Request& request, const EndedPart& part) {
     return report_progress(request);
   }
   if (is_lasting) checkpoint(request, CheckpointKind::kLasting);
-  if (session.answer_tokens() > 0) {
-    ++request.decode_steps;
-  } else {
+  if (session.answer_tokens() == 0) {
     report_progress(request);
     request.prefilled = parts_.clock.now();
   }
-  choose(request, part.logits);
+  choose(request, part);
 }
 
 // Rows until its next stop.
@@ -382,7 +355,8 @@ void CompletionEngine::note_pace(Request& request) {
 }
 
 // Where it takes long to find out which tokens may come, the request waits, and others go on.
-void CompletionEngine::choose(Request& request, std::span<const float> logits) {
+// Returns whether a token was chosen, and the answer goes on.
+bool CompletionEngine::choose_row(Request& request, std::span<const float> logits) {
   Session& session = request.session;
   if (!session.needs_mask()) return take_token(request, logits);
   uint64_t budget = masks_.at_once();
@@ -393,6 +367,7 @@ void CompletionEngine::choose(Request& request, std::span<const float> logits) {
   request.logits.assign(logits.begin(), logits.end());
   request.last_token.reset();  // a pause is not the pace of tokens
   masks_.add(request.id, work);
+  return false;
 }
 
 bool CompletionEngine::go_on_masks() {
@@ -405,22 +380,30 @@ bool CompletionEngine::go_on_masks() {
     moved = true;
     if (!request.session.is_prepared()) continue;
     masks_.remove(piece->id);
-    take_token(request, std::exchange(request.logits, {}));
+    note_pace(request);
+    if (take_token(request, std::exchange(request.logits, {}))) {
+      scheduler_.go_on(request.id, 1, true);
+    }
   }
   return moved;
 }
 
-void CompletionEngine::take_token(Request& request, std::span<const float> logits) {
-  note_pace(request);
+bool CompletionEngine::take_token(Request& request, std::span<const float> logits) {
   uint64_t before = request.session.form_work();
   CompletionDelta delta = request.session.choose(logits);
   masks_.spend(request.session.form_work() - before);
   mask_work_ += request.session.form_work() - before;
   const std::string& fault = request.session.fault();
-  if (!fault.empty()) return fail(request, CompletionFault::kInvalid, fault);
-  if (request.session.phase() == SessionPhase::kDone) return finish(request, std::move(delta));
-  scheduler_.go_on(request.id, 1, true);
+  if (!fault.empty()) {
+    fail(request, CompletionFault::kInvalid, fault);
+    return false;
+  }
+  if (request.session.phase() == SessionPhase::kDone) {
+    finish(request, std::move(delta));
+    return false;
+  }
   report(request, std::move(delta));
+  return true;
 }
 
 // Gives the memory of one request to the others. It computes again what does not stay kept; its
@@ -434,6 +417,7 @@ void CompletionEngine::make_room() {
   request.logits = {};
   scheduler_.requeue(*victim, static_cast<uint32_t>(request.session.tokens().size()));
   places_changed_ = true;
+  speculation_.forget(*victim);
   keep_cache(request);
   request.last_token.reset();  // a pause is not the pace of tokens
   may_start_ = true;
@@ -491,10 +475,13 @@ bool CompletionEngine::begin_steps() {
     scheduler_.set_prefill_chunk(options_.prefill_chunk.rows(parts_.executor.uses_disks()));
   }
   while (driver_.has_room()) {
+    draft();
     std::vector<PlannedRows> planned = scheduler_.plan();
     if (planned.empty()) break;
     std::vector<StepPart> parts;
-    for (const PlannedRows& rows : planned) add_part(rows, &parts);
+    std::vector<std::vector<TokenId>> tokens(planned.size());
+    for (size_t i = 0; i < planned.size(); ++i) add_part(planned[i], &tokens[i], &parts);
+    note_step(parts);
     // What answers have grown by is no longer free for what is kept.
     supply_.shrink(free_bytes());
     if (!parts.empty()) driver_.begin(parts);
@@ -504,16 +491,19 @@ bool CompletionEngine::begin_steps() {
   return moved;
 }
 
-void CompletionEngine::add_part(const PlannedRows& rows, std::vector<StepPart>* parts) {
+void CompletionEngine::add_part(const PlannedRows& rows, std::vector<TokenId>* tokens,
+                                std::vector<StepPart>* parts) {
   Request& request = *requests_.at(rows.id);
   Session& session = request.session;
-  std::span<const TokenId> due = session.due();
+  const auto due = static_cast<uint32_t>(session.due().size());
   if (Status room = supply_.extend(*session.cache(), session.computed() + rows.rows); !room) {
     scheduler_.apply(rows.id, 0);
     return fail(request, CompletionFault::kOverloaded, room.error().message);
   }
   if (session.phase() == SessionPhase::kPrefill) ++prompt_parts_;
-  parts->push_back({rows.id, session.cache(), due.first(rows.rows), rows.rows == due.size()});
+  *tokens = session.step_tokens(rows.rows);
+  const uint32_t logit_rows = rows.rows < due ? 0 : 1 + rows.rows - due;
+  parts->push_back({rows.id, session.cache(), *tokens, logit_rows});
 }
 
 std::vector<RunningPrefix> CompletionEngine::running(CompletionId but) const {
@@ -573,6 +563,7 @@ void CompletionEngine::fail(Request& request, CompletionFault fault, const std::
 void CompletionEngine::end(Request& request) {
   request.has_ended = true;
   masks_.remove(request.id);
+  speculation_.forget(request.id);
   driver_.give_up(request.id);
   may_start_ = true;
 }

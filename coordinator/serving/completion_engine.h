@@ -15,6 +15,7 @@
 #include "coordinator/serving/mask_queue.h"
 #include "coordinator/serving/prefill_pace.h"
 #include "coordinator/serving/scheduler.h"
+#include "coordinator/serving/speculation.h"
 #include "coordinator/serving/step_driver.h"
 #include "engine/base/thread_annotations.h"
 
@@ -41,6 +42,7 @@ struct EngineOptions {
   uint64_t most_waiting_bytes = 64 * kMiB;
   PrefixStore* store = nullptr;  // for what memory does not hold, or null; must outlive the engine
   CompletionIntake::LocalSeconds local_seconds;
+  std::optional<SpeculationRule> speculation;  // nothing: none, or as its runtime says
 };
 
 class CompletionEngine final : public CompletionService {
@@ -102,8 +104,10 @@ class CompletionEngine final : public CompletionService {
   uint32_t done_of(const Request& request) const;
   void apply(const EndedPart& part);
   void go_on(Request& request, const EndedPart& part);
-  void choose(Request& request, std::span<const float> logits);
-  void take_token(Request& request, std::span<const float> logits);
+  void choose(Request& request, const EndedPart& part);
+  bool choose_row(Request& request, std::span<const float> logits);
+  bool take_token(Request& request, std::span<const float> logits);
+  void end_draft(Request& request, uint32_t chosen, TimePoint ended);
   bool go_on_masks();
   void note_pace(Request& request);
   void make_room();
@@ -111,7 +115,11 @@ class CompletionEngine final : public CompletionService {
   void start(Request& request);
   bool go_on_reading();
   bool begin_steps();
-  void add_part(const PlannedRows& rows, std::vector<StepPart>* parts);
+  void draft();
+  uint32_t most_drafted(const Request& request) const;
+  void note_step(std::span<const StepPart> parts);
+  void add_part(const PlannedRows& rows, std::vector<TokenId>* tokens,
+                std::vector<StepPart>* parts);
   uint32_t next_rows(const Request& request) const;
 
   std::vector<RunningPrefix> running(CompletionId but) const;
@@ -134,6 +142,7 @@ class CompletionEngine final : public CompletionService {
   CacheSupply supply_;
   ConstraintSupply constraints_;
   Scheduler scheduler_;
+  Speculation speculation_;
   StepDriver driver_;
   MaskQueue masks_;
   uint64_t mask_work_ = 0;

@@ -56,6 +56,7 @@ std::unique_ptr<CompletionEngine> make_engine(Runtime& runtime, const ChatTempla
   options.context = runtime.context();
   options.kv_bytes = runtime.kv_bytes();
   options.prefill_chunk = runtime.prefill_chunk();
+  if (!options.speculation) options.speculation = runtime.speculation();
   EngineParts parts{runtime.model(), runtime.forwards(), runtime.executor(), runtime.clock(),
                     chat_template};
   return std::make_unique<CompletionEngine>(parts, std::move(options));

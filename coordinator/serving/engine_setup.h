@@ -18,7 +18,8 @@ ServedModel describe_served_model(const Model& model, const ChatTemplate* chat_t
                                   int64_t created);
 
 // `options` comes without what the runtime knows: the served model, type and size of the caches,
-// the prefill chunk. The runtime and the template, which may be null, must outlive the engine.
+// the prefill chunk; whether to speculate, unless they say so. The runtime and the template, which
+// may be null, must outlive the engine.
 std::unique_ptr<CompletionEngine> make_engine(Runtime& runtime, const ChatTemplate* chat_template,
                                               EngineOptions options);
 

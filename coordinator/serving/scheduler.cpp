@@ -131,9 +131,13 @@ void Scheduler::plan_answers(bool with_background, std::vector<PlannedRows>* pla
   });
   uint32_t most =
       std::min(ceil_div(answering(with_background), options_.steps), options_.prefill_chunk);
+  uint32_t left = options_.prefill_chunk - most;  // for drafts: every answer has a row before these
   for (Entry* entry : ready) {
     if (planned->size() >= most) return;
-    if (reserve(*entry)) add(*entry, 1, planned);
+    if (!reserve(*entry)) continue;
+    const uint32_t drafted = reserve_drafted(*entry, left);
+    left -= drafted;
+    add(*entry, 1 + drafted, planned);
   }
 }
 
@@ -166,12 +170,14 @@ void Scheduler::plan_prompts(bool with_background, std::vector<PlannedRows>* pla
 void Scheduler::add(Entry& entry, uint32_t rows, std::vector<PlannedRows>* planned) {
   entry.is_under_way = true;
   entry.last_plan = plans_;
+  entry.planned = rows;
+  entry.drafted = 0;
   planned->push_back({entry.request.id, rows});
 }
 
-// What it has to have reserved for its next row. Memory is taken in whole chunks.
-uint32_t Scheduler::next_positions(const Entry& entry) const {
-  uint32_t positions = entry.position + 1;
+// What it has to have reserved for its next rows. Memory is taken in whole chunks.
+uint32_t Scheduler::next_positions(const Entry& entry, uint32_t rows) const {
+  uint32_t positions = entry.position + rows;
   if (positions <= entry.reserved) return entry.reserved;
   return std::max(positions, std::min(round_up<uint32_t>(positions, kAttentionChunk),
                                       entry.request.most_positions));
@@ -184,18 +190,27 @@ bool Scheduler::can_reserve(const Entry& entry, uint32_t positions) const {
 }
 
 bool Scheduler::reserve(Entry& entry) {
-  uint32_t positions = next_positions(entry);
+  uint32_t positions = next_positions(entry, 1);
   entry.is_starved = !can_reserve(entry, positions);
   if (!entry.is_starved) entry.reserved = positions;
   return !entry.is_starved;
 }
 
+// Drafts are worth no memory that others wait for: nothing starves for lack of it.
+uint32_t Scheduler::reserve_drafted(Entry& entry, uint32_t most) {
+  const uint32_t rows = std::min(entry.drafted, most);
+  const uint32_t positions = next_positions(entry, 1 + rows);
+  if (positions > entry.request.most_positions || !can_reserve(entry, positions)) return 0;
+  entry.reserved = positions;
+  return rows;
+}
+
 void Scheduler::apply(CompletionId id, uint32_t rows) {
   Entry& entry = entries_.at(id);
-  CHECK(entry.is_under_way && rows <= entry.due);
+  CHECK(entry.is_under_way && rows <= entry.planned);
   entry.is_under_way = false;
   entry.position += rows;
-  entry.due -= rows;
+  entry.due -= std::min(entry.due, rows);
 }
 
 void Scheduler::go_on(CompletionId id, uint32_t rows, bool is_answer) {
@@ -210,9 +225,22 @@ bool Scheduler::waits_for_room(const Entry& entry) const {
   return !entry.is_active && !entry.request.background && !fits(entry);
 }
 
+void Scheduler::set_drafted(CompletionId id, uint32_t rows) {
+  Entry& entry = entries_.at(id);
+  CHECK(entry.is_answering);
+  entry.drafted = rows;
+}
+
+void Scheduler::take_back(CompletionId id, uint32_t rows) {
+  Entry& entry = entries_.at(id);
+  CHECK(!entry.is_under_way && rows < entry.planned);
+  entry.position -= rows;
+  entry.taken = entry.position;  // blocks behind it were given back
+}
+
 std::optional<CompletionId> Scheduler::victim() const {
   bool is_needed = std::ranges::any_of(entries_, [this](const auto& entry) {
-    return entry.second.is_starved && !can_reserve(entry.second, next_positions(entry.second));
+    return entry.second.is_starved && !can_reserve(entry.second, next_positions(entry.second, 1));
   });
   bool background_needed = !is_needed && any_background_active() &&
                            std::ranges::any_of(entries_, [this](const auto& entry) {
@@ -237,6 +265,7 @@ void Scheduler::requeue(CompletionId id, uint32_t tokens) {
   entry.is_starved = false;
   entry.request.tokens = tokens;
   entry.due = 0;
+  entry.drafted = 0;
   entry.reserved = 0;
   entry.taken = 0;
 }

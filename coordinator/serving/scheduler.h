@@ -74,6 +74,11 @@ class Scheduler {
   void apply(CompletionId id, uint32_t rows);
   // So many rows more are due: of its prompt, or of its answer.
   void go_on(CompletionId id, uint32_t rows, bool is_answer);
+  // Of an answer: its next step may have so many rows beside the one that is due, as far as the
+  // step and memory have room.
+  void set_drafted(CompletionId id, uint32_t rows);
+  // So many of the rows that were applied last do not count.
+  void take_back(CompletionId id, uint32_t rows);
   bool is_due(CompletionId id) const { return entries_.at(id).due > 0; }
 
   // Who has to give its memory back and wait, so that others can go on.
@@ -99,6 +104,8 @@ class Scheduler {
     bool is_starved = false;  // has no memory for its next row
     uint32_t position = 0;
     uint32_t due = 0;
+    uint32_t drafted = 0;   // rows that may come beside the one that is due
+    uint32_t planned = 0;   // of the step under way
     uint32_t reserved = 0;  // positions
     uint32_t taken = 0;     // of these, positions that its cache has blocks for
     uint64_t started = 0;   // in which order
@@ -110,8 +117,9 @@ class Scheduler {
   bool fits(const Entry& entry) const;
   uint32_t starting_positions(const QueuedRequest& request) const;
   bool reserve(Entry& entry);
+  uint32_t reserve_drafted(Entry& entry, uint32_t most);
   bool can_reserve(const Entry& entry, uint32_t positions) const;
-  uint32_t next_positions(const Entry& entry) const;
+  uint32_t next_positions(const Entry& entry, uint32_t rows) const;
   bool takes_background();
   bool is_ready(const Entry& entry, bool with_background) const;
   void plan_answers(bool with_background, std::vector<PlannedRows>* planned);

@@ -1,5 +1,6 @@
 #include "coordinator/serving/session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -32,8 +33,44 @@ void Session::start(std::unique_ptr<KvCache> cache) {
 }
 
 std::unique_ptr<KvCache> Session::release() {
+  (void)drop_draft();
+  // A step that went on after its answer had ended has filled positions for drafted tokens.
+  const auto known = static_cast<uint32_t>(tokens_.size());
+  if (cache_ != nullptr && cache_->length() > known) cache_->take_back(known);
   if (phase_ != SessionPhase::kDone) phase_ = SessionPhase::kWaiting;
   return std::move(cache_);
+}
+
+uint32_t Session::most_drafted() const {
+  if (due().size() != 1) return 0;
+  // The token that follows the one that is due counts, and needs no position of its own.
+  const uint32_t left = task_.max_tokens - answer_tokens();
+  const auto room = cache_->capacity() - static_cast<uint32_t>(tokens_.size());
+  return std::min(left > 0 ? left - 1 : 0, room);
+}
+
+std::vector<TokenId> Session::step_tokens(uint32_t rows) {
+  const std::span<const TokenId> first =
+      due().first(std::min<size_t>(rows, tokens_.size() - computed()));
+  CHECK(rows - first.size() <= draft_.size());
+  draft_.resize(rows - first.size());
+  std::vector<TokenId> step(first.begin(), first.end());
+  step.insert(step.end(), draft_.begin(), draft_.end());
+  return step;
+}
+
+uint32_t Session::drop_draft() {
+  const uint32_t dropped = std::exchange(ahead_, 0);
+  if (dropped > 0) cache_->take_back(cache_->length() - dropped);
+  draft_.clear();
+  is_ahead_ = false;
+  return dropped;
+}
+
+void Session::follow_draft(TokenId token) {
+  is_ahead_ =
+      ahead_ > 0 && phase_ != SessionPhase::kDone && draft_[draft_.size() - ahead_] == token;
+  if (is_ahead_) --ahead_;
 }
 
 uint64_t Session::prepare(uint64_t budget) {
@@ -44,6 +81,7 @@ CompletionDelta Session::choose(std::span<const float> logits) {
   CHECK(due().empty());
   CompletionDelta delta;
   phase_ = SessionPhase::kDecode;
+  is_ahead_ = false;
   if (answer_tokens() >= task_.max_tokens) {
     finish(FinishReason::kLength, &delta);
     return delta;
@@ -59,9 +97,10 @@ CompletionDelta Session::choose(std::span<const float> logits) {
   if (task_.top_logprobs) note_logprob(logits, *token);
   advance(*token, &delta);
   if (!fault_.empty()) return delta;
-  bool is_full = answer_tokens() == task_.max_tokens || cache_->length() == cache_->capacity();
+  bool is_full = answer_tokens() == task_.max_tokens || computed() == cache_->capacity();
   if (phase_ != SessionPhase::kDone && is_full) finish(FinishReason::kLength, &delta);
   if (phase_ == SessionPhase::kDone || says_anything(delta.piece)) hand_over(&delta);
+  follow_draft(*token);
   return delta;
 }
 

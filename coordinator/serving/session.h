@@ -45,9 +45,25 @@ class Session {
   // Gives the cache away and waits: all that it held has to be computed again, or is done.
   std::unique_ptr<KvCache> release();
   KvCache* cache() { return cache_.get(); }
-  uint32_t computed() const { return cache_ ? cache_->length() : 0; }
+  uint32_t computed() const { return cache_ ? cache_->length() - ahead_ : 0; }
   // Tokens that have to be computed before the next one can be chosen, the first of them first.
   std::span<const TokenId> due() const { return std::span(tokens_).subspan(computed()); }
+
+  // Drafted tokens: what may follow those that are due, to be computed in the same step. As many at
+  // most may be drafted; none unless one token is due.
+  uint32_t most_drafted() const;
+  void set_draft(std::vector<TokenId> draft) { draft_ = std::move(draft); }
+  uint32_t drafted() const { return static_cast<uint32_t>(draft_.size()); }
+  // So many tokens for the next step: of those that are due, then of the draft, whose rest is
+  // forgotten.
+  std::vector<TokenId> step_tokens(uint32_t rows);
+  // The step has ended well: the cache holds the drafted tokens, too.
+  void take_draft() { ahead_ = static_cast<uint32_t>(draft_.size()); }
+  // After choose(): the chosen token was drafted, and the logits that follow it are there.
+  bool is_ahead() const { return is_ahead_; }
+  // Once nothing more can be chosen: takes those back that were not chosen, and forgets the draft.
+  // Returns how many rows these were. Also where a step failed.
+  uint32_t drop_draft();
 
   // Before choose(), of an answer that has a form: finds out which tokens may come next, for so
   // much work (Constraint::prepare()). Returns what was done.
@@ -72,6 +88,7 @@ class Session {
   std::optional<TokenId> next_token(std::span<const float> logits);
   bool ends_at(TokenId token) const;
   void advance(TokenId token, CompletionDelta* delta);
+  void follow_draft(TokenId token);
   void fail(const Error& error);
   void take(AnswerPiece piece, CompletionDelta* delta);
   void take_content(std::string_view text, CompletionDelta* delta);
@@ -91,6 +108,9 @@ class Session {
   uint32_t prompt_tokens_;
   std::vector<TokenId> tokens_;
   std::unique_ptr<KvCache> cache_;
+  std::vector<TokenId> draft_;
+  uint32_t ahead_ = 0;  // positions of the cache with drafted tokens that are not chosen so far
+  bool is_ahead_ = false;
   AnswerReader reader_;
   StopStrings stop_;
   SessionPhase phase_ = SessionPhase::kWaiting;

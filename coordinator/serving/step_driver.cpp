@@ -48,10 +48,11 @@ void StepDriver::begin(std::span<const StepPart> parts) {
   slot.rows.clear();
   for (const StepPart& part : parts) {
     auto count = static_cast<uint32_t>(part.tokens.size());
-    slot.parts.push_back({part.id, count, part.wants_logits, true});
+    CHECK(part.logit_rows <= count);
+    slot.parts.push_back({part.id, count, part.logit_rows, true});
     uint32_t position = part.cache->length();
     for (uint32_t i = 0; i < count; ++i) {
-      bool wants_logits = part.wants_logits && i + 1 == count;
+      bool wants_logits = i + part.logit_rows >= count;
       slot.rows.push_back({part.tokens[i], position + i, part.cache, wants_logits});
     }
   }
@@ -77,11 +78,13 @@ void StepDriver::end(Slot& slot, const PartSink& sink) {
   uint32_t row = 0;
   uint32_t logits = 0;
   for (const Part& part : slot.parts) {
-    EndedPart ended{part.id, part.rows, status_of(slot, row, part.rows, executor_status), {}};
+    EndedPart ended{part.id, part.rows, status_of(slot, row, part.rows, executor_status)};
     row += part.rows;
-    uint32_t own = logits;
-    if (part.wants_logits) ++logits;
-    if (part.wants_logits && ended.status) ended.logits = slot.forward->logits(own);
+    if (part.logit_rows > 0 && ended.status) {
+      ended.logit_rows = part.logit_rows;
+      ended.logits = slot.forward->logits(logits, part.logit_rows);
+    }
+    logits += part.logit_rows;
     if (part.is_wanted) sink(ended);
   }
 }

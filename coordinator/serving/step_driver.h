@@ -19,14 +19,21 @@ struct StepPart {
   CompletionId id = 0;
   KvCache* cache = nullptr;         // in no other step; stays in place until the part has ended
   std::span<const TokenId> tokens;  // those that follow what the cache holds; copied
-  bool wants_logits = false;        // of the last of them
+  uint32_t logit_rows = 0;          // how many of the last of them want logits
 };
 
 struct EndedPart {
   CompletionId id = 0;
   uint32_t rows = 0;
-  Status status;                  // an error concerns this part alone, or the whole step
-  std::span<const float> logits;  // if wanted and no error; valid until the next step begins
+  Status status;  // an error concerns this part alone, or the whole step
+  // [logit_rows, vocabulary], if wanted and no error; valid until the next step begins.
+  uint32_t logit_rows = 0;
+  std::span<const float> logits = {};
+
+  std::span<const float> logits_of(uint32_t row) const {
+    const size_t vocabulary = logits.size() / logit_rows;
+    return logits.subspan(row * vocabulary, vocabulary);
+  }
 };
 
 class StepDriver {
@@ -55,7 +62,7 @@ class StepDriver {
   struct Part {
     CompletionId id = 0;
     uint32_t rows = 0;
-    bool wants_logits = false;
+    uint32_t logit_rows = 0;
     bool is_wanted = true;
   };
   struct Slot {

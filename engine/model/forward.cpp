@@ -218,9 +218,9 @@ ExpertSums& Forward::sums() {
   return step_->sums;
 }
 
-std::span<const float> Forward::logits(uint32_t i) const {
-  CHECK(i < step_->logit_rows);
-  return step_->output.row(i);
+std::span<const float> Forward::logits(uint32_t i, uint32_t rows) const {
+  CHECK(i < step_->logit_rows && rows <= step_->logit_rows - i);
+  return {step_->output.row(i).data(), rows * step_->output.row(i).size()};
 }
 
 Status Forward::row_status(uint32_t row) const {

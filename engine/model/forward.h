@@ -61,7 +61,9 @@ class Forward {
   ExpertSums& sums();
 
   // Valid in kDone, until begin(): logits [vocabulary] of the i-th row that wanted them.
-  std::span<const float> logits(uint32_t i) const;
+  std::span<const float> logits(uint32_t i) const { return logits(i, 1); }
+  // Of so many of these rows from the i-th on, one behind the other.
+  std::span<const float> logits(uint32_t i, uint32_t rows) const;
   // Valid in kDone: an error if a value of that row left its range (docs/ARITHMETIC.md, 9: not
   // finite, or a flagged sum). The row's logits are then meaningless; other rows are not touched.
   Status row_status(uint32_t row) const;

@@ -74,6 +74,14 @@ uint32_t KvCache::rewind(uint32_t length) {
   return length_;
 }
 
+// The step has made the block its own in which it began, and those behind it.
+void KvCache::take_back(uint32_t length) {
+  CHECK(length <= length_);
+  while (blocks_.size() > kv_blocks(length)) blocks_.pop_back();
+  recurrent_.set_length(length);
+  length_ = length;
+}
+
 uint32_t KvCache::share_prefix(const KvCache& from, uint32_t length) {
   CHECK(length_ == 0 && memory_ == from.memory_);
   uint32_t shared = from.copyable(length);

@@ -40,6 +40,10 @@ class KvCache {
   // before it where it is (recurrent_state.h says which those are). Returns the new length: tokens
   // from there on must be computed again.
   uint32_t rewind(uint32_t length);
+  // Forgets the positions of the last step from `length` on, and goes on writing where they stood:
+  // to be called before any other cache has begun from them. A model with recurrent layers can only
+  // do so after a step of RecurrentState::kLoggedRows at most (CHECK).
+  void take_back(uint32_t length);
   // Makes this cache, which must be empty (CHECK), begin with the first positions of another one
   // over the same memory (CHECK): up to `length`, or to where copyable() stops. Returns the new
   // length. Only a recurrent state is copied. A step may be under way in the other one.

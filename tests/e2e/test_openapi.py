@@ -27,6 +27,7 @@ RENAMED = {
     "service.kv_budget_bytes": "kv_cache_budget_bytes", "service.kv_used_bytes": "kv_cache_used_bytes",
     "service.kv_kept_bytes": "kv_cache_kept_bytes", "service.prefix_queries": "prefix_cache_queries_total",
     "service.prefix_hits": "prefix_cache_hits_total", "service.preemptions": "num_preemptions_total",
+    "service.drafted_tokens": "drafted_tokens_total", "service.accepted_tokens": "accepted_tokens_total",
     "service.model.parameters": "model_parameters", "service.model.file_bytes": "model_file_bytes",
     "service.model.context": "model_context_tokens",
     "pool.own_share": "own_share_ratio", "pool.own.ram_bytes": "own_ram_bytes",

@@ -55,6 +55,20 @@ class ServingSim : public testing::Test {
     return asked;
   }
 
+  // Prompts that repeat themselves, and longer answers.
+  static std::vector<Asked> repeating_tasks(uint64_t seed) {
+    std::vector<Asked> asked(4);
+    for (size_t i = 0; i < asked.size(); ++i) {
+      GenerateOptions& task = asked[i].task;
+      const std::vector<TokenId> period = model_->prompt(5 + static_cast<uint32_t>((seed + i) % 9));
+      for (int times = 0; times < 4; ++times) {
+        task.prompt.insert(task.prompt.end(), period.begin(), period.end());
+      }
+      task.tokens = 40;
+    }
+    return asked;
+  }
+
   static CompletionRequest request_for(const Asked& one) {
     CompletionRequest request;
     request.prompt = one.task.prompt;
@@ -109,6 +123,41 @@ TEST_F(ServingSim, TokensDependOnNoFaultAndNoCompany) {
   }
   EXPECT_GT(cancelled, 0u);
   EXPECT_GT(cached, 100u);
+}
+
+// Rows that were computed in vain, and workers that are lost on the way, do not show either.
+TEST_F(ServingSim, TokensDependOnNoDraft) {
+  uint64_t drafted = 0;
+  uint64_t accepted = 0;
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::unique_ptr<SimPool> pool = pool_at_rest(*model_, seed);
+    pool->add_fault(
+        {seed % 2 == 0 ? FaultKind::kKill : FaultKind::kCorrupt, 40 + 7 * seed, 0, seconds(2)});
+    Forward first(model_->model(), model_->kernels(), pool->threads());
+    Forward second(model_->model(), model_->kernels(), pool->threads());
+    Forward* const forwards[] = {&first, &second};
+    EngineOptions options;
+    options.kv_type = KvType::kF32;
+    options.context = 256;
+    options.kv_bytes = 3 * KvCache::bytes_for(model_->model().config(), KvType::kF32, 256);
+    options.speculation = seed > 3 ? SpeculationRule::kMeasured : SpeculationRule::kAlways;
+    CompletionEngine engine({model_->model(), forwards, pool->executor(), pool->clock(), nullptr},
+                            options);
+    std::vector<Asked> asked = repeating_tasks(seed);
+    for (Asked& one : asked) one.id = engine.submit(request_for(one), one.told);
+    while (engine.turn(milliseconds(100))) {
+    }
+    for (const Asked& one : asked) {
+      ASSERT_TRUE(one.told->finished);
+      EXPECT_EQ(one.told->tokens, model_->solo(one.task).tokens);
+    }
+    drafted += engine.figures().drafted_tokens;
+    accepted += engine.figures().accepted_tokens;
+    EXPECT_TRUE(pool->violations().empty());
+  }
+  EXPECT_GT(accepted, 0U);
+  EXPECT_LT(accepted, drafted);
 }
 
 }  // namespace

@@ -99,6 +99,8 @@ JsonValue service_json(const CompletionService& service, const ServiceMetrics& m
       .add("kv_kept_bytes", figures.kv_kept_bytes)
       .add("prefix_queries", figures.prefix_queries)
       .add("prefix_hits", figures.prefix_hits)
+      .add("drafted_tokens", figures.drafted_tokens)
+      .add("accepted_tokens", figures.accepted_tokens)
       .add("preemptions", figures.preemptions)
       .add("upstreams", upstreams_json(figures.upstreams))
       .take();

@@ -63,6 +63,9 @@ void write_figures(const ServiceFigures& figures, MetricText* text) {
       {"prefix_blocks_dropped_total", "Blocks that are not kept any more.", figures.dropped_blocks},
       {"prefix_blocks_saved_total", "Blocks written to disk.", figures.saved_blocks},
       {"prefix_blocks_restored_total", "Blocks read from disk.", figures.restored_blocks},
+      {"drafted_tokens_total", "Tokens that were computed in case they come next.",
+       figures.drafted_tokens},
+      {"accepted_tokens_total", "Of these, tokens that did.", figures.accepted_tokens},
       {"num_preemptions_total", "Requests that gave their memory to others.", figures.preemptions},
   });
 }

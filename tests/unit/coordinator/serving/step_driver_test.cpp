@@ -23,7 +23,7 @@ class StepDriverTest : public testing::Test {
   }
 
   StepPart part(size_t index, std::span<const TokenId> tokens) {
-    return {index, &caches_[index], tokens, true};
+    return {index, &caches_[index], tokens, 1};
   }
   TokenId alone(std::span<const TokenId> tokens) {
     KvCache cache(engine_.config(), KvType::kF32, 64);
