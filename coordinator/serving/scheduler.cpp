@@ -155,7 +155,8 @@ void Scheduler::plan_prompts(bool with_background, std::vector<PlannedRows>* pla
     };
     return rank(a) < rank(b);
   });
-  auto taken = static_cast<uint32_t>(planned->size());
+  uint32_t taken = 0;
+  for (const PlannedRows& rows : *planned) taken += rows.rows;
   uint32_t left = options_.prefill_chunk - std::min(options_.prefill_chunk, taken);
   if (answers > 0) left = std::min(left, options_.prefill_beside);
   for (Entry* entry : ready) {

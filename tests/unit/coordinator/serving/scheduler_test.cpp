@@ -88,6 +88,49 @@ TEST_F(SchedulerTest, AnswersComeBeforeAShareOfPrompts) {
   EXPECT_THAT(scheduler_.plan(), ElementsAre(PlannedRows{3, 100})) << "nothing is being answered";
 }
 
+TEST_F(SchedulerTest, DraftsTakeWhatAnswersLeave) {
+  SchedulerOptions options = scheduler_options();
+  options.prefill_chunk = 8;
+  use(options);
+  for (CompletionId id = 1; id <= 3; ++id) start_answering({id});
+  scheduler_.set_drafted(1, 4);
+  scheduler_.set_drafted(2, 4);
+  EXPECT_THAT(scheduler_.plan(),
+              ElementsAre(PlannedRows{1, 5}, PlannedRows{2, 2}, PlannedRows{3, 1}))
+      << "every answer has a row";
+  scheduler_.apply(1, 5);
+  EXPECT_FALSE(scheduler_.is_due(1));
+  scheduler_.take_back(1, 3);
+  scheduler_.go_on(1, 1, true);
+  EXPECT_THAT(scheduler_.plan(), ElementsAre(PlannedRows{1, 1})) << "a draft is of one step";
+  scheduler_.apply(2, 0);
+  EXPECT_TRUE(scheduler_.is_due(2)) << "the step has failed";
+  EXPECT_THAT(scheduler_.plan(), ElementsAre(PlannedRows{2, 1}));
+}
+
+TEST_F(SchedulerTest, DraftsTakeNoMemoryThatThereIsNot) {
+  SchedulerOptions options = scheduler_options();
+  options.budget = 3 * 256;
+  use(options);
+  start_answering({.id = 1, .tokens = 250, .most = 1000});
+  start_answering({.id = 2, .tokens = 10, .most = 90});
+  const uint64_t reserved = scheduler_.reserved_bytes();
+  scheduler_.set_drafted(1, 16);
+  scheduler_.set_drafted(2, 200);
+  EXPECT_THAT(scheduler_.plan(), UnorderedElementsAre(PlannedRows{1, 17}, PlannedRows{2, 1}))
+      << "the second never fills so many positions";
+  EXPECT_EQ(scheduler_.reserved_bytes(), reserved) << "a chunk more was paid for at the start";
+  for (int i = 1; i <= 15; ++i) {
+    scheduler_.apply(1, 17);
+    scheduler_.go_on(1, 1, true);
+    scheduler_.set_drafted(1, 16);
+    const uint32_t rows = i < 15 ? 17 : 1;  // 505 of 506 positions are filled by then
+    ASSERT_THAT(scheduler_.plan(), ElementsAre(PlannedRows{1, rows})) << i;
+  }
+  EXPECT_LE(scheduler_.reserved_bytes(), options.budget);
+  EXPECT_FALSE(scheduler_.victim()) << "drafts starve for nothing";
+}
+
 TEST_F(SchedulerTest, ShortPromptsShareAStep) {
   for (CompletionId id = 1; id <= 3; ++id) ASSERT_TRUE(enqueue({id, 45}));
   start_all(45);

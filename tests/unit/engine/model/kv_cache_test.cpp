@@ -221,6 +221,25 @@ TEST_P(SharedKvCache, TheOneThatWroteABlockGoesOnInIt) {
   EXPECT_EQ(at(from, 140), 4);
 }
 
+// A draft that was wrong costs no copy of a block that others began with.
+TEST_P(SharedKvCache, WhatIsTakenBackIsWrittenAgainInPlace) {
+  auto memory = std::make_shared<KvMemory>(shape(), GetParam(), 8);
+  KvCache cache(shape(), memory, 600);
+  cache.set_length(250);
+  KvCache reader(shape(), memory, 600);
+  ASSERT_EQ(reader.share_prefix(cache, 250), 250u);
+  cache.set_length(260);
+  EXPECT_EQ(memory->taken(), 2u);
+  cache.take_back(253);
+  EXPECT_EQ(cache.length(), 253u);
+  EXPECT_EQ(memory->taken(), 1u) << "the block that only the draft needed";
+  ASSERT_TRUE(cache.extend(256));
+  EXPECT_EQ(memory->taken(), 1u) << "no copy";
+  cache.take_back(253);
+  ASSERT_TRUE(reader.extend(251));
+  EXPECT_EQ(memory->taken(), 2u) << "the other one still copies before it writes";
+}
+
 TEST_P(SharedKvCache, BlocksComeBackWhenNobodyHoldsThem) {
   auto cache = std::make_unique<KvCache>(shape(), memory_, 1024);
   fill(*cache, 600, 1);
