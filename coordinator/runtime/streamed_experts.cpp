@@ -8,7 +8,6 @@
 #include "engine/base/disk_probe.h"
 #include "engine/base/format_bytes.h"
 #include "engine/base/limits.h"
-#include "engine/base/simulated_disk.h"
 #include "engine/experts/file_origin.h"
 #include "engine/experts/laid_out_reader.h"
 #include "engine/experts/lay_out_speed.h"
@@ -19,9 +18,7 @@
 namespace potluck {
 namespace {
 
-// Beyond the depth that the disk wants: some of the threads lay out what they have read.
-constexpr uint32_t kLayingOut = 2;
-// With so many pieces under way any disk is busy; each further one takes a thread and its buffer.
+// With so many pieces under way any disk is busy; each further one takes buffers from the cache.
 constexpr uint32_t kMostDepth = 8;
 // Of the time of all threads, that laying out may take while the disk reads: they compute, too. In
 // practice it takes half as much again as in the measurement, since nothing is in a cache: formats
@@ -260,30 +257,20 @@ Status StreamedExperts::open_file(const Model& model, const StreamOptions& optio
   Status enough = check_file_budget(model.cutter(), origin_->largest_entry_bytes(),
                                     model.config().router.top_k, options);
   if (!enough) return enough;
-  ReaderSettings settings = options.reader;
-  if (settings.choice == ReaderChoice::kUring) {
-    log_to(options.log, {LogLevel::kWarning, kStoreComponent,
-                         "--reader io_uring reads from stores: what is read from the model file is "
-                         "laid out by the threads that read it"});
-  }
-  settings.choice = ReaderChoice::kThreads;
-  settings.more = kLayingOut;
-  settings.simulated_bytes_per_second = 0;
   double rate = 0;
-  settings = fit_reader_settings(settings, &file_->sample(), clock, &rate);
+  ReaderSettings settings = fit_reader_settings(options.reader, &file_->sample(), clock, &rate);
   if (options.reader.depth == 0) {
     settings.depth = std::min(settings.depth == 0 ? kUnmeasuredDepth : settings.depth, kMostDepth);
   }
   auto pieces = open_fitted_reader(settings, clock);
   if (!pieces) return pieces.error().in("--reader");
-  std::unique_ptr<BlockReader> reader = std::make_unique<LaidOutReader>(*file_, std::move(*pieces));
+  auto reader = std::make_unique<LaidOutReader>(*file_, std::move(*pieces), threads);
   if (uint64_t simulated = options.reader.simulated_bytes_per_second; simulated > 0) {
-    reader = std::make_unique<SimulatedDisk>(std::move(reader), simulated, clock);
     rate = static_cast<double>(simulated);
   }
   advise_store(options, model.cutter(), rate, threads.threads(), clock);
-  // What the reading threads hold is memory for experts, too. One expert at a time always works.
-  uint64_t buffers = reader->depth() * file_->buffer_bytes();
+  // What is on its way is memory for experts, too. One expert at a time always works.
+  uint64_t buffers = LaidOutReader::buffer_bytes(*file_, reader->depth());
   uint64_t cache = std::max(options.ram_bytes - std::min(options.ram_bytes, buffers),
                             origin_->largest_entry_bytes());
   stored_ = std::make_unique<StoredSource>(*origin_, std::move(reader), clock,

@@ -87,18 +87,19 @@ struct Tq1 {
   static void expand(const CodedPart& in, BlockPart& out);
 };
 
-// 4 times 7 or 8 signs to the word described above: a product brings the bits of four columns to
-// four bytes.
-inline uint32_t signs_from(uint32_t codes, uint32_t each) {
-  constexpr uint32_t kToBytes = 0x00204081, kFirstBits = 0x01010101;
-  uint32_t word = 0;
-  for (uint32_t eight = 0; eight < 4; ++eight) {
-    const uint32_t signs = codes >> each * eight & ((1u << each) - 1);
-    const uint32_t low = (signs & 15) * kToBytes & kFirstBits;
-    const uint32_t high = (signs >> 4) * kToBytes & kFirstBits;
-    word |= (low | high << 4) << eight;
-  }
-  return word;
+// Four times 8 signs, column 8 i + 4 h + c in bit 8 i + 4 h + c, to the word described above: c and
+// i change places, their higher bits first.
+inline uint32_t signs_from(uint32_t eights) {
+  uint32_t other = (eights ^ eights >> 14) & 0x0000cccc;
+  eights ^= other ^ other << 14;
+  other = (eights ^ eights >> 7) & 0x00aa00aa;
+  return eights ^ other ^ other << 7;
+}
+
+// Four times 7 signs; the eighth ones are 0.
+inline uint32_t signs_from_sevens(uint32_t sevens) {
+  return signs_from((sevens & 0x7f) | (sevens << 1 & 0x7f00) | (sevens << 2 & 0x7f0000) |
+                    (sevens << 3 & 0x7f000000));
 }
 
 // Inline, as are the readers of other formats (block_readers.h).
@@ -108,7 +109,7 @@ inline void Iq2Xxs::gather(const std::byte* block, uint32_t part, CodedPart& out
   const std::byte* codes = block + 2 + 8 * part;
   auto signs = load<uint32_t>(codes + 4);
   out.words[0] = load<uint32_t>(codes);
-  out.words[1] = signs_from(signs & 0x0fffffff, 7) | signs >> 28 << 28;
+  out.words[1] = signs_from_sevens(signs) | signs >> 28 << 28;
 }
 
 // In GGUF 9 bits of an index and 7 signs are 16 bits.
@@ -122,14 +123,14 @@ inline void Iq2Xs::gather(const std::byte* block, uint32_t part, CodedPart& out)
     high |= (code >> 8 & 1) << i;
     seven |= code >> 9 << 7 * i;
   }
-  out.words[1] = signs_from(seven, 7) | high << 28;
+  out.words[1] = signs_from_sevens(seven) | high << 28;
   out.bytes[0] = block_fields::byte_at(block, 66 + part);
 }
 
 inline void Iq2S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block);
   out.words[0] = load<uint32_t>(block + 2 + 4 * part);
-  out.words[1] = signs_from(load<uint32_t>(block + 34 + 4 * part), 8);
+  out.words[1] = signs_from(load<uint32_t>(block + 34 + 4 * part));
   out.bytes[0] = block_fields::byte_at(block, 66 + part);
   out.bytes[1] = block_fields::byte_at(block, 74 + part);
 }
@@ -138,13 +139,13 @@ inline void Iq3Xxs::gather(const std::byte* block, uint32_t part, CodedPart& out
   out.d = load<uint16_t>(block);
   std::memcpy(out.words, block + 2 + 8 * part, 8);
   auto signs = load<uint32_t>(block + 66 + 4 * part);
-  out.words[2] = signs_from(signs & 0x0fffffff, 7) | signs >> 28 << 28;
+  out.words[2] = signs_from_sevens(signs) | signs >> 28 << 28;
 }
 
 inline void Iq3S::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block);
   std::memcpy(out.words, block + 2 + 8 * part, 8);
-  out.words[2] = signs_from(load<uint32_t>(block + 74 + 4 * part), 8);
+  out.words[2] = signs_from(load<uint32_t>(block + 74 + 4 * part));
   out.bytes[0] = block_fields::byte_at(block, 66 + part);
   out.bytes[1] = block_fields::byte_at(block, 106 + part / 2) >> 4 * (part % 2) & 15;
 }

@@ -5,7 +5,7 @@
 
 #include "engine/base/bytes.h"
 #include "engine/kernels/block_format.h"
-#include "engine/kernels/transpose.h"
+#include "engine/kernels/row_transpose.h"
 
 namespace potluck {
 namespace {
@@ -82,13 +82,22 @@ void store_numbers(KvType type, uint32_t dimensions, const float* x, const Place
   }
 }
 
-// So many dimensions of a group of keys, to rows `row` bytes apart.
-template <class Element>
+// So many dimensions of a group of keys, to rows `row` bytes apart. A vector has an element of each
+// of the group's positions.
+template <class Vector>
 void copy_group(const std::byte* group, uint32_t dimensions, std::byte* rows, uint64_t row) {
-  constexpr uint64_t kElement = sizeof(Element);
   for (uint32_t d = 0; d < dimensions; d += kKeyGroup) {
-    transpose_eight<Element>(group + d * kKeyGroup * kElement, kKeyGroup * kElement,
-                             rows + d * kElement, row);
+    row_transpose::transpose<Vector>(group + d * sizeof(Vector), sizeof(Vector),
+                                     rows + d * sizeof(Vector) / kKeyGroup, row);
+  }
+}
+
+void copy_group_of_floats(const std::byte* group, uint32_t dimensions, std::byte* rows,
+                          uint64_t row) {
+  for (uint32_t lane = 0; lane < kKeyGroup; ++lane) {
+    for (uint64_t d = 0; d < dimensions; ++d) {
+      store(rows + lane * row + 4 * d, load<float>(group + 4 * (d * kKeyGroup + lane)));
+    }
   }
 }
 
@@ -101,7 +110,7 @@ void copy_group_of_blocks(const std::byte* group, uint32_t dimensions, std::byte
     group += kKeyGroup * kScaleBytes;
     rows += kScaleBytes;
     const uint32_t count = std::min(kKvBlock, dimensions - first);
-    copy_group<uint8_t>(group, count, rows, row);
+    copy_group<row_transpose::EightBytes>(group, count, rows, row);
     group += uint64_t{kKeyGroup} * count;
     rows += count;
   }
@@ -138,10 +147,10 @@ void copy_values(KvType type, uint32_t key_dimensions, uint32_t value_dimensions
     std::byte* rows = values + p * row;
     switch (type) {
       case KvType::kF32:
-        copy_group<uint32_t>(group, value_dimensions, rows, row);
+        copy_group_of_floats(group, value_dimensions, rows, row);
         break;
       case KvType::kF16:
-        copy_group<uint16_t>(group, value_dimensions, rows, row);
+        copy_group<row_transpose::Halves>(group, value_dimensions, rows, row);
         break;
       case KvType::kQ8_0:
         copy_group_of_blocks(group, value_dimensions, rows, row);

@@ -1,12 +1,12 @@
 // Packing moves numbers and computes none: what a GGUF block says about a row is what the panel
-// says. Rows are packed one by one, so the source is read in order.
+// says. The rows of a panel are packed together: what stands side by side is written at once.
 #include "engine/kernels/panel.h"
 
 #include <algorithm>
 
 #include "engine/base/check.h"
 #include "engine/kernels/panel_layout.h"
-#include "engine/kernels/transpose.h"
+#include "engine/kernels/row_transpose.h"
 
 namespace potluck {
 namespace {
@@ -34,8 +34,7 @@ void pack_float_panel(const PanelShape& shape, const std::byte* rows, uint64_t r
   uint64_t done = 0;
   if (bytes == sizeof(uint16_t) && count == kPanelRows) {
     for (; done + kPanelRows <= shape.columns; done += kPanelRows) {
-      transpose_eight<uint16_t>(rows + done * bytes, row_bytes, panel + done * kPanelRows * bytes,
-                                kPanelRows * bytes);
+      transpose_halves(rows + done * bytes, row_bytes, panel + done * kPanelRows * bytes);
     }
   }
   for (uint32_t lane = 0; lane < count; ++lane) {
@@ -55,13 +54,17 @@ void unpack_float_row(const PanelShape& shape, const std::byte* panel, uint32_t 
   }
 }
 
-// Where the blocks of a row begin.
-RowBlocks blocks_from(const PanelShape& shape, const PanelLayout& layout, const std::byte* row,
-                      uint32_t column_begin) {
+// Where the blocks of rows begin.
+RowBlocks blocks_from(const PanelShape& shape, const PanelLayout& layout, const std::byte* rows,
+                      uint64_t row_bytes, uint32_t column_begin) {
   const BlockFormat& format = block_format(shape.type);
-  return {row + uint64_t{column_begin} / format.block_elements * format.block_bytes,
-          format.block_bytes, format.block_elements / layout.block_columns,
-          column_begin % format.block_elements / layout.block_columns, panel_blocks(shape, layout)};
+  return {.source = rows + uint64_t{column_begin} / format.block_elements * format.block_bytes,
+          .row_bytes = row_bytes,
+          .rows = kPanelRows,
+          .source_bytes = format.block_bytes,
+          .parts = format.block_elements / layout.block_columns,
+          .first = column_begin % format.block_elements / layout.block_columns,
+          .count = panel_blocks(shape, layout)};
 }
 
 }  // namespace
@@ -89,7 +92,7 @@ void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t sour
   if (shape.rows % kPanelRows != 0) {
     std::memset(out + (shape.panels() - 1) * panel_bytes, 0, panel_bytes);
   }
-  RowBlocks blocks = blocks_from(shape, layout, source, column_begin);
+  RowBlocks blocks = blocks_from(shape, layout, source, row_bytes, column_begin);
   for (uint32_t row = 0; row < shape.rows; row += kPanelRows) {
     std::byte* panel = out + row / kPanelRows * panel_bytes;
     uint32_t count = std::min(kPanelRows, shape.rows - row);
@@ -99,10 +102,9 @@ void pack_panels(const PanelShape& shape, const std::byte* source, uint32_t sour
       pack_float_panel(shape, rows, row_bytes, count, panel);
       continue;
     }
-    for (uint32_t lane = 0; lane < count; ++lane) {
-      layout.pack_row(blocks, lane, panel);
-      blocks.source += row_bytes;
-    }
+    blocks.rows = count;
+    layout.pack(blocks, panel);
+    blocks.source += count * row_bytes;
   }
 }
 

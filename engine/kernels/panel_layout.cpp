@@ -9,6 +9,7 @@
 #include "engine/base/check.h"
 #include "engine/kernels/block_readers.h"
 #include "engine/kernels/coded_blocks.h"
+#include "engine/kernels/row_transpose.h"
 
 namespace potluck {
 namespace {
@@ -19,6 +20,12 @@ using enum TensorType;
 constexpr uint32_t kVector = 4 * kPanelRows;  // bytes of 8 rows x 4 columns
 
 // --- Quants: planes of vectors of 8 rows x 4 columns --------------------------------------------
+
+// Of a plane of 4 or 8 bits, 16 bytes of each row or twice as many. Rows that a matrix lacks stay
+// zeros.
+struct PlaneRows {
+  Sixteen of[2][kPanelRows] = {};
+};
 
 // A plane holds kBits of each quant, taken from `shift` on. A vector has several groups of 4
 // columns on top of each other: a shift and a mask turn it into vectors ready for a product. Groups
@@ -34,27 +41,35 @@ struct Plane {
     return kBits == 4 ? 4 * v + 16 * j : 4 * (kGroups * v + j);
   }
 
-  static void put(const uint8_t q[kBlock], uint32_t shift, uint32_t lane, std::byte* plane) {
+  // What the row `lane` has of a plane, on its way to it: whole if it is written in words of 4
+  // bytes, or 16 bytes in `rows`, which finish() puts down.
+  static void put(const uint8_t q[kBlock], uint32_t shift, uint32_t lane, PlaneRows& rows,
+                  std::byte* plane) {
+    Sixteen low = load<Sixteen>(q) >> shift & kMask;
+    Sixteen high = load<Sixteen>(q + 16) >> shift & kMask;
     std::byte* out = plane + 4 * lane;
-    // Eight quants at a time, as the readers put them down: a load that is wider than the store
-    // before it waits for the cache.
-    if constexpr (kBits < 4) {
-      for (uint32_t v = 0; v < kVectors; ++v) {
-        uint64_t pairs = 0;
-        for (uint32_t j = 0; j < kGroups; j += 2) {
-          pairs |= (load<uint64_t>(q + column(v, j)) >> shift & kMask) << kBits * j;
-        }
-        store(out + kVector * v, static_cast<uint32_t>(pairs | pairs >> 32 << kBits));
-      }
+    if constexpr (kBits == 8) {
+      rows.of[0][lane] = low;
+      rows.of[1][lane] = high;
+    } else if constexpr (kBits == 4) {
+      rows.of[0][lane] = low | high << 4;
+    } else if constexpr (kBits == 2) {
+      // Words 0 and 1 of each vector, with words 2 and 3 above them.
+      Sixteen words =
+          __builtin_shufflevector(low, high, 0, 2) | __builtin_shufflevector(low, high, 1, 3) << 4;
+      words |= words >> 32 << 2;
+      store(out, static_cast<uint32_t>(words[0]));
+      store(out + kVector, static_cast<uint32_t>(words[1]));
     } else {
-      for (uint32_t v = 0; v < kVectors; v += 2) {
-        uint64_t pair = 0;
-        for (uint32_t j = 0; j < kGroups; ++j) {
-          pair |= (load<uint64_t>(q + column(v, j)) >> shift & kMask) << kBits * j;
-        }
-        store(out + kVector * v, static_cast<uint32_t>(pair));
-        store(out + kVector * (v + 1), static_cast<uint32_t>(pair >> 32));
-      }
+      Sixteen both = low | high << 4;
+      uint64_t words = both[0] | both[1] << 2;
+      store(out, static_cast<uint32_t>(words | words >> 32 << 1));
+    }
+  }
+
+  static void finish(const PlaneRows& rows, std::byte* plane) {
+    for (uint32_t i = 0; i < kBits / 4; ++i) {
+      transpose_words(rows.of[i], sizeof(Sixteen), plane + 4 * kVector * i);
     }
   }
 
@@ -80,10 +95,16 @@ void for_planes(const Body& body) {
 }
 
 template <uint32_t kBits>
-void put_quants(const uint8_t q[kBlock], uint32_t lane, std::byte* quants) {
+void put_quants(const uint8_t q[kBlock], uint32_t lane, PlaneRows& rows, std::byte* quants) {
   for_planes<kBits>([&](auto plane, uint32_t shift, uint32_t offset) {
-    plane.put(q, shift, lane, quants + offset);
+    plane.put(q, shift, lane, rows, quants + offset);
   });
+}
+
+template <uint32_t kBits>
+void finish_quants(const PlaneRows& rows, std::byte* quants) {
+  for_planes<kBits>(
+      [&](auto plane, uint32_t, uint32_t offset) { plane.finish(rows, quants + offset); });
 }
 
 template <uint32_t kBits>
@@ -106,10 +127,14 @@ uint16_t get_half(const std::byte* halves, uint32_t lane) {
 
 constexpr uint32_t kHalves = 2 * kPanelRows;  // bytes of 8 f16 values, one per row
 
-// Each kind has kBytes, put() and get(): one byte per row and number, numbers one after the other.
+// Finds the quants of a part of a block of GGUF.
+using ReadQuants = void (*)(const std::byte* block, uint32_t part, uint8_t q[kBlock]);
+// Finds the sub-scales of a whole block, a byte each.
+using ReadScales = Sixteen (*)(const std::byte* block);
+
+// Each kind has kBytes, read() and get(): one byte per row and number, numbers one after the other.
 struct NoScales {
   static constexpr uint32_t kBytes = 0;
-  static void put(const BlockPart&, uint32_t, std::byte*) {}
   static void get(const std::byte*, uint32_t, BlockPart& part) {
     part.scale[0] = part.scale[1] = 1;
     part.minimum[0] = part.minimum[1] = 1;
@@ -117,11 +142,10 @@ struct NoScales {
 };
 
 // One signed scale of 32 columns.
+template <ReadScales kRead>
 struct OneScale {
   static constexpr uint32_t kBytes = kPanelRows;
-  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
-    to[lane] = static_cast<std::byte>(part.scale[0]);
-  }
+  static constexpr ReadScales read = kRead;
   static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
     part.scale[0] = part.scale[1] = static_cast<int8_t>(byte_at(from, lane));
     part.minimum[0] = part.minimum[1] = 1;
@@ -129,12 +153,10 @@ struct OneScale {
 };
 
 // Signed scales of columns 0-15 and 16-31.
+template <ReadScales kRead>
 struct TwoScales {
   static constexpr uint32_t kBytes = 2 * kPanelRows;
-  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
-    to[lane] = static_cast<std::byte>(part.scale[0]);
-    to[kPanelRows + lane] = static_cast<std::byte>(part.scale[1]);
-  }
+  static constexpr ReadScales read = kRead;
   static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
     for (uint32_t i = 0; i < 2; ++i) {
       part.scale[i] = static_cast<int8_t>(byte_at(from, kPanelRows * i + lane));
@@ -146,10 +168,7 @@ struct TwoScales {
 // A scale and a minimum of 32 columns.
 struct ScaleAndMinimum {
   static constexpr uint32_t kBytes = 2 * kPanelRows;
-  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
-    to[lane] = static_cast<std::byte>(part.scale[0]);
-    to[kPanelRows + lane] = static_cast<std::byte>(part.minimum[0]);
-  }
+  static constexpr ReadScales read = scales_q4_k;
   static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
     part.scale[0] = part.scale[1] = byte_at(from, lane);
     part.minimum[0] = part.minimum[1] = byte_at(from, kPanelRows + lane);
@@ -159,11 +178,7 @@ struct ScaleAndMinimum {
 // Of columns 0-15 and of 16-31 a byte with a scale in the low nibble and a minimum in the high one.
 struct NibbleScales {
   static constexpr uint32_t kBytes = 2 * kPanelRows;
-  static void put(const BlockPart& part, uint32_t lane, std::byte* to) {
-    for (uint32_t i = 0; i < 2; ++i) {
-      to[kPanelRows * i + lane] = static_cast<std::byte>(part.scale[i] | part.minimum[i] << 4);
-    }
-  }
+  static constexpr ReadScales read = scales_q2_k;
   static void get(const std::byte* from, uint32_t lane, BlockPart& part) {
     for (uint32_t i = 0; i < 2; ++i) {
       uint8_t both = byte_at(from, kPanelRows * i + lane);
@@ -217,24 +232,24 @@ struct Exponent {
   }
 };
 
-// The pack_row of a layout, whose heads have kHead bytes (0: it has none). A head begins with each
-// super-block, which is a block of the source then, and with the row. Layout::pack() puts the part
-// `part` of a source block into a row of a block, and of the head above it.
+// The pack of a layout, whose heads have kHead bytes (0: it has none). A head begins with each
+// super-block, which is a block of the source then, and with the row. A Layout::Packer begins with
+// each block of the source, and puts a part of it into a block.
 template <class Layout>
-void pack_row_of(const RowBlocks& from, uint32_t lane, std::byte* panel) {
-  const std::byte* source = from.source;
-  std::byte* head = panel;
+void pack_panel(const RowBlocks& from, std::byte* panel) {
+  RowBlocks source = from;
+  typename Layout::Packer packer;
   uint32_t part = from.first;
   for (uint32_t i = 0; i < from.count; ++i) {
-    if (Layout::kHead != 0 && (i == 0 || part == 0)) {
-      head = panel;
+    if (i == 0 || part == 0) {
+      packer.begin(source, panel);
       panel += Layout::kHead;
     }
-    Layout::pack(source, part, lane, head, panel);
+    packer.pack(source, part, panel);
     panel += Layout::kBytes;
     if (++part == from.parts) {
       part = 0;
-      source += from.source_bytes;
+      source.source += from.source_bytes;
     }
   }
 }
@@ -244,45 +259,69 @@ template <ReadPart kRead, class Numbers, uint32_t kBits>
 struct Small {
   static constexpr uint32_t kHead = 0, kBytes = Numbers::kBytes + kVector * kBits;
 
-  static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte*,
-                   std::byte* block) {
-    BlockPart part;
-    kRead(source, index, part);
-    Numbers::put(part, lane, block);
-    put_quants<kBits>(part.q, lane, block + Numbers::kBytes);
-  }
+  struct Packer {
+    PlaneRows rows;
+
+    void begin(const RowBlocks&, std::byte*) {}
+    void pack(const RowBlocks& from, uint32_t index, std::byte* block) {
+      for (uint32_t lane = 0; lane < from.rows; ++lane) {
+        BlockPart part;
+        kRead(from.source + lane * from.row_bytes, index, part);
+        Numbers::put(part, lane, block);
+        put_quants<kBits>(part.q, lane, rows, block + Numbers::kBytes);
+      }
+      finish_quants<kBits>(rows, block + Numbers::kBytes);
+    }
+  };
   static void read(const std::byte*, const std::byte* block, uint32_t lane, BlockPart& part) {
     Numbers::get(block, lane, part);
     NoScales::get(nullptr, lane, part);
     get_quants<kBits>(block + Numbers::kBytes, lane, part.q);
   }
   static constexpr PanelLayout layout(TensorType type) {
-    return {type, kBlock, kHead, kBlock, kBytes, 1, pack_row_of<Small>, read};
+    return {type, kBlock, kHead, kBlock, kBytes, 1, pack_panel<Small>, read};
   }
 };
 
 // A super-block: numbers in its head; per block of 32 columns scales, then quants. Without numbers
 // there is no head, and blocks of 32 are all.
-template <ReadPart kRead, class Numbers, class Scales, uint32_t kBits,
+template <ReadPart kRead, ReadQuants kQuants, class Numbers, class Scales, uint32_t kBits,
           uint32_t kColumns = kSuperBlock>
 struct Super {
   static constexpr uint32_t kHead = Numbers::kBytes, kBytes = Scales::kBytes + kVector * kBits;
 
-  static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte* head,
-                   std::byte* block) {
-    BlockPart part;
-    kRead(source, index, part);
-    Numbers::put(part, lane, head);
-    Scales::put(part, lane, block);
-    put_quants<kBits>(part.q, lane, block + Scales::kBytes);
-  }
+  struct Packer {
+    PlaneRows rows;
+    std::byte scales[kPanelRows * sizeof(Sixteen)];  // of all parts, as they stand in their blocks
+
+    void begin(const RowBlocks& from, std::byte* head) {
+      Sixteen of_rows[kPanelRows] = {};
+      for (uint32_t lane = 0; lane < from.rows; ++lane) {
+        const std::byte* source = from.source + lane * from.row_bytes;
+        BlockPart part;
+        kRead(source, 0, part);
+        Numbers::put(part, lane, head);
+        if constexpr (Scales::kBytes != 0) of_rows[lane] = Scales::read(source);
+      }
+      if constexpr (Scales::kBytes != 0) transpose_bytes(of_rows, sizeof(Sixteen), scales);
+    }
+    void pack(const RowBlocks& from, uint32_t index, std::byte* block) {
+      std::memcpy(block, scales + Scales::kBytes * index, Scales::kBytes);
+      for (uint32_t lane = 0; lane < from.rows; ++lane) {
+        uint8_t q[kBlock];
+        kQuants(from.source + lane * from.row_bytes, index, q);
+        put_quants<kBits>(q, lane, rows, block + Scales::kBytes);
+      }
+      finish_quants<kBits>(rows, block + Scales::kBytes);
+    }
+  };
   static void read(const std::byte* head, const std::byte* block, uint32_t lane, BlockPart& part) {
     Numbers::get(head, lane, part);
     Scales::get(block, lane, part);
     get_quants<kBits>(block + Scales::kBytes, lane, part.q);
   }
   static constexpr PanelLayout layout(TensorType type) {
-    return {type, kColumns, kHead, kBlock, kBytes, 1, pack_row_of<Super>, read};
+    return {type, kColumns, kHead, kBlock, kBytes, 1, pack_panel<Super>, read};
   }
 };
 
@@ -298,18 +337,27 @@ struct Coded {
     return kVector * Format::kWords + place;
   }
 
-  static void pack(const std::byte* source, uint32_t index, uint32_t lane, std::byte* head,
-                   std::byte* block) {
-    CodedPart codes;
-    Format::gather(source, index, codes);
-    put_half(codes.d, lane, head);
-    for (uint32_t i = 0; i < Format::kWords; ++i) {
-      store(block + kVector * i + 4 * lane, codes.words[i]);
+  struct Packer {
+    void begin(const RowBlocks& from, std::byte* head) {
+      for (uint32_t lane = 0; lane < from.rows; ++lane) {
+        CodedPart codes;
+        Format::gather(from.source + lane * from.row_bytes, 0, codes);
+        put_half(codes.d, lane, head);
+      }
     }
-    for (uint32_t i = 0; i < Format::kBytes; ++i) {
-      block[byte_offset(i, lane)] = std::byte(codes.bytes[i]);
+    void pack(const RowBlocks& from, uint32_t index, std::byte* block) {
+      for (uint32_t lane = 0; lane < from.rows; ++lane) {
+        CodedPart codes;
+        Format::gather(from.source + lane * from.row_bytes, index, codes);
+        for (uint32_t i = 0; i < Format::kWords; ++i) {
+          store(block + kVector * i + 4 * lane, codes.words[i]);
+        }
+        for (uint32_t i = 0; i < Format::kBytes; ++i) {
+          block[byte_offset(i, lane)] = std::byte(codes.bytes[i]);
+        }
+      }
     }
-  }
+  };
   static void read(const std::byte* head, const std::byte* block, uint32_t lane, BlockPart& part) {
     CodedPart codes;
     codes.d = get_half(head, lane);
@@ -323,7 +371,7 @@ struct Coded {
   }
   static constexpr PanelLayout layout(TensorType type) {
     // The first version had signs and digits in the file's order.
-    return {type, kSuperBlock, kHead, kBlock, kBytes, 2, pack_row_of<Coded>, read};
+    return {type, kSuperBlock, kHead, kBlock, kBytes, 2, pack_panel<Coded>, read};
   }
 };
 
@@ -342,16 +390,16 @@ constexpr std::array kLayouts = {
     Small<read_q8_0, OneHalf, 8>::layout(kQ8_0),
     Small<read_q4_0, OneHalf, 4>::layout(kIQ4_NL),
     Small<read_mxfp4, Exponent, 4>::layout(kMXFP4),
-    Super<read_nvfp4, NoNumbers, TwoScales, 4, kBlock>::layout(kNVFP4),
-    Super<read_q1_0, OneHalf, NoScales, 1, 128>::layout(kQ1_0),
-    Super<read_q2_0, OneHalf, NoScales, 2, 64>::layout(kQ2_0),
-    Super<read_q2_k, TwoHalves, NibbleScales, 2>::layout(kQ2_K),
-    Super<read_q3_k, OneHalf, TwoScales, 3>::layout(kQ3_K),
-    Super<read_q4_k, TwoHalves, ScaleAndMinimum, 4>::layout(kQ4_K),
-    Super<read_q5_k, TwoHalves, ScaleAndMinimum, 5>::layout(kQ5_K),
-    Super<read_q6_k, OneHalf, TwoScales, 6>::layout(kQ6_K),
-    Super<read_iq4_xs, OneHalf, OneScale, 4>::layout(kIQ4_XS),
-    Super<read_tq2_0, OneHalf, NoScales, 2>::layout(kTQ2_0),
+    Super<read_nvfp4, quants_nvfp4, NoNumbers, TwoScales<scales_nvfp4>, 4, kBlock>::layout(kNVFP4),
+    Super<read_q1_0, quants_q1_0, OneHalf, NoScales, 1, 128>::layout(kQ1_0),
+    Super<read_q2_0, quants_q2_0, OneHalf, NoScales, 2, 64>::layout(kQ2_0),
+    Super<read_q2_k, quants_q2_k, TwoHalves, NibbleScales, 2>::layout(kQ2_K),
+    Super<read_q3_k, quants_q3_k, OneHalf, TwoScales<scales_q3_k>, 3>::layout(kQ3_K),
+    Super<read_q4_k, quants_q4_k, TwoHalves, ScaleAndMinimum, 4>::layout(kQ4_K),
+    Super<read_q5_k, quants_q5_k, TwoHalves, ScaleAndMinimum, 5>::layout(kQ5_K),
+    Super<read_q6_k, quants_q6_k, OneHalf, TwoScales<scales_q6_k>, 6>::layout(kQ6_K),
+    Super<read_iq4_xs, quants_iq4_xs, OneHalf, OneScale<scales_iq4_xs>, 4>::layout(kIQ4_XS),
+    Super<read_tq2_0, quants_tq2_0, OneHalf, NoScales, 2>::layout(kTQ2_0),
     Coded<Iq1S>::layout(kIQ1_S),
     Coded<Iq1M>::layout(kIQ1_M),
     Coded<Iq2Xxs>::layout(kIQ2_XXS),

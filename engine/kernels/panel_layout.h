@@ -11,10 +11,12 @@
 
 namespace potluck {
 
-// Neighboring blocks of 32 columns of one row, as they stand in the file.
+// Neighboring blocks of 32 columns of up to eight rows, as they stand in the file.
 struct RowBlocks {
-  const std::byte* source;  // GGUF's block that the first one is part of
-  uint32_t source_bytes;    // of such a block,
+  const std::byte* source;  // the first row's block of GGUF that the first one is part of
+  uint64_t row_bytes;       // from one row to the next
+  uint32_t rows;            // 1 to 8
+  uint32_t source_bytes;    // of a block of GGUF,
   uint32_t parts;           // and how many of ours it has
   uint32_t first;           // which of them the first one is
   uint32_t count;           // of ours
@@ -32,8 +34,8 @@ struct PanelLayout {
 
   // Null for float formats: their panels are the transposed rows.
   //
-  // Puts blocks of one row of the source into the row `lane` of a panel, heads included.
-  void (*pack_row)(const RowBlocks& from, uint32_t lane, std::byte* panel);
+  // Fills a panel, heads included. Rows that the source does not have are not written.
+  void (*pack)(const RowBlocks& from, std::byte* panel);
   // Reads the row `lane` of a block: what the reader of the format finds in the source's.
   void (*read_block)(const std::byte* head, const std::byte* block, uint32_t lane, BlockPart& out);
 };

@@ -25,15 +25,10 @@ std::unique_ptr<LaidOutFile> open_laid_out(ExpertFixture& fixture) {
   return std::move(*file);
 }
 
-// All pieces of one expert, last first.
 Status read_expert(const LaidOutFile& file, uint32_t layer, uint32_t expert, ByteVector* out) {
   LaidOutFile::Place place = file.place(layer, expert);
   out->assign(place.bytes, std::byte{0xdd});
-  for (uint32_t piece = place.pieces; piece > 0; --piece) {
-    Status read = file.read_at(place.address + piece - 1, *out);
-    if (!read) return read;
-  }
-  return {};
+  return file.read_at(place.address, *out);
 }
 
 void expect_experts_as_cut(ExpertFixture& fixture) {
@@ -110,10 +105,10 @@ TEST(LaidOutFile, NamesTheFileThatCannotBeRead) {
 TEST(LaidOutFile, NoticesAFileThatWasCut) {
   ExpertFixture fixture(layers_of_all_forms(), 7);
   auto file = open_laid_out(fixture);
-  // The last layer's experts are gone, the first one's are still there.
+  // The end of the last layer's experts is gone, the first one's are still there.
   fixture.storage().truncate("model.gguf", fixture.model().file_bytes() - 1000);
   ByteVector out;
-  EXPECT_EQ(read_expert(*file, 9, 1, &out).error().code, ErrorCode::kIo);
+  EXPECT_EQ(read_expert(*file, 9, 1, &out).error().code, ErrorCode::kCorrupt);
   Status read = read_expert(*file, 1, 0, &out);
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, ErrorCode::kCorrupt);
@@ -160,7 +155,8 @@ class FileSourceTest : public ::testing::Test {
   }
 
   std::unique_ptr<BlockReader> reader() {
-    return std::make_unique<LaidOutReader>(*file_, std::make_unique<InlineBlockReader>(clock_));
+    return std::make_unique<LaidOutReader>(*file_, std::make_unique<InlineBlockReader>(clock_),
+                                           threads_);
   }
   std::unique_ptr<StoredSource> source(uint64_t experts, std::unique_ptr<BlockReader> reads) {
     return std::make_unique<StoredSource>(
@@ -193,6 +189,7 @@ class FileSourceTest : public ::testing::Test {
   }
 
   ManualClock clock_;
+  ThreadPool threads_{3};
   ExpertFixture fixture_;
   std::unique_ptr<LaidOutFile> file_ = open_laid_out(fixture_);
   FileOrigin origin_;
@@ -214,7 +211,7 @@ TEST_F(FileSourceTest, ReadsWithThreads) {
   SystemClock clock;
   auto threads = open_block_reader(ReaderChoice::kThreads, 6, clock);
   ASSERT_TRUE(threads);
-  auto all = source(5, std::make_unique<LaidOutReader>(*file_, std::move(*threads)));
+  auto all = source(5, std::make_unique<LaidOutReader>(*file_, std::move(*threads), threads_));
   for (int round = 0; round < 3; ++round) expect_wave(*all, ids_);
 }
 
@@ -258,6 +255,36 @@ TEST_F(FileSourceTest, AFailedReadFailsItsExpertAlone) {
   }
   arrivals.clear();
   expect_wave(*all, wave);
+}
+
+// Fewer buffers than an expert has pieces, and more experts than buffers.
+TEST_F(FileSourceTest, ReadsPiecesAsBuffersBecomeFree) {
+  ExpertFixture large(
+      {{0, 3, {1024, 1120, TensorType::kF32, TensorType::kF32, TensorType::kQ8_0, true, {}}}}, 5);
+  auto file = open_laid_out(large);
+  SystemClock clock;
+  auto one = open_block_reader(ReaderChoice::kThreads, 1, clock);
+  ASSERT_TRUE(one);
+  LaidOutReader reads(*file, std::move(*one), threads_);
+  std::vector<ByteVector> experts(3);
+  std::vector<BlockRead> requests;
+  for (uint32_t i = 0; i < 3; ++i) {
+    LaidOutFile::Place place = file->place(0, i);
+    EXPECT_GT(place.pieces * file->buffer_bytes(), LaidOutReader::buffer_bytes(*file, 1));
+    experts[i].resize(place.bytes);
+    requests.push_back({file.get(), place.address, MutableByteSpan(experts[i]), 70 + i, i != 1});
+  }
+  reads.submit(requests);
+  reads.promote(72);
+  std::vector<BlockReadDone> done;
+  while (reads.outstanding() > 0) reads.collect(&done, true);
+  ASSERT_EQ(done.size(), 3u);
+  for (const BlockReadDone& read : done) {
+    EXPECT_TRUE(read.status);
+    ByteVector cut(large.cutter().expert_bytes(0));
+    ASSERT_TRUE(large.cutter().cut_expert(0, static_cast<uint32_t>(read.tag - 70), cut));
+    EXPECT_EQ(experts[read.tag - 70], cut) << read.tag;
+  }
 }
 
 TEST_F(FileSourceTest, RefusesWhatTheModelHasNot) {

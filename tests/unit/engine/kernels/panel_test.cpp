@@ -1,7 +1,11 @@
 #include "engine/kernels/panel.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
+#include "engine/base/hash.h"
+#include "engine/base/random.h"
 #include "tests/unit/engine/kernels/random_data.h"
 
 namespace potluck {
@@ -159,6 +163,57 @@ TEST(Panel, PlacesCodesAsDocumented) {
   EXPECT_EQ(packed[16 + 4 * kRow], std::byte{128});
   EXPECT_EQ(packed[16 + 32 + 3 * kRow + 2], std::byte{2 << 4});
   EXPECT_EQ(packed[16 + 32 + 3 * kRow], std::byte{0});
+}
+
+// The first eight bytes of SHA-256 of the panels of some cuts of random blocks. Stores and pools
+// hold such bytes: who changes them raises the format's panel_version().
+struct PanelDigest {
+  std::string_view format;
+  std::string_view digest;
+};
+constexpr PanelDigest kDigests[] = {
+    {"F32", "7da2457f453cc2ac"},    {"F16", "f1cb96ccaa23a2e4"},    {"BF16", "f1cb96ccaa23a2e4"},
+    {"Q4_0", "dd259a6bc004b09c"},   {"Q4_1", "417fdd356b4bfaca"},   {"Q5_0", "d08f633363408d48"},
+    {"Q5_1", "59551774260e1619"},   {"Q8_0", "a9a409dbdb80d989"},   {"IQ4_NL", "dd259a6bc004b09c"},
+    {"MXFP4", "43aa0dacd0c95798"},  {"NVFP4", "a594fd6c820c078c"},  {"Q1_0", "ccac34a941e2f5fc"},
+    {"Q2_0", "a68d8d7bab0d34e0"},   {"Q2_K", "a3d2c09e760be970"},   {"Q3_K", "3d75c7e5d86a9c25"},
+    {"Q4_K", "2f798303dc04e972"},   {"Q5_K", "415f96cbb4da222f"},   {"Q6_K", "e542abc9575e17bd"},
+    {"IQ1_S", "d49a5c070c1fa805"},  {"IQ1_M", "e55ddb0fb0b842ef"},  {"IQ2_XXS", "2b0f58cc977726c7"},
+    {"IQ2_XS", "bad9d4999e8ee4d2"}, {"IQ2_S", "60fa5dd97c3890f4"},  {"IQ3_XXS", "bb1f385b2b2821d5"},
+    {"IQ3_S", "0a5170bf717f4e42"},  {"IQ4_XS", "7b7cb913e15d1b3d"}, {"TQ1_0", "7b6a108aabe427fe"},
+    {"TQ2_0", "fb83f60a35500336"},
+};
+
+std::string digest_of_panels(const BlockFormat& format) {
+  struct Cut {
+    uint32_t rows;
+    uint32_t begin;
+    uint32_t columns;
+  };
+  constexpr uint32_t kRows = 19, kColumns = 1024;
+  constexpr Cut kCuts[] = {{8, 0, 1024},  {19, 0, 1024}, {16, 96, 96}, {3, 224, 320},
+                           {9, 480, 500}, {8, 32, 32},   {1, 0, 1000}};
+  CounterRandom random(7);
+  ByteVector source(kRows * kColumns / format.block_elements * format.block_bytes);
+  for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<std::byte>(random.bits(i));
+  ByteVector all;
+  for (const Cut& cut : kCuts) {
+    PanelShape shape{format.type, cut.rows, cut.columns, panel_phase(format.type, cut.begin)};
+    ByteVector packed(shape.bytes(), std::byte{0x5a});
+    pack_panels(shape, source.data(), kColumns, cut.begin, packed.data());
+    all.insert(all.end(), packed.begin(), packed.end());
+  }
+  return sha256(all).hex().substr(0, 16);
+}
+
+TEST(Panel, HasTheBytesThatStoresHold) {
+  ASSERT_EQ(std::size(kDigests), block_formats().size());
+  for (const PanelDigest& known : kDigests) {
+    auto is_it = [&](const BlockFormat& format) { return format.name == known.format; };
+    auto format = std::find_if(block_formats().begin(), block_formats().end(), is_it);
+    ASSERT_NE(format, block_formats().end()) << known.format;
+    EXPECT_EQ(digest_of_panels(*format), known.digest) << known.format;
+  }
 }
 
 TEST(Panel, PadsRowsWithZeros) {
