@@ -1,4 +1,5 @@
 // `potluck show`: what is in a model file, and how its experts are cut.
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -10,7 +11,9 @@
 #include "coordinator/cli/json_text.h"
 #include "coordinator/cli/model_argument.h"
 #include "coordinator/cli/terminal.h"
+#include "engine/base/process_limits.h"
 #include "engine/experts/grain_cutter.h"
+#include "engine/experts/lay_out_speed.h"
 #include "engine/model/context_plan.h"
 #include "engine/model/model.h"
 
@@ -30,18 +33,23 @@ std::map<std::string, uint64_t> bytes_by_format(const GgufModel& model) {
   return bytes;
 }
 
-nlohmann::json describe_experts(const GgufModel& model, const std::vector<ExpertBank>& banks) {
+// `threads` lay out where experts are streamed from the file (--ram).
+nlohmann::json describe_experts(const GgufModel& model, const std::vector<ExpertBank>& banks,
+                                int threads) {
   if (banks.empty()) return nullptr;
   const ExpertBank& first = banks.front();
   ChunkPlan plan = plan_chunks(first.shape);
   GrainCutter cutter(model, banks);
+  const double lay_out_speed = measure_lay_out_speed(cutter, SystemClock());
   return {{"layers", banks.size()},
           {"experts_per_layer", first.experts},
           {"width", first.shape.width},
           {"chunk_width", plan.chunk_width},
           {"grains_per_expert", plan.grains},
           {"expert_bytes", cutter.expert_bytes(first.layer)},
-          {"total_bytes", cutter.total_bytes()}};
+          {"total_bytes", cutter.total_bytes()},
+          {"lay_out_bytes_per_s", std::llround(lay_out_speed * threads)},
+          {"copy_pays_from_bytes_per_s", std::llround(copy_pays_from(lay_out_speed, threads))}};
 }
 
 // What stands in the file and takes no part: next-token layers, and what sees or hears.
@@ -99,7 +107,7 @@ nlohmann::json describe_chat_template(const GgufMetadata& metadata) {
 }
 
 nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
-                        const std::vector<ExpertBank>& banks) {
+                        const std::vector<ExpertBank>& banks, int threads) {
   const Skipped skipped(model, config);
   return {{"name", config.name},
           {"architecture", config.architecture},
@@ -119,7 +127,7 @@ nlohmann::json describe(const GgufModel& model, const ModelConfig& config,
           {"next_token_layers", config.next_token_layers},
           {"skipped", {{"tensors", skipped.tensors}, {"bytes", skipped.bytes}}},
           {"experts_used", config.router.top_k},
-          {"experts", describe_experts(model, banks)},
+          {"experts", describe_experts(model, banks, threads)},
           {"per_token", describe_token(model, config, banks)},
           {"bytes_by_format", bytes_by_format(model)}};
 }
@@ -133,6 +141,7 @@ void print_plain(const nlohmann::json& report, const std::string& indent, Output
     }
     std::string text = value.is_string() ? value.get<std::string>() : json_text(value);
     if (key.ends_with("bytes") && value.is_number()) text = format_bytes(value.get<uint64_t>());
+    if (key.ends_with("bytes_per_s")) text = fmt::format("{:.1f} GB/s", value.get<double>() / 1e9);
     out.line(fmt::format("{}{:<20} {}", indent, key, text));
   }
 }
@@ -191,7 +200,8 @@ Status show_file(const ShowFlags& flags, const std::string& path, const Environm
   const std::vector<std::string> notes = notes_of(*model, tokenizer ? tokenizer->get() : nullptr);
   Terminal& terminal = environment.terminal;
   for (const std::string& note : notes) terminal.notice(note);
-  nlohmann::json description = describe(*model, *config, *banks);
+  nlohmann::json description =
+      describe(*model, *config, *banks, default_threads(process_limits(environment.system)));
   if (flags.json) description["notes"] = notes;
   report(flags, description, environment);
   return {};

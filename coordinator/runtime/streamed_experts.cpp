@@ -19,12 +19,9 @@ namespace potluck {
 namespace {
 
 // With so many pieces under way any disk is busy; each further one takes buffers from the cache.
-constexpr uint32_t kMostDepth = 8;
-// Of the time of all threads, that laying out may take while the disk reads: they compute, too. In
-// practice it takes half as much again as in the measurement, since nothing is in a cache: formats
-// that were within a tenth of a store's speed took 13 % of it, others 20 and more. Beyond this, a
-// store is said to be faster (docs/PERFORMANCE.md).
-constexpr double kMostLayingOut = 0.15;
+constexpr uint32_t kMostDepth = 16;
+// Of the memory for experts, what may be buffers of pieces on their way: one part of so many.
+constexpr uint64_t kBufferShare = 16;
 // For an estimate: SHA-256 on a processor that has instructions for it.
 constexpr double kHashBytesPerSecond = 1.5e9;
 
@@ -147,7 +144,7 @@ void advise_store(const StreamOptions& options, const GrainCutter& cutter, doubl
                   double threads, const Clock& clock) {
   if (disk <= 0) return;
   double laying_out = measure_lay_out_speed(cutter, clock);
-  if (laying_out <= 0 || disk <= kMostLayingOut * laying_out * threads) return;
+  if (laying_out <= 0 || disk <= copy_pays_from(laying_out, threads)) return;
   StoreCost cost = cost_of_store(cutter, disk, laying_out, threads);
   std::string text = fmt::format(
       "this machine lays out these experts at {:.1f} GB/s, its disk reads {:.1f}: from a store "
@@ -264,13 +261,14 @@ Status StreamedExperts::open_file(const Model& model, const StreamOptions& optio
   }
   auto pieces = open_fitted_reader(settings, clock);
   if (!pieces) return pieces.error().in("--reader");
-  auto reader = std::make_unique<LaidOutReader>(*file_, std::move(*pieces), threads);
+  auto reader = std::make_unique<LaidOutReader>(*file_, std::move(*pieces), threads,
+                                                options.ram_bytes / kBufferShare);
   if (uint64_t simulated = options.reader.simulated_bytes_per_second; simulated > 0) {
     rate = static_cast<double>(simulated);
   }
   advise_store(options, model.cutter(), rate, threads.threads(), clock);
   // What is on its way is memory for experts, too. One expert at a time always works.
-  uint64_t buffers = LaidOutReader::buffer_bytes(*file_, reader->depth());
+  uint64_t buffers = reader->buffer_bytes();
   uint64_t cache = std::max(options.ram_bytes - std::min(options.ram_bytes, buffers),
                             origin_->largest_entry_bytes());
   stored_ = std::make_unique<StoredSource>(*origin_, std::move(reader), clock,

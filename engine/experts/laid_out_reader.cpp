@@ -1,27 +1,34 @@
 #include "engine/experts/laid_out_reader.h"
 
+#include <algorithm>
+
 namespace potluck {
 namespace {
 
-// For each read at the device one more that waits its turn there or to be laid out: reads that
-// began together end together.
-constexpr uint32_t kBuffersPerRead = 2;
+// For each read at the device one more at least that waits its turn there or to be laid out: reads
+// that began together end together.
+constexpr uint64_t kBuffersPerRead = 2;
+// The disk goes on for as long as there are buffers, however late the owner comes back: on a busy
+// machine that takes tens of milliseconds.
+constexpr uint64_t kMostBuffers = 64;
+
+uint64_t buffers_for(const LaidOutFile& file, uint32_t depth, uint64_t memory_bytes) {
+  uint64_t least = depth * kBuffersPerRead;
+  return std::clamp(memory_bytes / file.buffer_bytes(), least, std::max(least, kMostBuffers));
+}
 
 }  // namespace
 
 LaidOutReader::LaidOutReader(const LaidOutFile& file, std::unique_ptr<BlockReader> pieces,
-                             ThreadPool& threads)
+                             ThreadPool& threads, uint64_t memory_bytes)
     : file_(file),
       threads_(threads),
-      slots_(pieces->depth() * kBuffersPerRead),
-      buffers_(buffer_bytes(file, pieces->depth()), "pieces of experts on their way"),
+      slots_(buffers_for(file, pieces->depth(), memory_bytes)),
+      // Whole huge pages: reads into others had half of the rate.
+      buffers_(round_up<uint64_t>(slots_.size() * file.buffer_bytes(), Buffer::kHugePage),
+               "pieces of experts on their way"),
       pieces_(std::move(pieces)) {
   for (size_t i = slots_.size(); i > 0; --i) vacant_.push_back(static_cast<uint32_t>(i - 1));
-}
-
-uint64_t LaidOutReader::buffer_bytes(const LaidOutFile& file, uint32_t depth) {
-  // Whole huge pages: reads into others had half of the rate.
-  return round_up<uint64_t>(file.buffer_bytes() * depth * kBuffersPerRead, Buffer::kHugePage);
 }
 
 MutableByteSpan LaidOutReader::buffer(uint32_t slot) {

@@ -23,11 +23,13 @@ namespace potluck {
 class LaidOutReader final : public BlockReader {
  public:
   // All requests are for `file`, which must outlive the reader, as must `threads`, which the owner
-  // uses for other work between calls.
-  LaidOutReader(const LaidOutFile& file, std::unique_ptr<BlockReader> pieces, ThreadPool& threads);
+  // uses for other work between calls. Buffers take about `memory_bytes`, but no fewer than the
+  // disk needs, and no more than help.
+  LaidOutReader(const LaidOutFile& file, std::unique_ptr<BlockReader> pieces, ThreadPool& threads,
+                uint64_t memory_bytes = 0);
 
-  // What such a reader takes beside the experts' memory, with so many reads at the device.
-  static uint64_t buffer_bytes(const LaidOutFile& file, uint32_t depth);
+  // What it takes beside the experts' memory.
+  uint64_t buffer_bytes() { return buffers_.span().size(); }
 
   void submit(std::span<const BlockRead> reads) override;
   void promote(uint64_t tag) override;

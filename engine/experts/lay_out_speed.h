@@ -12,4 +12,8 @@ double measure_lay_out_speed(const ShapeTables& tables, const Clock& clock);
 // Over all layers of a model.
 double measure_lay_out_speed(const GrainCutter& cutter, const Clock& clock);
 
+// The rate of a disk, in bytes per second, from which on experts come faster from a laid-out copy
+// than from the model file, where each of so many threads lays out at this speed.
+double copy_pays_from(double lay_out_speed, double threads);
+
 }  // namespace potluck
