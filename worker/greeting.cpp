@@ -435,6 +435,8 @@ void Greeting::keep_alive() {
                  "again");
     greet_again();
     if (auto* asking = std::get_if<Asking>(&state_)) next_place(*asking);
+  } else if (liveness == Liveness::kDead && leaving_) {
+    end_leaving();  // one that has given us up would have said so
   } else if (liveness == Liveness::kDead) {
     link_.notice(LogLevel::kWarning,
                  fmt::format("the coordinator is silent for {} s; greeting it again",

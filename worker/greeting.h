@@ -50,9 +50,9 @@ class Greeting {
   void excuse_absence();
   // Goes to the next address at once; a welcomed worker asks for a sign of life first.
   void on_network_changed();
-  // From now on the session ends, in order, as soon as the coordinator says Goodbye, or is not
-  // there. One that has lost sight of us, say because we were frozen, is greeted once more, for
-  // kDeadAfter: it may need what we hold. To be said again when it has welcomed us.
+  // From now on the session ends, in order, as soon as the coordinator says Goodbye, or is silent
+  // for kDeadAfter. One that has given us up, say because we were frozen, is greeted once more: it
+  // may need what we hold. To be said again when it has welcomed us.
   void leave_gently();
   // It is greeted again since a moment ago.
   bool was_member_lately() const;

@@ -92,7 +92,6 @@ Result<ReaderChoice> parse_reader_choice(const std::string& flag, std::string_vi
 struct ReaderSettings {
   ReaderChoice choice = ReaderChoice::kAuto;
   uint32_t depth = 0;       // 0: as the disk probe finds best
-  uint32_t more = 0;        // beyond that, for threads that do more than read
   uint64_t read_bytes = 0;  // neighbors are read in pieces of that size; 0: as the owner has it
   uint64_t simulated_bytes_per_second = 0;  // as from a disk of that rate; 0: the real one
 };

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "engine/base/buffer.h"
-#include "engine/base/limits.h"
 #include "engine/base/random.h"
 #include "engine/base/simulated_disk.h"
 
@@ -174,8 +173,7 @@ ReaderSettings fit_reader_settings(ReaderSettings settings, const ReadableFile* 
 
 Result<std::unique_ptr<BlockReader>> open_fitted_reader(const ReaderSettings& settings,
                                                         const Clock& clock) {
-  uint32_t depth = settings.depth == 0 ? kUnmeasuredDepth : settings.depth;
-  depth = std::min(depth + settings.more, std::max(depth, limits::kReadDepth));
+  const uint32_t depth = settings.depth == 0 ? kUnmeasuredDepth : settings.depth;
   auto reader = open_block_reader(settings.choice, depth, clock);
   uint64_t rate = settings.simulated_bytes_per_second;
   if (!reader || rate == 0) return reader;
