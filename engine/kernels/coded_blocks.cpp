@@ -1,11 +1,13 @@
 #include "engine/kernels/coded_blocks.h"
 
+#include <array>
+#include <cstring>
+
 #include "engine/kernels/codebooks.h"
 
 namespace potluck {
 namespace {
 
-using block_fields::byte_at;
 using block_fields::kBlock;
 
 uint32_t byte_of(uint32_t word, uint32_t index) {
@@ -66,29 +68,38 @@ uint32_t digit_of_fraction(uint8_t fraction, uint32_t n) {
   return (fraction * kPower[n] & 255) * 3 >> 8;
 }
 
-// Digit n of `count` bytes.
-void take_digits(const std::byte* from, uint32_t count, uint32_t n, uint8_t* out) {
-  for (uint32_t i = 0; i < count; ++i) {
-    out[i] = static_cast<uint8_t>(digit_of_fraction(byte_at(from, i), n));
+// Digit n of kCount bytes: digit_of_fraction() in 16 bits, so that the compiler takes many at once.
+template <uint32_t kCount>
+void take_digits(const std::byte* from, uint32_t n, uint8_t* out) {
+  uint8_t fractions[kCount];
+  std::memcpy(fractions, from, kCount);
+  uint8_t digits[kCount];
+  const auto power = static_cast<uint16_t>(kPower[n]);
+  for (uint32_t i = 0; i < kCount; ++i) {
+    const auto rest = static_cast<uint8_t>(static_cast<uint16_t>(fractions[i] * power));
+    digits[i] = static_cast<uint8_t>(static_cast<uint16_t>(rest * 3) >> 8);
   }
+  std::memcpy(out, digits, kCount);
 }
 
 // Columns 0-159 are 5 digits of each of 32 bytes, columns 160-239 of 16, columns 240-255 4 digits
 // of 4 bytes: columns of the same digit stand together.
 void take_tq1_digits(const std::byte* block, uint32_t part, uint8_t* digits) {
-  if (part < 5) return take_digits(block, 32, part, digits);
+  if (part < 5) return take_digits<32>(block, part, digits);
   const std::byte* middle = block + 32;
-  take_digits(middle, 16, 2 * part - 10, digits);
-  if (part < 7) return take_digits(middle, 16, 2 * part - 9, digits + 16);
-  for (uint32_t n = 0; n < 4; ++n) take_digits(block + 48, 4, n, digits + 16 + 4 * n);
+  take_digits<16>(middle, 2 * part - 10, digits);
+  if (part < 7) return take_digits<16>(middle, 2 * part - 9, digits + 16);
+  for (uint32_t n = 0; n < 4; ++n) take_digits<4>(block + 48, n, digits + 16 + 4 * n);
 }
 
-// Five digits, the first one in front, as a fraction of 256, rounded up.
-uint8_t fraction_of(const uint32_t digits[5]) {
-  uint32_t number = 0;
-  for (uint32_t i = 0; i < 5; ++i) number = 3 * number + digits[i];
-  return static_cast<uint8_t>((number * 256 + 242) / 243);
-}
+// Numbers of five digits as fractions of 256, rounded up.
+constexpr auto kFractions = [] {
+  std::array<uint8_t, 243> fractions{};
+  for (uint32_t number = 0; number < fractions.size(); ++number) {
+    fractions[number] = static_cast<uint8_t>((number * 256 + 242) / 243);
+  }
+  return fractions;
+}();
 
 }  // namespace
 
@@ -158,16 +169,17 @@ void Tq1::gather(const std::byte* block, uint32_t part, CodedPart& out) {
   out.d = load<uint16_t>(block + 52);
   uint8_t digits[kBlock];
   take_tq1_digits(block, part, digits);
+  uint32_t fours[kBlock / 4];  // digits, a byte each
+  std::memcpy(fours, digits, sizeof(fours));
+  uint32_t last = 0;
+  for (uint32_t b = 0; b < 4; ++b) last |= (fours[4 + b] & 255) << 8 * b;
+  // Four numbers at once: none is above 242, so that no byte runs over.
+  const uint32_t numbers = (((fours[0] * 3 + fours[1]) * 3 + fours[2]) * 3 + fours[3]) * 3 + last;
   for (uint32_t b = 0; b < 4; ++b) {
-    uint32_t five[5] = {digits[b], digits[4 + b], digits[8 + b], digits[12 + b],
-                        digits[16 + 4 * b]};
-    out.words[0] |= (fraction_of(five) ^ 128u) << 8 * b;
+    out.words[0] |= (kFractions[byte_of(numbers, b)] ^ 128u) << 8 * b;
   }
-  for (uint32_t b = 0; b < 3; ++b) {
-    uint32_t pairs = 0;
-    for (uint32_t n = 0; n < 4; ++n) pairs |= digits[16 + 4 * n + b + 1] << 2 * n;
-    out.bytes[b] = static_cast<uint8_t>(pairs);
-  }
+  const uint32_t pairs = fours[4] | fours[5] << 2 | fours[6] << 4 | fours[7] << 6;
+  for (uint32_t b = 0; b < 3; ++b) out.bytes[b] = static_cast<uint8_t>(byte_of(pairs, b + 1));
 }
 
 void Tq1::expand(const CodedPart& in, BlockPart& out) {
