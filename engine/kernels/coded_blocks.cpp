@@ -1,9 +1,11 @@
 #include "engine/kernels/coded_blocks.h"
 
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "engine/kernels/codebooks.h"
+#include "engine/kernels/row_transpose.h"
 
 namespace potluck {
 namespace {
@@ -60,36 +62,38 @@ void put_shifted(uint32_t index, bool minus, uint8_t* q) {
   }
 }
 
-constexpr uint32_t kPower[5] = {1, 3, 9, 27, 81};
-
-// TQ1_0 keeps a number below 243 as a fraction of 256: the digit after n others is read off the
-// top, by multiplications instead of divisions.
-uint32_t digit_of_fraction(uint8_t fraction, uint32_t n) {
-  return (fraction * kPower[n] & 255) * 3 >> 8;
+// TQ1_0 keeps a number below 243 as a fraction of 256: three times that has the digit in front, and
+// as the rest the fraction of the other digits.
+constexpr uint32_t digit_of_fraction(uint8_t fraction, uint32_t n) {
+  for (uint32_t before = 0; before < n; ++before) fraction = static_cast<uint8_t>(3 * fraction);
+  return fraction * 3u >> 8;
 }
 
-// Digit n of kCount bytes: digit_of_fraction() in 16 bits, so that the compiler takes many at once.
-template <uint32_t kCount>
-void take_digits(const std::byte* from, uint32_t n, uint8_t* out) {
-  uint8_t fractions[kCount];
-  std::memcpy(fractions, from, kCount);
-  uint8_t digits[kCount];
-  const auto power = static_cast<uint16_t>(kPower[n]);
-  for (uint32_t i = 0; i < kCount; ++i) {
-    const auto rest = static_cast<uint8_t>(static_cast<uint16_t>(fractions[i] * power));
-    digits[i] = static_cast<uint8_t>(static_cast<uint16_t>(rest * 3) >> 8);
-  }
-  std::memcpy(out, digits, kCount);
+using row_transpose::Bytes;
+
+// Digit n of sixteen fractions: without products, a vector of bytes has none.
+void take_digits(Bytes fractions, uint32_t n, uint8_t* out) {
+  for (uint32_t before = 0; before < n; ++before) fractions += fractions + fractions;
+  const Bytes digits =
+      Bytes{} - std::bit_cast<Bytes>(fractions > 85) - std::bit_cast<Bytes>(fractions > 170);
+  store(out, digits);
 }
 
 // Columns 0-159 are 5 digits of each of 32 bytes, columns 160-239 of 16, columns 240-255 4 digits
 // of 4 bytes: columns of the same digit stand together.
 void take_tq1_digits(const std::byte* block, uint32_t part, uint8_t* digits) {
-  if (part < 5) return take_digits<32>(block, part, digits);
-  const std::byte* middle = block + 32;
-  take_digits<16>(middle, 2 * part - 10, digits);
-  if (part < 7) return take_digits<16>(middle, 2 * part - 9, digits + 16);
-  for (uint32_t n = 0; n < 4; ++n) take_digits<4>(block + 48, n, digits + 16 + 4 * n);
+  if (part < 5) {
+    take_digits(load<Bytes>(block), part, digits);
+    take_digits(load<Bytes>(block + 16), part, digits + 16);
+    return;
+  }
+  const auto middle = load<Bytes>(block + 32);
+  take_digits(middle, 2 * part - 10, digits);
+  if (part < 7) return take_digits(middle, 2 * part - 9, digits + 16);
+  const auto last = load<uint32_t>(block + 48);
+  constexpr Bytes kPowers = {1, 1, 1, 1, 3, 3, 3, 3, 9, 9, 9, 9, 27, 27, 27, 27};
+  const row_transpose::Words all = {last, last, last, last};
+  take_digits(std::bit_cast<Bytes>(all) * kPowers, 0, digits + 16);
 }
 
 // Numbers of five digits as fractions of 256, rounded up.
@@ -163,23 +167,44 @@ void Iq1M::expand(const CodedPart& in, BlockPart& out) {
   }
 }
 
-// In GGUF the digits of a byte are 32 or 16 columns apart, across the borders of chunks. Packed
-// anew, 32 neighboring columns have seven bytes of their own.
 void Tq1::gather(const std::byte* block, uint32_t part, CodedPart& out) {
-  out.d = load<uint16_t>(block + 52);
-  uint8_t digits[kBlock];
-  take_tq1_digits(block, part, digits);
-  uint32_t fours[kBlock / 4];  // digits, a byte each
-  std::memcpy(fours, digits, sizeof(fours));
-  uint32_t last = 0;
-  for (uint32_t b = 0; b < 4; ++b) last |= (fours[4 + b] & 255) << 8 * b;
-  // Four numbers at once: none is above 242, so that no byte runs over.
-  const uint32_t numbers = (((fours[0] * 3 + fours[1]) * 3 + fours[2]) * 3 + fours[3]) * 3 + last;
-  for (uint32_t b = 0; b < 4; ++b) {
-    out.words[0] |= (kFractions[byte_of(numbers, b)] ^ 128u) << 8 * b;
+  CodedRows rows;
+  gather_rows(block, 0, 1, part, rows);
+  out = rows.part(0);
+  out.d = scale(block);
+}
+
+// In GGUF the digits of a byte are 32 or 16 columns apart, across the borders of chunks. Packed
+// anew, 32 neighboring columns have seven bytes of their own. Four digits stand in a word, a byte
+// each, and those of eight rows in two vectors.
+void Tq1::gather_rows(const std::byte* blocks, uint64_t stride, uint32_t rows, uint32_t part,
+                      CodedRows& out) {
+  uint8_t digits[kPanelRows][kBlock];
+  for (uint32_t row = 0; row < rows; ++row) {
+    take_tq1_digits(blocks + row * stride, part, digits[row]);
   }
-  const uint32_t pairs = fours[4] | fours[5] << 2 | fours[6] << 4 | fours[7] << 6;
-  for (uint32_t b = 0; b < 3; ++b) out.bytes[b] = static_cast<uint8_t>(byte_of(pairs, b + 1));
+  for (uint32_t row = rows; row < kPanelRows; ++row) std::fill_n(digits[row], kBlock, 0);
+  using row_transpose::Words;
+  Words fours[kBlock / 4][2];
+  transpose_words(digits[0], kBlock, reinterpret_cast<std::byte*>(fours[0]));
+  transpose_words(digits[0] + kBlock / 2, kBlock, reinterpret_cast<std::byte*>(fours[4]));
+  uint8_t numbers[kPanelRows][4];
+  for (uint32_t half = 0; half < 2; ++half) {
+    Words last = {};
+    for (uint32_t b = 0; b < 4; ++b) last |= (fours[4 + b][half] & 255) << 8 * b;
+    // Four numbers at once: none is above 242, so that no byte runs over.
+    Words four = fours[0][half];
+    for (uint32_t n = 1; n < 4; ++n) four += four + four + fours[n][half];
+    four += four + four + last;
+    store(numbers[4 * half], four);
+    const Words pairs = fours[4][half] | fours[5][half] << 2 | fours[6][half] << 4;
+    store(out.bytes[4 * half], (pairs | fours[7][half] << 6) >> 8);
+  }
+  for (uint32_t row = 0; row < rows; ++row) {
+    uint32_t word = 0;
+    for (uint32_t b = 0; b < 4; ++b) word |= uint32_t{kFractions[numbers[row][b]]} << 8 * b;
+    out.words[row] = word ^ 0x80808080;
+  }
 }
 
 void Tq1::expand(const CodedPart& in, BlockPart& out) {

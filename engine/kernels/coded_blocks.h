@@ -14,10 +14,12 @@
 // free for something else.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "engine/kernels/block_fields.h"
+#include "engine/kernels/panel.h"
 
 namespace potluck {
 
@@ -25,6 +27,20 @@ struct CodedPart {
   uint16_t d = 0;
   uint32_t words[3] = {};
   uint8_t bytes[3] = {};
+};
+
+// Those of eight rows of a format with one word and three bytes. Not set to zero first, which would
+// take as long as filling it.
+struct CodedRows {
+  uint32_t words[kPanelRows];
+  uint8_t bytes[kPanelRows][4];  // three, and one that is not used
+
+  CodedPart part(uint32_t row) const {
+    CodedPart part;
+    part.words[0] = words[row];
+    std::copy_n(bytes[row], 3, part.bytes);
+    return part;
+  }
 };
 
 // 4 indices | signs, scale in bits 28-31.
@@ -84,6 +100,10 @@ struct Iq1M {
 struct Tq1 {
   static constexpr uint32_t kWords = 1, kBytes = 3;
   static void gather(const std::byte* block, uint32_t part, CodedPart& out);
+  static uint16_t scale(const std::byte* block) { return load<uint16_t>(block + 52); }
+  // Of up to eight rows whose blocks are `stride` bytes apart, at once.
+  static void gather_rows(const std::byte* blocks, uint64_t stride, uint32_t rows, uint32_t part,
+                          CodedRows& out);
   static void expand(const CodedPart& in, BlockPart& out);
 };
 

@@ -295,7 +295,9 @@ struct Super {
     std::byte scales[kPanelRows * sizeof(Sixteen)];  // of all parts, as they stand in their blocks
 
     void begin(const RowBlocks& from, std::byte* head) {
-      Sixteen of_rows[kPanelRows] = {};
+      // Not all set to zero before: that took longer than the rest (a loop of the processor's own).
+      Sixteen of_rows[kPanelRows];
+      for (uint32_t lane = from.rows; lane < kPanelRows; ++lane) of_rows[lane] = Sixteen{};
       for (uint32_t lane = 0; lane < from.rows; ++lane) {
         const std::byte* source = from.source + lane * from.row_bytes;
         BlockPart part;
@@ -330,6 +332,7 @@ struct Super {
 template <class Format>
 struct Coded {
   static constexpr uint32_t kHead = kHalves, kBytes = kCodedBytes<Format>;
+  static constexpr bool kGathersRows = requires { &Format::gather_rows; };
 
   static constexpr uint32_t byte_offset(uint32_t index, uint32_t lane) {
     uint32_t place =
@@ -340,21 +343,35 @@ struct Coded {
   struct Packer {
     void begin(const RowBlocks& from, std::byte* head) {
       for (uint32_t lane = 0; lane < from.rows; ++lane) {
-        CodedPart codes;
-        Format::gather(from.source + lane * from.row_bytes, 0, codes);
-        put_half(codes.d, lane, head);
+        const std::byte* source = from.source + lane * from.row_bytes;
+        if constexpr (kGathersRows) {
+          put_half(Format::scale(source), lane, head);
+        } else {
+          CodedPart codes;  // all but the scale is optimized away
+          Format::gather(source, 0, codes);
+          put_half(codes.d, lane, head);
+        }
       }
     }
     void pack(const RowBlocks& from, uint32_t index, std::byte* block) {
-      for (uint32_t lane = 0; lane < from.rows; ++lane) {
-        CodedPart codes;
-        Format::gather(from.source + lane * from.row_bytes, index, codes);
-        for (uint32_t i = 0; i < Format::kWords; ++i) {
-          store(block + kVector * i + 4 * lane, codes.words[i]);
+      if constexpr (kGathersRows) {
+        CodedRows rows;
+        Format::gather_rows(from.source, from.row_bytes, from.rows, index, rows);
+        for (uint32_t lane = 0; lane < from.rows; ++lane) put(rows.part(lane), lane, block);
+      } else {
+        for (uint32_t lane = 0; lane < from.rows; ++lane) {
+          CodedPart codes;
+          Format::gather(from.source + lane * from.row_bytes, index, codes);
+          put(codes, lane, block);
         }
-        for (uint32_t i = 0; i < Format::kBytes; ++i) {
-          block[byte_offset(i, lane)] = std::byte(codes.bytes[i]);
-        }
+      }
+    }
+    static void put(const CodedPart& codes, uint32_t lane, std::byte* block) {
+      for (uint32_t i = 0; i < Format::kWords; ++i) {
+        store(block + kVector * i + 4 * lane, codes.words[i]);
+      }
+      for (uint32_t i = 0; i < Format::kBytes; ++i) {
+        block[byte_offset(i, lane)] = std::byte(codes.bytes[i]);
       }
     }
   };
