@@ -13,7 +13,7 @@ constexpr int kRounds = 3;
 constexpr uint64_t kSampleBytes = 1 * kMiB;
 // Of the time of all threads, that laying out may take while the disk reads: they compute, too.
 // Formats that took up to a third of it were within a tenth of a copy's speed; of three that took
-// 0.55 to 0.9 one had 0.96 of it and two 0.83 and 0.89; one that took 2.3 had 0.45
+// 0.55 to 0.9 one had 0.96 of it and two 0.83 and 0.89; one that took 1.2 had 0.73
 // (docs/PERFORMANCE.md).
 constexpr double kMostLayingOut = 0.5;
 
