@@ -246,7 +246,8 @@ class CatalogReader {
       const std::string path = in_folder(place_.directory, sets[i].path());
       const std::string choice = quantization_in(sets[i].path());
       const bool named = !repo.empty() && set_choice(sets, i) == choice;
-      FoundModel model = found(named ? repo + ":" + choice : path, place_.directory, sets[i]);
+      FoundModel model =
+          found(named ? fmt::format("{}:{}", repo, choice) : path, place_.directory, sets[i]);
       model.repo = repo;
       model.inside = sets[i].path().substr(prefix.size());
       catalog_.models.push_back(std::move(model));
