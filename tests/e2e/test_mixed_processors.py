@@ -72,9 +72,12 @@ class MixedProcessors(PoolTest):
         for worker in status["workers"]:
             self.assertEqual(worker["trust"]["wrong"], 0, worker["name"])
 
+    def status(self):
+        """It is written every second, so not with an answer: wait for what that has caused."""
+        return json.loads(self.potluck("status", "--json").stdout)
+
     def status_with_comparisons(self):
-        """The status once it counts them: it is written every second, so not with the answer."""
-        status = json.loads(self.potluck("status", "--json").stdout)
+        status = self.status()
         compared = {worker["name"]: worker["trust"]["compared"] for worker in status["workers"]}
         return status if min(compared.get(name, 0) for name in PROCESSORS) > 0 else None
 
@@ -101,8 +104,7 @@ class MixedProcessors(PoolTest):
         wait_for(self.units_ready, f"the worker; {lines.text}")
         port = int(err.wait_for(r"http://127\.0\.0\.1:(\d+)").group(1))
         self.assertEqual(self.complete(port), alone)
-        status = json.loads(self.potluck("status", "--json").stdout)
-        self.assertGreater(status["remote_expert_calls"], 0)
+        wait_for(lambda: self.status()["remote_expert_calls"] > 0, "experts that the worker computed")
 
     def test_what_old_processors_are_found_to_have(self):
         if platform.machine() != "x86_64" or shutil.which(EMULATED_X86) is None:
