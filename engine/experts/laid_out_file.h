@@ -3,10 +3,10 @@
 // without a store of their own.
 //
 // Of each expert the file has a few ranges, one or more for each of gate, up and down: its pieces,
-// and of each piece runs of rows, its parts. Whoever reads asks where a piece lies, has it read
-// into a buffer, and has its parts laid out into the expert's memory: pieces and parts come in any
-// order and on several threads at once. laid_out_reader.h does so with many reads in flight;
-// read_at() does it for one expert in the calling thread.
+// and a piece consists of runs of rows, its parts. A reader asks where a piece lies, reads it into
+// a buffer, and has its parts laid out into the expert's memory, in any order and on several
+// threads at once. LaidOutReader does this with many reads in flight, read_at() for one expert in
+// the calling thread.
 //
 // There is no digest to compare with: nothing has read all of the file before. What is noticed: a
 // file that was replaced since the model was opened, or written to or cut meanwhile (its size and

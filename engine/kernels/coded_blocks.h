@@ -29,8 +29,8 @@ struct CodedPart {
   uint8_t bytes[3] = {};
 };
 
-// Those of eight rows of a format with one word and three bytes. Not set to zero first, which would
-// take as long as filling it.
+// The same of eight rows, of a format with one word and three bytes. Not zeroed first, which took
+// as long as filling it.
 struct CodedRows {
   uint32_t words[kPanelRows];
   uint8_t bytes[kPanelRows][4];  // three, and one that is not used

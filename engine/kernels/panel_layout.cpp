@@ -295,7 +295,7 @@ struct Super {
     std::byte scales[kPanelRows * sizeof(Sixteen)];  // of all parts, as they stand in their blocks
 
     void begin(const RowBlocks& from, std::byte* head) {
-      // Not all set to zero before: that took longer than the rest (a loop of the processor's own).
+      // Only the missing rows are zeroed: zeroing all of them took longer than the rest (rep stos).
       Sixteen of_rows[kPanelRows];
       for (uint32_t lane = from.rows; lane < kPanelRows; ++lane) of_rows[lane] = Sixteen{};
       for (uint32_t lane = 0; lane < from.rows; ++lane) {

@@ -1,7 +1,7 @@
-// PromptLookup: proposes how a text goes on by how it went on before: after the same last tokens.
-// An index of n-grams is kept up as tokens come, so that each token costs the same few operations
-// no matter how long the text is. What is proposed depends on the tokens alone. Owned by whoever
-// follows the text; one thread.
+// PromptLookup: drafts the next tokens of a text by prompt lookup: what followed the last time the
+// text ended in the same n-gram. The index of n-grams is updated with every token, so a token costs
+// the same few operations however long the text is. Drafts depend on the tokens alone. One object
+// per text; one thread.
 #pragma once
 
 #include <array>

@@ -35,6 +35,19 @@ struct Asked {
   std::shared_ptr<Gathered> told = std::make_shared<Gathered>();
 };
 
+// An engine over a pool, with two steps in flight.
+struct ServedPool {
+  ServedPool(SimModel& model, SimPool& pool, const EngineOptions& options)
+      : first(model.model(), model.kernels(), pool.threads()),
+        second(model.model(), model.kernels(), pool.threads()),
+        engine({model.model(), forwards, pool.executor(), pool.clock(), nullptr}, options) {}
+
+  Forward first;
+  Forward second;
+  Forward* const forwards[2] = {&first, &second};
+  CompletionEngine engine;
+};
+
 class ServingSim : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -69,6 +82,16 @@ class ServingSim : public testing::Test {
     return asked;
   }
 
+  // Memory for three conversations of full length.
+  static EngineOptions some_options() {
+    EngineOptions options;
+    options.kv_type = KvType::kF32;
+    options.context = 256;
+    options.kv_bytes =
+        3 * KvCache::bytes_for(model_->model().config(), options.kv_type, options.context);
+    return options;
+  }
+
   static CompletionRequest request_for(const Asked& one) {
     CompletionRequest request;
     request.prompt = one.task.prompt;
@@ -94,16 +117,10 @@ TEST_F(ServingSim, TokensDependOnNoFaultAndNoCompany) {
     for (size_t i = 0; i < 2 + seed % 2; ++i) {
       pool->add_fault({kinds[(seed + i) % 5], 3 + 11 * i + seed, i, seconds(2)});
     }
-    Forward first(model_->model(), model_->kernels(), pool->threads());
-    Forward second(model_->model(), model_->kernels(), pool->threads());
-    Forward* const forwards[] = {&first, &second};
-    EngineOptions options;
-    options.kv_type = KvType::kF32;
-    options.context = 256;
-    options.kv_bytes = 3 * KvCache::bytes_for(model_->model().config(), KvType::kF32, 256);
+    EngineOptions options = some_options();
     options.prefill_chunk = PrefillChunk::exactly(16);
-    CompletionEngine engine({model_->model(), forwards, pool->executor(), pool->clock(), nullptr},
-                            options);
+    ServedPool served(*model_, *pool, options);
+    CompletionEngine& engine = served.engine;
     std::vector<Asked> asked = some_tasks(seed);
     for (Asked& one : asked) one.id = engine.submit(request_for(one), one.told);
     CounterRandom random(seed);
@@ -134,16 +151,10 @@ TEST_F(ServingSim, TokensDependOnNoDraft) {
     std::unique_ptr<SimPool> pool = pool_at_rest(*model_, seed);
     pool->add_fault(
         {seed % 2 == 0 ? FaultKind::kKill : FaultKind::kCorrupt, 40 + 7 * seed, 0, seconds(2)});
-    Forward first(model_->model(), model_->kernels(), pool->threads());
-    Forward second(model_->model(), model_->kernels(), pool->threads());
-    Forward* const forwards[] = {&first, &second};
-    EngineOptions options;
-    options.kv_type = KvType::kF32;
-    options.context = 256;
-    options.kv_bytes = 3 * KvCache::bytes_for(model_->model().config(), KvType::kF32, 256);
+    EngineOptions options = some_options();
     options.speculation = seed > 3 ? SpeculationRule::kMeasured : SpeculationRule::kAlways;
-    CompletionEngine engine({model_->model(), forwards, pool->executor(), pool->clock(), nullptr},
-                            options);
+    ServedPool served(*model_, *pool, options);
+    CompletionEngine& engine = served.engine;
     std::vector<Asked> asked = repeating_tasks(seed);
     for (Asked& one : asked) one.id = engine.submit(request_for(one), one.told);
     while (engine.turn(milliseconds(100))) {
